@@ -1,0 +1,1 @@
+"""The configuration files that come with LAST, installed as package data."""

@@ -1,0 +1,8 @@
+"""Write synthetic raw recordings: the same program as `python -m last synthesize`."""
+
+import sys
+
+from _run import run
+
+if __name__ == "__main__":
+    sys.exit(run("synthesize"))

@@ -1,0 +1,34 @@
+"""LAST: train, distil, evaluate and ship lightweight recognisers of human actions from 3D skeletons.
+
+Importing this package is cheap: what needs torch is loaded when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from . import data
+    from .models.registry import create_model, list_models
+    from .training.checkpoint import load_checkpoint
+
+__all__ = ["__version__", "create_model", "data", "list_models", "load_checkpoint"]
+
+_HOME_OF = {
+    "create_model": ".models.registry",
+    "list_models": ".models.registry",
+    "load_checkpoint": ".training.checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "data":
+        return import_module(".data", __name__)
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,108 @@
+"""What every test can use: real recordings where they are, fixed seeds, the command line, a tiny data set."""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from last.cli import main
+from last.data.clip import Clip
+from last.data.store import write_store
+from last.training.config import RunConfig, resolve
+
+# The same examples every time, and no deadline, because a busy machine is no defect.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a command left behind: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_torch_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seeds() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - code under test may be a library that draws from the global generator
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_recordings() -> Path:
+    """Return the folder of real recordings that LAST_TEST_DATA names; without it, skip."""
+    named = os.environ.get("LAST_TEST_DATA", "")
+    if not named:
+        pytest.skip("LAST_TEST_DATA is not set, so there are no real recordings to test on")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.fail(f"LAST_TEST_DATA names {folder}, which is not a folder", pytrace=False)
+    return folder
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
+    """Return a function that runs `last <arguments>` in this process."""
+
+    def run(*arguments: object) -> CommandResult:
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return CommandResult(code, captured.out, captured.err)
+
+    return run
+
+
+CLASSES = ["rise", "fall", "still"]
+
+
+def moving_clips(count: int = 24) -> Iterator[Clip]:
+    """Yield clips whose class is the direction in which a body moves; odd clips have a second body."""
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        label, bodies, frames = number % 3, 1 + number % 2, 12 + number % 5
+        joints = generator.normal(size=(bodies, 1, 25, 3)).repeat(frames, axis=1)
+        joints[..., 1] += (1.0, -1.0, 0.0)[label] * np.linspace(0, 3, frames)[None, :, None]
+        valid = np.ones((bodies, frames), np.bool_)
+        subject = 1 + number // 12
+        yield Clip(f"clip{number:02}", joints.astype(np.float32), valid, label, subject=subject, camera=1)
+
+
+@pytest.fixture(scope="session")
+def data_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data YAML beside a folder `data` that holds its prepared store."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_store(folder / "data" / "tiny", moving_clips(), name="tiny", layout="ntu25", classes=CLASSES)
+    text = f"data: {{name: tiny, classes: {CLASSES}, split: xsub, protocols: {{xsub: {{by: subject, train: [1]}}}}}}"
+    (folder / "tiny.yaml").write_text(text)
+    return folder / "tiny.yaml"
+
+
+TINY = ["input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false", "batch_size=4"]
+
+
+@pytest.fixture
+def tiny_config(data_yaml: Path, tmp_path: Path) -> Callable[..., RunConfig]:
+    """Return a function that resolves the configuration of a tiny run; its arguments are `--set` texts."""
+
+    def make(*overrides: str) -> RunConfig:
+        roots = {"data_root": str(data_yaml.parent / "data"), "output_root": str(tmp_path / "runs"), "device": "cpu"}
+        return resolve(
+            model="nano_e", dataset=str(data_yaml), environment="local", overrides=[*TINY, *overrides], flags=roots
+        )
+
+    return make

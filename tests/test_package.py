@@ -1,0 +1,42 @@
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import last
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = "import sys, last, last.cli; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert answer.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", sorted(last.__all__))
+def test_every_public_name_is_there_and_listed(name: str) -> None:
+    assert getattr(last, name) is not None
+    assert name in dir(last)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'last' has no attribute 'nonsense'"):
+        last.nonsense  # noqa: B018 - reading it is the test
+
+
+def test_the_build_packs_every_folder_of_the_source() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = {path.parent.relative_to(ROOT / "src") for path in (ROOT / "src").rglob("*.py")}
+    packages = {".".join(("last", *folder.parts)) for folder in folders}
+    assert set(project["tool"]["setuptools"]["packages"]) == packages | {"last.configs"}
+
+
+def test_the_tested_versions_name_every_package_that_is_asked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    names = {line.partition(">=")[0].lower() for line in asked if not line.startswith("last-har")}
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert {line.partition("==")[0].lower() for line in lines if "==" in line} == names
