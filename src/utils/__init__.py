@@ -1,0 +1,1 @@
+"""What every part may use and what depends on no part: errors, files, progress, configuration files."""

@@ -1,0 +1,278 @@
+"""Configuration: which files make it up, how they are merged, and what is refused.
+
+Every YAML file, and every `--set key=value`, is a part of one tree whose shape is a dataclass. Parts are
+merged, lowest first. Each value is checked against its field before anything is built, and all problems are
+told at once. A value is what stands there: `${...}` is refused, so no file reads environment variables.
+"""
+
+import difflib
+import importlib.resources
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, make_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from .errors import UserError
+from .schema import broken_limit
+from .yaml_text import parse_yaml
+
+MODEL_FILES = {
+    "nano_e": "last_e_nano",
+    "small_e": "last_e_small",
+    "base_e": "last_e_base",
+    "large_e": "last_e_large",
+    "small": "last_small",
+    "base": "last_base",
+    "large": "last_large",
+}
+_KAGGLE_MARK = Path("/kaggle")
+_YAML_LIMIT_BYTES = 1 << 20
+
+Schema = TypeVar("Schema")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One part of a configuration: where it came from, as people call it, and its values."""
+
+    origin: str
+    values: Mapping[str, Any]
+
+
+def config_folder() -> Path:
+    """Return the folder of the configuration files that come with the package."""
+    return Path(str(importlib.resources.files("last.configs")))
+
+
+def config_names(section: str) -> list[str]:
+    """Return the names of the configuration files in one folder, such as `data`."""
+    return sorted(path.stem for path in (config_folder() / section).glob("*.yaml"))
+
+
+def detect_environment(flag: str = "", kaggle_mark: Path = _KAGGLE_MARK) -> str:
+    """Return the environment's name: the flag wins, then a Kaggle machine is recognised, else `local`."""
+    if flag:
+        return flag
+    return "kaggle" if kaggle_mark.exists() else "local"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises:
+        UserError: it is missing, too large, not YAML, or not a mapping.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_YAML_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"Cannot read the configuration {path}: {error.strerror or error}.") from error
+    if len(content) > _YAML_LIMIT_BYTES:
+        raise UserError(f"{path} is larger than {_YAML_LIMIT_BYTES} bytes, too large for a configuration.")
+    try:
+        values = parse_yaml(content.decode("utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path} should hold `key: value` lines at its top level.")
+    return values
+
+
+def file_layer(path: Path) -> Layer:
+    """Return the layer of one YAML file."""
+    return Layer(str(path), read_yaml(path))
+
+
+def named_layer(section: str, name: str, what: str) -> Layer:
+    """Return the layer `configs/<section>/<name>.yaml`.
+
+    Raises:
+        UserError: there is no such file; the nearest name and all names are told.
+    """
+    names = config_names(section)
+    if name not in names:
+        raise UserError(unknown_name(what, name, names))
+    values = read_yaml(config_folder() / section / f"{name}.yaml")
+    return Layer(f"configs/{section}/{name}.yaml", values)
+
+
+def model_layer(name: str) -> Layer:
+    """Return the layer of a `--model` choice."""
+    if name not in MODEL_FILES:
+        raise UserError(unknown_name("model", name, list(MODEL_FILES)))
+    return named_layer("model", MODEL_FILES[name], "model")
+
+
+def data_layer(name: str) -> Layer:
+    """Return the layer of a `--dataset` choice: a known name, or the path of a YAML file."""
+    if name.endswith((".yaml", ".yml")):
+        return file_layer(Path(name))
+    return named_layer("data", name, "dataset")
+
+
+def section_layer(layer: Layer, section: str) -> Layer:
+    """Return one section of a layer as a layer of its own, whose keys are the section's."""
+    values = layer.values.get(section)
+    if not isinstance(values, Mapping):
+        raise UserError(f"{layer.origin} should have a section `{section}:` with its keys below.")
+    return Layer(layer.origin, values)
+
+
+def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
+    """Return the message for a name that does not exist, with the nearest one that does."""
+    return f"There is no {what} {name!r}.{_suggestion(name, known)} Known: {', '.join(known)}."
+
+
+def override_layer(assignments: Sequence[str]) -> Layer:
+    """Return the layer of `--set key=value ...`: dots lead into sections, values are read as YAML.
+
+    Raises:
+        UserError: an assignment has no key or no `=`, or its value is not YAML.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        path = key.strip().split(".")
+        if not equals or not all(path):
+            raise UserError(f"--set {assignment!r} should look like key=value, for example --set epochs=20.")
+        try:
+            _plant(values, path, parse_yaml(text))
+        except ValueError as error:
+            raise UserError(f"--set {assignment!r}: the value is not valid YAML: {error}") from error
+    return Layer("--set", values)
+
+
+def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
+    """Merge `layers` over the defaults in `schema`, a dataclass instance, and return a new instance.
+
+    Raises:
+        UserError: a key is unknown, a value has the wrong type or is impossible; all of them in one message.
+    """
+    merged = OmegaConf.structured(schema)
+    problems = []
+    for layer in layers:
+        accepted, found = _accepted(schema, layer)
+        problems += found
+        merged = OmegaConf.merge(merged, accepted)
+    if problems:
+        raise UserError("The configuration cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
+    result: Schema = OmegaConf.to_object(merged)  # type: ignore[assignment]
+    return result
+
+
+def to_yaml(config: Any) -> str:
+    """Return a configuration dataclass as YAML that `merge` reads back to the same values."""
+    return str(OmegaConf.to_yaml(OmegaConf.structured(config)))
+
+
+def _accepted(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
+    """Split a layer into the part that fits the schema and the problems of the rest."""
+    accepted: dict[str, Any] = {}
+    problems: list[str] = []
+    for path, value, problem in _walk(schema, layer.values, ()):
+        if problem:
+            problems.append(f"{layer.origin}: {'.'.join(path)}: {problem}")
+        else:
+            _plant(accepted, path, value)
+    return accepted, problems
+
+
+def _plant(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Put `value` at `path` in a tree of dicts; what stood in the way gives way."""
+    for name in path[:-1]:
+        if not isinstance(tree.get(name), dict):
+            tree[name] = {}
+        tree = tree[name]
+    tree[path[-1]] = value
+
+
+_Leaf = tuple[tuple[str, ...], Any, str]
+
+
+def _walk(schema: Any, values: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[_Leaf]:
+    """Yield (path, value, problem) for every leaf of `values`; the problem is empty where it fits."""
+    known = {item.name: item for item in fields(schema)}
+    hints = get_type_hints(type(schema))
+    for key, value in values.items():
+        name = str(key)
+        path = (*above, name)
+        if name not in known:
+            yield path, value, _unknown_key(name, value, list(known))
+        elif is_dataclass(section := getattr(schema, name)):
+            yield from _walk_section(section, value, path)
+        elif is_dataclass(entry := _entry_type(hints[name])):
+            yield from _walk_entries(entry, value, path)
+        else:
+            yield path, value, _leaf_problem(known[name].metadata, hints[name], value)
+
+
+def _walk_section(section: Any, value: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
+    if isinstance(value, Mapping):
+        yield from _walk(section, value, path)
+    elif value is not None:  # a section whose every line is commented out changes nothing
+        known = ", ".join(item.name for item in fields(section))
+        yield path, value, f"is a section with the keys {known}, not the single value {_short(value)}."
+
+
+def _walk_entries(entry: Any, value: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
+    """Walk a mapping from free names to sections."""
+    if not isinstance(value, Mapping):
+        yield path, value, f"should be a mapping of names to sections, not {_short(value)}."
+        return
+    for name, section in value.items():
+        yield from _walk_section(entry(), section, (*path, str(name)))
+
+
+def _entry_type(hint: Any) -> Any:
+    """Return the value type of a `dict[str, X]` hint, else None."""
+    return get_args(hint)[1] if get_origin(hint) is dict else None
+
+
+def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
+    advice = _suggestion(name, known) or f" Known here: {', '.join(known)}."
+    return f"unknown key (its value is {_short(value)}).{advice}"
+
+
+def _leaf_problem(limits: Mapping[str, Any], hint: Any, value: Any) -> str:
+    """Return why `value` cannot stand in a field of the type `hint`, or an empty string."""
+    if _is_magic(value):
+        return f"{_short(value)} should be written out: `${{...}}` and `???` have no meaning here."
+    try:
+        converted = OmegaConf.to_container(OmegaConf.structured(_single_field(hint)(value)))["value"]  # type: ignore[index, call-overload]
+    except OmegaConfBaseException:
+        expected = hint.__name__ if type(hint) is type else str(hint)
+        return f"{'no value' if value is None else _short(value)} should be of type {expected}."
+    wanted = broken_limit(converted, limits)
+    return f"{_short(value)} should be {wanted}." if wanted else ""
+
+
+@cache
+def _single_field(hint: Any) -> Any:
+    """Return a dataclass with one field `value`: OmegaConf checks types of dataclasses, the whole tree slowly."""
+    return make_dataclass("SingleField", [("value", hint)])
+
+
+def _is_magic(value: Any) -> bool:
+    """Tell whether OmegaConf would put something else in the place of `value`, or of a part of it."""
+    if isinstance(value, Mapping):
+        return any(map(_is_magic, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_is_magic, value))
+    return isinstance(value, str) and ("${" in value or value == "???")
+
+
+def _short(value: Any) -> str:
+    """Return `value` as Python writes it, cut where it is long."""
+    return reprlib.repr(value)
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,16 @@
+"""The errors a command turns into its exit code."""
+
+
+class UserError(ValueError):
+    """Say that the user's input was wrong: what, where, and what to do (exit code 2, no traceback)."""
+
+
+class TrainingDiverged(RuntimeError):
+    """Say that training cannot go on because its numbers left the finite range (exit code 3)."""
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> UserError:
+    """Return the error for an optional library that is not installed."""
+    return UserError(
+        f"{purpose} needs {package}, which is not installed. Install it with: pip install 'last-har[{extra}]'"
+    )

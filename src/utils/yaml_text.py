@@ -1,0 +1,60 @@
+"""YAML text as plain values, without the corners of YAML that surprise a reader or serve an attacker."""
+
+import re
+from typing import Any
+
+import yaml
+
+_FLOAT_WITH_EXPONENT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Read plain types only: `1e-3` is a float, a date is text, a key is the text that stands there.
+
+    Aliases are refused, because a few lines of them can grow to more than memory holds; so are tags, because
+    the setting decides the type of its value, and keys that stand twice, because one value would be lost.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused("aliases (*name) are not read; write the value out", event)
+        if getattr(event, "tag", None) is not None:
+            raise _refused(f"tags ({event.tag}) are not read", event)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:  # type: ignore[override]
+        values: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refused("a key should be a word", key)
+            if key.value in values:
+                raise _refused(f"the key {key.value!r} stands twice", key)
+            values[key.value] = self.construct_object(value, deep=deep)
+        return values
+
+
+def _refused(problem: str, where: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
+    mark: Any = where.start_mark
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_PlainLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT_WITH_EXPONENT, list("-+.0123456789"))
+
+
+def parse_yaml(text: str) -> Any:
+    """Return what `text` says as dicts, lists and plain values; None where it says nothing.
+
+    Raises:
+        ValueError: it is not YAML, or uses a part of YAML that is not read here.
+    """
+    try:
+        return yaml.load(text, Loader=_PlainLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

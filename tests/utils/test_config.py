@@ -1,0 +1,373 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from last.utils.config import (
+    MODEL_FILES,
+    Layer,
+    config_folder,
+    config_names,
+    data_layer,
+    detect_environment,
+    file_layer,
+    merge,
+    model_layer,
+    named_layer,
+    override_layer,
+    read_yaml,
+    to_yaml,
+)
+from last.utils.errors import UserError
+from last.utils.schema import setting
+from last.utils.yaml_text import parse_yaml
+
+
+@dataclass
+class Loader:
+    workers: int = setting(0, minimum=0, maximum=8)
+    kind: str = setting("auto", choices=("auto", "fast"))
+
+
+@dataclass
+class Protocol:
+    train: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    epochs: int = setting(70, minimum=1)
+    rate: float = setting(0.01, above=0.0)
+    name: str = ""
+    amp: bool = False
+    limit: int | None = None
+    angles: list[float] = field(default_factory=lambda: [1.0, 2.0])
+    loader: Loader = field(default_factory=Loader)
+    protocols: dict[str, Protocol] = field(default_factory=dict)
+
+
+def merged(*layers: Layer) -> Run:
+    return merge(Run(), layers)
+
+
+def problems(*layers: Layer) -> str:
+    with pytest.raises(UserError) as raised:
+        merge(Run(), layers)
+    return str(raised.value)
+
+
+def written(folder: Path, text: str, name: str = "recipe.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# --- merging
+
+
+def test_nothing_given_leaves_the_defaults() -> None:
+    assert merged() == Run()
+
+
+def test_a_later_layer_wins_key_by_key() -> None:
+    low = Layer("low", {"epochs": 5, "loader": {"workers": 2, "kind": "fast"}})
+    high = Layer("high", {"epochs": 9, "loader": {"workers": 4}})
+    assert merged(low, high) == Run(epochs=9, loader=Loader(4, "fast"))
+
+
+def test_a_list_replaces_the_list_below_it() -> None:
+    assert merged(Layer("file", {"angles": [3]})).angles == [3.0]
+
+
+def test_sections_under_free_names_are_added_and_merged() -> None:
+    low = Layer("low", {"protocols": {"xsub": {"train": [1, 2]}}})
+    high = Layer("high", {"protocols": {"view.1": {"train": [3]}, "xsub": {}}})
+    assert merged(low, high).protocols == {"xsub": Protocol([1, 2]), "view.1": Protocol([3])}
+
+
+def test_a_section_whose_lines_are_all_commented_out_changes_nothing() -> None:
+    assert merged(Layer("file", {"loader": None})) == Run()
+
+
+def test_an_optional_value_can_be_taken_away() -> None:
+    assert merged(Layer("low", {"limit": 3}), Layer("high", {"limit": None})).limit is None
+
+
+def test_the_defaults_given_are_not_changed() -> None:
+    defaults = Run()
+    merge(defaults, [Layer("file", {"angles": [9], "loader": {"workers": 1}})])
+    assert defaults == Run()
+
+
+# --- refusing
+
+
+def test_an_unknown_key_is_told_with_file_key_value_and_the_nearest_known_one() -> None:
+    message = problems(Layer("my.yaml", {"loader": {"wrokers": 3}}))
+    assert "my.yaml: loader.wrokers: unknown key (its value is 3). Did you mean 'workers'?" in message
+
+
+def test_an_unknown_key_that_resembles_none_is_told_with_all_known_ones() -> None:
+    assert "Known here: workers, kind." in problems(Layer("my.yaml", {"loader": {"zzz": 3}}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("epochs", "many", "'many' should be of type int"),
+        ("epochs", 1.5, "1.5 should be of type int"),
+        ("epochs", True, "True should be of type int"),
+        ("epochs", None, "no value should be of type int"),
+        ("epochs", [1], "[1] should be of type int"),
+        ("rate", "fast", "'fast' should be of type float"),
+        ("name", {"a": 1}, "{'a': 1} should be of type str"),
+        ("amp", "maybe", "'maybe' should be of type bool"),
+        ("angles", 5, "5 should be of type list[float]"),
+        ("angles", ["a"], "['a'] should be of type list[float]"),
+        ("angles", {"a": 1}, "{'a': 1} should be of type list[float]"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(key: str, value: object, expected: str) -> None:
+    assert f"my.yaml: {key}: {expected}" in problems(Layer("my.yaml", {key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("epochs", 0, "0 should be at least 1"),
+        ("rate", 0.0, "0.0 should be above 0.0"),
+        ("rate", float("nan"), "nan should be a finite number"),
+        ("angles", [float("inf")], "[inf] should be a list, each element a finite number"),
+    ],
+)
+def test_an_impossible_value_is_refused(key: str, value: object, expected: str) -> None:
+    assert f"my.yaml: {key}: {expected}" in problems(Layer("my.yaml", {key: value}))
+
+
+def test_an_impossible_word_is_refused_with_the_possible_ones() -> None:
+    message = problems(Layer("my.yaml", {"loader": {"kind": "slow"}}))
+    assert "loader.kind: 'slow' should be one of auto, fast." in message
+
+
+def test_a_single_value_cannot_stand_for_a_section() -> None:
+    message = problems(Layer("my.yaml", {"loader": 3, "protocols": 4}))
+    assert "loader: is a section with the keys workers, kind, not the single value 3" in message
+    assert "protocols: should be a mapping of names to sections, not 4" in message
+
+
+def test_all_problems_of_all_layers_are_told_at_once() -> None:
+    message = problems(
+        Layer("one.yaml", {"epoch": 1, "loader": {"workers": 99}}),
+        Layer("--set", {"rate": "x", "protocols": {"xsub": {"trian": 1}}}),
+    )
+    assert message.count("\n") == 4
+    for part in (
+        "one.yaml: epoch:",
+        "one.yaml: loader.workers:",
+        "--set: rate:",
+        "--set: protocols.xsub.trian:",
+    ):
+        assert part in message
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    assert len(problems(Layer("my.yaml", {"epochs": "x" * 10_000}))) < 300
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "${epochs}", "a ${bad", "???"])
+@pytest.mark.parametrize("key", ["name", "angles"])
+def test_a_value_that_stands_for_another_is_refused(key: str, value: str) -> None:
+    assert "should be written out" in problems(Layer("my.yaml", {key: [value] if key == "angles" else value}))
+
+
+# --- files
+
+
+def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
+    assert read_yaml(written(tmp_path, "# nothing yet\n")) == {}
+
+
+def test_a_number_with_an_exponent_reaches_its_field_as_a_float(tmp_path: Path) -> None:
+    assert merged(file_layer(written(tmp_path, "rate: 1e-3\n"))).rate == 0.001
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    assert read_yaml(written(tmp_path, "\ufeffepochs: 3\n")) == {"epochs": 3}
+
+
+@pytest.mark.parametrize("text", ["- 1\n- 2\n", "just words\n", "5\n"])
+def test_a_file_without_keys_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match=r"recipe.yaml should hold `key: value` lines"):
+        read_yaml(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"recipe.yaml is not valid YAML(.|\n)*line 2"):
+        read_yaml(written(tmp_path, "epochs: 3\nrate: [1\n"))
+
+
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(b"\x80\x02\xff\xfe")
+    with pytest.raises(UserError, match="not valid YAML"):
+        read_yaml(path)
+
+
+def test_a_huge_file_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="too large for a configuration"):
+        read_yaml(written(tmp_path, "a: 1\n" * 300_000))
+
+
+def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Cannot read the configuration .*absent.yaml"):
+        read_yaml(tmp_path / "absent.yaml")
+    with pytest.raises(UserError, match="Cannot read the configuration"):
+        read_yaml(tmp_path)
+
+
+def test_every_file_of_the_package_can_be_read() -> None:
+    files = sorted(config_folder().glob("*/*.yaml"))
+    assert files
+    for path in files:
+        assert read_yaml(path), path
+
+
+# --- --set
+
+
+@pytest.mark.parametrize(
+    ("assignment", "values"),
+    [
+        ("epochs=20", {"epochs": 20}),
+        ("rate=1e-3", {"rate": 0.001}),
+        ("loader.workers=4", {"loader": {"workers": 4}}),
+        ("angles=[1, 2]", {"angles": [1, 2]}),
+        ("loader={workers: 1, kind: fast}", {"loader": {"workers": 1, "kind": "fast"}}),
+        ("name='007'", {"name": "007"}),
+        ('name="a b"', {"name": "a b"}),
+        ("name=a=b", {"name": "a=b"}),
+        ("name=''", {"name": ""}),
+        ("limit=null", {"limit": None}),
+        ("limit=", {"limit": None}),
+    ],
+)
+def test_an_assignment_is_read_as_yaml(assignment: str, values: dict[str, object]) -> None:
+    assert override_layer([assignment]).values == values
+
+
+def test_several_assignments_make_one_tree_and_the_last_of_a_key_wins() -> None:
+    layer = override_layer(["loader.workers=1", "loader.kind=fast", "loader.workers=2"])
+    assert layer.values == {"loader": {"workers": 2, "kind": "fast"}}
+
+
+def test_an_empty_value_is_refused_where_one_is_needed() -> None:
+    assert "--set: epochs: no value should be of type int" in problems(override_layer(["epochs="]))
+
+
+@pytest.mark.parametrize("assignment", ["epochs", "=5", "", "loader.=1", ".workers=1", "a..b=1"])
+def test_an_assignment_without_key_or_equals_sign_is_refused(assignment: str) -> None:
+    with pytest.raises(UserError, match="should look like key=value"):
+        override_layer([assignment])
+
+
+def test_a_value_that_is_not_yaml_is_refused() -> None:
+    with pytest.raises(UserError, match=r"--set 'angles=\[1': the value is not valid YAML"):
+        override_layer(["angles=[1"])
+
+
+# --- names
+
+
+def test_the_flag_wins_over_what_the_machine_looks_like(tmp_path: Path) -> None:
+    assert detect_environment("lambda", kaggle_mark=tmp_path) == "lambda"
+
+
+def test_a_kaggle_machine_is_recognised_by_its_folder(tmp_path: Path) -> None:
+    assert detect_environment(kaggle_mark=tmp_path) == "kaggle"
+
+
+def test_any_other_machine_is_local(tmp_path: Path) -> None:
+    assert detect_environment(kaggle_mark=tmp_path / "absent") == "local"
+
+
+def test_the_seven_model_names_lead_to_their_files() -> None:
+    assert MODEL_FILES == {
+        "nano_e": "last_e_nano",
+        "small_e": "last_e_small",
+        "base_e": "last_e_base",
+        "large_e": "last_e_large",
+        "small": "last_small",
+        "base": "last_base",
+        "large": "last_large",
+    }
+
+
+@pytest.mark.parametrize("name", ["nano_e", "small_e", "base_e", "large_e"])
+def test_a_model_name_opens_its_file(name: str) -> None:
+    assert model_layer(name).origin == f"configs/model/{MODEL_FILES[name]}.yaml"
+
+
+def test_an_unknown_model_is_refused_with_the_nearest_and_all_names() -> None:
+    with pytest.raises(UserError, match=r"no model 'nano'. Did you mean 'nano_e'\? Known: nano_e, small_e"):
+        model_layer("nano")
+
+
+def test_a_name_cannot_lead_out_of_the_configuration_folder() -> None:
+    with pytest.raises(UserError, match="There is no environment"):
+        named_layer("environment", "../model/last_e_nano", "environment")
+
+
+def test_a_data_set_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
+    path = written(tmp_path, "data: {name: mine}\n", "mine.yaml")
+    assert data_layer(str(path)) == Layer(str(path), {"data": {"name": "mine"}})
+
+
+def test_an_unknown_data_set_is_refused() -> None:
+    with pytest.raises(UserError, match="There is no dataset 'nothing'"):
+        data_layer("nothing")
+
+
+def test_the_environments_are_the_three_of_the_manual() -> None:
+    assert config_names("environment") == ["kaggle", "lambda", "local"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data_root", "output_root"),
+    [
+        ("local", "./data", "./runs"),
+        ("kaggle", "/kaggle/input", "/kaggle/working"),
+        ("lambda", "/lambda/nfs/research-last/data", "/lambda/nfs/research-last/LAST-runs"),
+    ],
+)
+def test_an_environment_knows_where_data_and_runs_lie(name: str, data_root: str, output_root: str) -> None:
+    values = named_layer("environment", name, "environment").values
+    assert (values["data_root"], values["output_root"]) == (data_root, output_root)
+    assert set(values["hardware"]) == {
+            "num_workers", "pin_memory", "prefetch_factor", "amp_dtype", "cpu_threads",
+        }  # fmt: skip
+
+
+# --- round trip
+
+_WORDS = st.text(st.characters(codec="utf-8", exclude_characters="$?"), max_size=20)
+_NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=30)
+@given(
+    st.builds(
+        Run,
+        epochs=st.integers(1, 10**9),
+        rate=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+        name=_WORDS,
+        amp=st.booleans(),
+        limit=st.none() | st.integers(),
+        angles=st.lists(_NUMBERS, max_size=3),
+        loader=st.builds(Loader, st.integers(0, 8), st.sampled_from(["auto", "fast"])),
+        protocols=st.dictionaries(_WORDS, st.builds(Protocol, st.lists(st.integers())), max_size=2),
+    )
+)
+def test_a_saved_configuration_is_read_back_to_the_same_values(run: Run) -> None:
+    assert merged(Layer("config.yaml", parse_yaml(to_yaml(run)))) == run

@@ -1,0 +1,139 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from last.utils.errors import UserError
+from last.utils.files import (
+    atomic_path,
+    file_checksum,
+    make_folder,
+    read_json,
+    unwritable,
+    write_csv,
+    write_json,
+    write_text,
+)
+
+
+def test_a_file_and_its_folders_appear_whole(tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "b" / "c.txt", "ä\nb\n")
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "ä\nb\n".encode()
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["c.txt"]
+
+
+def test_the_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "model.pth"
+    with atomic_path(target) as temporary:
+        temporary.write_text("half")
+        assert not target.exists()
+        assert temporary.parent == target.parent
+    assert target.read_text() == "half"
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError("broken"), KeyboardInterrupt(), UserError("wrong")])
+def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, interruption: BaseException) -> None:
+    target = tmp_path / "model.pth"
+    target.write_text("old")
+    with pytest.raises(type(interruption)), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise interruption
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
+    assert target.read_text() == "old"
+
+
+def test_a_full_disk_is_told_and_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "summary.json"
+    target.write_text("old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"Cannot write .*summary.json: the disk is full"):
+        write_text(target, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+    assert target.read_text() == "old"
+
+
+def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="a part of the path is a file"):
+        write_text(tmp_path / "file" / "below" / "a.txt", "x")
+    with pytest.raises(UserError, match="a file of that name is in the way"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(UserError, match=r"Cannot write .*a.txt"):
+        write_text(tmp_path / "a.txt", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Cannot write"):
+        make_folder(tmp_path / "file" / "runs")
+
+
+def test_a_folder_that_exists_is_no_obstacle(tmp_path: Path) -> None:
+    assert make_folder(make_folder(tmp_path / "runs")) == tmp_path / "runs"
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        (errno.EACCES, "permission was denied"),
+        (errno.EROFS, "the file system is read-only"),
+        (errno.EDQUOT, "the disk quota is used up"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_the_cause_of_a_failed_write_is_told_in_plain_words(number: int, cause: str) -> None:
+    assert cause in str(unwritable(Path("runs"), OSError(number, "Input/output error")))
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
+def test_only_who_lacks_space_is_told_to_free_some(number: int, told: bool) -> None:
+    message = str(unwritable(Path("runs"), OSError(number, "no")))
+    assert ("Free some space" in message) == told
+    assert message.endswith("hoose another place.")
+
+
+def test_a_table_is_quoted_where_it_must_be(tmp_path: Path) -> None:
+    write_csv(tmp_path / "table.csv", ["name", "top1"], [["drink, water", 0.5], ['say "hi"', 1]])
+    assert (tmp_path / "table.csv").read_text() == 'name,top1\n"drink, water",0.5\n"say ""hi""",1\n'
+
+
+def test_json_is_read_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"name": "ä", "numbers": [1, 2.5]})
+    assert read_json(tmp_path / "a.json") == {"name": "ä", "numbers": [1, 2.5]}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"[1]", "should hold a JSON object, not a list"),
+        (b"{", "is not valid JSON"),
+        (b"\xff\xfe", "is not valid JSON"),
+        (b'{"a":' + b"[" * 200_000, "is not valid JSON"),
+        (b" " * 2000, "is larger than 1000 bytes"),
+    ],
+    ids=["list", "truncated", "binary", "nested", "large"],
+)
+def test_what_is_not_a_small_json_object_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match=complaint):
+        read_json(tmp_path / "a.json", limit_bytes=1000 if b" " in content else 10**6)
+
+
+def test_a_missing_json_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Cannot read .*absent.json"):
+        read_json(tmp_path / "absent.json")
+
+
+def test_the_checksum_is_sha256(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_checksum(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
