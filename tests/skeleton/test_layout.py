@@ -1,0 +1,154 @@
+"""Joint layouts: the files describe trees, and broken ones are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from last.skeleton import Layout, layout, list_layouts, load_layout
+from last.utils.errors import UserError
+
+CHAIN = """
+joints: [hip, knee, foot]
+root: 1
+center: 1
+bones: [[2, 1], [3, 2]]
+mirror: []
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty layout folder that `load_layout` reads instead of the package's."""
+    monkeypatch.setattr(layout, "config_folder", lambda: tmp_path)
+    load_layout.cache_clear()
+    (tmp_path / "layout").mkdir()
+    return tmp_path / "layout"
+
+
+@pytest.fixture(params=list_layouts())
+def shipped(request: pytest.FixtureRequest) -> Layout:
+    return load_layout(request.param)
+
+
+def test_the_layouts_of_the_benchmarks_are_there() -> None:
+    assert {"ntu25", "kinect20", "sbu15"} <= set(list_layouts())
+
+
+@pytest.mark.parametrize(("name", "joints"), [("ntu25", 25), ("kinect20", 20), ("sbu15", 15)])
+def test_a_layout_has_as_many_joints_as_its_name_says(name: str, joints: int) -> None:
+    assert load_layout(name).num_joints == joints
+
+
+def test_joint_names_are_unique(shipped: Layout) -> None:
+    assert len(set(shipped.joints)) == shipped.num_joints
+
+
+def test_the_root_is_its_own_parent_and_the_only_one_at_distance_zero(shipped: Layout) -> None:
+    assert shipped.parents[shipped.root] == shipped.root
+    distances = shipped.distances_from_root()
+    assert [joint for joint, distance in enumerate(distances) if distance == 0] == [shipped.root]
+
+
+def test_every_child_is_one_bone_farther_from_the_root_than_its_parent(shipped: Layout) -> None:
+    distances = shipped.distances_from_root()
+    assert all(distances[child] == distances[parent] + 1 for child, parent in shipped.bones)
+
+
+def test_mirroring_twice_changes_nothing(shipped: Layout) -> None:
+    assert [shipped.mirrored[joint] for joint in shipped.mirrored] == list(range(shipped.num_joints))
+
+
+def test_mirrored_bones_are_bones(shipped: Layout) -> None:
+    mirrored = {(shipped.mirrored[child], shipped.mirrored[parent]) for child, parent in shipped.bones}
+    assert mirrored == set(shipped.bones)
+
+
+def test_mirror_pairs_name_a_left_and_a_right_joint_of_the_same_kind(shipped: Layout) -> None:
+    for left, right in shipped.mirror:
+        assert shipped.joints[left].startswith("left_")
+        assert shipped.joints[left].replace("left_", "right_") == shipped.joints[right]
+
+
+def test_the_centre_is_a_joint_that_stays_itself_in_a_mirror(shipped: Layout) -> None:
+    assert shipped.mirrored[shipped.center] == shipped.center
+    assert shipped.mirrored[shipped.root] == shipped.root
+
+
+def test_root_and_center_are_the_joints_that_the_benchmarks_use() -> None:
+    def places(name: str) -> tuple[str, str]:
+        layout = load_layout(name)
+        return layout.joints[layout.root], layout.joints[layout.center]
+
+    assert places("ntu25") == ("spine_shoulder", "spine_middle")
+    assert places("kinect20") == ("shoulder_center", "spine")
+    assert places("sbu15") == ("torso", "torso")
+
+
+def test_joint_numbers_count_from_zero_in_code_and_from_one_in_the_file(folder: Path) -> None:
+    (folder / "chain.yaml").write_text(CHAIN)
+    chain = load_layout("chain")
+    assert (chain.root, chain.bones, chain.parents) == (0, ((1, 0), (2, 1)), (0, 0, 1))
+    assert chain.distances_from_root() == (0, 1, 2)
+
+
+def test_a_layout_of_one_joint_is_a_tree(folder: Path) -> None:
+    (folder / "dot.yaml").write_text("joints: [dot]\nroot: 1\ncenter: 1\nbones: []\nmirror: []\n")
+    assert load_layout("dot").distances_from_root() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "complaint"),
+    [
+        ("[[2, 1], [3, 2]]", "[[2, 1]]", "exactly one bone"),
+        ("[[2, 1], [3, 2]]", "[[2, 1], [3, 2], [3, 1]]", "exactly one bone"),
+        ("[[2, 1], [3, 2]]", "[[1, 2], [3, 2]]", "exactly one bone"),
+        ("[[2, 1], [3, 2]]", "[[2, 3], [3, 2]]", "do not connect"),
+        ("[[2, 1], [3, 2]]", "[[2, 2], [3, 2]]", "do not connect"),
+        ("[[2, 1], [3, 2]]", "[[2, 1], [3, 4]]", "outside 1..3"),
+        ("[[2, 1], [3, 2]]", "[[2, 0], [3, 2]]", "outside 1..3"),
+        ("root: 1", "root: 4", "outside 1..3"),
+        ("center: 1", "center: 9", "outside 1..3"),
+        ("mirror: []", "mirror: [[2, 5]]", "outside 1..3"),
+        ("mirror: []", "mirror: [[1, 2], [2, 3]]", "more than one mirror image"),
+        ("mirror: []", "mirror: [[2, 2]]", "more than one mirror image"),
+        ("mirror: []", "mirror: [[1, 2, 3]]", "two joint numbers"),
+        ("mirror: []", "mirror: []\ncoordinates: 4", "coordinates: 4 should be at most 3"),
+        ("joints: [hip, knee, foot]", "joints: [hip, knee, hip]", "none of them twice"),
+        ("joints: [hip, knee, foot]", "", "joints should be names"),
+        ("bones:", "bnes:", "Did you mean 'bones'"),
+    ],
+)
+def test_a_layout_that_is_no_tree_of_its_joints_is_refused(
+    right: str, wrong: str, complaint: str, folder: Path
+) -> None:
+    (folder / "broken.yaml").write_text(CHAIN.replace(right, wrong))
+    with pytest.raises(UserError, match=complaint) as refused:
+        load_layout("broken")
+    assert "broken.yaml" in str(refused.value)
+
+
+def test_a_layout_that_is_like_another_takes_all_but_its_own_keys_from_it(folder: Path) -> None:
+    (folder / "chain.yaml").write_text(CHAIN)
+    (folder / "flat.yaml").write_text("like: chain\ncenter: 2\ncoordinates: 2\n")
+    assert load_layout("flat") == replace(load_layout("chain"), name="flat", center=1, coordinates=2)
+    assert load_layout("flat").flat and not load_layout("chain").flat
+
+
+@pytest.mark.parametrize(("like", "complaint"), [("other", "no layout 'other'"), ("flat", "joints should be names")])
+def test_a_layout_that_is_like_none_is_refused(like: str, complaint: str, folder: Path) -> None:
+    (folder / "flat.yaml").write_text(f"like: {like}\ncoordinates: 2\n")
+    with pytest.raises(UserError, match=complaint):
+        load_layout("flat")
+
+
+def test_an_unknown_layout_is_refused_with_the_names_that_exist() -> None:
+    with pytest.raises(UserError, match="ntu25"):
+        load_layout("ntu26")
+
+
+def test_a_layout_cannot_be_changed() -> None:
+    ntu25 = load_layout("ntu25")
+    with pytest.raises(AttributeError):
+        ntu25.root = 0  # type: ignore[misc]
+    assert replace(ntu25, root=0) != ntu25

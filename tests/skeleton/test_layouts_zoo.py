@@ -1,0 +1,95 @@
+"""Every layout that ships: the official order of its joints, and a model that learns from it."""
+
+import numpy as np
+import pytest
+import torch
+
+import last
+from last.data.clip import Clip
+from last.data.config import AugmentConfig, DataConfig, HardwareConfig, NormalizeConfig, SamplingConfig
+from last.data.loader import SampledClips, TrainOrder, build_loader
+from last.data.pipeline import InputPipeline
+from last.data.store import write_store
+from last.skeleton import Layout, list_layouts, load_layout
+
+FRAMES = 16
+
+
+@pytest.fixture(params=list_layouts())
+def layout(request: pytest.FixtureRequest) -> Layout:
+    return load_layout(request.param)
+
+
+def recording(layout: Layout, number: int) -> Clip:
+    """Return random joints of two bodies, the second absent in the first frame."""
+    random = np.random.default_rng(number)
+    joints = random.normal(size=(2, 20, layout.num_joints, layout.coordinates)).astype(np.float32)
+    valid = np.ones((2, 20), dtype=bool)
+    valid[1, 0] = False
+    joints[~valid] = 0.0
+    return Clip(f"clip{number}", joints, valid, label=number % 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "joints"),
+    [
+        ("coco17", "0 nose, 1 left_eye, 6 right_shoulder, 9 left_wrist, 12 right_hip, 16 right_ankle"),
+        ("openpose18", "0 nose, 1 neck, 2 right_shoulder, 7 left_wrist, 8 right_hip, 13 left_ankle, 17 left_ear"),
+        ("mediapipe33", "0 nose, 7 left_ear, 10 right_mouth, 12 right_shoulder, 19 left_index, 22 right_thumb"),
+        ("mediapipe33", "23 left_hip, 26 right_knee, 27 left_ankle, 30 right_heel, 31 left_foot_index"),
+        ("hand21", "0 wrist, 1 thumb_cmc, 4 thumb_tip, 5 index_mcp, 12 middle_tip, 15 ring_dip, 20 pinky_tip"),
+    ],
+)
+def test_joints_stand_in_the_order_of_the_format(name: str, joints: str) -> None:
+    for number, joint in (each.split() for each in joints.split(", ")):
+        assert load_layout(name).joints[int(number)] == joint
+
+
+@pytest.mark.parametrize("name", ["coco17", "openpose18"])
+def test_a_layout_in_the_picture_differs_in_its_coordinates_alone(name: str) -> None:
+    space, picture = load_layout(name), load_layout(f"{name}_2d")
+    assert (space.coordinates, picture.coordinates) == (3, 2)
+    assert (space.joints, space.bones, space.mirror) == (picture.joints, picture.bones, picture.mirror)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("coco17", "left_ankle left_knee left_hip left_shoulder nose"),
+        ("openpose18", "right_ankle right_knee right_hip right_shoulder neck"),
+        ("mediapipe33", "left_foot_index left_ankle left_knee left_hip left_shoulder nose"),
+        ("mediapipe33", "right_ear right_eye_outer right_eye right_eye_inner nose"),
+        ("hand21", "ring_tip ring_dip ring_pip ring_mcp wrist"),
+    ],
+)
+def test_limbs_lead_to_the_root(name: str, path: str) -> None:
+    layout = load_layout(name)
+    joint, *above = path.split()
+    for parent in above:
+        joint = layout.joints[layout.parents[layout.joints.index(joint)]]
+        assert joint == parent
+    assert layout.joints.index(joint) == layout.root
+
+
+def test_a_model_of_any_layout_classifies_its_streams(layout: Layout) -> None:
+    model = last.create_model("nano_e", num_classes=5, layout=layout.name).eval()
+    shape = (2, layout.coordinates, FRAMES, layout.num_joints, 1)
+    logits = model({name: torch.randn(shape) for name in ("joint", "velocity", "bone")})
+    assert logits.shape == (2, 5)
+    assert torch.isfinite(logits).all()
+
+
+def test_a_model_of_any_layout_learns_from_a_store_through_every_augmentation(layout: Layout, tmp_path) -> None:
+    clips = [recording(layout, number) for number in range(4)]
+    store = write_store(tmp_path, clips, name="own", layout=layout.name, classes=["a", "b"])
+    augmentation = AugmentConfig(scale=0.2, shear=0.1, jitter_metres=0.01, mirror_probability=0.5)
+    normalization = NormalizeConfig(face_camera=True, scale="unit")
+    pipeline = InputPipeline(DataConfig(name="own", layout=layout.name, augment=augmentation, normalize=normalization))
+    sampled = SampledClips(store, FRAMES, SamplingConfig(), training=True)
+    (batch,) = build_loader(sampled, TrainOrder(np.arange(4), 4, seed=0), HardwareConfig())
+
+    model = last.create_model("nano_e", num_classes=2, layout=layout.name)
+    logits = model(pipeline(batch, training=True), batch.bodies, batch.rows)
+    torch.nn.functional.cross_entropy(logits, batch.labels).backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
+    assert model.fusion.stem.weight.grad.abs().sum() > 0
