@@ -1,0 +1,139 @@
+"""Turn what a tracker saw into at most two actors, frames that hold somebody, and a common origin.
+
+A depth camera's tracker loses people, finds them again under a new id, and takes furniture for people. The
+rules here are those of the field's strongest results (SGN; CTR-GCN, Chen et al., ICCV 2021; others since).
+One detail differs: intervals that share a single frame overlap here, so that no frame is written twice.
+
+Legend: M bodies, T frames of a clip, F frames of one body, V joints, C coordinates.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST_NOISE_FRAMES = 11
+NOISY_WIDTH_TO_HEIGHT = 0.8
+NOISY_FRAME_SHARE = 0.69754
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """One body as the tracker saw it, before cleaning.
+
+    Attributes:
+        id: the tracker's number for it, exact.
+        frames: (F,) the frames it is seen in, ascending.
+        joints: (F, V, C) its joints in those frames.
+    """
+
+    id: int
+    frames: NDArray[np.int64]
+    joints: Floats
+
+    @property
+    def first(self) -> int:
+        """Return the first frame the body is seen in."""
+        return int(self.frames[0])
+
+    @property
+    def last(self) -> int:
+        """Return the last frame the body is seen in."""
+        return int(self.frames[-1])
+
+
+def clean_bodies(bodies: Sequence[Body], limit: int) -> tuple[Floats, Mask]:
+    """Merge the tracked bodies of one recording into at most `limit` actors.
+
+    The result does not depend on the order of `bodies`, of which there must be one: they are taken by first
+    frame, then id, and this order also breaks ties.
+
+    Returns:
+        joints (M, T, V, C), not yet centred, zeros where an actor is absent, and valid (M, T). T counts the
+        frames that hold an actor.
+    """
+    actors = choose_actors(bodies)[:limit]
+    seen = np.unique(np.concatenate([part.frames for actor in actors for part in actor]))
+    joints = np.zeros((len(actors), len(seen), *bodies[0].joints.shape[1:]))
+    valid = np.zeros(joints.shape[:2], dtype=bool)
+    for number, actor in enumerate(actors):
+        for part in actor:
+            frames = np.searchsorted(seen, part.frames)
+            joints[number, frames] = part.joints
+            valid[number, frames] = True
+    return joints, valid
+
+
+def choose_actors(bodies: Sequence[Body]) -> list[list[Body]]:
+    """Return the tracked bodies that make up actor 1 and, where there is one, actor 2."""
+    ordered = sorted(bodies, key=lambda body: (body.first, body.id))
+    ordered = _without(ordered, lambda body: len(body.frames) <= LONGEST_NOISE_FRAMES)
+    ordered = _without(ordered, lambda body: noisy_frames(body.joints).mean() >= NOISY_FRAME_SHARE)
+    if len(ordered) > 1:
+        ordered.sort(key=body_motion, reverse=True)
+
+    actors: list[list[Body]] = []
+    for body in ordered:
+        free = next((actor for actor in actors if not _overlaps(body, actor)), None)
+        if free is not None:
+            free.append(body)
+        elif len(actors) < 2:
+            actors.append([body])
+    return actors
+
+
+def noisy_frames(joints: Floats) -> Mask:
+    """Mark the frames (F,) of joints (F, V, C) in which a body is too wide for its height."""
+    width, height = np.ptp(joints[..., 0], axis=1), np.ptp(joints[..., 1], axis=1)
+    return np.asarray(width > NOISY_WIDTH_TO_HEIGHT * height)
+
+
+def body_motion(body: Body) -> float:
+    """Return how much a body moves: the variance of all its joint positions, summed over the coordinates.
+
+    Where the clean frames alone give a smaller figure, that one counts.
+    """
+    clean = ~noisy_frames(body.joints)
+    motion = _spread(body.joints)
+    return min(motion, _spread(body.joints[clean])) if clean.any() else motion
+
+
+def finish_clip(joints: Floats, valid: Mask, center: int) -> tuple[NDArray[np.float32], Mask]:
+    """Drop bodies that are never there and frames without any body, then centre the clip.
+
+    The origin becomes joint `center` of the first body in the first frame that it is there.
+
+    Args:
+        joints: (M, T, V, C); what an absent body holds does not matter.
+        valid: (M, T), true somewhere.
+        center: the joint to centre on, counted from 0.
+
+    Returns:
+        joints (M, T, V, C) with zeros where a body is absent, and valid (M, T).
+    """
+    bodies, frames = valid.any(axis=1), valid.any(axis=0)
+    joints, valid = joints[bodies][:, frames], valid[bodies][:, frames]
+    origin = joints[0, valid[0].argmax(), center]
+    centred = np.where(valid[..., None, None], joints - origin, 0.0)
+    return centred.astype(np.float32), valid
+
+
+def _without(bodies: list[Body], refused: Callable[[Body], bool]) -> list[Body]:
+    """Return the bodies that are not refused; of several refused to the last one, the last stays."""
+    if len(bodies) < 2:
+        return bodies
+    return [body for body in bodies if not refused(body)] or bodies[-1:]
+
+
+def _spread(joints: Floats) -> float:
+    return float(joints.reshape(-1, joints.shape[-1]).var(axis=0).sum())
+
+
+def _overlaps(body: Body, actor: Sequence[Body]) -> bool:
+    """Say whether a body's interval meets an actor's, which reaches from its first part to its last."""
+    start, end = min(part.first for part in actor), max(part.last for part in actor)
+    return body.first <= end and start <= body.last

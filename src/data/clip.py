@@ -1,0 +1,31 @@
+"""A clip: the one shape in which every reader hands over a recording.
+
+Legend: M bodies, T frames, V joints, C coordinates.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class Clip:
+    """One recording of one action.
+
+    Attributes:
+        name: unique within its data set.
+        joints: (M, T, V, C) float32, zeros wherever a body is absent.
+        valid: (M, T) bool, whether the body is there in that frame.
+        label: the class, counted from 0.
+        subject, camera, setup, replication: who, from where and how it was recorded; 0 where unknown.
+    """
+
+    name: str
+    joints: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    label: int
+    subject: int = 0
+    camera: int = 0
+    setup: int = 0
+    replication: int = 0

@@ -1,0 +1,5 @@
+"""Readers of the field's recording formats, one module each."""
+
+from .base import BadClip, DroppedClip, Entry, Reader, get_reader, list_formats
+
+__all__ = ["BadClip", "DroppedClip", "Entry", "Reader", "get_reader", "list_formats"]

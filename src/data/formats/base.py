@@ -1,0 +1,82 @@
+"""What a reader of recordings is: it lists what there is, then reads one clip at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from ...skeleton import Layout
+from ...utils.errors import UserError
+from ..clip import Clip
+
+# A reader's module has a class `Reader`; it is imported when it is asked for.
+_MODULES = {name: f".{name}" for name in ("ctrgcn", "folder", "ntu", "nw_ucla", "pyskl", "sbu")}
+
+
+class BadClip(ValueError):
+    """Say why a recording cannot be read: its name, the line at fault (0: the whole file), the reason."""
+
+    def __init__(self, name: str, line: int, reason: str) -> None:
+        super().__init__(name, line, reason)
+        self.name, self.line, self.reason = name, line, reason
+
+    def __str__(self) -> str:
+        return f"{self.name}, line {self.line}: {self.reason}" if self.line else f"{self.name}: {self.reason}"
+
+
+class DroppedClip(BadClip):
+    """Say why a well-formed recording is left out (no body at all, a name on the ignore list)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One recording that can be read.
+
+    Attributes:
+        name: the clip's name, unique within the source.
+        path: the file, or the zip archive that holds it.
+        member: its name inside the archive; empty for a plain file.
+        size: its uncompressed size in bytes.
+    """
+
+    name: str
+    path: Path
+    member: str
+    size: int
+
+
+class Reader(Protocol):
+    """Read one format of recordings."""
+
+    def __init__(self, layout: Layout, bodies: int) -> None: ...
+
+    def entries(self, raw: Path) -> Sequence[Entry]:
+        """List the recordings below `raw` (a folder, or a zip archive) in the order of their names."""
+        ...
+
+    def read(self, entry: Entry) -> Clip:
+        """Read, clean and centre one recording.
+
+        Raises:
+            BadClip: it is damaged.
+            DroppedClip: it is well-formed and holds nothing to learn from.
+        """
+        ...
+
+
+def list_formats() -> list[str]:
+    """Return the names that `data.format` accepts."""
+    return sorted(_MODULES)
+
+
+def get_reader(name: str, layout: Layout, bodies: int) -> Reader:
+    """Return the reader of the format `name`.
+
+    Raises:
+        UserError: there is no such format.
+    """
+    if name not in _MODULES:
+        raise UserError(f"There is no format {name!r}. The formats are: {', '.join(list_formats())}.")
+    reader: Reader = import_module(_MODULES[name], __package__).Reader(layout, bodies)
+    return reader

@@ -1,0 +1,119 @@
+"""The reader of PYSKL annotation files."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from last.data.formats import BadClip, DroppedClip, get_reader
+from last.skeleton import load_layout
+from last.utils.errors import UserError
+
+JOINTS = 25
+
+
+@pytest.fixture
+def reader():
+    return get_reader("pyskl", load_layout("ntu25"), bodies=2)
+
+
+def an_annotation(name, label=3, bodies=1, frames=4, **changes):
+    keypoint = np.random.default_rng(0).normal(size=(bodies, frames, JOINTS, 3)).astype(np.float16)
+    return {"frame_dir": name, "label": label, "keypoint": keypoint, "total_frames": frames} | changes
+
+
+def save(tmp_path, annotations, split=None):
+    path = tmp_path / "annotations.pkl"
+    path.write_bytes(pickle.dumps({"split": split or {}, "annotations": annotations}))
+    return path
+
+
+def only_clip(reader, path):
+    (entry,) = reader.entries(path)
+    return reader.read(entry)
+
+
+def test_clips_come_in_the_order_of_their_names_with_their_labels(reader, tmp_path):
+    save(tmp_path, [an_annotation("wave", 3), an_annotation("clap", np.int64(1))])
+    found = [reader.read(entry) for entry in reader.entries(tmp_path)]
+    assert [(clip.name, clip.label) for clip in found] == [("clap", 1), ("wave", 3)]
+
+
+def test_a_name_of_ntu_tells_who_where_and_how(reader, tmp_path):
+    clip = only_clip(reader, save(tmp_path, [an_annotation("S003C002P015R001A034", 33)]))
+    assert (clip.setup, clip.camera, clip.subject, clip.replication, clip.label) == (3, 2, 15, 1, 33)
+
+
+def test_the_part_of_the_only_split_is_kept_as_the_setup(reader, tmp_path):
+    split = {"xview_train": ["wave"], "xview_val": ["clap"]}
+    path = save(tmp_path, [an_annotation("wave"), an_annotation("clap"), an_annotation("sit")], split)
+    assert [reader.read(entry).setup for entry in reader.entries(path)] == [2, 0, 1]
+
+
+def test_of_several_splits_none_is_kept(reader, tmp_path):
+    split = {"train1": ["wave"], "test1": [], "train2": [], "test2": ["wave"]}
+    assert only_clip(reader, save(tmp_path, [an_annotation("wave")], split)).setup == 0
+
+
+def test_joints_are_those_of_the_file_up_to_one_translation(reader, tmp_path):
+    annotation = an_annotation("wave", bodies=2)
+    clip = only_clip(reader, save(tmp_path, [annotation]))
+    shift = annotation["keypoint"].astype(np.float64) - clip.joints
+    assert np.ptp(shift.reshape(-1, 3), axis=0).max() < 1e-6
+
+
+def test_a_body_of_zeros_is_absent(reader, tmp_path):
+    annotation = an_annotation("wave", bodies=2)
+    annotation["keypoint"][1, 1:] = 0
+    assert only_clip(reader, save(tmp_path, [annotation])).valid.tolist() == [[True] * 4, [True] + [False] * 3]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"label": -1},
+        {"label": "3"},
+        {"label": None},
+        {"label": 1.0},
+        {"label": True},
+        {"keypoint": [[1.0]]},
+        {"keypoint": np.zeros((1, 4, 17, 3))},
+        {"keypoint": np.ones((1, 4, JOINTS, 2))},
+        {"keypoint": None},
+        {"keypoint": np.full((1, 4, JOINTS, 3), np.inf)},
+    ],
+)
+def test_a_damaged_annotation_is_one_bad_clip(reader, tmp_path, changes):
+    entries = reader.entries(save(tmp_path, [an_annotation("a", **changes), an_annotation("b")]))
+    with pytest.raises(BadClip):
+        reader.read(entries[0])
+    assert reader.read(entries[1]).label == 3
+
+
+@pytest.mark.parametrize("name", [None, 7, "", "x" * 300, "line\nbreak"])
+def test_an_annotation_without_a_usable_name_gets_a_number(reader, tmp_path, name):
+    assert only_clip(reader, save(tmp_path, [an_annotation(name)])).name == "annotation_000000"
+
+
+def test_a_clip_without_any_body_is_dropped(reader, tmp_path):
+    with pytest.raises(DroppedClip):
+        only_clip(reader, save(tmp_path, [an_annotation("wave", keypoint=np.zeros((1, 4, JOINTS, 3)))]))
+
+
+@pytest.mark.parametrize("content", [[], {}, {"annotations": 3}, {"annotations": [3]}, {"annotations": []}])
+def test_a_pickle_of_something_else_is_refused(reader, tmp_path, content):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(UserError):
+        reader.entries(tmp_path)
+
+
+def test_a_hostile_file_is_refused_and_nothing_is_executed(reader, tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "was_here"),)
+
+    save(tmp_path, [an_annotation("wave", keypoint=Hostile())])
+    with pytest.raises(UserError, match="refused"):
+        reader.entries(tmp_path)
+    assert not (tmp_path / "was_here").exists()

@@ -1,0 +1,142 @@
+"""Finding recordings in folders and archives, and reading them."""
+
+import logging
+import pickle
+from pathlib import Path
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZipFile
+
+import pytest
+
+from last.data.formats import BadClip, Entry
+from last.data.formats.recordings import find_recordings, only_file, read_bytes
+from last.utils.errors import UserError
+
+LIMIT = 1000
+
+
+def find(raw: Path):
+    return find_recordings(
+        raw, ".txt", lambda path: path.stem if path.stem.startswith("clip") else None, "files clip*.txt"
+    )
+
+
+def write_zip(path: Path, members: dict[str, bytes], method=ZIP_DEFLATED) -> None:
+    with ZipFile(path, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def test_recordings_come_in_the_order_of_their_names_from_any_depth_and_archive(tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "clip2.txt").write_bytes(b"two")
+    write_zip(tmp_path / "a.zip", {"inner/clip3.txt": b"three", "inner/clip1.txt": b"one"})
+    entries = find(tmp_path)
+    assert [entry.name for entry in entries] == ["clip1", "clip2", "clip3"]
+    assert [read_bytes(entry, LIMIT) for entry in entries] == [b"one", b"two", b"three"]
+    assert [entry.size for entry in entries] == [3, 3, 5]
+
+
+def test_a_path_to_a_zip_or_to_one_file_will_do(tmp_path):
+    write_zip(tmp_path / "a.zip", {"clip1.txt": b"one"})
+    (tmp_path / "clip2.txt").write_bytes(b"two")
+    assert [entry.name for entry in find(tmp_path / "a.zip")] == ["clip1"]
+    assert [entry.name for entry in find(tmp_path / "clip2.txt")] == ["clip2"]
+
+
+def test_a_name_found_twice_counts_once_and_the_plain_file_wins(tmp_path, caplog):
+    write_zip(tmp_path / "a.zip", {"clip1.txt": b"packed"})
+    (tmp_path / "clip1.txt").write_bytes(b"plain")
+    (entry,) = find(tmp_path)
+    assert read_bytes(entry, LIMIT) == b"plain"
+    assert "1 recordings" in caplog.text
+
+
+def test_files_that_are_no_recordings_by_their_names_are_counted_in_a_warning(tmp_path, caplog):
+    for name in ("clip1.txt", "notes.txt", "more.txt", "picture.png"):
+        (tmp_path / name).write_bytes(b"x")
+    with caplog.at_level(logging.WARNING):
+        assert len(find(tmp_path)) == 1
+    assert "2 files" in caplog.text
+
+
+def test_a_folder_without_recordings_is_refused_with_what_was_expected(tmp_path):
+    with pytest.raises(UserError, match=r"expected files clip\*\.txt"):
+        find(tmp_path)
+
+
+def test_a_missing_folder_is_refused_by_name(tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        find(tmp_path / "nowhere")
+
+
+def test_an_archive_that_is_none_is_refused_by_name(tmp_path):
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(UserError, match=r"broken\.zip is not a readable zip"):
+        find(tmp_path)
+
+
+def test_a_member_with_damaged_bytes_is_one_bad_clip(tmp_path):
+    path = tmp_path / "a.zip"
+    write_zip(path, {"clip1.txt": bytes(range(200)), "clip2.txt": b"fine"})
+    data = bytearray(path.read_bytes())
+    data[60:70] = b"\xff" * 10
+    path.write_bytes(data)
+    first, second = find(path)
+    with pytest.raises(BadClip, match="cannot be unpacked"):
+        read_bytes(first, LIMIT)
+    assert read_bytes(second, LIMIT) == b"fine"
+
+
+def test_a_member_of_an_unusual_compression_is_one_bad_clip(tmp_path):
+    write_zip(tmp_path / "a.zip", {"clip1.txt": b"one"}, ZIP_BZIP2)
+    (entry,) = find(tmp_path)
+    with pytest.raises(BadClip, match="compression"):
+        read_bytes(entry, LIMIT)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_recording_larger_than_the_limit_is_refused(tmp_path, packed):
+    if packed:
+        write_zip(tmp_path / "a.zip", {"clip1.txt": bytes(LIMIT + 1)})
+    else:
+        (tmp_path / "clip1.txt").write_bytes(bytes(LIMIT + 1))
+    (entry,) = find(tmp_path)
+    with pytest.raises(BadClip, match="too large"):
+        read_bytes(entry, LIMIT)
+
+
+def test_a_file_that_grew_since_it_was_listed_is_refused(tmp_path):
+    (tmp_path / "clip1.txt").write_bytes(b"small")
+    (entry,) = find(tmp_path)
+    (tmp_path / "clip1.txt").write_bytes(bytes(LIMIT + 1))
+    with pytest.raises(BadClip, match="too large"):
+        read_bytes(entry, LIMIT)
+
+
+def test_a_file_that_is_gone_is_one_bad_clip(tmp_path):
+    with pytest.raises(BadClip, match="cannot be read"):
+        read_bytes(Entry("clip1", tmp_path / "clip1.txt", "", 3), LIMIT)
+
+
+def test_an_archive_that_was_written_anew_is_opened_anew(tmp_path):
+    path = tmp_path / "a.zip"
+    write_zip(path, {"clip1.txt": b"old"})
+    assert read_bytes(find(path)[0], LIMIT) == b"old"
+    path.unlink()
+    write_zip(path, {"before.txt": b"x" * 50, "clip1.txt": b"new"})
+    assert read_bytes(find(path)[0], LIMIT) == b"new"
+
+
+def test_a_refusal_crosses_to_another_process_whole():
+    copy = pickle.loads(pickle.dumps(BadClip("clip1", 3, "is odd")))  # noqa: S301 - our own bytes
+    assert str(copy) == "clip1, line 3: is odd"
+
+
+def test_the_only_file_of_a_kind_is_found_and_several_are_refused(tmp_path):
+    (tmp_path / "a.npz").touch()
+    assert only_file(tmp_path, ".npz") == tmp_path / "a.npz"
+    (tmp_path / "b.npz").touch()
+    with pytest.raises(UserError, match=r"a\.npz, b\.npz"):
+        only_file(tmp_path, ".npz")
+    with pytest.raises(UserError, match=r"no \.pkl file"):
+        only_file(tmp_path, ".pkl")
