@@ -1,0 +1,188 @@
+"""A chunk of recordings: read by one worker, kept as one file until the store is whole.
+
+The file's name carries a key of everything that decides its content, so a run that was killed and is started
+again recognises what it has finished already.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..utils.errors import UserError
+from ..utils.files import atomic_path
+from .clip import Clip
+from .config import DataConfig
+from .formats import BadClip, DroppedClip, Entry, Reader
+from .preparation_report import LeftOut
+from .protocols import select
+from .store_format import FORMAT_VERSION, Rows, index_of, pack
+
+# Raise this when a reader or the cleaning gives other clips for the same recordings.
+_REVISION = 1
+_MOST_ENTRIES, _MOST_BYTES = 64, 64 << 20
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Neighbouring recordings, and the key of what reading them gives."""
+
+    number: int
+    entries: tuple[Entry, ...]
+    key: str
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of the file that keeps the chunk's clips."""
+        return f"{self.number:06d}-{self.key[:32]}.npz"
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of its recordings."""
+        return sum(entry.size for entry in self.entries)
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What reading a chunk left out: damaged and empty recordings by name, those not selected by number."""
+
+    left_out: tuple[LeftOut, ...]
+    unselected: int
+
+    @property
+    def damaged(self) -> list[LeftOut]:
+        """Return the recordings that could not be read."""
+        return [each for each in self.left_out if each.damaged]
+
+
+def cut_into_chunks(entries: Sequence[Entry], config: DataConfig) -> list[Chunk]:
+    """Return all entries in chunks of at most 64 recordings or, but for a single one, 64 MiB."""
+    changed = {path: _changed_ns(path) for path in {entry.path for entry in entries}}
+    return [
+        Chunk(number, part, _key(part, [changed[entry.path] for entry in part], config))
+        for number, part in enumerate(_parts(entries))
+    ]
+
+
+def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -> None:
+    """Read a chunk's recordings and keep the clips, and the notes of what was left out, in `folder`.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    clips, left_out = _read_entries(chunk.entries, reader)
+    selected = [clips[number] for number in select(index_of(clips), config)]
+    kept: list[Clip] = []
+    for clip in selected:
+        if 0 <= clip.label < len(config.classes):
+            kept.append(clip)
+        else:
+            left_out.append(_no_class(clip, config))
+    rows = pack(kept, config.layout)
+    notes = {"left_out": sorted(left_out), "unselected": len(clips) - len(selected)}
+    with atomic_path(folder / chunk.file_name) as temporary, temporary.open("wb") as file:
+        np.savez(file, notes=np.frombuffer(json.dumps(notes).encode(), np.uint8), **rows._asdict())
+
+
+def is_finished(chunk: Chunk, folder: Path) -> bool:
+    """Tell whether `folder` keeps the chunk; one with damaged recordings is not, they may be whole now."""
+    try:
+        return not _notes(folder / chunk.file_name).damaged
+    except _UNREADABLE:
+        return False
+
+
+def kept_notes(chunk: Chunk, folder: Path) -> Notes:
+    """Return the notes of a chunk that `folder` keeps.
+
+    Raises:
+        UserError: its file is gone or damaged.
+    """
+    try:
+        return _notes(folder / chunk.file_name)
+    except _UNREADABLE as error:
+        raise _lost(chunk, folder) from error
+
+
+def kept_rows(chunk: Chunk, folder: Path) -> Rows:
+    """Return the clips of a chunk that `folder` keeps.
+
+    Raises:
+        UserError: its file is gone or damaged.
+    """
+    try:
+        # NumPy leaves a file that it opened itself open where it is no archive.
+        with (folder / chunk.file_name).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return Rows(*(arrays[name] for name in Rows._fields))
+    except _UNREADABLE as error:
+        raise _lost(chunk, folder) from error
+
+
+def remove_strangers(folder: Path, chunks: Collection[Chunk]) -> None:
+    """Remove from `folder` what belongs to none of `chunks`: other input, or a writer that was killed."""
+    names = {chunk.file_name for chunk in chunks}
+    for path in folder.iterdir():
+        if path.name not in names:
+            path.unlink()
+
+
+def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
+    part: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if part and (len(part) == _MOST_ENTRIES or size + entry.size > _MOST_BYTES):
+            yield tuple(part)
+            part, size = [], 0
+        part.append(entry)
+        size += entry.size
+    if part:
+        yield tuple(part)
+
+
+def _key(entries: Sequence[Entry], changed_ns: Sequence[int], config: DataConfig) -> str:
+    """Return a hash of all that decides which clips come out, where the raw folder lies not included."""
+    rules = [_REVISION, FORMAT_VERSION, config.format, config.layout, config.bodies, len(config.classes)]
+    selection = [config.select.setups, config.select.actions]
+    recordings = [(entry.name, entry.size, changed) for entry, changed in zip(entries, changed_ns, strict=True)]
+    return hashlib.sha256(json.dumps([rules, selection, recordings]).encode()).hexdigest()
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0  # a dangling link, or a file that has gone; reading it says so
+
+
+def _read_entries(entries: Sequence[Entry], reader: Reader) -> tuple[list[Clip], list[LeftOut]]:
+    clips, left_out = [], []
+    for entry in entries:
+        try:
+            clips.append(reader.read(entry))
+        except BadClip as problem:
+            damaged = not isinstance(problem, DroppedClip)
+            left_out.append(LeftOut(entry.name, damaged, problem.line, problem.reason))
+    return clips, left_out
+
+
+def _no_class(clip: Clip, config: DataConfig) -> LeftOut:
+    reason = f"its class is number {clip.label + 1}, and {config.name} has {len(config.classes)}"
+    return LeftOut(clip.name, True, 0, reason)
+
+
+def _notes(path: Path) -> Notes:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        values = json.loads(arrays["notes"].tobytes())
+    return Notes(tuple(LeftOut(*each) for each in values["left_out"]), values["unselected"])
+
+
+def _lost(chunk: Chunk, folder: Path) -> UserError:
+    return UserError(
+        f"{folder / chunk.file_name}, a part that was finished already, is gone or damaged. "
+        f"Delete the folder {folder} and run the same command again."
+    )

@@ -1,0 +1,255 @@
+"""Prepare a data set: read its raw recordings over all cores and write them as one store.
+
+Recordings are read in chunks, each kept as one file in `<out>/.partial` until the store is written. A run
+that is killed and started again reads only the chunks that are missing. The order of the clips, and so every
+byte of the arrays, depends on the recordings alone.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from ..skeleton import load_layout
+from ..utils.errors import UserError
+from ..utils.files import make_folder
+from ..utils.progress import SILENT, Progress
+from .chunks import Chunk, cut_into_chunks, is_finished, kept_notes, kept_rows, read_chunk, remove_strangers
+from .config import DataConfig
+from .formats import Entry, Reader, get_reader
+from .formats.folder import class_names
+from .preparation_report import PreparationReport, load_report
+from .processes import work_in_order
+from .protocols import divide
+from .store import open_store
+from .store_format import ARRAY_FILES, HEADER_FILE, StoreAbout, index_type
+from .store_writer import StoreWriter
+
+_logger = logging.getLogger(__name__)
+_PARTIAL = ".partial"
+_IGNORE_LIST_LIMIT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one run has to do."""
+
+    config: DataConfig
+    out: Path
+    chunks: Sequence[Chunk]
+
+    @property
+    def partial(self) -> Path:
+        """Return the folder of the chunks that are read."""
+        return self.out / _PARTIAL
+
+    def key(self) -> str:
+        """Return what tells this store from one of other recordings, rules or class names."""
+        content = [self.config.name, self.config.classes, [chunk.key for chunk in self.chunks]]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def preprocess(
+    config: DataConfig,
+    raw: Path,
+    out: Path,
+    *,
+    workers: int = 0,
+    strict: bool = False,
+    ignore: Collection[str] = (),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> PreparationReport:
+    """Read the recordings below `raw` and write them as the store `out`, with a report beside it.
+
+    Args:
+        config: the data set.
+        raw: the folder (or archive) of raw recordings.
+        out: the store's folder. A finished store of the same input is left as it is.
+        workers: processes that read; 0 for one a core, 1 to read in this process.
+        strict: stop at the first damaged recording instead of leaving it out.
+        ignore: names of recordings to leave out.
+        overwrite: replace a finished store of any input.
+        progress: is told how far it is.
+
+    Returns:
+        What was kept and what was left out, and why.
+
+    Raises:
+        UserError: there is nothing to read, everything is left out, `out` holds another input's store or
+            cannot be written, or `strict` met a damaged recording.
+    """
+    began = time.monotonic()
+    _check(config)
+    found, entries = _find(config, raw, frozenset(ignore))
+    job = _Job(config, out, cut_into_chunks(entries, config))
+    if (out / HEADER_FILE).exists() and not overwrite:
+        return _prepared_before(job, strict)
+    _clear_leftovers(job)
+    report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
+    kept = {entry.name for entry in entries}
+    report.ignored = [entry.name for entry in found if entry.name not in kept]
+    report.ignore_list = len(ignore)
+    report.read_bytes = _read_missing(job, workers, strict, progress)
+    _write(job, report, began, progress)
+    # The store is whole; what cannot be removed here is in nobody's way.
+    shutil.rmtree(job.partial, ignore_errors=True)
+    return report
+
+
+def read_ignore_list(path: Path) -> list[str]:
+    """Return the names in a text file with one a line; lines of several words, as in a heading, are none.
+
+    Raises:
+        UserError: it cannot be read or holds no name.
+    """
+    try:
+        if path.stat().st_size > _IGNORE_LIST_LIMIT_BYTES:
+            raise UserError(f"{path} is too large for a list of names.")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"Cannot read the ignore list {path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"The ignore list {path} is not a text file: {error}.") from error
+    words = [line.split() for line in lines]
+    names = [word[0].removesuffix(".skeleton") for word in words if len(word) == 1 and word[0][0] != "#"]
+    if not names:
+        raise UserError(f"The ignore list {path} holds no name. It should have one a line.")
+    return list(dict.fromkeys(names))
+
+
+def _check(config: DataConfig) -> None:
+    if not config.classes:
+        raise UserError(f"The data set {config.name!r} names no classes: give data.classes.")
+    for protocol in config.protocols:  # now, not after an hour of reading
+        divide(np.zeros(0, index_type(1)), config, protocol)
+
+
+def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Sequence[Entry], list[Entry]]:
+    """Return all recordings below `raw`, and those that are not to be ignored."""
+    if not raw.exists():
+        raise UserError(f"There is no raw folder {raw}. {config.how_to_get}".strip())
+    found = _reader(config).entries(raw)
+    if config.format == "folder" and class_names(raw) != list(config.classes):
+        raise UserError(
+            f"The class folders in {raw} are {', '.join(class_names(raw))}; the data set {config.name} lists "
+            f"{', '.join(config.classes)}. List its classes as the folders are named, in the order of their names."
+        )
+    entries = [entry for entry in found if entry.name not in ignore]
+    if not found:
+        raise UserError(f"No recording of the format {config.format} lies below {raw}. {config.how_to_get}")
+    if not entries:
+        raise UserError(f"All {len(found)} recordings below {raw} are on the ignore list.")
+    return found, entries
+
+
+def _prepared_before(job: _Job, strict: bool) -> PreparationReport:
+    """Return the report of a finished store, if it was made from the same input."""
+    if open_store(job.out).source.get("key") != job.key():
+        raise UserError(
+            f"{job.out} holds a finished store made from other recordings, or by other rules. Choose another "
+            "folder with --out, or replace that store with --overwrite."
+        )
+    report = load_report(job.out)
+    if strict and report.damaged:
+        raise _damaged(str(report.damaged[0]))
+    return report
+
+
+def _clear_leftovers(job: _Job) -> None:
+    """Remove what an earlier run left behind and this one has no use for."""
+    make_folder(job.partial)
+    remove_strangers(job.partial, job.chunks)
+    for name in ARRAY_FILES:
+        for path in job.out.glob(f".{name}.*.tmp"):
+            path.unlink()
+
+
+def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> int:
+    """Read the chunks that are not there yet, and return how many bytes of recordings that were."""
+    missing = [chunk for chunk in job.chunks if not is_finished(chunk, job.partial)]
+    recordings = sum(len(chunk.entries) for chunk in missing)
+    if len(missing) < len(job.chunks):
+        total = sum(len(chunk.entries) for chunk in job.chunks)
+        _logger.info("An earlier run has read %d of %d recordings.", total - recordings, total)
+    left_out = 0
+    with (
+        closing(_read_in_order(job, missing, workers)) as chunks,
+        progress.task("reading recordings", recordings),
+    ):
+        for chunk in chunks:
+            notes = kept_notes(chunk, job.partial)
+            if strict and notes.damaged:
+                raise _damaged(str(min(notes.damaged)))
+            left_out += len(notes.left_out)
+            progress.advance(len(chunk.entries), f"{left_out} left out" if left_out else "")
+    return sum(chunk.size for chunk in missing)
+
+
+def _read_in_order(job: _Job, chunks: Sequence[Chunk], workers: int) -> Generator[Chunk, None, None]:
+    """Read chunks in this process or in others, and yield each when it and all before it are done."""
+    workers = min(workers or _cores(), len(chunks))
+    if workers <= 1:
+        reader = _reader(job.config)
+        for chunk in chunks:
+            read_chunk(chunk, job.config, reader, job.partial)
+            yield chunk
+        return
+    work = partial(_work, config=job.config, folder=job.partial)
+    yield from work_in_order(work, chunks, workers)
+
+
+def _write(job: _Job, report: PreparationReport, began: float, progress: Progress) -> None:
+    """Put the chunks together as the store, and complete and save the report."""
+    for chunk in job.chunks:
+        notes = kept_notes(chunk, job.partial)
+        report.left_out += notes.left_out
+        report.unselected += notes.unselected
+    if len(report.left_out) + report.unselected == report.found - len(report.ignored):
+        first = f" The first: {report.left_out[0]}." if report.left_out else ""
+        raise UserError(f"None of the {report.found} recordings below {report.raw} can be kept.{first}")
+    source = {"raw": report.raw, "format": job.config.format, "key": job.key()}
+    about = StoreAbout(job.config.name, job.config.layout, job.config.classes, source)
+    recordings = sum(len(chunk.entries) for chunk in job.chunks)
+    with StoreWriter(job.out, about) as writer, progress.task("writing the store", recordings):
+        for chunk in job.chunks:
+            writer.append(kept_rows(chunk, job.partial))
+            progress.advance(len(chunk.entries))
+        report.count(writer.clips(), job.config)
+        report.seconds = round(time.monotonic() - began, 3)
+        report.save(job.out)
+
+
+def _damaged(first: str) -> UserError:
+    return UserError(
+        f"A recording is damaged: {first}. Repair or remove it, put its name on the --ignore list, "
+        "or leave out --strict."
+    )
+
+
+def _reader(config: DataConfig) -> Reader:
+    return get_reader(config.format, load_layout(config.layout), config.bodies)
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:
+    read_chunk(chunk, config, _worker_reader(config.format, config.layout, config.bodies), folder)
+
+
+@cache
+def _worker_reader(format_name: str, layout: str, bodies: int) -> Reader:
+    """Return this worker's one reader, which may keep an archive open."""
+    return get_reader(format_name, load_layout(layout), bodies)

@@ -1,0 +1,209 @@
+"""The store: a folder of memory-mapped arrays with an index, a format version and checksums.
+
+`store_format` says what the files hold. Reading writes nothing, unpickles nothing, and refuses whatever could
+point outside the arrays.
+"""
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..skeleton import load_layout
+from ..utils.errors import UserError
+from ..utils.files import file_checksum, read_json
+from .clip import Clip
+from .store_format import (
+    ARRAY_FILES,
+    CLIP_NUMBERS,
+    CLIPS_FILE,
+    FORMAT_VERSION,
+    HEADER_FILE,
+    JOINTS_FILE,
+    JOINTS_TYPE,
+    VALID_FILE,
+    VALID_TYPE,
+    Rows,
+    StoreAbout,
+    index_problem,
+    index_type,
+    pack,
+)
+from .store_writer import StoreWriter
+
+
+class Store(Sequence[Clip]):
+    """The clips of a prepared data set, read from memory-mapped files that are never written.
+
+    Attributes:
+        path: the folder.
+        name, layout, classes: the data set, its joint layout, its class names in the order of their labels.
+        joints: (R, V, C) float32, memory-mapped.
+        valid: (R,) bool, memory-mapped.
+        clips: the index, one structured element a clip.
+        source: where the clips came from, as the writer said.
+    """
+
+    def __init__(self, path: Path, about: StoreAbout, rows: Rows) -> None:
+        self.path = path
+        self.name, self.layout, self.classes = about.name, about.layout, list(about.classes)
+        self.source = dict(about.source)
+        self.clips, self.joints, self.valid = rows
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @overload
+    def __getitem__(self, number: int) -> Clip: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Clip]: ...
+    def __getitem__(self, number: int | slice) -> Clip | list[Clip]:
+        if isinstance(number, slice):
+            return [self._clip(each) for each in range(*number.indices(len(self)))]
+        return self._clip(operator.index(number))
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}: {self.name}, {len(self)} clips, layout {self.layout})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path alone: a loader's worker maps the files anew instead of receiving their content."""
+        return open_store, (self.path, False)
+
+    def _clip(self, number: int) -> Clip:
+        row = self.clips[number]
+        frames, bodies, offset = int(row["frames"]), int(row["bodies"]), int(row["offset"])
+        span = slice(offset, offset + bodies * frames)
+        return Clip(
+            name=str(row["name"]),
+            joints=self.joints[span].reshape(bodies, frames, *self.joints.shape[1:]),
+            valid=self.valid[span].reshape(bodies, frames),
+            **{number: int(row[number]) for number in CLIP_NUMBERS},
+        )
+
+
+def write_store(
+    path: Path | str,
+    clips: Iterable[Clip],
+    *,
+    name: str,
+    layout: str,
+    classes: Sequence[str],
+    source: Mapping[str, Any] | None = None,
+) -> Store:
+    """Write `clips`, one at a time, as the store at `path` and open it.
+
+    Args:
+        path: the folder; it may exist, but may not hold a finished store.
+        clips: any number of clips; their labels index `classes`.
+        name, layout, classes: the data set, its joint layout, its class names.
+        source: where the clips came from, as JSON values.
+
+    Raises:
+        UserError: there is a store already, a clip does not fit, or the folder cannot be written.
+    """
+    if (Path(path) / HEADER_FILE).exists():
+        raise UserError(f"{path} already holds a store. Choose another folder or delete that one.")
+    with StoreWriter(path, StoreAbout(name, layout, classes, source or {})) as writer:
+        for clip in clips:
+            writer.append(pack([clip], layout))
+    return open_store(path, verify=False)
+
+
+def open_store(path: Path | str, verify: bool = True) -> Store:
+    """Open the store at `path` for reading; its arrays are memory-mapped, nothing is written.
+
+    Args:
+        path: the folder that `preprocess` or `write_store` made.
+        verify: compare the SHA-256 of every file with the recorded one; sizes and index are checked anyway.
+
+    Raises:
+        UserError: there is no finished store, it has another format version, or it is damaged.
+    """
+    path = Path(path)
+    header = _read_header(path)
+    _check_files(path, header["files"], verify)
+    rows = Rows(*(_map_array(path / name) for name in (CLIPS_FILE, JOINTS_FILE, VALID_FILE)))
+    rows = rows._replace(clips=np.array(rows.clips))
+    problem = _arrays_problem(header, rows) or index_problem(rows.clips, len(rows.valid), len(header["classes"]))
+    if problem:
+        raise _damaged(path, problem)
+    about = StoreAbout(header["name"], header["layout"], header["classes"], header["source"])
+    return Store(path, about, rows)
+
+
+def _arrays_problem(header: Mapping[str, Any], rows: Rows) -> str:
+    """Return where the arrays differ from what the header and the layout say, or an empty string."""
+    layout = load_layout(header["layout"])
+    found = [(array.dtype, array.shape) for array in (rows.joints, rows.valid)]
+    shape = (header["rows"], layout.num_joints, layout.coordinates)
+    if found != [(JOINTS_TYPE, shape), (VALID_TYPE, shape[:1])]:
+        return f"the arrays are not float32 {shape} and bool {shape[:1]}"
+    name_type = rows.clips.dtype["name"] if "name" in (rows.clips.dtype.names or ()) else np.dtype("f4")
+    if rows.clips.dtype != index_type(name_type.itemsize // 4) or rows.clips.shape != (header["clips"],):
+        return f"{CLIPS_FILE} is not an index of {header['clips']} clips"
+    return ""
+
+
+def _read_header(path: Path) -> Mapping[str, Any]:
+    """Return `store.json`, its fields present and of the right type."""
+    how = f"Prepare it with: python scripts/preprocess.py --dataset NAME --raw DIR --out {path}"
+    if not path.is_dir():
+        raise UserError(f"There is no store {path}: no such folder. {how}")
+    if not (path / HEADER_FILE).is_file():
+        raise UserError(f"{path} holds no finished store (there is no {HEADER_FILE} in it). {how}")
+    header = read_json(path / HEADER_FILE)
+    if header.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has the store format {header.get('format_version')!r}; this version of LAST reads "
+            f"format {FORMAT_VERSION}. Prepare it again with --overwrite."
+        )
+    types = {
+        "name": str,
+        "layout": str,
+        "classes": list,
+        "clips": int,
+        "rows": int,
+        "files": dict,
+        "source": dict,
+    }
+    for key, kind in types.items():
+        if not isinstance(header.get(key), kind):
+            raise _damaged(path, f"{HEADER_FILE} has no proper {key!r}")
+    if not all(isinstance(name, str) for name in header["classes"]):
+        raise _damaged(path, f"{HEADER_FILE} has a class name that is no text")
+    return header
+
+
+def _check_files(path: Path, recorded: Mapping[str, Any], verify: bool) -> None:
+    """Refuse array files whose size, or SHA-256 where `verify` asks for it, is not the recorded one."""
+    for name in ARRAY_FILES:
+        expected = recorded.get(name)
+        file = path / name
+        if not isinstance(expected, dict) or not file.is_file():
+            raise _damaged(path, f"{name} is missing")
+        if file.stat().st_size != expected.get("bytes"):
+            raise _damaged(path, f"{name} has {file.stat().st_size} bytes instead of {expected.get('bytes')}")
+        if verify and _checksum(file) != expected.get("sha256"):
+            raise _damaged(path, f"the content of {name} does not match its recorded checksum")
+
+
+def _checksum(path: Path) -> str:
+    try:
+        return file_checksum(path)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}. Check its permissions.") from error
+
+
+def _map_array(path: Path) -> NDArray[Any]:
+    """Map one `.npy` file read-only; its own header cannot claim more than the file holds."""
+    try:
+        return np.asarray(np.lib.format.open_memmap(path, mode="r"))
+    except (OSError, ValueError, OverflowError) as error:
+        raise _damaged(path.parent, f"{path.name} cannot be read ({error})") from error
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(f"The store {path} is damaged: {what}. Copy it again, or prepare it again with --overwrite.")

@@ -1,0 +1,122 @@
+"""The form in which a store keeps clips: what each file holds and what a sound index is.
+
+`joints.npy` float32 (R, V, C) and `valid.npy` bool (R,) hold the clips one after another, each body
+after body: body m of clip i in frame t is row `offset[i] + m * frames[i] + t`. `clips.npy` is the index,
+`store.json` says what the folder holds; it is written last, so a folder that has one is whole.
+
+Legend: R rows, M bodies, T frames, V joints, C coordinates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..skeleton import load_layout
+from ..utils.errors import UserError
+from .clip import Clip
+
+FORMAT_VERSION = 1
+HEADER_FILE = "store.json"
+JOINTS_FILE, VALID_FILE, CLIPS_FILE = ARRAY_FILES = ("joints.npy", "valid.npy", "clips.npy")
+CLIP_NUMBERS = ("label", "subject", "camera", "setup", "replication")
+MAX_BODIES = 2
+JOINTS_TYPE, VALID_TYPE = np.dtype("<f4"), np.dtype("?")
+
+
+def index_type(name_width: int) -> np.dtype[np.void]:
+    """Return the type of an index row; `name_width` is the length of the longest clip name."""
+    return np.dtype(
+        [("name", f"<U{name_width}"), ("offset", "<i8"), ("frames", "<i4"), ("bodies", "i1")]
+        + [(number, "<i4") for number in CLIP_NUMBERS]
+    )
+
+
+class Rows(NamedTuple):
+    """Clips in the form in which a store keeps them; offsets count from the first of these rows.
+
+    Attributes:
+        clips: the index, one structured element a clip.
+        joints: (R, V, C) float32.
+        valid: (R,) bool.
+    """
+
+    clips: NDArray[np.void]
+    joints: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class StoreAbout:
+    """Say what a store holds and where it came from."""
+
+    name: str
+    layout: str
+    classes: Sequence[str]
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+
+def pack(clips: Sequence[Clip], layout: str) -> Rows:
+    """Return `clips` as rows of a store.
+
+    Raises:
+        UserError: a clip's arrays do not fit the layout or each other, or hold a number that is not finite.
+    """
+    skeleton = load_layout(layout)
+    shape = (skeleton.num_joints, skeleton.coordinates)
+    for clip in clips:
+        if problem := _misfit(clip, shape):
+            raise UserError(f"The clip {clip.name!r} does not fit a store of the layout {layout}: {problem}.")
+    joints = [clip.joints.reshape(-1, *shape) for clip in clips]
+    valid = [clip.valid.reshape(-1) for clip in clips]
+    return Rows(
+        clips=index_of(clips),
+        joints=np.concatenate([np.zeros((0, *shape), JOINTS_TYPE), *joints]),
+        valid=np.concatenate([np.zeros(0, VALID_TYPE), *valid]),
+    )
+
+
+def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:
+    """Return the index of `clips` alone; its offsets count from the first of them."""
+    index = np.zeros(len(clips), index_type(max((len(clip.name) for clip in clips), default=1)))
+    for row, clip in zip(index, clips, strict=True):
+        bodies, frames = clip.valid.shape
+        row["name"], row["frames"], row["bodies"] = clip.name, frames, bodies
+        for number in CLIP_NUMBERS:
+            row[number] = getattr(clip, number)
+    index["offset"] = _offsets(index)
+    return index
+
+
+def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
+    """Return what is wrong with an index of `rows` rows; empty if it is sound and so stays inside them."""
+    if not len(clips):
+        return "it holds no clip"
+    if (clips["frames"] < 1).any() or (clips["bodies"] < 1).any() or (clips["bodies"] > MAX_BODIES).any():
+        return f"the index has a clip without frames, or with a number of bodies outside 1..{MAX_BODIES}"
+    end = int(clips["offset"][-1]) + int(clips["frames"][-1]) * int(clips["bodies"][-1])
+    if (clips["offset"] != _offsets(clips)).any() or end != rows:
+        return f"the offsets of the index do not cover the {rows} rows one after another"
+    if (clips["label"] < 0).any() or (clips["label"] >= classes).any():
+        return f"the index has a label outside the {classes} classes"
+    return ""
+
+
+def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
+    """Return why a clip cannot be stored, or an empty string."""
+    if clip.joints.ndim != 4 or clip.joints.shape[2:] != shape:
+        return f"its joints have the shape {clip.joints.shape}, not (bodies, frames, {shape[0]}, {shape[1]})"
+    if clip.valid.shape != clip.joints.shape[:2]:
+        return f"its joints have the shape {clip.joints.shape} and its validity {clip.valid.shape}"
+    if not (1 <= clip.valid.shape[0] <= MAX_BODIES and clip.valid.shape[1] >= 1):
+        return f"it has {clip.valid.shape[0]} bodies and {clip.valid.shape[1]} frames"
+    return "" if np.isfinite(clip.joints).all() else "a coordinate is not finite"
+
+
+def _offsets(clips: NDArray[np.void]) -> NDArray[np.int64]:
+    """Return the offset that each clip must have, from the lengths of those before it."""
+    lengths = clips["frames"].astype(np.int64) * clips["bodies"]
+    offsets: NDArray[np.int64] = np.cumsum(lengths) - lengths
+    return offsets

@@ -1,0 +1,365 @@
+"""Preparing a data set: what is kept, left out and reported, resuming, and what is refused."""
+
+import errno
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from last.data import chunks, open_store
+from last.data import preprocess as preprocess_module
+from last.data.clip import Clip
+from last.data.config import DataConfig, ProtocolConfig, SelectConfig
+from last.data.formats import BadClip, DroppedClip, Entry
+from last.data.preparation_report import PreparationReport
+from last.data.preprocess import preprocess, read_ignore_list
+from last.utils.errors import UserError
+from last.utils.progress import Progress
+
+
+class NumbersReader:
+    """Read files `NAME.txt` of six numbers: label, subject, camera, setup, bodies, frames."""
+
+    read_names: list[str] = []  # noqa: RUF012 - every instance of a test counts here
+    stop_at = ""
+
+    def __init__(self, layout: object, bodies: int) -> None: ...
+
+    def entries(self, raw: Path) -> Sequence[Entry]:
+        return [Entry(path.stem, path, "", path.stat().st_size) for path in sorted(raw.glob("*.txt"))]
+
+    def read(self, entry: Entry) -> Clip:
+        if entry.name == self.stop_at:
+            raise KeyboardInterrupt
+        self.read_names.append(entry.name)
+        text = entry.path.read_text(encoding="utf-8")
+        if text == "bad":
+            raise BadClip(entry.name, 3, "is broken")
+        if text == "empty":
+            raise DroppedClip(entry.name, 0, "no skeleton")
+        label, subject, camera, setup, bodies, frames = map(int, text.split())
+        joints = np.full((bodies, frames, 25, 3), subject, np.float32)
+        return Clip(entry.name, joints, np.ones((bodies, frames), np.bool_), label, subject, camera, setup)
+
+
+@pytest.fixture(autouse=True)
+def reader(monkeypatch: pytest.MonkeyPatch) -> type[NumbersReader]:
+    """Let every data set here be read by `NumbersReader`, two recordings a chunk."""
+    monkeypatch.setattr(preprocess_module, "get_reader", lambda name, layout, bodies: NumbersReader(layout, bodies))
+    monkeypatch.setattr(NumbersReader, "read_names", [])
+    monkeypatch.setattr(chunks, "_MOST_ENTRIES", 2)
+    return NumbersReader
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """Return a folder of seven recordings: c is damaged, e has no skeleton."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    texts = {"a": "0 1 1 1 1 4", "b": "1 2 1 1 2 3", "c": "bad", "d": "0 2 2 2 1 5", "e": "empty"}
+    for name, text in {**texts, "f": "1 1 2 2 2 2", "g": "0 3 1 3 1 1"}.items():
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+CONFIG = DataConfig(
+    name="tiny",
+    classes=["wave", "walk"],
+    split="xsub",
+    protocols={"xsub": ProtocolConfig("subject", train=[1]), "xview": ProtocolConfig("camera", test=[1])},
+)
+
+
+def prepare(raw: Path, out: Path, config: DataConfig = CONFIG, **options: object) -> PreparationReport:
+    return preprocess(config, raw, out, workers=1, **options)
+
+
+def arrays(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.glob("*.npy"))}
+
+
+def test_the_store_holds_the_sound_recordings_in_the_order_of_their_names(raw: Path, tmp_path: Path) -> None:
+    prepare(raw, tmp_path / "out")
+    store = open_store(tmp_path / "out")
+    assert [clip.name for clip in store] == ["a", "b", "d", "f", "g"]
+    assert [clip.joints.shape[:2] for clip in store] == [(1, 4), (2, 3), (1, 5), (2, 2), (1, 1)]
+    assert [clip.subject for clip in store] == [1, 2, 2, 1, 3]
+    assert (store[3].joints == 1).all()
+    assert (store.name, store.layout, store.classes) == ("tiny", "ntu25", ["wave", "walk"])
+
+
+def test_the_report_counts_what_is_kept_by_class_and_by_part(raw: Path, tmp_path: Path) -> None:
+    report = prepare(raw, tmp_path / "out")
+    assert (report.found, report.kept, report.two_bodies, report.frames) == (7, 5, 2, 15)
+    assert report.parts == {"xsub": {"train": 2, "test": 3}, "xview": {"train": 2, "test": 3}}
+    wave = {"class": "wave", "clips": 3, "xsub train": 1, "xsub test": 2, "xview train": 1, "xview test": 2}
+    walk = {"class": "walk", "clips": 2, "xsub train": 1, "xsub test": 1, "xview train": 1, "xview test": 1}
+    assert report.classes == [wave, walk]
+    assert report.input_bytes == report.read_bytes == sum(path.stat().st_size for path in raw.iterdir())
+
+
+def test_the_report_tells_what_is_left_out_and_why(raw: Path, tmp_path: Path) -> None:
+    report = prepare(raw, tmp_path / "out")
+    assert [str(each) for each in report.damaged] == ["c, line 3: is broken"]
+    assert [str(each) for each in report.dropped] == ["e: no skeleton"]
+    text = (tmp_path / "out" / "report.txt").read_text(encoding="utf-8")
+    assert "c, line 3: is broken" in text and "e: no skeleton" in text
+    assert json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["kept"] == 5
+
+
+def test_nothing_but_the_store_and_its_report_is_left_in_the_folder(raw: Path, tmp_path: Path) -> None:
+    prepare(raw, tmp_path / "out")
+    expected = {"store.json", "joints.npy", "valid.npy", "clips.npy", "report.json", "report.txt"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == expected
+
+
+def test_strict_stops_at_the_first_damaged_recording(raw: Path, tmp_path: Path) -> None:
+    (raw / "f.txt").write_text("bad", encoding="utf-8")
+    with pytest.raises(UserError, match="c, line 3: is broken"):
+        prepare(raw, tmp_path / "out", strict=True)
+    assert not (tmp_path / "out" / "store.json").exists()
+
+
+def test_strict_lets_an_empty_recording_pass(raw: Path, tmp_path: Path) -> None:
+    (raw / "c.txt").unlink()
+    assert prepare(raw, tmp_path / "out", strict=True).kept == 5
+
+
+def test_a_recording_on_the_ignore_list_is_not_read_and_counted_apart(raw: Path, tmp_path: Path) -> None:
+    report = prepare(raw, tmp_path / "out", ignore=["a", "c", "elsewhere"])
+    assert (report.ignored, report.ignore_list, report.damaged) == (["a", "c"], 3, [])
+    assert "a" not in NumbersReader.read_names and report.kept == 4
+
+
+def test_recordings_outside_the_selection_are_counted_and_left_out(raw: Path, tmp_path: Path) -> None:
+    config = DataConfig(**{**vars(CONFIG), "select": SelectConfig(setups=[1, 2], actions=[1])})
+    report = prepare(raw, tmp_path / "out", config)
+    assert [clip.name for clip in open_store(tmp_path / "out")] == ["a", "d"]
+    assert report.unselected == 3
+
+
+def test_a_class_that_the_data_set_does_not_have_counts_as_damage(raw: Path, tmp_path: Path) -> None:
+    (raw / "d.txt").write_text("2 2 2 2 1 5", encoding="utf-8")
+    report = prepare(raw, tmp_path / "out")
+    assert [str(each) for each in report.damaged][1:] == ["d: its class is number 3, and tiny has 2"]
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped_and_gives_the_same_bytes(
+    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(raw, tmp_path / "whole")
+    monkeypatch.setattr(reader, "stop_at", "f")
+    with pytest.raises(KeyboardInterrupt):
+        prepare(raw, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
+    monkeypatch.setattr(reader, "stop_at", "")
+    reader.read_names.clear()
+    report = prepare(raw, tmp_path / "out")
+    # c is read again with its neighbour, because c is damaged; a and b are not.
+    assert reader.read_names == ["c", "d", "e", "f", "g"]
+    assert arrays(tmp_path / "out") == arrays(tmp_path / "whole")
+    assert (report.kept, len(report.left_out)) == (5, 2)
+
+
+def test_a_recording_that_changed_after_an_interruption_is_read_again(
+    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "stop_at", "c")
+    with pytest.raises(KeyboardInterrupt):
+        prepare(raw, tmp_path / "out")
+    monkeypatch.setattr(reader, "stop_at", "")
+    (raw / "a.txt").write_text("0 9 1 1 1 44", encoding="utf-8")
+    prepare(raw, tmp_path / "out")
+    assert open_store(tmp_path / "out")[0].joints.shape[1] == 44
+
+
+def test_a_damaged_part_of_an_interrupted_run_is_read_again(
+    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "stop_at", "c")
+    with pytest.raises(KeyboardInterrupt):
+        prepare(raw, tmp_path / "out")
+    (part,) = (tmp_path / "out" / ".partial").iterdir()
+    part.write_bytes(part.read_bytes()[:100])
+    monkeypatch.setattr(reader, "stop_at", "")
+    assert prepare(raw, tmp_path / "out").kept == 5
+
+
+def test_what_other_runs_left_unfinished_is_removed_before_reading(
+    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = tmp_path / "out" / ".partial"
+    partial.mkdir(parents=True)
+    leftovers = [
+        tmp_path / "out" / ".joints.npy.123.tmp",
+        partial / ".000000-x.npz.123.tmp",
+        partial / "000000-0123.npz",
+    ]
+    for path in leftovers:
+        path.write_bytes(b"half")
+    monkeypatch.setattr(reader, "stop_at", "a")
+    with pytest.raises(KeyboardInterrupt):
+        prepare(raw, tmp_path / "out")
+    assert [path for path in leftovers if path.exists()] == []
+
+
+def test_a_finished_store_of_the_same_input_is_not_made_again(
+    raw: Path, tmp_path: Path, reader: type[NumbersReader]
+) -> None:
+    first = prepare(raw, tmp_path / "out")
+    reader.read_names.clear()
+    again = prepare(raw, tmp_path / "out")
+    assert reader.read_names == []
+    assert again.prepared_before and not first.prepared_before
+    assert again == PreparationReport(**{**vars(first), "prepared_before": True})
+
+
+def test_strict_refuses_a_finished_store_that_left_damaged_recordings_out(raw: Path, tmp_path: Path) -> None:
+    prepare(raw, tmp_path / "out")
+    with pytest.raises(UserError, match="c, line 3: is broken"):
+        prepare(raw, tmp_path / "out", strict=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ignore": ["a"]},
+        {"config": DataConfig(**{**vars(CONFIG), "bodies": 1})},
+        {"config": DataConfig(**{**vars(CONFIG), "classes": ["greet", "walk"]})},
+    ],
+)
+def test_a_finished_store_of_other_input_is_kept_unless_it_may_be_overwritten(
+    raw: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    prepare(raw, tmp_path / "out")
+    before = arrays(tmp_path / "out")
+    with pytest.raises(UserError, match="--overwrite"):
+        prepare(raw, tmp_path / "out", **options)
+    assert arrays(tmp_path / "out") == before
+    assert not prepare(raw, tmp_path / "out", **options, overwrite=True).prepared_before
+    assert len(open_store(tmp_path / "out")) == (4 if "ignore" in options else 5)
+
+
+def test_a_finished_store_without_its_report_is_told(raw: Path, tmp_path: Path) -> None:
+    prepare(raw, tmp_path / "out")
+    (tmp_path / "out" / "report.json").unlink()
+    with pytest.raises(UserError, match="no proper report"):
+        prepare(raw, tmp_path / "out")
+
+
+def test_a_missing_raw_folder_is_refused_with_how_to_get_the_data(tmp_path: Path) -> None:
+    config = DataConfig(**{**vars(CONFIG), "how_to_get": "Ask the lab."})
+    with pytest.raises(UserError, match=r"no raw folder .*nowhere\. Ask the lab\."):
+        prepare(tmp_path / "nowhere", tmp_path / "out", config)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_raw_folder_without_recordings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No recording of the format ntu"):
+        prepare(tmp_path, tmp_path / "out")
+
+
+def test_a_raw_folder_of_which_nothing_can_be_kept_is_refused(raw: Path, tmp_path: Path) -> None:
+    for path in raw.iterdir():
+        path.write_text("bad", encoding="utf-8")
+    with pytest.raises(UserError, match=r"None of the 7 recordings .* can be kept.*a, line 3"):
+        prepare(raw, tmp_path / "out")
+    assert not (tmp_path / "out" / "store.json").exists()
+
+
+def test_an_ignore_list_of_everything_is_refused(raw: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="All 7 recordings"):
+        prepare(raw, tmp_path / "out", ignore=list("abcdefg"))
+
+
+def test_a_data_set_without_classes_is_refused_before_anything_is_read(raw: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.classes"):
+        prepare(raw, tmp_path / "out", DataConfig(name="tiny"))
+
+
+def test_a_broken_protocol_is_refused_before_anything_is_read(raw: Path, tmp_path: Path) -> None:
+    config = DataConfig(**{**vars(CONFIG), "protocols": {"xsub": ProtocolConfig()}})
+    with pytest.raises(UserError, match="names no subject"):
+        prepare(raw, tmp_path / "out", config)
+    assert NumbersReader.read_names == []
+
+
+def test_an_unwritable_place_is_refused(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match=r"Cannot write .*file"):
+        prepare(raw, tmp_path / "file" / "out")
+
+
+def test_a_full_disk_ends_with_one_message_and_the_next_run_goes_on(
+    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes_left = 2
+
+    def fsync(descriptor: int) -> None:
+        nonlocal writes_left
+        writes_left -= 1
+        if writes_left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(UserError, match="the disk is full"):
+            prepare(raw, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
+    assert len(list((tmp_path / "out" / ".partial").iterdir())) == 2
+    reader.read_names.clear()
+    assert prepare(raw, tmp_path / "out").kept == 5
+    assert "a" not in reader.read_names
+
+
+def test_a_full_disk_at_the_very_end_leaves_no_store(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(descriptor: int) -> None:
+        if "joints.npy" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc to tell which file is written")
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(UserError, match="the disk is full"):
+        prepare(raw, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.npy")) and not (tmp_path / "out" / "store.json").exists()
+
+
+def test_progress_counts_every_recording_once(raw: Path, tmp_path: Path) -> None:
+    class Counter(Progress):
+        counts: list[int]
+
+        def task(self, description: str, total: int, unit: str = "clips") -> "Counter":
+            self.counts = [*getattr(self, "counts", []), -total]
+            return self
+
+        def advance(self, done: int = 1, note: str = "") -> None:
+            self.counts[-1] += done
+
+    counter = Counter()
+    prepare(raw, tmp_path / "out", progress=counter)
+    assert counter.counts == [0, 0]
+
+
+def test_an_ignore_list_takes_names_and_leaves_headings_and_comments_alone(tmp_path: Path) -> None:
+    path = tmp_path / "missing.txt"
+    lines = ["\ufeffThe 2 samples with missing skeletons are:", "", "S001C002P005R002A008", "# S009", "  b.skeleton "]
+    path.write_text("\r\n".join([*lines, "S001C002P005R002A008"]), encoding="utf-8")
+    assert read_ignore_list(path) == ["S001C002P005R002A008", "b"]
+
+
+@pytest.mark.parametrize("content", [b"", b"only a heading\n", b"\xff\xfe\x00"])
+def test_a_file_without_names_is_no_ignore_list(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list").write_bytes(content)
+    with pytest.raises(UserError, match="ignore list"):
+        read_ignore_list(tmp_path / "list")
+
+
+def test_a_missing_ignore_list_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Cannot read the ignore list"):
+        read_ignore_list(tmp_path / "nowhere.txt")
