@@ -1,0 +1,138 @@
+"""The files: a plan of who does what before which camera, and the raw NTU text of each recording."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...utils.errors import UserError
+from ...utils.files import make_folder, unwritable
+from ...utils.progress import SILENT, Progress
+from .actions import ACTIONS
+from .body import Array
+from .performer import act, invent_performer
+from .recording import CAMERA_YAW, SETUPS, TRACKED, TrackedBody, record
+
+PERFORMERS = 16
+MOST_CLIPS = 100_000
+# First words of the seeds of what is drawn at random: people stay the same in every clip of a data set.
+_PERFORMER_STREAM, _CLIP_STREAM = 1, 2
+
+_JOINTS = 25
+# Focal lengths and centres in pixels, of the depth and the colour camera of a Kinect v2.
+_DEPTH_CAMERA = (366.0, -366.0, 256.0, 208.0)
+_COLOUR_CAMERA = (1056.0, -1056.0, 960.0, 540.0)
+_ROW = " ".join(["%.7g"] * 7) + " 1 0 0 0 %d\n"  # orientations are not simulated: the unit quaternion
+_BODY = f"%d 0 1 1 1 1 0 0 0 {TRACKED}\n{_JOINTS}\n" + _ROW * _JOINTS
+
+
+@dataclass(frozen=True)
+class Take:
+    """One planned recording; all numbers count from 1, as in its file's name."""
+
+    setup: int
+    camera: int
+    performer: int
+    replication: int
+    action: int
+
+    @property
+    def name(self) -> str:
+        """Return the name that NTU RGB+D gives such a recording."""
+        place, who = f"S{self.setup:03d}C{self.camera:03d}", f"P{self.performer:03d}R{self.replication:03d}"
+        return f"{place}{who}A{self.action:03d}"
+
+
+def synthesize(out: Path, clips: int, seed: int = 0, progress: Progress = SILENT) -> list[Path]:
+    """Write generated recordings to `out` as raw NTU `.skeleton` files and return their paths.
+
+    A recording depends on `seed` and its number alone, not on how many are asked for. Files of the same name
+    are replaced; others stay.
+
+    Raises:
+        UserError: a number is out of range, or a file cannot be written.
+    """
+    if not 1 <= clips <= MOST_CLIPS:
+        raise UserError(f"Cannot write {clips} clips: ask for 1 to {MOST_CLIPS}.")
+    if seed < 0:
+        raise UserError(f"The seed {seed} cannot be used: take a whole number from 0 up.")
+    make_folder(out)
+    paths = []
+    with progress.task("writing recordings", total=clips):
+        for number in range(clips):
+            take = plan(number)
+            paths.append(out / f"{take.name}.skeleton")
+            _replace(paths[-1], skeleton_text(generate(take, number, seed)))
+            progress.advance()
+    return paths
+
+
+def plan(number: int) -> Take:
+    """Return the recording of that number, counted from 0: classes take turns, then performers.
+
+    Cameras and set-ups shift from round to round, so that every performer does every action before each of
+    them, and few recordings are already spread over all.
+    """
+    turn, action = divmod(number, len(ACTIONS))
+    round_number, performer = divmod(turn, PERFORMERS)
+    cameras = len(CAMERA_YAW)
+    return Take(
+        setup=(performer + performer // SETUPS + action + round_number) % SETUPS + 1,
+        camera=(performer + performer // SETUPS + action + round_number) % cameras + 1,
+        performer=performer + 1,
+        replication=round_number // (SETUPS * cameras) + 1,
+        action=action + 1,
+    )
+
+
+def generate(take: Take, number: int, seed: int) -> list[TrackedBody]:
+    """Return the tracked bodies of one recording."""
+    random = np.random.default_rng((seed, _CLIP_STREAM, number))
+    performer = invent_performer(np.random.default_rng((seed, _PERFORMER_STREAM, take.performer)))
+    scene = act(ACTIONS[take.action - 1], performer, invent_performer(random), random)
+    return record(scene, take.camera, take.setup, random)
+
+
+def skeleton_text(bodies: Sequence[TrackedBody]) -> str:
+    """Return a recording as the text of a raw NTU `.skeleton` file."""
+    blocks: dict[int, list[str]] = {}
+    for body in bodies:
+        for frame, rows in zip(body.frames.tolist(), _rows(body), strict=True):
+            blocks.setdefault(frame, []).append(_BODY % (body.identity, *rows))
+    count = 1 + max(blocks)
+    frames = ("".join([f"{len(seen)}\n", *seen]) for seen in (blocks.get(frame, []) for frame in range(count)))
+    return "".join([f"{count}\n", *frames])
+
+
+def _rows(body: TrackedBody) -> list[list[float]]:
+    """Return, for each frame, all numbers of a body's joints in the order of the file."""
+    numbers = [
+        body.joints,
+        _projected(body.joints, _DEPTH_CAMERA),
+        _projected(body.joints, _COLOUR_CAMERA),
+        body.states[..., None],
+    ]
+    table = np.concatenate(numbers, axis=-1)  # (T, V, 8)
+    rows: list[list[float]] = table.reshape(len(table), -1).tolist()
+    return rows
+
+
+def _projected(joints: Array, camera: tuple[float, float, float, float]) -> Array:
+    """Return where a pinhole camera sees joints (..., 3), as pixels (..., 2) from the upper left."""
+    focal, centre = np.array(camera[:2]), np.array(camera[2:])
+    pixels: Array = joints[..., :2] / joints[..., 2:] * focal + centre
+    return pixels
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write `text` so that a file is old or new, never half; it can be made again, so nothing is flushed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="ascii", newline="\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
