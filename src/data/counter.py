@@ -1,0 +1,75 @@
+"""Random numbers that are a function of (seed, epoch, clip) and of nothing else.
+
+No generator is advanced, so what a clip draws does not depend on its batch, on the order of clips, on the number of
+workers or processes, or on where a run was resumed; and it is the same on every device.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MIXERS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+_MASK = (1 << 64) - 1
+
+
+def _signed(value: int) -> int:
+    """Return the int64 that has the bits of an unsigned 64-bit number."""
+    value &= _MASK
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _mix(state: Tensor) -> Tensor:
+    """Scramble 64-bit states: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
+    for shift, factor in _MIXERS:
+        state = (state ^ _shift_right(state, shift)) * _signed(factor)
+    return state ^ _shift_right(state, 31)
+
+
+def _shift_right(state: Tensor, bits: int) -> Tensor:
+    """Shift as if the number had no sign."""
+    return (state >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def clip_keys(seed: int, epoch: int, numbers: Tensor, repetition: int = 0) -> Tensor:
+    """Return what every random choice about a clip depends on: a 64-bit key of (seed, epoch, repetition, clip).
+
+    Args:
+        seed, epoch: of the run.
+        numbers: (N,) the clips.
+        repetition: which of an epoch's passes over the clips this is.
+
+    Returns:
+        (N,) int64.
+    """
+    state = _mix(torch.full((1,), _signed((seed + 1) * _GOLDEN), dtype=torch.int64, device=numbers.device))
+    for part in (epoch, repetition):
+        state = _mix(state + _signed((part + 1) * _GOLDEN))
+    return _mix(state + (numbers.to(torch.int64) + 1) * _signed(_GOLDEN))
+
+
+def uniform(keys: Tensor, purpose: int, count: int) -> Tensor:
+    """Return `count` numbers in [0, 1) for each clip, (N, count) float32.
+
+    Args:
+        keys: (N,) from `clip_keys`.
+        purpose: tells independent uses apart.
+        count: how many numbers a clip needs.
+    """
+    state = _mix(keys + _signed((purpose + 1) * _GOLDEN))
+    steps = torch.arange(1, count + 1, dtype=torch.int64, device=keys.device) * _signed(_GOLDEN)
+    states = _mix(state[:, None] + steps[None, :])
+    return _shift_right(states, 40).to(torch.float32) * 2.0**-24
+
+
+def normal(keys: Tensor, purpose: int, count: int) -> Tensor:
+    """Return `count` standard normal numbers for each clip, (N, count) float32 (Box-Muller)."""
+    pairs = uniform(keys, purpose, 2 * count)
+    radius = torch.sqrt(-2.0 * torch.log1p(-pairs[:, :count]))
+    return radius * torch.cos(2.0 * math.pi * pairs[:, count:])
+
+
+def shuffled(seed: int, epoch: int, numbers: Tensor, repetition: int = 0) -> Tensor:
+    """Return `numbers` in the random order of one pass."""
+    return numbers[torch.argsort(clip_keys(seed, epoch, numbers, repetition), stable=True)]

@@ -1,0 +1,31 @@
+"""From a sampled batch to what a model reads, on the device that computes."""
+
+import torch
+from torch import Tensor
+
+from ..skeleton import load_layout
+from .augment import augment
+from .config import DataConfig
+from .loader import Batch
+from .normalize import face_camera, scale_to_unit
+from .streams import derive_streams
+
+
+class InputPipeline:
+    """Turn, augment, scale and derive the streams, in this order, so that one rotation turns all three alike."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self.config = config
+        self.layout = load_layout(config.layout)
+
+    def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
+        """Return the streams of a batch, each (N, C, T, V, M)."""
+        with torch.no_grad():
+            joints = batch.joints
+            if self.config.normalize.face_camera:
+                joints = face_camera(joints, batch.valid, self.layout)
+            if training:
+                joints = augment(joints, self.config.augment, self.layout, batch.keys)
+            if self.config.normalize.scale == "unit":
+                joints = scale_to_unit(joints, batch.valid)
+            return derive_streams(joints, batch.valid, self.layout)

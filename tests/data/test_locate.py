@@ -1,0 +1,74 @@
+"""Finding the store of a data set below the data root."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from last.data.clip import Clip
+from last.data.config import DataConfig
+from last.data.locate import find_store
+from last.data.store import write_store
+from last.utils.config import data_layer, merge, section_layer
+from last.utils.errors import UserError
+
+
+def described(name: str) -> DataConfig:
+    return merge(DataConfig(), [section_layer(data_layer(name), "data")])
+
+
+def prepared(folder: Path, config: DataConfig) -> Path:
+    """Write a store of one clip for a data set and return its folder."""
+    joints = np.zeros((1, 2, 25, 3), np.float32)
+    clip = Clip("one", joints, np.ones((1, 2), np.bool_), 0, subject=1, camera=1, setup=1)
+    write_store(folder, [clip], name=config.name, layout=config.layout, classes=config.classes)
+    return folder
+
+
+@pytest.mark.parametrize("place", ["synthetic", "mounted-input/synthetic"])
+def test_a_store_is_found_in_its_place_and_one_folder_deeper(tmp_path: Path, place: str) -> None:
+    folder = prepared(tmp_path / place, described("synthetic"))
+    assert find_store(described("synthetic"), tmp_path).path == folder
+
+
+def test_ntu60_is_drawn_from_a_store_of_ntu120(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "ntu120", described("ntu120"))
+    assert find_store(described("ntu60"), tmp_path).path == folder
+
+
+def test_the_store_of_its_own_comes_before_the_larger_one(tmp_path: Path) -> None:
+    prepared(tmp_path / "ntu120", described("ntu120"))
+    folder = prepared(tmp_path / "ntu60", described("ntu60"))
+    assert find_store(described("ntu60"), tmp_path).path == folder
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "other"}, "data set is 'other', expected is 'synthetic'"),
+        ({"classes": ["a", "b"]}, r"classes are \['a', 'b'\]"),
+    ],
+)
+def test_a_store_of_something_else_is_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
+    prepared(tmp_path / "synthetic", replace(described("synthetic"), **change))
+    with pytest.raises(UserError, match=told):
+        find_store(described("synthetic"), tmp_path)
+
+
+def test_a_larger_store_with_other_classes_is_refused(tmp_path: Path) -> None:
+    prepared(tmp_path / "ntu120", replace(described("ntu120"), classes=described("ntu120").classes[::-1]))
+    with pytest.raises(UserError, match="ntu120 does not fit the configuration"):
+        find_store(described("ntu60"), tmp_path)
+
+
+def test_where_there_is_none_places_way_out_and_synthetic_set_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as told:
+        find_store(described("ntu60"), tmp_path)
+    for words in (str(tmp_path / "ntu60"), str(tmp_path / "ntu120"), "rose1.ntu.edu.sg", "scripts/synthesize.py"):
+        assert words in str(told.value)
+
+
+def test_a_data_set_that_says_nothing_of_its_source_gets_the_command_that_prepares_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"preprocess\.py --dataset YAML --raw DIR"):
+        find_store(DataConfig(name="mine"), tmp_path)
