@@ -1,0 +1,79 @@
+"""From streams to logits: what both model families do around their backbones.
+
+Legend: N clips, M bodies, B bodies computed (at most N*M), C coordinates, T frames, V joints, D features.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..skeleton import Layout
+from .bodies import STREAMS, average_bodies, check_streams, check_values, fold_bodies, present_rows
+
+
+class SkeletonClassifier(nn.Module):
+    """Classify a clip from its joint, velocity and bone streams, with one body or several.
+
+    A family adds its backbone in `body_features`, and `dropout` and `classifier` behind it.
+
+    Args:
+        layout: the joint layout of the input.
+        num_features: D, how many features describe a clip.
+    """
+
+    dropout: nn.Dropout
+    classifier: nn.Linear
+
+    def __init__(self, layout: Layout, num_features: int) -> None:
+        super().__init__()
+        self.coordinates, self.num_joints = layout.coordinates, layout.num_joints
+        self.num_features = num_features
+
+    def body_features(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
+        raise NotImplementedError
+
+    def forward_features(
+        self, streams: Mapping[str, Tensor], valid: Tensor | None = None, rows: Tensor | None = None
+    ) -> Tensor:
+        """Return the clip's features (N, D), averaged over the bodies that are present.
+
+        Args:
+            streams: `joint`, `velocity` and `bone`, each (N, C, T, V, M).
+            valid: (N, M) bool, which bodies are present; every body where it is None.
+            rows: (B,) the places n * M + m of the bodies to compute, where the caller knows them on the host. In
+                training absent bodies are always left out, since they would move the BatchNorm statistics.
+
+        Raises:
+            ValueError: a stream is missing, a shape or type does not fit, or, outside of training, a clip has no
+                body or a body that is present has a coordinate that is not finite. Training leaves values to the
+                trainer's guard, which skips such a batch; a compiled or exported model does not read them either.
+        """
+        check_streams(streams, valid, rows, self.coordinates, self.num_joints)
+        joint = streams["joint"]
+        if not self.training and _values_are_there(joint):
+            check_values(streams, valid)
+        if valid is None:
+            valid = torch.ones(joint.shape[0], joint.shape[4], dtype=torch.bool, device=joint.device)
+        elif rows is None and self.training:
+            rows = present_rows(valid)
+        features = self.body_features({name: fold_bodies(streams[name], rows) for name in STREAMS})  # (B, D)
+        return average_bodies(features, valid, rows)
+
+    def forward(self, streams: Mapping[str, Tensor], valid: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+        """Return the logits (N, classes); the arguments are those of `forward_features`."""
+        logits: Tensor = self.classifier(self.dropout(self.forward_features(streams, valid, rows)))
+        return logits
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a new, untrained head of `num_classes` classes behind the features."""
+        weight = self.classifier.weight
+        self.classifier = nn.Linear(self.num_features, num_classes).to(weight.device, weight.dtype)
+
+
+def _values_are_there(tensor: Tensor) -> bool:
+    """Tell whether a tensor's values can be read now, rather than be recorded for a later run or not exist at all."""
+    if torch.compiler.is_compiling() or tensor.is_meta:
+        return False
+    return not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())

@@ -1,0 +1,178 @@
+"""LAST-E: students of 92K to 644K parameters that read joints, velocities and bones through one backbone.
+
+The three streams share a 1x1 stem and are blended per channel before the backbone runs once, so that the cost of
+multi-stream fusion is a stem and not two more networks. A block mixes joints with one directed adjacency a channel,
+then frames with two dilated depthwise convolutions. What differs from the ST-GCN line: the three graph subsets are
+blended by learned softmax weights in front of a single projection, instead of having a projection each.
+
+Legend: N clips, M bodies, B = N*M folded bodies, S streams (3), K graph subsets (3), C channels, T frames, V joints,
+D features.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..skeleton import Layout, adjacency_subsets
+from ..utils.errors import UserError
+from ..utils.schema import setting
+from .bodies import STREAMS
+from .classifier import SkeletonClassifier
+from .config import STAGES, ModelConfig, check_stages
+from .layers import Block, BlockSize, STJointAttention, block_sizes
+
+
+@dataclass
+class LastEConfig(ModelConfig):
+    """Size a LAST-E network.
+
+    Attributes:
+        channels: the width of each stage.
+        blocks: how many blocks each stage has.
+        attention: whether the blocks of each stage have joint attention.
+        kernel_frames: the length of the temporal kernels.
+        dilations: the dilation of each temporal branch.
+        block_dropout, dropout: inside each block's temporal part, and in front of the classifier.
+    """
+
+    family: str = "last_e"
+    channels: list[int] = field(default_factory=list, metadata=STAGES)
+    blocks: list[int] = field(default_factory=list, metadata=STAGES)
+    attention: list[bool] = field(default_factory=list)
+    kernel_frames: int = setting(9, minimum=1, maximum=63)
+    dilations: list[int] = field(
+        default_factory=lambda: [1, 2], metadata={"minimum": 1, "maximum": 64, "lengths": (1, 2, 3, 4)}
+    )
+    block_dropout: float = setting(0.1, minimum=0.0, maximum=0.9)
+    dropout: float = setting(0.3, minimum=0.0, maximum=0.9)
+
+    def __post_init__(self) -> None:
+        check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, attention=self.attention)
+        for channels in self.channels:
+            if channels % len(self.dilations):
+                raise UserError(
+                    f"channels: {channels} should divide into {len(self.dilations)} equal parts, one for each of the "
+                    f"dilations {self.dilations}."
+                )
+
+
+class StreamFusion(nn.Module):
+    """Lift the streams with one shared stem and blend them per channel.
+
+    The streams pass the stem stacked in one batch, so that its BatchNorm sees the same mixture of them in training
+    and in evaluation.
+    """
+
+    def __init__(self, coordinates: int, channels: int) -> None:
+        super().__init__()
+        self.input_norms = nn.ModuleDict({name: nn.BatchNorm2d(coordinates) for name in STREAMS})
+        self.stem = nn.Conv2d(coordinates, channels, kernel_size=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.alpha = nn.Parameter(torch.zeros(len(STREAMS), channels))
+
+    def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """(B, coordinates, T, V) a stream -> (B, C, T, V)."""
+        stacked = torch.cat([self.input_norms[name](streams[name]) for name in STREAMS])  # (S*B, coordinates, T, V)
+        lifted = torch.relu(self.norm(self.stem(stacked)))  # (S*B, C, T, V)
+        weights = self.alpha.softmax(dim=0).to(lifted.dtype)[:, :, None, None]  # (S, C, 1, 1)
+        joint, velocity, bone = lifted.view(len(STREAMS), -1, *lifted.shape[1:])
+        blended = torch.addcmul(joint * weights[0], velocity, weights[1])
+        return torch.addcmul(blended, bone, weights[2])
+
+
+class DirectionalGCNConv(nn.Module):
+    """Mix joints along the three graph subsets, blended per channel, then project the channels.
+
+    Blending the aggregates of the subsets equals aggregating once with the blended adjacency, one (V, V) matrix a
+    channel, so that the features are read once and not three times.
+    """
+
+    adjacency: Tensor
+
+    def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.register_buffer("adjacency", adjacency, persistent=False)  # (K, V, V)
+        self.alpha = nn.Parameter(torch.zeros(adjacency.shape[0], in_channels))
+        self.project = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
+
+    def blended_adjacency(self) -> Tensor:
+        """Return the adjacency of every channel (C, V, V)."""
+        return torch.einsum("kc,kvw->cvw", self.alpha.softmax(dim=0), self.adjacency)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, C', T, V)."""
+        mixed: Tensor = self.project(torch.einsum("bctv,cvw->bctw", x, self.blended_adjacency().to(x.dtype)))
+        return mixed
+
+
+class MultiScaleTCN(nn.Module):
+    """Mix frames at two scales: each half of the channels has its own dilation and its own projection.
+
+    The halves' normalisations and projections are single modules over all channels (a BatchNorm is per channel, and
+    a grouped 1x1 convolution is a projection a group).
+    """
+
+    def __init__(self, channels: int, stride: int, config: LastEConfig) -> None:
+        super().__init__()
+        branches = len(config.dilations)
+        width = channels // branches
+        self.norm_in = nn.BatchNorm2d(channels)
+        self.depthwise = nn.ModuleList(
+            nn.Conv2d(
+                width,
+                width,
+                kernel_size=(config.kernel_frames, 1),
+                stride=(stride, 1),
+                padding=((config.kernel_frames - 1) // 2 * dilation, 0),
+                dilation=(dilation, 1),
+                groups=width,
+                bias=False,
+            )
+            for dilation in config.dilations
+        )
+        self.pointwise = nn.Conv2d(channels, channels, kernel_size=1, groups=branches, bias=False)
+        self.norm_out = nn.BatchNorm2d(channels)
+        self.dropout = nn.Dropout(config.block_dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, C, T / stride, V)."""
+        halves = torch.relu(self.norm_in(x)).chunk(len(self.depthwise), dim=1)
+        filtered = torch.cat([conv(half) for conv, half in zip(self.depthwise, halves, strict=True)], dim=1)
+        mixed: Tensor = self.dropout(self.norm_out(self.pointwise(filtered)))
+        return mixed
+
+
+class LastE(SkeletonClassifier):
+    """Classify a clip from its joint, velocity and bone streams with one backbone.
+
+    Args:
+        config: the sizes.
+        layout: the joint layout of the input.
+        num_classes: the number of classes.
+    """
+
+    def __init__(self, config: LastEConfig, layout: Layout, num_classes: int) -> None:
+        super().__init__(layout, num_features=config.channels[-1])
+        adjacency = torch.from_numpy(adjacency_subsets(layout))
+        sizes = block_sizes(config.channels, config.blocks)
+        self.fusion = StreamFusion(layout.coordinates, config.channels[0])
+        self.blocks = nn.Sequential(*(_block(size, adjacency, config) for size in sizes))
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(self.num_features, num_classes)
+
+    def body_features(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
+        features: Tensor = self.blocks(self.fusion(streams)).mean(dim=(2, 3))
+        return features
+
+
+def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> Block:
+    """Build one block: its joint mixing, attention where its stage has it, its frame mixing."""
+    return Block(
+        size,
+        spatial=DirectionalGCNConv(adjacency, size.in_channels, size.channels),
+        attention=STJointAttention(size.channels) if config.attention[size.stage] else nn.Identity(),
+        temporal=MultiScaleTCN(size.channels, size.stride, config),
+    )

@@ -1,0 +1,98 @@
+"""Layers that both model families use, and the block and the stages they share.
+
+Legend: B folded bodies, C channels, T frames, V joints.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+class JointGate(nn.Sequential):
+    """Squeeze channels, excite them again, and gate with a sigmoid; made for inputs pooled to one axis."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels, hidden, kernel_size=1, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(),
+            nn.Conv2d(hidden, channels, kernel_size=1, bias=False),
+            nn.Sigmoid(),
+        )
+
+
+class STJointAttention(nn.Module):
+    """Weigh frames and joints: `x + alpha * (x * g_t * g_s - x)`.
+
+    The frame gate reads the mean over joints, the joint gate the mean over frames. `alpha` is per channel and starts
+    at zero, so that a new layer is the identity.
+    """
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        hidden = max(channels // reduction, 4)
+        self.frame_gate = JointGate(channels, hidden)
+        self.joint_gate = JointGate(channels, hidden)
+        self.alpha = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, C, T, V)."""
+        frame_gate = self.frame_gate(x.mean(dim=3, keepdim=True))  # (B, C, T, 1)
+        joint_gate = self.joint_gate(x.mean(dim=2, keepdim=True))  # (B, C, 1, V)
+        alpha = self.alpha.to(x.dtype)[:, None, None]  # (C, 1, 1)
+        # The formula with its terms in another order: two passes over the features instead of five.
+        return x * torch.addcmul(1 - alpha, alpha * frame_gate, joint_gate)
+
+
+@dataclass(frozen=True)
+class BlockSize:
+    """Place a block in its network: the stage it is in (from 0), its channels, and by what it divides time."""
+
+    stage: int
+    in_channels: int
+    channels: int
+    stride: int
+
+
+def block_sizes(channels: Sequence[int], blocks: Sequence[int]) -> list[BlockSize]:
+    """Return the sizes of all blocks, of stages `channels` wide and `blocks` long.
+
+    The first block reads what a stem has lifted to the width of the first stage. The second and later stages halve
+    time in their first block.
+    """
+    sizes: list[BlockSize] = []
+    in_channels = channels[0]
+    for stage, (width, count) in enumerate(zip(channels, blocks, strict=True)):
+        for number in range(count):
+            sizes.append(BlockSize(stage, in_channels, width, stride=2 if stage > 0 and number == 0 else 1))
+            in_channels = width
+    return sizes
+
+
+class Block(nn.Module):
+    """Mix joints, weigh frames and joints, mix frames; with a residual around all of it.
+
+    Args:
+        size: the block's channels and stride.
+        spatial: mixes joints and changes the channels: (B, C, T, V) -> (B, C', T, V).
+        attention: keeps the shape.
+        temporal: mixes frames and has the stride: (B, C', T, V) -> (B, C', T / stride, V).
+    """
+
+    def __init__(self, size: BlockSize, spatial: nn.Module, attention: nn.Module, temporal: nn.Module) -> None:
+        super().__init__()
+        self.spatial = spatial
+        self.norm = nn.BatchNorm2d(size.channels)
+        self.attention = attention
+        self.temporal = temporal
+        self.residual: nn.Module = nn.Identity()
+        if size.stride != 1 or size.in_channels != size.channels:
+            projection = nn.Conv2d(size.in_channels, size.channels, kernel_size=1, stride=(size.stride, 1))
+            self.residual = nn.Sequential(projection, nn.BatchNorm2d(size.channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, C', T / stride, V)."""
+        mixed = self.attention(torch.relu(self.norm(self.spatial(x))))
+        return torch.relu(self.temporal(mixed) + self.residual(x))

@@ -1,0 +1,137 @@
+"""What both families do with clips and bodies, and which input they refuse."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from model_probes import opened, random_streams, settled
+from torch import Tensor, nn
+
+import last
+from last.models.bodies import STREAMS, present_rows
+
+FAMILIES = ("nano_e", "small")
+Build = Callable[[], nn.Module]
+
+
+@pytest.fixture(params=FAMILIES)
+def build(request: pytest.FixtureRequest) -> Build:
+    """Return a function that builds a small model of a family, always with the same weights."""
+
+    def build() -> nn.Module:
+        torch.manual_seed(7)
+        sizes = {"channels": [8, 16, 32], "blocks": [1, 1, 1], "dropout": 0.0, "block_dropout": 0.0}
+        return opened(last.create_model(request.param, num_classes=5, **sizes))
+
+    return build
+
+
+@pytest.mark.parametrize("garbage", [0.0, 1e6, torch.nan])
+def test_what_an_absent_body_holds_does_not_matter_in_training(build: Build, garbage: float) -> None:
+    model, streams = build().train(), random_streams()
+    valid = torch.tensor([[True, False], [True, True]])
+    clean = model(streams, valid, present_rows(valid))
+    for stream in streams.values():
+        stream[0, ..., 1] = garbage
+    torch.testing.assert_close(model(streams, valid), clean)
+
+
+def test_absent_body_does_not_move_normalisation_statistics(build: Build) -> None:
+    model, twin, streams = build().train(), build().train(), random_streams()
+    model(streams, torch.tensor([[True, False], [True, False]]))
+    twin({name: stream[..., :1] for name, stream in streams.items()})
+    moved = dict(model.named_buffers())
+    for name, buffer in twin.named_buffers():
+        torch.testing.assert_close(buffer, moved[name])
+
+
+def test_one_body_clip_costs_and_gives_what_one_body_does(build: Build) -> None:
+    model, streams = settled(build()), random_streams()
+    first = {name: stream[..., :1] for name, stream in streams.items()}
+    valid = torch.tensor([[True, False], [True, False]])
+    torch.testing.assert_close(model(streams, valid, present_rows(valid)), model(first))
+
+
+def test_features_feed_the_classifier(build: Build) -> None:
+    model, streams = settled(build()), random_streams()
+    features = model.forward_features(streams)
+    assert features.shape == (2, model.num_features)
+    torch.testing.assert_close(model.classifier(features), model(streams))
+
+
+def test_reset_classifier_changes_the_number_of_classes(build: Build) -> None:
+    model = build().eval().double()
+    model.reset_classifier(11)
+    streams = {name: stream.double() for name, stream in random_streams().items()}
+    assert model(streams).shape == (2, 11)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"joint": torch.zeros(2, 3, 8, 20, 2)}, r"\(clips, 3, frames, 25, bodies\); 'joint' has \(2, 3, 8, 20, 2\)"),
+        ({"joint": torch.zeros(2, 2, 8, 25, 2)}, r"\(clips, 3, frames, 25, bodies\); 'joint' has \(2, 2, 8, 25, 2\)"),
+        ({"joint": torch.zeros(2, 3, 8, 25)}, r"\(clips, 3, frames, 25, bodies\); 'joint' has \(2, 3, 8, 25\)"),
+        (dict.fromkeys(STREAMS, torch.zeros(2, 3, 0, 25, 2)), r"'joint' has \(2, 3, 0, 25, 2\)"),
+        ({"bone": torch.zeros(1, 3, 8, 25, 2)}, r"'joint' \(2, 3, 8, 25, 2\), 'bone' \(1, 3, 8, 25, 2\)"),
+        ({"bone": torch.zeros(2, 3, 8, 25, 2, dtype=torch.int64)}, r"floating-point numbers; 'bone' holds torch.int64"),
+        ({"acceleration": torch.zeros(2, 3, 8, 25, 2)}, "needs the streams joint, velocity, bone; it was given .*acc"),
+    ],
+)  # fmt: skip
+def test_streams_that_do_not_fit_are_refused(build: Build, change: dict[str, Tensor], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        build().eval()({**random_streams(), **change})
+
+
+def test_missing_stream_is_refused(build: Build) -> None:
+    streams = random_streams()
+    del streams["bone"]
+    with pytest.raises(ValueError, match="needs the streams joint, velocity, bone; it was given joint, velocity"):
+        build().eval()(streams)
+
+
+@pytest.mark.parametrize(
+    ("valid", "told"),
+    [
+        (torch.ones(2, 3, dtype=torch.bool), r"shape \(2, 2\) \(clips, bodies\).* not \(2, 3\)"),
+        (torch.ones(2, 1, dtype=torch.bool), r"shape \(2, 2\) \(clips, bodies\).* not \(2, 1\)"),
+        (torch.ones(2, 2), r"torch\.bool, not \(2, 2\) and torch\.float32"),
+        (torch.tensor([[True, True], [False, False]]), "at least one valid body; clip 1 of 2 has none"),
+    ],
+)
+def test_validity_that_does_not_fit_is_refused(build: Build, valid: Tensor, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        build().eval()(random_streams(), valid)
+
+
+@pytest.mark.parametrize(
+    ("valid", "rows", "told"),
+    [
+        (None, torch.tensor([0]), "`rows` names the bodies to compute; it needs `valid`"),
+        (torch.ones(2, 2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.int64), r"not \(2, 2\) and torch\.int64"),
+        (torch.ones(2, 2, dtype=torch.bool), torch.ones(2), r"not \(2,\) and torch\.float32"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(build: Build, valid: Tensor | None, rows: Tensor, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        build().eval()(random_streams(), valid, rows)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_coordinates_that_are_not_finite_are_refused_where_a_body_is_present(build: Build, value: float) -> None:
+    streams = random_streams()
+    streams["velocity"][1, 2, 3, 4, 0] = value
+    told = r"'velocity', given with the shape \(2, 3, 8, 25, 2\), holds NaN or infinity in clip 1, body 0"
+    with pytest.raises(ValueError, match=told):
+        build().eval()(streams)
+
+
+def test_training_leaves_values_to_the_trainers_guard(build: Build) -> None:
+    streams = random_streams()
+    streams["joint"][0] = torch.nan
+    assert build().train()(streams).isnan().all()
+
+
+def test_model_without_memory_gives_shapes(build: Build) -> None:
+    streams = {name: stream.to("meta") for name, stream in random_streams().items()}
+    assert build().to("meta").eval()(streams).shape == (2, 5)
