@@ -1,0 +1,259 @@
+"""LAST-v2: teachers of 4.8M to 14M parameters, one backbone a stream, whose logits are summed.
+
+A block mixes joints over K + 2 adjacencies, each with a projection of its own: the K physical subsets of ST-GCN (Yan
+et al., AAAI 2018), `A_learned`, which all clips share, and one that each clip derives from itself (both after 2s-AGCN,
+Shi et al., CVPR 2019). Then `ST_JointAtt` weighs frames and joints. Frames are mixed by a depthwise-separable
+convolution in the first two stages and by linear attention (Katharopoulos et al., ICML 2020) in the last. What
+differs: the per-clip adjacency compares joints by cosine and enters through a gate that starts closed; the K + 2
+projections are one matrix product; and since attention alone is blind to the order of frames, a depthwise convolution
+over its values is added.
+
+The budget: a block of C channels has (K + 2) C^2 parameters in its projections, C^2 in joint attention, C^2 / 8 for
+comparing joints, and C^2 in a separable convolution or 4 C^2 in linear attention: 7.1 C^2 or 10.1 C^2 and small change.
+With the channels and blocks given, three backbones of such blocks have 4.8M, 9.3M and 14.1M.
+
+Legend: N clips, B folded bodies, K physical subsets (3), C channels, T frames, V joints, H heads, E channels of a
+head, D features.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..skeleton import Layout, adjacency_subsets
+from ..utils.errors import UserError
+from ..utils.schema import setting
+from .bodies import STREAMS
+from .classifier import SkeletonClassifier
+from .config import STAGES, ModelConfig, check_stages
+from .layers import Block, BlockSize, STJointAttention, block_sizes
+
+_SMALL = 1e-6  # keeps a division finite where nothing is to be divided
+
+
+@dataclass
+class LastV2Config(ModelConfig):
+    """Size a LAST-v2 network.
+
+    Attributes:
+        channels: the width of each stage.
+        blocks: how many blocks each stage has.
+        temporal: how each stage mixes frames, `convolution` or `attention`.
+        kernel_frames: the length of the temporal kernels, odd.
+        heads: into how many heads linear attention splits the channels.
+        similarity_reduction: how many times fewer channels a block has when it compares joints.
+        similarity_temperature: cosines are divided by it before the softmax; smaller is sharper.
+        block_dropout: the share of whole channels dropped behind each block's temporal part.
+        dropout: the share of features dropped in front of the classifier.
+    """
+
+    family: str = "last_v2"
+    channels: list[int] = field(default_factory=list, metadata=STAGES)
+    blocks: list[int] = field(default_factory=list, metadata=STAGES)
+    temporal: list[str] = field(default_factory=list, metadata={"choices": ("convolution", "attention")})
+    kernel_frames: int = setting(9, minimum=1, maximum=63)
+    heads: int = setting(16, minimum=1, maximum=256)
+    similarity_reduction: int = setting(8, minimum=1, maximum=64)
+    similarity_temperature: float = setting(0.25, minimum=0.01, maximum=10.0)
+    block_dropout: float = setting(0.1, minimum=0.0, maximum=0.9)
+    dropout: float = setting(0.3, minimum=0.0, maximum=0.9)
+
+    def __post_init__(self) -> None:
+        check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, temporal=self.temporal)
+        for channels, kind in zip(self.channels, self.temporal, strict=True):
+            if kind == "attention" and channels % self.heads:
+                raise UserError(f"heads: {self.heads} should divide the {channels} channels of a stage with attention.")
+
+
+class JointSimilarity(nn.Module):
+    """Derive an adjacency from each body: which of its joints have like features.
+
+    The features, averaged over frames, are projected and normalised, since raw features are nearly all positive and
+    would make every cosine large. A softmax over source joints gives each column the sum one, as the whole physical
+    adjacency has it.
+    """
+
+    def __init__(self, in_channels: int, config: LastV2Config) -> None:
+        super().__init__()
+        width = max(in_channels // config.similarity_reduction, 4)
+        self.project = nn.Conv2d(in_channels, width, kernel_size=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        self.temperature = config.similarity_temperature
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, V, V), in float32 where `x` is narrower."""
+        projected = self.norm(self.project(x.mean(dim=2, keepdim=True))).squeeze(2)  # (B, C / reduction, V)
+        directions = functional.normalize(_widened(projected), dim=1, eps=_SMALL)
+        cosines = torch.einsum("bcv,bcw->bvw", directions, directions)
+        return (_widened(cosines) / self.temperature).softmax(dim=1)
+
+
+class AdaptiveGCNConv(nn.Module):
+    """Mix joints along K + 2 adjacencies, each with its own projection of the channels.
+
+    All projections are one 1x1 convolution. `A_learned` and `alpha`, the gate of the body's own adjacency, start at
+    zero: a new network is a physical one.
+    """
+
+    adjacency: Tensor
+
+    def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int, config: LastV2Config) -> None:
+        super().__init__()
+        subsets, joints, _ = adjacency.shape
+        self.register_buffer("adjacency", adjacency, persistent=False)  # (K, V, V)
+        self.A_learned = nn.Parameter(torch.zeros(joints, joints))
+        self.similarity = JointSimilarity(in_channels, config)
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.project = nn.Conv2d(in_channels, (subsets + 2) * out_channels, kernel_size=1, bias=False)
+
+    def adaptive_adjacencies(self, x: Tensor) -> Tensor:
+        """Return the two adjacencies that are learned (B, 2, V, V): the one of all clips, the body's own."""
+        own = self.alpha * self.similarity(x)  # (B, V, V)
+        return torch.stack([self.A_learned.expand_as(own), own], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, C', T, V)."""
+        subsets = len(self.adjacency)
+        projected = self.project(x).unflatten(1, (subsets + 2, -1))  # (B, K + 2, C', T, V)
+        # Two products, since the fixed adjacencies have no gradient, for which their projections would have to be kept.
+        physical, adaptive = projected.split((subsets, 2), dim=1)
+        adjacency = self.adjacency.to(physical.dtype)
+        mixed = torch.einsum("bkctv,kvw->bctw", physical, adjacency)
+        return mixed + torch.einsum("bkctv,bkvw->bctw", adaptive, self.adaptive_adjacencies(x).to(adaptive.dtype))
+
+
+class SeparableTCN(nn.Module):
+    """Mix frames with a depthwise-separable convolution."""
+
+    def __init__(self, channels: int, stride: int, config: LastV2Config) -> None:
+        super().__init__()
+        self.depthwise = _depthwise(channels, stride, config)
+        self.pointwise = nn.Conv2d(channels, channels, kernel_size=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.dropout = nn.Dropout2d(config.block_dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, C, T / stride, V)."""
+        mixed: Tensor = self.dropout(self.norm(self.pointwise(self.depthwise(x))))
+        return mixed
+
+
+def linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Attend over frames with the kernel elu + 1 in place of a softmax, in time linear in the frames.
+
+    A frame t takes `sum_s (q_t . k_s) v_s / sum_s (q_t . k_s)` with q and k behind the kernel (Katharopoulos et al.,
+    ICML 2020, equation 9). With k' the sum of the keys over frames this is `sum_e w_te c_e`, where `c_e = sum_s
+    (k_se / k'_e) v_s` is formed once for all t and `w_te = q_te k'_e / (q_t . k')`. Both are averages, so that nothing
+    overflows where the products run in half precision; the weights of the averages are computed in float32 at least.
+
+    Args:
+        queries: (B, H, E, T', V).
+        keys, values: (B, H, E, T, V).
+
+    Returns:
+        (B, H, E, T', V), of the type of `values`.
+    """
+    queries, keys = functional.elu(_widened(queries)) + 1, functional.elu(_widened(keys)) + 1
+    sums = keys.sum(dim=3, keepdim=True)  # (B, H, E, 1, V)
+    over_frames = keys / sums.clamp(min=_SMALL)
+    matches = queries * sums  # (B, H, E, T', V)
+    over_channels = matches / matches.sum(dim=2, keepdim=True).clamp(min=_SMALL)
+    context = torch.einsum("bhetv,bhftv->bhefv", over_frames.to(values.dtype), values)
+    return torch.einsum("bhetv,bhefv->bhftv", over_channels.to(values.dtype), context)
+
+
+class LinearAttentionTCN(nn.Module):
+    """Mix the frames of each joint with multi-head linear attention; with a stride, fewer frames ask than answer."""
+
+    def __init__(self, channels: int, stride: int, config: LastV2Config) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.queries = nn.Conv2d(channels, channels, kernel_size=1, stride=(stride, 1), bias=False)
+        self.keys_values = nn.Conv2d(channels, 2 * channels, kernel_size=1, bias=False)
+        self.depthwise = _depthwise(channels, stride, config)
+        self.pointwise = nn.Conv2d(channels, channels, kernel_size=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.dropout = nn.Dropout2d(config.block_dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, C, T / stride, V)."""
+        keys, values = self.keys_values(x).chunk(2, dim=1)  # (B, C, T, V) each
+        split = (self.heads, -1)
+        attended = linear_attention(
+            self.queries(x).unflatten(1, split), keys.unflatten(1, split), values.unflatten(1, split)
+        ).flatten(1, 2)
+        mixed: Tensor = self.dropout(self.norm(self.pointwise(attended + self.depthwise(values))))
+        return mixed
+
+
+class Backbone(nn.Module):
+    """Turn one stream of a body into features."""
+
+    def __init__(self, adjacency: Tensor, coordinates: int, config: LastV2Config) -> None:
+        super().__init__()
+        sizes = block_sizes(config.channels, config.blocks)
+        self.input_norm = nn.BatchNorm2d(coordinates)
+        self.stem = nn.Conv2d(coordinates, config.channels[0], kernel_size=1, bias=False)
+        self.norm = nn.BatchNorm2d(config.channels[0])
+        self.blocks = nn.Sequential(*(_block(size, adjacency, config) for size in sizes))
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """(B, coordinates, T, V) -> (B, C)."""
+        lifted = torch.relu(self.norm(self.stem(self.input_norm(stream))))  # (B, C, T, V)
+        features: Tensor = self.blocks(lifted).mean(dim=(2, 3))
+        return features
+
+
+class LastV2(SkeletonClassifier):
+    """Classify a clip from its joint, velocity and bone streams with a backbone for each.
+
+    The features of the streams stand side by side, and one linear map reads them: the sum of a head a stream.
+
+    Args:
+        config: the sizes.
+        layout: the joint layout of the input.
+        num_classes: the number of classes.
+    """
+
+    def __init__(self, config: LastV2Config, layout: Layout, num_classes: int) -> None:
+        super().__init__(layout, num_features=len(STREAMS) * config.channels[-1])
+        adjacency = torch.from_numpy(adjacency_subsets(layout))
+        self.backbones = nn.ModuleDict({name: Backbone(adjacency, layout.coordinates, config) for name in STREAMS})
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(self.num_features, num_classes)
+
+    def body_features(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
+        return torch.cat([self.backbones[name](streams[name]) for name in STREAMS], dim=1)
+
+
+def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config) -> Block:
+    """Build one block, with the temporal part of its stage."""
+    temporal = LinearAttentionTCN if config.temporal[size.stage] == "attention" else SeparableTCN
+    return Block(
+        size,
+        spatial=AdaptiveGCNConv(adjacency, size.in_channels, size.channels, config),
+        attention=STJointAttention(size.channels),
+        temporal=temporal(size.channels, size.stride, config),
+    )
+
+
+def _depthwise(channels: int, stride: int, config: LastV2Config) -> nn.Conv2d:
+    """Return a convolution over frames that keeps the channels apart."""
+    return nn.Conv2d(
+        channels,
+        channels,
+        kernel_size=(config.kernel_frames, 1),
+        stride=(stride, 1),
+        padding=((config.kernel_frames - 1) // 2, 0),
+        groups=channels,
+        bias=False,
+    )
+
+
+def _widened(x: Tensor) -> Tensor:
+    """Return `x` in float32, or as it is where it is wider: half precision is too narrow for sums and exponentials."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
