@@ -1,0 +1,188 @@
+"""What a model costs: parameters, multiply-adds, activation memory, latency.
+
+Legend: N clips, C coordinates, T frames, V joints, M bodies.
+"""
+
+import statistics
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..skeleton import load_layout
+from .bodies import STREAMS
+from .registry import create_model
+
+_WARMUP_RUNS = 3
+_TIMED_RUNS = 15
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a cost is the cost of.
+
+    Attributes:
+        layout: the joint layout.
+        frames: T.
+        bodies: M, all of them present.
+        classes: how many the model tells apart.
+    """
+
+    layout: str = "ntu25"
+    frames: int = 64
+    bodies: int = 1
+    classes: int = 60
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one clip, unless a name says otherwise.
+
+    Attributes:
+        parameters: numbers that are trained.
+        multiply_adds: of one forward pass; a library that counts "FLOPs" usually prints twice as many.
+        inference_mib: the most memory that features take at once in evaluation, weights not counted.
+        training_mib: what a training step keeps for its backward pass, a clip.
+        latency_ms: the median time of a forward pass of one clip on the CPU.
+        threads: how many threads the latency was taken with.
+    """
+
+    model: str
+    parameters: int
+    multiply_adds: int
+    inference_mib: float
+    training_mib: float
+    latency_ms: float
+    threads: int
+
+
+def measure_cost(name: str, workload: Workload) -> Cost:
+    """Measure a model on the CPU with torch's present number of threads.
+
+    Raises:
+        UserError: the model or the layout does not exist.
+    """
+    model = create_model(name, workload.classes, workload.layout)
+    streams = random_streams(workload)
+    training_mib = _saved_bytes(model.train(), streams) / 2**20
+    model.eval()
+    with torch.no_grad():
+        return Cost(
+            model=name,
+            parameters=sum(each.numel() for each in model.parameters()),
+            multiply_adds=count_multiply_adds(model, streams),
+            inference_mib=_peak_bytes(model, streams) / 2**20,
+            training_mib=training_mib,
+            latency_ms=1e3 * _median_seconds(lambda: model(streams)),
+            threads=torch.get_num_threads(),
+        )
+
+
+def random_streams(workload: Workload, clips: int = 1) -> dict[str, Tensor]:
+    """Return streams of random numbers, each (N, C, T, V, M)."""
+    layout = load_layout(workload.layout)
+    shape = (clips, layout.coordinates, workload.frames, layout.num_joints, workload.bodies)
+    return {name: torch.randn(shape) for name in STREAMS}
+
+
+def count_multiply_adds(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
+    """Return the multiply-adds of matrix products and convolutions in a forward pass, by torch's own counter.
+
+    The counter counts an addition and a multiplication each; they are halved here.
+    """
+    with FlopCounterMode(display=False) as counter:
+        model(streams)
+    return int(counter.get_total_flops()) // 2
+
+
+def _saved_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
+    """Return the bytes that autograd keeps between forward and backward, parameters not counted."""
+    owned = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = model(streams)
+    total = sum(each.untyped_storage().nbytes() for pointer, each in kept.items() if pointer not in owned)
+    del output
+    return total
+
+
+def _peak_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
+    """Return the most bytes that results of operations take at once in a forward pass."""
+    tracker = _LiveBytes()
+    with tracker:
+        model(streams)
+    return tracker.peak
+
+
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follow the storages that operations make until they are freed."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live, self.peak = 0, 0
+        self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        inputs = {id(each) for each in _storages((args, kwargs))}
+        result = function(*args, **(kwargs or {}))
+        for storage in _storages(result):
+            if storage not in self._seen and id(storage) not in inputs:
+                self._follow(storage)
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        self._seen.add(storage)
+        size = storage.nbytes()
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._free, size)
+
+    def _free(self, size: int) -> None:
+        self.live -= size
+
+
+def _storages(value: Any) -> Iterator[torch.UntypedStorage]:
+    """Yield the storage of every tensor in nested arguments or results."""
+    if isinstance(value, Tensor):
+        yield value.untyped_storage()
+    elif isinstance(value, Mapping):
+        yield from _storages(tuple(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _storages(item)
+
+
+def _median_seconds(run: Callable[[], object]) -> float:
+    for _ in range(_WARMUP_RUNS):
+        run()
+    seconds = []
+    for _ in range(_TIMED_RUNS):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch compute with `count` threads while the block runs; 0 leaves the number as it is."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
