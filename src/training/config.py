@@ -1,0 +1,186 @@
+"""The whole configuration of a run, and how files and flags make it up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..data.config import DataConfig, HardwareConfig
+from ..models.config import ModelConfig
+from ..models.registry import family_config
+from ..utils.config import (
+    MODEL_FILES,
+    Layer,
+    config_names,
+    data_layer,
+    detect_environment,
+    file_layer,
+    merge,
+    model_layer,
+    named_layer,
+    override_layer,
+    section_layer,
+)
+from ..utils.errors import UserError
+from ..utils.schema import setting
+
+
+@dataclass
+class NanGuardConfig:
+    """Say when training with non-finite numbers gives up."""
+
+    max_consecutive: int = setting(20, minimum=1)
+
+
+@dataclass
+class RunConfig:
+    """Everything a run depends on. `configs/training/default.yaml` explains the training keys one by one."""
+
+    optimizer: str = setting("sgd", choices=("sgd",))
+    momentum: float = setting(0.9, minimum=0.0, maximum=1.0)
+    nesterov: bool = True
+    weight_decay: float = setting(0.0004, minimum=0.0)
+
+    learning_rate: float = setting(0.01, above=0.0)
+    warmup_learning_rate: float = setting(0.001, above=0.0)
+    min_learning_rate: float = setting(1e-5, minimum=0.0)
+    warmup_epochs: int = setting(10, minimum=0)
+
+    epochs: int = setting(70, minimum=1, maximum=1_000_000)
+    batch_size: int = setting(16, minimum=1, maximum=1_000_000)
+    input_frames: int = setting(64, minimum=4, maximum=4096)
+    label_smoothing: float = setting(0.1, minimum=0.0, maximum=0.99)
+    grad_clip: float = setting(1.0, minimum=0.0)
+    gradient_accumulation_steps: int = setting(1, minimum=1)
+    repeat: int = setting(1, minimum=1, maximum=10_000)
+    amp: bool = False
+    seed: int = setting(0, minimum=0, maximum=2**63 - 1)
+    init_from: str = ""
+    device: str = setting("auto", choices=("auto", "cpu", "cuda", "mps"))
+    nan_guard: NanGuardConfig = field(default_factory=NanGuardConfig)
+
+    validation: str = setting("test", choices=("test", "split"))
+    validation_share: float = setting(0.1, above=0.0, maximum=0.5)
+    tensorboard: bool = True
+
+    environment: str = "local"
+    data_root: str = "./data"
+    output_root: str = "./runs"
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+
+
+def resolve(
+    *,
+    model: str = "",
+    dataset: str = "",
+    environment: str = "",
+    recipe: str = "",
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Merge the files and flags of a command into one configuration.
+
+    Lowest first: the dataclass defaults, `training/default.yaml`, the model's, the data set's and the environment's
+    files, the recipe, `overrides`, `flags`.
+
+    Args:
+        model, dataset: the choices of `--model` and `--dataset`; where empty, the recipe must name them.
+        environment: the choice of `--env`; detected where empty.
+        recipe: the path of a YAML file, or the name of one in `configs/training`.
+        overrides: `key=value` texts.
+        flags: values of named flags by dotted key.
+
+    Raises:
+        UserError: a file is missing, a key is unknown or a value impossible.
+    """
+    recipe_layer = _recipe_layer(recipe) if recipe else Layer("no recipe", {})
+    _refuse_missing_choices({"model": model, "data": dataset}, recipe_layer)
+    model_part, recipe_layer = _choose("model", model, recipe_layer)
+    data_part, recipe_layer = _choose("data", dataset, recipe_layer)
+    settings = override_layer(overrides)
+    environment = environment or _word(settings, "environment") or _word(recipe_layer, "environment")
+    environment = detect_environment(environment)
+    layers = [
+        named_layer("training", "default", "training configuration"),
+        *model_part,
+        *data_part,
+        named_layer("environment", environment, "environment"),
+        recipe_layer,
+        settings,
+        _flag_layer({"environment": environment, **(flags or {})}),
+    ]
+    families = [str(values["family"]) for values in _sections(layers, "model") if "family" in values]
+    if not families:
+        raise UserError(f"{recipe_layer.origin} describes a model without its family. Name one with --model.")
+    return merge(replace(RunConfig(), model=family_config(families[-1])), layers)
+
+
+def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
+    """Return the file of a model or data set, and the recipe without what belongs to another one.
+
+    A recipe may name its model and data set, wholly so when it is a run's saved configuration. A flag that names
+    another one wins over the recipe's whole section.
+    """
+    load = {"model": model_layer, "data": data_layer}[section]
+    described = _described(recipe, section)
+    named = str(described.get("name", ""))
+    if flag:
+        layer = load(flag)
+        own = section_layer(layer, section).values.get("name")
+        if named and named != own:
+            recipe = Layer(recipe.origin, {key: value for key, value in recipe.values.items() if key != section})
+        return [layer], recipe
+    complete = {"model": "family", "data": "classes"}[section] in described
+    return ([] if complete else [load(named)]), recipe
+
+
+def _refuse_missing_choices(flags: Mapping[str, str], recipe: Layer) -> None:
+    """Refuse a command of which neither a flag nor the recipe names the model or the data set."""
+    options = {"model": "--model", "data": "--dataset"}
+    missing = [
+        options[section] for section, flag in flags.items() if not flag and not _described(recipe, section).get("name")
+    ]
+    if missing:
+        raise UserError(
+            f"Say with {' and '.join(missing)} what to train, or give a --config that names it. Models: "
+            f"{', '.join(MODEL_FILES)}; data sets: {', '.join(config_names('data'))}, or a data YAML."
+        )
+
+
+def _described(layer: Layer, section: str) -> Mapping[str, Any]:
+    """Return what a layer says in a section, nothing where it has none."""
+    return section_layer(layer, section).values if layer.values.get(section) is not None else {}
+
+
+def _recipe_layer(recipe: str) -> Layer:
+    if recipe.endswith((".yaml", ".yml")):
+        return file_layer(Path(recipe))
+    return named_layer("training", recipe, "recipe")
+
+
+def _flag_layer(flags: Mapping[str, Any]) -> Layer:
+    """Nest dotted keys, leaving out flags that were not given."""
+    nested: dict[str, Any] = {}
+    for key, value in flags.items():
+        if value is None:
+            continue
+        *sections, name = key.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[name] = value
+    return Layer("command line", nested)
+
+
+def _word(layer: Layer, key: str) -> str:
+    """Return the text under a top-level key, or an empty string."""
+    value = layer.values.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _sections(layers: Sequence[Layer], name: str) -> list[Mapping[str, Any]]:
+    """Return the section `name` of each layer that has it."""
+    found = [layer.values.get(name) for layer in layers]
+    return [section for section in found if isinstance(section, Mapping)]

@@ -1,0 +1,46 @@
+"""Loss and accuracy of an epoch, summed on the device and read once."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The averages of an epoch; accuracies in percent, not a number where no clip was counted."""
+
+    loss: float
+    top1: float
+    top5: float
+    grad_norm: float
+
+
+class Meter:
+    """Sum over batches without ever waiting for the device; `read` waits once."""
+
+    def __init__(self, device: torch.device) -> None:
+        # clips, loss * clips, top-1 hits, top-5 hits, updates, gradient norms
+        self._sums = torch.zeros(6, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: its mean loss, its logits (N, classes) and its labels (N,)."""
+        best = logits.detach().topk(min(5, logits.shape[1]), dim=1).indices
+        hits = best == labels[:, None]
+        clips = torch.full((), len(labels), device=labels.device)
+        sums = [clips, loss.detach() * len(labels), hits[:, 0].sum(), hits.any(dim=1).sum()]
+        self._sums[:4] += torch.stack([each.to(self._sums.dtype) for each in sums])
+
+    def add_update(self, grad_norm: Tensor) -> None:
+        """Count an optimizer step and the norm of its gradient before clipping; an overflowed norm counts as none."""
+        finite = torch.isfinite(grad_norm)
+        self._sums[4] += finite
+        self._sums[5] += torch.where(finite, grad_norm.detach().to(self._sums.dtype), 0.0)
+
+    def read(self) -> Figures:
+        """Return the averages; this is where the host waits for the device."""
+        clips, loss, top1, top5, updates, norms = self._sums.tolist()
+        if clips == 0:
+            return Figures(float("nan"), float("nan"), float("nan"), float("nan"))
+        norm = norms / updates if updates else float("nan")
+        return Figures(loss / clips, 100 * top1 / clips, 100 * top5 / clips, norm)

@@ -1,0 +1,34 @@
+"""The optimizer, and which parameters weight decay may touch."""
+
+import torch
+from torch import nn
+
+from .config import RunConfig
+
+_STRUCTURAL = {"bias", "alpha", "A_learned"}
+
+
+def split_for_decay(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Return the parameters with and without weight decay.
+
+    Decay leaves alone biases, the weights of normalisations, every `alpha` (gates and blends) and `A_learned`: these
+    start at zero or one and should be free to leave it.
+    """
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            normalises = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm | nn.GroupNorm)
+            (free if normalises or name in _STRUCTURAL else decayed).append(parameter)
+    return decayed, free
+
+
+def build_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.SGD:
+    """Return SGD with Nesterov momentum over the two groups of parameters."""
+    decayed, free = split_for_decay(model)
+    return torch.optim.SGD(
+        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}],
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.nesterov and config.momentum > 0,
+    )

@@ -1,0 +1,51 @@
+"""Devices and number formats: what `device`, `--amp` and `hardware.amp_dtype` mean on this machine."""
+
+import logging
+from contextlib import AbstractContextManager
+
+import torch
+
+from ..utils.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that `name` means; `auto` takes a GPU where there is one.
+
+    Raises:
+        UserError: the device is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[name]:
+        raise UserError(f"--device {name}: this machine has no such device that torch can use. Try --device cpu.")
+    return torch.device(name)
+
+
+class Precision:
+    """Mixed precision: the format of the forward pass and the scaler that fp16 gradients need.
+
+    Args:
+        enabled: the `--amp` flag.
+        dtype: `fp16`, `bf16`, or `auto`: fp16 on CUDA, bf16 elsewhere.
+        device: where training runs.
+    """
+
+    def __init__(self, enabled: bool, dtype: str, device: torch.device) -> None:
+        self.enabled = enabled
+        self.device = device
+        wanted = {"auto": "fp16" if device.type == "cuda" else "bf16"}.get(dtype, dtype)
+        if enabled and wanted == "fp16" and device.type == "cpu":
+            _log.warning("fp16 is not for the CPU: mixed precision uses bf16 here.")
+            wanted = "bf16"
+        self.dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[wanted]
+        self.scaler = torch.amp.GradScaler(device.type, enabled=enabled and self.dtype == torch.float16)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Return the context in which forward passes run."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.enabled)
+
+    def __str__(self) -> str:
+        return str(self.dtype).removeprefix("torch.") if self.enabled else "float32"

@@ -1,0 +1,25 @@
+"""The learning rate: a linear warm-up, then a cosine, one step an epoch."""
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+
+from .config import RunConfig
+
+
+def warmup_length(config: RunConfig) -> int:
+    """Return how many epochs the warm-up takes: at most a seventh of the run, so that short runs work too."""
+    return min(config.warmup_epochs, config.epochs // 7)
+
+
+def build_schedule(optimizer: Optimizer, config: RunConfig) -> SequentialLR:
+    """Return the schedule of a run over `optimizer`, whose learning rate is the one after the warm-up.
+
+    With the defaults epoch 0 has 0.001, epoch 9 0.0091, epoch 10 0.01 and epoch 69 1.68e-5.
+    """
+    warmup = warmup_length(config)
+    cosine = CosineAnnealingLR(optimizer, T_max=max(1, config.epochs - warmup), eta_min=config.min_learning_rate)
+    phases: list[LRScheduler] = [cosine]
+    if warmup:
+        factor = min(1.0, config.warmup_learning_rate / config.learning_rate)
+        phases.insert(0, LinearLR(optimizer, start_factor=factor, total_iters=warmup))
+    return SequentialLR(optimizer, phases, milestones=[warmup] if warmup else [])

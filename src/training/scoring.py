@@ -1,0 +1,41 @@
+"""A model's probabilities for the clips of a part, batch by batch.
+
+Legend: N clips.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ..data.loader import Batch
+from ..data.pipeline import InputPipeline
+
+
+@dataclass(frozen=True)
+class TestPart:
+    """The clips a model is tested on: one loader a test draw, all in the same order."""
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    loaders: Sequence[DataLoader[Batch]]
+    clips: int
+
+
+def score_batches(
+    model: nn.Module, part: TestPart, pipeline: InputPipeline, device: torch.device
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield each batch on the device with its probabilities (N, classes), averaged over the test draws.
+
+    The model should be in evaluation mode.
+    """
+    for draws in zip(*part.loaders, strict=True):
+        moved = [batch.to(device) for batch in draws]
+        with torch.no_grad():
+            scores = [
+                model(pipeline(batch, training=False), batch.bodies, batch.rows).float().softmax(dim=1)
+                for batch in moved
+            ]
+        yield moved[0], torch.stack(scores).mean(dim=0)

@@ -1,0 +1,100 @@
+"""Checkpoint files that are damaged, foreign or hostile."""
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import last
+from last.training import session
+from last.training.checkpoint import read_checkpoint, save_checkpoint
+from last.training.config import RunConfig
+from last.utils.errors import UserError
+
+
+@pytest.fixture
+def checkpoint(tiny_config: Callable[..., RunConfig]) -> Path:
+    run, _ = session.train(tiny_config("epochs=1"))
+    return run.last
+
+
+def change(path: Path, **values: object) -> None:
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, **values}, path)
+
+
+def test_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.pth: No such file"):
+        read_checkpoint(tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_torn_file_is_refused(checkpoint: Path, share: float) -> None:
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UserError, match="not a whole checkpoint"):
+        read_checkpoint(checkpoint)
+
+
+def test_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"weight": torch.zeros(3)}}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="not a checkpoint of LAST"):
+        read_checkpoint(tmp_path / "other.pth")
+
+
+def test_other_format_version_is_refused(checkpoint: Path) -> None:
+    change(checkpoint, format_version=99)
+    with pytest.raises(UserError, match="version 99"):
+        read_checkpoint(checkpoint)
+
+
+def test_changed_weight_breaks_the_checksum(checkpoint: Path) -> None:
+    weights = dict(torch.load(checkpoint, weights_only=True)["model"])
+    weights["classifier.bias"] = weights["classifier.bias"] + 1e-7
+    change(checkpoint, model=weights)
+    with pytest.raises(UserError, match="checksum"):
+        read_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_full_disk_is_told_and_keeps_the_older_file(checkpoint: Path, share: float) -> None:
+    resource = pytest.importorskip("resource")  # a limit on the size of files stands in for a small disk
+    whole, before = read_checkpoint(checkpoint), checkpoint.read_bytes()
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * len(before)), usual[1]))
+    try:
+        with pytest.raises(UserError, match=r"Cannot write .*last\.pth"):
+            save_checkpoint(checkpoint, whole)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert checkpoint.read_bytes() == before
+
+
+class _Exploit:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.mark),)
+
+
+def test_hostile_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    mark = tmp_path / "executed"
+    torch.save({"model": _Exploit(mark)}, tmp_path / "hostile.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(_Exploit(mark)))
+    for name in ("hostile.pth", "plain.pth"):
+        with pytest.raises(UserError, match="not a whole checkpoint"):
+            last.load_checkpoint(tmp_path / name)
+    assert not mark.exists()
+
+
+def test_resuming_with_a_checkpoint_outside_a_run_is_refused(
+    checkpoint: Path, tmp_path: Path, tiny_config: Callable[..., RunConfig]
+) -> None:
+    stray = tmp_path / "stray.pth"
+    stray.write_bytes(checkpoint.read_bytes())
+    with pytest.raises(UserError, match="does not lie in a run's folder"):
+        session.train(tiny_config("epochs=1"), resume=str(stray))

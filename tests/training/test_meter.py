@@ -1,0 +1,39 @@
+"""Averages of an epoch, worked by hand."""
+
+import math
+
+import pytest
+import torch
+
+from last.training.meter import Meter
+
+CPU = torch.device("cpu")
+
+
+def test_averages_weigh_every_clip_the_same_whatever_its_batch() -> None:
+    meter = Meter(CPU)
+    # The label is the first answer of clip one, the third of clip two, the sixth of clip three.
+    scores = torch.tensor([[9.0, 8, 7, 6, 5, 4], [7.0, 9, 8, 6, 5, 4], [4.0, 9, 8, 7, 6, 5]])
+    meter.add(torch.tensor(1.0), scores[:1], torch.zeros(1, dtype=torch.int64))
+    meter.add(torch.tensor(4.0), scores[1:], torch.zeros(2, dtype=torch.int64))
+    figures = meter.read()
+    assert (figures.loss, figures.top1, figures.top5) == pytest.approx((3.0, 100 / 3, 200 / 3))
+
+
+def test_with_few_classes_top5_counts_as_many_answers_as_there_are() -> None:
+    meter = Meter(CPU)
+    meter.add(torch.tensor(1.0), torch.tensor([[1.0, 2.0]]), torch.tensor([0]))
+    assert (meter.read().top1, meter.read().top5) == (0.0, 100.0)
+
+
+def test_gradient_norm_is_averaged_over_the_updates_that_did_not_overflow() -> None:
+    meter = Meter(CPU)
+    meter.add(torch.tensor(1.0), torch.zeros(1, 2), torch.tensor([0]))
+    for norm in (1.0, math.inf, 3.0, math.nan):
+        meter.add_update(torch.tensor(norm))
+    assert meter.read().grad_norm == 2.0
+
+
+def test_an_epoch_of_which_every_batch_was_skipped_has_no_figures() -> None:
+    figures = Meter(CPU).read()
+    assert all(math.isnan(each) for each in (figures.loss, figures.top1, figures.top5, figures.grad_norm))

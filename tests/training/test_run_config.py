@@ -1,0 +1,97 @@
+"""How flags, recipes and data YAMLs make up the configuration of a run."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from last.training.config import RunConfig, resolve
+from last.utils.config import config_folder, read_yaml
+from last.utils.errors import UserError
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("model: {name: small_e, dropout: 0.5}\ndata: {name: nw_ucla}\nepochs: 7\n")
+    return path
+
+
+def test_model_and_data_set_that_nobody_names_are_asked_for_at_once() -> None:
+    with pytest.raises(UserError, match=r"--model and --dataset what to train.*nano_e.*synthetic"):
+        resolve()
+
+
+def test_only_what_is_missing_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Say with --dataset what to train"):
+        resolve(model="nano_e")
+    (tmp_path / "half.yaml").write_text("data: {name: synthetic}")
+    with pytest.raises(UserError, match="Say with --model what to train"):
+        resolve(recipe=str(tmp_path / "half.yaml"))
+
+
+def test_recipe_names_model_and_data_set_and_changes_keys(recipe: Path) -> None:
+    config = resolve(recipe=str(recipe))
+    assert (config.model.name, config.data.name, config.data.layout, config.epochs) == (
+        "small_e", "nw_ucla", "kinect20", 7,
+    )  # fmt: skip
+    assert config.model.dropout == 0.5  # type: ignore[attr-defined]
+
+
+def test_flag_of_another_model_beats_the_whole_section_of_the_recipe(recipe: Path) -> None:
+    config = resolve(recipe=str(recipe), model="nano_e")
+    assert (config.model.name, config.model.dropout, config.epochs) == ("nano_e", 0.3, 7)  # type: ignore[attr-defined]
+
+
+def test_flag_of_the_same_model_keeps_the_section_of_the_recipe(recipe: Path) -> None:
+    assert resolve(recipe=str(recipe), model="small_e").model.dropout == 0.5  # type: ignore[attr-defined]
+
+
+def test_section_of_a_recipe_for_any_model_holds_for_the_flags_one(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("model: {dropout: 0.5}\ndata: {augment: {scale: 0.2}}")
+    config = resolve(model="nano_e", dataset="synthetic", recipe=str(tmp_path / "recipe.yaml"))
+    assert (config.model.dropout, config.data.augment.scale) == (0.5, 0.2)  # type: ignore[attr-defined]
+
+
+def test_set_beats_the_recipe_and_a_flag_beats_both(recipe: Path) -> None:
+    assert resolve(recipe=str(recipe), overrides=["epochs=8"]).epochs == 8
+    assert resolve(recipe=str(recipe), overrides=["epochs=8"], flags={"epochs": 9}).epochs == 9
+
+
+@pytest.mark.parametrize("text", ["model: nano_e", "model: {name: nano_e}\ndata: 3", "model: [1]"])
+def test_section_that_is_no_section_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"recipe\.yaml should have a section `(model|data):`"):
+        resolve(recipe=str(tmp_path / "recipe.yaml"))
+
+
+@pytest.mark.parametrize("text", ["data: 3", "data: [a]", "data:", "epochs: 1"])
+def test_data_yaml_without_its_section_is_refused(recipe: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    for options in ({"recipe": str(recipe)}, {"model": "nano_e"}):
+        with pytest.raises(UserError, match=r"mine\.yaml should have a section `data:`"):
+            resolve(dataset=str(tmp_path / "mine.yaml"), **options)
+
+
+@pytest.mark.parametrize("setting", ["seed=99999999999999999999", "batch_size=10000000", "repeat=100000", "epochs=0"])
+def test_number_that_no_run_can_have_is_refused(setting: str) -> None:
+    with pytest.raises(UserError, match=setting.partition("=")[0]):
+        resolve(model="nano_e", dataset="synthetic", overrides=[setting])
+
+
+def test_default_yaml_has_every_training_key_with_the_value_that_the_code_has() -> None:
+    written = read_yaml(config_folder() / "training" / "default.yaml")
+    elsewhere = {"environment", "data_root", "output_root", "hardware", "model", "data"}
+    defaults = {key: value for key, value in asdict(RunConfig()).items() if key not in elsewhere}
+    assert written == defaults
+
+
+def test_defaults_are_those_of_the_owners_document() -> None:
+    config = resolve(model="nano_e", dataset="ntu60")
+    found = [
+        config.optimizer, config.momentum, config.nesterov, config.weight_decay, config.epochs, config.batch_size,
+        config.input_frames, config.label_smoothing, config.grad_clip, config.gradient_accumulation_steps,
+    ]  # fmt: skip
+    assert found == ["sgd", 0.9, True, 0.0004, 70, 16, 64, 0.1, 1.0, 1]
+    rates = (config.warmup_learning_rate, config.learning_rate, config.min_learning_rate, config.warmup_epochs)
+    assert rates == (0.001, 0.01, 1e-5, 10)

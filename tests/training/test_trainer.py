@@ -1,0 +1,189 @@
+"""The training loop on a model without BatchNorm or dropout, whose steps can be followed by hand."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from last.data.loader import Draw, SampledClips
+from last.data.locate import find_store
+from last.training.checkpoint import read_checkpoint
+from last.training.config import RunConfig
+from last.training.data import training_data
+from last.training.logbook import Logbook, Row
+from last.training.run_folder import RunFolder
+from last.training.task import Classification, Outcome
+from last.training.trainer import Trainer
+
+MakeConfig = Callable[..., RunConfig]
+# Every epoch shows the same clips, unvaried.
+STILL = ["data.sampling.crop_min=1", "data.augment.rotation_degrees=[]"]
+
+
+class Plain(nn.Module):
+    """A linear map of the mean joint in each frame; it refuses numbers that are not finite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(3 * 8, 3)
+
+    def features(self, streams: Mapping[str, Tensor]) -> Tensor:
+        assert all(torch.isfinite(stream).all() for stream in streams.values())
+        return streams["joint"].mean(dim=(3, 4)).flatten(1)  # (N, C*T)
+
+    def forward(self, streams: Mapping[str, Tensor], valid: Tensor, rows: Tensor) -> Tensor:
+        return self.linear(self.features(streams))
+
+
+def plain_trainer(config: RunConfig) -> Trainer:
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    run = RunFolder.create(Path(config.output_root))
+    return Trainer(config, Classification(Plain(), config.label_smoothing), data, run=run, device=torch.device("cpu"))
+
+
+def fitted(trainer: Trainer) -> list[Row]:
+    logbook = Logbook(trainer.run.path, tensorboard=False)
+    trainer.fit(logbook)
+    return logbook.rows()
+
+
+def plain_losses(config: RunConfig, model: Plain, features: Tensor, labels: Tensor) -> list[float]:
+    """Return the loss of each epoch of one step, by the textbook and in float64: (N, D), (N,)."""
+    weight, bias = (each.detach().double().requires_grad_() for each in (model.linear.weight, model.linear.bias))
+    momenta = [torch.zeros_like(weight), torch.zeros_like(bias)]
+    losses = []
+    for epoch in range(config.epochs):  # too short for a warm-up
+        share = (1 + torch.cos(torch.tensor(torch.pi * epoch / config.epochs))) / 2
+        rate = config.min_learning_rate + (config.learning_rate - config.min_learning_rate) * share
+        targets = torch.eye(3, dtype=torch.float64)[labels] * (1 - config.label_smoothing) + config.label_smoothing / 3
+        loss = -(targets * (features @ weight.T + bias).log_softmax(dim=1)).sum(dim=1).mean()
+        losses.append(loss.item())
+        gradients = torch.autograd.grad(loss, (weight, bias))
+        norm = torch.cat([each.flatten() for each in gradients]).norm()
+        with torch.no_grad():
+            for each, gradient, momentum, decay in zip(
+                (weight, bias), gradients, momenta, (config.weight_decay, 0.0), strict=True
+            ):
+                step = gradient * min(1.0, config.grad_clip / norm) + decay * each
+                momentum.mul_(config.momentum).add_(step)
+                each -= rate * (step + config.momentum * momentum)
+    return losses
+
+
+def test_losses_are_those_of_a_plain_reference(tiny_config: MakeConfig) -> None:
+    values = ["epochs=6", "batch_size=12", "grad_clip=0.5", "weight_decay=0.1", "learning_rate=0.3", *STILL]
+    trainer = plain_trainer(tiny_config(*values))
+    model = Plain()
+    (batch,) = trainer.data.loader
+    features = model.features(trainer.data.pipeline(batch, training=False)).double()
+    expected = plain_losses(trainer.config, model, features, batch.labels)
+    rows = fitted(trainer)
+    assert [row["train_loss"] for row in rows] == pytest.approx(expected, rel=1e-5)
+    assert float(str(rows[0]["grad_norm"])) > 0.5, "the gradient was not long enough to be clipped"
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_accumulated_batches_step_like_one_large_batch_and_so_does_a_short_window(
+    tiny_config: MakeConfig, steps: int
+) -> None:
+    # 12 clips: windows of 10 or 9, then of 2 or 3.
+    size = {2: 5, 3: 3}[steps]
+    whole = plain_trainer(tiny_config("epochs=2", f"batch_size={size * steps}"))
+    parts = plain_trainer(tiny_config("epochs=2", f"batch_size={size}", f"gradient_accumulation_steps={steps}"))
+    norms = [[row["grad_norm"] for row in fitted(each)] for each in (whole, parts)]
+    assert norms[1] == pytest.approx(norms[0], rel=1e-5)
+    torch.testing.assert_close(parts.model.state_dict(), whole.model.state_dict())
+
+
+def test_batch_with_bad_values_never_reaches_the_model(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = SampledClips.__getitem__
+
+    def read_with_fault(clips: SampledClips, draw: Draw) -> object:
+        batch = read(clips, draw)
+        if clips.training and 0 in batch.numbers:
+            batch.joints[0, 0, 0, 0, 0] = float("inf")
+        return batch
+
+    monkeypatch.setattr(SampledClips, "__getitem__", read_with_fault)
+    trainer = plain_trainer(tiny_config("epochs=1"))
+    assert fitted(trainer)[0]["skipped_batches"] == trainer.guard.skipped_inputs == 1
+
+
+def test_skipped_batches_that_are_not_in_a_row_never_end_a_training_with_a_scaler(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = plain_trainer(tiny_config("epochs=3", "batch_size=6", "nan_guard.max_consecutive=2"))
+    trainer.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    accepts = iter([False, True] * 3)
+    monkeypatch.setattr(trainer.task, "forward", _with_bad_losses(trainer.task.forward, accepts))
+    assert sum(int(row["skipped_batches"]) for row in fitted(trainer)) == 3
+
+
+def _with_bad_losses(forward: Callable[..., Outcome], finite: Iterator[bool]) -> Callable[..., Outcome]:
+    """Return `forward` with a loss that is finite only where `finite` says so."""
+
+    def run(*arguments: object) -> Outcome:
+        outcome = forward(*arguments)
+        return outcome if next(finite) else replace(outcome, loss=outcome.loss * float("nan"))
+
+    return run
+
+
+def test_training_varies_clips_and_testing_does_not(tiny_config: MakeConfig) -> None:
+    still = fitted(plain_trainer(tiny_config("epochs=1", "learning_rate=1e-9", *STILL)))[0]
+    turned = fitted(plain_trainer(tiny_config("epochs=1", "learning_rate=1e-9", "data.sampling.crop_min=1")))[0]
+    assert turned["train_loss"] != pytest.approx(still["train_loss"], rel=1e-4)
+    assert turned["test_loss"] == pytest.approx(still["test_loss"], rel=1e-6)
+
+
+def test_every_epoch_has_its_own_order_and_variations(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, drawn = SampledClips.__getitem__, []
+
+    def read_and_note(clips: SampledClips, draw: Draw) -> object:
+        if clips.training:
+            drawn.append(draw)
+        return read(clips, draw)
+
+    monkeypatch.setattr(SampledClips, "__getitem__", read_and_note)
+    fitted(plain_trainer(tiny_config("epochs=2", "batch_size=12")))
+    first, second = drawn
+    assert first.numbers.tolist() != second.numbers.tolist()
+    assert sorted(first.numbers.tolist()) == sorted(second.numbers.tolist()) == list(range(12))
+    assert not set(first.keys.tolist()) & set(second.keys.tolist())
+
+
+def test_resumed_trainer_knows_the_best_epoch_so_far(tiny_config: MakeConfig) -> None:
+    first = plain_trainer(tiny_config("epochs=2"))
+    fitted(first)
+    checkpoint = replace(read_checkpoint(first.run.last), best_acc=77.0, best_epoch=0)
+    second = plain_trainer(tiny_config("epochs=2"))
+    second.resume(checkpoint, "last.pth")
+    assert (second.progression.epoch, second.progression.best_acc, second.progression.best_epoch) == (2, 77.0, 0)
+
+
+@pytest.mark.parametrize(("amp", "dtype"), [("true", torch.bfloat16), ("false", torch.float32)])
+def test_mixed_precision_reaches_the_model_in_training_and_testing(
+    tiny_config: MakeConfig, amp: str, dtype: torch.dtype
+) -> None:
+    seen = set()
+    trainer = plain_trainer(tiny_config("epochs=1", f"amp={amp}"))
+    trainer.model.register_forward_hook(lambda module, _, logits: seen.add((module.training, logits.dtype)))
+    fitted(trainer)
+    assert seen == {(True, dtype), (False, dtype)}
+
+
+def test_run_without_a_gradient_scaler_goes_on_where_there_is_one(tiny_config: MakeConfig) -> None:
+    first = plain_trainer(tiny_config("epochs=1", "amp=true"))
+    fitted(first)
+    checkpoint = read_checkpoint(first.run.last)
+    assert not checkpoint.scaler  # bf16 needs none
+    second = plain_trainer(tiny_config("epochs=1", "amp=true"))
+    second.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    second.resume(checkpoint, "last.pth")
+    assert second.progression.epoch == 1

@@ -1,0 +1,34 @@
+"""Which clips of a store train, choose the best epoch, and test."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from last.data.locate import find_store
+from last.training.config import RunConfig
+from last.training.data import training_data
+from last.training.scoring import TestPart
+from last.training.trainer import TrainingData
+
+
+def made(config: RunConfig) -> TrainingData:
+    return training_data(config, find_store(config.data, Path(config.data_root)))
+
+
+def numbers(part: TestPart) -> list[int]:
+    return [number for batch in part.loaders[0] for number in batch.numbers.tolist()]
+
+
+def test_without_validation_the_whole_train_part_trains(tiny_config: Callable[..., RunConfig]) -> None:
+    data = made(tiny_config())
+    assert data.validation is None
+    assert data.order.numbers.tolist() == list(range(12))
+    assert numbers(data.test) == list(range(12, 24))
+
+
+def test_held_out_clips_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
+    data = made(tiny_config("validation=split", "validation_share=0.3"))
+    assert data.validation is not None
+    held_out = numbers(data.validation)
+    assert 0 < len(held_out) == data.validation.clips < 12
+    assert sorted([*held_out, *data.order.numbers.tolist()]) == list(range(12))
+    assert numbers(data.test) == list(range(12, 24))
