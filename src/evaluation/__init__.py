@@ -1,0 +1,1 @@
+"""Evaluation: from a trained model to predictions, numbers and pictures."""

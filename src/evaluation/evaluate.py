@@ -1,0 +1,153 @@
+"""Measuring a checkpoint on a part of its data set, from the file to the report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..data.config import DataConfig
+from ..data.locate import find_store
+from ..data.pipeline import InputPipeline
+from ..data.protocols import hold_out, split
+from ..data.store import Store
+from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
+from ..training.config import RunConfig
+from ..training.data import part_for_testing
+from ..training.precision import choose_device
+from ..training.scoring import TestPart, score_batches
+from ..utils.config import data_layer, merge, section_layer
+from ..utils.errors import UserError
+from ..utils.files import make_folder
+from ..utils.progress import SILENT, Progress
+from ..version import __version__
+from .metrics import Metrics, Predictions, measure
+from .report import write_report
+
+SUBSETS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Question:
+    """Say what to measure; where a field is empty, the checkpoint's own run decides.
+
+    Attributes:
+        checkpoint: the file.
+        subset: which part of the protocol: train, val (the clips that `validation: split` held out) or test.
+        dataset, split: another data set of the same classes, another protocol.
+        data_root: where prepared data sets lie.
+        device: where to compute.
+    """
+
+    checkpoint: Path
+    subset: str = "test"
+    dataset: str = ""
+    split: str = ""
+    data_root: str = ""
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The figures of an evaluation, what they are of, and the files of its report."""
+
+    metrics: Metrics
+    class_names: list[str]
+    facts: Mapping[str, str]
+    files: Mapping[str, Path]
+
+
+def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answer:
+    """Measure a checkpoint and write the report into `out`.
+
+    Raises:
+        UserError: the checkpoint cannot be read, the data are missing or do not fit it, or `out` cannot be written.
+    """
+    checkpoint = read_checkpoint(question.checkpoint)
+    config = _asked_config(checkpoint, question)
+    device = choose_device(question.device)
+    model = model_of(checkpoint, str(question.checkpoint)).to(device)
+    store = find_store(config.data, Path(config.data_root))
+    part = part_for_testing(config, store, _numbers(config, store, question.subset))
+    make_folder(out)  # a place that cannot be written is told now, not when all clips are through
+    predictions = predict(model, part, InputPipeline(config.data), device, store.clips["name"], progress)
+    metrics = measure(predictions, len(checkpoint.classes))
+    facts = _facts(question, checkpoint, config, model)
+    files = write_report(out, metrics, predictions, checkpoint.classes, facts)
+    return Answer(metrics, checkpoint.classes, facts, files)
+
+
+def predict(
+    model: nn.Module,
+    part: TestPart,
+    pipeline: InputPipeline,
+    device: torch.device,
+    names: NDArray[np.str_],
+    progress: Progress = SILENT,
+) -> Predictions:
+    """Return the model's probabilities for every clip of a part; `names` are those of the whole store."""
+    numbers, labels, scores = [], [], []
+    with progress.task("evaluating", part.clips):
+        for batch, probabilities in score_batches(model.eval(), part, pipeline, device):
+            numbers.append(batch.numbers.cpu())
+            labels.append(batch.labels.cpu())
+            scores.append(probabilities.cpu())
+            progress.advance(len(batch))
+    return Predictions(
+        names=[str(name) for name in names[torch.cat(numbers).numpy()]],
+        labels=torch.cat(labels).numpy(),
+        scores=torch.cat(scores).numpy(),
+    )
+
+
+def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
+    """Return the configuration of the checkpoint's run with what the question asks for instead."""
+    config = checkpoint.config
+    data = config.data
+    if question.dataset and question.dataset != data.name:
+        data = merge(DataConfig(), [section_layer(data_layer(question.dataset), "data")])
+        own = (config.data.layout, checkpoint.classes)
+        if (data.layout, list(data.classes)) != own:
+            raise UserError(
+                f"{question.checkpoint} was trained on {config.data.name} ({len(own[1])} classes, {own[0]}); "
+                f"{data.name} has {len(data.classes)} classes and the layout {data.layout}. Evaluate it on a data set "
+                "with the same classes and layout."
+            )
+        data = replace(data, sampling=config.data.sampling, normalize=config.data.normalize)
+    data = replace(data, split=question.split or data.split)
+    return replace(config, data=data, data_root=question.data_root or config.data_root)
+
+
+def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:
+    """Return the clips of the asked part."""
+    parts = split(store.clips, config.data, config.data.split)
+    if subset == "test":
+        return parts.test
+    if config.validation != "split":
+        if subset == "val":
+            raise UserError(
+                "This run held out no clips to validate on. Train with --set validation=split to have some."
+            )
+        return parts.train
+    train, held_out = hold_out(store.clips, parts.train, config.validation_share, config.seed)
+    return train if subset == "train" else held_out
+
+
+def _facts(question: Question, checkpoint: Checkpoint, config: RunConfig, model: nn.Module) -> dict[str, str]:
+    return {
+        "checkpoint": str(question.checkpoint),
+        "epoch": str(checkpoint.epoch),
+        "model": config.model.name,
+        "dataset": config.data.name,
+        "split": config.data.split,
+        "subset": question.subset,
+        "seed": str(config.seed),
+        "parameters": str(sum(each.numel() for each in model.parameters())),
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "last": __version__,
+        "torch": str(torch.__version__),
+    }

@@ -1,0 +1,248 @@
+"""Pictures of an evaluation and of a training run.
+
+Drawn with matplotlib's Agg canvas, without a window or the state of `pyplot`. Class names and titles appear
+as they are written, never as mathematics: a `$` in a folder's name is a `$`.
+"""
+
+import importlib.util
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..utils.errors import missing_extra
+from ..utils.files import atomic_path
+from .metrics import ClassResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DOTS_PER_INCH = 150
+_LONGEST_NAME = 36
+_MOST_CLASSES_WITH_COUNTS = 24
+_MOST_BARS = 20
+_LEAST_LABEL_POINTS = 6.5
+_NARROWEST_MATRIX_INCHES, _WIDEST_MATRIX_INCHES = 2.4, 24.0
+_TALLEST_SCALE_INCHES = 5.0
+
+_INK, _SOFT_INK, _LINE, _EMPTY = "#1f2933", "#616e7c", "#cbd2d9", "#eceff1"
+_TRAIN, _TEST = "#9aa5b1", "#0b69a3"
+_STYLE: Any = {
+    "text.usetex": False,
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "text.color": _INK,
+    "axes.edgecolor": _LINE,
+    "axes.labelcolor": _SOFT_INK,
+    "axes.linewidth": 0.8,
+    "xtick.color": _LINE,
+    "ytick.color": _LINE,
+    "xtick.labelcolor": _SOFT_INK,
+    "ytick.labelcolor": _SOFT_INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def can_draw() -> bool:
+    """Tell whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def draw_confusion(confusion: NDArray[np.int64], class_names: Sequence[str], path: Path, title: str) -> None:
+    """Draw a confusion matrix (classes, classes; rows true, columns predicted) as a PNG.
+
+    The colour of a cell is its share of its row, on a scale that stretches small shares; a class without
+    clips is grey. Counts stand in the cells of small matrices. The line under the title tells top-1.
+
+    Raises:
+        UserError: matplotlib is not installed, or the file cannot be written.
+    """
+    classes = len(class_names)
+    side = min(max(classes * _cell_inches(classes), _NARROWEST_MATRIX_INCHES), _WIDEST_MATRIX_INCHES)
+    scale_height = min(side, _TALLEST_SCALE_INCHES) / side
+    width = side + 1.0
+    with _picture(path, (width, side)) as figure:
+        axes = figure.add_axes((0.0, 0.0, side / width, 1.0))
+        scale = figure.add_axes((1.0 - 0.75 / width, 1.0 - scale_height, 0.16 / width, scale_height))
+        _draw_cells(axes, scale, confusion)
+        _label_cells(axes, class_names, side / classes)
+        if classes <= _MOST_CLASSES_WITH_COUNTS:
+            _write_counts(axes, confusion)
+        clips, correct = int(confusion.sum()), int(np.trace(confusion))
+        figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {clips:,} clips"
+        _write_title(axes, title, figures, enlarged=side / 8)
+
+
+def draw_class_accuracy(results: Sequence[ClassResult], class_names: Sequence[str], path: Path, title: str) -> None:
+    """Draw the accuracy of each class as sorted bars in a PNG, the lowest on top; of many, the lowest 20.
+
+    Raises:
+        ValueError: no class has a clip.
+        UserError: matplotlib is not installed, or the file cannot be written.
+    """
+    rated = [(result.accuracy, result) for result in results if result.accuracy is not None]
+    if not rated:
+        raise ValueError("No class has a clip, so there is no accuracy to draw.")
+    rated.sort(key=lambda pair: (pair[0], pair[1].index))
+    shown = rated[:_MOST_BARS]
+    which = f"the {len(shown)} least accurate of {len(rated)} classes" if shown != rated else "accuracy by class"
+    with _picture(path, (6.0, 0.3 * len(shown) + 0.2)) as figure:
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.barh(range(len(shown)), [accuracy for accuracy, _ in shown], height=0.68, color=_TEST)
+        mean = float(np.mean([accuracy for accuracy, _ in rated]))
+        axes.axvline(mean, color=_SOFT_INK, linewidth=0.8, dashes=(4, 3))
+        for place, (accuracy, result) in enumerate(shown):
+            text = f"{accuracy:.1f}  ({result.correct}/{result.clips})"
+            axes.text(102, place, text, va="center", fontsize=8, color=_SOFT_INK)
+        axes.set_yticks(range(len(shown)), [_short(class_names[result.index]) for _, result in shown])
+        axes.tick_params(length=0)
+        axes.set(xlim=(0, 100), ylim=(len(shown) - 0.4, -0.6), xlabel="% of the class's clips recognised")
+        _write_title(axes, title, f"{which}; dashed: mean class accuracy, {mean:.1f}%")
+
+
+def draw_training_curve(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
+    """Draw a run as a PNG: loss and top-1 of the train and test parts and the learning rate over the epochs.
+
+    The best epoch, the first of those with the highest test top-1, is marked.
+
+    Args:
+        rows: the logbook's rows; read are `epoch`, `train_loss`, `test_loss`, `train_top1`, `test_top1` and
+            `learning_rate`. Values that are missing or not finite leave their point out.
+
+    Raises:
+        ValueError: there is no row.
+        UserError: matplotlib is not installed, or the file cannot be written.
+    """
+    if not rows:
+        raise ValueError("A training curve needs at least one epoch.")
+    with _picture(path, (8.0, 7.0)) as figure:
+        panels = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1], gridspec_kw={"hspace": 0.1})
+        loss, top1, rate = panels
+        for axes, name in ((loss, "loss"), (top1, "top1")):
+            _plot(axes, rows, f"train_{name}", _TRAIN, "train")
+            _plot(axes, rows, f"test_{name}", _TEST, "test")
+        _plot(rate, rows, "learning_rate", _SOFT_INK, "")
+        loss.set_ylabel("loss")
+        top1.set_ylabel("top-1, %")
+        epochs = [int(row["epoch"]) for row in rows]
+        rate.set(ylabel="learning\nrate", xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
+        rate.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        rate.yaxis.set_major_formatter("{x:g}")
+        loss.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.3)
+        for axes in panels:
+            axes.grid(axis="y", color=_LINE, linewidth=0.6, alpha=0.7)
+        figure.align_ylabels(panels)
+        _write_title(loss, title, _mark_best(panels, rows))
+
+
+@contextmanager
+def _picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
+    """Yield a figure and save it, cut to what is drawn, when the block succeeds."""
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise missing_extra("matplotlib", "plots", "Drawing a picture") from error
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size_inches, dpi=_DOTS_PER_INCH)
+        FigureCanvasAgg(figure)
+        yield figure
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.25)
+
+
+def _cell_inches(classes: int) -> float:
+    """Return the side that a cell wants: room for a count, or for a line of label where there are many."""
+    return min(max(12.0 / classes, 0.15), 0.5)
+
+
+def _draw_cells(axes: "Axes", scale: "Axes", confusion: NDArray[np.int64]) -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import PowerNorm
+
+    totals = confusion.sum(axis=1, keepdims=True)
+    shares = np.where(totals > 0, 100.0 * confusion / np.maximum(totals, 1), np.nan)
+    colours = colormaps["Blues"].with_extremes(bad=_EMPTY)
+    image = axes.imshow(shares, cmap=colours, norm=PowerNorm(0.5, 0, 100), aspect="auto", interpolation="nearest")
+    bar = axes.figure.colorbar(image, cax=scale, ticks=[0, 1, 5, 10, 25, 50, 75, 100])
+    bar.outline.set_visible(False)
+    scale.set_ylabel("% of the true class's clips")
+
+
+def _label_cells(axes: "Axes", class_names: Sequence[str], cell_inches: float) -> None:
+    points = min(9.0, max(72 * cell_inches * 0.75, _LEAST_LABEL_POINTS))
+    step = math.ceil(points / (72 * cell_inches))
+    places = range(0, len(class_names), step)
+    names = [_short(class_names[place]) for place in places]
+    axes.set_xticks(places, names, rotation=90)
+    axes.set_yticks(places, names)
+    axes.tick_params(length=0, labelsize=points)
+    axes.set_xlabel("predicted", fontsize=11, labelpad=10)
+    axes.set_ylabel("true", fontsize=11, labelpad=10)
+    edges = np.arange(len(class_names) + 1) - 0.5
+    axes.hlines(edges, -0.5, edges[-1], color="white", linewidth=0.6)
+    axes.vlines(edges, -0.5, edges[-1], color="white", linewidth=0.6)
+    axes.spines[:].set_visible(False)
+
+
+def _write_counts(axes: "Axes", confusion: NDArray[np.int64]) -> None:
+    totals = np.maximum(confusion.sum(axis=1), 1)
+    for row, column in np.argwhere(confusion):
+        colour = "white" if confusion[row, column] > 0.35 * totals[row] else _INK
+        axes.text(column, row, f"{confusion[row, column]}", ha="center", va="center", color=colour, fontsize=8)
+
+
+def _plot(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, colour: str, label: str) -> None:
+    points = _points(rows, name)
+    marker = "o" if len(points) <= 10 else ""
+    axes.plot(
+        [epoch for epoch, _ in points],
+        [value for _, value in points],
+        color=colour,
+        label=label,
+        linewidth=1.6,
+        marker=marker,
+        markersize=3.5,
+    )
+
+
+def _points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+    """Return (epoch, value) of the rows whose value is there and finite."""
+    pairs = [(int(row["epoch"]), row.get(name)) for row in rows]
+    return [(epoch, float(value)) for epoch, value in pairs if value is not None and math.isfinite(value)]
+
+
+def _mark_best(panels: Sequence["Axes"], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Mark the best epoch in every panel and return what it was."""
+    points = _points(rows, "test_top1")
+    if not points:
+        return "no test result"
+    epoch, value = max(points, key=lambda point: (point[1], -point[0]))
+    for axes in panels:
+        axes.axvline(epoch, color=_TEST, linewidth=0.8, dashes=(2, 3))
+    panels[1].plot([epoch], [value], "o", color=_TEST, markersize=6, markeredgecolor="white")
+    last_epoch, last = points[-1]
+    return f"test top-1: best {value:.1f}% in epoch {epoch}, last {last:.1f}% in epoch {last_epoch}"
+
+
+def _write_title(axes: "Axes", title: str, subtitle: str, enlarged: float = 1.0) -> None:
+    """Write two lines above the panel, at most twice their usual size."""
+    factor = min(max(enlarged, 1.0), 2.0)
+    place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(title, xytext=(0, 24 * factor), fontsize=13 * factor, weight="bold", **place)
+    axes.annotate(subtitle, xytext=(0, 8 * factor), fontsize=10 * factor, color=_SOFT_INK, **place)
+
+
+def _short(name: str) -> str:
+    """Return a class name on one line, cut where it would take more room than the picture."""
+    line = " ".join(name.split())
+    return line if len(line) <= _LONGEST_NAME else line[: _LONGEST_NAME - 1].rstrip() + "…"

@@ -1,0 +1,134 @@
+"""The files of one evaluation: figures, tables and pictures in a folder."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..utils.errors import missing_extra
+from ..utils.files import write_csv, write_json
+from .figures import can_draw, draw_class_accuracy, draw_confusion
+from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
+
+_logger = logging.getLogger(__name__)
+
+_TITLE_FACTS = ("model", "dataset", "split", "subset")
+_DECIMALS = 4
+
+
+def write_report(
+    out: Path,
+    metrics: Metrics,
+    predictions: Predictions,
+    class_names: Sequence[str],
+    facts: Mapping[str, str],
+) -> dict[str, Path]:
+    """Write the report of an evaluation into the folder `out` and return its files by what they hold.
+
+    The keys are `metrics` (JSON: `facts` and every figure but the confusion matrix), `per_class`, `confusion`
+    and `predictions` (CSV), `confusion_picture` and `class_accuracy_picture` (PNG). The pictures are left
+    out, with one warning, where matplotlib is not installed.
+
+    Args:
+        facts: what was evaluated and how (checkpoint, dataset, split, subset, model, date, versions ...);
+            `model`, `dataset`, `split` and `subset` make up the title of the pictures.
+
+    Raises:
+        ValueError: there is not one name a class.
+        UserError: a file cannot be written.
+    """
+    if len(class_names) != len(metrics.per_class):
+        raise ValueError(f"{len(class_names)} class names for {len(metrics.per_class)} classes.")
+    files = {
+        "metrics": out / "metrics.json",
+        "per_class": out / "per_class.csv",
+        "confusion": out / "confusion.csv",
+        "predictions": out / "predictions.csv",
+    }
+    write_json(files["metrics"], _summary(metrics, predictions, class_names, facts))
+    write_csv(files["per_class"], *_per_class_table(metrics, class_names))
+    write_csv(files["confusion"], *_confusion_table(metrics, class_names))
+    write_csv(files["predictions"], *_predictions_table(predictions, class_names))
+    return files | _draw_pictures(out, metrics, class_names, facts)
+
+
+def _draw_pictures(
+    out: Path, metrics: Metrics, class_names: Sequence[str], facts: Mapping[str, str]
+) -> dict[str, Path]:
+    if not can_draw():
+        _logger.warning("%s", missing_extra("matplotlib", "plots", "Drawing the pictures of the report"))
+        return {}
+    pictures = {
+        "confusion_picture": out / "confusion.png",
+        "class_accuracy_picture": out / "class_accuracy.png",
+    }
+    title = " · ".join(facts[name] for name in _TITLE_FACTS if facts.get(name)) or "Evaluation"
+    draw_confusion(metrics.confusion, class_names, pictures["confusion_picture"], title)
+    draw_class_accuracy(metrics.per_class, class_names, pictures["class_accuracy_picture"], title)
+    return pictures
+
+
+def _summary(
+    metrics: Metrics, predictions: Predictions, class_names: Sequence[str], facts: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the figures as plain values; the confusion matrix stands in its own table."""
+    return {
+        "facts": dict(facts),
+        "clips": len(predictions.names),
+        "classes": len(class_names),
+        "top1": round(metrics.top1, _DECIMALS),
+        "top5": round(metrics.top5, _DECIMALS),
+        "mean_class_accuracy": round(metrics.mean_class_accuracy, _DECIMALS),
+        "loss": round(metrics.loss, _DECIMALS),
+        "per_class": [_class_entry(result, class_names) for result in metrics.per_class],
+    }
+
+
+def _class_entry(result: ClassResult, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return a class's result as plain values, with the names of the class and of its confusion."""
+    confused = result.confused_with
+    return {
+        **{name: _rounded(value) for name, value in asdict(result).items()},
+        "name": class_names[result.index],
+        "confused_with_name": None if confused is None else class_names[confused],
+    }
+
+
+def _rounded(value: float | int | None) -> float | int | None:
+    return round(value, _DECIMALS) if isinstance(value, float) else value
+
+
+def _per_class_table(metrics: Metrics, class_names: Sequence[str]) -> tuple[list[str], Iterator[list[object]]]:
+    header = ["index", "name", "clips", "correct", "accuracy", "precision"]
+    header += ["confused_with", "confused_with_name", "confused_count"]
+    entries = (_class_entry(result, class_names) for result in metrics.per_class)
+    return header, ([entry[column] for column in header] for entry in entries)
+
+
+def _confusion_table(metrics: Metrics, class_names: Sequence[str]) -> tuple[list[str], Iterator[list[object]]]:
+    rows = zip(class_names, metrics.confusion.tolist(), strict=True)
+    return ["true \\ predicted", *class_names], ([name, *counts] for name, counts in rows)
+
+
+def _predictions_table(
+    predictions: Predictions, class_names: Sequence[str]
+) -> tuple[list[str], Iterator[list[object]]]:
+    header = ["name", "true_label", "true_name", "predicted_label", "predicted_name"]
+    header += ["probability", "correct", "true_rank", "top5_labels"]
+    return header, _prediction_rows(predictions, class_names)
+
+
+def _prediction_rows(predictions: Predictions, class_names: Sequence[str]) -> Iterator[list[object]]:
+    columns = zip(
+        predictions.names,
+        predictions.labels.tolist(),
+        predictions.scores,
+        ranked_classes(predictions.scores, TOP).tolist(),
+        true_ranks(predictions).tolist(),
+        strict=True,
+    )
+    for name, true, scores, best, rank in columns:
+        predicted = best[0]
+        answer = [predicted, class_names[predicted], f"{scores[predicted]:.6f}"]
+        yield [name, true, class_names[true], *answer, int(rank == 1), rank, " ".join(map(str, best))]

@@ -1,0 +1,81 @@
+"""From a checkpoint to its report."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from last.data.store import open_store, write_store
+from last.evaluation.evaluate import Question, evaluate
+from last.training import session
+from last.training.checkpoint import read_checkpoint
+from last.training.config import RunConfig
+from last.training.run_folder import RunFolder
+from last.utils.errors import UserError
+
+MakeConfig = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def run(tiny_config: MakeConfig) -> RunFolder:
+    return session.train(tiny_config("epochs=2", "validation=split", "validation_share=0.3"))[0]
+
+
+def test_figures_of_the_last_epoch_equal_those_of_training(run: RunFolder, tmp_path: Path) -> None:
+    answer = evaluate(Question(run.last), tmp_path / "report")
+    summary = json.loads(run.summary.read_text())
+    assert answer.metrics.top1 == pytest.approx(summary["final_top1"])
+    assert answer.facts["epoch"] == "1"
+
+
+def test_report_holds_every_clip_and_every_class(run: RunFolder, tmp_path: Path) -> None:
+    answer = evaluate(Question(run.last), tmp_path / "report")
+    with answer.files["predictions"].open() as file:
+        names = [row["name"] for row in csv.DictReader(file)]
+    assert names == [f"clip{number:02}" for number in range(12, 24)]
+    assert answer.files["confusion_picture"].stat().st_size > 1000
+    assert answer.class_names == ["rise", "fall", "still"]
+
+
+@pytest.mark.parametrize(("subset", "clips"), [("train", 9), ("val", 3), ("test", 12)])
+def test_subsets_are_the_parts_that_training_used(run: RunFolder, tmp_path: Path, subset: str, clips: int) -> None:
+    answer = evaluate(Question(run.best, subset=subset), tmp_path / "report")
+    assert sum(each.clips for each in answer.metrics.per_class) == clips
+
+
+def test_validation_part_of_a_run_without_one_is_refused(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    run, _ = session.train(tiny_config("epochs=1"))
+    with pytest.raises(UserError, match="held out no clips"):
+        evaluate(Question(run.last, subset="val"), tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_data_set_with_other_classes_is_refused(run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"trained on tiny \(3 classes, ntu25\); synthetic has 12 classes"):
+        evaluate(Question(run.last, dataset="synthetic"), tmp_path / "report")
+
+
+def test_unknown_protocol_is_refused(run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no split of tiny 'xview'"):
+        evaluate(Question(run.last, split="xview"), tmp_path / "report")
+
+
+def test_another_data_set_is_seen_as_the_run_saw_its_own(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    run, _ = session.train(tiny_config("epochs=1", "data.normalize.scale=unit"))
+    config = read_checkpoint(run.last).config
+    own = open_store(Path(config.data_root) / "tiny")
+    write_store(tmp_path / "data" / "twin", own, name="twin", layout=own.layout, classes=own.classes)
+    (tmp_path / "twin.yaml").write_text(
+        f"data: {{name: twin, classes: {own.classes}, split: xsub, protocols: {{xsub: {{by: subject, train: [1]}}}}}}"
+    )
+    twin = Question(run.last, dataset=str(tmp_path / "twin.yaml"), data_root=str(tmp_path / "data"))
+    answers = [evaluate(question, tmp_path / "report") for question in (Question(run.last), twin)]
+    assert answers[1].metrics.loss == pytest.approx(answers[0].metrics.loss, rel=1e-6)
+    assert answers[1].facts["dataset"] == "twin"
+
+
+def test_missing_data_root_is_told(run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no prepared data set 'tiny'"):
+        evaluate(Question(run.last, data_root=str(tmp_path)), tmp_path / "report")
