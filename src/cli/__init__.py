@@ -1,0 +1,89 @@
+"""The command line: `last <command> ...`, one module a command, imported only when it is asked for."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from ..utils.errors import UserError
+from ..version import __version__
+from .failures import sigterm_as_exception, tell
+
+COMMANDS = {
+    "train": (".train", "train a model on a prepared data set"),
+    "preprocess": (".preprocess", "turn raw recordings into a store that training reads"),
+    "evaluate": (".evaluate", "measure a trained model and write its report"),
+    "synthesize": (".synthesize", "write synthetic raw recordings, so that everything runs with no download"),
+    "demo": (".demo", "go the whole way once: synthesize, preprocess, train, evaluate"),
+    "cost": (".cost", "measure what the models cost: parameters, multiply-adds, memory, latency"),
+    "doctor": (".doctor", "tell what is installed, found and missing"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Returns:
+        0 done; 1 a defect of LAST; 2 the user's input was wrong; 3 training diverged; 130 or 143 stopped by
+        a signal; 141 whoever read the output went away.
+    """
+    try:
+        with sigterm_as_exception():
+            code = _run(list(sys.argv[1:] if argv is None else argv))
+            sys.stdout.flush()  # here, where a closed pipe is understood
+            return code
+    except SystemExit as stop:  # argparse ends --help so
+        return stop.code if isinstance(stop.code, int) else 0
+    except BaseException as error:
+        return tell(error, program())
+
+
+def program() -> str:
+    """Return how to call this program, as one types it."""
+    return "last-har" if Path(sys.argv[0]).stem == "last-har" else "python -m last"
+
+
+def _run(arguments: list[str]) -> int:
+    name, *rest = arguments or [""]
+    if name in ("", "-h", "--help"):
+        print(_overview())
+        return 0 if name else 2
+    if name == "--version":
+        print(f"last {__version__}")
+        return 0
+    if name not in COMMANDS:
+        from ..utils.config import unknown_name
+
+        raise UserError(unknown_name("command", name, list(COMMANDS)))
+    return _run_command(name, rest)
+
+
+def _run_command(name: str, arguments: list[str]) -> int:
+    from .options import parse
+    from .terminal import logging_to_terminal, survive_any_encoding
+
+    survive_any_encoding()
+    module, purpose = COMMANDS[name]
+    command = import_module(module, __name__)
+    parsed = parse(f"{program()} {name}", purpose, command.add_arguments, arguments)
+    with logging_to_terminal(quiet=parsed.quiet):
+        code: int = command.run(parsed)
+    return code
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items())
+    return f"""usage: {program()} <command> [options]
+
+LAST trains, evaluates and ships lightweight recognisers of human actions from 3D skeletons.
+
+commands:
+{commands}
+
+options:
+  -h, --help  this text; after a command, its options
+  --version   the version
+
+New here? `{program()} demo` goes the whole way on synthetic data,
+and `{program()} doctor` tells what is missing."""

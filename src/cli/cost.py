@@ -1,0 +1,75 @@
+"""`cost`: parameters, multiply-adds, memory and latency of the models."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from ..utils.config import MODEL_FILES
+from ..utils.errors import UserError
+from ..utils.files import write_csv, write_json
+from .options import examples
+from .terminal import progress, table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument("--model", choices=(*MODEL_FILES, "all"), default="all", help="which (default: all)")
+    parser.add_argument("--layout", metavar="L", default="ntu25", help="joint layout (default: ntu25)")
+    parser.add_argument("--frames", type=int, metavar="T", default=64, help="frames a clip (default: 64)")
+    parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies a clip (default: 1)")
+    parser.add_argument("--classes", type=int, metavar="N", default=60, help="classes (default: 60)")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", default=0, help="CPU threads of the latency (default: torch's choice)"
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
+    parser.epilog = examples(
+        """
+        python -m last cost
+        python -m last cost --model base_e --layout kinect20 --frames 52 --threads 1
+        python -m last cost --bodies 2 --csv cost.csv --json cost.json
+        """
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure the models one after the other and print a table; return the exit code."""
+    from ..models.cost import Workload, measure_cost, threads
+    from ..skeleton import load_layout
+
+    for flag, least in (("frames", 1), ("classes", 1), ("threads", 0)):
+        if getattr(arguments, flag) < least:
+            raise UserError(f"--{flag} {getattr(arguments, flag)} should be at least {least}.")
+    load_layout(arguments.layout)  # an unknown one is told before anything begins
+    workload = Workload(arguments.layout, arguments.frames, arguments.bodies, arguments.classes)
+    names = list(MODEL_FILES) if arguments.model == "all" else [arguments.model]
+    costs = []
+    with threads(arguments.threads), progress(arguments.quiet).task("measuring", len(names), "models") as shown:
+        for name in names:
+            costs.append(measure_cost(name, workload))
+            shown.advance()
+    rows = [asdict(each) for each in costs]
+    _show(rows, workload.layout, workload.frames, workload.bodies)
+    if arguments.csv:
+        write_csv(arguments.csv, list(rows[0]), [list(row.values()) for row in rows])
+    if arguments.json:
+        write_json(arguments.json, {"workload": asdict(workload), "costs": rows})
+    return 0
+
+
+def _show(rows: list[dict[str, object]], layout: str, frames: int, bodies: int) -> None:
+    columns = {
+        "model": "{model}",
+        "parameters": "{parameters:,}",
+        "multiply-adds, M": "{millions:,.1f}",
+        "inference MiB": "{inference_mib:.1f}",
+        "training MiB": "{training_mib:.1f}",
+        "CPU ms": "{latency_ms:.1f}",
+        "threads": "{threads}",
+    }
+    cells = [
+        [text.format(**row, millions=int(str(row["multiply_adds"])) / 1e6) for text in columns.values()] for row in rows
+    ]
+    table(
+        f"one clip of {layout}, {frames} frames, {bodies} {'body' if bodies == 1 else 'bodies'}", list(columns), cells
+    )

@@ -1,0 +1,121 @@
+"""`demo`: go the whole way once, from raw recordings to a measured model, on synthetic data."""
+
+import argparse
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..data.config import DataConfig
+from ..data.preprocess import preprocess
+from ..data.store import Store, open_store
+from ..data.synthetic import synthesize
+from ..evaluation.evaluate import Answer, Question, evaluate
+from ..evaluation.figures import draw_training_curve
+from ..skeleton import load_layout
+from ..skeleton.draw import animate
+from ..training.config import RunConfig, resolve
+from ..training.logbook import read_rows
+from ..training.run_folder import RunFolder
+from ..training.session import train
+from ..utils.progress import Progress
+from .options import examples
+from .terminal import progress, table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("last-demo"), metavar="DIR", help="folder (default: last-demo)"
+    )
+    parser.add_argument("--clips", type=int, default=600, metavar="N", help="synthetic recordings (default: 600)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: those of configs/training/demo.yaml)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of data and training (default: 0)")
+    parser.epilog = examples(
+        """
+        python -m last demo
+        python -m last demo --out /tmp/demo --clips 240 --epochs 4
+        """
+    )
+
+
+class _Steps:
+    """Name each step on the terminal and keep how long it took."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        print(f"[{len(self.seconds) + 1}/{self.count}] {name}", flush=True)
+        began = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - began
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run every step and print what came of it; return the exit code."""
+    out: Path = arguments.out
+    flags = {"epochs": arguments.epochs, "seed": arguments.seed}
+    roots = {"data_root": str(out / "data"), "output_root": str(out / "runs")}
+    config = resolve(recipe="demo", flags={**flags, **roots})
+    shown = progress(arguments.quiet)
+    steps = _Steps(5)
+    with steps.step("write raw .skeleton recordings of synthetic actions"):
+        synthesize(out / "raw", arguments.clips, arguments.seed, shown)
+    with steps.step("preprocess them into a store"):
+        store = _prepare(config.data, out, shown)
+    with steps.step(f"train {config.model.name} on {len(config.data.classes)} actions"):
+        folder, summary = train(config, progress=shown)
+    with steps.step("evaluate the last epoch on people it has never seen"):
+        question = Question(folder.last, data_root=config.data_root)
+        answer = evaluate(question, folder.path / "evaluation" / "last-test", shown)
+    with steps.step("draw the training curve and a skeleton"):
+        pictures = _draw(folder, store, config)
+    _close(steps, summary, answer, folder, pictures)
+    return 0
+
+
+def _prepare(config: DataConfig, out: Path, shown: Progress) -> Store:
+    folder = out / "data" / config.name
+    preprocess(config, out / "raw", folder, overwrite=True, progress=shown)
+    return open_store(folder)
+
+
+def _draw(folder: RunFolder, store: Store, config: RunConfig) -> dict[str, Path]:
+    """Draw the training curve and the clip with the most bodies; return the pictures by their names."""
+    curve, skeleton = folder.path / "training_curve.png", folder.path / "skeleton.gif"
+    title = f"{config.model.name} on {config.data.name} {config.data.split}"
+    draw_training_curve(read_rows(folder.path / "metrics.jsonl"), curve, title)
+    clip = store[int(store.clips["bodies"].argmax())]
+    animate(clip.joints, load_layout(store.layout), skeleton, title=store.classes[clip.label], valid=clip.valid)
+    return {"training curve": curve, "animated skeleton": skeleton}
+
+
+def _close(
+    steps: _Steps, summary: Mapping[str, object], answer: Answer, folder: RunFolder, pictures: Mapping[str, Path]
+) -> None:
+    """Print the closing tables: how long, how well, where."""
+    total = sum(steps.seconds.values())
+    times = [[name, f"{seconds:.1f} s"] for name, seconds in steps.seconds.items()]
+    table("time", ["step", "took"], [*times, ["all", f"{total:.1f} s"]])
+    metrics = answer.metrics
+    figures = [
+        ["parameters", f"{summary['parameters']:,}"],
+        ["classes", str(len(answer.class_names))],
+        ["chance", f"{100 / len(answer.class_names):.1f} %"],
+        ["top-1, last epoch, held-out people", f"{metrics.top1:.2f} %"],
+        ["mean class accuracy", f"{metrics.mean_class_accuracy:.2f} %"],
+        ["training speed", f"{summary['clips_per_second']:.0f} clips/s"],
+    ]
+    table("result", ["figure", "value"], figures)
+    files = {
+        "run": folder.path,
+        "trained model": folder.best,
+        "logbook": folder.path / "metrics.csv",
+        **{name.replace("_", " "): path for name, path in answer.files.items()},
+        **pictures,
+    }
+    table("files", ["what", "where"], [[name, str(path)] for name, path in files.items()])
+    print(f"The run is in {folder.path}")

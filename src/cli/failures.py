@@ -1,0 +1,83 @@
+"""What a command that failed says, and its exit code."""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ..utils.errors import TrainingDiverged, UserError
+from ..utils.files import reason
+from ..utils.versions import PACKAGES
+
+
+class Terminated(KeyboardInterrupt):
+    """Say that the process was asked to end (SIGTERM); whoever saves work on Ctrl-C saves it here too."""
+
+
+def tell(error: BaseException, program: str) -> int:
+    """Say on stderr what `error` means to the user and return the exit code.
+
+    Only what nobody foresaw shows its traceback: it is a defect of LAST, to be reported.
+    """
+    if isinstance(error, BrokenPipeError):  # whoever read our output, such as `head`, has enough
+        _let_the_last_flush_go_nowhere()
+        return 141
+    if isinstance(error, KeyboardInterrupt):
+        return 143 if isinstance(error, Terminated) else 130
+    message = _message(error)
+    if message:
+        print(f"error: {message}", file=sys.stderr)
+        return 3 if isinstance(error, TrainingDiverged) else 2
+    traceback.print_exception(error)
+    print(f"This is a defect of LAST: please report it, with what `{program} doctor` prints.", file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def sigterm_as_exception() -> Iterator[None]:
+    """Raise `Terminated` in this process while the block runs when SIGTERM arrives."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one alone
+        yield
+        return
+    owner = os.getpid()
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)  # a forked worker inherits this function and just ends
+        os.kill(os.getpid(), number)
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _message(error: BaseException) -> str:
+    """Return the one message for an error that a user can do something about, else an empty string."""
+    if isinstance(error, UserError | TrainingDiverged):
+        return str(error)
+    if isinstance(error, OSError) and (error.filename or reason(error)):
+        return f"{error.filename or 'A file'}: {reason(error) or error.strerror}."
+    if isinstance(error, ModuleNotFoundError) and error.name in ("yaml", *PACKAGES):
+        return f"The package {error.name} is missing. Install it: {sys.executable} -m pip install -e ."
+    if _tells_of_memory(error):
+        return f"The memory is used up. A smaller --batch_size needs less. {error}".rstrip()
+    return ""
+
+
+def _tells_of_memory(error: BaseException) -> bool:
+    """Tell whether the memory was used up; torch's errors are known by name and text, because it is not imported."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def _let_the_last_flush_go_nowhere() -> None:
+    """Point stdout at nothing, because Python flushes it once more at its end and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,87 @@
+"""What the commands' options share: how they are parsed, how help looks, and the flags that several have."""
+
+import argparse
+import difflib
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from ..utils.errors import UserError
+
+_SHARED: dict[str, dict[str, Any]] = {
+    "--env": {
+        "metavar": "NAME",
+        "help": "environment: local, kaggle or lambda (default: kaggle where /kaggle exists, else local)",
+    },
+    "--data_root": {"metavar": "DIR", "help": "folder of prepared data sets (default: the environment's)"},
+    "--output_root": {"metavar": "DIR", "help": "folder of runs (default: the environment's)"},
+    "--device": {
+        "choices": ("auto", "cpu", "cuda", "mps"),
+        "help": "where to compute (default: the configuration's, which is auto: CUDA if there is one)",
+    },
+    "--set": {
+        "metavar": "KEY=VALUE",
+        "nargs": "+",
+        "action": "extend",
+        "default": [],
+        "help": "set any configuration key, for example --set grad_clip=0.5 data.augment.scale=0.1",
+    },
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Report wrong options as every other user's error: one message, no page of usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `{self.prog} --help` lists the options.")
+
+    def unknown(self, arguments: Sequence[str]) -> str:
+        """Return the message for arguments that no option takes."""
+        flag = arguments[0].partition("=")[0]
+        known = [option for action in self._actions for option in action.option_strings]
+        near = difflib.get_close_matches(flag, known, n=1)
+        return f"there is no option {flag!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def parse(
+    program: str,
+    purpose: str,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    arguments: Sequence[str],
+) -> argparse.Namespace:
+    """Parse a command's arguments; flags are written with underscores, and dashes are read as such.
+
+    Raises:
+        UserError: an option is unknown, missing, or has an impossible value.
+    """
+    parser = _Parser(
+        prog=program,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_arguments(parser)
+    parser.add_argument("--quiet", action="store_true", help="show warnings and results only")
+    parsed, unknown = parser.parse_known_args([_underscored(argument) for argument in arguments])
+    if unknown:
+        parser.error(parser.unknown(unknown))
+    return parsed
+
+
+def add_shared(parser: argparse.ArgumentParser, *flags: str) -> None:
+    """Add flags that mean the same in every command: --env --data_root --output_root --device --set."""
+    for flag in flags:
+        parser.add_argument(flag, **_SHARED[flag])
+
+
+def examples(text: str) -> str:
+    """Return `text`, one command a line, as the part of a command's help that shows examples."""
+    return "examples:\n" + textwrap.indent(textwrap.dedent(text).strip(), "  ")
+
+
+def _underscored(argument: str) -> str:
+    """Return `--batch-size=4` as `--batch_size=4`; anything but a flag stays as it is."""
+    if not argument.startswith("--"):
+        return argument
+    flag, equals, value = argument.removeprefix("--").partition("=")
+    return f"--{flag.replace('-', '_')}{equals}{value}"

@@ -1,0 +1,129 @@
+"""`preprocess`: turn raw recordings into a store that training reads."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..data.config import DataConfig
+from ..data.preparation_report import TEXT_FILE, LeftOut, PreparationReport
+from ..data.preprocess import preprocess, read_ignore_list
+from ..utils.config import Layer, data_layer, detect_environment, merge, named_layer, override_layer, section_layer
+from ..utils.errors import UserError
+from .options import add_shared, examples
+from .terminal import progress, table
+
+_logger = logging.getLogger(__name__)
+_NAMES_SHOWN = 10
+
+
+@dataclass
+class _Settings:
+    """The part of a configuration that preparing a data set reads."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        metavar="NAME",
+        help="ntu60, ntu120, nw_ucla, sbu, synthetic, or a data YAML",
+    )
+    parser.add_argument(
+        "--raw",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder of raw recordings; zip archives are read as is",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the store (default: <data_root>/NAME, where training looks)",
+    )
+    add_shared(parser, "--data_root", "--env")
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes that read (default: 0, one a core)"
+    )
+    parser.add_argument("--strict", action="store_true", help="stop at the first damaged recording")
+    parser.add_argument(
+        "--ignore", type=Path, metavar="FILE", help="text file of recordings to leave out, one name a line"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a finished store of other recordings")
+    add_shared(parser, "--set")
+    parser.epilog = examples(
+        """
+        python scripts/preprocess.py --dataset ntu60 --raw ~/nturgbd
+        python scripts/preprocess.py --dataset ntu60 --raw ~/nturgbd --ignore missing_skeletons.txt
+        python scripts/preprocess.py --dataset nw_ucla --raw all_sqe.zip --out ./data/nw_ucla --workers 4
+        """
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prepare the data set and print what was kept and left out; return the exit code."""
+    if arguments.workers < 0:
+        raise UserError(f"--workers {arguments.workers} should be 0, for one process a core, or more.")
+    config = _data_config(arguments.dataset, arguments.set)
+    out = arguments.out or _data_root(arguments) / config.name
+    try:
+        report = preprocess(
+            config,
+            arguments.raw,
+            out,
+            workers=arguments.workers,
+            strict=arguments.strict,
+            ignore=read_ignore_list(arguments.ignore) if arguments.ignore else (),
+            overwrite=arguments.overwrite,
+            progress=progress(arguments.quiet),
+        )
+    except KeyboardInterrupt:
+        _logger.warning("Stopped. Run the same command again to go on: what is read already lies in %s.", out)
+        raise
+    _show(report)
+    return 0
+
+
+def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
+    layer = data_layer(dataset)
+    # A data YAML may also set how to train on it; that is none of this command's business.
+    described = Layer(layer.origin, {"data": section_layer(layer, "data").values})
+    config = merge(_Settings(), [described, override_layer(assignments)]).data
+    if not config.name or Path(config.name).name != config.name:
+        raise UserError(f"{layer.origin}: data.name should be a plain name such as 'ntu60', not {config.name!r}.")
+    return config
+
+
+def _data_root(arguments: argparse.Namespace) -> Path:
+    """Return the folder of prepared data sets: the flag's, else the environment's."""
+    if arguments.data_root:
+        return Path(arguments.data_root)
+    name = detect_environment(arguments.env or "")
+    layer = named_layer("environment", name, "environment")
+    root: Any = layer.values.get("data_root")
+    if not isinstance(root, str) or not root:
+        raise UserError(f"{layer.origin} has no data_root. Say where the store should lie with --out.")
+    return Path(root)
+
+
+def _show(report: PreparationReport) -> None:
+    if report.prepared_before:
+        print(f"{report.out} was already prepared from the same recordings; this is its report.")
+    table(f"{report.name}, prepared from {report.raw}", ("what", "how much"), report.summary())
+    for title, left_out in (("Damaged", report.damaged), ("Dropped", report.dropped)):
+        _show_names(title, left_out)
+    print(f"Report: {Path(report.out) / TEXT_FILE}")
+    print(f"Store: {report.out}")
+
+
+def _show_names(title: str, left_out: Sequence[LeftOut]) -> None:
+    for each in left_out[:_NAMES_SHOWN]:
+        print(f"{title}: {each}")
+    if len(left_out) > _NAMES_SHOWN:
+        print(f"{title}: {len(left_out) - _NAMES_SHOWN} more, listed in the report")

@@ -1,0 +1,44 @@
+"""`synthesize`: write synthetic raw recordings, so that everything runs with no download."""
+
+import argparse
+from pathlib import Path
+
+from ..data.synthetic import class_names, synthesize
+from .options import examples
+from .terminal import progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the recordings")
+    parser.add_argument(
+        "--clips", required=True, type=int, metavar="N", help="how many to write, spread over 12 actions"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="another seed, other people and movements (default: 0)",
+    )
+    parser.epilog = examples(
+        """
+        python scripts/synthesize.py --out ./raw/synthetic --clips 600
+        python scripts/synthesize.py --out ./raw/synthetic --clips 60 --seed 7
+        """
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the recordings and say where they are and what comes next; return the exit code."""
+    paths = synthesize(arguments.out, arguments.clips, arguments.seed, progress(arguments.quiet))
+    actions = len({path.stem[-3:] for path in paths})
+    print(f"Wrote {len(paths)} recordings of {actions} of {len(class_names())} actions, in the raw NTU format.")
+    print(f"Recordings: {arguments.out}")
+    print(f"Next: python scripts/preprocess.py --dataset synthetic --raw {_quoted(arguments.out)}")
+    return 0
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as it can be typed in a command line."""
+    return f'"{path}"' if " " in str(path) else str(path)

@@ -1,0 +1,106 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from last.cli import doctor
+
+
+@pytest.fixture
+def report(cli, tmp_path: Path):
+    """Return a function that runs `last doctor --json` on an empty place and returns exit code and report."""
+
+    def run(*arguments: object):
+        places = ["--data_root", tmp_path / "data", "--output_root", tmp_path / "runs"]
+        result = cli("doctor", "--json", *places, *arguments)
+        return result.code, json.loads(result.out)
+
+    return run
+
+
+def found(report: dict, topic: str) -> dict[str, tuple[str, str]]:
+    return {item["subject"]: (item["found"], item["state"]) for item in report["findings"] if item["topic"] == topic}
+
+
+def test_a_sound_installation_is_exit_code_0(report) -> None:
+    code, answer = report()
+    assert (code, answer["ok"]) == (0, True)
+    assert {"last", "python", "torch", "numpy", "omegaconf", "rich"} <= set(found(answer, "version"))
+    assert "threads" in found(answer, "device")["cpu"][0]
+
+
+def test_the_table_names_what_the_json_names(cli, report) -> None:
+    text = cli("doctor").out
+    assert all(item["subject"] in text for item in report()[1]["findings"])
+    assert "Next:" in text
+
+
+def test_a_newcomer_is_told_of_the_demo(report) -> None:
+    assert any("last demo" in step for step in report()[1]["next"])
+
+
+def test_prepared_data_sets_are_found_and_training_is_proposed(report, tmp_path: Path) -> None:
+    for folder in ("data/nw_ucla", "data/my-input/ntu60"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "store.json").write_text('{"clips": 7}')
+    _, answer = report()
+    stores = found(answer, "data")
+    assert set(stores) == {"nw_ucla", "ntu60"}
+    assert stores["nw_ucla"][0].endswith("nw_ucla, 7 clips")
+    assert any(step.endswith("--dataset ntu60") for step in answer["next"])
+
+
+def test_a_data_set_of_ones_own_is_proposed_by_its_yaml(report, tmp_path: Path) -> None:
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    (tmp_path / "data" / "mine" / "store.json").write_text('{"clips": 7}')
+    assert any(step.endswith("--dataset YAML") for step in report()[1]["next"])
+
+
+def test_a_damaged_store_is_told_and_not_proposed(report, tmp_path: Path) -> None:
+    (tmp_path / "data" / "sbu").mkdir(parents=True)
+    (tmp_path / "data" / "sbu" / "store.json").write_text("{")
+    _, answer = report()
+    assert "not valid JSON" in found(answer, "data")["sbu"][0]
+    assert not any("last train" in step for step in answer["next"])
+
+
+def test_a_place_for_runs_that_cannot_be_written_is_broken(report, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file is in the way")
+    code, answer = report()
+    assert (code, answer["ok"]) == (1, False)
+    assert found(answer, "environment")["output_root"][1] == "broken"
+    assert any("--output_root" in step for step in answer["next"])
+
+
+def test_a_torch_that_cannot_be_imported_is_broken(report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, answer = report()
+    assert code == 1
+    assert found(answer, "device")["torch"][1] == "broken"
+
+
+def test_a_missing_extra_is_told_with_its_purpose_and_how_to_get_it(report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda module: None if module == "PIL" else module)
+    code, answer = report()
+    assert code == 0
+    assert found(answer, "extra")["plots"][0].startswith("no PIL, needed for training curves")
+    assert found(answer, "extra")["tensorboard"][1] == "ok"
+    assert any("pip install 'last-har[plots]'" in step for step in answer["next"])
+
+
+def test_the_environment_is_the_one_that_training_would_take(cli) -> None:
+    answer = json.loads(cli("doctor", "--json", "--env", "lambda").out)
+    assert found(answer, "environment")["name"][0] == "lambda"
+    assert found(answer, "environment")["output_root"][0].startswith("/lambda/nfs/research-last/LAST-runs")
+
+
+def test_an_unknown_environment_is_refused(cli) -> None:
+    result = cli("doctor", "--env", "lamda")
+    assert result.code == 2
+    assert "Did you mean 'lambda'?" in result.err
+
+
+def test_looking_changes_nothing(report, tmp_path: Path) -> None:
+    report()
+    assert not any(tmp_path.iterdir())

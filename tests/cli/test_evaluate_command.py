@@ -1,0 +1,41 @@
+"""The command `evaluate`: where its report goes and what it refuses before it computes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from last.evaluation import evaluate as evaluation
+from last.training import session
+from last.training.config import RunConfig
+from last.training.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
+    return session.train(tiny_config("epochs=1", "data.protocols.other={by: subject, train: [2]}"))[0]
+
+
+def test_it_reports_into_the_folder_of_the_run(cli: Callable, run: RunFolder) -> None:
+    result = cli("evaluate", "--checkpoint", run.last)
+    assert result.code == 0
+    assert result.out.splitlines()[-1] == f"The report is in {run.path / 'evaluation' / 'last-test'}"
+    assert (run.path / "evaluation" / "last-test" / "confusion.png").exists()
+
+
+def test_another_protocol_leaves_the_report_of_the_runs_own_alone(cli: Callable, run: RunFolder) -> None:
+    cli("evaluate", "--checkpoint", run.last)
+    own = (run.path / "evaluation" / "last-test" / "metrics.json").read_bytes()
+    assert cli("evaluate", "--checkpoint", run.last, "--split", "other").code == 0
+    assert (run.path / "evaluation" / "last-other-test" / "metrics.json").exists()
+    assert (run.path / "evaluation" / "last-test" / "metrics.json").read_bytes() == own
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_computed(
+    cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setattr(evaluation, "predict", lambda *_: pytest.fail("the clips were classified in vain"))
+    result = cli("evaluate", "--checkpoint", run.last, "--out", tmp_path / "taken")
+    assert result.code == 2
+    assert result.err.startswith("error: Cannot write ")

@@ -1,0 +1,38 @@
+"""The command `synthesize`: files, what comes next, and clear refusals."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Run = Callable[..., Any]
+
+
+def test_it_writes_recordings_and_tells_the_next_command(cli: Run, tmp_path: Path) -> None:
+    done = cli("synthesize", "--out", tmp_path / "raw", "--clips", 3)
+    assert done.code == 0
+    assert len(list((tmp_path / "raw").glob("*.skeleton"))) == 3
+    assert f"preprocess.py --dataset synthetic --raw {tmp_path / 'raw'}" in done.out
+
+
+def test_a_folder_with_a_space_is_quoted_in_the_next_command(cli: Run, tmp_path: Path) -> None:
+    done = cli("synthesize", "--out", tmp_path / "my raw", "--clips", 1)
+    assert f'--raw "{tmp_path / "my raw"}"' in done.out
+
+
+def test_another_seed_writes_other_recordings(cli: Run, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        cli("synthesize", "--out", tmp_path / str(seed), "--clips", 1, "--seed", seed)
+    first, second = (next((tmp_path / seed).iterdir()).read_bytes() for seed in ("0", "1"))
+    assert first != second
+
+
+def test_no_recordings_are_refused(cli: Run, tmp_path: Path) -> None:
+    refused = cli("synthesize", "--out", tmp_path, "--clips", 0)
+    assert refused.code == 2
+    assert "0 clips" in refused.err
+
+
+def test_help_shows_examples(cli: Run) -> None:
+    shown = cli("synthesize", "--help")
+    assert shown.code == 0
+    assert "synthesize.py --out ./raw/synthetic --clips 600" in shown.out

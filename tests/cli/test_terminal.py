@@ -1,0 +1,151 @@
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from last.cli import terminal
+from last.cli.terminal import TerminalProgress, progress, table
+from last.utils.progress import SILENT
+
+ROWS = [("drink water", 0.5), ("wave [red]", 12)]
+
+
+def screen(encoding: str = "utf-8") -> Console:
+    """Return a console that believes to be a terminal of 80 columns."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace", newline="")
+    return Console(file=file, force_terminal=True, width=80, highlight=False, legacy_windows=False)
+
+
+def shown(console: Console) -> str:
+    assert isinstance(console.file, io.TextIOWrapper)
+    console.file.flush()
+    return console.file.buffer.getvalue().decode(console.encoding)  # type: ignore[attr-defined]
+
+
+# --- tables
+
+
+def test_a_table_elsewhere_than_on_a_terminal_is_aligned_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    table("Classes", ("class", "top-1"), ROWS)
+    assert capsys.readouterr().out == "Classes\nclass        top-1\ndrink water    0.5\nwave [red]      12\n"
+
+
+def test_a_long_cell_is_not_cut_elsewhere_than_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    table("Files", ("path",), [("x" * 300,)])
+    assert "x" * 300 in capsys.readouterr().out
+
+
+def test_a_table_without_rows_shows_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    table("Classes", ("class", "top-1"), [])
+    assert capsys.readouterr().out == "Classes\nclass  top-1\n"
+
+
+def test_a_table_on_a_terminal_is_drawn_and_reads_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = screen()
+    monkeypatch.setattr(terminal, "console", lambda: console)
+    table("Classes [bold]", ("class", "top-1"), ROWS)
+    text = shown(console)
+    assert "│" in text
+    assert "wave [red]" in text
+    assert "Classes [bold]" in text
+
+
+def test_a_table_is_drawn_in_ascii_where_the_terminal_knows_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = screen("cp1252")
+    monkeypatch.setattr(terminal, "console", lambda: console)
+    table("Größen → alle", ("class", "top-1"), ROWS)
+    text = shown(console)
+    assert "Größen ? alle" in text
+    assert "| wave [red]  |" in text
+
+
+def test_an_encoding_without_a_character_does_not_end_the_program() -> None:
+    code = (
+        "from last.cli.terminal import *; survive_any_encoding(); table('→', ('a',), [('✓',)]);"
+        "p = TerminalProgress(); p.task('→', 1).advance(1, '✓'); p.finish()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [b"?", b"a", b"?"]
+
+
+# --- progress
+
+
+def test_no_task_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    TerminalProgress().finish()
+    TerminalProgress().advance()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_task_elsewhere_than_on_a_terminal_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with TerminalProgress().task("reading", total=4) as task:
+        for _ in range(4):
+            task.advance()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("reading: 4/4 clips (100%), ")
+    assert lines[0].endswith(" clips/s")
+
+
+def test_a_long_task_tells_how_far_it_is_meanwhile(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", 0.0)
+    with TerminalProgress().task("epoch 3", total=2, unit="batches") as task:
+        task.advance(note="loss 1.25")
+        task.advance()
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("epoch 3: 1/2 batches (50%), ")
+    assert ", loss 1.25, " in first
+    assert first.endswith(" s left")
+    assert last.startswith("epoch 3: 2/2 batches (100%), ")
+
+
+def test_a_task_that_stops_early_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), TerminalProgress().task("reading", total=10) as task:
+        task.advance(3)
+        raise KeyboardInterrupt
+    assert "reading: 3/10 clips (30%)" in capsys.readouterr().err
+
+
+def test_a_task_of_nothing_is_no_trouble(capsys: pytest.CaptureFixture[str]) -> None:
+    with TerminalProgress().task("reading", total=0):
+        pass
+    assert "0/0" in capsys.readouterr().err
+
+
+def test_a_new_task_ends_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
+    shower = TerminalProgress()
+    shower.task("one", total=1)
+    shower.task("two", total=1)
+    shower.finish()
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == ["one", "two"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_task_on_a_terminal_is_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    console = screen(encoding)
+    monkeypatch.setattr(terminal, "messages", lambda: console)
+    with TerminalProgress().task("reading [x]", total=2) as task:
+        task.advance(note="top-1 50%")
+        task._bar.refresh()
+    text = shown(console)
+    assert "reading [x]" in text
+    assert "1/2" in text
+    assert "top-1 50%" in text
+    assert text.endswith("\x1b[2K")
+
+
+def test_a_quiet_command_shows_no_progress() -> None:
+    assert progress(quiet=True) is SILENT
+    assert isinstance(progress(), TerminalProgress)
