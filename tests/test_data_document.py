@@ -1,0 +1,90 @@
+"""docs/data.md is true: its examples run as they stand there, on less training."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from last.cli import COMMANDS
+from last.skeleton import list_layouts, load_layout
+
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(containing: str) -> list[str]:
+    return [line for block in blocks("bash") for line in block.splitlines() if containing in line]
+
+
+@pytest.fixture
+def reader_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]) -> Callable[[str], Any]:
+    """Return a function that runs a line of the document in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(line: str) -> Any:
+        script, *arguments = shlex.split(line)[1:]
+        result = cli(Path(script).stem, *arguments)
+        assert result.code == 0, result.err
+        return result
+
+    return run
+
+
+def run_python(block: str) -> None:
+    exec(compile(block, "data.md", "exec"), {})  # noqa: S102 - our own document
+
+
+def test_own_recordings_go_from_arrays_to_a_measured_model(reader_of_it: Callable[[str], Any], tmp_path: Path) -> None:
+    write_recordings, read_store = blocks("python")
+    run_python(write_recordings)
+    (tmp_path / "gestures.yaml").write_text(blocks("yaml")[0])
+    prepare, train = commands("gestures.yaml")
+    assert "32 train, 16 test" in reader_of_it(prepare).out
+    reader_of_it(re.sub(r"--epochs \d+ (.*) repeat=\d+", r"--epochs 1 \1", train))
+    (evaluate,) = commands("evaluate.py")
+    run = next(tmp_path.glob("runs/run-*")).name
+    assert "clips                16" in reader_of_it(evaluate.replace("run-YYYY-MM-DD", run)).out
+    run_python(read_store)
+    assert (tmp_path / "clip.gif").stat().st_size
+
+
+def test_commands_for_ntu_run_on_raw_files_of_its_format(reader_of_it: Callable[[str], Any], tmp_path: Path) -> None:
+    reader_of_it("python scripts/synthesize.py --out data/raw/nturgbd --clips 12")
+    (tmp_path / "leave_out.txt").write_text("S001C001P001R001A001.skeleton\n")
+    for line in commands("data/raw/nturgbd"):
+        assert "clips kept" in reader_of_it(line).out
+
+
+def test_commands_for_other_data_sets_run_on_real_recordings(
+    reader_of_it: Callable[[str], Any], real_recordings: Path
+) -> None:
+    places = {"data/raw/all_sqe.zip": "nw_ucla/all_sqe.zip", "data/raw/sbu": "sbu"}
+    for shown, real in places.items():
+        (line,) = commands(shown)
+        assert "damaged, left out       0" in reader_of_it(f"{line.replace(shown, str(real_recordings / real))}").out
+
+
+@pytest.mark.parametrize("line", commands("python scripts/"))
+def test_every_command_of_the_document_is_a_known_one(line: str) -> None:
+    assert Path(shlex.split(line)[1]).stem in COMMANDS
+
+
+def test_the_table_of_layouts_is_complete_and_true() -> None:
+    rows = re.findall(
+        r"^\| (`\w+`(?:, `\w+`)?) \| (\d+) \| ([\d, ]+) \| .* \| (\w+) \| (\w+) \|$", DOCUMENT, re.MULTILINE
+    )
+    shown = {}
+    for names, joints, coordinates, root, center in rows:
+        for name, count in zip(re.findall(r"\w+", names), coordinates.split(", "), strict=True):
+            shown[name] = (int(joints), int(count), root, center)
+    true = {name: load_layout(name) for name in list_layouts()}
+    assert shown == {
+        name: (each.num_joints, each.coordinates, each.joints[each.root], each.joints[each.center])
+        for name, each in true.items()
+    }

@@ -1,0 +1,69 @@
+"""docs/models.md is true: its tables are those of the models, its shapes those that a forward pass shows."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import last
+from last.models.bodies import STREAMS
+
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+STEPS = dict(re.findall(r"^`(\w+)`, with .*?:\n\n```\n(.*?)```", DOCUMENT, re.M | re.S))
+BODIES = 2
+
+
+def table() -> dict[str, tuple[str, ...]]:
+    """Return the cells of each model's row but its name."""
+    rows = re.findall(r"^\| `(\w+)` \| (.* \| [\d,]{6,}) \|$", DOCUMENT, re.MULTILINE)
+    return {name: tuple(cells.split(" | ")) for name, cells in rows}
+
+
+def test_the_tables_have_every_model() -> None:
+    assert list(table()) == last.list_models()
+
+
+@pytest.mark.parametrize("name", last.list_models())
+def test_a_row_tells_channels_blocks_features_and_parameters(name: str) -> None:
+    model = last.create_model(name)
+    blocks = (model.blocks if hasattr(model, "blocks") else model.backbones["joint"].blocks).children()
+    widths = [block.norm.num_features for block in blocks]
+    channels = list(dict.fromkeys(widths))
+    cells = table()[name]
+    assert cells[0] == " ".join(map(str, channels))
+    assert cells[1] == " ".join(str(widths.count(width)) for width in channels)
+    assert cells[-2] == str(model.num_features)
+    assert cells[-1] == f"{sum(parameter.numel() for parameter in model.parameters()):,}"
+
+
+def shapes_of_a_forward_pass(model: nn.Module) -> set[tuple[int, ...]]:
+    """Return the shape of every tensor that goes into or out of a part of `model`, for one clip of two bodies."""
+    seen: set[tuple[int, ...]] = set()
+
+    def look(*values: Any) -> None:
+        for value in values:
+            if isinstance(value, Tensor):
+                seen.add(tuple(value.shape))
+            elif isinstance(value, dict):
+                look(*value.values())
+
+    for module in model.modules():
+        module.register_forward_hook(lambda _module, inputs, output: look(*inputs, output))
+    streams = {stream: torch.randn(1, 3, 64, 25, BODIES) for stream in STREAMS}
+    look(model.body_features({stream: value.squeeze(0).permute(3, 0, 1, 2) for stream, value in streams.items()}))
+    model(streams)
+    return seen
+
+
+@pytest.mark.parametrize("name", ["nano_e", "small"])
+def test_the_shapes_of_the_picture_are_those_of_a_forward_pass(name: str) -> None:
+    with torch.no_grad():
+        seen = shapes_of_a_forward_pass(last.create_model(name).eval())
+    shown = re.findall(r"\((3 )?([BN]), ([\d, ]+)\)", STEPS[name])
+    assert len(shown) >= 6
+    for stacked, letter, sizes in shown:
+        batch = {"B": BODIES, "N": 1}[letter] * (3 if stacked else 1)
+        assert (batch, *map(int, sizes.split(", "))) in seen

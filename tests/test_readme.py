@@ -1,0 +1,75 @@
+"""The README is true: its commands run as they stand there, on less data."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import last
+
+README = Path(__file__).parents[1] / "README.md"
+# The commands stay as they are but for these, which only make them shorter.
+SHORTER = [
+    (r"--clips \d+", "--clips 60"),
+    (r"--epochs \d+", "--epochs 1"),
+    (r"(--dataset ntu60 --split xview)", r"\1 --epochs 1"),
+]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("bash") for line in block.splitlines() if line.startswith("python scripts/")]
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]) -> Callable[[str], Any]:
+    """Return a function that runs a line of the README in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(line: str) -> Any:
+        for pattern, shorter in SHORTER:
+            line = re.sub(pattern, shorter, line)
+        if runs := sorted(tmp_path.glob("runs/run-*")):
+            line = re.sub(r"runs/run-YYYY-MM-DD", runs[0].relative_to(tmp_path).as_posix(), line)
+        script, *arguments = shlex.split(line)[1:]
+        result = cli(Path(script).stem, *arguments)
+        assert result.code == 0, result.err
+        return result
+
+    return run
+
+
+def test_synthetic_walk_through_runs_as_it_stands(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
+    for line in commands()[:4]:
+        result = newcomer(line)
+    assert "The report is in" in result.out
+    assert (tmp_path / "data" / "synthetic" / "store.json").exists()
+
+
+def test_ntu_commands_run_on_raw_files_of_its_format(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
+    newcomer("python scripts/synthesize.py --out data/raw/nturgbd --clips 60")
+    prepare, smoke, student = commands()[4:7]
+    newcomer(prepare)
+    newcomer(smoke)
+    newcomer(student.replace("base_e", "nano_e"))
+    assert len(list(tmp_path.glob("runs/run-*"))) == 2
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_of_the_readme_is_a_known_one(line: str) -> None:
+    assert re.match(r"python scripts/(synthesize|preprocess|train|evaluate)\.py --", line)
+
+
+def test_python_example_runs(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
+    for line in commands()[:3]:
+        newcomer(line)
+    run = next(tmp_path.glob("runs/run-*")).name
+    example = blocks("python")[0].replace("run-YYYY-MM-DD", run)
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own README
+    assert last.__version__
