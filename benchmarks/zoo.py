@@ -52,6 +52,7 @@ class Workload:
         amp: whether forward passes run in bfloat16.
         threads: of torch on the CPU; 0 leaves torch's own choice.
         repeats: how many turns ours and the reference take.
+        recompute: whether teachers compute their features again for the backward pass; with --memory alone.
     """
 
     batch: int
@@ -62,6 +63,7 @@ class Workload:
     amp: bool
     threads: int
     repeats: int
+    recompute: bool
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,8 @@ def peak_gib(name: str, work: Workload) -> float:
 
 def _own_peak_gib(name: str, work: Workload) -> float:
     _set_threads(work)
-    model = last.create_model(name, _CLASSES, work.layout).to(work.device)
+    sizes = {"recompute": True} if work.recompute else {}
+    model = last.create_model(name, _CLASSES, work.layout, **sizes).to(work.device)
     step = training(model, random_clips(work, work.batch, work.bodies, work.bodies), work)
     for _ in range(2):  # the second has the optimizer's state from its start
         step()
@@ -290,6 +293,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--amp", action="store_true", help="run forward passes in bfloat16")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
     parser.add_argument("--memory", action="store_true", help="measure the memory of a training step, not times")
+    parser.add_argument("--recompute", action="store_true", help="with --memory: teachers keep no features of blocks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there, too")
     parsed = parser.parse_args(arguments)
     parsed.bodies = parsed.bodies or (2 if parsed.memory else 1)

@@ -29,7 +29,7 @@ from ..utils.schema import setting
 from .bodies import STREAMS
 from .classifier import SkeletonClassifier
 from .config import STAGES, ModelConfig, check_stages
-from .layers import Block, BlockSize, STJointAttention, block_sizes
+from .layers import Block, BlockSize, STJointAttention, block_sizes, recomputed
 
 _SMALL = 1e-6  # keeps a division finite where nothing is to be divided
 
@@ -48,6 +48,7 @@ class LastV2Config(ModelConfig):
         similarity_temperature: cosines are divided by it before the softmax; smaller is sharper.
         block_dropout: the share of whole channels dropped behind each block's temporal part.
         dropout: the share of features dropped in front of the classifier.
+        recompute: compute each block's features again for the backward pass instead of keeping them.
     """
 
     family: str = "last_v2"
@@ -60,6 +61,7 @@ class LastV2Config(ModelConfig):
     similarity_temperature: float = setting(0.25, minimum=0.01, maximum=10.0)
     block_dropout: float = setting(0.1, minimum=0.0, maximum=0.9)
     dropout: float = setting(0.3, minimum=0.0, maximum=0.9)
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, temporal=self.temporal)
@@ -199,12 +201,14 @@ class Backbone(nn.Module):
         self.stem = nn.Conv2d(coordinates, config.channels[0], kernel_size=1, bias=False)
         self.norm = nn.BatchNorm2d(config.channels[0])
         self.blocks = nn.Sequential(*(_block(size, adjacency, config) for size in sizes))
+        self.recompute = config.recompute
 
     def forward(self, stream: Tensor) -> Tensor:
         """(B, coordinates, T, V) -> (B, C)."""
-        lifted = torch.relu(self.norm(self.stem(self.input_norm(stream))))  # (B, C, T, V)
-        features: Tensor = self.blocks(lifted).mean(dim=(2, 3))
-        return features
+        x = torch.relu(self.norm(self.stem(self.input_norm(stream))))  # (B, C, T, V)
+        for block in self.blocks:
+            x = recomputed(block, x) if self.recompute and self.training else block(x)
+        return x.mean(dim=(2, 3))
 
 
 class LastV2(SkeletonClassifier):

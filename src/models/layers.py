@@ -3,11 +3,13 @@
 Legend: B folded bodies, C channels, T frames, V joints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class JointGate(nn.Sequential):
@@ -44,6 +46,30 @@ class STJointAttention(nn.Module):
         alpha = self.alpha.to(x.dtype)[:, None, None]  # (C, 1, 1)
         # The formula with its terms in another order: two passes over the features instead of five.
         return x * torch.addcmul(1 - alpha, alpha * frame_gate, joint_gate)
+
+
+def recomputed(block: nn.Module, x: Tensor) -> Tensor:
+    """Apply `block` without keeping its features; the backward pass computes them again, from the same random state."""
+    result: Tensor = checkpoint(
+        block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _still_statistics(block))
+    )
+    return result
+
+
+@contextmanager
+def _still_statistics(block: nn.Module) -> Iterator[None]:
+    """Keep BatchNorm's running statistics as they are: the first computation has moved them already."""
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked -= 1
 
 
 @dataclass(frozen=True)

@@ -211,3 +211,19 @@ def test_multiply_adds_of_a_block_equal_the_hand_count(stage: int, width: int) -
 def test_sizes_that_make_no_network_are_refused(sizes: dict[str, object], told: str) -> None:
     with pytest.raises(UserError, match=told):
         last.create_model("small", **sizes)
+
+
+def test_recomputing_features_changes_neither_gradients_nor_statistics() -> None:
+    streams = {name: torch.randn(2, 3, 16, 25, 1) for name in ("joint", "velocity", "bone")}
+    found = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        sizes = {"channels": [8, 8, 16], "blocks": [1, 1, 2], "heads": 4, "block_dropout": 0.5}
+        model = last.create_model("small", num_classes=5, recompute=recompute, **sizes).train()
+        model(streams).square().sum().backward()
+        gradients = {name: each.grad for name, each in model.named_parameters()}
+        found.append(gradients | dict(model.named_buffers()))
+    kept, recomputed = found
+    assert kept.keys() == recomputed.keys()
+    for name, value in kept.items():
+        torch.testing.assert_close(recomputed[name], value, msg=name)
