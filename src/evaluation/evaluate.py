@@ -15,6 +15,7 @@ from ..data.locate import find_store
 from ..data.pipeline import InputPipeline
 from ..data.protocols import hold_out, split
 from ..data.store import Store
+from ..models.registry import count_parameters
 from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
 from ..training.config import RunConfig
 from ..training.data import part_for_testing
@@ -146,7 +147,7 @@ def _facts(question: Question, checkpoint: Checkpoint, config: RunConfig, model:
         "split": config.data.split,
         "subset": question.subset,
         "seed": str(config.seed),
-        "parameters": str(sum(each.numel() for each in model.parameters())),
+        "parameters": str(count_parameters(model)),
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "last": __version__,
         "torch": str(torch.__version__),

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..skeleton import load_layout
 from .bodies import STREAMS
-from .registry import create_model
+from .registry import count_parameters, create_model
 
 _WARMUP_RUNS = 3
 _TIMED_RUNS = 15
@@ -76,7 +76,7 @@ def measure_cost(name: str, workload: Workload) -> Cost:
     with torch.no_grad():
         return Cost(
             model=name,
-            parameters=sum(each.numel() for each in model.parameters()),
+            parameters=count_parameters(model),
             multiply_adds=count_multiply_adds(model, streams),
             inference_mib=_peak_bytes(model, streams) / 2**20,
             training_mib=training_mib,

@@ -23,6 +23,11 @@ def list_models() -> list[str]:
     return list(MODEL_FILES)
 
 
+def count_parameters(model: nn.Module) -> int:
+    """Return how many numbers of a model are trained."""
+    return sum(each.numel() for each in model.parameters())
+
+
 def family_config(family: str) -> ModelConfig:
     """Return the default configuration of a model family.
 

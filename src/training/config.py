@@ -19,6 +19,7 @@ from ..utils.config import (
     model_layer,
     named_layer,
     override_layer,
+    plant,
     section_layer,
 )
 from ..utils.errors import UserError
@@ -164,13 +165,8 @@ def _flag_layer(flags: Mapping[str, Any]) -> Layer:
     """Nest dotted keys, leaving out flags that were not given."""
     nested: dict[str, Any] = {}
     for key, value in flags.items():
-        if value is None:
-            continue
-        *sections, name = key.split(".")
-        place = nested
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[name] = value
+        if value is not None:
+            plant(nested, key.split("."), value)
     return Layer("command line", nested)
 
 

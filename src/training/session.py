@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..data.locate import find_store
-from ..models.registry import build_model
+from ..models.registry import build_model, count_parameters
 from ..utils.config import to_yaml
 from ..utils.errors import UserError
 from ..utils.files import read_json, unwritable, write_json, write_text
@@ -176,7 +176,7 @@ def _summary(config: RunConfig, trainer: Trainer, logbook: Logbook) -> dict[str,
         "dataset": config.data.name,
         "split": config.data.split,
         "seed": config.seed,
-        "parameters": sum(each.numel() for each in trainer.model.parameters()),
+        "parameters": count_parameters(trainer.model),
         "validation": config.validation,
         "best_epoch": trainer.progression.best_epoch,
         "best_top1": best["test_top1"],

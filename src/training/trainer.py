@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from ..data.loader import Batch, TrainOrder
 from ..data.pipeline import InputPipeline
+from ..models.registry import count_parameters
 from ..utils.progress import SILENT, Progress
 from .checkpoint import Checkpoint, load_weights, save_checkpoint
 from .config import RunConfig
@@ -56,7 +57,6 @@ class Progression:
     epoch: int = 0
     best_acc: float = -1.0
     best_epoch: int = 0
-    row: dict[str, Any] = field(default_factory=dict)
 
 
 class Trainer:
@@ -124,9 +124,7 @@ class Trainer:
         if self.device.type == "cuda":
             for index, state in enumerate(checkpoint.rng["cuda"][: torch.cuda.device_count()]):
                 torch.cuda.set_rng_state(state, index)
-        self.progression = Progression(
-            checkpoint.epoch + 1, checkpoint.best_acc, checkpoint.best_epoch, dict(checkpoint.metrics)
-        )
+        self.progression = Progression(checkpoint.epoch + 1, checkpoint.best_acc, checkpoint.best_epoch)
 
     def _train_epoch(self, epoch: int) -> dict[str, Any]:
         """Train on every clip once (or `repeat` times) and return the epoch's figures."""
@@ -217,7 +215,7 @@ class Trainer:
         better = accuracy > self.progression.best_acc
         if better:
             self.progression.best_acc, self.progression.best_epoch = accuracy, epoch
-        self.progression.epoch, self.progression.row = epoch + 1, row
+        self.progression.epoch = epoch + 1
         logbook.write(row)
         _log.info(_epoch_line(row, self.config.epochs, better))
         checkpoint = self._checkpoint(row)
@@ -242,7 +240,7 @@ class Trainer:
         )
 
     def _show_banner(self) -> None:
-        parameters = sum(each.numel() for each in self.model.parameters())
+        parameters = count_parameters(self.model)
         config = self.config
         _log.info(
             f"{type(self.model).__name__} ({config.model.name}, {parameters:,} parameters) on {config.data.name} "

@@ -143,7 +143,7 @@ def override_layer(assignments: Sequence[str]) -> Layer:
         if not equals or not all(path):
             raise UserError(f"--set {assignment!r} should look like key=value, for example --set epochs=20.")
         try:
-            _plant(values, path, parse_yaml(text))
+            plant(values, path, parse_yaml(text))
         except ValueError as error:
             raise UserError(f"--set {assignment!r}: the value is not valid YAML: {error}") from error
     return Layer("--set", values)
@@ -180,11 +180,11 @@ def _accepted(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
         if problem:
             problems.append(f"{layer.origin}: {'.'.join(path)}: {problem}")
         else:
-            _plant(accepted, path, value)
+            plant(accepted, path, value)
     return accepted, problems
 
 
-def _plant(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
+def plant(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
     """Put `value` at `path` in a tree of dicts; what stood in the way gives way."""
     for name in path[:-1]:
         if not isinstance(tree.get(name), dict):
