@@ -5,23 +5,20 @@ import io
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..utils.errors import UserError, missing_extra
+from ..utils.errors import UserError
 from ..utils.files import make_folder, unwritable, write_text
+from .growing_file import append, failure
+from .tensorboard_scalars import TensorboardScalars
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Row = dict[str, float | int | str]
 
 _LIMIT_BYTES = 64 << 20
-_PARTS = ("train", "test", "val")
 
 
 class Logbook:
@@ -30,6 +27,9 @@ class Logbook:
     The JSON lines are the record. Opening the logbook of an interrupted run drops a last line torn by the
     interruption and makes the CSV agree with the rest. A number that is not finite is written as JSON's null
     and as an empty CSV cell, and read back as NaN.
+
+    Once it is open, a file that cannot be written does not end the run: the rows are kept in memory, one warning says
+    so, and each later row tries to bring the files up to date. What is on the disk meanwhile is whole rows.
     """
 
     def __init__(self, folder: Path, tensorboard: bool = True) -> None:
@@ -42,88 +42,82 @@ class Logbook:
         Raises:
             UserError: the folder cannot be written, or what it holds is not a logbook.
         """
-        self._folder = make_folder(folder)
+        make_folder(folder)
         self._jsonl, self._csv = folder / "metrics.jsonl", folder / "metrics.csv"
-        self._wants_tensorboard = tensorboard
-        self._writer: SummaryWriter | None = None
-        rows = self.rows()
-        self._columns = list(rows[0]) if rows else []
-        self._store(rows)
+        self._scalars = TensorboardScalars(folder / "tensorboard", switched_on=tensorboard)
+        self._rows = read_rows(self._jsonl)
+        self._behind = False  # whether a row is missing on the disk
+        self.settle()
 
     def write(self, row: Mapping[str, float | int | str]) -> None:
-        """Append the row of one epoch; it is on disk when this returns.
+        """Append the row of one epoch; it is on disk when this returns, or else kept and warned of.
 
-        The first row fixes the columns. TensorBoard gets `train_loss` as `loss/train` and so on, and other
-        numbers as `run/<name>`, at step `epoch`.
+        The first row fixes the columns.
 
         Raises:
             ValueError: the row has no whole number `epoch`.
-            UserError: its columns differ from those of the first row, or the disk is full.
+            UserError: its columns differ from those of the first row.
         """
         if not isinstance(row.get("epoch"), int):
             raise ValueError("A row of the logbook needs a whole number `epoch`.")
-        first = not self._columns
-        columns = self._columns or list(row)
+        columns = list(self._rows[0] if self._rows else row)
         if set(columns) != set(row):
             differing = ", ".join(sorted(set(columns) ^ set(row)))
             raise UserError(
                 f"{self._csv} has other columns than the new row (differing: {differing}). It was probably "
                 "begun by another version of this program: start a new run instead of resuming this one."
             )
-        ordered = {column: row[column] for column in columns}
-        _append(self._jsonl, _json_line(ordered))
-        _append(self._csv, _csv_text([ordered], header=first))
-        self._columns = columns
-        self._write_scalars(ordered)
+        ordered = {column: math.nan if _is_unbounded(row[column]) else row[column] for column in columns}
+        line, cells = _json_line(ordered), _csv_text([ordered], header=not self._rows)
+        self._rows.append(ordered)
+        if self._behind:
+            with suppress(UserError):  # told when it began
+                self.settle()
+        else:
+            self._append({self._jsonl: line, self._csv: cells})
+        self._scalars.write(row)
 
     def rows(self) -> list[Row]:
-        """Return all rows, in the order in which they were written."""
-        return read_rows(self._jsonl)
+        """Return all rows, on the disk or not yet, in the order in which they were written."""
+        return [dict(row) for row in self._rows]
 
     def keep_until(self, epoch: int) -> None:
-        """Drop the rows of epochs after `epoch`, so that a resumed run can write them anew."""
-        self.close()
-        rows = [row for row in self.rows() if int(row["epoch"]) <= epoch]
-        self._store(rows)
-        if not rows:
-            self._columns = []
+        """Drop the rows of epochs after `epoch`, so that a resumed run can write them anew.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        self._rows = [row for row in self._rows if int(row["epoch"]) <= epoch]
+        self._scalars.begin_file()
+        self.settle()
+
+    def settle(self) -> None:
+        """Make both files hold exactly the rows, touching only what differs; a run ends with this.
+
+        Raises:
+            UserError: a file still cannot be written.
+        """
+        _settle(self._jsonl, "".join(map(_json_line, self._rows)))
+        _settle(self._csv, _csv_text(self._rows, header=True) if self._rows else "")
+        if self._behind:
+            self._behind = False
+            _log.info(f"{self._jsonl} and {self._csv.name} are complete again.")
 
     def close(self) -> None:
-        """Finish the TensorBoard file; the other files need no closing, and a later row begins a new one."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Let a later row begin a new TensorBoard file; nothing else needs closing."""
+        self._scalars.begin_file()
 
-    def _store(self, rows: Sequence[Row]) -> None:
-        """Make both files hold exactly `rows`, touching only what differs."""
-        _settle(self._jsonl, "".join(map(_json_line, rows)))
-        _settle(self._csv, _csv_text(rows, header=True) if rows else "")
-
-    def _write_scalars(self, row: Row) -> None:
-        step = int(row["epoch"])
-        try:
-            writer = self._writer or self._open_tensorboard(step)
-            if writer is None:
+    def _append(self, additions: Mapping[Path, str]) -> None:
+        for path, text in additions.items():
+            try:
+                append(path, text.encode())
+            except OSError as error:
+                self._behind = True
+                _log.warning(
+                    f"{failure(path, error)} Training goes on: the rows are kept, and written as soon as they can be, "
+                    "which is tried after each epoch."
+                )
                 return
-            for name, value in row.items():
-                if name != "epoch" and not isinstance(value, str):
-                    writer.add_scalar(_tag(name), value, step)
-            writer.flush()
-        except OSError as error:
-            raise unwritable(self._folder / "tensorboard", error) from error
-
-    def _open_tensorboard(self, first_step: int) -> "SummaryWriter | None":
-        """Open the event file, late because the import is slow; older files' later steps are hidden."""
-        if not self._wants_tensorboard:
-            return None
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            _logger.info("%s", missing_extra("tensorboard", "tensorboard", "Writing TensorBoard scalars"))
-            self._wants_tensorboard = False
-            return None
-        self._writer = SummaryWriter(str(self._folder / "tensorboard"), purge_step=first_step)
-        return self._writer
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -137,7 +131,7 @@ def read_rows(path: Path) -> list[Row]:
     for number, line in enumerate(lines, start=1):
         row = _parse(line)
         if row is None and number == len(lines):
-            _logger.info("%s: the last line was cut short and is left out.", path)
+            _log.info(f"{path}: the last line was cut short and is left out.")
         elif row is None or (rows and row.keys() != rows[0].keys()):
             raise UserError(f"{path}, line {number}, is not a row of a logbook. Mend or remove that line.")
         else:
@@ -180,16 +174,6 @@ def _settle(path: Path, text: str) -> None:
         write_text(path, text)
 
 
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("ab") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
 def _json_line(row: Row) -> str:
     values = {name: None if _is_unbounded(value) else value for name, value in row.items()}
     return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
@@ -208,9 +192,3 @@ def _csv_text(rows: Sequence[Row], header: bool) -> str:
 def _is_unbounded(value: float | int | str) -> bool:
     """Tell whether a value is a number that JSON has no word for."""
     return isinstance(value, float) and not math.isfinite(value)
-
-
-def _tag(name: str) -> str:
-    """Return the TensorBoard tag of a column: `loss/train` for `train_loss`, `run/seconds` for `seconds`."""
-    part, _, figure = name.partition("_")
-    return f"{figure}/{part}" if part in _PARTS else f"run/{name}"

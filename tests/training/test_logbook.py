@@ -1,8 +1,10 @@
 import csv
+import errno
 import json
 import logging
 import math
-import sys
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,11 +70,12 @@ def test_json_lines_and_csv_agree(tmp_path_factory: pytest.TempPathFactory, draw
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_number_that_is_not_finite_is_null_in_json_and_read_back_as_nan(tmp_path: Path, value: float) -> None:
-    plain_logbook(tmp_path).write(row(0, train_loss=value))
+    logbook = plain_logbook(tmp_path)
+    logbook.write(row(0, train_loss=value))
     line = (tmp_path / "metrics.jsonl").read_text()
     assert json.loads(line, parse_constant=lambda word: pytest.fail(word))["train_loss"] is None
-    (found,) = read_rows(tmp_path / "metrics.jsonl")
-    assert math.isnan(float(found["train_loss"]))
+    for (found,) in (logbook.rows(), read_rows(tmp_path / "metrics.jsonl")):
+        assert math.isnan(float(found["train_loss"]))
 
 
 def test_reopened_logbook_goes_on_with_the_same_columns(tmp_path: Path) -> None:
@@ -184,57 +187,153 @@ def test_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path: Path) -> None
         plain_logbook(tmp_path / "taken")
 
 
-def scalars(folder: Path) -> dict[str, dict[int, float]]:
-    """Read TensorBoard's event files back: tag to step to value."""
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    events = accumulator.EventAccumulator(str(folder / "tensorboard")).Reload()
-    return {tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
-
-
-def test_tensorboard_scalars_are_grouped_by_figure(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    logbook = Logbook(tmp_path)
-    logbook.write(row(0, test_loss=2.0, val_loss=3.0, seconds=3))
-    logbook.close()
-    assert scalars(tmp_path) == {
-        "loss/train": {0: 1.0},
-        "loss/test": {0: 2.0},
-        "loss/val": {0: 3.0},
-        "top1/test": {0: 0.0},
-        "run/seconds": {0: 3.0},
-    }
-
-
-def test_tensorboard_hides_the_epochs_that_a_resumed_run_writes_anew(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    logbook = Logbook(tmp_path)
-    for epoch in range(4):
-        logbook.write(row(epoch))
-    logbook.keep_until(1)
-    logbook.write(row(2, train_loss=7.0))
-    logbook.close()
-    assert scalars(tmp_path)["loss/train"] == {0: 1.0, 1: 0.5, 2: 7.0}
-
-
-def test_missing_tensorboard_is_told_once_and_the_rows_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with caplog.at_level(logging.INFO):
-        logbook = Logbook(tmp_path)
-        logbook.write(row(0))
-        logbook.write(row(1))
-        logbook.close()
-    assert [record.levelname for record in caplog.records] == ["INFO"]
-    assert "last-har[tensorboard]" in caplog.text
-    assert len(logbook.rows()) == 2
-
-
 def test_switched_off_tensorboard_leaves_no_folder(tmp_path: Path) -> None:
     written(tmp_path, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.csv", "metrics.jsonl"]
 
 
 def test_opening_alone_writes_nothing(tmp_path: Path) -> None:
-    Logbook(tmp_path).close()
+    Logbook(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return what makes every flush to the disk fail with an error number, and work again with 0."""
+    number, flush = 0, os.fsync
+
+    def flush_or_fail(descriptor: int) -> None:
+        if number:
+            raise OSError(number, os.strerror(number))
+        flush(descriptor)
+
+    def set_error(wanted: int) -> None:
+        nonlocal number
+        number = wanted
+
+    monkeypatch.setattr(os, "fsync", flush_or_fail)
+    return set_error
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def test_row_that_cannot_be_written_is_kept_and_warned_of_once(
+    tmp_path: Path, disk: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = written(tmp_path, 1)
+    logbook = plain_logbook(tmp_path)
+    disk(errno.ENOSPC)
+    for epoch in (1, 2, 3):
+        rows.append(row(epoch))
+        logbook.write(row(epoch))
+    ((level, message),) = told(caplog)
+    assert level == "WARNING"
+    assert f"Cannot write {tmp_path / 'metrics.jsonl'}: the disk is full. Training goes on" in message
+    assert logbook.rows() == rows
+
+
+def test_file_that_cannot_be_written_keeps_what_it_held(tmp_path: Path, disk: Callable[[int], None]) -> None:
+    written(tmp_path, 2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    logbook = plain_logbook(tmp_path)
+    disk(errno.EDQUOT)
+    for epoch in (2, 3):
+        logbook.write(row(epoch))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_kept_rows_are_written_with_the_next_one_as_soon_as_it_works_again(
+    tmp_path: Path, disk: Callable[[int], None]
+) -> None:
+    rows = written(tmp_path / "undisturbed", 5)
+    logbook = plain_logbook(tmp_path)
+    for epoch, error in enumerate([0, errno.ENOSPC, errno.EIO, 0, 0]):
+        disk(error)
+        logbook.write(rows[epoch])
+    for name in ("metrics.jsonl", "metrics.csv"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+
+
+def test_catching_up_is_told_once_and_a_later_failure_anew(
+    tmp_path: Path, disk: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    logbook = plain_logbook(tmp_path)
+    with caplog.at_level(logging.INFO):
+        for epoch, error in enumerate([errno.ENOSPC, 0, 0, errno.ENOSPC, 0, 0]):
+            disk(error)
+            logbook.write(row(epoch))
+    messages = told(caplog)
+    assert [level for level, _ in messages] == ["WARNING", "INFO", "WARNING", "INFO"]
+    assert "metrics.jsonl and metrics.csv are complete again" in messages[1][1]
+
+
+def test_failure_of_the_csv_alone_is_made_good_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logbook = plain_logbook(tmp_path)
+    (tmp_path / "metrics.csv").mkdir()
+    logbook.write(row(0))
+    assert "metrics.csv: " in caplog.text
+    assert read_rows(tmp_path / "metrics.jsonl") == [row(0)]
+    (tmp_path / "metrics.csv").rmdir()
+    logbook.write(row(1))
+    assert csv_epochs(tmp_path) == [0, 1]
+
+
+def test_folder_that_vanishes_is_made_again_with_every_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "run"
+    logbook = plain_logbook(folder)
+    for epoch in range(4):
+        if epoch == 1:
+            folder.rename(tmp_path / "moved")
+            folder.write_text("in the way")
+        if epoch == 3:
+            folder.unlink()
+        logbook.write(row(epoch))
+    assert len(caplog.records) == 1
+    assert csv_epochs(folder) == [0, 1, 2, 3]
+
+
+def test_first_row_fixes_the_columns_even_when_it_could_not_be_written(
+    tmp_path: Path, disk: Callable[[int], None]
+) -> None:
+    logbook = plain_logbook(tmp_path)
+    disk(errno.ENOSPC)
+    logbook.write(row(0))
+    with pytest.raises(UserError, match="differing: extra"):
+        logbook.write(row(1, extra=1))
+    assert logbook.rows() == [row(0)]
+
+
+def test_run_that_ends_with_rows_unwritten_is_told(tmp_path: Path, disk: Callable[[int], None]) -> None:
+    logbook = plain_logbook(tmp_path)
+    disk(errno.ENOSPC)
+    logbook.write(row(0))
+    with pytest.raises(UserError, match=r"Cannot write .*metrics.jsonl: the disk is full. Free some space"):
+        logbook.settle()
+    disk(0)
+    logbook.settle()
+    assert csv_epochs(tmp_path) == [0]
+
+
+def test_opening_on_a_full_disk_is_refused(tmp_path: Path, disk: Callable[[int], None]) -> None:
+    written(tmp_path, 2)
+    (tmp_path / "metrics.csv").unlink()
+    disk(errno.ENOSPC)
+    with pytest.raises(UserError, match="the disk is full"):
+        plain_logbook(tmp_path)
+
+
+def test_dropping_rows_on_a_full_disk_is_refused(tmp_path: Path, disk: Callable[[int], None]) -> None:
+    written(tmp_path, 2)
+    logbook = plain_logbook(tmp_path)
+    disk(errno.ENOSPC)
+    with pytest.raises(UserError, match="the disk is full"):
+        logbook.keep_until(0)
+
+
+def test_returned_rows_may_be_changed_without_harm(tmp_path: Path) -> None:
+    rows = written(tmp_path, 2)
+    logbook = plain_logbook(tmp_path)
+    logbook.rows()[0]["epoch"] = 7
+    assert logbook.rows() == rows
