@@ -67,13 +67,16 @@ def run(arguments: argparse.Namespace) -> int:
     with steps.step("preprocess them into a store"):
         store = _prepare(config.data, out, shown)
     with steps.step(f"train {config.model.name} on {len(config.data.classes)} actions"):
-        folder, summary = train(config, progress=shown)
+        result = train(config, progress=shown)
+        if result.stopped is not None:
+            result.stopped.raise_signal()
+        folder = result.run
     with steps.step("evaluate the last epoch on people it has never seen"):
         question = Question(folder.last, data_root=config.data_root)
         answer = evaluate(question, folder.path / "evaluation" / "last-test", shown)
     with steps.step("draw the training curve and a skeleton"):
         pictures = _draw(folder, store, config)
-    _close(steps, summary, answer, folder, pictures)
+    _close(steps, result.summary, answer, folder, pictures)
     return 0
 
 

@@ -9,13 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ..utils.errors import TrainingDiverged, UserError
+from ..utils.errors import Terminated, ToldElsewhere, TrainingDiverged, UserError
 from ..utils.files import reason
 from ..utils.versions import PACKAGES
-
-
-class Terminated(KeyboardInterrupt):
-    """Say that the process was asked to end (SIGTERM); whoever saves work on Ctrl-C saves it here too."""
 
 
 def tell(error: BaseException, program: str) -> int:
@@ -28,6 +24,8 @@ def tell(error: BaseException, program: str) -> int:
         return 141
     if isinstance(error, KeyboardInterrupt):
         return 143 if isinstance(error, Terminated) else 130
+    if isinstance(error, ToldElsewhere):
+        return 2
     message = _message(error)
     if message:
         print(f"error: {message}", file=sys.stderr)

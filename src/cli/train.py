@@ -1,24 +1,33 @@
 """`train`: train a model on a prepared data set."""
 
 import argparse
-import logging
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..utils.config import MODEL_FILES
+from ..utils.errors import UserError
+from . import program
 from .options import add_shared, examples
 from .terminal import progress, table
 
 if TYPE_CHECKING:
     from ..training.config import RunConfig
+    from ..training.session import Result
 
-_logger = logging.getLogger(__name__)
 _EXAMPLES = """
     python scripts/train.py --model base_e --dataset ntu60 --env kaggle --amp
     python scripts/train.py --model nano_e --dataset ntu60 --epochs 2 --batch_size 4
     python scripts/train.py --model nano_e --dataset synthetic --epochs 15 --set learning_rate=0.05
     python scripts/train.py --config nw_ucla
     python scripts/train.py --config runs/run-2026-11-23/config.yaml
-    python scripts/train.py --model base_e --dataset ntu60 --resume auto
+    python scripts/train.py --model base_e --dataset ntu60 --max_hours 8.5 --resume auto
+    python scripts/train.py --resume runs/run-2026-11-23
+    python scripts/train.py --resume runs/run-2026-11-23/checkpoints/best_model.pth --set learning_rate=0.005
+    python scripts/train.py --config nw_ucla --seeds 0,1,2
+    torchrun --nproc_per_node 4 scripts/train.py --model base --dataset ntu60 --amp --batch_size 128
     python scripts/train.py --model base_e --dataset my_actions.yaml --init_from pretrained.pth
 """
 
@@ -39,12 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: 70)")
     parser.add_argument("--batch_size", type=int, metavar="N", help="clips a step (default: 16)")
     parser.add_argument("--amp", action="store_true", default=None, help="mixed precision")
+    parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the model")
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
+    parser.add_argument(
+        "--seeds", type=_seeds, metavar="0,1,2", help="train once a seed; ends with their mean and spread"
+    )
+    parser.add_argument(
+        "--max_hours", type=_hours, metavar="H", help="save and stop after so long; --resume goes on (default: never)"
+    )
     parser.add_argument(
         "--resume",
         metavar="PATH|auto",
         default="",
-        help="go on from a checkpoint, or with the newest such run",
+        help="go on with a run: its folder or a checkpoint in it, whose configuration is used, or the newest such run",
     )
     parser.add_argument(
         "--init_from", metavar="PATH", help="start with the backbone of a checkpoint and a new head (fine-tuning)"
@@ -53,20 +69,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = examples(_EXAMPLES)
 
 
+def _seeds(text: str) -> list[int]:
+    """Return the numbers of a list such as `0,1,2`."""
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} should be whole numbers with commas between, such as 0,1,2")
+    return [int(part) for part in numbers]
+
+
+def _hours(text: str) -> float:
+    """Return a time that is not over yet."""
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number of hours above 0, such as 8.5")
+    return hours
+
+
 def config_from(arguments: argparse.Namespace) -> "RunConfig":
-    """Return the configuration that the options of `train` make up."""
+    """Return the configuration that the options of `train` make up; a run that is resumed by its path brings its own.
+
+    Raises:
+        UserError: an option is impossible, or the run to go on with is not there.
+    """
     from ..training.config import resolve
+    from ..training.run_folder import RunFolder
 
     flags: dict[str, Any] = {
         key: getattr(arguments, key)
-        for key in ("epochs", "batch_size", "amp", "seed", "device", "init_from", "data_root", "output_root")
+        for key in (
+            "epochs",
+            "batch_size",
+            "amp",
+            "compile",
+            "seed",
+            "max_hours",
+            "device",
+            "init_from",
+            "data_root",
+            "output_root",
+        )
     }
     flags["data.split"] = arguments.split
+    recipe = arguments.config
+    if arguments.resume not in ("", "auto") and not recipe:
+        recipe = str(RunFolder.of(Path(arguments.resume)).config)
     return resolve(
         model=arguments.model or "",
         dataset=arguments.dataset or "",
         environment=arguments.env or "",
-        recipe=arguments.config,
+        recipe=recipe,
         overrides=arguments.set,
         flags=flags,
     )
@@ -74,20 +128,59 @@ def config_from(arguments: argparse.Namespace) -> "RunConfig":
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and show the result; return the exit code."""
+    from ..training.distributed import rank
+    from ..training.seeds import train_seeds
     from ..training.session import train  # torch takes a second to import, which --help need not wait for
 
+    if arguments.seeds and arguments.seed is not None:
+        raise UserError("Give --seed or --seeds, not both.")
     config = config_from(arguments)
-    try:
-        folder, summary = train(config, arguments.resume, progress(arguments.quiet))
-    except KeyboardInterrupt:
-        _logger.warning("Stopped. To go on behind the last finished epoch, run the same command with --resume auto.")
-        raise
-    parts = ("best", "final")
-    shown = [[part, f"{summary[f'{part}_top1']:.2f}", f"{summary[f'{part}_top5']:.2f}"] for part in parts]
-    table(
-        f"{summary['model']} on {summary['dataset']} {summary['split']}",
-        ["epoch", "top-1 %", "top-5 %"],
-        shown,
-    )
-    print(f"The run is in {folder.path}")
+    shown = progress(arguments.quiet)
+    if arguments.seeds:
+        results, file = train_seeds(config, arguments.seeds, arguments.resume, shown)
+    else:
+        asked = [text.partition("=")[0].strip() for text in arguments.set]
+        results = [train(config, arguments.resume, shown, asked=asked)]
+    result = results[-1]
+    if rank() != 0:
+        return _leave(result)
+    if result.stopped is not None:
+        command = f"{program()} train --resume {shlex.quote(str(result.run.path))}"
+        if arguments.seeds:
+            command = "the same command with --resume auto"
+        print(f"To go on: {command}")
+        return _leave(result)
+    if arguments.seeds:
+        _show_seeds(results)
+        print(f"The figures of all seeds are in {file}")
+    else:
+        _show_one(result)
+    print(f"The run is in {result.run.path}")
     return 0
+
+
+def _leave(result: "Result") -> int:
+    """Return the exit code 0, or raise what the signal that stopped the run would have raised."""
+    if result.stopped is not None:
+        result.stopped.raise_signal()
+    return 0
+
+
+def _show_one(result: "Result") -> None:
+    summary = result.summary
+    shown = [[part, f"{summary[f'{part}_top1']:.2f}", f"{summary[f'{part}_top5']:.2f}"] for part in ("best", "final")]
+    table(_title(summary), ["epoch", "top-1 %", "top-5 %"], shown)
+
+
+def _show_seeds(results: "Sequence[Result]") -> None:
+    """Print a row a seed, then the mean and the standard deviation."""
+    from ..training.seeds import FIGURES, spread
+
+    rows = [[str(each.summary["seed"]), *(f"{each.summary[name]:.2f}" for name in FIGURES)] for each in results]
+    together = [str(spread([float(each.summary[name]) for each in results])) for name in FIGURES]
+    columns = ["seed", *(f"{name.replace('_', ' ').replace('top', 'top-')} %" for name in FIGURES)]
+    table(_title(results[0].summary), columns, [*rows, ["mean", *together]])
+
+
+def _title(summary: "Mapping[str, Any]") -> str:
+    return f"{summary['model']} on {summary['dataset']} {summary['split']}"

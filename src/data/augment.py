@@ -11,6 +11,7 @@ from torch import Tensor
 from ..skeleton import Layout
 from . import counter
 from .config import AugmentConfig
+from .constants import constant
 
 _ROTATION, _SCALE, _SHEAR, _JITTER, _MIRROR = 11, 12, 13, 14, 15  # purposes of random numbers
 
@@ -38,9 +39,10 @@ def augment(joints: Tensor, config: AugmentConfig, layout: Layout, keys: Tensor)
 
 def _linear_maps(config: AugmentConfig, layout: Layout, keys: Tensor) -> Tensor:
     """Return one (C, C) matrix a clip that rotates, scales and shears it; a picture stays in its plane."""
-    limits = torch.tensor(config.rotation_degrees or [0.0] * 3, device=keys.device) * (math.pi / 180)
+    degrees = config.rotation_degrees or [0.0] * 3
     if layout.flat:
-        limits[:2] = 0.0  # about x or y a picture would turn out of its plane
+        degrees = [0.0, 0.0, degrees[2]]  # about x or y a picture would turn out of its plane
+    limits = constant(degrees, torch.float32, keys.device) * (math.pi / 180)
     maps = rotation_matrices(limits * (2 * counter.uniform(keys, _ROTATION, 3) - 1))
     if config.scale > 0:
         factors = 1 + config.scale * (2 * counter.uniform(keys, _SCALE, 3) - 1)
@@ -69,7 +71,7 @@ def rotation_matrices(angles: Tensor) -> Tensor:
 
 def mirror(joints: Tensor, layout: Layout) -> Tensor:
     """Return the clips seen in a mirror: x changes its sign, left and right joints change places."""
-    order = torch.tensor(layout.mirrored, device=joints.device)
+    order = constant(layout.mirrored, torch.int64, joints.device)
     sign = torch.ones(joints.shape[1], device=joints.device)
     sign[0] = -1.0
     return joints.index_select(3, order) * sign[:, None, None, None]

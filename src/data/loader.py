@@ -3,6 +3,7 @@
 Legend: N clips, M bodies, C coordinates, T frames, V joints, B bodies present in the batch.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -59,6 +60,12 @@ class Batch:
         return type(self)(**{item.name: change(getattr(self, item.name)) for item in fields(self)})
 
 
+def _leave_signals_to_the_trainer(_worker: int) -> None:
+    """Let Ctrl-C, which reaches every process of a terminal, end a worker only when the trainer ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Draw:
     """Ask for one batch: the clips, and the key of each one's random choices."""
@@ -68,28 +75,67 @@ class Draw:
 
 
 class TrainOrder(Sampler[Draw]):
-    """Draw every clip `repeat` times an epoch, in an order that is a function of (seed, epoch)."""
+    """Draw every clip `repeat` times an epoch, in an order that is a function of (seed, epoch).
 
-    def __init__(self, numbers: NDArray[np.int64], batch_size: int, seed: int, repeat: int = 1) -> None:
+    Of several processes each draws its part of every batch. A batch with fewer clips than processes gives those that
+    would have none its first clip, so that all have as many batches; `parts` tells.
+
+    Args:
+        numbers: the clips.
+        batch_size: clips of a batch, over all processes.
+        seed: of the run.
+        repeat: how often an epoch draws each clip.
+        rank, processes: which of how many processes this is.
+    """
+
+    def __init__(
+        self,
+        numbers: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        repeat: int = 1,
+        *,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.numbers, self.batch_size = torch.from_numpy(numbers), batch_size
         self.seed, self.repeat = seed, repeat
+        self.rank, self.processes = rank, processes
         self.epoch = 0
+        self.start = 0  # so many clips of the epoch have been drawn earlier
 
     def __len__(self) -> int:
-        return -(-len(self.numbers) * self.repeat // self.batch_size)
+        return -(-(self.clips - self.start) // self.batch_size)
 
     @property
     def clips(self) -> int:
         """Return how many clips an epoch has."""
         return len(self.numbers) * self.repeat
 
+    def parts(self) -> list[tuple[int, int]]:
+        """Return, for every batch to come, how many clips it has and how many of them are this process's own."""
+        sizes = [min(self.batch_size, self.clips - drawn) for drawn in range(self.start, self.clips, self.batch_size)]
+        return [(size, len(range(size)[self._part(size)])) for size in sizes]
+
     def __iter__(self) -> Iterator[Draw]:
+        if self.start >= self.clips:
+            return
         passes = [counter.shuffled(self.seed, self.epoch, self.numbers, each) for each in range(self.repeat)]
         keys = [counter.clip_keys(self.seed, self.epoch, order, each) for each, order in enumerate(passes)]
         batches = zip(
-            torch.split(torch.cat(passes), self.batch_size), torch.split(torch.cat(keys), self.batch_size), strict=True
+            torch.split(torch.cat(passes)[self.start :], self.batch_size),
+            torch.split(torch.cat(keys)[self.start :], self.batch_size),
+            strict=True,
         )
-        return (Draw(numbers, keys) for numbers, keys in batches)
+        for numbers, of_numbers in batches:
+            part = self._part(len(numbers))
+            if part.start == part.stop:
+                part = slice(0, 1)
+            yield Draw(numbers[part], of_numbers[part])
+
+    def _part(self, clips: int) -> slice:
+        """Return this process's part of a batch of so many clips."""
+        return slice(clips * self.rank // self.processes, clips * (self.rank + 1) // self.processes)
 
 
 class TestOrder(Sampler[Draw]):
@@ -164,6 +210,7 @@ def build_loader(clips: SampledClips, order: TrainOrder | TestOrder, hardware: H
     options: dict[str, Any] = {}
     if hardware.num_workers:
         options = {"prefetch_factor": hardware.prefetch_factor, "persistent_workers": True}
+        options["worker_init_fn"] = _leave_signals_to_the_trainer
     return DataLoader(
         clips,
         sampler=order,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..skeleton import Layout
 from .augment import rotation_matrices
+from .constants import constant
 
 
 def face_camera(joints: Tensor, valid: Tensor, layout: Layout) -> Tensor:
@@ -28,8 +29,8 @@ def face_camera(joints: Tensor, valid: Tensor, layout: Layout) -> Tensor:
     clips = torch.arange(len(joints), device=joints.device)
     first = valid[:, 0].int().argmax(dim=1)  # (N,) the first frame that has the actor
     frame = joints[clips, :, first, :, 0]  # (N, C, V)
-    left, right = (list(side) for side in zip(*layout.trunk_pairs, strict=True))
-    across = (frame[:, :, right] - frame[:, :, left]).mean(dim=2)  # (N, C)
+    left, right = (constant(side, torch.int64, joints.device) for side in zip(*layout.trunk_pairs, strict=True))
+    across = (frame.index_select(2, right) - frame.index_select(2, left)).mean(dim=2)  # (N, C)
     angles = torch.zeros(len(joints), 3, device=joints.device)
     angles[:, 1] = torch.atan2(across[:, 2], across[:, 0])
     return torch.einsum("nij,njtvm->nitvm", rotation_matrices(angles), joints)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..skeleton import Layout
+from .constants import constant
 
 
 def derive_streams(joints: Tensor, valid: Tensor, layout: Layout) -> dict[str, Tensor]:
@@ -25,5 +26,5 @@ def derive_streams(joints: Tensor, valid: Tensor, layout: Layout) -> dict[str, T
     moving = present[:, :, 1:] & present[:, :, :-1]
     velocity = torch.zeros_like(joint)
     velocity[:, :, :-1] = (joint[:, :, 1:] - joint[:, :, :-1]).masked_fill(~moving, 0.0)
-    parents = torch.tensor(layout.parents, device=joint.device)
+    parents = constant(layout.parents, torch.int64, joint.device)
     return {"joint": joint, "velocity": velocity, "bone": joint - joint.index_select(3, parents)}

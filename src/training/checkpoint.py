@@ -6,11 +6,12 @@ cannot run code.
 
 import hashlib
 import io
+import json
 import logging
 import pickle
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.registry import build_model, family_config
+from ..skeleton import load_layout
 from ..utils.config import Layer, merge
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
@@ -26,53 +28,66 @@ from .config import RunConfig
 _log = logging.getLogger(__name__)
 
 FORMAT = "last-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEAD = "classifier."  # where a model's state names the tensors that depend on its classes
 _LIMIT_BYTES = 8 << 30
 # What torch and its unpickler raise on a file that is torn or foreign.
 _UNREADABLE = (
-    pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, TypeError, AttributeError, AssertionError,
+    pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError, AttributeError,
+    AssertionError,
 )  # fmt: skip
-_KEYS = {
-    "model",
-    "optimizer",
-    "scheduler",
-    "scaler",
-    "rng",
-    "epoch",
-    "best_acc",
-    "best_epoch",
-    "metrics",
-    "config",
-    "classes",
-}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """What a checkpoint file holds: all that a run depends on.
+
+    There is no random state in it: what is drawn is a function of seed, epoch and place in the epoch.
 
     Attributes:
         model, optimizer, scheduler, scaler: their states.
-        rng: the random state of the CPU and of each CUDA device.
-        epoch: the last finished epoch, counted from 0.
+        ema, ema_steps: the averaged parameters by name, empty where the run has none, and of how many steps.
+        window: the gradients of the batches since the last update.
+        guard: how much was skipped so far, and how much of it in a row.
+        epoch: the last finished epoch, counted from 0; -1 in the first one.
+        within: nothing at the end of an epoch; within the next one how far it has come: `clips` drawn, and what its
+            row of figures will need.
         best_acc, best_epoch: the best top-1 so far, in percent, and its epoch.
         metrics: the logbook's row of `epoch`.
         config: the run's resolved configuration.
         classes: the class names in the order of the logits.
+        layout: the joints and bones of the skeletons.
     """
 
     model: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
     scheduler: Mapping[str, Any]
     scaler: Mapping[str, Any]
-    rng: Mapping[str, Any]
+    ema: Mapping[str, Tensor]
+    ema_steps: int
+    window: Mapping[str, Tensor]
+    guard: Mapping[str, int]
     epoch: int
+    within: Mapping[str, Any]
     best_acc: float
     best_epoch: int
     metrics: Mapping[str, Any]
     config: RunConfig
     classes: list[str]
+    layout: Mapping[str, Any]
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Return how far the run had come: finished epochs, and clips drawn of the next one."""
+        return self.epoch + 1, int(self.within.get("clips", 0))
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """Return the weights that the run offers: the averaged ones where there are any."""
+        return {**self.model, **self.ema}
+
+
+_KEYS = {item.name for item in fields(Checkpoint)}
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -96,36 +111,79 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         UserError: the file is missing, torn, of another program or version, or its checksum is wrong.
     """
-    content = _read(path)
-    if content.get("format") != FORMAT:
-        raise UserError(f"{path} is not a checkpoint of LAST. Choose a run's checkpoints/best_model.pth.")
-    if content.get("format_version") != FORMAT_VERSION:
+    return parse_checkpoint(checkpoint_bytes(path), str(path))
+
+
+def checkpoint_bytes(path: Path) -> bytes:
+    """Return the bytes of a file that is not too large for a checkpoint.
+
+    Raises:
+        UserError: the file is missing, cannot be read, or is too large.
+    """
+    try:
+        if path.stat().st_size > _LIMIT_BYTES:
+            raise UserError(f"{path} is larger than {_LIMIT_BYTES} bytes, too large for a checkpoint.")
+        return path.read_bytes()
+    except OSError as error:
         raise UserError(
-            f"{path} has the format version {content.get('format_version')}; this program reads version "
+            f"Cannot read the checkpoint {path}: {error.strerror or error}. Give a file such as "
+            "<run>/checkpoints/last.pth."
+        ) from error
+
+
+def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
+    """Return the checkpoint in the bytes of a file; `origin` names it in errors.
+
+    Raises:
+        UserError: they are torn, of another program or version, or the checksum is wrong.
+    """
+    values = _load(content, origin)
+    if values.get("format") != FORMAT:
+        raise UserError(f"{origin} is not a checkpoint of LAST. Choose a run's checkpoints/best_model.pth.")
+    if values.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{origin} has the format version {values.get('format_version')}; this program reads version "
             f"{FORMAT_VERSION}. Use the version of LAST that wrote it."
         )
-    if missing := _KEYS - set(content):
-        raise UserError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}.")
-    body = {name: content[name] for name in _KEYS}
-    if content.get("checksum") != _checksum(body):
-        raise UserError(f"{path} is damaged: its checksum is wrong. Use another checkpoint of the run.")
-    return Checkpoint(**{**body, "config": _config(path, body["config"])})
+    if missing := _KEYS - set(values):
+        raise UserError(f"{origin} is damaged: it lacks {', '.join(sorted(missing))}.")
+    body = {name: values[name] for name in _KEYS}
+    if values.get("checksum") != _checksum(body):
+        raise UserError(f"{origin} is damaged: its checksum is wrong. Use another checkpoint of the run.")
+    checkpoint = Checkpoint(**{**body, "config": _config(origin, body["config"])})
+    if dict(checkpoint.layout) != layout_facts(checkpoint.config.data.layout):
+        raise UserError(
+            f"{origin} was made for another layout named {checkpoint.config.data.layout} than this program has. Use "
+            "the version of LAST that wrote it."
+        )
+    return checkpoint
 
 
-def load_checkpoint(path: Path | str, device: str = "cpu") -> nn.Module:
+def layout_facts(name: str) -> dict[str, Any]:
+    """Return what a checkpoint says of its layout, as plain values."""
+    facts: dict[str, Any] = json.loads(json.dumps(asdict(load_layout(name))))
+    return facts
+
+
+def load_checkpoint(path: Path | str, device: str = "cpu", raw: bool = False) -> nn.Module:
     """Return the trained model of a checkpoint, ready to classify (in evaluation mode).
+
+    Args:
+        path: the file.
+        device: where the model goes.
+        raw: take the trained weights even where the run averaged them over time (`ema.decay`).
 
     Raises:
         UserError: the file is not a whole checkpoint of LAST, or its weights do not fit its configuration.
     """
-    return model_of(read_checkpoint(Path(path)), str(path)).to(device)
+    return model_of(read_checkpoint(Path(path)), str(path), raw).to(device)
 
 
-def model_of(checkpoint: Checkpoint, origin: str) -> nn.Module:
+def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> nn.Module:
     """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
     config = checkpoint.config
     model = build_model(config.model, len(checkpoint.classes), config.data.layout)
-    load_weights(model, checkpoint.model, origin)
+    load_weights(model, checkpoint.model if raw else checkpoint.weights, origin)
     return model.eval()
 
 
@@ -155,7 +213,7 @@ def start_from(model: nn.Module, path: Path) -> None:
     Raises:
         UserError: the file is not a whole checkpoint, or less than half of the backbone fits the model.
     """
-    weights, own = read_checkpoint(path).model, model.state_dict()
+    weights, own = read_checkpoint(path).weights, model.state_dict()
     backbone = {
         name: weights[name]
         for name in own.keys() & weights.keys()
@@ -178,37 +236,27 @@ def _shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
     return tuple(weights[name].shape) if name in weights else None
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        with path.open("rb"):
-            size = path.stat().st_size
-    except OSError as error:
-        raise UserError(
-            f"Cannot read the checkpoint {path}: {error.strerror or error}. Give a file such as "
-            "<run>/checkpoints/last.pth."
-        ) from error
-    if size > _LIMIT_BYTES:
-        raise UserError(f"{path} is larger than {_LIMIT_BYTES} bytes, too large for a checkpoint.")
+def _load(content: bytes, origin: str) -> Mapping[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch thinks of a foreign file is no news beside our refusal
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise UserError(
-            f"{path} is not a whole checkpoint: it is torn, or not of LAST. Use the other checkpoint of the run "
+            f"{origin} is not a whole checkpoint: it is torn, or not of LAST. Use another checkpoint of the run "
             "(last.pth or best_model.pth), or copy the file again."
         ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is not a checkpoint of LAST.")
-    return content
+    if not isinstance(values, dict):
+        raise UserError(f"{origin} is not a checkpoint of LAST.")
+    return values
 
 
-def _config(path: Path, values: Any) -> RunConfig:
+def _config(origin: str, values: Any) -> RunConfig:
     """Return the configuration in a checkpoint, checked as if it were a file."""
     if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
-        raise UserError(f"{path} is damaged: it holds no configuration.")
+        raise UserError(f"{origin} is damaged: it holds no configuration.")
     schema = replace(RunConfig(), model=family_config(str(values["model"].get("family"))))
-    return merge(schema, [Layer(str(path), values)])
+    return merge(schema, [Layer(origin, values)])
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

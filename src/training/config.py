@@ -28,9 +28,48 @@ from ..utils.schema import setting
 
 @dataclass
 class NanGuardConfig:
-    """Say when training with non-finite numbers gives up."""
+    """Say when training with non-finite numbers gives up, and what a bad loss does to BatchNorm's statistics.
+
+    Attributes:
+        max_consecutive: so many skipped batches or steps in a row end the training.
+        bn_recovery: `reset` sets the running statistics to mean 0 and variance 1, `restore` to what they were.
+    """
 
     max_consecutive: int = setting(20, minimum=1)
+    bn_recovery: str = setting("reset", choices=("reset", "restore"))
+
+
+@dataclass
+class CheckpointConfig:
+    """Say when checkpoints are written, beside those at the end of every epoch, and which are kept.
+
+    Attributes:
+        every_minutes: so often the state within an epoch is saved; 0 saves only at its end.
+        keep: so many of the newest epochs keep a file of their own.
+    """
+
+    every_minutes: float = setting(10.0, minimum=0.0)
+    keep: int = setting(0, minimum=0)
+
+
+@dataclass
+class EmaConfig:
+    """Average the weights over time; 0 does not."""
+
+    decay: float = setting(0.0, minimum=0.0, maximum=0.999999)
+
+
+@dataclass
+class DistributedConfig:
+    """Say how several processes work together.
+
+    Attributes:
+        sync_batchnorm: normalise over the whole batch instead of each process's part of it; needs GPUs.
+        timeout_minutes: so long a process waits for the others before it gives up.
+    """
+
+    sync_batchnorm: bool = False
+    timeout_minutes: float = setting(10.0, above=0.0)
 
 
 @dataclass
@@ -49,16 +88,22 @@ class RunConfig:
 
     epochs: int = setting(70, minimum=1, maximum=1_000_000)
     batch_size: int = setting(16, minimum=1, maximum=1_000_000)
+    reference_batch_size: int = setting(0, minimum=0, maximum=1_000_000)
     input_frames: int = setting(64, minimum=4, maximum=4096)
     label_smoothing: float = setting(0.1, minimum=0.0, maximum=0.99)
     grad_clip: float = setting(1.0, minimum=0.0)
     gradient_accumulation_steps: int = setting(1, minimum=1)
     repeat: int = setting(1, minimum=1, maximum=10_000)
     amp: bool = False
+    compile: bool = False
     seed: int = setting(0, minimum=0, maximum=2**63 - 1)
     init_from: str = ""
     device: str = setting("auto", choices=("auto", "cpu", "cuda", "mps"))
     nan_guard: NanGuardConfig = field(default_factory=NanGuardConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
+    max_hours: float = setting(0.0, minimum=0.0)
 
     validation: str = setting("test", choices=("test", "split"))
     validation_share: float = setting(0.1, above=0.0, maximum=0.5)

@@ -8,35 +8,37 @@ from ..data.pipeline import InputPipeline
 from ..data.protocols import hold_out, split
 from ..data.store import Store
 from .config import RunConfig
+from .distributed import ALONE, World
 from .scoring import TestPart
 from .trainer import TrainingData
 
 _TEST_BATCH = 64
 
 
-def training_data(config: RunConfig, store: Store) -> TrainingData:
-    """Return the loaders of a run over `store`."""
+def training_data(config: RunConfig, store: Store, world: World = ALONE) -> TrainingData:
+    """Return the loaders of a run over `store`: this process's part of every batch, and of the clips to test on."""
     parts = split(store.clips, config.data, config.data.split)
     train, validation = parts.train, None
     if config.validation == "split":
         train, held_out = hold_out(store.clips, parts.train, config.validation_share, config.seed)
-        validation = part_for_testing(config, store, held_out)
-    order = TrainOrder(train, config.batch_size, config.seed, config.repeat)
+        validation = part_for_testing(config, store, held_out, world)
+    order = TrainOrder(train, config.batch_size, config.seed, config.repeat, rank=world.rank, processes=world.size)
     clips = SampledClips(store, config.input_frames, config.data.sampling, training=True)
     return TrainingData(
         loader=build_loader(clips, order, config.hardware),
+        source=clips,
         order=order,
-        test=part_for_testing(config, store, parts.test),
+        test=part_for_testing(config, store, parts.test, world),
         validation=validation,
         pipeline=InputPipeline(config.data),
         classes=list(config.data.classes),
     )
 
 
-def part_for_testing(config: RunConfig, store: Store, numbers: NDArray[np.int64]) -> TestPart:
-    """Return the loaders that test the clips `numbers`, one a test draw."""
+def part_for_testing(config: RunConfig, store: Store, numbers: NDArray[np.int64], world: World = ALONE) -> TestPart:
+    """Return the loaders that test this process's part of the clips `numbers`, one a test draw."""
     draws = config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1
-    order = TestOrder(numbers, max(config.batch_size, _TEST_BATCH))
+    order = TestOrder(np.array_split(numbers, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
     loaders = [
         build_loader(
             SampledClips(store, config.input_frames, config.data.sampling, training=False, test_draw=draw),
@@ -45,4 +47,4 @@ def part_for_testing(config: RunConfig, store: Store, numbers: NDArray[np.int64]
         )
         for draw in range(draws)
     ]
-    return TestPart(loaders, order.clips)
+    return TestPart(loaders, len(numbers))

@@ -1,84 +1,219 @@
-"""The NaN guard: bad data never reaches the model, a bad loss or gradient never reaches the weights."""
+"""The NaN guard: bad data never move the model, a bad loss or gradient never reaches the weights.
+
+All decisions are made on the device and agreed by all processes; the host reads them later, to count and to give up.
+A batch with bad values passes the model in a sanitised form, since nobody on the host knows yet, but leaves nothing
+behind: no gradient, no step, no trace in BatchNorm's running statistics.
+
+Legend: N clips, C coordinates, T frames, V joints, M bodies, P running statistics.
+"""
 
 import logging
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 
 from ..utils.errors import TrainingDiverged
+from .config import NanGuardConfig
+from .delayed import DelayedReader
+from .distributed import World
+from .running_statistics import RunningStatistics
 
 _log = logging.getLogger(__name__)
 
+CAUSES = {
+    "inputs": "a stream has values that are not finite",
+    "losses": "the loss is not finite",
+    "gradients": "the gradient is not finite",
+}
+_OVERFLOWS = "the gradient overflows, however small its scale"
+_KEPT_BATCHES = 32  # so many skipped batches are remembered for the report
+_SCALE_SEARCH = 24  # overflows in a row, beyond those allowed, that take a GradScaler from its first scale below one
 
-class NanGuard:
-    """Decide whether a batch may train the model, and count those that may not.
 
-    Args:
-        model: whose BatchNorm statistics are reset after a non-finite loss.
-        max_consecutive: so many skipped batches in a row, or so many skipped steps, end the training.
-    """
+@dataclass(frozen=True)
+class BatchNote:
+    """Which batch a decision is about: its clips in the store and the keys of their random choices, on the host."""
 
-    def __init__(self, model: nn.Module, max_consecutive: int) -> None:
-        self.model = model
-        self.max_consecutive = max_consecutive
-        self.skipped_inputs = 0
-        self.skipped_losses = 0
-        self.skipped_gradients = 0
-        self._in_a_row = {"batches": 0, "steps": 0}  # a step may have several batches, and be skipped for all of them
+    numbers: Tensor
+    keys: Tensor
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A batch that trained nothing, and why: a word of `CAUSES`."""
+
+    batch: BatchNote
+    cause: str
+
+
+@dataclass
+class Skips:
+    """How often something was skipped: batches by cause, and steps that a GradScaler left out to find its scale."""
+
+    inputs: int = 0
+    losses: int = 0
+    gradients: int = 0
+    overflows: int = 0
 
     @property
-    def skipped(self) -> int:
-        """Return how many batches were skipped, whatever the cause."""
-        return self.skipped_inputs + self.skipped_losses + self.skipped_gradients
+    def batches(self) -> int:
+        """Return how many batches trained nothing, a scaler's search for its scale apart."""
+        return self.inputs + self.losses + self.gradients
 
-    def accepts_input(self, streams: Mapping[str, Tensor]) -> bool:
-        """Tell whether every value of every stream is finite; if not the batch must not reach the model.
 
-        A forward pass over garbage would poison BatchNorm's running statistics even if its loss were thrown away.
+@dataclass
+class Requests:
+    """What processes ask of all: whole numbers that are summed over them and read by all at the same step."""
+
+    out_of_time: int = 0
+    interrupted: int = 0
+    terminated: int = 0
+    save: int = 0
+
+
+@dataclass
+class _InARow:
+    batches: int = 0
+    steps: int = 0
+    overflows: int = 0
+
+
+class NanGuard:
+    """Keep non-finite numbers out of a model.
+
+    A step is `examine` (the streams, before the forward pass), `judge` (the loss, after it), `mend` (BatchNorm's
+    statistics, after the backward pass, which may need them), for an update `judge_gradient`, and `note` at its end;
+    `read` then counts what is known by now.
+
+    Args:
+        model: whose BatchNorm statistics are put right.
+        config: when to give up, and what happens to the statistics after a bad loss.
+        device: where the model is.
+        world: the processes that decide together.
+    """
+
+    def __init__(self, model: nn.Module, config: NanGuardConfig, device: torch.device, world: World) -> None:
+        self.config, self.world = config, world
+        self.statistics = RunningStatistics(model)
+        self.skips = Skips()
+        self.recent: deque[Skipped] = deque(maxlen=_KEPT_BATCHES)
+        self._in_a_row = _InARow()
+        self._reader: DelayedReader[BatchNote] = DelayedReader(device)
+        self._good = torch.zeros((), device=device)
+        self._bad = self._bad_input = self._good
+        self._flags: list[Tensor] = []
+        self._before = self._mended = self.statistics.neutral
+
+    def examine(self, streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the streams (N, C, T, V, M) with zeros for whatever is not finite; the batch is then refused."""
+        finite = {name: torch.isfinite(stream) for name, stream in streams.items()}
+        self._bad_input = ~torch.stack([each.all() for each in finite.values()]).all()
+        self._before = self.statistics.read()
+        return {name: torch.where(finite[name], stream, 0.0) for name, stream in streams.items()}
+
+    def judge(self, loss: Tensor, share: float, requests: Requests) -> Tensor:
+        """Tell whether a batch may train the model, a bool ().
+
+        Args:
+            loss: this process's part of the batch's loss.
+            share: the share of the batch's clips that this process has; the running statistics of all processes are
+                averaged with it, so that they stay the same in all.
+            requests: what this process asks of all.
         """
-        finite = torch.stack([torch.isfinite(stream).all() for stream in streams.values()]).all()
-        if bool(finite):
-            return True
-        self.skipped_inputs += 1
-        self._count("batches", "a stream of the batch has non-finite values")
-        return False
+        bad_loss = ~torch.isfinite(loss.detach())
+        asked = [torch.full_like(self._good, getattr(requests, item.name)) for item in fields(requests)]
+        flags = torch.stack([self._bad_input.to(self._good), bad_loss.to(self._good), *asked])
+        moved = self.statistics.read()  # (P,)
+        if self.world.size > 1:
+            message = torch.cat([flags, moved * share])
+            self.world.add_up(message)
+            flags, moved = torch.split(message, [len(flags), len(moved)])
+        bad_input = flags[0] > 0
+        bad = bad_input | (flags[1] > 0)
+        neutral = self.statistics.neutral if self.config.bn_recovery == "reset" else self._before
+        self._bad, self._mended = bad, torch.where(bad, torch.where(bad_input, self._before, neutral), moved)
+        self._flags = [bad_input.to(flags), (bad & ~bad_input).to(flags), self._good, self._good, self._good]
+        self._flags += list(flags[2:])
+        return ~bad
 
-    def accepts_loss(self, loss: Tensor) -> bool:
-        """Tell whether the loss is finite; if not reset the BatchNorm statistics that this forward pass has moved."""
-        if bool(torch.isfinite(loss)):
-            self._in_a_row["batches"] = 0
-            return True
-        reset_running_statistics(self.model)
-        self.skipped_losses += 1
-        self._count("batches", "the loss is not finite")
-        return False
+    def mend(self) -> None:
+        """Put the running statistics right after a bad batch, and make them those of all processes after any."""
+        self.statistics.write(self._mended)
+        self.statistics.uncount(self._bad)
 
-    def accepts_gradient(self, norm: Tensor) -> bool:
-        """Tell whether the gradient's norm is finite; if not the step must not be made, for it would end the model.
+    def judge_gradient(self, norm: Tensor, window_clips: Tensor, scaled: bool) -> Tensor:
+        """Tell whether the step along a gradient may be made, a bool ().
 
-        Where a GradScaler is at work it skips such a step by itself and this is not asked.
+        Args:
+            norm: the length of the gradient.
+            window_clips: how many clips it is of; without any there is no step.
+            scaled: whether a GradScaler looks for its scale, whose overflows are normal and counted apart.
         """
-        if bool(torch.isfinite(norm)):
-            self._in_a_row["steps"] = 0
-            return True
-        self.skipped_gradients += 1
-        self._count("steps", "its gradient is not finite")
-        return False
+        bad = ~torch.isfinite(norm) & (window_clips > 0)
+        self._flags[3 if scaled else 2] = bad.to(self._good)
+        made = ~bad & (window_clips > 0)
+        self._flags[4] = made.to(self._good)
+        return made
 
-    def _count(self, what: str, cause: str) -> None:
-        self._in_a_row[what] += 1
-        if self._in_a_row[what] == 1:
-            _log.warning("A batch was skipped: %s.", cause)
-        if self._in_a_row[what] >= self.max_consecutive:
-            raise TrainingDiverged(
-                f"{self._in_a_row[what]} {what} in a row were skipped, the last because {cause}. Lower learning_rate, "
-                "check the data with `preprocess --strict`, or train without --amp."
-            )
+    def note(self, batch: BatchNote) -> None:
+        """Send the decisions about a batch to the host."""
+        self._reader.put(torch.stack(self._flags), batch)
+
+    def read(self, everything: bool = False) -> Requests:
+        """Count what has arrived, all there is where `everything`; return what was asked since the last reading.
+
+        Raises:
+            TrainingDiverged: `max_consecutive` batches or steps in a row were skipped.
+        """
+        asked = Requests()
+        for values, batch in self._reader.rest() if everything else self._reader.due():
+            self._count(values[:5], batch)
+            for item, value in zip(fields(asked), values[5:], strict=True):
+                setattr(asked, item.name, getattr(asked, item.name) + int(value))
+        return asked
+
+    def state(self) -> dict[str, int]:
+        """Return the counts, those in a row too, as plain numbers."""
+        return {**vars(self.skips), **{f"{name}_in_a_row": count for name, count in vars(self._in_a_row).items()}}
+
+    def load_state(self, state: Mapping[str, int]) -> None:
+        """Take up the counts of `state`."""
+        self.skips = Skips(**{item.name: state[item.name] for item in fields(Skips)})
+        self._in_a_row = _InARow(**{item.name: state[f"{item.name}_in_a_row"] for item in fields(_InARow)})
+
+    def _count(self, values: list[float], batch: BatchNote) -> None:
+        bad_input, bad_loss, bad_gradient, overflow, made = (value > 0 for value in values)
+        self._in_a_row.batches = self._in_a_row.batches + 1 if bad_input or bad_loss else 0
+        self._in_a_row.steps = 0 if made else self._in_a_row.steps + bad_gradient
+        self._in_a_row.overflows = 0 if made else self._in_a_row.overflows + overflow
+        self.skips.overflows += overflow
+        for bad, cause in ((bad_input, "inputs"), (bad_loss, "losses"), (bad_gradient, "gradients")):
+            if bad:
+                setattr(self.skips, cause, getattr(self.skips, cause) + 1)
+                self.recent.append(Skipped(batch, cause))
+                self._tell(cause)
+        if self._in_a_row.overflows >= self.config.max_consecutive + _SCALE_SEARCH:
+            raise TrainingDiverged(f"{self._in_a_row.overflows} steps in a row were skipped: {_OVERFLOWS}.")
+
+    def _tell(self, cause: str) -> None:
+        """Warn of the first of several skips in a row, and give up at the last one allowed."""
+        what = "steps" if cause == "gradients" else "batches"
+        in_a_row = getattr(self._in_a_row, what)
+        if in_a_row == 1:
+            _log.warning("A batch was skipped: %s.", CAUSES[cause])
+        if in_a_row >= self.config.max_consecutive:
+            raise TrainingDiverged(f"{in_a_row} {what} in a row were skipped, the last because {CAUSES[cause]}.")
 
 
-def reset_running_statistics(model: nn.Module) -> None:
-    """Set every BatchNorm's running mean to 0 and variance to 1."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.reset_running_stats()
+def counts_by_cause(now: Skips, before: Skips) -> dict[str, int]:
+    """Return how much was skipped since `before`, by the names of the logbook's columns."""
+    return {
+        "skipped_batches": now.batches - before.batches,
+        "skipped_inputs": now.inputs - before.inputs,
+        "skipped_losses": now.losses - before.losses,
+        "skipped_gradients": now.gradients - before.gradients,
+        "scaler_overflows": now.overflows - before.overflows,
+    }

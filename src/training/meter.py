@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .distributed import World
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -23,23 +25,33 @@ class Meter:
         # clips, loss * clips, top-1 hits, top-5 hits, updates, gradient norms
         self._sums = torch.zeros(6, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss, its logits (N, classes) and its labels (N,)."""
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> None:
+        """Count a batch: its mean loss, its logits (N, classes) and its labels (N,), if `counts`, a bool ()."""
         best = logits.detach().topk(min(5, logits.shape[1]), dim=1).indices
         hits = best == labels[:, None]
         clips = torch.full((), len(labels), device=labels.device)
         sums = [clips, loss.detach() * len(labels), hits[:, 0].sum(), hits.any(dim=1).sum()]
-        self._sums[:4] += torch.stack([each.to(self._sums.dtype) for each in sums])
+        added = torch.stack([each.to(self._sums.dtype) for each in sums])
+        self._sums[:4] += added if counts is None else torch.where(counts, added, 0.0)
 
-    def add_update(self, grad_norm: Tensor) -> None:
-        """Count an optimizer step and the norm of its gradient before clipping; an overflowed norm counts as none."""
-        finite = torch.isfinite(grad_norm)
-        self._sums[4] += finite
-        self._sums[5] += torch.where(finite, grad_norm.detach().to(self._sums.dtype), 0.0)
+    def add_update(self, grad_norm: Tensor, made: Tensor) -> None:
+        """Count an optimizer step and the norm of its gradient before clipping, if it was `made`, a bool ()."""
+        self._sums[4] += made
+        self._sums[5] += torch.where(made, grad_norm.detach().to(self._sums.dtype), 0.0)
 
-    def read(self) -> Figures:
-        """Return the averages; this is where the host waits for the device."""
-        clips, loss, top1, top5, updates, norms = self._sums.tolist()
+    def state(self, world: World) -> Tensor:
+        """Return the sums over all processes, to go on from in one of them."""
+        sums = self._sums.clone()
+        world.add_up(sums)
+        return sums
+
+    def load_state(self, sums: Tensor) -> None:
+        """Take up sums begun earlier."""
+        self._sums.copy_(sums)
+
+    def read(self, world: World) -> Figures:
+        """Return the averages over all processes; this is where the host waits for the device."""
+        clips, loss, top1, top5, updates, norms = self.state(world).tolist()
         if clips == 0:
             return Figures(float("nan"), float("nan"), float("nan"), float("nan"))
         norm = norms / updates if updates else float("nan")

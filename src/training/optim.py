@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from .config import RunConfig
+from .schedule import scaled
 
 _STRUCTURAL = {"bias", "alpha", "A_learned"}
 
@@ -24,11 +25,21 @@ def split_for_decay(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Param
 
 
 def build_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.SGD:
-    """Return SGD with Nesterov momentum over the two groups of parameters."""
+    """Return SGD with Nesterov momentum over the two groups of parameters.
+
+    It is the fused one, whose step can be left out on the device. Momentum starts at zero, which makes the same first
+    step as starting at the first gradient does; torch would otherwise leave it uninitialised where the first step is
+    left out.
+    """
     decayed, free = split_for_decay(model)
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}],
-        lr=config.learning_rate,
+        lr=scaled(config.learning_rate, config),
         momentum=config.momentum,
         nesterov=config.nesterov and config.momentum > 0,
+        fused=True,
     )
+    if config.momentum > 0:
+        for parameter in (*decayed, *free):
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer

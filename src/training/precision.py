@@ -10,8 +10,12 @@ from ..utils.errors import UserError
 _log = logging.getLogger(__name__)
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, index: int = 0) -> torch.device:
     """Return the device that `name` means; `auto` takes a GPU where there is one.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or `mps`.
+        index: which of several GPUs.
 
     Raises:
         UserError: the device is not there.
@@ -21,7 +25,15 @@ def choose_device(name: str) -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there[name]:
         raise UserError(f"--device {name}: this machine has no such device that torch can use. Try --device cpu.")
-    return torch.device(name)
+    if name != "cuda":
+        return torch.device(name)
+    if index >= torch.cuda.device_count():
+        raise UserError(
+            f"This machine has {torch.cuda.device_count()} GPUs, too few for {index + 1} processes. Start as many "
+            "as it has, or use --device cpu."
+        )
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
 
 
 class Precision:

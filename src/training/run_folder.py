@@ -22,8 +22,23 @@ class RunFolder:
         self.config = path / "config.yaml"
         self.summary = path / "summary.json"
         self.log = path / "log.txt"
-        self.best = path / "checkpoints" / "best_model.pth"
-        self.last = path / "checkpoints" / "last.pth"
+        self.divergence = path / "divergence.json"
+        self.checkpoints = path / "checkpoints"
+        self.best = self.checkpoints / "best_model.pth"
+        self.last = self.checkpoints / "last.pth"  # the end of the last finished epoch
+        self.partial = self.checkpoints / "partial.pth"  # within the next one
+
+    def of_epoch(self, epoch: int) -> Path:
+        """Return the file of the state at the end of an epoch, where such files are kept."""
+        return self.checkpoints / f"epoch_{epoch:04}.pth"
+
+    def epochs(self) -> list[Path]:
+        """Return the files of kept epochs, oldest first."""
+        return sorted(self.checkpoints.glob("epoch_*.pth"), key=lambda path: (len(path.name), path.name))
+
+    def all_checkpoints(self) -> list[Path]:
+        """Return every checkpoint there is."""
+        return sorted(self.checkpoints.glob("*.pth"))
 
     @classmethod
     def create(cls, output_root: Path) -> "RunFolder":
@@ -47,17 +62,22 @@ class RunFolder:
             return cls(path)
 
     @classmethod
-    def of_checkpoint(cls, checkpoint: Path) -> "RunFolder":
-        """Return the run that a checkpoint `<run>/checkpoints/NAME.pth` belongs to.
+    def of(cls, path: Path) -> "RunFolder":
+        """Return the run whose folder or checkpoint `<run>/checkpoints/NAME.pth` a path is.
 
         Raises:
-            UserError: the file does not lie in a run's folder.
+            UserError: there is nothing, or it is no run and does not lie in one.
         """
-        run = cls(checkpoint.absolute().parent.parent)
-        if checkpoint.absolute().parent.name != "checkpoints" or not run.config.exists():
+        if not path.exists():
             raise UserError(
-                f"{checkpoint} does not lie in a run's folder (<run>/checkpoints/NAME.pth beside <run>/config.yaml), "
-                "so the run cannot be gone on with. Point --resume at a checkpoint inside its run."
+                f"Cannot go on from {path}: there is no such file. Give a run's folder, or a file such as "
+                "<run>/checkpoints/last.pth."
+            )
+        run = cls(path if path.is_dir() else path.absolute().parent.parent)
+        if not run.config.exists() or not (path.is_dir() or path.absolute().parent.name == "checkpoints"):
+            raise UserError(
+                f"{path} does not lie in a run's folder (<run>/checkpoints/NAME.pth beside <run>/config.yaml), "
+                "so the run cannot be gone on with. Point --resume at a run, or at a checkpoint inside it."
             )
         return run
 

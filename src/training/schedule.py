@@ -11,13 +11,21 @@ def warmup_length(config: RunConfig) -> int:
     return min(config.warmup_epochs, config.epochs // 7)
 
 
+def scaled(rate: float, config: RunConfig) -> float:
+    """Return a learning rate as it is for the batches of this run (linear scaling: Goyal et al., arXiv:1706.02677)."""
+    if config.reference_batch_size == 0:
+        return rate
+    return rate * config.batch_size * config.gradient_accumulation_steps / config.reference_batch_size
+
+
 def build_schedule(optimizer: Optimizer, config: RunConfig) -> SequentialLR:
     """Return the schedule of a run over `optimizer`, whose learning rate is the one after the warm-up.
 
     With the defaults epoch 0 has 0.001, epoch 9 0.0091, epoch 10 0.01 and epoch 69 1.68e-5.
     """
     warmup = warmup_length(config)
-    cosine = CosineAnnealingLR(optimizer, T_max=max(1, config.epochs - warmup), eta_min=config.min_learning_rate)
+    lowest = scaled(config.min_learning_rate, config)
+    cosine = CosineAnnealingLR(optimizer, T_max=max(1, config.epochs - warmup), eta_min=lowest)
     phases: list[LRScheduler] = [cosine]
     if warmup:
         factor = min(1.0, config.warmup_learning_rate / config.learning_rate)

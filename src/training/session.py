@@ -1,10 +1,10 @@
 """A training run from its configuration to its summary: begin it, or go on with an earlier one."""
 
 import logging
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,177 +15,203 @@ from ..data.locate import find_store
 from ..models.registry import build_model, count_parameters
 from ..utils.config import to_yaml
 from ..utils.errors import UserError
-from ..utils.files import read_json, unwritable, write_json, write_text
+from ..utils.files import read_json, write_json, write_text
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
-from .checkpoint import Checkpoint, read_checkpoint, start_from
+from .checkpoint import start_from
+from .compiled import compile_where_possible
 from .config import RunConfig
 from .data import training_data
+from .distributed import World, device_index, joined
+from .log_file import logging_to_file
 from .logbook import Logbook
 from .precision import choose_device
-from .run_folder import RunFolder, find_run
+from .resume import Beginning, find_beginning
+from .run_folder import RunFolder
+from .stop import Stop, StopWatch
 from .task import Classification
 from .trainer import Trainer
 
 _log = logging.getLogger(__name__)
 
-# Keys that do not change what a run computes; a resumed run takes them as they are now.
-_HARMLESS = (
-    "environment",
-    "data_root",
-    "output_root",
-    "hardware.num_workers",
-    "hardware.pin_memory",
-    "hardware.prefetch_factor",
-    "hardware.cpu_threads",
-    "device",
-    "tensorboard",
-    "data.how_to_get",
-)
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a training.
+
+    Attributes:
+        run: its folder.
+        summary: what `summary.json` holds; nothing where the run is not finished.
+        stopped: why it stopped before its end, if it did: its time was over, or a signal came. Its state is saved.
+    """
+
+    run: RunFolder
+    summary: Mapping[str, Any]
+    stopped: Stop | None = None
 
 
-def train(config: RunConfig, resume: str = "", progress: Progress = SILENT) -> tuple[RunFolder, Mapping[str, Any]]:
+def train(config: RunConfig, resume: str = "", progress: Progress = SILENT, *, asked: Collection[str] = ()) -> Result:
     """Train a model as `config` says and return the run's folder and summary.
+
+    Started by `torchrun`, each process trains its part of every batch, and the first one writes the files.
 
     Args:
         config: the whole configuration.
         resume: the path of a checkpoint to go on from; `auto` for the newest run of this model, data set, protocol
             and seed, a new run where there is none; empty for a new run.
         progress: who is told how far it is.
+        asked: keys that the user set on purpose: a resumed run may differ in them.
 
     Raises:
         UserError: the data are missing, the configuration does not fit them or the run to go on with, or a file
             cannot be written.
         TrainingDiverged: the numbers left the finite range.
+        KeyboardInterrupt: a signal came before the first step, or a second one before the state was saved.
     """
-    device = choose_device(config.device)
+    watch = StopWatch(config.max_hours)
+    device = choose_device(config.device, device_index())
     if config.hardware.cpu_threads:
         torch.set_num_threads(config.hardware.cpu_threads)
-    run, checkpoint = _starting_point(config, resume)
-    if run is not None and run.finished and (checkpoint is None or checkpoint.epoch + 1 >= config.epochs):
-        _log.info(f"The run {run.path} is finished; there is nothing to go on with.")
-        return run, read_json(run.summary)
+    with joined(device, config.distributed.timeout_minutes) as world, _voice(world):
+        _refuse_impossible_worlds(config, world)
+        beginning = find_beginning(config, resume, asked, world)
+        if beginning.finished and beginning.run is not None:
+            _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
+            return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
+        trainer = _build(config, beginning, device, world, watch)
+        trainer.progress = progress if world.is_first else SILENT
+        return _run(trainer, beginning)
+
+
+def _build(config: RunConfig, beginning: Beginning, device: torch.device, world: World, watch: StopWatch) -> Trainer:
+    """Return the trainer of a run, ready to begin or to go on; nothing is overwritten yet."""
     store = find_store(config.data, Path(config.data_root))
-    data = training_data(config, store)
+    data = training_data(config, store, world)
     torch.manual_seed(config.seed)
     model = build_model(config.model, len(data.classes), config.data.layout)
-    if config.init_from and checkpoint is None:
+    if config.init_from and beginning.checkpoint is None:
         start_from(model, Path(config.init_from))
+    if config.compile:
+        compile_where_possible(model, device)
     task = Classification(model, config.label_smoothing)
-    run = run or RunFolder.create(Path(config.output_root))
-    trainer = Trainer(config, task, data, run=run, device=device, progress=progress)
-    if checkpoint is not None:
-        trainer.resume(checkpoint, str(run.last) if resume == "auto" else resume)
-    with _log_file(run):
-        logbook = _begin_files(run, config, checkpoint)
-        if checkpoint is not None:
-            _log.info(f"Going on with {run.path} behind epoch {checkpoint.epoch}.")
-        trainer.fit(logbook)
-        summary = _summary(config, trainer, logbook)
-        write_json(run.summary, summary)
-    return run, summary
+    _refuse_time_that_is_over(config, watch, world)
+    run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config)).decode()))
+    trainer = Trainer(config, task, data, run=run, device=device, world=world, watch=watch)
+    if beginning.checkpoint is not None:
+        trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
+    return trainer
 
 
-def _starting_point(config: RunConfig, resume: str) -> tuple[RunFolder | None, Checkpoint | None]:
-    """Return the run to go on with and its checkpoint; nothing where a new run begins."""
-    if not resume:
-        return None, None
-    if resume == "auto":
-        run = find_run(Path(config.output_root), config)
-        if run is None or not run.last.exists():
-            return run, None
-        path = run.last
-    else:
-        path = Path(resume)
-        run = None
-    checkpoint = read_checkpoint(path)
-    run = run or RunFolder.of_checkpoint(path)
-    _refuse_changes(checkpoint.config, config, path)
-    return run, checkpoint
+def _run(trainer: Trainer, beginning: Beginning) -> Result:
+    """Train to the end or to a stop, and write what there is to write of it."""
+    config, run, first = trainer.config, trainer.run, trainer.world.is_first
+    with logging_to_file(run.log) if first else nullcontext():
+        trainer.world.share(lambda: _write_config(run, config))
+        logbook = _open_logbook(trainer, beginning) if first else None
+        if beginning.checkpoint is not None:
+            _log.info(_going_on(run, beginning))
+        stopped = trainer.fit(logbook)
+        if stopped is not None:
+            _log.info(f"The run stopped: {stopped.value}. Its state is in {run.checkpoints}.")
+            return Result(run, {}, stopped)
+        summary = _summary(trainer, logbook) if logbook is not None else {}
+        if logbook is not None:
+            logbook.settle()
+            write_json(run.summary, summary)
+    return Result(run, summary)
 
 
-def _refuse_changes(before: RunConfig, now: RunConfig, path: Path) -> None:
-    """Refuse to go on with another configuration, listing every key that differs."""
-    old, new = _flat(asdict(before)), _flat(asdict(now))
-    harmless = _HARMLESS if before.amp and now.amp else (*_HARMLESS, "hardware.amp_dtype")
-    changed = [
-        f"  {key}: {old.get(key)!r} in the run, {new.get(key)!r} now"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not key.startswith(harmless)
-    ]
-    if changed:
+def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:
+    """Refuse a batch that the processes cannot share equally."""
+    if config.batch_size % world.size:
         raise UserError(
-            f"The run of {path} was begun with another configuration:\n" + "\n".join(changed) + "\nGive the same "
-            "options as then (or --config with the run's config.yaml), or start a new run without --resume."
+            f"batch_size {config.batch_size} cannot be shared by {world.size} processes. It is the number of clips "
+            f"of a step over all processes: choose a multiple of {world.size}, for example "
+            f"--batch_size {config.batch_size // world.size * world.size + world.size}."
         )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return flat
+def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World) -> None:
+    """Refuse to begin, before anything is written, where no time is left; the first process decides."""
+
+    def refuse() -> bytes:
+        if watch.is_over:
+            raise UserError(
+                f"max_hours {config.max_hours:g} were over before the first step. Give the run more time; nothing was "
+                "changed."
+            )
+        return b""
+
+    world.share(refuse)
 
 
-def _begin_files(run: RunFolder, config: RunConfig, checkpoint: Checkpoint | None) -> Logbook:
-    """Write the configuration, and open the logbook at the epoch that the run goes on from."""
+def _new_run(config: RunConfig) -> bytes:
+    return str(RunFolder.create(Path(config.output_root)).path).encode()
+
+
+def _write_config(run: RunFolder, config: RunConfig) -> bytes:
+    """Write the configuration, and take back that the run is finished."""
     write_text(run.config, to_yaml(config))
     run.summary.unlink(missing_ok=True)
-    logbook = Logbook(run.path, tensorboard=config.tensorboard)
+    return b""
+
+
+def _open_logbook(trainer: Trainer, beginning: Beginning) -> Logbook:
+    """Open the logbook where the run goes on."""
+    logbook = Logbook(trainer.run.path, tensorboard=trainer.config.tensorboard)
+    checkpoint = beginning.checkpoint
     logbook.keep_until(-1 if checkpoint is None else checkpoint.epoch)
+    if checkpoint is not None and checkpoint.metrics and len(logbook.rows()) <= checkpoint.epoch:
+        logbook.write(dict(checkpoint.metrics))  # its row did not reach the disk, the checkpoint did
     return logbook
 
 
+def _going_on(run: RunFolder, beginning: Beginning) -> str:
+    assert beginning.checkpoint is not None
+    epochs, clips = beginning.checkpoint.progress
+    where = f"in epoch {epochs}, {clips:,} clips on" if clips else f"with epoch {epochs}"
+    return f"Going on with {run.path} {where}, from {Path(beginning.origin).name}."
+
+
 @contextmanager
-def _log_file(run: RunFolder) -> Iterator[None]:
-    """Copy what the package logs into the run's `log.txt` while the block runs."""
+def _voice(world: World) -> Iterator[None]:
+    """Let only the first of several processes say what is no error."""
     logger = logging.getLogger(__name__.partition(".")[0])
-    handler = _LogFile(run.log, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handler.setLevel(logging.INFO)
     level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    if not world.is_first:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
         logger.setLevel(level)
-        with suppress(OSError):  # every line was flushed when it was written; what could not be was told then
-            handler.close()
 
 
-class _LogFile(logging.FileHandler):
-    """Say that a line could not be written as every file of a run does, where `logging` prints a traceback."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        error = sys.exception()
-        if isinstance(error, OSError):
-            raise unwritable(Path(self.baseFilename), error) from error
-        super().handleError(record)
-
-
-def _summary(config: RunConfig, trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
+def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
     """Return what `summary.json` holds; accuracies are percent on the protocol's test part."""
+    config, step = trainer.config, trainer.step
     rows = {row["epoch"]: row for row in logbook.rows()}
     best, final = rows[trainer.progression.best_epoch], rows[config.epochs - 1]
-    speeds = [float(row["clips_per_second"]) for row in rows.values()]
+    prefix = "" if step.average is None else "ema_"
+    skips = step.guard.skips
     return {
         "model": config.model.name,
         "dataset": config.data.name,
         "split": config.data.split,
         "seed": config.seed,
         "parameters": count_parameters(trainer.model),
+        "weights": "trained" if step.average is None else "averaged",
         "validation": config.validation,
         "best_epoch": trainer.progression.best_epoch,
-        "best_top1": best["test_top1"],
-        "best_top5": best["test_top5"],
-        "final_top1": final["test_top1"],
-        "final_top5": final["test_top5"],
+        "best_top1": best[f"{prefix}test_top1"],
+        "best_top5": best[f"{prefix}test_top5"],
+        "final_top1": final[f"{prefix}test_top1"],
+        "final_top5": final[f"{prefix}test_top5"],
         "train_seconds": sum(float(row["seconds"]) for row in rows.values()),
-        "clips_per_second": float(np.median(speeds)),
-        "skipped_batches": sum(int(row["skipped_batches"]) for row in rows.values()),
+        "clips_per_second": float(np.median([float(row["clips_per_second"]) for row in rows.values()])),
+        "processes": trainer.world.size,
+        "skipped_batches": skips.batches,
+        "skipped_by_cause": vars(skips),
         "versions": versions(),
         "git_commit": git_commit(),
+        "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
     }

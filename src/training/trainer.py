@@ -1,30 +1,35 @@
-"""The training loop: epochs of guarded steps, an evaluation after each, a checkpoint after that."""
+"""The training loop: epochs of guarded steps, an evaluation after each, a checkpoint after that and now and then."""
 
 import logging
 import math
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
-from ..data.loader import Batch, TrainOrder
+from ..data.loader import Batch, SampledClips, TrainOrder
 from ..data.pipeline import InputPipeline
 from ..models.registry import count_parameters
+from ..utils.errors import TrainingDiverged
 from ..utils.progress import SILENT, Progress
-from .checkpoint import Checkpoint, load_weights, save_checkpoint
+from .checkpoint import Checkpoint, layout_facts, load_weights
+from .checkpoint_files import CheckpointFiles
 from .config import RunConfig
-from .guard import NanGuard
+from .diagnosis import report_divergence
+from .distributed import ALONE, World
+from .guard import BatchNote, Requests, Skips, counts_by_cause
 from .logbook import Logbook
 from .meter import Figures, Meter
-from .optim import build_optimizer
-from .precision import Precision
 from .run_folder import RunFolder
 from .schedule import build_schedule
 from .scoring import TestPart, score_batches
+from .step import Share, TrainingStep, seed_step
+from .stop import Stop, StopWatch
 from .task import Classification
 
 _log = logging.getLogger(__name__)
@@ -35,7 +40,7 @@ class TrainingData:
     """What a run learns from and is measured on.
 
     Attributes:
-        loader, order: the training batches and what decides their order.
+        loader, source, order: the training batches, where they are read, and what decides their order.
         test: the protocol's test part.
         validation: held-out training clips that choose the best epoch; None where the test part does.
         pipeline: from batches to streams.
@@ -43,6 +48,7 @@ class TrainingData:
     """
 
     loader: DataLoader[Batch]
+    source: SampledClips
     order: TrainOrder
     test: TestPart
     validation: TestPart | None
@@ -52,11 +58,44 @@ class TrainingData:
 
 @dataclass
 class Progression:
-    """How far a run has come."""
+    """How far a run has come in epochs."""
 
     epoch: int = 0
     best_acc: float = -1.0
     best_epoch: int = 0
+
+
+@dataclass
+class EpochSoFar:
+    """How far an epoch has come.
+
+    Attributes:
+        clips: how many were drawn.
+        meter: what counts loss and hits.
+        skips: what had been skipped before the epoch.
+        waited: seconds spent waiting for data.
+        seconds: how long the epoch took before it was interrupted.
+        began: the `time.perf_counter()` from which to add to it.
+    """
+
+    meter: Meter
+    clips: int = 0
+    skips: Skips = field(default_factory=Skips)
+    waited: float = 0.0
+    seconds: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def elapsed(self) -> float:
+        """Return the seconds that the epoch has taken."""
+        return self.seconds + time.perf_counter() - self.began
+
+
+class _Stopped(Exception):
+    """Unwind to where the state is saved."""
+
+    def __init__(self, reason: Stop) -> None:
+        self.reason = reason
 
 
 class Trainer:
@@ -68,6 +107,8 @@ class Trainer:
         data: what it learns from and is measured on.
         run: where its files go.
         device: where it computes.
+        world: the processes that train together.
+        watch: what notices reasons to stop.
         progress: who is told how far it is.
     """
 
@@ -79,175 +120,251 @@ class Trainer:
         *,
         run: RunFolder,
         device: torch.device,
+        world: World = ALONE,
+        watch: StopWatch | None = None,
         progress: Progress = SILENT,
     ) -> None:
-        self.config, self.data, self.run, self.device, self.progress = config, data, run, device, progress
+        self.config, self.data, self.run, self.device, self.world = config, data, run, device, world
+        self.watch, self.progress = watch or StopWatch(), progress
         self.task = task.to(device)
-        self.model: nn.Module = task.model
-        self.optimizer = build_optimizer(self.task, config)
-        self.schedule = build_schedule(self.optimizer, config)
-        self.precision = Precision(config.amp, config.hardware.amp_dtype, device)
-        self.guard = NanGuard(self.model, config.nan_guard.max_consecutive)
+        self.step = TrainingStep(config, self.task, device, world)
+        self.schedule = build_schedule(self.step.optimizer, config)
+        self.files = CheckpointFiles(run, config.checkpoint.keep, writes=world.is_first)
         self.progression = Progression()
-        self._window_clips = 0
+        self._so_far = EpochSoFar(Meter(device))
+        self._row: Mapping[str, Any] = {}
+        self._saved = time.monotonic()
 
-    def fit(self, logbook: Logbook) -> None:
-        """Train from the current epoch to the last one.
+    @property
+    def model(self) -> nn.Module:
+        """Return the model that is trained."""
+        return self.task.model
+
+    def fit(self, logbook: Logbook | None) -> Stop | None:
+        """Train from where the run is to its end, or until there is a reason to stop, which is returned.
+
+        Args:
+            logbook: where the epochs' rows go; of several processes only the first has one.
 
         Raises:
             TrainingDiverged: too many batches in a row were not finite.
-            UserError: a file of the run could not be written.
+            UserError: the last state could not be written.
         """
         self._show_banner()
-        for epoch in range(self.progression.epoch, self.config.epochs):
-            began = time.perf_counter()
-            learning_rate = self.optimizer.param_groups[0]["lr"]
-            row = {
-                "epoch": epoch,
-                "learning_rate": learning_rate,
-                **self._train_epoch(epoch),
-                **self._evaluate(),
-            }
-            self.schedule.step()
-            row["seconds"] = time.perf_counter() - began
-            self._finish_epoch(row, logbook)
-        logbook.close()
+        try:
+            with self.watch.listening():
+                while self.progression.epoch < self.config.epochs:
+                    self._train_epoch()
+                    self._finish_epoch(self._evaluate(), logbook)
+        except _Stopped as stop:
+            self._save_within()
+            return stop.reason
+        except TrainingDiverged as error:
+            raise report_divergence(error, self.step, self.data, self.run, self.world) from error
+        finally:
+            if logbook is not None:
+                logbook.close()
+        self.files.settle(lambda: self._checkpoint({}))
+        return None
 
-    def resume(self, checkpoint: Checkpoint, origin: str) -> None:
-        """Go on behind the epoch at which `checkpoint` was written; `origin` names it in errors."""
+    def resume(self, checkpoint: Checkpoint, origin: str, changed: Collection[str] = ()) -> None:
+        """Go on where `checkpoint` was written; `origin` names it in errors, `changed` keys are to be as they are now.
+
+        Raises:
+            UserError: it is of another model.
+        """
         load_weights(self.model, checkpoint.model, origin)
-        self.optimizer.load_state_dict(dict(checkpoint.optimizer))
-        self.schedule.load_state_dict(dict(checkpoint.scheduler))
+        self._load_optimizer(checkpoint, replay=bool(changed))
+        step = self.step
         if checkpoint.scaler:  # empty where the run had none: in bf16, or on another device than now
-            self.precision.scaler.load_state_dict(dict(checkpoint.scaler))
-        torch.set_rng_state(checkpoint.rng["cpu"])
-        if self.device.type == "cuda":
-            for index, state in enumerate(checkpoint.rng["cuda"][: torch.cuda.device_count()]):
-                torch.cuda.set_rng_state(state, index)
+            step.precision.scaler.load_state_dict(dict(checkpoint.scaler))
+        if step.average is not None and checkpoint.ema:
+            step.average.load_state(checkpoint.ema, checkpoint.ema_steps)
+        step.window.load_state(dict(checkpoint.window))
+        step.guard.load_state(checkpoint.guard)
         self.progression = Progression(checkpoint.epoch + 1, checkpoint.best_acc, checkpoint.best_epoch)
+        self._row = checkpoint.metrics
+        self._begin_epoch()
+        if checkpoint.within:
+            self._load_within(checkpoint.within)
 
-    def _train_epoch(self, epoch: int) -> dict[str, Any]:
-        """Train on every clip once (or `repeat` times) and return the epoch's figures."""
+    def _load_optimizer(self, checkpoint: Checkpoint, replay: bool) -> None:
+        """Take up the optimizer and its schedule; where the configuration changed, its rates as they would be now."""
+        optimizer, groups = self.step.optimizer, self.step.optimizer.param_groups
+        now = [{key: value for key, value in group.items() if key not in ("params", "lr")} for group in groups]
+        optimizer.load_state_dict(dict(checkpoint.optimizer))
+        if not replay:
+            self.schedule.load_state_dict(dict(checkpoint.scheduler))
+            return
+        for group, values in zip(optimizer.param_groups, now, strict=True):
+            group.update(values)
+            group["lr"] = values["initial_lr"]
+        self.schedule = build_schedule(optimizer, self.config)
+        for _ in range(checkpoint.epoch + 1):
+            optimizer.step()  # of no gradient: only so that torch sees its schedule called in order
+            self.schedule.step()
+
+    def _load_within(self, within: Mapping[str, Any]) -> None:
+        self._so_far.clips = within["clips"]
+        self._so_far.skips = Skips(**within["skips"])
+        self._so_far.waited, self._so_far.seconds = within["waited"], within["seconds"]
+        if self.world.is_first:  # the sums are those of all processes
+            self._so_far.meter.load_state(within["meter"])
+
+    def _begin_epoch(self) -> None:
+        skips = Skips(**asdict(self.step.guard.skips))
+        self._so_far = EpochSoFar(Meter(self.device), skips=skips)
+
+    def _train_epoch(self) -> None:
+        """Train on every clip that the epoch has left."""
         self.task.train()
-        self.data.order.epoch = epoch
-        meter = Meter(self.device)
-        skipped_before, waited, began = self.guard.skipped, 0.0, time.perf_counter()
-        self.optimizer.zero_grad(set_to_none=True)
-        last_step = len(self.data.order) - 1
-        with self.progress.task(f"epoch {epoch}/{self.config.epochs - 1}", self.data.order.clips):
+        epoch, so_far, order = self.progression.epoch, self._so_far, self.data.order
+        order.epoch, order.start = epoch, so_far.clips
+        with self.progress.task(f"epoch {epoch}/{self.config.epochs - 1}", order.clips):
+            self.progress.advance(so_far.clips)
             batches = iter(self.data.loader)
-            for step in range(last_step + 1):
+            for clips, own in order.parts():
                 asked = time.perf_counter()
-                batch = next(batches).to(self.device)
-                waited += time.perf_counter() - asked
-                self._accumulate(batch, meter)
-                if (step + 1) % self.config.gradient_accumulation_steps == 0 or step == last_step:
-                    self._update(meter)
-                self.progress.advance(len(batch))
-        figures = meter.read()
-        seconds = time.perf_counter() - began
-        return {
+                batch = next(batches)
+                note = BatchNote(batch.numbers, batch.keys)
+                batch = batch.to(self.device)
+                so_far.waited += time.perf_counter() - asked
+                self._train_batch(batch, note, Share(clips, own))
+                self.progress.advance(clips)
+                self._heed(self.step.guard.read())
+        self._heed(self.step.guard.read(everything=True))
+
+    def _train_batch(self, batch: Batch, note: BatchNote, share: Share) -> None:
+        so_far, order = self._so_far, self.data.order
+        seed_step(self.config.seed, self.progression.epoch, so_far.clips, self.world.rank)
+        batches = so_far.clips // self.config.batch_size + 1
+        so_far.clips += share.clips
+        closes = batches % self.config.gradient_accumulation_steps == 0 or so_far.clips == order.clips
+        self._ask(self.step.requests)
+        streams = self.data.pipeline(batch, training=True)
+        self.step(streams, batch, share, closes=closes, meter=so_far.meter)
+        self.step.note(note)
+
+    def _ask(self, requests: Requests) -> None:
+        """Ask all processes to stop or to save where there is a reason."""
+        reason = self.watch.reason
+        requests.out_of_time += reason is Stop.TIME
+        requests.interrupted += reason is Stop.INTERRUPT
+        requests.terminated += reason is Stop.TERMINATE
+        minutes = self.config.checkpoint.every_minutes
+        if self.world.is_first and 0 < 60 * minutes < time.monotonic() - self._saved:
+            requests.save += 1
+            self._saved = time.monotonic()
+
+    def _heed(self, requests: Requests) -> None:
+        """Do what processes asked for: all do it after the same step."""
+        if requests.terminated:
+            raise _Stopped(Stop.TERMINATE)
+        if requests.interrupted:
+            raise _Stopped(Stop.INTERRUPT)
+        if requests.out_of_time:
+            raise _Stopped(Stop.TIME)
+        if requests.save:
+            self._save_within()
+
+    def _evaluate(self) -> dict[str, Any]:
+        """Return the epoch's row: the figures of training, on the test part and, where there is one, on validation."""
+        so_far = self._so_far
+        seconds, figures = so_far.elapsed, so_far.meter.read(self.world)
+        row = {
+            "epoch": self.progression.epoch,
+            "learning_rate": self.step.optimizer.param_groups[0]["lr"],
             **_named("train", figures),
             "grad_norm": figures.grad_norm,
             "clips_per_second": self.data.order.clips / seconds,
-            "data_wait_share": waited / seconds,
-            "skipped_batches": self.guard.skipped - skipped_before,
+            "data_wait_share": so_far.waited / seconds,
+            **counts_by_cause(self.step.guard.skips, so_far.skips),
             "memory_mib": _peak_memory_mib(self.device),
+            **self._test(""),
         }
+        if self.step.average is not None:
+            with self.step.average.applied():
+                row |= self._test("ema_")
+        return row
 
-    def _accumulate(self, batch: Batch, meter: Meter) -> None:
-        """Add the batch's gradient to the window's, unless the guard refuses the batch."""
-        streams = self.data.pipeline(batch, training=True)
-        if not self.guard.accepts_input(streams):
-            return
-        with self.precision.autocast():
-            outcome = self.task(streams, batch)
-        if not self.guard.accepts_loss(outcome.loss):
-            return
-        share = len(batch) / self.config.batch_size
-        self.precision.scaler.scale(outcome.loss * share).backward()
-        self._window_clips += len(batch)
-        meter.add(outcome.loss, outcome.logits, batch.labels)
-
-    def _update(self, meter: Meter) -> None:
-        """Step along the mean gradient over the clips that the window really had, however many those were."""
-        if self._window_clips == 0:
-            return
-        self.precision.scaler.unscale_(self.optimizer)
-        gradients = [each.grad for each in self.task.parameters() if each.grad is not None]
-        factor = self.config.batch_size / self._window_clips
-        if factor != 1.0:
-            torch._foreach_mul_(gradients, factor)
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if self.precision.scaler.is_enabled() or self.guard.accepts_gradient(norm):
-            self._clip(gradients, norm)
-            self.precision.scaler.step(self.optimizer)
-            self.precision.scaler.update()
-            meter.add_update(norm)
-        self.optimizer.zero_grad(set_to_none=True)
-        self._window_clips = 0
-
-    def _clip(self, gradients: list[Tensor], norm: Tensor) -> None:
-        """Shorten the gradient to `grad_clip` where it is longer."""
-        if self.config.grad_clip > 0:
-            torch._foreach_mul_(gradients, torch.clamp(self.config.grad_clip / (norm + 1e-6), max=1.0))
-
-    def _evaluate(self) -> dict[str, Any]:
-        """Return the figures on the test part and, where there is one, on the validation part."""
-        row = _named("test", self._measure(self.data.test))
+    def _test(self, prefix: str) -> dict[str, float]:
+        row = _named(f"{prefix}test", self._measure(self.data.test))
         if self.data.validation is not None:
-            row.update(_named("val", self._measure(self.data.validation)))
+            row |= _named(f"{prefix}val", self._measure(self.data.validation))
         return row
 
     def _measure(self, part: TestPart) -> Figures:
         self.task.eval()
         meter = Meter(self.device)
-        with self.precision.autocast():
+        with self.step.precision.autocast():
             for batch, scores in score_batches(self.model, part, self.data.pipeline, self.device):
                 logs = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
                 meter.add(nn.functional.nll_loss(logs, batch.labels), scores, batch.labels)
-        return meter.read()
+                if self.watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
+                    raise _Stopped(self.watch.reason)
+        return meter.read(self.world)
 
-    def _finish_epoch(self, row: dict[str, Any], logbook: Logbook) -> None:
+    def _finish_epoch(self, row: dict[str, Any], logbook: Logbook | None) -> None:
         """Record the epoch: a row in the logbook, a line for people, the checkpoints."""
-        epoch = row["epoch"]
-        accuracy = row["test_top1" if self.data.validation is None else "val_top1"]
+        accuracy = row[self.deciding_column]
         better = accuracy > self.progression.best_acc
         if better:
-            self.progression.best_acc, self.progression.best_epoch = accuracy, epoch
-        self.progression.epoch = epoch + 1
-        logbook.write(row)
+            self.progression.best_acc, self.progression.best_epoch = accuracy, row["epoch"]
+        self.schedule.step()
+        row["seconds"] = self._so_far.elapsed
+        if logbook is not None:
+            logbook.write(row)
         _log.info(_epoch_line(row, self.config.epochs, better))
-        checkpoint = self._checkpoint(row)
-        if better:
-            save_checkpoint(self.run.best, checkpoint)
-        save_checkpoint(self.run.last, checkpoint)
+        self.progression.epoch += 1
+        self._row = row
+        self._begin_epoch()
+        self.files.end_epoch(self._checkpoint({}), better)
+        self._saved = time.monotonic()
 
-    def _checkpoint(self, row: dict[str, Any]) -> Checkpoint:
-        cuda = torch.cuda.get_rng_state_all() if self.device.type == "cuda" else []
+    @property
+    def deciding_column(self) -> str:
+        """Return the column of the logbook that chooses the best epoch."""
+        part = "test" if self.data.validation is None else "val"
+        return f"{'' if self.step.average is None else 'ema_'}{part}_top1"
+
+    def _save_within(self) -> None:
+        """Save the state within an epoch."""
+        self.step.guard.read(everything=True)
+        so_far = self._so_far
+        within = {
+            "clips": so_far.clips,
+            "meter": so_far.meter.state(self.world),
+            "skips": asdict(so_far.skips),
+            "waited": so_far.waited,
+            "seconds": so_far.elapsed,
+        }
+        self.files.save_within(self._checkpoint(within))
+        self._saved = time.monotonic()
+
+    def _checkpoint(self, within: Mapping[str, Any]) -> Checkpoint:
         return Checkpoint(
             model=self.model.state_dict(),
-            optimizer=self.optimizer.state_dict(),
             scheduler=self.schedule.state_dict(),
-            scaler=self.precision.scaler.state_dict(),
-            rng={"cpu": torch.get_rng_state(), "cuda": cuda},
-            epoch=row["epoch"],
+            epoch=self.progression.epoch - 1,
+            within=within,
             best_acc=self.progression.best_acc,
             best_epoch=self.progression.best_epoch,
-            metrics=row,
+            metrics=self._row,
             config=self.config,
             classes=self.data.classes,
+            layout=layout_facts(self.config.data.layout),
+            **self.step.state(),
         )
 
     def _show_banner(self) -> None:
-        parameters = count_parameters(self.model)
-        config = self.config
+        config, world = self.config, self.world
+        processes = f", {world.size} processes" if world.size > 1 else ""
         _log.info(
-            f"{type(self.model).__name__} ({config.model.name}, {parameters:,} parameters) on {config.data.name} "
-            f"{config.data.split}: {self.data.order.clips:,} clips an epoch, {self.data.test.clips:,} to test on, "
-            f"{len(self.data.classes)} classes\n"
-            f"{config.epochs} epochs, batch {config.batch_size}, {config.input_frames} frames, {self.precision}, "
-            f"{self.device}, seed {config.seed}"
+            f"{type(self.model).__name__} ({config.model.name}, {count_parameters(self.model):,} parameters) on "
+            f"{config.data.name} {config.data.split}: {self.data.order.clips:,} clips an epoch, "
+            f"{self.data.test.clips:,} to test on, {len(self.data.classes)} classes\n"
+            f"{config.epochs} epochs, batch {config.batch_size}, {config.input_frames} frames, {self.step.precision}, "
+            f"{self.device}{processes}, seed {config.seed}"
         )
 
 
@@ -255,17 +372,23 @@ def _named(part: str, figures: Figures) -> dict[str, float]:
     return {f"{part}_loss": figures.loss, f"{part}_top1": figures.top1, f"{part}_top5": figures.top5}
 
 
-def _epoch_line(row: dict[str, Any], epochs: int, better: bool) -> str:
+def _epoch_line(row: Mapping[str, Any], epochs: int, better: bool) -> str:
     """Return the one line that people read about an epoch."""
     width = len(str(epochs - 1))
-    validation = f"  val {row['val_top1']:5.2f}" if "val_top1" in row else ""
-    skipped = f"  skipped {row['skipped_batches']}" if row["skipped_batches"] else ""
-    return (
-        f"epoch {row['epoch']:>{width}}  lr {row['learning_rate']:.5f}  "
-        f"train loss {row['train_loss']:.3f} top-1 {row['train_top1']:5.2f}  "
-        f"test loss {row['test_loss']:.3f} top-1 {row['test_top1']:5.2f}{validation}  "
-        f"{row['clips_per_second']:,.0f} clips/s  {row['seconds']:.1f} s{skipped}{'  best' if better else ''}"
-    )
+    parts = [
+        f"epoch {row['epoch']:>{width}}",
+        f"lr {row['learning_rate']:.5f}",
+        f"train loss {row['train_loss']:.3f} top-1 {row['train_top1']:5.2f}",
+        f"test loss {row['test_loss']:.3f} top-1 {row['test_top1']:5.2f}",
+    ]
+    named = {"val_top1": "val", "ema_test_top1": "EMA", "ema_val_top1": "EMA val"}
+    parts += [f"{name} {row[column]:5.2f}" for column, name in named.items() if column in row]
+    parts += [f"{row['clips_per_second']:,.0f} clips/s", f"{row['seconds']:.1f} s"]
+    causes = [f"{row[f'skipped_{cause}']} {cause}" for cause in ("inputs", "losses", "gradients")]
+    causes = [each for each in causes if not each.startswith("0 ")]
+    if causes:
+        parts.append(f"skipped for bad {' and '.join(causes)}")
+    return "  ".join(parts + (["best"] if better else []))
 
 
 def _peak_memory_mib(device: torch.device) -> float:

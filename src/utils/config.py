@@ -172,6 +172,14 @@ def to_yaml(config: Any) -> str:
     return str(OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one with dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
 def _accepted(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
     """Split a layer into the part that fits the schema and the problems of the rest."""
     accepted: dict[str, Any] = {}

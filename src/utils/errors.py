@@ -5,8 +5,16 @@ class UserError(ValueError):
     """Say that the user's input was wrong: what, where, and what to do (exit code 2, no traceback)."""
 
 
+class ToldElsewhere(UserError):
+    """Repeat, in one of several processes, the error that the first one tells the user."""
+
+
 class TrainingDiverged(RuntimeError):
     """Say that training cannot go on because its numbers left the finite range (exit code 3)."""
+
+
+class Terminated(KeyboardInterrupt):
+    """Say that the process was asked to end (SIGTERM); whoever saves work on Ctrl-C saves it here too."""
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> UserError:

@@ -20,7 +20,7 @@ MakeConfig = Callable[..., RunConfig]
 
 @pytest.fixture
 def run(tiny_config: MakeConfig) -> RunFolder:
-    return session.train(tiny_config("epochs=2", "validation=split", "validation_share=0.3"))[0]
+    return session.train(tiny_config("epochs=2", "validation=split", "validation_share=0.3")).run
 
 
 def test_figures_of_the_last_epoch_equal_those_of_training(run: RunFolder, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_subsets_are_the_parts_that_training_used(run: RunFolder, tmp_path: Path
 
 
 def test_validation_part_of_a_run_without_one_is_refused(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    run, _ = session.train(tiny_config("epochs=1"))
+    run = session.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match="held out no clips"):
         evaluate(Question(run.last, subset="val"), tmp_path / "report")
     assert not (tmp_path / "report").exists()
@@ -63,7 +63,7 @@ def test_unknown_protocol_is_refused(run: RunFolder, tmp_path: Path) -> None:
 
 
 def test_another_data_set_is_seen_as_the_run_saw_its_own(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    run, _ = session.train(tiny_config("epochs=1", "data.normalize.scale=unit"))
+    run = session.train(tiny_config("epochs=1", "data.normalize.scale=unit")).run
     config = read_checkpoint(run.last).config
     own = open_store(Path(config.data_root) / "tiny")
     write_store(tmp_path / "data" / "twin", own, name="twin", layout=own.layout, classes=own.classes)

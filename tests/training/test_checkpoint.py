@@ -17,7 +17,7 @@ from last.utils.errors import UserError
 
 @pytest.fixture
 def checkpoint(tiny_config: Callable[..., RunConfig]) -> Path:
-    run, _ = session.train(tiny_config("epochs=1"))
+    run = session.train(tiny_config("epochs=1")).run
     return run.last
 
 

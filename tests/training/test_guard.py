@@ -1,64 +1,166 @@
-"""What non-finite numbers may and may not touch."""
+"""What non-finite numbers may and may not touch, decided on the device and counted on the host."""
+
+from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from last.training.guard import NanGuard, reset_running_statistics
+from last.training.config import NanGuardConfig
+from last.training.distributed import ALONE
+from last.training.guard import BatchNote, NanGuard, Requests, counts_by_cause
 from last.utils.errors import TrainingDiverged
 
-
-def model() -> nn.Module:
-    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    net(torch.randn(8, 3) + 5)
-    return net
+NAN = float("nan")
+NOTE = BatchNote(torch.arange(2), torch.arange(2))
+CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.norm(torch.randn(8, 3) + 5)
+
+    @property
+    def statistics(self) -> list[Tensor]:
+        return [each.clone() for each in (self.norm.running_mean, self.norm.running_var, self.norm.num_batches_tracked)]
+
+
+def guard_of(net: Net, max_consecutive: int = 20, bn_recovery: str = "reset") -> NanGuard:
+    return NanGuard(net, NanGuardConfig(max_consecutive, bn_recovery), CPU, ALONE)
+
+
+def streams(bad: float = 0.0, stream: str = "joint") -> dict[str, Tensor]:
+    found = {name: torch.ones(2, 3, 4, 5, 1) for name in ("joint", "velocity", "bone")}
+    found[stream][1, 2, 3, 4, 0] = bad
+    return found
+
+
+def step(guard: NanGuard, net: Net, *, bad: float = 0.0, loss: float = 1.0, norm: float = 1.0, scaled=False) -> bool:
+    """Do what a training step does with the guard; return whether the optimizer may step."""
+    seen = guard.examine(streams(bad))
+    assert all(each.isfinite().all() for each in seen.values())
+    net.norm(torch.randn(8, 3) * loss)
+    good = guard.judge(torch.tensor(loss), 1.0, Requests())
+    guard.mend()
+    made = guard.judge_gradient(torch.tensor(norm), good * 2, scaled)
+    guard.note(NOTE)
+    guard.read()
+    return bool(made)
+
+
+@pytest.mark.parametrize("bad", [NAN, float("inf"), float("-inf")])
 @pytest.mark.parametrize("stream", ["joint", "velocity", "bone"])
 def test_one_bad_value_in_any_stream_refuses_the_batch(bad: float, stream: str) -> None:
-    guard = NanGuard(model(), 20)
-    streams = {name: torch.zeros(2, 3, 4, 5, 1) for name in ("joint", "velocity", "bone")}
-    assert guard.accepts_input(streams)
-    streams[stream][1, 2, 3, 4, 0] = bad
-    assert not guard.accepts_input(streams)
-    assert (guard.skipped_inputs, guard.skipped_losses) == (1, 0)
+    guard = guard_of(Net())
+    guard.examine(streams())
+    assert bool(guard.judge(torch.tensor(1.0), 1.0, Requests()))
+    guard.examine(streams(bad, stream))
+    assert not bool(guard.judge(torch.tensor(1.0), 1.0, Requests()))
 
 
-def test_bad_loss_resets_normalisation_statistics_to_neutral() -> None:
-    net = model()
-    guard = NanGuard(net, 20)
-    assert guard.accepts_loss(torch.tensor(1.0))
-    assert net[1].running_mean.abs().max() > 0
-    assert not guard.accepts_loss(torch.tensor(float("nan")))
-    assert not net[1].running_mean.any()
-    assert torch.equal(net[1].running_var, torch.ones(3))
-    assert guard.skipped_losses == 1
+@pytest.mark.parametrize("bn_recovery", ["reset", "restore"])
+def test_bad_input_leaves_the_statistics_as_they_were(bn_recovery: str) -> None:
+    net = Net()
+    before = net.statistics
+    assert not step(guard_of(net, bn_recovery=bn_recovery), net, bad=NAN)
+    assert all(map(torch.equal, net.statistics, before))
 
 
-def test_reset_leaves_weights_alone() -> None:
-    net = model()
-    before = [each.clone() for each in net.parameters()]
-    reset_running_statistics(net)
-    assert all(torch.equal(old, new) for old, new in zip(before, net.parameters(), strict=True))
+def test_good_batch_moves_the_statistics_as_it_would_without_a_guard() -> None:
+    guarded, free = Net(), Net()
+    guarded.load_state_dict(free.state_dict())
+    torch.manual_seed(1)
+    assert step(guard_of(guarded), guarded)
+    torch.manual_seed(1)
+    free.norm(torch.randn(8, 3))
+    assert all(map(torch.equal, guarded.statistics, free.statistics))
 
 
-def test_too_many_bad_batches_in_a_row_end_the_training() -> None:
-    guard = NanGuard(model(), 3)
-    bad, good = torch.tensor(float("inf")), torch.tensor(0.0)
-    for loss in (bad, bad, good, bad, bad):
-        guard.accepts_loss(loss)
-    with pytest.raises(TrainingDiverged, match="3 batches in a row"):
-        guard.accepts_loss(bad)
+def test_bad_loss_resets_the_statistics_to_mean_zero_and_variance_one() -> None:
+    net = Net()
+    assert not step(guard_of(net), net, loss=NAN)
+    mean, variance, _ = net.statistics
+    assert not mean.any()
+    assert torch.equal(variance, torch.ones(3))
 
 
-def test_too_many_bad_steps_in_a_row_end_the_training_though_their_losses_are_finite() -> None:
-    guard = NanGuard(model(), 3)
-    bad, good = torch.tensor(float("nan")), torch.tensor(1.0)
-    for norm in (bad, bad, good, bad, bad):
-        guard.accepts_loss(good)
-        guard.accepts_gradient(norm)
-    assert guard.skipped_gradients == guard.skipped == 4
-    guard.accepts_loss(good)
-    with pytest.raises(TrainingDiverged, match="3 steps in a row"):
-        guard.accepts_gradient(bad)
+def test_bad_loss_puts_the_statistics_back_where_that_is_asked() -> None:
+    net = Net()
+    before = net.statistics
+    assert not step(guard_of(net, bn_recovery="restore"), net, loss=NAN)
+    assert all(map(torch.equal, net.statistics, before))
+
+
+def test_skips_are_counted_by_cause() -> None:
+    net = Net()
+    guard = guard_of(net)
+    for faults in ({}, {"bad": NAN}, {"loss": NAN}, {"loss": NAN}, {"norm": NAN}, {"norm": NAN, "scaled": True}):
+        step(guard, net, **faults)
+    counts = counts_by_cause(guard.skips, guard_of(net).skips)
+    assert counts == {
+        "skipped_batches": 4,
+        "skipped_inputs": 1,
+        "skipped_losses": 2,
+        "skipped_gradients": 1,
+        "scaler_overflows": 1,
+    }
+
+
+def test_batch_with_bad_input_and_bad_loss_counts_once() -> None:
+    net = Net()
+    guard = guard_of(net)
+    step(guard, net, bad=NAN, loss=NAN)
+    assert (guard.skips.inputs, guard.skips.losses) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [({"bad": NAN}, "batches"), ({"loss": float("inf")}, "batches"), ({"norm": NAN}, "steps")],
+)
+def test_too_many_skips_in_a_row_end_the_training(fault: dict[str, float], what: str) -> None:
+    net = Net()
+    guard = guard_of(net, max_consecutive=3)
+    for faults in (fault, fault, {}, fault, fault):
+        step(guard, net, **faults)
+    with pytest.raises(TrainingDiverged, match=f"3 {what} in a row"):
+        step(guard, net, **fault)
+
+
+def test_overflows_end_a_training_only_when_no_scale_is_small_enough() -> None:
+    net = Net()
+    guard = guard_of(net, max_consecutive=3)
+    for _ in range(26):
+        step(guard, net, norm=NAN, scaled=True)
+    with pytest.raises(TrainingDiverged, match="27 steps in a row were skipped: the gradient overflows"):
+        step(guard, net, norm=NAN, scaled=True)
+
+
+def test_counts_go_on_where_another_guard_left_them() -> None:
+    net = Net()
+    first, second = guard_of(net, max_consecutive=3), guard_of(net, max_consecutive=3)
+    for _ in range(2):
+        step(first, net, loss=NAN)
+    second.load_state(first.state())
+    assert second.skips.losses == 2
+    with pytest.raises(TrainingDiverged):
+        step(second, net, loss=NAN)
+
+
+def test_requests_come_back_after_the_step_they_were_made_in() -> None:
+    net = Net()
+    guard = guard_of(net)
+    guard.examine(streams())
+    guard.judge(torch.tensor(1.0), 1.0, Requests(terminated=1, save=1))
+    guard.mend()
+    guard.judge_gradient(torch.tensor(1.0), torch.tensor(2.0), False)
+    guard.note(NOTE)
+    assert guard.read() == Requests(terminated=1, save=1)
+    assert guard.read() == Requests()
+
+
+@pytest.fixture(autouse=True)
+def _no_gradient() -> Iterator[None]:
+    with torch.no_grad():
+        yield

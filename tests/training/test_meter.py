@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from last.training.distributed import ALONE
 from last.training.meter import Meter
 
 CPU = torch.device("cpu")
@@ -16,24 +17,31 @@ def test_averages_weigh_every_clip_the_same_whatever_its_batch() -> None:
     scores = torch.tensor([[9.0, 8, 7, 6, 5, 4], [7.0, 9, 8, 6, 5, 4], [4.0, 9, 8, 7, 6, 5]])
     meter.add(torch.tensor(1.0), scores[:1], torch.zeros(1, dtype=torch.int64))
     meter.add(torch.tensor(4.0), scores[1:], torch.zeros(2, dtype=torch.int64))
-    figures = meter.read()
+    figures = meter.read(ALONE)
     assert (figures.loss, figures.top1, figures.top5) == pytest.approx((3.0, 100 / 3, 200 / 3))
 
 
 def test_with_few_classes_top5_counts_as_many_answers_as_there_are() -> None:
     meter = Meter(CPU)
     meter.add(torch.tensor(1.0), torch.tensor([[1.0, 2.0]]), torch.tensor([0]))
-    assert (meter.read().top1, meter.read().top5) == (0.0, 100.0)
+    assert (meter.read(ALONE).top1, meter.read(ALONE).top5) == (0.0, 100.0)
 
 
-def test_gradient_norm_is_averaged_over_the_updates_that_did_not_overflow() -> None:
+def test_gradient_norm_is_averaged_over_the_updates_that_were_made() -> None:
     meter = Meter(CPU)
     meter.add(torch.tensor(1.0), torch.zeros(1, 2), torch.tensor([0]))
     for norm in (1.0, math.inf, 3.0, math.nan):
-        meter.add_update(torch.tensor(norm))
-    assert meter.read().grad_norm == 2.0
+        meter.add_update(torch.tensor(norm), made=torch.tensor(math.isfinite(norm)))
+    assert meter.read(ALONE).grad_norm == 2.0
 
 
 def test_an_epoch_of_which_every_batch_was_skipped_has_no_figures() -> None:
-    figures = Meter(CPU).read()
+    figures = Meter(CPU).read(ALONE)
     assert all(math.isnan(each) for each in (figures.loss, figures.top1, figures.top5, figures.grad_norm))
+
+
+def test_batch_that_was_refused_does_not_count() -> None:
+    meter = Meter(CPU)
+    meter.add(torch.tensor(1.0), torch.tensor([[1.0, 2.0]]), torch.tensor([1]), counts=torch.tensor(True))
+    meter.add(torch.tensor(math.nan), torch.tensor([[1.0, 2.0]]), torch.tensor([0]), counts=torch.tensor(False))
+    assert (meter.read(ALONE).loss, meter.read(ALONE).top1) == (1.0, 100.0)

@@ -16,8 +16,9 @@ from last.training import session
 from last.training.checkpoint import read_checkpoint
 from last.training.config import RunConfig, resolve
 from last.training.logbook import read_rows
-from last.training.meter import Figures
+from last.training.meter import Figures, Meter
 from last.training.run_folder import RunFolder
+from last.training.step import TrainingStep
 from last.training.trainer import Trainer
 from last.utils.errors import TrainingDiverged, UserError
 
@@ -58,7 +59,8 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
 
 
 def test_run_folder_holds_all_that_the_specification_names(tiny_config: MakeConfig) -> None:
-    run, summary = session.train(tiny_config("epochs=2"))
+    result = session.train(tiny_config("epochs=2"))
+    run, summary = result.run, result.summary
     names = {"config.yaml", "metrics.jsonl", "metrics.csv", "summary.json", "log.txt", "checkpoints"}
     assert names <= {path.name for path in run.path.iterdir()}
     assert run.best.exists()
@@ -79,27 +81,27 @@ def test_model_learns_eight_clips_by_heart(tiny_config: MakeConfig) -> None:
         "epochs=40", "learning_rate=0.1", "label_smoothing=0", "model.dropout=0", "model.block_dropout=0",
         "data.augment.rotation_degrees=[0,0,0]", "data.sampling.crop_min=1",
     )  # fmt: skip
-    run, _ = session.train(config)
+    run = session.train(config).run
     assert rows(run)[-1]["train_top1"] == 100.0
 
 
 def test_equal_configurations_give_equal_runs_bit_for_bit(tiny_config: MakeConfig) -> None:
-    first, _ = session.train(tiny_config("epochs=2"))
+    first = session.train(tiny_config("epochs=2")).run
     torch.manual_seed(99)
-    second, _ = session.train(tiny_config("epochs=2"))
+    second = session.train(tiny_config("epochs=2")).run
     assert first.path != second.path
     assert_same(first, second)
 
 
 def test_saved_configuration_trains_the_same_weights_again(tiny_config: MakeConfig) -> None:
-    first, _ = session.train(tiny_config("epochs=2"))
-    second, _ = session.train(resolve(recipe=str(first.config)))
+    first = session.train(tiny_config("epochs=2")).run
+    second = session.train(resolve(recipe=str(first.config))).run
     assert_same(first, second)
 
 
 def test_another_seed_gives_another_run(tiny_config: MakeConfig) -> None:
-    first, _ = session.train(tiny_config("epochs=1"))
-    second, _ = session.train(tiny_config("epochs=1", "seed=1"))
+    first = session.train(tiny_config("epochs=1")).run
+    second = session.train(tiny_config("epochs=1", "seed=1")).run
     assert rows(first) != rows(second)
 
 
@@ -107,11 +109,12 @@ def test_resumed_run_repeats_the_uninterrupted_one(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config("epochs=4")
-    whole, _ = session.train(replace(config, output_root=str(tmp_path / "whole")))
+    whole = session.train(replace(config, output_root=str(tmp_path / "whole"))).run
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_after(patch, epoch=1)
         session.train(config)
-    resumed, summary = session.train(config, resume="auto")
+    result = session.train(config, resume="auto")
+    resumed, summary = result.run, result.summary
     assert resumed.path.name.startswith("run-")
     assert len(list(resumed.path.parent.iterdir())) == 1
     assert_same(whole, resumed)
@@ -120,11 +123,11 @@ def test_resumed_run_repeats_the_uninterrupted_one(
 
 def test_resuming_from_the_best_epoch_forgets_the_later_ones(tiny_config: MakeConfig) -> None:
     config = tiny_config("epochs=4")
-    whole, _ = session.train(config)
+    whole = session.train(config).run
     before = rows(whole), weights(whole)
     best = read_checkpoint(whole.best)
     whole.summary.unlink()
-    again, _ = session.train(config, resume=str(whole.best))
+    again = session.train(config, resume=str(whole.best)).run
     assert best.epoch <= 3
     assert again.path == whole.path
     assert rows(again) == before[0]
@@ -138,7 +141,7 @@ def test_finished_run_that_is_taken_up_again_is_unfinished_until_its_end(
     with monkeypatch.context() as patch:
         measured = iter([(30.0, 50.0), (20.0, 50.0), (20.0, 50.0)])
         patch.setattr(Trainer, "_measure", lambda *_: Figures(1.0, *next(measured), grad_norm=0.0))
-        run, _ = session.train(config)
+        run = session.train(config).run
     assert run.finished
     stop_after(monkeypatch, epoch=1)
     with pytest.raises(KeyboardInterrupt):
@@ -148,15 +151,17 @@ def test_finished_run_that_is_taken_up_again_is_unfinished_until_its_end(
 
 
 def test_automatic_resume_begins_a_run_where_there_is_none(tiny_config: MakeConfig) -> None:
-    run, _ = session.train(tiny_config("epochs=1"), resume="auto")
+    run = session.train(tiny_config("epochs=1"), resume="auto").run
     assert run.finished
 
 
 def test_automatic_resume_leaves_a_finished_run_alone(tiny_config: MakeConfig) -> None:
     config = tiny_config("epochs=1")
-    run, summary = session.train(config)
+    result = session.train(config)
+    run, summary = result.run, result.summary
     written = run.last.stat().st_mtime_ns
-    again, same = session.train(config, resume="auto")
+    result = session.train(config, resume="auto")
+    again, same = result.run, result.summary
     assert (again.path, dict(same)) == (run.path, dict(summary))
     assert run.last.stat().st_mtime_ns == written
 
@@ -167,34 +172,26 @@ def test_automatic_resume_passes_over_folders_that_are_no_proper_runs(tiny_confi
         folder = Path(config.output_root) / f"run-2020-01-0{number + 1}"
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(text)
-    run, _ = session.train(config, resume="auto")
+    run = session.train(config, resume="auto").run
     assert run.finished
     assert not run.path.name.startswith("run-2020")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_log_that_cannot_be_written_is_told_like_any_file(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    run.log = Path("/dev/full")
-    with pytest.raises(UserError, match="Cannot write /dev/full: the disk is full"), session._log_file(run):
-        logging.getLogger("last.training").info("epoch 0")
-
-
 def test_resuming_with_another_configuration_is_refused_key_by_key(tiny_config: MakeConfig) -> None:
-    run, _ = session.train(tiny_config("epochs=1"))
+    run = session.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match=r"(?s)epochs: 1 in the run, 2 now.*grad_clip: 1\.0 in the run, 3\.0 now"):
         session.train(tiny_config("epochs=2", "grad_clip=3"), resume=str(run.last))
 
 
 def test_another_number_format_of_a_mixed_run_is_refused_on_resume(tiny_config: MakeConfig) -> None:
-    run, _ = session.train(tiny_config("epochs=1", "amp=true"))
+    run = session.train(tiny_config("epochs=1", "amp=true")).run
     with pytest.raises(UserError, match=r"hardware\.amp_dtype: 'auto' in the run, 'bf16' now"):
         session.train(tiny_config("epochs=1", "amp=true", "hardware.amp_dtype=bf16"), resume=str(run.last))
 
 
 def test_a_number_format_that_is_not_in_use_may_change_on_resume(tiny_config: MakeConfig) -> None:
-    run, _ = session.train(tiny_config("epochs=1"))
-    again, _ = session.train(tiny_config("epochs=1", "hardware.amp_dtype=bf16"), resume=str(run.last))
+    run = session.train(tiny_config("epochs=1")).run
+    again = session.train(tiny_config("epochs=1", "hardware.amp_dtype=bf16"), resume=str(run.last)).run
     assert again.path == run.path
 
 
@@ -210,36 +207,51 @@ def test_batches_with_bad_values_are_skipped_and_counted(
         return batch
 
     monkeypatch.setattr(SampledClips, "__getitem__", read_with_fault)
-    run, summary = session.train(tiny_config("epochs=2"))
+    result = session.train(tiny_config("epochs=2"))
+    run, summary = result.run, result.summary
     assert summary["skipped_batches"] == 2
     assert all(torch.isfinite(each).all() for each in weights(run).values())
 
 
 def test_a_step_along_a_bad_gradient_is_not_made(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    norm, step = torch.nn.utils.get_total_norm, torch.optim.SGD.step
-    asked, made = [], []
+    norm, update = torch.nn.utils.get_total_norm, TrainingStep._update
+    asked, moved = [], []
 
     def second_is_infinite(gradients: list[torch.Tensor]) -> torch.Tensor:
         asked.append(norm(gradients))
         return torch.tensor(float("inf")) if len(asked) == 2 else asked[-1]
 
-    def counted_step(optimizer: torch.optim.SGD) -> object:
-        made.append(len(asked))
-        return step(optimizer)
+    def watched_update(step: TrainingStep, meter: Meter) -> None:
+        before = _everything(step)
+        update(step, meter)
+        moved.append([not torch.equal(old, new) for old, new in zip(before, _everything(step), strict=True)])
 
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", second_is_infinite)
-    monkeypatch.setattr(torch.optim.SGD, "step", counted_step)
-    _, summary = session.train(tiny_config("epochs=1"))
-    assert summary["skipped_batches"] == 1
-    assert made == [1, 3]
+    monkeypatch.setattr(TrainingStep, "_update", watched_update)
+    result = session.train(tiny_config("epochs=1", "ema.decay=0.9"))
+    assert result.summary["skipped_by_cause"]["gradients"] == result.summary["skipped_batches"] == 1
+    assert [any(each) for each in moved] == [True, False, True]
+    assert all(torch.isfinite(each).all() for each in weights(result.run).values())
+
+
+def _everything(step: TrainingStep) -> list[torch.Tensor]:
+    """Return copies of all that an update changes: parameters, momenta, averages."""
+    assert step.average is not None
+    momenta = [state["momentum_buffer"] for state in step.optimizer.state.values()]
+    return [each.detach().clone() for each in (*step.task.parameters(), *momenta, *step.average.state().values())]
 
 
 def test_training_on_nothing_but_bad_values_ends_as_diverged(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "build_model", _exploding_model)
-    with pytest.raises(TrainingDiverged):
-        session.train(tiny_config("epochs=9", "nan_guard.max_consecutive=4"))
+    config = tiny_config("epochs=9", "nan_guard.max_consecutive=4")
+    with pytest.raises(TrainingDiverged, match=r"4 batches in a row .* of the parameters .*: classifier\.bias"):
+        session.train(config)
+    (run,) = map(RunFolder, Path(config.output_root).iterdir())
+    report = json.loads(run.divergence.read_text())
+    assert report["activations"]["not_finite"] == ["classifier"]
+    assert [len(batch["clips"]) for batch in report["batches"]] == [4] * 4
 
 
 def _exploding_model(*arguments: object) -> torch.nn.Module:
@@ -252,7 +264,8 @@ def test_mixed_precision_trains_in_bfloat16_on_the_cpu(
     tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        run, summary = session.train(tiny_config("epochs=1", "amp=true"))
+        result = session.train(tiny_config("epochs=1", "amp=true"))
+        run, summary = result.run, result.summary
     assert any("bfloat16" in message for message in caplog.messages)
     assert summary["skipped_batches"] == 0
     assert all(each.dtype != torch.bfloat16 for each in weights(run).values())
@@ -263,21 +276,23 @@ def test_best_epoch_is_the_first_with_the_highest_test_top1(
 ) -> None:
     measured = iter([(10.0, 50.0), (30.0, 70.0), (30.0, 60.0), (20.0, 80.0)])
     monkeypatch.setattr(Trainer, "_measure", lambda *_: Figures(1.0, *next(measured), grad_norm=0.0))
-    run, summary = session.train(tiny_config("epochs=4"))
+    result = session.train(tiny_config("epochs=4"))
+    run, summary = result.run, result.summary
     found = [summary[key] for key in ("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")]
     assert found == [1, 30.0, 70.0, 20.0, 80.0]
     assert (read_checkpoint(run.best).epoch, read_checkpoint(run.last).epoch) == (1, 3)
 
 
 def test_best_epoch_is_chosen_on_held_out_clips_when_asked(tiny_config: MakeConfig) -> None:
-    run, summary = session.train(tiny_config("epochs=3", "validation=split", "validation_share=0.3"))
+    result = session.train(tiny_config("epochs=3", "validation=split", "validation_share=0.3"))
+    run, summary = result.run, result.summary
     accuracies = [float(str(row["val_top1"])) for row in rows(run)]
     assert summary["best_epoch"] == int(np.argmax(accuracies))
     assert summary["best_top1"] == rows(run)[summary["best_epoch"]]["test_top1"]
 
 
 def test_loaded_checkpoint_is_the_trained_model_in_evaluation_mode(tiny_config: MakeConfig) -> None:
-    run, _ = session.train(tiny_config("epochs=1"))
+    run = session.train(tiny_config("epochs=1")).run
     model = last.load_checkpoint(run.last)
     assert not model.training
     trained = weights(run)
@@ -287,9 +302,9 @@ def test_loaded_checkpoint_is_the_trained_model_in_evaluation_mode(tiny_config: 
 def test_fine_tuning_takes_the_backbone_and_a_new_head(
     tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run, _ = session.train(tiny_config("epochs=1"))
+    run = session.train(tiny_config("epochs=1")).run
     with caplog.at_level(logging.INFO):
-        tuned, _ = session.train(tiny_config("epochs=1", f"init_from={run.last}", "learning_rate=1e-12"))
+        tuned = session.train(tiny_config("epochs=1", f"init_from={run.last}", "learning_rate=1e-12")).run
     taken, fresh = weights(run), weights(tuned)
     torch.testing.assert_close(fresh["blocks.0.spatial.project.weight"], taken["blocks.0.spatial.project.weight"])
     assert not torch.allclose(fresh["classifier.weight"], taken["classifier.weight"])
@@ -297,7 +312,7 @@ def test_fine_tuning_takes_the_backbone_and_a_new_head(
 
 
 def test_fine_tuning_from_another_model_is_refused(tiny_config: MakeConfig) -> None:
-    run, _ = session.train(tiny_config("epochs=1"))
+    run = session.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match="--init_from needs a checkpoint of the same --model"):
         session.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12,12]"))
 

@@ -112,14 +112,15 @@ def test_batch_with_bad_values_never_reaches_the_model(
 
     monkeypatch.setattr(SampledClips, "__getitem__", read_with_fault)
     trainer = plain_trainer(tiny_config("epochs=1"))
-    assert fitted(trainer)[0]["skipped_batches"] == trainer.guard.skipped_inputs == 1
+    assert fitted(trainer)[0]["skipped_batches"] == trainer.step.guard.skips.inputs == 1
 
 
 def test_skipped_batches_that_are_not_in_a_row_never_end_a_training_with_a_scaler(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = plain_trainer(tiny_config("epochs=3", "batch_size=6", "nan_guard.max_consecutive=2"))
-    trainer.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    trainer.step.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    trainer.step.window.sums = True
     accepts = iter([False, True] * 3)
     monkeypatch.setattr(trainer.task, "forward", _with_bad_losses(trainer.task.forward, accepts))
     assert sum(int(row["skipped_batches"]) for row in fitted(trainer)) == 3
@@ -184,6 +185,6 @@ def test_run_without_a_gradient_scaler_goes_on_where_there_is_one(tiny_config: M
     checkpoint = read_checkpoint(first.run.last)
     assert not checkpoint.scaler  # bf16 needs none
     second = plain_trainer(tiny_config("epochs=1", "amp=true"))
-    second.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    second.step.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
     second.resume(checkpoint, "last.pth")
     assert second.progression.epoch == 1

@@ -1,0 +1,77 @@
+"""The checkpoints of a run on disk: which are written when, and what happens when one cannot be."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..utils.errors import UserError
+from .checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from .run_folder import RunFolder
+
+_log = logging.getLogger(__name__)
+
+
+class CheckpointFiles:
+    """Keep a run's checkpoints up to date; a disk that is full for a while costs a warning and not the run.
+
+    Args:
+        run: the run's folder.
+        keep: how many of the newest epochs keep a file of their own.
+        writes: whether this process writes at all; of several only the first does.
+    """
+
+    def __init__(self, run: RunFolder, keep: int, writes: bool) -> None:
+        self.run, self.keep, self.writes = run, keep, writes
+        self._last_is_written = True
+
+    def end_epoch(self, checkpoint: Checkpoint, better: bool) -> None:
+        """Write the state at the end of an epoch; `better` says that it is the best so far."""
+        if not self.writes:
+            return
+        if better:
+            self._try(self.run.best, checkpoint)
+        if self.keep:
+            self._try(self.run.of_epoch(checkpoint.epoch), checkpoint)
+            for path in self.run.epochs()[: -self.keep]:
+                self._remove(path)
+        self._last_is_written = self._try(self.run.last, checkpoint)
+        if self._last_is_written:
+            self._remove(self.run.partial)
+
+    def save_within(self, checkpoint: Checkpoint) -> bool:
+        """Write the state within an epoch and tell whether it is on disk."""
+        return not self.writes or self._try(self.run.partial, checkpoint)
+
+    def settle(self, last: Callable[[], Checkpoint]) -> None:
+        """See to it that a finished run's last state is on disk.
+
+        Raises:
+            UserError: it still cannot be written.
+        """
+        if self.writes and not self._last_is_written:
+            save_checkpoint(self.run.last, last())
+
+    def _try(self, path: Path, checkpoint: Checkpoint) -> bool:
+        try:
+            save_checkpoint(path, checkpoint)
+        except UserError as error:
+            _log.warning("%s Training goes on; the file stays as it was.", error)
+            return False
+        return True
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("Cannot remove %s: %s.", path, error.strerror)
+
+
+def newest_whole(paths: Sequence[Path]) -> tuple[Path, Checkpoint] | None:
+    """Return the checkpoint that had come furthest among the files that are whole; damaged ones are told of."""
+    found: list[tuple[Path, Checkpoint]] = []
+    for path in paths:
+        try:
+            found.append((path, read_checkpoint(path)))
+        except UserError as error:
+            _log.warning("%s It is passed over.", error)
+    return max(found, key=lambda item: item[1].progress, default=None)

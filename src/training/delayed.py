@@ -1,0 +1,56 @@
+"""Reading what the device decided without making it wait: a few steps later."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+_LAG_STEPS = 8
+
+Note = TypeVar("Note")
+
+
+@dataclass(frozen=True)
+class _Entry(Generic[Note]):
+    values: Tensor
+    copied: torch.cuda.Event | None
+    note: Note
+
+
+class DelayedReader(Generic[Note]):
+    """Hand small device tensors to the host `_LAG_STEPS` later on CUDA, at once on other devices.
+
+    The delay is counted in steps and not in time, so that several processes read the same values at the same step. It
+    also keeps the host from running further ahead of the device than that.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._lag = _LAG_STEPS if device.type == "cuda" else 0
+        self._entries: deque[_Entry[Note]] = deque()
+
+    def put(self, values: Tensor, note: Note) -> None:
+        """Send `values` on their way, with a `note` for who reads them."""
+        if not self._lag:
+            self._entries.append(_Entry(values, None, note))
+            return
+        host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        host.copy_(values, non_blocking=True)
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+        self._entries.append(_Entry(host, copied, note))
+
+    def due(self) -> list[tuple[list[float], Note]]:
+        """Return what was sent at least the delay ago, oldest first."""
+        return [self._take() for _ in range(len(self._entries) - self._lag)]
+
+    def rest(self) -> list[tuple[list[float], Note]]:
+        """Return everything that is still on its way; the host waits for the device."""
+        return [self._take() for _ in range(len(self._entries))]
+
+    def _take(self) -> tuple[list[float], Note]:
+        entry = self._entries.popleft()
+        if entry.copied is not None:
+            entry.copied.synchronize()
+        return entry.values.tolist(), entry.note

@@ -1,0 +1,110 @@
+"""One process or several: who this one is, and what all of them have to agree on.
+
+Several are started by `torchrun`, which tells each its rank in the environment. The first process (rank 0) reads and
+writes the run's files and hands the others what they need as plain bytes.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from ..utils.errors import ToldElsewhere, UserError
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of one training, and this one's place among them."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Tell whether this process is the one that writes files and talks."""
+        return self.rank == 0
+
+    def add_up(self, tensor: Tensor) -> None:
+        """Replace `tensor`, in place, by its sum over all processes."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+
+    def share(self, compute: Callable[[], bytes]) -> bytes:
+        """Return to every process what `compute` returns in the first one.
+
+        Raises:
+            UserError: `compute` raised one; every process raises it, so that none waits for another.
+        """
+        if self.size == 1:
+            return compute()
+        content, error = b"", None
+        if self.is_first:
+            try:
+                content = compute()
+            except UserError as raised:
+                content, error = str(raised).encode(), raised
+        failed, content = self._broadcast(content, error is not None)
+        if error is not None:
+            raise error
+        if failed:
+            raise ToldElsewhere(content.decode())
+        return content
+
+    def _broadcast(self, content: bytes, failed: bool) -> tuple[bool, bytes]:
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        header = torch.tensor([len(content), failed], device=device)
+        dist.broadcast(header, src=0)
+        length, failed = header.tolist()
+        body = torch.empty(length, dtype=torch.uint8)
+        if self.is_first and length:
+            body = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        body = body.to(device)
+        if length:
+            dist.broadcast(body, src=0)
+        return bool(failed), body.cpu().numpy().tobytes()
+
+
+ALONE = World()
+
+
+def rank() -> int:
+    """Return this process's rank, 0 where there is but one."""
+    return _number("RANK", 0)
+
+
+def device_index() -> int:
+    """Return which of its machine's GPUs this process computes on."""
+    return _number("LOCAL_RANK", 0)
+
+
+@contextmanager
+def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
+    """Join the processes that `torchrun` started and yield the world; a single process is a world of its own.
+
+    Args:
+        device: where this process computes; it decides how they talk (NCCL between GPUs, else gloo).
+        timeout_minutes: so long a process waits for the others before it gives up.
+    """
+    size = _number("WORLD_SIZE", 1)
+    if size == 1:
+        yield ALONE
+        return
+    if dist.is_initialized():
+        yield World(dist.get_rank(), size)
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes))
+    try:
+        yield World(dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()
+
+
+def _number(name: str, missing: int) -> int:
+    text = os.environ.get(name, "")
+    return int(text) if text.isdigit() else missing

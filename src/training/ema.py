@@ -1,0 +1,60 @@
+"""Weights averaged over time, which often test better than the last ones."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage:
+    """Keep an exponential moving average of a model's parameters.
+
+    After n steps the average takes `1 - min(decay, (1 + n) / (10 + n))` of the new weights, so that a young average is
+    not held back by the first, random weights (the rule of TensorFlow's ExponentialMovingAverage). Buffers, such as
+    BatchNorm's statistics, are averages already, or counts: the model's own are used.
+
+    Args:
+        model: whose parameters.
+        decay: how much of the average stays in a step.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self._parameters = dict(model.named_parameters())
+        self._average = {name: each.detach().clone() for name, each in self._parameters.items()}
+
+    @torch.no_grad()
+    def update(self, made: Tensor) -> None:
+        """Move towards the parameters, if `made`, a bool (), says that the step was made."""
+        self.steps += 1
+        weight = made * (1 - min(self.decay, (1 + self.steps) / (10 + self.steps)))
+        average = list(self._average.values())
+        difference = torch._foreach_sub([each.detach() for each in self._parameters.values()], average)
+        torch._foreach_mul_(difference, weight)
+        torch._foreach_add_(average, difference)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Give the model the average while the block runs."""
+        own = [each.detach().clone() for each in self._parameters.values()]
+        self._put(list(self._average.values()))
+        try:
+            yield
+        finally:
+            self._put(own)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the averages by the parameters' names."""
+        return dict(self._average)
+
+    def load_state(self, average: Mapping[str, Tensor], steps: int) -> None:
+        """Take up an average of so many `steps`."""
+        self.steps = steps
+        for name, own in self._average.items():
+            own.copy_(average[name])
+
+    @torch.no_grad()
+    def _put(self, values: list[Tensor]) -> None:
+        torch._foreach_copy_(list(self._parameters.values()), values)

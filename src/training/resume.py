@@ -1,0 +1,138 @@
+"""Going on with an earlier run: which, from which checkpoint, and with what configuration."""
+
+import json
+import logging
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..utils.config import flat
+from ..utils.errors import UserError
+from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint
+from .checkpoint_files import newest_whole
+from .config import RunConfig
+from .distributed import World
+from .run_folder import RunFolder, find_run
+
+_log = logging.getLogger(__name__)
+
+# Keys that do not change what a run computes; a resumed run takes them as they are now.
+HARMLESS = (
+    "environment",
+    "data_root",
+    "output_root",
+    "hardware.num_workers",
+    "hardware.pin_memory",
+    "hardware.prefetch_factor",
+    "hardware.cpu_threads",
+    "device",
+    "compile",
+    "tensorboard",
+    "checkpoint",
+    "max_hours",
+    "distributed.timeout_minutes",
+    "data.how_to_get",
+)
+# Keys that make another model or other clips of a run; no option lets a run go on with those.
+_FIXED = ("model", "data.name", "data.layout", "data.classes", "data.split", "data.bodies")
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where a training begins.
+
+    Attributes:
+        run: the run to go on with; None for a new one.
+        checkpoint: its state; None where there is none yet.
+        origin: the checkpoint's file.
+        finished: whether there is nothing left to do.
+        changed: the keys that are no longer as they were and change what is computed.
+    """
+
+    run: RunFolder | None = None
+    checkpoint: Checkpoint | None = None
+    origin: str = ""
+    finished: bool = False
+    changed: Collection[str] = ()
+
+
+def find_beginning(config: RunConfig, resume: str, asked: Collection[str], world: World) -> Beginning:
+    """Return where a training begins; the first process looks, and all begin there.
+
+    Args:
+        config: the configuration now.
+        resume: the path of a checkpoint or of a run's folder, which means its newest whole checkpoint; `auto` for the
+            newest run like this one; or empty for a new run.
+        asked: keys that the user set on purpose and that a resumed run may therefore change.
+        world: the processes that train together.
+
+    Raises:
+        UserError: the checkpoint cannot be read or used, or the configuration does not fit it.
+    """
+    if not resume:
+        return Beginning()
+    facts = json.loads(world.share(lambda: json.dumps(_look(config, resume, asked)).encode()))
+    if not facts["run"]:
+        return Beginning()
+    checkpoint = None
+    if facts["origin"]:
+        content = world.share(lambda: checkpoint_bytes(Path(facts["origin"])))
+        checkpoint = parse_checkpoint(content, facts["origin"])
+    return Beginning(
+        RunFolder(Path(facts["run"])), checkpoint, facts["origin"], facts["finished"], tuple(facts["changed"])
+    )
+
+
+def _look(config: RunConfig, resume: str, asked: Collection[str]) -> dict[str, Any]:
+    """Return what `find_beginning` needs, as plain values."""
+    facts: dict[str, Any] = {"run": "", "origin": "", "finished": False, "changed": []}
+    run = find_run(Path(config.output_root), config) if resume == "auto" else RunFolder.of(Path(resume))
+    if run is None:
+        return facts
+    path = Path(resume)
+    if resume == "auto" or path.is_dir():
+        found = newest_whole(run.all_checkpoints())
+    else:
+        found = path, parse_checkpoint(checkpoint_bytes(path), resume)
+    facts["run"] = str(run.path)
+    if found is not None:
+        path, checkpoint = found
+        facts["origin"] = str(path)
+        facts["changed"] = _refuse_changes(checkpoint.config, config, path, asked)
+        facts["finished"] = run.finished and checkpoint.epoch + 1 >= config.epochs
+    return facts
+
+
+def _refuse_changes(before: RunConfig, now: RunConfig, path: Path, asked: Collection[str]) -> list[str]:
+    """Return the keys that `asked` names and that differ; say which harmless ones do.
+
+    Raises:
+        UserError: another key differs, or one that no run can change.
+    """
+    old, new = flat(asdict(before)), flat(asdict(now))
+    harmless = HARMLESS if before.amp and now.amp else (*HARMLESS, "hardware.amp_dtype")
+    differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    applied = [key for key in differing if _within(key, harmless)]
+    changed = [key for key in differing if key not in applied]
+    refused = [key for key in changed if key not in asked or _within(key, _FIXED)]
+    if refused:
+        lines = "\n".join(f"  {key}: {old.get(key)!r} in the run, {new.get(key)!r} now" for key in refused)
+        hopeless = any(_within(key, _FIXED) for key in refused)
+        remedy = (
+            "Another model or data set needs a new run: leave --resume out."
+            if hopeless
+            else "Give the same options as then, name each of these keys with --set to change it on purpose, or start "
+            "a new run without --resume."
+        )
+        raise UserError(f"The run of {path} was begun with another configuration:\n{lines}\n{remedy}")
+    for key in applied:
+        if key not in ("environment", "data_root", "output_root", "max_hours"):
+            _log.info(f"{key} is {new.get(key)!r} now; it was {old.get(key)!r}.")
+    for key in changed:
+        _log.warning("%s is changed from %r to %r, as --set asks.", key, old.get(key), new.get(key))
+    return changed
+
+
+def _within(key: str, sections: Collection[str]) -> bool:
+    return any(key == section or key.startswith(f"{section}.") for section in sections)

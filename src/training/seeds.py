@@ -1,0 +1,76 @@
+"""The same training with several seeds, and what they come to together."""
+
+import logging
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..utils.errors import UserError
+from ..utils.files import write_json
+from ..utils.progress import SILENT, Progress
+from .config import RunConfig
+from .distributed import rank
+from .session import Result, train
+
+_log = logging.getLogger(__name__)
+FIGURES = ("best_top1", "best_top5", "final_top1", "final_top5")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The mean of several figures and their standard deviation (n - 1), not a number where there is but one."""
+
+    mean: float
+    deviation: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if math.isnan(self.deviation) else f"{self.mean:.2f} +- {self.deviation:.2f}"
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return the mean and spread of at least one value."""
+    return Spread(statistics.mean(values), statistics.stdev(values) if len(values) > 1 else math.nan)
+
+
+def train_seeds(
+    config: RunConfig, seeds: Sequence[int], resume: str = "", progress: Progress = SILENT
+) -> tuple[list[Result], Path]:
+    """Train once a seed, one after the other, and return the results and the file that holds them.
+
+    With `resume` as `auto` finished seeds are left alone and an interrupted one goes on. A run that stops before its
+    end ends the series.
+
+    Raises:
+        UserError: a seed is named twice, `resume` is a path, or what `train` refuses.
+        TrainingDiverged: a run diverged.
+    """
+    if len(set(seeds)) != len(seeds):
+        raise UserError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}.")
+    if resume not in ("", "auto"):
+        raise UserError("--seeds has a run for each seed and goes on only with --resume auto.")
+    file = Path(config.output_root) / f"seeds-{config.model.name}-{config.data.name}-{config.data.split}.json"
+    results: list[Result] = []
+    for number, seed in enumerate(seeds, start=1):
+        _log.info(f"Seed {seed}, run {number} of {len(seeds)}.")
+        results.append(train(replace(config, seed=seed), resume, progress))
+        if results[-1].stopped is not None:
+            break
+        if rank() == 0:
+            write_json(file, _together(results))
+    return results, file
+
+
+def _together(results: Sequence[Result]) -> dict[str, Any]:
+    """Return the figures of all runs, their means and spreads."""
+    summaries: list[Mapping[str, Any]] = [each.summary for each in results]
+    figures = {name: spread([float(each[name]) for each in summaries]) for name in FIGURES}
+    return {
+        "runs": {str(each.run.path): {key: each.summary[key] for key in ("seed", *FIGURES)} for each in results},
+        "mean": {name: each.mean for name, each in figures.items()},
+        "standard_deviation": {
+            name: None if math.isnan(each.deviation) else each.deviation for name, each in figures.items()
+        },
+    }

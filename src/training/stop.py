@@ -1,0 +1,77 @@
+"""Reasons to stop in the middle of a run: a signal, or the end of the time that it was given."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from types import FrameType
+
+from ..utils.errors import Terminated
+
+
+class Stop(Enum):
+    """Name why a run stopped before its end."""
+
+    TIME = "its time is over"
+    INTERRUPT = "it was interrupted"
+    TERMINATE = "it was asked to end"
+
+    def raise_signal(self) -> None:
+        """Raise what the signal would have raised by itself; nothing where there was none."""
+        if self is Stop.INTERRUPT:
+            raise KeyboardInterrupt
+        if self is Stop.TERMINATE:
+            raise Terminated
+
+
+class StopWatch:
+    """Notice reasons to stop without acting on them, so that the trainer can finish its step and save.
+
+    Args:
+        max_hours: after so long there is a reason; 0 means never.
+        began: the `time.monotonic()` from which the hours count; now where it is None.
+    """
+
+    def __init__(self, max_hours: float = 0.0, began: float | None = None) -> None:
+        began = time.monotonic() if began is None else began
+        self._end = began + 3600 * max_hours if max_hours > 0 else None
+        self._signal: Stop | None = None
+
+    @property
+    def reason(self) -> Stop | None:
+        """Return the reason to stop, if there is one; a signal goes before the time."""
+        return self._signal or (Stop.TIME if self.is_over else None)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the time is."""
+        return self._end is not None and time.monotonic() >= self._end
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as reasons to stop while the block runs; the second one raises at once."""
+        if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one alone
+            yield
+            return
+        previous = {
+            number: signal.signal(number, self._note_interrupt if number == signal.SIGINT else self._note_termination)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _note_interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self._note(Stop.INTERRUPT)
+
+    def _note_termination(self, _number: int, _frame: FrameType | None) -> None:
+        self._note(Stop.TERMINATE)
+
+    def _note(self, reason: Stop) -> None:
+        if self._signal is not None:
+            reason.raise_signal()
+        self._signal = reason
