@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
+from ..utils.spread import mean_and_deviation
 from . import program
 from .options import add_shared, examples
 from .terminal import progress, table
@@ -174,10 +175,11 @@ def _show_one(result: "Result") -> None:
 
 def _show_seeds(results: "Sequence[Result]") -> None:
     """Print a row a seed, then the mean and the standard deviation."""
-    from ..training.seeds import FIGURES, spread
+    from ..training.seeds import FIGURES
 
     rows = [[str(each.summary["seed"]), *(f"{each.summary[name]:.2f}" for name in FIGURES)] for each in results]
-    together = [str(spread([float(each.summary[name]) for each in results])) for name in FIGURES]
+    spreads = [mean_and_deviation([float(each.summary[name]) for each in results]) for name in FIGURES]
+    together = [f"{mean:.2f}" + ("" if math.isnan(off) else f" +- {off:.2f}") for mean, off in spreads]
     columns = ["seed", *(f"{name.replace('_', ' ').replace('top', 'top-')} %" for name in FIGURES)]
     table(_title(results[0].summary), columns, [*rows, ["mean", *together]])
 

@@ -30,7 +30,7 @@ _LEAST_LABEL_POINTS = 6.5
 _NARROWEST_MATRIX_INCHES, _WIDEST_MATRIX_INCHES = 2.4, 24.0
 _TALLEST_SCALE_INCHES = 5.0
 
-_INK, _SOFT_INK, _LINE, _EMPTY = "#1f2933", "#616e7c", "#cbd2d9", "#eceff1"
+_INK, _SOFT_INK, LINE, _EMPTY = "#1f2933", "#616e7c", "#cbd2d9", "#eceff1"
 _TRAIN, _TEST = "#9aa5b1", "#0b69a3"
 _STYLE: Any = {
     "text.usetex": False,
@@ -39,11 +39,11 @@ _STYLE: Any = {
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.0,
     "text.color": _INK,
-    "axes.edgecolor": _LINE,
+    "axes.edgecolor": LINE,
     "axes.labelcolor": _SOFT_INK,
     "axes.linewidth": 0.8,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
     "xtick.labelcolor": _SOFT_INK,
     "ytick.labelcolor": _SOFT_INK,
     "axes.spines.top": False,
@@ -69,7 +69,7 @@ def draw_confusion(confusion: NDArray[np.int64], class_names: Sequence[str], pat
     side = min(max(classes * _cell_inches(classes), _NARROWEST_MATRIX_INCHES), _WIDEST_MATRIX_INCHES)
     scale_height = min(side, _TALLEST_SCALE_INCHES) / side
     width = side + 1.0
-    with _picture(path, (width, side)) as figure:
+    with picture(path, (width, side)) as figure:
         axes = figure.add_axes((0.0, 0.0, side / width, 1.0))
         scale = figure.add_axes((1.0 - 0.75 / width, 1.0 - scale_height, 0.16 / width, scale_height))
         _draw_cells(axes, scale, confusion)
@@ -78,7 +78,7 @@ def draw_confusion(confusion: NDArray[np.int64], class_names: Sequence[str], pat
             _write_counts(axes, confusion)
         clips, correct = int(confusion.sum()), int(np.trace(confusion))
         figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {clips:,} clips"
-        _write_title(axes, title, figures, enlarged=side / 8)
+        write_title(axes, title, figures, enlarged=side / 8)
 
 
 def draw_class_accuracy(results: Sequence[ClassResult], class_names: Sequence[str], path: Path, title: str) -> None:
@@ -94,7 +94,7 @@ def draw_class_accuracy(results: Sequence[ClassResult], class_names: Sequence[st
     rated.sort(key=lambda pair: (pair[0], pair[1].index))
     shown = rated[:_MOST_BARS]
     which = f"the {len(shown)} least accurate of {len(rated)} classes" if shown != rated else "accuracy by class"
-    with _picture(path, (6.0, 0.3 * len(shown) + 0.2)) as figure:
+    with picture(path, (6.0, 0.3 * len(shown) + 0.2)) as figure:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.barh(range(len(shown)), [accuracy for accuracy, _ in shown], height=0.68, color=_TEST)
         mean = float(np.mean([accuracy for accuracy, _ in rated]))
@@ -102,10 +102,10 @@ def draw_class_accuracy(results: Sequence[ClassResult], class_names: Sequence[st
         for place, (accuracy, result) in enumerate(shown):
             text = f"{accuracy:.1f}  ({result.correct}/{result.clips})"
             axes.text(102, place, text, va="center", fontsize=8, color=_SOFT_INK)
-        axes.set_yticks(range(len(shown)), [_short(class_names[result.index]) for _, result in shown])
+        axes.set_yticks(range(len(shown)), [shortened(class_names[result.index]) for _, result in shown])
         axes.tick_params(length=0)
         axes.set(xlim=(0, 100), ylim=(len(shown) - 0.4, -0.6), xlabel="% of the class's clips recognised")
-        _write_title(axes, title, f"{which}; dashed: mean class accuracy, {mean:.1f}%")
+        write_title(axes, title, f"{which}; dashed: mean class accuracy, {mean:.1f}%")
 
 
 def draw_training_curve(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
@@ -123,13 +123,13 @@ def draw_training_curve(rows: Sequence[Mapping[str, Any]], path: Path, title: st
     """
     if not rows:
         raise ValueError("A training curve needs at least one epoch.")
-    with _picture(path, (8.0, 7.0)) as figure:
+    with picture(path, (8.0, 7.0)) as figure:
         panels = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1], gridspec_kw={"hspace": 0.1})
         loss, top1, rate = panels
         for axes, name in ((loss, "loss"), (top1, "top1")):
-            _plot(axes, rows, f"train_{name}", _TRAIN, "train")
-            _plot(axes, rows, f"test_{name}", _TEST, "test")
-        _plot(rate, rows, "learning_rate", _SOFT_INK, "")
+            plot_column(axes, rows, f"train_{name}", _TRAIN, "train")
+            plot_column(axes, rows, f"test_{name}", _TEST, "test")
+        plot_column(rate, rows, "learning_rate", _SOFT_INK, "")
         loss.set_ylabel("loss")
         top1.set_ylabel("top-1, %")
         epochs = [int(row["epoch"]) for row in rows]
@@ -138,13 +138,13 @@ def draw_training_curve(rows: Sequence[Mapping[str, Any]], path: Path, title: st
         rate.yaxis.set_major_formatter("{x:g}")
         loss.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.3)
         for axes in panels:
-            axes.grid(axis="y", color=_LINE, linewidth=0.6, alpha=0.7)
+            axes.grid(axis="y", color=LINE, linewidth=0.6, alpha=0.7)
         figure.align_ylabels(panels)
-        _write_title(loss, title, _mark_best(panels, rows))
+        write_title(loss, title, _mark_best(panels, rows))
 
 
 @contextmanager
-def _picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
+def picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
     """Yield a figure and save it, cut to what is drawn, when the block succeeds."""
     try:
         import matplotlib
@@ -182,7 +182,7 @@ def _label_cells(axes: "Axes", class_names: Sequence[str], cell_inches: float) -
     points = min(9.0, max(72 * cell_inches * 0.75, _LEAST_LABEL_POINTS))
     step = math.ceil(points / (72 * cell_inches))
     places = range(0, len(class_names), step)
-    names = [_short(class_names[place]) for place in places]
+    names = [shortened(class_names[place]) for place in places]
     axes.set_xticks(places, names, rotation=90)
     axes.set_yticks(places, names)
     axes.tick_params(length=0, labelsize=points)
@@ -201,7 +201,7 @@ def _write_counts(axes: "Axes", confusion: NDArray[np.int64]) -> None:
         axes.text(column, row, f"{confusion[row, column]}", ha="center", va="center", color=colour, fontsize=8)
 
 
-def _plot(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, colour: str, label: str) -> None:
+def plot_column(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, colour: str, label: str) -> None:
     points = _points(rows, name)
     marker = "o" if len(points) <= 10 else ""
     axes.plot(
@@ -234,7 +234,7 @@ def _mark_best(panels: Sequence["Axes"], rows: Sequence[Mapping[str, Any]]) -> s
     return f"test top-1: best {value:.1f}% in epoch {epoch}, last {last:.1f}% in epoch {last_epoch}"
 
 
-def _write_title(axes: "Axes", title: str, subtitle: str, enlarged: float = 1.0) -> None:
+def write_title(axes: "Axes", title: str, subtitle: str, enlarged: float = 1.0) -> None:
     """Write two lines above the panel, at most twice their usual size."""
     factor = min(max(enlarged, 1.0), 2.0)
     place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
@@ -242,7 +242,7 @@ def _write_title(axes: "Axes", title: str, subtitle: str, enlarged: float = 1.0)
     axes.annotate(subtitle, xytext=(0, 8 * factor), fontsize=10 * factor, color=_SOFT_INK, **place)
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
     """Return a class name on one line, cut where it would take more room than the picture."""
     line = " ".join(name.split())
     return line if len(line) <= _LONGEST_NAME else line[: _LONGEST_NAME - 1].rstrip() + "…"

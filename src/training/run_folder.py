@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..utils.config import read_yaml
 from ..utils.errors import UserError
 from ..utils.files import make_folder, unwritable
-from .config import RunConfig
+
+if TYPE_CHECKING:
+    from .config import RunConfig  # with it comes torch, which a list of runs need not wait for
 
 _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
 
@@ -87,7 +89,7 @@ class RunFolder:
         return self.summary.exists()
 
 
-def find_run(output_root: Path, config: RunConfig) -> RunFolder | None:
+def find_run(output_root: Path, config: "RunConfig") -> RunFolder | None:
     """Return the newest run with the same model, data set, protocol and seed, if there is one."""
     wanted = _identity({"model": {"name": config.model.name}, "data": vars(config.data), "seed": config.seed})
     folders = [path for path in output_root.glob("run-*") if _NAME.fullmatch(path.name)]

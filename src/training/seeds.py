@@ -2,37 +2,21 @@
 
 import logging
 import math
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..utils.errors import UserError
 from ..utils.files import write_json
 from ..utils.progress import SILENT, Progress
+from ..utils.spread import mean_and_deviation
 from .config import RunConfig
 from .distributed import rank
 from .session import Result, train
 
 _log = logging.getLogger(__name__)
 FIGURES = ("best_top1", "best_top5", "final_top1", "final_top5")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The mean of several figures and their standard deviation (n - 1), not a number where there is but one."""
-
-    mean: float
-    deviation: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f}" if math.isnan(self.deviation) else f"{self.mean:.2f} +- {self.deviation:.2f}"
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Return the mean and spread of at least one value."""
-    return Spread(statistics.mean(values), statistics.stdev(values) if len(values) > 1 else math.nan)
 
 
 def train_seeds(
@@ -66,11 +50,11 @@ def train_seeds(
 def _together(results: Sequence[Result]) -> dict[str, Any]:
     """Return the figures of all runs, their means and spreads."""
     summaries: list[Mapping[str, Any]] = [each.summary for each in results]
-    figures = {name: spread([float(each[name]) for each in summaries]) for name in FIGURES}
+    figures = {name: mean_and_deviation([float(each[name]) for each in summaries]) for name in FIGURES}
     return {
         "runs": {str(each.run.path): {key: each.summary[key] for key in ("seed", *FIGURES)} for each in results},
-        "mean": {name: each.mean for name, each in figures.items()},
+        "mean": {name: mean for name, (mean, _) in figures.items()},
         "standard_deviation": {
-            name: None if math.isnan(each.deviation) else each.deviation for name, each in figures.items()
+            name: None if math.isnan(deviation) else deviation for name, (_, deviation) in figures.items()
         },
     }

@@ -150,9 +150,10 @@ def _new_run(config: RunConfig) -> bytes:
 
 
 def _write_config(run: RunFolder, config: RunConfig) -> bytes:
-    """Write the configuration, and take back that the run is finished."""
+    """Write the configuration, and take back that the run is finished or diverged."""
     write_text(run.config, to_yaml(config))
     run.summary.unlink(missing_ok=True)
+    run.divergence.unlink(missing_ok=True)
     return b""
 
 

@@ -13,7 +13,7 @@ from last.training.run_folder import RunFolder
 
 @pytest.fixture
 def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
-    return session.train(tiny_config("epochs=1", "data.protocols.other={by: subject, train: [2]}"))[0]
+    return session.train(tiny_config("epochs=1", "data.protocols.other={by: subject, train: [2]}")).run
 
 
 def test_it_reports_into_the_folder_of_the_run(cli: Callable, run: RunFolder) -> None:

@@ -1,0 +1,300 @@
+"""`runs`: list the runs under an output root, or compare some of them."""
+
+import argparse
+import json
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..utils.config import detect_environment, named_layer
+from ..utils.errors import UserError, missing_extra
+from . import program, terminal
+from .options import add_shared, examples
+from .terminal import table
+
+if TYPE_CHECKING:
+    from ..evaluation.comparison import Spread
+    from ..evaluation.runs import Run
+
+_logger = logging.getLogger(__name__)
+
+_LIST_EXAMPLES = """
+    python -m last runs
+    python -m last runs --model nano_e --dataset ntu60
+    python -m last runs --output_root /kaggle/working --json
+"""
+_COMPARE_EXAMPLES = """
+    python -m last runs compare run-2026-11-23 run-2026-11-23_2
+    python -m last runs compare runs/run-2026-11-23 elsewhere/run-2026-11-24 --out comparison
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser; alone it lists, as `runs list` does."""
+    _add_list_options(parser)
+    parser.epilog = examples(_LIST_EXAMPLES + _COMPARE_EXAMPLES)
+    actions = parser.add_subparsers(dest="action", metavar="list | compare")
+    # What stands before the word counts too, so an option left out after it must not set a default.
+    listing = _add_action(actions, "list", "List runs with their results, newest first.", _LIST_EXAMPLES)
+    _add_list_options(listing)
+    compare = _add_action(actions, "compare", "Compare runs: results, configuration, curves.", _COMPARE_EXAMPLES)
+    compare.add_argument("run", nargs="+", metavar="RUN", help="a run's name under the output root, or its folder")
+    compare.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the table and the plot (default: <output_root>/comparison, written anew each time)",
+    )
+    add_shared(compare, "--env", "--output_root")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List or compare and return the exit code."""
+    return _compare(arguments) if arguments.action == "compare" else _list(arguments)
+
+
+def _add_action(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, purpose: str, shown: str
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(
+        name,
+        help=purpose,
+        description=purpose,
+        epilog=examples(shown),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", default=argparse.SUPPRESS, help="show warnings and results only"
+    )
+    return parser
+
+
+def _add_list_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="M", help="only runs of this model")
+    parser.add_argument("--dataset", metavar="D", help="only runs on this data set")
+    # `store_true` would set False here, and so undo a --json that stands before the word `list`.
+    left_out = argparse.SUPPRESS if parser.argument_default == argparse.SUPPRESS else False
+    parser.add_argument("--json", action="store_true", default=left_out, help="print the runs as JSON")
+    add_shared(parser, "--env", "--output_root")
+
+
+# --- list
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from ..evaluation.comparison import record
+    from ..evaluation.runs import find_runs
+
+    root = _output_root(arguments)
+    found = find_runs(root)
+    wanted = {"model": arguments.model, "dataset": arguments.dataset}
+    runs = [each for each in found if all(not want or getattr(each, what) == want for what, want in wanted.items())]
+    if arguments.json:
+        print(json.dumps([record(each) for each in runs], indent=2))
+    elif runs:
+        unfinished = sum(not each.finished for each in runs)
+        count = f"{len(runs)} run{'s' * (len(runs) > 1)}" + (f", {unfinished} unfinished" if unfinished else "")
+        dated = all(str(each.begun) in each.name for each in runs)
+        columns = [name for name in _LISTED if not (dated and name == "date")]
+        _show_runs(f"{count} in {root}; top-1 on the test part", columns, runs)
+        _show_problems(runs)
+    elif found:
+        print(_nothing_left(found, wanted))
+    else:
+        print(f"There is no run in {root} yet. `{program()} train` makes one; --output_root names another folder.")
+    return 0
+
+
+def _output_root(arguments: argparse.Namespace) -> Path:
+    """Return the folder of runs: the flag's, else the environment's."""
+    environment = named_layer("environment", detect_environment(arguments.env or ""), "environment")
+    root = Path(arguments.output_root or environment.values["output_root"])
+    if arguments.output_root and not root.exists():
+        raise UserError(f"There is no folder {root}. Name the folder of the runs with --output_root.")
+    return root
+
+
+def _nothing_left(found: "Sequence[Run]", wanted: dict[str, str | None]) -> str:
+    """Return what is said where there are runs, but none of the model or data set that was asked for."""
+    asked = " and ".join(f"the {what} {value}" for what, value in wanted.items() if value)
+    there = [
+        f"{what}s: {', '.join(sorted({getattr(each, what) for each in found} - {''})) or 'none'}"
+        for what, value in wanted.items()
+        if value
+    ]
+    return f"None of the {len(found)} runs has {asked}. There are {'; '.join(there)}."
+
+
+def _show_problems(runs: "Sequence[Run]") -> None:
+    troubled = [each for each in runs if each.problems]
+    if troubled:
+        print("\nKnown in part only:")
+    for each in troubled:
+        print(f"  {each.name}", *each.problems, sep="\n    ")
+
+
+# --- compare
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from ..evaluation.comparison import differing_keys, seed_spreads, write_comparison
+    from ..evaluation.runs import choose_runs
+
+    _refuse_list_options(arguments)
+    if len(arguments.run) < 2:
+        raise UserError(f"There is nothing to compare {arguments.run[0]} with. Name two runs or more.")
+    root = _output_root(arguments)
+    runs = choose_runs(root, arguments.run)
+    _show_results(runs)
+    _show_keys(runs, differing_keys(runs))
+    _show_spreads(seed_spreads(runs))
+    _show_problems(runs)
+    out = getattr(arguments, "out", None) or root / "comparison"
+    write_comparison(out / "runs.csv", runs)
+    print(f"\nThe table is in {out / 'runs.csv'}")
+    _draw(runs, out / "curves.png")
+    return 0
+
+
+def _refuse_list_options(arguments: argparse.Namespace) -> None:
+    given = [name for name in ("model", "dataset", "json") if getattr(arguments, name)]
+    if given:
+        raise UserError(f"--{given[0]} goes with `runs list`; `runs compare` takes the runs that are named.")
+
+
+def _show_results(runs: "Sequence[Run]") -> None:
+    """Print the figures, without the columns that are the same for all: those stand in the title."""
+    values = {what: {getattr(each, what) for each in runs} - {""} for what in ("model", "data")}
+    common = [what for what, known in values.items() if len(known) == 1]
+    columns = [name for name in _COMPARED if name not in common]
+    subject = " on ".join(values[what].pop() for what in common)
+    _show_runs(f"{subject or f'{len(runs)} runs'}; top-1 on the test part", columns, runs)
+
+
+def _show_keys(runs: "Sequence[Run]", differing: dict[str, list[str]]) -> None:
+    """Print what differs between the configurations; the longer side of the table goes down."""
+    print()
+    if not differing:
+        known = sum(bool(each.config) for each in runs)
+        print("The configurations are the same." if known > 1 else "There are no two configurations to compare.")
+        return
+    names = [each.name for each in runs]
+    if len(names) > len(differing):
+        rows = [[name, *(values[index] for values in differing.values())] for index, name in enumerate(names)]
+        table("What differs in the configuration", ["run", *differing], rows)
+    else:
+        table("What differs in the configuration", ["key", *names], [[key, *differing[key]] for key in differing])
+
+
+def _show_spreads(spreads: "Sequence[Spread]") -> None:
+    if not spreads:
+        return
+    rows = [
+        [
+            f"{each.runs[0].model} on {each.runs[0].data}",
+            ", ".join(str(run.seed) for run in each.runs),
+            _plus_minus(*each.best),
+            _plus_minus(*each.final),
+            ", ".join(run.name for run in each.runs),
+        ]
+        for each in spreads
+    ]
+    print()
+    table("Mean ± standard deviation over seeds", ["configuration", "seeds", "best %", "final %", "runs"], rows)
+
+
+def _plus_minus(mean: float, deviation: float) -> str:
+    return f"{_Number(mean)} ± {_Number(deviation)}"
+
+
+def _draw(runs: "Sequence[Run]", path: Path) -> None:
+    from ..evaluation.curves import draw_curves
+    from ..evaluation.figures import can_draw
+
+    if not any(each.rows for each in runs):
+        _logger.warning("None of the runs has an epoch yet, so there is no plot.")
+    elif can_draw():
+        draw_curves(runs, path)
+        print(f"The plot is in {path}")
+    else:
+        _logger.warning("%s", missing_extra("matplotlib", "plots", "Drawing the plot"))
+
+
+# --- cells
+
+
+class _Number(float):
+    """Stand in a table as a number, so aligned right, with its own form; `-` where it is not known."""
+
+    form: str
+
+    def __new__(cls, value: float, form: str = ".2f") -> "_Number":
+        number = super().__new__(cls, value)
+        number.form = form
+        return number
+
+    def __str__(self) -> str:
+        return format(float(self), self.form) if math.isfinite(self) else "-"
+
+
+class _Duration(_Number):
+    """Stand in a table as hours, minutes and seconds."""
+
+    def __str__(self) -> str:
+        if not math.isfinite(self) or self < 0:
+            return "-"
+        minutes, seconds = divmod(round(self), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> None:
+    """Print a table of runs; on a terminal too narrow for it, leave out what can be missed most easily."""
+    shown = {name: [_COLUMNS[name](each) for each in runs] for name in columns}
+    left_out: list[str] = []
+    for name in filter(shown.__contains__, _LEFT_OUT_FIRST):
+        if not terminal.console().is_terminal or _drawn_width(shown) <= terminal.console().width:
+            break
+        del shown[name]
+        left_out.append(name)
+    table(title, list(shown), list(zip(*shown.values(), strict=True)))
+    if left_out:
+        print(f"A wider terminal shows also: {', '.join(left_out)}.")
+
+
+def _drawn_width(columns: dict[str, list[object]]) -> int:
+    """Return the width in characters of a table as a terminal shows it: two spaces and a line a column."""
+    return 1 + sum(3 + max(len(name), *(len(str(cell)) for cell in cells)) for name, cells in columns.items())
+
+
+def _epochs(run: "Run") -> str:
+    return "/".join("-" if number is None else str(number) for number in (run.epochs_done, run.epochs))
+
+
+def _figure(name: str, form: str = ".2f") -> "Callable[[Run], object]":
+    return lambda run: _Number(run.figure(name), form)
+
+
+_COLUMNS: "dict[str, Callable[[Run], object]]" = {
+    "run": lambda run: run.name,
+    "date": lambda run: "-" if run.begun is None else str(run.begun),
+    "model": lambda run: run.model or "-",
+    "data": lambda run: run.data or "-",
+    "seed": lambda run: _Number(math.nan) if run.seed is None else run.seed,
+    "epochs": _epochs,
+    "best %": _figure("best_top1"),
+    "in epoch": _figure("best_epoch", ".0f"),
+    "final %": _figure("final_top1"),
+    "top-5 %": _figure("final_top5"),
+    "parameters": _figure("parameters", ",.0f"),
+    "clips/s": _figure("clips_per_second", ",.0f"),
+    "skipped": _figure("skipped_batches", ".0f"),
+    "time": lambda run: _Duration(run.figure("train_seconds")),
+    "state": lambda run: run.state,
+}
+_LISTED = ("run", "date", "model", "data", "seed", "epochs", "best %", "final %", "time", "state")
+_COMPARED = tuple(name for name in _COLUMNS if name != "date")
+_LEFT_OUT_FIRST = ("date", "clips/s", "skipped", "time", "state", "parameters", "in epoch", "top-5 %", "data")

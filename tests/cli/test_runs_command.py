@@ -1,0 +1,190 @@
+"""The command `runs`: what it lists, what it compares, and what it refuses."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from last.cli import terminal
+from last.evaluation import figures
+
+
+def write_run(path: Path, top1: list[float], model: str = "nano_e", seed: int = 0, finished: bool = True) -> Path:
+    path.mkdir(parents=True)
+    config = f"epochs: 3\nseed: {seed}\nmodel: {{name: {model}}}\ndata: {{name: tiny, split: xsub}}\n"
+    (path / "config.yaml").write_text(config)
+    rows = [{"epoch": n, "train_loss": 1.0, "test_top1": value, "seconds": 1900.0} for n, value in enumerate(top1)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if finished:
+        (path / "summary.json").write_text(json.dumps({"best_top1": max(top1), "final_top1": top1[-1]}))
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return an output root with two finished seeds, an unfinished run and a damaged one."""
+    write_run(tmp_path / "runs" / "run-2026-11-23", [40.0, 62.5, 60.0])
+    write_run(tmp_path / "runs" / "run-2026-11-23_2", [40.0, 62.5, 64.0], seed=1)
+    write_run(tmp_path / "runs" / "run-2026-11-24", [30.0], model="base_e", finished=False)
+    (tmp_path / "runs" / "run-2026-11-22").mkdir()
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def runs(cli: Callable, root: Path) -> Callable:
+    """Return a function that runs `last runs --output_root ROOT <arguments>`."""
+    return lambda *arguments: cli("runs", "--output_root", root, *arguments)
+
+
+def line_of(text: str, start: str) -> str:
+    return next(re.sub(r"\s+", " ", line) for line in text.splitlines() if line.startswith(f"{start} "))
+
+
+# --- list
+
+
+@pytest.mark.parametrize("arguments", [[], ["list"]])
+def test_runs_are_listed_newest_first_with_their_results(runs: Callable, arguments: list[str]) -> None:
+    result = runs(*arguments)
+    assert (result.code, result.err) == (0, "")
+    assert re.findall(r"^run-\S+", result.out, re.MULTILINE) == [
+        "run-2026-11-24",
+        "run-2026-11-23_2",
+        "run-2026-11-23",
+        "run-2026-11-22",
+    ]
+    assert line_of(result.out, "run-2026-11-23") == (
+        "run-2026-11-23 nano_e tiny xsub 0 3/3 62.50 60.00 1:35:00 finished"
+    )
+    assert line_of(result.out, "run-2026-11-24").endswith("1/3 30.00 30.00 0:31:40 unfinished")
+
+
+def test_a_damaged_run_is_listed_and_its_damage_told(runs: Callable) -> None:
+    result = runs()
+    assert line_of(result.out, "run-2026-11-22") == "run-2026-11-22 - - - -/- - - - unfinished"
+    assert "config.yaml: No such file" in result.out.partition("Known in part only:")[2]
+
+
+def test_the_day_is_shown_where_a_name_does_not_tell_it(runs: Callable, root: Path) -> None:
+    assert "date" not in runs().out
+    (root / "run-2026-11-23").rename(root / "baseline")
+    assert " date " in runs().out
+
+
+@pytest.mark.parametrize("arguments", [["--model", "base_e"], ["list", "--model", "base_e"]])
+def test_runs_are_listed_by_model(runs: Callable, arguments: list[str]) -> None:
+    assert re.findall(r"^run-\S+", runs(*arguments).out, re.MULTILINE) == ["run-2026-11-24"]
+
+
+def test_a_model_of_no_run_is_answered_with_the_models_there_are(runs: Callable) -> None:
+    result = runs("--model", "nano")
+    assert (result.code, "There are models: base_e, nano_e." in result.out) == (0, True)
+
+
+@pytest.mark.parametrize("arguments", [["--json"], ["--json", "list"], ["list", "--json"]])
+def test_the_list_is_printed_as_json(runs: Callable, arguments: list[str]) -> None:
+    listed = json.loads(runs(*arguments).out)
+    assert [each["final_top1"] for each in listed] == [30, 64, 60, None]
+    assert listed[0]["status"] == "unfinished"
+
+
+def test_no_run_yet_is_no_error(cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cli("runs", "--env", "local")
+    assert (result.code, result.out.startswith("There is no run in runs yet.")) == (0, True)
+
+
+def test_an_output_root_that_is_named_has_to_be_there(cli: Callable, tmp_path: Path) -> None:
+    result = cli("runs", "--output_root", tmp_path / "nowhere")
+    assert (result.code, "There is no folder" in result.err) == (2, True)
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_is_told_so(
+    runs: Callable, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80, highlight=False, legacy_windows=False)
+    monkeypatch.setattr(terminal, "console", lambda: screen)
+    result = runs()
+    assert "│ run-2026-11-23_2 │ nano_e │ tiny xsub │" in screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "A wider terminal shows also: time, state." in result.out
+
+
+# --- compare
+
+
+def test_compared_runs_are_shown_with_what_differs_and_how_seeds_spread(runs: Callable, root: Path) -> None:
+    result = runs("compare", "run-2026-11-23", "run-2026-11-23_2", root / "run-2026-11-24")
+    assert (result.code, result.err) == (0, "")
+    results, _, rest = result.out.partition("What differs in the configuration")
+    assert results.startswith("tiny xsub; ")
+    assert line_of(results, "run-2026-11-23_2").startswith("run-2026-11-23_2 nano_e 1 3/3 64.00")
+    assert line_of(rest, "run-2026-11-24") == "run-2026-11-24 base_e 0"
+    assert line_of(rest, "nano_e") == (
+        "nano_e on tiny xsub 0, 1 63.25 ± 1.06 62.00 ± 2.83 run-2026-11-23, run-2026-11-23_2"
+    )
+
+
+def test_a_comparison_leaves_a_table_and_a_plot_and_says_where(runs: Callable, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = runs("compare", "run-2026-11-23", "run-2026-11-24", "--out", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["curves.png", "runs.csv"]
+    assert f"The plot is in {tmp_path / 'out' / 'curves.png'}" in result.out
+
+
+def test_a_comparison_goes_under_the_output_root_and_is_not_listed_as_a_run(runs: Callable, root: Path) -> None:
+    runs("compare", "run-2026-11-23", "run-2026-11-24")
+    assert (root / "comparison" / "runs.csv").exists()
+    assert not re.search(r"^comparison", runs().out, re.MULTILINE)
+
+
+def test_without_matplotlib_the_tables_come_and_one_line_names_the_extra(
+    runs: Callable, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    result = runs("compare", "run-2026-11-23", "run-2026-11-24")
+    assert (result.code, len(result.err.splitlines())) == (0, 1)
+    assert "last-har[plots]" in result.err
+    assert "model.name" in result.out
+    assert not (root / "comparison" / "curves.png").exists()
+
+
+def test_damaged_runs_are_compared_as_far_as_they_are_known(runs: Callable, root: Path) -> None:
+    (root / "run-2026-11-21").mkdir()
+    result = runs("compare", "run-2026-11-22", "run-2026-11-21")
+    assert result.code == 0
+    assert "There are no two configurations to compare." in result.out
+    assert "None of the runs has an epoch yet" in result.err
+
+
+def test_equal_configurations_are_called_equal(runs: Callable, root: Path) -> None:
+    write_run(root / "again", [1.0])
+    assert "The configurations are the same." in runs("compare", "again", "run-2026-11-23").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "run-2026-11-23", "run-2026-11-25"], "'run-2026-11-25' is no run under"),
+        (["compare", "run-2026-11-23"], "Name two runs or more"),
+        (["compare"], "required: RUN"),
+        (["compare", "run-2026-11-23", "run-2026-11-23"], "named twice"),
+        (["compar", "a", "b"], "invalid choice: 'compar'"),
+        (["--json", "compare", "run-2026-11-23", "run-2026-11-24"], "--json goes with `runs list`"),
+    ],
+)
+def test_a_wrong_request_is_refused_and_leaves_nothing(
+    runs: Callable, root: Path, arguments: list[str], message: str
+) -> None:
+    result = runs(*arguments)
+    assert (result.code, message in result.err) == (2, True), result.err
+    assert not (root / "comparison").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"]])
+def test_help_shows_examples(cli: Callable, arguments: list[str]) -> None:
+    result = cli("runs", *arguments)
+    assert (result.code, "examples:\n  python -m last runs" in result.out) == (0, True)
