@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the report (default: <run>/evaluation/<checkpoint>-<subset>, and what else was asked for)",
     )
+    parser.add_argument(
+        "--raw", action="store_true", help="measure the trained weights of a run that averaged them (ema.decay)"
+    )
     add_shared(parser, "--data_root", "--device")
     parser.epilog = examples(
         """
@@ -46,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         split=arguments.split,
         data_root=arguments.data_root or "",
         device=arguments.device or "auto",
+        raw=arguments.raw,
     )
     out = arguments.out or _default_folder(question)
     answer = evaluate(question, out, progress(arguments.quiet))
@@ -89,4 +93,5 @@ def _default_folder(question: Question) -> Path:
     folder = question.checkpoint.absolute().parent
     base = folder.parent if folder.name == "checkpoints" else folder
     parts = [question.checkpoint.stem, Path(question.dataset).stem, question.split, question.subset]
+    parts += ["raw"] if question.raw else []
     return base / "evaluation" / "-".join(filter(None, parts))

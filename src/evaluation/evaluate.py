@@ -42,6 +42,7 @@ class Question:
         dataset, split: another data set of the same classes, another protocol.
         data_root: where prepared data sets lie.
         device: where to compute.
+        raw: measure the trained weights even where the run averaged them over time.
     """
 
     checkpoint: Path
@@ -50,6 +51,7 @@ class Question:
     split: str = ""
     data_root: str = ""
     device: str = "auto"
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
     checkpoint = read_checkpoint(question.checkpoint)
     config = _asked_config(checkpoint, question)
     device = choose_device(question.device)
-    model = model_of(checkpoint, str(question.checkpoint)).to(device)
+    model = model_of(checkpoint, str(question.checkpoint), question.raw).to(device)
     store = find_store(config.data, Path(config.data_root))
     part = part_for_testing(config, store, _numbers(config, store, question.subset))
     make_folder(out)  # a place that cannot be written is told now, not when all clips are through
@@ -147,6 +149,7 @@ def _facts(question: Question, checkpoint: Checkpoint, config: RunConfig, model:
         "split": config.data.split,
         "subset": question.subset,
         "seed": str(config.seed),
+        "weights": "averaged" if checkpoint.ema and not question.raw else "trained",
         "parameters": str(count_parameters(model)),
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "last": __version__,

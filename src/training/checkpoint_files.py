@@ -24,6 +24,12 @@ class CheckpointFiles:
         self.run, self.keep, self.writes = run, keep, writes
         self._last_is_written = True
 
+    def go_on_from(self, origin: str) -> None:
+        """Note the checkpoint from which the run goes on, and remove what killed processes left half-written."""
+        # A process that is killed behind best_model.pth leaves a last.pth of the epoch before.
+        self._last_is_written = Path(origin).name == self.run.last.name
+        self._remove_leftovers()
+
     def end_epoch(self, checkpoint: Checkpoint, better: bool) -> None:
         """Write the state at the end of an epoch; `better` says that it is the best so far."""
         if not self.writes:
@@ -43,13 +49,17 @@ class CheckpointFiles:
         return not self.writes or self._try(self.run.partial, checkpoint)
 
     def settle(self, last: Callable[[], Checkpoint]) -> None:
-        """See to it that a finished run's last state is on disk.
+        """See to it that a finished run's last state is on disk, and nothing that came before it.
 
         Raises:
             UserError: it still cannot be written.
         """
-        if self.writes and not self._last_is_written:
+        if not self.writes:
+            return
+        if not self._last_is_written:
             save_checkpoint(self.run.last, last())
+        self._remove(self.run.partial)
+        self._remove_leftovers()
 
     def _try(self, path: Path, checkpoint: Checkpoint) -> bool:
         try:
@@ -58,6 +68,13 @@ class CheckpointFiles:
             _log.warning("%s Training goes on; the file stays as it was.", error)
             return False
         return True
+
+    def _remove_leftovers(self) -> None:
+        """Remove what killed processes had written in part; a run has one writer at a time."""
+        if self.writes:
+            for folder in (self.run.path, self.run.checkpoints):
+                for path in folder.glob(".*.tmp"):
+                    self._remove(path)
 
     def _remove(self, path: Path) -> None:
         try:

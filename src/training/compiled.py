@@ -19,6 +19,7 @@ def compile_where_possible(model: nn.Module, device: torch.device) -> bool:
         _log.warning("--compile is left out: this machine cannot compile (%s).", str(error).strip().partition("\n")[0])
         return False
     model.compile()
+    _log.info("The model compiles itself in its first steps, which take long for that.")
     return True
 
 

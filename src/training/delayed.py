@@ -20,19 +20,24 @@ class _Entry(Generic[Note]):
 
 
 class DelayedReader(Generic[Note]):
-    """Hand small device tensors to the host `_LAG_STEPS` later on CUDA, at once on other devices.
+    """Hand small device tensors to the host so many steps later.
 
     The delay is counted in steps and not in time, so that several processes read the same values at the same step. It
     also keeps the host from running further ahead of the device than that.
+
+    Args:
+        device: where the tensors are.
+        lag: the delay in steps; None takes 8 on CUDA and none elsewhere, where reading costs nothing.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._lag = _LAG_STEPS if device.type == "cuda" else 0
+    def __init__(self, device: torch.device, lag: int | None = None) -> None:
+        self._crosses = device.type == "cuda"
+        self._lag = (_LAG_STEPS if self._crosses else 0) if lag is None else lag
         self._entries: deque[_Entry[Note]] = deque()
 
     def put(self, values: Tensor, note: Note) -> None:
         """Send `values` on their way, with a `note` for who reads them."""
-        if not self._lag:
+        if not self._crosses:
             self._entries.append(_Entry(values, None, note))
             return
         host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)

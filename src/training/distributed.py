@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from ..utils.errors import ToldElsewhere, UserError
+from ..utils.errors import PeerLost, ToldElsewhere, UserError
+
+_GO_ON = "Start all processes again; --resume goes on from the newest saved state."
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
     Args:
         device: where this process computes; it decides how they talk (NCCL between GPUs, else gloo).
         timeout_minutes: so long a process waits for the others before it gives up.
+
+    Raises:
+        PeerLost: the others did not come, or one of them has left or cannot be reached.
     """
     size = _number("WORLD_SIZE", 1)
     if size == 1:
@@ -98,11 +103,29 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
         yield World(dist.get_rank(), size)
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes))
+    try:
+        dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes))
+    except dist.DistError as error:
+        raise PeerLost(
+            f"Not all of the {size} processes of this training came together within {timeout_minutes:g} minutes at "
+            f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}: {error} {_GO_ON}"
+        ) from error
     try:
         yield World(dist.get_rank(), size)
+    except RuntimeError as error:
+        if not _tells_of_a_peer(error):
+            raise
+        raise PeerLost(
+            f"Another process of this training is gone, or did not answer for {timeout_minutes:g} minutes "
+            f"(distributed.timeout_minutes); what it said itself tells why. {_GO_ON}"
+        ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _tells_of_a_peer(error: RuntimeError) -> bool:
+    """Tell whether an error comes from talking to another process; gloo's has no type of its own, only a text."""
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
 
 def _number(name: str, missing: int) -> int:

@@ -12,7 +12,8 @@ from ..utils.files import write_json
 from ..utils.progress import SILENT, Progress
 from ..utils.spread import mean_and_deviation
 from .config import RunConfig
-from .distributed import rank
+from .distributed import device_index, joined
+from .precision import choose_device
 from .session import Result, train
 
 _log = logging.getLogger(__name__)
@@ -37,13 +38,16 @@ def train_seeds(
         raise UserError("--seeds has a run for each seed and goes on only with --resume auto.")
     file = Path(config.output_root) / f"seeds-{config.model.name}-{config.data.name}-{config.data.split}.json"
     results: list[Result] = []
-    for number, seed in enumerate(seeds, start=1):
-        _log.info(f"Seed {seed}, run {number} of {len(seeds)}.")
-        results.append(train(replace(config, seed=seed), resume, progress))
-        if results[-1].stopped is not None:
-            break
-        if rank() == 0:
-            write_json(file, _together(results))
+    # Several processes come together once for all seeds: `torchrun` has a place for one meeting only.
+    with joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes) as world:
+        for number, seed in enumerate(seeds, start=1):
+            if world.is_first:
+                _log.info(f"Seed {seed}, run {number} of {len(seeds)}.")
+            results.append(train(replace(config, seed=seed), resume, progress))
+            if results[-1].stopped is not None:
+                break
+            if world.is_first:
+                write_json(file, _together(results))
     return results, file
 
 

@@ -122,13 +122,18 @@ def _run(trainer: Trainer, beginning: Beginning) -> Result:
 
 
 def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:
-    """Refuse a batch that the processes cannot share equally."""
-    if config.batch_size % world.size:
-        raise UserError(
-            f"batch_size {config.batch_size} cannot be shared by {world.size} processes. It is the number of clips "
-            f"of a step over all processes: choose a multiple of {world.size}, for example "
-            f"--batch_size {config.batch_size // world.size * world.size + world.size}."
-        )
+    """Refuse a batch that the processes cannot share equally; the first process tells it."""
+
+    def refuse() -> bytes:
+        if config.batch_size % world.size:
+            raise UserError(
+                f"batch_size {config.batch_size} cannot be shared by {world.size} processes. It is the number of clips "
+                f"of a step over all processes: choose a multiple of {world.size}, for example "
+                f"--batch_size {config.batch_size // world.size * world.size + world.size}."
+            )
+        return b""
+
+    world.share(refuse)
 
 
 def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World) -> None:

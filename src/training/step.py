@@ -1,6 +1,7 @@
 """One training step: forward, guard, backward, update. Nothing in it makes the host wait for the device."""
 
 import hashlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -148,5 +149,9 @@ def _distributed(task: Classification, config: RunConfig, device: torch.device, 
         if device.type != "cuda":
             raise UserError("distributed.sync_batchnorm needs GPUs: torch has no SyncBatchNorm on the CPU.")
         task.model = nn.SyncBatchNorm.convert_sync_batchnorm(task.model)  # type: ignore[no-untyped-call]
-    # Buffers are kept equal by the guard, which averages the running statistics of all processes.
-    return DistributedDataParallel(task, broadcast_buffers=False)
+    # Buffers are kept equal by the guard, which averages the running statistics of all processes. torch 2.13 has a new
+    # name for the option and warns of the old one.
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
+    return DistributedDataParallel(task, **options)

@@ -38,6 +38,7 @@ class StopWatch:
         began = time.monotonic() if began is None else began
         self._end = began + 3600 * max_hours if max_hours > 0 else None
         self._signal: Stop | None = None
+        self._patient = False
 
     @property
     def reason(self) -> Stop | None:
@@ -50,8 +51,13 @@ class StopWatch:
         return self._end is not None and time.monotonic() >= self._end
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as reasons to stop while the block runs; the second one raises at once."""
+    def listening(self, patiently: bool = False) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as reasons to stop while the block runs; the second one raises at once.
+
+        Not so where the process waits `patiently`, as one of several does: a scheduler sends its signal to all
+        processes of a job, and `torchrun`, which gets it too, then sends another one.
+        """
+        self._patient = patiently
         if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one alone
             yield
             return
@@ -72,6 +78,6 @@ class StopWatch:
         self._note(Stop.TERMINATE)
 
     def _note(self, reason: Stop) -> None:
-        if self._signal is not None:
+        if self._signal is not None and not self._patient:
             reason.raise_signal()
         self._signal = reason

@@ -152,13 +152,15 @@ class Trainer:
         """
         self._show_banner()
         try:
-            with self.watch.listening():
-                while self.progression.epoch < self.config.epochs:
-                    self._train_epoch()
-                    self._finish_epoch(self._evaluate(), logbook)
-        except _Stopped as stop:
-            self._save_within()
-            return stop.reason
+            with self.watch.listening(patiently=self.world.size > 1):
+                try:
+                    while self.progression.epoch < self.config.epochs:
+                        self._train_epoch()
+                        self._finish_epoch(self._evaluate(), logbook)
+                except _Stopped as stop:
+                    self._save_within()
+                    self.world.share(bytes)  # whoever left before the file is written would have the first one ended
+                    return stop.reason
         except TrainingDiverged as error:
             raise report_divergence(error, self.step, self.data, self.run, self.world) from error
         finally:
@@ -187,12 +189,14 @@ class Trainer:
         self._begin_epoch()
         if checkpoint.within:
             self._load_within(checkpoint.within)
+        self.files.go_on_from(origin)
 
     def _load_optimizer(self, checkpoint: Checkpoint, replay: bool) -> None:
         """Take up the optimizer and its schedule; where the configuration changed, its rates as they would be now."""
         optimizer, groups = self.step.optimizer, self.step.optimizer.param_groups
         now = [{key: value for key, value in group.items() if key not in ("params", "lr")} for group in groups]
         optimizer.load_state_dict(dict(checkpoint.optimizer))
+        optimizer.step()  # of no gradient: only so that torch sees the schedule's steps after one of these
         if not replay:
             self.schedule.load_state_dict(dict(checkpoint.scheduler))
             return
@@ -200,8 +204,8 @@ class Trainer:
             group.update(values)
             group["lr"] = values["initial_lr"]
         self.schedule = build_schedule(optimizer, self.config)
+        optimizer.step()
         for _ in range(checkpoint.epoch + 1):
-            optimizer.step()  # of no gradient: only so that torch sees its schedule called in order
             self.schedule.step()
 
     def _load_within(self, within: Mapping[str, Any]) -> None:

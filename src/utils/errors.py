@@ -13,6 +13,10 @@ class TrainingDiverged(RuntimeError):
     """Say that training cannot go on because its numbers left the finite range (exit code 3)."""
 
 
+class PeerLost(RuntimeError):
+    """Say, in one of several processes, that another one is gone or cannot be reached (exit code 4)."""
+
+
 class Terminated(KeyboardInterrupt):
     """Say that the process was asked to end (SIGTERM); whoever saves work on Ctrl-C saves it here too."""
 

@@ -1,0 +1,97 @@
+"""The host never waits for the device within an epoch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from last.training import session
+from last.training.config import RunConfig
+from last.training.delayed import DelayedReader
+from last.training.distributed import ALONE
+from last.training.meter import Meter
+from last.training.resume import Beginning
+from last.training.step import Share
+from last.training.stop import StopWatch
+from last.training.trainer import Trainer
+
+# What reads values on the host: `item`, branches on a tensor, indices by a mask, outputs as large as values say.
+READING = {"_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal", "unique_consecutive", "_unique2"}
+
+
+class NoReading(TorchDispatchMode):
+    """Refuse every operation that would make the host wait for the device."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        name = function.overloadpacket.__name__
+        assert name not in READING, f"{name} makes the host wait for the device"
+        return function(*arguments, **(options or {}))
+
+
+def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
+    return session._build(config, Beginning(), torch.device(device), ALONE, StopWatch())
+
+
+RICH = [
+    *("ema.decay=0.9", "gradient_accumulation_steps=2", "data.normalize.face_camera=true", "data.normalize.scale=unit"),
+    *("data.augment.scale=0.1", "data.augment.shear=0.1", "data.augment.mirror_probability=0.5"),
+]
+
+
+@pytest.mark.parametrize("overrides", [[], RICH, ["nan_guard.bn_recovery=restore"]])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_step_reads_nothing_on_the_host(
+    tiny_config: Callable[..., RunConfig], overrides: list[str], scaled: bool
+) -> None:
+    trainer = trainer_of(tiny_config(*overrides))
+    if scaled:
+        trainer.step.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+        trainer.step.window.sums = True
+    trainer.task.train()
+    meter = Meter(torch.device("cpu"))
+    for batch in trainer.data.loader:
+        with NoReading():
+            streams = trainer.data.pipeline(batch, training=True)
+            trainer.step(streams, batch, Share(len(batch), len(batch)), closes=True, meter=meter)
+    assert meter.read(ALONE).loss > 0
+
+
+def test_probe_notices_a_value_that_is_read() -> None:
+    with pytest.raises(AssertionError, match="makes the host wait"), NoReading():
+        bool(torch.ones(()) > 0)
+
+
+def test_delayed_values_arrive_in_order_and_all_at_the_end() -> None:
+    reader: DelayedReader[int] = DelayedReader(torch.device("cpu"), lag=2)
+    arrived = []
+    for number in range(5):
+        reader.put(torch.tensor([float(number)]), number)
+        arrived += reader.due()
+    assert arrived == [([0.0], 0), ([1.0], 1), ([2.0], 2)]
+    assert reader.rest() == [([3.0], 3), ([4.0], 4)]
+    assert reader.rest() == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("overrides", [[], RICH, ["amp=true"], ["amp=true", "hardware.amp_dtype=bf16"]])
+def test_epoch_on_cuda_never_waits_for_the_device(
+    tiny_config: Callable[..., RunConfig], overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(*overrides, "device=cuda", "hardware.pin_memory=true", "epochs=3")
+    trainer = trainer_of(config, "cuda")
+    train = Trainer._train_epoch
+
+    def watched(trainer: Trainer) -> None:
+        # The first epoch allocates memory, loads kernels and sends constants.
+        torch.cuda.set_sync_debug_mode("error" if trainer.progression.epoch > 0 else "default")
+        try:
+            train(trainer)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(Trainer, "_train_epoch", watched)
+    trainer.fit(None)
+    assert trainer.progression.epoch == 3
