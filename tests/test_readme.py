@@ -36,8 +36,8 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[...,
         for pattern, shorter in SHORTER:
             line = re.sub(pattern, shorter, line)
         if runs := sorted(tmp_path.glob("runs/run-*")):
-            line = re.sub(r"runs/run-YYYY-MM-DD", runs[0].relative_to(tmp_path).as_posix(), line)
-        script, *arguments = shlex.split(line)[1:]
+            line = re.sub(r"run-YYYY-MM-DD", runs[0].name, line)
+        script, *arguments = shlex.split(line.removeprefix("python ").removeprefix("-m last "), comments=True)
         result = cli(Path(script).stem, *arguments)
         assert result.code == 0, result.err
         return result
@@ -50,6 +50,17 @@ def test_synthetic_walk_through_runs_as_it_stands(newcomer: Callable[[str], Any]
         result = newcomer(line)
     assert "The report is in" in result.out
     assert (tmp_path / "data" / "synthetic" / "store.json").exists()
+
+
+def test_runs_are_gone_on_with_listed_and_compared(newcomer: Callable[[str], Any]) -> None:
+    for line in [*commands()[:3], commands()[2]]:
+        newcomer(line)
+    lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("python -m last")]
+    resume, seeds, runs, compare = lines
+    assert "--seeds 0,1,2" in seeds  # the recordings that it wants are nobody's to ship
+    newcomer(resume)
+    assert "2 runs in runs" in newcomer(runs).out
+    assert "curves.png" in newcomer(compare).out
 
 
 def test_ntu_commands_run_on_raw_files_of_its_format(newcomer: Callable[[str], Any], tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from datetime import timedelta
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from ..utils.errors import PeerLost, ToldElsewhere, UserError
 
@@ -104,8 +106,10 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
     try:
-        dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes))
-    except dist.DistError as error:
+        _meet(backend, timedelta(minutes=timeout_minutes))
+    except RuntimeError as error:
+        if not _tells_of_a_peer(error):
+            raise
         raise PeerLost(
             f"Not all of the {size} processes of this training came together within {timeout_minutes:g} minutes at "
             f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}: {error} {_GO_ON}"
@@ -121,6 +125,16 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
         ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _meet(backend: str, timeout: timedelta) -> None:
+    """Join the other processes where the environment says; each attempt of `torchrun --max_restarts` apart.
+
+    Torch itself lets a new attempt find the addresses that the processes of the last one left behind.
+    """
+    store, rank, size = next(rendezvous("env://", timeout=timeout))
+    store = PrefixStore(f"attempt {_number('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
 
 
 def _tells_of_a_peer(error: RuntimeError) -> bool:

@@ -103,10 +103,6 @@ class Logbook:
             self._behind = False
             _log.info(f"{self._jsonl} and {self._csv.name} are complete again.")
 
-    def close(self) -> None:
-        """Let a later row begin a new TensorBoard file; nothing else needs closing."""
-        self._scalars.begin_file()
-
     def _append(self, additions: Mapping[Path, str]) -> None:
         for path, text in additions.items():
             try:

@@ -163,9 +163,6 @@ class Trainer:
                     return stop.reason
         except TrainingDiverged as error:
             raise report_divergence(error, self.step, self.data, self.run, self.world) from error
-        finally:
-            if logbook is not None:
-                logbook.close()
         self.files.settle(lambda: self._checkpoint({}))
         return None
 
