@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     Returns:
-        0 done; 1 a defect of LAST; 2 the user's input was wrong; 3 training diverged; 130 or 143 stopped by
-        a signal; 141 whoever read the output went away.
+        0 done; 1 a defect of LAST; 2 the user's input was wrong; 3 training diverged; 4 another process of the
+        training is gone; 130 or 143 stopped by a signal; 141 whoever read the output went away.
     """
     try:
         with sigterm_as_exception():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ..utils.errors import Terminated, ToldElsewhere, TrainingDiverged, UserError
+from ..utils.errors import PeerLost, Terminated, ToldElsewhere, TrainingDiverged, UserError
 from ..utils.files import reason
 from ..utils.versions import PACKAGES
 
@@ -26,6 +26,9 @@ def tell(error: BaseException, program: str) -> int:
         return 143 if isinstance(error, Terminated) else 130
     if isinstance(error, ToldElsewhere):
         return 2
+    if isinstance(error, PeerLost):
+        print(f"error: {error}", file=sys.stderr)
+        return 4
     message = _message(error)
     if message:
         print(f"error: {message}", file=sys.stderr)

@@ -155,7 +155,8 @@ class TestOrder(Sampler[Draw]):
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[Draw]:
-        return (Draw(numbers, numbers) for numbers in torch.split(self.numbers, self.batch_size))
+        batches = torch.split(self.numbers, self.batch_size)  # of no clips one without any
+        return (Draw(numbers, numbers) for numbers in batches if len(numbers))
 
 
 class SampledClips(Dataset[Batch]):

@@ -5,6 +5,7 @@ writes the run's files and hands the others what they need as plain bytes.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 from ..utils.errors import PeerLost, ToldElsewhere, UserError
 
 _GO_ON = "Start all processes again; --resume goes on from the newest saved state."
+_LETTING_GO_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,9 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
             f"(distributed.timeout_minutes); what it said itself tells why. {_GO_ON}"
         ) from error
     finally:
+        # gloo's threads need Python's lock to let go of the last tensors they sent. One that gets it only when Python
+        # is ending aborts the process, so the lock is left to them for a moment.
+        time.sleep(_LETTING_GO_S)
         dist.destroy_process_group()
 
 

@@ -29,6 +29,7 @@ CAUSES = {
     "gradients": "the gradient is not finite",
 }
 _OVERFLOWS = "the gradient overflows, however small its scale"
+_RESET = " BatchNorm's statistics start anew and test badly for some epochs; nan_guard.bn_recovery=restore keeps them."
 _KEPT_BATCHES = 32  # so many skipped batches are remembered for the report
 _SCALE_SEARCH = 24  # overflows in a row, beyond those allowed, that take a GradScaler from its first scale below one
 
@@ -203,7 +204,8 @@ class NanGuard:
         what = "steps" if cause == "gradients" else "batches"
         in_a_row = getattr(self._in_a_row, what)
         if in_a_row == 1:
-            _log.warning("A batch was skipped: %s.", CAUSES[cause])
+            starts_anew = cause == "losses" and self.config.bn_recovery == "reset"
+            _log.warning("A batch was skipped: %s.%s", CAUSES[cause], _RESET if starts_anew else "")
         if in_a_row >= self.config.max_consecutive:
             raise TrainingDiverged(f"{in_a_row} {what} in a row were skipped, the last because {CAUSES[cause]}.")
 

@@ -1,8 +1,6 @@
 """The training loop: epochs of guarded steps, an evaluation after each, a checkpoint after that and now and then."""
 
 import logging
-import math
-import sys
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,6 +20,7 @@ from .checkpoint_files import CheckpointFiles
 from .config import RunConfig
 from .diagnosis import report_divergence
 from .distributed import ALONE, World
+from .epoch_report import epoch_line, named, peak_memory_mib
 from .guard import BatchNote, Requests, Skips, counts_by_cause
 from .logbook import Logbook
 from .meter import Figures, Meter
@@ -275,12 +274,12 @@ class Trainer:
         row = {
             "epoch": self.progression.epoch,
             "learning_rate": self.step.optimizer.param_groups[0]["lr"],
-            **_named("train", figures),
+            **named("train", figures),
             "grad_norm": figures.grad_norm,
             "clips_per_second": self.data.order.clips / seconds,
             "data_wait_share": so_far.waited / seconds,
             **counts_by_cause(self.step.guard.skips, so_far.skips),
-            "memory_mib": _peak_memory_mib(self.device),
+            "memory_mib": peak_memory_mib(self.device),
             **self._test(""),
         }
         if self.step.average is not None:
@@ -289,9 +288,9 @@ class Trainer:
         return row
 
     def _test(self, prefix: str) -> dict[str, float]:
-        row = _named(f"{prefix}test", self._measure(self.data.test))
+        row = named(f"{prefix}test", self._measure(self.data.test))
         if self.data.validation is not None:
-            row |= _named(f"{prefix}val", self._measure(self.data.validation))
+            row |= named(f"{prefix}val", self._measure(self.data.validation))
         return row
 
     def _measure(self, part: TestPart) -> Figures:
@@ -315,7 +314,7 @@ class Trainer:
         row["seconds"] = self._so_far.elapsed
         if logbook is not None:
             logbook.write(row)
-        _log.info(_epoch_line(row, self.config.epochs, better))
+        _log.info(epoch_line(row, self.config.epochs, better))
         self.progression.epoch += 1
         self._row = row
         self._begin_epoch()
@@ -367,38 +366,3 @@ class Trainer:
             f"{config.epochs} epochs, batch {config.batch_size}, {config.input_frames} frames, {self.step.precision}, "
             f"{self.device}{processes}, seed {config.seed}"
         )
-
-
-def _named(part: str, figures: Figures) -> dict[str, float]:
-    return {f"{part}_loss": figures.loss, f"{part}_top1": figures.top1, f"{part}_top5": figures.top5}
-
-
-def _epoch_line(row: Mapping[str, Any], epochs: int, better: bool) -> str:
-    """Return the one line that people read about an epoch."""
-    width = len(str(epochs - 1))
-    parts = [
-        f"epoch {row['epoch']:>{width}}",
-        f"lr {row['learning_rate']:.5f}",
-        f"train loss {row['train_loss']:.3f} top-1 {row['train_top1']:5.2f}",
-        f"test loss {row['test_loss']:.3f} top-1 {row['test_top1']:5.2f}",
-    ]
-    named = {"val_top1": "val", "ema_test_top1": "EMA", "ema_val_top1": "EMA val"}
-    parts += [f"{name} {row[column]:5.2f}" for column, name in named.items() if column in row]
-    parts += [f"{row['clips_per_second']:,.0f} clips/s", f"{row['seconds']:.1f} s"]
-    causes = [f"{row[f'skipped_{cause}']} {cause}" for cause in ("inputs", "losses", "gradients")]
-    causes = [each for each in causes if not each.startswith("0 ")]
-    if causes:
-        parts.append(f"skipped for bad {' and '.join(causes)}")
-    return "  ".join(parts + (["best"] if better else []))
-
-
-def _peak_memory_mib(device: torch.device) -> float:
-    """Return the most memory that was in use: the GPU's where it computes, else the process's."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if sys.platform == "win32":
-        return math.nan
-    import resource  # not there on Windows
-
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

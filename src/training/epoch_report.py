@@ -1,0 +1,46 @@
+"""What is written and said about an epoch."""
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from .meter import Figures
+
+
+def named(part: str, figures: Figures) -> dict[str, float]:
+    """Return the figures of a part of the data by the names of the logbook's columns."""
+    return {f"{part}_loss": figures.loss, f"{part}_top1": figures.top1, f"{part}_top5": figures.top5}
+
+
+def epoch_line(row: Mapping[str, Any], epochs: int, better: bool) -> str:
+    """Return the one line that people read about an epoch."""
+    width = len(str(epochs - 1))
+    parts = [
+        f"epoch {row['epoch']:>{width}}",
+        f"lr {row['learning_rate']:.5f}",
+        f"train loss {row['train_loss']:.3f} top-1 {row['train_top1']:5.2f}",
+        f"test loss {row['test_loss']:.3f} top-1 {row['test_top1']:5.2f}",
+    ]
+    named = {"val_top1": "val", "ema_test_top1": "EMA", "ema_val_top1": "EMA val"}
+    parts += [f"{name} {row[column]:5.2f}" for column, name in named.items() if column in row]
+    parts += [f"{row['clips_per_second']:,.0f} clips/s", f"{row['seconds']:.1f} s"]
+    causes = [f"{row[f'skipped_{cause}']} {cause}" for cause in ("inputs", "losses", "gradients")]
+    causes = [each for each in causes if not each.startswith("0 ")]
+    if causes:
+        parts.append(f"skipped for bad {' and '.join(causes)}")
+    return "  ".join(parts + (["best"] if better else []))
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Return the most memory that was in use: the GPU's where it computes, else the process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return math.nan
+    import resource  # not there on Windows
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

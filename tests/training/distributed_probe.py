@@ -1,0 +1,187 @@
+"""One of several processes: it joins the others, does tasks with them, and writes what came of it.
+
+    RANK=0 WORLD_SIZE=2 MASTER_ADDR=... MASTER_PORT=... python distributed_probe.py TASKS.json FOLDER
+
+It computes in float64, so that rounding is not mistaken for a defect, nor a defect for rounding. Each process has an
+output folder of its own, as if each were on a machine of its own.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import PropertyMock, patch
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from last.cli import main
+from last.data.loader import Batch, Draw, SampledClips
+from last.data.pipeline import InputPipeline
+from last.models.registry import build_model
+from last.training import data as training_data_module
+from last.training import session
+from last.training.config import resolve
+from last.training.distributed import joined, rank
+from last.training.stop import StopWatch
+from last.training.task import Classification, Outcome
+from last.training.trainer import Trainer
+
+BAD_CLIP = 3
+BATCHES_BEFORE_STOP = 7
+_TRAINERS: list[Trainer] = []
+
+
+class ExactPipeline(InputPipeline):
+    """Streams in float64."""
+
+    def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
+        return {name: each.double() for name, each in super().__call__(batch, training).items()}
+
+
+class ExactClassification(Classification):
+    """A loss in float64."""
+
+    def forward(self, streams: Mapping[str, Tensor], batch: Batch) -> Outcome:
+        logits = self.model(streams, batch.bodies, batch.rows)
+        return Outcome(functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing), logits)
+
+
+class WatchedTrainer(Trainer):
+    """A trainer that can be asked afterwards."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        _TRAINERS.append(self)
+
+
+def exact_model(*arguments: Any, **options: Any) -> nn.Module:
+    """Build a model in float64."""
+    return build_model(*arguments, **options).double()
+
+
+@contextmanager
+def float64() -> Iterator[None]:
+    """Let `session.train` compute in float64 while the block runs."""
+    with ExitStack() as patches:
+        patches.enter_context(patch.object(session, "build_model", exact_model))
+        patches.enter_context(patch.object(session, "Classification", ExactClassification))
+        patches.enter_context(patch.object(session, "Trainer", WatchedTrainer))
+        patches.enter_context(patch.object(training_data_module, "InputPipeline", ExactPipeline))
+        yield
+
+
+@contextmanager
+def _reading(change: Callable[[int, Batch], None]) -> Iterator[None]:
+    """Call `change` with the number of every training batch that this process reads, from 1, and with the batch."""
+    read, count = SampledClips.__getitem__, 0
+
+    def read_and_change(clips: SampledClips, draw: Draw) -> Batch:
+        nonlocal count
+        batch = read(clips, draw)
+        if clips.training:
+            count += 1
+            change(count, batch)
+        return batch
+
+    with patch.object(SampledClips, "__getitem__", read_and_change):
+        yield
+
+
+@contextmanager
+def _bad_clip() -> Iterator[None]:
+    """Make a value of one clip NaN, in whichever process has it."""
+
+    def spoil(_number: int, batch: Batch) -> None:
+        batch.joints[batch.numbers == BAD_CLIP, 0, 0, 0, 0] = float("nan")
+
+    with _reading(spoil):
+        yield
+
+
+@contextmanager
+def _signal() -> Iterator[None]:
+    """Send SIGTERM to the second process alone, in the middle of an epoch: twice, as a scheduler and torchrun do."""
+
+    def send(number: int, _batch: Batch) -> None:
+        if number == BATCHES_BEFORE_STOP and rank() == 1:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with _reading(send):
+        yield
+
+
+@contextmanager
+def _end_of_time() -> Iterator[None]:
+    """Let the time of the second process alone be over, in the middle of an epoch."""
+    over = PropertyMock(return_value=False)
+
+    def pass_time(number: int, _batch: Batch) -> None:
+        over.return_value = number >= BATCHES_BEFORE_STOP and rank() == 1
+
+    with _reading(pass_time), patch.object(StopWatch, "is_over", over):
+        yield
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+FAULTS = {"": _nothing, "bad clip": _bad_clip, "signal": _signal, "time": _end_of_time}
+
+
+def train(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
+    """Train as a task says and return what this process then has."""
+    config = resolve(recipe=task["config"], flags={"output_root": str(output_root)})
+    resume = task.get("resume", "")
+    if resume:
+        (resume,) = map(str, Path(resume).glob("run-*"))
+    with float64(), FAULTS[task.get("fault", "")]():
+        result = session.train(config, resume=resume)
+    trainer = _TRAINERS[-1]
+    momenta = [state["momentum_buffer"] for state in trainer.step.optimizer.state.values()]
+    return {
+        "run": str(result.run.path),
+        "stopped": "" if result.stopped is None else result.stopped.name,
+        "model": {name: each.clone() for name, each in trainer.model.state_dict().items()},
+        "momenta": [each.clone() for each in momenta],
+        "skips": dict(vars(trainer.step.guard.skips)),
+    }
+
+
+def command(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
+    """Run a command as a user would, and return its exit code and all that it wrote on stdout and stderr."""
+    spoken = output_root.with_suffix(".txt")
+    with spoken.open("w") as file:
+        kept = [os.dup(1), os.dup(2)]
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+        code = main(["train", "--config", task["config"], "--output_root", str(output_root), *task["command"]])
+        sys.stdout.flush()
+        for number, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, number)
+    return {"code": code, "spoken": spoken.read_text()}
+
+
+def run_tasks(tasks: Path, folder: Path) -> None:
+    """Do the tasks with the other processes and write what this one has of each."""
+    torch.set_num_threads(1)
+    own = folder / f"rank{rank()}"
+    own.mkdir()
+    results = {}
+    with joined(torch.device("cpu"), timeout_minutes=2):
+        for task in json.loads(tasks.read_text()):
+            do = command if "command" in task else train
+            results[task["name"]] = do(task, own / task["name"])
+    torch.save(results, own / "results.pt")
+
+
+if __name__ == "__main__":
+    run_tasks(Path(sys.argv[1]), Path(sys.argv[2]))
