@@ -19,6 +19,7 @@ from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.schema import setting
 from .bodies import STREAMS
+from .channel_major import channels_first, drop, filter_frames, mix_joints, normalise, project
 from .classifier import SkeletonClassifier
 from .config import STAGES, ModelConfig, check_stages
 from .layers import Block, BlockSize, STJointAttention, block_sizes
@@ -73,11 +74,12 @@ class StreamFusion(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(len(STREAMS), channels))
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """(B, coordinates, T, V) a stream -> (B, C, T, V)."""
-        stacked = torch.cat([self.input_norms[name](streams[name]) for name in STREAMS])  # (S*B, coordinates, T, V)
-        lifted = torch.relu(self.norm(self.stem(stacked)))  # (S*B, C, T, V)
-        weights = self.alpha.softmax(dim=0).to(lifted.dtype)[:, :, None, None]  # (S, C, 1, 1)
-        joint, velocity, bone = lifted.view(len(STREAMS), -1, *lifted.shape[1:])
+        """(B, coordinates, T, V) a stream -> (C, T, B, V)."""
+        normed = [normalise(self.input_norms[name], channels_first(streams[name])) for name in STREAMS]
+        stacked = torch.cat(normed, dim=1)  # (coordinates, S*T, B, V)
+        lifted = torch.relu(normalise(self.norm, project(self.stem, stacked)))  # (C, S*T, B, V)
+        weights = self.alpha.softmax(dim=0).to(lifted.dtype)[:, :, None, None, None]  # (S, C, 1, 1, 1)
+        joint, velocity, bone = lifted.chunk(len(STREAMS), dim=1)
         blended = torch.addcmul(joint * weights[0], velocity, weights[1])
         return torch.addcmul(blended, bone, weights[2])
 
@@ -102,9 +104,8 @@ class DirectionalGCNConv(nn.Module):
         return torch.einsum("kc,kvw->cvw", self.alpha.softmax(dim=0), self.adjacency)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, V) -> (B, C', T, V)."""
-        mixed: Tensor = self.project(torch.einsum("bctv,cvw->bctw", x, self.blended_adjacency().to(x.dtype)))
-        return mixed
+        """(C, T, B, V) -> (C', T, B, V)."""
+        return project(self.project, mix_joints(self.blended_adjacency().to(x.dtype), x))
 
 
 class MultiScaleTCN(nn.Module):
@@ -137,11 +138,36 @@ class MultiScaleTCN(nn.Module):
         self.dropout = nn.Dropout(config.block_dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, V) -> (B, C, T / stride, V)."""
-        halves = torch.relu(self.norm_in(x)).chunk(len(self.depthwise), dim=1)
-        filtered = torch.cat([conv(half) for conv, half in zip(self.depthwise, halves, strict=True)], dim=1)
-        mixed: Tensor = self.dropout(self.norm_out(self.pointwise(filtered)))
-        return mixed
+        """(C, T, B, V) -> (C, T / stride, B, V)."""
+        filtered = filter_frames(list(self.depthwise), torch.relu(normalise(self.norm_in, x)))
+        return drop(self.dropout, normalise(self.norm_out, project(self.pointwise, filtered)))
+
+
+class ChannelMajorBlock(Block):
+    """Do what a `Block` does on features with channels outermost."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, T, B, V) -> (C', T / stride, B, V)."""
+        mixed = torch.relu(normalise(self.norm, self.spatial(x)))
+        if isinstance(self.attention, STJointAttention):
+            mixed = attend(self.attention, mixed)
+        return torch.relu(self.temporal(mixed) + self.shortcut(x))
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """Return what is added to the block's result."""
+        if not isinstance(self.residual, nn.Sequential):
+            return x
+        projection, norm = self.residual.children()
+        assert isinstance(projection, nn.Conv2d)
+        return normalise(norm, project(projection, x))
+
+
+def attend(layer: STJointAttention, x: Tensor) -> Tensor:
+    """Weigh frames and joints, (C, T, B, V) -> (C, T, B, V)."""
+    channels, frames, bodies, joints = x.shape
+    frame_gate = layer.frame_gate(x.mean(dim=3).view(1, channels, -1, 1)).view(channels, frames, bodies, 1)
+    joint_gate = layer.joint_gate(x.mean(dim=1).view(1, channels, -1, 1)).view(channels, 1, bodies, joints)
+    return layer.weigh(x, frame_gate, joint_gate, layer.alpha.to(x.dtype)[:, None, None, None])
 
 
 class LastE(SkeletonClassifier):
@@ -164,13 +190,13 @@ class LastE(SkeletonClassifier):
 
     def body_features(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
-        features: Tensor = self.blocks(self.fusion(streams)).mean(dim=(2, 3))
-        return features
+        features: Tensor = self.blocks(self.fusion(streams))  # (C, T, B, V)
+        return features.mean(dim=(1, 3)).t()
 
 
-def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> Block:
+def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> ChannelMajorBlock:
     """Build one block: its joint mixing, attention where its stage has it, its frame mixing."""
-    return Block(
+    return ChannelMajorBlock(
         size,
         spatial=DirectionalGCNConv(adjacency, size.in_channels, size.channels),
         attention=STJointAttention(size.channels) if config.attention[size.stage] else nn.Identity(),

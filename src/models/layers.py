@@ -43,8 +43,11 @@ class STJointAttention(nn.Module):
         """(B, C, T, V) -> (B, C, T, V)."""
         frame_gate = self.frame_gate(x.mean(dim=3, keepdim=True))  # (B, C, T, 1)
         joint_gate = self.joint_gate(x.mean(dim=2, keepdim=True))  # (B, C, 1, V)
-        alpha = self.alpha.to(x.dtype)[:, None, None]  # (C, 1, 1)
-        # The formula with its terms in another order: two passes over the features instead of five.
+        return self.weigh(x, frame_gate, joint_gate, self.alpha.to(x.dtype)[:, None, None])
+
+    @staticmethod
+    def weigh(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
+        """Return the formula with its terms in another order: two passes over the features instead of five."""
         return x * torch.addcmul(1 - alpha, alpha * frame_gate, joint_gate)
 
 

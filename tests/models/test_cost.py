@@ -21,8 +21,8 @@ class OneTensor(nn.Module):
         self.inner, self.channels = inner, channels
 
     def forward(self, streams: dict[str, torch.Tensor]) -> torch.Tensor:
-        joint = streams["joint"][..., 0]  # (N, 3, T, V)
-        return self.inner(joint[:, :1].expand(-1, self.channels, -1, -1))
+        joint = streams["joint"][0, :1, :, None, :, 0]  # (1, T, 1, V)
+        return self.inner(joint.repeat(self.channels, 1, 1, 1))
 
 
 def test_multiply_adds_of_a_block_equal_the_hand_count() -> None:

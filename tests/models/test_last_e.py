@@ -5,8 +5,14 @@ from model_probes import opened
 from torch import nn
 
 from last.models.bodies import STREAMS
+from last.models.channel_major import channels_first
 from last.models.last_e import DirectionalGCNConv, LastEConfig, MultiScaleTCN, StreamFusion
 from last.skeleton import adjacency_subsets, load_layout
+
+
+def as_usual(x: torch.Tensor) -> torch.Tensor:
+    """(C, T, B, V) -> (B, C, T, V)."""
+    return x.permute(2, 0, 1, 3)
 
 
 def test_directional_convolution_equals_three_blended_aggregations() -> None:
@@ -16,7 +22,7 @@ def test_directional_convolution_equals_three_blended_aggregations() -> None:
     aggregates = [x @ layer.adjacency[subset].double() for subset in range(3)]
     blended = sum(blend[subset][None, :, None, None] * aggregates[subset] for subset in range(3))
     expected = torch.einsum("oc,bctv->botv", layer.project.weight[:, :, 0, 0], blended)
-    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(as_usual(layer(channels_first(x))), expected)
 
 
 def test_stream_fusion_equals_stems_run_one_by_one_and_blended() -> None:
@@ -26,7 +32,7 @@ def test_stream_fusion_equals_stems_run_one_by_one_and_blended() -> None:
     blend = fusion.alpha.softmax(dim=0)
     lifted = [torch.relu(fusion.norm(fusion.stem(fusion.input_norms[name](streams[name])))) for name in STREAMS]
     expected = sum(blend[index][None, :, None, None] * lifted[index] for index in range(3))
-    torch.testing.assert_close(fusion(streams), expected)
+    torch.testing.assert_close(as_usual(fusion(streams)), expected)
 
 
 def test_multi_scale_convolution_equals_two_separate_halves() -> None:
@@ -42,4 +48,4 @@ def test_multi_scale_convolution_equals_two_separate_halves() -> None:
             half, weight, stride=(2, 1), padding=(4 * dilation, 0), dilation=(dilation, 1), groups=4
         )
         halves.append(nn.functional.conv2d(half, layer.pointwise.weight[part]))
-    torch.testing.assert_close(layer(x), layer.norm_out(torch.cat(halves, dim=1)))
+    torch.testing.assert_close(as_usual(layer(channels_first(x))), layer.norm_out(torch.cat(halves, dim=1)))

@@ -1,0 +1,112 @@
+"""Features with channels outermost, (C, T, B, V), and the layers of LAST-E on them as matrix products.
+
+In this order nearly all a network of graph and temporal convolutions does is one large or C small matrix products of
+contiguous memory, without a copy in between: a 1x1 convolution is one product of its weight with (C, T*B*V), joints are
+mixed by C products (T*B, V) x (V, V), frames by C products (T', T) x (T, B*V), and a channel's BatchNorm reads one run
+of memory. A filter over frames as a full product does T / 9 times the work of its nine taps and is still several times
+faster than a depthwise convolution, which matrix units do not help; for long clips it is not.
+
+Legend: B folded bodies, C channels, T frames, V joints, K taps of a filter.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convolution
+_filters_are_products = True
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """Turn (B, C, T, V) into contiguous (C, T, B, V)."""
+    return x.permute(1, 2, 0, 3).contiguous()
+
+
+def normalise(norm: nn.Module, x: Tensor) -> Tensor:
+    """Apply a BatchNorm over channels, (C, T, B, V) -> (C, T, B, V)."""
+    normed: Tensor = norm(x.view(1, len(x), -1, x.shape[3]))
+    return normed.view(x.shape)
+
+
+def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """Apply a 1x1 convolution, (C, T, B, V) -> (C', T', B, V), with its groups, bias and stride over frames."""
+    stride = layer.stride[0]
+    if stride > 1:
+        x = x[:, ::stride]
+    weight = layer.weight.flatten(1)  # (C', C / groups)
+    rows = x.reshape(layer.groups, len(x) // layer.groups, -1)  # (groups, C / groups, T'*B*V)
+    if layer.groups == 1:
+        mixed = weight @ rows[0] if layer.bias is None else torch.addmm(layer.bias[:, None], weight, rows[0])
+    else:
+        assert layer.bias is None
+        mixed = torch.bmm(weight.view(layer.groups, -1, weight.shape[1]), rows)
+    return mixed.view(len(weight), *x.shape[1:])
+
+
+def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
+    """Mix joints with an adjacency (C, V, V) a channel, (C, T, B, V) -> (C, T, B, V)."""
+    return torch.bmm(x.view(len(x), -1, x.shape[3]), adjacency).view(x.shape)
+
+
+def filter_frames(layers: Sequence[nn.Conv2d], x: Tensor) -> Tensor:
+    """Apply depthwise (K, 1) convolutions, each to its part of the channels, (C, T, B, V) -> (C, T', B, V)."""
+    frames = x.shape[1]
+    if frames > _LONGEST_PRODUCT_FRAMES or not _filters_are_products:
+        return _convolve_frames(layers, x)
+    filters = torch.cat([_as_product(layer, frames) for layer in layers])  # (C, T', T)
+    filtered = torch.bmm(filters, x.view(len(x), frames, -1))  # (C, T', B*V)
+    return filtered.view(len(x), -1, *x.shape[2:])
+
+
+def drop(layer: nn.Dropout, x: Tensor) -> Tensor:
+    """Apply dropout; on the CPU with a random number of 16 bits an element, four times cheaper to draw."""
+    if not layer.training or layer.p == 0:
+        return x
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return functional.dropout(x, layer.p)
+    lowest, levels = -(2**15), 2**16
+    dropped = round(layer.p * levels)
+    drawn = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    kept = drawn.view(torch.int16)[: x.numel()].view(x.shape) >= lowest + dropped
+    return x * kept.to(x.dtype).mul_(levels / (levels - dropped))
+
+
+@contextmanager
+def filters_as_convolutions() -> Iterator[None]:
+    """Filter frames by convolutions while the block runs: they do the work that a network is said to cost."""
+    global _filters_are_products
+    _filters_are_products = False
+    try:
+        yield
+    finally:
+        _filters_are_products = True
+
+
+def _as_product(layer: nn.Conv2d, frames: int) -> Tensor:
+    """Return the matrices (C, T', T) that filter frames as a depthwise convolution does."""
+    taps = layer.weight.flatten(1)  # (C, K)
+    shape = (frames, layer.stride[0], layer.dilation[0], taps.shape[1])
+    make = _places if torch.compiler.is_compiling() else _cached_places
+    places = make(*shape, taps.dtype, taps.device)  # (K, T'*T)
+    return (taps @ places).view(len(taps), -1, frames)
+
+
+def _places(frames: int, stride: int, dilation: int, taps: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return where each tap of a filter, padded to keep the frames, stands in its matrix: (K, T'*T) of 0 and 1."""
+    centres = torch.arange(0, frames, stride)[:, None]  # (T', 1)
+    sources = torch.arange(frames)[None, :]  # (1, T)
+    offsets = (torch.arange(taps) - (taps - 1) // 2) * dilation
+    return (sources - centres == offsets[:, None, None]).flatten(1).to(device, dtype)
+
+
+_cached_places = lru_cache(maxsize=64)(_places)
+
+
+def _convolve_frames(layers: Sequence[nn.Conv2d], x: Tensor) -> Tensor:
+    parts = x.permute(2, 0, 1, 3).chunk(len(layers), dim=1)  # (B, C / parts, T, V) each
+    filtered = torch.cat([layer(part) for layer, part in zip(layers, parts, strict=True)], dim=1)
+    return channels_first(filtered)
