@@ -13,6 +13,7 @@ COMMANDS = {
     "train": (".train", "train a model on a prepared data set"),
     "preprocess": (".preprocess", "turn raw recordings into a store that training reads"),
     "evaluate": (".evaluate", "measure a trained model and write its report"),
+    "export": (".export", "write a trained model for ONNX Runtime and OpenVINO"),
     "runs": (".runs", "list the runs with their results, or compare some of them"),
     "synthesize": (".synthesize", "write synthetic raw recordings, so that everything runs with no download"),
     "demo": (".demo", "go the whole way once: synthesize, preprocess, train, evaluate"),

@@ -52,13 +52,14 @@ def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
     return torch.bmm(x.view(len(x), -1, x.shape[3]), adjacency).view(x.shape)
 
 
-def filter_frames(layers: Sequence[nn.Conv2d], x: Tensor) -> Tensor:
+def filter_frames(filters: nn.ModuleList, x: Tensor) -> Tensor:
     """Apply depthwise (K, 1) convolutions, each to its part of the channels, (C, T, B, V) -> (C, T', B, V)."""
+    layers = [layer for layer in filters if isinstance(layer, nn.Conv2d)]
     frames = x.shape[1]
     if frames > _LONGEST_PRODUCT_FRAMES or not _filters_are_products:
         return _convolve_frames(layers, x)
-    filters = torch.cat([_as_product(layer, frames) for layer in layers])  # (C, T', T)
-    filtered = torch.bmm(filters, x.view(len(x), frames, -1))  # (C, T', B*V)
+    products = torch.cat([_as_product(layer, frames) for layer in layers])  # (C, T', T)
+    filtered = torch.bmm(products, x.view(len(x), frames, -1))  # (C, T', B*V)
     return filtered.view(len(x), -1, *x.shape[2:])
 
 

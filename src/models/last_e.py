@@ -139,7 +139,7 @@ class MultiScaleTCN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T / stride, B, V)."""
-        filtered = filter_frames(list(self.depthwise), torch.relu(normalise(self.norm_in, x)))
+        filtered = filter_frames(self.depthwise, torch.relu(normalise(self.norm_in, x)))
         return drop(self.dropout, normalise(self.norm_out, project(self.pointwise, filtered)))
 
 
