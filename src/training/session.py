@@ -110,7 +110,8 @@ def _run(trainer: Trainer, beginning: Beginning) -> Result:
         logbook = _open_logbook(trainer, beginning) if first else None
         if beginning.checkpoint is not None:
             _log.info(_going_on(run, beginning))
-        stopped = trainer.fit(logbook)
+        with _memory_told_of(config):
+            stopped = trainer.fit(logbook)
         if stopped is not None:
             _log.info(f"The run stopped: {stopped.value}. Its state is in {run.checkpoints}.")
             return Result(run, {}, stopped)
@@ -119,6 +120,25 @@ def _run(trainer: Trainer, beginning: Beginning) -> Result:
             logbook.settle()
             write_json(run.summary, summary)
     return Result(run, summary)
+
+
+@contextmanager
+def _memory_told_of(config: RunConfig) -> Iterator[None]:
+    """Turn an error of torch that means too little memory into one that says what to do."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        remedies = [
+            f"--batch_size {max(1, config.batch_size // 2)} (with gradient_accumulation_steps=2 the same update)"
+        ]
+        remedies += [] if config.amp else ["--amp"]
+        remedies += ["--set model.recompute=true"] if not getattr(config.model, "recompute", True) else []
+        raise UserError(
+            f"The memory is used up by a step of {config.model.name} with batch_size {config.batch_size} and "
+            f"{config.input_frames} frames. Try {', or '.join(remedies)}."
+        ) from error
 
 
 def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:

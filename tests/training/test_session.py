@@ -322,3 +322,24 @@ def test_missing_data_are_told_with_where_and_what_to_do(tiny_config: MakeConfig
     with pytest.raises(UserError, match=r"(?s)nowhere.*synthesize\.py"):
         session.train(config)
     assert not Path(config.output_root).exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate")])
+def test_too_little_memory_names_the_batch_the_model_and_what_to_try(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Trainer, "_train_batch", fail)
+    with pytest.raises(UserError, match=r"nano_e with batch_size 4 and 8 frames. Try --batch_size 2 .*, or --amp\.$"):
+        session.train(tiny_config("epochs=1"))
+
+
+def test_other_errors_stay_what_they_are(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Trainer, "_train_batch", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        session.train(tiny_config("epochs=1"))
