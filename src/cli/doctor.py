@@ -23,6 +23,7 @@ from .options import add_shared, examples
 _EXTRAS = {
     "plots": (("matplotlib", "PIL"), "training curves, confusion matrices, animated skeletons"),
     "tensorboard": (("tensorboard",), "TensorBoard scalars"),
+    "deploy": (("onnx", "onnxscript", "onnxruntime", "openvino"), "exporting models and running them without torch"),
 }
 _STORE_HEADER = "store.json"
 _CPU_INFO = Path("/proc/cpuinfo")

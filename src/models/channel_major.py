@@ -106,7 +106,7 @@ def _normalise_by_batch(norm: nn.BatchNorm2d, rows: Tensor) -> Tensor:
 
 
 class _BatchNorm(torch.autograd.Function):
-    """Normalise by the statistics of the batch, which torch's kernel for float32 on the CPU takes five times longer for.
+    """Normalise by the statistics of the batch, for which torch's float32 kernel on the CPU takes five times longer.
 
     The mean is a plain sum over a channel's run of memory, the variance a second one of what is left of it.
     """

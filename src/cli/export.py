@@ -1,0 +1,80 @@
+"""`export`: write a trained model for ONNX Runtime and OpenVINO."""
+
+import argparse
+from pathlib import Path
+
+from ..utils.errors import UserError
+from .options import examples
+from .terminal import progress, table
+
+_FORMATS = {"onnx": ("onnx",), "openvino": ("openvino",), "both": ("onnx", "openvino")}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="a checkpoint, such as <run>/checkpoints/best_model.pth",
+    )
+    parser.add_argument("--format", choices=_FORMATS, default="both", help="what to write (default: both)")
+    parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies in the input (default: 1)")
+    parser.add_argument("--batch", type=int, metavar="N", default=1, help="clips in the input (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", default=0, help="CPU threads of the latency (default: the runtime's choice)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the files (default: <run>/export/<checkpoint>)"
+    )
+    parser.add_argument(
+        "--raw", action="store_true", help="export the trained weights of a run that averaged them (ema.decay)"
+    )
+    parser.epilog = examples(
+        """
+        python scripts/export.py --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
+        python scripts/export.py --checkpoint runs/run-2026-11-23/checkpoints/last.pth --format onnx --bodies 2
+        """
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export, print what was written and how it compares; return the exit code."""
+    from ..deploy.export import Order, export
+
+    for flag, least in (("batch", 1), ("threads", 0)):
+        if getattr(arguments, flag) < least:
+            raise UserError(f"--{flag} {getattr(arguments, flag)} should be at least {least}.")
+    order = Order(
+        checkpoint=arguments.checkpoint,
+        formats=_FORMATS[arguments.format],
+        bodies=arguments.bodies,
+        batch=arguments.batch,
+        threads=arguments.threads,
+        raw=arguments.raw,
+    )
+    out = arguments.out or _default_folder(arguments)
+    rows = [
+        [
+            " ".join(path.name for path in each.files),
+            f"{each.size / 2**20:.1f}",
+            f"{each.difference:.1e}",
+            f"{each.latency_ms:.2f}",
+        ]
+        for each in export(order, out, progress(arguments.quiet))
+    ]
+    table("exported", ["files", "MiB", "largest difference of a logit", "CPU ms"], rows)
+    print(f"The files are in {out}")
+    return 0
+
+
+def _default_folder(arguments: argparse.Namespace) -> Path:
+    """Return the run's folder for these files; what was asked for stands in its name, so that none replaces another."""
+    folder = arguments.checkpoint.absolute().parent
+    base = folder.parent if folder.name == "checkpoints" else folder
+    parts = [arguments.checkpoint.stem]
+    parts += ["2-bodies"] if arguments.bodies == 2 else []
+    parts += [f"batch-{arguments.batch}"] if arguments.batch > 1 else []
+    parts += ["raw"] if arguments.raw else []
+    return Path(base / "export" / "-".join(parts))

@@ -1,0 +1,71 @@
+"""What an exported file computes: from joints to logits, normalisation and streams included.
+
+Legend: N clips, M bodies, B = N*M folded bodies, C coordinates, T frames, V joints, D features.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ..data.config import DataConfig
+from ..data.loader import Batch
+from ..data.normalize import face_camera, scale_to_unit
+from ..data.pipeline import InputPipeline
+from ..models.bodies import average_bodies
+from ..models.last_e import LastE
+from ..skeleton import load_layout
+from .folded import fold
+
+
+def bodies_present(joints: Tensor) -> Tensor:
+    """Return in which frames each body is there, (N, M, T) bool: where not all of its joints are zero.
+
+    Stores hold zeros where a body is absent, and a body that is there never has every joint in one point.
+
+    Args:
+        joints: (N, C, T, V, M).
+    """
+    return (joints.abs().amax(dim=(1, 3)) > 0).transpose(1, 2)
+
+
+class Recogniser(nn.Module):
+    """Classify clips of joints alone, with a folded network.
+
+    Args:
+        model: a trained LAST-E; it is left as it is.
+        data: the data configuration of its run: layout and normalisation.
+        frames: T, which is fixed.
+    """
+
+    def __init__(self, model: LastE, data: DataConfig, frames: int) -> None:
+        super().__init__()
+        self.layout = load_layout(data.layout)
+        self.normalize = data.normalize
+        self.network = fold(model, frames, self.layout.parents)
+
+    def forward(self, joints: Tensor) -> Tensor:
+        """Return the logits (N, classes) of joints (N, C, T, V, M), zeros where a body is absent."""
+        clips, _, frames, _, bodies = joints.shape
+        valid = bodies_present(joints)  # (N, M, T)
+        folded = self._normalised(joints, valid).permute(0, 4, 1, 3, 2).flatten(0, 1)  # (N*M, C, V, T)
+        present = valid.to(joints.dtype).reshape(clips * bodies, 1, 1, frames)
+        features = self.network(folded, present)  # (N*M, D)
+        if bodies > 1:
+            features = average_bodies(features, valid.any(dim=2), None)  # (N, D)
+        logits: Tensor = self.network.classifier(features)
+        return logits
+
+    def _normalised(self, joints: Tensor, valid: Tensor) -> Tensor:
+        """Bring clips into the frame of reference that the run trained in; (N, C, T, V, M) -> the same."""
+        if self.normalize.face_camera:
+            joints = face_camera(joints, valid, self.layout)
+        return scale_to_unit(joints, valid) if self.normalize.scale == "unit" else joints
+
+
+@torch.no_grad()
+def evaluated_logits(model: nn.Module, data: DataConfig, joints: Tensor) -> Tensor:
+    """Return the logits (N, classes) that `evaluate` computes for joints (N, C, T, V, M)."""
+    valid = bodies_present(joints)
+    numbers = torch.arange(len(joints))
+    batch = Batch(joints, valid, torch.arange(valid[..., 0].numel()), numbers, numbers, numbers)
+    logits: Tensor = model(InputPipeline(data)(batch, training=False), valid.any(dim=2))
+    return logits

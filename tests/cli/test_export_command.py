@@ -1,0 +1,76 @@
+"""The command `export`: what it prints, where its files go, and what it refuses."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from last.cli import export as command
+from last.deploy import export as exporting
+from last.deploy.export import Exported, Order
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Order, Path]]:
+    """Return what the command asks for, which is not done."""
+    asked = []
+
+    def export(order: Order, out: Path, _progress: object) -> list[Exported]:
+        asked.append((order, out))
+        return [Exported("openvino", (out / "nano_e.xml", out / "nano_e.bin"), 3 << 20, 1.5e-7, 0.55)]
+
+    monkeypatch.setattr(exporting, "export", export)
+    return asked
+
+
+def test_it_shows_files_sizes_agreement_and_latency(cli: Callable, orders: list, tmp_path: Path) -> None:
+    result = cli("export", "--checkpoint", tmp_path / "run" / "checkpoints" / "best_model.pth")
+    assert result.code == 0
+    assert "nano_e.xml nano_e.bin" in result.out
+    assert result.out.split("CPU ms")[1].split()[2:5] == ["3.0", "1.5e-07", "0.55"]
+    assert result.out.splitlines()[-1] == f"The files are in {tmp_path / 'run' / 'export' / 'best_model'}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "folder"),
+    [
+        ([], "last"),
+        (["--bodies", "2"], "last-2-bodies"),
+        (["--batch", "4", "--raw"], "last-batch-4-raw"),
+    ],
+)
+def test_what_was_asked_for_has_a_folder_of_its_own(
+    cli: Callable, orders: list, tmp_path: Path, flags: list[str], folder: str
+) -> None:
+    cli("export", "--checkpoint", tmp_path / "last.pth", *flags)
+    assert orders[0][1] == tmp_path / "export" / folder
+
+
+def test_every_option_reaches_the_export(cli: Callable, orders: list, tmp_path: Path) -> None:
+    flags = ["--format", "onnx", "--bodies", "2", "--batch", "3", "--threads", "1", "--raw"]
+    cli("export", "--checkpoint", "a.pth", *flags, "--out", tmp_path)
+    assert orders == [(Order(Path("a.pth"), ("onnx",), bodies=2, batch=3, threads=1, raw=True), tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--batch", "0"], "--batch 0 should be at least 1"),
+        (["--threads", "-1"], "--threads -1 should be at least 0"),
+        (["--bodies", "3"], "argument --bodies: invalid choice"),
+        ([], "Cannot read the checkpoint missing.pth"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(cli: Callable, flags: list[str], message: str) -> None:
+    result = cli("export", "--checkpoint", "missing.pth", *flags)
+    assert result.code == 2
+    assert message in result.err
+
+
+def test_the_command_loads_no_runtime_before_it_is_run() -> None:
+    heavy = ("torch", "onnx", "openvino")
+    code = f"import sys, {command.__name__}; print([each for each in {heavy} if each in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert answer.stdout == "[]\n"

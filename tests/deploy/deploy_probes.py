@@ -1,0 +1,33 @@
+"""What the tests of exported models share: a checkpoint of a tiny model, without a run around it."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from last.models.registry import build_model
+from last.training.checkpoint import Checkpoint, layout_facts, save_checkpoint
+from last.training.config import resolve
+
+TINY = ["input_frames=8", "model.blocks=[1,1,1]"]
+SIZES = {"nano_e": "model.channels=[8,8,8]", "small": "model.channels=[16,16,16]"}
+
+
+def write_checkpoint(path: Path, data_yaml: Path, model: str = "nano_e", ema: bool = False, *settings: str) -> Path:
+    """Write the checkpoint of a model whose gates and statistics are not as a new model has them."""
+    overrides = [*TINY, SIZES[model], *settings]
+    config = resolve(model=model, dataset=str(data_yaml), environment="local", overrides=overrides, flags={})
+    built = build_model(config.model, len(config.data.classes), config.data.layout)
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
+        for norm in (each for each in built.modules() if isinstance(each, nn.BatchNorm2d)):
+            norm.running_mean.normal_(std=0.3)
+    averaged = {name: value * 0.5 for name, value in built.named_parameters()} if ema else {}
+    checkpoint = Checkpoint(
+        model=built.state_dict(), optimizer={}, scheduler={}, scaler={}, ema=averaged, ema_steps=len(averaged),
+        window={}, guard={}, epoch=3, within={}, best_acc=0.0, best_epoch=0, metrics={}, config=config,
+        classes=list(config.data.classes), layout=layout_facts(config.data.layout),
+    )  # fmt: skip
+    save_checkpoint(path, checkpoint)
+    return path

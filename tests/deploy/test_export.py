@@ -1,0 +1,147 @@
+"""Exported files: what they hold, what they compute, and when they are refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino
+import pytest
+import torch
+from deploy_probes import write_checkpoint
+
+from last.deploy import export as exporting
+from last.deploy.export import Exported, Order, export
+from last.deploy.recogniser import evaluated_logits
+from last.deploy.runtime import open_exported
+from last.training.checkpoint import model_of, read_checkpoint
+from last.utils.errors import UserError
+from last.utils.files import file_checksum
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("export")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder: Path, data_yaml: Path) -> Path:
+    torch.manual_seed(0)
+    return write_checkpoint(folder / "last.pth", data_yaml, "nano_e", False, "data.normalize.scale=unit")
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path, checkpoint: Path) -> list[Exported]:
+    return export(Order(checkpoint, bodies=2, batch=2, threads=1), folder / "out")
+
+
+def test_both_files_lie_there_whole_with_a_description(folder: Path, exported: list[Exported]) -> None:
+    names = ["nano_e.bin", "nano_e.json", "nano_e.onnx", "nano_e.xml"]
+    assert sorted(path.name for path in (folder / "out").iterdir()) == names
+    assert [path.name for each in exported for path in each.files] == ["nano_e.onnx", "nano_e.xml", "nano_e.bin"]
+    assert all(each.size == sum(path.stat().st_size for path in each.files) for each in exported)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_each_runtime_gives_the_logits_that_evaluate_computes(
+    number: int, checkpoint: Path, exported: list[Exported]
+) -> None:
+    content = read_checkpoint(checkpoint)
+    joints = torch.randn(2, 3, 8, 25, 2)
+    joints[0, ..., 1] = 0
+    expected = evaluated_logits(model_of(content, ""), content.config.data, joints)
+    run = open_exported(exported[number].files[0], threads=1)
+    for _ in range(2):  # what a run gave stays as it is when the next one begins
+        first = run(joints.numpy())
+        run(np.zeros_like(joints.numpy()))
+        np.testing.assert_allclose(first, expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_onnx_file_is_one_file_with_a_fixed_opset_and_fixed_shapes(exported: list[Exported]) -> None:
+    model = onnx.load(exported[0].files[0], load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(each.domain, each.version) for each in model.opset_import] == [("", 18)]
+    assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
+    shapes = [[each.dim_value for each in value.type.tensor_type.shape.dim] for value in model.graph.input]
+    assert shapes == [[2, 3, 8, 25, 2]]
+    assert not {"BatchNormalization", "Softmax", "Dropout"} & {node.op_type for node in model.graph.node}
+
+
+def test_the_files_tell_what_a_user_needs(folder: Path, checkpoint: Path, exported: list[Exported]) -> None:
+    facts = json.loads((folder / "out" / "nano_e.json").read_text(encoding="utf-8"))
+    assert facts["classes"] == ["rise", "fall", "still"]
+    assert facts["input"]["shape"] == [2, 3, 8, 25, 2]
+    assert facts["normalize"]["scale"] == "unit"
+    assert facts["checkpoint_sha256"] == file_checksum(checkpoint)
+    assert facts["exported"][0]["files"] == {"nano_e.onnx": file_checksum(exported[0].files[0])}
+    stored = {each.key: each.value for each in onnx.load(exported[0].files[0]).metadata_props}
+    assert json.loads(stored["classes"]) == facts["classes"]
+    assert stored["checkpoint_sha256"] == facts["checkpoint_sha256"]
+    model = openvino.Core().read_model(exported[1].files[0])
+    assert model.get_rt_info(["last", "layout"]).astype(str) == "ntu25"
+
+
+def test_no_path_of_the_machine_is_in_the_files(folder: Path, exported: list[Exported]) -> None:
+    content = b"".join(path.read_bytes() for each in exported for path in each.files)
+    assert str(Path(exporting.__file__).parents[1]).encode() not in content
+    assert str(folder).encode() not in content
+
+
+def test_averaged_weights_are_exported_unless_the_trained_ones_are_asked_for(
+    tmp_path: Path, data_yaml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = write_checkpoint(tmp_path / "last.pth", data_yaml, "nano_e", True)
+    written = []
+    monkeypatch.setattr(exporting, "write_onnx", lambda _path, recogniser, *_: written.append(recogniser))
+    monkeypatch.setattr(exporting, "_compared", lambda *_: Exported("onnx", (), 0, 0.0, 0.0))
+    for raw in (False, True):
+        export(Order(checkpoint, ("onnx",), raw=raw), tmp_path / "out")
+        facts = json.loads((tmp_path / "out" / "nano_e.json").read_text(encoding="utf-8"))
+        assert facts["weights"] == ("trained" if raw else "averaged")
+    content = read_checkpoint(checkpoint)
+    for recogniser, weights in zip(written, (content.weights, content.model), strict=True):
+        assert torch.equal(recogniser.network.classifier.weight, weights["classifier.weight"])
+
+
+@pytest.mark.parametrize("wrong", [1.0, float("nan")])
+def test_a_file_that_disagrees_is_not_left_behind(
+    wrong: float, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "write_onnx", lambda path, *_: path.write_bytes(b"something"))
+    monkeypatch.setattr(exporting, "open_exported", lambda *_: lambda joints: np.full((1, 3), wrong, np.float32))
+    with pytest.raises(UserError, match=r"The onnx file gives other logits than .*last\.pth.*Nothing was written"):
+        export(Order(checkpoint, ("onnx",)), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_teacher_is_refused(tmp_path: Path, data_yaml: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "teacher.pth", data_yaml, "small")
+    with pytest.raises(UserError, match=r"holds small, of the family last_v2\. Only LAST-E models are exported"):
+        export(Order(checkpoint), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_package_is_named_with_the_extra(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("last.deploy.runtime.find_spec", lambda name: None if name == "openvino" else object())
+    with pytest.raises(UserError, match=r"needs openvino, .*pip install 'last-har\[deploy\]'"):
+        export(Order(checkpoint), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.pth", b"", "should end in .onnx or .xml"),
+        ("model.onnx", b"torn", "cannot be read by ONNX Runtime"),
+        ("model.xml", b"torn", "cannot be read by OpenVINO"),
+        ("model.onnx", None, "There is no file"),
+    ],
+)
+def test_a_file_that_is_no_exported_model_is_refused(
+    name: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        open_exported(tmp_path / name)
