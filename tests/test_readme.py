@@ -49,6 +49,8 @@ def test_synthetic_walk_through_runs_as_it_stands(newcomer: Callable[[str], Any]
     for line in commands()[:4]:
         result = newcomer(line)
     assert "The report is in" in result.out
+    (export,) = [line for line in commands() if "export.py" in line]
+    assert "The files are in" in newcomer(export).out
     assert (tmp_path / "data" / "synthetic" / "store.json").exists()
 
 
@@ -74,7 +76,7 @@ def test_ntu_commands_run_on_raw_files_of_its_format(newcomer: Callable[[str], A
 
 @pytest.mark.parametrize("line", commands())
 def test_every_command_of_the_readme_is_a_known_one(line: str) -> None:
-    assert re.match(r"python scripts/(synthesize|preprocess|train|evaluate)\.py --", line)
+    assert re.match(r"python scripts/(synthesize|preprocess|train|evaluate|export)\.py --", line)
 
 
 def test_python_example_runs(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
