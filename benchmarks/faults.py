@@ -1,0 +1,210 @@
+"""Disturb short trainings in every way that is promised to be harmless, and look whether it was.
+
+Runs are killed at random moments and gone on with, get numbers that are not finite, full disks, damaged checkpoints,
+and lose one of their processes. Whatever can be compared is compared with an undisturbed run to the last bit. The exit
+code is 1 if anything was not as promised.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from faults_files import Outcome, damage_checkpoints, fill_disks
+from faults_kills import KillCampaign, details, summarise
+from faults_numbers import inject_everywhere
+from faults_ranks import change_process_count, kill_ranks
+from faults_runs import ACCUMULATING, KILLED, prepare_data, train_to_the_end
+
+import last
+from last.cli.terminal import table
+from last.utils.errors import UserError
+
+PARTS = ("kills", "numbers", "disk", "damage", "ranks", "processes")
+_EXAMPLES = """examples:
+  python benchmarks/faults.py                                   the whole campaign; about a quarter of an hour
+  python benchmarks/faults.py --kills 300 --seed 1 --json faults.json
+  python benchmarks/faults.py --parts disk,damage
+"""
+
+
+class Campaign:
+    """Run the parts of the campaign in one folder.
+
+    Args:
+        options: of the command line.
+        folder: where everything goes.
+    """
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.data = prepare_data(folder)
+
+    def run(self, part: str) -> tuple[Any, int]:
+        """Run a part, show its table, and return what is to be written of it and how many of its cases went wrong."""
+        tell(f"--- {part}")
+        part_of: Mapping[str, Callable[[Path], tuple[Any, int]]] = {
+            "kills": self._kills,
+            "numbers": self._numbers,
+            "disk": lambda folder: _show("disk", fill_disks(self.data, folder, tell)),
+            "damage": self._damage,
+            "ranks": self._ranks,
+            "processes": lambda folder: _show("processes", change_process_count(self.data, folder, tell)),
+        }
+        return part_of[part](self.folder / part)
+
+    def _kills(self, folder: Path) -> tuple[Any, int]:
+        options = self.options
+        campaign = KillCampaign(
+            KILLED, self.data, folder, kills=options.kills, seed=options.seed, jobs=options.jobs, tell=tell
+        )
+        cases = campaign.run()
+        rows = summarise(cases, campaign.references)
+        numbers = [name for name in rows[0] if name not in ("setup", "seconds")]
+        rows.append({"setup": "all", "seconds": "", **{name: sum(row[name] for row in rows) for name in numbers}})
+        table("Kills", list(rows[0]), [list(row.values()) for row in rows])
+        return {"table": rows, "cases": details(cases)}, sum(not case.sound for case in cases)
+
+    def _numbers(self, folder: Path) -> tuple[Any, int]:
+        results = inject_everywhere(folder, self.options.seed, tell)
+        columns = ["fault", "batches", "counted as", "exit code", "named", "as promised"]
+        cells = [[r.fault, r.injected, r.cause, r.code, r.named, _yes(not r.problems)] for r in results]
+        table("Numbers that are not finite", columns, cells)
+        return [asdict(result) for result in results], sum(bool(result.problems) for result in results)
+
+    def _damage(self, folder: Path) -> tuple[Any, int]:
+        reference, _ = train_to_the_end(ACCUMULATING, self.data, folder / "reference")
+        options = self.options
+        outcomes = damage_checkpoints(self.data, folder, reference, seed=options.seed, jobs=options.jobs, tell=tell)
+        return _show("damage", outcomes)
+
+    def _ranks(self, folder: Path) -> tuple[Any, int]:
+        options = self.options
+        return _show("ranks", kill_ranks(self.data, folder, kills=options.rank_kills, seed=options.seed, tell=tell))
+
+
+def tell(line: str) -> None:
+    """Say how far it is."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def source_checksum() -> str:
+    """Return a checksum of the package's source: runs of different code are not comparable."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(last.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _show(title: str, outcomes: Sequence[Outcome]) -> tuple[Any, int]:
+    """Print outcomes as a table; return them as plain values and how many were not as promised."""
+    cells = [
+        [each.fault, ", ".join(f"{name} {value}" for name, value in each.figures.items()), _yes(not each.problems)]
+        for each in outcomes
+    ]
+    table(title.capitalize(), ["fault", "figures", "as promised"], cells)
+    return [asdict(each) for each in outcomes], sum(bool(each.problems) for each in outcomes)
+
+
+def _yes(true: bool) -> str:
+    return "yes" if true else "NO"
+
+
+def describe(options: argparse.Namespace) -> dict[str, object]:
+    """Return what was run on what, and when."""
+    return {
+        **{name: value for name, value in vars(options).items() if name in ("kills", "rank_kills", "seed", "jobs")},
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=_count, default=100, help="kills of runs of one process (default 100)")
+    parser.add_argument("--rank-kills", type=_count, default=8, help="kills of one of two processes (default 8)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of moments and places (default 0)")
+    parser.add_argument("--jobs", type=_count, default=2, help="runs at a time (default 2)")
+    parser.add_argument("--parts", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)} (default: all)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the runs there, in a new folder")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there, too")
+    return parser.parse_args(arguments)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} should be 1 or more")
+    return number
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    parts = tuple(text.split(","))
+    for part in parts:
+        if part not in PARTS:
+            raise argparse.ArgumentTypeError(f"there is no part {part!r}; the parts are {', '.join(PARTS)}")
+    return parts
+
+
+def _refuse_impossible_places(options: argparse.Namespace) -> None:
+    if sys.platform != "linux":
+        raise UserError("The campaign needs Linux: it reads /proc and sends signals that other systems do not have.")
+    if options.out and options.out.exists():
+        raise UserError(f"--out {options.out}: it is there already. Name a folder that is not.")
+    if options.json and not options.json.parent.is_dir():
+        raise UserError(f"--json {options.json}: the folder {options.json.parent} is not there.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments ask for; return the exit code."""
+    options = _parse(arguments)
+    try:
+        _refuse_impossible_places(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what ends in & deaf to it
+    logging.getLogger("last").setLevel(logging.CRITICAL)  # damaged files that are read on purpose are no news
+    result: dict[str, Any] = {"run": describe(options)}
+    began, wrong, source = time.monotonic(), 0, source_checksum()
+    with ExitStack() as places:
+        folder = options.out or Path(places.enter_context(tempfile.TemporaryDirectory(prefix="last-faults-")))
+        campaign = Campaign(options, folder)
+        for part in options.parts:
+            try:
+                result[part], bad = campaign.run(part)
+            except (RuntimeError, subprocess.TimeoutExpired) as error:  # the other parts are worth having
+                tell(f"{part} came to no end: {error}")
+                result[part], bad = {"error": str(error)}, 1
+            wrong += bad
+    result["run"] |= {"minutes": round((time.monotonic() - began) / 60, 1), "not_as_promised": wrong}
+    if source != source_checksum():
+        tell("The source of LAST was changed meanwhile: what differs may come from that. Run the campaign again.")
+        result["run"]["source_changed"], wrong = True, wrong + 1
+    print("\n".join(f"{key}: {value}" for key, value in result["run"].items()))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

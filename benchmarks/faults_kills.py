@@ -1,0 +1,268 @@
+"""Runs that are killed at random moments, gone on with, and compared with runs left alone."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faults_runs import Process, Setup, command, differences, train_to_the_end
+
+from last.training.run_folder import RunFolder
+
+_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # every second one is SIGKILL
+_SIGNALS_AIMED = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+_CODES = {signal.SIGKILL: 137, signal.SIGTERM: 143, signal.SIGINT: 130}
+_AIMED_SHARE = 0.4
+_AIMED_DELAY_S = 0.003  # at most so long after a file that is being written is seen
+_POLL_S = 0.0002
+_GROUP_POLL_S = 0.1
+_WORKERS_END_S = 20.0  # torch's loader workers look every five seconds whether their parent lives
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill that reached a living process.
+
+    Attributes:
+        signal: its name.
+        aimed: whether it waited for a checkpoint being written.
+        after_s: seconds since the process started.
+        phase: in which it came: `start` before the first step, `training`, or `end` when all epochs were done.
+        writing: whether a file was found half-written afterwards (SIGKILL alone leaves one).
+        code: the exit code.
+        saved: whether the process said that it saved its state.
+    """
+
+    signal: str
+    aimed: bool
+    after_s: float
+    phase: str
+    writing: bool
+    code: int
+    saved: bool
+
+
+@dataclass
+class Case:
+    """One run with its kills.
+
+    Attributes:
+        setup, number: which.
+        kills: those that reached it.
+        differing: names of what is not as in the undisturbed run.
+        problems: what else went wrong.
+        leftovers: temporary files left at its end.
+    """
+
+    setup: str
+    number: int
+    kills: list[Kill] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    leftovers: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Tell whether the run ended as the undisturbed one."""
+        return not self.differing and not self.problems
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An undisturbed run and the seconds it took from its start to its end."""
+
+    run: RunFolder
+    seconds: float
+
+
+class KillCampaign:
+    """Kill and go on until there were enough kills.
+
+    Args:
+        setups: the trainings, taken in turn.
+        data: the data YAML.
+        folder: where the runs go.
+        kills: so many at least.
+        seed: of the choice of moments and signals.
+        jobs: runs at a time.
+        tell: takes a line about each run.
+    """
+
+    def __init__(
+        self, setups: Sequence[Setup], data: Path, folder: Path, *, kills: int, seed: int, jobs: int,
+        tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.setups, self.data, self.folder = setups, data, folder
+        self.kills, self.seed, self.jobs, self.tell = kills, seed, jobs, tell
+        self.references: dict[str, Reference] = {}
+        self.cases: list[Case] = []
+        self._lock = threading.Lock()
+        self._numbers = iter(range(10**6))
+
+    def run(self) -> list[Case]:
+        """Train the references, then kill; return what came of every killed run."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            trained = pool.map(lambda item: self._train_reference(*item), enumerate(self.setups))
+            self.references = {setup.name: each for setup, each in zip(self.setups, trained, strict=True)}
+            list(pool.map(lambda _: self._work(), range(self.jobs)))
+        return self.cases
+
+    @property
+    def _count(self) -> int:
+        return sum(len(case.kills) for case in self.cases)
+
+    def _train_reference(self, number: int, setup: Setup) -> Reference:
+        return Reference(*train_to_the_end(setup, self.data, self.folder / f"reference-{number}"))
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if self._count >= self.kills:
+                    return
+                number = next(self._numbers)
+            case = self._run_case(number)
+            with self._lock:
+                self.cases.append(case)
+                verdict = "equal" if case.sound else f"NOT EQUAL: {(case.problems + case.differing)[:3]}"
+                signals = ", ".join(f"{kill.signal} in {kill.phase}" for kill in case.kills) or "none in time"
+                self.tell(f"kill {self._count}/{self.kills}  run {number} ({case.setup}): {signals}: {verdict}")
+
+    def _run_case(self, number: int) -> Case:
+        setup = self.setups[number % len(self.setups)]
+        case = Case(setup.name, number)
+        choice = random.Random(f"{self.seed}-{number}")
+        root = self.folder / f"run-{number}"
+        reference = self.references[setup.name]
+        try:
+            for _ in range(choice.randint(1, 4)):
+                kill = self._kill_once(case, setup, root, choice)
+                if kill is None:
+                    break
+                case.kills.append(kill)
+                if any(root.glob("run-*/summary.json")):  # too late: it is finished, and nothing is left to kill
+                    break
+            run, _ = train_to_the_end(setup, self.data, root)
+            case.differing = differences(reference.run, run)
+            case.leftovers = len(list(run.path.rglob(".*.tmp")))
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            case.problems.append(str(error))
+        return case
+
+    def _kill_once(self, case: Case, setup: Setup, root: Path, choice: random.Random) -> Kill | None:
+        """Start or go on, and kill at a random moment; None where the run was over before."""
+        aimed = choice.random() < _AIMED_SHARE
+        number = choice.choice(_SIGNALS_AIMED if aimed else _SIGNALS)
+        moment = choice.uniform(0, self.references[setup.name].seconds)
+        delay = choice.choice((0.0, 0.0, choice.uniform(0, _AIMED_DELAY_S)))
+        process = Process(command(setup, self.data, root), root)
+        with suppress(subprocess.TimeoutExpired):
+            process.popen.wait(moment)
+        if aimed and _sees_a_write(process, root):
+            time.sleep(delay)
+        if process.popen.poll() is not None:
+            if process.wait():
+                case.problems.append(f"ended by itself with {process.wait()}: {process.said[-500:]}")
+            return None
+        after, phase = time.monotonic() - process.began, _phase(process, setup)
+        _send(process, number)
+        code = process.wait()
+        if code == 0 and phase == "end":  # nothing was left to stop
+            return None
+        kill = Kill(
+            signal=number.name,
+            aimed=aimed,
+            after_s=round(after, 3),
+            phase=phase,
+            writing=any(root.glob(f"run-*/checkpoints/.*.{process.popen.pid}.tmp")),
+            code=code,
+            saved="To go on: " in process.said,
+        )
+        case.problems += list(_problems(kill, process, number, setup))
+        if setup.name.startswith("two loader workers") and not _group_ends(process.popen.pid):
+            case.problems.append(f"loader workers lived {_WORKERS_END_S} s longer than their trainer")
+        return kill
+
+
+def _send(process: Process, number: signal.Signals) -> None:
+    """Send a signal as it comes in life: Ctrl-C to all processes of the terminal, the others to the trainer alone."""
+    with suppress(ProcessLookupError):
+        if number is signal.SIGINT:
+            os.killpg(process.popen.pid, number)
+        else:
+            process.popen.send_signal(number)
+
+
+def _sees_a_write(process: Process, root: Path) -> bool:
+    """Wait until a checkpoint is being written; tell whether one was before the process ended."""
+    ending = f".pth.{process.popen.pid}.tmp"
+    while process.popen.poll() is None:
+        for folder in root.glob("run-*/checkpoints"):
+            with suppress(OSError):
+                if any(name.endswith(ending) for name in os.listdir(folder)):  # noqa: PTH208 - the fastest way
+                    return True
+        time.sleep(_POLL_S)
+    return False
+
+
+def _phase(process: Process, setup: Setup) -> str:
+    if not process.trains:
+        return "start"
+    ended = f"epoch {setup.epochs - 1}  lr" in process.said
+    return "end" if ended else "training"
+
+
+def _problems(kill: Kill, process: Process, number: signal.Signals, setup: Setup) -> Iterator[str]:
+    """Yield what a signal should have done and did not."""
+    if kill.code != _CODES[number]:
+        yield f"{kill.signal} in {kill.phase} gave the exit code {kill.code}: {process.said[-500:]}"
+    over = _phase(process, setup) == "end"  # it came between the last epoch and the line that tells of it
+    if number is not signal.SIGKILL and kill.phase == "training" and not (kill.saved or over):
+        yield f"{kill.signal} in training saved nothing: {process.said[-500:]}"
+
+
+def _group_ends(group: int) -> bool:
+    """Wait for the last process of a group; tell whether it ended in time."""
+    for _ in range(round(_WORKERS_END_S / _GROUP_POLL_S)):  # no clock: a machine that stands still does not count
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(_GROUP_POLL_S)
+    return False
+
+
+def summarise(cases: Sequence[Case], references: Mapping[str, Reference]) -> list[dict[str, Any]]:
+    """Return a row a training: how many runs and kills of which kind, and how many runs ended equal."""
+    rows = []
+    for name, reference in references.items():
+        own = [case for case in cases if case.setup == name]
+        kills = [kill for case in own for kill in case.kills]
+        rows.append(
+            {
+                "setup": name,
+                "seconds": round(reference.seconds, 2),
+                "runs": len(own),
+                "kills": len(kills),
+                **{number: sum(kill.signal == number for kill in kills) for number in ("SIGKILL", "SIGTERM", "SIGINT")},
+                **{phase: sum(kill.phase == phase for kill in kills) for phase in ("start", "training", "end")},
+                "aimed": sum(kill.aimed for kill in kills),
+                "in_a_write": sum(kill.writing for kill in kills),
+                "saved": sum(kill.saved for kill in kills),
+                "leftovers": sum(case.leftovers for case in own),
+                "equal": sum(case.sound for case in own),
+            }
+        )
+    return rows
+
+
+def details(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """Return every case as plain values."""
+    return [asdict(case) for case in cases]

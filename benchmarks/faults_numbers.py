@@ -1,0 +1,243 @@
+"""Numbers that are not finite, injected into clips, activations and gradients of short trainings in this process."""
+
+import contextlib
+import io
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from faults_runs import CLASSES, Setup, arguments, finished_run, moving_clips
+from torch import Tensor, nn
+
+from last.cli import main
+from last.data.store import StoreWriter
+from last.data.store_format import StoreAbout, pack
+from last.training import session
+from last.training.checkpoint import Checkpoint, read_checkpoint
+from last.training.step import TrainingStep
+from last.utils.files import read_json
+
+_SETTINGS = ("checkpoint.every_minutes=0", "ema.decay=0.5")
+_BAD_CLIPS = (3, 16)  # of the 24 that are trained on
+_FAULTY_SHARE = 0.2  # of the steps
+
+
+@dataclass
+class Injection:
+    """What came of one training with bad numbers.
+
+    Attributes:
+        fault: where which numbers were put.
+        cause: the name under which its skips should be counted.
+        injected: how many batches were given bad numbers.
+        counted: the skips by cause.
+        code: the exit code.
+        problems: what was not as promised.
+        named: what `divergence.json` named, where the run gave up.
+    """
+
+    fault: str
+    cause: str
+    injected: int = 0
+    counted: dict[str, int] = field(default_factory=dict)
+    code: int = 0
+    problems: list[str] = field(default_factory=list)
+    named: str = ""
+
+
+def inject_everywhere(folder: Path, seed: int, tell: Callable[[str], None]) -> list[Injection]:
+    """Train with every kind of bad numbers and return what came of each."""
+    torch.set_num_threads(1)
+    results = [
+        *(
+            _bad_clips(folder / f"clips-{value}-{model}", model, value)
+            for value in (float("nan"), float("inf"))
+            for model in ("nano_e", "small")
+        ),
+        *(_bad_layer(folder / f"losses-{each}", "losses", each, seed) for each in ("reset", "restore")),
+        _bad_layer(folder / "gradients", "gradients", "reset", seed),
+        _only_bad_clips(folder / "only-clips"),
+        *(_only_bad_layer(folder / f"only-{cause}", cause) for cause in ("losses", "gradients")),
+    ]
+    for result in results:
+        verdict = "as promised" if not result.problems else f"NOT AS PROMISED: {result.problems[:3]}"
+        tell(f"{result.fault}: {result.injected} batches, exit code {result.code}: {verdict}")
+    return results
+
+
+def _bad_clips(folder: Path, model: str, value: float) -> Injection:
+    """Train on a store of which some clips hold `value`: it has to be as if their batches had not been."""
+    result = Injection(f"{value} in two clips of 24, {_family(model)}", "inputs")
+    with _watching_bad_batches(result):
+        _train(result, folder, model, _store(folder, _BAD_CLIPS, value))
+    _expect_finished(result, folder)
+    return result
+
+
+def _bad_layer(folder: Path, cause: str, recovery: str, seed: int) -> Injection:
+    """Train while a layer's output, or the gradient through it, is NaN in some steps."""
+    where = "activations" if cause == "losses" else "gradients"
+    result = Injection(f"NaN in {where}, bn_recovery {recovery}", cause)
+    choice = random.Random(f"{seed}-{cause}")
+    with _spoiling(result, cause, lambda: choice.random() < _FAULTY_SHARE):
+        _train(result, folder, "nano_e", _store(folder, (), 0.0), f"nan_guard.bn_recovery={recovery}")
+    _expect_finished(result, folder)
+    return result
+
+
+def _only_bad_clips(folder: Path) -> Injection:
+    """Train where every clip is bad: the run has to give up and to name the clips."""
+    result = Injection("NaN in all clips", "inputs")
+    with _watching_bad_batches(result):
+        _train(result, folder, "nano_e", _store(folder, range(24), float("nan")))
+    _expect_divergence(result, folder, "clips_with_bad_values")
+    return result
+
+
+def _only_bad_layer(folder: Path, cause: str) -> Injection:
+    """Train where a layer is bad in every step: the run has to give up and to name its clips and, if so, the layer."""
+    result = Injection(f"NaN in all {'activations' if cause == 'losses' else 'gradients'}", cause)
+    with _spoiling(result, cause, lambda: True):
+        _train(result, folder, "nano_e", _store(folder, (), 0.0))
+    _expect_divergence(result, folder, "activations" if cause == "losses" else "")
+    return result
+
+
+def _family(model: str) -> str:
+    return "LAST-E" if model.endswith("_e") else "LAST-v2"
+
+
+def _store(folder: Path, bad: Sequence[int], value: float) -> Path:
+    """Write a data set whose clips of the numbers `bad` hold `value` in one joint; return its data YAML."""
+    with StoreWriter(folder / "data" / "tiny", StoreAbout("tiny", "ntu25", CLASSES, {})) as writer:
+        for number, clip in enumerate(moving_clips()):
+            rows = pack([clip], "ntu25")  # a finite clip: `pack` refuses others, as `preprocess` does
+            if number in bad:
+                rows.joints[:, 7, 1] = np.float32(value)
+            writer.append(rows)
+    text = f"data: {{name: tiny, classes: {CLASSES}, split: xsub, protocols: {{xsub: {{by: subject, train: [1]}}}}}}"
+    path = folder / "tiny.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _train(result: Injection, folder: Path, model: str, data: Path, *settings: str) -> None:
+    heads = ("model.heads=2",) if model == "small" else ()
+    setup = Setup("numbers", model, (*_SETTINGS, *heads, *settings))
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        result.code = main(arguments(setup, data, folder / "runs"))
+    if result.code == 1:
+        result.problems.append(said.getvalue()[-1000:])
+
+
+@contextmanager
+def _watching_bad_batches(result: Injection) -> Iterator[None]:
+    """Count the steps with bad clips, and note where one changed weights, momentum, average or statistics."""
+    original = TrainingStep.__call__
+
+    def watched(step: TrainingStep, streams: Mapping[str, Tensor], *arguments: Any, **options: Any) -> None:
+        bad = not all(bool(stream.isfinite().all()) for stream in streams.values())
+        before = deepcopy(_everything(step)) if bad else {}
+        original(step, streams, *arguments, **options)
+        if bad:
+            result.injected += 1
+            changed = [name for name, value in _everything(step).items() if not _same(before[name], value)]
+            result.problems += [f"a bad batch changed {name}" for name in changed]
+
+    with mock.patch.object(TrainingStep, "__call__", watched):
+        yield
+
+
+def _everything(step: TrainingStep) -> dict[str, Tensor]:
+    """Return all tensors that a step may change, by name; absent momentum counts as zeros."""
+    found = dict(step.task.model.state_dict())
+    for name, parameter in step.task.model.named_parameters():
+        momentum = step.optimizer.state.get(parameter, {}).get("momentum_buffer")
+        found[f"momentum of {name}"] = torch.zeros_like(parameter) if momentum is None else momentum
+    average = {} if step.average is None else step.average.state()
+    return found | {f"average of {name}": value for name, value in average.items()}
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    return torch.equal(first.detach(), second.detach())
+
+
+@contextmanager
+def _spoiling(result: Injection, cause: str, now: Callable[[], bool]) -> Iterator[None]:
+    """Make one layer of every model that is built spoil its output, or the gradient through it, when `now` says so."""
+    original = session.build_model
+
+    def spoil(module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        if not module.training or not now():
+            return output
+        learns = torch.is_grad_enabled()  # unlike in the forward pass that looks for what diverged
+        result.injected += learns
+        if cause == "losses":
+            return output * float("nan")
+        if not learns:
+            return output
+        output.register_hook(lambda gradient: gradient * float("nan"))
+        return output
+
+    def build(*arguments: Any) -> nn.Module:
+        model = original(*arguments)
+        spoiled = next(name for name, each in model.named_modules() if isinstance(each, nn.BatchNorm2d))
+        model.get_submodule(spoiled).register_forward_hook(spoil)
+        return model
+
+    with mock.patch.object(session, "build_model", build):
+        yield
+
+
+def _expect_finished(result: Injection, folder: Path) -> None:
+    """Note what is wrong with a run that has to have finished, finite, with its skips counted under their cause."""
+    if result.code:
+        result.problems.append(f"exit code {result.code} in place of 0")
+        return
+    run = finished_run(folder / "runs")
+    result.counted = dict(read_json(run.summary)["skipped_by_cause"])
+    expected = {name: result.injected if name == result.cause else 0 for name in result.counted}
+    if result.counted != expected or not result.injected:
+        result.problems.append(f"{result.injected} bad batches were counted as {result.counted}")
+    for path in run.all_checkpoints():
+        bad = [name for name, each in _tensors(read_checkpoint(path)) if not bool(torch.isfinite(each).all())]
+        result.problems += [f"{path.name} holds numbers that are not finite in {name}" for name in bad]
+
+
+def _expect_divergence(result: Injection, folder: Path, where: str) -> None:
+    """Note what is wrong with a run that has to have given up and said why."""
+    if result.code != 3:
+        result.problems.append(f"exit code {result.code} in place of 3")
+    reports = list((folder / "runs").glob("run-*/divergence.json"))
+    if len(reports) != 1:
+        result.problems.append(f"{len(reports)} files divergence.json")
+        return
+    report = read_json(reports[0])
+    causes = {batch["cause"] for batch in report["batches"] if batch["clips"]}
+    if len(causes) != 1 or len(report["batches"]) < result.injected - 1:
+        result.problems.append(f"divergence.json tells of {len(report['batches'])} batches for {causes}")
+    found = report[where] if where else {"not_finite": []}
+    named = found if isinstance(found, list) else found["not_finite"]
+    if where and not named:
+        result.problems.append(f"divergence.json names nothing in {where}")
+    what = "clips" if where == "clips_with_bad_values" else f"batches with their clips, {len(named)} layers"
+    result.named = f"{len(named) if where == 'clips_with_bad_values' else len(report['batches'])} {what}"
+    if report["parameters"]["not_finite"]:
+        result.problems.append("parameters are not finite")
+
+
+def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of a checkpoint that a bad batch could have reached."""
+    yield from checkpoint.model.items()
+    yield from checkpoint.ema.items()
+    yield from checkpoint.window.items()
+    for number, state in checkpoint.optimizer["state"].items():
+        yield from ((f"momentum {number}", each) for each in state.values() if isinstance(each, Tensor))

@@ -1,0 +1,83 @@
+"""The fault campaign finds runs equal that are, and tells what differs in those that are not."""
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import faults
+import faults_files
+import faults_numbers
+import faults_runs
+import pytest
+import torch
+
+from last.cli import main
+from last.training.checkpoint import read_checkpoint, save_checkpoint
+from last.training.run_folder import RunFolder
+from last.utils.errors import UserError
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the campaign sends signals and reads /proc")
+SHORT = faults_runs.Setup("short", "nano_e", ("ema.decay=0.5",), epochs=1, batch_size=12)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return faults_runs.prepare_data(tmp_path)
+
+
+def trained(data: Path, root: Path) -> RunFolder:
+    assert main(faults_runs.arguments(SHORT, data, root)) == 0
+    return faults_runs.finished_run(root)
+
+
+@linux
+def test_killed_runs_end_equal_to_undisturbed_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(faults, "KILLED", (faults_runs.ACCUMULATING,))
+    report = tmp_path / "faults.json"
+    assert faults.main(["--parts", "kills", "--kills", "2", "--seed", "4", "--jobs", "1", "--json", str(report)]) == 0
+    result = json.loads(report.read_text())
+    total = result["kills"]["table"][-1]
+    assert total["kills"] >= 2
+    assert total["equal"] == total["runs"] == len(result["kills"]["cases"])
+    assert "Kills" in capsys.readouterr().out
+
+
+def test_two_runs_alike_have_no_differences_and_one_changed_weight_is_named(tmp_path: Path, data: Path) -> None:
+    first, second = trained(data, tmp_path / "first"), trained(data, tmp_path / "second")
+    assert faults_runs.differences(first, second) == []
+    checkpoint = read_checkpoint(second.last)
+    name = next(iter(checkpoint.model))
+    with torch.no_grad():
+        flat = checkpoint.model[name].reshape(-1)
+        flat[0] = torch.nextafter(flat[0], torch.tensor(9.0))
+    save_checkpoint(second.last, checkpoint)
+    assert faults_runs.differences(first, second) == [f"last.pth: model.{name}"]
+    second.best.unlink()
+    assert "checkpoints" in faults_runs.differences(first, second)
+
+
+@pytest.mark.parametrize("damage", [faults_files.truncate, faults_files.empty, faults_files.zero, faults_files.flip])
+def test_each_damage_makes_a_checkpoint_unreadable(damage, tmp_path: Path, data: Path) -> None:
+    path = trained(data, tmp_path / "runs").last
+    path.write_bytes(damage(path.read_bytes(), random.Random(0)))
+    with pytest.raises(UserError):
+        read_checkpoint(path)
+
+
+def test_bad_clips_are_seen_to_leave_nothing_behind(tmp_path: Path) -> None:
+    result = faults_numbers._bad_clips(tmp_path, "nano_e", float("nan"))
+    assert result.problems == []
+    assert result.counted["inputs"] == result.injected > 0
+
+
+def test_an_unknown_part_and_a_folder_in_use_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        faults.main(["--parts", "floods"])
+    assert stop.value.code == 2
+    assert "there is no part 'floods'" in capsys.readouterr().err
+    if sys.platform == "linux":
+        assert faults.main(["--out", str(tmp_path)]) == 2
+        assert "is there already" in capsys.readouterr().err
