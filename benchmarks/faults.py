@@ -182,8 +182,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what ends in & deaf to it
-    logging.getLogger("last").setLevel(logging.CRITICAL)  # damaged files that are read on purpose are no news
     result: dict[str, Any] = {"run": describe(options)}
     began, wrong, source = time.monotonic(), 0, source_checksum()
     with ExitStack() as places:
@@ -207,4 +205,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what ends in & deaf to it
+    logging.getLogger("last").setLevel(logging.CRITICAL)  # damaged files that are read on purpose are no news
     sys.exit(main())
