@@ -137,10 +137,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("Give --seed or --seeds, not both.")
     config = config_from(arguments)
     shown = progress(arguments.quiet)
+    asked = [text.partition("=")[0].strip() for text in arguments.set]
     if arguments.seeds:
-        results, file = train_seeds(config, arguments.seeds, arguments.resume, shown)
+        results, file = train_seeds(config, arguments.seeds, arguments.resume, shown, asked=asked)
     else:
-        asked = [text.partition("=")[0].strip() for text in arguments.set]
         results = [train(config, arguments.resume, shown, asked=asked)]
     result = results[-1]
     if rank() != 0:

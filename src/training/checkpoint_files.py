@@ -30,6 +30,22 @@ class CheckpointFiles:
         self._last_is_written = Path(origin).name == self.run.last.name
         self._remove_leftovers()
 
+    def branch_off(self, checkpoint: Checkpoint, beyond: Sequence[Path]) -> None:
+        """Write the state at the end of an epoch as the run's own, and put aside what had come further.
+
+        Raises:
+            UserError: it cannot be written; everything is still as it was.
+        """
+        if not self.writes:
+            return
+        save_checkpoint(self.run.last, checkpoint)
+        self._last_is_written = True
+        if self.run.best in beyond:
+            save_checkpoint(self.run.best, checkpoint)
+        for path in beyond:
+            if path not in (self.run.last, self.run.best):
+                path.replace(path.with_name(f"{path.name}.superseded"))
+
     def end_epoch(self, checkpoint: Checkpoint, better: bool) -> None:
         """Write the state at the end of an epoch; `better` says that it is the best so far."""
         if not self.writes:
@@ -85,10 +101,15 @@ class CheckpointFiles:
 
 def newest_whole(paths: Sequence[Path]) -> tuple[Path, Checkpoint] | None:
     """Return the checkpoint that had come furthest among the files that are whole; damaged ones are told of."""
+    return max(whole_checkpoints(paths), key=lambda item: item[1].progress, default=None)
+
+
+def whole_checkpoints(paths: Sequence[Path]) -> list[tuple[Path, Checkpoint]]:
+    """Return the checkpoints among the files that are whole; damaged ones are told of."""
     found: list[tuple[Path, Checkpoint]] = []
     for path in paths:
         try:
             found.append((path, read_checkpoint(path)))
         except UserError as error:
             _log.warning("%s It is passed over.", error)
-    return max(found, key=lambda item: item[1].progress, default=None)
+    return found

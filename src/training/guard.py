@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 CAUSES = {
     "inputs": "a stream has values that are not finite",
-    "losses": "the loss is not finite",
+    "losses": "the loss, or a BatchNorm statistic, is not finite",
     "gradients": "the gradient is not finite",
 }
 _OVERFLOWS = "the gradient overflows, however small its scale"
@@ -133,7 +133,8 @@ class NanGuard:
             self.world.add_up(message)
             flags, moved = torch.split(message, [len(flags), len(moved)])
         bad_input = flags[0] > 0
-        bad = bad_input | (flags[1] > 0)
+        # Values too large to square leave a finite loss, but statistics that no later batch could bring back.
+        bad = bad_input | (flags[1] > 0) | ~torch.isfinite(moved).all()
         neutral = self.statistics.neutral if self.config.bn_recovery == "reset" else self._before
         self._bad, self._mended = bad, torch.where(bad, torch.where(bad_input, self._before, neutral), moved)
         self._flags = [bad_input.to(flags), (bad & ~bad_input).to(flags), self._good, self._good, self._good]

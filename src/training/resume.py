@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from ..utils.config import flat
 from ..utils.errors import UserError
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint
-from .checkpoint_files import newest_whole
+from .checkpoint_files import newest_whole, whole_checkpoints
 from .config import RunConfig
 from .distributed import World
 from .run_folder import RunFolder, find_run
@@ -34,8 +34,11 @@ HARMLESS = (
     "distributed.timeout_minutes",
     "data.how_to_get",
 )
-# Keys that make another model or other clips of a run; no option lets a run go on with those.
-_FIXED = ("model", "data.name", "data.layout", "data.classes", "data.split", "data.bodies")
+# Keys that make another model, other clips or other figures of a run; no option lets a run go on with those.
+_FIXED = (
+    *("model", "data.name", "data.layout", "data.classes", "data.split", "data.bodies"),
+    *("ema", "validation", "validation_share"),
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Beginning:
         origin: the checkpoint's file.
         finished: whether there is nothing left to do.
         changed: the keys that are no longer as they were and change what is computed.
+        beyond: checkpoints of a former course of the run that had come further.
     """
 
     run: RunFolder | None = None
@@ -55,6 +59,12 @@ class Beginning:
     origin: str = ""
     finished: bool = False
     changed: Collection[str] = ()
+    beyond: Sequence[Path] = ()
+
+    @property
+    def branches(self) -> bool:
+        """Tell whether the run leaves the course that it took before."""
+        return bool(self.changed or self.beyond)
 
 
 def find_beginning(config: RunConfig, resume: str, asked: Collection[str], world: World) -> Beginning:
@@ -80,13 +90,18 @@ def find_beginning(config: RunConfig, resume: str, asked: Collection[str], world
         content = world.share(lambda: checkpoint_bytes(Path(facts["origin"])))
         checkpoint = parse_checkpoint(content, facts["origin"])
     return Beginning(
-        RunFolder(Path(facts["run"])), checkpoint, facts["origin"], facts["finished"], tuple(facts["changed"])
+        RunFolder(Path(facts["run"])),
+        checkpoint,
+        facts["origin"],
+        facts["finished"],
+        facts["changed"],
+        [Path(path) for path in facts["beyond"]],
     )
 
 
 def _look(config: RunConfig, resume: str, asked: Collection[str]) -> dict[str, Any]:
     """Return what `find_beginning` needs, as plain values."""
-    facts: dict[str, Any] = {"run": "", "origin": "", "finished": False, "changed": []}
+    facts: dict[str, Any] = {"run": "", "origin": "", "finished": False, "changed": [], "beyond": []}
     run = find_run(Path(config.output_root), config) if resume == "auto" else RunFolder.of(Path(resume))
     if run is None:
         return facts
@@ -95,17 +110,21 @@ def _look(config: RunConfig, resume: str, asked: Collection[str]) -> dict[str, A
         found = newest_whole(run.all_checkpoints())
     else:
         found = path, parse_checkpoint(checkpoint_bytes(path), resume)
+        others = whole_checkpoints(run.all_checkpoints())
+        facts["beyond"] = [str(each) for each, other in others if other.progress > found[1].progress]
     facts["run"] = str(run.path)
     if found is not None:
         path, checkpoint = found
         facts["origin"] = str(path)
-        facts["changed"] = _refuse_changes(checkpoint.config, config, path, asked)
         facts["finished"] = run.finished and checkpoint.epoch + 1 >= config.epochs
+        facts["changed"] = _refuse_changes(checkpoint.config, config, path, asked)
+        if not facts["finished"]:
+            _tell_changes(checkpoint.config, config, facts["changed"])
     return facts
 
 
 def _refuse_changes(before: RunConfig, now: RunConfig, path: Path, asked: Collection[str]) -> list[str]:
-    """Return the keys that `asked` names and that differ; say which harmless ones do.
+    """Return the keys that `asked` names and that differ, harmless ones apart.
 
     Raises:
         UserError: another key differs, or one that no run can change.
@@ -113,25 +132,33 @@ def _refuse_changes(before: RunConfig, now: RunConfig, path: Path, asked: Collec
     old, new = flat(asdict(before)), flat(asdict(now))
     harmless = HARMLESS if before.amp and now.amp else (*HARMLESS, "hardware.amp_dtype")
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    applied = [key for key in differing if _within(key, harmless)]
-    changed = [key for key in differing if key not in applied]
+    changed = [key for key in differing if not _within(key, harmless)]
     refused = [key for key in changed if key not in asked or _within(key, _FIXED)]
+    if "model.name" in refused:
+        refused = ["model.name"]  # its other keys follow from it
     if refused:
         lines = "\n".join(f"  {key}: {old.get(key)!r} in the run, {new.get(key)!r} now" for key in refused)
         hopeless = any(_within(key, _FIXED) for key in refused)
         remedy = (
-            "Another model or data set needs a new run: leave --resume out."
+            "That cannot change within a run; start a new one: leave --resume out."
             if hopeless
-            else "Give the same options as then, name each of these keys with --set to change it on purpose, or start "
-            "a new run without --resume."
+            else "Give the same options as then, change each of these keys on purpose, such as "
+            f"--set {refused[0]}={new.get(refused[0])}, or start a new run without --resume."
         )
         raise UserError(f"The run of {path} was begun with another configuration:\n{lines}\n{remedy}")
-    for key in applied:
+    return changed
+
+
+def _tell_changes(before: RunConfig, now: RunConfig, changed: Collection[str]) -> None:
+    """Say which keys are no longer as they were."""
+    old, new = flat(asdict(before)), flat(asdict(now))
+    for key in sorted(old.keys() & new.keys()):
+        if old[key] == new[key] or key in changed:
+            continue
         if key not in ("environment", "data_root", "output_root", "max_hours"):
             _log.info(f"{key} is {new.get(key)!r} now; it was {old.get(key)!r}.")
     for key in changed:
         _log.warning("%s is changed from %r to %r, as --set asks.", key, old.get(key), new.get(key))
-    return changed
 
 
 def _within(key: str, sections: Collection[str]) -> bool:

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,17 @@ FIGURES = ("best_top1", "best_top5", "final_top1", "final_top5")
 
 
 def train_seeds(
-    config: RunConfig, seeds: Sequence[int], resume: str = "", progress: Progress = SILENT
+    config: RunConfig,
+    seeds: Sequence[int],
+    resume: str = "",
+    progress: Progress = SILENT,
+    *,
+    asked: Collection[str] = (),
 ) -> tuple[list[Result], Path]:
     """Train once a seed, one after the other, and return the results and the file that holds them.
 
     With `resume` as `auto` finished seeds are left alone and an interrupted one goes on. A run that stops before its
-    end ends the series.
+    end ends the series, and `max_hours` are those of the series. `asked` is what it is to `train`.
 
     Raises:
         UserError: a seed is named twice, `resume` is a path, or what `train` refuses.
@@ -36,14 +42,16 @@ def train_seeds(
         raise UserError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}.")
     if resume not in ("", "auto"):
         raise UserError("--seeds has a run for each seed and goes on only with --resume auto.")
-    file = Path(config.output_root) / f"seeds-{config.model.name}-{config.data.name}-{config.data.split}.json"
+    named = "_".join(map(str, seeds[:8])) + ("_and_more" if len(seeds) > 8 else "")
+    identity = f"{config.model.name}-{config.data.name}-{config.data.split}"
+    file, began = Path(config.output_root) / f"seeds-{identity}-{named}.json", time.monotonic()
     results: list[Result] = []
     # Several processes come together once for all seeds: `torchrun` has a place for one meeting only.
     with joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes) as world:
         for number, seed in enumerate(seeds, start=1):
             if world.is_first:
                 _log.info(f"Seed {seed}, run {number} of {len(seeds)}.")
-            results.append(train(replace(config, seed=seed), resume, progress))
+            results.append(train(replace(config, seed=seed), resume, progress, asked=asked, began=began))
             if results[-1].stopped is not None:
                 break
             if world.is_first:

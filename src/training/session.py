@@ -50,7 +50,14 @@ class Result:
     stopped: Stop | None = None
 
 
-def train(config: RunConfig, resume: str = "", progress: Progress = SILENT, *, asked: Collection[str] = ()) -> Result:
+def train(
+    config: RunConfig,
+    resume: str = "",
+    progress: Progress = SILENT,
+    *,
+    asked: Collection[str] = (),
+    began: float | None = None,
+) -> Result:
     """Train a model as `config` says and return the run's folder and summary.
 
     Started by `torchrun`, each process trains its part of every batch, and the first one writes the files.
@@ -61,6 +68,7 @@ def train(config: RunConfig, resume: str = "", progress: Progress = SILENT, *, a
             and seed, a new run where there is none; empty for a new run.
         progress: who is told how far it is.
         asked: keys that the user set on purpose: a resumed run may differ in them.
+        began: the `time.monotonic()` from which `max_hours` count; now where it is None.
 
     Raises:
         UserError: the data are missing, the configuration does not fit them or the run to go on with, or a file
@@ -68,7 +76,7 @@ def train(config: RunConfig, resume: str = "", progress: Progress = SILENT, *, a
         TrainingDiverged: the numbers left the finite range.
         KeyboardInterrupt: a signal came before the first step, or a second one before the state was saved.
     """
-    watch = StopWatch(config.max_hours)
+    watch = StopWatch(config.max_hours, began)
     device = choose_device(config.device, device_index())
     if config.hardware.cpu_threads:
         torch.set_num_threads(config.hardware.cpu_threads)
@@ -107,6 +115,8 @@ def _run(trainer: Trainer, beginning: Beginning) -> Result:
     config, run, first = trainer.config, trainer.run, trainer.world.is_first
     with logging_to_file(run.log) if first else nullcontext():
         trainer.world.share(lambda: _write_config(run, config))
+        if beginning.branches:
+            trainer.branch_off(beginning.beyond)
         logbook = _open_logbook(trainer, beginning) if first else None
         if beginning.checkpoint is not None:
             _log.info(_going_on(run, beginning))

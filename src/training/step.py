@@ -1,4 +1,7 @@
-"""One training step: forward, guard, backward, update. Nothing in it makes the host wait for the device."""
+"""One training step: forward, guard, backward, update.
+
+Nothing in it makes the host wait for the device, but for torch's SyncBatchNorm where that is asked for.
+"""
 
 import hashlib
 import inspect
@@ -96,7 +99,7 @@ class TrainingStep:
         return {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.precision.scaler.state_dict(),
-            "window": self.window.state(),
+            "window": self.window.state(self.precision.scaler.get_scale()),
             "guard": self.guard.state(),
             "ema": {} if self.average is None else self.average.state(),
             "ema_steps": 0 if self.average is None else self.average.steps,

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -178,7 +179,7 @@ class Trainer:
             step.precision.scaler.load_state_dict(dict(checkpoint.scaler))
         if step.average is not None and checkpoint.ema:
             step.average.load_state(checkpoint.ema, checkpoint.ema_steps)
-        step.window.load_state(dict(checkpoint.window))
+        step.window.load_state(dict(checkpoint.window), step.precision.scaler.get_scale())
         step.guard.load_state(checkpoint.guard)
         self.progression = Progression(checkpoint.epoch + 1, checkpoint.best_acc, checkpoint.best_epoch)
         self._row = checkpoint.metrics
@@ -186,6 +187,21 @@ class Trainer:
         if checkpoint.within:
             self._load_within(checkpoint.within)
         self.files.go_on_from(origin)
+
+    def branch_off(self, beyond: Sequence[Path]) -> None:
+        """Save the resumed state as the run's own; `beyond` are checkpoints of its former course, further on.
+
+        Without this a run that is stopped again would go on along its former course.
+
+        Raises:
+            UserError: the state cannot be written.
+        """
+        if self._so_far.clips:
+            self._save_within()
+            return
+        if self.run.best in beyond:
+            self.progression.best_acc, self.progression.best_epoch = self._row[self.deciding_column], self._row["epoch"]
+        self.files.branch_off(self._checkpoint({}), beyond)
 
     def _load_optimizer(self, checkpoint: Checkpoint, replay: bool) -> None:
         """Take up the optimizer and its schedule; where the configuration changed, its rates as they would be now."""

@@ -48,14 +48,15 @@ class GradientWindow:
         self._sum = None
         self._drop()
 
-    def state(self) -> dict[str, Tensor]:
-        """Return what the window holds; nothing but the number of clips where it has just begun."""
-        return {"clips": self.clips} | ({} if self._sum is None else {"sum": self._sum})
+    def state(self, scale: float) -> dict[str, Tensor]:
+        """Return what the window holds, its gradients without the `scale` that a GradScaler gave them."""
+        return {"clips": self.clips} | ({} if self._sum is None else {"sum": self._sum / scale})
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take up a window begun earlier."""
-        self.clips = state["clips"].to(self.clips.device)
-        self._sum = state["sum"].to(self.clips.device) if "sum" in state else None
+    def load_state(self, state: dict[str, Tensor], scale: float) -> None:
+        """Take up a window begun earlier, whose gradients get this run's `scale`; a run that sums none begins anew."""
+        if self.sums and "sum" in state:
+            self.clips = state["clips"].to(self.clips.device)
+            self._sum = state["sum"].to(self.clips.device) * scale
 
     def _drop(self) -> None:
         for parameter in self.parameters:

@@ -93,6 +93,17 @@ def test_bad_loss_puts_the_statistics_back_where_that_is_asked() -> None:
     assert all(map(torch.equal, net.statistics, before))
 
 
+def test_values_too_large_for_the_statistics_do_not_stay_in_them() -> None:
+    net = Net()
+    guard = guard_of(net, bn_recovery="restore")
+    before = net.statistics
+    guard.examine(streams())
+    net.norm(torch.full((8, 3), 1e25) * torch.randn(8, 3))
+    assert not bool(guard.judge(torch.tensor(1.0), 1.0, Requests()))
+    guard.mend()
+    assert all(map(torch.equal, net.statistics, before))
+
+
 def test_skips_are_counted_by_cause() -> None:
     net = Net()
     guard = guard_of(net)

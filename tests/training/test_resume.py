@@ -21,6 +21,7 @@ from last.training.run_folder import RunFolder
 from last.training.session import Result
 from last.training.stop import Stop, StopWatch
 from last.training.trainer import Trainer
+from last.training.window import GradientWindow
 from last.utils.errors import Terminated, UserError
 
 MakeConfig = Callable[..., RunConfig]
@@ -316,3 +317,49 @@ def test_row_that_did_not_reach_the_disk_is_written_on_resume(
         (run.path / name).write_text("")
     result: Result = session.train(tiny_config(*RICH), resume="auto")
     assert_same(whole, result.run)
+
+
+def test_another_course_from_an_earlier_epoch_is_gone_on_with_and_not_the_former_one(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, other = ["checkpoint.keep=9", "epochs=4"], ["learning_rate=0.5"]
+    run = session.train(tiny_config(*usual)).run
+    changed = tiny_config(*usual, *other)
+    with monkeypatch.context() as patch:
+        stop_at(patch, looks=2)
+        branch = session.train(changed, resume=str(run.of_epoch(1)), asked=["learning_rate"])
+    assert branch.stopped is not None
+    assert read_checkpoint(run.last).epoch == 1
+    assert [path.name for path in run.epochs()] == ["epoch_0000.pth", "epoch_0001.pth"]
+    assert run.of_epoch(3).with_name("epoch_0003.pth.superseded").exists()
+    ended = session.train(changed, resume=str(run.path))
+    assert [row["epoch"] for row in read_rows(ended.run.path / "metrics.jsonl")] == [0, 1, 2, 3]
+    assert read_checkpoint(run.best).config.learning_rate == 0.5 or read_checkpoint(run.best).epoch <= 1
+
+
+def test_changed_run_that_dies_before_its_first_save_keeps_its_new_configuration(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = session.train(tiny_config("epochs=2")).run
+    changed = tiny_config("epochs=3", "learning_rate=0.5")
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(Trainer, "_train_epoch", lambda *_: 1 / 0)
+        session.train(changed, resume=str(run.path), asked=["epochs", "learning_rate"])
+    assert session.train(changed, resume=str(run.path)).run.finished
+
+
+def test_averaging_cannot_begin_within_a_run(tiny_config: MakeConfig) -> None:
+    run = session.train(tiny_config("epochs=1")).run
+    with pytest.raises(UserError, match=r"(?s)ema\.decay: 0\.0 in the run, 0\.9 now.*cannot change within a run"):
+        session.train(tiny_config("epochs=2", "ema.decay=0.9"), resume=str(run.path), asked=["ema.decay", "epochs"])
+
+
+def test_gradients_of_an_unfinished_window_are_saved_without_their_scale() -> None:
+    parameter = torch.nn.Parameter(torch.ones(2))
+    window = GradientWindow([parameter], sums=True, device=torch.device("cpu"))
+    parameter.grad = torch.full((2,), 1024.0)
+    window.add(torch.tensor(True), clips=3)
+    other = GradientWindow([parameter], sums=True, device=torch.device("cpu"))
+    other.load_state(window.state(scale=1024.0), scale=2.0)
+    assert other.close()[0].tolist() == [2.0, 2.0]
+    assert other.clips == 3
