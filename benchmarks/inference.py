@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from plain import from_fused
 from torch import Tensor, nn
-from zoo import _processor as processor
+from zoo import processor
 
 import last
 from last.data.config import DataConfig

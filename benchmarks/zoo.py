@@ -240,14 +240,14 @@ def describe(work: Workload) -> dict[str, object]:
         **asdict(work),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "cpu": _processor(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if work.device == "cuda" else None,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return the processor's name, where the system tells it."""
     file = Path("/proc/cpuinfo")
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ..utils.errors import PeerLost, Terminated, ToldElsewhere, TrainingDiverged, UserError
+from ..utils.errors import PeerLost, Terminated, ToldElsewhere, TrainingDiverged, UserError, tells_of_memory
 from ..utils.files import reason
 from ..utils.versions import PACKAGES
 
@@ -67,16 +67,9 @@ def _message(error: BaseException) -> str:
         return f"{error.filename or 'A file'}: {reason(error) or error.strerror}."
     if isinstance(error, ModuleNotFoundError) and error.name in ("yaml", *PACKAGES):
         return f"The package {error.name} is missing. Install it: {sys.executable} -m pip install -e ."
-    if _tells_of_memory(error):
+    if tells_of_memory(error):
         return f"The memory is used up. A smaller --batch_size needs less. {error}".rstrip()
     return ""
-
-
-def _tells_of_memory(error: BaseException) -> bool:
-    """Tell whether the memory was used up; torch's errors are known by name and text, because it is not imported."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _let_the_last_flush_go_nowhere() -> None:

@@ -142,7 +142,7 @@ def _facts(checkpoint: Checkpoint, order: Order, model: LastE) -> dict[str, Any]
         "split": config.data.split,
         "epoch": checkpoint.epoch,
         "seed": config.seed,
-        "weights": "averaged" if checkpoint.ema and not order.raw else "trained",
+        "weights": checkpoint.kind_of_weights(order.raw),
         "checkpoint": order.checkpoint.name,
         "checkpoint_sha256": file_checksum(order.checkpoint),
         "input": {

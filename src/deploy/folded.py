@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..models.bodies import STREAMS
+from ..models.channel_major import frame_matrices
 from ..models.last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusion
 from ..models.layers import Block, JointGate, STJointAttention
 
@@ -147,15 +148,14 @@ class FrameFilter(nn.Module):
 
     def __init__(self, temporal: MultiScaleTCN, frames: int) -> None:
         super().__init__()
-        filters = [_undilated(conv) for conv in temporal.depthwise if isinstance(conv, nn.Conv2d)]
-        longest = max(each.shape[1] for each in filters)
-        padded = [functional.pad(each, ((longest - each.shape[1]) // 2,) * 2) for each in filters]
+        filters = temporal.depthwise
         self.stride = _stride(temporal)
         self.is_product = frames <= _LONGEST_MATRIX_FRAMES
-        taps = torch.cat(padded)  # (C, K)
-        self.register_buffer(
-            "taps", _as_matrices(taps, frames, self.stride) if self.is_product else taps[:, None, None]
-        )
+        if self.is_product:
+            taps = frame_matrices(filters, frames).transpose(1, 2).contiguous()  # (C, T, T')
+        else:
+            taps = _merged(filters)[:, None, None]  # (C, 1, 1, K)
+        self.register_buffer("taps", taps)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, V, T) -> (B, C, V, T / stride)."""
@@ -276,21 +276,19 @@ def _stride(temporal: MultiScaleTCN) -> int:
     return int(conv.stride[0])
 
 
+def _merged(filters: nn.ModuleList) -> Tensor:
+    """Return the taps (C, K) of depthwise (K, 1) convolutions side by side, padded to those of the longest."""
+    undilated = [_undilated(conv) for conv in filters if isinstance(conv, nn.Conv2d)]
+    longest = max(each.shape[1] for each in undilated)
+    return torch.cat([functional.pad(each, ((longest - each.shape[1]) // 2,) * 2) for each in undilated])
+
+
 def _undilated(conv: nn.Conv2d) -> Tensor:
     """Return the taps (C, K) of a depthwise (K, 1) convolution, zeros where its dilation leaves gaps."""
     taps, dilation = conv.weight.flatten(1), conv.dilation[0]
     spread = taps.new_zeros(len(taps), (taps.shape[1] - 1) * dilation + 1)
     spread[:, ::dilation] = taps
     return spread
-
-
-def _as_matrices(taps: Tensor, frames: int, stride: int) -> Tensor:
-    """Return the matrices (C, T, T') that filter frames from the right, with zeros around the clip."""
-    width = taps.shape[1]
-    sources, centres = torch.arange(frames)[:, None], torch.arange(0, frames, stride)[None, :]
-    places = sources - centres + (width - 1) // 2  # (T, T'), which tap
-    inside = (places >= 0) & (places < width)
-    return torch.where(inside, taps[:, places.clamp(0, width - 1)], 0.0)
 
 
 def _column(values: Tensor) -> Tensor:

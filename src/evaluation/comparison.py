@@ -105,9 +105,9 @@ def _spread(runs: Sequence[Run]) -> Spread:
 
 def _but_the_seed(config: Mapping[str, Any]) -> str:
     """Return a text that is equal for runs which compute the same but for the seed."""
-    from ..training.resume import HARMLESS  # with it comes torch, which a list of runs need not wait for
+    from ..training.resume import HARMLESS, within  # with it comes torch, which a list of runs need not wait for
 
-    kept = [key for key in sorted(config) if key != "seed" and not key.startswith(HARMLESS)]
+    kept = [key for key in sorted(config) if key != "seed" and not within(key, HARMLESS)]
     return "\n".join(f"{key}={_text(config, key)}" for key in kept)
 
 

@@ -149,7 +149,7 @@ def _facts(question: Question, checkpoint: Checkpoint, config: RunConfig, model:
         "split": config.data.split,
         "subset": question.subset,
         "seed": str(config.seed),
-        "weights": "averaged" if checkpoint.ema and not question.raw else "trained",
+        "weights": checkpoint.kind_of_weights(question.raw),
         "parameters": str(count_parameters(model)),
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "last": __version__,

@@ -9,7 +9,7 @@ faster than a depthwise convolution, which matrix units do not help; for long cl
 Legend: B folded bodies, C channels, T frames, V joints, K taps of a filter.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -59,13 +59,16 @@ def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
 
 def filter_frames(filters: nn.ModuleList, x: Tensor) -> Tensor:
     """Apply depthwise (K, 1) convolutions, each to its part of the channels, (C, T, B, V) -> (C, T', B, V)."""
-    layers = [layer for layer in filters if isinstance(layer, nn.Conv2d)]
     frames = x.shape[1]
     if frames > _LONGEST_PRODUCT_FRAMES or not _filters_are_products:
-        return _convolve_frames(layers, x)
-    products = torch.cat([_as_product(layer, frames) for layer in layers])  # (C, T', T)
-    filtered = torch.bmm(products, x.view(len(x), frames, -1))  # (C, T', B*V)
+        return _convolve_frames(filters, x)
+    filtered = torch.bmm(frame_matrices(filters, frames), x.view(len(x), frames, -1))  # (C, T', B*V)
     return filtered.view(len(x), -1, *x.shape[2:])
+
+
+def frame_matrices(filters: nn.ModuleList, frames: int) -> Tensor:
+    """Return the matrices (C, T', T) that filter frames as depthwise (K, 1) convolutions side by side do."""
+    return torch.cat([_as_product(layer, frames) for layer in filters if isinstance(layer, nn.Conv2d)])
 
 
 def drop(layer: nn.Dropout, x: Tensor) -> Tensor:
@@ -151,7 +154,7 @@ def _places(frames: int, stride: int, dilation: int, taps: int, dtype: torch.dty
 _cached_places = lru_cache(maxsize=64)(_places)
 
 
-def _convolve_frames(layers: Sequence[nn.Conv2d], x: Tensor) -> Tensor:
+def _convolve_frames(layers: nn.ModuleList, x: Tensor) -> Tensor:
     parts = x.permute(2, 0, 1, 3).chunk(len(layers), dim=1)  # (B, C / parts, T, V) each
     filtered = torch.cat([layer(part) for layer, part in zip(layers, parts, strict=True)], dim=1)
     return channels_first(filtered)

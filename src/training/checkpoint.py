@@ -86,6 +86,10 @@ class Checkpoint:
         """Return the weights that the run offers: the averaged ones where there are any."""
         return {**self.model, **self.ema}
 
+    def kind_of_weights(self, raw: bool) -> str:
+        """Say which weights it gives: those averaged over time, or, where there are none or `raw`, the trained ones."""
+        return "averaged" if self.ema and not raw else "trained"
+
 
 _KEYS = {item.name for item in fields(Checkpoint)}
 

@@ -4,8 +4,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ..utils.files import reason
-
 
 def append(path: Path, data: bytes) -> None:
     """Append `data` to a file, made where it is missing, and flush it to the disk.
@@ -25,8 +23,3 @@ def append(path: Path, data: bytes) -> None:
             with suppress(OSError):
                 file.truncate(size)
             raise
-
-
-def failure(path: Path, error: OSError) -> str:
-    """Return a sentence that says which file could not be written and why."""
-    return f"Cannot write {path}: {reason(error) or error.strerror or error}."

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .growing_file import append, failure
+from ..utils.files import failure
+from .growing_file import append
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..utils.errors import UserError
-from ..utils.files import make_folder, unwritable, write_text
-from .growing_file import append, failure
+from ..utils.files import failure, make_folder, unwritable, write_text
+from .growing_file import append
 from .tensorboard_scalars import TensorboardScalars
 
 _log = logging.getLogger(__name__)

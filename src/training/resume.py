@@ -9,7 +9,7 @@ from typing import Any
 
 from ..utils.config import flat
 from ..utils.errors import UserError
-from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint
+from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import newest_whole, whole_checkpoints
 from .config import RunConfig
 from .distributed import World
@@ -109,8 +109,8 @@ def _look(config: RunConfig, resume: str, asked: Collection[str]) -> dict[str, A
     if resume == "auto" or path.is_dir():
         found = newest_whole(run.all_checkpoints())
     else:
-        found = path, parse_checkpoint(checkpoint_bytes(path), resume)
-        others = whole_checkpoints(run.all_checkpoints())
+        found = path, read_checkpoint(path)
+        others = whole_checkpoints([each for each in run.all_checkpoints() if each.name != path.name])
         facts["beyond"] = [str(each) for each, other in others if other.progress > found[1].progress]
     facts["run"] = str(run.path)
     if found is not None:
@@ -132,13 +132,13 @@ def _refuse_changes(before: RunConfig, now: RunConfig, path: Path, asked: Collec
     old, new = flat(asdict(before)), flat(asdict(now))
     harmless = HARMLESS if before.amp and now.amp else (*HARMLESS, "hardware.amp_dtype")
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    changed = [key for key in differing if not _within(key, harmless)]
-    refused = [key for key in changed if key not in asked or _within(key, _FIXED)]
+    changed = [key for key in differing if not within(key, harmless)]
+    refused = [key for key in changed if key not in asked or within(key, _FIXED)]
     if "model.name" in refused:
         refused = ["model.name"]  # its other keys follow from it
     if refused:
         lines = "\n".join(f"  {key}: {old.get(key)!r} in the run, {new.get(key)!r} now" for key in refused)
-        hopeless = any(_within(key, _FIXED) for key in refused)
+        hopeless = any(within(key, _FIXED) for key in refused)
         remedy = (
             "That cannot change within a run; start a new one: leave --resume out."
             if hopeless
@@ -161,5 +161,6 @@ def _tell_changes(before: RunConfig, now: RunConfig, changed: Collection[str]) -
         _log.warning("%s is changed from %r to %r, as --set asks.", key, old.get(key), new.get(key))
 
 
-def _within(key: str, sections: Collection[str]) -> bool:
+def within(key: str, sections: Collection[str]) -> bool:
+    """Tell whether a dotted key is one of some sections, or in one."""
     return any(key == section or key.startswith(f"{section}.") for section in sections)

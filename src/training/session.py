@@ -14,7 +14,7 @@ import torch
 from ..data.locate import find_store
 from ..models.registry import build_model, count_parameters
 from ..utils.config import to_yaml
-from ..utils.errors import UserError
+from ..utils.errors import UserError, tells_of_memory
 from ..utils.files import read_json, write_json, write_text
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
@@ -138,7 +138,7 @@ def _memory_told_of(config: RunConfig) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+        if not tells_of_memory(error):
             raise
         remedies = [
             f"--batch_size {max(1, config.batch_size // 2)} (with gradient_accumulation_steps=2 the same update)"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..utils.errors import missing_extra
-from .growing_file import append, failure
+from ..utils.files import failure
+from .growing_file import append
 
 _log = logging.getLogger(__name__)
 

@@ -21,6 +21,13 @@ class Terminated(KeyboardInterrupt):
     """Say that the process was asked to end (SIGTERM); whoever saves work on Ctrl-C saves it here too."""
 
 
+def tells_of_memory(error: BaseException) -> bool:
+    """Tell whether the memory was used up; torch's errors are known by name and text, since torch may not be loaded."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> UserError:
     """Return the error for an optional library that is not installed."""
     return UserError(

@@ -31,9 +31,13 @@ def reason(error: OSError) -> str:
 
 def unwritable(path: Path, error: OSError) -> UserError:
     """Return the user error for a path that could not be written, with its cause and a way out."""
-    cause = reason(error) or error.strerror or str(error)
     remedy = "Free some space there or choose" if error.errno in _NO_SPACE else "Choose"
-    return UserError(f"Cannot write {path}: {cause}. {remedy} another place.")
+    return UserError(f"{failure(path, error)} {remedy} another place.")
+
+
+def failure(path: Path, error: OSError) -> str:
+    """Return a sentence that says which file could not be written and why."""
+    return f"Cannot write {path}: {reason(error) or error.strerror or error}."
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from last.training.growing_file import append, failure
+from last.training.growing_file import append
+from last.utils.files import failure
 
 
 def test_what_is_appended_follows_what_was_there(tmp_path: Path) -> None:
