@@ -95,8 +95,9 @@ class DataConfig:
 
 @dataclass
 class HardwareConfig:
-    """Say how batches reach the device and how it computes."""
+    """Say where clips lie, how batches reach the device and how it computes."""
 
+    residency: str = setting("auto", choices=("auto", "device", "ram", "disk"))
     num_workers: int = setting(0, minimum=0, maximum=256)
     pin_memory: bool = False
     prefetch_factor: int = setting(2, minimum=1, maximum=64)

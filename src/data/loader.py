@@ -1,11 +1,12 @@
-"""Batches of clips: which, in which order, and reading them from a store.
+"""Batches of clips: which, in which order, and putting them together where the clips lie.
 
 Legend: N clips, M bodies, C coordinates, T frames, V joints, B bodies present in the batch.
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from typing import Any, Self
 
 import numpy as np
@@ -16,8 +17,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from . import counter
 from .config import HardwareConfig, SamplingConfig
-from .sampling import evaluation_positions, read_positions, training_positions
+from .residence import Clips, MappedClips
+from .sampling import Places, evaluation_positions, presence, read_positions, training_positions
 from .store import Store
+
+_CLIPS_AT_ONCE = 4096  # whose bodies are looked for together
 
 
 @dataclass
@@ -160,54 +164,113 @@ class TestOrder(Sampler[Draw]):
 
 
 class SampledClips(Dataset[Batch]):
-    """Read whole batches from a store, each clip sampled to T frames.
+    """Put whole batches together, each clip sampled to T frames, where the clips lie.
 
     Args:
-        store: where the clips are.
+        store: the index of the clips.
         frames: T.
         config: how a clip is sampled.
         training: sample at random by each clip's key; otherwise at the fixed places of test draw `test_draw`.
+        clips: what reads the store's rows; its files where it is None.
     """
 
     def __init__(
-        self, store: Store, frames: int, config: SamplingConfig, *, training: bool, test_draw: int = 0
+        self,
+        store: Store,
+        frames: int,
+        config: SamplingConfig,
+        *,
+        training: bool,
+        test_draw: int = 0,
+        clips: Clips | None = None,
     ) -> None:
         self.store, self.frames, self.config = store, frames, config
         self.training, self.test_draw = training, test_draw
         self.max_bodies = int(store.clips["bodies"].max())
+        self.clips = clips or MappedClips(store)
+        columns = (store.clips[name].astype(np.int64) for name in ("offset", "frames", "bodies", "label"))
+        *places, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
+        self._places = Places(*places)
 
     def __getitem__(self, draw: Draw) -> Batch:
-        clips = self.store.clips[draw.numbers.numpy()]
-        lengths = torch.from_numpy(clips["frames"].astype(np.int64))
-        if self.training:
-            positions = training_positions(lengths, self.frames, self.config, draw.keys)
-        else:
-            positions = evaluation_positions(lengths, self.frames, self.config, draw.numbers, self.test_draw)
-        joints, valid = read_positions(
-            self.store.joints,
-            self.store.valid,
-            torch.from_numpy(clips["offset"].astype(np.int64)),
-            lengths,
-            torch.from_numpy(clips["bodies"].astype(np.int64)),
-            positions,
-            self.max_bodies,
-        )
+        """Return the batch of a draw, which lies where the clips do."""
+        return self.batch(draw, None)
+
+    def batch(self, draw: Draw, rows: Tensor | None) -> Batch:
+        """Return the batch of a draw whose present bodies are `rows`; where that is None they are looked for."""
+        joints, valid = read_positions(self.clips, *self._asked(draw), self.max_bodies)
         return Batch(
             joints=joints.permute(0, 4, 2, 3, 1),  # (N, M, T, V, C) -> (N, C, T, V, M)
             valid=valid,
-            rows=valid.any(dim=2).flatten().nonzero().squeeze(1),
-            labels=torch.from_numpy(clips["label"].astype(np.int64)),
+            rows=valid.any(dim=2).flatten().nonzero().squeeze(1) if rows is None else rows,
+            labels=self._labels[draw.numbers],
             numbers=draw.numbers,
             keys=draw.keys,
         )
 
+    def bodies(self, draw: Draw) -> Tensor:
+        """Return which bodies will be there at all in the batch of a draw, (N, M) bool."""
+        return presence(self.clips, *self._asked(draw), self.max_bodies).any(dim=2)
 
-def build_loader(clips: SampledClips, order: TrainOrder | TestOrder, hardware: HardwareConfig) -> DataLoader[Batch]:
-    """Return a loader that reads one batch for each draw of `order`, in this process or in workers.
+    def _asked(self, draw: Draw) -> tuple[Places, Tensor]:
+        """Return where the clips of a draw lie and the places (N, T) between their frames to read."""
+        places = self._places.of(draw.numbers)
+        if self.training:
+            return places, training_positions(places.frames, self.frames, self.config, draw.keys)
+        return places, evaluation_positions(places.frames, self.frames, self.config, draw.numbers, self.test_draw)
 
-    Its generator is its own, because torch's DataLoader draws a number from it that nobody needs: from the global one
-    that would shift what dropout draws next, at other times with workers than without.
+
+class ResidentBatches:
+    """Put batches together on the device that holds the clips, without ever making the host wait within an epoch.
+
+    Which bodies a batch computes has to be known on the host, since it is a shape. So they are found out for the whole
+    epoch at its beginning, when the host waits once.
     """
+
+    def __init__(self, clips: SampledClips, order: TrainOrder | TestOrder) -> None:
+        self.clips, self.order = clips, order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        draws = list(self.order)
+        if not draws:
+            return
+        device, sizes = self.clips.clips.device, [len(draw.numbers) for draw in draws]
+        epoch = Draw(
+            torch.cat([draw.numbers for draw in draws]).to(device), torch.cat([draw.keys for draw in draws]).to(device)
+        )
+        numbers, keys = torch.split(epoch.numbers, sizes), torch.split(epoch.keys, sizes)
+        for draw, of_draw in zip(map(Draw, numbers, keys), self._rows(epoch, sizes), strict=True):
+            yield self.clips.batch(draw, of_draw)
+
+    def _rows(self, epoch: Draw, sizes: list[int]) -> list[Tensor]:
+        """Return the places n * M + m of the bodies that are there, for each batch of an epoch."""
+        parts = map(Draw, torch.split(epoch.numbers, _CLIPS_AT_ONCE), torch.split(epoch.keys, _CLIPS_AT_ONCE))
+        there = torch.cat([self.clips.bodies(part) for part in parts])  # (N of the epoch, M)
+        counts = torch.stack([each.sum() for each in torch.split(there, sizes)]).tolist()
+        starts = [there.shape[1] * start for start in accumulate(sizes, initial=0)]
+        found = torch.split(there.flatten().nonzero().squeeze(1), counts)
+        return [rows - start for rows, start in zip(found, starts, strict=False)]
+
+
+def build_loader(
+    clips: SampledClips, order: TrainOrder | TestOrder, hardware: HardwareConfig, resident: bool = False
+) -> Iterable[Batch]:
+    """Return what puts one batch together for each draw of `order`, in this process or in workers.
+
+    The generator of a DataLoader is its own, because it draws a number from it that nobody needs: from the global one
+    that would shift what dropout draws next, at other times with workers than without.
+
+    Args:
+        clips: what reads them.
+        order: which, and in which order.
+        hardware: the number of workers and how they hand over batches.
+        resident: whether the clips lie on the device that trains; then nothing is handed over.
+    """
+    if resident:
+        return ResidentBatches(clips, order)
     options: dict[str, Any] = {}
     if hardware.num_workers:
         options = {"prefetch_factor": hardware.prefetch_factor, "persistent_workers": True}

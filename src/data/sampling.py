@@ -3,13 +3,14 @@
 Legend: N clips, M bodies, T frames after sampling, V joints, C coordinates.
 """
 
-import numpy as np
+from dataclasses import dataclass
+
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from . import counter
 from .config import SamplingConfig
+from .residence import Clips
 
 _CROP, _SEGMENT = 1, 2  # purposes of random numbers
 
@@ -65,20 +66,55 @@ def _segment_positions(frames: Tensor, target: int, inside: Tensor) -> Tensor:
     return torch.minimum(positions, (frames - 1).to(positions.dtype)[:, None])
 
 
-def read_positions(
-    joints: NDArray[np.float32],
-    valid: NDArray[np.bool_],
-    offsets: Tensor,
-    frames: Tensor,
-    bodies: Tensor,
-    positions: Tensor,
-    max_bodies: int,
-) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Places:
+    """Where in a store clips lie, each (N,) int64 on the device that reads them.
+
+    Attributes:
+        offsets: the first row.
+        frames: the length.
+        bodies: how many bodies it has.
+    """
+
+    offsets: Tensor
+    frames: Tensor
+    bodies: Tensor
+
+    def of(self, numbers: Tensor) -> "Places":
+        """Return the places of the clips `numbers` alone."""
+        return Places(self.offsets[numbers], self.frames[numbers], self.bodies[numbers])
+
+    def rows(self, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the rows just before and just after each place, and whether the clip has the body at all.
+
+        Args:
+            positions: (N, T) places between frames.
+            max_bodies: M.
+
+        Returns:
+            (N, M, T), (N, M, T) and (N, M, 1). A body that a clip does not have has the rows of its first one.
+        """
+        body = torch.arange(max_bodies, device=positions.device)[None, :, None]  # (1, M, 1)
+        exists = body < self.bodies[:, None, None]
+        first = self.offsets[:, None, None] + torch.where(exists, body, 0) * self.frames[:, None, None]  # (N, M, 1)
+        low = positions.long()
+        high = torch.minimum(low + 1, self.frames[:, None] - 1)
+        return first + low[:, None, :], first + high[:, None, :], exists
+
+
+def presence(clips: Clips, places: Places, positions: Tensor, max_bodies: int) -> Tensor:
+    """Return whether each body is there in the frame nearest to each place, (N, M, T) bool, reading no joints."""
+    low, high, exists = places.rows(positions, max_bodies)
+    nearest = torch.where((positions - positions.floor() <= 0.5)[:, None, :], low, high)
+    return clips.valid_at(nearest) & exists
+
+
+def read_positions(clips: Clips, places: Places, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor]:
     """Read clips at places between frames, interpolating over the frames in which a body is present.
 
     Args:
-        joints, valid: the rows of a store, (R, V, C) and (R,).
-        offsets, frames, bodies: (N,) the first row, length and number of bodies of each clip.
+        clips: what reads the rows of a store.
+        places: where the clips lie.
         positions: (N, T) where to read, in frames.
         max_bodies: M.
 
@@ -86,23 +122,12 @@ def read_positions(
         The joints (N, M, T, V, C), zeros where a body is absent, and `valid` (N, M, T): whether it was there in the
         frame nearest to the place.
     """
-    low = positions.floor()
-    weight = positions - low
-    body = torch.arange(max_bodies)[None, :, None]  # (1, M, 1)
-    exists = body < bodies[:, None, None]  # (N, M, 1)
-    first = offsets[:, None, None] + torch.where(exists, body, 0) * frames[:, None, None]  # (N, M, 1)
-    low_rows = first + low.long()[:, None, :]  # (N, M, T)
-    high_rows = first + torch.minimum(low.long() + 1, frames[:, None] - 1)[:, None, :]
-
-    low_valid = torch.from_numpy(valid[low_rows.numpy()]) & exists
-    high_valid = torch.from_numpy(valid[high_rows.numpy()]) & exists
-    low_weight = (1.0 - weight)[:, None, :] * low_valid
-    high_weight = weight[:, None, :] * high_valid
-    present = torch.where(weight[:, None, :] <= 0.5, low_valid, high_valid)
+    low_rows, high_rows, exists = places.rows(positions, max_bodies)
+    weight = (positions - positions.floor())[:, None, :]
+    low_valid, high_valid = clips.valid_at(low_rows) & exists, clips.valid_at(high_rows) & exists
+    low_weight, high_weight = (1.0 - weight) * low_valid, weight * high_valid
+    present = torch.where(weight <= 0.5, low_valid, high_valid)
     total = torch.where(present, low_weight + high_weight, 1.0)
     low_weight, high_weight = low_weight * present / total, high_weight * present / total
-
-    low_joints = torch.from_numpy(joints[low_rows.numpy()])  # (N, M, T, V, C)
-    high_joints = torch.from_numpy(joints[high_rows.numpy()])
-    mixed = low_joints * low_weight[..., None, None] + high_joints * high_weight[..., None, None]
-    return mixed, present
+    mixed = clips.joints_at(low_rows) * low_weight[..., None, None]
+    return mixed.addcmul_(clips.joints_at(high_rows), high_weight[..., None, None]), present

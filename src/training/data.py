@@ -1,49 +1,75 @@
 """From a configuration to what the trainer learns from and is measured on."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..data.loader import SampledClips, TestOrder, TrainOrder, build_loader
 from ..data.pipeline import InputPipeline
 from ..data.protocols import hold_out, split
+from ..data.residence import Residence, reside
 from ..data.store import Store
 from .config import RunConfig
-from .distributed import ALONE, World
+from .distributed import ALONE, World, processes_here
 from .scoring import TestPart
 from .trainer import TrainingData
 
 _TEST_BATCH = 64
+_CPU = torch.device("cpu")
 
 
-def training_data(config: RunConfig, store: Store, world: World = ALONE) -> TrainingData:
-    """Return the loaders of a run over `store`: this process's part of every batch, and of the clips to test on."""
+def training_data(config: RunConfig, store: Store, world: World = ALONE, device: torch.device = _CPU) -> TrainingData:
+    """Return the loaders of a run over `store`: this process's part of every batch, and of the clips to test on.
+
+    The clips lie where `hardware.residency` and the room on `device` and in memory allow.
+    """
     parts = split(store.clips, config.data, config.data.split)
+    residence = reside(store, config.hardware.residency, device, processes_here())
     train, validation = parts.train, None
     if config.validation == "split":
         train, held_out = hold_out(store.clips, parts.train, config.validation_share, config.seed)
-        validation = part_for_testing(config, store, held_out, world)
+        validation = part_for_testing(config, store, held_out, world, residence)
     order = TrainOrder(train, config.batch_size, config.seed, config.repeat, rank=world.rank, processes=world.size)
-    clips = SampledClips(store, config.input_frames, config.data.sampling, training=True)
+    clips = SampledClips(store, config.input_frames, config.data.sampling, training=True, clips=residence.clips)
     return TrainingData(
-        loader=build_loader(clips, order, config.hardware),
+        loader=build_loader(clips, order, config.hardware, residence.on_device),
         source=clips,
         order=order,
-        test=part_for_testing(config, store, parts.test, world),
+        test=part_for_testing(config, store, parts.test, world, residence),
         validation=validation,
         pipeline=InputPipeline(config.data),
         classes=list(config.data.classes),
+        residence=residence,
     )
 
 
-def part_for_testing(config: RunConfig, store: Store, numbers: NDArray[np.int64], world: World = ALONE) -> TestPart:
-    """Return the loaders that test this process's part of the clips `numbers`, one a test draw."""
+def part_for_testing(
+    config: RunConfig,
+    store: Store,
+    numbers: NDArray[np.int64],
+    world: World = ALONE,
+    residence: Residence | None = None,
+) -> TestPart:
+    """Return the loaders that test this process's part of the clips `numbers`, one a test draw.
+
+    Without a `residence` the clips are read from the store's files.
+    """
+    residence = residence or reside(store, "disk", _CPU)
     draws = config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1
     order = TestOrder(np.array_split(numbers, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
     loaders = [
         build_loader(
-            SampledClips(store, config.input_frames, config.data.sampling, training=False, test_draw=draw),
+            SampledClips(
+                store,
+                config.input_frames,
+                config.data.sampling,
+                training=False,
+                test_draw=draw,
+                clips=residence.clips,
+            ),
             order,
             config.hardware,
+            residence.on_device,
         )
         for draw in range(draws)
     ]

@@ -51,7 +51,7 @@ def diagnose(step: TrainingStep, data: "TrainingData") -> dict[str, Any]:
     skipped = list(step.guard.recent)
     names = data.source.store.clips["name"]
     batches = [
-        {"cause": CAUSES[each.cause], "clips": [str(name) for name in names[each.batch.numbers.numpy()]]}
+        {"cause": CAUSES[each.cause], "clips": [str(name) for name in names[each.batch.numbers.cpu().numpy()]]}
         for each in skipped
     ]
     parameters = {name: each.detach() for name, each in step.task.model.named_parameters()}
@@ -84,7 +84,7 @@ def _bad_clips(data: "TrainingData", skipped: list[Skipped], names: Any) -> list
         batch = data.source[Draw(each.batch.numbers, each.batch.keys)]
         streams = data.pipeline(batch, training=True)
         bad = ~torch.stack([stream.isfinite().flatten(1).all(dim=1) for stream in streams.values()]).all(dim=0)
-        found.update(dict.fromkeys(str(name) for name in names[batch.numbers[bad].numpy()]))
+        found.update(dict.fromkeys(str(name) for name in names[batch.numbers[bad].cpu().numpy()]))
     return list(found)
 
 

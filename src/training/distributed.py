@@ -83,6 +83,11 @@ def rank() -> int:
     return _number("RANK", 0)
 
 
+def processes_here() -> int:
+    """Return how many of the processes run on this machine."""
+    return _number("LOCAL_WORLD_SIZE", 1)
+
+
 def device_index() -> int:
     """Return which of its machine's GPUs this process computes on."""
     return _number("LOCAL_RANK", 0)

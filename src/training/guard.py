@@ -36,7 +36,7 @@ _SCALE_SEARCH = 24  # overflows in a row, beyond those allowed, that take a Grad
 
 @dataclass(frozen=True)
 class BatchNote:
-    """Which batch a decision is about: its clips in the store and the keys of their random choices, on the host."""
+    """Which batch a decision is about: its clips in the store and the keys of their random choices."""
 
     numbers: Tensor
     keys: Tensor

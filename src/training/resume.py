@@ -22,6 +22,7 @@ HARMLESS = (
     "environment",
     "data_root",
     "output_root",
+    "hardware.residency",
     "hardware.num_workers",
     "hardware.pin_memory",
     "hardware.prefetch_factor",

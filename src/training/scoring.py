@@ -3,12 +3,11 @@
 Legend: N clips.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ..data.loader import Batch
 from ..data.pipeline import InputPipeline
@@ -20,7 +19,7 @@ class TestPart:
 
     __test__ = False  # not a test class, whatever pytest makes of its name
 
-    loaders: Sequence[DataLoader[Batch]]
+    loaders: Sequence[Iterable[Batch]]
     clips: int
 
 

@@ -94,7 +94,7 @@ def train(
 def _build(config: RunConfig, beginning: Beginning, device: torch.device, world: World, watch: StopWatch) -> Trainer:
     """Return the trainer of a run, ready to begin or to go on; nothing is overwritten yet."""
     store = find_store(config.data, Path(config.data_root))
-    data = training_data(config, store, world)
+    data = training_data(config, store, world, device)
     torch.manual_seed(config.seed)
     model = build_model(config.model, len(data.classes), config.data.layout)
     if config.init_from and beginning.checkpoint is None:

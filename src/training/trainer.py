@@ -2,17 +2,17 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from ..data.loader import Batch, SampledClips, TrainOrder
 from ..data.pipeline import InputPipeline
+from ..data.residence import Residence
 from ..models.registry import count_parameters
 from ..utils.errors import TrainingDiverged
 from ..utils.progress import SILENT, Progress
@@ -45,15 +45,17 @@ class TrainingData:
         validation: held-out training clips that choose the best epoch; None where the test part does.
         pipeline: from batches to streams.
         classes: the class names in the order of their labels.
+        residence: where the clips lie.
     """
 
-    loader: DataLoader[Batch]
+    loader: Iterable[Batch]
     source: SampledClips
     order: TrainOrder
     test: TestPart
     validation: TestPart | None
     pipeline: InputPipeline
     classes: list[str]
+    residence: Residence
 
 
 @dataclass
@@ -380,5 +382,5 @@ class Trainer:
             f"{config.data.name} {config.data.split}: {self.data.order.clips:,} clips an epoch, "
             f"{self.data.test.clips:,} to test on, {len(self.data.classes)} classes\n"
             f"{config.epochs} epochs, batch {config.batch_size}, {config.input_frames} frames, {self.step.precision}, "
-            f"{self.device}{processes}, seed {config.seed}"
+            f"{self.device}{processes}, {self.data.residence}, seed {config.seed}"
         )

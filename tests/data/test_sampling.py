@@ -9,7 +9,8 @@ from torch import Tensor
 
 from last.data import counter
 from last.data.config import SamplingConfig
-from last.data.sampling import evaluation_positions, read_positions, training_positions
+from last.data.residence import ResidentClips
+from last.data.sampling import Places, evaluation_positions, presence, read_positions, training_positions
 
 CROP, UNIFORM = SamplingConfig(method="crop"), SamplingConfig(method="uniform")
 
@@ -74,8 +75,11 @@ def test_test_draws_differ_and_are_fixed() -> None:
 def read(joints: np.ndarray, valid: np.ndarray, positions: list[float], bodies: int = 1) -> tuple[Tensor, Tensor]:
     """Read one clip that fills a whole store."""
     frames = len(valid) // bodies
-    one = torch.tensor([frames])
-    return read_positions(joints, valid, torch.tensor([0]), one, torch.tensor([bodies]), torch.tensor([positions]), 2)
+    places = Places(torch.tensor([0]), torch.tensor([frames]), torch.tensor([bodies]))
+    clips = ResidentClips(torch.from_numpy(joints), torch.from_numpy(valid))
+    found = read_positions(clips, places, torch.tensor([positions]), 2)
+    assert torch.equal(presence(clips, places, torch.tensor([positions]), 2), found[1])
+    return found
 
 
 def ramp(rows: int) -> np.ndarray:

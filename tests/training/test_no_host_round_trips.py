@@ -58,6 +58,16 @@ def test_step_reads_nothing_on_the_host(
     assert meter.read(ALONE).loss > 0
 
 
+def test_batches_of_resident_clips_come_into_being_without_reading_on_the_host(
+    tiny_config: Callable[..., RunConfig],
+) -> None:
+    loader = trainer_of(tiny_config("hardware.residency=device", "batch_size=4")).data.loader
+    batches = iter(loader)
+    next(batches)  # which bodies are there is read once, for the whole epoch
+    with NoReading():
+        assert len(list(batches)) == 2
+
+
 def test_probe_notices_a_value_that_is_read() -> None:
     with pytest.raises(AssertionError, match="makes the host wait"), NoReading():
         bool(torch.ones(()) > 0)
