@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..skeleton import load_layout
 from .bodies import STREAMS
 from .channel_major import filters_as_convolutions
+from .cpu_kernels import PRODUCT_COSTS
 from .registry import count_parameters, create_model
 
 _WARMUP_RUNS = 3
@@ -99,7 +100,7 @@ def count_multiply_adds(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
     The counter counts an addition and a multiplication each; they are halved here. Filters over frames count as the
     convolutions that they are, though LAST-E computes them as products, which do more in less time.
     """
-    with filters_as_convolutions(), FlopCounterMode(display=False) as counter:
+    with filters_as_convolutions(), FlopCounterMode(display=False, custom_mapping=PRODUCT_COSTS) as counter:
         model(streams)
     return int(counter.get_total_flops()) // 2
 

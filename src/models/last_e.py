@@ -19,9 +19,10 @@ from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.schema import setting
 from .bodies import STREAMS
-from .channel_major import channels_first, drop, filter_frames, mix_joints, normalise, project
+from .channel_major import channels_first, filter_frames, mix_joints, normalise, project
 from .classifier import SkeletonClassifier
 from .config import STAGES, ModelConfig, check_stages
+from .cpu_kernels import dropped_sum, means, weighed
 from .layers import Block, BlockSize, STJointAttention, block_sizes
 
 
@@ -77,7 +78,7 @@ class StreamFusion(nn.Module):
         """(B, coordinates, T, V) a stream -> (C, T, B, V)."""
         normed = [normalise(self.input_norms[name], channels_first(streams[name])) for name in STREAMS]
         stacked = torch.cat(normed, dim=1)  # (coordinates, S*T, B, V)
-        lifted = torch.relu(normalise(self.norm, project(self.stem, stacked)))  # (C, S*T, B, V)
+        lifted = normalise(self.norm, project(self.stem, stacked), relu=True)  # (C, S*T, B, V)
         weights = self.alpha.softmax(dim=0).to(lifted.dtype)[:, :, None, None, None]  # (S, C, 1, 1, 1)
         joint, velocity, bone = lifted.chunk(len(STREAMS), dim=1)
         blended = torch.addcmul(joint * weights[0], velocity, weights[1])
@@ -111,6 +112,8 @@ class DirectionalGCNConv(nn.Module):
 class MultiScaleTCN(nn.Module):
     """Mix frames at two scales: each half of the channels has its own dilation and its own projection.
 
+    Its dropout is applied by the block, together with the residual.
+
     The halves' normalisations and projections are single modules over all channels (a BatchNorm is per channel, and
     a grouped 1x1 convolution is a projection a group).
     """
@@ -139,8 +142,8 @@ class MultiScaleTCN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T / stride, B, V)."""
-        filtered = filter_frames(self.depthwise, torch.relu(normalise(self.norm_in, x)))
-        return drop(self.dropout, normalise(self.norm_out, project(self.pointwise, filtered)))
+        filtered = filter_frames(self.depthwise, normalise(self.norm_in, x, relu=True))
+        return normalise(self.norm_out, project(self.pointwise, filtered))
 
 
 class ChannelMajorBlock(Block):
@@ -148,10 +151,11 @@ class ChannelMajorBlock(Block):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C', T / stride, B, V)."""
-        mixed = torch.relu(normalise(self.norm, self.spatial(x)))
+        mixed = normalise(self.norm, self.spatial(x), relu=True)
         if isinstance(self.attention, STJointAttention):
             mixed = attend(self.attention, mixed)
-        return torch.relu(self.temporal(mixed) + self.shortcut(x))
+        assert isinstance(self.temporal, MultiScaleTCN)
+        return dropped_sum(self.temporal.dropout, self.temporal(mixed), self.shortcut(x)).relu_()
 
     def shortcut(self, x: Tensor) -> Tensor:
         """Return what is added to the block's result."""
@@ -165,9 +169,10 @@ class ChannelMajorBlock(Block):
 def attend(layer: STJointAttention, x: Tensor) -> Tensor:
     """Weigh frames and joints, (C, T, B, V) -> (C, T, B, V)."""
     channels, frames, bodies, joints = x.shape
-    frame_gate = layer.frame_gate(x.mean(dim=3).view(1, channels, -1, 1)).view(channels, frames, bodies, 1)
-    joint_gate = layer.joint_gate(x.mean(dim=1).view(1, channels, -1, 1)).view(channels, 1, bodies, joints)
-    return layer.weigh(x, frame_gate, joint_gate, layer.alpha.to(x.dtype)[:, None, None, None])
+    x, over_joints, over_frames = means(x)
+    frame_gate = layer.frame_gate(over_joints.view(1, channels, -1, 1)).view(channels, frames, bodies, 1)
+    joint_gate = layer.joint_gate(over_frames.view(1, channels, -1, 1)).view(channels, 1, bodies, joints)
+    return weighed(x, frame_gate, joint_gate, layer.alpha.to(x.dtype)[:, None, None, None])
 
 
 class LastE(SkeletonClassifier):

@@ -1,0 +1,91 @@
+"""The CPU's own ways to compute are torch's formulas, in values, gradients and running statistics."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from last.models.cpu_kernels import dropped_sum, means, multiply, normalise_by_batch, weighed
+from last.models.layers import STJointAttention
+
+CLOSE = {torch.float64: {"rtol": 1e-10, "atol": 1e-10}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
+TYPES = pytest.mark.parametrize("dtype", CLOSE)
+
+
+def assert_alike(one: Callable[..., Tensor], other: Callable[..., Tensor], *inputs: Tensor) -> None:
+    """Compare two functions of the same inputs, and their gradients."""
+    weights, found = torch.randn_like(other(*inputs)), []
+    for function in (one, other):
+        leaves = [each.clone().requires_grad_() for each in inputs]
+        result = function(*leaves)
+        found.append([result, *torch.autograd.grad((result * weights).sum(), leaves)])
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, **CLOSE[ours.dtype])
+
+
+@TYPES
+@pytest.mark.parametrize("relu", [False, True])
+def test_normalising_by_a_batch_is_a_batch_norm(dtype: torch.dtype, relu: bool) -> None:
+    ours, plain = (nn.BatchNorm2d(5).to(dtype) for _ in range(2))
+    for norm in (ours, plain):
+        nn.init.constant_(norm.weight, 0.7)
+        nn.init.constant_(norm.bias, -0.2)
+
+    def normed(x: Tensor) -> Tensor:
+        result: Tensor = plain(x[None, :, :, None])[0, :, :, 0]
+        return torch.relu(result) if relu else result
+
+    rows = torch.randn(5, 60, dtype=dtype) * 3 + 2
+    assert_alike(lambda x: normalise_by_batch(ours, x, relu), normed, rows)
+    # The plain one was called once more, to know its shape.
+    ours(rows[None, :, :, None])
+    torch.testing.assert_close(dict(ours.named_buffers()), dict(plain.named_buffers()), **CLOSE[dtype])
+
+
+def test_normalising_passes_gradients_to_weight_and_bias() -> None:
+    ours, plain = (nn.BatchNorm2d(5).double() for _ in range(2))
+    rows = torch.randn(5, 60, dtype=torch.float64)
+    (normalise_by_batch(ours, rows, True) ** 2).sum().backward()
+    (torch.relu(plain(rows[None, :, :, None])) ** 2).sum().backward()
+    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+@TYPES
+def test_product_is_the_product_of_matrices(dtype: torch.dtype) -> None:
+    assert_alike(multiply, torch.matmul, torch.randn(7, 5, dtype=dtype), torch.randn(5, 33, dtype=dtype))
+
+
+@TYPES
+def test_means_and_weighing_are_those_of_joint_attention(dtype: torch.dtype) -> None:
+    channels, frames, bodies, joints = 3, 4, 2, 5
+
+    def through(x: Tensor, alpha: Tensor, kernel: bool) -> Tensor:
+        if kernel:
+            x, over_joints, over_frames = means(x)
+        else:
+            over_joints, over_frames = x.mean(dim=3), x.mean(dim=1)
+        gates = torch.sigmoid(over_joints)[..., None], torch.sigmoid(2 * over_frames)[:, None]
+        return (weighed if kernel else STJointAttention.weigh)(x, *gates, alpha)
+
+    x = torch.randn(channels, frames, bodies, joints, dtype=dtype)
+    alpha = torch.randn(channels, 1, 1, 1, dtype=dtype)
+    assert_alike(lambda *each: through(*each, True), lambda *each: through(*each, False), x, alpha)
+
+
+def test_dropped_sum_keeps_the_expectation_and_the_other_term() -> None:
+    x, other = torch.ones(400, 500), torch.full((400, 500), 3.0)
+    layer = nn.Dropout(0.25)
+    total = dropped_sum(layer, x, other)
+    assert total.unique().tolist() == pytest.approx([3.0, 3.0 + 4 / 3])
+    assert float(total.mean()) == pytest.approx(4.0, abs=0.01)
+    assert torch.equal(dropped_sum(layer.eval(), x, other), x + other)
+
+
+def test_dropped_sum_passes_a_gradient_only_to_what_was_kept() -> None:
+    x = torch.ones(50, 40, requires_grad=True)
+    total = dropped_sum(nn.Dropout(0.5), x, torch.zeros(50, 40))
+    total.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, total.detach())
