@@ -103,3 +103,4 @@ class HardwareConfig:
     prefetch_factor: int = setting(2, minimum=1, maximum=64)
     amp_dtype: str = setting("auto", choices=("auto", "fp16", "bf16"))
     cpu_threads: int = setting(0, minimum=0, maximum=1024)
+    cuda_graphs: bool = False

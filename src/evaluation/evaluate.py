@@ -122,7 +122,7 @@ def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
             )
         data = replace(data, sampling=config.data.sampling, normalize=config.data.normalize)
     data = replace(data, split=question.split or data.split)
-    return replace(config, data=data, data_root=question.data_root or config.data_root)
+    return replace(config, data=data, data_root=question.data_root or config.data_root, compile=False)
 
 
 def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:

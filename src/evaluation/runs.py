@@ -217,7 +217,7 @@ def _figures(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     weights = "ema_" if "ema_test_top1" in columns else ""
     chooser = f"{weights}{'val' if f'{weights}val_top1' in columns else 'test'}_top1"
     best = max(rows, key=lambda row: row.get(chooser, -1.0))  # the first of equals
-    final = rows[-1]
+    final = next((row for row in reversed(rows) if f"{weights}test_top1" in row), rows[-1])
     speeds = [row["clips_per_second"] for row in rows if "clips_per_second" in row]
     figures = {
         "best_epoch": best["epoch"],

@@ -80,10 +80,21 @@ def check_values(streams: Mapping[str, Tensor], valid: Tensor | None) -> None:
     )
 
 
+def padded(rows: Tensor, places: int, multiple: int) -> Tensor:
+    """Return `rows` (B,) made a multiple of some number long, so that compiled code meets few shapes.
+
+    A row of `places` = N * M or more names a body that is computed once more and then left out. It does count in
+    BatchNorm's statistics, where it weighs bodies of the batch a little unequally; zeros would move them more.
+    """
+    missing = -len(rows) % multiple
+    again = rows.repeat(-(-missing // max(1, len(rows))))[:missing]
+    return torch.cat([rows, places + again])
+
+
 def fold_bodies(stream: Tensor, rows: Tensor | None) -> Tensor:
     """Turn (N, C, T, V, M) into (B, C, T, V): every body, or those that `rows` names by n * M + m."""
     folded = stream.permute(0, 4, 1, 2, 3).flatten(0, 1)  # (N*M, C, T, V)
-    return folded if rows is None else folded.index_select(0, rows)
+    return folded if rows is None else folded.index_select(0, rows % len(folded))
 
 
 def average_bodies(features: Tensor, valid: Tensor, rows: Tensor | None) -> Tensor:
@@ -92,14 +103,16 @@ def average_bodies(features: Tensor, valid: Tensor, rows: Tensor | None) -> Tens
     Args:
         features: one row a computed body.
         valid: (N, M) bool; every clip has at least one body.
-        rows: (B,) the places n * M + m of the computed bodies; None where all N*M were computed.
+        rows: (B,) the places n * M + m of the computed bodies, N * M and more for what is to be left out; None where
+            all N*M were computed.
 
     Returns:
         (N, D). What an absent body holds, be it NaN, does not reach it.
     """
     clips, bodies = valid.shape
     if rows is not None:
-        features = features.new_zeros(clips * bodies, features.shape[1]).index_copy(0, rows, features)
+        places = rows.clamp(max=clips * bodies)
+        features = features.new_zeros(clips * bodies + 1, features.shape[1]).index_copy(0, places, features)[:-1]
     features = features.view(clips, bodies, -1)  # (N, M, D)
     present = valid.unsqueeze(-1)  # (N, M, 1)
     total = torch.where(present, features, torch.zeros_like(features)).sum(dim=1)

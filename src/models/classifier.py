@@ -42,8 +42,9 @@ class SkeletonClassifier(nn.Module):
         Args:
             streams: `joint`, `velocity` and `bone`, each (N, C, T, V, M).
             valid: (N, M) bool, which bodies are present; every body where it is None.
-            rows: (B,) the places n * M + m of the bodies to compute, where the caller knows them on the host. In
-                training absent bodies are always left out, since they would move the BatchNorm statistics.
+            rows: (B,) the places n * M + m of the bodies to compute, where the caller knows them on the host, or
+                `bodies.padded` of them. In training absent bodies are always left out, since they would move the
+                BatchNorm statistics.
 
         Raises:
             ValueError: a stream is missing, a shape or type does not fit, or, outside of training, a clip has no

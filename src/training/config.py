@@ -107,6 +107,7 @@ class RunConfig:
 
     validation: str = setting("test", choices=("test", "split"))
     validation_share: float = setting(0.1, above=0.0, maximum=0.5)
+    test_every: int = setting(1, minimum=1, maximum=1_000_000)
     tensorboard: bool = True
 
     environment: str = "local"

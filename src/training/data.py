@@ -9,6 +9,7 @@ from ..data.pipeline import InputPipeline
 from ..data.protocols import hold_out, split
 from ..data.residence import Residence, reside
 from ..data.store import Store
+from .compiled import of_few_shapes
 from .config import RunConfig
 from .distributed import ALONE, World, processes_here
 from .scoring import TestPart
@@ -32,7 +33,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     order = TrainOrder(train, config.batch_size, config.seed, config.repeat, rank=world.rank, processes=world.size)
     clips = SampledClips(store, config.input_frames, config.data.sampling, training=True, clips=residence.clips)
     return TrainingData(
-        loader=build_loader(clips, order, config.hardware, residence.on_device),
+        loader=of_few_shapes(build_loader(clips, order, config.hardware, residence.on_device), config),
         source=clips,
         order=order,
         test=part_for_testing(config, store, parts.test, world, residence),
@@ -57,20 +58,11 @@ def part_for_testing(
     residence = residence or reside(store, "disk", _CPU)
     draws = config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1
     order = TestOrder(np.array_split(numbers, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
-    loaders = [
-        build_loader(
-            SampledClips(
-                store,
-                config.input_frames,
-                config.data.sampling,
-                training=False,
-                test_draw=draw,
-                clips=residence.clips,
-            ),
-            order,
-            config.hardware,
-            residence.on_device,
+    sampled = [
+        SampledClips(
+            store, config.input_frames, config.data.sampling, training=False, test_draw=draw, clips=residence.clips
         )
         for draw in range(draws)
     ]
-    return TestPart(loaders, len(numbers))
+    loaders = [build_loader(clips, order, config.hardware, residence.on_device) for clips in sampled]
+    return TestPart([of_few_shapes(loader, config) for loader in loaders], len(numbers))

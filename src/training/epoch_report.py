@@ -22,10 +22,11 @@ def epoch_line(row: Mapping[str, Any], epochs: int, better: bool) -> str:
         f"epoch {row['epoch']:>{width}}",
         f"lr {row['learning_rate']:.5f}",
         f"train loss {row['train_loss']:.3f} top-1 {row['train_top1']:5.2f}",
-        f"test loss {row['test_loss']:.3f} top-1 {row['test_top1']:5.2f}",
     ]
-    named = {"val_top1": "val", "ema_test_top1": "EMA", "ema_val_top1": "EMA val"}
-    parts += [f"{name} {row[column]:5.2f}" for column, name in named.items() if column in row]
+    if not math.isnan(row["test_top1"]):
+        parts.append(f"test loss {row['test_loss']:.3f} top-1 {row['test_top1']:5.2f}")
+        named = {"val_top1": "val", "ema_test_top1": "EMA", "ema_val_top1": "EMA val"}
+        parts += [f"{name} {row[column]:5.2f}" for column, name in named.items() if column in row]
     parts += [f"{row['clips_per_second']:,.0f} clips/s", f"{row['seconds']:.1f} s"]
     causes = [f"{row[f'skipped_{cause}']} {cause}" for cause in ("inputs", "losses", "gradients")]
     causes = [each for each in causes if not each.startswith("0 ")]

@@ -1,5 +1,6 @@
 """Loss and accuracy of an epoch, summed on the device and read once."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,10 +13,10 @@ from .distributed import World
 class Figures:
     """The averages of an epoch; accuracies in percent, not a number where no clip was counted."""
 
-    loss: float
-    top1: float
-    top5: float
-    grad_norm: float
+    loss: float = math.nan
+    top1: float = math.nan
+    top5: float = math.nan
+    grad_norm: float = math.nan
 
 
 class Meter:
@@ -53,6 +54,6 @@ class Meter:
         """Return the averages over all processes; this is where the host waits for the device."""
         clips, loss, top1, top5, updates, norms = self.state(world).tolist()
         if clips == 0:
-            return Figures(float("nan"), float("nan"), float("nan"), float("nan"))
-        norm = norms / updates if updates else float("nan")
+            return Figures()
+        norm = norms / updates if updates else math.nan
         return Figures(loss / clips, 100 * top1 / clips, 100 * top5 / clips, norm)

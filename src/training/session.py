@@ -100,7 +100,7 @@ def _build(config: RunConfig, beginning: Beginning, device: torch.device, world:
     if config.init_from and beginning.checkpoint is None:
         start_from(model, Path(config.init_from))
     if config.compile:
-        compile_where_possible(model, device)
+        compile_where_possible(model, device, config.hardware.cuda_graphs)
     task = Classification(model, config.label_smoothing)
     _refuse_time_that_is_over(config, watch, world)
     run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config)).decode()))

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -34,13 +35,15 @@ class TensorboardScalars:
     def write(self, row: Mapping[str, float | int | str]) -> None:
         """Write the numbers of an epoch at step `epoch`.
 
-        `train_loss` becomes `loss/train` and so on, other numbers `run/<name>`; texts are left out.
+        `train_loss` becomes `loss/train` and so on, other numbers `run/<name>`; texts and unknown numbers are left out.
         """
         if not self._switched_on:
             return
         step = int(row["epoch"])
         scalars = {
-            _tag(name): float(value) for name, value in row.items() if name != "epoch" and not isinstance(value, str)
+            _tag(name): float(value)
+            for name, value in row.items()
+            if name != "epoch" and not isinstance(value, str) and not math.isnan(value)
         }
         try:
             self._add(step, scalars)

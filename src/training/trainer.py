@@ -1,6 +1,7 @@
 """The training loop: epochs of guarded steps, an evaluation after each, a checkpoint after that and now and then."""
 
 import logging
+import math
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -202,7 +203,9 @@ class Trainer:
             self._save_within()
             return
         if self.run.best in beyond:
-            self.progression.best_acc, self.progression.best_epoch = self._row[self.deciding_column], self._row["epoch"]
+            accuracy = self._row[self.deciding_column]
+            self.progression.best_acc = -1.0 if math.isnan(accuracy) else accuracy  # so that any tested epoch is better
+            self.progression.best_epoch = self._row["epoch"]
         self.files.branch_off(self._checkpoint({}), beyond)
 
     def _load_optimizer(self, checkpoint: Checkpoint, replay: bool) -> None:
@@ -311,7 +314,16 @@ class Trainer:
             row |= named(f"{prefix}val", self._measure(self.data.validation))
         return row
 
+    @property
+    def _tests_now(self) -> bool:
+        """Tell whether the epoch that ends is one that is tested."""
+        epochs = self.progression.epoch + 1
+        return epochs % self.config.test_every == 0 or epochs == self.config.epochs
+
     def _measure(self, part: TestPart) -> Figures:
+        """Return the figures on a part, unknown ones where it is not the epoch to test."""
+        if not self._tests_now:
+            return Figures()
         self.task.eval()
         meter = Meter(self.device)
         with self.step.precision.autocast():

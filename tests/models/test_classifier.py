@@ -8,7 +8,7 @@ from model_probes import opened, random_streams, settled
 from torch import Tensor, nn
 
 import last
-from last.models.bodies import STREAMS, present_rows
+from last.models.bodies import STREAMS, padded, present_rows
 
 FAMILIES = ("nano_e", "small")
 Build = Callable[[], nn.Module]
@@ -50,6 +50,24 @@ def test_one_body_clip_costs_and_gives_what_one_body_does(build: Build) -> None:
     first = {name: stream[..., :1] for name, stream in streams.items()}
     valid = torch.tensor([[True, False], [True, False]])
     torch.testing.assert_close(model(streams, valid, present_rows(valid)), model(first))
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 5, 8])
+def test_padded_rows_repeat_shapes_and_change_no_result_or_gradient(build: Build, multiple: int) -> None:
+    model, streams = settled(build()), random_streams()
+    valid = torch.tensor([[True, False], [True, True]])
+    rows = present_rows(valid)
+    more = padded(rows, 4, multiple)
+    assert len(more) % multiple == 0
+    assert len(more) - len(rows) < multiple
+    found = []
+    for asked in (rows, more):
+        model.zero_grad()
+        logits = model(streams, valid, asked)
+        logits.square().sum().backward()
+        found.append([logits, *(each.grad for each in model.parameters() if each.grad is not None)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one)
 
 
 def test_features_feed_the_classifier(build: Build) -> None:

@@ -1,5 +1,6 @@
 """The training loop on a model without BatchNorm or dropout, whose steps can be followed by hand."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,14 @@ def fitted(trainer: Trainer) -> list[Row]:
     logbook = Logbook(trainer.run.path, tensorboard=False)
     trainer.fit(logbook)
     return logbook.rows()
+
+
+def test_only_every_so_many_epochs_and_the_last_are_tested(tiny_config: MakeConfig) -> None:
+    trainer = plain_trainer(tiny_config("epochs=5", "test_every=2", "validation=split", "validation_share=0.3"))
+    rows = fitted(trainer)
+    tested = [row["epoch"] for row in rows if not math.isnan(float(row["test_top1"]))]
+    assert tested == [row["epoch"] for row in rows if not math.isnan(float(row["val_loss"]))] == [1, 3, 4]
+    assert trainer.progression.best_epoch in tested
 
 
 def plain_losses(config: RunConfig, model: Plain, features: Tensor, labels: Tensor) -> list[float]:
