@@ -1,4 +1,4 @@
-"""Features with channels outermost, (C, T, B, V), and the layers of LAST-E on them as matrix products.
+"""Features with channels outermost, (C, T, B, V), and layers on them as matrix products.
 
 In this order nearly all a network of graph and temporal convolutions does is one large or C small matrix products of
 contiguous memory, without a copy in between: a 1x1 convolution is one product of its weight with (C, T*B*V), joints are
@@ -9,7 +9,7 @@ faster than a depthwise convolution, which matrix units do not help; for long cl
 Legend: B folded bodies, C channels, T frames, V joints, K taps of a filter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -58,7 +58,7 @@ def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
     return torch.bmm(x.view(len(x), -1, x.shape[3]), adjacency).view(x.shape)
 
 
-def filter_frames(filters: nn.ModuleList, x: Tensor) -> Tensor:
+def filter_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
     """Apply depthwise (K, 1) convolutions, each to its part of the channels, (C, T, B, V) -> (C, T', B, V)."""
     frames = x.shape[1]
     if frames > _LONGEST_PRODUCT_FRAMES or not _filters_are_products:
@@ -67,7 +67,7 @@ def filter_frames(filters: nn.ModuleList, x: Tensor) -> Tensor:
     return filtered.view(len(x), -1, *x.shape[2:])
 
 
-def frame_matrices(filters: nn.ModuleList, frames: int) -> Tensor:
+def frame_matrices(filters: Iterable[nn.Module], frames: int) -> Tensor:
     """Return the matrices (C, T', T) that filter frames as depthwise (K, 1) convolutions side by side do."""
     return torch.cat([_as_product(layer, frames) for layer in filters if isinstance(layer, nn.Conv2d)])
 
@@ -103,7 +103,8 @@ def _places(frames: int, stride: int, dilation: int, taps: int, dtype: torch.dty
 _cached_places = lru_cache(maxsize=64)(_places)
 
 
-def _convolve_frames(layers: nn.ModuleList, x: Tensor) -> Tensor:
+def _convolve_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
+    layers = list(filters)
     parts = x.permute(2, 0, 1, 3).chunk(len(layers), dim=1)  # (B, C / parts, T, V) each
     filtered = torch.cat([layer(part) for layer, part in zip(layers, parts, strict=True)], dim=1)
     return channels_first(filtered)

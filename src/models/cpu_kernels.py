@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .layers import STJointAttention
-
 _HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
@@ -52,10 +50,15 @@ def multiply(weight: Tensor, rows: Tensor) -> Tensor:
     return weight @ rows
 
 
-def dropped_sum(layer: nn.Dropout, x: Tensor, other: Tensor) -> Tensor:
-    """Return `dropout(x) + other`; on the CPU with a random number of 16 bits an element, cheaper to draw than 64."""
+def dropped_sum(layer: nn.Dropout | nn.Dropout2d, x: Tensor, other: Tensor) -> Tensor:
+    """Return `dropout(x) + other` of (C, T, B, V); nn.Dropout2d drops whole channels of bodies.
+
+    On the CPU single elements are dropped by a random number of 16 bits each, cheaper to draw than 64.
+    """
     if not layer.training or layer.p == 0:
         return x + other
+    if isinstance(layer, nn.Dropout2d):
+        return torch.addcmul(other, x, nn.functional.dropout(x.new_ones(len(x), 1, x.shape[2], 1), layer.p))
     if not _here(x):
         return nn.functional.dropout(x, layer.p) + other
     return torch.addcmul(other, x, _kept(x, layer.p))
@@ -70,15 +73,24 @@ def means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def weighed(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
-    """Return what `STJointAttention.weigh` does of `x` (C, T, B, V), (C, T, B, 1), (C, 1, B, V) and (C, 1, 1, 1)."""
+    """Return `x + alpha * (x * g_t * g_s - x)` of (C, T, B, V), (C, T, B, 1), (C, 1, B, V) and (C, 1, 1, 1).
+
+    The terms stand in another order: two passes over the features instead of five.
+    """
     if not _here(x):
-        return STJointAttention.weigh(x, frame_gate, joint_gate, alpha)
+        return x * _weights(frame_gate, joint_gate, alpha)
     result: Tensor = _Weighed.apply(x, frame_gate, joint_gate, alpha)  # type: ignore[no-untyped-call]
     return result
 
 
+def _weights(frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
+    return torch.addcmul(1 - alpha, alpha * frame_gate, joint_gate)
+
+
 def _here(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Tell whether `x` is computed on the CPU now, and not recorded for a compiler or an exported file."""
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return x.device.type == "cpu" and not recorded
 
 
 def _kept(x: Tensor, probability: float) -> Tensor:
@@ -142,7 +154,7 @@ class _Weighed(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
-        weights = torch.addcmul(1 - alpha, alpha * frame_gate, joint_gate)
+        weights = _weights(frame_gate, joint_gate, alpha)
         context.save_for_backward(x, frame_gate, joint_gate, alpha, weights)
         return x * weights
 

@@ -22,7 +22,6 @@ from .bodies import STREAMS
 from .channel_major import channels_first, filter_frames, mix_joints, normalise, project
 from .classifier import SkeletonClassifier
 from .config import STAGES, ModelConfig, check_stages
-from .cpu_kernels import dropped_sum, means, weighed
 from .layers import Block, BlockSize, STJointAttention, block_sizes
 
 
@@ -146,35 +145,6 @@ class MultiScaleTCN(nn.Module):
         return normalise(self.norm_out, project(self.pointwise, filtered))
 
 
-class ChannelMajorBlock(Block):
-    """Do what a `Block` does on features with channels outermost."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(C, T, B, V) -> (C', T / stride, B, V)."""
-        mixed = normalise(self.norm, self.spatial(x), relu=True)
-        if isinstance(self.attention, STJointAttention):
-            mixed = attend(self.attention, mixed)
-        assert isinstance(self.temporal, MultiScaleTCN)
-        return dropped_sum(self.temporal.dropout, self.temporal(mixed), self.shortcut(x)).relu_()
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        """Return what is added to the block's result."""
-        if not isinstance(self.residual, nn.Sequential):
-            return x
-        projection, norm = self.residual.children()
-        assert isinstance(projection, nn.Conv2d)
-        return normalise(norm, project(projection, x))
-
-
-def attend(layer: STJointAttention, x: Tensor) -> Tensor:
-    """Weigh frames and joints, (C, T, B, V) -> (C, T, B, V)."""
-    channels, frames, bodies, joints = x.shape
-    x, over_joints, over_frames = means(x)
-    frame_gate = layer.frame_gate(over_joints.view(1, channels, -1, 1)).view(channels, frames, bodies, 1)
-    joint_gate = layer.joint_gate(over_frames.view(1, channels, -1, 1)).view(channels, 1, bodies, joints)
-    return weighed(x, frame_gate, joint_gate, layer.alpha.to(x.dtype)[:, None, None, None])
-
-
 class LastE(SkeletonClassifier):
     """Classify a clip from its joint, velocity and bone streams with one backbone.
 
@@ -199,9 +169,9 @@ class LastE(SkeletonClassifier):
         return features.mean(dim=(1, 3)).t()
 
 
-def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> ChannelMajorBlock:
+def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> Block:
     """Build one block: its joint mixing, attention where its stage has it, its frame mixing."""
-    return ChannelMajorBlock(
+    return Block(
         size,
         spatial=DirectionalGCNConv(adjacency, size.in_channels, size.channels),
         attention=STJointAttention(size.channels) if config.attention[size.stage] else nn.Identity(),

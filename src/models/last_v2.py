@@ -27,6 +27,7 @@ from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.schema import setting
 from .bodies import STREAMS
+from .channel_major import channels_first, filter_frames, normalise, project
 from .classifier import SkeletonClassifier
 from .config import STAGES, ModelConfig, check_stages
 from .layers import Block, BlockSize, STJointAttention, block_sizes, recomputed
@@ -86,18 +87,18 @@ class JointSimilarity(nn.Module):
         self.temperature = config.similarity_temperature
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, V) -> (B, V, V), in float32 where `x` is narrower."""
-        projected = self.norm(self.project(x.mean(dim=2, keepdim=True))).squeeze(2)  # (B, C / reduction, V)
-        directions = functional.normalize(_widened(projected), dim=1, eps=_SMALL)
-        cosines = torch.einsum("bcv,bcw->bvw", directions, directions)
+        """(C, T, B, V) -> (B, V, V), in float32 where `x` is narrower."""
+        projected = normalise(self.norm, project(self.project, x.mean(dim=1).unsqueeze(1)))  # (C / reduction, 1, B, V)
+        directions = functional.normalize(_widened(projected.squeeze(1)), dim=0, eps=_SMALL)
+        cosines = torch.einsum("cbv,cbw->bvw", directions, directions)
         return (_widened(cosines) / self.temperature).softmax(dim=1)
 
 
 class AdaptiveGCNConv(nn.Module):
     """Mix joints along K + 2 adjacencies, each with its own projection of the channels.
 
-    All projections are one 1x1 convolution. `A_learned` and `alpha`, the gate of the body's own adjacency, start at
-    zero: a new network is a physical one.
+    All projections are one 1x1 convolution; the fixed adjacencies need nothing kept of theirs. `A_learned` and `alpha`,
+    the gate of the body's own adjacency, start at zero: a new network is a physical one.
     """
 
     adjacency: Tensor
@@ -111,20 +112,22 @@ class AdaptiveGCNConv(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(1))
         self.project = nn.Conv2d(in_channels, (subsets + 2) * out_channels, kernel_size=1, bias=False)
 
-    def adaptive_adjacencies(self, x: Tensor) -> Tensor:
-        """Return the two adjacencies that are learned (B, 2, V, V): the one of all clips, the body's own."""
-        own = self.alpha * self.similarity(x)  # (B, V, V)
-        return torch.stack([self.A_learned.expand_as(own), own], dim=1)
+    def own_adjacency(self, x: Tensor) -> Tensor:
+        """Return the adjacency that each body derives from itself, behind its gate: (C, T, B, V) -> (B, V, V)."""
+        adjacency: Tensor = self.alpha * self.similarity(x)
+        return adjacency
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, V) -> (B, C', T, V)."""
-        subsets = len(self.adjacency)
-        projected = self.project(x).unflatten(1, (subsets + 2, -1))  # (B, K + 2, C', T, V)
-        # Two products, since the fixed adjacencies have no gradient, for which their projections would have to be kept.
-        physical, adaptive = projected.split((subsets, 2), dim=1)
-        adjacency = self.adjacency.to(physical.dtype)
-        mixed = torch.einsum("bkctv,kvw->bctw", physical, adjacency)
-        return mixed + torch.einsum("bkctv,bkvw->bctw", adaptive, self.adaptive_adjacencies(x).to(adaptive.dtype))
+        """(C, T, B, V) -> (C', T, B, V)."""
+        projected = project(self.project, x).chunk(len(self.adjacency) + 2)  # each (C', T, B, V)
+        *shared, own = (each.flatten(0, 1) for each in projected)
+        adjacencies = [*self.adjacency.to(own.dtype), self.A_learned.to(own.dtype)]
+        mixed = shared[0].flatten(0, 1) @ adjacencies[0]  # (C'*T*B, V)
+        for rows, adjacency in zip(shared[1:], adjacencies[1:], strict=True):
+            mixed = torch.addmm(mixed, rows.flatten(0, 1), adjacency)
+        by_body = torch.bmm(own.transpose(0, 1), self.own_adjacency(x).to(own.dtype))  # (B, C'*T, V)
+        total: Tensor = mixed.view(own.shape) + by_body.transpose(0, 1)
+        return total.view(projected[0].shape)
 
 
 class SeparableTCN(nn.Module):
@@ -138,9 +141,8 @@ class SeparableTCN(nn.Module):
         self.dropout = nn.Dropout2d(config.block_dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, V) -> (B, C, T / stride, V)."""
-        mixed: Tensor = self.dropout(self.norm(self.pointwise(self.depthwise(x))))
-        return mixed
+        """(C, T, B, V) -> (C, T / stride, B, V)."""
+        return normalise(self.norm, project(self.pointwise, filter_frames([self.depthwise], x)))
 
 
 def linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -152,19 +154,19 @@ def linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     overflows where the products run in half precision; the weights of the averages are computed in float32 at least.
 
     Args:
-        queries: (B, H, E, T', V).
-        keys, values: (B, H, E, T, V).
+        queries: (H, E, T', B, V).
+        keys, values: (H, E, T, B, V).
 
     Returns:
-        (B, H, E, T', V), of the type of `values`.
+        (H, E, T', B, V), of the type of `values`.
     """
     queries, keys = functional.elu(_widened(queries)) + 1, functional.elu(_widened(keys)) + 1
-    sums = keys.sum(dim=3, keepdim=True)  # (B, H, E, 1, V)
+    sums = keys.sum(dim=2, keepdim=True)  # (H, E, 1, B, V)
     over_frames = keys / sums.clamp(min=_SMALL)
-    matches = queries * sums  # (B, H, E, T', V)
-    over_channels = matches / matches.sum(dim=2, keepdim=True).clamp(min=_SMALL)
-    context = torch.einsum("bhetv,bhftv->bhefv", over_frames.to(values.dtype), values)
-    return torch.einsum("bhetv,bhefv->bhftv", over_channels.to(values.dtype), context)
+    matches = queries * sums  # (H, E, T', B, V)
+    over_channels = matches / matches.sum(dim=1, keepdim=True).clamp(min=_SMALL)
+    context = torch.einsum("hetbv,hftbv->hbvef", over_frames.to(values.dtype), values)
+    return torch.einsum("hetbv,hbvef->hftbv", over_channels.to(values.dtype), context)
 
 
 class LinearAttentionTCN(nn.Module):
@@ -181,14 +183,16 @@ class LinearAttentionTCN(nn.Module):
         self.dropout = nn.Dropout2d(config.block_dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, V) -> (B, C, T / stride, V)."""
-        keys, values = self.keys_values(x).chunk(2, dim=1)  # (B, C, T, V) each
-        split = (self.heads, -1)
-        attended = linear_attention(
-            self.queries(x).unflatten(1, split), keys.unflatten(1, split), values.unflatten(1, split)
-        ).flatten(1, 2)
-        mixed: Tensor = self.dropout(self.norm(self.pointwise(attended + self.depthwise(values))))
-        return mixed
+        """(C, T, B, V) -> (C, T / stride, B, V)."""
+        keys, values = project(self.keys_values, x).chunk(2)  # (C, T, B, V) each
+        attended = linear_attention(*(self._split(each) for each in (project(self.queries, x), keys, values)))
+        return normalise(
+            self.norm, project(self.pointwise, attended.flatten(0, 1) + filter_frames([self.depthwise], values))
+        )
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(C, T, B, V) -> (H, E, T, B, V)."""
+        return x.reshape(self.heads, -1, *x.shape[1:])
 
 
 class Backbone(nn.Module):
@@ -205,10 +209,11 @@ class Backbone(nn.Module):
 
     def forward(self, stream: Tensor) -> Tensor:
         """(B, coordinates, T, V) -> (B, C)."""
-        x = torch.relu(self.norm(self.stem(self.input_norm(stream))))  # (B, C, T, V)
+        x = normalise(self.input_norm, channels_first(stream))
+        x = normalise(self.norm, project(self.stem, x), relu=True)  # (C, T, B, V)
         for block in self.blocks:
             x = recomputed(block, x) if self.recompute and self.training else block(x)
-        return x.mean(dim=(2, 3))
+        return x.mean(dim=(1, 3)).t()
 
 
 class LastV2(SkeletonClassifier):

@@ -1,4 +1,4 @@
-"""Layers that both model families use, and the block and the stages they share.
+"""Layers that both model families use, and the block and the stages they share; features are (C, T, B, V).
 
 Legend: B folded bodies, C channels, T frames, V joints.
 """
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from .channel_major import normalise, project
+from .cpu_kernels import dropped_sum, means, weighed
 
 
 class JointGate(nn.Sequential):
@@ -40,15 +43,12 @@ class STJointAttention(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, V) -> (B, C, T, V)."""
-        frame_gate = self.frame_gate(x.mean(dim=3, keepdim=True))  # (B, C, T, 1)
-        joint_gate = self.joint_gate(x.mean(dim=2, keepdim=True))  # (B, C, 1, V)
-        return self.weigh(x, frame_gate, joint_gate, self.alpha.to(x.dtype)[:, None, None])
-
-    @staticmethod
-    def weigh(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
-        """Return the formula with its terms in another order: two passes over the features instead of five."""
-        return x * torch.addcmul(1 - alpha, alpha * frame_gate, joint_gate)
+        """(C, T, B, V) -> (C, T, B, V)."""
+        channels, frames, bodies, joints = x.shape
+        x, over_joints, over_frames = means(x)
+        frame_gate = self.frame_gate(over_joints.view(1, channels, -1, 1)).view(channels, frames, bodies, 1)
+        joint_gate = self.joint_gate(over_frames.view(1, channels, -1, 1)).view(channels, 1, bodies, joints)
+        return weighed(x, frame_gate, joint_gate, self.alpha.to(x.dtype)[:, None, None, None])
 
 
 def recomputed(block: nn.Module, x: Tensor) -> Tensor:
@@ -105,9 +105,10 @@ class Block(nn.Module):
 
     Args:
         size: the block's channels and stride.
-        spatial: mixes joints and changes the channels: (B, C, T, V) -> (B, C', T, V).
+        spatial: mixes joints and changes the channels: (C, T, B, V) -> (C', T, B, V).
         attention: keeps the shape.
-        temporal: mixes frames and has the stride: (B, C', T, V) -> (B, C', T / stride, V).
+        temporal: mixes frames and has the stride: (C', T, B, V) -> (C', T / stride, B, V). Its `dropout` is applied
+            here, together with the residual.
     """
 
     def __init__(self, size: BlockSize, spatial: nn.Module, attention: nn.Module, temporal: nn.Module) -> None:
@@ -122,6 +123,16 @@ class Block(nn.Module):
             self.residual = nn.Sequential(projection, nn.BatchNorm2d(size.channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, V) -> (B, C', T / stride, V)."""
-        mixed = self.attention(torch.relu(self.norm(self.spatial(x))))
-        return torch.relu(self.temporal(mixed) + self.residual(x))
+        """(C, T, B, V) -> (C', T / stride, B, V)."""
+        mixed = self.attention(normalise(self.norm, self.spatial(x), relu=True))
+        dropout = self.temporal.dropout
+        assert isinstance(dropout, nn.Dropout | nn.Dropout2d)
+        return dropped_sum(dropout, self.temporal(mixed), self.shortcut(x)).relu_()
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """Return what is added to the block's result."""
+        if not isinstance(self.residual, nn.Sequential):
+            return x
+        projection, norm = self.residual.children()
+        assert isinstance(projection, nn.Conv2d)
+        return normalise(norm, project(projection, x))

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from last.models.cpu_kernels import dropped_sum, means, multiply, normalise_by_batch, weighed
-from last.models.layers import STJointAttention
 
 CLOSE = {torch.float64: {"rtol": 1e-10, "atol": 1e-10}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
 TYPES = pytest.mark.parametrize("dtype", CLOSE)
@@ -59,19 +58,15 @@ def test_product_is_the_product_of_matrices(dtype: torch.dtype) -> None:
 
 @TYPES
 def test_means_and_weighing_are_those_of_joint_attention(dtype: torch.dtype) -> None:
-    channels, frames, bodies, joints = 3, 4, 2, 5
+    def ours(x: Tensor, alpha: Tensor) -> Tensor:
+        x, over_joints, over_frames = means(x)
+        return weighed(x, torch.sigmoid(over_joints)[..., None], torch.sigmoid(2 * over_frames)[:, None], alpha)
 
-    def through(x: Tensor, alpha: Tensor, kernel: bool) -> Tensor:
-        if kernel:
-            x, over_joints, over_frames = means(x)
-        else:
-            over_joints, over_frames = x.mean(dim=3), x.mean(dim=1)
-        gates = torch.sigmoid(over_joints)[..., None], torch.sigmoid(2 * over_frames)[:, None]
-        return (weighed if kernel else STJointAttention.weigh)(x, *gates, alpha)
+    def plain(x: Tensor, alpha: Tensor) -> Tensor:
+        gates = torch.sigmoid(x.mean(dim=3))[..., None] * torch.sigmoid(2 * x.mean(dim=1))[:, None]
+        return x + alpha * (x * gates - x)
 
-    x = torch.randn(channels, frames, bodies, joints, dtype=dtype)
-    alpha = torch.randn(channels, 1, 1, 1, dtype=dtype)
-    assert_alike(lambda *each: through(*each, True), lambda *each: through(*each, False), x, alpha)
+    assert_alike(ours, plain, torch.randn(3, 4, 2, 5, dtype=dtype), torch.randn(3, 1, 1, 1, dtype=dtype))
 
 
 def test_dropped_sum_keeps_the_expectation_and_the_other_term() -> None:
@@ -89,3 +84,10 @@ def test_dropped_sum_passes_a_gradient_only_to_what_was_kept() -> None:
     total.sum().backward()
     assert x.grad is not None
     assert torch.equal(x.grad, total.detach())
+
+
+def test_dropped_sum_drops_whole_channels_of_bodies_where_asked() -> None:
+    x = torch.ones(50, 3, 40, 5)  # (C, T, B, V)
+    total = dropped_sum(nn.Dropout2d(0.25), x, torch.zeros_like(x))
+    assert torch.equal(total, total[:, :1, :, :1].expand_as(total))
+    assert float(total.mean()) == pytest.approx(1.0, abs=0.05)

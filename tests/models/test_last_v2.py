@@ -10,6 +10,7 @@ from torch.nn import functional
 
 import last
 from last.models.bodies import STREAMS
+from last.models.channel_major import channels_first
 from last.models.cost import count_multiply_adds
 from last.models.last_v2 import AdaptiveGCNConv, LastV2Config, LinearAttentionTCN, linear_attention
 from last.skeleton import adjacency_subsets, load_layout
@@ -19,6 +20,11 @@ from last.utils.errors import UserError
 
 PHYSICAL = torch.from_numpy(adjacency_subsets(load_layout("ntu25")))
 TINY = {"channels": [8, 16, 32], "blocks": [1, 1, 1], "heads": 4}
+
+
+def through(layer: nn.Module, x: Tensor) -> Tensor:
+    """Apply a layer whose features are (C, T, B, V) to (B, C, T, V), and return the same order."""
+    return layer(channels_first(x)).permute(2, 0, 1, 3)
 
 
 def similarity_of(layer: AdaptiveGCNConv, x: Tensor) -> Tensor:
@@ -33,11 +39,11 @@ def similarity_of(layer: AdaptiveGCNConv, x: Tensor) -> Tensor:
 
 
 def quadratic_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Weigh every frame for every frame, as the definition has it."""
+    """Weigh every frame for every frame, as the definition has it; all are (H, E, T, B, V)."""
     queries, keys = functional.elu(queries) + 1, functional.elu(keys) + 1
-    weights = torch.einsum("bhetv,bhesv->bhtsv", queries, keys)
-    weights = weights / weights.sum(dim=3, keepdim=True)
-    return torch.einsum("bhtsv,bhesv->bhetv", weights, values)
+    weights = torch.einsum("hetbv,hesbv->htsbv", queries, keys)
+    weights = weights / weights.sum(dim=2, keepdim=True)
+    return torch.einsum("htsbv,hesbv->hetbv", weights, values)
 
 
 def test_graph_convolution_equals_a_projection_for_each_adjacency() -> None:
@@ -51,23 +57,24 @@ def test_graph_convolution_equals_a_projection_for_each_adjacency() -> None:
         torch.einsum("oc,bctv->botv", weight, x @ (adjacency if adjacency.dim() == 2 else adjacency[:, None]))
         for weight, adjacency in zip(weights, adjacencies, strict=True)
     )
-    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(through(layer, x), expected)
 
 
 def test_new_graph_convolution_uses_the_physical_adjacencies_alone() -> None:
     layer = AdaptiveGCNConv(PHYSICAL, 6, 10, LastV2Config())
-    assert not layer.adaptive_adjacencies(torch.randn(2, 6, 5, 25)).any()
+    assert not layer.A_learned.any()
+    assert not layer.own_adjacency(torch.randn(6, 5, 2, 25)).any()
 
 
 def test_joints_take_a_whole_share_from_all_joints() -> None:
     layer = AdaptiveGCNConv(PHYSICAL, 6, 10, LastV2Config())
-    shares = layer.similarity(torch.randn(2, 6, 5, 25))
+    shares = layer.similarity(torch.randn(6, 5, 2, 25))
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(2, 25))
 
 
 def test_joints_without_features_are_compared_without_nan() -> None:
     layer = AdaptiveGCNConv(PHYSICAL, 6, 10, LastV2Config()).eval()
-    x = torch.zeros(1, 6, 5, 25, requires_grad=True)
+    x = torch.zeros(6, 5, 1, 25, requires_grad=True)
     shares = layer.similarity(x)
     torch.testing.assert_close(shares, torch.full((1, 25, 25), 1 / 25))
     shares.square().sum().backward()
@@ -77,21 +84,21 @@ def test_joints_without_features_are_compared_without_nan() -> None:
 
 @pytest.mark.parametrize("asking", [12, 6])
 def test_linear_attention_equals_quadratic_attention(asking: int) -> None:
-    queries = 3 * torch.randn(2, 2, 4, asking, 5, dtype=torch.float64)
-    keys, values = 3 * torch.randn(2, 2, 2, 4, 12, 5, dtype=torch.float64)
+    queries = 3 * torch.randn(2, 4, asking, 2, 5, dtype=torch.float64)
+    keys, values = 3 * torch.randn(2, 2, 4, 12, 2, 5, dtype=torch.float64)
     torch.testing.assert_close(linear_attention(queries, keys, values), quadratic_attention(queries, keys, values))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_linear_attention_stays_finite_in_half_precision(dtype: torch.dtype) -> None:
-    queries, keys, values = 300 * torch.randn(3, 1, 2, 32, 64, 5)
+    queries, keys, values = 300 * torch.randn(3, 2, 32, 64, 1, 5)
     narrow = linear_attention(queries.to(dtype), keys.to(dtype), values.to(dtype))
     assert narrow.dtype == dtype
     torch.testing.assert_close(narrow.float(), linear_attention(queries, keys, values), rtol=0.05, atol=10.0)
 
 
 def test_linear_attention_without_any_match_gives_zeros() -> None:
-    values = torch.randn(1, 1, 4, 6, 5)
+    values = torch.randn(1, 4, 6, 1, 5)
     nothing = torch.full_like(values, -1e4)  # the kernel makes zeros of it
     torch.testing.assert_close(linear_attention(nothing, nothing, values), torch.zeros_like(values))
 
@@ -102,18 +109,18 @@ def test_attention_layer_is_attention_plus_filtered_values_projected() -> None:
     keys, values = (functional.conv2d(x, weight) for weight in layer.keys_values.weight.chunk(2))
     queries = functional.conv2d(x[:, :, ::2], layer.queries.weight)
     heads = [
-        quadratic_attention(*(each[:, None, part] for each in (queries, keys, values)))[:, 0]
+        quadratic_attention(*(channels_first(each)[None, part] for each in (queries, keys, values)))[0]
         for part in (slice(0, 4), slice(4, 8))
     ]
     filtered = functional.conv2d(values, layer.depthwise.weight, stride=(2, 1), padding=(4, 0), groups=8)
-    expected = layer.norm(layer.pointwise(torch.cat(heads, dim=1) + filtered))
-    torch.testing.assert_close(layer(x), expected)
+    expected = layer.norm(layer.pointwise(torch.cat(heads).permute(2, 0, 1, 3) + filtered))
+    torch.testing.assert_close(through(layer, x), expected)
 
 
 def test_attention_layer_sees_the_order_of_frames() -> None:
     layer = LinearAttentionTCN(8, stride=1, config=LastV2Config(heads=2)).eval()
     x = torch.randn(1, 8, 12, 5)
-    pooled, reversed_pooled = layer(x).mean(dim=2), layer(x.flip(2)).mean(dim=2)
+    pooled, reversed_pooled = (through(layer, each).mean(dim=2) for each in (x, x.flip(2)))
     assert not torch.allclose(pooled, reversed_pooled, atol=1e-3)
 
 
@@ -180,8 +187,8 @@ class OneStream(nn.Module):
         self.inner, self.channels = inner, channels
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
-        joint = streams["joint"][..., 0]
-        return self.inner(joint[:, :1].expand(-1, self.channels, -1, -1))
+        joint = channels_first(streams["joint"][..., 0])
+        return self.inner(joint[:1].repeat(self.channels, 1, 1, 1))
 
 
 @pytest.mark.parametrize(("stage", "width"), [(0, 64), (3, 256)])

@@ -3,6 +3,7 @@
 import torch
 from model_probes import opened
 
+from last.models.channel_major import channels_first
 from last.models.layers import BlockSize, STJointAttention, block_sizes
 
 
@@ -11,7 +12,7 @@ def test_later_stages_widen_and_halve_time_in_their_first_block() -> None:
 
 
 def test_new_joint_attention_is_the_identity() -> None:
-    x = torch.randn(2, 16, 6, 25)
+    x = torch.randn(16, 6, 2, 25)
     torch.testing.assert_close(STJointAttention(16)(x), x)
 
 
@@ -20,4 +21,4 @@ def test_joint_attention_follows_its_formula() -> None:
     x = torch.randn(2, 16, 6, 25, dtype=torch.float64)
     gates = layer.frame_gate(x.mean(3, keepdim=True)) * layer.joint_gate(x.mean(2, keepdim=True))
     expected = x + layer.alpha[:, None, None] * (x * gates - x)
-    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer(channels_first(x)), channels_first(expected))
