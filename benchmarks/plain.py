@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from last.models.bodies import STREAMS
-from last.models.last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusion
-from last.models.last_v2 import AdaptiveGCNConv, Backbone, JointSimilarity, LastV2, LinearAttentionTCN, SeparableTCN
-from last.models.layers import Block, STJointAttention
+from ..models.bodies import STREAMS
+from ..models.last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusion
+from ..models.last_v2 import AdaptiveGCNConv, Backbone, JointSimilarity, LastV2, LinearAttentionTCN, SeparableTCN
+from ..models.layers import Block, STJointAttention
 
 
 class PlainJointAttention(nn.Module):
@@ -144,6 +144,20 @@ class PlainAdaptiveGCNConv(nn.Module):
         return mixed
 
 
+class PlainSeparableTCN(nn.Module):
+    """Mix frames with a depthwise convolution and a projection."""
+
+    def __init__(self, fused: SeparableTCN) -> None:
+        super().__init__()
+        self.depthwise, self.pointwise = deepcopy(fused.depthwise), deepcopy(fused.pointwise)
+        self.norm, self.dropout = deepcopy(fused.norm), deepcopy(fused.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, C, T / stride, V)."""
+        mixed: Tensor = self.dropout(self.norm(self.pointwise(self.depthwise(x))))
+        return mixed
+
+
 class PlainLinearAttentionTCN(nn.Module):
     """Attend over the frames of each joint with the kernel elu + 1, add the filtered values, and project.
 
@@ -258,11 +272,11 @@ def from_fused(fused: nn.Module) -> nn.Module:
     """
     counterparts: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
         nn.Identity: deepcopy,
-        SeparableTCN: deepcopy,  # nothing in it is fused
         STJointAttention: PlainJointAttention,
         DirectionalGCNConv: PlainDirectionalGCNConv,
         MultiScaleTCN: PlainMultiScaleTCN,
         AdaptiveGCNConv: PlainAdaptiveGCNConv,
+        SeparableTCN: PlainSeparableTCN,
         LinearAttentionTCN: PlainLinearAttentionTCN,
         LastE: PlainLastE,
         LastV2: PlainLastV2,

@@ -31,7 +31,7 @@ def test_the_build_packs_every_folder_of_the_source() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     folders = {path.parent.relative_to(ROOT / "src") for path in (ROOT / "src").rglob("*.py")}
     packages = {".".join(("last", *folder.parts)) for folder in folders}
-    assert set(project["tool"]["setuptools"]["packages"]) == packages | {"last.configs"}
+    assert set(project["tool"]["setuptools"]["packages"]) == packages | {"last.configs", "last.benchmarks"}
 
 
 def test_the_tested_versions_name_every_package_that_is_asked_for() -> None:

@@ -17,6 +17,7 @@ COMMANDS = {
     "runs": (".runs", "list the runs with their results, or compare some of them"),
     "synthesize": (".synthesize", "write synthetic raw recordings, so that everything runs with no download"),
     "demo": (".demo", "go the whole way once: synthesize, preprocess, train, evaluate"),
+    "benchmark": (".benchmark", "measure how fast everything is, against a plain reference"),
     "cost": (".cost", "measure what the models cost: parameters, multiply-adds, memory, latency"),
     "doctor": (".doctor", "tell what is installed, found and missing"),
 }

@@ -1,12 +1,12 @@
 """The plain models that speed is measured against compute what the fused ones do."""
 
-import plain
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 import last
+from last.benchmarks import plain
 from last.models.bodies import STREAMS
 
 TINY = {

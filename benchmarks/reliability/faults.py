@@ -36,9 +36,9 @@ from last.utils.errors import UserError
 
 PARTS = ("kills", "numbers", "disk", "damage", "ranks", "processes")
 _EXAMPLES = """examples:
-  python benchmarks/faults.py                                   the whole campaign; about a quarter of an hour
-  python benchmarks/faults.py --kills 300 --seed 1 --json faults.json
-  python benchmarks/faults.py --parts disk,damage
+  python benchmarks/reliability/faults.py               the whole campaign; about a quarter of an hour
+  python benchmarks/reliability/faults.py --kills 300 --seed 1 --json faults.json
+  python benchmarks/reliability/faults.py --parts disk,damage
 """
 
 

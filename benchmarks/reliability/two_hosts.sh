@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train over a network between two hosts that share nothing: no files, no loopback.
 #
-#   sudo benchmarks/two_hosts.sh [PYTHON]        (default: .venv/bin/python)
+#   sudo benchmarks/reliability/two_hosts.sh [PYTHON]        (default: .venv/bin/python)
 #
 # The hosts are two network namespaces of this machine with a cable (a veth pair) between them; each has its own copy
 # of the data and its own output folder. Shown are: that the run ends as one with two processes on one host does, to
@@ -9,7 +9,7 @@
 # then goes on; what a step sends and takes. Needs root and Linux; leaves nothing behind.
 set -euo pipefail
 
-repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 python=$(realpath --no-symlinks "${1:-$repository/.venv/bin/python}")
 [[ $EUID -eq 0 ]] || { echo "error: network namespaces need root: run it with sudo" >&2; exit 2; }
 export OMP_NUM_THREADS=1 GLOO_SOCKET_IFNAME=cable

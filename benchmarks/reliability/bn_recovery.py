@@ -26,8 +26,8 @@ from last.training.logbook import read_rows
 from last.training.task import Classification
 
 _EXAMPLES = """examples:
-  python benchmarks/bn_recovery.py --data_root data             needs data/synthetic: see synthesize and preprocess
-  python benchmarks/bn_recovery.py --data_root data --shares 0.01 --seeds 0 --epochs 5
+  python benchmarks/reliability/bn_recovery.py --data_root data    needs data/synthetic: see synthesize
+  python benchmarks/reliability/bn_recovery.py --data_root data --shares 0.01 --seeds 0 --epochs 5
 """
 
 

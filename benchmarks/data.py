@@ -1,0 +1,198 @@
+"""The data path alone: from a store to the augmented streams of a batch, beside a training step.
+
+The store holds made-up clips with the lengths and second bodies of NTU RGB+D 60. Ours is what trainings read with:
+batches from the loader, then augmentation and streams. The reference does the same with NumPy, clip by clip.
+"""
+
+import statistics
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..data.loader import Batch
+from ..data.store import Store
+from ..skeleton import load_layout
+from ..training.config import RunConfig
+from ..training.data import training_data
+from ..training.precision import choose_device
+from ..training.trainer import TrainingData
+from ..utils.progress import Progress
+from . import plain_data
+from .content import write_clips
+from .measure import Turns, Way, ratio, spread, take_turns, whole
+from .report import Result, Table
+from .steps import Learner, benchmark_config, build_task, note_of
+from .suite import add_device
+
+EXAMPLES = """
+    python -m last benchmark data
+    python -m last benchmark data --batch 256 --device cuda --residency device
+    python -m last benchmark data --residency disk --json data.json
+"""
+QUICK = {"clips": 8, "batch": 4, "frames": 8, "turns": 2, "steps": 1}
+IN_ALL = {"turns": 4}
+_READING, _STREAMS = "reading and sampling", "augmenting and streams"
+_STEP = "training step"
+_COLUMNS = {
+    "way": "{way}",
+    "part": "{part}",
+    "ms a batch": "{milliseconds[median]:.3f}",
+    "least": "{milliseconds[least]:.3f}",
+    "most": "{milliseconds[most]:.3f}",
+    "clips/s": "{clips_per_second:,.0f}",
+    "% of a step": "{percent:.2f}",
+}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the part's options to a parser."""
+    count = whole(1)
+    parser.add_argument("--model", default="nano_e", metavar="M", help="whose training step (default: nano_e)")
+    parser.add_argument("--clips", type=count, default=400, metavar="N", help="clips in the store (default: 400)")
+    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
+    parser.add_argument("--frames", type=whole(4), default=64, metavar="T", help="frames in a clip (default: 64)")
+    parser.add_argument("--turns", type=count, default=9, metavar="N", help="epochs of each way (default: 9)")
+    parser.add_argument("--steps", type=count, default=4, metavar="N", help="training steps in a turn (default: 4)")
+    parser.add_argument(
+        "--residency",
+        choices=("auto", "device", "ram", "disk"),
+        help="where the clips lie (default: the configuration's, which is auto)",
+    )
+    add_device(parser)
+
+
+def measure(arguments: Namespace, progress: Progress) -> Result:
+    """Read, augment and train in turns, with ours and the reference."""
+    device = choose_device(arguments.device)
+    config = benchmark_config(
+        arguments.model,
+        batch_size=arguments.batch,
+        input_frames=arguments.frames,
+        seed=arguments.seed,
+        hardware__residency=arguments.residency,
+    )
+    batches = -(-arguments.clips // arguments.batch)
+    with tempfile.TemporaryDirectory() as folder:
+        store = write_clips(Path(folder), batches * arguments.batch, arguments.batch, arguments.seed, progress)
+        data = training_data(config, store, device=device)
+        kept = [batch.to(device) for batch in data.loader]
+        plain = PlainEpoch(config, store, batches)
+        ways: dict[str, Way] = {
+            f"ours, {_READING}": _reading(data),
+            f"ours, {_STREAMS}": _streams(data, kept),
+            f"plain, {_READING}": plain.read,
+            f"plain, {_STREAMS}": plain.derive,
+            _STEP: _training(config, data, kept[: arguments.steps], device),
+        }
+        taken = take_turns(ways, Turns(arguments.turns), device, progress)
+    counts = {_STEP: min(arguments.steps, batches)}
+    return _result(
+        {way: [each / counts.get(way, batches) for each in times] for way, times in taken.items()}, arguments, device
+    )
+
+
+class PlainEpoch:
+    """The reference's epoch over the first clips of a store.
+
+    Args:
+        config: the run's configuration.
+        store: the clips.
+        batches: how many batches an epoch has.
+    """
+
+    def __init__(self, config: RunConfig, store: Store, batches: int) -> None:
+        self.config, self.store, self.batches = config, store, batches
+        self.layout = load_layout(config.data.layout)
+        self.random = np.random.default_rng(config.seed)
+        self.bodies = int(store.clips["bodies"].max())
+        self._read: list[list[plain_data.Array]] = []
+
+    def read(self) -> None:
+        """Read every batch: crop and interpolate, clip by clip."""
+        sampling, size = self.config.data.sampling, self.config.batch_size
+        order = self.random.permutation(self.batches * size)
+        self._read = []
+        for numbers in np.split(order, self.batches):
+            clips = [self.store[int(number)] for number in numbers]
+            places = [
+                plain_data.crop(clip.valid.shape[1], self.config.input_frames, sampling, self.random) for clip in clips
+            ]
+            pairs = zip(clips, places, strict=True)
+            self._read.append([plain_data.read_clip(clip, where, self.bodies) for clip, where in pairs])
+
+    def derive(self) -> None:
+        """Turn what was read, derive its streams clip by clip, and stack them."""
+        if not self._read:
+            self.read()
+        for clips in self._read:
+            turned = [plain_data.rotate(clip, plain_data.turn(self.config.data.augment, self.random)) for clip in clips]
+            plain_data.stack([plain_data.streams(clip, self.layout) for clip in turned])
+
+
+def _reading(data: TrainingData) -> Way:
+    """Return what reads the next epoch."""
+
+    def run() -> None:
+        data.order.epoch += 1
+        for _ in data.loader:
+            pass
+
+    return run
+
+
+def _streams(data: TrainingData, batches: Sequence[Batch]) -> Way:
+    def run() -> None:
+        for batch in batches:
+            data.pipeline(batch, training=True)
+
+    return run
+
+
+def _training(config: RunConfig, data: TrainingData, batches: Sequence[Batch], device: torch.device) -> Way:
+    """Return what makes a training step on each batch, whose streams are there."""
+    learner = Learner(config, build_task(config, device), device)
+    steps = [(data.pipeline(batch, training=True), batch, note_of(batch)) for batch in batches]
+
+    def run() -> None:
+        for streams, batch, note in steps:
+            learner.learn(streams, batch, note)
+
+    return run
+
+
+def _result(taken: dict[str, list[float]], arguments: Namespace, device: torch.device) -> Result:
+    """Return the figures of seconds a batch."""
+    share: Callable[[Sequence[float]], float] = lambda times: 100 / ratio(taken[_STEP], times)  # noqa: E731
+    together = {
+        way: [sum(pair) for pair in zip(taken[f"{way}, {_READING}"], taken[f"{way}, {_STREAMS}"], strict=True)]
+        for way in ("ours", "plain")
+    }
+    listed: list[tuple[str, str, Sequence[float]]] = [
+        (way, part, taken[f"{way}, {part}"]) for way in ("ours", "plain") for part in (_READING, _STREAMS)
+    ]
+    listed += [(way, "together", times) for way, times in together.items()]
+    listed += [("ours", _STEP, taken[_STEP])]
+    rows = [
+        {
+            "way": way,
+            "part": part,
+            "milliseconds": spread(times, 1e3),
+            "clips_per_second": arguments.batch / statistics.median(times),
+            "percent": share(times),
+        }
+        for way, part, times in listed
+    ]
+    summary = {
+        "percent_of_a_step": share(together["ours"]),
+        "times_as_fast": ratio(together["plain"], together["ours"]),
+    }
+    title = f"batch {arguments.batch}, {arguments.frames} frames, {device.type}; a training step of {arguments.model}"
+    remarks = [
+        f"Ours takes {summary['percent_of_a_step']:.1f}% of a training step, and is {summary['times_as_fast']:.1f} "
+        "times as fast as the plain reference."
+    ]
+    return Result([Table("rows", title, _COLUMNS, rows)], summary, remarks)

@@ -1,0 +1,189 @@
+"""Whole trainings over a set of NTU RGB+D 60's size: how long they take, evaluation and checkpoints included.
+
+The clips are made up, in the lengths, names and number of NTU RGB+D 60. What runs is the training of the `train`
+command. The plain reference makes some steps on clips in memory, from which follows what as many epochs would take it.
+"""
+
+import math
+import statistics
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.store import open_store
+from ..data.store_format import HEADER_FILE
+from ..training.config import RunConfig
+from ..training.logbook import read_rows
+from ..training.precision import Precision, choose_device
+from ..training.session import Result as RunResult
+from ..training.session import train
+from ..utils.errors import UserError
+from ..utils.progress import Progress
+from .content import DATASET, TEST_CLIPS, TRAIN_CLIPS, write_clips
+from .gpu import GpuWatch
+from .measure import Turns, spread, take_turns, whole
+from .plain import from_fused
+from .report import Result, Table
+from .steps import PlainLearner, benchmark_config, build_task, moving_batch
+from .suite import add_device
+
+EXAMPLES = """
+    python -m last benchmark epochs --work DIR
+    python -m last benchmark epochs --work DIR --model base_e --json base_e.json
+    python -m last benchmark epochs --device cpu --clips 160 --test 40 --epochs 2
+    python -m last benchmark epochs --config default --set batch_size=64 amp=true
+"""
+QUICK = {"clips": 4, "test": 2, "epochs": 2, "batch": 2, "frames": 8, "plain_steps": 1}
+IN_ALL = {"clips": 512, "test": 128, "epochs": 2}
+_PLAIN_BATCH = 64  # at most: the plain model keeps more memory
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the part's options to a parser."""
+    count = whole(1)
+    parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
+    parser.add_argument("--epochs", type=count, default=70, metavar="N", help="epochs (default: 70)")
+    parser.add_argument(
+        "--clips", type=count, default=TRAIN_CLIPS, metavar="N", help=f"clips to train on (default: {TRAIN_CLIPS})"
+    )
+    parser.add_argument(
+        "--test", type=count, default=TEST_CLIPS, metavar="N", help=f"clips to test on (default: {TEST_CLIPS})"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="a recipe, as of `train` (default: h200 on CUDA, elsewhere the default one)"
+    )
+    parser.add_argument("--batch", type=count, metavar="N", help="clips a step (default: the recipe's)")
+    parser.add_argument("--frames", type=whole(4), metavar="T", help="frames in a clip (default: the recipe's)")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="set any configuration key"
+    )
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="keep clips and runs there, for the next time (default: temporary)"
+    )
+    parser.add_argument(
+        "--plain_steps", type=count, default=5, metavar="N", help="steps of the plain reference (default: 5)"
+    )
+    add_device(parser)
+
+
+def measure(arguments: Namespace, progress: Progress) -> Result:
+    """Make the clips where they are not there yet, train, and time the reference."""
+    device = choose_device(arguments.device)
+    with ExitStack() as stack:
+        work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        config = _config(arguments, work, device)
+        _make_clips(work / "data", arguments, progress)
+        watch = stack.enter_context(GpuWatch(device))
+        began = time.monotonic()
+        run = train(config, progress=progress)
+        ended = time.monotonic()
+        if run.stopped is not None:
+            run.stopped.raise_signal()
+            raise UserError(f"The training was stopped ({run.stopped.value}), so there is nothing to report.")
+        rows = read_rows(run.run.path / "metrics.jsonl")
+        steady = ended - sum(float(row["seconds"]) for row in rows[1:])
+        busy = watch.busy_percent(steady) if len(rows) > 1 else None
+    plain_rate = _plain_clips_per_second(config, device, arguments.plain_steps, progress)
+    summary = {
+        **_figures(config, device, run, rows),
+        "seconds": ended - began,
+        "gpu_busy_percent": busy,
+        "plain_clips_per_second": plain_rate,
+        "plain_seconds": arguments.epochs * arguments.clips / plain_rate,
+    }
+    summary["times_as_fast"] = summary["plain_seconds"] / summary["seconds"]
+    return _result(summary, arguments, device)
+
+
+def _config(arguments: Namespace, work: Path, device: torch.device) -> RunConfig:
+    recipe = arguments.config if arguments.config is not None else {"cuda": "h200"}.get(device.type, "default")
+    return benchmark_config(
+        arguments.model,
+        recipe,
+        arguments.set,
+        epochs=arguments.epochs,
+        batch_size=arguments.batch,
+        input_frames=arguments.frames,
+        seed=arguments.seed,
+        device=device.type,
+        data_root=str(work / "data"),
+        output_root=str(work / "runs"),
+    )
+
+
+def _make_clips(data_root: Path, arguments: Namespace, progress: Progress) -> None:
+    """Write the store, unless it is there from an earlier time.
+
+    Raises:
+        UserError: another store is there.
+    """
+    path = data_root / DATASET
+    if not (path / HEADER_FILE).exists():
+        write_clips(data_root, arguments.clips, arguments.test, arguments.seed, progress)
+        return
+    wanted = {"train": arguments.clips, "test": arguments.test, "seed": arguments.seed}
+    source = open_store(path, verify=False).source
+    if {key: source.get(key) for key in wanted} != wanted:
+        raise UserError(f"{path} holds other clips than those asked for. Choose another --work folder.")
+
+
+def _plain_clips_per_second(config: RunConfig, device: torch.device, steps: int, progress: Progress) -> float:
+    """Return how many clips of one body a second the plain reference trains on, in float32, from memory."""
+    config = replace(config, batch_size=min(config.batch_size, _PLAIN_BATCH))
+    learner = PlainLearner(config, from_fused(build_task(config, device).model))
+    batch = moving_batch(config, device)
+    joints = batch.joints
+    streams = {"joint": joints, "velocity": joints, "bone": joints}
+    ways = {"the plain reference": lambda: learner.learn(streams, batch)}
+    (taken,) = take_turns(ways, Turns(steps), device, progress).values()
+    return config.batch_size / statistics.median(taken)
+
+
+def _figures(
+    config: RunConfig, device: torch.device, run: RunResult, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what the run itself recorded."""
+    return {
+        "batch_size": config.batch_size,
+        "precision": str(Precision(config.amp, config.hardware.amp_dtype, device)),
+        "compile": config.compile,
+        "epoch_seconds": spread([float(row["seconds"]) for row in rows]),
+        "every_epoch_seconds": [float(row["seconds"]) for row in rows],
+        "tests": sum(math.isfinite(float(row.get("test_top1", math.nan))) for row in rows),
+        "clips_per_second": statistics.median(float(row["clips_per_second"]) for row in rows),
+        "data_wait_percent": 100 * statistics.median(float(row["data_wait_share"]) for row in rows),
+        "peak_memory_mib": max(float(row["memory_mib"]) for row in rows),
+        "final_top1": run.summary["final_top1"],
+        "best_top1": run.summary["best_top1"],
+    }
+
+
+def _result(summary: Mapping[str, Any], arguments: Namespace, device: torch.device) -> Result:
+    busy = summary["gpu_busy_percent"]
+    facts = [
+        ("seconds in all", f"{summary['seconds']:,.1f}"),
+        ("seconds an epoch", "{median:,.2f} ({least:,.2f} to {most:,.2f})".format(**summary["epoch_seconds"])),
+        ("clips/s while training", f"{summary['clips_per_second']:,.0f}"),
+        ("share of training spent waiting for data", f"{summary['data_wait_percent']:.1f}%"),
+        ("GPU busy after the first epoch", "not known" if busy is None else f"{busy:.1f}%"),
+        ("peak memory", f"{summary['peak_memory_mib']:,.0f} MiB"),
+        ("batch, precision", f"{summary['batch_size']}, {summary['precision']}{', compiled' * summary['compile']}"),
+        ("tests", f"{summary['tests']}"),
+        ("top-1 of the last epoch", f"{summary['final_top1']:.2f}%"),
+        ("plain reference, clips/s", f"{summary['plain_clips_per_second']:,.0f}"),
+        ("the plain reference would take, in seconds", f"{summary['plain_seconds']:,.0f}"),
+    ]
+    rows = [{"what": what, "value": value} for what, value in facts]
+    title = (
+        f"{arguments.model} on {device.type}: {arguments.epochs} epochs of {arguments.clips:,} clips, "
+        f"tested on {arguments.test:,}"
+    )
+    remarks = ["The plain reference is timed without reading, testing and saving, in float32, one body a clip."]
+    return Result([Table("rows", title, {"what": "{what}", "value": "{value}"}, rows)], summary, remarks)

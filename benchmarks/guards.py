@@ -1,0 +1,129 @@
+"""What guards and checkpoints cost a training, beside the same steps without them.
+
+Guarded and plain steps take turns on equal models and the same clips. Both assemble nothing: the batch is there; both
+derive its streams, run forward and backward, clip, step and count. The plain one checks nothing and copies nothing.
+"""
+
+import copy
+import statistics
+import tempfile
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+import torch
+
+from ..data.loader import Batch
+from ..data.pipeline import InputPipeline
+from ..training.checkpoint import Checkpoint, layout_facts, save_checkpoint
+from ..training.config import RunConfig
+from ..training.meter import Meter
+from ..training.optim import build_optimizer
+from ..training.precision import choose_device
+from ..training.schedule import build_schedule
+from ..training.task import Classification
+from ..utils.progress import Progress
+from .measure import Turns, Way, ratio, seconds, spread, take_turns, whole
+from .report import Result, Table
+from .steps import Learner, benchmark_config, build_task, moving_batch, note_of
+from .suite import add_device
+
+EXAMPLES = """
+    python -m last benchmark guards --threads 1
+    python -m last benchmark guards --model base --turns 10
+    python -m last benchmark guards --device cuda --batch 128 --json guards.json
+"""
+QUICK = {"turns": 3, "batch": 2, "saves": 2}
+IN_ALL = {"turns": 20}
+_WARMUP_TURNS = 5
+_COLUMNS = {
+    "what": "{what}",
+    "ms": "{milliseconds[median]:.2f}",
+    "least": "{milliseconds[least]:.2f}",
+    "most": "{milliseconds[most]:.2f}",
+    "costs %": "{cost:+.3f}",
+}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the part's options to a parser."""
+    count = whole(1)
+    parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
+    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
+    parser.add_argument("--turns", type=count, default=60, metavar="N", help="turns of each step (default: 60)")
+    parser.add_argument("--saves", type=count, default=15, metavar="N", help="checkpoints to write (default: 15)")
+    add_device(parser)
+
+
+def measure(arguments: Namespace, progress: Progress) -> Result:
+    """Let both steps take turns, then write checkpoints."""
+    device = choose_device(arguments.device)
+    config = benchmark_config(arguments.model, batch_size=arguments.batch, seed=arguments.seed)
+    task = build_task(config, device)
+    batch = moving_batch(config, device)
+    plain = _plain_step(config, copy.deepcopy(task).train(), batch, device)
+    learner = Learner(config, task, device)
+    ways = {"plain": plain, "guarded": _guarded_step(config, learner, batch)}
+    taken = take_turns(ways, Turns(arguments.turns, warmup_turns=_WARMUP_TURNS), device, progress)
+    saves = _time_saves(config, task, learner, arguments.saves)
+    every = config.checkpoint.every_minutes
+    guard_share = ratio(taken["guarded"], taken["plain"]) - 1
+    save_share = statistics.median(saves) / (60 * every)
+    rows = [
+        {"what": "a plain step", "milliseconds": spread(taken["plain"], 1e3), "cost": 0.0},
+        {"what": "a guarded step", "milliseconds": spread(taken["guarded"], 1e3), "cost": 100 * guard_share},
+        {"what": "a checkpoint", "milliseconds": spread(saves, 1e3), "cost": 100 * save_share},
+    ]
+    title = f"{arguments.model}, batch {arguments.batch}, one body, {device.type}"
+    summary = {"guard_percent": 100 * guard_share, "checkpoint_percent": 100 * save_share}
+    remarks = [f"A checkpoint within an epoch is written every {every:g} minutes."]
+    return Result([Table("rows", title, _COLUMNS, rows)], summary, remarks)
+
+
+def _plain_step(config: RunConfig, task: Classification, batch: Batch, device: torch.device) -> Way:
+    """Return a training step that trusts every number."""
+    pipeline, optimizer, meter = InputPipeline(config.data), build_optimizer(task, config), Meter(device)
+    made = torch.ones((), dtype=torch.bool, device=device)
+
+    def run() -> None:
+        streams = pipeline(batch, training=True)
+        outcome = task(streams, batch)
+        outcome.loss.backward()
+        gradients = [each.grad for each in task.parameters() if each.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        torch._foreach_mul_(gradients, torch.clamp(config.grad_clip / (norm + 1e-6), max=1.0))
+        optimizer.step()
+        meter.add(outcome.loss, outcome.logits, batch.labels)
+        meter.add_update(norm, made)
+        optimizer.zero_grad(set_to_none=True)
+
+    return run
+
+
+def _guarded_step(config: RunConfig, learner: Learner, batch: Batch) -> Way:
+    """Return the step that training makes."""
+    pipeline, note = InputPipeline(config.data), note_of(batch)
+    return lambda: learner.learn(pipeline(batch, training=True), batch, note)
+
+
+def _time_saves(config: RunConfig, task: Classification, learner: Learner, count: int) -> list[float]:
+    """Return how long it takes to write the state within an epoch, flushed to the disk."""
+    schedule = build_schedule(learner.step.optimizer, config)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def save() -> None:
+            checkpoint = Checkpoint(
+                model=task.model.state_dict(),
+                scheduler=schedule.state_dict(),
+                epoch=0,
+                within={"clips": 16},
+                best_acc=0.0,
+                best_epoch=0,
+                metrics={},
+                config=config,
+                classes=config.data.classes,
+                layout=layout_facts(config.data.layout),
+                **learner.step.state(),
+            )
+            save_checkpoint(Path(folder) / "partial.pth", checkpoint)
+
+        return [seconds(save, learner.device) for _ in range(count)]

@@ -1,0 +1,166 @@
+"""How far the losses of the fast path are from those of the plain one, step by step from the same weights.
+
+Ours is the training step of trainings; the plain path is the plain model with torch's own SGD and clipping. All read
+the same batches, without dropout. Training is chaotic: a difference of rounding grows from step to step, whatever its
+cause. The row of the plain path in float64, which differs from the one in float32 by rounding alone, shows how much.
+On CUDA float32 is float32 here: TF32 is off.
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..data.loader import Batch
+from ..data.pipeline import InputPipeline
+from ..training.config import RunConfig
+from ..training.precision import choose_device
+from ..training.task import Classification, Outcome
+from ..utils.progress import Progress
+from .measure import whole
+from .plain import from_fused
+from .report import Result, Table
+from .steps import Learner, PlainLearner, benchmark_config, build_task, moving_batch, note_of
+from .suite import add_device
+
+EXAMPLES = """
+    python -m last benchmark losses
+    python -m last benchmark losses --model base_e --batch 8
+    python -m last benchmark losses --device cuda --json losses.json
+"""
+QUICK = {"steps": 3, "batch": 2, "frames": 8}
+IN_ALL = {"batch": 8}
+_REFERENCE = "plain, float32"
+Streams = Mapping[str, Tensor]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the part's options to a parser."""
+    count = whole(1)
+    parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
+    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
+    parser.add_argument("--frames", type=whole(4), default=64, metavar="T", help="frames in a clip (default: 64)")
+    parser.add_argument("--steps", type=count, default=50, metavar="N", help="training steps (default: 50)")
+    add_device(parser)
+
+
+def measure(arguments: Namespace, progress: Progress) -> Result:
+    """Train every way from the same weights on the same batches, and compare the losses."""
+    device = choose_device(arguments.device)
+    config = benchmark_config(
+        arguments.model,
+        batch_size=arguments.batch,
+        input_frames=arguments.frames,
+        seed=arguments.seed,
+        model__dropout=0.0,
+        model__block_dropout=0.0,
+        hardware__amp_dtype="bf16",
+    )
+    with _products_in_full():
+        losses = compare_losses(config, arguments.steps, device, progress)
+    marks = sorted({1, min(10, arguments.steps), arguments.steps})
+    rows: list[dict[str, Any]] = [
+        {
+            "way": way,
+            "first_loss": found[0],
+            "last_loss": found[-1],
+            "differences": {f"step_{mark}": difference(found[:mark], losses[_REFERENCE][:mark]) for mark in marks},
+        }
+        for way, found in losses.items()
+    ]
+    columns = {"way": "{way}", "first loss": "{first_loss:.6f}", "last loss": "{last_loss:.6f}"}
+    columns |= {f"steps 1 to {mark}": f"{{differences[step_{mark}]:.1e}}" for mark in marks}
+    title = f"{arguments.model}, batch {arguments.batch}: largest relative difference of a loss from {_REFERENCE}"
+    largest = {row["way"]: row["differences"][f"step_{marks[-1]}"] for row in rows}
+    exact = difference(losses["ours, float64"], losses["plain, float64"])
+    remarks = [
+        f"In float64 the losses of the two paths differ by {exact:.1e} of each other at most.",
+        "How far plain float64 is from plain float32 shows what rounding alone makes of such a training.",
+    ]
+    summary = {"largest_relative_difference": largest, "between_the_paths_in_float64": exact}
+    return Result([Table("rows", title, columns, rows)], summary, remarks)
+
+
+def compare_losses(config: RunConfig, steps: int, device: torch.device, progress: Progress) -> dict[str, list[float]]:
+    """Return the loss of every step, for each way."""
+    task = build_task(config, device)
+    plain = from_fused(task.model)
+    half = deepcopy(config)
+    half.amp = True
+    ways: dict[str, Any] = {
+        _REFERENCE: _PlainWay(config, plain, torch.float32),
+        "plain, float64": _PlainWay(config, plain, torch.float64),
+        "ours, float32": _OurWay(config, task, torch.float32, device),
+        "ours, float64": _OurWay(config, task, torch.float64, device),
+        "ours, bfloat16": _OurWay(half, task, torch.float32, device),
+    }
+    losses: dict[str, list[float]] = {way: [] for way in ways}
+    pipeline = InputPipeline(config.data)
+    with progress.task("training", steps * len(ways), "steps"):
+        for step in range(steps):
+            batch = moving_batch(config, device, step)
+            streams = pipeline(batch, training=True)
+            for way, learn in ways.items():
+                losses[way].append(learn(streams, batch))
+                progress.advance()
+    return losses
+
+
+@contextmanager
+def _products_in_full() -> Iterator[None]:
+    """Keep CUDA's convolutions from rounding float32 to TF32, as torch lets them, while the block runs."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def difference(losses: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the largest relative difference of a loss from its reference."""
+    return max(abs(ours - theirs) / abs(theirs) for ours, theirs in zip(losses, reference, strict=True))
+
+
+class _PlainWay:
+    """Learn with a copy of a plain model, and return the loss."""
+
+    def __init__(self, config: RunConfig, model: torch.nn.Module, dtype: torch.dtype) -> None:
+        self.learner = PlainLearner(config, deepcopy(model).to(dtype))
+        self.dtype = dtype
+
+    def __call__(self, streams: Streams, batch: Batch) -> float:
+        return float(self.learner.learn(_as(streams, self.dtype), batch))
+
+
+class _OurWay:
+    """Learn with a copy of a task, and return the loss."""
+
+    def __init__(self, config: RunConfig, task: Classification, dtype: torch.dtype, device: torch.device) -> None:
+        copy = deepcopy(task)
+        if dtype == torch.float64:
+            copy = _ExactClassification(copy.model, copy.label_smoothing)
+        self.learner = Learner(config, copy.to(dtype), device)
+        self.dtype = dtype
+
+    def __call__(self, streams: Streams, batch: Batch) -> float:
+        self.learner.learn(_as(streams, self.dtype), batch, note_of(batch))
+        return self.learner.last_loss()
+
+
+class _ExactClassification(Classification):
+    """Take the loss of float64 logits in float64, which trainings take in float32."""
+
+    def forward(self, streams: Streams, batch: Batch) -> Outcome:
+        """Return the loss over a batch."""
+        logits = self.model(streams, batch.bodies, batch.rows)  # (N, classes)
+        return Outcome(functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing), logits)
+
+
+def _as(streams: Streams, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {name: stream.to(dtype) for name, stream in streams.items()}

@@ -1,0 +1,13 @@
+"""The names of the suite's parts; nothing is imported here, so that a list of them need not wait for torch."""
+
+PARTS = {
+    "training": "training steps and inference of the models, against the plain reference",
+    "inference": "one clip from joints to logits on the CPU, through every path there is",
+    "guards": "what guards and checkpoints cost a training",
+    "losses": "how far the losses of the fast path are from those of the plain one",
+    "data": "the data path alone: from the store to augmented streams",
+    "preprocess": "raw NTU text to a store",
+    "evaluation": "testing beside training",
+    "epochs": "whole trainings over a set of NTU RGB+D 60's size",
+    "roofline": "what this machine could do at most, and how far a training step is from it",
+}

@@ -1,0 +1,188 @@
+"""Raw NTU text to a store: how many megabytes a second preprocessing reads, with all cores.
+
+The recordings are generated, a few dozen of them, in the size of real ones, and copied under the names of NTU RGB+D 60.
+They have just been written, so they lie in the system's cache: what is measured is the work, not the disk. The
+reference reads a sample of the same files in one process, line by line, with `float()` for every number.
+"""
+
+import statistics
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..data.preparation_report import PreparationReport
+from ..data.preprocess import preprocess
+from ..data.store import open_store
+from ..data.synthetic.dataset import generate, plan, skeleton_text
+from ..data.synthetic.recording import TrackedBody
+from ..utils.progress import Progress
+from .content import ntu60, takes
+from .measure import seconds, spread, usable_cores, whole
+from .memory import TreeMemory
+from .report import Result, Table
+
+EXAMPLES = """
+    python -m last benchmark preprocess
+    python -m last benchmark preprocess --files 500 --workers 1
+    python -m last benchmark preprocess --json preprocess.json
+"""
+QUICK = {"files": 3, "repeats": 1, "sample": 1}
+IN_ALL = {"files": 400, "repeats": 2}
+_DISTINCT = 36
+_KILOBYTES = 300  # of a real recording: 17 GB in 56,880 files
+# Generated recordings have no orientations; these are digits as real ones have.
+_ORIENTATION, _WRITTEN_OUT = " 1 0 0 0 ", " 0.2059419 -0.05349901 0.9692109 -0.1239193 "
+_CPU = torch.device("cpu")
+_COLUMNS = {
+    "way": "{way}",
+    "processes": "{processes}",
+    "files": "{files}",
+    "MB": "{megabytes:.1f}",
+    "s": "{seconds[median]:.2f}",
+    "least": "{seconds[least]:.2f}",
+    "most": "{seconds[most]:.2f}",
+    "MB/s": "{megabytes_per_second:.1f}",
+    "files/s": "{files_per_second:.1f}",
+}
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Raw files in a folder."""
+
+    folder: Path
+    names: Sequence[str]
+    size: int
+
+    def files(self) -> list[Path]:
+        """Return the paths of all files."""
+        return [self.folder / f"{name}.skeleton" for name in self.names]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the part's options to a parser."""
+    count = whole(1)
+    parser.add_argument("--files", type=count, default=2000, metavar="N", help="recordings (default: 2000)")
+    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--repeats", type=count, default=3, metavar="N", help="times all is read (default: 3)")
+    parser.add_argument(
+        "--sample", type=count, default=40, metavar="N", help="recordings that the reference reads (default: 40)"
+    )
+    parser.add_argument("--work", type=Path, metavar="DIR", help="where to put them meanwhile (default: temporary)")
+
+
+def measure(arguments: Namespace, progress: Progress) -> Result:
+    """Read generated recordings with the reference and with ours, in turns."""
+    with tempfile.TemporaryDirectory(dir=arguments.work) as folder:
+        recordings = write_recordings(Path(folder) / "raw", arguments.files, arguments.seed, progress)
+        sample = recordings.files()[: arguments.sample]
+        sample_size = sum(path.stat().st_size for path in sample)
+        taken: dict[str, list[float]] = {"plain": [], "ours": []}
+        reports: list[PreparationReport] = []
+        exact, peak = True, None
+        for turn in range(arguments.repeats):
+            taken["plain"].append(seconds(lambda: [read_plainly(path) for path in sample], _CPU))
+            out = Path(folder) / f"store-{turn}"
+            with TreeMemory() as memory:
+                taken["ours"].append(seconds(lambda: reports.append(_prepare(recordings, out, arguments)), _CPU))  # noqa: B023
+            peak = max(filter(None, (peak, memory.peak_mib)), default=None)
+            kept = open_store(out).clips["name"].tolist()
+            exact &= sorted(kept) == sorted(recordings.names) and reports[-1].kept == arguments.files
+    rows = [
+        _row("plain", 1, len(sample), sample_size, taken["plain"]),
+        _row("ours", arguments.workers or usable_cores(), arguments.files, recordings.size, taken["ours"]),
+    ]
+    summary = {
+        "megabytes_per_second": rows[1]["megabytes_per_second"],
+        "times_as_fast": statistics.median(
+            theirs / sample_size * recordings.size / ours
+            for theirs, ours in zip(taken["plain"], taken["ours"], strict=True)
+        ),
+        "kept": reports[-1].kept,
+        "ids_exact": exact,
+        "peak_memory_mib": peak,
+    }
+    remarks = [
+        f"{summary['times_as_fast']:.1f} times as fast as the plain reader, which stores nothing and uses one core.",
+        "Every recording was kept under its own name." if exact else "NOT every recording was kept under its own name.",
+        f"All processes, this one too, took {peak:.0f} MiB at most." if peak else "The memory could not be seen here.",
+        "The files had just been written: they were read from the system's cache.",
+    ]
+    return Result([Table("rows", "raw NTU text to a store", _COLUMNS, rows)], summary, remarks)
+
+
+def write_recordings(folder: Path, count: int, seed: int, progress: Progress) -> Recordings:
+    """Write `count` recordings of real size, of which a few dozen differ, under names of NTU RGB+D 60."""
+    folder.mkdir()
+    texts = _texts(min(count, _DISTINCT), seed)
+    names = [take.name for take in takes(count, list(range(1, 41)))]
+    with progress.task("writing recordings", count, "files"):
+        for number, name in enumerate(names):
+            (folder / f"{name}.skeleton").write_bytes(texts[number % len(texts)])
+            progress.advance()
+    return Recordings(folder, names, sum(len(texts[number % len(texts)]) for number in range(count)))
+
+
+def _texts(count: int, seed: int) -> list[bytes]:
+    """Return recordings as raw text that are as long as real ones on average."""
+    scenes = [generate(plan(number), number, seed) for number in range(count)]
+    size = sum(len(_written(bodies)) for bodies in scenes) / count
+    return [_written(_lengthened(bodies, 1000 * _KILOBYTES / size)) for bodies in scenes]
+
+
+def _written(bodies: Sequence[TrackedBody]) -> bytes:
+    return skeleton_text(bodies).replace(_ORIENTATION, _WRITTEN_OUT).encode("ascii")
+
+
+def _lengthened(bodies: Sequence[TrackedBody], factor: float) -> list[TrackedBody]:
+    """Let a recording run back from its end until it has `factor` times the frames, at most twice."""
+    frames = 1 + max(int(body.frames[-1]) for body in bodies)
+    lengthened = []
+    for body in bodies:
+        back = 2 * frames - 1 - body.frames[::-1]
+        back = back[back < factor * frames]
+        order = np.concatenate([np.arange(len(body.frames)), np.arange(len(body.frames))[::-1][: len(back)]])
+        lengthened.append(
+            replace(
+                body,
+                frames=np.concatenate([body.frames, back]),
+                joints=body.joints[order],
+                states=body.states[order],
+            )
+        )
+    return lengthened
+
+
+def read_plainly(path: Path) -> dict[int, NDArray[np.float64]]:
+    """Return the joints (T, V, 3) of each body of a recording, read as one writes it down first."""
+    bodies: dict[int, list[list[list[float]]]] = {}
+    with path.open(encoding="ascii") as file:
+        for _ in range(int(file.readline())):
+            for _ in range(int(file.readline())):
+                identity = int(file.readline().split()[0])
+                rows = [[float(text) for text in file.readline().split()] for _ in range(int(file.readline()))]
+                bodies.setdefault(identity, []).append([row[:3] for row in rows])
+    return {identity: np.array(frames) for identity, frames in bodies.items()}
+
+
+def _prepare(recordings: Recordings, out: Path, arguments: Namespace) -> PreparationReport:
+    return preprocess(ntu60(), recordings.folder, out, workers=arguments.workers)
+
+
+def _row(way: str, processes: int, files: int, size: int, taken: Sequence[float]) -> dict[str, object]:
+    middle = statistics.median(taken)
+    return {
+        "way": way,
+        "processes": processes,
+        "files": files,
+        "megabytes": size / 1e6,
+        "seconds": spread(taken),
+        "megabytes_per_second": size / 1e6 / middle,
+        "files_per_second": files / middle,
+    }

@@ -1,0 +1,119 @@
+"""The training step that trainings make, and a plain one, for the parts that measure either."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..data.counter import clip_keys
+from ..data.loader import Batch
+from ..models.registry import build_model
+from ..training.config import RunConfig, resolve
+from ..training.distributed import ALONE
+from ..training.guard import BatchNote
+from ..training.meter import Meter
+from ..training.optim import split_for_decay
+from ..training.schedule import scaled
+from ..training.step import Share, TrainingStep, seed_step
+from ..training.task import Classification
+from .content import DATASET, moving_body
+
+
+def benchmark_config(model: str, recipe: str = "", overrides: Sequence[str] = (), **flags: Any) -> RunConfig:
+    """Return the configuration of a training on clips as those of NTU RGB+D 60; `flags` are values by key.
+
+    Dots in a key are written as two underscores. Values that are None leave a key as it is.
+    """
+    values = {key.replace("__", "."): value for key, value in flags.items()}
+    return resolve(model=model, dataset=DATASET, environment="local", recipe=recipe, overrides=overrides, flags=values)
+
+
+def build_task(config: RunConfig, device: torch.device) -> Classification:
+    """Return the task of a configuration with weights drawn from its seed."""
+    torch.manual_seed(config.seed)
+    model = build_model(config.model, len(config.data.classes), config.data.layout)
+    return Classification(model, config.label_smoothing).to(device)
+
+
+def moving_batch(config: RunConfig, device: torch.device, number: int = 0) -> Batch:
+    """Return a batch of made-up clips of one body, all of them different for another `number`."""
+    clips, frames = config.batch_size, config.input_frames
+    random = np.random.default_rng((config.seed, number))
+    actions = random.integers(1, len(config.data.classes) + 1, clips)
+    bodies = np.stack([moving_body(int(action), frames, random) for action in actions])  # (N, T, V, C)
+    places = torch.arange(clips)
+    return Batch(
+        joints=torch.from_numpy(bodies).permute(0, 3, 1, 2).unsqueeze(-1).contiguous(),  # (N, C, T, V, M)
+        valid=torch.ones(clips, 1, frames, dtype=torch.bool),
+        rows=places,
+        labels=torch.from_numpy(actions) - 1,
+        numbers=places,
+        keys=clip_keys(config.seed, number, places),
+    ).to(device)
+
+
+class Learner:
+    """Train a task as the trainer does, but for records, checkpoints and evaluation.
+
+    Args:
+        config: the run's configuration.
+        task: what is trained, on `device`.
+        device: where it computes.
+    """
+
+    def __init__(self, config: RunConfig, task: Classification, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.step = TrainingStep(config, task.train(), device, ALONE)
+        self.meter = Meter(device)
+
+    def learn(self, streams: Mapping[str, Tensor], batch: Batch, note: BatchNote) -> None:
+        """Make one step on a batch, of which the host keeps a note."""
+        seed_step(self.config.seed, 0, 0, 0)
+        clips = len(batch)
+        self.step(streams, batch, Share(clips, clips), closes=True, meter=self.meter)
+        self.step.note(note)
+        self.step.guard.read()
+
+    def last_loss(self) -> float:
+        """Return the mean loss since this was asked last."""
+        loss = self.meter.read(ALONE).loss
+        self.meter = Meter(self.device)
+        return loss
+
+
+class PlainLearner:
+    """Train a plain model as one writes it down: no guard, torch's own SGD and clipping, the same settings.
+
+    Args:
+        config: the run's configuration.
+        model: what is trained, where it computes.
+    """
+
+    def __init__(self, config: RunConfig, model: nn.Module) -> None:
+        self.config, self.model = config, model.train()
+        decayed, free = split_for_decay(model)
+        self.optimizer = torch.optim.SGD(
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}],
+            lr=scaled(config.learning_rate, config),
+            momentum=config.momentum,
+            nesterov=config.nesterov and config.momentum > 0,
+        )
+
+    def learn(self, streams: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Make one step on a batch, and return its loss."""
+        self.optimizer.zero_grad()
+        logits = self.model(streams, batch.bodies)
+        loss = functional.cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.grad_clip > 0:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
+        self.optimizer.step()
+        return loss.detach()
+
+
+def note_of(batch: Batch) -> BatchNote:
+    """Return the host's note of a batch; where the batch lies on a GPU the host waits for it."""
+    return BatchNote(batch.numbers.cpu(), batch.keys.cpu())

@@ -1,0 +1,70 @@
+"""What a training step moves and keeps, in bytes."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class MovedBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sum up, while a block runs, the sizes of what every operation of torch reads and writes.
+
+    Views, and memory that is only reserved, move nothing. Nothing is taken off for what a cache still holds.
+
+    Attributes:
+        total: the bytes so far.
+        operations: how many moved something.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total, self.operations = 0, 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        read, returned = _tensors((args, kwargs)), _tensors(result)
+        schema = function._schema
+        places = {each.untyped_storage().data_ptr() for each in read}
+        is_view = returned and all(each.untyped_storage().data_ptr() in places for each in returned)
+        if (is_view and not schema.is_mutable) or "empty" in schema.name:
+            return result
+        written = returned or _changed(schema, args, kwargs)
+        self.total += sum(map(_size, (*read, *written)))
+        self.operations += 1
+        return result
+
+
+def saved_bytes(run: Callable[[], object], owned: Iterable[Tensor]) -> int:
+    """Return the bytes that autograd keeps for the backward pass while `run` runs, without the tensors `owned`."""
+    known = {each.untyped_storage().data_ptr() for each in owned}
+    kept: dict[int, Tensor] = {}  # the tensors themselves, so that no place is used twice
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run()
+    return sum(each.untyped_storage().nbytes() for place, each in kept.items() if place not in known)
+
+
+def _changed(schema: Any, args: Any, kwargs: Any) -> list[Tensor]:
+    """Return the arguments that an operation without a result writes to."""
+    names = [argument.name for argument in schema.arguments if argument.is_write]
+    given = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | kwargs
+    return _tensors([given.get(name) for name in names])
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    return [each for each in tree_leaves(value) if isinstance(each, Tensor)]
+
+
+def _size(tensor: Tensor) -> int:
+    """Return the bytes of a tensor; what is expanded counts once."""
+    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())

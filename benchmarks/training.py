@@ -1,0 +1,254 @@
+"""How fast the models train and infer, against their plain reference.
+
+All have the same weights and read the same random clips, which lie in memory. The reference is `plain`, in float32 with
+torch's own SGD; ours trains in float32 and in bfloat16 with the fused SGD that training uses.
+"""
+
+import multiprocessing
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..models.bodies import STREAMS, present_rows
+from ..models.classifier import SkeletonClassifier
+from ..models.registry import create_model
+from ..skeleton import load_layout
+from ..training.epoch_report import peak_memory_mib
+from ..training.precision import choose_device
+from ..utils.config import MODEL_FILES, unknown_name
+from ..utils.errors import UserError
+from ..utils.progress import Progress
+from .measure import CLASSES, Turns, Way, ratio, spread, take_turns, whole
+from .plain import from_fused
+from .report import Result, Table
+from .suite import add_device
+
+EXAMPLES = """
+    python -m last benchmark training
+    python -m last benchmark training --models nano_e,base --bodies 2 --threads 1
+    python -m last benchmark training --device cuda --batch 64 --json training.json
+    python -m last benchmark training --memory
+"""
+QUICK = {"models": "nano_e", "batch": 4, "frames": 16, "repeats": 2}
+IN_ALL = {"models": "nano_e,base_e", "repeats": 5}
+_COLUMNS = {
+    "model": "{model}",
+    "task": "{task}",
+    "clips": "{clips}",
+    "way": "{way}",
+    "ms": "{milliseconds[median]:.2f}",
+    "least": "{milliseconds[least]:.2f}",
+    "most": "{milliseconds[most]:.2f}",
+    "clips/s": "{clips_per_second:.1f}",
+    "times as fast": "{ratio:.2f}",
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is run, and where.
+
+    Attributes:
+        batch, frames, bodies: of the clips; every body is there unless a task says otherwise.
+        layout: the joint layout.
+        device: where it runs.
+        amp: whether the forward pass runs in bfloat16.
+    """
+
+    batch: int
+    frames: int
+    bodies: int
+    layout: str
+    device: torch.device
+    amp: bool = False
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Random clips: streams (N, C, T, V, M), valid (N, M), labels (N,), and the places of the bodies present."""
+
+    streams: dict[str, Tensor]
+    valid: Tensor
+    rows: Tensor
+    labels: Tensor
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the part's options to a parser."""
+    count = whole(1)
+    parser.add_argument("--models", default="all", metavar="A,B", help="names with commas between (default: all)")
+    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
+    parser.add_argument("--bodies", type=int, choices=(1, 2), help="in a clip, all present (default: 1; --memory: 2)")
+    parser.add_argument("--frames", type=count, default=64, metavar="T", help="frames in a clip (default: 64)")
+    parser.add_argument("--layout", default="ntu25", metavar="L", help="joint layout (default: ntu25)")
+    parser.add_argument("--repeats", type=count, default=7, metavar="N", help="turns after the warm-up (default: 7)")
+    parser.add_argument("--amp", action="store_true", help="the reference in bfloat16, too; with --memory, ours")
+    parser.add_argument("--memory", action="store_true", help="measure the memory of a training step, not times")
+    parser.add_argument("--recompute", action="store_true", help="with --memory: teachers keep no features of blocks")
+    add_device(parser)
+
+
+def measure(arguments: Namespace, progress: Progress) -> Result:
+    """Measure every model's inference and training, or the memory of its training."""
+    names = chosen_models(arguments.models)
+    load_layout(arguments.layout)
+    work = Workload(
+        batch=arguments.batch,
+        frames=arguments.frames,
+        bodies=arguments.bodies or (2 if arguments.memory else 1),
+        layout=arguments.layout,
+        device=choose_device(arguments.device),
+        amp=arguments.amp and arguments.memory,
+    )
+    if arguments.memory:
+        return _memory(names, work, arguments)
+    rows = [row for name in names for row in _measure_model(name, work, arguments, progress)]
+    ours = [row for row in rows if row["task"] == "training" and row["way"].startswith("ours")]
+    summary = {f"{row['model']}, {row['way']}": row["ratio"] for row in ours}
+    title = f"batch {work.batch}, {work.bodies} body, {work.frames} frames, {work.layout}, {work.device.type}"
+    table = Table("rows", title, _COLUMNS, rows)
+    return Result([table], {"training_times_as_fast": summary}, ["Times as fast as the first way of the same task."])
+
+
+def chosen_models(text: str) -> list[str]:
+    """Return the models of an option such as `nano_e,base`.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    names = list(MODEL_FILES) if text == "all" else text.split(",")
+    for name in names:
+        if name not in MODEL_FILES:
+            raise UserError(unknown_name("model", name, [*MODEL_FILES, "all"]))
+    return names
+
+
+def random_clips(work: Workload, clips: int, bodies: int, present: int) -> Clips:
+    """Draw clips with room for `bodies` bodies, of which the first `present` are there; the others are zeros."""
+    layout = load_layout(work.layout)
+    valid = (torch.arange(bodies) < present).expand(clips, bodies).contiguous()
+    streams = {
+        name: torch.randn(clips, layout.coordinates, work.frames, layout.num_joints, bodies)
+        * valid[:, None, None, None]
+        for name in STREAMS
+    }
+    return Clips(
+        streams={name: stream.to(work.device) for name, stream in streams.items()},
+        valid=valid.to(work.device),
+        rows=present_rows(valid).to(work.device),
+        labels=(torch.arange(clips) % CLASSES).to(work.device),
+    )
+
+
+def inference(model: nn.Module, clips: Clips, work: Workload) -> Way:
+    """Return a function that runs one batch in evaluation."""
+
+    def run() -> None:
+        model.eval()
+        with torch.no_grad():
+            _forward(model, clips, work)
+
+    return run
+
+
+def training(model: nn.Module, clips: Clips, work: Workload) -> Way:
+    """Return a function that takes one training step: forward, cross entropy, backward, SGD with momentum."""
+    fused = True if isinstance(model, SkeletonClassifier) else None
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True, fused=fused)
+
+    def run() -> None:
+        model.train()
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(_forward(model, clips, work).float(), clips.labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return run
+
+
+def _forward(model: nn.Module, clips: Clips, work: Workload) -> Tensor:
+    """Return the logits (N, classes); ours is told on the host which bodies to compute, as by the loader."""
+    places = {"rows": clips.rows} if isinstance(model, SkeletonClassifier) else {}
+    with torch.autocast(work.device.type, dtype=torch.bfloat16, enabled=work.amp):
+        logits: Tensor = model(clips.streams, clips.valid, **places)
+    return logits
+
+
+def _measure_model(name: str, work: Workload, arguments: Namespace, progress: Progress) -> list[dict[str, Any]]:
+    """Measure inference and training of a model against its reference, and what absent bodies cost."""
+    torch.manual_seed(arguments.seed)
+    ours = create_model(name, CLASSES, work.layout).to(work.device)
+    reference = from_fused(ours)
+    half = replace(work, amp=True)
+    tasks: list[tuple[str, int, dict[str, Way]]] = []
+    for batch in sorted({1, work.batch}):
+        clips = random_clips(work, batch, work.bodies, work.bodies)
+        ways = {"plain": inference(reference, clips, work), "ours": inference(ours, clips, work)}
+        tasks.append(("inference", batch, ways))
+    clips = random_clips(work, work.batch, work.bodies, work.bodies)
+    ways = {
+        "plain float32": training(reference, clips, work),
+        "ours float32": training(ours, clips, work),
+        "ours bfloat16": training(ours, clips, half),
+    }
+    ways |= {"plain bfloat16": training(reference, clips, half)} if arguments.amp else {}
+    tasks.append(("training", work.batch, ways))
+    room = {f"room for {bodies}": random_clips(work, work.batch, bodies, present=1) for bodies in (1, 2)}
+    ways = {key: training(ours, clips, work) for key, clips in room.items()}
+    tasks.append(("one body there", work.batch, ways))
+    plan = Turns(arguments.repeats)
+    return [
+        row
+        for task, batch, each in tasks
+        for row in _rows({"model": name, "task": task, "clips": batch}, take_turns(each, plan, work.device, progress))
+    ]
+
+
+def _rows(task: Mapping[str, Any], taken: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
+    """Return a row a way; the first is what the others are compared with."""
+    reference = next(iter(taken.values()))
+    rows = []
+    for way, times in taken.items():
+        figures = spread(times, 1e3)
+        speed = {"clips_per_second": 1e3 * task["clips"] / figures["median"], "ratio": ratio(reference, times)}
+        rows.append({**task, "way": way, "milliseconds": figures, **speed})
+    return rows
+
+
+# --- memory
+
+
+def _memory(names: Sequence[str], work: Workload, arguments: Namespace) -> Result:
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        peak = _peak_gib(name, work, arguments.threads, arguments.recompute)
+        rows.append({"model": name, "peak_gib": round(peak, 3)})
+    title = f"a training step of {work.batch} clips, {work.bodies} bodies, {work.frames} frames"
+    table = Table("memory", title, {"model": "{model}", "most memory, GiB": "{peak_gib:.2f}"}, rows)
+    return Result([table], {row["model"]: row["peak_gib"] for row in rows})
+
+
+def _peak_gib(name: str, work: Workload, threads: int, recompute: bool) -> float:
+    """Return the most memory that training steps of a model took, in a process that does nothing else.
+
+    A new process inherits the peak of the one that starts it, so the caller must not have computed anything.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_own_peak_gib, name, work, threads, recompute).result()
+
+
+def _own_peak_gib(name: str, work: Workload, threads: int, recompute: bool) -> float:
+    if threads:
+        torch.set_num_threads(threads)
+    sizes = {"recompute": True} if recompute else {}
+    model = create_model(name, CLASSES, work.layout, **sizes).to(work.device)
+    step = training(model, random_clips(work, work.batch, work.bodies, work.bodies), work)
+    for _ in range(2):  # the second has the optimizer's state from its start
+        step()
+    return peak_memory_mib(work.device) / 2**10

@@ -1,0 +1,108 @@
+"""`benchmark`: measure how fast everything is, against a plain reference in the same run."""
+
+import argparse
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..benchmarks.parts import PARTS
+from ..utils.config import unknown_name
+from ..utils.errors import UserError
+from . import program
+from .options import examples, parse
+from .terminal import progress, table
+
+if TYPE_CHECKING:
+    from ..benchmarks.report import Report
+
+_EXAMPLES = """
+    python -m last benchmark all --quick
+    python -m last benchmark training --models nano_e --threads 2
+    python -m last benchmark data --json data.json
+    python -m last benchmark epochs --help
+"""
+_ALL = "every part that this machine can, with fewer turns and less data than each alone"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser; what follows the part's name is read with the part's own."""
+    parser.add_argument("part", metavar="PART", help="what to measure, or all")
+    options = parser.add_argument("options", nargs=argparse.REMAINDER, help="the part's own; `PART --help` lists them")
+    options.required = False
+    width = max(map(len, PARTS))
+    names = "\n".join(f"  {name:<{width}}  {purpose}" for name, purpose in {**PARTS, "all": _ALL}.items())
+    parser.epilog = f"parts:\n{names}\n\n{examples(_EXAMPLES)}"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure one part or all, and show what was found; return the exit code."""
+    name = arguments.part
+    if name not in (*PARTS, "all"):
+        raise UserError(unknown_name("benchmark", name, [*PARTS, "all"]))
+    asked = _parse(name, arguments.options)
+    asked.quiet |= arguments.quiet
+    if asked.quiet:  # said after the part's name, when the log has been opened already
+        for handler in logging.getLogger(__package__.partition(".")[0]).handlers:
+            handler.setLevel(logging.WARNING)
+    return _measure_all(asked) if name == "all" else _measure_one(name, asked)
+
+
+def _parse(name: str, options: list[str]) -> argparse.Namespace:
+    from ..benchmarks.suite import add_common, add_device, add_part, load_part
+
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        if name == "all":
+            add_common(parser)
+            add_device(parser)
+            shown = "python -m last benchmark all --quick\npython -m last benchmark all --json benchmark.json"
+        else:
+            part = load_part(name)
+            add_part(part, parser, quick="--quick" in options)
+            shown = part.EXAMPLES
+        parser.epilog = examples(shown)
+
+    return parse(f"{program()} benchmark {name}", {**PARTS, "all": _ALL}[name], add_options, options)
+
+
+def _measure_one(name: str, asked: argparse.Namespace) -> int:
+    from ..benchmarks.suite import run_part
+    from ..utils.files import write_json
+
+    report = run_part(name, asked, progress(asked.quiet))
+    _show(report)
+    if asked.json:
+        write_json(asked.json, report.values())
+    return 0
+
+
+def _measure_all(asked: argparse.Namespace) -> int:
+    from ..benchmarks.suite import run_all
+    from ..utils.files import write_json
+
+    left_out: dict[str, str] = {}
+
+    def tell(name: str, reason: str) -> None:
+        left_out[name] = reason
+        print(f"\n{name} is left out: {reason}")
+
+    reports = run_all(asked, progress(asked.quiet), _show, tell)
+    if asked.json:
+        parts = {report.part: report.values() for report in reports}
+        write_json(asked.json, {"part": "all", "parts": parts, "left_out": left_out})
+    return 0
+
+
+def _show(report: "Report") -> None:
+    """Print what was measured on what, then the tables and what they mean."""
+    machine: dict[str, Any] = dict(report.machine)
+    versions = machine["versions"]
+    where = machine["gpu"] or machine["cpu"]
+    busy = [f"{machine[key]:.2f}" if machine[key] is not None else "?" for key in ("load_before", "load_after")]
+    print(f"\n{report.part}: {PARTS[report.part]}")
+    print(f"{where}; {machine['cores']} cores, {machine['threads']} threads; {machine['platform']}")
+    print(", ".join(f"{name} {version}" for name, version in versions.items()), machine["git_commit"][:12])
+    print(f"load of the machine: {busy[0]} before, {busy[1]} after; {machine['date']}")
+    for each in report.result.tables:
+        print()
+        table(each.title, list(each.columns), each.cells())
+    for remark in report.result.remarks:
+        print(remark)

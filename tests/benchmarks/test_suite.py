@@ -1,0 +1,73 @@
+"""All parts together: what this machine cannot do is left out and told, the rest is measured."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from last.benchmarks import gpu, inference, suite
+from last.benchmarks.gpu import GpuWatch
+from last.utils.errors import missing_extra
+
+HERE = ("inference", "data")
+
+
+@pytest.fixture(autouse=True)
+def _two_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "PARTS", dict.fromkeys(HERE, "what it measures"))
+
+
+@pytest.fixture
+def no_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*packages: str) -> None:
+        raise missing_extra(packages[0], "deploy", "Exporting a model")
+
+    monkeypatch.setattr(inference, "check_installed", refuse)
+
+
+@pytest.mark.usefixtures("no_runtimes")
+def test_a_part_without_its_packages_is_left_out_of_all_and_told(cli: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "new" / "all.json"
+    result = cli("benchmark", "all", "--quick", "--threads", 1, "--seed", 2, "--json", file, "--quiet")
+    assert result.code == 0, result.err
+    assert "inference is left out: Exporting a model needs onnx" in result.out
+    written = json.loads(file.read_text())
+    assert list(written["parts"]) == ["data"]
+    assert list(written["left_out"]) == ["inference"]
+    assert written["parts"]["data"]["settings"]["seed"] == 2
+    assert written["parts"]["data"]["settings"]["clips"] == 8
+
+
+@pytest.mark.usefixtures("no_runtimes")
+def test_a_part_without_its_packages_is_refused_alone(cli: Callable[..., Any]) -> None:
+    result = cli("benchmark", "inference", "--quick")
+    assert result.code == 2
+    assert result.err.startswith("error: Exporting a model needs onnx")
+    assert "last-har[deploy]" in result.err
+
+
+@pytest.fixture
+def busy_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuWatch]:
+    """Yield a watch over a GPU that computes 10, then 90 and 100 percent of the time, at seconds 1, 2 and 3."""
+    answers = iter([10.0, 90.0, 100.0])
+    moments = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(gpu, "_utilisation", lambda _: next(answers, None))
+    monkeypatch.setattr(gpu.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(gpu, "_EVERY_S", 0.0)
+    watch = GpuWatch(gpu.torch.device("cuda"))
+    with watch:
+        watch._thread.join()
+    return watch
+
+
+def test_how_busy_a_gpu_is_leaves_out_the_first_epoch(busy_gpu: GpuWatch) -> None:
+    assert busy_gpu.busy_percent(since=1.5) == 95.0
+    assert busy_gpu.busy_percent(since=9.0) is None
+
+
+def test_without_a_gpu_there_is_no_busy_share() -> None:
+    with GpuWatch(gpu.torch.device("cpu")) as watch:
+        pass
+    assert watch.busy_percent(since=0.0) is None
