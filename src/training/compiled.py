@@ -32,6 +32,7 @@ def compile_where_possible(model: nn.Module, device: torch.device, graphs: bool 
     except Exception as error:  # whatever a missing or broken compiler makes torch raise: the model works without
         _log.warning("--compile is left out: this machine cannot compile (%s).", str(error).strip().partition("\n")[0])
         return False
+    torch._dynamo.config.suppress_errors = True  # what the compiler cannot do for some shape runs as it was written
     model.compile(**_GRAPHS if graphs and device.type == "cuda" else {})
     _log.info("The model compiles itself in its first steps, which take long for that.")
     return True
