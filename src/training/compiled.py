@@ -7,7 +7,6 @@ epoch and the number of bodies present, which is therefore brought to one of few
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ from .config import RunConfig
 
 _log = logging.getLogger(__name__)
 
-_GRAPHS: dict[str, Any] = {"mode": "reduce-overhead", "dynamic": False}
+_GRAPHS = "reduce-overhead"  # torch's name of the mode that captures CUDA graphs
 
 
 def compile_where_possible(model: nn.Module, device: torch.device, graphs: bool = False) -> bool:
@@ -33,14 +32,14 @@ def compile_where_possible(model: nn.Module, device: torch.device, graphs: bool 
         _log.warning("--compile is left out: this machine cannot compile (%s).", str(error).strip().partition("\n")[0])
         return False
     torch._dynamo.config.suppress_errors = True  # what the compiler cannot do for some shape runs as it was written
-    model.compile(**_GRAPHS if graphs and device.type == "cuda" else {})
+    model.compile(dynamic=False, mode=_GRAPHS if graphs and device.type == "cuda" else None)
     _log.info("The model compiles itself in its first steps, which take long for that.")
     return True
 
 
 def of_few_shapes(batches: Iterable[Batch], config: RunConfig) -> Iterable[Batch]:
     """Return the batches with few numbers of bodies to compute, where the model is compiled for each."""
-    return _FewShapes(batches, max(1, config.batch_size // 8)) if config.compile else batches
+    return _FewShapes(batches, max(1, config.batch_size // 4)) if config.compile else batches
 
 
 class _FewShapes:
