@@ -6,7 +6,6 @@ Legend: M bodies, T frames, V joints, C coordinates.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from ..data.clip import Clip
 from ..data.config import DataConfig
 from ..data.store import Store, write_store
+from ..data.synthetic.dataset import Take
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.progress import SILENT, Progress
@@ -35,23 +35,6 @@ Array = NDArray[np.float32]
 def ntu60() -> DataConfig:
     """Return the description of NTU RGB+D 60."""
     return merge(DataConfig(), [section_layer(data_layer(DATASET), "data")])
-
-
-@dataclass(frozen=True)
-class Take:
-    """Who did what, where; all numbers count from 1, as in a file's name."""
-
-    setup: int
-    camera: int
-    performer: int
-    replication: int
-    action: int
-
-    @property
-    def name(self) -> str:
-        """Return the name that NTU RGB+D gives such a recording."""
-        place, who = f"S{self.setup:03d}C{self.camera:03d}", f"P{self.performer:03d}R{self.replication:03d}"
-        return f"{place}{who}A{self.action:03d}"
 
 
 def takes(count: int, performers: list[int]) -> list[Take]:

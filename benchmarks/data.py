@@ -25,8 +25,8 @@ from . import plain_data
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns, whole
 from .report import Result, Table
-from .steps import Learner, benchmark_config, build_task, note_of
-from .suite import add_device
+from .steps import Learner, build_task, config_of, note_of
+from .suite import add_device, add_step
 
 EXAMPLES = """
     python -m last benchmark data
@@ -51,10 +51,8 @@ _COLUMNS = {
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the part's options to a parser."""
     count = whole(1)
-    parser.add_argument("--model", default="nano_e", metavar="M", help="whose training step (default: nano_e)")
+    add_step(parser, "whose training step")
     parser.add_argument("--clips", type=count, default=400, metavar="N", help="clips in the store (default: 400)")
-    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
-    parser.add_argument("--frames", type=whole(4), default=64, metavar="T", help="frames in a clip (default: 64)")
     parser.add_argument("--turns", type=count, default=9, metavar="N", help="epochs of each way (default: 9)")
     parser.add_argument("--steps", type=count, default=4, metavar="N", help="training steps in a turn (default: 4)")
     parser.add_argument(
@@ -68,11 +66,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def measure(arguments: Namespace, progress: Progress) -> Result:
     """Read, augment and train in turns, with ours and the reference."""
     device = choose_device(arguments.device)
-    config = benchmark_config(
-        arguments.model,
-        batch_size=arguments.batch,
-        input_frames=arguments.frames,
-        seed=arguments.seed,
+    config = config_of(
+        arguments,
         hardware__residency=arguments.residency,
     )
     batches = -(-arguments.clips // arguments.batch)

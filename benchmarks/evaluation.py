@@ -9,8 +9,6 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-import torch
-
 from ..training.data import training_data
 from ..training.guard import BatchNote
 from ..training.meter import Meter
@@ -21,8 +19,8 @@ from ..utils.progress import Progress
 from .content import TEST_CLIPS, TRAIN_CLIPS, write_clips
 from .measure import Turns, Way, ratio, spread, take_turns, whole
 from .report import Result, Table
-from .steps import Learner, benchmark_config, build_task
-from .suite import add_device
+from .steps import Learner, build_task, config_of
+from .suite import add_device, add_step
 
 EXAMPLES = """
     python -m last benchmark evaluation
@@ -46,11 +44,9 @@ _COLUMNS = {
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the part's options to a parser."""
     count = whole(1)
-    parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
+    add_step(parser)
     parser.add_argument("--clips", type=count, default=128, metavar="N", help="clips to train on (default: 128)")
     parser.add_argument("--test", type=count, default=128, metavar="N", help="clips to test on (default: 128)")
-    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
-    parser.add_argument("--frames", type=whole(4), default=64, metavar="T", help="frames in a clip (default: 64)")
     parser.add_argument("--turns", type=count, default=5, metavar="N", help="turns of both (default: 5)")
     parser.add_argument("--amp", action="store_true", default=None, help="mixed precision")
     add_device(parser)
@@ -59,11 +55,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def measure(arguments: Namespace, progress: Progress) -> Result:
     """Train on some clips and test on others, in turns."""
     device = choose_device(arguments.device)
-    config = benchmark_config(
-        arguments.model,
-        batch_size=arguments.batch,
-        input_frames=arguments.frames,
-        seed=arguments.seed,
+    config = config_of(
+        arguments,
         amp=arguments.amp,
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -118,8 +111,7 @@ def _testing(data: TrainingData, learner: Learner) -> Way:
         meter = Meter(device)
         with precision.autocast():
             for batch, scores in score_batches(task.model, data.test, data.pipeline, device):
-                loss = torch.nn.functional.nll_loss(scores.clamp(min=1e-30).log(), batch.labels)
-                meter.add(loss, scores, batch.labels)
+                meter.add_scores(scores, batch.labels)
         meter.state(learner.step.world).tolist()
 
     return run

@@ -1,38 +1,28 @@
 """How busy a GPU is, looked at now and then while something else runs."""
 
 import subprocess
-import threading
 import time
-from types import TracebackType
-from typing import Self
 
 import torch
+
+from .watch import Watch
 
 _EVERY_S = 1.0
 _PATIENCE_S = 10.0
 
 
-class GpuWatch:
+class GpuWatch(Watch):
     """Ask nvidia-smi once a second, while a block runs, for what share of the time the GPU computes.
 
     Where there is no GPU, or nobody to ask, there is no figure.
     """
 
+    patience_s = _PATIENCE_S
+
     def __init__(self, device: torch.device) -> None:
+        super().__init__()
         self._device = device
         self._seen: list[tuple[float, float]] = []  # when, and the percentage
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join(_PATIENCE_S)
 
     def busy_percent(self, since: float) -> float | None:
         """Return the mean of what was seen after the `time.monotonic()` that is given."""

@@ -25,8 +25,8 @@ from ..utils.progress import Progress
 from .measure import whole
 from .plain import from_fused
 from .report import Result, Table
-from .steps import Learner, PlainLearner, benchmark_config, build_task, moving_batch, note_of
-from .suite import add_device
+from .steps import Learner, PlainLearner, build_task, config_of, moving_batch, note_of
+from .suite import add_device, add_step
 
 EXAMPLES = """
     python -m last benchmark losses
@@ -42,9 +42,7 @@ Streams = Mapping[str, Tensor]
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the part's options to a parser."""
     count = whole(1)
-    parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
-    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
-    parser.add_argument("--frames", type=whole(4), default=64, metavar="T", help="frames in a clip (default: 64)")
+    add_step(parser)
     parser.add_argument("--steps", type=count, default=50, metavar="N", help="training steps (default: 50)")
     add_device(parser)
 
@@ -52,11 +50,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def measure(arguments: Namespace, progress: Progress) -> Result:
     """Train every way from the same weights on the same batches, and compare the losses."""
     device = choose_device(arguments.device)
-    config = benchmark_config(
-        arguments.model,
-        batch_size=arguments.batch,
-        input_frames=arguments.frames,
-        seed=arguments.seed,
+    config = config_of(
+        arguments,
         model__dropout=0.0,
         model__block_dropout=0.0,
         hardware__amp_dtype="bf16",

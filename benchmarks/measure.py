@@ -12,11 +12,11 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..utils.machine import processor, usable_cores
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
 
@@ -111,19 +111,6 @@ def machine() -> dict[str, Any]:
 def load() -> float | None:
     """Return how many processes wanted to run in the last minute, where the system tells it."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def processor() -> str:
-    """Return the processor's name, where the system tells it."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def whole(minimum: int) -> Callable[[str], int]:

@@ -1,16 +1,15 @@
 """The most memory that this process and those it started took together."""
 
 import os
-import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from .watch import Watch
 
 _PROCESSES = Path("/proc")
 _EVERY_S = 0.02
 
 
-class TreeMemory:
+class TreeMemory(Watch):
     """Look at the resident memory of the process tree again and again while a block runs.
 
     Pages that processes share count once in each. Where the system has no /proc there is no figure.
@@ -20,19 +19,8 @@ class TreeMemory:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.peak_mib: float | None = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
 
     def _watch(self) -> None:
         if not (_PROCESSES / "self" / "statm").is_file():

@@ -21,9 +21,10 @@ from ..data.preprocess import preprocess
 from ..data.store import open_store
 from ..data.synthetic.dataset import generate, plan, skeleton_text
 from ..data.synthetic.recording import TrackedBody
+from ..utils.machine import usable_cores
 from ..utils.progress import Progress
 from .content import ntu60, takes
-from .measure import seconds, spread, usable_cores, whole
+from .measure import seconds, spread, whole
 from .memory import TreeMemory
 from .report import Result, Table
 

@@ -13,16 +13,17 @@ from typing import Any
 import torch
 
 from ..data.pipeline import InputPipeline
-from ..models.cost import Workload, count_multiply_adds, random_streams
+from ..models.cost import Workload, count_multiply_adds, random_streams, saved_bytes
+from ..models.cpu_kernels import multiply
 from ..models.registry import create_model
 from ..training.config import RunConfig
 from ..training.precision import choose_device
 from ..utils.progress import Progress
 from .measure import Turns, Way, seconds, spread, take_turns, whole
 from .report import Result, Table
-from .steps import Learner, benchmark_config, build_task, moving_batch, note_of
-from .suite import add_device
-from .traffic import MovedBytes, saved_bytes
+from .steps import Learner, build_task, config_of, moving_batch, note_of
+from .suite import add_device, add_step
+from .traffic import MovedBytes
 
 EXAMPLES = """
     python -m last benchmark roofline --threads 2
@@ -54,9 +55,7 @@ _STEPS = {
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the part's options to a parser."""
     count = whole(1)
-    parser.add_argument("--model", default="nano_e", metavar="M", help="whose training step (default: nano_e)")
-    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
-    parser.add_argument("--frames", type=whole(4), default=64, metavar="T", help="frames in a clip (default: 64)")
+    add_step(parser, "whose training step")
     parser.add_argument("--turns", type=count, default=9, metavar="N", help="turns of each step (default: 9)")
     parser.add_argument("--large_mib", type=count, default=256, metavar="N", help="large copies, MiB (default: 256)")
     parser.add_argument(
@@ -70,11 +69,8 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
     device = choose_device(arguments.device)
     ceilings = _ceilings(arguments, device)
     rates = {row["name"]: row["rate"] for row in ceilings}
-    config = benchmark_config(
-        arguments.model,
-        batch_size=arguments.batch,
-        input_frames=arguments.frames,
-        seed=arguments.seed,
+    config = config_of(
+        arguments,
         hardware__amp_dtype="bf16",
     )
     half = deepcopy(config)
@@ -177,10 +173,7 @@ def _product(name: str, sizes: tuple[int, int, int], dtype: torch.dtype, device:
     rows, inner, columns = sizes
     left = torch.randn(rows, inner, device=device).to(dtype)
     right = torch.randn(inner, columns, device=device).to(dtype)
-    ways: list[Way] = [lambda: left @ right]
-    if device.type == "cpu" and dtype == torch.float32 and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        turned = right.t()  # torch calls another library, which may be the slower one
-        ways.append(lambda: torch.ops.mkldnn._linear_pointwise(left, turned, None, "none", [], ""))
+    ways: list[Way] = [lambda: left @ right, lambda: multiply(left, right)]
     taken = min(_seconds_each(way, device) for way in ways)
     what = f"{str(dtype).removeprefix('torch.')} product {rows} x {inner} x {columns}"
     return {"name": name, "what": what, "rate": 2e-9 * rows * inner * columns / taken, "unit": "GFLOP/s"}

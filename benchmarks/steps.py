@@ -1,5 +1,6 @@
 """The training step that trainings make, and a plain one, for the parts that measure either."""
 
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,17 @@ def benchmark_config(model: str, recipe: str = "", overrides: Sequence[str] = ()
     """
     values = {key.replace("__", "."): value for key, value in flags.items()}
     return resolve(model=model, dataset=DATASET, environment="local", recipe=recipe, overrides=overrides, flags=values)
+
+
+def config_of(arguments: Namespace, **flags: Any) -> RunConfig:
+    """Return the configuration of a training step as `suite.add_step`'s options say it, with more `flags`."""
+    return benchmark_config(
+        arguments.model,
+        batch_size=arguments.batch,
+        input_frames=arguments.frames,
+        seed=arguments.seed,
+        **flags,
+    )
 
 
 def build_task(config: RunConfig, device: torch.device) -> Classification:

@@ -70,6 +70,14 @@ def add_device(parser: ArgumentParser) -> None:
     )
 
 
+def add_step(parser: ArgumentParser, whose: str = "which model") -> None:
+    """Add the options that say what a training step is made on: --model, --batch and --frames."""
+    count = whole(1)
+    parser.add_argument("--model", default="nano_e", metavar="M", help=f"{whose} (default: nano_e)")
+    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
+    parser.add_argument("--frames", type=whole(4), default=64, metavar="T", help="frames in a clip (default: 64)")
+
+
 def add_part(part: Part, parser: ArgumentParser, *, quick: bool, in_all: bool = False) -> None:
     """Add all options of a part, with the defaults that --quick or its place among all parts gives them."""
     part.add_arguments(parser)

@@ -1,9 +1,7 @@
-"""What a training step moves and keeps, in bytes."""
+"""What a training step moves, in bytes."""
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -38,20 +36,6 @@ class MovedBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.total += sum(map(_size, (*read, *written)))
         self.operations += 1
         return result
-
-
-def saved_bytes(run: Callable[[], object], owned: Iterable[Tensor]) -> int:
-    """Return the bytes that autograd keeps for the backward pass while `run` runs, without the tensors `owned`."""
-    known = {each.untyped_storage().data_ptr() for each in owned}
-    kept: dict[int, Tensor] = {}  # the tensors themselves, so that no place is used twice
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        run()
-    return sum(each.untyped_storage().nbytes() for place, each in kept.items() if place not in known)
 
 
 def _changed(schema: Any, args: Any, kwargs: Any) -> list[Tensor]:

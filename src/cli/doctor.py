@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import platform
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 from ..utils.config import config_names, detect_environment, named_layer
 from ..utils.errors import UserError
 from ..utils.files import read_json
+from ..utils.machine import CPU_INFO, processor
 from ..utils.versions import git_commit, versions
 from . import terminal
 from .options import add_shared, examples
@@ -26,7 +26,6 @@ _EXTRAS = {
     "deploy": (("onnx", "onnxscript", "onnxruntime", "openvino"), "exporting models and running them without torch"),
 }
 _STORE_HEADER = "store.json"
-_CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _devices() -> Iterator[Finding]:
     except (ImportError, OSError) as error:  # OSError: a shared library of torch does not load
         yield Finding("device", "torch", f"cannot be imported: {error}", "broken")
         return
-    yield Finding("device", "cpu", f"{_cpu_name()}, {torch.get_num_threads()} threads, {_cpu_bf16()}")
+    yield Finding("device", "cpu", f"{processor()}, {torch.get_num_threads()} threads, {_cpu_bf16()}")
     for index in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(index)
         bf16 = "bf16" if device.major >= 8 else "no fast bf16"
@@ -105,14 +104,8 @@ def _devices() -> Iterator[Finding]:
         yield Finding("device", "mps", "available, untested with LAST")
 
 
-def _cpu_name() -> str:
-    lines = _CPU_INFO.read_text(encoding="utf-8").splitlines() if _CPU_INFO.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
 def _cpu_bf16() -> str:
-    words = set(_CPU_INFO.read_text(encoding="utf-8").split()) if _CPU_INFO.exists() else set()
+    words = set(CPU_INFO.read_text(encoding="utf-8").split()) if CPU_INFO.exists() else set()
     return "fast bf16" if words & {"avx512_bf16", "amx_bf16", "bf16"} else "bf16 without hardware support"
 
 

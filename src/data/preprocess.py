@@ -8,7 +8,6 @@ byte of the arrays, depends on the recordings alone.
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Collection, Generator, Sequence
@@ -22,6 +21,7 @@ import numpy as np
 from ..skeleton import load_layout
 from ..utils.errors import UserError
 from ..utils.files import make_folder
+from ..utils.machine import usable_cores
 from ..utils.progress import SILENT, Progress
 from .chunks import Chunk, cut_into_chunks, is_finished, kept_notes, kept_rows, read_chunk, remove_strangers
 from .config import DataConfig
@@ -197,7 +197,7 @@ def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> 
 
 def _read_in_order(job: _Job, chunks: Sequence[Chunk], workers: int) -> Generator[Chunk, None, None]:
     """Read chunks in this process or in others, and yield each when it and all before it are done."""
-    workers = min(workers or _cores(), len(chunks))
+    workers = min(workers or usable_cores(), len(chunks))
     if workers <= 1:
         reader = _reader(job.config)
         for chunk in chunks:
@@ -238,11 +238,6 @@ def _damaged(first: str) -> UserError:
 
 def _reader(config: DataConfig) -> Reader:
     return get_reader(config.format, load_layout(config.layout), config.bodies)
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:

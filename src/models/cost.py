@@ -6,7 +6,7 @@ Legend: N clips, C coordinates, T frames, V joints, M bodies.
 import statistics
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -106,19 +106,21 @@ def count_multiply_adds(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
 
 
 def _saved_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
-    """Return the bytes that autograd keeps between forward and backward, parameters not counted."""
-    owned = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
-    kept: dict[int, Tensor] = {}
+    return saved_bytes(lambda: model(streams), (*model.parameters(), *model.buffers()))
+
+
+def saved_bytes(run: Callable[[], object], owned: Iterable[Tensor]) -> int:
+    """Return the bytes that autograd keeps for the backward pass while `run` runs, without the tensors `owned`."""
+    known = {each.untyped_storage().data_ptr() for each in owned}
+    kept: dict[int, Tensor] = {}  # the tensors themselves, so that no place is used twice
 
     def keep(tensor: Tensor) -> Tensor:
         kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = model(streams)
-    total = sum(each.untyped_storage().nbytes() for pointer, each in kept.items() if pointer not in owned)
-    del output
-    return total
+        run()
+    return sum(each.untyped_storage().nbytes() for place, each in kept.items() if place not in known)
 
 
 def _peak_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .distributed import World
 
@@ -34,6 +34,11 @@ class Meter:
         sums = [clips, loss.detach() * len(labels), hits[:, 0].sum(), hits.any(dim=1).sum()]
         added = torch.stack([each.to(self._sums.dtype) for each in sums])
         self._sums[:4] += added if counts is None else torch.where(counts, added, 0.0)
+
+    def add_scores(self, scores: Tensor, labels: Tensor) -> None:
+        """Count a tested batch by its probabilities (N, classes) and its labels (N,)."""
+        logs = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
+        self.add(nn.functional.nll_loss(logs, labels), scores, labels)
 
     def add_update(self, grad_norm: Tensor, made: Tensor) -> None:
         """Count an optimizer step and the norm of its gradient before clipping, if it was `made`, a bool ()."""

@@ -328,8 +328,7 @@ class Trainer:
         meter = Meter(self.device)
         with self.step.precision.autocast():
             for batch, scores in score_batches(self.model, part, self.data.pipeline, self.device):
-                logs = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
-                meter.add(nn.functional.nll_loss(logs, batch.labels), scores, batch.labels)
+                meter.add_scores(scores, batch.labels)
                 if self.watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
                     raise _Stopped(self.watch.reason)
         return meter.read(self.world)

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from last.benchmarks.traffic import MovedBytes, saved_bytes
+from last.benchmarks.traffic import MovedBytes
+from last.models.cost import saved_bytes
 
 
 def moved(run) -> int:
