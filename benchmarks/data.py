@@ -19,7 +19,7 @@ from ..skeleton import load_layout
 from ..training.config import RunConfig
 from ..training.data import training_data
 from ..training.precision import choose_device
-from ..training.trainer import TrainingData
+from ..training.data import TrainingData
 from ..utils.progress import Progress
 from . import plain_data
 from .content import write_clips

@@ -14,7 +14,7 @@ from ..training.guard import BatchNote
 from ..training.meter import Meter
 from ..training.precision import choose_device
 from ..training.scoring import score_batches
-from ..training.trainer import TrainingData
+from ..training.data import TrainingData
 from ..utils.progress import Progress
 from .content import TEST_CLIPS, TRAIN_CLIPS, write_clips
 from .measure import Turns, Way, ratio, spread, take_turns, whole

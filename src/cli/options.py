@@ -74,6 +74,18 @@ def add_shared(parser: argparse.ArgumentParser, *flags: str) -> None:
         parser.add_argument(flag, **_SHARED[flag])
 
 
+def numbers(text: str, kind: type = int) -> list[Any]:
+    """Return the numbers of a list such as `0,1,2`, whole ones from 0 where `kind` is not float."""
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        if kind is float or all(part.isascii() and part.isdigit() for part in parts):
+            return [kind(part) for part in parts]
+    except ValueError:
+        pass
+    what = "numbers" if kind is float else "whole numbers"
+    raise argparse.ArgumentTypeError(f"{text!r} should be {what} with commas between, such as 0,1,2")
+
+
 def examples(text: str) -> str:
     """Return `text`, one command a line, as the part of a command's help that shows examples."""
     return "examples:\n" + textwrap.indent(textwrap.dedent(text).strip(), "  ")

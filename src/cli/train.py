@@ -11,7 +11,7 @@ from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
 from ..utils.spread import mean_and_deviation
 from . import program
-from .options import add_shared, examples
+from .options import add_shared, examples, numbers
 from .terminal import progress, table
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the model")
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     parser.add_argument(
-        "--seeds", type=_seeds, metavar="0,1,2", help="train once a seed; ends with their mean and spread"
+        "--seeds", type=numbers, metavar="0,1,2", help="train once a seed; ends with their mean and spread"
     )
     parser.add_argument(
         "--max_hours", type=_hours, metavar="H", help="save and stop after so long; --resume goes on (default: never)"
@@ -70,14 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = examples(_EXAMPLES)
 
 
-def _seeds(text: str) -> list[int]:
-    """Return the numbers of a list such as `0,1,2`."""
-    numbers = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in numbers):
-        raise argparse.ArgumentTypeError(f"{text!r} should be whole numbers with commas between, such as 0,1,2")
-    return [int(part) for part in numbers]
-
-
 def _hours(text: str) -> float:
     """Return a time that is not over yet."""
     try:
@@ -89,8 +81,12 @@ def _hours(text: str) -> float:
     return hours
 
 
-def config_from(arguments: argparse.Namespace) -> "RunConfig":
+def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None = None) -> "RunConfig":
     """Return the configuration that the options of `train` make up; a run that is resumed by its path brings its own.
+
+    Args:
+        arguments: the parsed options.
+        further: values of other flags, by dotted key.
 
     Raises:
         UserError: an option is impossible, or the run to go on with is not there.
@@ -113,7 +109,7 @@ def config_from(arguments: argparse.Namespace) -> "RunConfig":
             "output_root",
         )
     }
-    flags["data.split"] = arguments.split
+    flags |= {"data.split": arguments.split, **(further or {})}
     recipe = arguments.config
     if arguments.resume not in ("", "auto") and not recipe:
         recipe = str(RunFolder.of(Path(arguments.resume)).config)
@@ -129,13 +125,17 @@ def config_from(arguments: argparse.Namespace) -> "RunConfig":
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and show the result; return the exit code."""
+    return carry_out(config_from(arguments), arguments, "train")
+
+
+def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) -> int:
+    """Train as `config` says, once or once a seed, and show the result; return the exit code of `command`."""
     from ..training.distributed import rank
     from ..training.seeds import train_seeds
     from ..training.session import train  # torch takes a second to import, which --help need not wait for
 
     if arguments.seeds and arguments.seed is not None:
         raise UserError("Give --seed or --seeds, not both.")
-    config = config_from(arguments)
     shown = progress(arguments.quiet)
     asked = [text.partition("=")[0].strip() for text in arguments.set]
     if arguments.seeds:
@@ -146,10 +146,10 @@ def run(arguments: argparse.Namespace) -> int:
     if rank() != 0:
         return _leave(result)
     if result.stopped is not None:
-        command = f"{program()} train --resume {shlex.quote(str(result.run.path))}"
+        again = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
         if arguments.seeds:
-            command = "the same command with --resume auto"
-        print(f"To go on: {command}")
+            again = "the same command with --resume auto"
+        print(f"To go on: {again}")
         return _leave(result)
     if arguments.seeds:
         _show_seeds(results)

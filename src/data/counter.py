@@ -49,6 +49,11 @@ def clip_keys(seed: int, epoch: int, numbers: Tensor, repetition: int = 0) -> Te
     return _mix(state + (numbers.to(torch.int64) + 1) * _signed(_GOLDEN))
 
 
+def fixed_keys(numbers: Tensor, variation: int) -> Tensor:
+    """Return the keys (N,) of one of the fixed variations of clips, the same in every run."""
+    return clip_keys(0, variation, numbers)
+
+
 def uniform(keys: Tensor, purpose: int, count: int) -> Tensor:
     """Return `count` numbers in [0, 1) for each clip, (N, count) float32.
 

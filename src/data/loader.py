@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import accumulate
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -78,6 +78,13 @@ class Draw:
     keys: Tensor
 
 
+class Order(Protocol):
+    """Say which clips are drawn, batch after batch."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Draw]: ...
+
+
 class TrainOrder(Sampler[Draw]):
     """Draw every clip `repeat` times an epoch, in an order that is a function of (seed, epoch).
 
@@ -89,6 +96,7 @@ class TrainOrder(Sampler[Draw]):
         batch_size: clips of a batch, over all processes.
         seed: of the run.
         repeat: how often an epoch draws each clip.
+        draws: so many fixed variations of a clip are shown in turn; without any each time is a new one.
         rank, processes: which of how many processes this is.
     """
 
@@ -99,11 +107,12 @@ class TrainOrder(Sampler[Draw]):
         seed: int,
         repeat: int = 1,
         *,
+        draws: int = 0,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
         self.numbers, self.batch_size = torch.from_numpy(numbers), batch_size
-        self.seed, self.repeat = seed, repeat
+        self.seed, self.repeat, self.draws = seed, repeat, draws
         self.rank, self.processes = rank, processes
         self.epoch = 0
         self.start = 0  # so many clips of the epoch have been drawn earlier
@@ -125,7 +134,7 @@ class TrainOrder(Sampler[Draw]):
         if self.start >= self.clips:
             return
         passes = [counter.shuffled(self.seed, self.epoch, self.numbers, each) for each in range(self.repeat)]
-        keys = [counter.clip_keys(self.seed, self.epoch, order, each) for each, order in enumerate(passes)]
+        keys = [self._keys(order, each) for each, order in enumerate(passes)]
         batches = zip(
             torch.split(torch.cat(passes)[self.start :], self.batch_size),
             torch.split(torch.cat(keys)[self.start :], self.batch_size),
@@ -137,9 +146,62 @@ class TrainOrder(Sampler[Draw]):
                 part = slice(0, 1)
             yield Draw(numbers[part], of_numbers[part])
 
+    def _keys(self, numbers: Tensor, repetition: int) -> Tensor:
+        """Return what the random choices about clips depend on in one of the epoch's passes."""
+        if self.draws:
+            return counter.fixed_keys(numbers, (self.epoch * self.repeat + repetition) % self.draws)
+        return counter.clip_keys(self.seed, self.epoch, numbers, repetition)
+
     def _part(self, clips: int) -> slice:
         """Return this process's part of a batch of so many clips."""
         return slice(clips * self.rank // self.processes, clips * (self.rank + 1) // self.processes)
+
+
+class FixedDraws(Sampler[Draw]):
+    """Draw every clip once in each of its fixed variations, one variation after the other.
+
+    Args:
+        numbers: (n,) the clips.
+        draws: R, the number of variations.
+        batch_size: clips of a batch, all in the same variation.
+    """
+
+    def __init__(self, numbers: Tensor, draws: int, batch_size: int = 1) -> None:
+        self.numbers, self.draws, self.batch_size = numbers, draws, batch_size
+        self.start = 0  # so many batches have been drawn earlier
+
+    def __len__(self) -> int:
+        return self.draws * self._batches - self.start
+
+    @property
+    def clips(self) -> int:
+        """Return how many clips are drawn in all."""
+        return len(self.numbers) * self.draws
+
+    @property
+    def keys(self) -> Tensor:
+        """Return the keys (n, R) of all variations."""
+        return torch.stack([counter.fixed_keys(self.numbers, each) for each in range(self.draws)], dim=1)
+
+    @property
+    def _batches(self) -> int:
+        """Return how many batches a variation has."""
+        return -(-len(self.numbers) // self.batch_size)
+
+    def clips_before(self, batch: int) -> int:
+        """Return how many clips are drawn before a batch."""
+        variations, batches = divmod(batch, self._batches)
+        return variations * len(self.numbers) + batches * self.batch_size
+
+    def variation(self, batch: int) -> int:
+        """Return which variation a batch shows."""
+        return batch // self._batches
+
+    def __iter__(self) -> Iterator[Draw]:
+        for batch in range(self.start, self.draws * self._batches):
+            begin = batch % self._batches * self.batch_size
+            numbers = self.numbers[begin : begin + self.batch_size]
+            yield Draw(numbers, counter.fixed_keys(numbers, self.variation(batch)))
 
 
 class TestOrder(Sampler[Draw]):
@@ -227,7 +289,7 @@ class ResidentBatches:
     epoch at its beginning, when the host waits once.
     """
 
-    def __init__(self, clips: SampledClips, order: TrainOrder | TestOrder) -> None:
+    def __init__(self, clips: SampledClips, order: Order) -> None:
         self.clips, self.order = clips, order
 
     def __len__(self) -> int:
@@ -256,7 +318,7 @@ class ResidentBatches:
 
 
 def build_loader(
-    clips: SampledClips, order: TrainOrder | TestOrder, hardware: HardwareConfig, resident: bool = False
+    clips: SampledClips, order: Order, hardware: HardwareConfig, resident: bool = False
 ) -> Iterable[Batch]:
     """Return what puts one batch together for each draw of `order`, in this process or in workers.
 

@@ -130,17 +130,18 @@ def reside(store: Store, wanted: str, device: torch.device, processes: int = 1) 
 
 def _places(wanted: str, device: torch.device, processes: int) -> list[tuple[str, torch.device, float]]:
     """Return the places to try, fastest first, with the bytes that clips may take there."""
-    memory = _MEMORY_SHARE * available_memory() / processes
-    places = [("ram", torch.device("cpu"), memory)]
+    memory = torch.device("cpu")
+    places = [("ram", memory, room_on(memory, processes))]
     if wanted == "device" or (wanted == "auto" and device.type == "cuda"):
-        places.insert(0, ("device", device, _room_on(device, memory)))
+        places.insert(0, ("device", device, room_on(device, processes)))
     return [] if wanted == "disk" else places
 
 
-def _room_on(device: torch.device, memory: float) -> float:
+def room_on(device: torch.device, processes: int = 1) -> float:
+    """Return how many bytes data may take on a device, where `processes` share the machine's memory."""
     if device.type == "cuda":
         return _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
-    return memory
+    return _MEMORY_SHARE * available_memory() / processes
 
 
 def _loaded(store: Store, device: torch.device) -> ResidentClips:

@@ -4,12 +4,27 @@ Legend: N clips, M bodies, B bodies computed (at most N*M), C coordinates, T fra
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..skeleton import Layout
 from .bodies import STREAMS, average_bodies, check_streams, check_values, fold_bodies, present_rows
+
+
+class Inside(NamedTuple):
+    """What a model makes of clips on its way to an answer.
+
+    Attributes:
+        logits: (N, classes).
+        features: (N, D), pooled.
+        maps: one a stage, (N, T, V): how active each frame and joint is, the mean square over channels.
+    """
+
+    logits: Tensor
+    features: Tensor
+    maps: list[Tensor]
 
 
 class SkeletonClassifier(nn.Module):
@@ -20,6 +35,10 @@ class SkeletonClassifier(nn.Module):
     Args:
         layout: the joint layout of the input.
         num_features: D, how many features describe a clip.
+
+    Attributes:
+        trusting: whether it takes its input to be sound also outside of training, instead of looking at its values,
+            for which a GPU's host has to wait.
     """
 
     dropout: nn.Dropout
@@ -29,13 +48,21 @@ class SkeletonClassifier(nn.Module):
         super().__init__()
         self.coordinates, self.num_joints = layout.coordinates, layout.num_joints
         self.num_features = num_features
+        self.trusting = False
 
-    def body_features(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
+    def body_features(self, streams: Mapping[str, Tensor], maps: list[Tensor] | None = None) -> Tensor:
+        """Return the features (B, D) of single bodies; each stream is (B, C, T, V).
+
+        The activity (B, T, V) at the end of each stage is added to `maps` where there is such a list.
+        """
         raise NotImplementedError
 
     def forward_features(
-        self, streams: Mapping[str, Tensor], valid: Tensor | None = None, rows: Tensor | None = None
+        self,
+        streams: Mapping[str, Tensor],
+        valid: Tensor | None = None,
+        rows: Tensor | None = None,
+        maps: list[Tensor] | None = None,
     ) -> Tensor:
         """Return the clip's features (N, D), averaged over the bodies that are present.
 
@@ -45,6 +72,7 @@ class SkeletonClassifier(nn.Module):
             rows: (B,) the places n * M + m of the bodies to compute, where the caller knows them on the host, or
                 `bodies.padded` of them. In training absent bodies are always left out, since they would move the
                 BatchNorm statistics.
+            maps: a list to which the activity (N, T, V) of each stage is added, averaged as the features are.
 
         Raises:
             ValueError: a stream is missing, a shape or type does not fit, or, outside of training, a clip has no
@@ -53,19 +81,35 @@ class SkeletonClassifier(nn.Module):
         """
         check_streams(streams, valid, rows, self.coordinates, self.num_joints)
         joint = streams["joint"]
-        if not self.training and _values_are_there(joint):
+        if not (self.training or self.trusting) and _values_are_there(joint):
             check_values(streams, valid)
         if valid is None:
             valid = torch.ones(joint.shape[0], joint.shape[4], dtype=torch.bool, device=joint.device)
         elif rows is None and self.training:
             rows = present_rows(valid)
-        features = self.body_features({name: fold_bodies(streams[name], rows) for name in STREAMS})  # (B, D)
+        folded = {name: fold_bodies(streams[name], rows) for name in STREAMS}
+        by_body: list[Tensor] = []
+        features = self.body_features(folded, None if maps is None else by_body)  # (B, D)
+        if maps is not None:
+            averages = [average_bodies(each.flatten(1), valid, rows) for each in by_body]
+            maps += [average.view(-1, *each.shape[1:]) for average, each in zip(averages, by_body, strict=True)]
         return average_bodies(features, valid, rows)
 
-    def forward(self, streams: Mapping[str, Tensor], valid: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
-        """Return the logits (N, classes); the arguments are those of `forward_features`."""
-        logits: Tensor = self.classifier(self.dropout(self.forward_features(streams, valid, rows)))
-        return logits
+    def forward(
+        self,
+        streams: Mapping[str, Tensor],
+        valid: Tensor | None = None,
+        rows: Tensor | None = None,
+        inside: bool = False,
+    ) -> Tensor | Inside:
+        """Return the logits (N, classes), or where `inside`, what they were made from too.
+
+        The other arguments are those of `forward_features`.
+        """
+        maps: list[Tensor] = []
+        features = self.forward_features(streams, valid, rows, maps if inside else None)
+        logits: Tensor = self.classifier(self.dropout(features))
+        return Inside(logits, features, maps) if inside else logits
 
     def reset_classifier(self, num_classes: int) -> None:
         """Put a new, untrained head of `num_classes` classes behind the features."""

@@ -22,7 +22,7 @@ from .bodies import STREAMS
 from .channel_major import channels_first, filter_frames, mix_joints, normalise, project
 from .classifier import SkeletonClassifier
 from .config import STAGES, ModelConfig, check_stages
-from .layers import Block, BlockSize, STJointAttention, block_sizes
+from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes
 
 
 @dataclass
@@ -159,13 +159,13 @@ class LastE(SkeletonClassifier):
         adjacency = torch.from_numpy(adjacency_subsets(layout))
         sizes = block_sizes(config.channels, config.blocks)
         self.fusion = StreamFusion(layout.coordinates, config.channels[0])
-        self.blocks = nn.Sequential(*(_block(size, adjacency, config) for size in sizes))
+        self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def body_features(self, streams: Mapping[str, Tensor]) -> Tensor:
+    def body_features(self, streams: Mapping[str, Tensor], maps: list[Tensor] | None = None) -> Tensor:
         """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
-        features: Tensor = self.blocks(self.fusion(streams))  # (C, T, B, V)
+        features: Tensor = self.blocks(self.fusion(streams), maps)  # (C, T, B, V)
         return features.mean(dim=(1, 3)).t()
 
 

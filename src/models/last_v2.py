@@ -30,7 +30,7 @@ from .bodies import STREAMS
 from .channel_major import channels_first, filter_frames, normalise, project
 from .classifier import SkeletonClassifier
 from .config import STAGES, ModelConfig, check_stages
-from .layers import Block, BlockSize, STJointAttention, block_sizes, recomputed
+from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
 
 _SMALL = 1e-6  # keeps a division finite where nothing is to be divided
 
@@ -89,9 +89,9 @@ class JointSimilarity(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (B, V, V), in float32 where `x` is narrower."""
         projected = normalise(self.norm, project(self.project, x.mean(dim=1).unsqueeze(1)))  # (C / reduction, 1, B, V)
-        directions = functional.normalize(_widened(projected.squeeze(1)), dim=0, eps=_SMALL)
+        directions = functional.normalize(widened(projected.squeeze(1)), dim=0, eps=_SMALL)
         cosines = torch.einsum("cbv,cbw->bvw", directions, directions)
-        return (_widened(cosines) / self.temperature).softmax(dim=1)
+        return (widened(cosines) / self.temperature).softmax(dim=1)
 
 
 class AdaptiveGCNConv(nn.Module):
@@ -160,7 +160,7 @@ def linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     Returns:
         (H, E, T', B, V), of the type of `values`.
     """
-    queries, keys = functional.elu(_widened(queries)) + 1, functional.elu(_widened(keys)) + 1
+    queries, keys = functional.elu(widened(queries)) + 1, functional.elu(widened(keys)) + 1
     sums = keys.sum(dim=2, keepdim=True)  # (H, E, 1, B, V)
     over_frames = keys / sums.clamp(min=_SMALL)
     matches = queries * sums  # (H, E, T', B, V)
@@ -204,16 +204,14 @@ class Backbone(nn.Module):
         self.input_norm = nn.BatchNorm2d(coordinates)
         self.stem = nn.Conv2d(coordinates, config.channels[0], kernel_size=1, bias=False)
         self.norm = nn.BatchNorm2d(config.channels[0])
-        self.blocks = nn.Sequential(*(_block(size, adjacency, config) for size in sizes))
-        self.recompute = config.recompute
+        self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes, config.recompute)
 
-    def forward(self, stream: Tensor) -> Tensor:
-        """(B, coordinates, T, V) -> (B, C)."""
+    def forward(self, stream: Tensor, maps: list[Tensor] | None = None) -> Tensor:
+        """(B, coordinates, T, V) -> (B, C); each stage's activity (B, T, V) is added to `maps`."""
         x = normalise(self.input_norm, channels_first(stream))
         x = normalise(self.norm, project(self.stem, x), relu=True)  # (C, T, B, V)
-        for block in self.blocks:
-            x = recomputed(block, x) if self.recompute and self.training else block(x)
-        return x.mean(dim=(1, 3)).t()
+        features: Tensor = self.blocks(x, maps)
+        return features.mean(dim=(1, 3)).t()
 
 
 class LastV2(SkeletonClassifier):
@@ -234,9 +232,16 @@ class LastV2(SkeletonClassifier):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def body_features(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
-        return torch.cat([self.backbones[name](streams[name]) for name in STREAMS], dim=1)
+    def body_features(self, streams: Mapping[str, Tensor], maps: list[Tensor] | None = None) -> Tensor:
+        """Return the features (B, D) of single bodies; each stream is (B, C, T, V). Maps are averaged over streams."""
+        by_stream: list[list[Tensor]] = [[] for _ in STREAMS]
+        features = [
+            self.backbones[name](streams[name], None if maps is None else own)
+            for name, own in zip(STREAMS, by_stream, strict=True)
+        ]
+        if maps is not None:
+            maps += [torch.stack(stage).mean(dim=0) for stage in zip(*by_stream, strict=True)]
+        return torch.cat(features, dim=1)
 
 
 def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config) -> Block:
@@ -261,8 +266,3 @@ def _depthwise(channels: int, stride: int, config: LastV2Config) -> nn.Conv2d:
         groups=channels,
         bias=False,
     )
-
-
-def _widened(x: Tensor) -> Tensor:
-    """Return `x` in float32, or as it is where it is wider: half precision is too narrow for sums and exponentials."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -3,7 +3,7 @@
 Legend: B folded bodies, C channels, T frames, V joints.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -136,3 +136,37 @@ class Block(nn.Module):
         projection, norm = self.residual.children()
         assert isinstance(projection, nn.Conv2d)
         return normalise(norm, project(projection, x))
+
+
+class Stages(nn.Sequential):
+    """Apply blocks one after the other.
+
+    Args:
+        blocks: of all stages.
+        sizes: the blocks' sizes, which tell where stages end.
+        recompute: in training, do not keep features within blocks but compute them again in the backward pass.
+    """
+
+    def __init__(self, blocks: Iterable[nn.Module], sizes: Sequence[BlockSize], recompute: bool = False) -> None:
+        super().__init__(*blocks)
+        following = [size.stage for size in sizes[1:]] + [-1]
+        self.ends = [size.stage != after for size, after in zip(sizes, following, strict=True)]
+        self.recompute = recompute
+
+    def forward(self, x: Tensor, maps: list[Tensor] | None = None) -> Tensor:
+        """(C, T, B, V) -> (C', T', B, V); at the end of each stage its activity is added to `maps`."""
+        for block, ends in zip(self, self.ends, strict=True):
+            x = recomputed(block, x) if self.recompute and self.training else block(x)
+            if maps is not None and ends:
+                maps.append(activity(x))
+        return x
+
+
+def activity(x: Tensor) -> Tensor:
+    """Return how active each frame and joint is, the mean square over channels: (C, T, B, V) -> (B, T, V)."""
+    return widened(x).square().mean(dim=0).transpose(0, 1)
+
+
+def widened(x: Tensor) -> Tensor:
+    """Return `x` in float32, or as it is where it is wider: half precision is too narrow for sums and exponentials."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

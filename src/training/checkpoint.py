@@ -11,7 +11,7 @@ import logging
 import pickle
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class Checkpoint:
         config: the run's resolved configuration.
         classes: the class names in the order of the logits.
         layout: the joints and bones of the skeletons.
+        task: what the task holds beside the model, such as a student's map to its teachers' features; files from
+            before there was such a thing have none.
     """
 
     model: Mapping[str, Tensor]
@@ -75,6 +77,7 @@ class Checkpoint:
     config: RunConfig
     classes: list[str]
     layout: Mapping[str, Any]
+    task: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -149,6 +152,7 @@ def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
             f"{origin} has the format version {values.get('format_version')}; this program reads version "
             f"{FORMAT_VERSION}. Use the version of LAST that wrote it."
         )
+    values = {"task": {}, **values}
     if missing := _KEYS - set(values):
         raise UserError(f"{origin} is damaged: it lacks {', '.join(sorted(missing))}.")
     body = {name: values[name] for name in _KEYS}
@@ -275,6 +279,11 @@ def _checksum(content: Mapping[str, Any]) -> str:
         else:
             digest.update(repr(value).encode())
     return digest.hexdigest()
+
+
+def weights_checksum(checkpoint: Checkpoint) -> str:
+    """Return the SHA-256 over the weights that a checkpoint offers: the same for every copy of a model."""
+    return _checksum(checkpoint.weights)
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -24,6 +24,7 @@ from ..utils.config import (
 )
 from ..utils.errors import UserError
 from ..utils.schema import setting
+from .distillation.config import DistillationConfig
 
 
 @dataclass
@@ -104,6 +105,7 @@ class RunConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
     max_hours: float = setting(0.0, minimum=0.0)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
     validation: str = setting("test", choices=("test", "split"))
     validation_share: float = setting(0.1, above=0.0, maximum=0.5)
@@ -129,8 +131,8 @@ def resolve(
 ) -> RunConfig:
     """Merge the files and flags of a command into one configuration.
 
-    Lowest first: the dataclass defaults, `training/default.yaml`, the model's, the data set's and the environment's
-    files, the recipe, `overrides`, `flags`.
+    Lowest first: the dataclass defaults, `training/default.yaml`, `distillation/default.yaml`, the model's, the data
+    set's and the environment's files, the recipe, `overrides`, `flags`.
 
     Args:
         model, dataset: the choices of `--model` and `--dataset`; where empty, the recipe must name them.
@@ -151,6 +153,7 @@ def resolve(
     environment = detect_environment(environment)
     layers = [
         named_layer("training", "default", "training configuration"),
+        named_layer("distillation", "default", "distillation configuration"),
         *model_part,
         *data_part,
         named_layer("environment", environment, "environment"),

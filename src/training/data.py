@@ -1,10 +1,13 @@
 """From a configuration to what the trainer learns from and is measured on."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..data.loader import SampledClips, TestOrder, TrainOrder, build_loader
+from ..data.loader import Batch, SampledClips, TestOrder, TrainOrder, build_loader
 from ..data.pipeline import InputPipeline
 from ..data.protocols import hold_out, split
 from ..data.residence import Residence, reside
@@ -13,10 +16,32 @@ from .compiled import of_few_shapes
 from .config import RunConfig
 from .distributed import ALONE, World, processes_here
 from .scoring import TestPart
-from .trainer import TrainingData
 
 _TEST_BATCH = 64
 _CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from and is measured on.
+
+    Attributes:
+        loader, source, order: the training batches, where they are read, and what decides their order.
+        test: the protocol's test part.
+        validation: held-out training clips that choose the best epoch; None where the test part does.
+        pipeline: from batches to streams.
+        classes: the class names in the order of their labels.
+        residence: where the clips lie.
+    """
+
+    loader: Iterable[Batch]
+    source: SampledClips
+    order: TrainOrder
+    test: TestPart
+    validation: TestPart | None
+    pipeline: InputPipeline
+    classes: list[str]
+    residence: Residence
 
 
 def training_data(config: RunConfig, store: Store, world: World = ALONE, device: torch.device = _CPU) -> TrainingData:
@@ -30,7 +55,15 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     if config.validation == "split":
         train, held_out = hold_out(store.clips, parts.train, config.validation_share, config.seed)
         validation = part_for_testing(config, store, held_out, world, residence)
-    order = TrainOrder(train, config.batch_size, config.seed, config.repeat, rank=world.rank, processes=world.size)
+    order = TrainOrder(
+        train,
+        config.batch_size,
+        config.seed,
+        config.repeat,
+        draws=config.distillation.draws if config.distillation.teachers else 0,
+        rank=world.rank,
+        processes=world.size,
+    )
     clips = SampledClips(store, config.input_frames, config.data.sampling, training=True, clips=residence.clips)
     return TrainingData(
         loader=of_few_shapes(build_loader(clips, order, config.hardware, residence.on_device), config),

@@ -17,7 +17,7 @@ from .run_folder import RunFolder
 from .step import TrainingStep
 
 if TYPE_CHECKING:
-    from .trainer import TrainingData
+    from .data import TrainingData
 
 _log = logging.getLogger(__name__)
 _SHOWN = 10

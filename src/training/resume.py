@@ -34,13 +34,15 @@ HARMLESS = (
     "tensorboard",
     "checkpoint",
     "max_hours",
+    "distillation.teachers",  # where they lie; what they are tells distillation.fingerprints
+    "distillation.cache",
     "distributed.timeout_minutes",
     "data.how_to_get",
 )
 # Keys that make another model, other clips or other figures of a run; no option lets a run go on with those.
 _FIXED = (
     *("model", "data.name", "data.layout", "data.classes", "data.split", "data.bodies"),
-    *("ema", "validation", "validation_share"),
+    *("ema", "validation", "validation_share", "distillation.fingerprints", "distillation.method"),
 )
 
 
@@ -134,6 +136,8 @@ def _refuse_changes(before: RunConfig, now: RunConfig, path: Path, asked: Collec
     """
     old, new = flat(asdict(before)), flat(asdict(now))
     harmless = HARMLESS if before.amp and now.amp else (*HARMLESS, "hardware.amp_dtype")
+    if not (before.distillation.teachers or now.distillation.teachers):
+        harmless = (*harmless, "distillation")
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in differing if not within(key, harmless)]
     refused = [key for key in changed if key not in asked or within(key, _FIXED)]

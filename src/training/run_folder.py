@@ -90,8 +90,15 @@ class RunFolder:
 
 
 def find_run(output_root: Path, config: "RunConfig") -> RunFolder | None:
-    """Return the newest run with the same model, data set, protocol and seed, if there is one."""
-    wanted = _identity({"model": {"name": config.model.name}, "data": vars(config.data), "seed": config.seed})
+    """Return the newest run with the same model, data set, protocol, seed and teachers, if there is one."""
+    wanted = _identity(
+        {
+            "model": vars(config.model),
+            "data": vars(config.data),
+            "seed": config.seed,
+            "distillation": vars(config.distillation),
+        }
+    )
     folders = [path for path in output_root.glob("run-*") if _NAME.fullmatch(path.name)]
     for path in sorted(folders, key=_age, reverse=True):
         run = RunFolder(path)
@@ -107,6 +114,7 @@ def _age(path: Path) -> tuple[str, int]:
 
 
 def _identity(config: Mapping[str, Any]) -> tuple[object, ...]:
-    sections = [config.get(name) for name in ("model", "data")]
-    model, data = [section if isinstance(section, Mapping) else {} for section in sections]
-    return model.get("name"), data.get("name"), data.get("split"), config.get("seed")
+    sections = [config.get(name) for name in ("model", "data", "distillation")]
+    model, data, distillation = [section if isinstance(section, Mapping) else {} for section in sections]
+    teachers = distillation.get("fingerprints") or []
+    return model.get("name"), data.get("name"), data.get("split"), config.get("seed"), teachers

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from .checkpoint import start_from
 from .compiled import compile_where_possible
 from .config import RunConfig
 from .data import training_data
+from .distillation.task import distillation
+from .distillation.teachers import Teacher, introduce
 from .distributed import World, device_index, joined
 from .log_file import logging_to_file
 from .logbook import Logbook
@@ -82,17 +84,28 @@ def train(
         torch.set_num_threads(config.hardware.cpu_threads)
     with joined(device, config.distributed.timeout_minutes) as world, _voice(world):
         _refuse_impossible_worlds(config, world)
+        config, teachers = introduce(config, world)
         beginning = find_beginning(config, resume, asked, world)
         if beginning.finished and beginning.run is not None:
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
             return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
-        trainer = _build(config, beginning, device, world, watch)
-        trainer.progress = progress if world.is_first else SILENT
-        return _run(trainer, beginning)
+        place = _Place(device, world, watch, progress if world.is_first else SILENT)
+        return _run(_build(config, beginning, teachers, place), beginning)
 
 
-def _build(config: RunConfig, beginning: Beginning, device: torch.device, world: World, watch: StopWatch) -> Trainer:
-    """Return the trainer of a run, ready to begin or to go on; nothing is overwritten yet."""
+@dataclass(frozen=True)
+class _Place:
+    """Say where a run computes, with whom, what stops it, and who is told how far it is."""
+
+    device: torch.device
+    world: World
+    watch: StopWatch
+    progress: Progress
+
+
+def _build(config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher], place: _Place) -> Trainer:
+    """Return the trainer of a run, ready to begin or to go on; nothing of a run is overwritten yet."""
+    device, world = place.device, place.world
     store = find_store(config.data, Path(config.data_root))
     data = training_data(config, store, world, device)
     torch.manual_seed(config.seed)
@@ -102,9 +115,11 @@ def _build(config: RunConfig, beginning: Beginning, device: torch.device, world:
     if config.compile:
         compile_where_possible(model, device, config.hardware.cuda_graphs)
     task = Classification(model, config.label_smoothing)
-    _refuse_time_that_is_over(config, watch, world)
+    if teachers:
+        task = distillation(config, model, teachers, data, device, world, place.progress)
+    _refuse_time_that_is_over(config, place.watch, world)
     run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config)).decode()))
-    trainer = Trainer(config, task, data, run=run, device=device, world=world, watch=watch)
+    trainer = Trainer(config, task, data, run=run, **vars(place))
     if beginning.checkpoint is not None:
         trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
     return trainer
@@ -247,6 +262,7 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "processes": trainer.world.size,
         "skipped_batches": skips.batches,
         "skipped_by_cause": vars(skips),
+        **trainer.task.facts(),
         "versions": versions(),
         "git_commit": git_commit(),
         "finished": time.strftime("%Y-%m-%d %H:%M:%S"),

@@ -5,6 +5,7 @@ Legend: N clips.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,5 +37,27 @@ class Classification(nn.Module):
     def forward(self, streams: Mapping[str, Tensor], batch: Batch) -> Outcome:
         """Return the loss over a batch."""
         logits = self.model(streams, batch.bodies, batch.rows)  # (N, classes)
-        loss = functional.cross_entropy(logits.float(), batch.labels, label_smoothing=self.label_smoothing)
-        return Outcome(loss, logits)
+        return Outcome(self.cross_entropy(logits, batch.labels), logits)
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross-entropy of logits (N, classes), in float32."""
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Learn which epoch it is, counted from 0; what is minimised may depend on it."""
+
+    def description(self) -> str:
+        """Return lines for people about what is minimised, nothing where it is the cross-entropy alone."""
+        return ""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's summary says of the task beside the model's figures, as JSON values."""
+        return {}
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Return what the task holds beside the model."""
+        return {name: value for name, value in self.state_dict().items() if not name.startswith("model.")}
+
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `own_state` returned."""
+        self.load_state_dict({**self.state_dict(), **state})

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.loader import Batch, SampledClips, TrainOrder
-from ..data.pipeline import InputPipeline
-from ..data.residence import Residence
+from ..data.loader import Batch
 from ..models.registry import count_parameters
 from ..utils.errors import TrainingDiverged
 from ..utils.progress import SILENT, Progress
 from .checkpoint import Checkpoint, layout_facts, load_weights
 from .checkpoint_files import CheckpointFiles
 from .config import RunConfig
+from .data import TrainingData
 from .diagnosis import report_divergence
 from .distributed import ALONE, World
 from .epoch_report import epoch_line, named, peak_memory_mib
@@ -34,29 +33,6 @@ from .stop import Stop, StopWatch
 from .task import Classification
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run learns from and is measured on.
-
-    Attributes:
-        loader, source, order: the training batches, where they are read, and what decides their order.
-        test: the protocol's test part.
-        validation: held-out training clips that choose the best epoch; None where the test part does.
-        pipeline: from batches to streams.
-        classes: the class names in the order of their labels.
-        residence: where the clips lie.
-    """
-
-    loader: Iterable[Batch]
-    source: SampledClips
-    order: TrainOrder
-    test: TestPart
-    validation: TestPart | None
-    pipeline: InputPipeline
-    classes: list[str]
-    residence: Residence
 
 
 @dataclass
@@ -176,6 +152,7 @@ class Trainer:
             UserError: it is of another model.
         """
         load_weights(self.model, checkpoint.model, origin)
+        self.task.load_own_state(checkpoint.task)
         self._load_optimizer(checkpoint, replay=bool(changed))
         step = self.step
         if checkpoint.scaler:  # empty where the run had none: in bf16, or on another device than now
@@ -238,8 +215,9 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         """Train on every clip that the epoch has left."""
-        self.task.train()
         epoch, so_far, order = self.progression.epoch, self._so_far, self.data.order
+        self.task.train()
+        self.task.begin_epoch(epoch)
         order.epoch, order.start = epoch, so_far.clips
         with self.progress.task(f"epoch {epoch}/{self.config.epochs - 1}", order.clips):
             self.progress.advance(so_far.clips)
@@ -373,6 +351,7 @@ class Trainer:
     def _checkpoint(self, within: Mapping[str, Any]) -> Checkpoint:
         return Checkpoint(
             model=self.model.state_dict(),
+            task=self.task.own_state(),
             scheduler=self.schedule.state_dict(),
             epoch=self.progression.epoch - 1,
             within=within,
@@ -393,5 +372,5 @@ class Trainer:
             f"{config.data.name} {config.data.split}: {self.data.order.clips:,} clips an epoch, "
             f"{self.data.test.clips:,} to test on, {len(self.data.classes)} classes\n"
             f"{config.epochs} epochs, batch {config.batch_size}, {config.input_frames} frames, {self.step.precision}, "
-            f"{self.device}{processes}, {self.data.residence}, seed {config.seed}"
+            f"{self.device}{processes}, {self.data.residence}, seed {config.seed}{self.task.description()}"
         )

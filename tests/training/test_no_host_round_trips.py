@@ -5,17 +5,21 @@ from typing import Any
 
 import pytest
 import torch
+from distillation_probes import taught_by, trained_teacher
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from last.training import session
 from last.training.config import RunConfig
 from last.training.delayed import DelayedReader
+from last.training.distillation.config import METHODS
+from last.training.distillation.teachers import introduce
 from last.training.distributed import ALONE
 from last.training.meter import Meter
 from last.training.resume import Beginning
 from last.training.step import Share
 from last.training.stop import StopWatch
 from last.training.trainer import Trainer
+from last.utils.progress import SILENT
 
 # What reads values on the host: `item`, branches on a tensor, indices by a mask, outputs as large as values say.
 READING = {"_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal", "unique_consecutive", "_unique2"}
@@ -31,7 +35,9 @@ class NoReading(TorchDispatchMode):
 
 
 def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
-    return session._build(config, Beginning(), torch.device(device), ALONE, StopWatch())
+    config, teachers = introduce(config, ALONE)
+    place = session._Place(torch.device(device), ALONE, StopWatch(), SILENT)
+    return session._build(config, Beginning(), teachers, place)
 
 
 RICH = [
@@ -49,6 +55,20 @@ def test_step_reads_nothing_on_the_host(
     if scaled:
         trainer.step.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
         trainer.step.window.sums = True
+    assert_an_epoch_reads_nothing(trainer)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("cached", ["cached=false", "cached=true"])
+def test_distilling_step_reads_nothing_on_the_host(
+    tiny_config: Callable[..., RunConfig], method: str, cached: str
+) -> None:
+    teacher = taught_by(trained_teacher(tiny_config))
+    how = (f"distillation.method={method}", "distillation.draws=2", f"distillation.{cached}")
+    assert_an_epoch_reads_nothing(trainer_of(tiny_config(teacher, *how)))
+
+
+def assert_an_epoch_reads_nothing(trainer: Trainer) -> None:
     trainer.task.train()
     meter = Meter(torch.device("cpu"))
     for batch in trainer.data.loader:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from last.training.config import RunConfig, resolve
-from last.utils.config import config_folder, read_yaml
+from last.training.distillation.config import DistillationConfig
+from last.utils.config import MODEL_FILES, config_folder, read_yaml
 from last.utils.errors import UserError
 
 
@@ -81,9 +82,16 @@ def test_number_that_no_run_can_have_is_refused(setting: str) -> None:
 
 def test_default_yaml_has_every_training_key_with_the_value_that_the_code_has() -> None:
     written = read_yaml(config_folder() / "training" / "default.yaml")
-    elsewhere = {"environment", "data_root", "output_root", "hardware", "model", "data"}
+    elsewhere = {"environment", "data_root", "output_root", "hardware", "model", "data", "distillation"}
     defaults = {key: value for key, value in asdict(RunConfig()).items() if key not in elsewhere}
     assert written == defaults
+
+
+def test_distillation_yaml_has_every_key_with_the_value_that_the_code_has() -> None:
+    written = read_yaml(config_folder() / "distillation" / "default.yaml")["distillation"]
+    defaults = asdict(DistillationConfig())
+    assert written.pop("alpha_of").keys() == MODEL_FILES.keys()
+    assert written == {key: value for key, value in defaults.items() if key not in ("alpha_of", "fingerprints")}
 
 
 def test_defaults_are_those_of_the_owners_document() -> None:

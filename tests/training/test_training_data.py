@@ -5,9 +5,8 @@ from pathlib import Path
 
 from last.data.locate import find_store
 from last.training.config import RunConfig
-from last.training.data import training_data
+from last.training.data import TrainingData, training_data
 from last.training.scoring import TestPart
-from last.training.trainer import TrainingData
 
 
 def made(config: RunConfig) -> TrainingData:

@@ -1,0 +1,81 @@
+"""`distill`: train a student with the help of trained teachers."""
+
+import argparse
+from typing import Any
+
+from ..utils.errors import UserError
+from . import train
+from .options import examples, numbers
+
+_EXAMPLES = """
+    python scripts/distill.py --teacher runs/run-2026-11-20/checkpoints/last.pth --model nano_e --dataset ntu60 --amp
+    python scripts/distill.py --teacher a.pth --teacher b.pth --weights 2,1 --model small_e --dataset nw_ucla
+    python scripts/distill.py --teacher a.pth --model nano_e --dataset ntu60 --cached 20
+    python scripts/distill.py --teacher a.pth --model nano_e --dataset ntu60 --method dkd --alpha 0.5 --tau 2
+    python scripts/distill.py --teacher a.pth --config nw_ucla --seeds 0,1,2 --set distillation.alpha_end=1
+    python scripts/distill.py --resume runs/run-2026-11-23
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser: those of `train`, and who teaches and how."""
+    parser.add_argument(
+        "--teacher",
+        action="append",
+        metavar="FILE",
+        help="checkpoint of a teacher, such as <run>/checkpoints/last.pth; several are averaged",
+    )
+    parser.add_argument(
+        "--weights",
+        type=lambda text: numbers(text, float),
+        metavar="2,1",
+        help="how much each teacher counts (default: all the same)",
+    )
+    parser.add_argument(
+        "--method", metavar="NAME", help="kl, dkd, features or attention (default: kl; configs/distillation)"
+    )
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        metavar="X",
+        help="weight of the labels, 0 to 1; the rest is the teachers' (default: 0.7 nano_e, 0.6 small_e, 0.5 others)",
+    )
+    parser.add_argument(
+        "--tau", type=float, metavar="X", help="temperature that softens the teachers' answers (default: 4)"
+    )
+    parser.add_argument(
+        "--cached",
+        type=int,
+        metavar="R",
+        help="compute the teachers' answers once, for R variations of each clip, and train at the speed of `train`",
+    )
+    parser.add_argument(
+        "--cache", metavar="DIR", help="folder of those answers (default: <output_root>/teacher_outputs/<key>)"
+    )
+    train.add_arguments(parser)
+    parser.epilog = examples(_EXAMPLES)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train the student and show the result; return the exit code."""
+    config = train.config_from(arguments, _flags(arguments))
+    if not config.distillation.teachers:
+        raise UserError("Say with --teacher which checkpoint teaches, for example <run>/checkpoints/last.pth.")
+    return train.carry_out(config, arguments, "distill")
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the configuration keys that the options of distillation set."""
+    flags: dict[str, Any] = {
+        "teachers": arguments.teacher,
+        "weights": arguments.weights,
+        "method": arguments.method,
+        "alpha": arguments.alpha,
+        "tau": arguments.tau,
+        "draws": arguments.cached,
+        "cached": None if arguments.cached is None else True,
+        "cache": arguments.cache,
+    }
+    if arguments.teacher and not arguments.resume:
+        flags["fingerprints"] = []  # a recipe that is a run's configuration holds those of its teachers
+    return {f"distillation.{key}": value for key, value in flags.items()}

@@ -1,0 +1,146 @@
+"""The task of distillation: a student learns the labels, and what its teachers say of the same clips.
+
+Legend: N clips.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...data.loader import Batch
+from ...models.classifier import SkeletonClassifier
+from ...utils.progress import Progress
+from ..config import RunConfig
+from ..data import TrainingData
+from ..distributed import World
+from ..task import Classification, Outcome
+from .cache import CachedTeachers, prepare_cache, read_cache
+from .lesson import Lesson, Source
+from .losses import blended, match_activity, match_apart, match_features, match_probabilities
+from .teachers import HINTS, LiveTeachers, Teacher, look_inside, refuse_other_stages
+
+
+class Distillation(Classification):
+    """Minimise `alpha * cross-entropy + (1 - alpha) * distillation`.
+
+    The teachers are no part of the module: nothing of theirs is trained, averaged, saved or put into training mode.
+
+    Args:
+        model: the student.
+        config: of the run.
+        source: what the teachers say.
+        teachers: who they are.
+    """
+
+    weights: Tensor
+
+    def __init__(self, model: nn.Module, config: RunConfig, source: Source, teachers: Sequence[Teacher] = ()) -> None:
+        super().__init__(model, config.label_smoothing)
+        assert isinstance(model, SkeletonClassifier)
+        self.config, self.source, self.teachers = config, source, teachers
+        self.distillation = config.distillation
+        given = torch.tensor(self.distillation.weights or [1.0] * source.form.teachers)
+        self.register_buffer("weights", given / given.sum(), persistent=False)  # (W,)
+        # What maps the student's features to each teacher's width; where alpha is 1 there is nothing for it to learn.
+        teaches = min(self._ce_weight(0), self._ce_weight(config.epochs - 1)) < 1
+        widths = source.form.features if teaches else []
+        self.adapters = nn.ModuleList(nn.Linear(model.num_features, width) for width in widths)
+        self.begin_epoch(0)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Take up the epoch's alpha and tau."""
+        self.ce_weight = self._ce_weight(epoch)
+        self.tau = self.distillation.temperature(epoch, self.config.epochs)
+
+    def description(self) -> str:
+        """Return lines for people that tell who teaches, and how."""
+        how, last = self.distillation, self.config.epochs - 1
+        pairs = zip(self.weights.tolist(), self.teachers, strict=True)
+        names = [f"taught by {each}" + ("" if weight == 1 else f", weight {weight:.2f}") for weight, each in pairs]
+        alpha = _course(self._ce_weight(0), self._ce_weight(last))
+        tau = _course(how.temperature(0, last + 1), how.temperature(last, last + 1))
+        shown = f"{how.draws} variations a clip" if how.draws else "every clip as the student sees it"
+        kept = ", computed once" if how.cached else ""
+        return "\n" + "\n".join([*names, f"method {how.method}, alpha {alpha}, tau {tau}; {shown}{kept}"])
+
+    def facts(self) -> dict[str, Any]:
+        """Return who taught, and how, for the run's summary."""
+        return {"teachers": [each.facts for each in self.teachers], "distillation": asdict(self.distillation)}
+
+    def forward(self, streams: Mapping[str, Tensor], batch: Batch) -> Outcome:
+        """Return the loss over a batch, and the student's logits."""
+        if self.ce_weight == 1 and not len(self.adapters):  # adapters need their gradient, be it zero
+            return super().forward(streams, batch)
+        features, maps = torch.empty(0), list[Tensor]()
+        if self.distillation.method in HINTS:
+            logits, features, maps = self.model(streams, batch.bodies, batch.rows, inside=True)
+        else:
+            logits = self.model(streams, batch.bodies, batch.rows)  # (N, classes)
+        lesson = self.source(streams, batch)
+        with torch.autocast(logits.device.type, enabled=False):
+            taught = self._match_answers(logits.float(), lesson, batch.labels)
+            if self.distillation.method in HINTS:
+                taught = taught + self.distillation.hint_weight * self._match_hints(features.float(), maps, lesson)
+            own = self.cross_entropy(logits, batch.labels)
+            return Outcome(self.ce_weight * own + (1 - self.ce_weight) * taught, logits)
+
+    def _ce_weight(self, epoch: int) -> float:
+        return self.distillation.ce_weight(self.config.model.name, epoch, self.config.epochs)
+
+    def _match_answers(self, logits: Tensor, lesson: Lesson, labels: Tensor) -> Tensor:
+        """Return how far the student's answers are from the teachers'."""
+        teacher = blended(lesson.logits, self.weights, self.tau)
+        if self.distillation.method != "dkd":
+            return match_probabilities(logits, teacher, self.tau)
+        weights = {"target": self.distillation.dkd_target, "others": self.distillation.dkd_others}
+        return match_apart(logits, teacher, labels, self.tau, **weights)
+
+    def _match_hints(self, features: Tensor, maps: Sequence[Tensor], lesson: Lesson) -> Tensor:
+        """Return how far the student's features, or its maps of activity, are from the teachers'."""
+        if self.distillation.method == "features":
+            return match_features([adapter(features) for adapter in self.adapters], lesson.features, self.weights)
+        return match_activity(maps, lesson.maps, self.weights)
+
+
+def distillation(
+    config: RunConfig,
+    model: nn.Module,
+    teachers: Sequence[Teacher],
+    data: TrainingData,
+    device: torch.device,
+    world: World,
+    progress: Progress,
+) -> Distillation:
+    """Return the task of a student; where its teachers are cached, their outputs are computed first.
+
+    Args:
+        config: of the run.
+        model: the student, not yet on `device`.
+        teachers: at least one.
+        data: what the run learns from.
+        device: where it computes.
+        world: the processes that train together; the first one computes the outputs, the others wait.
+        progress: who is told how far that is.
+
+    Raises:
+        UserError: the method needs stages that agree and they do not, or the cache is refused.
+    """
+    live = LiveTeachers(teachers, config, device)
+    if config.distillation.method == "attention":
+        own = look_inside(model, config, torch.device("cpu")).maps
+        theirs = [torch.empty(1, *shape) for shape in live.form.maps]
+        refuse_other_stages([own, theirs], [config.model.name, teachers[0].path])
+    source: Source = live
+    if config.distillation.cached:
+        folder = world.share(lambda: str(prepare_cache(config, data, live, device, progress)).encode()).decode()
+        source = CachedTeachers(read_cache(Path(folder)), live.form, data.order.numbers, device)
+    return Distillation(model, config, source, teachers)
+
+
+def _course(start: float, end: float) -> str:
+    """Return a value's course over a run, from its first to its last epoch."""
+    return f"{start:g}" if start == end else f"{start:g} to {end:g}"

@@ -1,0 +1,226 @@
+"""Teachers: reading them, refusing those that cannot teach this run, asking them.
+
+Legend: N clips, C coordinates, T frames, V joints, M bodies.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...data.loader import Batch
+from ...models.bodies import STREAMS
+from ...models.classifier import Inside, SkeletonClassifier
+from ...models.registry import count_parameters
+from ...utils.errors import UserError
+from ..checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
+from ..compiled import compile_where_possible
+from ..config import RunConfig
+from ..distributed import World
+from ..precision import Precision
+from .lesson import Lesson
+
+_log = logging.getLogger(__name__)
+
+HINTS = ("features", "attention")  # the methods that compare more than logits
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained model that teaches.
+
+    Attributes:
+        path: its checkpoint.
+        fingerprint: of its weights.
+        config: of the run that trained it.
+        model: frozen and in evaluation mode.
+        top1: in percent at the checkpoint's epoch on the test part of that run's protocol; NaN where it was not tested.
+    """
+
+    path: str
+    fingerprint: str
+    config: RunConfig
+    model: nn.Module
+    top1: float
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's summary says of the teacher."""
+        config = self.config
+        return {
+            "path": self.path,
+            "fingerprint": self.fingerprint,
+            "model": config.model.name,
+            "parameters": count_parameters(self.model),
+            "dataset": config.data.name,
+            "split": config.data.split,
+            "seed": config.seed,
+            "top1": None if math.isnan(self.top1) else self.top1,
+        }
+
+    def __str__(self) -> str:
+        facts = self.facts
+        known = "" if facts["top1"] is None else f", {self.top1:.2f} top-1"
+        return (
+            f"{facts['model']} ({facts['parameters']:,} parameters{known} on {facts['dataset']} {facts['split']}, "
+            f"seed {facts['seed']})"
+        )
+
+
+def introduce(config: RunConfig, world: World) -> tuple[RunConfig, list[Teacher]]:
+    """Return the configuration with its teachers' fingerprints, and the teachers; none where it names none.
+
+    Raises:
+        UserError: a checkpoint is missing or damaged, cannot teach this run, or is no longer the one that taught it.
+    """
+    wanted = config.distillation
+    if not wanted.teachers:
+        return config, []
+    teachers = [_read(Path(path).absolute(), config, world) for path in wanted.teachers]
+    fingerprints = [each.fingerprint for each in teachers]
+    if wanted.fingerprints and wanted.fingerprints != fingerprints:
+        raise UserError(
+            "The teachers are not those that the run was begun with: the weights differ of "
+            f"{', '.join(_changed(wanted.fingerprints, teachers)) or 'all, or their number does'}. Give the same "
+            "teachers with --teacher, or start a new run without --resume."
+        )
+    settled = replace(wanted, teachers=[each.path for each in teachers], fingerprints=fingerprints)
+    return replace(config, distillation=settled), teachers
+
+
+def _changed(before: Sequence[str], teachers: Sequence[Teacher]) -> list[str]:
+    pairs = zip(before, teachers, strict=False)
+    return [each.path for fingerprint, each in pairs if fingerprint != each.fingerprint]
+
+
+def _read(path: Path, config: RunConfig, world: World) -> Teacher:
+    """Read one teacher; the first process reads the file for all."""
+    checkpoint = parse_checkpoint(world.share(lambda: checkpoint_bytes(path)), str(path))
+    _refuse_unfit(checkpoint, path, config)
+    model = model_of(checkpoint, str(path)).requires_grad_(False)
+    assert isinstance(model, SkeletonClassifier)
+    model.trusting = True  # the guard has made its input finite, and a GPU's host should not wait for a look at it
+    prefix = "ema_" if checkpoint.ema else ""
+    return Teacher(
+        path=str(path),
+        fingerprint=weights_checksum(checkpoint)[:16],
+        config=checkpoint.config,
+        model=model,
+        top1=float(checkpoint.metrics.get(f"{prefix}test_top1", float("nan"))),
+    )
+
+
+def _refuse_unfit(checkpoint: Checkpoint, path: Path, config: RunConfig) -> None:
+    """Refuse a teacher that would see other clips than the student or answer another question.
+
+    Raises:
+        UserError: classes, layout, frames or normalisation differ; all that differs is told.
+    """
+    theirs, ours = checkpoint.config, config
+    facts = {
+        "classes": (list(checkpoint.classes), list(ours.data.classes)),
+        "layout": (theirs.data.layout, ours.data.layout),
+        "input_frames": (theirs.input_frames, ours.input_frames),
+        "data.normalize": (asdict(theirs.data.normalize), asdict(ours.data.normalize)),
+    }
+    lines = [
+        f"  {name}: {_short(its)}, the student's {_short(own)}" for name, (its, own) in facts.items() if its != own
+    ]
+    if lines:
+        remedy = "Choose a teacher that was trained for the same classes and skeletons"
+        remedy += ", or set the student's keys as the teacher's." if len(lines) < len(facts) else "."
+        raise UserError(f"The teacher {path} cannot teach {ours.model.name}:\n" + "\n".join(lines) + f"\n{remedy}")
+    seen = (theirs.data.name, theirs.data.split)
+    if seen != (ours.data.name, ours.data.split):
+        _log.warning(
+            "The teacher %s was trained on %s %s: it may have learned from clips that test the student on %s %s, which "
+            "makes the result look better than it is.",
+            path, *seen, ours.data.name, ours.data.split,
+        )  # fmt: skip
+
+
+def _short(value: object) -> str:
+    text = f"{len(value)}, beginning with {value[0]!r}" if isinstance(value, list) and value else str(value)
+    return text if len(text) < 120 else f"{text[:120]}..."
+
+
+class LiveTeachers:
+    """Ask the teachers themselves about every batch, each in the precision in which it was trained.
+
+    Args:
+        teachers: who is asked.
+        config: of the student's run; its method decides what they are asked for.
+        device: where the student computes.
+
+    Raises:
+        UserError: the method compares stages, and theirs differ.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher], config: RunConfig, device: torch.device) -> None:
+        self.method = config.distillation.method
+        self._models = [each.model.to(device) for each in teachers]
+        self._precisions = [Precision(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers]
+        insides = [look_inside(each, config, device) for each in self._models]
+        if self.method == "attention":
+            refuse_other_stages([each.maps for each in insides], [each.path for each in teachers])
+        self.form = self._lesson(insides).form
+        if config.compile:
+            for model in self._models:
+                compile_where_possible(model, device, config.hardware.cuda_graphs)
+
+    @property
+    def precisions(self) -> list[str]:
+        """Return the number formats in which the teachers compute."""
+        return [str(each) for each in self._precisions]
+
+    @torch.no_grad()
+    def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> Lesson:
+        """Return what the teachers say of a batch; `streams` are (N, C, T, V, M)."""
+        answers: list[Inside] = []
+        for model, precision in zip(self._models, self._precisions, strict=True):
+            with precision.autocast():
+                answer = model(streams, batch.bodies, batch.rows, inside=self.method in HINTS)
+            answers.append(answer if self.method in HINTS else Inside(answer, answer, []))
+        return self._lesson(answers)
+
+    def _lesson(self, answers: Sequence[Inside]) -> Lesson:
+        """Return what the method compares, in float32."""
+        logits = torch.stack([each.logits.float() for each in answers], dim=1)  # (N, W, K)
+        if self.method == "features":
+            return Lesson(logits, features=[each.features.float() for each in answers])
+        if self.method == "attention":
+            stages = zip(*(each.maps for each in answers), strict=True)
+            return Lesson(logits, maps=[torch.stack([each.float() for each in stage], dim=1) for stage in stages])
+        return Lesson(logits)
+
+
+@torch.no_grad()
+def look_inside(model: nn.Module, config: RunConfig, device: torch.device) -> Inside:
+    """Return what a model makes of one clip of zeros, which tells the shapes; its mode and statistics stay."""
+    assert isinstance(model, SkeletonClassifier)
+    shape = (1, model.coordinates, config.input_frames, model.num_joints, 1)
+    streams = dict.fromkeys(STREAMS, torch.zeros(shape, device=device))
+    was_training = model.training
+    inside: Inside = model.eval()(streams, inside=True)
+    model.train(was_training)
+    return inside
+
+
+def refuse_other_stages(maps: Sequence[Sequence[Tensor]], names: Sequence[str]) -> None:
+    """Refuse to compare models whose stages differ in number, frames or joints; `maps` are one list a model.
+
+    Raises:
+        UserError: they differ.
+    """
+    shapes = [[tuple(each.shape[1:]) for each in own] for own in maps]
+    for name, own in zip(names, shapes, strict=True):
+        if own != shapes[0]:
+            raise UserError(
+                f"The method attention needs models whose stages have the same frames and joints: {names[0]} has "
+                f"{shapes[0]}, {name} has {own}. Use another --method."
+            )

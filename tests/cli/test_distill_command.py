@@ -1,0 +1,133 @@
+"""The command `distill`: what it refuses before anything is trained, and what its options mean."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distillation_probes import changed_copy, trained_teacher
+
+from last.data.config import NormalizeConfig
+from last.models.registry import build_model
+from last.training import session
+from last.training.checkpoint import layout_facts, read_checkpoint, save_checkpoint
+from last.training.config import RunConfig
+
+TINY = ["--set", "input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false"]
+
+
+@pytest.fixture
+def teacher(tiny_config: Callable[..., RunConfig]) -> Path:
+    return trained_teacher(tiny_config)
+
+
+@pytest.fixture
+def distill(cli: Callable[..., Any], data_yaml: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Return a function that distils a tiny student; its arguments are further options."""
+    roots = ("--data_root", data_yaml.parent / "data", "--output_root", tmp_path / "students", "--device", "cpu")
+    always = ("--model", "nano_e", "--dataset", data_yaml, "--epochs", 1, "--batch_size", 4, *roots, *TINY)
+    return lambda *further: cli("distill", *always, *further)
+
+
+def refused(result: Any, *parts: str) -> None:
+    assert result.code == 2
+    assert "Traceback" not in result.err
+    assert result.err.startswith("error: ")
+    for part in parts:
+        assert part in result.err
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"classes": ["rise", "fall", "jump"]}, "classes: 3, beginning with 'rise'"),
+        ({"input_frames": 16}, "input_frames: 16, the student's 8"),
+        ({"data": {"normalize": NormalizeConfig(scale="unit")}}, "data.normalize: "),
+    ],
+)
+def test_a_teacher_of_other_classes_frames_or_scale_is_refused(
+    distill: Callable[..., Any], teacher: Path, tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    refused(distill("--teacher", changed_copy(teacher, tmp_path / "other.pth", **change)), told)
+    assert not (tmp_path / "students").exists()
+
+
+def test_a_teacher_of_another_layout_is_refused(
+    distill: Callable[..., Any], tiny_config: Callable[..., RunConfig], teacher: Path, tmp_path: Path
+) -> None:
+    checkpoint = read_checkpoint(teacher)
+    config = replace(checkpoint.config, data=replace(checkpoint.config.data, layout="kinect20"))
+    weights = build_model(config.model, 3, "kinect20").state_dict()
+    changes = {"config": config, "model": weights, "layout": layout_facts("kinect20")}
+    save_checkpoint(tmp_path / "kinect.pth", replace(checkpoint, **changes))
+    refused(distill("--teacher", tmp_path / "kinect.pth"), "layout: kinect20, the student's ntu25")
+
+
+def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], teacher: Path, tmp_path: Path) -> None:
+    refused(distill("--teacher", tmp_path / "nobody.pth"), "Cannot read the checkpoint", "nobody.pth")
+    torn = tmp_path / "torn.pth"
+    torn.write_bytes(teacher.read_bytes()[:-1000])
+    refused(distill("--teacher", torn), "not a whole checkpoint")
+    refused(distill("--teacher", tmp_path), "Cannot read the checkpoint")
+
+
+def test_without_a_teacher_it_is_asked_for(distill: Callable[..., Any]) -> None:
+    refused(distill(), "Say with --teacher which checkpoint teaches")
+
+
+def test_impossible_ways_to_teach_are_refused(distill: Callable[..., Any], teacher: Path) -> None:
+    refused(distill("--teacher", teacher, "--weights", "1,2"), "weights has 2 numbers for 1 teachers")
+    refused(distill("--teacher", teacher, "--weights", "0"), "should be a list, each element above 0")
+    refused(distill("--teacher", teacher, "--weights", "much"), "'much' should be numbers with commas between")
+    refused(distill("--teacher", teacher, "--method", "kd"), "should be one of kl, dkd, features, attention")
+    refused(distill("--teacher", teacher, "--alpha", 2), "at most 1.0")
+    refused(distill("--teacher", teacher, "--tau", 0), "above 0")
+    refused(distill("--teacher", teacher, "--cached", 0), "distillation.cached needs distillation.draws")
+
+
+def test_a_cache_of_other_teachers_data_or_draws_is_refused(
+    distill: Callable[..., Any], tiny_config: Callable[..., RunConfig], teacher: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept"
+    cached = ("--cache", folder, "--cached")
+    assert distill("--teacher", teacher, *cached, 2).code == 0
+    assert distill("--teacher", teacher, *cached, 2, "--seed", 1).code == 0
+    told = (str(folder), "another kind: {} differ from this run's")
+    other = session.train(tiny_config("epochs=1")).run.last
+    refused(distill("--teacher", other, *cached, 2), told[0], told[1].format("teachers"))
+    refused(distill("--teacher", teacher, *cached, 3), told[1].format("draws"))
+    varied = ("data.augment.scale=0.2",)
+    refused(distill("--teacher", teacher, *cached, 2, "--set", *varied), told[1].format("augment"))
+    file = folder / "outputs.npy"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
+    refused(distill("--teacher", teacher, *cached, 2), "is damaged: its checksum is wrong")
+
+
+def test_a_teacher_with_other_stages_cannot_show_where_to_look(
+    distill: Callable[..., Any], tiny_config: Callable[..., RunConfig]
+) -> None:
+    deeper = ("model.channels=[8,8]", "model.blocks=[1,1]", "model.attention=[false,false]")
+    teacher = session.train(tiny_config("epochs=1", *deeper)).run.last
+    result = distill("--teacher", teacher, "--method", "attention")
+    refused(result, "stages have the same frames and joints")
+
+
+def test_options_reach_the_run(distill: Callable[..., Any], teacher: Path, tmp_path: Path) -> None:
+    result = distill("--teacher", teacher, "--teacher", teacher, "--weights", "2,1", "--tau", 2, "--cached", 3)
+    assert result.code == 0, result.err
+    (run,) = (tmp_path / "students").glob("run-*")
+    how = read_checkpoint(run / "checkpoints" / "last.pth").config.distillation
+    assert (how.weights, how.tau, how.draws, how.cached) == ([2.0, 1.0], 2.0, 3, True)
+    assert how.teachers == [str(teacher)] * 2
+
+
+def test_a_runs_own_configuration_repeats_it(
+    distill: Callable[..., Any], cli: Callable[..., Any], teacher: Path, tmp_path: Path
+) -> None:
+    assert distill("--teacher", teacher).code == 0
+    (run,) = (tmp_path / "students").glob("run-*")
+    assert cli("distill", "--config", run / "config.yaml").code == 0
+    first, second = sorted((tmp_path / "students").glob("run-*"))
+    tops = [read_checkpoint(each / "checkpoints" / "last.pth").metrics["train_loss"] for each in (first, second)]
+    assert tops[0] == tops[1]

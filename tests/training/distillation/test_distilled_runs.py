@@ -1,0 +1,227 @@
+"""Whole distilled runs: plain ones where they should be, gone on with, and nothing moves a teacher."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from distillation_probes import changed_copy, taught_by, trained_teacher
+
+from last.data.locate import find_store
+from last.training import session
+from last.training.checkpoint import read_checkpoint
+from last.training.config import RunConfig
+from last.training.data import training_data
+from last.training.distillation.cache import CachedTeachers, prepare_cache, read_cache
+from last.training.distillation.config import DistillationConfig
+from last.training.distillation.task import distillation
+from last.training.distillation.teachers import LiveTeachers, introduce
+from last.training.distributed import ALONE
+from last.training.run_folder import RunFolder
+from last.training.trainer import Trainer
+from last.utils.errors import UserError
+from last.utils.progress import SILENT
+
+MakeConfig = Callable[..., RunConfig]
+CPU = torch.device("cpu")
+
+
+def weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    return dict(read_checkpoint(run.last).model)
+
+
+def same_weights(first: RunFolder, second: RunFolder) -> bool:
+    return all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
+
+
+@pytest.fixture
+def teacher(tiny_config: MakeConfig) -> Path:
+    return trained_teacher(tiny_config)
+
+
+@pytest.mark.parametrize("method", ["kl", "features"])
+def test_alpha_one_is_plain_training_bit_for_bit(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
+    plain = session.train(tiny_config("epochs=2")).run
+    settings = ["distillation.alpha=1", f"distillation.method={method}"]
+    taught = session.train(tiny_config("epochs=2", taught_by(teacher), *settings)).run
+    assert same_weights(plain, taught)
+
+
+def test_a_teacher_teaches(tiny_config: MakeConfig, teacher: Path) -> None:
+    plain = session.train(tiny_config("epochs=2")).run
+    assert not same_weights(plain, session.train(tiny_config("epochs=2", taught_by(teacher))).run)
+
+
+@pytest.mark.parametrize("method", ["kl", "dkd", "features", "attention"])
+def test_a_student_that_is_its_teacher_gets_no_gradient_from_it(tiny_config: MakeConfig, method: str) -> None:
+    teacher = session.train(tiny_config("epochs=1")).run.last
+    how = ["distillation.alpha=0", f"distillation.method={method}"]
+    config, teachers = introduce(tiny_config(taught_by(teacher), *how), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    task = distillation(config, last_model(teacher), teachers, data, CPU, ALONE, SILENT)
+    for adapter in task.adapters:
+        torch.nn.init.eye_(adapter.weight)
+        torch.nn.init.zeros_(adapter.bias)
+    batch = next(iter(data.loader))
+    task.eval()(data.pipeline(batch, training=True), batch).loss.backward()
+    assert max(each.grad.abs().max() for each in task.model.parameters() if each.grad is not None) < 1e-6
+
+
+def last_model(path: Path) -> torch.nn.Module:
+    from last import load_checkpoint
+
+    return load_checkpoint(path)
+
+
+@pytest.mark.parametrize("method", ["kl", "features", "attention"])
+def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
+    other = trained_teacher(tiny_config, "model.blocks=[1,2,1]")
+    how = ["distillation.draws=3", f"distillation.method={method}", "repeat=2"]
+    config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    live = LiveTeachers(teachers, config, CPU)
+    folder = prepare_cache(config, data, live, CPU, SILENT)
+    cached = CachedTeachers(read_cache(folder), live.form, data.order.numbers, CPU)
+    for data.order.epoch in range(3):
+        for batch in data.loader:
+            streams = data.pipeline(batch, training=True)
+            torch.testing.assert_close(cached({}, batch).packed(), live(streams, batch).packed())
+
+
+def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: MakeConfig, teacher: Path) -> None:
+    draws = ("epochs=3", taught_by(teacher), "distillation.draws=2")
+    live, cached = (session.train(tiny_config(*draws, f"distillation.cached={each}")).run for each in ("no", "yes"))
+    for name, value in weights(live).items():
+        torch.testing.assert_close(value, weights(cached)[name], rtol=1e-3, atol=1e-5)
+
+
+def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig, teacher: Path) -> None:
+    config, teachers = introduce(tiny_config(taught_by(teacher)), ALONE)
+    before = {name: value.clone() for name, value in teachers[0].model.state_dict().items()}
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    task = distillation(config, last_model(teacher), teachers, data, CPU, ALONE, SILENT)
+    trainer = Trainer(replace(config, epochs=1), task, data, run=RunFolder.create(Path(config.output_root)), device=CPU)
+    trainer.fit(None)
+    assert not teachers[0].model.training
+    assert all(torch.equal(value, before[name]) for name, value in teachers[0].model.state_dict().items())
+    assert len(list(task.parameters())) == len(list(task.model.parameters()))
+    assert read_checkpoint(trainer.run.last).task == {}
+
+
+def test_a_teacher_says_the_same_whatever_the_students_precision(tiny_config: MakeConfig, teacher: Path) -> None:
+    config, teachers = introduce(tiny_config(taught_by(teacher)), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    live, batch = LiveTeachers(teachers, config, CPU), next(iter(data.loader))
+    streams = data.pipeline(batch, training=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        narrow = live(streams, batch).logits
+    assert torch.equal(narrow, live(streams, batch).logits)
+
+
+@pytest.mark.parametrize("method", ["kl", "dkd", "features", "attention"])
+def test_an_interrupted_distilled_run_goes_on_as_if_it_had_not_been(
+    tiny_config: MakeConfig, teacher: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [taught_by(teacher), f"distillation.method={method}", "distillation.alpha_end=1", "ema.decay=0.9"]
+    settings += ["gradient_accumulation_steps=2", "amp=true", "epochs=3"]
+    whole = session.train(tiny_config(*settings)).run
+    finish = Trainer._finish_epoch
+
+    def finish_and_die(trainer: Trainer, row: dict[str, object], logbook: object) -> None:
+        finish(trainer, row, logbook)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patches, pytest.raises(KeyboardInterrupt):
+        patches.setattr(Trainer, "_finish_epoch", finish_and_die)
+        session.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")))
+    resumed = session.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")), "auto").run
+    assert same_weights(whole, resumed)
+    assert read_checkpoint(whole.last).task.keys() == read_checkpoint(resumed.last).task.keys()
+
+
+def test_auto_tells_a_distilled_run_from_a_plain_one_and_from_another_teachers(
+    tiny_config: MakeConfig, teacher: Path
+) -> None:
+    plain = session.train(tiny_config("epochs=1")).run
+    first = session.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run
+    second = session.train(tiny_config("epochs=1", taught_by(plain.last)), "auto").run
+    assert len({plain.path, first.path, second.path}) == 3
+    assert session.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run.path == first.path
+
+
+def test_a_run_knows_its_teacher_again_wherever_it_lies(tiny_config: MakeConfig, teacher: Path, tmp_path: Path) -> None:
+    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    teacher.rename(tmp_path / "moved.pth")
+    assert session.train(tiny_config("epochs=1", taught_by(tmp_path / "moved.pth")), "auto").run.path == run.path
+
+
+def test_a_run_refuses_another_teacher_under_the_same_name(tiny_config: MakeConfig, teacher: Path) -> None:
+    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    trained_teacher(tiny_config, "learning_rate=0.02").replace(teacher)
+    fingerprint = read_checkpoint(run.last).config.distillation.fingerprints[0]
+    with pytest.raises(UserError, match="not those that the run was begun with"):
+        session.train(tiny_config("epochs=1", taught_by(teacher), f"distillation.fingerprints=[{fingerprint}]"))
+
+
+def test_summary_and_log_tell_who_taught_and_how(tiny_config: MakeConfig, teacher: Path) -> None:
+    run = session.train(tiny_config("epochs=2", taught_by(teacher), "distillation.alpha_end=0.9")).run
+    summary = json.loads(run.summary.read_text())
+    (told,) = summary["teachers"]
+    assert (told["model"], told["seed"], told["path"]) == ("nano_e", 7, str(teacher))
+    assert summary["distillation"]["method"] == "kl"
+    assert "alpha 0.7 to 0.9, tau 4; every clip as the student sees it" in run.log.read_text()
+
+
+def test_alpha_and_tau_go_in_equal_steps_to_where_they_should(tiny_config: MakeConfig) -> None:
+    how = replace(DistillationConfig(), alpha=0.2, alpha_end=1.0, tau=4.0, tau_end=2.0)
+    assert [how.ce_weight("nano_e", epoch, 5) for epoch in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert [how.temperature(epoch, 3) for epoch in range(3)] == [4.0, 3.0, 2.0]
+    assert how.ce_weight("nano_e", 0, 1) == 0.2
+
+
+def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
+    how = tiny_config().distillation
+    found = {name: how.ce_weight(name, 0, 70) for name in ("nano_e", "small_e", "base_e", "large_e")}
+    assert found == {"nano_e": 0.7, "small_e": 0.6, "base_e": 0.5, "large_e": 0.5}
+    assert (how.tau, how.method) == (4.0, "kl")
+
+
+def test_a_teacher_of_another_protocol_is_warned_of(
+    tiny_config: MakeConfig, teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = changed_copy(teacher, tmp_path / "elsewhere.pth", data={"split": "xview"})
+    with caplog.at_level(logging.WARNING):
+        introduce(tiny_config(taught_by(elsewhere)), ALONE)
+    assert "it may have learned from clips that test the student" in caplog.text
+
+
+def test_an_interrupted_computation_of_outputs_is_gone_on_with(
+    tiny_config: MakeConfig, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from last.training.distillation import cache
+
+    monkeypatch.setattr(cache, "_BATCH", 5)
+    monkeypatch.setattr(cache, "_SAVED_EVERY", 2)
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    live = LiveTeachers(teachers, config, CPU)
+    whole = read_cache(prepare_cache(config, data, live, CPU, SILENT))
+    asked = []
+
+    class Dying(LiveTeachers):
+        def __call__(self, streams, batch):  # type: ignore[no-untyped-def]
+            if len(asked) == 5 and not asked[0]:
+                asked[0] = True
+                raise KeyboardInterrupt
+            asked.append(False)
+            return super().__call__(streams, batch)
+
+    again = replace(config, distillation=replace(config.distillation, cache=config.output_root + "/again"))
+    dying = Dying(teachers, again, CPU)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_cache(again, data, dying, CPU, SILENT)
+    torch.testing.assert_close(read_cache(prepare_cache(again, data, dying, CPU, SILENT)), whole)
+    assert len(asked) == 5 + 2  # of six batches four were kept
