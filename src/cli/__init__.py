@@ -12,6 +12,7 @@ from .failures import sigterm_as_exception, tell
 COMMANDS = {
     "train": (".train", "train a model on a prepared data set"),
     "distill": (".distill", "train a student with the help of trained teachers"),
+    "sequence": (".sequence", "train teacher and students alone and distilled, and tell what distillation gains"),
     "preprocess": (".preprocess", "turn raw recordings into a store that training reads"),
     "evaluate": (".evaluate", "measure a trained model and write its report"),
     "export": (".export", "write a trained model for ONNX Runtime and OpenVINO"),

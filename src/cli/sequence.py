@@ -1,0 +1,208 @@
+"""`sequence`: train the teacher, the students alone and the students distilled, and show what distillation gains."""
+
+import argparse
+import logging
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..utils.config import MODEL_FILES
+from ..utils.errors import missing_extra
+from .options import add_shared, examples, numbers
+from .terminal import progress, table
+from .train import _hours
+
+if TYPE_CHECKING:
+    from ..training.sequence_plan import Plan, Request
+    from ..training.sequence_table import DataResult
+
+_logger = logging.getLogger(__name__)
+
+_LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128"
+_EXAMPLES = f"""
+    python -m last sequence --dataset ntu60 --then ntu120 --env lambda --amp {_LAMBDA}
+    python -m last sequence --dataset ntu60 --env kaggle --amp --max_hours 8.5
+    python -m last sequence --config nw_ucla --seeds 0,1,2 --teacher_seeds 0,1,2 --cached 20
+    python -m last sequence --dataset synthetic --teacher large_e --students nano_e,small_e --epochs 15
+    torchrun --nproc_per_node 4 scripts/sequence.py --dataset ntu60 --amp --batch_size 128
+"""
+_FLAGS = ("epochs", "batch_size", "amp", "compile", "max_hours", "device", "data_root", "output_root")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument(
+        "--dataset", metavar="D", help="ntu60, ntu120, nw_ucla, sbu, synthetic, or the path of a data YAML"
+    )
+    parser.add_argument("--split", metavar="NAME", default="", help="its protocol (default: the data set's)")
+    parser.add_argument("--then", metavar="D", default="", help="the same on a second data set afterwards")
+    parser.add_argument("--then_split", metavar="NAME", default="", help="the protocol of the second data set")
+    parser.add_argument("--config", metavar="FILE", default="", help="a recipe of all runs, as `train` takes it")
+    parser.add_argument(
+        "--teacher", metavar="M", default="base", help=f"one of {', '.join(MODEL_FILES)} (default: base)"
+    )
+    parser.add_argument(
+        "--teacher_seeds",
+        type=numbers,
+        metavar="0,1,2",
+        default=[0],
+        help="seeds of the teacher (default: 0); several teach together",
+    )
+    parser.add_argument(
+        "--students",
+        type=_names,
+        metavar="M,M",
+        default=["base_e", "nano_e", "small_e", "large_e"],
+        help="models that learn (default: base_e,nano_e,small_e,large_e)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=numbers,
+        metavar="0,1,2",
+        default=[0],
+        help="seeds of the students (default: 0); several give means and spreads",
+    )
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: 70)")
+    parser.add_argument("--batch_size", type=int, metavar="N", help="clips a step (default: 16)")
+    parser.add_argument("--amp", action="store_true", default=None, help="mixed precision")
+    parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the models")
+    parser.add_argument(
+        "--cached",
+        type=_variations,
+        metavar="R",
+        default=0,
+        help="store the teachers' outputs for R variations of each clip once (default: compute them in every step)",
+    )
+    parser.add_argument(
+        "--max_hours",
+        type=_hours,
+        metavar="H",
+        help="save and stop the whole sequence after so long; the same command goes on (default: never)",
+    )
+    add_shared(parser, "--env", "--data_root", "--output_root", "--device", "--set")
+    for whose in ("teacher", "student"):
+        parser.add_argument(
+            f"--{whose}_set",
+            metavar="KEY=VALUE",
+            nargs="+",
+            action="extend",
+            default=[],
+            help=f"as --set, for the {whose}s alone; wins over --set and the other options",
+        )
+    parser.epilog = examples(_EXAMPLES)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train what is missing of the sequence and show what came of it; return the exit code."""
+    from ..training.distributed import rank
+    from ..training.sequence import run_sequence
+    from ..training.sequence_plan import plan_sequence
+
+    plan = plan_sequence(_request(arguments))
+    try:
+        stopped = run_sequence(plan, progress(arguments.quiet))
+        if stopped is not None:
+            stopped.raise_signal()
+    except KeyboardInterrupt:
+        if rank() == 0:
+            _tell_how_to_go_on(plan)
+        raise
+    if rank() != 0:
+        return 0
+    if stopped is not None:
+        _tell_how_to_go_on(plan)
+    else:
+        _show(plan)
+    return 0
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _variations(text: str) -> int:
+    """Return how many variations of a clip are stored."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0, such as 20")
+    return int(text)
+
+
+def _request(arguments: argparse.Namespace) -> "Request":
+    from ..training.sequence_plan import Request
+
+    return Request(
+        dataset=arguments.dataset or "",
+        split=arguments.split,
+        then=arguments.then,
+        then_split=arguments.then_split,
+        environment=arguments.env or "",
+        recipe=arguments.config,
+        teacher=arguments.teacher,
+        teacher_seeds=arguments.teacher_seeds,
+        students=arguments.students,
+        seeds=arguments.seeds,
+        cached=arguments.cached,
+        settings=arguments.set,
+        teacher_settings=arguments.teacher_set,
+        student_settings=arguments.student_set,
+        flags={key: getattr(arguments, key) for key in _FLAGS},
+    )
+
+
+def _tell_how_to_go_on(plan: "Plan") -> None:
+    print(f"How far it is: {plan.folder / 'sequence.md'}\nTo go on: the same command")
+
+
+def _show(plan: "Plan") -> None:
+    """Print what distillation gains on each data set, and draw it."""
+    from ..training.sequence_table import read_rows, results
+
+    found = results(read_rows(plan))
+    for result in found:
+        _show_result(result)
+        print()
+    print("Top-1 of the last epoch on the test part. Gain: distilled minus alone, seed by seed.")
+    print(f"The table is in {plan.folder / 'sequence.md'} and, with all figures, in sequence.json beside it")
+    _draw(found, plan.folder / "sequence.png")
+    print(f"The sequence is in {plan.folder}")
+
+
+def _show_result(result: "DataResult") -> None:
+    from ..training.sequence_table import Spread
+
+    teacher = result.teacher
+    rows = [
+        [
+            f"{teacher.step.config.model.name} (teacher)",
+            _count(teacher.parameters),
+            Spread.of(list(teacher.top1.values())).text(),
+            *("", "", ""),
+        ]
+    ]
+    rows += [
+        [
+            student.model,
+            _count(student.parameters),
+            student.alone.text(),
+            student.distilled.text(),
+            student.gain.text("+"),
+            f"{student.errors_removed:.0f} %" if math.isfinite(student.errors_removed) else "-",
+        ]
+        for student in result.students
+    ]
+    table(result.data, ["model", "parameters", "alone %", "distilled %", "gain", "of its errors removed"], rows)
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def _draw(found: "list[DataResult]", path: Path) -> None:
+    from ..evaluation.figures import can_draw
+    from ..evaluation.sequence_figure import draw_sequence
+
+    if can_draw():
+        draw_sequence(found, path)
+        print(f"The picture is in {path}")
+    else:
+        _logger.warning("%s", missing_extra("matplotlib", "plots", "Drawing the picture"))
