@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -84,6 +85,17 @@ def numbers(text: str, kind: type = int) -> list[Any]:
         pass
     what = "numbers" if kind is float else "whole numbers"
     raise argparse.ArgumentTypeError(f"{text!r} should be {what} with commas between, such as 0,1,2")
+
+
+def hours(text: str) -> float:
+    """Return a time that is not over yet."""
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number of hours above 0, such as 8.5")
+    return hours
 
 
 def examples(text: str) -> str:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
 from ..utils.errors import missing_extra
-from .options import add_shared, examples, numbers
+from .options import add_shared, examples, hours, numbers
 from .terminal import progress, table
-from .train import _hours
 
 if TYPE_CHECKING:
     from ..training.sequence_plan import Plan, Request
@@ -75,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max_hours",
-        type=_hours,
+        type=hours,
         metavar="H",
         help="save and stop the whole sequence after so long; the same command goes on (default: never)",
     )

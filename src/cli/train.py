@@ -11,7 +11,7 @@ from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
 from ..utils.spread import mean_and_deviation
 from . import program
-from .options import add_shared, examples, numbers
+from .options import add_shared, examples, hours, numbers
 from .terminal import progress, table
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=numbers, metavar="0,1,2", help="train once a seed; ends with their mean and spread"
     )
     parser.add_argument(
-        "--max_hours", type=_hours, metavar="H", help="save and stop after so long; --resume goes on (default: never)"
+        "--max_hours", type=hours, metavar="H", help="save and stop after so long; --resume goes on (default: never)"
     )
     parser.add_argument(
         "--resume",
@@ -68,17 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device", "--set")
     parser.epilog = examples(_EXAMPLES)
-
-
-def _hours(text: str) -> float:
-    """Return a time that is not over yet."""
-    try:
-        hours = float(text)
-    except ValueError:
-        hours = math.nan
-    if not 0 < hours < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a number of hours above 0, such as 8.5")
-    return hours
 
 
 def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None = None) -> "RunConfig":

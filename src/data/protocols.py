@@ -109,6 +109,22 @@ def hold_out(
     return numbers[~held], numbers[held]
 
 
+def labelled(clips: NDArray[np.void], numbers: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Return those of the training clips whose label may be used, ascending: always the same for the same share.
+
+    Every class keeps the share of its clips, rounded, and at least one.
+
+    Args:
+        clips: the index of a store.
+        numbers: the clip numbers, such as `split(...).train`.
+        share: above 0; 1 keeps all.
+
+    Raises:
+        UserError: so few clips are there that the share leaves none out.
+    """
+    return numbers if share == 1.0 else hold_out(clips, numbers, 1.0 - share, seed=0)[0]
+
+
 def _selected(clips: NDArray[np.void], config: DataConfig) -> NDArray[np.bool_]:
     keep = np.ones(len(clips), np.bool_)
     if config.select.setups:

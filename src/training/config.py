@@ -95,6 +95,7 @@ class RunConfig:
     grad_clip: float = setting(1.0, minimum=0.0)
     gradient_accumulation_steps: int = setting(1, minimum=1)
     repeat: int = setting(1, minimum=1, maximum=10_000)
+    label_share: float = setting(1.0, above=0.0, maximum=1.0)
     amp: bool = False
     compile: bool = False
     seed: int = setting(0, minimum=0, maximum=2**63 - 1)

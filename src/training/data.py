@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..data.loader import Batch, SampledClips, TestOrder, TrainOrder, build_loader
 from ..data.pipeline import InputPipeline
-from ..data.protocols import hold_out, split
+from ..data.protocols import hold_out, labelled, split
 from ..data.residence import Residence, reside
 from ..data.store import Store
 from .compiled import of_few_shapes
@@ -32,6 +32,7 @@ class TrainingData:
         pipeline: from batches to streams.
         classes: the class names in the order of their labels.
         residence: where the clips lie.
+        labelled: the training clips whose label may be used.
     """
 
     loader: Iterable[Batch]
@@ -42,6 +43,7 @@ class TrainingData:
     pipeline: InputPipeline
     classes: list[str]
     residence: Residence
+    labelled: NDArray[np.int64]
 
 
 def training_data(config: RunConfig, store: Store, world: World = ALONE, device: torch.device = _CPU) -> TrainingData:
@@ -55,12 +57,14 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     if config.validation == "split":
         train, held_out = hold_out(store.clips, parts.train, config.validation_share, config.seed)
         validation = part_for_testing(config, store, held_out, world, residence)
+    known = labelled(store.clips, train, config.label_share)
+    taught = bool(config.distillation.teachers)
     order = TrainOrder(
-        train,
+        train if taught and config.distillation.unlabelled else known,
         config.batch_size,
         config.seed,
         config.repeat,
-        draws=config.distillation.draws if config.distillation.teachers else 0,
+        draws=config.distillation.draws if taught else 0,
         rank=world.rank,
         processes=world.size,
     )
@@ -74,6 +78,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         pipeline=InputPipeline(config.data),
         classes=list(config.data.classes),
         residence=residence,
+        labelled=known,
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from last.data.config import DataConfig, ProtocolConfig, SelectConfig
-from last.data.protocols import divide, hold_out, select, split
+from last.data.protocols import divide, hold_out, labelled, select, split
 from last.data.store_format import index_type
 from last.utils.config import data_layer, merge, section_layer
 from last.utils.errors import UserError
@@ -152,3 +152,12 @@ def test_the_protocols_of_ntu_give_the_known_counts(
     config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
     parts = split(index_of_names(real_recordings / "ntu_names" / names), config, protocol)
     assert (len(parts.train), len(parts.test)) == (train, test)
+
+
+def test_a_share_of_every_class_keeps_its_labels_always_the_same_one() -> None:
+    clips = np.zeros(44, index_type(1))
+    clips["label"] = np.repeat([0, 1, 2], [40, 3, 1])
+    kept = labelled(clips, np.arange(44), 0.25)
+    assert np.bincount(clips["label"][kept]).tolist() == [10, 1, 1]
+    assert labelled(clips, np.arange(44), 0.25).tolist() == kept.tolist() == sorted(kept)
+    assert labelled(clips, np.arange(44), 1.0).tolist() == list(range(44))

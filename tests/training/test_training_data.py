@@ -31,3 +31,11 @@ def test_held_out_clips_do_not_train(tiny_config: Callable[..., RunConfig]) -> N
     assert 0 < len(held_out) == data.validation.clips < 12
     assert sorted([*held_out, *data.order.numbers.tolist()]) == list(range(12))
     assert numbers(data.test) == list(range(12, 24))
+
+
+def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
+    data, other = made(tiny_config("label_share=0.5")), made(tiny_config("label_share=0.5", "seed=5"))
+    known = data.order.numbers.tolist()
+    assert known == other.order.numbers.tolist() == data.labelled.tolist()
+    assert [number % 3 for number in known].count(0) == [number % 3 for number in known].count(1) == 2
+    assert made(tiny_config()).labelled.tolist() == list(range(12))

@@ -31,6 +31,7 @@ class DistillationConfig:
     dkd_target: float = setting(1.0, minimum=0.0)
     dkd_others: float = setting(8.0, minimum=0.0)
     hint_weight: float = setting(1.0, minimum=0.0)
+    unlabelled: bool = False
     draws: int = setting(0, minimum=0, maximum=10_000)
     cached: bool = False
     cache: str = ""
@@ -40,6 +41,10 @@ class DistillationConfig:
             raise UserError(
                 "distillation.cached needs distillation.draws: of how many variations of each clip the teachers' "
                 "outputs are stored. The option --cached R sets both."
+            )
+        if self.unlabelled and self.method == "dkd":
+            raise UserError(
+                "distillation.unlabelled needs a method without labels: --method kl, features or attention."
             )
         if self.weights and len(self.weights) != len(self.teachers):
             raise UserError(

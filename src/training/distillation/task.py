@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...data.loader import Batch
 from ...models.classifier import SkeletonClassifier
@@ -34,17 +35,27 @@ class Distillation(Classification):
         config: of the run.
         source: what the teachers say.
         teachers: who they are.
+        known: by the numbers of the store's clips whether their label may be used, bool; None where every one may.
     """
 
     weights: Tensor
+    known: Tensor | None
 
-    def __init__(self, model: nn.Module, config: RunConfig, source: Source, teachers: Sequence[Teacher] = ()) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: RunConfig,
+        source: Source,
+        teachers: Sequence[Teacher] = (),
+        known: Tensor | None = None,
+    ) -> None:
         super().__init__(model, config.label_smoothing)
         assert isinstance(model, SkeletonClassifier)
         self.config, self.source, self.teachers = config, source, teachers
         self.distillation = config.distillation
         given = torch.tensor(self.distillation.weights or [1.0] * source.form.teachers)
         self.register_buffer("weights", given / given.sum(), persistent=False)  # (W,)
+        self.register_buffer("known", known, persistent=False)
         # What maps the student's features to each teacher's width; where alpha is 1 there is nothing for it to learn.
         teaches = min(self._ce_weight(0), self._ce_weight(config.epochs - 1)) < 1
         widths = source.form.features if teaches else []
@@ -73,8 +84,8 @@ class Distillation(Classification):
 
     def forward(self, streams: Mapping[str, Tensor], batch: Batch) -> Outcome:
         """Return the loss over a batch, and the student's logits."""
-        if self.ce_weight == 1 and not len(self.adapters):  # adapters need their gradient, be it zero
-            return super().forward(streams, batch)
+        if self.ce_weight == 1 and not len(self.adapters) and self.known is None:
+            return super().forward(streams, batch)  # adapters would need their gradient, be it zero
         features, maps = torch.empty(0), list[Tensor]()
         if self.distillation.method in HINTS:
             logits, features, maps = self.model(streams, batch.bodies, batch.rows, inside=True)
@@ -85,11 +96,21 @@ class Distillation(Classification):
             taught = self._match_answers(logits.float(), lesson, batch.labels)
             if self.distillation.method in HINTS:
                 taught = taught + self.distillation.hint_weight * self._match_hints(features.float(), maps, lesson)
-            own = self.cross_entropy(logits, batch.labels)
+            own = self._learn_labels(logits, batch)
             return Outcome(self.ce_weight * own + (1 - self.ce_weight) * taught, logits)
 
     def _ce_weight(self, epoch: int) -> float:
         return self.distillation.ce_weight(self.config.model.name, epoch, self.config.epochs)
+
+    def _learn_labels(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy over the clips whose label may be used; zero where there are none."""
+        if self.known is None:
+            return self.cross_entropy(logits, batch.labels)
+        known = self.known[batch.numbers]  # (N,)
+        losses = functional.cross_entropy(
+            logits.float(), batch.labels, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        return (losses * known).sum() / known.sum().clamp(min=1)
 
     def _match_answers(self, logits: Tensor, lesson: Lesson, labels: Tensor) -> Tensor:
         """Return how far the student's answers are from the teachers'."""
@@ -138,7 +159,11 @@ def distillation(
     if config.distillation.cached:
         folder = world.share(lambda: str(prepare_cache(config, data, live, device, progress)).encode()).decode()
         source = CachedTeachers(read_cache(Path(folder)), live.form, data.order.numbers, device)
-    return Distillation(model, config, source, teachers)
+    known = None
+    if config.distillation.unlabelled and config.label_share < 1:
+        known = torch.zeros(len(data.source.store), dtype=torch.bool)
+        known[torch.from_numpy(data.labelled)] = True
+    return Distillation(model, config, source, teachers, known)
 
 
 def _course(start: float, end: float) -> str:

@@ -14,10 +14,10 @@ from last.data.locate import find_store
 from last.training import session
 from last.training.checkpoint import read_checkpoint
 from last.training.config import RunConfig
-from last.training.data import training_data
+from last.training.data import TrainingData, training_data
 from last.training.distillation.cache import CachedTeachers, prepare_cache, read_cache
 from last.training.distillation.config import DistillationConfig
-from last.training.distillation.task import distillation
+from last.training.distillation.task import Distillation, distillation
 from last.training.distillation.teachers import LiveTeachers, introduce
 from last.training.distributed import ALONE
 from last.training.run_folder import RunFolder
@@ -225,3 +225,38 @@ def test_an_interrupted_computation_of_outputs_is_gone_on_with(
         prepare_cache(again, data, dying, CPU, SILENT)
     torch.testing.assert_close(read_cache(prepare_cache(again, data, dying, CPU, SILENT)), whole)
     assert len(asked) == 5 + 2  # of six batches four were kept
+
+
+def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[Distillation, TrainingData]:
+    how = ("label_share=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
+    config, teachers = introduce(make(taught_by(teacher), *how), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    return distillation(config, last_model(teacher), teachers, data, CPU, ALONE, SILENT), data
+
+
+def test_teachers_speak_of_clips_without_a_label_too(tiny_config: MakeConfig, teacher: Path) -> None:
+    task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=0.5")
+    assert (data.order.clips, len(data.labelled)) == (12, 3)
+    batch = next(iter(data.loader))
+    known = torch.isin(batch.numbers, torch.from_numpy(data.labelled))
+    streams = data.pipeline(batch, training=True)
+    loss = task.eval()(streams, batch).loss
+    other_labels = torch.where(known, batch.labels, (batch.labels + 1) % 3)
+    assert torch.equal(loss, task(streams, replace(batch, labels=other_labels)).loss)
+    assert not torch.equal(loss, task(streams, replace(batch, labels=(batch.labels + 1) % 3)).loss)
+
+
+def test_labels_count_by_the_mean_over_clips_that_have_one(tiny_config: MakeConfig, teacher: Path) -> None:
+    task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=1")
+    batch = next(iter(data.loader))
+    known = torch.isin(batch.numbers, torch.from_numpy(data.labelled))
+    outcome = task.eval()(data.pipeline(batch, training=True), batch)
+    torch.testing.assert_close(outcome.loss, task.cross_entropy(outcome.logits[known], batch.labels[known]))
+
+
+def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: MakeConfig, teacher: Path) -> None:
+    task, data = unlabelled_task(tiny_config, teacher)
+    task.known.fill_(False)
+    batch = next(iter(data.loader))
+    task(data.pipeline(batch, training=True), batch).loss.backward()
+    assert all(torch.isfinite(each.grad).all() for each in task.model.parameters())
