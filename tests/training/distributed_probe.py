@@ -163,7 +163,12 @@ def command(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
         kept = [os.dup(1), os.dup(2)]
         for number in (1, 2):
             os.dup2(file.fileno(), number)
-        code = main(["train", "--config", task["config"], "--output_root", str(output_root), *task["command"]])
+        teachers = [str(path) for pattern in task.get("teachers", []) for path in Path("/").glob(pattern[1:])]
+        options = [option for teacher in teachers for option in ("--teacher", teacher)]
+        program = "distill" if teachers else "train"
+        code = main(
+            [program, "--config", task["config"], "--output_root", str(output_root), *options, *task["command"]]
+        )
         sys.stdout.flush()
         for number, old in zip((1, 2), kept, strict=True):
             os.dup2(old, number)

@@ -125,6 +125,12 @@ def two(ground: Path) -> Results:
             {"name": "resumed", "config": "scarce", "resume": str(stopped)},
             {"name": "refused", "config": "uneven", "command": ["--batch_size", "7"]},
             {"name": "spoken", "config": "few", "command": []},
+            {
+                "name": "distilled",
+                "config": "uneven",
+                "teachers": [str(folder / "rank0" / "uneven" / "run-*" / "checkpoints" / "last.pth")],
+                "command": ["--method", "features", "--cached", "2"],
+            },
         ]
         do_tasks(ground, folder, 2, [_with_config(ground, task) for task in tasks])
 
@@ -268,6 +274,15 @@ def test_a_batch_that_cannot_be_shared_is_refused_once(two: Results) -> None:
     assert first["spoken"].startswith("error: batch_size 7 cannot be shared by 2 processes.")
     assert first["spoken"].count("\n") == 1
     assert second["spoken"] == ""
+
+
+def test_processes_distil_together_from_one_cache(ground: Path, two: Results) -> None:
+    assert [result["distilled"]["code"] for result in two] == [0, 0], two[0]["distilled"]["spoken"]
+    folders = [ground / "two" / f"rank{rank}" / "distilled" for rank in range(2)]
+    assert [len(list(folder.glob("teacher_outputs/*/outputs.json"))) for folder in folders] == [1, 0]
+    (run,) = folders[0].glob("run-*")
+    assert [row["skipped_batches"] for row in rows(str(run))] == [0, 0, 0]
+    assert read_checkpoint(run / "checkpoints" / "last.pth").task.keys() == {"adapters.0.weight", "adapters.0.bias"}
 
 
 def test_only_the_first_process_talks(two: Results) -> None:
