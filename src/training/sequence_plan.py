@@ -13,7 +13,7 @@ TARGETS = {
     1: "Establish teacher accuracy",
     2: "Standalone student baseline",
     3: "Full variant sweep",
-    4: "+2-4% over standalone",
+    4: "+2\u20134% over standalone",
     5: "Generalisation benchmark",
 }
 _FIRST_STUDENT_STEP, _OTHER_STUDENTS_STEP, _DISTILLATION_STEP, _SECOND_DATA_STEP = 2, 3, 4, 5

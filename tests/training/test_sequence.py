@@ -286,7 +286,7 @@ def test_gain_is_the_mean_of_the_differences_seed_by_seed(plan: MakePlan, traini
     assert (student.gain.mean, student.gain.deviation) == (4.5, pytest.approx(0.5**0.5))
     assert student.errors_removed == pytest.approx(100 * 4.5 / 39.5)
     line = next(line for line in (whole.folder / "sequence.md").read_text().splitlines() if "nano, dis" in line)
-    assert line.startswith("| 4 | LAST-E nano, distilled | one xsub | local | done | +2-4% over standalone |")
+    assert line.startswith("| 4 | LAST-E nano, distilled | one xsub | local | done | +2\u20134% over standalone |")
     assert "| 65.00 ± 1.41 | 60.50 ± 0.71 | +4.50 ± 0.71 |" in line
     facts = json.loads((whole.folder / "sequence.json").read_text())
     assert facts["gains"][0]["gain"] == {"mean": 4.5, "standard_deviation": pytest.approx(0.5**0.5)}

@@ -10,13 +10,15 @@ Legend: n training clips, R variations of each, N clips of a batch, F numbers of
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ...data.loader import Batch, FixedDraws, build_loader
@@ -34,7 +36,7 @@ from .teachers import LiveTeachers
 _log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
-_HEADER, _OUTPUTS, _PROGRESS = "outputs.json", "outputs.npy", "progress.json"
+_HEADER, _OUTPUTS, _PROGRESS, _LOCK = "outputs.json", "outputs.npy", "progress.json", "lock"
 _BATCH = 128  # clips
 _SAVED_EVERY = 50  # batches
 
@@ -91,16 +93,35 @@ def prepare_cache(
         _refuse_damaged(folder)
         _log.info(f"The teachers' outputs are read from {folder}.")
         return folder
+    with _alone_in(folder):
+        if not header.exists():  # whoever was here before may have written it
+            _compute(folder, key, config, data, live, device, progress)
+            write_json(header, {"key": key, "sha256": file_checksum(folder / _OUTPUTS)})
+            (folder / _PROGRESS).unlink(missing_ok=True)
+    return prepare_cache(config, data, live, device, progress)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder while the block runs; whoever comes later waits.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
     make_folder(folder)
+    lock = FileLock(folder / _LOCK)
     try:
-        _compute(folder, key, config, data, live, device, progress)
-        write_json(header, {"key": key, "sha256": file_checksum(folder / _OUTPUTS)})
-        (folder / _PROGRESS).unlink(missing_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            _log.info(f"Another run asks the teachers for {folder}; this one waits for it.")
+            lock.acquire()
+        with lock:
+            yield
     except OSError as error:
         raise unwritable(folder, error) from error
-    clips, draws = len(data.order.numbers), config.distillation.draws
-    _log.info(f"The teachers' outputs for {draws} variations of {clips:,} clips are in {folder} now.")
-    return folder
+    finally:
+        lock.release(force=True)
 
 
 def read_cache(folder: Path) -> Tensor:

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,3 +263,29 @@ def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: Ma
     batch = next(iter(data.loader))
     task(data.pipeline(batch, training=True), batch).loss.backward()
     assert all(torch.isfinite(each.grad).all() for each in task.model.parameters())
+
+
+def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
+    tiny_config: MakeConfig, teacher: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    asked: list[int] = []
+    waits = threading.Event()
+
+    class Slow(LiveTeachers):
+        def __call__(self, streams, batch):  # type: ignore[no-untyped-def]
+            asked.append(len(batch))
+            assert waits.wait(timeout=20)
+            return super().__call__(streams, batch)
+
+    def prepare() -> Path:
+        return prepare_cache(config, data, Slow(teachers, config, CPU), CPU, SILENT)
+
+    with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(prepare) for _ in range(2)]
+        while "this one waits for it" not in caplog.text:
+            time.sleep(0.01)
+        waits.set()
+        assert both[0].result() == both[1].result()
+    assert sum(asked) == 2 * 12
