@@ -17,9 +17,8 @@ from ..data.loader import Batch
 from ..data.store import Store
 from ..skeleton import load_layout
 from ..training.config import RunConfig
-from ..training.data import training_data
+from ..training.data import TrainingData, training_data
 from ..training.precision import choose_device
-from ..training.data import TrainingData
 from ..utils.progress import Progress
 from . import plain_data
 from .content import write_clips

@@ -9,12 +9,11 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..training.data import training_data
+from ..training.data import TrainingData, training_data
 from ..training.guard import BatchNote
 from ..training.meter import Meter
 from ..training.precision import choose_device
 from ..training.scoring import score_batches
-from ..training.data import TrainingData
 from ..utils.progress import Progress
 from .content import TEST_CLIPS, TRAIN_CLIPS, write_clips
 from .measure import Turns, Way, ratio, spread, take_turns, whole

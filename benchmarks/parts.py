@@ -8,6 +8,7 @@ PARTS = {
     "data": "the data path alone: from the store to augmented streams",
     "preprocess": "raw NTU text to a store",
     "evaluation": "testing beside training",
+    "distillation": "what a live teacher, and a cached one, cost a student's training step",
     "epochs": "whole trainings over a set of NTU RGB+D 60's size",
     "roofline": "what this machine could do at most, and how far a training step is from it",
 }

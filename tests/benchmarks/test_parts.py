@@ -20,6 +20,7 @@ SUMMARIES = {
     "data": {"percent_of_a_step", "times_as_fast"},
     "preprocess": {"megabytes_per_second", "times_as_fast", "kept", "ids_exact", "peak_memory_mib"},
     "evaluation": {"times_as_fast_as_training", "percent_of_an_epoch"},
+    "distillation": {"live_times_plain", "cached_times_plain", "clips_per_second", "filling_clips_per_second"},
     "epochs": {
         "seconds",
         "epoch_seconds",

@@ -1,0 +1,239 @@
+"""What teachers cost: a student's training step alone, with a live teacher and with the cached outputs of one.
+
+The three make the steps that trainings make, on equal students, taking turns on the same batches from a store: streams
+derived, forward, backward, guarded, updated. The cached one looks its lessons up in a memory-mapped file of full size.
+Filling a cache is timed apart. The teacher has fresh weights, on which no time depends.
+"""
+
+import statistics
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import count, cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data.loader import Batch
+from ..models.classifier import SkeletonClassifier
+from ..training.config import RunConfig
+from ..training.data import TrainingData, training_data
+from ..training.distillation.cache import CachedTeachers, prepare_cache, read_cache
+from ..training.distillation.lesson import Source
+from ..training.distillation.task import Distillation
+from ..training.distillation.teachers import LiveTeachers, Teacher
+from ..training.precision import choose_device
+from ..training.task import Classification
+from ..utils.progress import SILENT, Progress
+from .content import write_clips
+from .measure import Turns, Way, ratio, spread, take_turns, whole
+from .report import Result, Table
+from .steps import Learner, build_task, config_of, note_of
+from .suite import add_device, add_step
+
+EXAMPLES = """
+    python -m last benchmark distillation --threads 1
+    python -m last benchmark distillation --model small_e --teacher small --json distillation.json
+    python -m last benchmark distillation --device cuda --batch 512 --clips 16384 --amp
+"""
+QUICK = {"teacher": "nano_e", "batch": 2, "frames": 8, "clips": 4, "draws": 2, "turns": 2, "fills": 1}
+IN_ALL = {"turns": 5, "clips": 64, "fills": 1}
+PLAIN, LIVE, CACHED = "plain", "live teacher", "cached teacher"
+_STEPS = {
+    "step": "{way}",
+    "ms": "{milliseconds[median]:.2f}",
+    "least": "{milliseconds[least]:.2f}",
+    "most": "{milliseconds[most]:.2f}",
+    "clips/s": "{clips_per_second:,.1f}",
+    "times plain": "{ratio:.3f}",
+}
+_FILLS = {
+    "filling with": "{clips:,} clips",
+    "s": "{seconds[median]:.2f}",
+    "least": "{seconds[least]:.2f}",
+    "most": "{seconds[most]:.2f}",
+    "ms a clip": "{milliseconds_a_clip:.2f}",
+    "clips/s": "{clips_per_second:,.1f}",
+}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the part's options to a parser."""
+    least = whole(1)
+    add_step(parser, "which student")
+    parser.add_argument("--teacher", default="large_e", metavar="M", help="which teacher (default: large_e)")
+    parser.add_argument("--clips", type=least, default=256, metavar="N", help="clips in the store (default: 256)")
+    parser.add_argument(
+        "--draws", type=least, default=20, metavar="R", help="cached variations of each clip (default: 20)"
+    )
+    parser.add_argument("--turns", type=least, default=20, metavar="N", help="turns of each step (default: 20)")
+    parser.add_argument(
+        "--fills", type=least, default=3, metavar="N", help="fillings of a cache with one variation (default: 3)"
+    )
+    parser.add_argument("--amp", action="store_true", default=None, help="mixed precision, of both models")
+    add_device(parser)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the student learns from, and who teaches.
+
+    Attributes:
+        config: of the student's run.
+        data: what it learns from.
+        teacher: with fresh weights.
+        live: the same, ready to be asked.
+        device: where all is computed.
+        folder: for caches.
+    """
+
+    config: RunConfig
+    data: TrainingData
+    teacher: Teacher
+    live: LiveTeachers
+    device: torch.device
+    folder: Path
+
+
+def measure(arguments: Namespace, progress: Progress) -> Result:
+    """Let the three steps take turns, then fill caches."""
+    with tempfile.TemporaryDirectory() as folder:
+        setup = prepare(arguments, Path(folder), progress)
+        tasks, batches = build_tasks(setup), batches_of_variations(setup)
+        ways = {name: _step(setup, task, batches) for name, task in tasks.items()}
+        taken = take_turns(ways, Turns(arguments.turns), setup.device, progress)
+        plan = Turns(arguments.fills, warmup_turns=1)
+        (fills,) = take_turns({"filling": filling(setup)}, plan, setup.device, progress).values()
+    return _result(taken, fills, setup, arguments)
+
+
+def prepare(arguments: Namespace, folder: Path, progress: Progress) -> Setup:
+    """Return what is measured on, its clips written below `folder`."""
+    device = choose_device(arguments.device)
+    config = config_of(
+        arguments,
+        amp=arguments.amp,
+        distillation__teachers=[arguments.teacher],
+        distillation__draws=arguments.draws,
+    )
+    teacher = _fresh_teacher(arguments, device)
+    clips = max(arguments.clips, arguments.batch)  # no batch is smaller than asked for
+    store = write_clips(folder, clips, 1, arguments.seed, progress)
+    data = training_data(config, store, device=device)
+    return Setup(config, data, teacher, LiveTeachers([teacher], config, device), device, folder)
+
+
+def _fresh_teacher(arguments: Namespace, device: torch.device) -> Teacher:
+    """Return a teacher as one is read from a checkpoint, but for its weights, which are drawn from the seed."""
+    config = config_of(Namespace(**{**vars(arguments), "model": arguments.teacher}), amp=arguments.amp)
+    model = build_task(config, device).model.requires_grad_(False).eval()
+    assert isinstance(model, SkeletonClassifier)
+    model.trusting = True
+    return Teacher(path=arguments.teacher, fingerprint="", config=config, model=model, top1=float("nan"))
+
+
+# --- steps
+
+
+def build_tasks(setup: Setup) -> dict[str, Classification]:
+    """Return what the three kinds of step minimise, with equal students."""
+    return {
+        PLAIN: build_task(setup.config, setup.device),
+        LIVE: _taught(setup, setup.live),
+        CACHED: _taught(setup, random_cache(setup)),
+    }
+
+
+def batches_of_variations(setup: Setup) -> list[Batch]:
+    """Return a batch of each cached variation, on the device: the first ones of as many epochs."""
+    batches = []
+    for epoch in range(setup.config.distillation.draws):
+        setup.data.order.epoch = epoch
+        batches.append(next(iter(setup.data.loader)).to(setup.device))
+    return batches
+
+
+def random_cache(setup: Setup) -> CachedTeachers:
+    """Return a cache of all clips and variations, memory-mapped, which holds random numbers."""
+    numbers, form = setup.data.order.numbers, setup.live.form
+    random = np.random.default_rng(setup.config.seed)
+    shape = (len(numbers), setup.config.distillation.draws, form.width)
+    np.save(setup.folder / "outputs.npy", random.standard_normal(shape, dtype=np.float32))
+    return CachedTeachers(read_cache(setup.folder), form, numbers, setup.device)
+
+
+def _taught(setup: Setup, source: Source) -> Distillation:
+    """Return the task of a student with the same weights as the plain one's."""
+    student = build_task(setup.config, setup.device).model
+    return Distillation(student, setup.config, source, [setup.teacher]).to(setup.device)
+
+
+def _step(setup: Setup, task: Classification, batches: Sequence[Batch]) -> Way:
+    """Return what makes the next training step, with one batch after the other."""
+    learner = Learner(setup.config, task, setup.device)
+    rounds = cycle([(batch, note_of(batch)) for batch in batches])
+
+    def run() -> None:
+        batch, note = next(rounds)
+        learner.learn(setup.data.pipeline(batch, training=True), batch, note)
+
+    return run
+
+
+# --- filling
+
+
+def filling(setup: Setup) -> Way:
+    """Return what fills a new cache with one variation of every clip, as a run with --cached does at its beginning."""
+    caches = count()
+
+    def run() -> None:
+        cache = str(setup.folder / f"cache{next(caches)}")
+        wanted = replace(setup.config.distillation, cached=True, draws=1, cache=cache)
+        prepare_cache(replace(setup.config, distillation=wanted), setup.data, setup.live, setup.device, SILENT)
+
+    return run
+
+
+# --- figures
+
+
+def _result(taken: dict[str, list[float]], fills: list[float], setup: Setup, arguments: Namespace) -> Result:
+    clips = len(setup.data.order.numbers)
+    steps: list[dict[str, Any]] = [
+        {
+            "way": way,
+            "milliseconds": spread(times, 1e3),
+            "clips_per_second": arguments.batch / statistics.median(times),
+            "ratio": ratio(times, taken[PLAIN]),
+        }
+        for way, times in taken.items()
+    ]
+    filled: dict[str, Any] = {
+        "clips": clips,
+        "seconds": spread(fills),
+        "milliseconds_a_clip": 1e3 * statistics.median(fills) / clips,
+        "clips_per_second": clips / statistics.median(fills),
+    }
+    summary = {
+        "live_times_plain": ratio(taken[LIVE], taken[PLAIN]),
+        "cached_times_plain": ratio(taken[CACHED], taken[PLAIN]),
+        "clips_per_second": {row["way"]: row["clips_per_second"] for row in steps},
+        "filling_clips_per_second": filled["clips_per_second"],
+    }
+    where = f"{', '.join(setup.live.precisions)}, {setup.device.type}"
+    title = (
+        f"{arguments.model} taught by {arguments.teacher}, batch {arguments.batch}, {arguments.frames} frames, {where}"
+    )
+    tables = [
+        Table("rows", title, _STEPS, steps),
+        Table("filling", f"asking {arguments.teacher} about one variation of every clip", _FILLS, [filled]),
+    ]
+    remarks = [
+        f"The cache that is read has {arguments.draws} variations of {clips:,} clips; reading a batch's clips is in no "
+        "step. Filling includes reading the clips, deriving their streams and writing."
+    ]
+    return Result(tables, summary, remarks)

@@ -1,0 +1,132 @@
+"""What is measured of distillation are the steps of trainings, each of which asks whom it should."""
+
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from last.benchmarks.distillation import (
+    CACHED,
+    LIVE,
+    PLAIN,
+    Setup,
+    batches_of_variations,
+    build_tasks,
+    filling,
+    measure,
+    prepare,
+    random_cache,
+)
+from last.benchmarks.suite import add_part, load_part
+from last.data.counter import fixed_keys
+from last.training.distillation.cache import CachedTeachers
+from last.training.distillation.teachers import LiveTeachers
+from last.utils.progress import SILENT
+
+CLIPS, BATCH, DRAWS, TURNS, FILLS = 6, 4, 3, 3, 2
+SIZES = {"clips": CLIPS, "batch": BATCH, "draws": DRAWS, "turns": TURNS, "fills": FILLS, "frames": 4}
+WARMUP_TURNS = 2
+
+
+def asked(*options: str) -> Namespace:
+    """Return the part's tiny options."""
+    parser = ArgumentParser()
+    add_part(load_part("distillation"), parser, quick=True)
+    parser.set_defaults(**SIZES)
+    return parser.parse_args(["--device", "cpu", *options])
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return prepare(asked(), tmp_path, SILENT)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return how many clips live teachers and caches were asked about."""
+    clips: Counter[str] = Counter()
+    for source in (LiveTeachers, CachedTeachers):
+
+        def counting(self: Any, streams: Any, batch: Any, real: Any = source.__call__) -> Any:
+            clips[type(self).__name__] += len(batch)
+            return real(self, streams, batch)
+
+        monkeypatch.setattr(source, "__call__", counting)
+    return clips
+
+
+def test_one_step_of_three_asks_the_teacher_one_looks_up_and_filling_asks_about_every_clip(
+    calls: Counter[str],
+) -> None:
+    measure(asked(), SILENT)
+    steps = (WARMUP_TURNS + TURNS) * BATCH
+    assert calls == {"LiveTeachers": steps + (1 + FILLS) * CLIPS, "CachedTeachers": steps}
+
+
+def test_times_are_told_beside_the_plain_steps() -> None:
+    result = measure(asked(), SILENT)
+    steps, fills = (table.rows for table in result.tables)
+    assert [row["way"] for row in steps] == [PLAIN, LIVE, CACHED]
+    assert steps[0]["ratio"] == 1.0
+    assert steps[1]["clips_per_second"] == pytest.approx(1e3 * BATCH / steps[1]["milliseconds"]["median"])
+    assert result.summary["live_times_plain"] == steps[1]["ratio"]
+    assert fills[0]["clips"] == CLIPS
+    assert fills[0]["clips_per_second"] == pytest.approx(1e3 / fills[0]["milliseconds_a_clip"])
+
+
+def test_the_students_are_equal_and_the_teacher_is_another_that_is_frozen(setup: Setup) -> None:
+    plain, *taught = (task.model.state_dict() for task in build_tasks(setup).values())
+    for other in taught:
+        assert plain.keys() == other.keys()
+        assert all(torch.equal(plain[name], other[name]) for name in plain)
+    assert not setup.teacher.model.training
+    assert not any(each.requires_grad for each in setup.teacher.model.parameters())
+
+
+def test_batches_show_every_cached_variation(setup: Setup) -> None:
+    batches = batches_of_variations(setup)
+    assert len(batches) == DRAWS
+    for variation, batch in enumerate(batches):
+        assert len(batch) == BATCH
+        assert torch.equal(batch.keys, fixed_keys(batch.numbers, variation))
+
+
+def test_a_lesson_is_read_from_the_file_at_its_clip_and_variation(setup: Setup) -> None:
+    cache = random_cache(setup)
+    outputs = np.load(setup.folder / "outputs.npy")
+    assert outputs.shape == (CLIPS, DRAWS, setup.live.form.width)
+    batch = batches_of_variations(setup)[1]
+    rows = np.searchsorted(setup.data.order.numbers.numpy(), batch.numbers.numpy())
+    np.testing.assert_array_equal(cache({}, batch).packed().numpy(), outputs[rows, 1])
+
+
+def test_every_filling_makes_a_whole_new_cache_of_one_variation(setup: Setup) -> None:
+    fill = filling(setup)
+    for name in ("cache0", "cache1"):
+        fill()
+        assert (setup.folder / name / "outputs.json").exists()
+        outputs = np.load(setup.folder / name / "outputs.npy")
+        assert outputs.shape == (CLIPS, 1, setup.live.form.width)
+        assert outputs.any(axis=2).all()
+
+
+def test_there_are_never_fewer_clips_than_a_batch_has(tmp_path: Path) -> None:
+    setup = prepare(asked("--batch", "8"), tmp_path, SILENT)
+    assert [len(batch) for batch in batches_of_variations(setup)] == [8] * DRAWS
+
+
+def test_mixed_precision_is_for_student_and_teacher(tmp_path: Path) -> None:
+    setup = prepare(asked("--amp"), tmp_path, SILENT)
+    assert setup.config.amp
+    assert setup.live.precisions == ["bfloat16"]
+
+
+def test_an_unknown_teacher_is_refused_before_anything_is_measured(cli: Callable[..., Any]) -> None:
+    result = cli("benchmark", "distillation", "--quick", "--teacher", "larg_e")
+    assert result.code == 2
+    assert result.err.startswith("error: There is no model 'larg_e'. Did you mean 'large_e'?")
