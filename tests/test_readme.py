@@ -58,11 +58,28 @@ def test_runs_are_gone_on_with_listed_and_compared(newcomer: Callable[[str], Any
     for line in [*commands()[:3], commands()[2]]:
         newcomer(line)
     lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("python -m last")]
-    resume, seeds, runs, compare = [line for line in lines if not line.startswith("python -m last benchmark")]
+    lines = [line for line in lines if not line.startswith(("python -m last benchmark", "python -m last sequence"))]
+    resume, seeds, runs, compare = lines
     assert "--seeds 0,1,2" in seeds  # the recordings that it wants are nobody's to ship
     newcomer(resume)
     assert "2 runs in runs" in newcomer(runs).out
     assert "curves.png" in newcomer(compare).out
+
+
+def test_distillation_and_the_sequence_run_as_they_stand(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
+    for line in commands()[:3]:
+        newcomer(line)
+    (distill,) = [line for line in commands() if "distill.py" in line]
+    newcomer(distill)
+    assert len(list(tmp_path.glob("runs/run-*"))) == 2
+    newcomer("python scripts/synthesize.py --out data/raw/nturgbd --clips 60")
+    for dataset in ("ntu60", "ntu120"):
+        newcomer(f"python scripts/preprocess.py --dataset {dataset} --raw data/raw/nturgbd")
+    (sequence,) = [line for block in blocks("bash") for line in block.splitlines() if "last sequence" in line]
+    here = "--epochs 1 --data_root data --output_root runs --device cpu --teacher_set model.heads=4 "
+    here += "--set hardware.num_workers=0 input_frames=8 tensorboard=false model.channels=[8,8,8] model.blocks=[1,1,1]"
+    result = newcomer(sequence.replace("--amp", here))
+    assert "The sequence is in runs/sequence-ntu60-xsub" in result.out
 
 
 def test_ntu_commands_run_on_raw_files_of_its_format(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
@@ -76,7 +93,7 @@ def test_ntu_commands_run_on_raw_files_of_its_format(newcomer: Callable[[str], A
 
 @pytest.mark.parametrize("line", commands())
 def test_every_command_of_the_readme_is_a_known_one(line: str) -> None:
-    assert re.match(r"python scripts/(synthesize|preprocess|train|evaluate|export)\.py --", line)
+    assert re.match(r"python scripts/(synthesize|preprocess|train|distill|evaluate|export)\.py --", line)
 
 
 def test_python_example_runs(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
