@@ -21,13 +21,15 @@ from ..data.loader import Batch
 from ..models.classifier import SkeletonClassifier
 from ..training.config import RunConfig
 from ..training.data import TrainingData, training_data
-from ..training.distillation.cache import CachedTeachers, prepare_cache, read_cache
+from ..training.distillation.asking import kept_outputs
+from ..training.distillation.cache import CachedTeachers, OutputFolder
 from ..training.distillation.lesson import Source
 from ..training.distillation.task import Distillation
 from ..training.distillation.teachers import LiveTeachers, Teacher
+from ..training.place import Place
 from ..training.precision import choose_device
 from ..training.task import Classification
-from ..utils.progress import SILENT, Progress
+from ..utils.progress import Progress
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns, whole
 from .report import Result, Table
@@ -162,7 +164,7 @@ def random_cache(setup: Setup) -> CachedTeachers:
     random = np.random.default_rng(setup.config.seed)
     shape = (len(numbers), setup.config.distillation.draws, form.width)
     np.save(setup.folder / "outputs.npy", random.standard_normal(shape, dtype=np.float32))
-    return CachedTeachers(read_cache(setup.folder), form, numbers, setup.device)
+    return CachedTeachers(OutputFolder(setup.folder, {}, shape).open(), form, numbers, setup.device)
 
 
 def _taught(setup: Setup, source: Source) -> Distillation:
@@ -193,7 +195,8 @@ def filling(setup: Setup) -> Way:
     def run() -> None:
         cache = str(setup.folder / f"cache{next(caches)}")
         wanted = replace(setup.config.distillation, cached=True, draws=1, cache=cache)
-        prepare_cache(replace(setup.config, distillation=wanted), setup.data, setup.live, setup.device, SILENT)
+        config = replace(setup.config, distillation=wanted)
+        kept_outputs(config, setup.data, setup.live, Place(setup.device))
 
     return run
 

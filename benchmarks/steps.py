@@ -79,7 +79,7 @@ class Learner:
     def __init__(self, config: RunConfig, task: Classification, device: torch.device) -> None:
         self.config, self.device = config, device
         self.step = TrainingStep(config, task.train(), device, ALONE)
-        self.meter = Meter(device)
+        self.meter = self._new_meter()
 
     def learn(self, streams: Mapping[str, Tensor], batch: Batch, note: BatchNote) -> None:
         """Make one step on a batch, of which the host keeps a note."""
@@ -92,8 +92,11 @@ class Learner:
     def last_loss(self) -> float:
         """Return the mean loss since this was asked last."""
         loss = self.meter.read(ALONE).loss
-        self.meter = Meter(self.device)
+        self.meter = self._new_meter()
         return loss
+
+    def _new_meter(self) -> Meter:
+        return Meter(self.device, len(self.step.task.parts))
 
 
 class PlainLearner:

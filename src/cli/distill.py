@@ -5,10 +5,10 @@ from typing import Any
 
 from ..utils.errors import UserError
 from . import train
-from .options import examples, numbers
+from .options import count, examples, numbers
 
 _EXAMPLES = """
-    python scripts/distill.py --teacher runs/run-2026-11-20/checkpoints/last.pth --model nano_e --dataset ntu60 --amp
+    python scripts/distill.py --teacher runs/run-2026-11-20 --model nano_e --dataset ntu60 --amp --batch_size 128
     python scripts/distill.py --teacher a.pth --teacher b.pth --weights 2,1 --model small_e --dataset nw_ucla
     python scripts/distill.py --teacher a.pth --model nano_e --dataset ntu60 --cached 20
     python scripts/distill.py --teacher a.pth --model nano_e --dataset ntu60 --method dkd --alpha 0.5 --tau 2
@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher",
         action="append",
-        metavar="FILE",
-        help="checkpoint of a teacher, such as <run>/checkpoints/last.pth; several are averaged",
+        metavar="PATH",
+        help="a teacher: a checkpoint, or a run's folder for its last epoch; several are averaged",
     )
     parser.add_argument(
         "--weights",
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cached",
-        type=int,
+        type=count,
         metavar="R",
         help="compute the teachers' answers once, for R variations of each clip, and train at the speed of `train`",
     )

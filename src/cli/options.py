@@ -90,12 +90,19 @@ def numbers(text: str, kind: type = int) -> list[Any]:
 def hours(text: str) -> float:
     """Return a time that is not over yet."""
     try:
-        hours = float(text)
+        number = float(text)
     except ValueError:
-        hours = math.nan
-    if not 0 < hours < math.inf:
+        number = math.nan
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} should be a number of hours above 0, such as 8.5")
-    return hours
+    return number
+
+
+def count(text: str) -> int:
+    """Return a whole number above 0."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0, such as 20")
+    return int(text)
 
 
 def examples(text: str) -> str:

@@ -2,13 +2,12 @@
 
 import argparse
 import logging
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
 from ..utils.errors import missing_extra
-from .options import add_shared, examples, hours, numbers
+from .options import add_shared, count, examples, hours, numbers
 from .terminal import progress, table
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the models")
     parser.add_argument(
         "--cached",
-        type=_variations,
+        type=count,
         metavar="R",
         default=0,
         help="store the teachers' outputs for R variations of each clip once (default: compute them in every step)",
@@ -116,14 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]
-
-
-def _variations(text: str) -> int:
-    """Return how many variations of a clip are stored."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0, such as 20")
-    return int(text)
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _request(arguments: argparse.Namespace) -> "Request":
@@ -159,11 +151,21 @@ def _show(plan: "Plan") -> None:
     found = results(read_rows(plan))
     for result in found:
         _show_result(result)
+        if weak := _better_than_their_teacher(result):
+            print(f"The teacher is less accurate than {weak} alone and has little to teach them: train it longer.")
         print()
     print("Top-1 of the last epoch on the test part. Gain: distilled minus alone, seed by seed.")
     print(f"The table is in {plan.folder / 'sequence.md'} and, with all figures, in sequence.json beside it")
     _draw(found, plan.folder / "sequence.png")
     print(f"The sequence is in {plan.folder}")
+
+
+def _better_than_their_teacher(result: "DataResult") -> str:
+    """Return the names of the students that alone do better than the mean teacher."""
+    from ..training.sequence_table import Spread
+
+    teacher = Spread.of(list(result.teacher.top1.values())).mean
+    return ", ".join(student.model for student in result.students if student.alone.mean > teacher)
 
 
 def _show_result(result: "DataResult") -> None:
@@ -185,7 +187,7 @@ def _show_result(result: "DataResult") -> None:
             student.alone.text(),
             student.distilled.text(),
             student.gain.text("+"),
-            f"{student.errors_removed:.0f} %" if math.isfinite(student.errors_removed) else "-",
+            f"{student.errors_removed:.0f} %" if student.errors_removed > 0 else "-",
         ]
         for student in result.students
     ]

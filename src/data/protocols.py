@@ -120,9 +120,16 @@ def labelled(clips: NDArray[np.void], numbers: NDArray[np.int64], share: float) 
         share: above 0; 1 keeps all.
 
     Raises:
-        UserError: so few clips are there that the share leaves none out.
+        UserError: the share leaves no label out.
     """
-    return numbers if share == 1.0 else hold_out(clips, numbers, 1.0 - share, seed=0)[0]
+    if share == 1.0:
+        return numbers
+    try:
+        return hold_out(clips, numbers, 1.0 - share, seed=0)[0]
+    except UserError as error:
+        raise UserError(
+            f"label_share {share:g} leaves none of {len(numbers)} labels out. Lower it, or use all with label_share=1."
+        ) from error
 
 
 def _selected(clips: NDArray[np.void], config: DataConfig) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """Loss and accuracy of an epoch, summed on the device and read once."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -11,29 +12,50 @@ from .distributed import World
 
 @dataclass(frozen=True)
 class Figures:
-    """The averages of an epoch; accuracies in percent, not a number where no clip was counted."""
+    """The averages of an epoch, the loss's parts last; accuracies in percent; NaN where nothing was counted."""
 
     loss: float = math.nan
     top1: float = math.nan
     top5: float = math.nan
     grad_norm: float = math.nan
+    parts: tuple[float, ...] = ()
 
 
 class Meter:
-    """Sum over batches without ever waiting for the device; `read` waits once."""
+    """Sum over batches without ever waiting for the device; `read` waits once.
 
-    def __init__(self, device: torch.device) -> None:
-        # clips, loss * clips, top-1 hits, top-5 hits, updates, gradient norms
-        self._sums = torch.zeros(6, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    Args:
+        device: where the batches are.
+        parts: how many parts of the loss are averaged too.
+    """
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> None:
-        """Count a batch: its mean loss, its logits (N, classes) and its labels (N,), if `counts`, a bool ()."""
+    def __init__(self, device: torch.device, parts: int = 0) -> None:
+        # clips, loss * clips, top-1 hits, top-5 hits, updates, gradient norms, each part * clips
+        kind = torch.float64 if device.type != "mps" else torch.float32
+        self._sums = torch.zeros(6 + parts, dtype=kind, device=device)
+        self._parts = parts
+
+    def add(
+        self,
+        loss: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        counts: Tensor | None = None,
+        parts: Iterable[Tensor] = (),
+    ) -> None:
+        """Count a batch: its mean loss, its logits (N, classes), its labels (N,), if `counts`, a bool ().
+
+        `parts` are those of the loss, means too.
+        """
         best = logits.detach().topk(min(5, logits.shape[1]), dim=1).indices
         hits = best == labels[:, None]
         clips = torch.full((), len(labels), device=labels.device)
         sums = [clips, loss.detach() * len(labels), hits[:, 0].sum(), hits.any(dim=1).sum()]
+        sums += [part.detach() * len(labels) for part in parts]
         added = torch.stack([each.to(self._sums.dtype) for each in sums])
-        self._sums[:4] += added if counts is None else torch.where(counts, added, 0.0)
+        added = added if counts is None else torch.where(counts, added, 0.0)
+        self._sums[:4] += added[:4]
+        self._sums[6:] += added[4:]
 
     def add_scores(self, scores: Tensor, labels: Tensor) -> None:
         """Count a tested batch by its probabilities (N, classes) and its labels (N,)."""
@@ -57,8 +79,10 @@ class Meter:
 
     def read(self, world: World) -> Figures:
         """Return the averages over all processes; this is where the host waits for the device."""
-        clips, loss, top1, top5, updates, norms = self.state(world).tolist()
+        clips, loss, top1, top5, updates, norms, *parts = self.state(world).tolist()
         if clips == 0:
-            return Figures()
+            return Figures(parts=(math.nan,) * self._parts)
         norm = norms / updates if updates else math.nan
-        return Figures(loss / clips, 100 * top1 / clips, 100 * top5 / clips, norm)
+        return Figures(
+            loss / clips, 100 * top1 / clips, 100 * top5 / clips, norm, tuple(part / clips for part in parts)
+        )

@@ -42,8 +42,11 @@ HARMLESS = (
 # Keys that make another model, other clips or other figures of a run; no option lets a run go on with those.
 _FIXED = (
     *("model", "data.name", "data.layout", "data.classes", "data.split", "data.bodies"),
-    *("ema", "validation", "validation_share", "distillation.fingerprints", "distillation.method"),
+    *("ema", "validation", "validation_share", "label_share"),
+    *("distillation.fingerprints", "distillation.method", "distillation.unlabelled"),
 )
+# With learned maps to the teachers' features, which there are only where alpha leaves the teachers a say.
+_FIXED_WITH_FEATURES = ("distillation.alpha", "distillation.alpha_of", "distillation.alpha_end")
 
 
 @dataclass(frozen=True)
@@ -140,12 +143,13 @@ def _refuse_changes(before: RunConfig, now: RunConfig, path: Path, asked: Collec
         harmless = (*harmless, "distillation")
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in differing if not within(key, harmless)]
-    refused = [key for key in changed if key not in asked or within(key, _FIXED)]
+    fixed = (*_FIXED, *_FIXED_WITH_FEATURES) if before.distillation.method == "features" else _FIXED
+    refused = [key for key in changed if key not in asked or within(key, fixed)]
     if "model.name" in refused:
         refused = ["model.name"]  # its other keys follow from it
     if refused:
         lines = "\n".join(f"  {key}: {old.get(key)!r} in the run, {new.get(key)!r} now" for key in refused)
-        hopeless = any(within(key, _FIXED) for key in refused)
+        hopeless = any(within(key, fixed) for key in refused)
         remedy = (
             "That cannot change within a run; start a new one: leave --resume out."
             if hopeless

@@ -44,7 +44,7 @@ def train_seeds(
         raise UserError("--seeds has a run for each seed and goes on only with --resume auto.")
     named = "_".join(map(str, seeds[:8])) + ("_and_more" if len(seeds) > 8 else "")
     identity = f"{config.model.name}-{config.data.name}-{config.data.split}"
-    identity += "-distilled" if config.distillation.teachers else ""
+    identity += f"-distilled-{config.distillation.method}" if config.distillation.teachers else ""
     file, began = Path(config.output_root) / f"seeds-{identity}-{named}.json", time.monotonic()
     results: list[Result] = []
     # Several processes come together once for all seeds: `torchrun` has a place for one meeting only.

@@ -174,10 +174,17 @@ def _resolve(request: Request, role: str, model: str, dataset: str, split: str) 
         option, own = "--teacher_set", request.teacher_settings
     settings = [*request.settings, *own]
     flags = {"data.split": split or None, **request.flags}
-    if role == DISTILLED:
-        flags["distillation.teachers"] = [teacher_name(request.teacher, seed) for seed in request.teacher_seeds]
-        flags |= {"distillation.draws": request.cached, "distillation.cached": True} if request.cached else {}
-    else:
+    taught = role == DISTILLED
+    teachers = [teacher_name(request.teacher, seed) for seed in request.teacher_seeds]
+    flags |= {  # whatever a recipe says, such as the configuration of a distilled run
+        "distillation.teachers": teachers if taught else [],
+        "distillation.weights": None if taught else [],
+        "distillation.fingerprints": [],
+        "distillation.draws": request.cached if taught else 0,
+        "distillation.cached": taught and request.cached > 0,
+        "distillation.cache": "",
+    }
+    if not taught:
         settings = [text for text in settings if not _key(text).startswith("distillation.")]
     try:
         return resolve(

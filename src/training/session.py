@@ -27,6 +27,7 @@ from .distillation.teachers import Teacher, introduce
 from .distributed import World, device_index, joined
 from .log_file import logging_to_file
 from .logbook import Logbook
+from .place import Place
 from .precision import choose_device
 from .resume import Beginning, find_beginning
 from .run_folder import RunFolder
@@ -66,8 +67,8 @@ def train(
 
     Args:
         config: the whole configuration.
-        resume: the path of a checkpoint to go on from; `auto` for the newest run of this model, data set, protocol
-            and seed, a new run where there is none; empty for a new run.
+        resume: the path of a checkpoint to go on from; `auto` for the newest run of this model, data set, protocol,
+            seed and teachers, a new run where there is none; empty for a new run.
         progress: who is told how far it is.
         asked: keys that the user set on purpose: a resumed run may differ in them.
         began: the `time.monotonic()` from which `max_hours` count; now where it is None.
@@ -89,21 +90,11 @@ def train(
         if beginning.finished and beginning.run is not None:
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
             return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
-        place = _Place(device, world, watch, progress if world.is_first else SILENT)
+        place = Place(device, world, watch, progress if world.is_first else SILENT)
         return _run(_build(config, beginning, teachers, place), beginning)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Say where a run computes, with whom, what stops it, and who is told how far it is."""
-
-    device: torch.device
-    world: World
-    watch: StopWatch
-    progress: Progress
-
-
-def _build(config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher], place: _Place) -> Trainer:
+def _build(config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher], place: Place) -> Trainer:
     """Return the trainer of a run, ready to begin or to go on; nothing of a run is overwritten yet."""
     device, world = place.device, place.world
     store = find_store(config.data, Path(config.data_root))
@@ -112,14 +103,14 @@ def _build(config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher],
     model = build_model(config.model, len(data.classes), config.data.layout)
     if config.init_from and beginning.checkpoint is None:
         start_from(model, Path(config.init_from))
-    if config.compile:
-        compile_where_possible(model, device, config.hardware.cuda_graphs)
     task = Classification(model, config.label_smoothing)
     if teachers:
-        task = distillation(config, model, teachers, data, device, world, place.progress)
+        task = distillation(config, model, teachers, data, place)
+    if config.compile:
+        compile_where_possible(model, device, config.hardware.cuda_graphs)
     _refuse_time_that_is_over(config, place.watch, world)
     run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config)).decode()))
-    trainer = Trainer(config, task, data, run=run, **vars(place))
+    trainer = Trainer(config, task, data, run=run, place=place)
     if beginning.checkpoint is not None:
         trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
     return trainer

@@ -85,7 +85,8 @@ class TrainingStep:
         self.precision.scaler.scale(outcome.loss * weight).backward()
         self.guard.mend()
         self.window.add(good, share.clips)
-        meter.add(outcome.loss, outcome.logits, batch.labels, counts=good if share.own else torch.zeros_like(good))
+        counts = good if share.own else torch.zeros_like(good)
+        meter.add(outcome.loss, outcome.logits, batch.labels, counts, outcome.parts.values())
         if closes:
             self._update(meter)
 

@@ -4,7 +4,7 @@ Legend: N clips.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,10 +15,17 @@ from ..data.loader import Batch
 
 @dataclass
 class Outcome:
-    """What a task makes of a batch: the mean loss, and the logits (N, classes) that are counted as its answer."""
+    """What a task makes of a batch.
+
+    Attributes:
+        loss: the mean over the batch.
+        logits: (N, classes), counted as its answer.
+        parts: what the loss is made of, means too, by the names that the task's `parts` tell.
+    """
 
     loss: Tensor
     logits: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Classification(nn.Module):
@@ -27,7 +34,12 @@ class Classification(nn.Module):
     Args:
         model: takes streams, `valid` and `rows`, returns logits.
         label_smoothing: the share of each target spread over all classes.
+
+    Attributes:
+        parts: the names of the parts of its loss that a logbook should tell, each a column `train_<name>_loss`.
     """
+
+    parts: tuple[str, ...] = ()
 
     def __init__(self, model: nn.Module, label_smoothing: float) -> None:
         super().__init__()

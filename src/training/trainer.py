@@ -8,28 +8,26 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from ..data.loader import Batch
 from ..models.registry import count_parameters
 from ..utils.errors import TrainingDiverged
-from ..utils.progress import SILENT, Progress
 from .checkpoint import Checkpoint, layout_facts, load_weights
 from .checkpoint_files import CheckpointFiles
 from .config import RunConfig
 from .data import TrainingData
 from .diagnosis import report_divergence
-from .distributed import ALONE, World
 from .epoch_report import epoch_line, named, peak_memory_mib
 from .guard import BatchNote, Requests, Skips, counts_by_cause
 from .logbook import Logbook
 from .meter import Figures, Meter
+from .place import Place
 from .run_folder import RunFolder
 from .schedule import build_schedule
 from .scoring import TestPart, score_batches
 from .step import Share, TrainingStep, seed_step
-from .stop import Stop, StopWatch
+from .stop import Stop
 from .task import Classification
 
 _log = logging.getLogger(__name__)
@@ -85,10 +83,7 @@ class Trainer:
         task: what a step minimises.
         data: what it learns from and is measured on.
         run: where its files go.
-        device: where it computes.
-        world: the processes that train together.
-        watch: what notices reasons to stop.
-        progress: who is told how far it is.
+        place: where it computes and in what company.
     """
 
     def __init__(
@@ -98,19 +93,17 @@ class Trainer:
         data: TrainingData,
         *,
         run: RunFolder,
-        device: torch.device,
-        world: World = ALONE,
-        watch: StopWatch | None = None,
-        progress: Progress = SILENT,
+        place: Place,
     ) -> None:
-        self.config, self.data, self.run, self.device, self.world = config, data, run, device, world
-        self.watch, self.progress = watch or StopWatch(), progress
-        self.task = task.to(device)
-        self.step = TrainingStep(config, self.task, device, world)
+        self.config, self.data, self.run = config, data, run
+        self.device, self.world = place.device, place.world
+        self.watch, self.progress = place.watch, place.progress
+        self.task = task.to(self.device)
+        self.step = TrainingStep(config, self.task, self.device, self.world)
         self.schedule = build_schedule(self.step.optimizer, config)
-        self.files = CheckpointFiles(run, config.checkpoint.keep, writes=world.is_first)
+        self.files = CheckpointFiles(run, config.checkpoint.keep, writes=self.world.is_first)
         self.progression = Progression()
-        self._so_far = EpochSoFar(Meter(device))
+        self._so_far = EpochSoFar(Meter(self.device, len(task.parts)))
         self._row: Mapping[str, Any] = {}
         self._saved = time.monotonic()
 
@@ -211,7 +204,7 @@ class Trainer:
 
     def _begin_epoch(self) -> None:
         skips = Skips(**asdict(self.step.guard.skips))
-        self._so_far = EpochSoFar(Meter(self.device), skips=skips)
+        self._so_far = EpochSoFar(Meter(self.device, len(self.task.parts)), skips=skips)
 
     def _train_epoch(self) -> None:
         """Train on every clip that the epoch has left."""
@@ -274,6 +267,7 @@ class Trainer:
             "epoch": self.progression.epoch,
             "learning_rate": self.step.optimizer.param_groups[0]["lr"],
             **named("train", figures),
+            **{f"train_{name}_loss": part for name, part in zip(self.task.parts, figures.parts, strict=True)},
             "grad_norm": figures.grad_norm,
             "clips_per_second": self.data.order.clips / seconds,
             "data_wait_share": so_far.waited / seconds,

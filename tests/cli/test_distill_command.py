@@ -1,5 +1,7 @@
 """The command `distill`: what it refuses before anything is trained, and what its options mean."""
 
+import errno
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +72,7 @@ def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], te
     torn.write_bytes(teacher.read_bytes()[:-1000])
     refused(distill("--teacher", torn), "not a whole checkpoint")
     refused(distill("--teacher", tmp_path), "Cannot read the checkpoint")
+    refused(distill("--teacher", ""), "--teacher names no file")
 
 
 def test_without_a_teacher_it_is_asked_for(distill: Callable[..., Any]) -> None:
@@ -82,8 +85,10 @@ def test_impossible_ways_to_teach_are_refused(distill: Callable[..., Any], teach
     refused(distill("--teacher", teacher, "--weights", "much"), "'much' should be numbers with commas between")
     refused(distill("--teacher", teacher, "--method", "kd"), "should be one of kl, dkd, features, attention")
     refused(distill("--teacher", teacher, "--alpha", 2), "at most 1.0")
-    refused(distill("--teacher", teacher, "--tau", 0), "above 0")
-    refused(distill("--teacher", teacher, "--cached", 0), "distillation.cached needs distillation.draws")
+    refused(distill("--teacher", teacher, "--tau", 0), "at least 0.01")
+    refused(distill("--teacher", teacher, "--cached", 0), "should be a whole number above 0")
+    cached = ("--set", "distillation.cached=true")
+    refused(distill("--teacher", teacher, *cached), "distillation.cached needs distillation.draws")
 
 
 def test_a_cache_of_other_teachers_data_or_draws_is_refused(
@@ -102,6 +107,51 @@ def test_a_cache_of_other_teachers_data_or_draws_is_refused(
     file = folder / "outputs.npy"
     file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
     refused(distill("--teacher", teacher, *cached, 2), "is damaged: its checksum is wrong")
+    file.unlink()
+    refused(distill("--teacher", teacher, *cached, 2), "is damaged: No such file")
+    (folder / "outputs.json").write_text("[]")
+    refused(distill("--teacher", teacher, *cached, 2), "should hold a JSON object")
+
+
+def test_a_place_that_cannot_hold_a_cache_is_refused(
+    distill: Callable[..., Any], teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    refused(distill("--teacher", teacher, "--cached", 2, "--cache", tmp_path / "file"), "Cannot write")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    refused(distill("--teacher", teacher, "--cached", 2, "--cache", tmp_path / "kept"), "the disk is full")
+    assert not (tmp_path / "kept" / "outputs.npy").exists()
+
+
+@pytest.mark.parametrize("batches", ['"many"', "null", "[1]", "-3", "1000000000", "true"])
+@pytest.mark.parametrize("content", [b"", b"\x80\x04garbage", None])
+def test_an_unfinished_cache_that_makes_no_sense_is_begun_anew(
+    distill: Callable[..., Any], teacher: Path, tmp_path: Path, batches: str, content: bytes | None
+) -> None:
+    folder = tmp_path / "kept"
+    cached = ("--teacher", teacher, "--cached", 1, "--cache", folder)
+    assert distill(*cached).code == 0
+    header, outputs = folder / "outputs.json", folder / "outputs.npy"
+    whole, key = outputs.read_bytes(), json.loads(header.read_text())["key"]
+    header.unlink()
+    (folder / "progress.json").write_text(f'{{"key": {json.dumps(key)}, "batches": {batches}}}')
+    outputs.write_bytes(whole[:200] if content is None else content)
+    assert distill(*cached).code == 0
+    assert outputs.read_bytes() == whole
+
+
+def test_a_run_whose_time_is_over_while_teachers_are_asked_keeps_what_they_said(
+    distill: Callable[..., Any], teacher: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept"
+    result = distill("--teacher", teacher, "--cached", 2, "--cache", folder, "--max_hours", "1e-9", "--quiet")
+    refused(result, "were over while the teachers were asked", str(folder))
+    assert json.loads((folder / "progress.json").read_text())["batches"] == 1
+    assert distill("--teacher", teacher, "--cached", 2, "--cache", folder).code == 0
 
 
 def test_a_teacher_with_other_stages_cannot_show_where_to_look(
@@ -111,6 +161,12 @@ def test_a_teacher_with_other_stages_cannot_show_where_to_look(
     teacher = session.train(tiny_config("epochs=1", *deeper)).run.last
     result = distill("--teacher", teacher, "--method", "attention")
     refused(result, "stages have the same frames and joints")
+
+
+def test_a_run_folder_means_its_last_epoch(distill: Callable[..., Any], teacher: Path, tmp_path: Path) -> None:
+    assert distill("--teacher", teacher.parent.parent).code == 0
+    (run,) = (tmp_path / "students").glob("run-*")
+    assert json.loads((run / "summary.json").read_text())["teachers"][0]["path"] == str(teacher)
 
 
 def test_options_reach_the_run(distill: Callable[..., Any], teacher: Path, tmp_path: Path) -> None:

@@ -15,11 +15,10 @@ from last.training.distillation.config import METHODS
 from last.training.distillation.teachers import introduce
 from last.training.distributed import ALONE
 from last.training.meter import Meter
+from last.training.place import Place
 from last.training.resume import Beginning
 from last.training.step import Share
-from last.training.stop import StopWatch
 from last.training.trainer import Trainer
-from last.utils.progress import SILENT
 
 # What reads values on the host: `item`, branches on a tensor, indices by a mask, outputs as large as values say.
 READING = {"_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal", "unique_consecutive", "_unique2"}
@@ -36,7 +35,7 @@ class NoReading(TorchDispatchMode):
 
 def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
     config, teachers = introduce(config, ALONE)
-    place = session._Place(torch.device(device), ALONE, StopWatch(), SILENT)
+    place = Place(torch.device(device))
     return session._build(config, Beginning(), teachers, place)
 
 
@@ -70,7 +69,7 @@ def test_distilling_step_reads_nothing_on_the_host(
 
 def assert_an_epoch_reads_nothing(trainer: Trainer) -> None:
     trainer.task.train()
-    meter = Meter(torch.device("cpu"))
+    meter = Meter(torch.device("cpu"), len(trainer.task.parts))
     for batch in trainer.data.loader:
         with NoReading():
             streams = trainer.data.pipeline(batch, training=True)

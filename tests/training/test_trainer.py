@@ -15,6 +15,7 @@ from last.training.checkpoint import read_checkpoint
 from last.training.config import RunConfig
 from last.training.data import training_data
 from last.training.logbook import Logbook, Row
+from last.training.place import Place
 from last.training.run_folder import RunFolder
 from last.training.task import Classification, Outcome
 from last.training.trainer import Trainer
@@ -43,7 +44,9 @@ class Plain(nn.Module):
 def plain_trainer(config: RunConfig) -> Trainer:
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     run = RunFolder.create(Path(config.output_root))
-    return Trainer(config, Classification(Plain(), config.label_smoothing), data, run=run, device=torch.device("cpu"))
+    return Trainer(
+        config, Classification(Plain(), config.label_smoothing), data, run=run, place=Place(torch.device("cpu"))
+    )
 
 
 def fitted(trainer: Trainer) -> list[Row]:

@@ -20,14 +20,14 @@ class DistillationConfig:
     """
 
     teachers: list[str] = field(default_factory=list)
-    weights: list[float] = setting([], above=0.0)  # noqa: RUF009 - a field, whose list is copied
+    weights: list[float] = setting([], above=0.0, maximum=1e6)  # noqa: RUF009 - a field, whose list is copied
     fingerprints: list[str] = field(default_factory=list)
     method: str = setting("kl", choices=METHODS)
     alpha: float | None = setting(None, minimum=0.0, maximum=1.0)
     alpha_of: dict[str, float] = field(default_factory=dict)
     alpha_end: float | None = setting(None, minimum=0.0, maximum=1.0)
-    tau: float = setting(4.0, above=0.0)
-    tau_end: float | None = setting(None, above=0.0)
+    tau: float = setting(4.0, minimum=0.01, maximum=1000.0)
+    tau_end: float | None = setting(None, minimum=0.01, maximum=1000.0)
     dkd_target: float = setting(1.0, minimum=0.0)
     dkd_others: float = setting(8.0, minimum=0.0)
     hint_weight: float = setting(1.0, minimum=0.0)

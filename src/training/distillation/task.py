@@ -4,8 +4,7 @@ Legend: N clips.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -13,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...data.loader import Batch
-from ...models.classifier import SkeletonClassifier
-from ...utils.progress import Progress
+from ...models.classifier import Inside, SkeletonClassifier
 from ..config import RunConfig
 from ..data import TrainingData
-from ..distributed import World
+from ..place import Place
 from ..task import Classification, Outcome
-from .cache import CachedTeachers, prepare_cache, read_cache
+from .asking import kept_outputs
+from .cache import CachedTeachers
 from .lesson import Lesson, Source
 from .losses import blended, match_activity, match_apart, match_features, match_probabilities
 from .teachers import HINTS, LiveTeachers, Teacher, look_inside, refuse_other_stages
@@ -36,10 +35,12 @@ class Distillation(Classification):
         source: what the teachers say.
         teachers: who they are.
         known: by the numbers of the store's clips whether their label may be used, bool; None where every one may.
+        known_share: how many of the clips that train have such a label.
     """
 
     weights: Tensor
     known: Tensor | None
+    parts = ("labels", "teachers")
 
     def __init__(
         self,
@@ -48,13 +49,14 @@ class Distillation(Classification):
         source: Source,
         teachers: Sequence[Teacher] = (),
         known: Tensor | None = None,
+        known_share: float = 1.0,
     ) -> None:
         super().__init__(model, config.label_smoothing)
         assert isinstance(model, SkeletonClassifier)
-        self.config, self.source, self.teachers = config, source, teachers
+        self.config, self.source, self.teachers, self.known_share = config, source, teachers, known_share
         self.distillation = config.distillation
-        given = torch.tensor(self.distillation.weights or [1.0] * source.form.teachers)
-        self.register_buffer("weights", given / given.sum(), persistent=False)  # (W,)
+        given = torch.tensor(self.distillation.weights or [1.0] * source.form.teachers, dtype=torch.float64)
+        self.register_buffer("weights", (given / given.sum()).float(), persistent=False)  # (W,)
         self.register_buffer("known", known, persistent=False)
         # What maps the student's features to each teacher's width; where alpha is 1 there is nothing for it to learn.
         teaches = min(self._ce_weight(0), self._ce_weight(config.epochs - 1)) < 1
@@ -83,34 +85,36 @@ class Distillation(Classification):
         return {"teachers": [each.facts for each in self.teachers], "distillation": asdict(self.distillation)}
 
     def forward(self, streams: Mapping[str, Tensor], batch: Batch) -> Outcome:
-        """Return the loss over a batch, and the student's logits."""
+        """Return the loss over a batch, its two parts, and the student's logits."""
         if self.ce_weight == 1 and not len(self.adapters) and self.known is None:
-            return super().forward(streams, batch)  # adapters would need their gradient, be it zero
-        features, maps = torch.empty(0), list[Tensor]()
-        if self.distillation.method in HINTS:
-            logits, features, maps = self.model(streams, batch.bodies, batch.rows, inside=True)
-        else:
-            logits = self.model(streams, batch.bodies, batch.rows)  # (N, classes)
+            outcome = super().forward(streams, batch)  # adapters would need their gradient, be it zero
+            return replace(outcome, parts={"labels": outcome.loss, "teachers": torch.zeros_like(outcome.loss)})
+        looks_inside = self.distillation.method in HINTS
+        answer = self.model(streams, batch.bodies, batch.rows, **({"inside": True} if looks_inside else {}))
+        logits: Tensor = answer.logits if looks_inside else answer  # (N, classes)
         lesson = self.source(streams, batch)
         with torch.autocast(logits.device.type, enabled=False):
             taught = self._match_answers(logits.float(), lesson, batch.labels)
-            if self.distillation.method in HINTS:
-                taught = taught + self.distillation.hint_weight * self._match_hints(features.float(), maps, lesson)
+            if looks_inside:
+                taught = taught + self.distillation.hint_weight * self._match_hints(answer, lesson)
             own = self._learn_labels(logits, batch)
-            return Outcome(self.ce_weight * own + (1 - self.ce_weight) * taught, logits)
+            loss = self.ce_weight * own + (1 - self.ce_weight) * taught
+        return Outcome(loss, logits, {"labels": own, "teachers": taught})
 
     def _ce_weight(self, epoch: int) -> float:
         return self.distillation.ce_weight(self.config.model.name, epoch, self.config.epochs)
 
     def _learn_labels(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the mean cross-entropy over the clips whose label may be used; zero where there are none."""
+        """Return the cross-entropy over the clips whose label may be used, as if each batch had its share of them.
+
+        A mean over those of the batch would weigh a clip by its batch mates, and by how many processes share a batch.
+        """
         if self.known is None:
             return self.cross_entropy(logits, batch.labels)
-        known = self.known[batch.numbers]  # (N,)
         losses = functional.cross_entropy(
             logits.float(), batch.labels, label_smoothing=self.label_smoothing, reduction="none"
         )
-        return (losses * known).sum() / known.sum().clamp(min=1)
+        return (losses * self.known[batch.numbers]).mean() / self.known_share
 
     def _match_answers(self, logits: Tensor, lesson: Lesson, labels: Tensor) -> Tensor:
         """Return how far the student's answers are from the teachers'."""
@@ -120,50 +124,43 @@ class Distillation(Classification):
         weights = {"target": self.distillation.dkd_target, "others": self.distillation.dkd_others}
         return match_apart(logits, teacher, labels, self.tau, **weights)
 
-    def _match_hints(self, features: Tensor, maps: Sequence[Tensor], lesson: Lesson) -> Tensor:
+    def _match_hints(self, answer: Inside, lesson: Lesson) -> Tensor:
         """Return how far the student's features, or its maps of activity, are from the teachers'."""
         if self.distillation.method == "features":
+            features = answer.features.float()
             return match_features([adapter(features) for adapter in self.adapters], lesson.features, self.weights)
-        return match_activity(maps, lesson.maps, self.weights)
+        return match_activity(answer.maps, lesson.maps, self.weights)
 
 
 def distillation(
-    config: RunConfig,
-    model: nn.Module,
-    teachers: Sequence[Teacher],
-    data: TrainingData,
-    device: torch.device,
-    world: World,
-    progress: Progress,
+    config: RunConfig, model: nn.Module, teachers: Sequence[Teacher], data: TrainingData, place: Place
 ) -> Distillation:
-    """Return the task of a student; where its teachers are cached, their outputs are computed first.
+    """Return the task of a student; where its teachers' outputs are kept, those are computed first.
 
     Args:
         config: of the run.
-        model: the student, not yet on `device`.
+        model: the student, on the CPU and not compiled yet.
         teachers: at least one.
         data: what the run learns from.
-        device: where it computes.
-        world: the processes that train together; the first one computes the outputs, the others wait.
-        progress: who is told how far that is.
+        place: where it computes.
 
     Raises:
-        UserError: the method needs stages that agree and they do not, or the cache is refused.
+        UserError: the method needs stages that agree and they do not, or the kept outputs are refused.
     """
-    live = LiveTeachers(teachers, config, device)
+    live = LiveTeachers(teachers, config, place.device)
     if config.distillation.method == "attention":
         own = look_inside(model, config, torch.device("cpu")).maps
         theirs = [torch.empty(1, *shape) for shape in live.form.maps]
         refuse_other_stages([own, theirs], [config.model.name, teachers[0].path])
     source: Source = live
     if config.distillation.cached:
-        folder = world.share(lambda: str(prepare_cache(config, data, live, device, progress)).encode()).decode()
-        source = CachedTeachers(read_cache(Path(folder)), live.form, data.order.numbers, device)
+        outputs = kept_outputs(config, data, live, place).open()
+        source = CachedTeachers(outputs, live.form, data.order.numbers, place.device)
     known = None
     if config.distillation.unlabelled and config.label_share < 1:
         known = torch.zeros(len(data.source.store), dtype=torch.bool)
         known[torch.from_numpy(data.labelled)] = True
-    return Distillation(model, config, source, teachers, known)
+    return Distillation(model, config, source, teachers, known, len(data.labelled) / len(data.order.numbers))
 
 
 def _course(start: float, end: float) -> str:

@@ -23,6 +23,7 @@ from ..compiled import compile_where_possible
 from ..config import RunConfig
 from ..distributed import World
 from ..precision import Precision
+from ..run_folder import RunFolder
 from .lesson import Lesson
 
 _log = logging.getLogger(__name__)
@@ -81,27 +82,38 @@ def introduce(config: RunConfig, world: World) -> tuple[RunConfig, list[Teacher]
     wanted = config.distillation
     if not wanted.teachers:
         return config, []
-    teachers = [_read(Path(path).absolute(), config, world) for path in wanted.teachers]
+    teachers = [_read(_file(path), config, world) for path in wanted.teachers]
     fingerprints = [each.fingerprint for each in teachers]
     if wanted.fingerprints and wanted.fingerprints != fingerprints:
+        changed = [each.path for each in teachers if each.fingerprint not in wanted.fingerprints]
         raise UserError(
-            "The teachers are not those that the run was begun with: the weights differ of "
-            f"{', '.join(_changed(wanted.fingerprints, teachers)) or 'all, or their number does'}. Give the same "
-            "teachers with --teacher, or start a new run without --resume."
+            "The teachers are not those that the run was begun with: "
+            f"{', '.join(changed) or 'their number or order'} changed. Give the same ones, or begin a new run with "
+            "--teacher."
         )
     settled = replace(wanted, teachers=[each.path for each in teachers], fingerprints=fingerprints)
     return replace(config, distillation=settled), teachers
 
 
-def _changed(before: Sequence[str], teachers: Sequence[Teacher]) -> list[str]:
-    pairs = zip(before, teachers, strict=False)
-    return [each.path for fingerprint, each in pairs if fingerprint != each.fingerprint]
+def _file(path: str) -> Path:
+    """Return the checkpoint that a path means: itself, or the last epoch of the run whose folder it is."""
+    if not path:
+        raise UserError("--teacher names no file. Give a checkpoint, such as <run>/checkpoints/last.pth.")
+    file = Path(path).absolute()
+    return RunFolder(file).last if RunFolder(file).config.exists() else file
 
 
 def _read(path: Path, config: RunConfig, world: World) -> Teacher:
-    """Read one teacher; the first process reads the file for all."""
-    checkpoint = parse_checkpoint(world.share(lambda: checkpoint_bytes(path)), str(path))
-    _refuse_unfit(checkpoint, path, config)
+    """Read one teacher; the first process reads the file for all, and refuses it for all."""
+
+    def fitting() -> bytes:
+        content = checkpoint_bytes(path)
+        _refuse_unfit(parse_checkpoint(content, str(path)), path, config)
+        return content
+
+    checkpoint = parse_checkpoint(world.share(fitting), str(path))
+    for warning in _doubts(checkpoint, config):
+        _log.warning("The teacher %s %s", path, warning)
     model = model_of(checkpoint, str(path)).requires_grad_(False)
     assert isinstance(model, SkeletonClassifier)
     model.trusting = True  # the guard has made its input finite, and a GPU's host should not wait for a look at it
@@ -111,17 +123,17 @@ def _read(path: Path, config: RunConfig, world: World) -> Teacher:
         fingerprint=weights_checksum(checkpoint)[:16],
         config=checkpoint.config,
         model=model,
-        top1=float(checkpoint.metrics.get(f"{prefix}test_top1", float("nan"))),
+        top1=float(checkpoint.metrics.get(f"{prefix}test_top1", math.nan)),
     )
 
 
-def _refuse_unfit(checkpoint: Checkpoint, path: Path, config: RunConfig) -> None:
+def _refuse_unfit(checkpoint: Checkpoint, path: Path, ours: RunConfig) -> None:
     """Refuse a teacher that would see other clips than the student or answer another question.
 
     Raises:
         UserError: classes, layout, frames or normalisation differ; all that differs is told.
     """
-    theirs, ours = checkpoint.config, config
+    theirs = checkpoint.config
     facts = {
         "classes": (list(checkpoint.classes), list(ours.data.classes)),
         "layout": (theirs.data.layout, ours.data.layout),
@@ -132,16 +144,32 @@ def _refuse_unfit(checkpoint: Checkpoint, path: Path, config: RunConfig) -> None
         f"  {name}: {_short(its)}, the student's {_short(own)}" for name, (its, own) in facts.items() if its != own
     ]
     if lines:
-        remedy = "Choose a teacher that was trained for the same classes and skeletons"
-        remedy += ", or set the student's keys as the teacher's." if len(lines) < len(facts) else "."
-        raise UserError(f"The teacher {path} cannot teach {ours.model.name}:\n" + "\n".join(lines) + f"\n{remedy}")
-    seen = (theirs.data.name, theirs.data.split)
-    if seen != (ours.data.name, ours.data.split):
-        _log.warning(
-            "The teacher %s was trained on %s %s: it may have learned from clips that test the student on %s %s, which "
-            "makes the result look better than it is.",
-            path, *seen, ours.data.name, ours.data.split,
-        )  # fmt: skip
+        raise UserError(
+            f"The teacher {path} cannot teach {ours.model.name}:\n" + "\n".join(lines) + "\nChoose a teacher that was "
+            "trained for the same classes and skeletons, and give the student its input_frames and data.normalize."
+        )
+
+
+def _doubts(checkpoint: Checkpoint, ours: RunConfig) -> list[str]:
+    """Return what makes a result look better than it is, or a teacher worse than it could be."""
+    theirs = checkpoint.config
+    doubts = []
+    if (theirs.data.name, theirs.data.split) != (ours.data.name, ours.data.split):
+        doubts.append(
+            f"was trained on {theirs.data.name} {theirs.data.split}: it may have learned from clips that test the "
+            f"student on {ours.data.name} {ours.data.split}, which makes the result look better than it is."
+        )
+    if theirs.label_share > ours.label_share:
+        doubts.append(
+            f"was trained with {theirs.label_share:.0%} of the labels, the student may use {ours.label_share:.0%}: "
+            "what it says holds more labels than that."
+        )
+    held_out = [(each.validation, each.validation_share, each.seed) for each in (theirs, ours)]
+    if ours.validation == "split" and held_out[0] != held_out[1]:
+        doubts.append("has trained on clips that this run holds out: its validation accuracy is too high.")
+    if checkpoint.within:
+        doubts.append("was not trained to the end of an epoch: it is the state of a run that was stopped.")
+    return doubts
 
 
 def _short(value: object) -> str:

@@ -2,12 +2,10 @@
 
 import json
 import logging
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,18 +16,20 @@ from last.training import session
 from last.training.checkpoint import read_checkpoint
 from last.training.config import RunConfig
 from last.training.data import TrainingData, training_data
-from last.training.distillation.cache import CachedTeachers, prepare_cache, read_cache
+from last.training.distillation import losses
 from last.training.distillation.config import DistillationConfig
 from last.training.distillation.task import Distillation, distillation
 from last.training.distillation.teachers import LiveTeachers, introduce
 from last.training.distributed import ALONE
+from last.training.logbook import read_rows
+from last.training.place import Place
 from last.training.run_folder import RunFolder
 from last.training.trainer import Trainer
 from last.utils.errors import UserError
-from last.utils.progress import SILENT
 
 MakeConfig = Callable[..., RunConfig]
 CPU = torch.device("cpu")
+PLACE = Place(CPU)
 
 
 def weights(run: RunFolder) -> dict[str, torch.Tensor]:
@@ -64,7 +64,7 @@ def test_a_student_that_is_its_teacher_gets_no_gradient_from_it(tiny_config: Mak
     how = ["distillation.alpha=0", f"distillation.method={method}"]
     config, teachers = introduce(tiny_config(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    task = distillation(config, last_model(teacher), teachers, data, CPU, ALONE, SILENT)
+    task = distillation(config, last_model(teacher), teachers, data, PLACE)
     for adapter in task.adapters:
         torch.nn.init.eye_(adapter.weight)
         torch.nn.init.zeros_(adapter.bias)
@@ -79,34 +79,14 @@ def last_model(path: Path) -> torch.nn.Module:
     return load_checkpoint(path)
 
 
-@pytest.mark.parametrize("method", ["kl", "features", "attention"])
-def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
-    other = trained_teacher(tiny_config, "model.blocks=[1,2,1]")
-    how = ["distillation.draws=3", f"distillation.method={method}", "repeat=2"]
-    config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
-    data = training_data(config, find_store(config.data, Path(config.data_root)))
-    live = LiveTeachers(teachers, config, CPU)
-    folder = prepare_cache(config, data, live, CPU, SILENT)
-    cached = CachedTeachers(read_cache(folder), live.form, data.order.numbers, CPU)
-    for data.order.epoch in range(3):
-        for batch in data.loader:
-            streams = data.pipeline(batch, training=True)
-            torch.testing.assert_close(cached({}, batch).packed(), live(streams, batch).packed())
-
-
-def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: MakeConfig, teacher: Path) -> None:
-    draws = ("epochs=3", taught_by(teacher), "distillation.draws=2")
-    live, cached = (session.train(tiny_config(*draws, f"distillation.cached={each}")).run for each in ("no", "yes"))
-    for name, value in weights(live).items():
-        torch.testing.assert_close(value, weights(cached)[name], rtol=1e-3, atol=1e-5)
-
-
 def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig, teacher: Path) -> None:
     config, teachers = introduce(tiny_config(taught_by(teacher)), ALONE)
     before = {name: value.clone() for name, value in teachers[0].model.state_dict().items()}
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    task = distillation(config, last_model(teacher), teachers, data, CPU, ALONE, SILENT)
-    trainer = Trainer(replace(config, epochs=1), task, data, run=RunFolder.create(Path(config.output_root)), device=CPU)
+    task = distillation(config, last_model(teacher), teachers, data, PLACE)
+    trainer = Trainer(
+        replace(config, epochs=1), task, data, run=RunFolder.create(Path(config.output_root)), place=PLACE
+    )
     trainer.fit(None)
     assert not teachers[0].model.training
     assert all(torch.equal(value, before[name]) for name, value in teachers[0].model.state_dict().items())
@@ -192,49 +172,112 @@ def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
     assert (how.tau, how.method) == (4.0, "kl")
 
 
-def test_a_teacher_of_another_protocol_is_warned_of(
-    tiny_config: MakeConfig, teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("change", "overrides", "told"),
+    [
+        ({"data": {"split": "xview"}}, [], "it may have learned from clips that test the student"),
+        ({}, ["label_share=0.5"], "holds more labels than that"),
+        ({}, ["validation=split", "validation_share=0.3"], "has trained on clips that this run holds out"),
+    ],
+)
+def test_a_teacher_that_knows_too_much_is_warned_of(
+    tiny_config: MakeConfig,
+    teacher: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    change: dict[str, Any],
+    overrides: list[str],
+    told: str,
 ) -> None:
-    elsewhere = changed_copy(teacher, tmp_path / "elsewhere.pth", data={"split": "xview"})
     with caplog.at_level(logging.WARNING):
-        introduce(tiny_config(taught_by(elsewhere)), ALONE)
-    assert "it may have learned from clips that test the student" in caplog.text
+        introduce(tiny_config(taught_by(changed_copy(teacher, tmp_path / "knowing.pth", **change)), *overrides), ALONE)
+    assert told in caplog.text
+    caplog.clear()
+    introduce(tiny_config(taught_by(teacher)), ALONE)
+    assert not caplog.text
 
 
-def test_an_interrupted_computation_of_outputs_is_gone_on_with(
+def test_a_teacher_speaks_with_its_averaged_weights_and_in_its_own_precision(tiny_config: MakeConfig) -> None:
+    path = trained_teacher(tiny_config, "ema.decay=0.5", "amp=true")
+    config, (teacher,) = introduce(tiny_config(taught_by(path)), ALONE)
+    averaged = read_checkpoint(path).ema
+    assert averaged
+    assert all(torch.equal(teacher.model.state_dict()[name], value) for name, value in averaged.items())
+    assert LiveTeachers([teacher], config, CPU).precisions == ["bfloat16"]
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    batch = next(iter(data.loader))
+    streams = data.pipeline(batch, training=True)
+    said = LiveTeachers([teacher], config, CPU)(streams, batch).logits[:, 0]
+    assert not torch.equal(said, teacher.model(streams, batch.bodies, batch.rows))
+
+
+def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConfig, teacher: Path) -> None:
+    other = trained_teacher(tiny_config, "learning_rate=0.05")
+    base = ["distillation.alpha=0.25", "distillation.tau=2", "distillation.weights=[3,1]"]
+    weights, tau = torch.tensor([0.75, 0.25]), 2.0
+    for method, further in (
+        ("dkd", ["distillation.dkd_target=0.5", "distillation.dkd_others=3"]),
+        ("features", ["distillation.hint_weight=7"]),
+        ("attention", ["distillation.hint_weight=7"]),
+    ):
+        how = [*base, *further, f"distillation.method={method}"]
+        config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
+        data = training_data(config, find_store(config.data, Path(config.data_root)))
+        task = distillation(config, last_model(teacher), teachers, data, PLACE).eval()
+        batch = next(iter(data.loader))
+        streams = data.pipeline(batch, training=True)
+        outcome, lesson = task(streams, batch), task.source(streams, batch)
+        inside = task.model(streams, batch.bodies, batch.rows, inside=True)
+        said = losses.blended(lesson.logits, weights, tau)
+        if method == "dkd":
+            taught = losses.match_apart(inside.logits, said, batch.labels, tau, target=0.5, others=3)
+        else:
+            if method == "features":
+                mapped = [adapter(inside.features) for adapter in task.adapters]
+                hint = losses.match_features(mapped, lesson.features, weights)
+            else:
+                hint = losses.match_activity(inside.maps, lesson.maps, weights)
+            taught = losses.match_probabilities(inside.logits, said, tau) + 7 * hint
+        own = task.cross_entropy(inside.logits, batch.labels)
+        torch.testing.assert_close(outcome.loss, 0.25 * own + 0.75 * taught)
+
+
+def test_the_course_of_alpha_and_tau_reaches_training(
     tiny_config: MakeConfig, teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from last.training.distillation import cache
+    used = []
 
-    monkeypatch.setattr(cache, "_BATCH", 5)
-    monkeypatch.setattr(cache, "_SAVED_EVERY", 2)
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
-    data = training_data(config, find_store(config.data, Path(config.data_root)))
-    live = LiveTeachers(teachers, config, CPU)
-    whole = read_cache(prepare_cache(config, data, live, CPU, SILENT))
-    asked = []
+    def watched(self: Distillation, *arguments: Any) -> Any:
+        used.append((round(self.ce_weight, 6), round(self.tau, 6)))
+        return forward(self, *arguments)
 
-    class Dying(LiveTeachers):
-        def __call__(self, streams, batch):  # type: ignore[no-untyped-def]
-            if len(asked) == 5 and not asked[0]:
-                asked[0] = True
-                raise KeyboardInterrupt
-            asked.append(False)
-            return super().__call__(streams, batch)
+    forward = Distillation.forward
+    monkeypatch.setattr(Distillation, "forward", watched)
+    how = ("distillation.alpha=0.2", "distillation.alpha_end=0.8", "distillation.tau_end=1", "batch_size=12")
+    run = session.train(tiny_config("epochs=4", taught_by(teacher), *how)).run
+    assert used == [(0.2, 4.0), (0.4, 3.0), (0.6, 2.0), (0.8, 1.0)]
+    for row, (alpha, _) in zip(read_rows(run.path / "metrics.jsonl"), used, strict=True):
+        mixed = alpha * float(row["train_labels_loss"]) + (1 - alpha) * float(row["train_teachers_loss"])
+        assert row["train_loss"] == pytest.approx(mixed, rel=1e-5)
 
-    again = replace(config, distillation=replace(config.distillation, cache=config.output_root + "/again"))
-    dying = Dying(teachers, again, CPU)
-    with pytest.raises(KeyboardInterrupt):
-        prepare_cache(again, data, dying, CPU, SILENT)
-    torch.testing.assert_close(read_cache(prepare_cache(again, data, dying, CPU, SILENT)), whole)
-    assert len(asked) == 5 + 2  # of six batches four were kept
+
+@pytest.mark.parametrize(
+    "change", ["distillation.method=dkd", "label_share=0.5", "distillation.unlabelled=true", "distillation.alpha=1"]
+)
+def test_what_a_distilled_run_is_made_of_cannot_change_within_it(
+    tiny_config: MakeConfig, teacher: Path, change: str
+) -> None:
+    how = ("epochs=1", taught_by(teacher), "distillation.method=features")
+    session.train(tiny_config(*how), "auto")
+    with pytest.raises(UserError, match="cannot change within a run"):
+        session.train(tiny_config(*how, "epochs=2", change), "auto", asked=["epochs", change.partition("=")[0]])
 
 
 def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[Distillation, TrainingData]:
     how = ("label_share=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
     config, teachers = introduce(make(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    return distillation(config, last_model(teacher), teachers, data, CPU, ALONE, SILENT), data
+    return distillation(config, last_model(teacher), teachers, data, PLACE), data
 
 
 def test_teachers_speak_of_clips_without_a_label_too(tiny_config: MakeConfig, teacher: Path) -> None:
@@ -251,10 +294,22 @@ def test_teachers_speak_of_clips_without_a_label_too(tiny_config: MakeConfig, te
 
 def test_labels_count_by_the_mean_over_clips_that_have_one(tiny_config: MakeConfig, teacher: Path) -> None:
     task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=1")
-    batch = next(iter(data.loader))
+    batch = next(iter(data.loader))  # of all clips
     known = torch.isin(batch.numbers, torch.from_numpy(data.labelled))
     outcome = task.eval()(data.pipeline(batch, training=True), batch)
     torch.testing.assert_close(outcome.loss, task.cross_entropy(outcome.logits[known], batch.labels[known]))
+
+
+def test_a_label_weighs_the_same_however_many_processes_share_a_batch(tiny_config: MakeConfig, teacher: Path) -> None:
+    task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=1")
+    batch = next(iter(data.loader))
+    logits = torch.randn(12, 3)
+    parts = [
+        replace(batch, labels=part, numbers=numbers)
+        for part, numbers in zip(batch.labels.split(4), batch.numbers.split(4), strict=True)
+    ]
+    shares = [task._learn_labels(own, part) for own, part in zip(logits.split(4), parts, strict=True)]
+    torch.testing.assert_close(torch.stack(shares).mean(), task._learn_labels(logits, batch))
 
 
 def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: MakeConfig, teacher: Path) -> None:
@@ -263,29 +318,3 @@ def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: Ma
     batch = next(iter(data.loader))
     task(data.pipeline(batch, training=True), batch).loss.backward()
     assert all(torch.isfinite(each.grad).all() for each in task.model.parameters())
-
-
-def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
-    tiny_config: MakeConfig, teacher: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
-    data = training_data(config, find_store(config.data, Path(config.data_root)))
-    asked: list[int] = []
-    waits = threading.Event()
-
-    class Slow(LiveTeachers):
-        def __call__(self, streams, batch):  # type: ignore[no-untyped-def]
-            asked.append(len(batch))
-            assert waits.wait(timeout=20)
-            return super().__call__(streams, batch)
-
-    def prepare() -> Path:
-        return prepare_cache(config, data, Slow(teachers, config, CPU), CPU, SILENT)
-
-    with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as pool:
-        both = [pool.submit(prepare) for _ in range(2)]
-        while "this one waits for it" not in caplog.text:
-            time.sleep(0.01)
-        waits.set()
-        assert both[0].result() == both[1].result()
-    assert sum(asked) == 2 * 12

@@ -1,0 +1,167 @@
+"""What teachers said, kept: the same as what they say, found by all it depends on, computed once."""
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from distillation_probes import taught_by, trained_teacher
+
+from last.data.locate import find_store
+from last.training import session
+from last.training.checkpoint import read_checkpoint
+from last.training.config import RunConfig
+from last.training.data import training_data
+from last.training.distillation import asking
+from last.training.distillation.asking import kept_outputs
+from last.training.distillation.cache import CachedTeachers
+from last.training.distillation.teachers import LiveTeachers, introduce
+from last.training.distributed import ALONE
+from last.training.place import Place
+from last.training.run_folder import RunFolder
+from last.utils.errors import UserError
+
+MakeConfig = Callable[..., RunConfig]
+CPU = torch.device("cpu")
+PLACE = Place(CPU)
+
+
+def weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    return dict(read_checkpoint(run.last).model)
+
+
+@pytest.fixture
+def teacher(tiny_config: MakeConfig) -> Path:
+    return trained_teacher(tiny_config)
+
+
+@pytest.mark.parametrize("method", ["kl", "features", "attention"])
+def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
+    other = trained_teacher(tiny_config, "model.blocks=[1,2,1]")
+    how = ["distillation.draws=3", f"distillation.method={method}", "repeat=2"]
+    config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    live = LiveTeachers(teachers, config, CPU)
+    outputs = kept_outputs(config, data, live, PLACE).open()
+    cached = CachedTeachers(outputs, live.form, data.order.numbers, CPU)
+    for data.order.epoch in range(3):
+        for batch in data.loader:
+            streams = data.pipeline(batch, training=True)
+            torch.testing.assert_close(cached({}, batch).packed(), live(streams, batch).packed())
+
+
+def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: MakeConfig, teacher: Path) -> None:
+    draws = ("epochs=3", taught_by(teacher), "distillation.draws=2")
+    live, cached = (session.train(tiny_config(*draws, f"distillation.cached={each}")).run for each in ("no", "yes"))
+    for name, value in weights(live).items():
+        torch.testing.assert_close(value, weights(cached)[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "differing"),
+    [
+        (["data.sampling.crop_min=0.7"], "sampling"),
+        (["data.augment.scale=0.2"], "augment"),
+        (["label_share=0.5"], "clips"),
+        (["distillation.draws=3"], "draws"),
+        (["distillation.method=features"], "outputs"),
+        (["data.normalize.face_camera=true"], "normalize"),
+        (["input_frames=12"], "input_frames"),
+    ],
+)
+def test_outputs_are_kept_for_what_they_depend_on(
+    tiny_config: MakeConfig, teacher: Path, changes: list[str], differing: str
+) -> None:
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    store = find_store(config.data, Path(config.data_root))
+
+    def key(now: RunConfig) -> dict[str, Any]:
+        return asking._key(now, training_data(now, store), LiveTeachers(teachers, now, CPU))
+
+    before, after = key(config), key(tiny_config(taught_by(teacher), "distillation.draws=2", *changes))
+    expected = {differing, "teachers"}  # whose fingerprints only `introduce` fills in
+    assert {name for name in before if before[name] != after[name]} == expected
+
+
+def test_outputs_depend_on_the_store_and_the_teachers_precision(
+    tiny_config: MakeConfig, teacher: Path, tmp_path: Path
+) -> None:
+    config, (one,) = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    narrow = replace(one, config=replace(one.config, amp=True))
+    shutil.copytree(Path(config.data_root), tmp_path / "data")
+    header = tmp_path / "data" / "tiny" / "store.json"
+    header.write_text(header.read_text() + "\n")
+    keys = [
+        asking._key(config, training_data(config, find_store(config.data, root)), LiveTeachers([who], config, CPU))
+        for root, who in ((Path(config.data_root), one), (tmp_path / "data", one), (Path(config.data_root), narrow))
+    ]
+    assert {name for name in keys[0] if keys[0][name] != keys[1][name]} == {"store"}
+    assert {name for name in keys[0] if keys[0][name] != keys[2][name]} == {"precision"}
+
+
+def test_outputs_that_are_not_finite_are_refused(tiny_config: MakeConfig, teacher: Path) -> None:
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    torch.nn.init.constant_(teachers[0].model.classifier.bias, float("inf"))
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    with pytest.raises(UserError, match="outputs are not finite"):
+        kept_outputs(config, data, LiveTeachers(teachers, config, CPU), PLACE)
+
+
+def test_an_interrupted_computation_of_outputs_is_gone_on_with(
+    tiny_config: MakeConfig, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_BATCH", 5)
+    monkeypatch.setattr(asking, "_SAVED_EVERY", 2)
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    live = LiveTeachers(teachers, config, CPU)
+    whole = kept_outputs(config, data, live, PLACE).open()
+    asked = []
+
+    class Dying(LiveTeachers):
+        def __call__(self, streams, batch):  # type: ignore[no-untyped-def]
+            if len(asked) == 5 and not asked[0]:
+                asked[0] = True
+                raise KeyboardInterrupt
+            asked.append(False)
+            return super().__call__(streams, batch)
+
+    again = replace(config, distillation=replace(config.distillation, cache=config.output_root + "/again"))
+    dying = Dying(teachers, again, CPU)
+    with pytest.raises(KeyboardInterrupt):
+        kept_outputs(again, data, dying, PLACE)
+    torch.testing.assert_close(kept_outputs(again, data, dying, PLACE).open(), whole)
+    assert len(asked) == 5 + 2  # of six batches four were kept
+
+
+def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
+    tiny_config: MakeConfig, teacher: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    asked: list[int] = []
+    waits = threading.Event()
+
+    class Slow(LiveTeachers):
+        def __call__(self, streams, batch):  # type: ignore[no-untyped-def]
+            asked.append(len(batch))
+            assert waits.wait(timeout=20)
+            return super().__call__(streams, batch)
+
+    def prepare() -> Path:
+        return kept_outputs(config, data, Slow(teachers, config, CPU), PLACE).path
+
+    with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(prepare) for _ in range(2)]
+        while "this one waits for it" not in caplog.text:
+            time.sleep(0.01)
+        waits.set()
+        assert both[0].result() == both[1].result()
+    assert sum(asked) == 2 * 12
