@@ -14,6 +14,10 @@ _SHARED: dict[str, dict[str, Any]] = {
         "metavar": "NAME",
         "help": "environment: local, kaggle or lambda (default: kaggle where /kaggle exists, else local)",
     },
+    "--epochs": {"type": int, "metavar": "N", "help": "epochs (default: 70)"},
+    "--batch_size": {"type": int, "metavar": "N", "help": "clips a step (default: 16)"},
+    "--amp": {"action": "store_true", "default": None, "help": "mixed precision"},
+    "--compile": {"action": "store_true", "default": None, "help": "torch.compile the model"},
     "--data_root": {"metavar": "DIR", "help": "folder of prepared data sets (default: the environment's)"},
     "--output_root": {"metavar": "DIR", "help": "folder of runs (default: the environment's)"},
     "--device": {
@@ -70,7 +74,7 @@ def parse(
 
 
 def add_shared(parser: argparse.ArgumentParser, *flags: str) -> None:
-    """Add flags that mean the same in every command: --env --data_root --output_root --device --set."""
+    """Add flags that mean the same in every command."""
     for flag in flags:
         parser.add_argument(flag, **_SHARED[flag])
 

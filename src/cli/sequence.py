@@ -40,30 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher", metavar="M", default="base", help=f"one of {', '.join(MODEL_FILES)} (default: base)"
     )
     parser.add_argument(
-        "--teacher_seeds",
-        type=numbers,
-        metavar="0,1,2",
-        default=[0],
-        help="seeds of the teacher (default: 0); several teach together",
-    )
-    parser.add_argument(
         "--students",
         type=_names,
         metavar="M,M",
         default=["base_e", "nano_e", "small_e", "large_e"],
         help="models that learn (default: base_e,nano_e,small_e,large_e)",
     )
-    parser.add_argument(
-        "--seeds",
-        type=numbers,
-        metavar="0,1,2",
-        default=[0],
-        help="seeds of the students (default: 0); several give means and spreads",
-    )
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: 70)")
-    parser.add_argument("--batch_size", type=int, metavar="N", help="clips a step (default: 16)")
-    parser.add_argument("--amp", action="store_true", default=None, help="mixed precision")
-    parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the models")
+    seeds = {"--teacher_seeds": "teacher (default: 0); several teach together"}
+    seeds["--seeds"] = "students (default: 0); several give means and spreads"
+    for option, whose in seeds.items():
+        parser.add_argument(option, type=numbers, metavar="0,1,2", default=[0], help=f"seeds of the {whose}")
+    add_shared(parser, "--epochs", "--batch_size", "--amp", "--compile")
     parser.add_argument(
         "--cached",
         type=count,

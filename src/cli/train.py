@@ -46,10 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="a recipe: a YAML file, a name in configs/training, or a run's config.yaml",
     )
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: 70)")
-    parser.add_argument("--batch_size", type=int, metavar="N", help="clips a step (default: 16)")
-    parser.add_argument("--amp", action="store_true", default=None, help="mixed precision")
-    parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the model")
+    add_shared(parser, "--epochs", "--batch_size", "--amp", "--compile")
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     parser.add_argument(
         "--seeds", type=numbers, metavar="0,1,2", help="train once a seed; ends with their mean and spread"

@@ -48,6 +48,7 @@ class Distillation(Classification):
         config: RunConfig,
         source: Source,
         teachers: Sequence[Teacher] = (),
+        *,
         known: Tensor | None = None,
         known_share: float = 1.0,
     ) -> None:
@@ -156,11 +157,12 @@ def distillation(
     if config.distillation.cached:
         outputs = kept_outputs(config, data, live, place).open()
         source = CachedTeachers(outputs, live.form, data.order.numbers, place.device)
-    known = None
-    if config.distillation.unlabelled and config.label_share < 1:
-        known = torch.zeros(len(data.source.store), dtype=torch.bool)
-        known[torch.from_numpy(data.labelled)] = True
-    return Distillation(model, config, source, teachers, known, len(data.labelled) / len(data.order.numbers))
+    if not (config.distillation.unlabelled and config.label_share < 1):
+        return Distillation(model, config, source, teachers)
+    known = torch.zeros(len(data.source.store), dtype=torch.bool)
+    known[torch.from_numpy(data.labelled)] = True
+    share = len(data.labelled) / len(data.order.numbers)
+    return Distillation(model, config, source, teachers, known=known, known_share=share)
 
 
 def _course(start: float, end: float) -> str:

@@ -116,7 +116,7 @@ def _read(path: Path, config: RunConfig, world: World) -> Teacher:
         _log.warning("The teacher %s %s", path, warning)
     model = model_of(checkpoint, str(path)).requires_grad_(False)
     assert isinstance(model, SkeletonClassifier)
-    model.trusting = True  # the guard has made its input finite, and a GPU's host should not wait for a look at it
+    model.trusting = True  # a store has finite numbers only, the guard sees to the rest; and a GPU's host does not wait
     prefix = "ema_" if checkpoint.ema else ""
     return Teacher(
         path=str(path),
