@@ -77,9 +77,11 @@ class Distillation(Classification):
         names = [f"taught by {each}" + ("" if weight == 1 else f", weight {weight:.2f}") for weight, each in pairs]
         alpha = _course(self._ce_weight(0), self._ce_weight(last))
         tau = _course(how.temperature(0, last + 1), how.temperature(last, last + 1))
-        shown = f"{how.draws} variations a clip" if how.draws else "every clip as the student sees it"
-        kept = ", computed once" if how.cached else ""
-        return "\n" + "\n".join([*names, f"method {how.method}, alpha {alpha}, tau {tau}; {shown}{kept}"])
+        shown = "every clip as the student sees it"
+        if how.draws:
+            times = self.config.epochs * self.config.repeat / how.draws
+            shown = f"{how.draws} variations a clip{', computed once' * how.cached}, each shown {times:.3g} times"
+        return "\n" + "\n".join([*names, f"method {how.method}, alpha {alpha}, tau {tau}; {shown}"])
 
     def facts(self) -> dict[str, Any]:
         """Return who taught, and how, for the run's summary."""

@@ -158,6 +158,12 @@ def test_summary_and_log_tell_who_taught_and_how(tiny_config: MakeConfig, teache
     assert "alpha 0.7 to 0.9, tau 4; every clip as the student sees it" in run.log.read_text()
 
 
+def test_log_tells_how_often_a_kept_variation_is_shown(tiny_config: MakeConfig, teacher: Path) -> None:
+    how = ("epochs=3", "repeat=2", "distillation.draws=4", "distillation.cached=true")
+    run = session.train(tiny_config(taught_by(teacher), *how)).run
+    assert "tau 4; 4 variations a clip, computed once, each shown 1.5 times" in run.log.read_text()
+
+
 def test_alpha_and_tau_go_in_equal_steps_to_where_they_should(tiny_config: MakeConfig) -> None:
     how = replace(DistillationConfig(), alpha=0.2, alpha_end=1.0, tau=4.0, tau_end=2.0)
     assert [how.ce_weight("nano_e", epoch, 5) for epoch in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
