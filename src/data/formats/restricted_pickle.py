@@ -6,6 +6,7 @@ arrays, number types and scalars stand for functions of this file, and every oth
 
 import pickle
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _LIMIT_BYTES = 16 << 30
 _KIND = re.compile(r"[fiu][1248]|b1")
 _DAMAGE = (
-    *(pickle.PickleError, EOFError, LookupError, AttributeError, TypeError, ValueError),
+    *(pickle.PickleError, struct.error, EOFError, LookupError, AttributeError, TypeError, ValueError),
     *(ArithmeticError, MemoryError, RecursionError),
 )
 

@@ -111,7 +111,8 @@ def test_an_array_whose_shape_is_not_that_of_its_bytes_is_refused(load):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello", b"\x80\x04", b"\x80\x04N", b"\x80\x63N.", b"]" + b"a" * 3, b"N" + b"r\xff\xff\xff\xff."]
+    "data",
+    [b"", b"hello", b"\x80\x04", b"\x80\x04N", b"\x80\x63N.", b"]" + b"a" * 3, b"N" + b"r\xff\xff\xff\xff.", b"G1234"],
 )
 def test_damaged_pickles_are_refused_or_harmless(load, data):
     with contextlib.suppress(UserError):
