@@ -137,7 +137,7 @@ class OutputFolder:
                 self._mapped("r")
             except (OSError, ValueError):
                 done = None  # the file is not what the record tells of
-            if isinstance(done, int) and 0 <= done <= batches:
+            if type(done) is int and 0 <= done <= batches:  # not a bool, which JSON has too
                 return self._mapped("r+"), done
         outputs = np.lib.format.open_memmap(self._outputs, mode="w+", dtype=np.float32, shape=self.shape)
         try:
