@@ -127,8 +127,13 @@ def test_a_place_that_cannot_hold_a_cache_is_refused(
     assert not (tmp_path / "kept" / "outputs.npy").exists()
 
 
-@pytest.mark.parametrize("batches", ['"many"', "null", "[1]", "-3", "1000000000", "true"])
-@pytest.mark.parametrize("content", ["empty", "garbage", "cut", "zeros"])
+@pytest.mark.parametrize(
+    ("batches", "content"),
+    [
+        *(("1", content) for content in ("empty", "garbage", "cut")),
+        *((batches, "zeros") for batches in ('"many"', "null", "[1]", "-3", "1000000000", "true")),
+    ],
+)
 def test_an_unfinished_cache_that_makes_no_sense_is_begun_anew(
     distill: Callable[..., Any], teacher: Path, tmp_path: Path, batches: str, content: str
 ) -> None:
