@@ -56,6 +56,7 @@ def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, plac
             with folder.alone():
                 if not folder.is_whole:  # whoever was here before may have finished them
                     _ask(folder, config, data, live, place)
+                    return str(path).encode()  # just made, and hashed for it
         folder.check()
         return str(path).encode()
 
