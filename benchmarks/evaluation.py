@@ -108,9 +108,8 @@ def _testing(data: TrainingData, learner: Learner) -> Way:
     def run() -> None:
         task.eval()
         meter = Meter(device)
-        with precision.autocast():
-            for batch, scores in score_batches(task.model, data.test, data.pipeline, device):
-                meter.add_scores(scores, batch.labels)
+        for batch, scores in score_batches(task.model, data.test, data.pipeline, device, precision):
+            meter.add_scores(scores, batch.labels)
         meter.state(learner.step.world).tolist()
 
     return run

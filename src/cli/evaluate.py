@@ -31,11 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raw", action="store_true", help="measure the trained weights of a run that averaged them (ema.decay)"
     )
+    parser.add_argument(
+        "--statistics",
+        choices=("auto", "running", "measured"),
+        default="auto",
+        help="BatchNorm statistics to test with: running, as training left them; measured, over training clips; auto, "
+        "the default, as the run tested",
+    )
     add_shared(parser, "--data_root", "--device")
     parser.epilog = examples(
         """
         python scripts/evaluate.py --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
         python scripts/evaluate.py --checkpoint runs/run-2026-11-23/checkpoints/last.pth --subset train --out report
+        python scripts/evaluate.py --checkpoint runs/run-2026-11-23/checkpoints/last.pth --statistics running
         """
     )
 
@@ -50,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         data_root=arguments.data_root or "",
         device=arguments.device or "auto",
         raw=arguments.raw,
+        statistics=arguments.statistics,
     )
     out = arguments.out or _default_folder(question)
     answer = evaluate(question, out, progress(arguments.quiet))
@@ -94,4 +103,5 @@ def _default_folder(question: Question) -> Path:
     base = folder.parent if folder.name == "checkpoints" else folder
     parts = [question.checkpoint.stem, Path(question.dataset).stem, question.split, question.subset]
     parts += ["raw"] if question.raw else []
+    parts += [question.statistics] if question.statistics != "auto" else []
     return base / "evaluation" / "-".join(filter(None, parts))

@@ -19,8 +19,12 @@ class InputPipeline:
         self.layout = load_layout(config.layout)
 
     def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
-        """Return the streams of a batch, each (N, C, T, V, M)."""
-        with torch.no_grad():
+        """Return the streams of a batch, each (N, C, T, V, M), in the precision of its joints.
+
+        A caller's autocast does not reach in here: in half precision the differences of neighbouring frames, which
+        velocities are, would be mostly rounding.
+        """
+        with torch.no_grad(), torch.autocast(batch.joints.device.type, enabled=False):
             joints = batch.joints
             if self.config.normalize.face_camera:
                 joints = face_camera(joints, batch.valid, self.layout)

@@ -4,6 +4,8 @@
 point outside the arrays.
 """
 
+import hashlib
+import json
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -45,10 +47,11 @@ class Store(Sequence[Clip]):
         valid: (R,) bool, memory-mapped.
         clips: the index, one structured element a clip.
         source: where the clips came from, as the writer said.
+        fingerprint: a digest of the arrays, the class names and the layout: the same for every copy of a store.
     """
 
-    def __init__(self, path: Path, about: StoreAbout, rows: Rows) -> None:
-        self.path = path
+    def __init__(self, path: Path, about: StoreAbout, rows: Rows, fingerprint: str = "") -> None:
+        self.path, self.fingerprint = path, fingerprint
         self.name, self.layout, self.classes = about.name, about.layout, list(about.classes)
         self.source = dict(about.source)
         self.clips, self.joints, self.valid = rows
@@ -131,7 +134,7 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     if problem:
         raise _damaged(path, problem)
     about = StoreAbout(header["name"], header["layout"], header["classes"], header["source"])
-    return Store(path, about, rows)
+    return Store(path, about, rows, _fingerprint(header))
 
 
 def _arrays_problem(header: Mapping[str, Any], rows: Rows) -> str:
@@ -175,6 +178,13 @@ def _read_header(path: Path) -> Mapping[str, Any]:
     if not all(isinstance(name, str) for name in header["classes"]):
         raise _damaged(path, f"{HEADER_FILE} has a class name that is no text")
     return header
+
+
+def _fingerprint(header: Mapping[str, Any]) -> str:
+    """Return a digest of what decides the content of a store; the recorded checksums stand for its arrays."""
+    arrays = {name: recorded["sha256"] for name, recorded in header["files"].items()}
+    content = [header["layout"], header["classes"], arrays]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _check_files(path: Path, recorded: Mapping[str, Any], verify: bool) -> None:

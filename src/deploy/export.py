@@ -15,7 +15,7 @@ from torch import Tensor
 from ..models.last_e import LastE
 from ..models.registry import count_parameters
 from ..skeleton import load_layout
-from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
+from ..training.checkpoint import Checkpoint, model_of, read_checkpoint, warn_of_lagging_statistics
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, write_json
 from ..utils.progress import SILENT, Progress
@@ -116,6 +116,7 @@ def random_clips(checkpoint: Checkpoint, order: Order) -> Tensor:
 
 def _model(checkpoint: Checkpoint, order: Order) -> LastE:
     """Return the checkpoint's model, which has to be of a family that can be folded."""
+    warn_of_lagging_statistics(checkpoint, str(order.checkpoint), order.raw)
     model = model_of(checkpoint, str(order.checkpoint), order.raw)
     if not isinstance(model, LastE):
         raise UserError(

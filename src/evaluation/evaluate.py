@@ -1,5 +1,6 @@
 """Measuring a checkpoint on a part of its data set, from the file to the report."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,7 +20,7 @@ from ..models.registry import count_parameters
 from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
 from ..training.config import RunConfig
 from ..training.data import part_for_testing
-from ..training.precision import choose_device
+from ..training.precision import Precision, choose_device
 from ..training.scoring import TestPart, score_batches
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
@@ -28,6 +29,9 @@ from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .metrics import Metrics, Predictions, measure
 from .report import write_report
+from .statistics import put_statistics
+
+_log = logging.getLogger(__name__)
 
 SUBSETS = ("train", "val", "test")
 
@@ -43,6 +47,8 @@ class Question:
         data_root: where prepared data sets lie.
         device: where to compute.
         raw: measure the trained weights even where the run averaged them over time.
+        statistics: BatchNorm statistics to test with: `running` those of training, `measured` anew over training
+            clips, `auto` those that training tested with, measured anew where the checkpoint lacks them.
     """
 
     checkpoint: Path
@@ -52,6 +58,7 @@ class Question:
     data_root: str = ""
     device: str = "auto"
     raw: bool = False
+    statistics: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -76,10 +83,20 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
     model = model_of(checkpoint, str(question.checkpoint), question.raw).to(device)
     store = find_store(config.data, Path(config.data_root))
     part = part_for_testing(config, store, _numbers(config, store, question.subset))
+    _warn_of_other_data(checkpoint, config, store)
     make_folder(out)  # a place that cannot be written is told now, not when all clips are through
-    predictions = predict(model, part, InputPipeline(config.data), device, store.clips["name"], progress)
+    statistics = put_statistics(model, checkpoint, question.statistics, raw=question.raw, data_root=config.data_root)
+    predictions = predict(
+        model,
+        part,
+        InputPipeline(config.data),
+        device,
+        store.clips["name"],
+        progress,
+        precision=Precision(config.amp, config.hardware.amp_dtype, device),
+    )
     metrics = measure(predictions, len(checkpoint.classes))
-    facts = _facts(question, checkpoint, config, model)
+    facts = {**_facts(question, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
     files = write_report(out, metrics, predictions, checkpoint.classes, facts)
     return Answer(metrics, checkpoint.classes, facts, files)
 
@@ -91,11 +108,16 @@ def predict(
     device: torch.device,
     names: NDArray[np.str_],
     progress: Progress = SILENT,
+    *,
+    precision: Precision | None = None,
 ) -> Predictions:
-    """Return the model's probabilities for every clip of a part; `names` are those of the whole store."""
+    """Return the model's probabilities for every clip of a part; `names` are those of the whole store.
+
+    It computes in float32, or in the `precision` that a run tested in, so that both give the same figures.
+    """
     numbers, labels, scores = [], [], []
     with progress.task("evaluating", part.clips):
-        for batch, probabilities in score_batches(model.eval(), part, pipeline, device):
+        for batch, probabilities in score_batches(model.eval(), part, pipeline, device, precision):
             numbers.append(batch.numbers.cpu())
             labels.append(batch.labels.cpu())
             scores.append(probabilities.cpu())
@@ -123,6 +145,16 @@ def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
         data = replace(data, sampling=config.data.sampling, normalize=config.data.normalize)
     data = replace(data, split=question.split or data.split)
     return replace(config, data=data, data_root=question.data_root or config.data_root, compile=False)
+
+
+def _warn_of_other_data(checkpoint: Checkpoint, config: RunConfig, store: Store) -> None:
+    """Warn where a checkpoint is measured on another version of the data set that it was trained on."""
+    trained_on = checkpoint.data.get("store", store.fingerprint)
+    if config.data.name == checkpoint.config.data.name and trained_on != store.fingerprint:
+        _log.warning(
+            "The store %s has other clips than the one that the model was trained on: they may have trained it.",
+            store.path,
+        )
 
 
 def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:

@@ -59,6 +59,10 @@ class Checkpoint:
         layout: the joints and bones of the skeletons.
         task: what the task holds beside the model, such as a student's map to its teachers' features; files from
             before there was such a thing have none.
+        statistics: BatchNorm statistics measured for testing, by buffer name: `averaged` those of the averaged weights,
+            `trained` those of the trained ones where the running statistics lag behind them. Empty within an epoch and
+            in older files.
+        data: fingerprints of what the run learns from (`data.fingerprints`); older files have none.
     """
 
     model: Mapping[str, Tensor]
@@ -78,6 +82,8 @@ class Checkpoint:
     classes: list[str]
     layout: Mapping[str, Any]
     task: Mapping[str, Tensor] = field(default_factory=dict)
+    statistics: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -87,14 +93,24 @@ class Checkpoint:
     @property
     def weights(self) -> Mapping[str, Tensor]:
         """Return the weights that the run offers: the averaged ones where there are any."""
-        return {**self.model, **self.ema}
+        return self.weights_for(raw=False)
+
+    def weights_for(self, raw: bool) -> Mapping[str, Tensor]:
+        """Return the averaged weights, or where there are none or `raw`, the trained ones, with their statistics."""
+        average = {} if raw else self.ema
+        return {**self.model, **average, **self.statistics.get(self.kind_of_weights(raw), {})}
 
     def kind_of_weights(self, raw: bool) -> str:
         """Say which weights it gives: those averaged over time, or, where there are none or `raw`, the trained ones."""
         return "averaged" if self.ema and not raw else "trained"
 
+    def kind_of_statistics(self, raw: bool) -> str:
+        """Say where the BatchNorm statistics of these weights come from: `measured` for them, or `running`."""
+        return "measured" if self.kind_of_weights(raw) in self.statistics else "running"
+
 
 _KEYS = {item.name for item in fields(Checkpoint)}
+_ABSENT_IN_OLDER: dict[str, Any] = {item.name: {} for item in fields(Checkpoint) if item.default_factory is dict}
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -152,7 +168,7 @@ def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
             f"{origin} has the format version {values.get('format_version')}; this program reads version "
             f"{FORMAT_VERSION}. Use the version of LAST that wrote it."
         )
-    values = {"task": {}, **values}
+    values = {**_ABSENT_IN_OLDER, **values}
     if missing := _KEYS - set(values):
         raise UserError(f"{origin} is damaged: it lacks {', '.join(sorted(missing))}.")
     body = {name: values[name] for name in _KEYS}
@@ -184,14 +200,26 @@ def load_checkpoint(path: Path | str, device: str = "cpu", raw: bool = False) ->
     Raises:
         UserError: the file is not a whole checkpoint of LAST, or its weights do not fit its configuration.
     """
-    return model_of(read_checkpoint(Path(path)), str(path), raw).to(device)
+    checkpoint = read_checkpoint(Path(path))
+    warn_of_lagging_statistics(checkpoint, str(path), raw)
+    return model_of(checkpoint, str(path), raw).to(device)
+
+
+def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -> None:
+    """Warn where averaged weights come with the statistics of the trained ones, since none were measured for them."""
+    if checkpoint.kind_of_weights(raw) == "averaged" and checkpoint.kind_of_statistics(raw) == "running":
+        _log.warning(
+            "%s holds averaged weights without BatchNorm statistics of their own: it was saved within an epoch, or by "
+            "an older version. Its accuracy may be several points too low; `evaluate` measures them from the data.",
+            origin,
+        )
 
 
 def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> nn.Module:
     """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
     config = checkpoint.config
     model = build_model(config.model, len(checkpoint.classes), config.data.layout)
-    load_weights(model, checkpoint.model if raw else checkpoint.weights, origin)
+    load_weights(model, checkpoint.weights_for(raw), origin)
     return model.eval()
 
 

@@ -1,23 +1,28 @@
 """From a configuration to what the trainer learns from and is measured on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from ..data.loader import Batch, SampledClips, TestOrder, TrainOrder, build_loader
+from ..data import counter
+from ..data.fingerprints import data_fingerprints
+from ..data.loader import Batch, FixedDraws, SampledClips, TestOrder, TrainOrder, build_loader
 from ..data.pipeline import InputPipeline
-from ..data.protocols import hold_out, labelled, split
+from ..data.protocols import Split, hold_out, labelled, split
 from ..data.residence import Residence, reside
 from ..data.store import Store
+from ..skeleton import load_layout
 from .compiled import of_few_shapes
 from .config import RunConfig
 from .distributed import ALONE, World, processes_here
 from .scoring import TestPart
 
 _TEST_BATCH = 64
+_STATISTICS_CLIPS = 2048
 _CPU = torch.device("cpu")
 
 
@@ -33,6 +38,8 @@ class TrainingData:
         classes: the class names in the order of their labels.
         residence: where the clips lie.
         labelled: the training clips whose label may be used.
+        sample: batches of training clips, always the same, over which BatchNorm statistics are measured.
+        fingerprints: of the store, the protocol and the layout.
     """
 
     loader: Iterable[Batch]
@@ -44,6 +51,8 @@ class TrainingData:
     classes: list[str]
     residence: Residence
     labelled: NDArray[np.int64]
+    sample: Iterable[Batch]
+    fingerprints: dict[str, str]
 
 
 def training_data(config: RunConfig, store: Store, world: World = ALONE, device: torch.device = _CPU) -> TrainingData:
@@ -53,18 +62,14 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     """
     parts = split(store.clips, config.data, config.data.split)
     residence = reside(store, config.hardware.residency, device, processes_here())
-    train, validation = parts.train, None
-    if config.validation == "split":
-        train, held_out = hold_out(store.clips, parts.train, config.validation_share, config.seed)
-        validation = part_for_testing(config, store, held_out, world, residence)
+    train, held_out = training_clips(config, store, parts)
     known = labelled(store.clips, train, config.label_share)
-    taught = bool(config.distillation.teachers)
     order = TrainOrder(
-        train if taught and config.distillation.unlabelled else known,
+        drawn_clips(config, store, train),
         config.batch_size,
         config.seed,
         config.repeat,
-        draws=config.distillation.draws if taught else 0,
+        draws=config.distillation.draws if config.distillation.teachers else 0,
         rank=world.rank,
         processes=world.size,
     )
@@ -74,12 +79,41 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         source=clips,
         order=order,
         test=part_for_testing(config, store, parts.test, world, residence),
-        validation=validation,
+        validation=part_for_testing(config, store, held_out, world, residence) if len(held_out) else None,
         pipeline=InputPipeline(config.data),
         classes=list(config.data.classes),
         residence=residence,
         labelled=known,
+        sample=sample_for_statistics(config, clips, order.numbers, residence),
+        fingerprints=data_fingerprints(store, parts, load_layout(config.data.layout)),
     )
+
+
+def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of the clips that may train and of those held out to choose an epoch, if any are."""
+    if config.validation == "split":
+        return hold_out(store.clips, parts.train, config.validation_share, config.seed)
+    return parts.train, parts.train[:0]
+
+
+def drawn_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of the training clips that an epoch draws: all with a label, and the others where teachers speak."""
+    if config.distillation.teachers and config.distillation.unlabelled:
+        return train
+    return labelled(store.clips, train, config.label_share)
+
+
+def sample_for_statistics(
+    config: RunConfig, clips: SampledClips, numbers: Tensor, residence: Residence | None = None
+) -> Iterable[Batch]:
+    """Return the batches over which BatchNorm statistics are measured: at most 2,048 of the training clips `numbers`.
+
+    Which they are, and how each is sampled and augmented, is the same in every epoch, process and run.
+    """
+    sampled = counter.shuffled(0, 0, numbers)[:_STATISTICS_CLIPS]
+    order = FixedDraws(sampled, draws=1, batch_size=max(config.batch_size, _TEST_BATCH))
+    hardware = replace(config.hardware, num_workers=0)  # so few batches are not worth processes of their own
+    return build_loader(clips, order, hardware, residence is not None and residence.on_device)
 
 
 def part_for_testing(

@@ -31,6 +31,9 @@ CAUSES = {
 _OVERFLOWS = "the gradient overflows, however small its scale"
 _RESET = " BatchNorm's statistics start anew and test badly for some epochs; nan_guard.bn_recovery=restore keeps them."
 _KEPT_BATCHES = 32  # so many skipped batches are remembered for the report
+# What is counted over a whole run, and what stands for it in checkpoints from before it was counted.
+UNKNOWN_BATCHES = 1 << 20
+_TOTALS = {"updates": 1, "batches_since_reset": UNKNOWN_BATCHES}
 _SCALE_SEARCH = 24  # overflows in a row, beyond those allowed, that take a GradScaler from its first scale below one
 
 
@@ -94,12 +97,20 @@ class NanGuard:
         config: when to give up, and what happens to the statistics after a bad loss.
         device: where the model is.
         world: the processes that decide together.
+
+    Attributes:
+        skips: what was skipped so far.
+        updates: how many updates the run has made.
+        batches_since_reset: how many batches have moved BatchNorm's statistics since they were neutral.
+        recent: the last skipped batches.
     """
 
     def __init__(self, model: nn.Module, config: NanGuardConfig, device: torch.device, world: World) -> None:
         self.config, self.world = config, world
         self.statistics = RunningStatistics(model)
         self.skips = Skips()
+        self.updates = 0
+        self.batches_since_reset = 0
         self.recent: deque[Skipped] = deque(maxlen=_KEPT_BATCHES)
         self._in_a_row = _InARow()
         self._reader: DelayedReader[BatchNote] = DelayedReader(device)
@@ -179,18 +190,25 @@ class NanGuard:
 
     def state(self) -> dict[str, int]:
         """Return the counts, those in a row too, as plain numbers."""
-        return {**vars(self.skips), **{f"{name}_in_a_row": count for name, count in vars(self._in_a_row).items()}}
+        in_a_row = {f"{name}_in_a_row": count for name, count in vars(self._in_a_row).items()}
+        return {**vars(self.skips), **in_a_row, **{name: getattr(self, name) for name in _TOTALS}}
 
     def load_state(self, state: Mapping[str, int]) -> None:
         """Take up the counts of `state`."""
         self.skips = Skips(**{item.name: state[item.name] for item in fields(Skips)})
         self._in_a_row = _InARow(**{item.name: state[f"{item.name}_in_a_row"] for item in fields(_InARow)})
+        for name, unknown in _TOTALS.items():
+            setattr(self, name, state.get(name, unknown))
 
     def _count(self, values: list[float], batch: BatchNote) -> None:
         bad_input, bad_loss, bad_gradient, overflow, made = (value > 0 for value in values)
         self._in_a_row.batches = self._in_a_row.batches + 1 if bad_input or bad_loss else 0
         self._in_a_row.steps = 0 if made else self._in_a_row.steps + bad_gradient
         self._in_a_row.overflows = 0 if made else self._in_a_row.overflows + overflow
+        self.updates += made
+        self.batches_since_reset += not (bad_input or bad_loss)
+        if bad_loss and self.config.bn_recovery == "reset":
+            self.batches_since_reset = 0
         self.skips.overflows += overflow
         for bad, cause in ((bad_input, "inputs"), (bad_loss, "losses"), (bad_gradient, "gradients")):
             if bad:

@@ -45,10 +45,10 @@ class Meter:
     ) -> None:
         """Count a batch: its mean loss, its logits (N, classes), its labels (N,), if `counts`, a bool ().
 
-        `parts` are those of the loss, means too.
+        `parts` are those of the loss, means too. A clip with a logit that is not finite is no hit, whatever its order.
         """
         best = logits.detach().topk(min(5, logits.shape[1]), dim=1).indices
-        hits = best == labels[:, None]
+        hits = (best == labels[:, None]) & logits.detach().isfinite().all(dim=1, keepdim=True)
         clips = torch.full((), len(labels), device=labels.device)
         sums = [clips, loss.detach() * len(labels), hits[:, 0].sum(), hits.any(dim=1).sum()]
         sums += [part.detach() * len(labels) for part in parts]
@@ -58,7 +58,7 @@ class Meter:
         self._sums[6:] += added[4:]
 
     def add_scores(self, scores: Tensor, labels: Tensor) -> None:
-        """Count a tested batch by its probabilities (N, classes) and its labels (N,)."""
+        """Count a tested batch by its probabilities (N, classes) and its labels (N,); NaN makes the loss NaN."""
         logs = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
         self.add(nn.functional.nll_loss(logs, labels), scores, labels)
 

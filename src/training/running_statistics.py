@@ -1,7 +1,9 @@
 """BatchNorm's running statistics as one vector, so that a few operations save, average and put back all of them.
 
-Legend: P numbers (the running mean and variance of every channel of every BatchNorm).
+Legend: P numbers (the running mean and variance of every channel of every BatchNorm), the means first.
 """
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,18 +15,23 @@ class RunningStatistics:
     """Read and write the running statistics of a model."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._values: list[Tensor] = []
+        means: dict[str, Tensor] = {}
+        variances: dict[str, Tensor] = {}
         self._counts: list[Tensor] = []
-        neutral: list[Tensor] = []
-        for module in model.modules():
+        for name, module in model.named_modules():
             if isinstance(module, BatchNorm) and module.running_mean is not None and module.running_var is not None:
-                self._values += [module.running_mean, module.running_var]
-                neutral += [torch.zeros_like(module.running_mean), torch.ones_like(module.running_var)]
+                prefix = f"{name}." if name else ""
+                means[f"{prefix}running_mean"] = module.running_mean
+                variances[f"{prefix}running_var"] = module.running_var
                 if module.num_batches_tracked is not None:
                     self._counts.append(module.num_batches_tracked)
+        self._names = [*means, *variances]
+        self._values = [*means.values(), *variances.values()]
+        self._sizes = [each.numel() for each in self._values]
+        neutral = [torch.zeros_like(each) for each in means.values()]
+        neutral += [torch.ones_like(each) for each in variances.values()]
         device = next((each.device for each in model.parameters()), None)
         self.neutral = torch.cat(neutral) if neutral else torch.empty(0, device=device)  # (P,) mean 0, variance 1
-        self._sizes = [each.numel() for each in self._values]
 
     def read(self) -> Tensor:
         """Return all means and variances, (P,)."""
@@ -39,3 +46,11 @@ class RunningStatistics:
         """Take back `batches` (a whole number, 0-dim) that were counted."""
         if self._counts:
             torch._foreach_sub_(self._counts, [batches.to(torch.int64)] * len(self._counts))
+
+    def named(self, values: Tensor) -> dict[str, Tensor]:
+        """Return `values` (P,) by the names of their buffers in the model's state."""
+        return {name: each.clone() for name, each in zip(self._names, torch.split(values, self._sizes), strict=True)}
+
+    def vector(self, named: Mapping[str, Tensor]) -> Tensor:
+        """Return (P,) what `named` holds by the buffers' names."""
+        return torch.cat([named[name].to(self.neutral) for name in self._names]) if self._names else self.neutral

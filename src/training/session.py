@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..data.fingerprints import data_fingerprints, differing
 from ..data.locate import find_store
+from ..data.protocols import split
 from ..models.registry import build_model, count_parameters
+from ..skeleton import load_layout
 from ..utils.config import to_yaml
 from ..utils.errors import UserError, tells_of_memory
 from ..utils.files import read_json, write_json, write_text
@@ -88,6 +91,7 @@ def train(
         config, teachers = introduce(config, world)
         beginning = find_beginning(config, resume, asked, world)
         if beginning.finished and beginning.run is not None:
+            _refuse_other_data(beginning, lambda: _present_data(config), world)
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
             return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
         place = Place(device, world, watch, progress if world.is_first else SILENT)
@@ -99,6 +103,8 @@ def _build(config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher],
     device, world = place.device, place.world
     store = find_store(config.data, Path(config.data_root))
     data = training_data(config, store, world, device)
+    if beginning.checkpoint is not None:
+        _refuse_other_data(beginning, lambda: data.fingerprints, world)
     torch.manual_seed(config.seed)
     model = build_model(config.model, len(data.classes), config.data.layout)
     if config.init_from and beginning.checkpoint is None:
@@ -155,6 +161,31 @@ def _memory_told_of(config: RunConfig) -> Iterator[None]:
             f"The memory is used up by a step of {config.model.name} with batch_size {config.batch_size} and "
             f"{config.input_frames} frames. Try {', or '.join(remedies)}."
         ) from error
+
+
+def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, str]], world: World) -> None:
+    """Refuse to resume a run on other data than it learned from; the first process tells it."""
+
+    def refuse() -> bytes:
+        assert beginning.checkpoint is not None and beginning.run is not None
+        if other := differing(beginning.checkpoint.data, present()):
+            raise UserError(
+                f"The run {beginning.run.path} learned from other data: {' and '.join(other)} changed since. Bring the "
+                "data back as they were, or leave --resume out to start a new run; with --init_from it can begin with "
+                "the weights of the old one."
+            )
+        return b""
+
+    world.share(refuse)
+
+
+def _present_data(config: RunConfig) -> dict[str, str]:
+    """Return the fingerprints of the data as they are now; none where they are not on this machine."""
+    try:
+        store = find_store(config.data, Path(config.data_root))
+        return data_fingerprints(store, split(store.clips, config.data), load_layout(config.data.layout))
+    except UserError:
+        return {}
 
 
 def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:
@@ -251,6 +282,8 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "train_seconds": sum(float(row["seconds"]) for row in rows.values()),
         "clips_per_second": float(np.median([float(row["clips_per_second"]) for row in rows.values()])),
         "processes": trainer.world.size,
+        "statistics": "measured" if step.average is not None or trainer.statistics_lag else "running",
+        "data": trainer.data.fingerprints,
         "skipped_batches": skips.batches,
         "skipped_by_cause": vars(skips),
         **trainer.task.facts(),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..data.loader import Batch
 from ..models.registry import count_parameters
@@ -23,6 +23,7 @@ from .guard import BatchNote, Requests, Skips, counts_by_cause
 from .logbook import Logbook
 from .meter import Figures, Meter
 from .place import Place
+from .population_statistics import PopulationStatistics, statistics_lag
 from .run_folder import RunFolder
 from .schedule import build_schedule
 from .scoring import TestPart, score_batches
@@ -100,11 +101,15 @@ class Trainer:
         self.watch, self.progress = place.watch, place.progress
         self.task = task.to(self.device)
         self.step = TrainingStep(config, self.task, self.device, self.world)
+        self.population = PopulationStatistics(
+            self.model, data.sample, data.pipeline, self.device, precision=self.step.precision, world=self.world
+        )
         self.schedule = build_schedule(self.step.optimizer, config)
         self.files = CheckpointFiles(run, config.checkpoint.keep, writes=self.world.is_first)
         self.progression = Progression()
         self._so_far = EpochSoFar(Meter(self.device, len(task.parts)))
         self._row: Mapping[str, Any] = {}
+        self._statistics: dict[str, Mapping[str, Tensor]] = {}
         self._saved = time.monotonic()
 
     @property
@@ -133,6 +138,7 @@ class Trainer:
                     self._save_within()
                     self.world.share(bytes)  # whoever left before the file is written would have the first one ended
                     return stop.reason
+            self._refuse_no_result()
         except TrainingDiverged as error:
             raise report_divergence(error, self.step, self.data, self.run, self.world) from error
         self.files.settle(lambda: self._checkpoint({}))
@@ -155,7 +161,7 @@ class Trainer:
         step.window.load_state(dict(checkpoint.window), step.precision.scaler.get_scale())
         step.guard.load_state(checkpoint.guard)
         self.progression = Progression(checkpoint.epoch + 1, checkpoint.best_acc, checkpoint.best_epoch)
-        self._row = checkpoint.metrics
+        self._row, self._statistics = checkpoint.metrics, dict(checkpoint.statistics)
         self._begin_epoch()
         if checkpoint.within:
             self._load_within(checkpoint.within)
@@ -173,7 +179,7 @@ class Trainer:
             self._save_within()
             return
         if self.run.best in beyond:
-            accuracy = self._row[self.deciding_column]
+            accuracy = self._row[f"{self.deciding_part}_top1"]
             self.progression.best_acc = -1.0 if math.isnan(accuracy) else accuracy  # so that any tested epoch is better
             self.progression.best_epoch = self._row["epoch"]
         self.files.branch_off(self._checkpoint({}), beyond)
@@ -273,17 +279,30 @@ class Trainer:
             "data_wait_share": so_far.waited / seconds,
             **counts_by_cause(self.step.guard.skips, so_far.skips),
             "memory_mib": peak_memory_mib(self.device),
-            **self._test(""),
+            **self._test("", "trained", measured=self.statistics_lag),
         }
         if self.step.average is not None:
             with self.step.average.applied():
-                row |= self._test("ema_")
+                row |= self._test("ema_", "averaged", measured=True)
         return row
 
-    def _test(self, prefix: str) -> dict[str, float]:
-        row = named(f"{prefix}test", self._measure(self.data.test))
-        if self.data.validation is not None:
-            row |= named(f"{prefix}val", self._measure(self.data.validation))
+    @property
+    def statistics_lag(self) -> bool:
+        """Tell whether BatchNorm's running statistics are too far behind the trained weights to test with."""
+        return statistics_lag(self.config, self.data.order.clips, self.step.guard.batches_since_reset)
+
+    def _test(self, prefix: str, weights: str, measured: bool) -> dict[str, float]:
+        """Return the columns of a test of the model's present `weights`, with BatchNorm statistics `measured` for them.
+
+        Those are kept for the checkpoint, which needs them whether the epoch is tested or not.
+        """
+        self._statistics.pop(weights, None)
+        if measured:
+            self._statistics[weights] = self.population.measure()
+        with self.population.lent(self._statistics.get(weights, {})):
+            row = named(f"{prefix}test", self._measure(self.data.test))
+            if self.data.validation is not None:
+                row |= named(f"{prefix}val", self._measure(self.data.validation))
         return row
 
     @property
@@ -298,17 +317,16 @@ class Trainer:
             return Figures()
         self.task.eval()
         meter = Meter(self.device)
-        with self.step.precision.autocast():
-            for batch, scores in score_batches(self.model, part, self.data.pipeline, self.device):
-                meter.add_scores(scores, batch.labels)
-                if self.watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
-                    raise _Stopped(self.watch.reason)
+        for batch, scores in score_batches(self.model, part, self.data.pipeline, self.device, self.step.precision):
+            meter.add_scores(scores, batch.labels)
+            if self.watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
+                raise _Stopped(self.watch.reason)
         return meter.read(self.world)
 
     def _finish_epoch(self, row: dict[str, Any], logbook: Logbook | None) -> None:
         """Record the epoch: a row in the logbook, a line for people, the checkpoints."""
-        accuracy = row[self.deciding_column]
-        better = accuracy > self.progression.best_acc
+        accuracy, loss = row[f"{self.deciding_part}_top1"], row[f"{self.deciding_part}_loss"]
+        better = math.isfinite(loss) and accuracy > self.progression.best_acc and self.step.guard.updates > 0
         if better:
             self.progression.best_acc, self.progression.best_epoch = accuracy, row["epoch"]
         self.schedule.step()
@@ -323,10 +341,26 @@ class Trainer:
         self._saved = time.monotonic()
 
     @property
-    def deciding_column(self) -> str:
-        """Return the column of the logbook that chooses the best epoch."""
+    def deciding_part(self) -> str:
+        """Return the beginning of the logbook's columns that choose the best epoch."""
         part = "test" if self.data.validation is None else "val"
-        return f"{'' if self.step.average is None else 'ema_'}{part}_top1"
+        return f"{'' if self.step.average is None else 'ema_'}{part}"
+
+    def _refuse_no_result(self) -> None:
+        """Refuse to end a run that learned nothing, or whose model no longer gives numbers.
+
+        Raises:
+            TrainingDiverged: no update was made in the whole run, or the last epoch's scores are not finite.
+        """
+        if self.step.guard.updates == 0:
+            raise TrainingDiverged("No update was made in the whole run: every batch was skipped.")
+        part = f"{'' if self.step.average is None else 'ema_'}test"
+        loss, top1, top5 = (self._row[f"{part}_{name}"] for name in ("loss", "top1", "top5"))
+        if math.isfinite(loss) or math.isnan(top1):  # where the epoch was not tested there is no accuracy either
+            return
+        if top5 == 0 or self.progression.best_acc < 0:
+            raise TrainingDiverged("The model's scores in the last epoch's test are not finite.")
+        _log.warning("Some scores in the last epoch's test are not finite; their clips count as wrong.")
 
     def _save_within(self) -> None:
         """Save the state within an epoch."""
@@ -355,6 +389,8 @@ class Trainer:
             config=self.config,
             classes=self.data.classes,
             layout=layout_facts(self.config.data.layout),
+            statistics={} if within else dict(self._statistics),  # within an epoch the weights have moved on
+            data=self.data.fingerprints,
             **self.step.state(),
         )
 

@@ -28,6 +28,7 @@ from last.training import data as training_data_module
 from last.training import session
 from last.training.config import resolve
 from last.training.distributed import joined, rank
+from last.training.population_statistics import PopulationStatistics
 from last.training.stop import StopWatch
 from last.training.task import Classification, Outcome
 from last.training.trainer import Trainer
@@ -78,18 +79,32 @@ def float64() -> Iterator[None]:
 
 @contextmanager
 def _reading(change: Callable[[int, Batch], None]) -> Iterator[None]:
-    """Call `change` with the number of every training batch that this process reads, from 1, and with the batch."""
-    read, count = SampledClips.__getitem__, 0
+    """Call `change` with the number of every training batch that this process reads, from 1, and with the batch.
+
+    Those that BatchNorm's statistics are measured over for testing are none.
+    """
+    read, count, measuring = SampledClips.__getitem__, 0, False
+    measure = PopulationStatistics.measure
+
+    def measure_apart(population: PopulationStatistics) -> dict[str, Tensor]:
+        nonlocal measuring
+        measuring = True
+        found = measure(population)
+        measuring = False
+        return found
 
     def read_and_change(clips: SampledClips, draw: Draw) -> Batch:
         nonlocal count
         batch = read(clips, draw)
-        if clips.training:
+        if clips.training and not measuring:
             count += 1
             change(count, batch)
         return batch
 
-    with patch.object(SampledClips, "__getitem__", read_and_change):
+    with (
+        patch.object(SampledClips, "__getitem__", read_and_change),
+        patch.object(PopulationStatistics, "measure", measure_apart),
+    ):
         yield
 
 

@@ -45,3 +45,20 @@ def test_batch_that_was_refused_does_not_count() -> None:
     meter.add(torch.tensor(1.0), torch.tensor([[1.0, 2.0]]), torch.tensor([1]), counts=torch.tensor(True))
     meter.add(torch.tensor(math.nan), torch.tensor([[1.0, 2.0]]), torch.tensor([0]), counts=torch.tensor(False))
     assert (meter.read(ALONE).loss, meter.read(ALONE).top1) == (1.0, 100.0)
+
+
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_not_finite_are_no_hit_wherever_they_stand(spoilt: float) -> None:
+    for place in range(3):
+        meter = Meter(CPU)
+        scores = torch.tensor([[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]])
+        scores[0, place] = spoilt
+        meter.add_scores(scores, torch.tensor([place, 2]))
+        figures = meter.read(ALONE)
+        assert (figures.top1, figures.top5) == (50.0, 50.0)
+
+
+def test_a_score_that_is_nan_makes_the_loss_nan() -> None:
+    meter = Meter(CPU)
+    meter.add_scores(torch.tensor([[0.5, 0.5], [math.nan, 0.5]]), torch.tensor([0, 0]))
+    assert math.isnan(meter.read(ALONE).loss)

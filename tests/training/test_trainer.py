@@ -19,6 +19,7 @@ from last.training.place import Place
 from last.training.run_folder import RunFolder
 from last.training.task import Classification, Outcome
 from last.training.trainer import Trainer
+from last.utils.errors import TrainingDiverged
 
 MakeConfig = Callable[..., RunConfig]
 # Every epoch shows the same clips, unvaried.
@@ -200,3 +201,69 @@ def test_run_without_a_gradient_scaler_goes_on_where_there_is_one(tiny_config: M
     second.step.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
     second.resume(checkpoint, "last.pth")
     assert second.progression.epoch == 1
+
+
+class Failing(Plain):
+    """Its scores are not finite when it is tested in some epochs."""
+
+    def __init__(self, epochs: set[int], clips: int | None = None) -> None:
+        super().__init__()
+        self.epochs, self.clips, self.tests = epochs, clips, 0
+
+    def forward(self, streams: Mapping[str, Tensor], valid: Tensor, rows: Tensor) -> Tensor:
+        logits = super().forward(streams, valid, rows)
+        if self.training:
+            return logits
+        spoilt = torch.full_like(logits, math.nan) if self.tests in self.epochs else logits
+        self.tests += 1
+        return torch.cat([spoilt[: self.clips], logits[len(logits) if self.clips is None else self.clips :]])
+
+
+def failing_trainer(config: RunConfig, model: Failing) -> Trainer:
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    run = RunFolder.create(Path(config.output_root))
+    place = Place(torch.device("cpu"))
+    return Trainer(config, Classification(model, config.label_smoothing), data, run=run, place=place)
+
+
+def test_an_epoch_whose_scores_are_nan_is_never_the_best(tiny_config: MakeConfig) -> None:
+    trainer = failing_trainer(tiny_config("epochs=3"), Failing({0, 1}))
+    rows = fitted(trainer)
+    assert [row["test_top1"] == 0 and math.isnan(float(row["test_loss"])) for row in rows] == [True, True, False]
+    assert trainer.progression.best_epoch == 2
+    assert read_checkpoint(trainer.run.best).epoch == 2
+
+
+@pytest.mark.parametrize("epochs", [{2}, {0, 1, 2}])
+def test_a_run_whose_last_scores_are_all_nan_has_diverged(tiny_config: MakeConfig, epochs: set[int]) -> None:
+    trainer = failing_trainer(tiny_config("epochs=3"), Failing(epochs))
+    with pytest.raises(TrainingDiverged, match="scores in the last epoch's test are not finite"):
+        fitted(trainer)
+    assert trainer.run.best.exists() is (0 not in epochs)
+
+
+def test_a_few_scores_that_are_nan_at_the_end_are_counted_wrong_and_told(
+    tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = failing_trainer(tiny_config("epochs=3", "learning_rate=0.5"), Failing({2}, clips=1))
+    row = fitted(trainer)[-1]
+    assert 0 < float(row["test_top5"]) < 100
+    assert "Some scores in the last epoch's test are not finite" in caplog.text
+
+
+def test_a_run_without_a_single_update_has_diverged_and_has_no_best_epoch(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = SampledClips.__getitem__
+
+    def read_with_fault(clips: SampledClips, draw: Draw) -> object:
+        batch = read(clips, draw)
+        if clips.training:
+            batch.joints[0, 0, 0, 0, 0] = math.nan
+        return batch
+
+    monkeypatch.setattr(SampledClips, "__getitem__", read_with_fault)
+    trainer = plain_trainer(tiny_config("epochs=2"))
+    with pytest.raises(TrainingDiverged, match="No update was made"):
+        fitted(trainer)
+    assert not trainer.run.best.exists()

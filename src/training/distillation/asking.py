@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from ...data.loader import FixedDraws, build_loader
-from ...data.store_format import HEADER_FILE
 from ...utils.errors import UserError
-from ...utils.files import file_checksum
 from ..compiled import of_few_shapes
 from ..config import RunConfig
 from ..data import TrainingData
 from ..place import Place
 from .cache import OutputFolder
+from .lesson import refuse_broken
 from .teachers import LiveTeachers
 
 _log = logging.getLogger(__name__)
@@ -73,11 +72,11 @@ def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str,
         "teachers": list(config.distillation.fingerprints),
         "precision": live.precisions,
         "outputs": asdict(live.form),
-        "store": file_checksum(data.source.store.path / HEADER_FILE),
+        "store": data.fingerprints["store"],
         "clips": hashlib.sha256(data.order.numbers.numpy().astype("<i8").tobytes()).hexdigest(),
         "draws": config.distillation.draws,
         "input_frames": config.input_frames,
-        "layout": about.layout,
+        "layout": data.fingerprints["layout"],
         "sampling": asdict(about.sampling),
         "augment": asdict(about.augment),
         "normalize": asdict(about.normalize),
@@ -93,9 +92,9 @@ def _ask(folder: OutputFolder, config: RunConfig, data: TrainingData, live: Live
         place.progress.advance(order.clips_before(order.start))
         for number, batch in enumerate(batches, start=order.start):
             moved = batch.to(place.device)
-            packed = live(data.pipeline(moved, training=True), moved).packed().cpu().numpy()
-            if not np.isfinite(packed).all():
-                raise UserError("A teacher's outputs are not finite. Choose another checkpoint of its run.")
+            lesson = live(data.pipeline(moved, training=True), moved)
+            refuse_broken(lesson)
+            packed = lesson.packed().cpu().numpy()
             rows = np.searchsorted(order.numbers.numpy(), batch.numbers.cpu().numpy())
             outputs[rows, order.variation(number)] = packed
             place.progress.advance(len(batch))

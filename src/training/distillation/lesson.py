@@ -4,7 +4,7 @@ Legend: N clips, W teachers, K classes, D features, T frames, V joints, F number
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...data.loader import Batch
+from ...utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,24 @@ class Lesson:
     def packed(self) -> Tensor:
         """Return it as (N, F)."""
         return torch.cat([each.flatten(1) for each in (self.logits, *self.features, *self.maps)], dim=1)
+
+
+def refuse_broken(lesson: Lesson, paths: Sequence[str] = ()) -> None:
+    """Refuse what a model says that is not a number: a student would learn nothing from it.
+
+    Args:
+        lesson: what the teachers say of a batch; the host reads it.
+        paths: the teachers' checkpoints, to name the one at fault.
+
+    Raises:
+        UserError: a number is not finite.
+    """
+    if bool(lesson.packed().isfinite().all()):
+        return
+    broken = (~lesson.logits.isfinite()).flatten(2).any(dim=2).any(dim=0).tolist()  # (W,)
+    at_fault = [path for path, bad in zip(paths, broken, strict=False) if bad]
+    named = f" ({', '.join(at_fault)})" if at_fault else ""
+    raise UserError(f"A teacher's outputs are not finite{named}. Choose another checkpoint of its run.")
 
 
 def unpacked(rows: Tensor, form: Form) -> Lesson:

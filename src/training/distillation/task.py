@@ -19,7 +19,7 @@ from ..place import Place
 from ..task import Classification, Outcome
 from .asking import kept_outputs
 from .cache import CachedTeachers
-from .lesson import Lesson, Source
+from .lesson import Lesson, Source, refuse_broken
 from .losses import blended, match_activity, match_apart, match_features, match_probabilities
 from .teachers import HINTS, LiveTeachers, Teacher, look_inside, refuse_other_stages
 
@@ -156,7 +156,10 @@ def distillation(
         theirs = [torch.empty(1, *shape) for shape in live.form.maps]
         refuse_other_stages([own, theirs], [config.model.name, teachers[0].path])
     source: Source = live
-    if config.distillation.cached:
+    if not config.distillation.cached:
+        batch = next(iter(data.sample)).to(place.device)
+        refuse_broken(live(data.pipeline(batch, training=True), batch), [each.path for each in teachers])
+    else:
         outputs = kept_outputs(config, data, live, place).open()
         source = CachedTeachers(outputs, live.form, data.order.numbers, place.device)
     if not (config.distillation.unlabelled and config.label_share < 1):

@@ -1,7 +1,6 @@
 """What teachers said, kept: the same as what they say, found by all it depends on, computed once."""
 
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -15,8 +14,9 @@ import torch
 from distillation_probes import taught_by, trained_teacher
 
 from last.data.locate import find_store
+from last.data.store import write_store
 from last.training import session
-from last.training.checkpoint import read_checkpoint
+from last.training.checkpoint import read_checkpoint, save_checkpoint
 from last.training.config import RunConfig
 from last.training.data import training_data
 from last.training.distillation import asking
@@ -95,9 +95,9 @@ def test_outputs_depend_on_the_store_and_the_teachers_precision(
 ) -> None:
     config, (one,) = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
     narrow = replace(one, config=replace(one.config, amp=True))
-    shutil.copytree(Path(config.data_root), tmp_path / "data")
-    header = tmp_path / "data" / "tiny" / "store.json"
-    header.write_text(header.read_text() + "\n")
+    own = find_store(config.data, Path(config.data_root))
+    larger = [replace(clip, joints=clip.joints * 1.5) for clip in own]
+    write_store(tmp_path / "data" / "tiny", larger, name="tiny", layout="ntu25", classes=own.classes)
     keys = [
         asking._key(config, training_data(config, find_store(config.data, root)), LiveTeachers([who], config, CPU))
         for root, who in ((Path(config.data_root), one), (tmp_path / "data", one), (Path(config.data_root), narrow))
@@ -165,3 +165,16 @@ def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
         waits.set()
         assert both[0].result() == both[1].result()
     assert sum(asked) == 2 * 12
+
+
+def test_live_outputs_that_are_not_finite_are_refused_by_name_before_anything_is_trained(
+    tiny_config: MakeConfig, teacher: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.pth"
+    checkpoint = read_checkpoint(teacher)
+    spoilt = {**checkpoint.model, "classifier.bias": torch.full_like(checkpoint.model["classifier.bias"], float("nan"))}
+    save_checkpoint(broken, replace(checkpoint, model=spoilt))
+    before = sorted(Path(tiny_config().output_root).glob("run-*"))
+    with pytest.raises(UserError, match=r"outputs are not finite \(.*broken.pth\)"):
+        session.train(tiny_config("epochs=1", taught_by(teacher, broken)))
+    assert sorted(Path(tiny_config().output_root).glob("run-*")) == before

@@ -1,0 +1,78 @@
+"""Which BatchNorm statistics a checkpoint is measured with.
+
+Training keeps statistics that were measured for the weights it tests, where the running ones are not good enough. A
+checkpoint from within an epoch, or from an older version, lacks them; here they are measured from its training clips.
+"""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..data.loader import SampledClips
+from ..data.locate import find_store
+from ..data.pipeline import InputPipeline
+from ..data.protocols import split
+from ..training.checkpoint import Checkpoint
+from ..training.config import RunConfig
+from ..training.data import drawn_clips, sample_for_statistics, training_clips
+from ..training.guard import UNKNOWN_BATCHES
+from ..training.population_statistics import PopulationStatistics, statistics_lag
+from ..training.precision import Precision
+from ..training.running_statistics import RunningStatistics
+from ..utils.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+CHOICES = ("auto", "running", "measured")
+
+
+def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw: bool, data_root: str) -> str:
+    """Give a checkpoint's model the statistics of `choice`, and return which they are: `measured` or `running`.
+
+    Args:
+        model: with the checkpoint's weights, where it will be tested.
+        checkpoint: what it comes from; its run says which clips train.
+        choice: a word of `CHOICES`.
+        raw: whether the model has the trained weights though there are averaged ones.
+        data_root: where prepared data sets lie.
+
+    Raises:
+        UserError: `measured` needs the run's training clips, which are not there.
+    """
+    running = RunningStatistics(model)
+    saved = checkpoint.kind_of_statistics(raw)
+    if choice == "running":
+        running.write(running.vector(checkpoint.model))
+        return "running"
+    if choice == "auto" and saved == "measured":
+        return saved
+    try:
+        population, clips = _population(model, checkpoint.config, data_root)
+    except UserError as error:
+        if choice == "auto" and checkpoint.kind_of_weights(raw) == "averaged":
+            _log.warning("The averaged weights are tested with the statistics of the trained ones: %s", error)
+        if choice == "auto":
+            return "running"
+        raise
+    batches = checkpoint.guard.get("batches_since_reset", UNKNOWN_BATCHES)
+    needed = checkpoint.kind_of_weights(raw) == "averaged" or statistics_lag(checkpoint.config, clips, batches)
+    if choice == "auto" and not needed:
+        return "running"
+    if measured := population.measure():
+        running.write(running.vector(measured))
+    return "measured"
+
+
+def _population(model: nn.Module, config: RunConfig, data_root: str) -> tuple[PopulationStatistics, int]:
+    """Return what measures a model over the training clips of its run, and how many clips an epoch of it draws."""
+    device = next(model.parameters()).device
+    store = find_store(config.data, Path(data_root))
+    train, _ = training_clips(config, store, split(store.clips, config.data))
+    numbers = drawn_clips(config, store, train)
+    clips = SampledClips(store, config.input_frames, config.data.sampling, training=True)
+    sample = sample_for_statistics(config, clips, torch.from_numpy(numbers))
+    precision = Precision(config.amp, config.hardware.amp_dtype, device)
+    population = PopulationStatistics(model, sample, InputPipeline(config.data), device, precision=precision)
+    return population, len(numbers) * config.repeat

@@ -1,0 +1,180 @@
+"""Statistics for testing belong to the weights that are tested, and never touch the training."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import last
+from last.data.locate import find_store
+from last.evaluation.evaluate import Question, evaluate
+from last.models.registry import build_model
+from last.training import population_statistics, session
+from last.training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from last.training.config import RunConfig
+from last.training.data import training_data
+from last.training.logbook import read_rows
+from last.training.population_statistics import PopulationStatistics, statistics_lag
+from last.training.precision import Precision
+from last.training.run_folder import RunFolder
+from last.training.running_statistics import BatchNorm
+
+MakeConfig = Callable[..., RunConfig]
+CPU = torch.device("cpu")
+
+
+def population(config: RunConfig) -> PopulationStatistics:
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    torch.manual_seed(0)
+    model = build_model(config.model, len(data.classes), config.data.layout).train()
+    return PopulationStatistics(model, data.sample, data.pipeline, CPU, precision=Precision(False, "auto", CPU))
+
+
+def inputs_of_norms(measured: PopulationStatistics) -> dict[str, list[Tensor]]:
+    """Return what enters every BatchNorm, (P, C) a batch, each normalising by its batch."""
+    found: dict[str, list[Tensor]] = {}
+    norms = {name: each for name, each in measured.model.named_modules() if isinstance(each, BatchNorm)}
+    hooks = [
+        norm.register_forward_hook(
+            lambda _norm, inputs, _output, name=name: found.setdefault(name, []).append(inputs[0])
+        )
+        for name, norm in norms.items()
+    ]
+    state = {name: each.clone() for name, each in measured.model.state_dict().items()}
+    measured.model.eval()
+    for norm in norms.values():
+        norm.train()
+    with torch.no_grad():
+        for batch in measured.sample:
+            measured.model(measured.pipeline(batch, training=True), batch.bodies, batch.rows)
+    for hook in hooks:
+        hook.remove()
+    measured.model.load_state_dict(state)
+    measured.model.train()
+    return {name: [each.transpose(0, 1).flatten(1).T.double() for each in batches] for name, batches in found.items()}
+
+
+def test_they_are_the_mean_and_variance_of_what_enters_each_norm(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("last.training.data._TEST_BATCH", 5)  # so that the sample has several batches, the last short
+    monkeypatch.setattr(
+        "last.models.channel_major.normalises_here", lambda *_: False
+    )  # the norms themselves are called
+    measured = population(tiny_config("model.family=last_e"))
+    statistics = measured.measure()
+    inputs = inputs_of_norms(measured)
+    assert len(inputs) > 5
+    for name, batches in inputs.items():
+        mean = torch.cat(batches).mean(dim=0)
+        # Within batches as BatchNorm estimates it, without bias, and between them.
+        within = sum(len(rows) * rows.var(dim=0) for rows in batches) / sum(map(len, batches))
+        between = sum(len(rows) * (rows.mean(dim=0) - mean) ** 2 for rows in batches) / sum(map(len, batches))
+        torch.testing.assert_close(statistics[f"{name}.running_mean"].double(), mean, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(statistics[f"{name}.running_var"].double(), within + between, rtol=1e-4, atol=1e-5)
+
+
+def test_measuring_leaves_the_model_as_it_was_bit_for_bit(tiny_config: MakeConfig) -> None:
+    measured = population(tiny_config())
+    norms = [each for each in measured.model.modules() if isinstance(each, BatchNorm)]
+    before = {name: each.clone() for name, each in measured.model.state_dict().items()}
+    modes = [each.training for each in measured.model.modules()]
+    first, second = measured.measure(), measured.measure()
+    assert all(torch.equal(each, before[name]) for name, each in measured.model.state_dict().items())
+    assert [each.training for each in measured.model.modules()] == modes
+    assert {norm.momentum for norm in norms} == {0.1}
+    assert all(torch.equal(each, second[name]) for name, each in first.items())
+    assert not all(torch.equal(each, before[name]) for name, each in first.items())
+
+
+def test_lent_statistics_are_taken_back_even_after_an_error(tiny_config: MakeConfig) -> None:
+    measured = population(tiny_config())
+    statistics = measured.measure()
+    before = {name: each.clone() for name, each in measured.model.state_dict().items()}
+    with pytest.raises(KeyError), measured.lent(statistics):
+        assert all(torch.equal(measured.model.state_dict()[name], each) for name, each in statistics.items())
+        raise KeyError
+    assert all(torch.equal(each, before[name]) for name, each in measured.model.state_dict().items())
+
+
+def test_a_model_without_batchnorm_has_none(tiny_config: MakeConfig) -> None:
+    measured = population(tiny_config())
+    plain = PopulationStatistics(nn.Linear(2, 2), [], measured.pipeline, CPU, precision=measured.precision)
+    assert plain.measure() == {}
+
+
+@pytest.mark.parametrize(
+    ("clips", "changes", "since_reset", "lags"),
+    [
+        (12, ["epochs=3"], 9, True),  # nine updates in all
+        (4 * 250, ["epochs=4"], 1000, False),
+        (4 * 250, ["epochs=4"], 99, True),  # as after the guard's reset, or in the first batches of a run
+        (4 * 250, ["epochs=4", "gradient_accumulation_steps=2"], 1000, True),  # 500 updates
+        (4 * 250 - 1, ["epochs=4"], 1000, False),
+        (4 * 249, ["epochs=4"], 996, True),
+    ],
+)
+def test_running_statistics_lag_in_short_runs_and_after_a_reset(
+    tiny_config: MakeConfig, clips: int, changes: list[str], since_reset: int, lags: bool
+) -> None:
+    assert statistics_lag(tiny_config(*changes), clips, since_reset) is lags
+
+
+def states(run: RunFolder) -> Checkpoint:
+    return read_checkpoint(run.last)
+
+
+def test_testing_with_them_does_not_change_what_is_trained(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measuring = states(session.train(tiny_config("epochs=3")).run)
+    monkeypatch.setattr(population_statistics, "SETTLED_UPDATES", 0)
+    monkeypatch.setattr(population_statistics, "SETTLED_BATCHES", 0)
+    plain = states(session.train(tiny_config("epochs=3")).run)
+    assert measuring.statistics and not plain.statistics
+    assert measuring.model.keys() == plain.model.keys()
+    assert all(torch.equal(each, plain.model[name]) for name, each in measuring.model.items())
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("settled", [False, True])
+def test_evaluating_a_checkpoint_gives_the_figures_of_its_run(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: bool, settled: bool
+) -> None:
+    if settled:
+        monkeypatch.setattr(population_statistics, "SETTLED_UPDATES", 0)
+        monkeypatch.setattr(population_statistics, "SETTLED_BATCHES", 0)
+    run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1", "amp=true")).run
+    row = read_rows(run.path / "metrics.jsonl")[-1]
+    answer = evaluate(Question(run.last, raw=raw), tmp_path / "report")
+    assert answer.metrics.loss == pytest.approx(row["test_loss" if raw else "ema_test_loss"], rel=1e-5)
+    assert answer.facts["statistics"] == ("running" if raw and settled else "measured")
+
+
+def test_averaged_weights_come_with_statistics_of_their_own(tiny_config: MakeConfig) -> None:
+    run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1")).run
+    checkpoint = states(run)
+    assert set(checkpoint.statistics) == {"trained", "averaged"}
+    offered, raw = last.load_checkpoint(run.last), last.load_checkpoint(run.last, raw=True)
+    for model, weights in ((offered, "averaged"), (raw, "trained")):
+        kept = checkpoint.statistics[weights]
+        assert all(torch.equal(model.state_dict()[name], each) for name, each in kept.items())
+    own, other = checkpoint.statistics["averaged"], checkpoint.statistics["trained"]
+    assert not all(torch.equal(each, other[name]) for name, each in own.items())
+
+
+def test_a_checkpoint_that_lacks_them_is_doubted_and_measured_from_the_data(
+    tiny_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1")).run
+    older = tmp_path / "older.pth"
+    save_checkpoint(older, replace(states(run), statistics={}))
+    last.load_checkpoint(older)
+    assert "without BatchNorm statistics of their own" in caplog.text
+    measured, kept = (evaluate(Question(path), tmp_path / path.stem) for path in (older, run.last))
+    running = evaluate(Question(older, statistics="running"), tmp_path / "running")
+    assert measured.metrics.loss == pytest.approx(kept.metrics.loss, rel=1e-6)
+    assert running.metrics.loss != pytest.approx(kept.metrics.loss, rel=1e-3)
