@@ -3,14 +3,14 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..data.config import DataConfig
 from ..data.preparation_report import TEXT_FILE, LeftOut, PreparationReport
 from ..data.preprocess import preprocess, read_ignore_list
-from ..utils.config import Layer, data_layer, detect_environment, merge, named_layer, override_layer, section_layer
+from ..utils.config import data_layer, detect_environment, merge, named_layer, override_layer, section_layer
 from ..utils.errors import UserError
 from .options import add_shared, examples
 from .terminal import progress, table
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
     layer = data_layer(dataset)
     # A data YAML may also set how to train on it; that is none of this command's business.
-    described = Layer(layer.origin, {"data": section_layer(layer, "data").values})
+    described = replace(layer, values={"data": section_layer(layer, "data").values})
     config = merge(_Settings(), [described, override_layer(assignments)]).data
     if not config.name or Path(config.name).name != config.name:
         raise UserError(f"{layer.origin}: data.name should be a plain name such as 'ntu60', not {config.name!r}.")

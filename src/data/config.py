@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ..utils.names import normal_form
 from ..utils.schema import setting
 
 
@@ -91,6 +92,10 @@ class DataConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        """Take class names that read alike as one, however their accents are encoded."""
+        self.classes = [normal_form(name) for name in self.classes]
 
 
 @dataclass

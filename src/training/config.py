@@ -181,7 +181,7 @@ def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]
         layer = load(flag)
         own = section_layer(layer, section).values.get("name")
         if named and named != own:
-            recipe = Layer(recipe.origin, {key: value for key, value in recipe.values.items() if key != section})
+            recipe = replace(recipe, values={key: each for key, each in recipe.values.items() if key != section})
         return [layer], recipe
     complete = {"model": "family", "data": "classes"}[section] in described
     return ([] if complete else [load(named)]), recipe

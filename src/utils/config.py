@@ -9,7 +9,7 @@ import difflib
 import importlib.resources
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, make_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -38,10 +38,18 @@ Schema = TypeVar("Schema")
 
 @dataclass(frozen=True)
 class Layer:
-    """One part of a configuration: where it came from, as people call it, and its values."""
+    """One part of a configuration.
+
+    Attributes:
+        origin: where it came from, as people call it.
+        values: what it sets.
+        texts: the same tree with every value as it is written, where it comes from a text. A setting that is a name
+            takes its value from here: the class `no` is not False, nor `010` the number 8.
+    """
 
     origin: str
     values: Mapping[str, Any]
+    texts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def config_folder() -> Path:
@@ -67,6 +75,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is missing, too large, not YAML, or not a mapping.
     """
+    return dict(file_layer(path).values)
+
+
+def file_layer(path: Path) -> Layer:
+    """Return the layer of one YAML file, whose top level is a mapping.
+
+    Raises:
+        UserError: it is missing, too large, not YAML, or not a mapping.
+    """
+    content = _read_text(path)
+    try:
+        values, texts = parse_yaml(content), parse_yaml(content, as_text=True)
+    except ValueError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    if values is None:
+        return Layer(str(path), {})
+    if not isinstance(values, dict):
+        raise UserError(f"{path} should hold `key: value` lines at its top level.")
+    return Layer(str(path), values, texts)
+
+
+def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(_YAML_LIMIT_BYTES + 1)
@@ -75,19 +105,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if len(content) > _YAML_LIMIT_BYTES:
         raise UserError(f"{path} is larger than {_YAML_LIMIT_BYTES} bytes, too large for a configuration.")
     try:
-        values = parse_yaml(content.decode("utf-8"))
-    except ValueError as error:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise UserError(f"{path} should hold `key: value` lines at its top level.")
-    return values
-
-
-def file_layer(path: Path) -> Layer:
-    """Return the layer of one YAML file."""
-    return Layer(str(path), read_yaml(path))
 
 
 def named_layer(section: str, name: str, what: str) -> Layer:
@@ -99,8 +119,7 @@ def named_layer(section: str, name: str, what: str) -> Layer:
     names = config_names(section)
     if name not in names:
         raise UserError(unknown_name(what, name, names))
-    values = read_yaml(config_folder() / section / f"{name}.yaml")
-    return Layer(f"configs/{section}/{name}.yaml", values)
+    return replace(file_layer(config_folder() / section / f"{name}.yaml"), origin=f"configs/{section}/{name}.yaml")
 
 
 def model_layer(name: str) -> Layer:
@@ -122,7 +141,8 @@ def section_layer(layer: Layer, section: str) -> Layer:
     values = layer.values.get(section)
     if not isinstance(values, Mapping):
         raise UserError(f"{layer.origin} should have a section `{section}:` with its keys below.")
-    return Layer(layer.origin, values)
+    texts = layer.texts.get(section)
+    return Layer(layer.origin, values, texts if isinstance(texts, Mapping) else {})
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
@@ -137,6 +157,7 @@ def override_layer(assignments: Sequence[str]) -> Layer:
         UserError: an assignment has no key or no `=`, or its value is not YAML.
     """
     values: dict[str, Any] = {}
+    texts: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         path = key.strip().split(".")
@@ -144,9 +165,10 @@ def override_layer(assignments: Sequence[str]) -> Layer:
             raise UserError(f"--set {assignment!r} should look like key=value, for example --set epochs=20.")
         try:
             plant(values, path, parse_yaml(text))
+            plant(texts, path, parse_yaml(text, as_text=True))
         except ValueError as error:
             raise UserError(f"--set {assignment!r}: the value is not valid YAML: {error}") from error
-    return Layer("--set", values)
+    return Layer("--set", values, texts)
 
 
 def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
@@ -184,7 +206,7 @@ def _accepted(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
     """Split a layer into the part that fits the schema and the problems of the rest."""
     accepted: dict[str, Any] = {}
     problems: list[str] = []
-    for path, value, problem in _walk(schema, layer.values, ()):
+    for path, value, problem in _walk(schema, layer.values, layer.texts, ()):
         if problem:
             problems.append(f"{layer.origin}: {'.'.join(path)}: {problem}")
         else:
@@ -204,38 +226,49 @@ def plant(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
 _Leaf = tuple[tuple[str, ...], Any, str]
 
 
-def _walk(schema: Any, values: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[_Leaf]:
+def _walk(schema: Any, values: Mapping[str, Any], texts: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[_Leaf]:
     """Yield (path, value, problem) for every leaf of `values`; the problem is empty where it fits."""
     known = {item.name: item for item in fields(schema)}
     hints = get_type_hints(type(schema))
     for key, value in values.items():
         name = str(key)
-        path = (*above, name)
+        path, text = (*above, name), texts.get(name)
         if name not in known:
             yield path, value, _unknown_key(name, value, list(known))
         elif is_dataclass(section := getattr(schema, name)):
-            yield from _walk_section(section, value, path)
+            yield from _walk_section(section, value, text, path)
         elif is_dataclass(entry := _entry_type(hints[name])):
-            yield from _walk_entries(entry, value, path)
+            yield from _walk_entries(entry, value, text, path)
         else:
+            value = _as_written(hints[name], value, text)
             yield path, value, _leaf_problem(known[name].metadata, hints[name], value)
 
 
-def _walk_section(section: Any, value: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
+def _as_written(hint: Any, value: Any, text: Any) -> Any:
+    """Return the text of a value that has to be one, or of each element of a list of texts; any other as it is."""
+    if hint is str and isinstance(text, str) and value is not None:
+        return text
+    if hint == list[str] and isinstance(value, list) and isinstance(text, list) and len(value) == len(text):
+        return [own if isinstance(own, str) and own else item for item, own in zip(value, text, strict=True)]
+    return value
+
+
+def _walk_section(section: Any, value: Any, text: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
     if isinstance(value, Mapping):
-        yield from _walk(section, value, path)
+        yield from _walk(section, value, text if isinstance(text, Mapping) else {}, path)
     elif value is not None:  # a section whose every line is commented out changes nothing
         known = ", ".join(item.name for item in fields(section))
         yield path, value, f"is a section with the keys {known}, not the single value {_short(value)}."
 
 
-def _walk_entries(entry: Any, value: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
+def _walk_entries(entry: Any, value: Any, text: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
     """Walk a mapping from free names to sections."""
     if not isinstance(value, Mapping):
         yield path, value, f"should be a mapping of names to sections, not {_short(value)}."
         return
+    texts = text if isinstance(text, Mapping) else {}
     for name, section in value.items():
-        yield from _walk_section(entry(), section, (*path, str(name)))
+        yield from _walk_section(entry(), section, texts.get(name), (*path, str(name)))
 
 
 def _entry_type(hint: Any) -> Any:

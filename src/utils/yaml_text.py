@@ -34,6 +34,10 @@ class _PlainLoader(yaml.SafeLoader):
         return values
 
 
+class _TextLoader(_PlainLoader):
+    """Read every value as the text that stands there."""
+
+
 def _refused(problem: str, where: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
     mark: Any = where.start_mark
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
@@ -46,14 +50,21 @@ _PlainLoader.yaml_implicit_resolvers = {
 _PlainLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT_WITH_EXPONENT, list("-+.0123456789"))
 
 
-def parse_yaml(text: str) -> Any:
+_TextLoader.yaml_implicit_resolvers = {}
+
+
+def parse_yaml(text: str, as_text: bool = False) -> Any:
     """Return what `text` says as dicts, lists and plain values; None where it says nothing.
+
+    Args:
+        text: the YAML.
+        as_text: return every value as it is written, since only a setting knows whether `no` is a name or a bool.
 
     Raises:
         ValueError: it is not YAML, or uses a part of YAML that is not read here.
     """
     try:
-        return yaml.load(text, Loader=_PlainLoader)
+        return yaml.load(text, Loader=_TextLoader if as_text else _PlainLoader)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
     except RecursionError as error:

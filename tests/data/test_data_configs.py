@@ -89,3 +89,9 @@ def test_the_validation_protocols_of_nw_ucla_never_look_at_its_test_view() -> No
     assert protocols["xview"].test == [3]
     for name in ("view1to2", "view2to1"):
         assert 3 not in [*protocols[name].train, *protocols[name].test]
+
+
+def test_class_names_that_read_alike_are_the_same_name() -> None:
+    one, two = "\u00e9tude", "e\u0301tude"  # the accent in its letter, and after it
+    assert one != two
+    assert DataConfig(classes=[one]).classes == DataConfig(classes=[two]).classes == [one]

@@ -18,6 +18,7 @@ from last.utils.config import (
     named_layer,
     override_layer,
     read_yaml,
+    section_layer,
     to_yaml,
 )
 from last.utils.errors import UserError
@@ -41,6 +42,7 @@ class Run:
     epochs: int = setting(70, minimum=1)
     rate: float = setting(0.01, above=0.0)
     name: str = ""
+    names: list[str] = field(default_factory=list)
     amp: bool = False
     limit: int | None = None
     angles: list[float] = field(default_factory=lambda: [1.0, 2.0])
@@ -232,6 +234,60 @@ def test_every_file_of_the_package_can_be_read() -> None:
     assert files
     for path in files:
         assert read_yaml(path), path
+
+
+# --- names are text
+
+ODD_NAMES = [
+    "yes",
+    "No",
+    "on",
+    "010",
+    "0x1F",
+    "1_000",
+    "1:30",
+    "1e3",
+    "1.0",
+    "007",
+    ".5",
+    "true",
+    "null",
+    "~",
+    "2026-11-26",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_name_is_the_text_that_stands_there_whatever_it_looks_like(tmp_path: Path, name: str) -> None:
+    layers = [
+        file_layer(written(tmp_path, f"names: [a, {name}]\nprotocols: {{{name}: {{train: [010]}}}}\n")),
+        override_layer([f"names=[a, {name}]"]),
+    ]
+    for layer in layers:
+        assert merged(layer).names == ["a", name]
+    config = merged(layers[0])
+    assert list(config.protocols) == [name]
+    again = file_layer(written(tmp_path, to_yaml(config), "again.yaml"))
+    assert merged(again) == config
+
+
+@pytest.mark.parametrize("name", [name for name in ODD_NAMES if name not in ("null", "~")])
+def test_a_single_name_is_its_text_too(tmp_path: Path, name: str) -> None:
+    assert merged(file_layer(written(tmp_path, f"name: {name}\n"))).name == name
+    assert merged(override_layer([f"name={name}"])).name == name
+    section = section_layer(file_layer(written(tmp_path, f"run: {{name: {name}}}\n")), "run")
+    assert merged(section).name == name
+
+
+def test_a_name_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "names:\n- a\n-\n")
+    assert f"{path}: names" in problems(file_layer(path))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(b"\xef\xbb\xbfepochs: 3\n")
+    assert read_yaml(path) == {"epochs": 3}
 
 
 # --- --set
