@@ -146,7 +146,7 @@ def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
 
 def _key(entries: Sequence[Entry], changed_ns: Sequence[int], config: DataConfig) -> str:
     """Return a hash of all that decides which clips come out, where the raw folder lies not included."""
-    rules = [_REVISION, FORMAT_VERSION, config.format, config.layout, config.bodies, len(config.classes)]
+    rules = [_REVISION, FORMAT_VERSION, config.format, config.layout, config.bodies, list(config.classes)]
     selection = [config.select.setups, config.select.actions]
     recordings = [(entry.name, entry.size, changed) for entry, changed in zip(entries, changed_ns, strict=True)]
     return hashlib.sha256(json.dumps([rules, selection, recordings]).encode()).hexdigest()

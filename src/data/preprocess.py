@@ -25,7 +25,7 @@ from ..utils.machine import usable_cores
 from ..utils.progress import SILENT, Progress
 from .chunks import Chunk, cut_into_chunks, is_finished, kept_notes, kept_rows, read_chunk, remove_strangers
 from .config import DataConfig
-from .formats import Entry, Reader, get_reader
+from .formats import Entry, Reader, Source, get_reader
 from .formats.folder import class_names
 from .preparation_report import PreparationReport, load_report
 from .processes import work_in_order
@@ -237,14 +237,18 @@ def _damaged(first: str) -> UserError:
 
 
 def _reader(config: DataConfig) -> Reader:
-    return get_reader(config.format, load_layout(config.layout), config.bodies)
+    return get_reader(config.format, _source(config))
+
+
+def _source(config: DataConfig) -> Source:
+    return Source(load_layout(config.layout), config.bodies, tuple(config.classes))
 
 
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:
-    read_chunk(chunk, config, _worker_reader(config.format, config.layout, config.bodies), folder)
+    read_chunk(chunk, config, _worker_reader(config.format, _source(config)), folder)
 
 
 @cache
-def _worker_reader(format_name: str, layout: str, bodies: int) -> Reader:
+def _worker_reader(format_name: str, source: Source) -> Reader:
     """Return this worker's one reader, which may keep an archive open."""
-    return get_reader(format_name, load_layout(layout), bodies)
+    return get_reader(format_name, source)

@@ -26,7 +26,7 @@ class NumbersReader:
     read_names: list[str] = []  # noqa: RUF012 - every instance of a test counts here
     stop_at = ""
 
-    def __init__(self, layout: object, bodies: int) -> None: ...
+    def __init__(self, source: object) -> None: ...
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         return [Entry(path.stem, path, "", path.stat().st_size) for path in sorted(raw.glob("*.txt"))]
@@ -48,7 +48,7 @@ class NumbersReader:
 @pytest.fixture(autouse=True)
 def reader(monkeypatch: pytest.MonkeyPatch) -> type[NumbersReader]:
     """Let every data set here be read by `NumbersReader`, two recordings a chunk."""
-    monkeypatch.setattr(preprocess_module, "get_reader", lambda name, layout, bodies: NumbersReader(layout, bodies))
+    monkeypatch.setattr(preprocess_module, "get_reader", lambda name, source: NumbersReader(source))
     monkeypatch.setattr(NumbersReader, "read_names", [])
     monkeypatch.setattr(chunks, "_MOST_ENTRIES", 2)
     return NumbersReader
@@ -174,6 +174,17 @@ def test_a_recording_that_changed_after_an_interruption_is_read_again(
     (raw / "a.txt").write_text("0 9 1 1 1 44", encoding="utf-8")
     prepare(raw, tmp_path / "out")
     assert open_store(tmp_path / "out")[0].joints.shape[1] == 44
+
+
+def test_clips_that_were_read_under_other_class_names_or_another_order_are_read_again(
+    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for classes in (["wave", "walk"], ["walk", "wave"], ["wave", "stroll"]):
+        reader.read_names.clear()
+        monkeypatch.setattr(reader, "stop_at", "c")
+        with pytest.raises(KeyboardInterrupt):
+            prepare(raw, tmp_path / "out", DataConfig(**{**vars(CONFIG), "classes": classes}))
+        assert reader.read_names == ["a", "b"]
 
 
 def test_a_damaged_part_of_an_interrupted_run_is_read_again(

@@ -46,10 +46,25 @@ class Entry:
     size: int
 
 
+@dataclass(frozen=True)
+class Source:
+    """What a reader has to know of the data set that it reads.
+
+    Attributes:
+        layout: the joints that its skeletons have.
+        bodies: at most so many bodies are kept a clip.
+        classes: the class names, in the order of their labels.
+    """
+
+    layout: Layout
+    bodies: int
+    classes: tuple[str, ...]
+
+
 class Reader(Protocol):
     """Read one format of recordings."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None: ...
+    def __init__(self, source: Source) -> None: ...
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the recordings below `raw` (a folder, or a zip archive) in the order of their names."""
@@ -70,7 +85,7 @@ def list_formats() -> list[str]:
     return sorted(_MODULES)
 
 
-def get_reader(name: str, layout: Layout, bodies: int) -> Reader:
+def get_reader(name: str, source: Source) -> Reader:
     """Return the reader of the format `name`.
 
     Raises:
@@ -78,5 +93,5 @@ def get_reader(name: str, layout: Layout, bodies: int) -> Reader:
     """
     if name not in _MODULES:
         raise UserError(f"There is no format {name!r}. The formats are: {', '.join(list_formats())}.")
-    reader: Reader = import_module(_MODULES[name], __package__).Reader(layout, bodies)
+    reader: Reader = import_module(_MODULES[name], __package__).Reader(source)
     return reader

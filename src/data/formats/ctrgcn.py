@@ -17,11 +17,10 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
-from ...skeleton import Layout
 from ...utils.errors import UserError
 from ..clip import Clip
 from .assembly import About, assemble, keep_bodies
-from .base import BadClip, Entry
+from .base import BadClip, Entry, Source
 from .recordings import only_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -37,8 +36,8 @@ _READ_HEADER = {
 class Reader:
     """Read the clips of one `.npz`; they are named `train_000000` on, then `test_000000` on."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None:
-        self._layout, self._bodies = layout, bodies
+    def __init__(self, source: Source) -> None:
+        self._layout, self._bodies = source.layout, source.bodies
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the clips of the `.npz` file `raw`, or of the only one in the folder `raw`.

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ...skeleton import Layout
 from ...utils.errors import UserError
 from ..clip import Clip
 from .assembly import About, assemble, check_shape, keep_bodies
-from .base import BadClip, Entry
+from .base import BadClip, Entry, Source
 
 _LIMIT_BYTES = 256 << 20
 _MARK = re.compile(r"(?<![A-Za-z])([SCPR])(\d{3})(?!\d)", re.ASCII)
@@ -27,8 +26,8 @@ _MARK = re.compile(r"(?<![A-Za-z])([SCPR])(\d{3})(?!\d)", re.ASCII)
 class Reader:
     """Read `.npy` clips, named `class_name/clip`. Of many bodies the first that are ever there stay."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None:
-        self._layout, self._bodies = layout, bodies
+    def __init__(self, source: Source) -> None:
+        self._layout, self._bodies = source.layout, source.bodies
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `.npy` files in the class folders of `raw`.

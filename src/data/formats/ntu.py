@@ -14,11 +14,10 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from ...skeleton import Layout
 from ..clean import Body, clean_bodies
 from ..clip import Clip
 from .assembly import FARTHEST, About, assemble
-from .base import BadClip, DroppedClip, Entry
+from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 64 << 20
@@ -32,8 +31,8 @@ _CHARACTERS = b"0123456789+-.eE" + b"aAfFiInNtTyY" + b" \t\r\n"
 class Reader:
     """Read NTU RGB+D recordings; the label is the name's action, counted from 0."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None:
-        self._layout, self._bodies = layout, bodies
+    def __init__(self, source: Source) -> None:
+        self._layout, self._bodies = source.layout, source.bodies
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `.skeleton` files below `raw`; those whose names say no action are counted in a warning.

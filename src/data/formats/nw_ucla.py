@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ...skeleton import Layout
 from ..clip import Clip
 from .assembly import About, assemble, check_shape
-from .base import BadClip, DroppedClip, Entry
+from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
@@ -27,8 +26,8 @@ _ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 class Reader:
     """Read NW-UCLA recordings; the camera is the view and the replication is the episode."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None:  # noqa: ARG002
-        self._layout = layout
+    def __init__(self, source: Source) -> None:
+        self._layout = source.layout
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `.json` files below `raw`.

@@ -13,11 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...skeleton import Layout
 from ...utils.errors import UserError
 from ..clip import Clip
 from .assembly import About, assemble, check_shape, keep_bodies
-from .base import BadClip, Entry
+from .base import BadClip, Entry, Source
 from .ntu import describe_name
 from .recordings import only_file
 from .restricted_pickle import PickledArray, load_plain
@@ -29,8 +28,8 @@ _TRAIN_SETUP, _TEST_SETUP = 1, 2
 class Reader:
     """Read the clips of one PYSKL file. Of many bodies the first ones ever there are kept."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None:
-        self._layout, self._bodies = layout, bodies
+    def __init__(self, source: Source) -> None:
+        self._layout, self._bodies = source.layout, source.bodies
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the annotations of the `.pkl` file `raw`, or of the only one in the folder `raw`.

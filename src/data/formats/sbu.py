@@ -17,10 +17,9 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from ...skeleton import Layout
 from ..clip import Clip
 from .assembly import FARTHEST, About, assemble, check_shape
-from .base import BadClip, DroppedClip, Entry
+from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
@@ -38,8 +37,8 @@ class Reader:
     `s01s02`; the replication is the take.
     """
 
-    def __init__(self, layout: Layout, bodies: int) -> None:
-        self._layout, self._bodies = layout, bodies
+    def __init__(self, source: Source) -> None:
+        self._layout, self._bodies = source.layout, source.bodies
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `skeleton_pos.txt` files below `raw`.

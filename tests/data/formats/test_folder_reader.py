@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from last.data.formats import BadClip, DroppedClip, get_reader
+from last.data.formats import BadClip, DroppedClip, Source, get_reader
 from last.data.formats.folder import class_names
 from last.skeleton import load_layout
 from last.utils.errors import UserError
@@ -18,7 +18,7 @@ def layout():
 
 @pytest.fixture
 def reader(layout):
-    return get_reader("folder", layout, bodies=2)
+    return get_reader("folder", Source(layout, 2, ()))
 
 
 @pytest.fixture
