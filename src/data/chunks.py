@@ -23,7 +23,7 @@ from .protocols import select
 from .store_format import FORMAT_VERSION, Rows, index_of, pack
 
 # Raise this when a reader or the cleaning gives other clips for the same recordings.
-_REVISION = 1
+_REVISION = 2
 _MOST_ENTRIES, _MOST_BYTES = 64, 64 << 20
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...utils.errors import UserError
 from ..clip import Clip
-from .assembly import About, assemble, keep_bodies
+from .assembly import About, assemble
 from .base import BadClip, Entry, Source
 from .recordings import only_file
 
@@ -37,7 +37,7 @@ class Reader:
     """Read the clips of one `.npz`; they are named `train_000000` on, then `test_000000` on."""
 
     def __init__(self, source: Source) -> None:
-        self._layout, self._bodies = source.layout, source.bodies
+        self._source, self._layout = source, source.layout
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the clips of the `.npz` file `raw`, or of the only one in the folder `raw`.
@@ -68,9 +68,8 @@ class Reader:
             raise BadClip(entry.name, 0, f"y_{part} marks {len(marked)} classes, not one")
         flat = clips[int(index)]  # (T, M*V*C)
         joints = flat.reshape(len(flat), -1, self._layout.num_joints, self._layout.coordinates)
-        kept, valid = keep_bodies(joints.transpose(1, 0, 2, 3), self._bodies)
         about = About(int(marked[0]), setup=_SETUPS[part])
-        return assemble(entry.name, about, kept, valid, self._layout)
+        return assemble(entry.name, about, joints.transpose(1, 0, 2, 3), self._source)
 
     def _check(self, path: Path, part: str, clips: Array, labels: Array) -> None:
         """Refuse arrays that cannot be clips of the layout with their labels."""

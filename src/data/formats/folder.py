@@ -16,7 +16,7 @@ import numpy as np
 
 from ...utils.errors import UserError
 from ..clip import Clip
-from .assembly import About, assemble, check_shape, keep_bodies
+from .assembly import About, assemble
 from .base import BadClip, Entry, Source
 
 _LIMIT_BYTES = 256 << 20
@@ -27,7 +27,7 @@ class Reader:
     """Read `.npy` clips, named `class_name/clip`. Of many bodies the first that are ever there stay."""
 
     def __init__(self, source: Source) -> None:
-        self._layout, self._bodies = source.layout, source.bodies
+        self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `.npy` files in the class folders of `raw`.
@@ -49,10 +49,8 @@ class Reader:
         """
         array = _load(entry)
         joints = array[None] if array.ndim == 3 else array  # (M, T, V, C)
-        check_shape(entry.name, joints, self._layout)
-        kept, valid = keep_bodies(joints, self._bodies)
         label = class_names(entry.path.parent.parent).index(entry.path.parent.name)
-        return assemble(entry.name, _describe(entry.path.stem, label), kept, valid, self._layout)
+        return assemble(entry.name, _describe(entry.path.stem, label), joints, self._source)
 
 
 def class_names(raw: Path) -> list[str]:
@@ -86,6 +84,4 @@ def _load(entry: Entry) -> np.ndarray[Any, np.dtype[Any]]:
         array = np.lib.format.open_memmap(entry.path, mode="r")
     except (OSError, ValueError, OverflowError) as error:
         raise BadClip(entry.name, 0, f"is not a readable .npy array: {error}") from None
-    if array.dtype.kind not in "fiu":
-        raise BadClip(entry.name, 0, f"holds {array.dtype} where numbers should stand")
     return array

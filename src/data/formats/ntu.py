@@ -32,7 +32,7 @@ class Reader:
     """Read NTU RGB+D recordings; the label is the name's action, counted from 0."""
 
     def __init__(self, source: Source) -> None:
-        self._layout, self._bodies = source.layout, source.bodies
+        self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `.skeleton` files below `raw`; those whose names say no action are counted in a warning.
@@ -52,11 +52,10 @@ class Reader:
         about = describe_name(entry.name)
         if about is None:
             raise BadClip(entry.name, 0, "is not named SsssCcccPpppRrrrAaaa")
-        bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._layout.num_joints)
+        bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._source.layout.num_joints)
         if not bodies:
             raise DroppedClip(entry.name, 0, "no skeleton")
-        joints, valid = clean_bodies(bodies, self._bodies)
-        return assemble(entry.name, about, joints, valid, self._layout)
+        return assemble(entry.name, about, clean_bodies(bodies, self._source.bodies), self._source)
 
 
 def describe_name(name: str) -> About | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..clip import Clip
-from .assembly import About, assemble, check_shape
+from .assembly import About, assemble
 from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
@@ -27,7 +27,7 @@ class Reader:
     """Read NW-UCLA recordings; the camera is the view and the replication is the episode."""
 
     def __init__(self, source: Source) -> None:
-        self._layout = source.layout
+        self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `.json` files below `raw`.
@@ -50,8 +50,7 @@ class Reader:
         if frames == []:
             raise DroppedClip(entry.name, 0, "no skeleton")
         joints = _to_array(entry.name, frames)[None]  # (1, T, V, C)
-        check_shape(entry.name, joints, self._layout)
-        return assemble(entry.name, about, joints, np.ones(joints.shape[:2], dtype=bool), self._layout)
+        return assemble(entry.name, about, joints, self._source)
 
 
 def _clip_name(path: PurePath) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...utils.errors import UserError
 from ..clip import Clip
-from .assembly import About, assemble, check_shape, keep_bodies
+from .assembly import About, assemble
 from .base import BadClip, Entry, Source
 from .ntu import describe_name
 from .recordings import only_file
@@ -29,7 +29,7 @@ class Reader:
     """Read the clips of one PYSKL file. Of many bodies the first ones ever there are kept."""
 
     def __init__(self, source: Source) -> None:
-        self._layout, self._bodies = source.layout, source.bodies
+        self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the annotations of the `.pkl` file `raw`, or of the only one in the folder `raw`.
@@ -60,9 +60,7 @@ class Reader:
             raise BadClip(entry.name, 0, "`label` should be a class number")
         if not isinstance(keypoint, PickledArray):
             raise BadClip(entry.name, 0, "`keypoint` should be an array")
-        check_shape(entry.name, keypoint.array, self._layout)
-        joints, valid = keep_bodies(keypoint.array, self._bodies)
-        return assemble(entry.name, _describe(entry.name, label, content), joints, valid, self._layout)
+        return assemble(entry.name, _describe(entry.name, label, content), keypoint.array, self._source)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clip import Clip
-from .assembly import FARTHEST, About, assemble, check_shape
+from .assembly import FARTHEST, About, assemble
 from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
@@ -38,7 +38,7 @@ class Reader:
     """
 
     def __init__(self, source: Source) -> None:
-        self._layout, self._bodies = source.layout, source.bodies
+        self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `skeleton_pos.txt` files below `raw`.
@@ -57,13 +57,11 @@ class Reader:
             DroppedClip: it has no frame.
         """
         about = _describe(entry.name)
-        rows = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES), _BODIES * self._layout.num_joints * 3)
+        rows = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES), _BODIES * self._source.layout.num_joints * 3)
         if not rows:
             raise DroppedClip(entry.name, 0, "no skeleton")
         normalised = np.array(rows).reshape(len(rows), _BODIES, -1, 3).transpose(1, 0, 2, 3)  # (M, T, V, C)
-        joints = to_metres(normalised)[: self._bodies]
-        check_shape(entry.name, joints, self._layout)
-        return assemble(entry.name, about, joints, np.ones(joints.shape[:2], dtype=bool), self._layout)
+        return assemble(entry.name, about, normalised, self._source, to_metres)
 
 
 def to_metres(normalised: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,148 @@
+"""What holds for every format alike: the same recording, written in each of them, gives the same clip."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from last.data.clip import Clip
+from last.data.formats import DroppedClip, Source, get_reader, list_formats
+from last.skeleton import load_layout
+
+LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15"}
+ONE_BODY = ["nw_ucla"]
+NTU_NAME, UCLA_NAME = "S001C002P003R002A001", "a01_s02_e03_v01"
+
+
+def write_ntu(folder: Path, joints: np.ndarray) -> None:
+    lines = [str(joints.shape[1])]
+    for frame in range(joints.shape[1]):
+        lines.append(str(len(joints)))
+        for number, body in enumerate(joints[:, frame].tolist()):
+            rows = [" ".join(map(repr, point)) + " 1 2 3 4 0 0 0 1 2" for point in body]
+            lines += [f"{72057594037931101 + number} 0 1 1 1 1 0 0 0 2", str(len(rows)), *rows]
+    (folder / f"{NTU_NAME}.skeleton").write_text("\n".join(lines) + "\n")
+
+
+def write_nw_ucla(folder: Path, joints: np.ndarray) -> None:
+    content = {"label": 1, "skeletons": joints[0].tolist()}
+    (folder / f"{UCLA_NAME}.json").write_text(json.dumps(content))
+
+
+def write_sbu(folder: Path, joints: np.ndarray) -> None:
+    take = folder / "s01s02" / "01" / "001"
+    take.mkdir(parents=True)
+    both = np.zeros((2, *joints.shape[1:]))
+    both[: len(joints)] = joints
+    rows = both.transpose(1, 0, 2, 3).reshape(joints.shape[1], -1).tolist()
+    text = "\n".join(",".join(map(repr, [float(frame), *row])) for frame, row in enumerate(rows))
+    (take / "skeleton_pos.txt").write_text(text)
+
+
+def write_folder(folder: Path, joints: np.ndarray) -> None:
+    (folder / "first").mkdir()
+    (folder / "second").mkdir()
+    np.save(folder / "first" / "one.npy", joints)
+
+
+def write_ctrgcn(folder: Path, joints: np.ndarray) -> None:
+    both = np.zeros((2, *joints.shape[1:]))
+    both[: len(joints)] = joints
+    flat = both.transpose(1, 0, 2, 3).reshape(1, joints.shape[1], -1)
+    empty, labels = np.zeros((0, *flat.shape[1:])), np.eye(2)
+    np.savez(folder / "a.npz", x_train=flat, y_train=labels[:1], x_test=empty, y_test=labels[:0])
+
+
+def write_pyskl(folder: Path, joints: np.ndarray) -> None:
+    annotations = [{"frame_dir": "one", "label": 0, "keypoint": joints}]
+    (folder / "a.pkl").write_bytes(pickle.dumps({"split": {}, "annotations": annotations}))
+
+
+WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
+    "ctrgcn": write_ctrgcn,
+    "folder": write_folder,
+    "ntu": write_ntu,
+    "nw_ucla": write_nw_ucla,
+    "pyskl": write_pyskl,
+    "sbu": write_sbu,
+}
+every_format = pytest.mark.parametrize("name", sorted(WRITERS))
+
+
+def reader_of(name: str, bodies: int = 2) -> Any:
+    return get_reader(name, Source(load_layout(LAYOUTS.get(name, "ntu25")), bodies, ("first", "second")))
+
+
+def a_recording(name: str, bodies: int = 2, frames: int = 30) -> np.ndarray:
+    """Return (M, T, V, C) as it stands in a file: people who are taller than wide, and move."""
+    joints = load_layout(LAYOUTS.get(name, "ntu25")).num_joints
+    if name in ONE_BODY:
+        bodies = 1
+    points = np.random.default_rng(0).uniform(0.3, 0.5, size=(bodies, frames, joints, 3))
+    points[..., 1] *= np.linspace(1, 4, joints)
+    points[:, :, 0, 0] += np.linspace(0, 0.1, frames) * np.arange(2, 2 - bodies, -1)[:, None]
+    return points.round(6)
+
+
+def read(name: str, folder: Path, joints: np.ndarray, bodies: int = 2) -> Clip:
+    folder.mkdir(exist_ok=True)
+    WRITERS[name](folder, joints)
+    reader = reader_of(name, bodies)
+    (entry,) = reader.entries(folder)
+    return reader.read(entry)
+
+
+def test_every_format_is_written_here() -> None:
+    assert sorted(WRITERS) == list_formats()
+
+
+@every_format
+def test_frames_in_which_all_of_a_body_is_zero_are_as_if_it_were_not_there(name: str, tmp_path: Path) -> None:
+    joints = a_recording(name)
+    joints[:, :10] = 0
+    clip = read(name, tmp_path / "zeros", joints)
+    without = read(name, tmp_path / "without", joints[:, 10:])
+    np.testing.assert_array_equal(clip.joints, without.joints)
+    np.testing.assert_array_equal(clip.valid, without.valid)
+    assert clip.joints.shape[1] == 20 and clip.valid.all()
+
+
+@every_format
+def test_a_body_that_is_zero_in_the_middle_is_absent_there(name: str, tmp_path: Path) -> None:
+    whole = read(name, tmp_path / "whole", a_recording(name))
+    joints = a_recording(name)
+    joints[-1, 12:15] = 0
+    clip = read(name, tmp_path / "hole", joints)
+    if len(joints) == 1:
+        np.testing.assert_array_equal(clip.joints, np.delete(whole.joints, range(12, 15), axis=1))
+    else:
+        assert np.argwhere(~clip.valid).tolist() == [[1, 12], [1, 13], [1, 14]]
+        assert not clip.joints[1, 12:15].any()
+
+
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - set(ONE_BODY)))
+@pytest.mark.parametrize("zeros", [0, 1])
+def test_a_body_that_is_always_zero_is_none(name: str, zeros: int, tmp_path: Path) -> None:
+    joints = a_recording(name)
+    joints[zeros] = 0
+    clip = read(name, tmp_path / "zeros", joints)
+    alone = read(name, tmp_path / "alone", joints[1 - zeros :][:1], bodies=1)
+    np.testing.assert_array_equal(clip.joints, alone.joints)
+    assert clip.valid.shape == (1, 30)
+
+
+@every_format
+def test_a_recording_of_zeros_is_dropped_for_holding_no_skeleton(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DroppedClip, match="no skeleton"):
+        read(name, tmp_path, np.zeros_like(a_recording(name)))
+
+
+@every_format
+def test_one_joint_at_zero_is_a_joint_like_any_other(name: str, tmp_path: Path) -> None:
+    joints = a_recording(name)
+    joints[:, :, 3] = 0
+    assert read(name, tmp_path, joints).valid.all()
