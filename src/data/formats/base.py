@@ -37,13 +37,20 @@ class Entry:
         name: the clip's name, unique within the source.
         path: the file, or the zip archive that holds it.
         member: its name inside the archive; empty for a plain file.
-        size: its uncompressed size in bytes.
+        size: its size in bytes, uncompressed by zip; what a `.gz` holds is known only when it is read.
+        copies: others of the same name, to be read in this order where it is damaged.
     """
 
     name: str
     path: Path
     member: str
     size: int
+    copies: "tuple[Entry, ...]" = ()
+
+    @property
+    def place(self) -> str:
+        """Return where it lies, for a message."""
+        return f"{self.member} in {self.path}" if self.member else str(self.path)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 64 << 20
-_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
+_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII | re.IGNORECASE)
 _BODY_FIELDS, _JOINT_FIELDS = 10, 12
 _MOST_BODIES = 64  # in a frame; the camera tracks six
 # Everything that numbers are written with, NaN and Infinity included, and the white space between them.
@@ -59,7 +59,7 @@ class Reader:
 
 
 def describe_name(name: str) -> About | None:
-    """Return what an NTU name says, or None where the name is not one."""
+    """Return what an NTU name, in large or small letters, says, or None where the name is not one."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -96,7 +96,7 @@ def _lines(name: str, data: bytes) -> list[str]:
 
 
 def _clip_name(path: PurePath) -> str | None:
-    return path.stem if describe_name(path.stem) else None
+    return path.stem.upper() if describe_name(path.stem) else None
 
 
 @dataclass

@@ -18,7 +18,7 @@ from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
-_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)", re.ASCII)
+_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)", re.ASCII | re.IGNORECASE)
 # The actions that were published, in the order of their labels 1 to 10.
 _ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 
@@ -54,7 +54,7 @@ class Reader:
 
 
 def _clip_name(path: PurePath) -> str | None:
-    return path.stem if _NAME.fullmatch(path.stem) else None
+    return path.stem.lower() if _NAME.fullmatch(path.stem) else None
 
 
 def _parse(name: str, data: bytes) -> dict[str, Any]:

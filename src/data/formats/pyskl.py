@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...utils.errors import UserError
+from ...utils.names import normal_form
 from ..clip import Clip
 from .assembly import About, assemble
 from .base import BadClip, Entry, Source
@@ -95,13 +96,13 @@ def _setups(split: object) -> dict[str, int]:
     if len(train) != 1:
         return {}
     setups = {key: _TRAIN_SETUP if key == train[0] else _TEST_SETUP for key in split}
-    return {str(name): setups[key] for key, names in split.items() for name in names}
+    return {normal_form(str(name)): setups[key] for key, names in split.items() for name in names}
 
 
 def _name(annotation: dict[str, Any], number: int) -> str:
     name = annotation.get("frame_dir")
     usable = isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()
-    return str(name) if usable else f"annotation_{number:06}"
+    return normal_form(str(name)) if usable else f"annotation_{number:06}"
 
 
 def _describe(name: str, label: int, content: _Content) -> About:

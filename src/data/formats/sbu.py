@@ -23,7 +23,7 @@ from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
-_FOLDERS = re.compile(r"s(\d\d)s(\d\d)_(\d\d)_(\d{3})", re.ASCII)
+_FOLDERS = re.compile(r"s(\d\d)s(\d\d)_(\d\d)_(\d{3})", re.ASCII | re.IGNORECASE)
 _NAME = re.compile(r"s(\d\d)s(\d\d)_c(\d\d)_t(\d{3})", re.ASCII)
 _BODIES, _CLASSES = 2, 8
 _MILLIMETRES_AT_0 = np.array([1280.0, 960.0, 0.0])
@@ -72,7 +72,8 @@ def to_metres(normalised: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _clip_name(path: PurePath) -> str | None:
     match = _FOLDERS.fullmatch("_".join(path.parts[-4:-1]))
-    return "s{}s{}_c{}_t{}".format(*match.groups()) if match and path.name == "skeleton_pos.txt" else None
+    named_so = path.name.lower() == "skeleton_pos.txt"
+    return "s{}s{}_c{}_t{}".format(*match.groups()) if match and named_so else None
 
 
 def _describe(name: str) -> About:

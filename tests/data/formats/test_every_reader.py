@@ -1,16 +1,18 @@
 """What holds for every format alike: the same recording, written in each of them, gives the same clip."""
 
+import gzip
 import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import pytest
 
 from last.data.clip import Clip
-from last.data.formats import DroppedClip, Source, get_reader, list_formats
+from last.data.formats import BadClip, DroppedClip, Source, get_reader, list_formats
 from last.skeleton import load_layout
 
 LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15"}
@@ -146,3 +148,115 @@ def test_one_joint_at_zero_is_a_joint_like_any_other(name: str, tmp_path: Path) 
     joints = a_recording(name)
     joints[:, :, 3] = 0
     assert read(name, tmp_path, joints).valid.all()
+
+
+TEXTS = ["ntu", "nw_ucla", "sbu"]
+text_format = pytest.mark.parametrize("name", TEXTS)
+
+
+def change_the_file(name: str, folder: Path, change: Callable[[Path], object]) -> Clip:
+    """Write a recording, change its file, and read what is found then."""
+    folder.mkdir(exist_ok=True)
+    WRITERS[name](folder, a_recording(name))
+    (path,) = (path for path in folder.rglob("*") if path.is_file())
+    change(path)
+    reader = reader_of(name)
+    (entry,) = reader.entries(folder)
+    return reader.read(entry)
+
+
+def add_mark(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+
+def pack(path: Path) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+
+
+def pack_marked_text(path: Path) -> None:
+    add_mark(path)
+    path.rename(path.with_name(f"{path.name}.TXT"))
+    pack(path.with_name(f"{path.name}.TXT"))
+
+
+def zip_on_windows(path: Path) -> None:
+    """Pack as some programs do: with backslashes, and with what macOS adds."""
+    parts = path.parts[-4:]
+    with ZipFile(path.with_name("a.ZIP"), "w") as archive:
+        info = ZipInfo("x")
+        info.filename = "\\".join(parts)
+        archive.writestr(info, path.read_bytes())
+        archive.writestr("__MACOSX/" + "/".join([*parts[:-1], f"._{parts[-1]}"]), b"\0\5\x16\7")
+    path.unlink()
+
+
+@text_format
+@pytest.mark.parametrize(
+    "change",
+    [
+        add_mark,
+        pack,
+        pack_marked_text,
+        zip_on_windows,
+        lambda path: path.rename(path.with_name(f"{path.name}.txt")),
+        lambda path: path.rename(path.with_name(path.name.swapcase())),
+        lambda path: (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7"),
+    ],
+    ids=["byte order mark", "gz", "txt.gz with mark", "zip of Windows", "txt", "swapped case", "macOS"],
+)
+def test_a_text_is_read_alike_under_the_names_and_packings_that_it_travels_in(
+    name: str, change: Callable[[Path], object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = read(name, tmp_path / "plain", a_recording(name))
+    clip = change_the_file(name, tmp_path / "changed", change)
+    assert (clip.name, clip.label, clip.subject) == (expected.name, expected.label, expected.subject)
+    assert caplog.text == ""
+    np.testing.assert_array_equal(clip.joints, expected.joints)
+
+
+FOREIGN = [
+    (b"", "is an empty file"),
+    (b"\n<!DOCTYPE html><html>Sign in", "is an HTML page"),
+    (gzip.compress(b"x"), "is a gzip file"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
+    ("1\n".encode("utf-16"), "is text in UTF-16"),
+    (bytes(2000), "is a file of zero bytes"),
+    (b"PK\x03\x04" + bytes(40), "is a zip archive"),
+]
+foreign_content = pytest.mark.parametrize(("content", "reason"), FOREIGN, ids=[reason for _, reason in FOREIGN])
+
+
+@text_format
+@foreign_content
+def test_a_text_that_is_something_else_is_named_for_what_it_is(
+    name: str, content: bytes, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadClip, match=reason):
+        change_the_file(name, tmp_path, lambda path: path.write_bytes(content))
+
+
+@text_format
+@pytest.mark.parametrize("damage", [lambda data: data[:-10], lambda data: data[:20] + b"\xff" * 20, lambda data: b"x"])
+def test_a_damaged_gz_is_one_bad_clip(name: str, damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    def spoil(path: Path) -> None:
+        data = damage(gzip.compress(path.read_bytes()))
+        path.with_name(f"{path.name}.gz").write_bytes(data)
+        path.unlink()
+
+    with pytest.raises(BadClip, match="cannot be unpacked"):
+        change_the_file(name, tmp_path, spoil)
+
+
+@text_format
+def test_a_damaged_recording_keeps_its_copies(name: str, tmp_path: Path) -> None:
+    WRITERS[name](tmp_path, a_recording(name))
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[:-20])
+    reader = reader_of(name)
+    (entry,) = reader.entries(tmp_path)
+    with pytest.raises(BadClip):
+        reader.read(entry)
+    (copy,) = entry.copies
+    assert reader.read(copy).name == entry.name
