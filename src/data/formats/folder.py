@@ -12,17 +12,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
-from typing import Any
-
-import numpy as np
 
 from ...utils.errors import UserError
 from ...utils.names import normal_form
 from ..clip import Clip
+from .arrays import Array, map_array
 from .assembly import About, assemble
 from .base import BadClip, Entry, Source
 from .listing import files_below, is_junk, size_of, tally
 from .recordings import merge_copies
+from .sniff import ARRAY, trouble
 
 _logger = logging.getLogger(__name__)
 _LIMIT_BYTES = 256 << 20
@@ -112,6 +111,8 @@ def _class_folders(raw: Path, classes: Sequence[str]) -> list[Path]:
 
 
 def _subfolders(raw: Path) -> list[Path]:
+    if raw.is_file():
+        raise UserError(f"{raw} is a file: give --raw the folder of the class folders, unpacked if it is an archive.")
     try:
         return sorted(path for path in raw.iterdir() if path.is_dir() and not is_junk(PurePath(path.name)))
     except OSError as error:
@@ -162,11 +163,10 @@ def _describe(path: str, label: int) -> About:
     return About(label, subject, camera, setup, replication)
 
 
-def _load(entry: Entry) -> np.ndarray[Any, np.dtype[Any]]:
-    """Map the array into memory: NumPy then compares what the header promises with the file's size."""
+def _load(entry: Entry) -> Array:
     if entry.size > _LIMIT_BYTES:
         raise BadClip(entry.name, 0, f"is larger than {_LIMIT_BYTES} bytes, too large for one clip")
     try:
-        return np.lib.format.open_memmap(entry.path, mode="r")
-    except (OSError, ValueError, OverflowError) as error:
-        raise BadClip(entry.name, 0, f"is not a readable .npy array: {error}") from None
+        return map_array(entry.path, 0, entry.path.stat().st_size)
+    except (OSError, ValueError) as error:
+        raise BadClip(entry.name, 0, f"is not a readable .npy array: {trouble(entry.path, ARRAY, error)}") from error

@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 from ...utils.errors import UserError
 from .base import BadClip, Entry
 from .listing import ending, files_below, is_junk, size_of, tally
-from .sniff import FIRST_BYTES, what_is_at, what_it_is
+from .sniff import FIRST_BYTES, ZIP, trouble, what_it_is
 
 _logger = logging.getLogger(__name__)
 # All that the standard library raises for archives that are damaged, encrypted, or made to hurt.
@@ -163,8 +163,7 @@ def _members(path: Path) -> list[tuple[str, int]]:
         with ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
     except (OSError, *_ZIP_ERRORS) as error:
-        kind = what_is_at(path)
-        reason = f"it is {kind}" if kind and kind != "a zip archive" else error
+        reason = trouble(path, ZIP, error)
         raise UserError(f"{path} is not a readable zip archive ({reason}). Download it again, or remove it.") from error
     return sorted(
         (info.filename, info.file_size)
