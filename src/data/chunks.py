@@ -6,7 +6,7 @@ again recognises what it has finished already.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -23,7 +23,7 @@ from .protocols import select
 from .store_format import FORMAT_VERSION, Rows, index_of, pack
 
 # Raise this when a reader or the cleaning gives other clips for the same recordings.
-_REVISION = 1
+_REVISION = 2
 _MOST_ENTRIES, _MOST_BYTES = 64, 64 << 20
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 
@@ -49,10 +49,17 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Notes:
-    """What reading a chunk left out: damaged and empty recordings by name, those not selected by number."""
+    """What reading a chunk left out, and how.
+
+    Attributes:
+        left_out: the damaged and the empty recordings.
+        unselected: how many recordings lie outside the data set's `select`.
+        copied: a sentence for each recording that was damaged and read from a copy.
+    """
 
     left_out: tuple[LeftOut, ...]
     unselected: int
+    copied: tuple[str, ...]
 
     @property
     def damaged(self) -> list[LeftOut]:
@@ -62,11 +69,8 @@ class Notes:
 
 def cut_into_chunks(entries: Sequence[Entry], config: DataConfig) -> list[Chunk]:
     """Return all entries in chunks of at most 64 recordings or, but for a single one, 64 MiB."""
-    changed = {path: _changed_ns(path) for path in {entry.path for entry in entries}}
-    return [
-        Chunk(number, part, _key(part, [changed[entry.path] for entry in part], config))
-        for number, part in enumerate(_parts(entries))
-    ]
+    changed = {path: _changed_ns(path) for path in {each.path for entry in entries for each in _with_copies(entry)}}
+    return [Chunk(number, part, _key(part, changed, config)) for number, part in enumerate(_parts(entries))]
 
 
 def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -> None:
@@ -75,7 +79,7 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
     Raises:
         UserError: the file cannot be written.
     """
-    clips, left_out = _read_entries(chunk.entries, reader)
+    clips, left_out, copied = _read_entries(chunk.entries, reader)
     selected = [clips[number] for number in select(index_of(clips), config)]
     kept: list[Clip] = []
     for clip in selected:
@@ -84,7 +88,7 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
         else:
             left_out.append(_no_class(clip, config))
     rows = pack(kept, config.layout)
-    notes = {"left_out": sorted(left_out), "unselected": len(clips) - len(selected)}
+    notes = {"left_out": sorted(left_out), "unselected": len(clips) - len(selected), "copied": copied}
     with atomic_path(folder / chunk.file_name) as temporary, temporary.open("wb") as file:
         np.savez(file, notes=np.frombuffer(json.dumps(notes).encode(), np.uint8), **rows._asdict())
 
@@ -144,11 +148,15 @@ def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
         yield tuple(part)
 
 
-def _key(entries: Sequence[Entry], changed_ns: Sequence[int], config: DataConfig) -> str:
+def _with_copies(entry: Entry) -> tuple[Entry, ...]:
+    return entry, *entry.copies
+
+
+def _key(entries: Sequence[Entry], changed_ns: Mapping[Path, int], config: DataConfig) -> str:
     """Return a hash of all that decides which clips come out, where the raw folder lies not included."""
-    rules = [_REVISION, FORMAT_VERSION, config.format, config.layout, config.bodies, len(config.classes)]
+    rules = [_REVISION, FORMAT_VERSION, config.format, config.layout, config.bodies, list(config.classes)]
     selection = [config.select.setups, config.select.actions]
-    recordings = [(entry.name, entry.size, changed) for entry, changed in zip(entries, changed_ns, strict=True)]
+    recordings = [[(each.name, each.size, changed_ns[each.path]) for each in _with_copies(entry)] for entry in entries]
     return hashlib.sha256(json.dumps([rules, selection, recordings]).encode()).hexdigest()
 
 
@@ -159,15 +167,39 @@ def _changed_ns(path: Path) -> int:
         return 0  # a dangling link, or a file that has gone; reading it says so
 
 
-def _read_entries(entries: Sequence[Entry], reader: Reader) -> tuple[list[Clip], list[LeftOut]]:
-    clips, left_out = [], []
+def _read_entries(entries: Sequence[Entry], reader: Reader) -> tuple[list[Clip], list[LeftOut], list[str]]:
+    clips: list[Clip] = []
+    left_out: list[LeftOut] = []
+    copied: list[str] = []
     for entry in entries:
         try:
-            clips.append(reader.read(entry))
+            clips.append(_read_whole_one(entry, reader, copied))
         except BadClip as problem:
             damaged = not isinstance(problem, DroppedClip)
             left_out.append(LeftOut(entry.name, damaged, problem.line, problem.reason))
-    return clips, left_out
+    return clips, left_out, copied
+
+
+def _read_whole_one(entry: Entry, reader: Reader, copied: list[str]) -> Clip:
+    """Read a recording or, where it is damaged, the first copy that is not, and note that in `copied`.
+
+    Raises:
+        BadClip: the recording is damaged, and so are its copies.
+        DroppedClip: the recording is well-formed and holds nothing; its copies are not looked at.
+    """
+    try:
+        return reader.read(entry)
+    except DroppedClip:
+        raise
+    except BadClip as problem:
+        for copy in entry.copies:
+            try:
+                clip = reader.read(copy)
+            except BadClip:
+                continue
+            copied.append(f"{problem} ({entry.place}; read from {copy.place})")
+            return clip
+        raise
 
 
 def _no_class(clip: Clip, config: DataConfig) -> LeftOut:
@@ -178,7 +210,7 @@ def _no_class(clip: Clip, config: DataConfig) -> LeftOut:
 def _notes(path: Path) -> Notes:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         values = json.loads(arrays["notes"].tobytes())
-    return Notes(tuple(LeftOut(*each) for each in values["left_out"]), values["unselected"])
+    return Notes(tuple(LeftOut(*each) for each in values["left_out"]), values["unselected"], tuple(values["copied"]))
 
 
 def _lost(chunk: Chunk, folder: Path) -> UserError:

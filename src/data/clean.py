@@ -9,6 +9,7 @@ Legend: M bodies, T frames of a clip, F frames of one body, V joints, C coordina
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,31 +47,39 @@ class Body:
         return int(self.frames[-1])
 
 
-def clean_bodies(bodies: Sequence[Body], limit: int) -> tuple[Floats, Mask]:
+def present(joints: NDArray[Any]) -> Mask:
+    """Say where a body (...) is there, from joints (..., V, C) as a recording has them.
+
+    A body whose numbers are all zero or NaN in a frame is absent in it: that is how trackers and array files
+    fill the places of people whom they do not see.
+    """
+    return np.asarray(~((joints == 0) | np.isnan(joints)).all(axis=(-2, -1)))
+
+
+def clean_bodies(bodies: Sequence[Body], limit: int) -> Floats:
     """Merge the tracked bodies of one recording into at most `limit` actors.
 
     The result does not depend on the order of `bodies`, of which there must be one: they are taken by first
-    frame, then id, and this order also breaks ties.
+    frame, then id, and this order also breaks ties. Frames in which a body is not `present` are none of its.
 
     Returns:
-        joints (M, T, V, C), not yet centred, zeros where an actor is absent, and valid (M, T). T counts the
-        frames that hold an actor.
+        joints (M, T, V, C), not yet centred, zeros where an actor is absent. T counts the frames that hold an
+        actor; there may be none.
     """
     actors = choose_actors(bodies)[:limit]
-    seen = np.unique(np.concatenate([part.frames for actor in actors for part in actor]))
+    parts = [part.frames for actor in actors for part in actor]
+    seen = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
     joints = np.zeros((len(actors), len(seen), *bodies[0].joints.shape[1:]))
-    valid = np.zeros(joints.shape[:2], dtype=bool)
     for number, actor in enumerate(actors):
         for part in actor:
-            frames = np.searchsorted(seen, part.frames)
-            joints[number, frames] = part.joints
-            valid[number, frames] = True
-    return joints, valid
+            joints[number, np.searchsorted(seen, part.frames)] = part.joints
+    return joints
 
 
 def choose_actors(bodies: Sequence[Body]) -> list[list[Body]]:
     """Return the tracked bodies that make up actor 1 and, where there is one, actor 2."""
-    ordered = sorted(bodies, key=lambda body: (body.first, body.id))
+    there = [part for part in map(_where_present, bodies) if len(part.frames)]
+    ordered = sorted(there, key=lambda body: (body.first, body.id))
     ordered = _without(ordered, lambda body: len(body.frames) <= LONGEST_NOISE_FRAMES)
     ordered = _without(ordered, lambda body: noisy_frames(body.joints).mean() >= NOISY_FRAME_SHARE)
     if len(ordered) > 1:
@@ -120,6 +129,12 @@ def finish_clip(joints: Floats, valid: Mask, center: int) -> tuple[NDArray[np.fl
     origin = joints[0, valid[0].argmax(), center]
     centred = np.where(valid[..., None, None], joints - origin, 0.0)
     return centred.astype(np.float32), valid
+
+
+def _where_present(body: Body) -> Body:
+    """Return a body without the frames in which it is absent."""
+    there = present(body.joints)
+    return body if there.all() else Body(body.id, body.frames[there], body.joints[there])
 
 
 def _without(bodies: list[Body], refused: Callable[[Body], bool]) -> list[Body]:

@@ -8,6 +8,7 @@ byte of the arrays, depends on the recordings alone.
 import hashlib
 import json
 import logging
+import re
 import shutil
 import time
 from collections.abc import Collection, Generator, Sequence
@@ -22,11 +23,11 @@ from ..skeleton import load_layout
 from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.machine import usable_cores
+from ..utils.names import normal_form
 from ..utils.progress import SILENT, Progress
 from .chunks import Chunk, cut_into_chunks, is_finished, kept_notes, kept_rows, read_chunk, remove_strangers
 from .config import DataConfig
-from .formats import Entry, Reader, get_reader
-from .formats.folder import class_names
+from .formats import Entry, Reader, Source, get_reader
 from .preparation_report import PreparationReport, load_report
 from .processes import work_in_order
 from .protocols import divide
@@ -37,6 +38,7 @@ from .store_writer import StoreWriter
 _logger = logging.getLogger(__name__)
 _PARTIAL = ".partial"
 _IGNORE_LIST_LIMIT_BYTES = 64 << 20
+_NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,10 @@ def read_ignore_list(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise UserError(f"The ignore list {path} is not a text file: {error}.") from error
     words = [line.split() for line in lines]
-    names = [word[0].removesuffix(".skeleton") for word in words if len(word) == 1 and word[0][0] != "#"]
+    names = [_NAME_ENDING.sub("", word[0]) for word in words if len(word) == 1 and word[0][0] != "#"]
     if not names:
         raise UserError(f"The ignore list {path} holds no name. It should have one a line.")
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(map(normal_form, names)))
 
 
 def _check(config: DataConfig) -> None:
@@ -139,12 +141,8 @@ def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Seque
     if not raw.exists():
         raise UserError(f"There is no raw folder {raw}. {config.how_to_get}".strip())
     found = _reader(config).entries(raw)
-    if config.format == "folder" and class_names(raw) != list(config.classes):
-        raise UserError(
-            f"The class folders in {raw} are {', '.join(class_names(raw))}; the data set {config.name} lists "
-            f"{', '.join(config.classes)}. List its classes as the folders are named, in the order of their names."
-        )
-    entries = [entry for entry in found if entry.name not in ignore]
+    listed = {normal_form(name).casefold() for name in ignore}
+    entries = [entry for entry in found if entry.name.casefold() not in listed]
     if not found:
         raise UserError(f"No recording of the format {config.format} lies below {raw}. {config.how_to_get}")
     if not entries:
@@ -210,13 +208,16 @@ def _read_in_order(job: _Job, chunks: Sequence[Chunk], workers: int) -> Generato
 
 def _write(job: _Job, report: PreparationReport, began: float, progress: Progress) -> None:
     """Put the chunks together as the store, and complete and save the report."""
+    copied: list[str] = []
     for chunk in job.chunks:
         notes = kept_notes(chunk, job.partial)
         report.left_out += notes.left_out
         report.unselected += notes.unselected
+        copied += notes.copied
+    if copied:
+        _logger.warning("%d damaged recordings were read from a copy. The first: %s.", len(copied), copied[0])
     if len(report.left_out) + report.unselected == report.found - len(report.ignored):
-        first = f" The first: {report.left_out[0]}." if report.left_out else ""
-        raise UserError(f"None of the {report.found} recordings below {report.raw} can be kept.{first}")
+        raise UserError(_nothing_kept(report, job.config))
     source = {"raw": report.raw, "format": job.config.format, "key": job.key()}
     about = StoreAbout(job.config.name, job.config.layout, job.config.classes, source)
     recordings = sum(len(chunk.entries) for chunk in job.chunks)
@@ -229,6 +230,28 @@ def _write(job: _Job, report: PreparationReport, began: float, progress: Progres
         report.save(job.out)
 
 
+def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:
+    message = f"None of the {report.found} recordings below {report.raw} can be kept."
+    if report.ignored:
+        message += f" On the ignore list: {len(report.ignored)}."
+    if report.left_out:
+        message += f" Damaged or empty: {len(report.left_out)}; the first: {report.left_out[0]}."
+    if report.unselected:
+        rules = {"setups": config.select.setups, "actions": config.select.actions}
+        select = ", ".join(f"{name} {_ranges(numbers)}" for name, numbers in rules.items() if numbers)
+        hint = f": try --dataset {config.drawn_from}" if config.drawn_from else ""
+        message += f" Outside of the `select` of {config.name} ({select}): {report.unselected}{hint}."
+    return message
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return numbers in short: `1-17`, or `1, 3-5`."""
+    ordered = sorted(set(numbers))
+    starts = [number for number in ordered if number - 1 not in ordered]
+    ends = [number for number in ordered if number + 1 not in ordered]
+    return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
+
+
 def _damaged(first: str) -> UserError:
     return UserError(
         f"A recording is damaged: {first}. Repair or remove it, put its name on the --ignore list, "
@@ -237,14 +260,18 @@ def _damaged(first: str) -> UserError:
 
 
 def _reader(config: DataConfig) -> Reader:
-    return get_reader(config.format, load_layout(config.layout), config.bodies)
+    return get_reader(config.format, _source(config))
+
+
+def _source(config: DataConfig) -> Source:
+    return Source(load_layout(config.layout), config.bodies, tuple(config.classes))
 
 
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:
-    read_chunk(chunk, config, _worker_reader(config.format, config.layout, config.bodies), folder)
+    read_chunk(chunk, config, _worker_reader(config.format, _source(config)), folder)
 
 
 @cache
-def _worker_reader(format_name: str, layout: str, bodies: int) -> Reader:
+def _worker_reader(format_name: str, source: Source) -> Reader:
     """Return this worker's one reader, which may keep an archive open."""
-    return get_reader(format_name, load_layout(layout), bodies)
+    return get_reader(format_name, source)

@@ -7,7 +7,7 @@ import numpy as np
 from last.benchmarks.content import ntu60
 from last.benchmarks.memory import TreeMemory
 from last.benchmarks.preprocess import read_plainly, write_recordings
-from last.data.formats import get_reader
+from last.data.formats import Source, get_reader
 from last.skeleton import load_layout
 from last.utils.progress import SILENT
 
@@ -24,7 +24,7 @@ def test_recordings_have_the_size_and_numbers_of_real_ones(tmp_path: Path) -> No
 
 def test_the_plain_reader_finds_the_joints_that_are_in_the_store(tmp_path: Path) -> None:
     recordings = write_recordings(tmp_path / "raw", 12, 0, SILENT)
-    reader = get_reader("ntu", load_layout("ntu25"), 2)
+    reader = get_reader("ntu", Source(load_layout("ntu25"), 2, ()))
     assert ntu60().format == "ntu"
     compared = 0
     for entry in reader.entries(recordings.folder):

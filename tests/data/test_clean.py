@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from last.data.clean import Body, body_motion, choose_actors, clean_bodies, finish_clip, noisy_frames
+from last.data.clean import Body, body_motion, choose_actors, clean_bodies, finish_clip, noisy_frames, present
 
 JOINTS = 4
 PERSON = np.array([[0.0, 0.0, 0.0], [0.5, 1.0, 0.0], [-0.5, 1.0, 0.0], [0.0, 2.0, 0.0]])
@@ -138,29 +138,30 @@ def test_the_order_in_which_bodies_are_listed_does_not_matter(drawn):
 
 
 def test_two_parts_of_one_actor_make_one_row_and_frames_without_anybody_drop_out():
-    joints, valid = clean_bodies([a_body(1, 5, 20, shake=0.5), a_body(2, 40, 20)], limit=2)
+    joints = clean_bodies([a_body(1, 5, 20, shake=0.5), a_body(2, 40, 20)], limit=2)
     assert joints.shape == (1, 40, JOINTS, 3)
-    assert valid.all()
+    assert present(joints).all()
     np.testing.assert_array_equal(joints[0, 20:], np.repeat(PERSON[None], 20, axis=0))
 
 
 def test_an_absent_second_body_is_zeros_and_not_valid():
-    joints, valid = clean_bodies([a_body(1, 0, 30, shake=0.5), a_body(2, 10, 15)], limit=2)
+    joints = clean_bodies([a_body(1, 0, 30, shake=0.5), a_body(2, 10, 15)], limit=2)
+    valid = present(joints)
     assert valid.sum(axis=1).tolist() == [30, 15]
     assert np.flatnonzero(valid[1]).tolist() == list(range(10, 25))
     assert not joints[1, ~valid[1]].any()
 
 
 def test_a_limit_of_one_body_keeps_actor_1_and_only_its_frames():
-    joints, valid = clean_bodies([a_body(1, 0, 30, shake=0.5), a_body(2, 20, 30)], limit=1)
+    joints = clean_bodies([a_body(1, 0, 30, shake=0.5), a_body(2, 20, 30)], limit=1)
     assert joints.shape == (1, 30, JOINTS, 3)
-    assert valid.all()
+    assert present(joints).all()
 
 
 def test_ids_that_no_float64_can_tell_apart_stay_two_bodies():
     near = [a_body(72057594037931101, 0, 30, shake=0.5), a_body(72057594037931102, 0, 30)]
     assert float(near[0].id) == float(near[1].id)
-    assert len(clean_bodies(near, limit=2)[0]) == 2
+    assert len(clean_bodies(near, limit=2)) == 2
 
 
 def test_the_clip_is_centred_on_one_joint_of_the_first_body_in_its_first_frame():
@@ -185,3 +186,29 @@ def test_a_body_that_is_never_there_is_not_stored_and_frames_without_any_body_dr
     centred, kept = finish_clip(np.ones((2, 3, JOINTS, 3)), valid, center=0)
     assert centred.shape == (1, 2, JOINTS, 3)
     assert kept.tolist() == [[True, True]]
+
+
+def with_zeros(body, frames):
+    joints = body.joints.copy()
+    joints[frames] = 0
+    return Body(body.id, body.frames, joints)
+
+
+def test_frames_of_zeros_count_neither_for_a_bodys_length_nor_for_its_motion_nor_as_noise():
+    person = a_body(1, 0, 60, shake=0.2)
+    assert ids(choose_actors([person, with_zeros(a_body(2, 0, 60, shake=9.0), slice(11, None))])) == [[1]]
+    calm = a_body(2, 0, 60, shake=0.1)
+    far_away = with_zeros(Body(2, calm.frames, calm.joints + np.array([0.0, 0.0, 4.0])), slice(20, 40))
+    assert ids(choose_actors([person, far_away])) == [[1], [2]]
+    # 30 noisy ones of 40 frames that hold it; with the 20 of zeros it would be 30 of 60.
+    assert ids(choose_actors([person, with_zeros(a_body(2, 0, 60, shake=9.0, noisy=30), slice(30, 50))])) == [[1]]
+
+
+def test_the_interval_of_a_body_begins_and_ends_where_it_is_seen():
+    before, after = a_body(1, 0, 30, shake=0.5), with_zeros(a_body(2, 0, 60), slice(0, 30))
+    assert ids(choose_actors([before, after])) == [[1, 2]]
+
+
+def test_bodies_of_zeros_alone_leave_no_actor():
+    joints = clean_bodies([with_zeros(a_body(1, 0, 30), slice(None)), with_zeros(a_body(2, 0, 30), slice(None))], 2)
+    assert joints.shape == (0, 0, JOINTS, 3)

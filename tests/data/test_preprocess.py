@@ -14,6 +14,7 @@ from last.data import preprocess as preprocess_module
 from last.data.clip import Clip
 from last.data.config import DataConfig, ProtocolConfig, SelectConfig
 from last.data.formats import BadClip, DroppedClip, Entry
+from last.data.formats.recordings import merge_copies
 from last.data.preparation_report import PreparationReport
 from last.data.preprocess import preprocess, read_ignore_list
 from last.utils.errors import UserError
@@ -26,10 +27,11 @@ class NumbersReader:
     read_names: list[str] = []  # noqa: RUF012 - every instance of a test counts here
     stop_at = ""
 
-    def __init__(self, layout: object, bodies: int) -> None: ...
+    def __init__(self, source: object) -> None: ...
 
     def entries(self, raw: Path) -> Sequence[Entry]:
-        return [Entry(path.stem, path, "", path.stat().st_size) for path in sorted(raw.glob("*.txt"))]
+        found = (Entry(path.stem, path, "", path.stat().st_size) for path in sorted(raw.rglob("*.txt")))
+        return merge_copies(found, raw)
 
     def read(self, entry: Entry) -> Clip:
         if entry.name == self.stop_at:
@@ -48,7 +50,7 @@ class NumbersReader:
 @pytest.fixture(autouse=True)
 def reader(monkeypatch: pytest.MonkeyPatch) -> type[NumbersReader]:
     """Let every data set here be read by `NumbersReader`, two recordings a chunk."""
-    monkeypatch.setattr(preprocess_module, "get_reader", lambda name, layout, bodies: NumbersReader(layout, bodies))
+    monkeypatch.setattr(preprocess_module, "get_reader", lambda name, source: NumbersReader(source))
     monkeypatch.setattr(NumbersReader, "read_names", [])
     monkeypatch.setattr(chunks, "_MOST_ENTRIES", 2)
     return NumbersReader
@@ -141,6 +143,66 @@ def test_recordings_outside_the_selection_are_counted_and_left_out(raw: Path, tm
     assert report.unselected == 3
 
 
+def with_a_copy_of_c(raw: Path, text: str) -> Path:
+    (raw / "z_copies").mkdir()
+    (raw / "z_copies" / "c.txt").write_text(text, encoding="utf-8")
+    return raw
+
+
+def test_a_damaged_recording_is_read_from_its_copy_and_that_is_told(
+    raw: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = prepare(with_a_copy_of_c(raw, "1 7 1 1 1 6"), tmp_path / "out", strict=True)
+    assert (report.found, report.kept, report.damaged) == (7, 6, [])
+    assert {clip.name: clip.subject for clip in open_store(tmp_path / "out")}["c"] == 7
+    told = f"c, line 3: is broken ({raw / 'c.txt'}; read from {raw / 'z_copies' / 'c.txt'})"
+    assert f"1 damaged recordings were read from a copy. The first: {told}." in caplog.text
+
+
+@pytest.mark.parametrize("copy", ["bad", "empty"])
+def test_a_damaged_recording_whose_copy_is_no_better_is_damaged(raw: Path, tmp_path: Path, copy: str) -> None:
+    report = prepare(with_a_copy_of_c(raw, copy), tmp_path / "out")
+    assert [str(each) for each in report.damaged] == ["c, line 3: is broken"]
+
+
+def test_a_whole_recording_is_not_read_from_its_copy(raw: Path, tmp_path: Path) -> None:
+    with_a_copy_of_c(raw, "0 1 1 1 1 4")
+    for name in ("a", "e"):  # e has no skeleton
+        (raw / "z_copies" / f"{name}.txt").write_text("1 9 9 9 1 9", encoding="utf-8")
+    report = prepare(raw, tmp_path / "out")
+    assert open_store(tmp_path / "out")[0].subject == 1
+    assert [each.name for each in report.dropped] == ["e"]
+
+
+def test_a_copy_that_changed_is_read_again(
+    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_copy_of_c(raw, "1 7 1 1 1 6")
+    monkeypatch.setattr(reader, "stop_at", "g")
+    with pytest.raises(KeyboardInterrupt):
+        prepare(raw, tmp_path / "out")
+    monkeypatch.setattr(reader, "stop_at", "")
+    (raw / "z_copies" / "c.txt").write_text("1 8 1 1 1 66", encoding="utf-8")
+    prepare(raw, tmp_path / "out")
+    assert {clip.name: clip.joints.shape[1] for clip in open_store(tmp_path / "out")}["c"] == 66
+
+
+def test_nothing_of_the_selection_is_refused_with_the_data_set_that_has_more(raw: Path, tmp_path: Path) -> None:
+    select = SelectConfig(setups=[5, 7, 8, 9], actions=[1])
+    config = DataConfig(**{**vars(CONFIG), "select": select, "drawn_from": "larger"})
+    with pytest.raises(UserError) as caught:
+        prepare(raw, tmp_path / "out", config, ignore=["a"])
+    message = str(caught.value)
+    assert "On the ignore list: 1. Damaged or empty: 2; the first: c, line 3" in message
+    assert "Outside of the `select` of tiny (setups 5, 7-9, actions 1): 4: try --dataset larger." in message
+
+
+def test_names_on_the_ignore_list_count_in_any_case_and_form_of_accents(raw: Path, tmp_path: Path) -> None:
+    (raw / "a.txt").rename(raw / "\u00e9.txt")
+    report = prepare(raw, tmp_path / "out", ignore=["E\u0301", "B"])
+    assert report.ignored == ["b", "\u00e9"]
+
+
 def test_a_class_that_the_data_set_does_not_have_counts_as_damage(raw: Path, tmp_path: Path) -> None:
     (raw / "d.txt").write_text("2 2 2 2 1 5", encoding="utf-8")
     report = prepare(raw, tmp_path / "out")
@@ -174,6 +236,17 @@ def test_a_recording_that_changed_after_an_interruption_is_read_again(
     (raw / "a.txt").write_text("0 9 1 1 1 44", encoding="utf-8")
     prepare(raw, tmp_path / "out")
     assert open_store(tmp_path / "out")[0].joints.shape[1] == 44
+
+
+def test_clips_that_were_read_under_other_class_names_or_another_order_are_read_again(
+    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for classes in (["wave", "walk"], ["walk", "wave"], ["wave", "stroll"]):
+        reader.read_names.clear()
+        monkeypatch.setattr(reader, "stop_at", "c")
+        with pytest.raises(KeyboardInterrupt):
+            prepare(raw, tmp_path / "out", DataConfig(**{**vars(CONFIG), "classes": classes}))
+        assert reader.read_names == ["a", "b"]
 
 
 def test_a_damaged_part_of_an_interrupted_run_is_read_again(
@@ -349,8 +422,9 @@ def test_progress_counts_every_recording_once(raw: Path, tmp_path: Path) -> None
 def test_an_ignore_list_takes_names_and_leaves_headings_and_comments_alone(tmp_path: Path) -> None:
     path = tmp_path / "missing.txt"
     lines = ["\ufeffThe 2 samples with missing skeletons are:", "", "S001C002P005R002A008", "# S009", "  b.skeleton "]
-    path.write_text("\r\n".join([*lines, "S001C002P005R002A008"]), encoding="utf-8")
-    assert read_ignore_list(path) == ["S001C002P005R002A008", "b"]
+    lines += ["S001C002P005R002A008", "c.SKELETON.gz", "d.json", "x/e.npy", "f.1", "e\u0301.npy"]
+    path.write_text("\r\n".join(lines), encoding="utf-8")
+    assert read_ignore_list(path) == ["S001C002P005R002A008", "b", "c", "d", "x/e", "f.1", "\u00e9"]
 
 
 @pytest.mark.parametrize("content", [b"", b"only a heading\n", b"\xff\xfe\x00"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from last.data.clip import Clip
-from last.data.formats import get_reader
+from last.data.formats import Source, get_reader
 from last.data.synthetic import class_names, synthesize
 from last.data.synthetic.actions import ACTIONS, minimum_jerk, play
 from last.data.synthetic.body import (
@@ -50,7 +50,7 @@ def perform(name: str, seed: int = 0) -> NDArray[np.float64]:
 
 
 def read_all(folder: Path) -> list[Clip]:
-    reader = get_reader("ntu", load_layout("ntu25"), 2)
+    reader = get_reader("ntu", Source(load_layout("ntu25"), 2, ()))
     return [reader.read(entry) for entry in reader.entries(folder)]
 
 

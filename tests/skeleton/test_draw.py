@@ -169,9 +169,9 @@ def test_an_unwritable_place_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_real_recording_is_drawn(real_recordings: Path, tmp_path: Path) -> None:
-    from last.data.formats import get_reader
+    from last.data.formats import Source, get_reader
 
-    reader = get_reader("ntu", load_layout("ntu25"), 2)
+    reader = get_reader("ntu", Source(load_layout("ntu25"), 2, ()))
     entry = next(entry for entry in reader.entries(real_recordings / "ntu_samples") if "A050" in entry.name)
     recording = reader.read(entry)
     animate(recording.joints, load_layout("ntu25"), tmp_path / "clip.gif", valid=recording.valid)

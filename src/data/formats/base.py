@@ -37,19 +37,41 @@ class Entry:
         name: the clip's name, unique within the source.
         path: the file, or the zip archive that holds it.
         member: its name inside the archive; empty for a plain file.
-        size: its uncompressed size in bytes.
+        size: its size in bytes, uncompressed by zip; what a `.gz` holds is known only when it is read.
+        copies: others of the same name, to be read in this order where it is damaged.
     """
 
     name: str
     path: Path
     member: str
     size: int
+    copies: "tuple[Entry, ...]" = ()
+
+    @property
+    def place(self) -> str:
+        """Return where it lies, for a message."""
+        return f"{self.member} in {self.path}" if self.member else str(self.path)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader has to know of the data set that it reads.
+
+    Attributes:
+        layout: the joints that its skeletons have.
+        bodies: at most so many bodies are kept a clip.
+        classes: the class names, in the order of their labels.
+    """
+
+    layout: Layout
+    bodies: int
+    classes: tuple[str, ...]
 
 
 class Reader(Protocol):
     """Read one format of recordings."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None: ...
+    def __init__(self, source: Source) -> None: ...
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the recordings below `raw` (a folder, or a zip archive) in the order of their names."""
@@ -70,7 +92,7 @@ def list_formats() -> list[str]:
     return sorted(_MODULES)
 
 
-def get_reader(name: str, layout: Layout, bodies: int) -> Reader:
+def get_reader(name: str, source: Source) -> Reader:
     """Return the reader of the format `name`.
 
     Raises:
@@ -78,5 +100,5 @@ def get_reader(name: str, layout: Layout, bodies: int) -> Reader:
     """
     if name not in _MODULES:
         raise UserError(f"There is no format {name!r}. The formats are: {', '.join(list_formats())}.")
-    reader: Reader = import_module(_MODULES[name], __package__).Reader(layout, bodies)
+    reader: Reader = import_module(_MODULES[name], __package__).Reader(source)
     return reader

@@ -6,39 +6,32 @@ kept as the clip's setup, 1 for train and 2 for test, so that the protocol `by: 
 same split.
 """
 
-import math
 import os
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
-from ...skeleton import Layout
 from ...utils.errors import UserError
 from ..clip import Clip
-from .assembly import About, assemble, keep_bodies
-from .base import BadClip, Entry
+from .arrays import Array, map_array
+from .assembly import About, assemble
+from .base import BadClip, Entry, Source
 from .recordings import only_file
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from .sniff import ZIP, trouble
 
 _SETUPS = {"train": 1, "test": 2}
 _LOCAL_HEADER_BYTES, _NAME_LENGTH_AT = 30, 26
-_READ_HEADER = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
 
 
 class Reader:
     """Read the clips of one `.npz`; they are named `train_000000` on, then `test_000000` on."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None:
-        self._layout, self._bodies = layout, bodies
+    def __init__(self, source: Source) -> None:
+        self._source, self._layout = source, source.layout
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the clips of the `.npz` file `raw`, or of the only one in the folder `raw`.
@@ -69,9 +62,8 @@ class Reader:
             raise BadClip(entry.name, 0, f"y_{part} marks {len(marked)} classes, not one")
         flat = clips[int(index)]  # (T, M*V*C)
         joints = flat.reshape(len(flat), -1, self._layout.num_joints, self._layout.coordinates)
-        kept, valid = keep_bodies(joints.transpose(1, 0, 2, 3), self._bodies)
         about = About(int(marked[0]), setup=_SETUPS[part])
-        return assemble(entry.name, about, kept, valid, self._layout)
+        return assemble(entry.name, about, joints.transpose(1, 0, 2, 3), self._source)
 
     def _check(self, path: Path, part: str, clips: Array, labels: Array) -> None:
         """Refuse arrays that cannot be clips of the layout with their labels."""
@@ -104,29 +96,23 @@ def _map(path: Path, name: str, changed_ns: int) -> Array:  # noqa: ARG001
             member = archive.getinfo(f"{name}.npy")
         if member.compress_type != ZIP_STORED:
             raise UserError(f"{path} is compressed and cannot be read in parts: write it with numpy.savez.")
-        with path.open("rb") as file:
-            return _map_member(path, file, member)
+        return _map_member(path, member)
     except KeyError:
         raise UserError(f"{path} holds no {name}: expected x_train, y_train, x_test and y_test.") from None
     except (OSError, BadZipFile, struct.error, EOFError, OverflowError) as error:
-        raise UserError(f"{path} is not a readable .npz file ({error}). Download it again.") from error
+        raise UserError(
+            f"{path} is not a readable .npz file ({trouble(path, ZIP, error)}). Download it again."
+        ) from error
 
 
-def _map_member(path: Path, file: BinaryIO, member: ZipInfo) -> Array:
+def _map_member(path: Path, member: ZipInfo) -> Array:
     """Map an uncompressed `.npy` member; its bytes follow a fixed header, its name and an extra field."""
-    file.seek(member.header_offset + _NAME_LENGTH_AT)
-    name_length, extra_length = struct.unpack("<HH", file.read(4))
+    with path.open("rb") as file:
+        file.seek(member.header_offset + _NAME_LENGTH_AT)
+        name_length, extra_length = struct.unpack("<HH", file.read(4))
+        size = os.fstat(file.fileno()).st_size
     start = member.header_offset + _LOCAL_HEADER_BYTES + name_length + extra_length
-    file.seek(start)
     try:
-        version = np.lib.format.read_magic(file)
-        shape, fortran, dtype = _READ_HEADER[version](file)
-    except (ValueError, KeyError) as error:
+        return map_array(path, start, min(start + member.file_size, size))
+    except ValueError as error:
         raise BadZipFile(f"{member.filename}: {error}") from error
-    size = math.prod(shape) * dtype.itemsize
-    end = min(start + member.file_size, os.fstat(file.fileno()).st_size)
-    if dtype.kind not in "fiub" or file.tell() + size > end:
-        raise BadZipFile(f"{member.filename} is cut short or holds no numbers")
-    if size == 0:
-        return np.empty(shape, dtype)
-    return np.memmap(path, dtype, "r", file.tell(), shape, "F" if fortran else "C")

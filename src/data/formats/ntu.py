@@ -14,15 +14,14 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from ...skeleton import Layout
 from ..clean import Body, clean_bodies
 from ..clip import Clip
 from .assembly import FARTHEST, About, assemble
-from .base import BadClip, DroppedClip, Entry
+from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 64 << 20
-_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
+_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII | re.IGNORECASE)
 _BODY_FIELDS, _JOINT_FIELDS = 10, 12
 _MOST_BODIES = 64  # in a frame; the camera tracks six
 # Everything that numbers are written with, NaN and Infinity included, and the white space between them.
@@ -32,8 +31,8 @@ _CHARACTERS = b"0123456789+-.eE" + b"aAfFiInNtTyY" + b" \t\r\n"
 class Reader:
     """Read NTU RGB+D recordings; the label is the name's action, counted from 0."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None:
-        self._layout, self._bodies = layout, bodies
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `.skeleton` files below `raw`; those whose names say no action are counted in a warning.
@@ -53,15 +52,14 @@ class Reader:
         about = describe_name(entry.name)
         if about is None:
             raise BadClip(entry.name, 0, "is not named SsssCcccPpppRrrrAaaa")
-        bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._layout.num_joints)
+        bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._source.layout.num_joints)
         if not bodies:
             raise DroppedClip(entry.name, 0, "no skeleton")
-        joints, valid = clean_bodies(bodies, self._bodies)
-        return assemble(entry.name, about, joints, valid, self._layout)
+        return assemble(entry.name, about, clean_bodies(bodies, self._source.bodies), self._source)
 
 
 def describe_name(name: str) -> About | None:
-    """Return what an NTU name says, or None where the name is not one."""
+    """Return what an NTU name, in large or small letters, says, or None where the name is not one."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -98,7 +96,7 @@ def _lines(name: str, data: bytes) -> list[str]:
 
 
 def _clip_name(path: PurePath) -> str | None:
-    return path.stem if describe_name(path.stem) else None
+    return path.stem.upper() if describe_name(path.stem) else None
 
 
 @dataclass

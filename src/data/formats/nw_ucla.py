@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ...skeleton import Layout
 from ..clip import Clip
-from .assembly import About, assemble, check_shape
-from .base import BadClip, DroppedClip, Entry
+from .assembly import About, assemble
+from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
-_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)", re.ASCII)
+_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)", re.ASCII | re.IGNORECASE)
 # The actions that were published, in the order of their labels 1 to 10.
 _ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 
@@ -27,8 +26,8 @@ _ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 class Reader:
     """Read NW-UCLA recordings; the camera is the view and the replication is the episode."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None:  # noqa: ARG002
-        self._layout = layout
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `.json` files below `raw`.
@@ -51,12 +50,11 @@ class Reader:
         if frames == []:
             raise DroppedClip(entry.name, 0, "no skeleton")
         joints = _to_array(entry.name, frames)[None]  # (1, T, V, C)
-        check_shape(entry.name, joints, self._layout)
-        return assemble(entry.name, about, joints, np.ones(joints.shape[:2], dtype=bool), self._layout)
+        return assemble(entry.name, about, joints, self._source)
 
 
 def _clip_name(path: PurePath) -> str | None:
-    return path.stem if _NAME.fullmatch(path.stem) else None
+    return path.stem.lower() if _NAME.fullmatch(path.stem) else None
 
 
 def _parse(name: str, data: bytes) -> dict[str, Any]:

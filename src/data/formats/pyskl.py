@@ -13,11 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...skeleton import Layout
 from ...utils.errors import UserError
+from ...utils.names import normal_form
 from ..clip import Clip
-from .assembly import About, assemble, check_shape, keep_bodies
-from .base import BadClip, Entry
+from .assembly import About, assemble
+from .base import BadClip, Entry, Source
 from .ntu import describe_name
 from .recordings import only_file
 from .restricted_pickle import PickledArray, load_plain
@@ -29,8 +29,8 @@ _TRAIN_SETUP, _TEST_SETUP = 1, 2
 class Reader:
     """Read the clips of one PYSKL file. Of many bodies the first ones ever there are kept."""
 
-    def __init__(self, layout: Layout, bodies: int) -> None:
-        self._layout, self._bodies = layout, bodies
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the annotations of the `.pkl` file `raw`, or of the only one in the folder `raw`.
@@ -61,9 +61,7 @@ class Reader:
             raise BadClip(entry.name, 0, "`label` should be a class number")
         if not isinstance(keypoint, PickledArray):
             raise BadClip(entry.name, 0, "`keypoint` should be an array")
-        check_shape(entry.name, keypoint.array, self._layout)
-        joints, valid = keep_bodies(keypoint.array, self._bodies)
-        return assemble(entry.name, _describe(entry.name, label, content), joints, valid, self._layout)
+        return assemble(entry.name, _describe(entry.name, label, content), keypoint.array, self._source)
 
 
 @dataclass(frozen=True)
@@ -98,13 +96,13 @@ def _setups(split: object) -> dict[str, int]:
     if len(train) != 1:
         return {}
     setups = {key: _TRAIN_SETUP if key == train[0] else _TEST_SETUP for key in split}
-    return {str(name): setups[key] for key, names in split.items() for name in names}
+    return {normal_form(str(name)): setups[key] for key, names in split.items() for name in names}
 
 
 def _name(annotation: dict[str, Any], number: int) -> str:
     name = annotation.get("frame_dir")
     usable = isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()
-    return str(name) if usable else f"annotation_{number:06}"
+    return normal_form(str(name)) if usable else f"annotation_{number:06}"
 
 
 def _describe(name: str, label: int, content: _Content) -> About:

@@ -1,5 +1,7 @@
 """Run a foreign pickle with an interpreter that builds NumPy arrays and plain containers, nothing else.
 
+Arrays hold numbers or text. Pickles of Python 2 are read too: their byte strings become text.
+
 A pickle names the functions it wants called. Here a name is never looked up: the few by which NumPy pickles
 arrays, number types and scalars stand for functions of this file, and every other name ends the reading.
 """
@@ -7,18 +9,21 @@ arrays, number types and scalars stand for functions of this file, and every oth
 import pickle
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...utils.errors import UserError
+from .sniff import PICKLE, trouble
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _LIMIT_BYTES = 16 << 30
-_KIND = re.compile(r"[fiu][1248]|b1")
+_KIND = re.compile(r"[fiu][1248]|b1|[SU]\d{1,5}", re.ASCII)
+_LIMIT_TEXT_BYTES = 256 << 20  # of one array
+_LAST_CHARACTER, _SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)
 _DAMAGE = (
     *(pickle.PickleError, struct.error, EOFError, LookupError, AttributeError, TypeError, ValueError),
     *(ArithmeticError, MemoryError, RecursionError),
@@ -35,13 +40,16 @@ def load_plain(path: Path) -> Any:
         if path.stat().st_size > _LIMIT_BYTES:
             raise UserError(f"{path} is larger than {_LIMIT_BYTES} bytes, too large to be read at once.")
         with path.open("rb") as file:
-            return _Interpreter(file).load()
+            return _Interpreter(file, encoding="latin1").load()
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     except _Refused as error:
         raise UserError(f"{path} is refused: {error}. Nothing of it was run.") from error
     except _DAMAGE as error:
-        raise UserError(f"{path} is not a readable pickle: {error}.") from error
+        reason = "it is damaged" if isinstance(error, EOFError | LookupError) else str(error)
+        raise UserError(
+            f"{path} is not a readable pickle: {trouble(path, PICKLE, ValueError(reason))}. Download or write it again."
+        ) from error
 
 
 class PickledArray:
@@ -60,19 +68,23 @@ class PickledArray:
         _, shape, kind, fortran, raw = state
         self.array = _to_array(raw, kind, shape, "F" if fortran else "C")
 
+    def __iter__(self) -> Iterator[Any]:
+        """Yield its numbers or texts, as of a list."""
+        return iter(self.array.ravel().tolist())
+
 
 class _Refused(pickle.UnpicklingError):
     """Say which thing a pickle asked for that it may not have."""
 
 
 class _DataType:
-    """A NumPy number type as a pickle describes it: a kind and width, then a byte order."""
+    """A NumPy type of numbers or text as a pickle describes it: a kind and width, then a byte order."""
 
     __slots__ = ("kind", "order")
 
     def __init__(self, kind: str, align: bool = False, copy: bool = False) -> None:  # noqa: ARG002
         if not _KIND.fullmatch(kind):
-            raise _Refused(f"it holds arrays of {kind[:40]!r}, not of numbers")
+            raise _Refused(f"it holds arrays of {kind[:40]!r}, not of numbers or text")
         self.kind, self.order = kind, "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -106,10 +118,25 @@ class _Interpreter(pickle._Unpickler):
         return _Builder(_KNOWN[known])
 
 
-def _to_array(raw: bytes, kind: _DataType, shape: tuple[int, ...], order: Any) -> Array:
+def _to_array(raw: bytes | str, kind: _DataType, shape: tuple[int, ...], order: Any) -> Array:
+    if isinstance(raw, str):  # the bytes of Python 2
+        raw = raw.encode("latin1")
     if not isinstance(raw, bytes | bytearray) or not isinstance(kind, _DataType) or min(shape, default=0) < 0:
         raise _Refused("it holds an array that is not made of numbers")
-    return np.frombuffer(bytes(raw), kind.order + kind.kind).reshape(shape, order=order)
+    array = np.frombuffer(bytes(raw), kind.order + kind.kind).reshape(shape, order=order)
+    return _as_text(array) if array.dtype.kind in "SU" else array
+
+
+def _as_text(array: Array) -> Array:
+    """Return an array of text whose characters Python can hold; bytes must be ASCII."""
+    if array.nbytes > _LIMIT_TEXT_BYTES:
+        raise _Refused(f"it holds an array of more than {_LIMIT_TEXT_BYTES} bytes of text")
+    if array.dtype.kind == "S":
+        return np.asarray(np.char.decode(array, "ascii"))
+    codes = np.frombuffer(array.tobytes(), array.dtype.byteorder + "u4")
+    if (codes > _LAST_CHARACTER).any() or ((codes >= _SURROGATES[0]) & (codes <= _SURROGATES[1])).any():
+        raise ValueError("it holds text of impossible characters")
+    return array
 
 
 def _empty_array(*_: object) -> PickledArray:
@@ -122,7 +149,9 @@ def _filled_array(raw: bytes, kind: _DataType, shape: tuple[int, ...], order: st
     return filled
 
 
-def _scalar(kind: _DataType, raw: bytes) -> Any:
+def _scalar(kind: _DataType, raw: bytes | str) -> Any:
+    if not raw:
+        return ""  # NumPy's empty text has the width 0
     return _to_array(raw, kind, (), "C").item()
 
 
@@ -137,6 +166,11 @@ def _bytes_of_text(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """Return the empty bytes that an old protocol stored as a call."""
+    return b""
+
+
 _KNOWN: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": _array_type,
     "numpy.dtype": _DataType,
@@ -144,4 +178,5 @@ _KNOWN: dict[str, Callable[..., Any]] = {
     "numpy.core.multiarray.scalar": _scalar,
     "numpy.core.numeric._frombuffer": _filled_array,
     "_codecs.encode": _bytes_of_text,
+    "__builtin__.bytes": _no_bytes,
 }

@@ -17,14 +17,13 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from ...skeleton import Layout
 from ..clip import Clip
-from .assembly import FARTHEST, About, assemble, check_shape
-from .base import BadClip, DroppedClip, Entry
+from .assembly import FARTHEST, About, assemble
+from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
-_FOLDERS = re.compile(r"s(\d\d)s(\d\d)_(\d\d)_(\d{3})", re.ASCII)
+_FOLDERS = re.compile(r"s(\d\d)s(\d\d)_(\d\d)_(\d{3})", re.ASCII | re.IGNORECASE)
 _NAME = re.compile(r"s(\d\d)s(\d\d)_c(\d\d)_t(\d{3})", re.ASCII)
 _BODIES, _CLASSES = 2, 8
 _MILLIMETRES_AT_0 = np.array([1280.0, 960.0, 0.0])
@@ -38,8 +37,8 @@ class Reader:
     `s01s02`; the replication is the take.
     """
 
-    def __init__(self, layout: Layout, bodies: int) -> None:
-        self._layout, self._bodies = layout, bodies
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `skeleton_pos.txt` files below `raw`.
@@ -58,13 +57,11 @@ class Reader:
             DroppedClip: it has no frame.
         """
         about = _describe(entry.name)
-        rows = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES), _BODIES * self._layout.num_joints * 3)
+        rows = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES), _BODIES * self._source.layout.num_joints * 3)
         if not rows:
             raise DroppedClip(entry.name, 0, "no skeleton")
         normalised = np.array(rows).reshape(len(rows), _BODIES, -1, 3).transpose(1, 0, 2, 3)  # (M, T, V, C)
-        joints = to_metres(normalised)[: self._bodies]
-        check_shape(entry.name, joints, self._layout)
-        return assemble(entry.name, about, joints, np.ones(joints.shape[:2], dtype=bool), self._layout)
+        return assemble(entry.name, about, normalised, self._source, to_metres)
 
 
 def to_metres(normalised: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -75,7 +72,8 @@ def to_metres(normalised: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _clip_name(path: PurePath) -> str | None:
     match = _FOLDERS.fullmatch("_".join(path.parts[-4:-1]))
-    return "s{}s{}_c{}_t{}".format(*match.groups()) if match and path.name == "skeleton_pos.txt" else None
+    named_so = path.name.lower() == "skeleton_pos.txt"
+    return "s{}s{}_c{}_t{}".format(*match.groups()) if match and named_so else None
 
 
 def _describe(name: str) -> About:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from last.data.formats import BadClip, DroppedClip, get_reader
+from last.data.formats import BadClip, DroppedClip, Source, get_reader
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 
@@ -12,7 +12,7 @@ JOINTS = 25
 
 @pytest.fixture
 def reader():
-    return get_reader("ctrgcn", load_layout("ntu25"), bodies=2)
+    return get_reader("ctrgcn", Source(load_layout("ntu25"), 2, ()))
 
 
 def clips(count, frames=6, seed=0):

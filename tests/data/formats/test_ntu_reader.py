@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from last.data.formats import BadClip, DroppedClip, get_reader
+from last.data.formats import BadClip, DroppedClip, Source, get_reader
 from last.data.formats.ntu import describe_name, parse_bodies
 from last.skeleton import load_layout
 
@@ -51,7 +51,7 @@ def refusal(lines):
 
 @pytest.fixture
 def reader():
-    return get_reader("ntu", load_layout("ntu25"), bodies=2)
+    return get_reader("ntu", Source(load_layout("ntu25"), 2, ()))
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_the_clip_is_centred_on_the_spine_of_the_first_frame(read):
 
 def test_one_body_is_kept_where_one_is_asked_for(reader, tmp_path):
     (tmp_path / f"{NAME}.skeleton").write_bytes(encode(file_lines([[1, 2]] * 12)))
-    single = get_reader("ntu", load_layout("ntu25"), bodies=1)
+    single = get_reader("ntu", Source(load_layout("ntu25"), 1, ()))
     assert len(single.read(single.entries(tmp_path)[0]).joints) == 1
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from last.data.formats import BadClip, DroppedClip, get_reader
+from last.data.formats import BadClip, DroppedClip, Source, get_reader
 from last.skeleton import load_layout
 
 NAME = "a08_s02_e03_v01"  # action 8 is label 7
@@ -15,7 +15,7 @@ JOINTS = 20
 
 @pytest.fixture
 def reader():
-    return get_reader("nw_ucla", load_layout("kinect20"), bodies=1)
+    return get_reader("nw_ucla", Source(load_layout("kinect20"), 1, ()))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from last.data.formats import BadClip, DroppedClip, get_reader
+from last.data.formats import BadClip, DroppedClip, Source, get_reader
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 
@@ -15,7 +15,7 @@ JOINTS = 25
 
 @pytest.fixture
 def reader():
-    return get_reader("pyskl", load_layout("ntu25"), bodies=2)
+    return get_reader("pyskl", Source(load_layout("ntu25"), 2, ()))
 
 
 def an_annotation(name, label=3, bodies=1, frames=4, **changes):

@@ -5,7 +5,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from last.data.formats import BadClip, DroppedClip, get_reader
+from last.data.formats import BadClip, DroppedClip, Source, get_reader
 from last.data.formats.sbu import to_metres
 from last.skeleton import load_layout
 from last.utils.errors import UserError
@@ -20,7 +20,7 @@ def layout():
 
 @pytest.fixture
 def reader(layout):
-    return get_reader("sbu", layout, bodies=2)
+    return get_reader("sbu", Source(layout, 2, ()))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_both_bodies_are_always_there_and_centred_together(read, layout):
 
 def test_one_body_is_kept_where_one_is_asked_for(read, layout, tmp_path):
     read("\n".join(some_lines()))
-    single = get_reader("sbu", layout, bodies=1)
+    single = get_reader("sbu", Source(layout, 1, ()))
     assert single.read(single.entries(tmp_path)[0]).joints.shape == (1, 3, 15, 3)
 
 
