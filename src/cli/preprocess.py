@@ -10,7 +10,15 @@ from typing import Any
 from ..data.config import DataConfig
 from ..data.preparation_report import TEXT_FILE, LeftOut, PreparationReport
 from ..data.preprocess import preprocess, read_ignore_list
-from ..utils.config import data_layer, detect_environment, merge, named_layer, override_layer, section_layer
+from ..utils.config import (
+    config_names,
+    data_layer,
+    detect_environment,
+    merge,
+    named_layer,
+    override_layer,
+    section_layer,
+)
 from ..utils.errors import UserError
 from .options import add_shared, examples
 from .terminal import progress, table
@@ -81,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             strict=arguments.strict,
             ignore=read_ignore_list(arguments.ignore) if arguments.ignore else (),
             overwrite=arguments.overwrite,
+            partial=arguments.dataset in config_names("data"),
             progress=progress(arguments.quiet),
         )
     except KeyboardInterrupt:
@@ -118,6 +127,8 @@ def _show(report: PreparationReport) -> None:
     table(f"{report.name}, prepared from {report.raw}", ("what", "how much"), report.summary())
     for title, left_out in (("Damaged", report.damaged), ("Dropped", report.dropped)):
         _show_names(title, left_out)
+    for warning in report.warnings:
+        print(f"Before training: {warning}")
     print(f"Report: {Path(report.out) / TEXT_FILE}")
     print(f"Store: {report.out}")
 

@@ -9,9 +9,11 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
@@ -119,10 +121,25 @@ def kept_rows(chunk: Chunk, folder: Path) -> Rows:
     Raises:
         UserError: its file is gone or damaged.
     """
+    return Rows(*_arrays(chunk, folder, Rows._fields))
+
+
+def kept_names(chunk: Chunk, folder: Path) -> NDArray[np.str_]:
+    """Return the names of the clips of a chunk that `folder` keeps.
+
+    Raises:
+        UserError: its file is gone or damaged.
+    """
+    (clips,) = _arrays(chunk, folder, ("clips",))
+    names: NDArray[np.str_] = clips["name"]
+    return names
+
+
+def _arrays(chunk: Chunk, folder: Path, names: Sequence[str]) -> list[NDArray[Any]]:
     try:
         # NumPy leaves a file that it opened itself open where it is no archive.
         with (folder / chunk.file_name).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return Rows(*(arrays[name] for name in Rows._fields))
+            return [arrays[name] for name in names]
     except _UNREADABLE as error:
         raise _lost(chunk, folder) from error
 

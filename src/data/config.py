@@ -10,12 +10,21 @@ from ..utils.schema import setting
 class ProtocolConfig:
     """Say which clips train and which test, by one property of a clip.
 
-    Give `train` or `test`; the clips that are not named belong to the other part.
+    Give `train` or `test`; the clips that are not named belong to the other part. Clips of which the property is not
+    known (0) belong to neither, unless a list names 0.
+
+    Attributes:
+        by: the property; `file` divides single clips at random, for data of which nothing is known.
+        train, test: its values.
+        test_share: with `by: file`, the part of each class that tests.
+        seed: with `by: file`, another seed chooses other clips.
     """
 
-    by: str = setting("subject", choices=("subject", "camera", "setup"))
+    by: str = setting("subject", choices=("subject", "camera", "setup", "file"))
     train: list[int] = field(default_factory=list)
     test: list[int] = field(default_factory=list)
+    test_share: float = setting(0.0, minimum=0.0, maximum=0.9)
+    seed: int = setting(0, minimum=0)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..utils.errors import UserError
 from ..utils.files import read_json, write_json, write_text
 from .config import DataConfig
-from .protocols import divide
+from .suitability import Suitability, suitability
 
 REPORT_FILE, TEXT_FILE = "report.json", "report.txt"
 
@@ -49,6 +49,7 @@ class PreparationReport:
         unselected: recordings outside the data set's `select`.
         parts: for each protocol, how many clips train and test.
         classes: for each class, its number of clips, and of those in each part of each protocol.
+        warnings: what a training would say of the clips.
         seconds, read_bytes: how long this run took, and what it read; an earlier run may have read the rest.
         prepared_before: whether the store was already there, and this is its report.
     """
@@ -67,6 +68,7 @@ class PreparationReport:
     unselected: int = 0
     parts: dict[str, dict[str, int]] = field(default_factory=dict)
     classes: list[dict[str, str | int]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
     read_bytes: int = 0
     prepared_before: bool = False
@@ -82,17 +84,29 @@ class PreparationReport:
         return [each for each in self.left_out if not each.damaged]
 
     @property
+    def can_be_trained(self) -> bool:
+        """Tell whether a protocol has clips in both parts; a data set without a protocol may get one yet."""
+        return not self.parts or any(part["train"] and part["test"] for part in self.parts.values())
+
+    @property
     def megabytes_per_second(self) -> float:
         """Return how fast this run read."""
         return self.read_bytes / 1e6 / self.seconds if self.seconds else 0.0
 
-    def count(self, clips: NDArray[np.void], config: DataConfig) -> None:
-        """Fill in what the index of the store tells."""
+    def count(self, clips: NDArray[np.void], config: DataConfig, hint: str = "") -> None:
+        """Fill in what the index of the store tells, and what a training would say of it.
+
+        Args:
+            clips: the index.
+            config: the data set.
+            hint: what to say to somebody whose clips are in no part of a protocol.
+        """
         self.kept, self.frames = len(clips), int(clips["frames"].sum())
         self.two_bodies = int((clips["bodies"] == 2).sum())
         columns = {"clips": clips["label"]}
-        for protocol in config.protocols:
-            parts = divide(clips, config, protocol)
+        found = suitability(clips, config)
+        self.parts, self.warnings = {}, _warnings(found, config, hint)
+        for protocol, parts in ((each.protocol, each.parts) for each in found):
             self.parts[protocol] = {"train": len(parts.train), "test": len(parts.test)}
             columns[f"{protocol} train"] = clips["label"][parts.train]
             columns[f"{protocol} test"] = clips["label"][parts.test]
@@ -128,6 +142,8 @@ class PreparationReport:
         for title, left_out in (("Damaged, left out", self.damaged), ("Dropped", self.dropped)):
             if left_out:
                 parts.append("\n".join([f"{title}:", *(f"  {each}" for each in left_out)]))
+        if self.warnings:
+            parts.append("\n".join(["Before training:", *(f"  {each}" for each in self.warnings)]))
         if self.ignored:
             parts.append("\n".join(["On the ignore list:", *(f"  {name}" for name in self.ignored)]))
         parts.append(_aligned([tuple(self.classes[0]), *(tuple(row.values()) for row in self.classes)]))
@@ -154,6 +170,21 @@ def load_report(folder: Path) -> PreparationReport:
             f"{folder} holds a finished store, but no proper {REPORT_FILE} beside it ({error}). "
             "Use the store as it is, or prepare it again with --overwrite."
         ) from error
+
+
+def _warnings(found: Sequence[Suitability], config: DataConfig, hint: str) -> list[str]:
+    """Return what a training would say of the protocols."""
+    if not found:
+        return ["The data set has no protocol, and training needs one, such as protocols: {own: {by: file}}."]
+    trained = [each.protocol for each in found if not each.problem]
+    warnings = [f"{each.protocol}: {warning}." for each in found for warning in each.warnings]
+    warnings += [f"{each.problem} Training refuses it." for each in found if each.problem]
+    if config.split not in trained and trained:
+        own = f"The protocol {config.split} cannot be trained" if config.split else "The data set names no split"
+        warnings.append(f"{own}: train with --split {' or '.join(trained)}.")
+    if hint and any(each.left_out for each in found):
+        warnings.append(hint)
+    return warnings
 
 
 def _parts(part: dict[str, int]) -> str:

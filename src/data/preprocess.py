@@ -11,7 +11,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
@@ -25,14 +25,24 @@ from ..utils.files import make_folder
 from ..utils.machine import usable_cores
 from ..utils.names import normal_form
 from ..utils.progress import SILENT, Progress
-from .chunks import Chunk, cut_into_chunks, is_finished, kept_notes, kept_rows, read_chunk, remove_strangers
+from .chunks import (
+    Chunk,
+    cut_into_chunks,
+    is_finished,
+    kept_names,
+    kept_notes,
+    kept_rows,
+    read_chunk,
+    remove_strangers,
+)
 from .config import DataConfig
-from .formats import Entry, Reader, Source, get_reader
+from .formats import Entry, ListsSplits, Reader, Source, get_reader
+from .formats.folder import unread_marks
 from .preparation_report import PreparationReport, load_report
 from .processes import work_in_order
 from .protocols import divide
 from .store import open_store
-from .store_format import ARRAY_FILES, HEADER_FILE, StoreAbout, index_type
+from .store_format import ARRAY_FILES, HEADER_FILE, StoreAbout, index_type, with_parts
 from .store_writer import StoreWriter
 
 _logger = logging.getLogger(__name__)
@@ -48,6 +58,8 @@ class _Job:
     config: DataConfig
     out: Path
     chunks: Sequence[Chunk]
+    splits: Mapping[str, Mapping[str, Collection[str]]]
+    may_be_partial: bool
 
     @property
     def partial(self) -> Path:
@@ -69,6 +81,7 @@ def preprocess(
     strict: bool = False,
     ignore: Collection[str] = (),
     overwrite: bool = False,
+    partial: bool = False,
     progress: Progress = SILENT,
 ) -> PreparationReport:
     """Read the recordings below `raw` and write them as the store `out`, with a report beside it.
@@ -81,19 +94,20 @@ def preprocess(
         strict: stop at the first damaged recording instead of leaving it out.
         ignore: names of recordings to leave out.
         overwrite: replace a finished store of any input.
+        partial: write the store even where no protocol has clips in both parts, as of a sample of a known data set.
         progress: is told how far it is.
 
     Returns:
         What was kept and what was left out, and why.
 
     Raises:
-        UserError: there is nothing to read, everything is left out, `out` holds another input's store or
-            cannot be written, or `strict` met a damaged recording.
+        UserError: there is nothing to read, everything is left out, no training could use what is kept, `out` holds
+            another input's store or cannot be written, or `strict` met a damaged recording.
     """
     began = time.monotonic()
     _check(config)
     found, entries = _find(config, raw, frozenset(ignore))
-    job = _Job(config, out, cut_into_chunks(entries, config))
+    job = _Job(config, out, cut_into_chunks(entries, config), _splits(config, raw), partial)
     if (out / HEADER_FILE).exists() and not overwrite:
         return _prepared_before(job, strict)
     _clear_leftovers(job)
@@ -152,12 +166,21 @@ def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Seque
 
 def _prepared_before(job: _Job, strict: bool) -> PreparationReport:
     """Return the report of a finished store, if it was made from the same input."""
-    if open_store(job.out).source.get("key") != job.key():
+    store = open_store(job.out)
+    if store.source.get("key") != job.key():
         raise UserError(
             f"{job.out} holds a finished store made from other recordings, or by other rules. Choose another "
             "folder with --out, or replace that store with --overwrite."
         )
     report = load_report(job.out)
+    before = report.text()
+    report.count(store.clips, job.config, _hint(job))  # protocols can change without another store
+    _refuse_useless(job, report)
+    if report.text() != before:
+        try:
+            report.save(job.out)
+        except UserError as error:
+            _logger.warning("The report in the store's folder stays as it was. %s", error)
     if strict and report.damaged:
         raise _damaged(str(report.damaged[0]))
     return report
@@ -219,15 +242,49 @@ def _write(job: _Job, report: PreparationReport, began: float, progress: Progres
     if len(report.left_out) + report.unselected == report.found - len(report.ignored):
         raise UserError(_nothing_kept(report, job.config))
     source = {"raw": report.raw, "format": job.config.format, "key": job.key()}
-    about = StoreAbout(job.config.name, job.config.layout, job.config.classes, source)
+    names = [str(name) for chunk in job.chunks for name in kept_names(chunk, job.partial)]
+    about = StoreAbout(job.config.name, job.config.layout, job.config.classes, source, _letters(job.splits, names))
     recordings = sum(len(chunk.entries) for chunk in job.chunks)
     with StoreWriter(job.out, about) as writer, progress.task("writing the store", recordings):
         for chunk in job.chunks:
             writer.append(kept_rows(chunk, job.partial))
             progress.advance(len(chunk.entries))
-        report.count(writer.clips(), job.config)
+        report.count(with_parts(writer.clips(), about.protocols), job.config, _hint(job))
+        _refuse_useless(job, report)
         report.seconds = round(time.monotonic() - began, 3)
         report.save(job.out)
+
+
+def _splits(config: DataConfig, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
+    """Return the protocols that the recordings list themselves, as names of entries."""
+    reader = _reader(config)
+    return reader.splits(raw) if isinstance(reader, ListsSplits) else {}
+
+
+def _letters(splits: Mapping[str, Mapping[str, Collection[str]]], names: Sequence[str]) -> dict[str, str]:
+    """Return each protocol as one letter a clip, in the order of `names`."""
+    return {
+        protocol: "".join("T" if name in parts["train"] else "E" if name in parts["test"] else "-" for name in names)
+        for protocol, parts in splits.items()
+    }
+
+
+def _refuse_useless(job: _Job, report: PreparationReport) -> None:
+    """Refuse clips with which no protocol can be trained."""
+    if not report.can_be_trained and not job.may_be_partial:
+        raise UserError("\n".join([*report.warnings, "No training could use these clips, so no store is written."]))
+
+
+def _hint(job: _Job) -> str:
+    """Return what to do about clips of a folder whose names do not say who was recorded and how."""
+    if job.config.format != "folder":
+        return ""
+    unread = unread_marks(entry.name for chunk in job.chunks for entry in chunk.entries)
+    seen = f" (their names have {unread}, which is not read)" if unread else ""
+    return (
+        f"Name the clips with marks such as take_P007.npy for performer 7{seen}, or divide them at random: "
+        "protocols: {own: {by: file, test_share: 0.25}}."
+    )
 
 
 def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:

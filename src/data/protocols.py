@@ -4,6 +4,7 @@ Everything here works on the index of a store, a structured array with one eleme
 numbers.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from ..utils.config import unknown_name
 from ..utils.errors import UserError
 from .config import DataConfig, ProtocolConfig
+from .store_format import PART_PREFIX, TEST, TRAIN, listed_protocols
+
+DEFAULT_TEST_SHARE = 0.25  # of a class, with `by: file`
 
 
 @dataclass(frozen=True)
@@ -37,38 +41,77 @@ def split(clips: NDArray[np.void], config: DataConfig, protocol: str = "") -> Sp
     Args:
         clips: the index of a store.
         config: the data set; `config.select` applies before the protocol does.
-        protocol: a name in `config.protocols`; empty for `config.split`.
+        protocol: a name in `known_protocols`; empty for `config.split`.
 
     Raises:
         UserError: there is no such protocol, it is not a proper one, or a part holds no clip.
     """
     parts = divide(clips, config, protocol)
-    for part, numbers in (("train", parts.train), ("test", parts.test)):
-        if not len(numbers):
-            rule = config.protocols[protocol or config.split]
-            present = ", ".join(map(str, np.unique(clips[rule.by])[:40]))
-            raise UserError(
-                f"The {part} part of {config.name} {protocol or config.split} holds no clip: among the "
-                f"{len(clips)} clips the values of '{rule.by}' are {present or 'none'}. Prepare more of "
-                f"the data set or choose another --split ({', '.join(config.protocols)})."
-            )
+    if problem := empty_part(clips, config, protocol or config.split, parts):
+        others = ", ".join(known_protocols(clips, config))
+        raise UserError(f"{problem} Prepare more of the data set or choose another --split ({others}).")
     return parts
 
 
 def divide(clips: NDArray[np.void], config: DataConfig, protocol: str = "") -> Split:
     """Return what `split` does, but let a part be empty."""
     name = protocol or config.split
-    if name not in config.protocols:
-        raise UserError(unknown_name(f"split of {config.name}", name, list(config.protocols)))
-    rule = config.protocols[name]
-    _check(rule, f"The protocol {name} of {config.name}")
-    in_train, in_test = np.isin(clips[rule.by], rule.train), np.isin(clips[rule.by], rule.test)
-    if not rule.test:
-        in_test = ~in_train
-    if not rule.train:
-        in_train = ~in_test
     selected = _selected(clips, config)
+    if name in config.protocols:
+        rule = config.protocols[name]
+        _check(rule, f"The protocol {name} of {config.name}")
+        in_train, in_test = _by_file(clips, rule, selected) if rule.by == "file" else _by_property(clips, rule)
+    elif name in listed_protocols(clips):
+        listed = clips[PART_PREFIX + name]
+        in_train, in_test = listed == TRAIN, listed == TEST
+    else:
+        raise UserError(unknown_name(f"split of {config.name}", name, known_protocols(clips, config)))
     return Split(train=np.flatnonzero(in_train & selected), test=np.flatnonzero(in_test & selected))
+
+
+def known_protocols(clips: NDArray[np.void], config: DataConfig) -> list[str]:
+    """Return the names of all protocols: those of the data set, then those that the source of the clips lists."""
+    return list(dict.fromkeys([*config.protocols, *listed_protocols(clips)]))
+
+
+def empty_part(clips: NDArray[np.void], config: DataConfig, protocol: str, parts: Split) -> str:
+    """Return a sentence that says which part of a protocol holds no clip and why, or an empty string."""
+    for part, numbers in (("train", parts.train), ("test", parts.test)):
+        if len(numbers):
+            continue
+        problem = f"The {part} part of {config.name} {protocol} holds no clip"
+        rule = config.protocols.get(protocol)
+        if rule is None or rule.by == "file":
+            return f"{problem} of the {len(clips)} there are."
+        present = ", ".join(map(str, np.unique(clips[rule.by])[:40].tolist()))
+        unknown = " (0: not known)" if (clips[rule.by] == 0).any() else ""
+        return f"{problem}: among the {len(clips)} clips the values of '{rule.by}' are {present or 'none'}{unknown}."
+    return ""
+
+
+def _by_property(clips: NDArray[np.void], rule: ProtocolConfig) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    values = clips[rule.by]
+    in_train, in_test = np.isin(values, rule.train), np.isin(values, rule.test)
+    known = (values != 0) | (0 in [*rule.train, *rule.test])
+    return in_train if rule.train else ~in_test & known, in_test if rule.test else ~in_train & known
+
+
+def _by_file(
+    clips: NDArray[np.void], rule: ProtocolConfig, selected: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Divide each class by a hash of (seed, name), so that a clip's part does not depend on its neighbours' order.
+
+    Every class with at least two clips has one in both parts.
+    """
+    digests = [hashlib.blake2b(f"{rule.seed} {name}".encode(), digest_size=8).digest() for name in clips["name"]]
+    drawn = np.frombuffer(b"".join(digests), ">u8")
+    in_test = np.zeros(len(clips), np.bool_)
+    for label in np.unique(clips["label"]):
+        numbers = np.flatnonzero((clips["label"] == label) & selected)
+        wanted = round((rule.test_share or DEFAULT_TEST_SHARE) * len(numbers))
+        count = min(max(wanted, 1), len(numbers) - 1)
+        in_test[numbers[np.argsort(drawn[numbers], kind="stable")[: max(count, 0)]]] = True
+    return ~in_test, in_test
 
 
 def hold_out(
@@ -142,6 +185,12 @@ def _selected(clips: NDArray[np.void], config: DataConfig) -> NDArray[np.bool_]:
 
 
 def _check(rule: ProtocolConfig, what: str) -> None:
+    if rule.by == "file" and (rule.train or rule.test):
+        raise UserError(f"{what} divides by file: it takes test_share and seed, not `train` or `test`.")
+    if rule.by != "file" and (rule.test_share or rule.seed):
+        raise UserError(f"{what} divides by {rule.by}: test_share and seed belong to `by: file`.")
+    if rule.by == "file":
+        return
     if not rule.train and not rule.test:
         raise UserError(f"{what} names no {rule.by}: give it a `train` or a `test` list.")
     if both := sorted(set(rule.train) & set(rule.test)):

@@ -33,6 +33,7 @@ from .store_format import (
     index_problem,
     index_type,
     pack,
+    with_parts,
 )
 from .store_writer import StoreWriter
 
@@ -134,6 +135,10 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     if problem:
         raise _damaged(path, problem)
     about = StoreAbout(header["name"], header["layout"], header["classes"], header["source"])
+    try:
+        rows = rows._replace(clips=with_parts(rows.clips, header.get("protocols", {})))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"{HEADER_FILE}: {error}") from error
     return Store(path, about, rows, _fingerprint(header))
 
 

@@ -23,6 +23,10 @@ HEADER_FILE = "store.json"
 JOINTS_FILE, VALID_FILE, CLIPS_FILE = ARRAY_FILES = ("joints.npy", "valid.npy", "clips.npy")
 CLIP_NUMBERS = ("label", "subject", "camera", "setup", "replication")
 MAX_BODIES = 2
+# In memory an index has a column for each protocol that the source of the clips lists: what part a clip belongs to.
+PART_PREFIX = "part of "
+PART_LETTERS = "TE-"  # it trains, it tests (is evaluated on), neither
+TRAIN, TEST = b"T", b"E"
 JOINTS_TYPE, VALID_TYPE = np.dtype("<f4"), np.dtype("?")
 
 
@@ -50,12 +54,19 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreAbout:
-    """Say what a store holds and where it came from."""
+    """Say what a store holds and where it came from.
+
+    Attributes:
+        name, layout, classes: the data set, its joint layout, its class names in the order of their labels.
+        source: where the clips came from, as JSON values.
+        protocols: the protocols that the source lists, each as a letter a clip: T it trains, E it tests, - neither.
+    """
 
     name: str
     layout: str
     classes: Sequence[str]
     source: Mapping[str, Any] = field(default_factory=dict)
+    protocols: Mapping[str, str] = field(default_factory=dict)
 
 
 def pack(clips: Sequence[Clip], layout: str) -> Rows:
@@ -88,6 +99,31 @@ def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:
             row[number] = getattr(clip, number)
     index["offset"] = _offsets(index)
     return index
+
+
+def with_parts(clips: NDArray[np.void], protocols: Mapping[str, str]) -> NDArray[np.void]:
+    """Return an index with a column for each of the protocols that a source lists.
+
+    Args:
+        clips: the index.
+        protocols: for each a letter a clip: T it trains, E it tests, - neither.
+
+    Raises:
+        ValueError: there is not one such letter a clip.
+    """
+    extended = np.zeros(len(clips), np.dtype([*clips.dtype.descr, *((PART_PREFIX + name, "S1") for name in protocols)]))
+    for column in clips.dtype.names or ():
+        extended[column] = clips[column]
+    for name, letters in protocols.items():
+        if len(letters) != len(clips) or set(letters) - set(PART_LETTERS):
+            raise ValueError(f"the protocol {name[:80]!r} has not one of the letters {PART_LETTERS} a clip")
+        extended[PART_PREFIX + name] = np.array(list(letters), "S1")
+    return extended
+
+
+def listed_protocols(clips: NDArray[np.void]) -> list[str]:
+    """Return the names of the protocols that the source of an index lists."""
+    return [name.removeprefix(PART_PREFIX) for name in clips.dtype.names or () if name.startswith(PART_PREFIX)]
 
 
 def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:

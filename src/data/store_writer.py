@@ -118,6 +118,7 @@ class StoreWriter:
             "coordinates": self._shape[1],
             "files": {name: _fingerprint(self._path / name) for name in ARRAY_FILES},
             "source": dict(self._about.source),
+            "protocols": dict(self._about.protocols),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "last_version": __version__,
         }

@@ -1,7 +1,7 @@
 """The command `preprocess`: its options, what it prints, its exit codes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,11 +96,12 @@ def test_class_folders_are_the_listed_classes_in_any_order(
 ) -> None:
     for name in ("jump", "wave"):
         (tmp_path / "raw" / name).mkdir(parents=True)
-        np.save(tmp_path / "raw" / name / "clip.npy", np.ones((4, 20, 3)))
+        for subject in (1, 2):
+            np.save(tmp_path / "raw" / name / f"clip_P{subject}.npy", np.ones((4, 20, 3)))
     yaml = tmp_path / "mine.yaml"
     yaml.write_text(
         "data: {name: mine, layout: kinect20, format: folder, "
-        f"split: all, protocols: {{all: {{test: [0]}}}}, classes: [{listed}]}}",
+        f"split: xsub, protocols: {{xsub: {{test: [2]}}}}, classes: [{listed}]}}",
         encoding="utf-8",
     )
     result = cli("preprocess", "--dataset", yaml, "--raw", tmp_path / "raw", "--out", tmp_path / "out")
@@ -109,7 +110,83 @@ def test_class_folders_are_the_listed_classes_in_any_order(
         assert not (tmp_path / "out").exists()
     else:
         labels = {clip.name: clip.label for clip in open_store(tmp_path / "out")}
-        assert labels == {"wave/clip": 0, "jump/clip": 1}
+        assert labels == {"wave/clip_P1": 0, "wave/clip_P2": 0, "jump/clip_P1": 1, "jump/clip_P2": 1}
+
+
+def own_data(folder: Path, clips: Sequence[str], about: str) -> tuple[Path, Path]:
+    """Write clips of noise under their names, and a data YAML; return the YAML and the raw folder."""
+    for number, clip in enumerate(clips):
+        path = folder / "raw" / f"{clip}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.random.default_rng(number).normal(size=(12, 20, 3)))
+    (folder / "mine.yaml").write_text(f"data: {{name: mine, layout: kinect20, format: folder, {about}}}")
+    return folder / "mine.yaml", folder / "raw"
+
+
+@pytest.mark.parametrize("names", [("yes", "no"), ("010", "011"), ("00", "01"), ("1e3", "null")])
+def test_class_names_stay_as_they_are_written_from_the_yaml_to_the_store(
+    cli: Callable, tmp_path: Path, names: Sequence[str]
+) -> None:
+    clips = [f"{name}/take_P{subject}" for name in names for subject in (1, 2)]
+    about = f"classes: [{', '.join(names)}], split: own, protocols: {{own: {{test: [2]}}}}"
+    yaml, raw = own_data(tmp_path, clips, about)
+    result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    store = open_store(tmp_path / "out")
+    assert store.classes == list(names)
+    assert {clip.name: store.classes[clip.label] for clip in store} == {clip: clip.split("/")[0] for clip in clips}
+
+
+def test_clips_of_nobody_known_are_refused_with_what_to_do_and_nothing_is_written(
+    cli: Callable, tmp_path: Path
+) -> None:
+    clips = [f"{name}/take{take}_s{take:02}" for name in "ab" for take in range(4)]
+    yaml, raw = own_data(tmp_path, clips, "classes: [a, b], split: own, protocols: {own: {test: [3]}}")
+    result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out")
+    assert result.code == 2
+    assert "8 of 8 clips have no known subject" in result.err
+    assert "their names have s00, s01, s02 and 1 more, which is not read" in result.err
+    assert "by: file" in result.err
+    assert not (tmp_path / "out" / "store.json").exists()
+    remedy = ["--set", "data.protocols.own={by: file, test_share: 0.25, test: []}"]
+    result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out", *remedy)
+    assert result.code == 0, result.err
+    assert "6 train, 2 test" in result.out
+
+
+def test_what_a_training_would_say_ends_the_report(cli: Callable, tmp_path: Path) -> None:
+    clips = ["a/x_P1", "a/y_P2", "b/x_P2", "b/y"]
+    protocols = "protocols: {own: {test: [2]}, wrong: {test: [9]}}"
+    yaml, raw = own_data(tmp_path, clips, f"classes: [a, b], split: wrong, {protocols}")
+    result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out")
+    assert result.code == 0
+    told = [line for line in result.out.splitlines() if line.startswith("Before training:")]
+    assert "own: 1 of 4 clips have no known subject and are in neither part" in told[0]
+    assert "1 of 2 classes have no training clip (b); 1 of them are tested and cannot be recognised" in told[1]
+    assert "The test part of mine wrong holds no clip" in "".join(told)
+    assert "The protocol wrong cannot be trained: train with --split own." in "".join(told)
+    assert "own: 1 of 4 clips have no known subject" in (tmp_path / "out" / "report.txt").read_text()
+
+
+def test_a_sample_of_a_known_data_set_is_prepared_though_it_cannot_be_trained(cli: Callable, tmp_path: Path) -> None:
+    clip = {"label": 1, "skeletons": np.ones((3, 20, 3)).tolist()}
+    (tmp_path / "a01_s01_e00_v01.json").write_text(json.dumps(clip))
+    result = cli("preprocess", "--dataset", "nw_ucla", "--raw", tmp_path, "--out", tmp_path / "out")
+    assert result.code == 0
+    assert "The test part of nw_ucla xview holds no clip" in result.out
+
+
+def test_changed_protocols_are_counted_anew_without_another_store(cli: Callable, tmp_path: Path) -> None:
+    clips = [f"{name}/take_P{subject}" for name in "ab" for subject in (1, 2, 3)]
+    yaml, raw = own_data(tmp_path, clips, "classes: [a, b], split: own, protocols: {own: {test: [3]}}")
+    command = ["preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out"]
+    assert "4 train, 2 test" in cli(*command).out
+    before = (tmp_path / "out" / "joints.npy").stat().st_mtime_ns
+    result = cli(*command, "--set", "data.protocols.own.test=[2, 3]")
+    assert "already prepared" in result.out and "2 train, 4 test" in result.out
+    assert "2 train, 4 test" in (tmp_path / "out" / "report.txt").read_text()
+    assert (tmp_path / "out" / "joints.npy").stat().st_mtime_ns == before
+    assert cli(*command, "--set", "data.protocols.own.test=[9]").code == 2
 
 
 @pytest.mark.parametrize(

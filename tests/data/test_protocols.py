@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from last.data.config import DataConfig, ProtocolConfig, SelectConfig
-from last.data.protocols import divide, hold_out, labelled, select, split
-from last.data.store_format import index_type
+from last.data.protocols import divide, hold_out, known_protocols, labelled, select, split
+from last.data.store_format import index_type, with_parts
 from last.utils.config import data_layer, merge, section_layer
 from last.utils.errors import UserError
 
@@ -161,3 +161,73 @@ def test_a_share_of_every_class_keeps_its_labels_always_the_same_one() -> None:
     assert np.bincount(clips["label"][kept]).tolist() == [10, 1, 1]
     assert labelled(clips, np.arange(44), 0.25).tolist() == kept.tolist() == sorted(kept)
     assert labelled(clips, np.arange(44), 1.0).tolist() == list(range(44))
+
+
+def test_clips_of_an_unknown_subject_are_in_neither_part_unless_a_list_names_them() -> None:
+    clips = make_index(subject=[0, 1, 2], label=[0, 0, 0])
+    for rule in (ProtocolConfig("subject", train=[1]), ProtocolConfig("subject", test=[2])):
+        parts = divide(clips, make_config(first=rule))
+        assert (parts.train.tolist(), parts.test.tolist()) == ([1], [2])
+    parts = divide(clips, make_config(first=ProtocolConfig("subject", train=[0])))
+    assert (parts.train.tolist(), parts.test.tolist()) == ([0], [1, 2])
+
+
+def named_index(count: int, classes: int = 2) -> np.ndarray:
+    clips = np.zeros(count, index_type(8))
+    clips["name"], clips["label"] = [f"clip{number}" for number in range(count)], np.arange(count) % classes
+    return clips
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
+def test_clips_of_which_nothing_is_known_are_divided_by_file_in_each_class(share: float) -> None:
+    clips, config = named_index(80), make_config(first=ProtocolConfig("file", test_share=share))
+    parts = split(clips, config)
+    assert sorted([*parts.train, *parts.test]) == list(range(80))
+    assert np.bincount(clips["label"][parts.test]).tolist() == [round(share * 40)] * 2
+    again = split(clips, make_config(first=ProtocolConfig("file", test_share=share, seed=1)))
+    assert again.test.tolist() != parts.test.tolist()
+
+
+def test_a_clips_part_by_file_does_not_depend_on_the_order_of_the_clips() -> None:
+    clips, config = named_index(40), make_config(first=ProtocolConfig("file"))
+    turned = clips[::-1].copy()
+    tested = [set(index["name"][split(index, config).test].tolist()) for index in (clips, turned)]
+    assert tested[0] == tested[1]
+    assert len(tested[0]) == 10
+
+
+@pytest.mark.parametrize(("count", "train", "test"), [(1, 1, 0), (2, 1, 1), (3, 2, 1)])
+def test_by_file_every_class_of_two_clips_or_more_is_in_both_parts(count: int, train: int, test: int) -> None:
+    parts = divide(named_index(count, classes=1), make_config(first=ProtocolConfig("file")))
+    assert (len(parts.train), len(parts.test)) == (train, test)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ProtocolConfig("file", train=[1]),
+        ProtocolConfig("file", test=[1]),
+        ProtocolConfig("subject", test=[1], test_share=0.2),
+        ProtocolConfig("camera", train=[1], seed=3),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(rule: ProtocolConfig) -> None:
+    with pytest.raises(UserError, match="The protocol first of tiny divides by"):
+        divide(named_index(4), make_config(first=rule))
+
+
+def test_protocols_that_the_source_lists_are_known_beside_those_of_the_data_set() -> None:
+    clips = with_parts(named_index(4), {"xsub": "TE-T", "first": "EEEE"})
+    config = make_config(first=ProtocolConfig("file"))
+    assert known_protocols(clips, config) == ["first", "xsub"]
+    parts = split(clips, config, "xsub")
+    assert (parts.train.tolist(), parts.test.tolist()) == ([0, 3], [1])
+    assert len(split(clips, config, "first").train) == 2, "the data set's own rule counts"
+    with pytest.raises(UserError, match="Did you mean 'xsub'"):
+        split(clips, config, "xusb")
+
+
+@pytest.mark.parametrize("letters", ["TE", "TETEX", "TEX-", ""])
+def test_letters_that_are_not_one_a_clip_are_refused(letters: str) -> None:
+    with pytest.raises(ValueError, match="xsub"):
+        with_parts(named_index(4), {"xsub": letters})

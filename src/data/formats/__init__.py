@@ -1,5 +1,5 @@
 """Readers of the field's recording formats, one module each."""
 
-from .base import BadClip, DroppedClip, Entry, Reader, Source, get_reader, list_formats
+from .base import BadClip, DroppedClip, Entry, ListsSplits, Reader, Source, get_reader, list_formats
 
-__all__ = ["BadClip", "DroppedClip", "Entry", "Reader", "Source", "get_reader", "list_formats"]
+__all__ = ["BadClip", "DroppedClip", "Entry", "ListsSplits", "Reader", "Source", "get_reader", "list_formats"]

@@ -1,10 +1,10 @@
 """What a reader of recordings is: it lists what there is, then reads one clip at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ...skeleton import Layout
 from ...utils.errors import UserError
@@ -84,6 +84,15 @@ class Reader(Protocol):
             BadClip: it is damaged.
             DroppedClip: it is well-formed and holds nothing to learn from.
         """
+        ...
+
+
+@runtime_checkable
+class ListsSplits(Protocol):
+    """Read a format whose files say themselves which clips train and which test."""
+
+    def splits(self, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
+        """Return the names of entries by protocol and by part, train or test."""
         ...
 
 

@@ -22,6 +22,7 @@ from .assembly import About, assemble
 from .base import BadClip, Entry, Source
 from .recordings import only_file
 from .sniff import ZIP, trouble
+from .splits import PLAIN
 
 _SETUPS = {"train": 1, "test": 2}
 _LOCAL_HEADER_BYTES, _NAME_LENGTH_AT = 30, 26
@@ -45,8 +46,13 @@ class Reader:
             clips, labels = _arrays(path, part)
             self._check(path, part, clips, labels)
             size = clips[:1].nbytes
-            found += [Entry(f"{part}_{i:06}", path, f"{part}/{i}", size) for i in range(len(clips))]
+            found += [Entry(_name(part, i), path, f"{part}/{i}", size) for i in range(len(clips))]
         return sorted(found, key=lambda entry: entry.name)
+
+    def splits(self, raw: Path) -> dict[str, dict[str, set[str]]]:
+        """Return the one protocol that the file is made of."""
+        path = only_file(raw, ".npz").absolute()
+        return {PLAIN: {part: {_name(part, i) for i in range(len(_arrays(path, part)[0]))} for part in _SETUPS}}
 
     def read(self, entry: Entry) -> Clip:
         """Read and centre one clip, without the frames that pad it.
@@ -73,6 +79,10 @@ class Reader:
             raise UserError(f"{path}: x_{part} has the shape {clips.shape}; expected {wanted}.")
         if labels.ndim != 2 or len(labels) != len(clips):
             raise UserError(f"{path}: y_{part} has the shape {labels.shape}; expected ({len(clips)}, classes).")
+
+
+def _name(part: str, index: int) -> str:
+    return f"{part}_{index:06}"
 
 
 def _arrays(path: Path, part: str) -> tuple[Array, Array]:

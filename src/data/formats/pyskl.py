@@ -3,10 +3,13 @@
 An annotation has `frame_dir` (the clip's name), `label` and `keypoint` (M, T, V, C); a body whose
 coordinates are all zero in a frame is absent there. A pickle is a program: `restricted_pickle` runs it and
 lets it build arrays and plain containers only. A name of NTU's form tells subject, camera, setup and
-replication. For other names the part is kept where the file has exactly one split: setup 1 for its train
-list, 2 for its other list.
+replication. The lists of `split` are protocols (`splits`). Where they make exactly one, clips of other names
+have its part as their setup as well: 1 for the train list, 2 for the other, 0 for clips in neither.
 """
 
+import hashlib
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +24,9 @@ from .base import BadClip, Entry, Source
 from .ntu import describe_name
 from .recordings import only_file
 from .restricted_pickle import PickledArray, load_plain
+from .splits import Lists, read_splits
+
+_logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 200
 _TRAIN_SETUP, _TEST_SETUP = 1, 2
@@ -36,16 +42,23 @@ class Reader:
         """List the annotations of the `.pkl` file `raw`, or of the only one in the folder `raw`.
 
         Raises:
-            UserError: there is not one such file, it is no PYSKL file, or it asks for more than arrays.
+            UserError: there is not one such file, it is no PYSKL file, it asks for more than arrays, or its splits
+                are not clear.
         """
         path = only_file(raw, ".pkl").absolute()
-        found: dict[str, Entry] = {}
-        for number, annotation in enumerate(_load(path).annotations):
-            name = _name(annotation, number)
+        content = _load(path)
+        for warning in content.warnings:
+            _logger.warning("%s: %s", path, warning)
+        found = []
+        for number, (name, annotation) in enumerate(zip(content.names, content.annotations, strict=True)):
             keypoint = annotation.get("keypoint")
             size = keypoint.array.nbytes if isinstance(keypoint, PickledArray) else 0
-            found.setdefault(name, Entry(name, path, str(number), size))
-        return [found[name] for name in sorted(found)]
+            found.append(Entry(name, path, str(number), size))
+        return sorted(found, key=lambda entry: entry.name)
+
+    def splits(self, raw: Path) -> Lists:
+        """Return the protocols that the file lists, as the names of entries."""
+        return _load(only_file(raw, ".pkl").absolute()).splits
 
     def read(self, entry: Entry) -> Clip:
         """Return one annotation as a centred clip.
@@ -66,10 +79,21 @@ class Reader:
 
 @dataclass(frozen=True)
 class _Content:
-    """What a PYSKL file holds: its annotations, and the setup of every name where one split is given."""
+    """What a PYSKL file holds.
+
+    Attributes:
+        annotations: one a clip.
+        names: the clips' names, all different.
+        splits: the protocols that it lists, by the clips' names.
+        setups: the setup that stands for a clip's part, where there is one protocol.
+        warnings: what a user should know of the file.
+    """
 
     annotations: list[dict[str, Any]]
+    names: list[str]
+    splits: Lists
     setups: dict[str, int]
+    warnings: list[str]
 
 
 def _load(path: Path) -> _Content:
@@ -85,28 +109,65 @@ def _load_once(path: Path, changed_ns: int) -> _Content:  # noqa: ARG001
         raise UserError(f"{path} is no PYSKL file: it should hold a dict with a list of dicts `annotations`.")
     if not annotations:
         raise UserError(f"{path} holds no annotation.")
-    return _Content(annotations, _setups(content.get("split")))
+    given = [normal_form(str(each.get("frame_dir", ""))) for each in annotations]
+    names = _clip_names(annotations)
+    listed = read_splits(content.get("split"), str(path))
+    splits = _by_clip_name(listed, given, names)
+    setups: dict[str, int] = {}
+    if len(splits) == 1:
+        (only,) = splits.values()
+        setups = {**dict.fromkeys(only["train"], _TRAIN_SETUP), **dict.fromkeys(only["test"], _TEST_SETUP)}
+    return _Content(annotations, names, splits, setups, _warnings(listed, given, names))
 
 
-def _setups(split: object) -> dict[str, int]:
-    """Return the setup that stands for every name's part, or nothing unless the file has one split."""
-    if not isinstance(split, dict) or len(split) != 2:
-        return {}
-    train = [key for key in split if "train" in str(key)]
-    if len(train) != 1:
-        return {}
-    setups = {key: _TRAIN_SETUP if key == train[0] else _TEST_SETUP for key in split}
-    return {normal_form(str(name)): setups[key] for key, names in split.items() for name in names}
+def _by_clip_name(splits: Lists, given: Sequence[str], names: Sequence[str]) -> Lists:
+    """Return the lists with the clips' names in place of those that the file gives."""
+    by_given: dict[str, list[str]] = {}
+    for original, name in zip(given, names, strict=True):
+        by_given.setdefault(original, []).append(name)
+    return {
+        protocol: {part: {name for each in listed for name in by_given.get(each, [])} for part, listed in parts.items()}
+        for protocol, parts in splits.items()
+    }
+
+
+def _warnings(splits: Lists, given: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return what a user should know: names in lists that no annotation has, and names that several have."""
+    listed = {name for parts in splits.values() for part in parts.values() for name in part}
+    unknown = sorted(listed - set(given))
+    again = [name for original, name in zip(given, names, strict=True) if name.startswith(f"{original}#")]
+    warnings = []
+    if unknown:
+        warnings.append(f"{len(unknown)} names in its splits have no annotation, such as {unknown[0][:80]!r}.")
+    if again:
+        warnings.append(f"{len(again)} annotations have the name of another one; they are kept, as {again[0]!r}.")
+    return warnings
+
+
+def _clip_names(annotations: Sequence[dict[str, Any]]) -> list[str]:
+    """Return one name a clip; of annotations that share a name the second is called NAME#2, and so on."""
+    names: list[str] = []
+    seen: Counter[str] = Counter()
+    for number, annotation in enumerate(annotations):
+        name = _name(annotation, number)
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return names
 
 
 def _name(annotation: dict[str, Any], number: int) -> str:
-    name = annotation.get("frame_dir")
-    usable = isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()
-    return normal_form(str(name)) if usable else f"annotation_{number:06}"
+    """Return what an annotation is called: its `frame_dir`, shortened where it is very long."""
+    given = annotation.get("frame_dir")
+    if not isinstance(given, str) or not given or not given.isprintable():
+        return f"annotation_{number:06}"
+    name = normal_form(given)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 9]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _describe(name: str, label: int, content: _Content) -> About:
-    known = describe_name(name)
+    known = describe_name(name.partition("#")[0])
     if known is None:
         return About(label, setup=content.setups.get(name, 0))
     return About(label, known.subject, known.camera, known.setup, known.replication)

@@ -51,9 +51,15 @@ def test_the_part_of_the_only_split_is_kept_as_the_setup(reader, tmp_path):
     assert [reader.read(entry).setup for entry in reader.entries(path)] == [2, 0, 1]
 
 
-def test_of_several_splits_none_is_kept(reader, tmp_path):
-    split = {"train1": ["wave"], "test1": [], "train2": [], "test2": ["wave"]}
-    assert only_clip(reader, save(tmp_path, [an_annotation("wave")], split)).setup == 0
+def test_of_several_splits_each_is_a_protocol_and_none_a_setup(reader, tmp_path):
+    annotations = [an_annotation("wave"), an_annotation("jump")]
+    split = {"train1": ["wave"], "test1": ["jump"], "train2": ["jump"], "test2": ["wave"]}
+    path = save(tmp_path, annotations, split)
+    assert [reader.read(entry).setup for entry in reader.entries(path)] == [0, 0]
+    assert reader.splits(path) == {
+        "split1": {"train": {"wave"}, "test": {"jump"}},
+        "split2": {"train": {"jump"}, "test": {"wave"}},
+    }
 
 
 def test_joints_are_those_of_the_file_up_to_one_translation(reader, tmp_path):
@@ -91,7 +97,7 @@ def test_a_damaged_annotation_is_one_bad_clip(reader, tmp_path, changes):
     assert reader.read(entries[1]).label == 3
 
 
-@pytest.mark.parametrize("name", [None, 7, "", "x" * 300, "line\nbreak"])
+@pytest.mark.parametrize("name", [None, 7, "", "line\nbreak"])
 def test_an_annotation_without_a_usable_name_gets_a_number(reader, tmp_path, name):
     assert only_clip(reader, save(tmp_path, [an_annotation(name)])).name == "annotation_000000"
 
@@ -117,3 +123,39 @@ def test_a_hostile_file_is_refused_and_nothing_is_executed(reader, tmp_path):
     with pytest.raises(UserError, match="refused"):
         reader.entries(tmp_path)
     assert not (tmp_path / "was_here").exists()
+
+
+def test_a_clip_in_no_list_has_no_setup_and_is_in_no_part(reader, tmp_path):
+    path = save(tmp_path, [an_annotation(name) for name in "abc"], {"train": ["a"], "val": ["b"]})
+    assert [reader.read(entry).setup for entry in reader.entries(path)] == [1, 2, 0]
+    assert reader.splits(path) == {"file": {"train": {"a"}, "test": {"b"}}}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "e\u0301" * 150])
+def test_a_long_name_is_shortened_and_stays_in_its_part(reader, tmp_path, name):
+    others = [an_annotation(name + "y"), an_annotation("b")]
+    path = save(tmp_path, [an_annotation(name), *others], {"train": [name], "val": [name + "y", "b"]})
+    names = [entry.name for entry in reader.entries(path)]
+    assert len(set(names)) == 3 and all(len(each) <= 200 for each in names)
+    splits = reader.splits(path)["file"]
+    assert len(splits["train"]) == 1 and len(splits["test"]) == 2
+    assert splits["train"] | splits["test"] == set(names)
+
+
+def test_annotations_that_share_a_name_are_all_kept_in_its_part(reader, tmp_path, caplog):
+    path = save(tmp_path, [an_annotation(name) for name in "aabb"], {"train": ["a"], "val": ["b"]})
+    assert [entry.name for entry in reader.entries(path)] == ["a", "a#2", "b", "b#2"]
+    assert reader.splits(path)["file"] == {"train": {"a", "a#2"}, "test": {"b", "b#2"}}
+    assert "2 annotations have the name of another one; they are kept, as 'a#2'" in caplog.text
+
+
+def test_listed_names_without_an_annotation_are_told(reader, tmp_path, caplog):
+    path = save(tmp_path, [an_annotation("a"), an_annotation("b")], {"train": ["a", "gone"], "val": ["b"]})
+    reader.entries(path)
+    assert "1 names in its splits have no annotation, such as 'gone'" in caplog.text
+
+
+@pytest.mark.parametrize("label", [2**31, 2**70])
+def test_a_label_beyond_all_numbers_of_a_store_is_one_bad_clip(reader, tmp_path, label):
+    with pytest.raises(BadClip, match="its label"):
+        only_clip(reader, save(tmp_path, [an_annotation("a", label=label)]))
