@@ -15,7 +15,6 @@ import torch
 
 from ..data.loader import Batch
 from ..data.store import Store
-from ..skeleton import load_layout
 from ..training.config import RunConfig
 from ..training.data import TrainingData, training_data
 from ..training.precision import choose_device
@@ -100,7 +99,7 @@ class PlainEpoch:
 
     def __init__(self, config: RunConfig, store: Store, batches: int) -> None:
         self.config, self.store, self.batches = config, store, batches
-        self.layout = load_layout(config.data.layout)
+        self.layout = config.data.skeleton
         self.random = np.random.default_rng(config.seed)
         self.bodies = int(store.clips["bodies"].max())
         self._read: list[list[plain_data.Array]] = []

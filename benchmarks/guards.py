@@ -14,7 +14,8 @@ import torch
 
 from ..data.loader import Batch
 from ..data.pipeline import InputPipeline
-from ..training.checkpoint import Checkpoint, layout_facts, save_checkpoint
+from ..skeleton import layout_facts
+from ..training.checkpoint import Checkpoint, save_checkpoint
 from ..training.config import RunConfig
 from ..training.meter import Meter
 from ..training.optim import build_optimizer
@@ -121,7 +122,7 @@ def _time_saves(config: RunConfig, task: Classification, learner: Learner, count
                 metrics={},
                 config=config,
                 classes=config.data.classes,
-                layout=layout_facts(config.data.layout),
+                layout=layout_facts(config.data.skeleton),
                 **learner.step.state(),
             )
             save_checkpoint(Path(folder) / "partial.pth", checkpoint)

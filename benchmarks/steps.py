@@ -46,7 +46,7 @@ def config_of(arguments: Namespace, **flags: Any) -> RunConfig:
 def build_task(config: RunConfig, device: torch.device) -> Classification:
     """Return the task of a configuration with weights drawn from its seed."""
     torch.manual_seed(config.seed)
-    model = build_model(config.model, len(config.data.classes), config.data.layout)
+    model = build_model(config.model, len(config.data.classes), config.data.skeleton)
     return Classification(model, config.label_smoothing).to(device)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from last.cli import main
 from last.data.store import StoreWriter
 from last.data.store_format import StoreAbout, pack
+from last.skeleton import load_layout
 from last.training import session
 from last.training.checkpoint import Checkpoint, read_checkpoint
 from last.training.step import TrainingStep
@@ -116,9 +117,9 @@ def _family(model: str) -> str:
 
 def _store(folder: Path, bad: Sequence[int], value: float) -> Path:
     """Write a data set whose clips of the numbers `bad` hold `value` in one joint; return its data YAML."""
-    with StoreWriter(folder / "data" / "tiny", StoreAbout("tiny", "ntu25", CLASSES, {})) as writer:
+    with StoreWriter(folder / "data" / "tiny", StoreAbout("tiny", load_layout("ntu25"), CLASSES, {})) as writer:
         for number, clip in enumerate(moving_clips()):
-            rows = pack([clip], "ntu25")  # a finite clip: `pack` refuses others, as `preprocess` does
+            rows = pack([clip], load_layout("ntu25"))  # a finite clip: `pack` refuses others, as `preprocess` does
             if number in bad:
                 rows.joints[:, 7, 1] = np.float32(value)
             writer.append(rows)

@@ -12,7 +12,6 @@ from ..data.store import Store, open_store
 from ..data.synthetic import synthesize
 from ..evaluation.evaluate import Answer, Question, evaluate
 from ..evaluation.figures import draw_training_curve
-from ..skeleton import load_layout
 from ..skeleton.draw import animate
 from ..training.config import RunConfig, resolve
 from ..training.logbook import read_rows
@@ -92,7 +91,7 @@ def _draw(folder: RunFolder, store: Store, config: RunConfig) -> dict[str, Path]
     title = f"{config.model.name} on {config.data.name} {config.data.split}"
     draw_training_curve(read_rows(folder.path / "metrics.jsonl"), curve, title)
     clip = store[int(store.clips["bodies"].argmax())]
-    animate(clip.joints, load_layout(store.layout), skeleton, title=store.classes[clip.label], valid=clip.valid)
+    animate(clip.joints, store.skeleton, skeleton, title=store.classes[clip.label], valid=clip.valid)
     return {"training curve": curve, "animated skeleton": skeleton}
 
 

@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from ..skeleton import layout_facts
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
 from .clip import Clip
@@ -89,7 +90,7 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
             kept.append(clip)
         else:
             left_out.append(_no_class(clip, config))
-    rows = pack(kept, config.layout)
+    rows = pack(kept, config.skeleton)
     notes = {"left_out": sorted(left_out), "unselected": len(clips) - len(selected), "copied": copied}
     with atomic_path(folder / chunk.file_name) as temporary, temporary.open("wb") as file:
         np.savez(file, notes=np.frombuffer(json.dumps(notes).encode(), np.uint8), **rows._asdict())
@@ -171,7 +172,8 @@ def _with_copies(entry: Entry) -> tuple[Entry, ...]:
 
 def _key(entries: Sequence[Entry], changed_ns: Mapping[Path, int], config: DataConfig) -> str:
     """Return a hash of all that decides which clips come out, where the raw folder lies not included."""
-    rules = [_REVISION, FORMAT_VERSION, config.format, config.layout, config.bodies, list(config.classes)]
+    layout = layout_facts(config.skeleton)  # not its name alone: the file of one's own layout may change
+    rules = [_REVISION, FORMAT_VERSION, config.format, layout, config.bodies, list(config.classes)]
     selection = [config.select.setups, config.select.actions]
     recordings = [[(each.name, each.size, changed_ns[each.path]) for each in _with_copies(entry)] for entry in entries]
     return hashlib.sha256(json.dumps([rules, selection, recordings]).encode()).hexdigest()

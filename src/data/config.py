@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ..skeleton import Layout, LayoutFile, load_layout, own_layout
 from ..utils.names import normal_form
 from ..utils.schema import setting
 
@@ -78,7 +79,8 @@ class DataConfig:
 
     Attributes:
         name: its name on the command line; its store lies in `<data_root>/<name>`.
-        layout: the joint layout of its skeletons.
+        layout: the joint layout of its skeletons: a name, or in a file the path of a layout's own file beside it.
+        own_layout: the content of that file, put here where it is read.
         format: the reader of its raw files.
         bodies: at most so many bodies are kept a clip.
         classes: the class names, in the order of their labels.
@@ -90,6 +92,7 @@ class DataConfig:
 
     name: str = ""
     layout: str = "ntu25"
+    own_layout: LayoutFile = field(default_factory=LayoutFile)
     format: str = "ntu"
     bodies: int = setting(2, minimum=1, maximum=2)
     classes: list[str] = field(default_factory=list)
@@ -105,6 +108,17 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Take class names that read alike as one, however their accents are encoded."""
         self.classes = [normal_form(name) for name in self.classes]
+
+    @property
+    def skeleton(self) -> Layout:
+        """Return the joint layout.
+
+        Raises:
+            UserError: there is none of that name, or its file does not describe a tree of joints.
+        """
+        if self.own_layout.name and self.own_layout.name == self.layout:
+            return own_layout(self.own_layout, f"data.layout of {self.name}")
+        return load_layout(self.layout)
 
 
 @dataclass

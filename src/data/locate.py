@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from ..skeleton import Layout
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from .config import DataConfig
@@ -41,8 +42,8 @@ def _fitting(store: Store, config: DataConfig) -> Store:
     if store.name != config.name and store.name == config.drawn_from:
         larger = merge(DataConfig(), [section_layer(data_layer(store.name), "data")])
         expected = replace(config, name=larger.name, classes=larger.classes)
-    found = {"data set": store.name, "layout": store.layout, "classes": store.classes}
-    wanted = {"data set": expected.name, "layout": expected.layout, "classes": list(expected.classes)}
+    found = {"data set": store.name, "layout": store.skeleton, "classes": store.classes}
+    wanted = {"data set": expected.name, "layout": expected.skeleton, "classes": list(expected.classes)}
     for what, value in found.items():
         if value != wanted[what]:
             raise UserError(
@@ -53,5 +54,5 @@ def _fitting(store: Store, config: DataConfig) -> Store:
 
 
 def _short(value: object) -> str:
-    text = f"are {value}" if isinstance(value, list) else f"is {value!r}"
+    text = f"are {value}" if isinstance(value, list) else f"is {value if isinstance(value, Layout) else repr(value)}"
     return text if len(text) < 200 else f"{text[:200]}..."

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from ..skeleton import load_layout
 from .augment import augment
 from .config import DataConfig
 from .loader import Batch
@@ -16,7 +15,7 @@ class InputPipeline:
 
     def __init__(self, config: DataConfig) -> None:
         self.config = config
-        self.layout = load_layout(config.layout)
+        self.layout = config.skeleton
 
     def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Return the streams of a batch, each (N, C, T, V, M), in the precision of its joints.

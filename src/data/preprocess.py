@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..skeleton import load_layout
 from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.machine import usable_cores
@@ -243,7 +242,7 @@ def _write(job: _Job, report: PreparationReport, began: float, progress: Progres
         raise UserError(_nothing_kept(report, job.config))
     source = {"raw": report.raw, "format": job.config.format, "key": job.key()}
     names = [str(name) for chunk in job.chunks for name in kept_names(chunk, job.partial)]
-    about = StoreAbout(job.config.name, job.config.layout, job.config.classes, source, _letters(job.splits, names))
+    about = StoreAbout(job.config.name, job.config.skeleton, job.config.classes, source, _letters(job.splits, names))
     recordings = sum(len(chunk.entries) for chunk in job.chunks)
     with StoreWriter(job.out, about) as writer, progress.task("writing the store", recordings):
         for chunk in job.chunks:
@@ -321,7 +320,7 @@ def _reader(config: DataConfig) -> Reader:
 
 
 def _source(config: DataConfig) -> Source:
-    return Source(load_layout(config.layout), config.bodies, tuple(config.classes))
+    return Source(config.skeleton, config.bodies, tuple(config.classes))
 
 
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import load_layout
+from ..skeleton import Layout, layout_facts, layout_from_facts, list_layouts, load_layout
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, read_json
 from .clip import Clip
@@ -43,7 +43,8 @@ class Store(Sequence[Clip]):
 
     Attributes:
         path: the folder.
-        name, layout, classes: the data set, its joint layout, its class names in the order of their labels.
+        name, layout, classes: the data set, the name of its joint layout, its class names in the order of their labels.
+        skeleton: the joint layout itself.
         joints: (R, V, C) float32, memory-mapped.
         valid: (R,) bool, memory-mapped.
         clips: the index, one structured element a clip.
@@ -53,7 +54,8 @@ class Store(Sequence[Clip]):
 
     def __init__(self, path: Path, about: StoreAbout, rows: Rows, fingerprint: str = "") -> None:
         self.path, self.fingerprint = path, fingerprint
-        self.name, self.layout, self.classes = about.name, about.layout, list(about.classes)
+        self.name, self.skeleton, self.classes = about.name, about.layout, list(about.classes)
+        self.layout = self.skeleton.name
         self.source = dict(about.source)
         self.clips, self.joints, self.valid = rows
 
@@ -93,7 +95,7 @@ def write_store(
     clips: Iterable[Clip],
     *,
     name: str,
-    layout: str,
+    layout: str | Layout,
     classes: Sequence[str],
     source: Mapping[str, Any] | None = None,
 ) -> Store:
@@ -102,7 +104,7 @@ def write_store(
     Args:
         path: the folder; it may exist, but may not hold a finished store.
         clips: any number of clips; their labels index `classes`.
-        name, layout, classes: the data set, its joint layout, its class names.
+        name, layout, classes: the data set, its joint layout (or that one's name), its class names.
         source: where the clips came from, as JSON values.
 
     Raises:
@@ -110,9 +112,10 @@ def write_store(
     """
     if (Path(path) / HEADER_FILE).exists():
         raise UserError(f"{path} already holds a store. Choose another folder or delete that one.")
-    with StoreWriter(path, StoreAbout(name, layout, classes, source or {})) as writer:
+    skeleton = load_layout(layout) if isinstance(layout, str) else layout
+    with StoreWriter(path, StoreAbout(name, skeleton, classes, source or {})) as writer:
         for clip in clips:
-            writer.append(pack([clip], layout))
+            writer.append(pack([clip], skeleton))
     return open_store(path, verify=False)
 
 
@@ -131,20 +134,37 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     _check_files(path, header["files"], verify)
     rows = Rows(*(_map_array(path / name) for name in (CLIPS_FILE, JOINTS_FILE, VALID_FILE)))
     rows = rows._replace(clips=np.array(rows.clips))
-    problem = _arrays_problem(header, rows) or index_problem(rows.clips, len(rows.valid), len(header["classes"]))
+    layout = _layout(path, header)
+    problem = _arrays_problem(header, rows, layout) or index_problem(
+        rows.clips, len(rows.valid), len(header["classes"])
+    )
     if problem:
         raise _damaged(path, problem)
-    about = StoreAbout(header["name"], header["layout"], header["classes"], header["source"])
+    about = StoreAbout(header["name"], layout, header["classes"], header["source"])
     try:
         rows = rows._replace(clips=with_parts(rows.clips, header.get("protocols", {})))
     except (ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, f"{HEADER_FILE}: {error}") from error
-    return Store(path, about, rows, _fingerprint(header))
+    return Store(path, about, rows, _fingerprint(header, layout))
 
 
-def _arrays_problem(header: Mapping[str, Any], rows: Rows) -> str:
+def _layout(path: Path, header: Mapping[str, Any]) -> Layout:
+    """Return the layout of a store: the one that it holds itself, or in older stores the one of its name."""
+    if not isinstance(facts := header.get("layout_facts"), dict):
+        return load_layout(header["layout"])
+    layout = layout_from_facts(facts, str(path / HEADER_FILE))
+    if layout.name != header["layout"]:
+        raise _damaged(path, f"{HEADER_FILE} names the layout {header['layout']!r} and describes {layout.name!r}")
+    if layout.name in list_layouts() and layout != load_layout(layout.name):
+        raise UserError(
+            f"The store {path} was prepared with another layout named {layout.name} than this program has. Prepare it "
+            "again with --overwrite."
+        )
+    return layout
+
+
+def _arrays_problem(header: Mapping[str, Any], rows: Rows, layout: Layout) -> str:
     """Return where the arrays differ from what the header and the layout say, or an empty string."""
-    layout = load_layout(header["layout"])
     found = [(array.dtype, array.shape) for array in (rows.joints, rows.valid)]
     shape = (header["rows"], layout.num_joints, layout.coordinates)
     if found != [(JOINTS_TYPE, shape), (VALID_TYPE, shape[:1])]:
@@ -185,10 +205,10 @@ def _read_header(path: Path) -> Mapping[str, Any]:
     return header
 
 
-def _fingerprint(header: Mapping[str, Any]) -> str:
+def _fingerprint(header: Mapping[str, Any], layout: Layout) -> str:
     """Return a digest of what decides the content of a store; the recorded checksums stand for its arrays."""
     arrays = {name: recorded["sha256"] for name, recorded in header["files"].items()}
-    content = [header["layout"], header["classes"], arrays]
+    content = [layout_facts(layout), header["classes"], arrays]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

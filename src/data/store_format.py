@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import load_layout
+from ..skeleton import Layout
 from ..utils.errors import UserError
 from .clip import Clip
 
@@ -63,23 +63,22 @@ class StoreAbout:
     """
 
     name: str
-    layout: str
+    layout: Layout
     classes: Sequence[str]
     source: Mapping[str, Any] = field(default_factory=dict)
     protocols: Mapping[str, str] = field(default_factory=dict)
 
 
-def pack(clips: Sequence[Clip], layout: str) -> Rows:
+def pack(clips: Sequence[Clip], layout: Layout) -> Rows:
     """Return `clips` as rows of a store.
 
     Raises:
         UserError: a clip's arrays do not fit the layout or each other, or hold a number that is not finite.
     """
-    skeleton = load_layout(layout)
-    shape = (skeleton.num_joints, skeleton.coordinates)
+    shape = (layout.num_joints, layout.coordinates)
     for clip in clips:
         if problem := _misfit(clip, shape):
-            raise UserError(f"The clip {clip.name!r} does not fit a store of the layout {layout}: {problem}.")
+            raise UserError(f"The clip {clip.name!r} does not fit a store of the layout {layout.name}: {problem}.")
     joints = [clip.joints.reshape(-1, *shape) for clip in clips]
     valid = [clip.valid.reshape(-1) for clip in clips]
     return Rows(

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeleton import load_layout
+from ..skeleton import layout_facts
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, file_checksum, make_folder, write_json
 from ..version import __version__
@@ -38,7 +38,7 @@ class StoreWriter:
     """
 
     def __init__(self, path: Path | str, about: StoreAbout) -> None:
-        layout = load_layout(about.layout)
+        layout = about.layout
         self._path, self._about = Path(path), about
         self._shape = (layout.num_joints, layout.coordinates)
         self._parts: list[NDArray[np.void]] = []
@@ -110,7 +110,8 @@ class StoreWriter:
         header = {
             "format_version": FORMAT_VERSION,
             "name": self._about.name,
-            "layout": self._about.layout,
+            "layout": self._about.layout.name,
+            "layout_facts": layout_facts(self._about.layout),
             "classes": list(self._about.classes),
             "clips": clips,
             "rows": self._rows,

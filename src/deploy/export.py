@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ..models.last_e import LastE
 from ..models.registry import count_parameters
-from ..skeleton import load_layout
 from ..training.checkpoint import Checkpoint, model_of, read_checkpoint, warn_of_lagging_statistics
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, write_json
@@ -104,7 +103,7 @@ def export(order: Order, out: Path, progress: Progress = SILENT) -> list[Exporte
 
 def random_clips(checkpoint: Checkpoint, order: Order) -> Tensor:
     """Return clips (clips / N, N, C, T, V, M), some with frames, and second bodies, that are absent."""
-    layout, frames = load_layout(checkpoint.config.data.layout), checkpoint.config.input_frames
+    layout, frames = checkpoint.config.data.skeleton, checkpoint.config.input_frames
     generator = torch.Generator().manual_seed(0)
     runs = max(_CLIPS_COMPARED // order.batch, 2)
     shape = (runs, order.batch, layout.coordinates, frames, layout.num_joints, order.bodies)
@@ -129,7 +128,7 @@ def _model(checkpoint: Checkpoint, order: Order) -> LastE:
 def _facts(checkpoint: Checkpoint, order: Order, model: LastE) -> dict[str, Any]:
     """Return what a user of the files has to know, as plain values."""
     config = checkpoint.config
-    layout = load_layout(config.data.layout)
+    layout = config.data.skeleton
     shape = [order.batch, layout.coordinates, config.input_frames, layout.num_joints, order.bodies]
     return {
         "last": __version__,

@@ -12,7 +12,6 @@ from ..data.normalize import face_camera, scale_to_unit
 from ..data.pipeline import InputPipeline
 from ..models.bodies import average_bodies
 from ..models.last_e import LastE
-from ..skeleton import load_layout
 from .folded import fold
 
 
@@ -38,7 +37,7 @@ class Recogniser(nn.Module):
 
     def __init__(self, model: LastE, data: DataConfig, frames: int) -> None:
         super().__init__()
-        self.layout = load_layout(data.layout)
+        self.layout = data.skeleton
         self.normalize = data.normalize
         self.network = fold(model, frames, self.layout.parents)
 

@@ -135,10 +135,10 @@ def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
     data = config.data
     if question.dataset and question.dataset != data.name:
         data = merge(DataConfig(), [section_layer(data_layer(question.dataset), "data")])
-        own = (config.data.layout, checkpoint.classes)
-        if (data.layout, list(data.classes)) != own:
+        own = (config.data.skeleton, checkpoint.classes)
+        if (data.skeleton, list(data.classes)) != own:
             raise UserError(
-                f"{question.checkpoint} was trained on {config.data.name} ({len(own[1])} classes, {own[0]}); "
+                f"{question.checkpoint} was trained on {config.data.name} ({len(own[1])} classes, {own[0].name}); "
                 f"{data.name} has {len(data.classes)} classes and the layout {data.layout}. Evaluate it on a data set "
                 "with the same classes and layout."
             )

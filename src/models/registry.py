@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from ..skeleton import load_layout
+from ..skeleton import Layout, load_layout
 from ..utils.config import MODEL_FILES, Layer, merge, model_layer, section_layer
 from ..utils.errors import UserError
 from .config import ModelConfig
@@ -39,9 +39,10 @@ def family_config(family: str) -> ModelConfig:
     return _FAMILIES[family][0]()
 
 
-def build_model(config: ModelConfig, num_classes: int, layout: str) -> nn.Module:
+def build_model(config: ModelConfig, num_classes: int, layout: Layout | str) -> nn.Module:
     """Build the model that `config` describes, with fresh weights from torch's random state."""
-    model: nn.Module = _FAMILIES[config.family][1](config, load_layout(layout), num_classes)
+    joints = load_layout(layout) if isinstance(layout, str) else layout
+    model: nn.Module = _FAMILIES[config.family][1](config, joints, num_classes)
     return model
 
 
@@ -51,7 +52,7 @@ def create_model(name: str, num_classes: int = 60, layout: str = "ntu25", **size
     Args:
         name: one of `list_models()`.
         num_classes: the number of classes.
-        layout: the joint layout of the input, such as `ntu25`.
+        layout: the joint layout of the input, such as `ntu25`, or the path of a layout's YAML file.
         sizes: keys of the model's YAML to change, such as `dropout=0.5`.
 
     Raises:

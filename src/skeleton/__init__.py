@@ -1,6 +1,15 @@
 """Skeletons: which joints and bones there are, the graph made of them, and drawing them."""
 
 from .graph import adjacency_subsets
-from .layout import Layout, list_layouts, load_layout
+from .layout import Layout, LayoutFile, layout_facts, layout_from_facts, list_layouts, load_layout, own_layout
 
-__all__ = ["Layout", "adjacency_subsets", "list_layouts", "load_layout"]
+__all__ = [
+    "Layout",
+    "LayoutFile",
+    "adjacency_subsets",
+    "layout_facts",
+    "layout_from_facts",
+    "list_layouts",
+    "load_layout",
+    "own_layout",
+]

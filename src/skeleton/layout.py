@@ -1,12 +1,16 @@
 """Joint layouts: names, bones, centre and mirror pairs, each read from one YAML file."""
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from ..utils.config import Layer, config_folder, file_layer, merge
+from ..utils.config import YAML_ENDINGS, Layer, config_folder, file_layer, merge, unknown_name
 from ..utils.errors import UserError
 from ..utils.schema import setting
+from .check import layout_problems
 
 
 @dataclass
@@ -14,9 +18,11 @@ class LayoutFile:
     """Say what the YAML file of a layout holds; joint numbers count from 1 there. See `Layout` for the keys.
 
     Attributes:
+        name: of a layout that a data YAML names by its path; a file is called by its own name.
         like: another layout, which stands in full, that this one equals but for its own keys.
     """
 
+    name: str = ""
     like: str = ""
     joints: list[str] = field(default_factory=list)
     bones: list[list[int]] = field(default_factory=list)
@@ -46,6 +52,10 @@ class Layout:
     center: int
     mirror: tuple[tuple[int, int], ...]
     coordinates: int = 3
+
+    def __str__(self) -> str:
+        places = f"root {self.joints[self.root]}, centred on {self.joints[self.center]}"
+        return f"{self.name} ({self.num_joints} joints of {self.coordinates} coordinates, {places})"
 
     @property
     def num_joints(self) -> int:
@@ -93,63 +103,84 @@ def list_layouts() -> list[str]:
 
 @cache
 def load_layout(name: str) -> Layout:
-    """Return the layout of that name.
+    """Return the layout of that name, or in the YAML file at that path.
 
     Raises:
         UserError: there is no such layout, or its file does not describe a tree of its joints.
     """
-    layout = _from_file(name, merge(LayoutFile(), _layers(name)))
-    if problem := _problem(layout):
-        raise UserError(f"{_path(name)}: {problem}.")
-    return layout
+    path = layout_file(name)
+    layer = file_layer(path)
+    return build_layout(path.stem, _complete(layer), layer.origin)
 
 
-def _layers(name: str) -> list[Layer]:
-    """Return a layout's own file, above the one of the layout it is like."""
-    own = file_layer(_path(name))
-    like = own.values.get("like")
-    return [file_layer(_path(str(like))), own] if like else [own]
+def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
+    """Return the layout that `values` describe; `origin` names them in errors.
 
-
-def _path(name: str) -> Path:
-    """Return the file of the layout `name`, which must be there."""
-    if name not in list_layouts():
-        raise UserError(f"There is no layout {name!r}. The layouts are: {', '.join(list_layouts())}.")
-    return config_folder() / "layout" / f"{name}.yaml"
-
-
-def _from_file(name: str, values: LayoutFile) -> Layout:
-    def pairs(key: str) -> tuple[tuple[int, int], ...]:
-        listed = getattr(values, key)
-        if any(len(pair) != 2 for pair in listed):
-            raise UserError(f"{_path(name)}: {key}: every entry should be two joint numbers, such as [2, 1].")
-        return tuple((first - 1, second - 1) for first, second in listed)
-
+    Raises:
+        UserError: they do not describe a tree of joints; all that is wrong is told.
+    """
+    problems = layout_problems(values.joints, values.bones, values.root, values.center, values.mirror)
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise UserError(f"{origin}: the layout {name} cannot be used:\n{lines}")
     return Layout(
         name=name,
         joints=tuple(values.joints),
-        bones=pairs("bones"),
+        bones=_from_zero(values.bones),
         root=values.root - 1,
         center=values.center - 1,
-        mirror=pairs("mirror"),
+        mirror=_from_zero(values.mirror),
         coordinates=values.coordinates,
     )
 
 
-def _problem(layout: Layout) -> str:
-    """Return why a layout is none, or an empty string where its bones make one tree of its joints."""
-    joints, paired = set(range(layout.num_joints)), [joint for pair in layout.mirror for joint in pair]
-    numbers = {joint for bone in layout.bones for joint in bone} | {*paired, layout.root, layout.center}
-    if not joints or len(set(layout.joints)) < len(joints):
-        return "joints should be names, none of them twice"
-    if not numbers <= joints:
-        return f"a joint number lies outside 1..{layout.num_joints}"
-    if len(set(paired)) < len(paired):
-        return "a joint has more than one mirror image"
-    children = {child for child, _ in layout.bones}
-    if len(children) != len(layout.bones) or children != joints - {layout.root}:
-        return "every joint but the root needs exactly one bone to its parent"
-    reached = {layout.root}
-    for _ in joints:
-        reached |= {child for child, parent in layout.bones if parent in reached}
-    return "" if reached == joints else "the bones do not connect every joint to the root"
+def own_layout(values: LayoutFile, origin: str) -> Layout:
+    """Return the layout whose file's content is `values`."""
+    return build_layout(values.name, _complete(Layer(origin, asdict(values))) if values.like else values, origin)
+
+
+def layout_from_facts(facts: Mapping[str, Any], origin: str) -> Layout:
+    """Return the layout of which `facts`, plain values from a foreign file, are the fields.
+
+    Raises:
+        UserError: they are not.
+    """
+    try:
+        values = {**facts, "root": facts["root"] + 1, "center": facts["center"] + 1}
+        for key in ("bones", "mirror"):
+            values[key] = [[number + 1 for number in pair] for pair in facts[key]]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{origin}: its layout is damaged.") from error
+    return build_layout(str(facts.get("name")), merge(LayoutFile(), [Layer(origin, values)]), origin)
+
+
+def layout_facts(layout: Layout) -> dict[str, Any]:
+    """Return the fields of a layout as JSON values."""
+    facts: dict[str, Any] = json.loads(json.dumps(asdict(layout)))
+    return facts
+
+
+def layout_file(name: str) -> Path:
+    """Return the file of a layout, given by its name or its path.
+
+    Raises:
+        UserError: there is no such layout.
+    """
+    if name.endswith(YAML_ENDINGS):
+        return Path(name)
+    if name not in list_layouts():
+        raise UserError(
+            f"{unknown_name('layout', name, list_layouts())} One of your own is a YAML file: write its path, relative "
+            "to the data YAML, such as layout: my_layout.yaml."
+        )
+    return config_folder() / "layout" / f"{name}.yaml"
+
+
+def _complete(own: Layer) -> LayoutFile:
+    """Return what a layout's file says, on top of the one of the layout it is like."""
+    like = own.values.get("like")
+    return merge(LayoutFile(), [file_layer(layout_file(str(like))), own] if like else [own])
+
+
+def _from_zero(pairs: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((first - 1, second - 1) for first, second in pairs)

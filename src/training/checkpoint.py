@@ -6,7 +6,6 @@ cannot run code.
 
 import hashlib
 import io
-import json
 import logging
 import pickle
 import warnings
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.registry import build_model, family_config
-from ..skeleton import load_layout
+from ..skeleton import layout_facts
 from ..utils.config import Layer, merge
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
@@ -175,18 +174,12 @@ def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
     if values.get("checksum") != _checksum(body):
         raise UserError(f"{origin} is damaged: its checksum is wrong. Use another checkpoint of the run.")
     checkpoint = Checkpoint(**{**body, "config": _config(origin, body["config"])})
-    if dict(checkpoint.layout) != layout_facts(checkpoint.config.data.layout):
+    if dict(checkpoint.layout) != layout_facts(checkpoint.config.data.skeleton):
         raise UserError(
             f"{origin} was made for another layout named {checkpoint.config.data.layout} than this program has. Use "
             "the version of LAST that wrote it."
         )
     return checkpoint
-
-
-def layout_facts(name: str) -> dict[str, Any]:
-    """Return what a checkpoint says of its layout, as plain values."""
-    facts: dict[str, Any] = json.loads(json.dumps(asdict(load_layout(name))))
-    return facts
 
 
 def load_checkpoint(path: Path | str, device: str = "cpu", raw: bool = False) -> nn.Module:
@@ -218,7 +211,7 @@ def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -
 def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> nn.Module:
     """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
     config = checkpoint.config
-    model = build_model(config.model, len(checkpoint.classes), config.data.layout)
+    model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
     load_weights(model, checkpoint.weights_for(raw), origin)
     return model.eval()
 

@@ -10,6 +10,7 @@ from ..models.config import ModelConfig
 from ..models.registry import family_config
 from ..utils.config import (
     MODEL_FILES,
+    YAML_ENDINGS,
     Layer,
     config_names,
     data_layer,
@@ -206,7 +207,7 @@ def _described(layer: Layer, section: str) -> Mapping[str, Any]:
 
 
 def _recipe_layer(recipe: str) -> Layer:
-    if recipe.endswith((".yaml", ".yml")):
+    if recipe.endswith(YAML_ENDINGS):
         return file_layer(Path(recipe))
     return named_layer("training", recipe, "recipe")
 

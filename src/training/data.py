@@ -15,7 +15,6 @@ from ..data.pipeline import InputPipeline
 from ..data.protocols import Split, hold_out, labelled, split
 from ..data.residence import Residence, reside
 from ..data.store import Store
-from ..skeleton import load_layout
 from .compiled import of_few_shapes
 from .config import RunConfig
 from .distributed import ALONE, World, processes_here
@@ -85,7 +84,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         residence=residence,
         labelled=known,
         sample=sample_for_statistics(config, clips, order.numbers, residence),
-        fingerprints=data_fingerprints(store, parts, load_layout(config.data.layout)),
+        fingerprints=data_fingerprints(store, parts, config.data.skeleton),
     )
 
 

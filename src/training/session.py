@@ -15,7 +15,6 @@ from ..data.fingerprints import data_fingerprints, differing
 from ..data.locate import find_store
 from ..data.protocols import split
 from ..models.registry import build_model, count_parameters
-from ..skeleton import load_layout
 from ..utils.config import to_yaml
 from ..utils.errors import UserError, tells_of_memory
 from ..utils.files import read_json, write_json, write_text
@@ -106,7 +105,7 @@ def _build(config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher],
     if beginning.checkpoint is not None:
         _refuse_other_data(beginning, lambda: data.fingerprints, world)
     torch.manual_seed(config.seed)
-    model = build_model(config.model, len(data.classes), config.data.layout)
+    model = build_model(config.model, len(data.classes), config.data.skeleton)
     if config.init_from and beginning.checkpoint is None:
         start_from(model, Path(config.init_from))
     task = Classification(model, config.label_smoothing)
@@ -183,7 +182,7 @@ def _present_data(config: RunConfig) -> dict[str, str]:
     """Return the fingerprints of the data as they are now; none where they are not on this machine."""
     try:
         store = find_store(config.data, Path(config.data_root))
-        return data_fingerprints(store, split(store.clips, config.data), load_layout(config.data.layout))
+        return data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
     except UserError:
         return {}
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ..data.loader import Batch
 from ..models.registry import count_parameters
+from ..skeleton import layout_facts
 from ..utils.errors import TrainingDiverged
-from .checkpoint import Checkpoint, layout_facts, load_weights
+from .checkpoint import Checkpoint, load_weights
 from .checkpoint_files import CheckpointFiles
 from .config import RunConfig
 from .data import TrainingData
@@ -388,7 +389,7 @@ class Trainer:
             metrics=self._row,
             config=self.config,
             classes=self.data.classes,
-            layout=layout_facts(self.config.data.layout),
+            layout=layout_facts(self.config.data.skeleton),
             statistics={} if within else dict(self._statistics),  # within an epoch the weights have moved on
             data=self.data.fingerprints,
             **self.step.state(),

@@ -30,6 +30,7 @@ MODEL_FILES = {
     "base": "last_base",
     "large": "last_large",
 }
+YAML_ENDINGS = (".yaml", ".yml")
 _KAGGLE_MARK = Path("/kaggle")
 _YAML_LIMIT_BYTES = 1 << 20
 
@@ -93,7 +94,26 @@ def file_layer(path: Path) -> Layer:
         return Layer(str(path), {})
     if not isinstance(values, dict):
         raise UserError(f"{path} should hold `key: value` lines at its top level.")
-    return Layer(str(path), values, texts)
+    return _with_own_layout(Layer(str(path), values, texts), path.parent)
+
+
+def _with_own_layout(layer: Layer, folder: Path) -> Layer:
+    """Put the content of a layout's file where a data set names it by its path, relative to `folder`.
+
+    So a run's configuration and its checkpoints hold all of it, and do not depend on where the file lies.
+    """
+    data = layer.texts.get("data")
+    named = data.get("layout") if isinstance(data, Mapping) else None
+    if not isinstance(named, str) or not named.endswith(YAML_ENDINGS):
+        return layer
+    path = folder / named
+    own = file_layer(path)
+
+    def replaced(values: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+        about = {"layout": path.stem, "own_layout": {**content, "name": path.stem}}
+        return {**values, "data": {**values["data"], **about}}
+
+    return replace(layer, values=replaced(layer.values, own.values), texts=replaced(layer.texts, own.texts))
 
 
 def _read_text(path: Path) -> str:
@@ -131,7 +151,7 @@ def model_layer(name: str) -> Layer:
 
 def data_layer(name: str) -> Layer:
     """Return the layer of a `--dataset` choice: a known name, or the path of a YAML file."""
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(YAML_ENDINGS):
         return file_layer(Path(name))
     return named_layer("data", name, "dataset")
 
@@ -168,7 +188,7 @@ def override_layer(assignments: Sequence[str]) -> Layer:
             plant(texts, path, parse_yaml(text, as_text=True))
         except ValueError as error:
             raise UserError(f"--set {assignment!r}: the value is not valid YAML: {error}") from error
-    return Layer("--set", values, texts)
+    return _with_own_layout(Layer("--set", values, texts), Path())
 
 
 def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:

@@ -12,8 +12,9 @@ from distillation_probes import changed_copy, trained_teacher
 
 from last.data.config import NormalizeConfig
 from last.models.registry import build_model
+from last.skeleton import layout_facts, load_layout
 from last.training import session
-from last.training.checkpoint import layout_facts, read_checkpoint, save_checkpoint
+from last.training.checkpoint import read_checkpoint, save_checkpoint
 from last.training.config import RunConfig
 
 TINY = ["--set", "input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false"]
@@ -61,9 +62,11 @@ def test_a_teacher_of_another_layout_is_refused(
     checkpoint = read_checkpoint(teacher)
     config = replace(checkpoint.config, data=replace(checkpoint.config.data, layout="kinect20"))
     weights = build_model(config.model, 3, "kinect20").state_dict()
-    changes = {"config": config, "model": weights, "layout": layout_facts("kinect20")}
+    changes = {"config": config, "model": weights, "layout": layout_facts(load_layout("kinect20"))}
     save_checkpoint(tmp_path / "kinect.pth", replace(checkpoint, **changes))
-    refused(distill("--teacher", tmp_path / "kinect.pth"), "layout: kinect20, the student's ntu25")
+    refused(
+        distill("--teacher", tmp_path / "kinect.pth"), "layout: kinect20 (20 joints", "the student's ntu25 (25 joints"
+    )
 
 
 def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], teacher: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from last.data.clip import Clip
 from last.data.store import Store, write_store
 from last.data.store_format import StoreAbout, index_type, pack
 from last.data.store_writer import StoreWriter
+from last.skeleton import load_layout
 from last.utils.errors import UserError
 from last.utils.files import file_checksum
 
@@ -314,8 +315,8 @@ def test_a_full_disk_leaves_the_store_that_was_there(folder: Path, monkeypatch: 
     monkeypatch.setattr(os, "fsync", full)
     with (
         pytest.raises(UserError, match="disk is full"),
-        StoreWriter(folder, StoreAbout("tiny", "ntu25", CLASSES)) as writer,
+        StoreWriter(folder, StoreAbout("tiny", load_layout("ntu25"), CLASSES)) as writer,
     ):
-        writer.append(pack([make_clip()], "ntu25"))
+        writer.append(pack([make_clip()], load_layout("ntu25")))
     assert [clip.name for clip in open_store(folder)] == ["first", "second"]
     assert len(list(folder.iterdir())) == 4

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from last.models.registry import build_model
-from last.training.checkpoint import Checkpoint, layout_facts, save_checkpoint
+from last.skeleton import layout_facts
+from last.training.checkpoint import Checkpoint, save_checkpoint
 from last.training.config import resolve
 
 TINY = ["input_frames=8", "model.blocks=[1,1,1]"]
@@ -27,7 +28,7 @@ def write_checkpoint(path: Path, data_yaml: Path, model: str = "nano_e", ema: bo
     checkpoint = Checkpoint(
         model=built.state_dict(), optimizer={}, scheduler={}, scaler={}, ema=averaged, ema_steps=len(averaged),
         window={}, guard={}, epoch=3, within={}, best_acc=0.0, best_epoch=0, metrics={}, config=config,
-        classes=list(config.data.classes), layout=layout_facts(config.data.layout),
+        classes=list(config.data.classes), layout=layout_facts(config.data.skeleton),
     )  # fmt: skip
     save_checkpoint(path, checkpoint)
     return path

@@ -1,11 +1,12 @@
 """Joint layouts: the files describe trees, and broken ones are refused."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from last.skeleton import Layout, layout, list_layouts, load_layout
+from last.skeleton import Layout, layout, layout_facts, layout_from_facts, list_layouts, load_layout
 from last.utils.errors import UserError
 
 CHAIN = """
@@ -100,23 +101,29 @@ def test_a_layout_of_one_joint_is_a_tree(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "complaint"),
     [
-        ("[[2, 1], [3, 2]]", "[[2, 1]]", "exactly one bone"),
-        ("[[2, 1], [3, 2]]", "[[2, 1], [3, 2], [3, 1]]", "exactly one bone"),
-        ("[[2, 1], [3, 2]]", "[[1, 2], [3, 2]]", "exactly one bone"),
-        ("[[2, 1], [3, 2]]", "[[2, 3], [3, 2]]", "do not connect"),
-        ("[[2, 1], [3, 2]]", "[[2, 2], [3, 2]]", "do not connect"),
-        ("[[2, 1], [3, 2]]", "[[2, 1], [3, 4]]", "outside 1..3"),
-        ("[[2, 1], [3, 2]]", "[[2, 0], [3, 2]]", "outside 1..3"),
-        ("root: 1", "root: 4", "outside 1..3"),
-        ("center: 1", "center: 9", "outside 1..3"),
-        ("mirror: []", "mirror: [[2, 5]]", "outside 1..3"),
-        ("mirror: []", "mirror: [[1, 2], [2, 3]]", "more than one mirror image"),
-        ("mirror: []", "mirror: [[2, 2]]", "more than one mirror image"),
+        ("[[2, 1], [3, 2]]", "[[2, 1]]", r"foot \(3\) has no bone to a parent"),
+        ("[[2, 1], [3, 2]]", "[[2, 1], [3, 2], [3, 1]]", r"foot \(3\) has 2 parents: knee, hip"),
+        (
+            "[[2, 1], [3, 2]]",
+            "[[1, 2], [3, 2]]",
+            r"knee \(2\) has no bone(.|\n)*hip \(1\) is the root and can have no parent",
+        ),
+        ("[[2, 1], [3, 2]]", "[[2, 3], [3, 2]]", "knee, foot go in a circle and do not lead to the root, hip"),
+        ("[[2, 1], [3, 2]]", "[[2, 2], [3, 2]]", r"knee \(2\) is its own parent"),
+        ("[[2, 1], [3, 2]]", "[[2, 1], [3, 4]]", r"bones: \[3, 4\]: there is no joint 4, only 1 to 3"),
+        ("[[2, 1], [3, 2]]", "[[2, 0], [3, 2]]", r"bones: \[2, 0\]: there is no joint 0"),
+        ("root: 1", "root: 4", "root: there is no joint 4, only 1 to 3"),
+        ("center: 1", "center: 9", "center: there is no joint 9, only 1 to 3"),
+        ("mirror: []", "mirror: [[2, 5]]", r"mirror: \[2, 5\]: there is no joint 5"),
+        ("mirror: []", "mirror: [[1, 2], [2, 3]]", r"knee \(2\) stands in 2 places and can have one mirror image"),
+        ("mirror: []", "mirror: [[2, 2]]", r"knee \(2\) stands in 2 places"),
         ("mirror: []", "mirror: [[1, 2, 3]]", "two joint numbers"),
         ("mirror: []", "mirror: []\ncoordinates: 4", "coordinates: 4 should be at most 3"),
-        ("joints: [hip, knee, foot]", "joints: [hip, knee, hip]", "none of them twice"),
+        ("joints: [hip, knee, foot]", "joints: [hip, knee, hip]", "joints has 'hip' 2 times"),
         ("joints: [hip, knee, foot]", "", "joints should be names"),
         ("bones:", "bnes:", "Did you mean 'bones'"),
+        ("center: 1", "", "center is missing: the number, 1 to 3, of the joint on which clips are centred"),
+        ("root: 1", "", "root is missing: the number, 1 to 3, of the joint from which bones are counted"),
     ],
 )
 def test_a_layout_that_is_no_tree_of_its_joints_is_refused(
@@ -126,6 +133,33 @@ def test_a_layout_that_is_no_tree_of_its_joints_is_refused(
     with pytest.raises(UserError, match=complaint) as refused:
         load_layout("broken")
     assert "broken.yaml" in str(refused.value)
+
+
+def test_all_mistakes_of_a_layout_are_told_at_once(folder: Path) -> None:
+    text = "joints: [hip, knee, foot, hand]\nroot: 9\nbones: [[2, 1], [3, 7], [4]]\nmirror: [[0, 2]]\n"
+    (folder / "broken.yaml").write_text(text)
+    with pytest.raises(UserError) as refused:
+        load_layout("broken")
+    for mistake in ("root: there is no joint 9", "center is missing", "[3, 7]", "[4] should be two", "mirror: [0, 2]"):
+        assert mistake in str(refused.value)
+    text = "joints: [hip, knee, foot, hand]\nroot: 1\ncenter: 1\nbones: [[2, 3], [3, 2]]\nmirror: [[2, 3], [3, 4]]\n"
+    (folder / "knotted.yaml").write_text(text)
+    with pytest.raises(UserError) as refused:
+        load_layout("knotted")
+    for mistake in ("hand (4) has no bone", "knee, foot go in a circle", "foot (3) stands in 2 places"):
+        assert mistake in str(refused.value)
+
+
+def test_a_layout_survives_as_plain_values_and_damaged_ones_are_refused(shipped: Layout) -> None:
+    facts = layout_facts(shipped)
+    assert layout_from_facts(json.loads(json.dumps(facts)), "x") == shipped
+    broken: list[dict[str, object]] = [
+        {**facts, "bones": 3}, {**facts, "root": "1"}, {**facts, "joints": []}, {**facts, "bones": [[0, 99]]}, {},
+        {**facts, "mirror": [["a", "b"]]}, {**facts, "center": 10**9}, {**facts, "extra": 1},
+    ]  # fmt: skip
+    for each in broken:
+        with pytest.raises(UserError, match="x"):
+            layout_from_facts(each, "x")
 
 
 def test_a_layout_that_is_like_another_takes_all_but_its_own_keys_from_it(folder: Path) -> None:

@@ -136,7 +136,7 @@ def _refuse_unfit(checkpoint: Checkpoint, path: Path, ours: RunConfig) -> None:
     theirs = checkpoint.config
     facts = {
         "classes": (list(checkpoint.classes), list(ours.data.classes)),
-        "layout": (theirs.data.layout, ours.data.layout),
+        "layout": (theirs.data.skeleton, ours.data.skeleton),
         "input_frames": (theirs.input_frames, ours.input_frames),
         "data.normalize": (asdict(theirs.data.normalize), asdict(ours.data.normalize)),
     }

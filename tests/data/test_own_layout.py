@@ -1,0 +1,148 @@
+"""A joint layout in a file of one's own, named by its path beside the data YAML."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from last.data import open_store
+from last.data.config import DataConfig
+from last.training.checkpoint import read_checkpoint
+from last.utils.config import data_layer, merge, section_layer
+from last.utils.errors import UserError
+
+LAYOUT = """
+joints: [nose, left_hand, right_hand, hip]
+root: 1
+center: 4
+bones: [[2, 1], [3, 1], [4, 1]]
+mirror: [[2, 3]]
+"""
+DATA = """
+data:
+  name: mine
+  layout: my4.yaml
+  format: folder
+  classes: [b, a]
+  split: own
+  protocols: {own: {test: [3]}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with recordings of four joints, their layout and their data YAML."""
+    for number, name in enumerate("ab"):
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        for subject in (1, 2, 3):
+            joints = np.random.default_rng(10 * number + subject).normal(size=(12, 4, 3))
+            np.save(tmp_path / "raw" / name / f"take_P{subject}.npy", joints)
+    (tmp_path / "my4.yaml").write_text(LAYOUT)
+    (tmp_path / "mine.yaml").write_text(DATA)
+    return tmp_path
+
+
+def load(folder: Path) -> DataConfig:
+    return merge(DataConfig(), [section_layer(data_layer(str(folder / "mine.yaml")), "data")])
+
+
+def prepare(cli: Callable, folder: Path, *options: object) -> object:
+    return cli(
+        "preprocess", "--dataset", folder / "mine.yaml", "--raw", folder / "raw", "--out", folder / "data" / "mine",
+        *options,
+    )  # fmt: skip
+
+
+TRAIN = ["--model", "nano_e", "--epochs", 1, "--batch_size", 4, "--set", "input_frames=8", "model.channels=[8,8,8]"]
+
+
+def test_it_is_found_beside_the_data_yaml_wherever_the_command_is_typed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    skeleton = load(folder).skeleton
+    assert (skeleton.name, skeleton.joints[skeleton.center]) == ("my4", "hip")
+
+
+def test_store_run_and_checkpoint_do_not_need_the_file_again(cli: Callable, folder: Path) -> None:
+    assert prepare(cli, folder).code == 0
+    places = ["--data_root", folder / "data", "--output_root", folder / "runs"]
+    assert cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN).code == 0
+    (folder / "my4.yaml").unlink()
+    (folder / "mine.yaml").unlink()
+    (run,) = (folder / "runs").glob("run-*")
+    assert open_store(folder / "data" / "mine").skeleton.joints == ("nose", "left_hand", "right_hand", "hip")
+    assert read_checkpoint(run / "checkpoints" / "last.pth").config.data.skeleton.joints[3] == "hip"
+    assert cli("evaluate", "--checkpoint", run / "checkpoints" / "last.pth").code == 0
+    assert cli("train", "--resume", run, "--epochs", 2, "--set", "epochs=2").code == 0
+    assert cli("train", "--config", run / "config.yaml").code == 0
+
+
+def test_a_changed_layout_is_not_taken_for_the_one_of_the_same_name(cli: Callable, folder: Path) -> None:
+    assert prepare(cli, folder).code == 0
+    hips = open_store(folder / "data" / "mine")[0].joints[0, 0, 3]
+    (folder / "my4.yaml").write_text(LAYOUT.replace("center: 4", "center: 1"))
+    places = ["--data_root", folder / "data", "--output_root", folder / "runs"]
+    refused = cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN)
+    assert refused.code == 2
+    assert "its layout is my4 (4 joints of 3 coordinates, root nose, centred on hip)" in refused.err
+    assert "expected is my4 (4 joints of 3 coordinates, root nose, centred on nose)" in refused.err
+    assert "made from other recordings, or by other rules" in prepare(cli, folder).err
+    assert prepare(cli, folder, "--overwrite").code == 0
+    clip = open_store(folder / "data" / "mine")[0]
+    assert np.abs(hips).max() == np.abs(clip.joints[0, 0, 0]).max() == 0
+    assert np.abs(clip.joints[0, 0, 3]).max() > 0
+
+
+def test_parts_that_were_read_with_another_centre_are_read_again(
+    cli: Callable, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("last.data.preprocess._write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert prepare(cli, folder).code == 130
+    (folder / "my4.yaml").write_text(LAYOUT.replace("center: 4", "center: 1"))
+    assert prepare(cli, folder).code == 0
+    assert np.abs(open_store(folder / "data" / "mine")[0].joints[0, 0, 0]).max() == 0
+
+
+def test_a_run_is_not_resumed_with_another_layout(cli: Callable, folder: Path) -> None:
+    assert prepare(cli, folder).code == 0
+    places = ["--data_root", folder / "data", "--output_root", folder / "runs"]
+    assert cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN).code == 0
+    (folder / "my4.yaml").write_text(LAYOUT.replace("center: 4", "center: 1"))
+    shutil.rmtree(folder / "data")
+    assert prepare(cli, folder).code == 0
+    result = cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN, "--resume", "auto", "--epochs", 2)
+    assert result.code == 2
+    assert "data.own_layout.center: 4 in the run, 1 now" in result.err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("layout: absent.yaml", "Cannot read the configuration {folder}/absent.yaml"),
+        ("layout: my5", "There is no layout 'my5'.*such as layout: my_layout.yaml"),
+        ("layout: ntu26", "Did you mean 'ntu25'"),
+    ],
+)
+def test_a_layout_that_is_not_there_is_refused_with_where_it_was_looked_for(folder: Path, line: str, told: str) -> None:
+    (folder / "mine.yaml").write_text(DATA.replace("layout: my4.yaml", line))
+    with pytest.raises(UserError, match=told.format(folder=folder)):
+        _ = load(folder).skeleton
+
+
+def test_mistakes_in_it_name_the_data_set_and_the_joints(cli: Callable, folder: Path) -> None:
+    (folder / "my4.yaml").write_text(LAYOUT.replace("center: 4\n", "").replace("[4, 1]", "[4, 9]"))
+    result = prepare(cli, folder)
+    assert result.code == 2
+    assert "center is missing" in result.err and "[4, 9]: there is no joint 9, only 1 to 4" in result.err
+    assert not (folder / "data").exists()
+
+
+def test_another_layout_chosen_by_name_replaces_it(folder: Path) -> None:
+    layers = [section_layer(data_layer(str(folder / "mine.yaml")), "data")]
+    config = merge(DataConfig(), layers)
+    config.layout = "kinect20"
+    assert config.skeleton.num_joints == 20
