@@ -37,7 +37,8 @@ def weights(run: RunFolder) -> dict[str, torch.Tensor]:
 
 
 def same_weights(first: RunFolder, second: RunFolder) -> bool:
-    return all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
+    one, other = weights(first), weights(second)
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 @pytest.fixture
