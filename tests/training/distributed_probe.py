@@ -170,7 +170,7 @@ def run_tasks(tasks: Path, folder: Path) -> None:
     own = folder / f"rank{rank()}"
     own.mkdir()
     results = {}
-    with joined(torch.device("cpu"), timeout_minutes=2):
+    with joined(torch.device("cpu"), timeout_minutes=10):
         for task in json.loads(tasks.read_text()):
             do = command if "command" in task else train
             results[task["name"]] = do(task, own / task["name"])
