@@ -2,8 +2,10 @@
 
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ from hypothesis import settings
 from last.cli import main
 from last.data.clip import Clip
 from last.data.store import write_store
+from last.training import session
 from last.training.config import RunConfig, resolve
+from last.training.run_folder import RunFolder
 
 # The same examples every time, and no deadline, because a busy machine is no defect.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -95,14 +99,29 @@ def data_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 TINY = ["input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false", "batch_size=4"]
 
 
+def tiny_run(data_yaml: Path, output_root: Path, *overrides: str) -> RunConfig:
+    """Resolve the configuration of a tiny run; `overrides` are `--set` texts."""
+    roots = {"data_root": str(data_yaml.parent / "data"), "output_root": str(output_root), "device": "cpu"}
+    return resolve(
+        model="nano_e", dataset=str(data_yaml), environment="local", overrides=[*TINY, *overrides], flags=roots
+    )
+
+
 @pytest.fixture
 def tiny_config(data_yaml: Path, tmp_path: Path) -> Callable[..., RunConfig]:
     """Return a function that resolves the configuration of a tiny run; its arguments are `--set` texts."""
+    return partial(tiny_run, data_yaml, tmp_path / "runs")
 
-    def make(*overrides: str) -> RunConfig:
-        roots = {"data_root": str(data_yaml.parent / "data"), "output_root": str(tmp_path / "runs"), "device": "cpu"}
-        return resolve(
-            model="nano_e", dataset=str(data_yaml), environment="local", overrides=[*TINY, *overrides], flags=roots
-        )
 
-    return make
+@pytest.fixture(scope="session")
+def trained_teacher(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Return the run of a teacher wider than the student; tests leave it as it is."""
+    overrides = ("epochs=2", "model.channels=[16,16,16]", "seed=7")
+    return session.train(tiny_run(data_yaml, tmp_path_factory.mktemp("teacher"), *overrides)).run
+
+
+@pytest.fixture
+def teacher(trained_teacher: RunFolder, tmp_path: Path) -> Path:
+    """Return the checkpoint of a teacher, whose run lies with the others and may be changed."""
+    copied = shutil.copytree(trained_teacher.path, tmp_path / "runs" / trained_teacher.path.name)
+    return RunFolder(Path(copied)).last

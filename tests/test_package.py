@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 import last
 
@@ -12,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 
 def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, last, last.cli; print('torch' in sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     assert answer.stdout == "False\n"
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..data.loader import Batch
+from ..models.layers import widened
 
 
 @dataclass
@@ -52,8 +53,8 @@ class Classification(nn.Module):
         return Outcome(self.cross_entropy(logits, batch.labels), logits)
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy of logits (N, classes), in float32."""
-        return functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+        """Return the mean cross-entropy of logits (N, classes), in float32 at least."""
+        return functional.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
 
     def begin_epoch(self, epoch: int) -> None:
         """Learn which epoch it is, counted from 0; what is minimised may depend on it."""

@@ -9,9 +9,11 @@ import difflib
 import importlib.resources
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
@@ -197,14 +199,15 @@ def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
     Raises:
         UserError: a key is unknown, a value has the wrong type or is impossible; all of them in one message.
     """
-    merged = OmegaConf.structured(schema)
+    values: dict[str, Any] = {}
     problems = []
     for layer in layers:
         accepted, found = _accepted(schema, layer)
         problems += found
-        merged = OmegaConf.merge(merged, accepted)
+        _lay_over(values, accepted)
     if problems:
         raise UserError("The configuration cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
+    merged = OmegaConf.merge(OmegaConf.structured(schema), values)
     result: Schema = OmegaConf.to_object(merged)  # type: ignore[assignment]
     return result
 
@@ -232,6 +235,16 @@ def _accepted(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
         else:
             plant(accepted, path, value)
     return accepted, problems
+
+
+def _lay_over(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    """Put a layer over `values`, key by key as OmegaConf merges, which is slow with a whole tree."""
+    for key, value in layer.items():
+        below = values.get(key)
+        if isinstance(below, dict) and isinstance(value, Mapping):
+            _lay_over(below, value)
+        else:
+            values[key] = deepcopy(value)
 
 
 def plant(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
@@ -306,12 +319,30 @@ def _leaf_problem(limits: Mapping[str, Any], hint: Any, value: Any) -> str:
     if _is_magic(value):
         return f"{_short(value)} should be written out: `${{...}}` and `???` have no meaning here."
     try:
-        converted = OmegaConf.to_container(OmegaConf.structured(_single_field(hint)(value)))["value"]  # type: ignore[index, call-overload]
+        converted = value if _is_exactly(hint, value) else _converted(hint, value)
     except OmegaConfBaseException:
         expected = hint.__name__ if type(hint) is type else str(hint)
         return f"{'no value' if value is None else _short(value)} should be of type {expected}."
     wanted = broken_limit(converted, limits)
     return f"{_short(value)} should be {wanted}." if wanted else ""
+
+
+def _is_exactly(hint: Any, value: Any) -> bool:
+    """Tell whether `value` is of the type `hint` as it is: most are, and OmegaConf takes long to find out."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        return any(_is_exactly(part, value) for part in parts)
+    if origin is list:
+        return type(value) is list and all(_is_exactly(parts[0], each) for each in value)
+    if origin is dict:
+        key, entry = parts
+        return type(value) is dict and all(_is_exactly(key, own) and _is_exactly(entry, value[own]) for own in value)
+    return hint in (bool, int, float, str, NoneType) and type(value) is hint
+
+
+def _converted(hint: Any, value: Any) -> Any:
+    """Return `value` as OmegaConf makes it fit the type `hint`."""
+    return OmegaConf.to_container(OmegaConf.structured(_single_field(hint)(value)))["value"]  # type: ignore[index, call-overload]
 
 
 @cache

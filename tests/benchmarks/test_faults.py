@@ -21,9 +21,15 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="the campaign sends s
 SHORT = faults_runs.Setup("short", "nano_e", ("ema.decay=0.5",), epochs=1, batch_size=12)
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return faults_runs.prepare_data(tmp_path)
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return faults_runs.prepare_data(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(data: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return the last checkpoint of a run."""
+    return trained(data, tmp_path_factory.mktemp("runs")).last.read_bytes()
 
 
 def trained(data: Path, root: Path) -> RunFolder:
@@ -60,9 +66,11 @@ def test_two_runs_alike_have_no_differences_and_one_changed_weight_is_named(tmp_
 
 
 @pytest.mark.parametrize("damage", [faults_files.truncate, faults_files.empty, faults_files.zero, faults_files.flip])
-def test_each_damage_makes_a_checkpoint_unreadable(damage, tmp_path: Path, data: Path) -> None:
-    path = trained(data, tmp_path / "runs").last
-    path.write_bytes(damage(path.read_bytes(), random.Random(0)))
+def test_each_damage_makes_a_checkpoint_unreadable(damage, tmp_path: Path, checkpoint: bytes) -> None:
+    path = tmp_path / "last.pth"
+    path.write_bytes(checkpoint)
+    read_checkpoint(path)
+    path.write_bytes(damage(checkpoint, random.Random(0)))
     with pytest.raises(UserError):
         read_checkpoint(path)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distillation_probes import changed_copy, trained_teacher
+from distillation_probes import changed_copy
 
 from last.data.config import NormalizeConfig
 from last.models.registry import build_model
@@ -18,11 +18,6 @@ from last.training.checkpoint import read_checkpoint, save_checkpoint
 from last.training.config import RunConfig
 
 TINY = ["--set", "input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false"]
-
-
-@pytest.fixture
-def teacher(tiny_config: Callable[..., RunConfig]) -> Path:
-    return trained_teacher(tiny_config)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 from last.cli import export as command
 from last.deploy import export as exporting
@@ -72,5 +73,7 @@ def test_bad_input_is_one_message_and_exit_code_2(cli: Callable, flags: list[str
 def test_the_command_loads_no_runtime_before_it_is_run() -> None:
     heavy = ("torch", "onnx", "openvino")
     code = f"import sys, {command.__name__}; print([each for each in {heavy} if each in sys.modules])"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     assert answer.stdout == "[]\n"

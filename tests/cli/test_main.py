@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from patience import PATIENCE_S
 
 from last.cli import COMMANDS
 from last.cli.options import add_shared, examples
@@ -50,7 +51,9 @@ def failing(command, cli):
 
 
 def in_python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    ).stdout
 
 
 # --- the frame
@@ -159,7 +162,7 @@ def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     result = subprocess.run(
-        [sys.executable, "-m", "last", "--help"], stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False
+        [sys.executable, "-m", "last", "--help"], stdout=writer, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False
     )
     os.close(writer)
     assert (result.returncode, result.stderr) == (141, b"")
@@ -266,7 +269,7 @@ def test_a_script_is_the_same_program() -> None:
         [sys.executable, SCRIPTS / "synthesize.py", "--nonsense"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (result.returncode, result.stderr[:7]) == (2, "error: ")
@@ -278,7 +281,7 @@ def test_a_script_says_what_to_do_where_last_is_not_installed(tmp_path: Path) ->
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert result.returncode == 2

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import PATIENCE_S
 from rich.console import Console
 
 from last.cli import terminal
@@ -71,7 +72,7 @@ def test_an_encoding_without_a_character_does_not_end_the_program() -> None:
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONIOENCODING": "cp1252"},
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 from last.data.processes import work_in_order
 from last.utils.errors import UserError
@@ -12,10 +13,10 @@ from last.utils.errors import UserError
 
 def leave_a_file(path: Path) -> None:
     """Work as the name of the path says."""
-    if "slow" in path.name:
-        time.sleep(0.3)
+    if "after" in path.name:
+        _wait_for(path.with_name(path.name.partition(" after ")[2]))
     if "endless" in path.name:
-        time.sleep(60)
+        time.sleep(2 * PATIENCE_S)
     if "refuse" in path.name:
         raise UserError(f"{path.name} is refused")
     if "break" in path.name:
@@ -25,8 +26,15 @@ def leave_a_file(path: Path) -> None:
     path.write_text(str(os.getpid()), encoding="utf-8")
 
 
+def _wait_for(path: Path) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        assert time.monotonic() < end, f"waited in vain for {path}"
+        time.sleep(0.01)
+
+
 def test_items_come_in_their_order_and_done_whatever_order_they_are_done_in(tmp_path: Path) -> None:
-    items = [tmp_path / name for name in ("0 slow", "1", "2", "3 slow", "4", "5")]
+    items = [tmp_path / name for name in ("0 after 1", "1", "2", "3 after 4", "4", "5")]
     seen = []
     for item in work_in_order(leave_a_file, items, 2):
         assert item.is_file()
@@ -58,6 +66,6 @@ def test_closing_the_generator_ends_its_processes_at_once(tmp_path: Path) -> Non
     process = int(next(work).read_text(encoding="utf-8"))
     began = time.monotonic()
     work.close()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < PATIENCE_S
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import distributed_probe
 import pytest
 import torch
 from filelock import FileLock
+from patience import PATIENCE_S
 from shard_reference import ShardReference
 
 from last.data.store import write_store
@@ -82,12 +85,23 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
+def free_port() -> int:
+    """Return a port that is free, of those that a system does not hand out itself in the meantime."""
+    for port in random.Random(os.getpid() + time.time_ns()).sample(range(20_000, 30_000), 100):
+        with socket.socket() as asked, suppress(OSError):
+            asked.bind(("127.0.0.1", port))
+            return port
+    pytest.fail("none of a hundred ports is free")
+
+
 def together(size: int, *arguments: object) -> "list[subprocess.Popen[str]]":
     """Start Python `size` times as `torchrun` would."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    common = {
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "OMP_NUM_THREADS": "1",
+    }
     return [
         subprocess.Popen(
             [sys.executable, *map(str, arguments)],
@@ -102,7 +116,7 @@ def do_tasks(ground: Path, folder: Path, size: int, tasks: Sequence[Mapping[str,
     """Let `size` processes do tasks together."""
     (folder / "tasks.json").write_text(json.dumps(tasks))
     processes = together(size, PROBE, folder / "tasks.json", folder)
-    told = [process.communicate(timeout=200)[1] for process in processes]
+    told = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
     assert all(process.returncode == 0 for process in processes), "\n".join(told)
 
 
@@ -302,7 +316,7 @@ def test_only_the_first_process_writes_files(ground: Path, two: Results, four: R
 
 
 def _until(there: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while not there():
         assert time.monotonic() < end, f"waited in vain for {what}"
         time.sleep(0.05)
@@ -315,7 +329,7 @@ def test_a_process_says_clearly_that_another_one_is_gone(ground: Path, tmp_path:
     _until(lambda: any(tmp_path.glob("run-*/checkpoints/last.pth")), "the first epoch")
     victim.kill()
     victim.communicate()
-    _, told = survivor.communicate(timeout=60)
+    _, told = survivor.communicate(timeout=PATIENCE_S)
     assert survivor.returncode == 4, told
     assert told.startswith("error: Another process of this training is gone")
     assert "--resume" in told
@@ -337,7 +351,7 @@ def test_torchrun_starts_again_what_was_killed(ground: Path, tmp_path: Path) -> 
     launched = torchrun(ground, tmp_path, "--resume", "auto", "--epochs", "40", launcher=["--max_restarts", "1"])
     _until(lambda: any(tmp_path.glob("run-*/checkpoints/last.pth")), "the first epoch")
     os.kill(_children(launched.pid)[1], signal.SIGKILL)
-    out, errors = launched.communicate(timeout=100)
+    out, errors = launched.communicate(timeout=PATIENCE_S)
     assert launched.returncode == 0, errors
     assert "Going on with" in errors
     assert "The run is in" in out
@@ -348,7 +362,7 @@ def test_torchrun_starts_again_what_was_killed(ground: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_torchrun_trains_several_seeds(ground: Path, tmp_path: Path) -> None:
     launched = torchrun(ground, tmp_path, "--seeds", "0,1", "--epochs", "1")
-    out, errors = launched.communicate(timeout=60)
+    out, errors = launched.communicate(timeout=PATIENCE_S)
     assert launched.returncode == 0, errors
     assert "The figures of all seeds are in" in out
     assert len(list(tmp_path.glob("run-*/summary.json"))) == 2

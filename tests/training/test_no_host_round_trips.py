@@ -1,11 +1,12 @@
 """The host never waits for the device within an epoch."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from distillation_probes import taught_by, trained_teacher
+from distillation_probes import taught_by
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from last.training import session
@@ -60,11 +61,10 @@ def test_step_reads_nothing_on_the_host(
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("cached", ["cached=false", "cached=true"])
 def test_distilling_step_reads_nothing_on_the_host(
-    tiny_config: Callable[..., RunConfig], method: str, cached: str
+    tiny_config: Callable[..., RunConfig], teacher: Path, method: str, cached: str
 ) -> None:
-    teacher = taught_by(trained_teacher(tiny_config))
     how = (f"distillation.method={method}", "distillation.draws=2", f"distillation.{cached}")
-    assert_an_epoch_reads_nothing(trainer_of(tiny_config(teacher, *how)))
+    assert_an_epoch_reads_nothing(trainer_of(tiny_config(taught_by(teacher), *how)))
 
 
 def assert_an_epoch_reads_nothing(trainer: Trainer) -> None:

@@ -5,11 +5,11 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import tiny_run
 
 from last.training import session
 from last.training.checkpoint import Checkpoint, read_checkpoint
@@ -82,9 +82,10 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, looks: int, reason: Stop = Stop.TER
     monkeypatch.setattr(StopWatch, "reason", property(lambda _: reason if next(seen) >= looks else None))
 
 
-@pytest.fixture
-def whole(tiny_config: MakeConfig, tmp_path: Path) -> RunFolder:
-    return session.train(replace(tiny_config(*RICH), output_root=str(tmp_path / "whole"))).run
+@pytest.fixture(scope="session")
+def whole(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Return a run that was left alone; tests leave it so."""
+    return session.train(tiny_run(data_yaml, tmp_path_factory.mktemp("whole"), *RICH)).run
 
 
 @pytest.mark.parametrize("looks", range(1, 28, 2))

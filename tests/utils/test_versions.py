@@ -1,6 +1,8 @@
 import subprocess
 from pathlib import Path
 
+from patience import PATIENCE_S
+
 from last.utils import versions as module
 from last.utils.versions import git_commit, versions
 from last.version import __version__
@@ -9,7 +11,7 @@ from last.version import __version__
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
     command = ["git", "-C", str(folder), *identity, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout.strip()
 
 
 def test_versions_name_last_python_and_what_it_needs() -> None:

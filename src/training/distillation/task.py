@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ...data.loader import Batch
 from ...models.classifier import Inside, SkeletonClassifier
+from ...models.layers import widened
 from ..config import RunConfig
 from ..data import TrainingData
 from ..place import Place
@@ -97,7 +98,7 @@ class Distillation(Classification):
         logits: Tensor = answer.logits if looks_inside else answer  # (N, classes)
         lesson = self.source(streams, batch)
         with torch.autocast(logits.device.type, enabled=False):
-            taught = self._match_answers(logits.float(), lesson, batch.labels)
+            taught = self._match_answers(widened(logits), lesson, batch.labels)
             if looks_inside:
                 taught = taught + self.distillation.hint_weight * self._match_hints(answer, lesson)
             own = self._learn_labels(logits, batch)
@@ -115,7 +116,7 @@ class Distillation(Classification):
         if self.known is None:
             return self.cross_entropy(logits, batch.labels)
         losses = functional.cross_entropy(
-            logits.float(), batch.labels, label_smoothing=self.label_smoothing, reduction="none"
+            widened(logits), batch.labels, label_smoothing=self.label_smoothing, reduction="none"
         )
         return (losses * self.known[batch.numbers]).mean() / self.known_share
 
@@ -130,7 +131,7 @@ class Distillation(Classification):
     def _match_hints(self, answer: Inside, lesson: Lesson) -> Tensor:
         """Return how far the student's features, or its maps of activity, are from the teachers'."""
         if self.distillation.method == "features":
-            features = answer.features.float()
+            features = widened(answer.features)
             return match_features([adapter(features) for adapter in self.adapters], lesson.features, self.weights)
         return match_activity(answer.maps, lesson.maps, self.weights)
 

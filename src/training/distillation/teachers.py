@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...data.loader import Batch
 from ...models.bodies import STREAMS
 from ...models.classifier import Inside, SkeletonClassifier
+from ...models.layers import widened
 from ...models.registry import count_parameters
 from ...utils.errors import UserError
 from ..checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
@@ -217,13 +218,13 @@ class LiveTeachers:
         return self._lesson(answers)
 
     def _lesson(self, answers: Sequence[Inside]) -> Lesson:
-        """Return what the method compares, in float32."""
-        logits = torch.stack([each.logits.float() for each in answers], dim=1)  # (N, W, K)
+        """Return what the method compares, in float32 at least."""
+        logits = torch.stack([widened(each.logits) for each in answers], dim=1)  # (N, W, K)
         if self.method == "features":
-            return Lesson(logits, features=[each.features.float() for each in answers])
+            return Lesson(logits, features=[widened(each.features) for each in answers])
         if self.method == "attention":
             stages = zip(*(each.maps for each in answers), strict=True)
-            return Lesson(logits, maps=[torch.stack([each.float() for each in stage], dim=1) for stage in stages])
+            return Lesson(logits, maps=[torch.stack([widened(each) for each in stage], dim=1) for stage in stages])
         return Lesson(logits)
 
 

@@ -12,7 +12,7 @@ from last.training.config import RunConfig
 MakeConfig = Callable[..., RunConfig]
 
 
-def trained_teacher(make: MakeConfig, *overrides: str) -> Path:
+def train_teacher(make: MakeConfig, *overrides: str) -> Path:
     """Train a teacher wider than the student for two epochs and return its checkpoint."""
     return session.train(make("epochs=2", "model.channels=[16,16,16]", "seed=7", *overrides)).run.last
 

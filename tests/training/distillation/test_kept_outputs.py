@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from distillation_probes import taught_by, trained_teacher
+from distillation_probes import taught_by, train_teacher
+from patience import PATIENCE_S
 
 from last.data.locate import find_store
 from last.data.store import write_store
@@ -37,14 +38,9 @@ def weights(run: RunFolder) -> dict[str, torch.Tensor]:
     return dict(read_checkpoint(run.last).model)
 
 
-@pytest.fixture
-def teacher(tiny_config: MakeConfig) -> Path:
-    return trained_teacher(tiny_config)
-
-
 @pytest.mark.parametrize("method", ["kl", "features", "attention"])
 def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
-    other = trained_teacher(tiny_config, "model.blocks=[1,2,1]")
+    other = train_teacher(tiny_config, "model.blocks=[1,2,1]")
     how = ["distillation.draws=3", f"distillation.method={method}", "repeat=2"]
     config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
@@ -60,8 +56,7 @@ def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfi
 def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: MakeConfig, teacher: Path) -> None:
     draws = ("epochs=3", taught_by(teacher), "distillation.draws=2")
     live, cached = (session.train(tiny_config(*draws, f"distillation.cached={each}")).run for each in ("no", "yes"))
-    for name, value in weights(live).items():
-        torch.testing.assert_close(value, weights(cached)[name], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(weights(cached), weights(live), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +147,7 @@ def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
     class Slow(LiveTeachers):
         def __call__(self, streams, batch):  # type: ignore[no-untyped-def]
             asked.append(len(batch))
-            assert waits.wait(timeout=20)
+            assert waits.wait(timeout=PATIENCE_S)
             return super().__call__(streams, batch)
 
     def prepare() -> Path:
@@ -160,9 +155,10 @@ def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
 
     with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as pool:
         both = [pool.submit(prepare) for _ in range(2)]
-        while "this one waits for it" not in caplog.text:
+        while "this one waits for it" not in caplog.text and not any(each.done() for each in both):
             time.sleep(0.01)
         waits.set()
+        assert "this one waits for it" in caplog.text
         assert both[0].result() == both[1].result()
     assert sum(asked) == 2 * 12
 
