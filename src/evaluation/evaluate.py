@@ -47,8 +47,8 @@ class Question:
         data_root: where prepared data sets lie.
         device: where to compute.
         raw: measure the trained weights even where the run averaged them over time.
-        statistics: BatchNorm statistics to test with: `running` those of training, `measured` anew over training
-            clips, `auto` those that training tested with, measured anew where the checkpoint lacks them.
+        statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
+            `auto` those that training tested with, measured where the checkpoint lacks them.
     """
 
     checkpoint: Path

@@ -1,5 +1,6 @@
 """What is written and said about an epoch."""
 
+import logging
 import math
 import sys
 from collections.abc import Mapping
@@ -7,7 +8,10 @@ from typing import Any
 
 import torch
 
+from ..utils.errors import TrainingDiverged
 from .meter import Figures
+
+_log = logging.getLogger(__name__)
 
 
 def named(part: str, figures: Figures) -> dict[str, float]:
@@ -33,6 +37,25 @@ def epoch_line(row: Mapping[str, Any], epochs: int, better: bool) -> str:
     if causes:
         parts.append(f"skipped for bad {' and '.join(causes)}")
     return "  ".join(parts + (["best"] if better else []))
+
+
+def refuse_no_result(row: Mapping[str, Any], part: str, has_best: bool) -> None:
+    """Refuse to end a run whose model no longer gives numbers.
+
+    Args:
+        row: of the last epoch.
+        part: how the columns of the decisive test begin.
+        has_best: whether there was an epoch with finite scores.
+
+    Raises:
+        TrainingDiverged: no score was finite in the last epoch's test, or in no epoch's all of them.
+    """
+    loss, top1, top5 = (row[f"{part}_{name}"] for name in ("loss", "top1", "top5"))
+    if math.isfinite(loss) or math.isnan(top1):  # where the epoch was not tested there is no accuracy either
+        return
+    if top5 == 0 or not has_best:
+        raise TrainingDiverged("The model's scores in the last epoch's test are not finite.")
+    _log.warning("Some scores in the last epoch's test are not finite; their clips count as wrong.")
 
 
 def peak_memory_mib(device: torch.device) -> float:

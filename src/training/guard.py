@@ -29,7 +29,7 @@ CAUSES = {
     "gradients": "the gradient is not finite",
 }
 _OVERFLOWS = "the gradient overflows, however small its scale"
-_RESET = " BatchNorm's statistics start anew and test badly for some epochs; nan_guard.bn_recovery=restore keeps them."
+_RESET = " BatchNorm's running statistics are reset to mean 0 and variance 1; nan_guard.bn_recovery=restore keeps them."
 _KEPT_BATCHES = 32  # so many skipped batches are remembered for the report
 # What is counted over a whole run, and what stands for it in checkpoints from before it was counted.
 UNKNOWN_BATCHES = 1 << 20

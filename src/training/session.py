@@ -260,10 +260,9 @@ def _voice(world: World) -> Iterator[None]:
 
 def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
     """Return what `summary.json` holds; accuracies are percent on the protocol's test part."""
-    config, step = trainer.config, trainer.step
+    config, step, prefix = trainer.config, trainer.step, trainer.offered
     rows = {row["epoch"]: row for row in logbook.rows()}
     best, final = rows[trainer.progression.best_epoch], rows[config.epochs - 1]
-    prefix = "" if step.average is None else "ema_"
     skips = step.guard.skips
     return {
         "model": config.model.name,

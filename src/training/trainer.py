@@ -19,7 +19,7 @@ from .checkpoint_files import CheckpointFiles
 from .config import RunConfig
 from .data import TrainingData
 from .diagnosis import report_divergence
-from .epoch_report import epoch_line, named, peak_memory_mib
+from .epoch_report import epoch_line, named, peak_memory_mib, refuse_no_result
 from .guard import BatchNote, Requests, Skips, counts_by_cause
 from .logbook import Logbook
 from .meter import Figures, Meter
@@ -139,7 +139,9 @@ class Trainer:
                     self._save_within()
                     self.world.share(bytes)  # whoever left before the file is written would have the first one ended
                     return stop.reason
-            self._refuse_no_result()
+            if self.step.guard.updates == 0:
+                raise TrainingDiverged("No update was made in the whole run: every batch was skipped.")
+            refuse_no_result(self._row, f"{self.offered}test", has_best=self.progression.best_acc >= 0)
         except TrainingDiverged as error:
             raise report_divergence(error, self.step, self.data, self.run, self.world) from error
         self.files.settle(lambda: self._checkpoint({}))
@@ -342,26 +344,14 @@ class Trainer:
         self._saved = time.monotonic()
 
     @property
+    def offered(self) -> str:
+        """Return how the logbook's columns of the weights that the run offers begin."""
+        return "" if self.step.average is None else "ema_"
+
+    @property
     def deciding_part(self) -> str:
-        """Return the beginning of the logbook's columns that choose the best epoch."""
-        part = "test" if self.data.validation is None else "val"
-        return f"{'' if self.step.average is None else 'ema_'}{part}"
-
-    def _refuse_no_result(self) -> None:
-        """Refuse to end a run that learned nothing, or whose model no longer gives numbers.
-
-        Raises:
-            TrainingDiverged: no update was made in the whole run, or the last epoch's scores are not finite.
-        """
-        if self.step.guard.updates == 0:
-            raise TrainingDiverged("No update was made in the whole run: every batch was skipped.")
-        part = f"{'' if self.step.average is None else 'ema_'}test"
-        loss, top1, top5 = (self._row[f"{part}_{name}"] for name in ("loss", "top1", "top5"))
-        if math.isfinite(loss) or math.isnan(top1):  # where the epoch was not tested there is no accuracy either
-            return
-        if top5 == 0 or self.progression.best_acc < 0:
-            raise TrainingDiverged("The model's scores in the last epoch's test are not finite.")
-        _log.warning("Some scores in the last epoch's test are not finite; their clips count as wrong.")
+        """Return how the logbook's columns that choose the best epoch begin."""
+        return f"{self.offered}{'test' if self.data.validation is None else 'val'}"
 
     def _save_within(self) -> None:
         """Save the state within an epoch."""
