@@ -1,5 +1,6 @@
 """From a configuration to what the trainer learns from and is measured on."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -15,10 +16,13 @@ from ..data.pipeline import InputPipeline
 from ..data.protocols import Split, hold_out, labelled, split
 from ..data.residence import Residence, reside
 from ..data.store import Store
+from ..data.suitability import untrained_classes
 from .compiled import of_few_shapes
 from .config import RunConfig
 from .distributed import ALONE, World, processes_here
 from .scoring import TestPart
+
+_log = logging.getLogger(__name__)
 
 _TEST_BATCH = 64
 _STATISTICS_CLIPS = 2048
@@ -61,6 +65,8 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     """
     parts = split(store.clips, config.data, config.data.split)
     residence = reside(store, config.hardware.residency, device, processes_here())
+    if missing := untrained_classes(store.clips, parts, config.data.classes):
+        _log.warning("%s %s: %s.", config.data.name, config.data.split, missing)
     train, held_out = training_clips(config, store, parts)
     known = labelled(store.clips, train, config.label_share)
     order = TrainOrder(

@@ -175,3 +175,32 @@ def test_requests_come_back_after_the_step_they_were_made_in() -> None:
 def _no_gradient() -> Iterator[None]:
     with torch.no_grad():
         yield
+
+
+@pytest.mark.parametrize(("bn_recovery", "left"), [("reset", 2), ("restore", 5)])
+def test_batches_since_the_statistics_were_neutral_are_counted_from_the_last_reset(bn_recovery: str, left: int) -> None:
+    net = Net()
+    guard = guard_of(net, bn_recovery=bn_recovery)
+    for loss in (1.0, 1.0, 1.0, NAN, 1.0, 1.0):
+        step(guard, net, loss=loss)
+    step(guard, net, bad=NAN)
+    assert guard.batches_since_reset == left
+
+
+def test_updates_that_were_made_are_counted_and_survive_a_resume() -> None:
+    net = Net()
+    guard, other = guard_of(net), guard_of(Net())
+    for norm in (1.0, NAN, 2.0):
+        step(guard, net, norm=norm)
+    step(guard, net, bad=NAN)
+    assert guard.updates == 2
+    other.load_state(guard.state())
+    assert other.state() == guard.state()
+
+
+def test_a_state_from_before_totals_were_counted_stands_for_a_run_under_way() -> None:
+    net = Net()
+    guard = guard_of(net)
+    state = {name: value for name, value in guard.state().items() if name not in ("updates", "batches_since_reset")}
+    guard.load_state(state)
+    assert guard.updates > 0 and guard.batches_since_reset >= 1000

@@ -39,6 +39,7 @@ RICH = [
 def state(checkpoint: Checkpoint) -> dict[str, object]:
     """Return all that a run depends on."""
     names = ("model", "optimizer", "scheduler", "scaler", "ema", "ema_steps", "window", "guard", "epoch", "best_acc")
+    names += ("statistics", "data")
     return {name: getattr(checkpoint, name) for name in names}
 
 

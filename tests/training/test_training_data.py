@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from last.data.locate import find_store
 from last.training.config import RunConfig
 from last.training.data import TrainingData, training_data
@@ -39,3 +41,15 @@ def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig
     assert known == other.order.numbers.tolist() == data.labelled.tolist()
     assert [number % 3 for number in known].count(0) == [number % 3 for number in known].count(1) == 2
     assert made(tiny_config()).labelled.tolist() == list(range(12))
+
+
+def test_a_class_without_training_clips_is_warned_of(
+    tiny_config: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tiny_config()
+    store = find_store(config.data, Path(config.data_root))
+    training_data(config, store)
+    assert "no training clip" not in caplog.text
+    store.clips["subject"][store.clips["label"] == 1] = 2
+    training_data(config, store)
+    assert "tiny xsub: 1 of 3 classes have no training clip (fall); 1 of them are tested" in caplog.text
