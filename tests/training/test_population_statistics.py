@@ -14,6 +14,7 @@ from last.evaluation.evaluate import Question, evaluate
 from last.models.registry import build_model
 from last.training import population_statistics, session
 from last.training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from last.training.checkpoint_files import CheckpointFiles
 from last.training.config import RunConfig
 from last.training.data import training_data
 from last.training.logbook import read_rows
@@ -178,3 +179,13 @@ def test_a_checkpoint_that_lacks_them_is_doubted_and_measured_from_the_data(
     running = evaluate(Question(older, statistics="running"), tmp_path / "running")
     assert measured.metrics.loss == pytest.approx(kept.metrics.loss, rel=1e-6)
     assert running.metrics.loss != pytest.approx(kept.metrics.loss, rel=1e-3)
+
+
+def test_a_state_within_an_epoch_has_none_since_its_weights_have_moved_on(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Checkpoint] = []
+    monkeypatch.setattr(CheckpointFiles, "save_within", lambda _files, checkpoint: saved.append(checkpoint))
+    session.train(tiny_config("epochs=2", "ema.decay=0.9", "checkpoint.every_minutes=1e-9"))
+    assert any(checkpoint.epoch == 0 for checkpoint in saved)
+    assert all(not checkpoint.statistics for checkpoint in saved)
