@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError
 from .schema import broken_limit
-from .yaml_text import parse_yaml
+from .yaml_text import parse_with_texts
 
 MODEL_FILES = {
     "nano_e": "last_e_nano",
@@ -89,7 +89,7 @@ def file_layer(path: Path) -> Layer:
     """
     content = _read_text(path)
     try:
-        values, texts = parse_yaml(content), parse_yaml(content, as_text=True)
+        values, texts = parse_with_texts(content)
     except ValueError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
     if values is None:
@@ -186,8 +186,9 @@ def override_layer(assignments: Sequence[str]) -> Layer:
         if not equals or not all(path):
             raise UserError(f"--set {assignment!r} should look like key=value, for example --set epochs=20.")
         try:
-            plant(values, path, parse_yaml(text))
-            plant(texts, path, parse_yaml(text, as_text=True))
+            value, written = parse_with_texts(text)
+            plant(values, path, value)
+            plant(texts, path, written)
         except ValueError as error:
             raise UserError(f"--set {assignment!r}: the value is not valid YAML: {error}") from error
     return _with_own_layout(Layer("--set", values, texts), Path())

@@ -34,10 +34,6 @@ class _PlainLoader(yaml.SafeLoader):
         return values
 
 
-class _TextLoader(_PlainLoader):
-    """Read every value as the text that stands there."""
-
-
 def _refused(problem: str, where: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
     mark: Any = where.start_mark
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
@@ -50,22 +46,37 @@ _PlainLoader.yaml_implicit_resolvers = {
 _PlainLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT_WITH_EXPONENT, list("-+.0123456789"))
 
 
-_TextLoader.yaml_implicit_resolvers = {}
-
-
-def parse_yaml(text: str, as_text: bool = False) -> Any:
+def parse_yaml(text: str) -> Any:
     """Return what `text` says as dicts, lists and plain values; None where it says nothing.
 
-    Args:
-        text: the YAML.
-        as_text: return every value as it is written, since only a setting knows whether `no` is a name or a bool.
+    Raises:
+        ValueError: it is not YAML, or uses a part of YAML that is not read here.
+    """
+    return parse_with_texts(text)[0]
+
+
+def parse_with_texts(text: str) -> tuple[Any, Any]:
+    """Return what `text` says, and the same with every value as it is written.
+
+    Only a setting knows whether `no` is a name or a bool.
 
     Raises:
         ValueError: it is not YAML, or uses a part of YAML that is not read here.
     """
     try:
-        return yaml.load(text, Loader=_TextLoader if as_text else _PlainLoader)
+        loader = _PlainLoader(text)
+        node = loader.get_single_node()
+        return (None, None) if node is None else (loader.construct_document(node), _texts(node))
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def _texts(node: yaml.Node) -> Any:
+    """Return a node with every scalar as the text that stands there."""
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: _texts(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_texts(item) for item in node.value]
+    return node.value
