@@ -11,10 +11,12 @@ from .store import Store, open_store
 from .store_format import HEADER_FILE
 
 
-def find_store(config: DataConfig, data_root: Path) -> Store:
+def find_store(config: DataConfig, data_root: Path, verify: bool = True) -> Store:
     """Open the store of a data set: `<data_root>/<name>`, one folder deeper, or the larger set it is drawn from.
 
     A store one folder deeper is found too, because hosted data sets are mounted as `<data_root>/<mount>/<name>`.
+
+    `verify` compares the checksums of its files.
 
     Raises:
         UserError: there is no store; the message says where it was looked for, how to get the data and how to go
@@ -24,7 +26,7 @@ def find_store(config: DataConfig, data_root: Path) -> Store:
     for name in names:
         for folder in (data_root / name, *sorted(data_root.glob(f"*/{name}"))):
             if (folder / HEADER_FILE).exists():
-                return _fitting(open_store(folder), config)
+                return _fitting(open_store(folder, verify), config)
     looked = ", ".join(str((data_root / name).absolute()) for name in names)
     remedy = config.how_to_get.strip() or "Prepare it with: python scripts/preprocess.py --dataset YAML --raw DIR"
     raise UserError(

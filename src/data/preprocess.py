@@ -255,9 +255,13 @@ def _write(job: _Job, report: PreparationReport, began: float, progress: Progres
 
 
 def _splits(config: DataConfig, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
-    """Return the protocols that the recordings list themselves, as names of entries."""
+    """Return the protocols that the recordings list themselves, as names of entries.
+
+    One that has the name of another one of the data set is called NAME_file.
+    """
     reader = _reader(config)
-    return reader.splits(raw) if isinstance(reader, ListsSplits) else {}
+    listed = reader.splits(raw) if isinstance(reader, ListsSplits) else {}
+    return {f"{name}_file" if name in config.protocols else name: parts for name, parts in listed.items()}
 
 
 def _letters(splits: Mapping[str, Mapping[str, Collection[str]]], names: Sequence[str]) -> dict[str, str]:
@@ -271,19 +275,19 @@ def _letters(splits: Mapping[str, Mapping[str, Collection[str]]], names: Sequenc
 def _refuse_useless(job: _Job, report: PreparationReport) -> None:
     """Refuse clips with which no protocol can be trained."""
     if not report.can_be_trained and not job.may_be_partial:
-        raise UserError("\n".join([*report.warnings, "No training could use these clips, so no store is written."]))
+        stays = f" The finished store in {job.out} stays as it is." if (job.out / HEADER_FILE).exists() else ""
+        refusal = f"No training could use these clips, so no store is written.{stays}"
+        raise UserError("\n".join([*report.warnings, refusal]))
 
 
 def _hint(job: _Job) -> str:
     """Return what to do about clips of a folder whose names do not say who was recorded and how."""
+    at_random = "divide them at random: protocols: {own: {by: file, test_share: 0.25}}."
     if job.config.format != "folder":
-        return ""
+        return f"Choose a protocol for what is known of the clips, or {at_random}"
     unread = unread_marks(entry.name for chunk in job.chunks for entry in chunk.entries)
     seen = f" (their names have {unread}, which is not read)" if unread else ""
-    return (
-        f"Name the clips with marks such as take_P007.npy for performer 7{seen}, or divide them at random: "
-        "protocols: {own: {by: file, test_share: 0.25}}."
-    )
+    return f"Name the clips with marks such as take_P007.npy for performer 7{seen}, or {at_random}"
 
 
 def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:

@@ -82,7 +82,8 @@ def empty_part(clips: NDArray[np.void], config: DataConfig, protocol: str, parts
         problem = f"The {part} part of {config.name} {protocol} holds no clip"
         rule = config.protocols.get(protocol)
         if rule is None or rule.by == "file":
-            return f"{problem} of the {len(clips)} there are."
+            advice = "; a class gives one to each part if it has at least two" if rule is not None else ""
+            return f"{problem} of the {len(clips)} there are{advice}."
         present = ", ".join(map(str, np.unique(clips[rule.by])[:40].tolist()))
         unknown = " (0: not known)" if (clips[rule.by] == 0).any() else ""
         return f"{problem}: among the {len(clips)} clips the values of '{rule.by}' are {present or 'none'}{unknown}."

@@ -44,7 +44,7 @@ def untrained_classes(clips: NDArray[np.void], parts: Split, classes: Sequence[s
         return ""
     tested = set(clips["label"][parts.test].tolist()) - trained
     named = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
-    consequence = f"; {len(tested)} of them are tested and cannot be recognised" if tested else ""
+    consequence = f"; tested though they cannot be recognised: {len(tested)}" if tested else ""
     return f"{len(missing)} of {len(classes)} classes have no training clip ({named}){consequence}"
 
 

@@ -19,7 +19,7 @@ from ..data.store import Store
 from ..models.registry import count_parameters
 from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
 from ..training.config import RunConfig
-from ..training.data import part_for_testing
+from ..training.data import part_for_testing, training_clips
 from ..training.precision import Precision, choose_device
 from ..training.scoring import TestPart, score_batches
 from ..utils.config import data_layer, merge, section_layer
@@ -82,8 +82,10 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
     device = choose_device(question.device)
     model = model_of(checkpoint, str(question.checkpoint), question.raw).to(device)
     store = find_store(config.data, Path(config.data_root))
-    part = part_for_testing(config, store, _numbers(config, store, question.subset))
-    _warn_of_other_data(checkpoint, config, store)
+    numbers = _numbers(config, store, question.subset)
+    part = part_for_testing(config, store, numbers)
+    if question.subset != "train":
+        _warn_of_trained_clips(checkpoint, store, numbers)
     make_folder(out)  # a place that cannot be written is told now, not when all clips are through
     statistics = put_statistics(model, checkpoint, question.statistics, raw=question.raw, data_root=config.data_root)
     predictions = predict(
@@ -147,14 +149,23 @@ def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
     return replace(config, data=data, data_root=question.data_root or config.data_root, compile=False)
 
 
-def _warn_of_other_data(checkpoint: Checkpoint, config: RunConfig, store: Store) -> None:
-    """Warn where a checkpoint is measured on another version of the data set that it was trained on."""
-    trained_on = checkpoint.data.get("store", store.fingerprint)
-    if config.data.name == checkpoint.config.data.name and trained_on != store.fingerprint:
+def _warn_of_trained_clips(checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64]) -> None:
+    """Warn where clips that are tested may have trained the model, or did."""
+    own = checkpoint.config
+    if store.name not in (own.data.name, own.data.drawn_from):
+        return
+    if checkpoint.data.get("store", store.fingerprint) != store.fingerprint:
         _log.warning(
             "The store %s has other clips than the one that the model was trained on: they may have trained it.",
             store.path,
         )
+        return
+    try:
+        trained, _ = training_clips(own, store, split(store.clips, own.data))
+    except UserError:
+        return  # the run's protocol does not divide these clips, so they are not those that it learned from
+    if count := len(np.intersect1d(trained, numbers)):
+        _log.warning("%d of the %d clips that are tested have trained the model.", count, len(numbers))
 
 
 def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:

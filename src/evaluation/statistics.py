@@ -17,8 +17,7 @@ from ..data.protocols import split
 from ..training.checkpoint import Checkpoint
 from ..training.config import RunConfig
 from ..training.data import drawn_clips, sample_for_statistics, training_clips
-from ..training.guard import UNKNOWN_BATCHES
-from ..training.population_statistics import PopulationStatistics, statistics_lag
+from ..training.population_statistics import PopulationStatistics
 from ..training.precision import Precision
 from ..training.running_statistics import RunningStatistics
 from ..utils.errors import UserError
@@ -48,31 +47,33 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
         return "running"
     if choice == "auto" and saved == "measured":
         return saved
+    if choice == "auto" and not checkpoint.lacks_statistics(raw):
+        return "running"
     try:
-        population, clips = _population(model, checkpoint.config, data_root)
+        population = _population(model, checkpoint.config, data_root)
     except UserError as error:
-        if choice == "auto" and checkpoint.kind_of_weights(raw) == "averaged":
-            _log.warning("The averaged weights are tested with the statistics of the trained ones: %s", error)
-        if choice == "auto":
-            return "running"
-        raise
-    batches = checkpoint.guard.get("batches_since_reset", UNKNOWN_BATCHES)
-    needed = checkpoint.kind_of_weights(raw) == "averaged" or statistics_lag(checkpoint.config, clips, batches)
-    if choice == "auto" and not needed:
+        if choice != "auto":
+            raise
+        _log.warning(
+            "The %s weights are tested with running statistics that lag behind them; the accuracy may be far too low. "
+            "Measuring others needs the clips that trained them: %s",
+            *(checkpoint.kind_of_weights(raw), error),
+        )
         return "running"
     if measured := population.measure():
         running.write(running.vector(measured))
     return "measured"
 
 
-def _population(model: nn.Module, config: RunConfig, data_root: str) -> tuple[PopulationStatistics, int]:
-    """Return what measures a model over the training clips of its run, and how many clips an epoch of it draws."""
+def _population(model: nn.Module, config: RunConfig, data_root: str) -> PopulationStatistics:
+    """Return what measures a model over its run's training clips, below `data_root` or where the run found them."""
     device = next(model.parameters()).device
-    store = find_store(config.data, Path(data_root))
+    try:
+        store = find_store(config.data, Path(data_root), verify=False)
+    except UserError:
+        store = find_store(config.data, Path(config.data_root), verify=False)
     train, _ = training_clips(config, store, split(store.clips, config.data))
-    numbers = drawn_clips(config, store, train)
     clips = SampledClips(store, config.input_frames, config.data.sampling, training=True)
-    sample = sample_for_statistics(config, clips, torch.from_numpy(numbers))
+    sample = sample_for_statistics(config, clips, torch.from_numpy(drawn_clips(config, store, train)))
     precision = Precision(config.amp, config.hardware.amp_dtype, device)
-    population = PopulationStatistics(model, sample, InputPipeline(config.data), device, precision=precision)
-    return population, len(numbers) * config.repeat
+    return PopulationStatistics(model, sample, InputPipeline(config.data), device, precision=precision)

@@ -135,8 +135,14 @@ def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
 
 
 def own_layout(values: LayoutFile, origin: str) -> Layout:
-    """Return the layout whose file's content is `values`."""
-    return build_layout(values.name, _complete(Layer(origin, asdict(values))) if values.like else values, origin)
+    """Return the layout whose file's content is `values`.
+
+    Raises:
+        UserError: it has the name of a layout of the program, or does not describe a tree of joints.
+    """
+    if values.name in list_layouts():
+        raise UserError(f"{origin}: there is a layout {values.name} already. Give the file of your own another name.")
+    return build_layout(values.name, values, origin)
 
 
 def layout_from_facts(facts: Mapping[str, Any], origin: str) -> Layout:

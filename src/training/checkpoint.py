@@ -23,6 +23,7 @@ from ..utils.config import Layer, merge
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
 from .config import RunConfig
+from .population_statistics import UNKNOWN_BATCHES, statistics_lag
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +107,19 @@ class Checkpoint:
     def kind_of_statistics(self, raw: bool) -> str:
         """Say where the BatchNorm statistics of these weights come from: `measured` for them, or `running`."""
         return "measured" if self.kind_of_weights(raw) in self.statistics else "running"
+
+    def lacks_statistics(self, raw: bool) -> bool:
+        """Tell whether these weights come with running statistics that lag behind them, or belong to other weights.
+
+        How long a run is tells the number of batches that its BatchNorms have counted.
+        """
+        if self.kind_of_statistics(raw) == "measured":
+            return False
+        counts = [int(each) for name, each in self.model.items() if name.endswith("num_batches_tracked")]
+        if self.kind_of_weights(raw) == "averaged" or not counts:
+            return bool(counts)
+        clips = max(counts) * self.config.batch_size / max(1, self.epoch + 1)  # of an epoch, about
+        return statistics_lag(self.config, round(clips), self.guard.get("batches_since_reset", UNKNOWN_BATCHES))
 
 
 _KEYS = {item.name for item in fields(Checkpoint)}
@@ -199,12 +213,13 @@ def load_checkpoint(path: Path | str, device: str = "cpu", raw: bool = False) ->
 
 
 def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -> None:
-    """Warn where averaged weights come with the statistics of the trained ones, since none were measured for them."""
-    if checkpoint.kind_of_weights(raw) == "averaged" and checkpoint.kind_of_statistics(raw) == "running":
+    """Warn where weights come with BatchNorm statistics that do not belong to them."""
+    if checkpoint.lacks_statistics(raw):
         _log.warning(
-            "%s holds averaged weights without BatchNorm statistics of their own: it was saved within an epoch, or by "
-            "an older version. Its accuracy may be several points too low; `evaluate` measures them from the data.",
-            origin,
+            "%s holds %s weights without BatchNorm statistics of their own: it was saved within an epoch or after one "
+            "that was not tested, or by an older version. Its accuracy may be far too low; `evaluate` measures them "
+            "from the data.",
+            *(origin, checkpoint.kind_of_weights(raw)),
         )
 
 

@@ -32,13 +32,15 @@ def report_divergence(
     if world.is_first:
         try:
             write_json(run.divergence, {"error": str(error), **report})
-            where = f" The clips, parameters and activations at fault are in {run.divergence}."
+            where = f" Details are in {run.divergence}."
         except UserError as unwritable:
             _log.warning("%s", unwritable)
     clips = report["batches"][-1]["clips"] if report["batches"] else []
-    named = f" Clips of the last one: {', '.join(clips[:3])}{' ...' if len(clips) > 3 else ''}." if clips else ""
+    shown = f"{', '.join(clips[:3])}{' ...' if len(clips) > 3 else ''}"
+    named = f" Clips of the last skipped batch: {shown}." if clips else ""
+    look = ", look at those clips" if clips else ""
     return TrainingDiverged(
-        f"{error}{named} {_finding(report)}{where} Lower learning_rate, look at those clips, or train without --amp."
+        f"{error}{named} {_finding(report)}{where} Lower learning_rate{look}, or train without --amp."
     )
 
 
@@ -72,7 +74,8 @@ def _finding(report: Mapping[str, Any]) -> str:
     for what in ("parameters", "activations"):
         if report[what]["not_finite"]:
             return f"The first of the {what} that are not finite: {report[what]['not_finite'][0]}."
-    return "All parameters and activations of the last batch are finite."
+    looked_at = "parameters and activations of the last skipped batch" if report["batches"] else "parameters"
+    return f"All {looked_at} are finite."
 
 
 def _bad_clips(data: "TrainingData", skipped: list[Skipped], names: Any) -> list[str]:

@@ -19,6 +19,7 @@ from ..utils.errors import TrainingDiverged
 from .config import NanGuardConfig
 from .delayed import DelayedReader
 from .distributed import World
+from .population_statistics import UNKNOWN_BATCHES
 from .running_statistics import RunningStatistics
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ _OVERFLOWS = "the gradient overflows, however small its scale"
 _RESET = " BatchNorm's running statistics are reset to mean 0 and variance 1; nan_guard.bn_recovery=restore keeps them."
 _KEPT_BATCHES = 32  # so many skipped batches are remembered for the report
 # What is counted over a whole run, and what stands for it in checkpoints from before it was counted.
-UNKNOWN_BATCHES = 1 << 20
 _TOTALS = {"updates": 1, "batches_since_reset": UNKNOWN_BATCHES}
 _SCALE_SEARCH = 24  # overflows in a row, beyond those allowed, that take a GradScaler from its first scale below one
 

@@ -23,6 +23,7 @@ from .precision import Precision
 from .running_statistics import BatchNorm, RunningStatistics
 
 SETTLED_UPDATES = 1000  # from so many updates on, the ten that running statistics span are 1% of a run
+UNKNOWN_BATCHES = 1 << 20  # stands for a number that older checkpoints do not tell
 SETTLED_BATCHES = 100  # after so many batches nothing is left of the values that running statistics began with
 
 

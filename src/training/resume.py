@@ -41,7 +41,8 @@ HARMLESS = (
 )
 # Keys that make another model, other clips or other figures of a run; no option lets a run go on with those.
 _FIXED = (
-    *("model", "data.name", "data.layout", "data.classes", "data.split", "data.bodies"),
+    *("model", "data.name", "data.layout", "data.own_layout", "data.classes", "data.bodies"),
+    *("data.split", "data.protocols", "data.select"),
     *("ema", "validation", "validation_share", "label_share"),
     *("distillation.fingerprints", "distillation.method", "distillation.unlabelled"),
 )

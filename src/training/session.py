@@ -16,7 +16,7 @@ from ..data.locate import find_store
 from ..data.protocols import split
 from ..models.registry import build_model, count_parameters
 from ..utils.config import to_yaml
-from ..utils.errors import UserError, tells_of_memory
+from ..utils.errors import TrainingDiverged, UserError, tells_of_memory
 from ..utils.files import read_json, write_json, write_text
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
@@ -27,6 +27,7 @@ from .data import training_data
 from .distillation.task import distillation
 from .distillation.teachers import Teacher, introduce
 from .distributed import World, device_index, joined
+from .epoch_report import refuse_no_result
 from .log_file import logging_to_file
 from .logbook import Logbook
 from .place import Place
@@ -93,6 +94,7 @@ def train(
             _refuse_other_data(beginning, lambda: _present_data(config), world)
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
             return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
+        _refuse_diverged(config, beginning)
         place = Place(device, world, watch, progress if world.is_first else SILENT)
         return _run(_build(config, beginning, teachers, place), beginning)
 
@@ -162,6 +164,26 @@ def _memory_told_of(config: RunConfig) -> Iterator[None]:
         ) from error
 
 
+def _refuse_diverged(config: RunConfig, beginning: Beginning) -> None:
+    """Refuse to resume a run that has made all its epochs and whose model gives no numbers.
+
+    Raises:
+        TrainingDiverged: it has diverged; what was found out about it then is left as it is.
+    """
+    checkpoint, run = beginning.checkpoint, beginning.run
+    if checkpoint is None or run is None or checkpoint.within or checkpoint.epoch + 1 < config.epochs:
+        return
+    try:
+        if checkpoint.guard.get("updates", 1) == 0:
+            raise TrainingDiverged("It made no update.")
+        refuse_no_result(checkpoint.metrics, f"{'ema_' if checkpoint.ema else ''}test", checkpoint.best_acc >= 0)
+    except TrainingDiverged as error:
+        raise TrainingDiverged(
+            f"The run {run.path} has diverged and cannot be resumed: {error} Details are in {run.divergence}. Start a "
+            "new run, with a lower learning_rate or without --amp."
+        ) from error
+
+
 def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, str]], world: World) -> None:
     """Refuse to resume a run on other data than it learned from; the first process tells it."""
 
@@ -181,7 +203,7 @@ def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, 
 def _present_data(config: RunConfig) -> dict[str, str]:
     """Return the fingerprints of the data as they are now; none where they are not on this machine."""
     try:
-        store = find_store(config.data, Path(config.data_root))
+        store = find_store(config.data, Path(config.data_root), verify=False)
         return data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
     except UserError:
         return {}

@@ -297,10 +297,10 @@ class Trainer:
     def _test(self, prefix: str, weights: str, measured: bool) -> dict[str, float]:
         """Return the columns of a test of the model's present `weights`, with BatchNorm statistics `measured` for them.
 
-        Those are kept for the checkpoint, which needs them whether the epoch is tested or not.
+        Those are kept for the checkpoint. In an epoch that is not tested they are not worth their time.
         """
         self._statistics.pop(weights, None)
-        if measured:
+        if measured and self._tests_now:
             self._statistics[weights] = self.population.measure()
         with self.population.lent(self._statistics.get(weights, {})):
             row = named(f"{prefix}test", self._measure(self.data.test))

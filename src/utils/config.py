@@ -109,13 +109,28 @@ def _with_own_layout(layer: Layer, folder: Path) -> Layer:
     if not isinstance(named, str) or not named.endswith(YAML_ENDINGS):
         return layer
     path = folder / named
-    own = file_layer(path)
+    try:
+        own = _complete_layout(file_layer(path))
+    except UserError as error:
+        raise UserError(f"{layer.origin}: data.layout: {error}") from error
 
     def replaced(values: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
         about = {"layout": path.stem, "own_layout": {**content, "name": path.stem}}
         return {**values, "data": {**values["data"], **about}}
 
     return replace(layer, values=replaced(layer.values, own.values), texts=replaced(layer.texts, own.texts))
+
+
+def _complete_layout(own: Layer) -> Layer:
+    """Return a layout's file with the keys that it takes over from the layout it is `like`."""
+    like = own.texts.get("like")
+    if not like:
+        return own
+    if like not in config_names("layout"):
+        raise UserError(f"{own.origin}: like: {unknown_name('layout', str(like), config_names('layout'))}")
+    base = _complete_layout(file_layer(config_folder() / "layout" / f"{like}.yaml"))
+    values, texts = {**base.values, **own.values, "like": ""}, {**base.texts, **own.texts, "like": ""}
+    return replace(own, values=values, texts=texts)
 
 
 def _read_text(path: Path) -> str:

@@ -1,6 +1,7 @@
 """The command `preprocess`: its options, what it prints, its exit codes."""
 
 import json
+import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def test_what_a_training_would_say_ends_the_report(cli: Callable, tmp_path: Path
     assert result.code == 0
     told = [line for line in result.out.splitlines() if line.startswith("Before training:")]
     assert "own: 1 of 4 clips have no known subject and are in neither part" in told[0]
-    assert "1 of 2 classes have no training clip (b); 1 of them are tested and cannot be recognised" in told[1]
+    assert "1 of 2 classes have no training clip (b); tested though they cannot be recognised: 1" in told[1]
     assert "The test part of mine wrong holds no clip" in "".join(told)
     assert "The protocol wrong cannot be trained: train with --split own." in "".join(told)
     assert "own: 1 of 4 clips have no known subject" in (tmp_path / "out" / "report.txt").read_text()
@@ -217,3 +218,31 @@ def test_help_shows_examples(cli: Callable) -> None:
     result = cli("preprocess", "--help")
     assert result.code == 0
     assert "python scripts/preprocess.py --dataset ntu60" in result.out
+
+
+def test_a_list_of_the_file_that_is_named_like_a_protocol_of_the_data_set_stays_beside_it(
+    cli: Callable, tmp_path: Path
+) -> None:
+    keypoints = np.ones((1, 4, 20, 3))
+    annotations = [{"frame_dir": name, "label": 0, "keypoint": keypoints} for name in "abcd"]
+    split = {"own_train": ["a", "b"], "own_val": ["c"]}
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"split": split, "annotations": annotations}))
+    text = "data: {name: m, layout: kinect20, format: pyskl, classes: [k], split: own, protocols: {own: {by: file}}}"
+    (tmp_path / "m.yaml").write_text(text)
+    result = cli("preprocess", "--dataset", tmp_path / "m.yaml", "--raw", tmp_path / "x.pkl", "--out", tmp_path / "o")
+    assert result.code == 0, result.err
+    rows = [line.split() for line in result.out.splitlines()]
+    assert ["own", "3", "train,", "1", "test"] in rows and ["own_file", "2", "train,", "1", "test"] in rows
+
+
+def test_a_finished_store_stays_when_other_recordings_are_refused(cli: Callable, tmp_path: Path) -> None:
+    clips = [f"{name}/take_P{subject}" for name in "ab" for subject in (1, 2)]
+    yaml, raw = own_data(tmp_path, clips, "classes: [a, b], split: own, protocols: {own: {test: [2]}}")
+    command = ["preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out"]
+    assert cli(*command).code == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.*") if path.is_file()}
+    for path in raw.rglob("*_P2.npy"):
+        path.unlink()
+    result = cli(*command, "--overwrite")
+    assert result.code == 2 and f"The finished store in {tmp_path / 'out'} stays as it is." in result.err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.*") if path.is_file()} == before

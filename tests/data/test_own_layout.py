@@ -146,3 +146,26 @@ def test_another_layout_chosen_by_name_replaces_it(folder: Path) -> None:
     config = merge(DataConfig(), layers)
     config.layout = "kinect20"
     assert config.skeleton.num_joints == 20
+
+
+@pytest.mark.parametrize("text", ["like: coco17", "like: coco17_2d", "like: coco17\ncoordinates: 2\ncenter: 2"])
+def test_it_may_be_like_one_of_the_programs_layouts(folder: Path, text: str) -> None:
+    (folder / "my4.yaml").write_text(text)
+    skeleton = load(folder).skeleton
+    assert (skeleton.name, skeleton.num_joints, skeleton.root) == ("my4", 17, 0)
+    assert skeleton.coordinates == (3 if text == "like: coco17" else 2)
+    assert skeleton.center == (1 if "center" in text else 0)
+
+
+def test_one_that_is_like_none_is_refused_with_the_nearest(folder: Path) -> None:
+    (folder / "my4.yaml").write_text("like: coco71")
+    with pytest.raises(UserError, match=r"mine.yaml: data.layout: .*my4.yaml: like: .*Did you mean 'coco17'"):
+        load(folder)
+
+
+def test_one_with_the_name_of_the_programs_own_is_refused_when_it_is_prepared(cli: Callable, folder: Path) -> None:
+    (folder / "ntu25.yml").write_text(LAYOUT)
+    (folder / "mine.yaml").write_text(DATA.replace("my4.yaml", "ntu25.yml"))
+    result = prepare(cli, folder)
+    assert result.code == 2 and "there is a layout ntu25 already. Give the file of your own another name" in result.err
+    assert not (folder / "data").exists()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import last
 from last.data.locate import find_store
+from last.data.store import write_store
 from last.evaluation.evaluate import Question, evaluate
 from last.models.registry import build_model
 from last.training import population_statistics, session
@@ -22,6 +23,7 @@ from last.training.population_statistics import PopulationStatistics, statistics
 from last.training.precision import Precision
 from last.training.run_folder import RunFolder
 from last.training.running_statistics import BatchNorm
+from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
 CPU = torch.device("cpu")
@@ -189,3 +191,63 @@ def test_a_state_within_an_epoch_has_none_since_its_weights_have_moved_on(
     session.train(tiny_config("epochs=2", "ema.decay=0.9", "checkpoint.every_minutes=1e-9"))
     assert any(checkpoint.epoch == 0 for checkpoint in saved)
     assert all(not checkpoint.statistics for checkpoint in saved)
+
+
+def test_an_epoch_that_is_not_tested_is_not_measured(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+    measure = PopulationStatistics.measure
+    monkeypatch.setattr(PopulationStatistics, "measure", lambda each: measured.append(1) or measure(each))
+    run = session.train(tiny_config("epochs=5", "test_every=3", "ema.decay=0.9", "checkpoint.keep=5")).run
+    assert len(measured) == 2 * 2  # the third and the last epoch, trained and averaged weights
+    kept = [bool(read_checkpoint(path).statistics) for path in run.epochs()]
+    assert kept == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_weights_that_lack_their_statistics_are_never_offered_or_tested_without_a_word(
+    tiny_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture, averaged: bool
+) -> None:
+    run = session.train(tiny_config("epochs=2", f"ema.decay={0.9 if averaged else 0}", "learning_rate=0.1")).run
+    older = tmp_path / "older.pth"
+    elsewhere = {"data_root": str(tmp_path / "nothing")}
+    save_checkpoint(older, replace(states(run), statistics={}, config=replace(states(run).config, **elsewhere)))
+    last.load_checkpoint(older)
+    kind = "averaged" if averaged else "trained"
+    assert f"holds {kind} weights without BatchNorm statistics of their own" in caplog.text
+    caplog.clear()
+    answer = evaluate(Question(older, data_root=tiny_config().data_root), tmp_path / "report")
+    assert answer.facts["statistics"] == "measured" and "may be far too low" not in caplog.text
+
+
+def other_data(folder: Path, config: RunConfig) -> dict[str, str]:
+    """Write another data set of the same classes and return the question's part that names it."""
+    text = "data: {name: other, classes: [rise, fall, still], split: s, protocols: {s: {by: subject, test: [1]}}}"
+    (folder / "other.yaml").write_text(text)
+    own = find_store(config.data, Path(config.data_root))
+    write_store(folder / "data" / "other", own, name="other", layout="ntu25", classes=own.classes)
+    return {"dataset": str(folder / "other.yaml"), "data_root": str(folder / "data")}
+
+
+def test_statistics_are_measured_where_the_run_found_its_clips_or_that_is_told(
+    tiny_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = session.train(tiny_config("epochs=2")).run
+    older, lost = tmp_path / "older.pth", tmp_path / "lost.pth"
+    config = states(run).config
+    save_checkpoint(older, replace(states(run), statistics={}))
+    save_checkpoint(lost, replace(states(run), statistics={}, config=replace(config, data_root=str(tmp_path / "no"))))
+    other = other_data(tmp_path, config)
+    assert evaluate(Question(older, **other), tmp_path / "report").facts["statistics"] == "measured"
+    assert "may be far too low" not in caplog.text
+    assert evaluate(Question(lost, **other), tmp_path / "report").facts["statistics"] == "running"
+    assert "trained weights are tested with running statistics that lag behind them" in caplog.text
+    with pytest.raises(UserError, match="no prepared data set 'tiny'"):
+        evaluate(Question(lost, statistics="measured", **other), tmp_path / "report")
+
+
+@pytest.mark.parametrize("epochs", [90, 1000])
+def test_how_long_a_run_is_tells_the_number_of_batches_that_were_counted(tiny_config: MakeConfig, epochs: int) -> None:
+    checkpoint = replace(states(session.train(tiny_config("epochs=1")).run), statistics={})
+    assert checkpoint.lacks_statistics(raw=False)
+    long = replace(checkpoint, config=replace(checkpoint.config, epochs=epochs), guard={})  # three batches an epoch
+    assert long.lacks_statistics(raw=False) is (3 * epochs < 1000)

@@ -92,3 +92,21 @@ def test_evaluating_on_another_version_of_the_data_set_is_warned_of(
     prepare_again(on_a_copy(), name=CHANGES["name"])
     evaluate(Question(run.last), tmp_path / "other")
     assert "has other clips than the one that the model was trained on" in caplog.text
+
+
+def test_clips_that_trained_the_model_are_told_when_another_protocol_tests_them(
+    on_a_copy: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = session.train(on_a_copy("epochs=1", "data.protocols.other={by: subject, test: [1]}")).run
+    evaluate(Question(run.last), tmp_path / "own")
+    evaluate(Question(run.last, subset="train"), tmp_path / "train")
+    assert "have trained the model" not in caplog.text
+    evaluate(Question(run.last, split="other"), tmp_path / "other")
+    assert "12 of the 12 clips that are tested have trained the model" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["data.protocols.xsub.train", "data.select.actions"])
+def test_who_trains_cannot_change_within_a_run_even_on_purpose(on_a_copy: MakeConfig, key: str) -> None:
+    run = session.train(on_a_copy("epochs=1")).run
+    with pytest.raises(UserError, match=f"{key}: .*(.|\n)*cannot change within a run; start a new one"):
+        session.train(on_a_copy("epochs=2", f"{key}=[2]"), resume=str(run.path), asked=["epochs", key])

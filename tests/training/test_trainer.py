@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from last.data.loader import Draw, SampledClips
 from last.data.locate import find_store
+from last.models.classifier import SkeletonClassifier
+from last.training import session
 from last.training.checkpoint import read_checkpoint
 from last.training.config import RunConfig
 from last.training.data import training_data
@@ -267,3 +269,24 @@ def test_a_run_without_a_single_update_has_diverged_and_has_no_best_epoch(
     with pytest.raises(TrainingDiverged, match="No update was made"):
         fitted(trainer)
     assert not trainer.run.best.exists()
+
+
+def test_a_run_that_diverged_is_not_resumed_and_keeps_what_was_found(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = SkeletonClassifier.forward
+
+    def spoilt(model: SkeletonClassifier, *arguments: object, **options: object) -> Tensor:
+        logits = forward(model, *arguments, **options)  # type: ignore[arg-type]
+        return logits if model.training or not torch.is_tensor(logits) else logits * math.nan
+
+    config = tiny_config("epochs=1")
+    with monkeypatch.context() as patch:
+        patch.setattr(SkeletonClassifier, "forward", spoilt)
+        with pytest.raises(TrainingDiverged, match="All parameters are finite"):
+            session.train(config)
+    (run,) = (RunFolder(path) for path in Path(config.output_root).glob("run-*"))
+    before = run.divergence.read_bytes()
+    with pytest.raises(TrainingDiverged, match=r"has diverged and cannot be resumed.*Start a new run"):
+        session.train(config, resume="auto")
+    assert run.divergence.read_bytes() == before

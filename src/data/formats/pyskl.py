@@ -146,12 +146,17 @@ def _warnings(splits: Lists, given: Sequence[str], names: Sequence[str]) -> list
 
 def _clip_names(annotations: Sequence[dict[str, Any]]) -> list[str]:
     """Return one name a clip; of annotations that share a name the second is called NAME#2, and so on."""
+    given = [_name(annotation, number) for number, annotation in enumerate(annotations)]
+    taken, seen = set(given), Counter[str]()
     names: list[str] = []
-    seen: Counter[str] = Counter()
-    for number, annotation in enumerate(annotations):
-        name = _name(annotation, number)
+    for name in given:
         seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+        own = name
+        while seen[name] > 1 and own in taken:
+            own = f"{name}#{seen[name]}"
+            seen[name] += own in taken
+        taken.add(own)
+        names.append(own)
     return names
 
 

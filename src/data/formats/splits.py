@@ -18,7 +18,7 @@ _PART = re.compile(
     r"(?P<after>(?:[_\-. ].*|\d.*)?)",
     re.IGNORECASE | re.DOTALL,
 )
-_SHOWN = 40
+_SHOWN, _LONGEST_NAME = 40, 60
 
 # By protocol, by part (train or test): names of clips.
 Lists = dict[str, dict[str, set[str]]]
@@ -57,6 +57,8 @@ def _protocol(match: re.Match[str]) -> str:
     """Return the name of the protocol that a list belongs to: what its name says beside the part."""
     words = [word for word in (match["before"].strip("_-. "), match["after"].strip("_-. ")) if word]
     name = "_".join(words).lower()
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise UserError(f"{name[:_SHOWN]!r} is too long for the name of a split, or holds control characters.")
     if name.isdigit():
         return f"split{name}"
     return name or PLAIN

@@ -93,7 +93,7 @@ def _ask(folder: OutputFolder, config: RunConfig, data: TrainingData, live: Live
         for number, batch in enumerate(batches, start=order.start):
             moved = batch.to(place.device)
             lesson = live(data.pipeline(moved, training=True), moved)
-            refuse_broken(lesson)
+            refuse_broken(lesson, live.paths)
             packed = lesson.packed().cpu().numpy()
             rows = np.searchsorted(order.numbers.numpy(), batch.numbers.cpu().numpy())
             outputs[rows, order.variation(number)] = packed

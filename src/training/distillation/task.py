@@ -159,7 +159,7 @@ def distillation(
     source: Source = live
     if not config.distillation.cached:
         batch = next(iter(data.sample)).to(place.device)
-        refuse_broken(live(data.pipeline(batch, training=True), batch), [each.path for each in teachers])
+        refuse_broken(live(data.pipeline(batch, training=True), batch), live.paths)
     else:
         outputs = kept_outputs(config, data, live, place).open()
         source = CachedTeachers(outputs, live.form, data.order.numbers, place.device)

@@ -192,6 +192,7 @@ class LiveTeachers:
 
     def __init__(self, teachers: Sequence[Teacher], config: RunConfig, device: torch.device) -> None:
         self.method = config.distillation.method
+        self.paths = [each.path for each in teachers]
         self._models = [each.model.to(device) for each in teachers]
         self._precisions = [Precision(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers]
         insides = [look_inside(each, config, device) for each in self._models]

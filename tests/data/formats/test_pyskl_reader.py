@@ -159,3 +159,12 @@ def test_listed_names_without_an_annotation_are_told(reader, tmp_path, caplog):
 def test_a_label_beyond_all_numbers_of_a_store_is_one_bad_clip(reader, tmp_path, label):
     with pytest.raises(BadClip, match="its label"):
         only_clip(reader, save(tmp_path, [an_annotation("a", label=label)]))
+
+
+def test_counted_names_never_meet_names_that_are_there(reader, tmp_path):
+    annotations = [an_annotation(name) for name in ("a", "a", "a#2", "a", "a#2")]
+    path = save(tmp_path, annotations, {"train": ["a"], "val": ["a#2"]})
+    names = [entry.name for entry in reader.entries(path)]
+    assert len(set(names)) == 5
+    parts = reader.splits(path)["file"]
+    assert (len(parts["train"]), len(parts["test"])) == (3, 2)
