@@ -173,7 +173,7 @@ def read_plainly(path: Path) -> dict[int, NDArray[np.float64]]:
 
 
 def _prepare(recordings: Recordings, out: Path, arguments: Namespace) -> PreparationReport:
-    return preprocess(ntu60(), recordings.folder, out, workers=arguments.workers)
+    return preprocess(ntu60(), recordings.folder, out, workers=arguments.workers, partial=True)
 
 
 def _row(way: str, processes: int, files: int, size: int, taken: Sequence[float]) -> dict[str, object]:

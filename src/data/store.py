@@ -150,16 +150,19 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
 
 def _layout(path: Path, header: Mapping[str, Any]) -> Layout:
     """Return the layout of a store: the one that it holds itself, or in older stores the one of its name."""
-    if not isinstance(facts := header.get("layout_facts"), dict):
-        return load_layout(header["layout"])
+    name, facts = header["layout"], header.get("layout_facts")
+    if not isinstance(facts, dict):
+        return load_layout(name)
+    if name in list_layouts():
+        if facts != layout_facts(load_layout(name)):
+            raise UserError(
+                f"The store {path} was prepared with another layout named {name} than this program has. Prepare it "
+                "again with --overwrite."
+            )
+        return load_layout(name)
     layout = layout_from_facts(facts, str(path / HEADER_FILE))
-    if layout.name != header["layout"]:
-        raise _damaged(path, f"{HEADER_FILE} names the layout {header['layout']!r} and describes {layout.name!r}")
-    if layout.name in list_layouts() and layout != load_layout(layout.name):
-        raise UserError(
-            f"The store {path} was prepared with another layout named {layout.name} than this program has. Prepare it "
-            "again with --overwrite."
-        )
+    if layout.name != name:
+        raise _damaged(path, f"{HEADER_FILE} names the layout {name!r} and describes {layout.name!r}")
     return layout
 
 

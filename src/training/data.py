@@ -1,6 +1,5 @@
 """From a configuration to what the trainer learns from and is measured on."""
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -22,8 +21,6 @@ from .config import RunConfig
 from .distributed import ALONE, World, processes_here
 from .scoring import TestPart
 
-_log = logging.getLogger(__name__)
-
 _TEST_BATCH = 64
 _STATISTICS_CLIPS = 2048
 _CPU = torch.device("cpu")
@@ -43,6 +40,7 @@ class TrainingData:
         labelled: the training clips whose label may be used.
         sample: batches of training clips, always the same, over which BatchNorm statistics are measured.
         fingerprints: of the store, the protocol and the layout.
+        untrained: a sentence that names the classes without a training clip; empty where every class has one.
     """
 
     loader: Iterable[Batch]
@@ -56,6 +54,7 @@ class TrainingData:
     labelled: NDArray[np.int64]
     sample: Iterable[Batch]
     fingerprints: dict[str, str]
+    untrained: str
 
 
 def training_data(config: RunConfig, store: Store, world: World = ALONE, device: torch.device = _CPU) -> TrainingData:
@@ -65,8 +64,6 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     """
     parts = split(store.clips, config.data, config.data.split)
     residence = reside(store, config.hardware.residency, device, processes_here())
-    if missing := untrained_classes(store.clips, parts, config.data.classes):
-        _log.warning("%s %s: %s.", config.data.name, config.data.split, missing)
     train, held_out = training_clips(config, store, parts)
     known = labelled(store.clips, train, config.label_share)
     order = TrainOrder(
@@ -91,6 +88,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         labelled=known,
         sample=sample_for_statistics(config, clips, order.numbers, residence),
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
+        untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
 
 

@@ -388,10 +388,12 @@ class Trainer:
     def _show_banner(self) -> None:
         config, world = self.config, self.world
         processes = f", {world.size} processes" if world.size > 1 else ""
+        untrained = f"{self.data.untrained}\n" if self.data.untrained else ""
         _log.info(
             f"{type(self.model).__name__} ({config.model.name}, {count_parameters(self.model):,} parameters) on "
             f"{config.data.name} {config.data.split}: {self.data.order.clips:,} clips an epoch, "
             f"{self.data.test.clips:,} to test on, {len(self.data.classes)} classes\n"
-            f"{config.epochs} epochs, batch {config.batch_size}, {config.input_frames} frames, {self.step.precision}, "
-            f"{self.device}{processes}, {self.data.residence}, seed {config.seed}{self.task.description()}"
+            f"{untrained}{config.epochs} epochs, batch {config.batch_size}, {config.input_frames} frames, "
+            f"{self.step.precision}, {self.device}{processes}, {self.data.residence}, seed {config.seed}"
+            f"{self.task.description()}"
         )

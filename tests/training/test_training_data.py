@@ -1,11 +1,13 @@
 """Which clips of a store train, choose the best epoch, and test."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from last.data.locate import find_store
+from last.training import session
 from last.training.config import RunConfig
 from last.training.data import TrainingData, training_data
 from last.training.scoring import TestPart
@@ -43,14 +45,14 @@ def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig
     assert made(tiny_config()).labelled.tolist() == list(range(12))
 
 
-def test_a_class_without_training_clips_is_warned_of(
-    tiny_config: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture
+def test_a_class_without_training_clips_is_told_when_training_begins(
+    tiny_config: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny_config()
-    store = find_store(config.data, Path(config.data_root))
-    training_data(config, store)
+    session.train(tiny_config("epochs=1"))
     assert "no training clip" not in caplog.text
+    store = find_store(tiny_config().data, Path(tiny_config().data_root))
     store.clips["subject"][store.clips["label"] == 1] = 2
-    training_data(config, store)
-    told = "tiny xsub: 1 of 3 classes have no training clip (fall); tested though they cannot be recognised: 1"
-    assert told in caplog.text
+    monkeypatch.setattr(session, "find_store", lambda *_: store)
+    with caplog.at_level(logging.INFO):
+        session.train(tiny_config("epochs=1"))
+    assert "1 of 3 classes have no training clip (fall); tested though they cannot be recognised: 1" in caplog.text
