@@ -8,7 +8,7 @@ told at once. A value is what stands there: `${...}` is refused, so no file read
 import difflib
 import importlib.resources
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from functools import cache
@@ -223,8 +223,7 @@ def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
         _lay_over(values, accepted)
     if problems:
         raise UserError("The configuration cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
-    merged = OmegaConf.merge(OmegaConf.structured(schema), values)
-    result: Schema = OmegaConf.to_object(merged)  # type: ignore[assignment]
+    result: Schema = _filled(schema, values)
     return result
 
 
@@ -253,8 +252,31 @@ def _accepted(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
     return accepted, problems
 
 
+def _filled(instance: Any, values: Mapping[str, Any]) -> Any:
+    """Return a copy of a dataclass instance with `values`, which fit its fields, in place of what it has."""
+    hints = _hints(type(instance))
+    filled: dict[str, Any] = {}
+    for item in fields(instance):
+        present = getattr(instance, item.name)
+        if item.name not in values:
+            filled[item.name] = deepcopy(present)
+            continue
+        given = values[item.name]
+        if is_dataclass(present):
+            filled[item.name] = _filled(present, given)
+        elif is_dataclass(entry := _entry_type(hints[item.name])):
+            new: Any = entry
+            entries = {name: _filled(present.get(name, new()), section) for name, section in given.items()}
+            filled[item.name] = {**deepcopy(present), **entries}
+        elif isinstance(present, dict) and isinstance(given, dict):
+            filled[item.name] = {**present, **given}
+        else:
+            filled[item.name] = deepcopy(given)
+    return type(instance)(**filled)
+
+
 def _lay_over(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    """Put a layer over `values`, key by key as OmegaConf merges, which is slow with a whole tree."""
+    """Put a layer over `values`, key by key."""
     for key, value in layer.items():
         below = values.get(key)
         if isinstance(below, dict) and isinstance(value, Mapping):
@@ -278,7 +300,7 @@ _Leaf = tuple[tuple[str, ...], Any, str]
 def _walk(schema: Any, values: Mapping[str, Any], texts: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[_Leaf]:
     """Yield (path, value, problem) for every leaf of `values`; the problem is empty where it fits."""
     known = {item.name: item for item in fields(schema)}
-    hints = get_type_hints(type(schema))
+    hints = _hints(type(schema))
     for key, value in values.items():
         name = str(key)
         path, text = (*above, name), texts.get(name)
@@ -289,8 +311,10 @@ def _walk(schema: Any, values: Mapping[str, Any], texts: Mapping[str, Any], abov
         elif is_dataclass(entry := _entry_type(hints[name])):
             yield from _walk_entries(entry, value, text, path)
         else:
-            value = _as_written(hints[name], value, text)
-            yield path, value, _leaf_problem(known[name].metadata, hints[name], value)
+            yield path, *_leaf(known[name].metadata, hints[name], _as_written(hints[name], value, text))
+
+
+_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 
 
 def _as_written(hint: Any, value: Any, text: Any) -> Any:
@@ -330,17 +354,17 @@ def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
     return f"unknown key (its value is {_short(value)}).{advice}"
 
 
-def _leaf_problem(limits: Mapping[str, Any], hint: Any, value: Any) -> str:
-    """Return why `value` cannot stand in a field of the type `hint`, or an empty string."""
+def _leaf(limits: Mapping[str, Any], hint: Any, value: Any) -> tuple[Any, str]:
+    """Return `value` as a field of the type `hint` has it, and why it cannot stand there, or an empty string."""
     if _is_magic(value):
-        return f"{_short(value)} should be written out: `${{...}}` and `???` have no meaning here."
+        return value, f"{_short(value)} should be written out: `${{...}}` and `???` have no meaning here."
     try:
         converted = value if _is_exactly(hint, value) else _converted(hint, value)
     except OmegaConfBaseException:
         expected = hint.__name__ if type(hint) is type else str(hint)
-        return f"{'no value' if value is None else _short(value)} should be of type {expected}."
+        return value, f"{'no value' if value is None else _short(value)} should be of type {expected}."
     wanted = broken_limit(converted, limits)
-    return f"{_short(value)} should be {wanted}." if wanted else ""
+    return converted, f"{_short(value)} should be {wanted}." if wanted else ""
 
 
 def _is_exactly(hint: Any, value: Any) -> bool:
