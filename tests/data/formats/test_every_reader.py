@@ -234,8 +234,8 @@ foreign_content = pytest.mark.parametrize(("content", "reason"), FOREIGN, ids=[r
 def test_a_file_that_is_something_else_is_named_for_what_it_is(
     name: str, content: bytes, reason: str, tmp_path: Path
 ) -> None:
-    if name == "ctrgcn" and "zip" in reason:
-        pytest.skip("that is what an .npz is")
+    if name == "ctrgcn" and reason == "is a zip archive":
+        reason = "is not a readable .npz file"  # an .npz is a zip archive itself, but not this one
     with pytest.raises(BadClip if name in {*TEXTS, "folder"} else UserError, match=reason):
         change_the_file(name, tmp_path, lambda path: path.write_bytes(content))
 
