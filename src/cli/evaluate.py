@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..evaluation.evaluate import SUBSETS, Answer, Question, evaluate
+from ..evaluation.statistics import CHOICES
 from .options import add_shared, examples
 from .terminal import progress, table
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--statistics",
-        choices=("auto", "running", "measured"),
+        choices=CHOICES,
         default="auto",
         help="BatchNorm statistics to test with: running, as training left them; measured, over training clips; auto, "
         "the default, as the run tested",

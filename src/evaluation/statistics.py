@@ -41,14 +41,11 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
         UserError: `measured` needs the run's training clips, which are not there.
     """
     running = RunningStatistics(model)
-    saved = checkpoint.kind_of_statistics(raw)
     if choice == "running":
         running.write(running.vector(checkpoint.model))
         return "running"
-    if choice == "auto" and saved == "measured":
-        return saved
     if choice == "auto" and not checkpoint.lacks_statistics(raw):
-        return "running"
+        return checkpoint.kind_of_statistics(raw)
     try:
         population = _population(model, checkpoint.config, data_root)
     except UserError as error:

@@ -7,20 +7,17 @@ told at once. A value is what stands there: `${...}` is refused, so no file read
 
 import difflib
 import importlib.resources
-import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError
-from .schema import broken_limit
+from .schema import checked_value, short
 from .yaml_text import parse_with_texts
 
 MODEL_FILES = {
@@ -311,7 +308,7 @@ def _walk(schema: Any, values: Mapping[str, Any], texts: Mapping[str, Any], abov
         elif is_dataclass(entry := _entry_type(hints[name])):
             yield from _walk_entries(entry, value, text, path)
         else:
-            yield path, *_leaf(known[name].metadata, hints[name], _as_written(hints[name], value, text))
+            yield path, *checked_value(known[name].metadata, hints[name], _as_written(hints[name], value, text))
 
 
 _hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
@@ -331,13 +328,13 @@ def _walk_section(section: Any, value: Any, text: Any, path: tuple[str, ...]) ->
         yield from _walk(section, value, text if isinstance(text, Mapping) else {}, path)
     elif value is not None:  # a section whose every line is commented out changes nothing
         known = ", ".join(item.name for item in fields(section))
-        yield path, value, f"is a section with the keys {known}, not the single value {_short(value)}."
+        yield path, value, f"is a section with the keys {known}, not the single value {short(value)}."
 
 
 def _walk_entries(entry: Any, value: Any, text: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
     """Walk a mapping from free names to sections."""
     if not isinstance(value, Mapping):
-        yield path, value, f"should be a mapping of names to sections, not {_short(value)}."
+        yield path, value, f"should be a mapping of names to sections, not {short(value)}."
         return
     texts = text if isinstance(text, Mapping) else {}
     for name, section in value.items():
@@ -351,58 +348,7 @@ def _entry_type(hint: Any) -> Any:
 
 def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
     advice = _suggestion(name, known) or f" Known here: {', '.join(known)}."
-    return f"unknown key (its value is {_short(value)}).{advice}"
-
-
-def _leaf(limits: Mapping[str, Any], hint: Any, value: Any) -> tuple[Any, str]:
-    """Return `value` as a field of the type `hint` has it, and why it cannot stand there, or an empty string."""
-    if _is_magic(value):
-        return value, f"{_short(value)} should be written out: `${{...}}` and `???` have no meaning here."
-    try:
-        converted = value if _is_exactly(hint, value) else _converted(hint, value)
-    except OmegaConfBaseException:
-        expected = hint.__name__ if type(hint) is type else str(hint)
-        return value, f"{'no value' if value is None else _short(value)} should be of type {expected}."
-    wanted = broken_limit(converted, limits)
-    return converted, f"{_short(value)} should be {wanted}." if wanted else ""
-
-
-def _is_exactly(hint: Any, value: Any) -> bool:
-    """Tell whether `value` is of the type `hint` as it is: most are, and OmegaConf takes long to find out."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin is UnionType:
-        return any(_is_exactly(part, value) for part in parts)
-    if origin is list:
-        return type(value) is list and all(_is_exactly(parts[0], each) for each in value)
-    if origin is dict:
-        key, entry = parts
-        return type(value) is dict and all(_is_exactly(key, own) and _is_exactly(entry, value[own]) for own in value)
-    return hint in (bool, int, float, str, NoneType) and type(value) is hint
-
-
-def _converted(hint: Any, value: Any) -> Any:
-    """Return `value` as OmegaConf makes it fit the type `hint`."""
-    return OmegaConf.to_container(OmegaConf.structured(_single_field(hint)(value)))["value"]  # type: ignore[index, call-overload]
-
-
-@cache
-def _single_field(hint: Any) -> Any:
-    """Return a dataclass with one field `value`: OmegaConf checks types of dataclasses, the whole tree slowly."""
-    return make_dataclass("SingleField", [("value", hint)])
-
-
-def _is_magic(value: Any) -> bool:
-    """Tell whether OmegaConf would put something else in the place of `value`, or of a part of it."""
-    if isinstance(value, Mapping):
-        return any(map(_is_magic, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(_is_magic, value))
-    return isinstance(value, str) and ("${" in value or value == "???")
-
-
-def _short(value: Any) -> str:
-    """Return `value` as Python writes it, cut where it is long."""
-    return reprlib.repr(value)
+    return f"unknown key (its value is {short(value)}).{advice}"
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:

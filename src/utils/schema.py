@@ -1,9 +1,15 @@
 """Fields of configuration dataclasses that know which values are possible."""
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import field
-from typing import Any
+from dataclasses import field, make_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 
 def setting(
@@ -54,3 +60,54 @@ def broken_limit(value: Any, limits: Mapping[str, Any]) -> str:
     if "maximum" in limits and not value <= limits["maximum"]:
         return f"at most {limits['maximum']}"
     return ""
+
+
+def checked_value(limits: Mapping[str, Any], hint: Any, value: Any) -> tuple[Any, str]:
+    """Return `value` as a field of the type `hint` has it, and why it cannot stand there, or an empty string."""
+    if _is_magic(value):
+        return value, f"{short(value)} should be written out: `${{...}}` and `???` have no meaning here."
+    try:
+        converted = value if _is_exactly(hint, value) else _converted(hint, value)
+    except OmegaConfBaseException:
+        expected = hint.__name__ if type(hint) is type else str(hint)
+        return value, f"{'no value' if value is None else short(value)} should be of type {expected}."
+    wanted = broken_limit(converted, limits)
+    return converted, f"{short(value)} should be {wanted}." if wanted else ""
+
+
+def _is_exactly(hint: Any, value: Any) -> bool:
+    """Tell whether `value` is of the type `hint` as it is: most are, and OmegaConf takes long to find out."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        return any(_is_exactly(part, value) for part in parts)
+    if origin is list:
+        return type(value) is list and all(_is_exactly(parts[0], each) for each in value)
+    if origin is dict:
+        key, entry = parts
+        return type(value) is dict and all(_is_exactly(key, own) and _is_exactly(entry, value[own]) for own in value)
+    return hint in (bool, int, float, str, NoneType) and type(value) is hint
+
+
+def _converted(hint: Any, value: Any) -> Any:
+    """Return `value` as OmegaConf makes it fit the type `hint`."""
+    return OmegaConf.to_container(OmegaConf.structured(_single_field(hint)(value)))["value"]  # type: ignore[index, call-overload]
+
+
+@cache
+def _single_field(hint: Any) -> Any:
+    """Return a dataclass with one field `value`: OmegaConf checks types of dataclasses, the whole tree slowly."""
+    return make_dataclass("SingleField", [("value", hint)])
+
+
+def _is_magic(value: Any) -> bool:
+    """Tell whether OmegaConf would put something else in the place of `value`, or of a part of it."""
+    if isinstance(value, Mapping):
+        return any(map(_is_magic, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_is_magic, value))
+    return isinstance(value, str) and ("${" in value or value == "???")
+
+
+def short(value: Any) -> str:
+    """Return `value` as Python writes it, cut where it is long."""
+    return reprlib.repr(value)
