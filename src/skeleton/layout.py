@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..utils.config import YAML_ENDINGS, Layer, config_folder, file_layer, merge, unknown_name
+from ..utils.config import YAML_ENDINGS, Layer, completed_layout, config_folder, file_layer, merge, unknown_name
 from ..utils.errors import UserError
 from ..utils.schema import setting
 from .check import layout_problems
@@ -109,8 +109,8 @@ def load_layout(name: str) -> Layout:
         UserError: there is no such layout, or its file does not describe a tree of its joints.
     """
     path = layout_file(name)
-    layer = file_layer(path)
-    return build_layout(path.stem, _complete(layer), layer.origin)
+    layer = completed_layout(file_layer(path))
+    return build_layout(path.stem, merge(LayoutFile(), [layer]), layer.origin)
 
 
 def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
@@ -180,12 +180,6 @@ def layout_file(name: str) -> Path:
             "to the data YAML, such as layout: my_layout.yaml."
         )
     return config_folder() / "layout" / f"{name}.yaml"
-
-
-def _complete(own: Layer) -> LayoutFile:
-    """Return what a layout's file says, on top of the one of the layout it is like."""
-    like = own.values.get("like")
-    return merge(LayoutFile(), [file_layer(layout_file(str(like))), own] if like else [own])
 
 
 def _from_zero(pairs: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:

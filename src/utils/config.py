@@ -107,7 +107,7 @@ def _with_own_layout(layer: Layer, folder: Path) -> Layer:
         return layer
     path = folder / named
     try:
-        own = _complete_layout(file_layer(path))
+        own = completed_layout(file_layer(path))
     except UserError as error:
         raise UserError(f"{layer.origin}: data.layout: {error}") from error
 
@@ -118,14 +118,22 @@ def _with_own_layout(layer: Layer, folder: Path) -> Layer:
     return replace(layer, values=replaced(layer.values, own.values), texts=replaced(layer.texts, own.texts))
 
 
-def _complete_layout(own: Layer) -> Layer:
-    """Return a layout's file with the keys that it takes over from the layout it is `like`."""
+def completed_layout(own: Layer, above: Sequence[str] = ()) -> Layer:
+    """Return a layout's file with the keys that it takes over from the layout it is `like`.
+
+    Args:
+        own: the file.
+        above: the layouts on the way to it, which it cannot take anything over from.
+
+    Raises:
+        UserError: there is no layout that it could be like.
+    """
     like = own.texts.get("like")
-    if not like:
+    if not like or like in above:
         return own
     if like not in config_names("layout"):
         raise UserError(f"{own.origin}: like: {unknown_name('layout', str(like), config_names('layout'))}")
-    base = _complete_layout(file_layer(config_folder() / "layout" / f"{like}.yaml"))
+    base = completed_layout(file_layer(config_folder() / "layout" / f"{like}.yaml"), (*above, like))
     values, texts = {**base.values, **own.values, "like": ""}, {**base.texts, **own.texts, "like": ""}
     return replace(own, values=values, texts=texts)
 

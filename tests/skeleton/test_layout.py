@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from last.skeleton import Layout, layout, layout_facts, layout_from_facts, list_layouts, load_layout
+from last.utils import config
 from last.utils.errors import UserError
 
 CHAIN = """
@@ -21,7 +22,8 @@ mirror: []
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty layout folder that `load_layout` reads instead of the package's."""
-    monkeypatch.setattr(layout, "config_folder", lambda: tmp_path)
+    for module in (layout, config):
+        monkeypatch.setattr(module, "config_folder", lambda: tmp_path)
     load_layout.cache_clear()
     (tmp_path / "layout").mkdir()
     return tmp_path / "layout"
