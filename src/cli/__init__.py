@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
 from ..utils.errors import UserError
+from ..utils.program import program
 from ..version import __version__
 from .failures import sigterm_as_exception, tell
 
@@ -41,11 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else 0
     except BaseException as error:
         return tell(error, program())
-
-
-def program() -> str:
-    """Return how to call this program, as one types it."""
-    return "last-har" if Path(sys.argv[0]).stem == "last-har" else "python -m last"
 
 
 def _run(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..benchmarks.parts import PARTS
 from ..utils.config import unknown_name
 from ..utils.errors import UserError
-from . import program
+from ..utils.program import program
 from .options import examples, parse
 from .terminal import progress, table
 

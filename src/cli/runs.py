@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..utils.config import detect_environment, named_layer
 from ..utils.errors import UserError, missing_extra
-from . import program, terminal
+from ..utils.program import program
+from . import terminal
 from .options import add_shared, examples
 from .terminal import table
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
+from ..utils.program import program
 from ..utils.spread import mean_and_deviation
-from . import program
 from .options import add_shared, examples, hours, numbers
 from .terminal import progress, table
 
