@@ -5,21 +5,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ..data.config import DataConfig
 from ..data.preparation_report import TEXT_FILE, LeftOut, PreparationReport
 from ..data.preprocess import preprocess, read_ignore_list
-from ..utils.config import (
-    config_names,
-    data_layer,
-    detect_environment,
-    merge,
-    named_layer,
-    override_layer,
-    section_layer,
-)
+from ..utils.config import config_names, data_layer, merge, override_layer, section_layer
 from ..utils.errors import UserError
+from .folders import places_of
 from .options import add_shared, examples
 from .terminal import progress, table
 
@@ -79,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} should be 0, for one process a core, or more.")
     config = _data_config(arguments.dataset, arguments.set)
-    out = arguments.out or _data_root(arguments) / config.name
+    out = arguments.out or places_of(arguments).data_root / config.name
     try:
         report = preprocess(
             config,
@@ -107,18 +99,6 @@ def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
     if not config.name or Path(config.name).name != config.name:
         raise UserError(f"{layer.origin}: data.name should be a plain name such as 'ntu60', not {config.name!r}.")
     return config
-
-
-def _data_root(arguments: argparse.Namespace) -> Path:
-    """Return the folder of prepared data sets: the flag's, else the environment's."""
-    if arguments.data_root:
-        return Path(arguments.data_root)
-    name = detect_environment(arguments.env or "")
-    layer = named_layer("environment", name, "environment")
-    root: Any = layer.values.get("data_root")
-    if not isinstance(root, str) or not root:
-        raise UserError(f"{layer.origin} has no data_root. Say where the store should lie with --out.")
-    return Path(root)
 
 
 def _show(report: PreparationReport) -> None:

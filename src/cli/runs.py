@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..utils.config import detect_environment, named_layer
 from ..utils.errors import UserError, missing_extra
 from ..utils.program import program
 from . import terminal
+from .folders import places_of
 from .options import add_shared, examples
 from .terminal import table
 
@@ -112,8 +112,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _output_root(arguments: argparse.Namespace) -> Path:
     """Return the folder of runs: the flag's, else the environment's."""
-    environment = named_layer("environment", detect_environment(arguments.env or ""), "environment")
-    root = Path(arguments.output_root or environment.values["output_root"])
+    root = places_of(arguments).output_root
     if arguments.output_root and not root.exists():
         raise UserError(f"There is no folder {root}. Name the folder of the runs with --output_root.")
     return root

@@ -48,7 +48,7 @@ def test_prepared_data_sets_are_found_and_training_is_proposed(report, tmp_path:
     stores = found(answer, "data")
     assert set(stores) == {"nw_ucla", "ntu60"}
     assert stores["nw_ucla"][0].endswith("nw_ucla, 7 clips")
-    assert any(step.endswith("--dataset ntu60") for step in answer["next"])
+    assert any(step.endswith("--dataset nw_ucla") for step in answer["next"])  # the nearest one
 
 
 def test_a_data_set_of_ones_own_is_proposed_by_its_yaml(report, tmp_path: Path) -> None:
