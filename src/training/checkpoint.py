@@ -24,6 +24,7 @@ from ..utils.errors import UserError
 from ..utils.files import atomic_path
 from .config import RunConfig
 from .population_statistics import UNKNOWN_BATCHES, statistics_lag
+from .run_search import checkpoint_in
 
 _log = logging.getLogger(__name__)
 
@@ -200,14 +201,15 @@ def load_checkpoint(path: Path | str, device: str = "cpu", raw: bool = False) ->
     """Return the trained model of a checkpoint, ready to classify (in evaluation mode).
 
     Args:
-        path: the file.
+        path: the file, or the folder of a run for its last epoch.
         device: where the model goes.
         raw: take the trained weights even where the run averaged them over time (`ema.decay`).
 
     Raises:
         UserError: the file is not a whole checkpoint of LAST, or its weights do not fit its configuration.
     """
-    checkpoint = read_checkpoint(Path(path))
+    path = checkpoint_in(Path(path))
+    checkpoint = read_checkpoint(path)
     warn_of_lagging_statistics(checkpoint, str(path), raw)
     return model_of(checkpoint, str(path), raw).to(device)
 
@@ -257,7 +259,7 @@ def start_from(model: nn.Module, path: Path) -> None:
     Raises:
         UserError: the file is not a whole checkpoint, or less than half of the backbone fits the model.
     """
-    weights, own = read_checkpoint(path).weights, model.state_dict()
+    weights, own = read_checkpoint(checkpoint_in(path)).weights, model.state_dict()
     backbone = {
         name: weights[name]
         for name in own.keys() & weights.keys()
