@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ..utils.errors import PeerLost, Terminated, ToldElsewhere, TrainingDiverged, UserError, tells_of_memory
+from ..utils.errors import (
+    PeerLost,
+    Terminated,
+    ToldElsewhere,
+    TrainingDiverged,
+    UserError,
+    tells_of_memory,
+    tells_of_unfit_gpu,
+)
 from ..utils.files import reason
 from ..utils.versions import PACKAGES
 
@@ -69,6 +77,11 @@ def _message(error: BaseException) -> str:
         return f"The package {error.name} is missing. Install it: {sys.executable} -m pip install -e ."
     if tells_of_memory(error):
         return f"The memory is used up. A smaller --batch_size needs less. {error}".rstrip()
+    if tells_of_unfit_gpu(error):
+        return (
+            "The installed torch has no code for this GPU: the GPU is too old for it, or too new. Use another GPU (in "
+            "a Kaggle notebook the accelerator T4), --device cpu, or a torch that was built for it."
+        )
     return ""
 
 

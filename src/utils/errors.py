@@ -28,6 +28,11 @@ def tells_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
+def tells_of_unfit_gpu(error: BaseException) -> bool:
+    """Tell whether the installed torch has no code for the GPU, which is too old for it, or too new."""
+    return isinstance(error, RuntimeError) and "no kernel image is available" in str(error)
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> UserError:
     """Return the error for an optional library that is not installed."""
     return UserError(
