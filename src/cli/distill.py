@@ -5,6 +5,7 @@ from typing import Any
 
 from ..utils.errors import UserError
 from . import train
+from .folders import LATEST, checkpoint_of
 from .options import count, examples, numbers
 
 _EXAMPLES = """
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         action="append",
         metavar="PATH",
-        help="a teacher: a checkpoint, or a run's folder for its last epoch; several are averaged",
+        help="a teacher: a run's folder, for its last epoch, or a checkpoint, or `latest`; several are averaged",
     )
     parser.add_argument(
         "--weights",
@@ -66,8 +67,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the configuration keys that the options of distillation set."""
+    teachers = arguments.teacher and [
+        str(checkpoint_of(arguments, LATEST)) if each == LATEST else each for each in arguments.teacher
+    ]
     flags: dict[str, Any] = {
-        "teachers": arguments.teacher,
+        "teachers": teachers,
         "weights": arguments.weights,
         "method": arguments.method,
         "alpha": arguments.alpha,

@@ -1,13 +1,13 @@
 """What the commands' options share: how they are parsed, how help looks, and the flags that several have."""
 
 import argparse
-import difflib
 import math
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ..utils.errors import UserError
+from .suggestions import suggestion
 
 _SHARED: dict[str, dict[str, Any]] = {
     "--env": {
@@ -42,10 +42,12 @@ class _Parser(argparse.ArgumentParser):
 
     def unknown(self, arguments: Sequence[str]) -> str:
         """Return the message for arguments that no option takes."""
-        flag = arguments[0].partition("=")[0]
+        flag, _, value = arguments[0].partition("=")
+        if not value and len(arguments) > 1 and not arguments[1].startswith("-"):
+            value = arguments[1]
         known = [option for action in self._actions for option in action.option_strings]
-        near = difflib.get_close_matches(flag, known, n=1)
-        return f"there is no option {flag!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+        meant = suggestion(flag, value, known)
+        return f"there is no option {flag!r}" + (f" (did you mean {meant!r}?)" if meant else "")
 
 
 def parse(
