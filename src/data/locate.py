@@ -9,7 +9,7 @@ from ..skeleton import Layout
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import read_json
-from ..utils.places import folders_below
+from ..utils.places import folders_below, outermost
 from ..utils.program import program
 from .config import DataConfig
 from .store import Store, open_store
@@ -91,7 +91,7 @@ def _tell_choice(same: Sequence[FoundStore]) -> None:
 def _not_found(config: DataConfig, names: Sequence[str], roots: Sequence[Path], found: Sequence[FoundStore]) -> str:
     """Return the message for a data set that has no store."""
     looked = ", ".join(str((roots[0] / name).absolute()) for name in names)
-    searched = ", ".join(dict.fromkeys(str(root.absolute()) for root in roots))
+    searched = ", ".join(map(str, outermost(roots)))
     others = "; ".join(f"{each.name} in {each.path}" for each in found)
     called = program()
     remedy = config.how_to_get.strip() or f"Prepare it with: {called} preprocess --dataset YAML --raw DIR"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..utils.config import flat
 from ..utils.errors import UserError
-from ..utils.places import writable
+from ..utils.places import outermost, writable
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import newest_whole, whole_checkpoints
 from .config import RunConfig
@@ -174,7 +174,8 @@ def _automatic(config: RunConfig, input_roots: Sequence[Path]) -> RunFolder | No
     """Return the run that `auto` resumes; where there is none, say so."""
     run = find_run(Path(config.output_root), config, input_roots)
     if run is None:
-        below = f" or below {', '.join(map(str, input_roots))}" if input_roots else ""
+        inputs = [root for root in outermost(input_roots) if root != Path(config.output_root).absolute()]
+        below = f" or below {', '.join(map(str, inputs))}" if inputs else ""
         teachers = " and these teachers" if config.distillation.teachers else ""
         _log.info(
             f"There is no run to resume of {config.model.name} on {config.data.name} {config.data.split} with seed "

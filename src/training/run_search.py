@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..utils.config import read_yaml
 from ..utils.errors import UserError
-from ..utils.places import Places, folders_below
+from ..utils.places import Places, folders_below, outermost
 from .run_folder import SEQUENCE_FILE, RunFolder
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def latest_run(places: Places) -> RunFolder:
     for runs in (_runs_below([places.output_root]), attached_runs(places.output_root, places.input_roots)):
         if runs:
             return max(runs, key=lambda run: (run.age, run.config.stat().st_mtime))
-    searched = ", ".join(str(root) for root in (places.output_root, *places.input_roots))
+    searched = ", ".join(map(str, outermost([places.output_root, *places.input_roots])))
     raise UserError(
         f"There is no run in {searched}, so there is no {LATEST!r} one. --output_root names another folder."
     )

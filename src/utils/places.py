@@ -92,6 +92,12 @@ def writable(folder: Path, output_root: Path, input_roots: Sequence[Path]) -> bo
     return os.access(existing, os.W_OK)
 
 
+def outermost(roots: Sequence[Path]) -> list[Path]:
+    """Return the folders that lie in no other of them, each once: where a search below all of them looks."""
+    distinct = list(dict.fromkeys(root.absolute() for root in roots))
+    return [root for root in distinct if not any(other in root.parents for other in distinct)]
+
+
 def folders_below(roots: Sequence[Path], mark: str, skip: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
     """Yield the folders that hold a file named `mark`, at most six levels below `roots`; those nearest come first.
 
