@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..data.config import DataConfig
+from ..data.locate import find_stores
 from ..data.preparation_report import TEXT_FILE, LeftOut, PreparationReport
 from ..data.preprocess import preprocess, read_ignore_list
 from ..utils.config import config_names, data_layer, merge, override_layer, section_layer
@@ -70,8 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepare the data set and print what was kept and left out; return the exit code."""
     if arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} should be 0, for one process a core, or more.")
-    config = _data_config(arguments.dataset, arguments.set)
-    out = arguments.out or places_of(arguments).data_root / config.name
+    config, here = _data_config(arguments.dataset, arguments.set), places_of(arguments)
+    out = arguments.out or here.data_root / config.name
+    others = [] if arguments.out else find_stores(here.input_roots)
     try:
         report = preprocess(
             config,
@@ -82,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             ignore=read_ignore_list(arguments.ignore) if arguments.ignore else (),
             overwrite=arguments.overwrite,
             partial=arguments.dataset in config_names("data"),
+            elsewhere=[store.path for store in others if store.name == config.name and store.path != out],
             progress=progress(arguments.quiet),
         )
     except KeyboardInterrupt:
