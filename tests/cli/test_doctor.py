@@ -80,6 +80,22 @@ def test_a_torch_that_cannot_be_imported_is_broken(report, monkeypatch: pytest.M
     assert found(answer, "device")["torch"][1] == "broken"
 
 
+@pytest.mark.parametrize(
+    ("installed", "command"), [("", "pip install last-har"), ("2.13.0", "pip install --force-reinstall torch")]
+)
+def test_what_is_broken_is_installed_by_a_command_that_needs_no_checkout(
+    report, monkeypatch: pytest.MonkeyPatch, installed: str, command: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(doctor, "versions", lambda: {"last": "0.1.0", "torch": installed})
+    assert report()[1]["next"][0] == f"install what is broken above: {sys.executable} -m {command}"
+
+
+def test_the_next_steps_name_the_program_as_it_was_called(report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/last-har"])
+    assert "see everything work on synthetic data: last-har demo" in report()[1]["next"]
+
+
 def test_a_missing_extra_is_told_with_its_purpose_and_how_to_get_it(report, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda module: None if module == "PIL" else module)
     code, answer = report()
