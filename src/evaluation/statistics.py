@@ -24,8 +24,6 @@ from ..utils.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-CHOICES = ("auto", "running", "measured")
-
 
 def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw: bool, data_root: str) -> str:
     """Give a checkpoint's model the statistics of `choice`, and return which they are: `measured` or `running`.
@@ -33,7 +31,7 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
     Args:
         model: with the checkpoint's weights, where it will be tested.
         checkpoint: what it comes from; its run says which clips train.
-        choice: a word of `CHOICES`.
+        choice: a word of `choices.STATISTICS`.
         raw: whether the model has the trained weights though there are averaged ones.
         data_root: where prepared data sets lie.
 
