@@ -17,6 +17,7 @@ from ..utils.machine import CPU_INFO, processor
 from ..utils.program import install_command, program
 from ..utils.versions import git_commit, versions
 from . import terminal
+from .failures import REQUIRED
 from .options import add_shared, examples
 
 # extra: what has to be importable, and what it is for
@@ -84,6 +85,9 @@ def _places(arguments: argparse.Namespace) -> dict[str, Any]:
 def _versions() -> Iterator[Finding]:
     for package, number in versions().items():
         yield Finding("version", package, number or "not installed", "ok" if number else "broken")
+    for module in REQUIRED:
+        if module not in versions() and find_spec(module) is None:
+            yield Finding("version", module, "not installed", "broken")
     yield Finding("version", "git commit", git_commit() or "not in a git checkout")
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from last.cli import doctor
+from last.cli.failures import REQUIRED
+from last.utils.versions import PACKAGES
 
 
 @pytest.fixture
@@ -89,6 +91,16 @@ def test_what_is_broken_is_installed_by_a_command_that_needs_no_checkout(
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(doctor, "versions", lambda: {"last": "0.1.0", "torch": installed})
     assert report()[1]["next"][0] == f"install what is broken above: {sys.executable} -m {command}"
+
+
+@pytest.mark.parametrize("module", REQUIRED)
+def test_any_package_that_last_needs_is_broken_where_it_is_missing(
+    report, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == module else name)
+    monkeypatch.setattr(doctor, "versions", lambda: {each: "" for each in PACKAGES if each == module})
+    code, answer = report()
+    assert (code, found(answer, "version")[module]) == (1, ("not installed", "broken"))
 
 
 def test_the_next_steps_name_the_program_as_it_was_called(report, monkeypatch: pytest.MonkeyPatch) -> None:
