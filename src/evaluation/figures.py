@@ -65,7 +65,7 @@ def draws_or_warns(what: str) -> bool:
     It is asked before the work begins, so that nobody waits for a picture that does not come.
     """
     if not can_draw():
-        _logger.warning("%s The command continues without.", missing_extra("matplotlib", "plots", what))
+        _logger.warning("%s (the command continues without)", missing_extra("matplotlib", "plots", what))
         return False
     return True
 
