@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -13,8 +12,10 @@ from ..training.run_search import attached_runs
 from ..utils.config import config_names
 from ..utils.machine import CPU_INFO, processor
 from ..utils.places import Places
+from ..utils.program import install_command, program
 from ..utils.versions import git_commit, versions
 from . import terminal
+from .failures import REQUIRED
 from .folders import places_of
 from .options import add_shared, examples
 
@@ -47,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "--env", "--data_root", "--output_root")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.epilog = examples("""
-        python -m last doctor
-        python -m last doctor --env lambda --json
+        {program} doctor
+        {program} doctor --env lambda --json
     """)
 
 
@@ -71,6 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _versions() -> Iterator[Finding]:
     for package, number in versions().items():
         yield Finding("version", package, number or "not installed", "ok" if number else "broken")
+    for module in REQUIRED:
+        if module not in versions() and find_spec(module) is None:
+            yield Finding("version", module, "not installed", "broken")
     yield Finding("version", "git commit", git_commit() or "not in a git checkout")
 
 
@@ -143,23 +147,28 @@ def _extras() -> Iterator[Finding]:
         yield Finding("extra", extra, found, "missing" if absent else "ok")
 
 
+def _repair(findings: list[Finding]) -> str:
+    """Return the command that installs what is not there, or again what is there and cannot be imported."""
+    absent = any(finding.topic == "version" and finding.state == "broken" for finding in findings)
+    return install_command("last-har") if absent else install_command("--force-reinstall", "torch")
+
+
 def _next_steps(findings: list[Finding], stores: list[Finding]) -> Iterator[str]:
     """Yield what a newcomer would do now, the most urgent first."""
     broken = [finding for finding in findings if finding.state == "broken"]
     if any(finding.topic == "version" or finding.subject == "torch" for finding in broken):
-        yield f"install what is broken above: {sys.executable} -m pip install -e ."
+        yield f"install what is broken above: {_repair(findings)}"
     if any(finding.subject.startswith("cuda:") for finding in broken):
         yield "without that GPU: --device cpu with every command"
     if any(finding.subject == "output_root" for finding in broken):
         yield "choose a folder for runs that can be written: --output_root DIR"
     for finding in findings:
         if finding.topic == "extra" and finding.state == "missing":
-            package = f"'last-har[{finding.subject}]'"
-            yield f"for {_EXTRAS[finding.subject][1]}: {sys.executable} -m pip install {package}"
+            yield f"for {_EXTRAS[finding.subject][1]}: {install_command(f'last-har[{finding.subject}]')}"
     ready = [store.subject for store in stores if store.state == "ok"]
     if ready:
         known = [name for name in ready if name in config_names("data")]
-        yield f"train: python -m last train --model nano_e --dataset {known[0] if known else 'YAML'}"
+        yield f"train: {program()} train --model nano_e --dataset {known[0] if known else 'YAML'}"
     else:
-        yield "see everything work on synthetic data: python -m last demo"
-        yield "prepare real recordings: python -m last preprocess --dataset ntu60 --raw DIR"
+        yield f"see everything work on synthetic data: {program()} demo"
+        yield f"prepare real recordings: {program()} preprocess --dataset ntu60 --raw DIR"

@@ -2,12 +2,15 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..evaluation.evaluate import SUBSETS, Answer, Question, evaluate
-from ..evaluation.statistics import CHOICES
+from ..evaluation.choices import STATISTICS, SUBSETS
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
 from .options import add_shared, examples
 from .terminal import progress, table
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluate import Answer, Question
 
 _WORST_SHOWN = 10
 
@@ -30,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--statistics",
-        choices=CHOICES,
+        choices=STATISTICS,
         default="auto",
         help="BatchNorm statistics to test with: running, as training left them; measured, over training clips; auto, "
         "the default, as the run tested",
@@ -38,15 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "--env", "--data_root", "--output_root", "--device")
     parser.epilog = examples(
         """
-        python scripts/evaluate.py --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
-        python scripts/evaluate.py --checkpoint runs/run-2026-11-23/checkpoints/last.pth --subset train --out report
-        python scripts/evaluate.py --checkpoint runs/run-2026-11-23/checkpoints/last.pth --statistics running
+        {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
+        {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --subset train --out report
+        {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --statistics running
         """
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the figures and say where the report is; return the exit code."""
+    from ..evaluation.evaluate import Question, evaluate
+
     question = Question(
         checkpoint=checkpoint_of(arguments, arguments.checkpoint),
         subset=arguments.subset,
@@ -65,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def show(answer: Answer) -> None:
+def show(answer: "Answer") -> None:
     """Print the figures of an evaluation and its worst classes."""
     metrics, facts = answer.metrics, answer.facts
     title = f"{facts['model']} on {facts['dataset']} {facts['split']}, {facts['subset']} part"
@@ -92,7 +97,7 @@ def show(answer: Answer) -> None:
     table("classes, worst first", ["class", "clips", "accuracy %", "most often taken for"], shown)
 
 
-def _asked(question: Question) -> list[str]:
+def _asked(question: "Question") -> list[str]:
     """Return what stands in the name of a report's folder: the checkpoint, and what is not as in the run."""
     parts = [question.checkpoint.stem, Path(question.dataset).stem, question.split, question.subset]
     parts += ["raw"] if question.raw else []

@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "--env", "--output_root")
     parser.epilog = examples(
         """
-        python scripts/export.py --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
-        python scripts/export.py --checkpoint runs/run-2026-11-23/checkpoints/last.pth --format onnx --bodies 2
+        {program} export --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
+        {program} export --checkpoint runs/run-2026-11-23/checkpoints/last.pth --format onnx --bodies 2
         """
     )
 

@@ -4,9 +4,11 @@ import argparse
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ..utils.errors import UserError
+from ..utils.program import naming_program
 from .suggestions import suggestion
 
 _SHARED: dict[str, dict[str, Any]] = {
@@ -112,8 +114,16 @@ def count(text: str) -> int:
 
 
 def examples(text: str) -> str:
-    """Return `text`, one command a line, as the part of a command's help that shows examples."""
-    return "examples:\n" + textwrap.indent(textwrap.dedent(text).strip(), "  ")
+    """Return `text`, one command a line, as the part of a command's help that shows examples.
+
+    `{program}` in it stands for how the program is called: `python -m last` or `last-har`.
+    """
+    return "examples:\n" + textwrap.indent(naming_program(textwrap.dedent(text).strip()), "  ")
+
+
+def typed(path: Path) -> str:
+    """Return a path as one types it in a command line."""
+    return f'"{path}"' if " " in str(path) else str(path)
 
 
 def _underscored(argument: str) -> str:

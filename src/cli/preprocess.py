@@ -60,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "--set")
     parser.epilog = examples(
         """
-        python scripts/preprocess.py --dataset ntu60 --raw ~/nturgbd
-        python scripts/preprocess.py --dataset ntu60 --raw ~/nturgbd --ignore missing_skeletons.txt
-        python scripts/preprocess.py --dataset nw_ucla --raw all_sqe.zip --out ./data/nw_ucla --workers 4
+        {program} preprocess --dataset ntu60 --raw ~/nturgbd
+        {program} preprocess --dataset ntu60 --raw ~/nturgbd --ignore missing_skeletons.txt
+        {program} preprocess --dataset nw_ucla --raw all_sqe.zip --out ./data/nw_ucla --workers 4
         """
     )
 

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from ..training.session import Result
 
 _EXAMPLES = """
-    python scripts/train.py --model base_e --dataset ntu60 --env kaggle --amp
-    python scripts/train.py --model nano_e --dataset ntu60 --epochs 2 --batch_size 4
-    python scripts/train.py --model nano_e --dataset synthetic --epochs 15 --set learning_rate=0.05
-    python scripts/train.py --config nw_ucla
-    python scripts/train.py --config runs/run-2026-11-23/config.yaml
-    python scripts/train.py --model base_e --dataset ntu60 --max_hours 8.5 --resume auto
-    python scripts/train.py --resume runs/run-2026-11-23
-    python scripts/train.py --resume runs/run-2026-11-23/checkpoints/best_model.pth --set learning_rate=0.005
-    python scripts/train.py --config nw_ucla --seeds 0,1,2
-    torchrun --nproc_per_node 4 scripts/train.py --model base --dataset ntu60 --amp --batch_size 128
-    python scripts/train.py --model base_e --dataset my_actions.yaml --init_from pretrained.pth
+    {program} train --model base_e --dataset ntu60 --env kaggle --amp
+    {program} train --model nano_e --dataset ntu60 --epochs 2 --batch_size 4
+    {program} train --model nano_e --dataset synthetic --epochs 15 --set learning_rate=0.05
+    {program} train --config nw_ucla
+    {program} train --config runs/run-2026-11-23/config.yaml
+    {program} train --model base_e --dataset ntu60 --max_hours 8.5 --resume auto
+    {program} train --resume runs/run-2026-11-23
+    {program} train --resume runs/run-2026-11-23/checkpoints/best_model.pth --set learning_rate=0.005
+    {program} train --config nw_ucla --seeds 0,1,2
+    torchrun --nproc_per_node 4 -m last train --model base --dataset ntu60 --amp --batch_size 128
+    {program} train --model base_e --dataset my_actions.yaml --init_from pretrained.pth
 """
 
 # Options that set the configuration key of their name.
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         default="",
-        help="a recipe: a YAML file, a name in configs/training, or a run's config.yaml",
+        help="a recipe: a YAML file, the name of one of ours, such as nw_ucla, or a run's config.yaml",
     )
     add_shared(parser, "--epochs", "--batch_size", "--amp", "--compile")
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")

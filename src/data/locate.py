@@ -10,7 +10,7 @@ from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import read_json
 from ..utils.places import folders_below, outermost
-from ..utils.program import program
+from ..utils.program import naming_program, program
 from .config import DataConfig
 from .store import Store, open_store
 from .store_format import HEADER_FILE
@@ -94,10 +94,10 @@ def _not_found(config: DataConfig, names: Sequence[str], roots: Sequence[Path], 
     searched = ", ".join(map(str, outermost(roots)))
     others = "; ".join(f"{each.name} in {each.path}" for each in found)
     called = program()
-    remedy = config.how_to_get.strip() or f"Prepare it with: {called} preprocess --dataset YAML --raw DIR"
+    remedy = config.how_to_get.strip() or "Prepare it with: {program} preprocess --dataset YAML --raw DIR"
     return (
         f"There is no prepared data set {config.name!r}. Looked for {looked}, and searched the folders below "
-        f"{searched}." + (f" Found there: {others}." if others else "") + f"\n{remedy.replace('{program}', called)}\n"
+        f"{searched}." + (f" Found there: {others}." if others else "") + f"\n{naming_program(remedy)}\n"
         "Is it prepared already? Name its folder with --data_root.\n"
         f"To try everything without a download: {called} demo"
     )

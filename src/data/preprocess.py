@@ -23,6 +23,7 @@ from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.machine import usable_cores
 from ..utils.names import normal_form
+from ..utils.program import naming_program
 from ..utils.progress import SILENT, Progress
 from .chunks import (
     Chunk,
@@ -156,12 +157,14 @@ def _check(config: DataConfig) -> None:
 def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Sequence[Entry], list[Entry]]:
     """Return all recordings below `raw`, and those that are not to be ignored."""
     if not raw.exists():
-        raise UserError(f"There is no raw folder {raw}. {config.how_to_get}".strip())
+        raise UserError(f"There is no raw folder {raw}. {naming_program(config.how_to_get)}".strip())
     found = _reader(config).entries(raw)
     listed = {normal_form(name).casefold() for name in ignore}
     entries = [entry for entry in found if entry.name.casefold() not in listed]
     if not found:
-        raise UserError(f"No recording of the format {config.format} lies below {raw}. {config.how_to_get}")
+        raise UserError(
+            f"No recording of the format {config.format} lies below {raw}. {naming_program(config.how_to_get)}"
+        )
     if not entries:
         raise UserError(f"All {len(found)} recordings below {raw} are on the ignore list.")
     return found, entries

@@ -28,13 +28,12 @@ from ..utils.files import make_folder
 from ..utils.places import places
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
+from .figures import draws_or_warns
 from .metrics import Metrics, Predictions, measure
-from .report import write_report
+from .report import PICTURES, write_report
 from .statistics import put_statistics
 
 _log = logging.getLogger(__name__)
-
-SUBSETS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class Question:
         raw: measure the trained weights even where the run averaged them over time.
         statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
             `auto` those that training tested with, measured where the checkpoint lacks them.
+        pictures: draw the report's pictures too, where matplotlib is installed.
     """
 
     checkpoint: Path
@@ -62,6 +62,7 @@ class Question:
     device: str = "auto"
     raw: bool = False
     statistics: str = "auto"
+    pictures: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
     if question.subset != "train":
         _warn_of_trained_clips(checkpoint, store, numbers)
     make_folder(out)  # a place that cannot be written is told now, not when all clips are through
+    pictures = question.pictures and draws_or_warns(PICTURES)
     statistics = put_statistics(model, checkpoint, question.statistics, raw=question.raw, asked=config)
     predictions = predict(
         model,
@@ -102,7 +104,7 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
     )
     metrics = measure(predictions, len(checkpoint.classes))
     facts = {**_facts(question, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
-    files = write_report(out, metrics, predictions, checkpoint.classes, facts)
+    files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures)
     return Answer(metrics, checkpoint.classes, facts, files)
 
 

@@ -24,8 +24,6 @@ from ..utils.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-CHOICES = ("auto", "running", "measured")
-
 
 def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw: bool, asked: RunConfig) -> str:
     """Give a checkpoint's model the statistics of `choice`, and return which they are: `measured` or `running`.
@@ -33,7 +31,7 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
     Args:
         model: with the checkpoint's weights, where it will be tested.
         checkpoint: what it comes from; its run says which clips train.
-        choice: a word of `CHOICES`.
+        choice: a word of `choices.STATISTICS`.
         raw: whether the model has the trained weights though there are averaged ones.
         asked: what the evaluation is made with; it says where prepared data sets lie.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from last.evaluation import evaluate as evaluation
+from last.evaluation import figures
 from last.training import session
 from last.training.checkpoint import read_checkpoint, save_checkpoint
 from last.training.config import RunConfig
@@ -33,6 +34,21 @@ def test_another_protocol_leaves_the_report_of_the_runs_own_alone(cli: Callable,
     assert cli("evaluate", "--checkpoint", run.last, "--split", "other").code == 0
     assert (run.path / "evaluation" / "last-other-test" / "metrics.json").exists()
     assert (run.path / "evaluation" / "last-test" / "metrics.json").read_bytes() == own
+
+
+def test_missing_matplotlib_is_told_once_and_before_anything_is_computed(
+    cli: Callable, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    result = cli("evaluate", "--checkpoint", run.last, "--quiet")
+    assert (result.code, result.err.count("last-har[plots]")) == (0, 1)
+    assert not (run.path / "evaluation" / "last-test" / "confusion.png").exists()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "predict", interrupt)
+    assert "last-har[plots]" in cli("evaluate", "--checkpoint", run.last).err
 
 
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_computed(
