@@ -2,9 +2,10 @@
 
 An editable install of setuptools maps `last` to `src/` by a finder, which is code: what reads an environment without
 running it finds no `last` there. So the checkout gets a folder `.editable` with a link `last -> ../src`, and the
-editable wheel a .pth file that names this folder. The second line of that file keeps the finder first, so that a
-running program imports from `src/` as before: tracebacks, breakpoints and `__file__` name the files that one edits.
-Where no link can be made (Windows without the right to), the install is setuptools' own.
+editable wheel a .pth file that names this folder. The second line of that file tells a running program that nothing
+can be imported from there, so that it imports from `src/` by the finder as before: tracebacks, breakpoints and
+`__file__` name the files that one edits, and a `last` on PYTHONPATH still comes first. Where no link can be made
+(Windows without the right to), the install is setuptools' own.
 """
 
 import base64
@@ -21,10 +22,6 @@ from setuptools.build_meta import *  # noqa: F403 - a backend is what it offers
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _FOLDER, _PACKAGE, _SOURCE = ".editable", "last", "src"
 _PATH_FILE = "__editable__.last_har_for_editors.pth"  # read after setuptools' own, which has the finder
-_FINDER_FIRST = (
-    "import sys; "
-    "sys.meta_path.sort(key=lambda each: not getattr(each, '__module__', '').startswith('__editable___last_har'))"
-)
 
 
 def build_editable(
@@ -55,7 +52,8 @@ def path_file(folder: Path) -> bytes:
     """Return the content of the .pth file, in the encoding that Python reads such files in."""
     encoding = "utf-8" if sys.version_info >= (3, 13) else locale.getencoding()
     # A character that the encoding lacks names a folder that is not there, which Python passes over.
-    return f"{folder}\n{_FINDER_FIRST}\n".encode(encoding, errors="replace")
+    nothing_there = f"import sys; sys.path_importer_cache[{str(folder)!r}] = None"
+    return f"{folder}\n{nothing_there}\n".encode(encoding, errors="replace")
 
 
 def add_file(wheel: Path, name: str, content: bytes) -> None:

@@ -94,6 +94,18 @@ def test_a_running_program_names_the_files_that_one_edits(install: Install) -> N
     ]
 
 
+def test_another_copy_on_the_path_comes_first(install: Install, tmp_path: Path) -> None:
+    (tmp_path / "last").mkdir()
+    (tmp_path / "last" / "__init__.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import last; print(last.__file__)"
+    assert Path(install.tell(code)).is_relative_to(tmp_path)
+
+
+def test_it_is_found_after_the_import_caches_are_emptied(install: Install) -> None:
+    code = "import importlib; importlib.invalidate_caches(); import last.configs; from last.cli import main; print(1)"
+    assert install.tell(code) == "1"
+
+
 def test_a_module_that_is_added_later_is_found(install: Install, tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     added = install.checkout / "src" / "added_later.py"
