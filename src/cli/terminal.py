@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..utils.progress import SILENT, Progress
+from .columns import fitted, is_numeric
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -36,8 +37,11 @@ def messages() -> Console:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: drawn on a terminal, aligned plain text elsewhere. Columns of numbers align right."""
-    numeric = [all(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
+    """Print a table: drawn on a terminal, aligned plain text elsewhere.
+
+    Columns of numbers align right, of texts that are numbers with a unit too.
+    """
+    numeric = [is_numeric([row[index] for row in rows]) for index in range(len(columns))]
     cells = [[str(cell) for cell in row] for row in rows]
     if console().is_terminal:
         _print_drawn(title, columns, cells, numeric)
@@ -46,10 +50,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 def _print_drawn(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    drawn = Table(title=Text(title), title_justify="left")
-    for name, is_number in zip(columns, numeric, strict=True):
+    console().print(Text(title, style="italic"))  # a title of the table itself is broken at the table's width
+    room = console().width - 1 - 3 * len(columns)  # a line and two spaces a column
+    headings, rows = fitted(columns, cells, numeric, room)
+    drawn = Table()
+    for name, is_number in zip(headings, numeric, strict=True):
         drawn.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
-    for row in cells:
+    for row in rows:
         drawn.add_row(*map(Text, row))
     console().print(drawn)
 

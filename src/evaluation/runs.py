@@ -300,5 +300,6 @@ def _unknown_runs(output_root: Path, unknown: Sequence[str]) -> str:
         advice = f" Did you mean {', '.join(near)}?" if near else ""
         lines.append(f"{text!r} {what}.{advice}")
     newest = ", ".join(known[:_NAMES_SUGGESTED])
-    lines.append(f"Newest there: {newest}." if newest else f"There is no run under {output_root}.")
+    count = f" {_NAMES_SUGGESTED} of {len(known)} runs" if len(known) > _NAMES_SUGGESTED else ""
+    lines.append(f"Newest{count} there: {newest}." if newest else f"There is no run under {output_root}.")
     return "\n".join(lines)

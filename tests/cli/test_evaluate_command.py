@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from last.cli import evaluate as command
 from last.evaluation import evaluate as evaluation
 from last.training import session
 from last.training.config import RunConfig
@@ -39,3 +40,19 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_computed(
     result = cli("evaluate", "--checkpoint", run.last, "--out", tmp_path / "taken")
     assert result.code == 2
     assert result.err.startswith("error: Cannot write ")
+
+
+def test_the_worst_classes_are_named_with_how_many_there_are(
+    cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("evaluate", "--checkpoint", run.last, "--out", tmp_path / "report")
+    assert "\nall 3 classes, worst first\n" in cli(*asked).out
+    monkeypatch.setattr(command, "_WORST_SHOWN", 2)
+    assert "\n2 of 3 classes, worst first\n" in cli(*asked).out
+
+
+def test_accuracies_stand_below_each_other_by_their_decimal_point(cli: Callable, run: RunFolder) -> None:
+    lines = cli("evaluate", "--checkpoint", run.last).out.splitlines()
+    first = next(index for index, line in enumerate(lines) if "worst first" in line)
+    end = lines[first + 1].index("accuracy %") + len("accuracy %")
+    assert [line[end - 2 : end - 1] for line in lines[first + 2 : first + 5]] == [".", ".", "."]

@@ -214,6 +214,13 @@ def test_an_unknown_run_is_refused_with_the_near_names(tmp_path: Path) -> None:
         choose_runs(tmp_path, ["run-2026-11-32", "run-2026-11-23"])
 
 
+def test_of_many_runs_the_newest_are_named_with_how_many_there_are(tmp_path: Path) -> None:
+    for number in range(1, 8):
+        write_run(tmp_path / f"run-2026-11-0{number}", [1.0])
+    with pytest.raises(UserError, match=r"Newest 5 of 7 runs there: run-2026-11-07, "):
+        choose_runs(tmp_path, ["x"])
+
+
 def test_a_run_that_is_named_twice_is_refused(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run-1", [1.0])
     with pytest.raises(UserError, match="named twice"):

@@ -246,8 +246,9 @@ def test_training_on_nothing_but_bad_values_ends_as_diverged(
 ) -> None:
     monkeypatch.setattr(session, "build_model", _exploding_model)
     config = tiny_config("epochs=9", "nan_guard.max_consecutive=4")
-    with pytest.raises(TrainingDiverged, match=r"4 batches in a row .* of the parameters .*: classifier\.bias"):
+    with pytest.raises(TrainingDiverged, match=r"4 batches in a row .* of the parameters .*: classifier\.bias") as told:
         session.train(config)
+    assert " and 1 more. " in str(told.value)
     (run,) = map(RunFolder, Path(config.output_root).iterdir())
     report = json.loads(run.divergence.read_text())
     assert report["activations"]["not_finite"] == ["classifier"]
