@@ -2,6 +2,7 @@ import io
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from patience import PATIENCE_S
@@ -191,6 +192,64 @@ def test_a_long_task_tells_how_far_it_is_meanwhile(
     assert ", loss 1.25, " in first
     assert first.endswith(" s left")
     assert last.startswith("epoch 3: 2/2 batches (100%), ")
+
+
+def test_what_was_done_before_counts_in_the_whole_and_not_in_the_rate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: clock[0])
+    with TerminalProgress().task("reading", total=200, before=148) as task:
+        clock[0] += 8
+        task.advance(16)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "reading: 164/200 clips (82%), 2.0 clips/s, 18 s left"
+
+
+def test_the_time_left_of_a_whole_run_stands_instead_of_the_tasks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", 0.0)
+    with TerminalProgress().task("epoch 3/69", total=20, in_run=True) as task:
+        task.advance(5, "loss 1.250", run_left_s=3725.0)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(" clips/s, loss 1.250, run: 1 h 02 min left")
+
+
+def test_the_tasks_of_a_run_share_their_lines_elsewhere_than_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: clock[0])
+    shower = TerminalProgress()
+    for epoch in range(1000):  # of four seconds each
+        with shower.task(f"epoch {epoch}", total=4, in_run=True) as task:
+            for _ in range(4):
+                clock[0] += 1
+                task.advance()
+    lines = [int(line.split(":")[0].removeprefix("epoch ")) for line in capsys.readouterr().err.splitlines()]
+    assert 30 < len(lines) < 100
+    apart = [later - earlier for earlier, later in pairwise(lines)]
+    assert (apart[0], apart[-1] > 25) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.6, "60 s"), (100, "2 min"), (3569, "59 min"), (3571, "1 h 00 min"), (180_000, "50 h 00 min")],
+)
+def test_durations_are_told_as_people_say_them(seconds: float, text: str) -> None:
+    assert terminal.duration(seconds) == text
+
+
+def test_a_bar_leaves_room_for_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = screen()
+    monkeypatch.setattr(terminal, "messages", lambda: console)
+    with TerminalProgress().task("epoch 12/69", total=40091, in_run=True) as task:
+        task.advance(12345, "loss 1.234", run_left_s=4500.0)
+        task._bar.refresh()
+    text = Text.from_ansi(shown(console).split("\r")[-3]).plain
+    assert "12345/40091" in text
+    assert "loss 1.234, run: 1 h 15 min left" in text
 
 
 def test_a_task_that_stops_early_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
