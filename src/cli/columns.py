@@ -15,6 +15,7 @@ _NUMBER = re.compile(
 _NARROWEST_TEXT = 8
 _UNKNOWN = ("", "-", "- ± -")
 _WORD = re.compile(r"\S+\s*|\s+")
+_PATH = re.compile(r"[^\s/]*/+\s*|[^\s/]+\s*|\s+")
 _PIECE = re.compile(r"[^\s/_.,=-]*[/_.,=-]+\s*|[^\s/_.,=-]+\s*|\s+")
 
 
@@ -50,15 +51,15 @@ def fitted(
 ) -> tuple[list[str], list[list[str]]]:
     """Return headings and rows with line breaks put in, so that the columns together are at most `room` wide.
 
-    Lines end between words; where these do not fit, behind a hyphen, slash or point; within a piece of a word, and
-    last of all within a number, only where nothing else is left.
+    Lines end between words; where these do not fit, behind a slash, then a hyphen or point; only where nothing else is
+    left within a piece of a word, and last of all within a number.
     """
     bodies = [[row[index] for row in cells] for index in range(len(columns))]
     parts = [_Column(*each) for each in zip(columns, bodies, numeric, strict=True)]
     widths = [part.whole for part in parts]
     pieces = [part.least(_PIECE) for part in parts]
     cut = [width if part.numeric else min(width, _NARROWEST_TEXT) for part, width in zip(parts, pieces, strict=True)]
-    for floor in ([part.least(_WORD) for part in parts], pieces, cut, [1] * len(parts)):
+    for floor in (*([part.least(unit) for part in parts] for unit in (_WORD, _PATH)), pieces, cut, [1] * len(parts)):
         _narrow(widths, floor, room)
     headings = [_broken(name, width) for name, width in zip(columns, widths, strict=True)]
     return headings, [[_broken(cell, width) for cell, width in zip(row, widths, strict=True)] for row in cells]
@@ -77,7 +78,7 @@ def _broken(text: str, width: int) -> str:
     """Return a text in lines of at most `width`."""
     if cell_len(text) <= width:
         return text
-    unit = _WORD if _longest(text, _WORD) <= width else _PIECE
+    unit = next((unit for unit in (_WORD, _PATH) if _longest(text, unit) <= width), _PIECE)
     lines = [""]
     for part in unit.findall(text):
         if lines[-1] and cell_len((lines[-1] + part).rstrip()) > width:
