@@ -6,6 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..training.last_test import Confusion
 from ..utils.errors import missing_extra
 from ..utils.files import write_csv, write_json
 from .figures import can_draw, draw_class_accuracy, draw_confusion
@@ -48,7 +51,8 @@ def write_report(
     }
     write_json(files["metrics"], _summary(metrics, predictions, class_names, facts))
     write_csv(files["per_class"], *_per_class_table(metrics, class_names))
-    write_csv(files["confusion"], *_confusion_table(metrics, class_names))
+    confusion = Confusion(class_names, metrics.confusion, np.zeros(len(class_names), np.int64))
+    write_csv(files["confusion"], *confusion.table())
     write_csv(files["predictions"], *_predictions_table(predictions, class_names))
     return files | _draw_pictures(out, metrics, class_names, facts)
 
@@ -104,11 +108,6 @@ def _per_class_table(metrics: Metrics, class_names: Sequence[str]) -> tuple[list
     header += ["confused_with", "confused_with_name", "confused_count"]
     entries = (_class_entry(result, class_names) for result in metrics.per_class)
     return header, ([entry[column] for column in header] for entry in entries)
-
-
-def _confusion_table(metrics: Metrics, class_names: Sequence[str]) -> tuple[list[str], Iterator[list[object]]]:
-    rows = zip(class_names, metrics.confusion.tolist(), strict=True)
-    return ["true \\ predicted", *class_names], ([name, *counts] for name, counts in rows)
 
 
 def _predictions_table(

@@ -21,6 +21,7 @@ from .data import TrainingData
 from .diagnosis import report_divergence
 from .epoch_report import epoch_line, named, peak_memory_mib, refuse_no_result
 from .guard import BatchNote, Requests, Skips, counts_by_cause
+from .last_test import LastTest
 from .logbook import Logbook
 from .meter import Figures, Meter
 from .place import Place
@@ -78,6 +79,7 @@ class Trainer:
         self._so_far = EpochSoFar(Meter(self.device, len(task.parts)))
         self._row: Mapping[str, Any] = {}
         self._statistics: dict[str, Mapping[str, Tensor]] = {}
+        self._last_test = LastTest(run.confusion, data.classes)
         self._saved = time.monotonic()
 
     @property
@@ -281,7 +283,7 @@ class Trainer:
         if measured and self._tests_now:
             self._statistics[weights] = self.population.measure()
         with self.population.lent(self._statistics.get(weights, {})):
-            row = named(f"{prefix}test", self._measure(self.data.test))
+            row = named(f"{prefix}test", self._measure(self.data.test, prefix == self.offered))
             if self.data.validation is not None:
                 row |= named(f"{prefix}val", self._measure(self.data.validation))
         return row
@@ -292,12 +294,12 @@ class Trainer:
         epochs = self.progression.epoch + 1
         return epochs % self.config.test_every == 0 or epochs == self.config.epochs
 
-    def _measure(self, part: TestPart) -> Figures:
-        """Return the figures on a part, unknown ones where it is not the epoch to test."""
+    def _measure(self, part: TestPart, kept: bool = False) -> Figures:
+        """Return the figures on a part, unknown ones where it is not the epoch to test; `kept` are all the answers."""
         if not self._tests_now:
             return Figures()
         self.task.eval()
-        meter, tested = Meter(self.device), 0
+        meter, tested = Meter(self.device, classes=len(self.data.classes) if kept else 0), 0
         scored = score_batches(self.model, part, self.data.pipeline, self.device, self.step.precision)
         with self.progress.task(f"testing epoch {self.progression.epoch}", part.clips, in_run=True):
             for batch, scores in scored:
@@ -309,6 +311,8 @@ class Trainer:
                 if self.watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
                     raise _Stopped(self.watch.reason)
             figures = meter.read(self.world)  # only now the device is through
+            if kept:
+                self._last_test.take(meter.confusion(self.world), self.progression.epoch)
             self.pace.tested(0)
         return figures
 
@@ -327,6 +331,7 @@ class Trainer:
         row["seconds"] = self._so_far.elapsed
         if logbook is not None:
             logbook.write(row)
+            self._last_test.write()
         _log.info(epoch_line(row, self.config.epochs, better))
         self.progression.epoch += 1
         self._row = row

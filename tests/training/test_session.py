@@ -19,6 +19,7 @@ from last.training.logbook import read_rows
 from last.training.meter import Figures, Meter
 from last.training.run_folder import RunFolder
 from last.training.step import TrainingStep
+from last.training.stop import Stop, StopWatch
 from last.training.trainer import Trainer
 from last.utils.errors import TrainingDiverged, UserError
 
@@ -253,6 +254,27 @@ def test_training_on_nothing_but_bad_values_ends_as_diverged(
     report = json.loads(run.divergence.read_text())
     assert report["activations"]["not_finite"] == ["classifier"]
     assert [len(batch["clips"]) for batch in report["batches"]] == [4] * 4
+
+
+@pytest.mark.parametrize("reason", [None, Stop.TERMINATE])
+def test_what_is_to_happen_at_the_end_happens_once_when_all_else_is_written(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, reason: Stop | None
+) -> None:
+    ended: list[tuple[Path, bool]] = []
+    monkeypatch.setattr(StopWatch, "reason", reason)
+    result = session.train(tiny_config("epochs=1"), ending=lambda run: ended.append((run.path, run.finished)))
+    assert ended == [(result.run.path, reason is None)]
+    assert result.stopped is reason
+
+
+def test_what_is_to_happen_at_the_end_happens_after_a_divergence_too(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "build_model", _exploding_model)
+    ended: list[bool] = []
+    with pytest.raises(TrainingDiverged):
+        session.train(tiny_config("epochs=1"), ending=lambda run: ended.append(run.divergence.exists()))
+    assert ended == [True]
 
 
 def _exploding_model(*arguments: object) -> torch.nn.Module:
