@@ -16,7 +16,8 @@ _DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
 _LOOKS = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
 _MOST_IN_A_COLUMN = 16
 _FEW = 4
-_LOSS = "train loss of the labels,\nsmoothed as each run has it"
+_LONGEST_NAME = 36
+_LOSS = "train loss of the labels,\nwith the run's smoothing"
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:
@@ -43,6 +44,8 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
                     line.set(linestyle="none", marker="")
         for axes in (top1, loss):
             axes.grid(axis="y", color=figures.LINE, linewidth=0.6, alpha=0.7)
+        low, high = top1.get_ylim()
+        top1.set_ylim(figures.spread_out(low, high, figures.span_of_curve(_test_clips(runs))))
         epochs = [row["epoch"] for run in runs for row in run.rows]
         top1.set_ylabel("test top-1, %")
         loss.set(ylabel=_LOSS, xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
@@ -52,6 +55,12 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         look = {"frameon": False, "labelspacing": 0.9, "handlelength": 2.6, "alignment": "left"}
         top1.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), ncols=columns, title="final test top-1", **look)
         figures.write_title(top1, *_title(runs))
+
+
+def _test_clips(runs: Sequence[Run]) -> int | None:
+    """Return how many clips the smallest test part of the runs has, as far as it is known."""
+    known = [run.figure("test_clips") for run in runs if math.isfinite(run.figure("test_clips"))]
+    return int(min(known)) if known else None
 
 
 def _train_loss(run: Run) -> str:
@@ -77,8 +86,13 @@ def _labels(runs: Sequence[Run]) -> list[str]:
         final = run.figure("final_top1")
         facts += [f"{final:.2f}%" if math.isfinite(final) else "no result yet"]
         facts += [f"{run.epochs_done} epochs so far"] if run.rows and not run.finished else []
-        labels.append(f"{figures.shortened(run.name)}\n{', '.join(filter(None, facts))}")
+        labels.append(f"{_shortened(run.name)}\n{', '.join(filter(None, facts))}")
     return labels
+
+
+def _shortened(name: str) -> str:
+    """Return a run's name as a legend has room for it: of a long path the end, in which runs of a sequence differ."""
+    return name if len(name) <= _LONGEST_NAME else f"…{name[-_LONGEST_NAME + 1 :]}"
 
 
 def _several(runs: Sequence[Run], what: str) -> bool:

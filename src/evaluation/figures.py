@@ -205,12 +205,17 @@ def _plot_top1(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFact
     plot_column(axes, rows, "train_top1", _TRAIN, "train")
     plot_column(axes, rows, f"{facts.weights}test_top1", _TEST, "test")
     axes.set_ylabel("top-1, %")
-    axes.set_ylim(spread_out(*axes.get_ylim(), max(_LEAST_CURVE_SPAN, span_of_clips(facts.test_clips))))
+    axes.set_ylim(spread_out(*axes.get_ylim(), span_of_curve(facts.test_clips)))
 
 
 def span_of_clips(clips: int | None) -> float:
     """Return how many points an axis of percent should show at least, so that one clip of so many looks small."""
     return min(max(_LEAST_SPAN, _CLIPS_SHOWN * points_of_a_clip(clips)), 100.0)
+
+
+def span_of_curve(clips: int | None) -> float:
+    """Return how many points the axis of a curve of top-1 should show at least: a curve changes more than its ends."""
+    return max(_LEAST_CURVE_SPAN, span_of_clips(clips))
 
 
 def points_of_a_clip(clips: int | None) -> float:

@@ -41,8 +41,8 @@ class Run:
         teachers: the models that taught a distilled run, or what else is known of them; nothing for another run.
         state: `finished`; `diverged`, given up for numbers that were not finite; else `unfinished`.
         figures: `best_epoch`, `best_top1`, `best_top5`, `final_top1`, `final_top5` (percent, test part),
-            `train_seconds`, `clips_per_second`, `skipped_batches`, `parameters`, as far as known. Those of an
-            unfinished run are of its epochs so far; with averaged weights, top-1 and top-5 are theirs.
+            `train_seconds`, `clips_per_second`, `skipped_batches`, `parameters`, `test_clips`, as far as known. Those
+            of an unfinished run are of its epochs so far; with averaged weights, top-1 and top-5 are theirs.
         config: its configuration with dotted keys; empty where it could not be read.
         rows: the numbers of its logbook, a row an epoch.
         problems: why it is not known completely, a sentence each.
@@ -170,7 +170,7 @@ def read_run(path: Path, output_root: Path | None = None) -> Run:
 
 _SUMMARISED = (
     *("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5"),
-    *("train_seconds", "clips_per_second", "skipped_batches", "parameters"),
+    *("train_seconds", "clips_per_second", "skipped_batches", "parameters", "test_clips"),
 )
 
 

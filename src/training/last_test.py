@@ -68,7 +68,7 @@ class LastTest:
             write_csv(self._path, *self._confusion.table())
         except UserError as error:
             if not self._warned:
-                _log.warning("%s Training goes on without it; the next test tries again.", error)
+                _log.warning("%s Training continues without it; the next test tries again.", error)
             self._warned = True
 
 

@@ -43,7 +43,7 @@ def test_a_training_ends_with_where_its_pictures_are(tiny: Callable, tmp_path: P
     ]
 
 
-def test_a_stopped_training_says_where_its_pictures_are_before_how_to_go_on(
+def test_a_stopped_training_says_where_its_pictures_are_before_how_to_continue(
     tiny: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from last.evaluation import figures
+from last.evaluation import curves, figures
 from last.evaluation.comparison import (
     differing_keys,
     record,
@@ -372,6 +372,37 @@ def test_runs_are_compared_in_the_loss_that_they_all_have(tmp_path: Path, monkey
     monkeypatch.setattr(figures, "plot_column", note)
     draw_curves([read_run(plain), read_run(distilled)], tmp_path / "curves.png")
     assert drawn == ["test_top1", "train_loss", "test_top1", "train_labels_loss"]
+
+
+@pytest.mark.usefixtures("coarse_pictures")
+def test_compared_curves_do_not_make_one_clip_look_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    runs = []
+    for name, top1 in (("a", 95.0), ("b", 96.67)):
+        path = write_run(tmp_path / name, [top1, top1])
+        summary = json.loads((path / "summary.json").read_text())
+        (path / "summary.json").write_text(json.dumps(summary | {"test_clips": 60}))
+        runs.append(read_run(path))
+    spans: list[float] = []
+    save = Figure.savefig
+
+    def note(figure: Figure, *arguments: Any, **options: Any) -> None:
+        low, high = figure.axes[0].get_ylim()
+        spans.append(high - low)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", note)
+    draw_curves(runs, tmp_path / "curves.png")
+    assert spans == [pytest.approx(100 / 3)]
+
+
+def test_long_names_of_runs_keep_the_end_in_which_they_differ(tmp_path: Path) -> None:
+    below = tmp_path / "sequence-a-long-data-set-xsub" / "a-long-data-set-xsub"
+    runs = [read_run(write_run(below / model / "run-2026-11-23", [1.0]), tmp_path) for model in ("nano_e", "base_e")]
+    names = [label.splitlines()[0] for label in curves._labels(runs)]
+    assert [name.removesuffix("/run-2026-11-23")[-6:] for name in names] == ["nano_e", "base_e"]
+    assert all(name.startswith("…") and len(name) == 36 for name in names)
 
 
 @pytest.mark.usefixtures("coarse_pictures")

@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_written_is_told_once_and_does_not_end_the_run(
     monkeypatch.setattr(last_test, "write_csv", fail)
     result = session.train(tiny_config("epochs=3"))
     assert result.summary["test_clips"] == 12
-    assert caplog.text.count("confusion.csv: the disk is full. Training goes on without it") == 1
+    assert caplog.text.count("confusion.csv: the disk is full. Training continues without it") == 1
 
 
 @pytest.mark.parametrize(("overrides", "column"), [([], "test_top1"), (["ema.decay=0.99"], "ema_test_top1")])
