@@ -94,7 +94,8 @@ def show(answer: "Answer") -> None:
         ]
         for each in worst
     ]
-    table("classes, worst first", ["class", "clips", "accuracy %", "most often taken for"], shown)
+    which = f"{len(worst)} of {len(tested)}" if len(worst) < len(tested) else f"all {len(tested)}"
+    table(f"{which} classes, worst first", ["class", "clips", "accuracy %", "most often taken for"], shown)
 
 
 def _asked(question: "Question") -> list[str]:

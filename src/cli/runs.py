@@ -253,7 +253,8 @@ class _Duration(_Number):
 
 def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> None:
     """Print a table of runs; on a terminal too narrow for it, leave out what can be missed most easily."""
-    shown = {name: [_COLUMNS[name](each) for each in runs] for name in columns}
+    taught = any(each.teachers for each in runs)
+    shown = {name: [_COLUMNS[name](each) for each in runs] for name in columns if taught or name != _TAUGHT}
     left_out: list[str] = []
     for name in filter(shown.__contains__, _LEFT_OUT_FIRST):
         if not terminal.console().is_terminal or _drawn_width(shown) <= terminal.console().width:
@@ -266,8 +267,17 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
 
 
 def _drawn_width(columns: dict[str, list[object]]) -> int:
-    """Return the width in characters of a table as a terminal shows it: two spaces and a line a column."""
-    return 1 + sum(3 + max(len(name), *(len(str(cell)) for cell in cells)) for name, cells in columns.items())
+    """Return the width in characters of a table as a terminal shows it: two spaces and a line a column.
+
+    Headings may be broken between words, and a run's name behind a slash.
+    """
+    cells = {name: [part for cell in column for part in _unbroken(name, cell)] for name, column in columns.items()}
+    return 1 + sum(3 + max(map(len, [*name.split(), *parts])) for name, parts in cells.items())
+
+
+def _unbroken(column: str, cell: object) -> list[str]:
+    """Return the parts of a cell that should not be broken."""
+    return str(cell).split("/") if column == "run" else [str(cell)]
 
 
 def _epochs(run: "Run") -> str:
@@ -278,11 +288,13 @@ def _figure(name: str, form: str = ".2f") -> "Callable[[Run], object]":
     return lambda run: _Number(run.figure(name), form)
 
 
+_TAUGHT = "teacher"
 _COLUMNS: "dict[str, Callable[[Run], object]]" = {
     "run": lambda run: run.name,
     "date": lambda run: "-" if run.begun is None else str(run.begun),
     "model": lambda run: run.model or "-",
     "data": lambda run: run.data or "-",
+    _TAUGHT: lambda run: ", ".join(run.teachers) or "-",
     "seed": lambda run: _Number(math.nan) if run.seed is None else run.seed,
     "epochs": _epochs,
     "best %": _figure("best_top1"),
@@ -295,6 +307,6 @@ _COLUMNS: "dict[str, Callable[[Run], object]]" = {
     "time": lambda run: _Duration(run.figure("train_seconds")),
     "state": lambda run: run.state,
 }
-_LISTED = ("run", "date", "model", "data", "seed", "epochs", "best %", "final %", "time", "state")
+_LISTED = ("run", "date", "model", "data", _TAUGHT, "seed", "epochs", "best %", "final %", "time", "state")
 _COMPARED = tuple(name for name in _COLUMNS if name != "date")
-_LEFT_OUT_FIRST = ("date", "clips/s", "skipped", "time", "state", "parameters", "in epoch", "top-5 %", "data")
+_LEFT_OUT_FIRST = ("date", "clips/s", "skipped", "time", "state", "parameters", "in epoch", "top-5 %", "data", _TAUGHT)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..utils.config import MODEL_FILES
 from .options import add_shared, count, examples, hours, numbers
 from .terminal import progress, table
+from .train import show_tensorboard
 
 if TYPE_CHECKING:
     from ..training.sequence_plan import Plan, Request
@@ -76,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train what is missing of the sequence and show what came of it; return the exit code."""
     from ..evaluation.figures import draws_or_warns
+    from ..evaluation.run_pictures import draw_run
     from ..training.distributed import rank
     from ..training.sequence import run_sequence
     from ..training.sequence_plan import plan_sequence
@@ -83,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = plan_sequence(_request(arguments))
     drawing = rank() == 0 and draws_or_warns("Drawing the picture")
     try:
-        stopped = run_sequence(plan, progress(arguments.quiet))
+        stopped = run_sequence(plan, progress(arguments.quiet), draw_run)
         if stopped is not None:
             stopped.raise_signal()
     except KeyboardInterrupt:
@@ -133,17 +135,29 @@ def _show(plan: "Plan", drawing: bool) -> None:
     """Print what distillation gains on each data set, and draw it."""
     from ..training.sequence_table import read_rows, results
 
-    found = results(read_rows(plan))
+    rows = read_rows(plan)
+    found = results(rows)
     for result in found:
         _show_result(result)
         if weak := _better_than_their_teacher(result):
             print(f"The teacher is less accurate than {weak} alone and has little to teach them: train it longer.")
         print()
-    print("Top-1 of the last epoch on the test part. Gain: distilled minus alone, seed by seed.")
+    worth = "".join(map(_worth_of_a_clip, found))
+    print(f"Top-1 of the last epoch on the test part. Gain: distilled minus alone, seed by seed.{worth}")
     print(f"The table is in {plan.folder / 'sequence.md'} and, with all figures, in sequence.json beside it")
     if drawing:
         _draw(found, plan.folder / "sequence.png")
+    runs = [outcome.run for row in rows for outcome in row.outcomes if outcome.run is not None]
+    show_tensorboard(plan.folder, runs)
     print(f"The sequence is in {plan.folder}")
+
+
+def _worth_of_a_clip(result: "DataResult") -> str:
+    """Return a sentence that says what one test clip counts, where the test part is so small that it can be seen."""
+    from ..evaluation.figures import worth_of_a_clip
+
+    worth = worth_of_a_clip(result.test_clips).lstrip("; ")
+    return f" {result.data}: {worth}." if worth else ""
 
 
 def _better_than_their_teacher(result: "DataResult") -> str:
@@ -188,4 +202,4 @@ def _draw(found: "list[DataResult]", path: Path) -> None:
     from ..evaluation.sequence_figure import draw_sequence
 
     draw_sequence(found, path)
-    print(f"The picture is in {path}")
+    print(f"The picture is in {path}; each run's training curve and confusion matrix are in its folder")

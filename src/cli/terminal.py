@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,19 @@ from typing import Self
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..utils.progress import SILENT, Progress
+from .columns import fitted, is_numeric
 
 _SECONDS_BETWEEN_LINES = 10.0
+_LINES = 20  # what is between two lines is at most this part of the time so far
+_SHOWN_IN_SECONDS = 100
+_FAST = 100  # from so many units a second on, their decimals say nothing
+_WIDEST_BAR = 40
 
 
 @cache
@@ -36,8 +42,11 @@ def messages() -> Console:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: drawn on a terminal, aligned plain text elsewhere. Columns of numbers align right."""
-    numeric = [all(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
+    """Print a table: drawn on a terminal, aligned plain text elsewhere.
+
+    Columns of numbers align right, of texts that are numbers with a unit too.
+    """
+    numeric = [is_numeric([row[index] for row in rows]) for index in range(len(columns))]
     cells = [[str(cell) for cell in row] for row in rows]
     if console().is_terminal:
         _print_drawn(title, columns, cells, numeric)
@@ -46,10 +55,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 def _print_drawn(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    drawn = Table(title=Text(title), title_justify="left")
-    for name, is_number in zip(columns, numeric, strict=True):
+    console().print(Text(title, style="italic"))  # a title of the table itself is broken at the table's width
+    room = console().width - 1 - 3 * len(columns)  # a line and two spaces a column
+    headings, rows = fitted(columns, cells, numeric, room)
+    drawn = Table()
+    for name, is_number in zip(headings, numeric, strict=True):
         drawn.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
-    for row in cells:
+    for row in rows:
         drawn.add_row(*map(Text, row))
     console().print(drawn)
 
@@ -71,34 +83,44 @@ def progress(quiet: bool = False) -> Progress:
 
 
 class TerminalProgress(Progress):
-    """Show one task at a time: a bar on a terminal, elsewhere a line every ten seconds and a last one."""
+    """Show one task at a time: a bar on a terminal, elsewhere a line now and then and a last one.
+
+    The lines are ten seconds apart at first and become rarer the longer it takes. The tasks of a run share them, and
+    have no last one.
+    """
 
     def __init__(self) -> None:
         self._count: _Count | None = None
         self._bar: RichBar | None = None
-        self._line_due = 0.0
+        self._in_run = False
+        self._began = self._line_due = 0.0
 
-    def task(self, description: str, total: int, unit: str = "clips") -> Self:
+    def task(self, description: str, total: int, unit: str = "clips", *, before: int = 0, in_run: bool = False) -> Self:
         """Begin a task of `total` units; one that is still open ends."""
         self.finish()
-        self._count = _Count(description, total, unit)
-        self._line_due = time.monotonic() + _SECONDS_BETWEEN_LINES
+        self._count = _Count(description, total, unit, before)
+        if not (in_run and self._in_run):
+            self._began = time.monotonic()
+            self._line_due = self._began + _SECONDS_BETWEEN_LINES
+        self._in_run = in_run
         if messages().is_terminal:
             self._bar = _bar()
-            self._bar.add_task(description, total=total, figures="")
+            self._bar.add_task(description, total=total, completed=before, figures="")
             self._bar.start()
         return self
 
-    def advance(self, done: int = 1, note: str = "") -> None:
-        """Count `done` more units; `note` is a short text of current figures."""
+    def advance(self, done: int = 1, note: str = "", run_left_s: float = math.nan) -> None:
+        """Count `done` more units; `note` is a short text of current figures, `run_left_s` what the whole run needs."""
         if self._count is None:
             return
         self._count.done += done
         self._count.note = note or self._count.note
+        self._count.run_left_s = run_left_s
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], advance=done, figures=self._count.figures())
-        elif time.monotonic() >= self._line_due and self._count.done < self._count.total:
-            self._line_due = time.monotonic() + _SECONDS_BETWEEN_LINES
+        elif time.monotonic() >= self._line_due and not self._count.is_complete:
+            now = time.monotonic()
+            self._line_due = now + max(_SECONDS_BETWEEN_LINES, (now - self._began) / _LINES)
             self._print_line()
 
     def finish(self) -> None:
@@ -106,7 +128,7 @@ class TerminalProgress(Progress):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        elif self._count is not None:
+        elif self._count is not None and not self._in_run:
             self._print_line()
         self._count = None
 
@@ -117,36 +139,54 @@ class TerminalProgress(Progress):
 
 @dataclass
 class _Count:
-    """How far a task has come."""
+    """How far a task has come: `before` when it began here, `done` since."""
 
     description: str
     total: int
     unit: str
+    before: int = 0
     done: int = 0
     note: str = ""
-    began: float = field(default_factory=time.monotonic)
+    run_left_s: float = math.nan
+    began: float = field(default_factory=lambda: time.monotonic())
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether nothing is left to do."""
+        return self.before + self.done >= self.total
 
     def figures(self) -> str:
-        """Return the rate and the note."""
-        return ", ".join(filter(None, [f"{self._rate():.1f} {self.unit}/s", self.note]))
+        """Return the rate, the note and the time left: of the whole run where that is known, else of the task."""
+        parts = [f"{self._rate():.{0 if self._rate() >= _FAST else 1}f} {self.unit}/s", self.note]
+        if math.isfinite(self.run_left_s):
+            parts.append(f"run: {duration(self.run_left_s)} left")
+        elif self.done and not self.is_complete:
+            parts.append(f"{duration((self.total - self.before - self.done) / self._rate())} left")
+        return ", ".join(filter(None, parts))
 
     def line(self) -> str:
         """Return all there is to say in one line."""
-        percent = 100 * self.done // max(self.total, 1)
-        left = (self.total - self.done) / self._rate() if self.done else 0.0
-        parts = [f"{self.description}: {self.done}/{self.total} {self.unit} ({percent}%)", self.figures()]
-        return ", ".join(parts + ([f"{left:.0f} s left"] if left > 0 else []))
+        done = self.before + self.done
+        percent = 100 * done // max(self.total, 1)
+        return f"{self.description}: {done}/{self.total} {self.unit} ({percent}%), {self.figures()}"
 
     def _rate(self) -> float:
         return self.done / max(time.monotonic() - self.began, 1e-6)
 
 
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: `45 s`, `12 min`, `3 h 05 min`."""
+    if seconds < _SHOWN_IN_SECONDS:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
+
+
 def _bar() -> RichBar:
     return RichBar(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=None, table_column=Column(max_width=_WIDEST_BAR)),  # narrower where the figures need room
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[figures]}", markup=False),
         console=messages(),
         transient=True,

@@ -4,6 +4,7 @@ import argparse
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) -> int:
     """Train as `config` says, once or once a seed, and show the result; return the exit code of `command`."""
+    from ..evaluation.run_pictures import draw_run
     from ..training.distributed import rank
     from ..training.seeds import train_seeds
     from ..training.session import train  # torch takes a second to import, which --help need not wait for
@@ -126,13 +128,16 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
         raise UserError("Give --seed or --seeds, not both.")
     shown = progress(arguments.quiet)
     if arguments.seeds:
-        results, file = train_seeds(config, arguments.seeds, arguments.resume, shown, asked=arguments.asked)
+        results, file = train_seeds(
+            config, arguments.seeds, arguments.resume, shown, asked=arguments.asked, ending=draw_run
+        )
     else:
-        results = [train(config, arguments.resume, shown, asked=arguments.asked)]
+        results = [train(config, arguments.resume, shown, asked=arguments.asked, ending=draw_run)]
     result = results[-1]
     if rank() != 0:
         return _leave(result)
     if result.stopped is not None:
+        show_pictures(result.run.path)
         again = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
         if arguments.seeds:
             again = "the same command with --resume auto"
@@ -143,8 +148,25 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
         print(f"The figures of all seeds are in {file}")
     else:
         _show_one(result)
+    show_pictures(result.run.path)
     print(f"The run is in {result.run.path}")
     return 0
+
+
+def show_pictures(run: Path) -> None:
+    """Print which pictures a run has left, and how to see its scalars in TensorBoard."""
+    from ..evaluation.run_pictures import pictures_of
+
+    if pictures := pictures_of(run):
+        beside = f", the confusion matrix of its last test in {pictures[1].name} beside it" if len(pictures) > 1 else ""
+        print(f"The training curve is in {pictures[0]}{beside}")
+    show_tensorboard(run, [run])
+
+
+def show_tensorboard(folder: Path, runs: "Sequence[Path]") -> None:
+    """Print how TensorBoard shows what runs in a folder wrote for it; nothing where it is not installed."""
+    if find_spec("tensorboard") is not None and any((run / "tensorboard").is_dir() for run in runs):
+        print(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
 
 
 def _leave(result: "Result") -> int:

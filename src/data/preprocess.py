@@ -217,14 +217,14 @@ def _clear_leftovers(job: _Job) -> None:
 def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> int:
     """Read the chunks that are not there yet, and return how many bytes of recordings that were."""
     missing = [chunk for chunk in job.chunks if not is_finished(chunk, job.partial)]
-    recordings = sum(len(chunk.entries) for chunk in missing)
-    if len(missing) < len(job.chunks):
-        total = sum(len(chunk.entries) for chunk in job.chunks)
-        _logger.info("An earlier run has read %d of %d recordings.", total - recordings, total)
+    total = sum(len(chunk.entries) for chunk in job.chunks)
+    before = total - sum(len(chunk.entries) for chunk in missing)
+    if before:
+        _logger.info("An earlier run has read %d of %d recordings.", before, total)
     left_out = 0
     with (
         closing(_read_in_order(job, missing, workers)) as chunks,
-        progress.task("reading recordings", recordings),
+        progress.task("reading recordings", total, before=before),
     ):
         for chunk in chunks:
             notes = kept_notes(chunk, job.partial)

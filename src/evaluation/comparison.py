@@ -90,6 +90,7 @@ def _identity(run: Run) -> dict[str, object]:
         "model": run.model,
         "dataset": run.dataset,
         "split": run.split,
+        "teachers": ", ".join(run.teachers),
         "seed": "" if run.seed is None else run.seed,
         "begun": "" if run.begun is None else run.begun.isoformat(),
         "status": run.state,

@@ -1,4 +1,7 @@
-"""A picture of several runs: test top-1 and train loss over the epochs, one line a run."""
+"""A picture of several runs: test top-1 and train loss over the epochs, one line a run.
+
+The loss is the cross-entropy with a run's own label smoothing, of varied clips, which distilled runs have as a part.
+"""
 
 import math
 from collections.abc import Sequence
@@ -13,6 +16,8 @@ _DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
 _LOOKS = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
 _MOST_IN_A_COLUMN = 16
 _FEW = 4
+_LONGEST_NAME = 36
+_LOSS = "train loss of the labels,\nwith the run's smoothing"
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:
@@ -31,7 +36,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         top1, loss = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2], gridspec_kw={"hspace": 0.1})
         for number, (run, label) in enumerate(zip(runs, _labels(runs), strict=True)):
             colour, dash = _LOOKS[number % len(_LOOKS)]
-            for axes, name in ((top1, f"{run.weights}test_top1"), (loss, "train_loss")):
+            for axes, name in ((top1, f"{run.weights}test_top1"), (loss, _train_loss(run))):
                 figures.plot_column(axes, run.rows, name, colour, label)
                 line = axes.get_lines()[-1]
                 line.set(linestyle=dash, linewidth=width)
@@ -39,15 +44,28 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
                     line.set(linestyle="none", marker="")
         for axes in (top1, loss):
             axes.grid(axis="y", color=figures.LINE, linewidth=0.6, alpha=0.7)
+        low, high = top1.get_ylim()
+        top1.set_ylim(figures.spread_out(low, high, figures.span_of_curve(_test_clips(runs))))
         epochs = [row["epoch"] for run in runs for row in run.rows]
         top1.set_ylabel("test top-1, %")
-        loss.set(ylabel="train loss", xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
+        loss.set(ylabel=_LOSS, xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
         loss.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         figure.align_ylabels([top1, loss])
         columns = math.ceil(len(runs) / _MOST_IN_A_COLUMN)
         look = {"frameon": False, "labelspacing": 0.9, "handlelength": 2.6, "alignment": "left"}
         top1.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), ncols=columns, title="final test top-1", **look)
         figures.write_title(top1, *_title(runs))
+
+
+def _test_clips(runs: Sequence[Run]) -> int | None:
+    """Return how many clips the smallest test part of the runs has, as far as it is known."""
+    known = [run.figure("test_clips") for run in runs if math.isfinite(run.figure("test_clips"))]
+    return int(min(known)) if known else None
+
+
+def _train_loss(run: Run) -> str:
+    """Return the column of the loss that runs can be compared in: a distilled run's is without its teachers' part."""
+    return "train_labels_loss" if any("train_labels_loss" in row for row in run.rows) else "train_loss"
 
 
 def _title(runs: Sequence[Run]) -> tuple[str, str]:
@@ -63,13 +81,18 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     seeds = len({run.seed for run in runs}) > 1
     labels = []
     for run in runs:
-        facts = [getattr(run, what) for what in distinct]
+        facts = [getattr(run, what) for what in distinct] + [run.lesson]
         facts += [f"seed {run.seed}"] if seeds and run.seed is not None else []
         final = run.figure("final_top1")
         facts += [f"{final:.2f}%" if math.isfinite(final) else "no result yet"]
         facts += [f"{run.epochs_done} epochs so far"] if run.rows and not run.finished else []
-        labels.append(f"{figures.shortened(run.name)}\n{', '.join(filter(None, facts))}")
+        labels.append(f"{_shortened(run.name)}\n{', '.join(filter(None, facts))}")
     return labels
+
+
+def _shortened(name: str) -> str:
+    """Return a run's name as a legend has room for it: of a long path the end, in which runs of a sequence differ."""
+    return name if len(name) <= _LONGEST_NAME else f"…{name[-_LONGEST_NAME + 1 :]}"
 
 
 def _several(runs: Sequence[Run], what: str) -> bool:

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,12 @@ _MOST_BARS = 20
 _LEAST_LABEL_POINTS = 6.5
 _NARROWEST_MATRIX_INCHES, _WIDEST_MATRIX_INCHES = 2.4, 24.0
 _TALLEST_SCALE_INCHES = 5.0
+_LEAST_SPAN, _LEAST_CURVE_SPAN = 2.0, 10.0  # points of an axis of percent
+_CLIPS_SHOWN = 20  # an axis shows at least so many clips' worth, so that one is not taken for a large difference
+_NARROWEST_TITLE_INCHES, _TITLE_LETTER_POINTS = 6.0, 8.2
+_LEGEND_LINE = 0.09  # of the height of a panel
+_WORTH_TELLING = 0.1  # points
+_LOGARITHMIC_FROM = 30  # times the median
 
 _INK, _SOFT_INK, LINE, _EMPTY = "#1f2933", "#616e7c", "#cbd2d9", "#eceff1"
 _TRAIN, _TEST = "#9aa5b1", "#0b69a3"
@@ -70,11 +77,14 @@ def draws_or_warns(what: str) -> bool:
     return True
 
 
-def draw_confusion(confusion: NDArray[np.int64], class_names: Sequence[str], path: Path, title: str) -> None:
+def draw_confusion(
+    confusion: NDArray[np.int64], class_names: Sequence[str], path: Path, title: str, unanswered: int = 0
+) -> None:
     """Draw a confusion matrix (classes, classes; rows true, columns predicted) as a PNG.
 
     The colour of a cell is its share of its row, on a scale that stretches small shares; a class without
-    clips is grey. Counts stand in the cells of small matrices. The line under the title tells top-1.
+    clips is grey. Counts stand in the cells of small matrices. The line under the title tells top-1 and how many clips
+    were `unanswered`, since a score was not finite: they are in no cell and count as wrong.
 
     Raises:
         UserError: matplotlib is not installed, or the file cannot be written.
@@ -90,8 +100,9 @@ def draw_confusion(confusion: NDArray[np.int64], class_names: Sequence[str], pat
         _label_cells(axes, class_names, side / classes)
         if classes <= _MOST_CLASSES_WITH_COUNTS:
             _write_counts(axes, confusion)
-        clips, correct = int(confusion.sum()), int(np.trace(confusion))
+        clips, correct = int(confusion.sum()) + unanswered, int(np.trace(confusion))
         figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {clips:,} clips"
+        figures += f"; {unanswered:,} without an answer" if unanswered else ""
         write_title(axes, title, figures, enlarged=side / 8)
 
 
@@ -122,14 +133,42 @@ def draw_class_accuracy(results: Sequence[ClassResult], class_names: Sequence[st
         write_title(axes, title, f"{which}; dashed: mean class accuracy, {mean:.1f}%")
 
 
-def draw_training_curve(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
+@dataclass(frozen=True)
+class CurveFacts:
+    """What the lines of a training curve are.
+
+    Attributes:
+        train, test: what the two losses are, of what clips: they are not the same quantity.
+        labels: what the labels' part of a distilled run's loss is.
+        weights: what the columns of the weights that count begin with: `ema_` for averaged ones.
+        test_clips: how many clips are tested; None where that is not known.
+    """
+
+    train: str = "loss as it is minimised, of varied clips"
+    test: str = "plain cross-entropy of clips as they are"
+    labels: str = "its labels' part"
+    weights: str = ""
+    test_clips: int | None = None
+
+
+_UNKNOWN_FACTS = CurveFacts()
+
+
+def draw_training_curve(
+    rows: Sequence[Mapping[str, Any]], path: Path, title: str, facts: CurveFacts = _UNKNOWN_FACTS
+) -> None:
     """Draw a run as a PNG: loss and top-1 of the train and test parts and the learning rate over the epochs.
 
-    The best epoch, the first of those with the highest test top-1, is marked.
+    The best epoch is marked: the first of those with the highest top-1 on held-out training clips where the run has
+    them, else on the test part.
 
     Args:
-        rows: the logbook's rows; read are `epoch`, `train_loss`, `test_loss`, `train_top1`, `test_top1` and
-            `learning_rate`. Values that are missing or not finite leave their point out.
+        rows: the logbook's rows; read are `epoch`, `train_loss`, `test_loss`, `train_top1`, `test_top1`, `val_top1`,
+            of a distilled run `train_labels_loss`, and `learning_rate`. Values that are missing or not finite leave
+            their point out.
+        path: the file.
+        title: what stands above.
+        facts: what the legends say of the lines.
 
     Raises:
         ValueError: there is no row.
@@ -140,21 +179,76 @@ def draw_training_curve(rows: Sequence[Mapping[str, Any]], path: Path, title: st
     with picture(path, (8.0, 7.0)) as figure:
         panels = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1], gridspec_kw={"hspace": 0.1})
         loss, top1, rate = panels
-        for axes, name in ((loss, "loss"), (top1, "top1")):
-            plot_column(axes, rows, f"train_{name}", _TRAIN, "train")
-            plot_column(axes, rows, f"test_{name}", _TEST, "test")
+        _plot_loss(loss, rows, facts)
+        _plot_top1(top1, rows, facts)
         plot_column(rate, rows, "learning_rate", _SOFT_INK, "")
-        loss.set_ylabel("loss")
-        top1.set_ylabel("top-1, %")
         epochs = [int(row["epoch"]) for row in rows]
         rate.set(ylabel="learning\nrate", xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
         rate.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         rate.yaxis.set_major_formatter("{x:g}")
-        loss.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.3)
         for axes in panels:
             axes.grid(axis="y", color=LINE, linewidth=0.6, alpha=0.7)
         figure.align_ylabels(panels)
-        write_title(loss, title, _mark_best(panels, rows))
+        write_title(loss, title, _mark_best(panels, rows, facts))
+
+
+def _plot_loss(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> None:
+    columns = ("train_loss", "train_labels_loss", f"{facts.weights}test_loss")
+    plot_column(axes, rows, columns[0], _TRAIN, f"train: {facts.train}")
+    if _points(rows, columns[1]):
+        plot_column(axes, rows, columns[1], _TRAIN, f"train: {facts.labels}", dashes=(3, 2))
+    plot_column(axes, rows, columns[2], _TEST, f"test: {facts.test}")
+    axes.set_ylabel("loss")
+    values = sorted(value for name in columns for _, value in _points(rows, name))
+    if values and values[0] > 0 and values[-1] > _LOGARITHMIC_FROM * values[len(values) // 2]:
+        axes.set_yscale("log")  # of a run that nearly diverged all other epochs would lie on one line
+        axes.yaxis.set_major_formatter("{x:g}")
+    _write_curve_legend(axes)
+
+
+def _write_curve_legend(axes: "Axes") -> None:
+    """Explain the lines at the top of a panel, above all that is drawn in it."""
+    names = axes.get_legend_handles_labels()[1]
+    above = axes.transAxes.transform((0, 1 + _LEGEND_LINE * (len(names) + 0.5)))
+    axes.set_ylim(axes.get_ylim()[0], axes.transData.inverted().transform(above)[1])
+    look: dict[str, Any] = {"edgecolor": "none", "framealpha": 1.0, "fontsize": 8, "labelcolor": _SOFT_INK}
+    axes.legend(loc="upper right", alignment="left", borderaxespad=0.2, **look)
+
+
+def _plot_top1(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> None:
+    plot_column(axes, rows, "train_top1", _TRAIN, "train")
+    plot_column(axes, rows, f"{facts.weights}test_top1", _TEST, "test")
+    axes.set_ylabel("top-1, %")
+    axes.set_ylim(spread_out(*axes.get_ylim(), span_of_curve(facts.test_clips)))
+
+
+def span_of_clips(clips: int | None) -> float:
+    """Return how many points an axis of percent should show at least, so that one clip of so many looks small."""
+    return min(max(_LEAST_SPAN, _CLIPS_SHOWN * points_of_a_clip(clips)), 100.0)
+
+
+def span_of_curve(clips: int | None) -> float:
+    """Return how many points the axis of a curve of top-1 should show at least: a curve changes more than its ends."""
+    return max(_LEAST_CURVE_SPAN, span_of_clips(clips))
+
+
+def points_of_a_clip(clips: int | None) -> float:
+    """Return what one clip of a part is worth in points of its top-1; 0 where its size is not known."""
+    return 100.0 / clips if clips else 0.0
+
+
+def spread_out(low: float, high: float, least: float) -> tuple[float, float]:
+    """Return the ends of an axis of percent, moved apart to `least` points where they are nearer to each other.
+
+    As far as there is room they stay within 0 and 100, with a little air.
+    """
+    missing = max(least - (high - low), 0.0) / 2
+    if not missing:
+        return low, high
+    low, high = low - missing, high + missing
+    air = 0.03 * (high - low)
+    shift = max(-air - low, 0.0) - max(high - 100.0 - air, 0.0)
+    return low + shift, high + shift
 
 
 @contextmanager
@@ -215,7 +309,15 @@ def _write_counts(axes: "Axes", confusion: NDArray[np.int64]) -> None:
         axes.text(column, row, f"{confusion[row, column]}", ha="center", va="center", color=colour, fontsize=8)
 
 
-def plot_column(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, colour: str, label: str) -> None:
+def plot_column(
+    axes: "Axes",
+    rows: Sequence[Mapping[str, Any]],
+    name: str,
+    colour: str,
+    label: str,
+    dashes: tuple[float, float] | None = None,
+) -> None:
+    """Draw a column of the logbook over the epochs, without the epochs in which it is not finite."""
     points = _points(rows, name)
     marker = "o" if len(points) <= 10 else ""
     axes.plot(
@@ -224,6 +326,7 @@ def plot_column(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, colo
         color=colour,
         label=label,
         linewidth=1.6,
+        linestyle="-" if dashes is None else (0, dashes),
         marker=marker,
         markersize=3.5,
     )
@@ -235,28 +338,39 @@ def _points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, flo
     return [(epoch, float(value)) for epoch, value in pairs if value is not None and math.isfinite(value)]
 
 
-def _mark_best(panels: Sequence["Axes"], rows: Sequence[Mapping[str, Any]]) -> str:
+def _mark_best(panels: Sequence["Axes"], rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> str:
     """Mark the best epoch in every panel and return what it was."""
-    points = _points(rows, "test_top1")
-    if not points:
+    tested = dict(_points(rows, f"{facts.weights}test_top1"))
+    if not tested:
         return "no test result"
-    epoch, value = max(points, key=lambda point: (point[1], -point[0]))
+    held_out = dict(_points(rows, f"{facts.weights}val_top1"))
+    chooser = {epoch: value for epoch, value in held_out.items() if epoch in tested} or tested
+    epoch = max(chooser, key=lambda each: (chooser[each], -each))
     for axes in panels:
         axes.axvline(epoch, color=_TEST, linewidth=0.8, dashes=(2, 3))
-    panels[1].plot([epoch], [value], "o", color=_TEST, markersize=6, markeredgecolor="white")
-    last_epoch, last = points[-1]
-    return f"test top-1: best {value:.1f}% in epoch {epoch}, last {last:.1f}% in epoch {last_epoch}"
+    panels[1].plot([epoch], [tested[epoch]], "o", color=_TEST, markersize=6, markeredgecolor="white")
+    last = max(tested)
+    best = f"best {tested[epoch]:.1f}% in epoch {epoch}{', chosen on held-out clips' if held_out else ''}"
+    return f"test top-1: {best}; last {tested[last]:.1f}% in epoch {last}{worth_of_a_clip(facts.test_clips)}"
+
+
+def worth_of_a_clip(clips: int | None) -> str:
+    """Return what a picture says of the size of its test part where one clip of it can be seen."""
+    points = points_of_a_clip(clips)
+    return f"; one of the {clips} clips is {points:.1f} points" if points >= _WORTH_TELLING else ""
 
 
 def write_title(axes: "Axes", title: str, subtitle: str, enlarged: float = 1.0) -> None:
-    """Write two lines above the panel, at most twice their usual size."""
+    """Write two lines above the panel, at most twice their usual size; a title that is much wider is cut."""
     factor = min(max(enlarged, 1.0), 2.0)
     place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(title, xytext=(0, 24 * factor), fontsize=13 * factor, weight="bold", **place)
+    room_inches = max(axes.get_window_extent().width / _DOTS_PER_INCH, _NARROWEST_TITLE_INCHES)
+    fitting = int(72 * room_inches / (_TITLE_LETTER_POINTS * factor))
+    axes.annotate(shortened(title, fitting), xytext=(0, 24 * factor), fontsize=13 * factor, weight="bold", **place)
     axes.annotate(subtitle, xytext=(0, 8 * factor), fontsize=10 * factor, color=_SOFT_INK, **place)
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, longest: int = _LONGEST_NAME) -> str:
     """Return a class name on one line, cut where it would take more room than the picture."""
     line = " ".join(name.split())
-    return line if len(line) <= _LONGEST_NAME else line[: _LONGEST_NAME - 1].rstrip() + "…"
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"

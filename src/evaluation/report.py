@@ -5,6 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..training.last_test import Confusion
 from ..utils.files import write_csv, write_json
 from .figures import draw_class_accuracy, draw_confusion, draws_or_warns
 from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
@@ -47,7 +50,8 @@ def write_report(
     }
     write_json(files["metrics"], _summary(metrics, predictions, class_names, facts))
     write_csv(files["per_class"], *_per_class_table(metrics, class_names))
-    write_csv(files["confusion"], *_confusion_table(metrics, class_names))
+    confusion = Confusion(class_names, metrics.confusion, np.zeros(len(class_names), np.int64))
+    write_csv(files["confusion"], *confusion.table())
     write_csv(files["predictions"], *_predictions_table(predictions, class_names))
     if pictures is None:
         pictures = draws_or_warns(PICTURES)
@@ -102,11 +106,6 @@ def _per_class_table(metrics: Metrics, class_names: Sequence[str]) -> tuple[list
     header += ["confused_with", "confused_with_name", "confused_count"]
     entries = (_class_entry(result, class_names) for result in metrics.per_class)
     return header, ([entry[column] for column in header] for entry in entries)
-
-
-def _confusion_table(metrics: Metrics, class_names: Sequence[str]) -> tuple[list[str], Iterator[list[object]]]:
-    rows = zip(class_names, metrics.confusion.tolist(), strict=True)
-    return ["true \\ predicted", *class_names], ([name, *counts] for name, counts in rows)
 
 
 def _predictions_table(

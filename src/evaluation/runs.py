@@ -22,6 +22,7 @@ from ..utils.files import read_json
 Value = TypeVar("Value")
 
 _LOGBOOK = "metrics.jsonl"
+_SEQUENCE, _SEQUENCE_LEVELS = "sequence.json", 3  # <sequence>/<data>/<model>/<run>
 _DATED = re.compile(r"(\d{4}-\d{2}-\d{2})(?:_(\d{1,9}))?")
 _MOST_EPOCHS = 1_000_000_000
 _LONGEST_PROBLEM = 160
@@ -37,10 +38,11 @@ class Run:
         begun: the day in its name, else the day on which its folder was last written.
         model, dataset, split, seed: what was trained, on what.
         epochs_done, epochs: how many epochs are done, and how many it should have.
+        teachers: the models that taught a distilled run, or what else is known of them; nothing for another run.
         state: `finished`; `diverged`, given up for numbers that were not finite; else `unfinished`.
         figures: `best_epoch`, `best_top1`, `best_top5`, `final_top1`, `final_top5` (percent, test part),
-            `train_seconds`, `clips_per_second`, `skipped_batches`, `parameters`, as far as known. Those of an
-            unfinished run are of its epochs so far; with averaged weights, top-1 and top-5 are theirs.
+            `train_seconds`, `clips_per_second`, `skipped_batches`, `parameters`, `test_clips`, as far as known. Those
+            of an unfinished run are of its epochs so far; with averaged weights, top-1 and top-5 are theirs.
         config: its configuration with dotted keys; empty where it could not be read.
         rows: the numbers of its logbook, a row an epoch.
         problems: why it is not known completely, a sentence each.
@@ -55,6 +57,7 @@ class Run:
     seed: int | None = None
     epochs_done: int | None = None
     epochs: int | None = None
+    teachers: Sequence[str] = ()
     state: str = "unfinished"
     figures: Mapping[str, float] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -71,6 +74,11 @@ class Run:
         return self.state == "finished"
 
     @property
+    def lesson(self) -> str:
+        """Return what a distilled run is called beside its model, nothing for another run."""
+        return f"distilled from {' and '.join(self.teachers)}" if self.teachers else ""
+
+    @property
     def weights(self) -> str:
         """Return what stands before the logbook's columns of the weights that count: `ema_` for averaged ones."""
         return "ema_" if any("ema_test_top1" in row for row in self.rows) else ""
@@ -82,7 +90,9 @@ class Run:
 
 
 def find_runs(output_root: Path) -> list[Run]:
-    """Return the runs in a folder, or in folders in it, newest first; none where there is no such folder.
+    """Return the runs in a folder, in folders in it, and in those of sequences, newest first.
+
+    There are none where there is no such folder.
 
     Raises:
         UserError: the folder cannot be read, or is none.
@@ -93,7 +103,8 @@ def find_runs(output_root: Path) -> list[Run]:
         return []
     except OSError as error:
         raise UserError(f"Cannot read the folder of runs {output_root}: {error.strerror or error}.") from error
-    folders = [folder for each in outer for folder in ([each] if is_run(each) else _runs_inside(each))]
+    levels = _levels_below(output_root, 2)
+    folders = [folder for each in outer for folder in _run_folders(each, levels - 1)]
     folders.sort(key=_age, reverse=True)
     return [read_run(folder, output_root) for folder in folders]
 
@@ -148,6 +159,7 @@ def read_run(path: Path, output_root: Path | None = None) -> Run:
         seed=_whole(seed),
         epochs_done=int(rows[-1]["epoch"]) + 1 if rows else None if problems else 0,
         epochs=_whole(config.get("epochs")),
+        teachers=_teachers(path, config),
         state="finished" if summary else "diverged" if _exists(folder.divergence) else "unfinished",
         figures=_figures(rows) | {name: value for name, value in _finite(summary).items() if name in _SUMMARISED},
         config=flat(config),
@@ -158,7 +170,7 @@ def read_run(path: Path, output_root: Path | None = None) -> Run:
 
 _SUMMARISED = (
     *("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5"),
-    *("train_seconds", "clips_per_second", "skipped_batches", "parameters"),
+    *("train_seconds", "clips_per_second", "skipped_batches", "parameters", "test_clips"),
 )
 
 
@@ -264,11 +276,46 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _runs_inside(path: Path) -> list[Path]:
+def _run_folders(path: Path, levels: int) -> list[Path]:
+    """Return a folder if it is a run's, else the runs at most so many levels below it."""
+    if is_run(path):
+        return [path]
+    levels = _levels_below(path, levels)
     try:
-        return [each for each in _folders(path) if is_run(each)]
+        inside = list(_folders(path)) if levels else []
     except OSError:  # nobody promised that every folder beside the runs can be read
         return []
+    return [run for each in inside for run in _run_folders(each, levels - 1)]
+
+
+def _levels_below(path: Path, levels: int) -> int:
+    """Return how deep below a folder to look for runs: those of a sequence lie by data set and model."""
+    return max(levels, _SEQUENCE_LEVELS) if _exists(path / _SEQUENCE) else levels
+
+
+def _teachers(path: Path, config: Mapping[str, Any]) -> list[str]:
+    """Return what a run's teachers are called, each name once."""
+    named = _section(config, "distillation").get("teachers")
+    teachers = [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
+    return list(dict.fromkeys(printable(_teacher(path, each)) for each in teachers))
+
+
+def _teacher(path: Path, checkpoint: str) -> str:
+    """Return the model of the run that a teacher's checkpoint lies in; where that is not found, the run's name.
+
+    Student and teacher may have been moved together, so it is looked for beside the student too.
+    """
+    parts = Path(checkpoint).parts
+    beside = [path.parent.joinpath(*parts[-3:]), path.parent.parent.joinpath(*parts[-4:])]
+    for place in (Path(checkpoint), *beside):
+        config = RunFolder(place.parent.parent).config
+        try:
+            model = _section(read_yaml(config), "model").get("name") if _exists(config) else None
+        except UserError:
+            continue
+        if isinstance(model, str):
+            return model
+    return parts[-3] if len(parts) > 2 else checkpoint
 
 
 def _day(path: Path) -> date | None:
@@ -300,5 +347,6 @@ def _unknown_runs(output_root: Path, unknown: Sequence[str]) -> str:
         advice = f" Did you mean {', '.join(near)}?" if near else ""
         lines.append(f"{text!r} {what}.{advice}")
     newest = ", ".join(known[:_NAMES_SUGGESTED])
-    lines.append(f"Newest there: {newest}." if newest else f"There is no run under {output_root}.")
+    count = f" {_NAMES_SUGGESTED} of {len(known)} runs" if len(known) > _NAMES_SUGGESTED else ""
+    lines.append(f"Newest{count} there: {newest}." if newest else f"There is no run under {output_root}.")
     return "\n".join(lines)

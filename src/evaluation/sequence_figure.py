@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ALONE, _DISTILLED, _TEACHER = "#7b8794", "#0b69a3", "#d9480f"
+_AXIS = "test top-1 after the last epoch, %"
 _WIDTH_INCHES, _STUDENT_INCHES, _BETWEEN_INCHES = 6.5, 0.48, 1.05
-_MARGIN_SHARE, _LEAST_SPAN = 0.1, 2.0
+_MARGIN_SHARE, _LEAST_MARGIN = 0.1, 0.2
 
 
 def draw_sequence(found: Sequence[DataResult], path: Path) -> None:
@@ -32,7 +33,6 @@ def draw_sequence(found: Sequence[DataResult], path: Path) -> None:
             axes = figure.add_axes((0.0, (top - side) / height, 1.0, side / height))
             _draw_panel(axes, result)
             top -= side + _BETWEEN_INCHES
-        axes.set_xlabel("test top-1 after the last epoch, %")
 
 
 def _draw_panel(axes: "Axes", result: DataResult) -> None:
@@ -44,7 +44,10 @@ def _draw_panel(axes: "Axes", result: DataResult) -> None:
     name = result.teacher.step.config.model.name
     beside: dict[str, Any] = {"xycoords": "axes fraction", "xytext": (8, 8), "textcoords": "offset points"}
     axes.annotate("gain", xy=(1.0, 1.0), **beside)
-    figures.write_title(axes, result.data, f"teacher {name}: {teacher}{'%' if teacher.known else ''}")
+    known = f"teacher {name}: {teacher}{'%' if teacher.known else ''}"
+    figures.write_title(axes, result.data, known)
+    worth = figures.worth_of_a_clip(result.test_clips).lstrip("; ")
+    axes.set_xlabel(_AXIS + (f" ({worth})" if worth else ""))
     _write_legend(axes)
     axes.set_yticks(range(len(result.students)), [_label(student) for student in result.students])
     axes.tick_params(axis="y", length=0)
@@ -95,7 +98,10 @@ def _label(student: Student) -> str:
 
 
 def _limits(result: DataResult, teacher: Spread) -> tuple[float, float]:
-    """Return what the axis shows: all points with their whiskers and some air, 0 to 100 where there are none."""
+    """Return what the axis shows: all points with their whiskers and some air, 0 to 100 where there are none.
+
+    It shows so much that a difference of one test clip looks as small as it is.
+    """
     ends = [
         spread.mean + side * (spread.deviation if math.isfinite(spread.deviation) else 0.0)
         for spread in (teacher, *(each for student in result.students for each in (student.alone, student.distilled)))
@@ -105,5 +111,5 @@ def _limits(result: DataResult, teacher: Spread) -> tuple[float, float]:
     if not ends:
         return 0.0, 100.0
     low, high = min(ends), max(ends)
-    margin = max(_MARGIN_SHARE * (high - low), (_LEAST_SPAN - (high - low)) / 2, 0.2)
-    return low - margin, high + margin
+    margin = max(_MARGIN_SHARE * (high - low), _LEAST_MARGIN)
+    return figures.spread_out(low - margin, high + margin, figures.span_of_clips(result.test_clips))

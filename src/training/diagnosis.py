@@ -36,7 +36,7 @@ def report_divergence(
         except UserError as unwritable:
             _log.warning("%s", unwritable)
     clips = report["batches"][-1]["clips"] if report["batches"] else []
-    shown = f"{', '.join(clips[:3])}{' ...' if len(clips) > 3 else ''}"
+    shown = f"{', '.join(clips[:3])}{f' and {len(clips) - 3} more' if len(clips) > 3 else ''}"
     named = f" Clips of the last skipped batch: {shown}." if clips else ""
     look = ", look at those clips" if clips else ""
     return TrainingDiverged(

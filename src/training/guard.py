@@ -8,6 +8,7 @@ Legend: N clips, C coordinates, T frames, V joints, M bodies, P running statisti
 """
 
 import logging
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -31,6 +32,7 @@ CAUSES = {
 }
 _OVERFLOWS = "the gradient overflows, however small its scale"
 _RESET = " BatchNorm's running statistics are reset to mean 0 and variance 1; nan_guard.bn_recovery=restore keeps them."
+_RECENT_LOSSES = 32
 _KEPT_BATCHES = 32  # so many skipped batches are remembered for the report
 # What is counted over a whole run, and what stands for it in checkpoints from before it was counted.
 _TOTALS = {"updates": 1, "batches_since_reset": UNKNOWN_BATCHES}
@@ -103,6 +105,7 @@ class NanGuard:
         updates: how many updates the run has made.
         batches_since_reset: how many batches have moved BatchNorm's statistics since they were neutral.
         recent: the last skipped batches.
+        losses: the losses of the last batches that were not skipped, as far as they are known by now.
     """
 
     def __init__(self, model: nn.Module, config: NanGuardConfig, device: torch.device, world: World) -> None:
@@ -112,6 +115,7 @@ class NanGuard:
         self.updates = 0
         self.batches_since_reset = 0
         self.recent: deque[Skipped] = deque(maxlen=_KEPT_BATCHES)
+        self.losses: deque[float] = deque(maxlen=_RECENT_LOSSES)
         self._in_a_row = _InARow()
         self._reader: DelayedReader[BatchNote] = DelayedReader(device)
         self._good = torch.zeros((), device=device)
@@ -149,7 +153,7 @@ class NanGuard:
         neutral = self.statistics.neutral if self.config.bn_recovery == "reset" else self._before
         self._bad, self._mended = bad, torch.where(bad, torch.where(bad_input, self._before, neutral), moved)
         self._flags = [bad_input.to(flags), (bad & ~bad_input).to(flags), self._good, self._good, self._good]
-        self._flags += list(flags[2:])
+        self._flags += [*flags[2:], loss.detach().to(self._good)]
         return ~bad
 
     def mend(self) -> None:
@@ -184,9 +188,16 @@ class NanGuard:
         asked = Requests()
         for values, batch in self._reader.rest() if everything else self._reader.due():
             self._count(values[:5], batch)
-            for item, value in zip(fields(asked), values[5:], strict=True):
+            if not any(values[:2]):
+                self.losses.append(values[-1])
+            for item, value in zip(fields(asked), values[5:-1], strict=True):
                 setattr(asked, item.name, getattr(asked, item.name) + int(value))
         return asked
+
+    @property
+    def recent_loss(self) -> float:
+        """Return the mean loss of the last batches that were not skipped; NaN where there is none yet."""
+        return sum(self.losses) / len(self.losses) if self.losses else math.nan
 
     def state(self) -> dict[str, int]:
         """Return the counts, those in a row too, as plain numbers."""

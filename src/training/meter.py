@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .distributed import World
@@ -27,13 +29,15 @@ class Meter:
     Args:
         device: where the batches are.
         parts: how many parts of the loss are averaged too.
+        classes: of how many classes a confusion matrix is counted; 0 for none.
     """
 
-    def __init__(self, device: torch.device, parts: int = 0) -> None:
+    def __init__(self, device: torch.device, parts: int = 0, classes: int = 0) -> None:
         # clips, loss * clips, top-1 hits, top-5 hits, updates, gradient norms, each part * clips
         kind = torch.float64 if device.type != "mps" else torch.float32
         self._sums = torch.zeros(6 + parts, dtype=kind, device=device)
-        self._parts = parts
+        self._parts, self._classes = parts, classes
+        self._confusion = torch.zeros(classes * (classes + 1), dtype=torch.int64, device=device)
 
     def add(
         self,
@@ -48,7 +52,8 @@ class Meter:
         `parts` are those of the loss, means too. A clip with a logit that is not finite is no hit, whatever its order.
         """
         best = logits.detach().topk(min(5, logits.shape[1]), dim=1).indices
-        hits = (best == labels[:, None]) & logits.detach().isfinite().all(dim=1, keepdim=True)
+        finite = logits.detach().isfinite().all(dim=1, keepdim=True)
+        hits = (best == labels[:, None]) & finite
         clips = torch.full((), len(labels), device=labels.device)
         sums = [clips, loss.detach() * len(labels), hits[:, 0].sum(), hits.any(dim=1).sum()]
         sums += [part.detach() * len(labels) for part in parts]
@@ -56,6 +61,10 @@ class Meter:
         added = added if counts is None else torch.where(counts, added, 0.0)
         self._sums[:4] += added[:4]
         self._sums[6:] += added[4:]
+        if self._classes:
+            answers = torch.where(finite[:, 0], best[:, 0], self._classes)
+            cells = labels * (self._classes + 1) + answers
+            self._confusion.scatter_add_(0, cells, torch.ones_like(cells))  # `bincount` would wait for the device
 
     def add_scores(self, scores: Tensor, labels: Tensor) -> None:
         """Count a tested batch by its probabilities (N, classes) and its labels (N,); NaN makes the loss NaN."""
@@ -76,6 +85,16 @@ class Meter:
     def load_state(self, sums: Tensor) -> None:
         """Take up sums begun earlier."""
         self._sums.copy_(sums)
+
+    def confusion(self, world: World) -> NDArray[np.int64]:
+        """Return the counts over all processes, (classes, classes + 1): rows true, columns answered; waits once.
+
+        The last column counts clips without an answer: a score was not finite. Every clip counts, refused or not.
+        """
+        counts = self._confusion.clone()
+        world.add_up(counts)
+        matrix: NDArray[np.int64] = counts.view(self._classes, self._classes + 1).cpu().numpy()
+        return matrix
 
     def read(self, world: World) -> Figures:
         """Return the averages over all processes; this is where the host waits for the device."""

@@ -31,6 +31,9 @@ class RunFolder:
         self.origin = path / "origin.json"  # of a run that continues another one in a new place
         self.summary = path / "summary.json"
         self.log = path / "log.txt"
+        self.curve = path / "training_curve.png"
+        self.confusion = path / "confusion.csv"  # of the last test
+        self.confusion_picture = path / "confusion.png"
         self.divergence = path / "divergence.json"
         self.checkpoints = path / "checkpoints"
         self.best = self.checkpoints / "best_model.pth"

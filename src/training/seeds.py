@@ -15,7 +15,7 @@ from ..utils.spread import mean_and_deviation
 from .config import RunConfig
 from .distributed import device_index, joined
 from .precision import choose_device
-from .session import Result, train
+from .session import Ending, Result, train
 
 _log = logging.getLogger(__name__)
 FIGURES = ("best_top1", "best_top5", "final_top1", "final_top5")
@@ -28,11 +28,13 @@ def train_seeds(
     progress: Progress = SILENT,
     *,
     asked: Collection[str] = (),
+    ending: Ending | None = None,
 ) -> tuple[list[Result], Path]:
     """Train once a seed, one after the other, and return the results and the file that holds them.
 
     With `resume` as `auto` finished seeds are left alone and an interrupted one goes on. A run that stops before its
-    end ends the series, and `max_hours` are those of the series. `asked` is what it is to `train`.
+    end ends the series, and `max_hours` are those of the series. `asked` and `ending` are
+    what they are to `train`.
 
     Raises:
         UserError: a seed is named twice, `resume` is a path, or what `train` refuses.
@@ -52,7 +54,7 @@ def train_seeds(
         for number, seed in enumerate(seeds, start=1):
             if world.is_first:
                 _log.info(f"Seed {seed}, run {number} of {len(seeds)}.")
-            results.append(train(replace(config, seed=seed), resume, progress, asked=asked, began=began))
+            results.append(train(replace(config, seed=seed), resume, progress, asked=asked, began=began, ending=ending))
             if results[-1].stopped is not None:
                 break
             if world.is_first:

@@ -18,7 +18,7 @@ from .resume import HARMLESS, within
 from .run_folder import SEQUENCE_FILE, RunFolder
 from .sequence_plan import DISTILLED, TEACHER, Plan, Step, teacher_name
 from .sequence_table import find_step_run, write_table
-from .session import train
+from .session import Ending, train
 from .stop import Stop, StopWatch
 
 _log = logging.getLogger(__name__)
@@ -27,11 +27,12 @@ _log = logging.getLogger(__name__)
 _FILLED_IN = ("distillation.teachers", "distillation.fingerprints", "hardware.amp_dtype")
 
 
-def run_sequence(plan: Plan, progress: Progress = SILENT) -> Stop | None:
+def run_sequence(plan: Plan, progress: Progress = SILENT, ending: Ending | None = None) -> Stop | None:
     """Train what is not trained yet of a sequence, and return why it stopped before its end, if it did.
 
     What is finished is read from the runs' folders: their runs are left alone, and an interrupted one goes on.
-    `sequence.md` and `sequence.json` tell at any time how far it is. `max_hours` are those of the whole sequence.
+    `sequence.md` and `sequence.json` tell at any time how far it is. `max_hours` are those of the whole sequence;
+    `ending` is what it is to `train`.
 
     Raises:
         UserError: data are missing, or runs of the sequence were begun with another configuration; before anything
@@ -44,7 +45,7 @@ def run_sequence(plan: Plan, progress: Progress = SILENT) -> Stop | None:
         world.share(lambda: _fetch(plan))
         world.share(lambda: _refuse_impossible(plan))
         try:
-            return _train_all(plan, progress, world, began)
+            return _train_all(plan, progress, world, began, ending)
         finally:
             if world.is_first:
                 write_table(plan)
@@ -69,7 +70,7 @@ def _extent(folder: Path) -> tuple[int, int]:
     return len(list(folder.glob("*/*/run-*/summary.json"))), logbooks
 
 
-def _train_all(plan: Plan, progress: Progress, world: World, began: float) -> Stop | None:
+def _train_all(plan: Plan, progress: Progress, world: World, began: float, ending: Ending | None) -> Stop | None:
     watch = StopWatch(plan.steps[0].config.max_hours, began)
     teachers: dict[str, list[str]] = {}
     runs = [(step, seed) for step in plan.steps for seed in step.seeds]
@@ -82,7 +83,7 @@ def _train_all(plan: Plan, progress: Progress, world: World, began: float) -> St
             write_table(plan, (step, seed))
         try:
             config = step.run_config(seed, teachers.get(step.data, []))
-            result = train(config, "auto", progress, began=began, attached=False)
+            result = train(config, "auto", progress, began=began, attached=False, ending=ending)
         except UserError as error:
             if watch.is_over:  # it ended while data or teachers' outputs were made ready
                 _log.warning("%s", error)

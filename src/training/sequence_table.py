@@ -122,6 +122,12 @@ class DataResult:
     teacher: Row
     students: Sequence[Student]
 
+    @property
+    def test_clips(self) -> int | None:
+        """Return how many clips the runs are tested on; None before one is done, and of older runs."""
+        counts = [each.summary.get("test_clips") for each in self.teacher.outcomes]
+        return next((count for count in counts if isinstance(count, int)), None)
+
 
 def read_rows(plan: Plan, running: tuple[Step, int] | None = None) -> list[Row]:
     """Return the table as the run folders tell it; `running` is the step and seed that is being trained.

@@ -42,6 +42,9 @@ from .trainer import Trainer
 _log = logging.getLogger(__name__)
 
 
+Ending = Callable[[RunFolder], None]
+
+
 @dataclass(frozen=True)
 class Result:
     """What came of a training.
@@ -65,6 +68,7 @@ def train(
     asked: Collection[str] = (),
     began: float | None = None,
     attached: bool = True,
+    ending: Ending | None = None,
 ) -> Result:
     """Train a model as `config` says and return the run's folder and summary.
 
@@ -78,6 +82,7 @@ def train(
         asked: keys that the user set on purpose: a resumed run may differ in them.
         began: the `time.monotonic()` from which `max_hours` count; now where it is None.
         attached: whether `auto` looks below the input folders too.
+        ending: what the first process does with the run's folder when the run has ended, stopped or diverged.
 
     Raises:
         UserError: the data are missing, the configuration does not fit them or the run to go on with, or a file
@@ -99,7 +104,7 @@ def train(
             return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
         _refuse_diverged(config, beginning)
         place = Place(device, world, watch, progress if world.is_first else SILENT)
-        return _run(*_build(config, beginning, teachers, place))
+        return _run(*_build(config, beginning, teachers, place), ending)
 
 
 def _build(
@@ -133,10 +138,10 @@ def _store(config: RunConfig, verify: bool = True) -> Store:
     return find_store(config.data, Path(config.data_root), verify, [Path(root) for root in config.input_roots])
 
 
-def _run(trainer: Trainer, beginning: Beginning) -> Result:
+def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Result:
     """Train to the end or to a stop, and write what there is to write of it."""
     config, run, first = trainer.config, trainer.run, trainer.world.is_first
-    with logging_to_file(run.log) if first else nullcontext():
+    with logging_to_file(run.log) if first else nullcontext(), _ended(trainer, ending):
         if beginning.beyond:
             aside = trainer.world.share(lambda: str(run.set_aside(beginning.beyond).path).encode()).decode()
             _log.info(f"The epochs beyond are kept in {aside}. To continue from there instead: --resume {aside}")
@@ -156,6 +161,26 @@ def _run(trainer: Trainer, beginning: Beginning) -> Result:
             logbook.settle()
             write_json(run.summary, summary)
     return Result(run, summary)
+
+
+@contextmanager
+def _ended(trainer: Trainer, ending: Ending | None) -> Iterator[None]:
+    """Call `ending` in the first process when the block is left, at a divergence too; the others wait for it.
+
+    A process that left before would have `torchrun` end the first one.
+    """
+
+    def end() -> bytes:
+        if ending is not None:
+            ending(trainer.run)
+        return b""
+
+    try:
+        yield
+    except TrainingDiverged:
+        trainer.world.share(end)
+        raise
+    trainer.world.share(end)
 
 
 @contextmanager
@@ -319,6 +344,7 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "data": trainer.data.fingerprints,
         "skipped_batches": skips.batches,
         "skipped_by_cause": vars(skips),
+        "test_clips": trainer.data.test.clips,
         **trainer.task.facts(),
         "continued_from": trainer.run.origin_path,
         "versions": versions(),

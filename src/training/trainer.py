@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from .data import TrainingData
 from .diagnosis import report_divergence
 from .epoch_report import epoch_line, named, peak_memory_mib, refuse_no_result
 from .guard import BatchNote, Requests, Skips, counts_by_cause
+from .last_test import LastTest
 from .logbook import Logbook
 from .meter import Figures, Meter
 from .place import Place
 from .population_statistics import PopulationStatistics, statistics_lag
+from .progression import EpochSoFar, Pace, Progression
 from .run_folder import RunFolder
 from .schedule import build_schedule
 from .scoring import TestPart, score_batches
@@ -33,41 +35,6 @@ from .stop import Stop
 from .task import Classification
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class Progression:
-    """How far a run has come in epochs."""
-
-    epoch: int = 0
-    best_acc: float = -1.0
-    best_epoch: int = 0
-
-
-@dataclass
-class EpochSoFar:
-    """How far an epoch has come.
-
-    Attributes:
-        clips: how many were drawn.
-        meter: what counts loss and hits.
-        skips: what had been skipped before the epoch.
-        waited: seconds spent waiting for data.
-        seconds: how long the epoch took before it was interrupted.
-        began: the `time.perf_counter()` from which to add to it.
-    """
-
-    meter: Meter
-    clips: int = 0
-    skips: Skips = field(default_factory=Skips)
-    waited: float = 0.0
-    seconds: float = 0.0
-    began: float = field(default_factory=time.perf_counter)
-
-    @property
-    def elapsed(self) -> float:
-        """Return the seconds that the epoch has taken."""
-        return self.seconds + time.perf_counter() - self.began
 
 
 class _Stopped(Exception):
@@ -108,9 +75,11 @@ class Trainer:
         self.schedule = build_schedule(self.step.optimizer, config)
         self.files = CheckpointFiles(run, config.checkpoint.keep, writes=self.world.is_first)
         self.progression = Progression()
+        self.pace = Pace(config.epochs, config.test_every, data.order.clips, self._clips_of_a_test())
         self._so_far = EpochSoFar(Meter(self.device, len(task.parts)))
         self._row: Mapping[str, Any] = {}
         self._statistics: dict[str, Mapping[str, Tensor]] = {}
+        self._last_test = LastTest(run.confusion, data.classes)
         self._saved = time.monotonic()
 
     @property
@@ -132,6 +101,7 @@ class Trainer:
         try:
             with self.watch.listening(patiently=self.world.size > 1):
                 try:
+                    self.pace.begin()
                     while self.progression.epoch < self.config.epochs:
                         self._train_epoch()
                         self._finish_epoch(self._evaluate(), logbook)
@@ -221,8 +191,8 @@ class Trainer:
         self.task.train()
         self.task.begin_epoch(epoch)
         order.epoch, order.start = epoch, so_far.clips
-        with self.progress.task(f"epoch {epoch}/{self.config.epochs - 1}", order.clips):
-            self.progress.advance(so_far.clips)
+        title = f"epoch {epoch}/{self.config.epochs - 1}"
+        with self.progress.task(title, order.clips, before=so_far.clips, in_run=True):
             batches = iter(self.data.loader)
             for clips, own in order.parts():
                 asked = time.perf_counter()
@@ -231,9 +201,19 @@ class Trainer:
                 batch = batch.to(self.device)
                 so_far.waited += time.perf_counter() - asked
                 self._train_batch(batch, note, Share(clips, own))
-                self.progress.advance(clips)
-                self._heed(self.step.guard.read())
-        self._heed(self.step.guard.read(everything=True))
+                requests = self.step.guard.read()
+                self._tell(clips)
+                self._heed(requests)
+        requests = self.step.guard.read(everything=True)
+        self.pace.trained(0)
+        self._heed(requests)
+
+    def _tell(self, clips: int) -> None:
+        """Tell who listens that so many more clips were trained on; the loss is that of some steps ago."""
+        self.pace.trained(clips)
+        loss = self.step.guard.recent_loss
+        left = self.pace.left_s(self.progression.epoch, self._so_far.clips)
+        self.progress.advance(clips, "" if math.isnan(loss) else f"loss {loss:.3f}", left)
 
     def _train_batch(self, batch: Batch, note: BatchNote, share: Share) -> None:
         so_far, order = self._so_far, self.data.order
@@ -303,7 +283,7 @@ class Trainer:
         if measured and self._tests_now:
             self._statistics[weights] = self.population.measure()
         with self.population.lent(self._statistics.get(weights, {})):
-            row = named(f"{prefix}test", self._measure(self.data.test))
+            row = named(f"{prefix}test", self._measure(self.data.test, prefix == self.offered))
             if self.data.validation is not None:
                 row |= named(f"{prefix}val", self._measure(self.data.validation))
         return row
@@ -314,17 +294,32 @@ class Trainer:
         epochs = self.progression.epoch + 1
         return epochs % self.config.test_every == 0 or epochs == self.config.epochs
 
-    def _measure(self, part: TestPart) -> Figures:
-        """Return the figures on a part, unknown ones where it is not the epoch to test."""
+    def _measure(self, part: TestPart, kept: bool = False) -> Figures:
+        """Return the figures on a part, unknown ones where it is not the epoch to test; `kept` are all the answers."""
         if not self._tests_now:
             return Figures()
         self.task.eval()
-        meter = Meter(self.device)
-        for batch, scores in score_batches(self.model, part, self.data.pipeline, self.device, self.step.precision):
-            meter.add_scores(scores, batch.labels)
-            if self.watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
-                raise _Stopped(self.watch.reason)
-        return meter.read(self.world)
+        meter, tested = Meter(self.device, classes=len(self.data.classes) if kept else 0), 0
+        scored = score_batches(self.model, part, self.data.pipeline, self.device, self.step.precision)
+        with self.progress.task(f"testing epoch {self.progression.epoch}", part.clips, in_run=True):
+            for batch, scores in scored:
+                meter.add_scores(scores, batch.labels)
+                clips = min(len(batch) * self.world.size, part.clips - tested)  # the other processes have as many
+                tested += clips
+                self.pace.tested(clips)
+                self.progress.advance(clips, run_left_s=self.pace.left_s(self.progression.epoch, self._so_far.clips))
+                if self.watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
+                    raise _Stopped(self.watch.reason)
+            figures = meter.read(self.world)  # only now the device is through
+            if kept:
+                self._last_test.take(meter.confusion(self.world), self.progression.epoch)
+            self.pace.tested(0)
+        return figures
+
+    def _clips_of_a_test(self) -> int:
+        """Return how many clips the tests of an epoch go through together."""
+        parts = [self.data.test, *([] if self.data.validation is None else [self.data.validation])]
+        return sum(part.clips for part in parts) * (1 if self.step.average is None else 2)
 
     def _finish_epoch(self, row: dict[str, Any], logbook: Logbook | None) -> None:
         """Record the epoch: a row in the logbook, a line for people, the checkpoints."""
@@ -336,12 +331,14 @@ class Trainer:
         row["seconds"] = self._so_far.elapsed
         if logbook is not None:
             logbook.write(row)
+            self._last_test.write()
         _log.info(epoch_line(row, self.config.epochs, better))
         self.progression.epoch += 1
         self._row = row
         self._begin_epoch()
         self.files.end_epoch(self._checkpoint({}), better)
         self._saved = time.monotonic()
+        self.pace.closed_epoch()
 
     @property
     def offered(self) -> str:

@@ -1,5 +1,6 @@
 """How a long task tells how far it is, without knowing who listens."""
 
+import math
 from types import TracebackType
 from typing import Self
 
@@ -11,12 +12,28 @@ class Progress:
     The command line passes one that draws a bar on a terminal and plain lines elsewhere.
     """
 
-    def task(self, description: str, total: int, unit: str = "clips") -> Self:  # noqa: ARG002 - for subclasses
-        """Begin a task of `total` units."""
+    def task(
+        self,
+        description: str,  # noqa: ARG002 - for subclasses, as the others
+        total: int,  # noqa: ARG002
+        unit: str = "clips",  # noqa: ARG002
+        *,
+        before: int = 0,  # noqa: ARG002
+        in_run: bool = False,  # noqa: ARG002
+    ) -> Self:
+        """Begin a task of `total` units.
+
+        Args:
+            description: what is done.
+            total: how many units there are, those done earlier too.
+            unit: what they are.
+            before: how many were done before this process took the task up: they do not count in its rate.
+            in_run: whether it is one of the many tasks of a run, which itself says what came of each.
+        """
         return self
 
-    def advance(self, done: int = 1, note: str = "") -> None:
-        """Count `done` more units; `note` is a short text of current figures."""
+    def advance(self, done: int = 1, note: str = "", run_left_s: float = math.nan) -> None:
+        """Count `done` more units; `note` is a short text of current figures, `run_left_s` what the whole run needs."""
 
     def finish(self) -> None:
         """End the task."""

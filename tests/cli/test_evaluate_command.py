@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from last.cli import evaluate as command
 from last.evaluation import evaluate as evaluation
 from last.evaluation import figures
 from last.training import session
@@ -93,3 +94,19 @@ def test_the_data_of_a_run_from_another_place_are_found_in_the_environments_fold
     (tmp_path / "kaggle/working").mkdir()
     result = cli("evaluate", "--checkpoint", run.path)
     assert result.code == 0, result.err
+
+
+def test_the_worst_classes_are_named_with_how_many_there_are(
+    cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("evaluate", "--checkpoint", run.last, "--out", tmp_path / "report")
+    assert "\nall 3 classes, worst first\n" in cli(*asked).out
+    monkeypatch.setattr(command, "_WORST_SHOWN", 2)
+    assert "\n2 of 3 classes, worst first\n" in cli(*asked).out
+
+
+def test_accuracies_stand_below_each_other_by_their_decimal_point(cli: Callable, run: RunFolder) -> None:
+    lines = cli("evaluate", "--checkpoint", run.last).out.splitlines()
+    first = next(index for index, line in enumerate(lines) if "worst first" in line)
+    end = lines[first + 1].index("accuracy %") + len("accuracy %")
+    assert [line[end - 2 : end - 1] for line in lines[first + 2 : first + 5]] == [".", ".", "."]

@@ -92,6 +92,45 @@ def test_the_list_is_printed_as_json(runs: Callable, arguments: list[str]) -> No
     assert listed[0]["status"] == "unfinished"
 
 
+@pytest.fixture
+def sequence(root: Path) -> str:
+    """Return the name of a distilled run in a sequence, whose teacher lies beside it."""
+    folder = root / "sequence-tiny-xsub"
+    teacher = write_run(folder / "tiny-xsub" / "base-teacher" / "run-2026-11-25", [60.0], model="base")
+    student = write_run(folder / "tiny-xsub" / "nano_e-distilled" / "run-2026-11-26", [50.0])
+    with (student / "config.yaml").open("a") as file:
+        file.write(f"distillation: {{teachers: ['{teacher / 'checkpoints' / 'last.pth'}']}}\n")
+    (folder / "sequence.json").write_text("{}")
+    return student.relative_to(root).as_posix()
+
+
+def test_runs_of_a_sequence_are_listed_and_distilled_ones_marked(runs: Callable, sequence: str) -> None:
+    result = runs()
+    assert result.out.startswith("6 runs, ")
+    assert line_of(result.out, sequence).startswith(f"{sequence} nano_e tiny xsub base 0 1/3 50.00")
+    assert line_of(result.out, "run-2026-11-23").startswith("run-2026-11-23 nano_e tiny xsub - 0 3/3")
+
+
+def test_without_a_distilled_run_there_is_no_column_of_teachers(runs: Callable) -> None:
+    assert " teacher " not in runs().out
+
+
+def test_runs_of_a_sequence_are_compared_by_their_names(runs: Callable, sequence: str) -> None:
+    result = runs("compare", sequence, "run-2026-11-23")
+    assert (result.code, result.err) == (0, "")
+    assert line_of(result.out, sequence).startswith(f"{sequence} base 0 1/3 50.00")
+
+
+def test_a_run_of_a_sequence_does_not_push_results_off_a_narrow_terminal(
+    runs: Callable, sequence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False, legacy_windows=False)
+    monkeypatch.setattr(terminal, "console", lambda: screen)
+    runs()
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert [name for name in ("best", "final", "epochs", "50.00", "nano_e-distilled/") if name not in text] == []
+
+
 def test_no_run_yet_is_no_error(cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = cli("runs", "--env", "local")

@@ -2,10 +2,13 @@ import io
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from patience import PATIENCE_S
+from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from last.cli import terminal
 from last.cli.terminal import TerminalProgress, progress, table
@@ -79,6 +82,85 @@ def test_an_encoding_without_a_character_does_not_end_the_program() -> None:
     assert result.stdout.split() == [b"?", b"a", b"?"]
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("5.0", "100.0"),
+        ("12", "41.67 %", "1.2345"),
+        ("90.25 ± 0.35", "-", "8.00"),
+        ("-6.67", "+2.00 ± 0.00", ""),
+        ("1,234,567", "12"),
+        ("3.1e-05", "1.2e-07"),
+        ("0:31:40", "1:35:00"),
+        ("3/70", "-/70"),
+        ("512 clips/s", "1 clips/s"),
+        (12, 0.5),
+    ],
+)
+def test_texts_that_are_numbers_align_right_like_numbers(
+    capsys: pytest.CaptureFixture[str], cells: tuple[object, ...]
+) -> None:
+    table("t", ("a", "x" * 20), [("-", cell) for cell in cells])
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.rjust(23) for line in lines if line.strip("- ")] == [line for line in lines if line.strip("- ")]
+
+
+@pytest.mark.parametrize(
+    "cells", [("drink water", "12"), ("2026-11-23", "2026-11-24"), ("2.11.0", "0.1.0"), ("-", "-"), ("0, 1", "2, 3")]
+)
+def test_texts_that_are_no_numbers_align_left(capsys: pytest.CaptureFixture[str], cells: tuple[str, ...]) -> None:
+    table("t", ("x" * 20,), [(cell,) for cell in cells])
+    assert capsys.readouterr().out.splitlines()[2:] == list(cells)
+
+
+def drawn_rows(columns: tuple[str, ...], cells: tuple[str, ...], width: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a drawn table of one row without its lines."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, highlight=False, legacy_windows=False)
+    monkeypatch.setattr(terminal, "console", lambda: console)
+    table("t", columns, [cells])
+    assert isinstance(console.file, io.StringIO)
+    text = Text.from_ansi(console.file.getvalue()).plain
+    assert max(map(cell_len, text.splitlines())) <= width
+    return text
+
+
+COST = ("model", "parameters", "multiply-adds, M", "inference MiB", "training MiB", "CPU ms", "threads")
+
+
+@pytest.mark.parametrize("width", [79, 80, 100, 200])
+def test_a_table_that_is_too_wide_breaks_no_word_and_no_number(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    row = ("large_e", "14,041,518", "7,192.6", "8.2", "364.5", "1,269.9", "12")
+    text = drawn_rows(COST, row, width, monkeypatch)
+    words = " ".join(COST).replace("multiply-adds,", "multiply- adds," if width < 84 else "multiply-adds,").split()
+    assert not [word for word in (*words, *row) if word not in text]
+
+
+def test_a_long_path_gives_way_before_numbers_and_breaks_behind_its_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "sequence-synthetic-xsub/synthetic-xsub/nano_e-distilled/run-2026-11-26_2"
+    text = drawn_rows(("run", "parameters"), (path, "14,041,518"), 50, monkeypatch)
+    assert "14,041,518" in text
+    assert "sequence-synthetic-xsub/ " in text
+    assert "nano_e-distilled/ " in text
+
+
+def test_a_name_is_cut_before_a_number_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = drawn_rows(("name", "a", "b"), ("x" * 30, "14,041,518", "1,234,567.8"), 42, monkeypatch)
+    assert "14,041,518" in text
+    assert "1,234,567.8" in text
+
+
+def test_a_title_is_not_broken_at_the_width_of_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = screen()
+    monkeypatch.setattr(terminal, "console", lambda: console)
+    table("nano_e on synthetic xsub, test part", ("figure",), [("12",)])
+    assert "nano_e on synthetic xsub, test part" in shown(console)
+
+
+def test_a_word_wider_than_the_terminal_is_cut_and_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = drawn_rows(("a", "b"), ("x" * 100, "語" * 30), 40, monkeypatch)
+    assert (text.count("x"), text.count("語")) == (100, 30)
+
+
 # --- progress
 
 
@@ -110,6 +192,64 @@ def test_a_long_task_tells_how_far_it_is_meanwhile(
     assert ", loss 1.25, " in first
     assert first.endswith(" s left")
     assert last.startswith("epoch 3: 2/2 batches (100%), ")
+
+
+def test_what_was_done_before_counts_in_the_whole_and_not_in_the_rate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: clock[0])
+    with TerminalProgress().task("reading", total=200, before=148) as task:
+        clock[0] += 8
+        task.advance(16)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "reading: 164/200 clips (82%), 2.0 clips/s, 18 s left"
+
+
+def test_the_time_left_of_a_whole_run_stands_instead_of_the_tasks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", 0.0)
+    with TerminalProgress().task("epoch 3/69", total=20, in_run=True) as task:
+        task.advance(5, "loss 1.250", run_left_s=3725.0)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(" clips/s, loss 1.250, run: 1 h 02 min left")
+
+
+def test_the_tasks_of_a_run_share_their_lines_elsewhere_than_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: clock[0])
+    shower = TerminalProgress()
+    for epoch in range(1000):  # of four seconds each
+        with shower.task(f"epoch {epoch}", total=4, in_run=True) as task:
+            for _ in range(4):
+                clock[0] += 1
+                task.advance()
+    lines = [int(line.split(":")[0].removeprefix("epoch ")) for line in capsys.readouterr().err.splitlines()]
+    assert 30 < len(lines) < 100
+    apart = [later - earlier for earlier, later in pairwise(lines)]
+    assert (apart[0], apart[-1] > 25) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.6, "60 s"), (100, "2 min"), (3569, "59 min"), (3571, "1 h 00 min"), (180_000, "50 h 00 min")],
+)
+def test_durations_are_told_as_people_say_them(seconds: float, text: str) -> None:
+    assert terminal.duration(seconds) == text
+
+
+def test_a_bar_leaves_room_for_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = screen()
+    monkeypatch.setattr(terminal, "messages", lambda: console)
+    with TerminalProgress().task("epoch 12/69", total=40091, in_run=True) as task:
+        task.advance(12345, "loss 1.234", run_left_s=4500.0)
+        task._bar.refresh()
+    text = Text.from_ansi(shown(console).split("\r")[-3]).plain
+    assert "12345/40091" in text
+    assert "loss 1.234, run: 1 h 15 min left" in text
 
 
 def test_a_task_that_stops_early_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,15 @@
 
 import errno
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from noted_progress import NotedProgress
 
 from last.data import chunks, open_store
 from last.data import preprocess as preprocess_module
@@ -219,7 +222,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_gives_the_same_bytes(
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
     monkeypatch.setattr(reader, "stop_at", "")
     reader.read_names.clear()
-    report = prepare(raw, tmp_path / "out")
+    shown = NotedProgress()
+    report = prepare(raw, tmp_path / "out", progress=shown)
+    assert (shown.tasks[0].before, shown.tasks[0].total, sum(shown.tasks[0].done)) == (2, 7, 5)
     # c is read again with its neighbour, because c is damaged; a and b are not.
     assert reader.read_names == ["c", "d", "e", "f", "g"]
     assert arrays(tmp_path / "out") == arrays(tmp_path / "whole")
@@ -418,11 +423,11 @@ def test_progress_counts_every_recording_once(raw: Path, tmp_path: Path) -> None
     class Counter(Progress):
         counts: list[int]
 
-        def task(self, description: str, total: int, unit: str = "clips") -> "Counter":
-            self.counts = [*getattr(self, "counts", []), -total]
+        def task(self, description: str, total: int, unit: str = "clips", **facts: Any) -> "Counter":
+            self.counts = [*getattr(self, "counts", []), facts.get("before", 0) - total]
             return self
 
-        def advance(self, done: int = 1, note: str = "") -> None:
+        def advance(self, done: int = 1, note: str = "", run_left_s: float = math.nan) -> None:
             self.counts[-1] += done
 
     counter = Counter()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from last.evaluation import figures
+from last.evaluation import curves, figures
 from last.evaluation.comparison import (
     differing_keys,
     record,
@@ -185,6 +185,59 @@ def test_runs_are_found_one_folder_deeper_too_and_the_newest_comes_first(tmp_pat
     assert names == ["seeds/run-2026-11-24", "run-2026-11-23_10", "run-2026-11-23_2", "run-2026-11-23"]
 
 
+def test_the_runs_of_a_sequence_are_found_where_they_lie(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "sequence-tiny-xsub" / "tiny-xsub" / "nano_e" / "run-2026-11-23", [1.0])
+    write_run(tmp_path / "runs" / "sequence-tiny-xsub" / "a" / "b" / "c" / "run-2026-11-23", [1.0])  # too deep
+    (tmp_path / "runs" / "sequence-tiny-xsub" / "sequence.json").write_text("{}")
+    below = "tiny-xsub/nano_e/run-2026-11-23"
+    roots = {
+        tmp_path: f"runs/sequence-tiny-xsub/{below}",
+        tmp_path / "runs": f"sequence-tiny-xsub/{below}",
+        tmp_path / "runs" / "sequence-tiny-xsub": below,
+    }
+    assert {root: [run.name for run in find_runs(root)] for root in roots} == {
+        root: [name] for root, name in roots.items()
+    }
+    (chosen,) = choose_runs(tmp_path / "runs", [roots[tmp_path / "runs"]])
+    assert chosen.name == roots[tmp_path / "runs"]
+
+
+def taught(*teachers: Path | str) -> dict[str, Any]:
+    return {"distillation": {"teachers": [str(each) for each in teachers]}}
+
+
+def test_a_distilled_run_says_who_taught_it(tmp_path: Path) -> None:
+    base, large = (write_run(tmp_path / name, [1.0], model={"name": name}) for name in ("base", "large"))
+    teachers = [run / "checkpoints" / "last.pth" for run in (base, large, base)]
+    run = read_run(write_run(tmp_path / "student", [1.0], **taught(*teachers)))
+    assert (run.teachers, run.lesson) == (["base", "large"], "distilled from base and large")
+    assert record(run)["teachers"] == "base, large"
+    assert (read_run(base).teachers, read_run(base).lesson) == ([], "")
+
+
+def test_teachers_that_moved_together_with_their_student_are_found(tmp_path: Path) -> None:
+    old = Path("/gone/sequence/tiny-xsub/base-teacher/run-2026-11-22/checkpoints/last.pth")
+    write_run(tmp_path / "tiny-xsub" / "base-teacher" / "run-2026-11-22", [1.0], model={"name": "base"})
+    student = tmp_path / "tiny-xsub" / "nano_e-distilled" / "run-2026-11-23"
+    assert read_run(write_run(student, [1.0], **taught(old))).teachers == ["base"]
+    beside = tmp_path / "tiny-xsub" / "base-teacher" / "run-2026-11-24"
+    assert read_run(write_run(beside, [1.0], **taught(old))).teachers == ["base"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/x/run-2026-11-22/checkpoints/last.pth", "run-2026-11-22"), ("teacher.pth", "teacher.pth"), ("", "")],
+)
+def test_a_teacher_that_is_not_there_is_told_by_its_place(tmp_path: Path, path: str, name: str) -> None:
+    assert read_run(write_run(tmp_path / "student", [1.0], **taught(path))).teachers == [name]
+
+
+@pytest.mark.parametrize("teachers", ["x", 3, None, [3], {"a": 1}])
+def test_teachers_that_cannot_be_read_are_none(tmp_path: Path, teachers: object) -> None:
+    run = read_run(write_run(tmp_path / "student", [1.0], distillation={"teachers": teachers}))
+    assert (run.teachers, run.problems) == ([], [])
+
+
 def test_a_renamed_run_is_found_and_dated_by_its_folder(tmp_path: Path) -> None:
     os.utime(write_run(tmp_path / "baseline", [1.0]), (1e9, 1e9))
     (run,) = find_runs(tmp_path)
@@ -212,6 +265,13 @@ def test_an_unknown_run_is_refused_with_the_near_names(tmp_path: Path) -> None:
     write_run(tmp_path / "run-2026-11-23", [1.0])
     with pytest.raises(UserError, match=r"'run-2026-11-32' is no run under .* Did you mean run-2026-11-23\?"):
         choose_runs(tmp_path, ["run-2026-11-32", "run-2026-11-23"])
+
+
+def test_of_many_runs_the_newest_are_named_with_how_many_there_are(tmp_path: Path) -> None:
+    for number in range(1, 8):
+        write_run(tmp_path / f"run-2026-11-0{number}", [1.0])
+    with pytest.raises(UserError, match=r"Newest 5 of 7 runs there: run-2026-11-07, "):
+        choose_runs(tmp_path, ["x"])
 
 
 def test_a_run_that_is_named_twice_is_refused(tmp_path: Path) -> None:
@@ -295,6 +355,54 @@ def test_curves_are_drawn_for_few_and_many_runs(tmp_path: Path, count: int) -> N
     runs = runs_with(tmp_path, *({"seed": seed} for seed in range(count)))
     draw_curves(runs, tmp_path / "out" / "curves.png")
     assert (tmp_path / "out" / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.usefixtures("coarse_pictures")
+def test_runs_are_compared_in_the_loss_that_they_all_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, distilled = (write_run(tmp_path / name, [1.0], **taught()) for name in ("plain", "distilled"))
+    row = epoch(0, 1.0, train_labels_loss=1.5)
+    (distilled / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    drawn: list[str] = []
+    plot = figures.plot_column
+
+    def note(axes: Any, rows: Any, name: str, *rest: Any) -> None:
+        drawn.append(name)
+        plot(axes, rows, name, *rest)
+
+    monkeypatch.setattr(figures, "plot_column", note)
+    draw_curves([read_run(plain), read_run(distilled)], tmp_path / "curves.png")
+    assert drawn == ["test_top1", "train_loss", "test_top1", "train_labels_loss"]
+
+
+@pytest.mark.usefixtures("coarse_pictures")
+def test_compared_curves_do_not_make_one_clip_look_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    runs = []
+    for name, top1 in (("a", 95.0), ("b", 96.67)):
+        path = write_run(tmp_path / name, [top1, top1])
+        summary = json.loads((path / "summary.json").read_text())
+        (path / "summary.json").write_text(json.dumps(summary | {"test_clips": 60}))
+        runs.append(read_run(path))
+    spans: list[float] = []
+    save = Figure.savefig
+
+    def note(figure: Figure, *arguments: Any, **options: Any) -> None:
+        low, high = figure.axes[0].get_ylim()
+        spans.append(high - low)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", note)
+    draw_curves(runs, tmp_path / "curves.png")
+    assert spans == [pytest.approx(100 / 3)]
+
+
+def test_long_names_of_runs_keep_the_end_in_which_they_differ(tmp_path: Path) -> None:
+    below = tmp_path / "sequence-a-long-data-set-xsub" / "a-long-data-set-xsub"
+    runs = [read_run(write_run(below / model / "run-2026-11-23", [1.0]), tmp_path) for model in ("nano_e", "base_e")]
+    names = [label.splitlines()[0] for label in curves._labels(runs)]
+    assert [name.removesuffix("/run-2026-11-23")[-6:] for name in names] == ["nano_e", "base_e"]
+    assert all(name.startswith("…") and len(name) == 36 for name in names)
 
 
 @pytest.mark.usefixtures("coarse_pictures")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from last.evaluation import figures
+from last.evaluation import figures, sequence_figure
 from last.evaluation.sequence_figure import draw_sequence
 from last.training.sequence_plan import Request, Step, plan_sequence
 from last.training.sequence_table import DataResult, Outcome, Row, Spread, Student
@@ -28,9 +28,12 @@ def teacher_step() -> Step:
     return plan_sequence(Request(dataset="synthetic", students=["nano_e"])).steps[0]
 
 
-def result(students: int, alone: Spread = UNKNOWN, distilled: Spread = UNKNOWN, teacher: bool = True) -> DataResult:
+def result(
+    students: int, alone: Spread = UNKNOWN, distilled: Spread = UNKNOWN, teacher: bool = True, clips: int = 0
+) -> DataResult:
     step = teacher_step()
     summary = {"final_top1": 90.0, "parameters": 5} if teacher else {}
+    summary |= {"test_clips": clips} if clips else {}
     gain = Spread(distilled.mean - alone.mean, alone.deviation)
     learned = [Student("nano_e", 92_000 if alone.known else None, alone, distilled, gain, 0.0)] * students
     return DataResult("data $x_1$", Row(step, [Outcome(0, "done", None, "", summary)]), learned)
@@ -54,3 +57,23 @@ def test_each_data_set_has_a_panel_and_each_student_a_line(tmp_path: Path) -> No
         draw_sequence(found, tmp_path / name)
     assert height(tmp_path / "small") + 80 < height(tmp_path / "tall")
     assert height(tmp_path / "small") + 80 < height(tmp_path / "two")
+
+
+@pytest.mark.parametrize(("clips", "share"), [(60, 1 / 20), (1000, 1 / 20), (16487, 1 / 300), (0, 1 / 20)])
+def test_a_difference_of_one_clip_is_a_small_part_of_the_axis(clips: int, share: float) -> None:
+    one = 100 / (clips or 1000)
+    state = result(1, Spread(90.0, math.nan), Spread(90.0 + one, math.nan), clips=clips)
+    low, high = sequence_figure._limits(state, Spread(90.0, math.nan))
+    assert one / (high - low) < 1.001 * share
+    assert low < 90.0 < 90.0 + one < high
+
+
+def test_the_axis_stays_within_what_a_percentage_can_be() -> None:
+    for top1 in (0.0, 100.0):
+        low, high = sequence_figure._limits(result(1, Spread(top1, math.nan), clips=60), UNKNOWN)
+        assert low > -2 and high < 102
+
+
+def test_an_axis_that_is_wide_already_is_left_alone() -> None:
+    state = result(1, Spread(30.0, math.nan), Spread(90.0, math.nan), clips=60)
+    assert sequence_figure._limits(state, UNKNOWN) == pytest.approx((24.0, 96.0))

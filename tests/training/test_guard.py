@@ -1,5 +1,6 @@
 """What non-finite numbers may and may not touch, decided on the device and counted on the host."""
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -204,3 +205,20 @@ def test_a_state_from_before_totals_were_counted_stands_for_a_run_under_way() ->
     state = {name: value for name, value in guard.state().items() if name not in ("updates", "batches_since_reset")}
     guard.load_state(state)
     assert guard.updates > 0 and guard.batches_since_reset >= 1000
+
+
+def test_the_recent_loss_is_the_mean_over_batches_that_were_not_skipped() -> None:
+    net = Net()
+    guard = guard_of(net)
+    assert math.isnan(guard.recent_loss)
+    for loss, bad in ((1.0, 0.0), (NAN, 0.0), (9.0, NAN), (2.0, 0.0)):
+        step(guard, net, loss=loss, bad=bad)
+    assert guard.recent_loss == 1.5
+
+
+def test_the_recent_loss_forgets_the_first_batches() -> None:
+    net = Net()
+    guard = guard_of(net)
+    for loss in (1000.0, *[1.0] * 32):
+        step(guard, net, loss=loss)
+    assert guard.recent_loss == 1.0

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from last.training.distributed import ALONE
+from last.training.distributed import ALONE, World
 from last.training.meter import Meter
 
 CPU = torch.device("cpu")
@@ -62,3 +62,32 @@ def test_a_score_that_is_nan_makes_the_loss_nan() -> None:
     meter = Meter(CPU)
     meter.add_scores(torch.tensor([[0.5, 0.5], [math.nan, 0.5]]), torch.tensor([0, 0]))
     assert math.isnan(meter.read(ALONE).loss)
+
+
+class Doubled(World):
+    """Two processes that have counted the same."""
+
+    def add_up(self, tensor: torch.Tensor) -> None:
+        tensor *= 2
+
+
+def test_confusion_counts_true_classes_in_rows_and_answers_in_columns_over_all_processes() -> None:
+    meter = Meter(CPU, classes=3)
+    meter.add_scores(torch.tensor([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]]), torch.tensor([0, 0]))
+    meter.add_scores(torch.tensor([[0.1, 0.2, 0.7]]), torch.tensor([1]))
+    assert meter.confusion(ALONE).tolist() == [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    assert meter.confusion(Doubled()).tolist() == [[2, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
+    assert meter.confusion(ALONE).sum() == 3
+
+
+def test_a_clip_whose_scores_are_not_finite_has_no_answer() -> None:
+    meter = Meter(CPU, classes=2)
+    meter.add_scores(torch.tensor([[math.nan, 0.5], [0.1, math.inf], [0.9, 0.1]]), torch.tensor([0, 1, 1]))
+    assert meter.confusion(ALONE).tolist() == [[0, 0, 1], [1, 0, 1]]
+
+
+def test_confusion_and_top1_agree_where_scores_are_equal() -> None:
+    meter = Meter(CPU, classes=4)
+    scores = torch.tensor([[0.25] * 4, [0.3, 0.3, 0.3, 0.1], [0.0, 0.5, 0.0, 0.5]]).repeat(4, 1)
+    meter.add_scores(scores, torch.arange(4).repeat_interleave(3))
+    assert 100 * meter.confusion(ALONE).trace() / 12 == pytest.approx(meter.read(ALONE).top1)

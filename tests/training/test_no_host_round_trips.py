@@ -18,11 +18,21 @@ from last.training.distributed import ALONE
 from last.training.meter import Meter
 from last.training.place import Place
 from last.training.resume import Beginning
+from last.training.scoring import score_batches
 from last.training.step import Share
 from last.training.trainer import Trainer
 
 # What reads values on the host: `item`, branches on a tensor, indices by a mask, outputs as large as values say.
-READING = {"_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal", "unique_consecutive", "_unique2"}
+READING = {
+    "_local_scalar_dense",
+    "is_nonzero",
+    "nonzero",
+    "masked_select",
+    "equal",
+    "unique_consecutive",
+    "_unique2",
+    "bincount",
+}
 
 
 class NoReading(TorchDispatchMode):
@@ -37,7 +47,7 @@ class NoReading(TorchDispatchMode):
 def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
     config, teachers = introduce(config, ALONE)
     place = Place(torch.device(device))
-    return session._build(config, Beginning(), teachers, place)
+    return session._build(config, Beginning(), teachers, place)[0]
 
 
 RICH = [
@@ -75,6 +85,16 @@ def assert_an_epoch_reads_nothing(trainer: Trainer) -> None:
             streams = trainer.data.pipeline(batch, training=True)
             trainer.step(streams, batch, Share(len(batch), len(batch)), closes=True, meter=meter)
     assert meter.read(ALONE).loss > 0
+
+
+def test_a_test_reads_nothing_on_the_host_before_its_end(tiny_config: Callable[..., RunConfig]) -> None:
+    trainer = trainer_of(tiny_config())
+    meter = Meter(torch.device("cpu"), classes=3)
+    trainer.task.eval()
+    for batch, scores in score_batches(trainer.model, trainer.data.test, trainer.data.pipeline, trainer.device):
+        with NoReading():
+            meter.add_scores(scores, batch.labels)
+    assert meter.confusion(ALONE).sum() == 12
 
 
 def test_batches_of_resident_clips_come_into_being_without_reading_on_the_host(

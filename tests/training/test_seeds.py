@@ -27,6 +27,12 @@ def test_series_ends_with_mean_and_deviation(tiny_config: MakeConfig) -> None:
     assert file.name == "seeds-nano_e-tiny-xsub-0_3.json"
 
 
+def test_every_seed_gets_what_is_to_happen_at_its_end(tiny_config: MakeConfig) -> None:
+    ended: list[Path] = []
+    results, _ = train_seeds(tiny_config("epochs=1"), [0, 1], ending=lambda run: ended.append(run.path))
+    assert ended == [each.run.path for each in results]
+
+
 def test_time_is_that_of_the_whole_series(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
 

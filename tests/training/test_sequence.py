@@ -64,13 +64,17 @@ class Trainings:
     def __init__(self) -> None:
         self.configs: list[RunConfig] = []
         self.began: set[float] = set()
+        self.endings: list[object] = []
         self.stop_at: dict[int, Stop | Exception] = {}
         self.tables: list[str] = []
 
-    def __call__(self, config: RunConfig, resume: str, _: object, *, began: float, attached: bool) -> Result:
+    def __call__(
+        self, config: RunConfig, resume: str, _: object, *, began: float, attached: bool, ending: object = None
+    ) -> Result:
         assert (resume, attached) == ("auto", False)  # the sequence brings its own runs from an input folder
         self.configs.append(config)
         self.began.add(began)
+        self.endings.append(ending)
         run = RunFolder.create(Path(config.output_root))
         write_text(run.config, to_yaml(config))
         self.tables.append((run.path.parents[2] / "sequence.md").read_text())
@@ -98,6 +102,14 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
 
 def statuses(plan: Plan) -> list[str]:
     return [row.status for row in read_rows(plan)]
+
+
+def test_every_run_of_a_sequence_gets_what_is_to_happen_at_its_end(plan: MakePlan, trainings: Trainings) -> None:
+    def ending(run: RunFolder) -> None:
+        assert run
+
+    run_sequence(plan(), ending=ending)
+    assert trainings.endings == [ending] * 3
 
 
 # --- the plan

@@ -19,6 +19,7 @@ from last.training.logbook import read_rows
 from last.training.meter import Figures, Meter
 from last.training.run_folder import RunFolder
 from last.training.step import TrainingStep
+from last.training.stop import Stop, StopWatch
 from last.training.trainer import Trainer
 from last.utils.errors import TrainingDiverged, UserError
 
@@ -246,12 +247,34 @@ def test_training_on_nothing_but_bad_values_ends_as_diverged(
 ) -> None:
     monkeypatch.setattr(session, "build_model", _exploding_model)
     config = tiny_config("epochs=9", "nan_guard.max_consecutive=4")
-    with pytest.raises(TrainingDiverged, match=r"4 batches in a row .* of the parameters .*: classifier\.bias"):
+    with pytest.raises(TrainingDiverged, match=r"4 batches in a row .* of the parameters .*: classifier\.bias") as told:
         session.train(config)
+    assert " and 1 more. " in str(told.value)
     (run,) = map(RunFolder, Path(config.output_root).iterdir())
     report = json.loads(run.divergence.read_text())
     assert report["activations"]["not_finite"] == ["classifier"]
     assert [len(batch["clips"]) for batch in report["batches"]] == [4] * 4
+
+
+@pytest.mark.parametrize("reason", [None, Stop.TERMINATE])
+def test_what_is_to_happen_at_the_end_happens_once_when_all_else_is_written(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, reason: Stop | None
+) -> None:
+    ended: list[tuple[Path, bool]] = []
+    monkeypatch.setattr(StopWatch, "reason", reason)
+    result = session.train(tiny_config("epochs=1"), ending=lambda run: ended.append((run.path, run.finished)))
+    assert ended == [(result.run.path, reason is None)]
+    assert result.stopped is reason
+
+
+def test_what_is_to_happen_at_the_end_happens_after_a_divergence_too(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "build_model", _exploding_model)
+    ended: list[bool] = []
+    with pytest.raises(TrainingDiverged):
+        session.train(tiny_config("epochs=1"), ending=lambda run: ended.append(run.divergence.exists()))
+    assert ended == [True]
 
 
 def _exploding_model(*arguments: object) -> torch.nn.Module:
@@ -319,7 +342,7 @@ def test_fine_tuning_from_another_model_is_refused(tiny_config: MakeConfig) -> N
 
 def test_missing_data_are_told_with_where_and_what_to_do(tiny_config: MakeConfig, tmp_path: Path) -> None:
     config = replace(tiny_config(), data_root=str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match=r"(?s)nowhere.*synthesize\.py"):
+    with pytest.raises(UserError, match=r"(?s)nowhere.*last demo"):
         session.train(config)
     assert not Path(config.output_root).exists()
 

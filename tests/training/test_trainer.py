@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from noted_progress import NotedProgress
 from torch import Tensor, nn
 
 from last.data.loader import Draw, SampledClips
@@ -19,6 +20,7 @@ from last.training.data import training_data
 from last.training.logbook import Logbook, Row
 from last.training.place import Place
 from last.training.run_folder import RunFolder
+from last.training.stop import Stop, StopWatch
 from last.training.task import Classification, Outcome
 from last.training.trainer import Trainer
 from last.utils.errors import TrainingDiverged
@@ -290,3 +292,37 @@ def test_a_run_that_diverged_is_not_resumed_and_keeps_what_was_found(
     with pytest.raises(TrainingDiverged, match=r"has diverged and cannot be resumed.*Start a new run"):
         session.train(config, resume="auto")
     assert run.divergence.read_bytes() == before
+
+
+def test_progress_shows_the_loss_and_how_long_the_whole_run_takes(tiny_config: MakeConfig) -> None:
+    shown = NotedProgress()
+    session.train(tiny_config("epochs=3", "test_every=2"), progress=shown)
+    assert [task.description for task in shown.tasks] == [
+        *("epoch 0/2", "epoch 1/2", "testing epoch 1", "epoch 2/2", "testing epoch 2")
+    ]
+    assert all(task.in_run for task in shown.tasks)
+    first, last = shown.tasks[0], shown.tasks[-1]
+    assert all(note.startswith("loss ") for note in first.notes)
+    assert all(left > 0 for left in first.run_left_s)
+    assert 0 <= last.run_left_s[-1] < first.run_left_s[0]
+
+
+def test_testing_counts_every_clip_of_every_test_once(tiny_config: MakeConfig) -> None:
+    shown = NotedProgress()
+    parts = ("validation=split", "validation_share=0.3", "ema.decay=0.9")
+    session.train(tiny_config("epochs=1", *parts), progress=shown)
+    tests = [task for task in shown.tasks if task.description.startswith("testing")]
+    assert [task.total for task in tests] == [12, 3, 12, 3]
+    assert [sum(task.done) for task in tests] == [12, 3, 12, 3]
+
+
+def test_a_run_that_is_resumed_within_an_epoch_counts_only_what_this_process_does(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, shown = tiny_config("epochs=1", "batch_size=4"), NotedProgress()
+    with monkeypatch.context() as patch:
+        patch.setattr(StopWatch, "reason", Stop.INTERRUPT)
+        session.train(config)
+    session.train(config, resume="auto", progress=shown)
+    epoch = shown.tasks[0]
+    assert (epoch.before, epoch.total, epoch.done) == (4, 12, [4, 4])

@@ -88,8 +88,7 @@ def _ask(folder: OutputFolder, config: RunConfig, data: TrainingData, live: Live
     order = FixedDraws(data.order.numbers, config.distillation.draws, _BATCH)
     outputs, order.start = folder.begin(len(order))
     batches = of_few_shapes(build_loader(data.source, order, config.hardware, data.residence.on_device), config)
-    with place.progress.task("asking the teachers", order.clips):
-        place.progress.advance(order.clips_before(order.start))
+    with place.progress.task("asking the teachers", order.clips, before=order.clips_before(order.start)):
         for number, batch in enumerate(batches, start=order.start):
             moved = batch.to(place.device)
             lesson = live(data.pipeline(moved, training=True), moved)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from distillation_probes import taught_by, train_teacher
+from noted_progress import NotedProgress
 from patience import PATIENCE_S
 
 from last.data.locate import find_store
@@ -132,7 +133,9 @@ def test_an_interrupted_computation_of_outputs_is_gone_on_with(
     dying = Dying(teachers, again, CPU)
     with pytest.raises(KeyboardInterrupt):
         kept_outputs(again, data, dying, PLACE)
-    torch.testing.assert_close(kept_outputs(again, data, dying, PLACE).open(), whole)
+    shown = NotedProgress()
+    torch.testing.assert_close(kept_outputs(again, data, dying, replace(PLACE, progress=shown)).open(), whole)
+    assert (shown.tasks[0].before, sum(shown.tasks[0].done)) == (17, 7)
     assert len(asked) == 5 + 2  # of six batches four were kept
 
 

@@ -1,0 +1,96 @@
+"""What a run answered in its last test: a confusion matrix, kept as CSV in the run's folder.
+
+Legend: K classes.
+"""
+
+import csv
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..utils.errors import UserError
+from ..utils.files import write_csv
+
+_log = logging.getLogger(__name__)
+
+_CORNER = "true \\ predicted"
+_WITHOUT = "no answer"
+_EPOCH = re.compile(r", after epoch (\d+)")
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A confusion matrix.
+
+    Attributes:
+        classes: the names of the classes.
+        counts: (K, K) clips; rows are true classes, columns predicted ones.
+        unanswered: (K,) clips of each class that got no answer, since a score was not finite.
+        epoch: after which epoch it was; None where that is not told.
+    """
+
+    classes: Sequence[str]
+    counts: NDArray[np.int64]
+    unanswered: NDArray[np.int64]
+    epoch: int | None = None
+
+    def table(self) -> tuple[list[str], Iterator[list[object]]]:
+        """Return the header and the rows of a CSV; clips without an answer have a column where there are any."""
+        corner = _CORNER if self.epoch is None else f"{_CORNER}, after epoch {self.epoch}"
+        header, counts = [corner, *self.classes], self.counts
+        if self.unanswered.any():
+            header, counts = [*header, _WITHOUT], np.column_stack([counts, self.unanswered])
+        return header, ([name, *row] for name, row in zip(self.classes, counts.tolist(), strict=True))
+
+
+class LastTest:
+    """Keep the answers of a run's last test; a file that cannot be written does not end the run."""
+
+    def __init__(self, path: Path, classes: Sequence[str]) -> None:
+        self._path, self._classes = path, classes
+        self._confusion: Confusion | None = None
+        self._warned = False
+
+    def take(self, counts: NDArray[np.int64], epoch: int) -> None:
+        """Take the answers after an epoch: (K, K + 1), whose last column counts clips without one."""
+        self._confusion = Confusion(self._classes, counts[:, :-1], counts[:, -1], epoch)
+
+    def write(self) -> None:
+        """Write what was taken last; warn once of a file that cannot be written."""
+        if self._confusion is None:
+            return
+        try:
+            write_csv(self._path, *self._confusion.table())
+        except UserError as error:
+            if not self._warned:
+                _log.warning("%s Training continues without it; the next test tries again.", error)
+            self._warned = True
+
+
+def read_confusion(path: Path) -> Confusion | None:
+    """Read the CSV of a confusion matrix; None where there is no such file.
+
+    Raises:
+        UserError: it cannot be read, or is no confusion matrix.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file))
+        names = [row[0] for row in rows]
+        counts = np.array([[int(cell) for cell in row[1:]] for row in rows], np.int64).reshape(len(rows), -1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (ValueError, IndexError, OverflowError, csv.Error) as error:
+        raise UserError(f"{path} is no table of a confusion matrix: {error}.") from error
+    if header[1 : len(names) + 1] != names or counts.shape[1] - len(names) not in (0, 1) or (counts < 0).any():
+        raise UserError(f"{path} is no table of a confusion matrix: rows and columns are not of the same classes.")
+    told = _EPOCH.search(header[0])
+    without = counts[:, len(names) :].sum(axis=1)
+    return Confusion(names, counts[:, : len(names)], without, int(told[1]) if told else None)
