@@ -160,7 +160,8 @@ def _layout(path: Path, header: Mapping[str, Any]) -> Layout:
                 "again with --overwrite."
             )
         return load_layout(name)
-    layout = layout_from_facts(facts, str(path / HEADER_FILE))
+    drawn = {"extra_edges": header.get("extra_edges", [])}
+    layout = layout_from_facts({**facts, **drawn}, str(path / HEADER_FILE))
     if layout.name != name:
         raise _damaged(path, f"{HEADER_FILE} names the layout {name!r} and describes {layout.name!r}")
     return layout

@@ -38,6 +38,7 @@ HARMLESS = (
     "distillation.cache",
     "distributed.timeout_minutes",
     "data.how_to_get",
+    "data.own_layout.extra_edges",
 )
 # Keys that make another model, other clips or other figures of a run; no option lets a run go on with those.
 _FIXED = (
