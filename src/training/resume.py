@@ -48,7 +48,12 @@ _FIXED = (
     *("distillation.fingerprints", "distillation.method", "distillation.unlabelled"),
 )
 # With learned maps to the teachers' features, which there are only where alpha leaves the teachers a say.
-_FIXED_WITH_FEATURES = ("distillation.alpha", "distillation.alpha_of", "distillation.alpha_end")
+_FIXED_WITH_FEATURES = (
+    "distillation.alpha",
+    "distillation.alpha_of",
+    "distillation.alpha_other",
+    "distillation.alpha_end",
+)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import pytest
 
 import last
 from last.skeleton import load_layout
+from last.training.config import resolve
 from last.utils.errors import UserError
 
 
@@ -70,3 +71,21 @@ def test_a_new_model_knows_its_name_and_layout_and_nothing_that_it_did_not_learn
     facts = last.create_model("small_e", layout="kinect20").facts
     assert (facts.name, facts.layout.name) == ("small_e", "kinect20")
     assert (facts.classes, facts.input_frames, facts.sampling, facts.dataset) == ((), None, None, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("family: last_e", "The model tiny_e has no sizes: model.channels, model.blocks, model.attention should be"),
+        ("family: last_v2", "has no sizes: model.channels, model.blocks, model.temporal should be"),
+        ("{family: last_e, channels: [8], blocks: [1]}", "channels has 1, blocks has 1, attention has 0"),
+        ("family: last_x", "no model family 'last_x'. The families are: last_e, last_v2"),
+        ("{family: last_e, chanels: [8]}", r"tiny_e.yaml: .*chanels: unknown key.*Did you mean 'channels'"),
+    ],
+)
+def test_a_file_without_the_sizes_of_a_network_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "tiny_e.yaml"
+    path.write_text(f"model: {text}" if text[0] == "{" else f"model: {{{text}}}")
+    for build in (lambda: last.create_model(path), lambda: resolve(model=str(path), dataset="synthetic")):
+        with pytest.raises(UserError, match=f"(?s){told}"):
+            build()
