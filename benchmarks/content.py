@@ -22,7 +22,6 @@ from ..utils.errors import UserError
 from ..utils.progress import SILENT, Progress
 
 DATASET, LAYOUT = "ntu60", "ntu25"
-TRAIN_CLIPS, TEST_CLIPS = 40_091, 16_487  # of NTU RGB+D 60, cross-subject
 TWO_BODY_SHARE = 0.18
 _LEAST_FRAMES, _MIDDLE_FRAMES, _MOST_FRAMES, _FRAMES_DEVIATION = 32, 78, 300, 0.4  # 84 frames on average
 _ACTIONS, _PERFORMERS, _CAMERAS, _SETUPS, _REPLICATIONS = 60, 40, 3, 17, 2

@@ -6,7 +6,7 @@ batches from the loader, then augmentation and streams. The reference does the s
 
 import statistics
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,18 +21,10 @@ from ..training.precision import choose_device
 from ..utils.progress import Progress
 from . import plain_data
 from .content import write_clips
-from .measure import Turns, Way, ratio, spread, take_turns, whole
+from .measure import Turns, Way, ratio, spread, take_turns
 from .report import Result, Table
 from .steps import Learner, build_task, config_of, note_of
-from .suite import add_device, add_step
 
-EXAMPLES = """
-    python -m last benchmark data
-    python -m last benchmark data --batch 256 --device cuda --residency device
-    python -m last benchmark data --residency disk --json data.json
-"""
-QUICK = {"clips": 8, "batch": 4, "frames": 8, "turns": 2, "steps": 1}
-IN_ALL = {"turns": 4}
 _READING, _STREAMS = "reading and sampling", "augmenting and streams"
 _STEP = "training step"
 _COLUMNS = {
@@ -44,21 +36,6 @@ _COLUMNS = {
     "clips/s": "{clips_per_second:,.0f}",
     "% of a step": "{percent:.2f}",
 }
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    count = whole(1)
-    add_step(parser, "whose training step")
-    parser.add_argument("--clips", type=count, default=400, metavar="N", help="clips in the store (default: 400)")
-    parser.add_argument("--turns", type=count, default=9, metavar="N", help="epochs of each way (default: 9)")
-    parser.add_argument("--steps", type=count, default=4, metavar="N", help="training steps in a turn (default: 4)")
-    parser.add_argument(
-        "--residency",
-        choices=("auto", "device", "ram", "disk"),
-        help="where the clips lie (default: the configuration's, which is auto)",
-    )
-    add_device(parser)
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:

@@ -7,7 +7,7 @@ Filling a cache is timed apart. The teacher has fresh weights, on which no time 
 
 import statistics
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count, cycle
@@ -31,18 +31,10 @@ from ..training.precision import choose_device
 from ..training.task import Classification
 from ..utils.progress import Progress
 from .content import write_clips
-from .measure import Turns, Way, ratio, spread, take_turns, whole
+from .measure import Turns, Way, ratio, spread, take_turns
 from .report import Result, Table
 from .steps import Learner, build_task, config_of, note_of
-from .suite import add_device, add_step
 
-EXAMPLES = """
-    python -m last benchmark distillation --threads 1
-    python -m last benchmark distillation --model small_e --teacher small --json distillation.json
-    python -m last benchmark distillation --device cuda --batch 512 --clips 16384 --amp
-"""
-QUICK = {"teacher": "nano_e", "batch": 2, "frames": 8, "clips": 4, "draws": 2, "turns": 2, "fills": 1}
-IN_ALL = {"turns": 5, "clips": 64, "fills": 1}
 PLAIN, LIVE, CACHED = "plain", "live teacher", "cached teacher"
 _STEPS = {
     "step": "{way}",
@@ -60,23 +52,6 @@ _FILLS = {
     "ms a clip": "{milliseconds_a_clip:.2f}",
     "clips/s": "{clips_per_second:,.1f}",
 }
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    least = whole(1)
-    add_step(parser, "which student")
-    parser.add_argument("--teacher", default="large_e", metavar="M", help="which teacher (default: large_e)")
-    parser.add_argument("--clips", type=least, default=256, metavar="N", help="clips in the store (default: 256)")
-    parser.add_argument(
-        "--draws", type=least, default=20, metavar="R", help="cached variations of each clip (default: 20)"
-    )
-    parser.add_argument("--turns", type=least, default=20, metavar="N", help="turns of each step (default: 20)")
-    parser.add_argument(
-        "--fills", type=least, default=3, metavar="N", help="fillings of a cache with one variation (default: 3)"
-    )
-    parser.add_argument("--amp", action="store_true", default=None, help="mixed precision, of both models")
-    add_device(parser)
 
 
 @dataclass(frozen=True)

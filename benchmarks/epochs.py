@@ -8,7 +8,7 @@ import math
 import statistics
 import tempfile
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -26,51 +26,14 @@ from ..training.session import Result as RunResult
 from ..training.session import train
 from ..utils.errors import UserError
 from ..utils.progress import Progress
-from .content import DATASET, TEST_CLIPS, TRAIN_CLIPS, write_clips
+from .content import DATASET, write_clips
 from .gpu import GpuWatch
-from .measure import Turns, spread, take_turns, whole
+from .measure import Turns, spread, take_turns
 from .plain import from_fused
 from .report import Result, Table
 from .steps import PlainLearner, benchmark_config, build_task, moving_batch
-from .suite import add_device
 
-EXAMPLES = """
-    python -m last benchmark epochs --work DIR
-    python -m last benchmark epochs --work DIR --model base_e --json base_e.json
-    python -m last benchmark epochs --device cpu --clips 160 --test 40 --epochs 2
-    python -m last benchmark epochs --config default --set batch_size=64 amp=true
-"""
-QUICK = {"clips": 4, "test": 2, "epochs": 2, "batch": 2, "frames": 8, "plain_steps": 1}
-IN_ALL = {"clips": 512, "test": 128, "epochs": 2}
 _PLAIN_BATCH = 64  # at most: the plain model keeps more memory
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    count = whole(1)
-    parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
-    parser.add_argument("--epochs", type=count, default=70, metavar="N", help="epochs (default: 70)")
-    parser.add_argument(
-        "--clips", type=count, default=TRAIN_CLIPS, metavar="N", help=f"clips to train on (default: {TRAIN_CLIPS})"
-    )
-    parser.add_argument(
-        "--test", type=count, default=TEST_CLIPS, metavar="N", help=f"clips to test on (default: {TEST_CLIPS})"
-    )
-    parser.add_argument(
-        "--config", metavar="FILE", help="a recipe, as of `train` (default: h200 on CUDA, elsewhere the default one)"
-    )
-    parser.add_argument("--batch", type=count, metavar="N", help="clips a step (default: the recipe's)")
-    parser.add_argument("--frames", type=whole(4), metavar="T", help="frames in a clip (default: the recipe's)")
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="set any configuration key"
-    )
-    parser.add_argument(
-        "--work", type=Path, metavar="DIR", help="keep clips and runs there, for the next time (default: temporary)"
-    )
-    parser.add_argument(
-        "--plain_steps", type=count, default=5, metavar="N", help="steps of the plain reference (default: 5)"
-    )
-    add_device(parser)
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:

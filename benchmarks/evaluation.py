@@ -6,7 +6,7 @@ makes guarded steps; testing sums up what it scores.
 
 import statistics
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from ..training.data import TrainingData, training_data
@@ -15,19 +15,12 @@ from ..training.meter import Meter
 from ..training.precision import choose_device
 from ..training.scoring import score_batches
 from ..utils.progress import Progress
-from .content import TEST_CLIPS, TRAIN_CLIPS, write_clips
-from .measure import Turns, Way, ratio, spread, take_turns, whole
+from .content import write_clips
+from .measure import Turns, Way, ratio, spread, take_turns
+from .parts import TEST_CLIPS, TRAIN_CLIPS
 from .report import Result, Table
 from .steps import Learner, build_task, config_of
-from .suite import add_device, add_step
 
-EXAMPLES = """
-    python -m last benchmark evaluation
-    python -m last benchmark evaluation --model base_e --batch 64 --amp
-    python -m last benchmark evaluation --device cuda --batch 512 --clips 16384 --test 8192
-"""
-QUICK = {"clips": 4, "test": 4, "batch": 2, "frames": 8, "turns": 2}
-IN_ALL = {"turns": 3}
 _COLUMNS = {
     "what": "{what}",
     "clips": "{clips}",
@@ -38,17 +31,6 @@ _COLUMNS = {
     "s an epoch": "{epoch_seconds:,.1f}",
     "%": "{percent:.1f}",
 }
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    count = whole(1)
-    add_step(parser)
-    parser.add_argument("--clips", type=count, default=128, metavar="N", help="clips to train on (default: 128)")
-    parser.add_argument("--test", type=count, default=128, metavar="N", help="clips to test on (default: 128)")
-    parser.add_argument("--turns", type=count, default=5, metavar="N", help="turns of both (default: 5)")
-    parser.add_argument("--amp", action="store_true", default=None, help="mixed precision")
-    add_device(parser)
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:

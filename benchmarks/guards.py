@@ -7,7 +7,7 @@ derive its streams, run forward and backward, clip, step and count. The plain on
 import copy
 import statistics
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 import torch
@@ -23,18 +23,10 @@ from ..training.precision import choose_device
 from ..training.schedule import build_schedule
 from ..training.task import Classification
 from ..utils.progress import Progress
-from .measure import Turns, Way, ratio, seconds, spread, take_turns, whole
+from .measure import Turns, Way, ratio, seconds, spread, take_turns
 from .report import Result, Table
 from .steps import Learner, benchmark_config, build_task, moving_batch, note_of
-from .suite import add_device
 
-EXAMPLES = """
-    python -m last benchmark guards --threads 1
-    python -m last benchmark guards --model base --turns 10
-    python -m last benchmark guards --device cuda --batch 128 --json guards.json
-"""
-QUICK = {"turns": 3, "batch": 2, "saves": 2}
-IN_ALL = {"turns": 20}
 _WARMUP_TURNS = 5
 _COLUMNS = {
     "what": "{what}",
@@ -43,16 +35,6 @@ _COLUMNS = {
     "most": "{milliseconds[most]:.2f}",
     "costs %": "{cost:+.3f}",
 }
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    count = whole(1)
-    parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
-    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
-    parser.add_argument("--turns", type=count, default=60, metavar="N", help="turns of each step (default: 60)")
-    parser.add_argument("--saves", type=count, default=15, metavar="N", help="checkpoints to write (default: 15)")
-    add_device(parser)
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:

@@ -6,7 +6,7 @@ else the machine does slows all and each finds its own numbers in the caches, as
 
 import tempfile
 import warnings
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -25,18 +25,11 @@ from ..deploy.runtime import check_installed, open_exported
 from ..models.registry import create_model
 from ..skeleton import load_layout
 from ..utils.progress import Progress
-from .measure import CLASSES, Turns, ratio, spread, take_turns, whole
+from .measure import CLASSES, Turns, ratio, spread, take_turns
 from .plain import from_fused
 from .report import Result, Table
 from .training import chosen_models
 
-EXAMPLES = """
-    python -m last benchmark inference --threads 2
-    python -m last benchmark inference --threads 1 --models small_e,large_e
-    python -m last benchmark inference --precision bf16 --json inference.json
-"""
-QUICK = {"models": "nano_e", "frames": 8, "turns": 2, "runs": 2}
-IN_ALL = {"turns": 6}
 _LAYOUT = "ntu25"
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime", "openvino")
 _WARMUP_RUNS = 3  # in every turn
@@ -51,18 +44,6 @@ _COLUMNS = {
     "logits differ by": "{difference:.1e}",
 }
 Logits = Callable[[], NDArray[np.float32]]
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    count = whole(1)
-    parser.add_argument(
-        "--models", default="nano_e,base_e", metavar="A,B", help="names with commas between (default: nano_e,base_e)"
-    )
-    parser.add_argument("--frames", type=count, default=64, metavar="T", help="frames in a clip (default: 64)")
-    parser.add_argument("--turns", type=count, default=10, metavar="N", help="turns of every path (default: 10)")
-    parser.add_argument("--runs", type=count, default=30, metavar="N", help="timed runs in a turn (default: 30)")
-    parser.add_argument("--precision", choices=("f32", "bf16", "f16"), default="f32", help="also try this in OpenVINO")
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:

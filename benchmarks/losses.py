@@ -6,7 +6,7 @@ cause. The row of the plain path in float64, which differs from the one in float
 On CUDA float32 is float32 here: TF32 is off.
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -22,29 +22,12 @@ from ..training.config import RunConfig
 from ..training.precision import choose_device
 from ..training.task import Classification, Outcome
 from ..utils.progress import Progress
-from .measure import whole
 from .plain import from_fused
 from .report import Result, Table
 from .steps import Learner, PlainLearner, build_task, config_of, moving_batch, note_of
-from .suite import add_device, add_step
 
-EXAMPLES = """
-    python -m last benchmark losses
-    python -m last benchmark losses --model base_e --batch 8
-    python -m last benchmark losses --device cuda --json losses.json
-"""
-QUICK = {"steps": 3, "batch": 2, "frames": 8}
-IN_ALL = {"batch": 8}
 _REFERENCE = "plain, float32"
 Streams = Mapping[str, Tensor]
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    count = whole(1)
-    add_step(parser)
-    parser.add_argument("--steps", type=count, default=50, metavar="N", help="training steps (default: 50)")
-    add_device(parser)
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:

@@ -8,7 +8,6 @@ import os
 import platform
 import statistics
 import time
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -111,18 +110,3 @@ def machine() -> dict[str, Any]:
 def load() -> float | None:
     """Return how many processes wanted to run in the last minute, where the system tells it."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-
-
-def whole(minimum: int) -> Callable[[str], int]:
-    """Return what reads an option's whole number of at least `minimum`."""
-
-    def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = minimum - 1
-        if number < minimum:
-            raise ArgumentTypeError(f"{text!r} should be a whole number, {minimum} or more")
-        return number
-
-    return read

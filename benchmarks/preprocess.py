@@ -7,7 +7,7 @@ reference reads a sample of the same files in one process, line by line, with `f
 
 import statistics
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,17 +24,10 @@ from ..data.synthetic.recording import TrackedBody
 from ..utils.machine import usable_cores
 from ..utils.progress import Progress
 from .content import ntu60, takes
-from .measure import seconds, spread, whole
+from .measure import seconds, spread
 from .memory import TreeMemory
 from .report import Result, Table
 
-EXAMPLES = """
-    python -m last benchmark preprocess
-    python -m last benchmark preprocess --files 500 --workers 1
-    python -m last benchmark preprocess --json preprocess.json
-"""
-QUICK = {"files": 3, "repeats": 1, "sample": 1}
-IN_ALL = {"files": 400, "repeats": 2}
 _DISTINCT = 36
 _KILOBYTES = 300  # of a real recording: 17 GB in 56,880 files
 # Generated recordings have no orientations; these are digits as real ones have.
@@ -64,18 +57,6 @@ class Recordings:
     def files(self) -> list[Path]:
         """Return the paths of all files."""
         return [self.folder / f"{name}.skeleton" for name in self.names]
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    count = whole(1)
-    parser.add_argument("--files", type=count, default=2000, metavar="N", help="recordings (default: 2000)")
-    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help="processes (default: one a core)")
-    parser.add_argument("--repeats", type=count, default=3, metavar="N", help="times all is read (default: 3)")
-    parser.add_argument(
-        "--sample", type=count, default=40, metavar="N", help="recordings that the reference reads (default: 40)"
-    )
-    parser.add_argument("--work", type=Path, metavar="DIR", help="where to put them meanwhile (default: temporary)")
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:

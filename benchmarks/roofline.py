@@ -6,7 +6,7 @@ stands the time that all bytes would take that the step's operations really read
 """
 
 import statistics
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from copy import deepcopy
 from typing import Any
 
@@ -19,19 +19,11 @@ from ..models.registry import create_model
 from ..training.config import RunConfig
 from ..training.precision import choose_device
 from ..utils.progress import Progress
-from .measure import Turns, Way, seconds, spread, take_turns, whole
+from .measure import Turns, Way, seconds, spread, take_turns
 from .report import Result, Table
 from .steps import Learner, build_task, config_of, moving_batch, note_of
-from .suite import add_device, add_step
 from .traffic import MovedBytes
 
-EXAMPLES = """
-    python -m last benchmark roofline --threads 2
-    python -m last benchmark roofline --model base_e --batch 64 --json roofline.json
-    python -m last benchmark roofline --device cuda --batch 512
-"""
-QUICK = {"batch": 2, "frames": 8, "turns": 1, "large_mib": 8, "side": 128}
-IN_ALL = {"turns": 5}
 _CACHED_MIB = {"cpu": 0.25, "cuda": 8.0}
 _SIDES = {"cpu": 1024, "cuda": 8192}
 _CHANNELS, _CLIPS, _FRAMES, _JOINTS = 64, 16, 64, 25  # of the typical product: a 1x1 convolution
@@ -50,18 +42,6 @@ _STEPS = {
     "ms measured": "{milliseconds[median]:.2f}",
     "times the least": "{gap:.1f}",
 }
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    count = whole(1)
-    add_step(parser, "whose training step")
-    parser.add_argument("--turns", type=count, default=9, metavar="N", help="turns of each step (default: 9)")
-    parser.add_argument("--large_mib", type=count, default=256, metavar="N", help="large copies, MiB (default: 256)")
-    parser.add_argument(
-        "--side", type=count, metavar="N", help="of the large square matrices (default: 1024, on CUDA 8192)"
-    )
-    add_device(parser)
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:

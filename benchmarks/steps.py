@@ -33,7 +33,7 @@ def benchmark_config(model: str, recipe: str = "", overrides: Sequence[str] = ()
 
 
 def config_of(arguments: Namespace, **flags: Any) -> RunConfig:
-    """Return the configuration of a training step as `suite.add_step`'s options say it, with more `flags`."""
+    """Return the configuration of a training step as `options.add_step`'s options say it, with more `flags`."""
     return benchmark_config(
         arguments.model,
         batch_size=arguments.batch,

@@ -5,7 +5,7 @@ torch's own SGD; ours trains in float32 and in bfloat16 with the fused SGD that 
 """
 
 import multiprocessing
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,19 +24,10 @@ from ..training.precision import choose_device
 from ..utils.config import MODEL_FILES
 from ..utils.model_files import model_layer
 from ..utils.progress import Progress
-from .measure import CLASSES, Turns, Way, ratio, spread, take_turns, whole
+from .measure import CLASSES, Turns, Way, ratio, spread, take_turns
 from .plain import from_fused
 from .report import Result, Table
-from .suite import add_device
 
-EXAMPLES = """
-    python -m last benchmark training
-    python -m last benchmark training --models nano_e,base --bodies 2 --threads 1
-    python -m last benchmark training --device cuda --batch 64 --json training.json
-    python -m last benchmark training --memory
-"""
-QUICK = {"models": "nano_e", "batch": 4, "frames": 16, "repeats": 2}
-IN_ALL = {"models": "nano_e,base_e", "repeats": 5}
 _COLUMNS = {
     "model": "{model}",
     "task": "{task}",
@@ -77,21 +68,6 @@ class Clips:
     valid: Tensor
     rows: Tensor
     labels: Tensor
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the part's options to a parser."""
-    count = whole(1)
-    parser.add_argument("--models", default="all", metavar="A,B", help="names with commas between (default: all)")
-    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
-    parser.add_argument("--bodies", type=int, choices=(1, 2), help="in a clip, all present (default: 1; --memory: 2)")
-    parser.add_argument("--frames", type=count, default=64, metavar="T", help="frames in a clip (default: 64)")
-    parser.add_argument("--layout", default="ntu25", metavar="L", help="joint layout (default: ntu25)")
-    parser.add_argument("--repeats", type=count, default=7, metavar="N", help="turns after the warm-up (default: 7)")
-    parser.add_argument("--amp", action="store_true", help="the reference in bfloat16, too; with --memory, ours")
-    parser.add_argument("--memory", action="store_true", help="measure the memory of a training step, not times")
-    parser.add_argument("--recompute", action="store_true", help="with --memory: teachers keep no features of blocks")
-    add_device(parser)
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:

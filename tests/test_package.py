@@ -1,3 +1,4 @@
+import ast
 import subprocess
 import sys
 import tomllib
@@ -43,3 +44,33 @@ def test_the_tested_versions_name_every_package_that_is_asked_for() -> None:
     names = {line.partition(">=")[0].lower() for line in asked if not line.startswith("last-har")}
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert {line.partition("==")[0].lower() for line in lines if "==" in line} == names
+
+
+def texts(source: Path) -> list[str]:
+    """Return the texts in a module's code without its docstrings, which are for those who read the code."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in documents]
+    return [node.value for node in constants if isinstance(node.value, str)]
+
+
+SHIPPED = [
+    path
+    for folder, pattern in (("src", "**/*.py"), ("benchmarks", "*.py"), ("configs", "**/*.yaml"))
+    for path in sorted((ROOT / folder).glob(pattern))
+]
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_message_speaks_of_what_an_installed_wheel_lacks(file: Path) -> None:
+    said = texts(file) if file.suffix == ".py" else [file.read_text(encoding="utf-8")]
+    for only_in_a_checkout in ("scripts/", "-e .", "make setup"):
+        assert not [text for text in said if only_in_a_checkout in text]
+
+
+def test_a_message_names_the_program_as_it_was_called() -> None:
+    """It is written in one place; `torchrun` alone starts a module, whatever the program is called."""
+    for file in SHIPPED:
+        lines = [line for text in texts(file) for line in text.splitlines()] if file.suffix == ".py" else []
+        named = [line for line in lines if "python -m last" in line and "torchrun" not in line]
+        assert not named or file.name == "program.py", file

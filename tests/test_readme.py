@@ -91,6 +91,11 @@ def test_ntu_commands_run_on_raw_files_of_its_format(newcomer: Callable[[str], A
     assert len(list(tmp_path.glob("runs/run-*"))) == 2
 
 
+def test_torch_for_the_cpu_is_the_version_that_last_is_tested_with() -> None:
+    tested = re.findall(r"^torch==.*", (README.parent / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.findall(r"torch==[\d.]+", README.read_text(encoding="utf-8")) == tested
+
+
 @pytest.mark.parametrize("line", commands())
 def test_every_command_of_the_readme_is_a_known_one(line: str) -> None:
     assert re.match(r"python scripts/(synthesize|preprocess|train|distill|evaluate|export)\.py --", line)

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from ..benchmarks.report import Report
 
 _EXAMPLES = """
-    python -m last benchmark all --quick
-    python -m last benchmark training --models nano_e --threads 2
-    python -m last benchmark data --json data.json
-    python -m last benchmark epochs --help
+    {program} benchmark all --quick
+    {program} benchmark training --models nano_e --threads 2
+    {program} benchmark data --json data.json
+    {program} benchmark epochs --help
+"""
+_ALL_EXAMPLES = """
+    {program} benchmark all --quick
+    {program} benchmark all --json benchmark.json
 """
 _ALL = "every part that this machine can, with fewer turns and less data than each alone"
 
@@ -47,17 +51,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _parse(name: str, options: list[str]) -> argparse.Namespace:
-    from ..benchmarks.suite import add_common, add_device, add_part, load_part
+    from ..benchmarks.options import add_common, add_device, add_part, options_of
 
     def add_options(parser: argparse.ArgumentParser) -> None:
         if name == "all":
             add_common(parser)
             add_device(parser)
-            shown = "python -m last benchmark all --quick\npython -m last benchmark all --json benchmark.json"
+            shown = _ALL_EXAMPLES
         else:
-            part = load_part(name)
-            add_part(part, parser, quick="--quick" in options)
-            shown = part.EXAMPLES
+            add_part(name, parser, quick="--quick" in options)
+            shown = options_of(name).examples
         parser.epilog = examples(shown)
 
     return parse(f"{program()} benchmark {name}", {**PARTS, "all": _ALL}[name], add_options, options)

@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
     parser.epilog = examples(
         """
-        python -m last cost
-        python -m last cost --model base_e --layout kinect20 --frames 52 --threads 1
-        python -m last cost --bodies 2 --csv cost.csv --json cost.json
+        {program} cost
+        {program} cost --model base_e --layout kinect20 --frames 52 --threads 1
+        {program} cost --bodies 2 --csv cost.csv --json cost.json
         """
     )
 

@@ -5,21 +5,20 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..data.config import DataConfig
-from ..data.preprocess import preprocess
-from ..data.store import Store, open_store
-from ..data.synthetic import synthesize
-from ..evaluation.evaluate import Answer, Question, evaluate
-from ..evaluation.figures import draw_training_curve
-from ..skeleton.draw import animate
-from ..training.config import RunConfig, resolve
-from ..training.logbook import read_rows
-from ..training.run_folder import RunFolder
-from ..training.session import train
-from ..utils.progress import Progress
-from .options import examples
+from ..utils.program import program
+from .options import examples, typed
 from .terminal import progress, table
+
+if TYPE_CHECKING:
+    from ..data.config import DataConfig
+    from ..data.store import Store
+    from ..evaluation.evaluate import Answer
+    from ..training.config import RunConfig
+    from ..training.run_folder import RunFolder
+    from ..training.session import Result
+    from ..utils.progress import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("last-demo"), metavar="DIR", help="folder (default: last-demo)"
     )
     parser.add_argument("--clips", type=int, default=600, metavar="N", help="synthetic recordings (default: 600)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: those of configs/training/demo.yaml)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: those of the recipe demo)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of data and training (default: 0)")
     parser.epilog = examples(
         """
-        python -m last demo
-        python -m last demo --out /tmp/demo --clips 240 --epochs 4
+        {program} demo
+        {program} demo --out /tmp/demo --clips 240 --epochs 4
         """
     )
 
@@ -55,38 +54,66 @@ class _Steps:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run every step and print what came of it; return the exit code."""
+    from ..data.synthetic import synthesize
+    from ..evaluation.figures import draws_or_warns
+    from ..training.config import resolve
+
     out: Path = arguments.out
     flags = {"epochs": arguments.epochs, "seed": arguments.seed}
     roots = {"data_root": str(out / "data"), "output_root": str(out / "runs")}
     config = resolve(recipe="demo", flags={**flags, **roots})
+    drawing = draws_or_warns("Drawing the pictures")
     shown = progress(arguments.quiet)
-    steps = _Steps(5)
+    steps = _Steps(5 if drawing else 4)
     with steps.step("write raw .skeleton recordings of synthetic actions"):
         synthesize(out / "raw", arguments.clips, arguments.seed, shown)
     with steps.step("preprocess them into a store"):
         store = _prepare(config.data, out, shown)
     with steps.step(f"train {config.model.name} on {len(config.data.classes)} actions"):
-        result = train(config, progress=shown)
-        if result.stopped is not None:
-            result.stopped.raise_signal()
-        folder = result.run
+        result = _train(config, shown)
     with steps.step("evaluate the last epoch on people it has never seen"):
-        question = Question(folder.last, data_root=config.data_root)
-        answer = evaluate(question, folder.path / "evaluation" / "last-test", shown)
-    with steps.step("draw the training curve and a skeleton"):
-        pictures = _draw(folder, store, config)
-    _close(steps, result.summary, answer, folder, pictures)
+        answer = _evaluate(result.run, config, drawing, shown)
+    pictures: dict[str, Path] = {}
+    if drawing:
+        with steps.step("draw the training curve and a skeleton"):
+            pictures = _draw(result.run, store, config)
+    _close(steps, result.summary, answer, result.run, pictures)
+    print(_next_steps(result.run, config))
+    print(f"The run is in {result.run.path}")
     return 0
 
 
-def _prepare(config: DataConfig, out: Path, shown: Progress) -> Store:
+def _prepare(config: "DataConfig", out: Path, shown: "Progress") -> "Store":
+    from ..data.preprocess import preprocess
+    from ..data.store import open_store
+
     folder = out / "data" / config.name
     preprocess(config, out / "raw", folder, overwrite=True, progress=shown)
     return open_store(folder)
 
 
-def _draw(folder: RunFolder, store: Store, config: RunConfig) -> dict[str, Path]:
+def _train(config: "RunConfig", shown: "Progress") -> "Result":
+    from ..training.session import train
+
+    result = train(config, progress=shown)
+    if result.stopped is not None:
+        result.stopped.raise_signal()
+    return result
+
+
+def _evaluate(run: "RunFolder", config: "RunConfig", drawing: bool, shown: "Progress") -> "Answer":
+    from ..evaluation.evaluate import Question, evaluate
+
+    question = Question(run.last, data_root=config.data_root, pictures=drawing)
+    return evaluate(question, run.path / "evaluation" / "last-test", shown)
+
+
+def _draw(folder: "RunFolder", store: "Store", config: "RunConfig") -> dict[str, Path]:
     """Draw the training curve and the clip with the most bodies; return the pictures by their names."""
+    from ..evaluation.figures import draw_training_curve
+    from ..skeleton.draw import animate
+    from ..training.logbook import read_rows
+
     curve, skeleton = folder.path / "training_curve.png", folder.path / "skeleton.gif"
     title = f"{config.model.name} on {config.data.name} {config.data.split}"
     draw_training_curve(read_rows(folder.path / "metrics.jsonl"), curve, title)
@@ -96,7 +123,7 @@ def _draw(folder: RunFolder, store: Store, config: RunConfig) -> dict[str, Path]
 
 
 def _close(
-    steps: _Steps, summary: Mapping[str, object], answer: Answer, folder: RunFolder, pictures: Mapping[str, Path]
+    steps: _Steps, summary: Mapping[str, object], answer: "Answer", folder: "RunFolder", pictures: Mapping[str, Path]
 ) -> None:
     """Print the closing tables: how long, how well, where."""
     total = sum(steps.seconds.values())
@@ -120,4 +147,16 @@ def _close(
         **pictures,
     }
     table("files", ["what", "where"], [[name, str(path)] for name, path in files.items()])
-    print(f"The run is in {folder.path}")
+
+
+def _next_steps(run: "RunFolder", config: "RunConfig") -> str:
+    """Return commands to try now, with the places of this demo filled in."""
+    data, runs = typed(Path(config.data_root)), typed(Path(config.output_root))
+    commands = {
+        "train a larger student on the same clips": f"train --config demo --model small_e --data_root {data} "
+        f"--output_root {runs}",
+        "list the runs with their results": f"runs --output_root {runs}",
+        "write the model for ONNX Runtime and OpenVINO": f"export --checkpoint {typed(run.best)}",
+        "prepare real recordings": "preprocess --dataset ntu60 --raw DIR",
+    }
+    return "\n".join(["Next:", *(f"  {what}:\n    {program()} {command}" for what, command in commands.items())])

@@ -5,15 +5,16 @@ from typing import Any
 
 from ..utils.errors import UserError
 from . import train
+from .folders import LATEST, checkpoint_of
 from .options import count, examples, numbers
 
 _EXAMPLES = """
-    python scripts/distill.py --teacher runs/run-2026-11-20 --model nano_e --dataset ntu60 --amp --batch_size 128
-    python scripts/distill.py --teacher a.pth --teacher b.pth --weights 2,1 --model small_e --dataset nw_ucla
-    python scripts/distill.py --teacher a.pth --model nano_e --dataset ntu60 --cached 20
-    python scripts/distill.py --teacher a.pth --model nano_e --dataset ntu60 --method dkd --alpha 0.5 --tau 2
-    python scripts/distill.py --teacher a.pth --config nw_ucla --seeds 0,1,2 --set distillation.alpha_end=1
-    python scripts/distill.py --resume runs/run-2026-11-23
+    {program} distill --teacher runs/run-2026-11-20 --model nano_e --dataset ntu60 --amp --batch_size 128
+    {program} distill --teacher a.pth --teacher b.pth --weights 2,1 --model small_e --dataset nw_ucla
+    {program} distill --teacher a.pth --model nano_e --dataset ntu60 --cached 20
+    {program} distill --teacher a.pth --model nano_e --dataset ntu60 --method dkd --alpha 0.5 --tau 2
+    {program} distill --teacher a.pth --config nw_ucla --seeds 0,1,2 --set distillation.alpha_end=1
+    {program} distill --resume runs/run-2026-11-23
 """
 
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         action="append",
         metavar="PATH",
-        help="a teacher: a checkpoint, or a run's folder for its last epoch; several are averaged",
+        help="a teacher: a run's folder, for its last epoch, or a checkpoint, or `latest`; several are averaged",
     )
     parser.add_argument(
         "--weights",
@@ -31,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="2,1",
         help="how much each teacher counts (default: all the same)",
     )
-    parser.add_argument(
-        "--method", metavar="NAME", help="kl, dkd, features or attention (default: kl; configs/distillation)"
-    )
+    parser.add_argument("--method", metavar="NAME", help="kl, dkd, features or attention (default: kl)")
     parser.add_argument(
         "--alpha",
         type=float,
@@ -66,8 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the configuration keys that the options of distillation set."""
+    teachers = arguments.teacher and [
+        str(checkpoint_of(arguments, LATEST)) if each == LATEST else each for each in arguments.teacher
+    ]
     flags: dict[str, Any] = {
-        "teachers": arguments.teacher,
+        "teachers": teachers,
         "weights": arguments.weights,
         "method": arguments.method,
         "alpha": arguments.alpha,

@@ -2,24 +2,22 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..evaluation.evaluate import SUBSETS, Answer, Question, evaluate
-from ..evaluation.statistics import CHOICES
+from ..evaluation.choices import STATISTICS, SUBSETS
+from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
 from .options import add_shared, examples
 from .terminal import progress, table
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluate import Answer, Question
 
 _WORST_SHOWN = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        type=Path,
-        metavar="PATH",
-        help="a checkpoint, such as <run>/checkpoints/last.pth",
-    )
+    parser.add_argument("--checkpoint", required=True, metavar="PATH", help=CHECKPOINT_HELP)
     parser.add_argument("--subset", choices=SUBSETS, default="test", help="part of the protocol (default: test)")
     parser.add_argument("--dataset", metavar="D", default="", help="another data set with the same classes")
     parser.add_argument("--split", metavar="NAME", default="", help="another protocol than the run's")
@@ -27,48 +25,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder of the report (default: <run>/evaluation/<checkpoint>-<subset>, and what else was asked for)",
+        help="folder of the report (default: <run>/evaluation/<checkpoint>-<subset>, and what else was asked for; of a "
+        "read-only run, below the output folder)",
     )
     parser.add_argument(
         "--raw", action="store_true", help="measure the trained weights of a run that averaged them (ema.decay)"
     )
     parser.add_argument(
         "--statistics",
-        choices=CHOICES,
+        choices=STATISTICS,
         default="auto",
         help="BatchNorm statistics to test with: running, as training left them; measured, over training clips; auto, "
         "the default, as the run tested",
     )
-    add_shared(parser, "--data_root", "--device")
+    add_shared(parser, "--env", "--data_root", "--output_root", "--device")
     parser.epilog = examples(
         """
-        python scripts/evaluate.py --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
-        python scripts/evaluate.py --checkpoint runs/run-2026-11-23/checkpoints/last.pth --subset train --out report
-        python scripts/evaluate.py --checkpoint runs/run-2026-11-23/checkpoints/last.pth --statistics running
+        {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
+        {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --subset train --out report
+        {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --statistics running
         """
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the figures and say where the report is; return the exit code."""
+    from ..evaluation.evaluate import Question, evaluate
+
     question = Question(
-        checkpoint=arguments.checkpoint,
+        checkpoint=checkpoint_of(arguments, arguments.checkpoint),
         subset=arguments.subset,
         dataset=arguments.dataset,
         split=arguments.split,
         data_root=arguments.data_root or "",
+        environment=arguments.env or "",
         device=arguments.device or "auto",
         raw=arguments.raw,
         statistics=arguments.statistics,
     )
-    out = arguments.out or _default_folder(question)
+    out = arguments.out or results_folder(arguments, question.checkpoint, "evaluation", _asked(question))
     answer = evaluate(question, out, progress(arguments.quiet))
     show(answer)
     print(f"The report is in {out}")
     return 0
 
 
-def show(answer: Answer) -> None:
+def show(answer: "Answer") -> None:
     """Print the figures of an evaluation and its worst classes."""
     metrics, facts = answer.metrics, answer.facts
     title = f"{facts['model']} on {facts['dataset']} {facts['split']}, {facts['subset']} part"
@@ -95,14 +97,8 @@ def show(answer: Answer) -> None:
     table("classes, worst first", ["class", "clips", "accuracy %", "most often taken for"], shown)
 
 
-def _default_folder(question: Question) -> Path:
-    """Return the run's folder for this report; a checkpoint outside a run has it beside itself.
-
-    Another data set or protocol than the run's stands in its name, so that no report takes another one's place.
-    """
-    folder = question.checkpoint.absolute().parent
-    base = folder.parent if folder.name == "checkpoints" else folder
+def _asked(question: "Question") -> list[str]:
+    """Return what stands in the name of a report's folder: the checkpoint, and what is not as in the run."""
     parts = [question.checkpoint.stem, Path(question.dataset).stem, question.split, question.subset]
     parts += ["raw"] if question.raw else []
-    parts += [question.statistics] if question.statistics != "auto" else []
-    return base / "evaluation" / "-".join(filter(None, parts))
+    return parts + ([question.statistics] if question.statistics != "auto" else [])

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from ..utils.errors import UserError
-from .options import examples
+from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
+from .options import add_shared, examples
 from .terminal import progress, table
 
 _FORMATS = {"onnx": ("onnx",), "openvino": ("openvino",), "both": ("onnx", "openvino")}
@@ -12,13 +13,7 @@ _FORMATS = {"onnx": ("onnx",), "openvino": ("openvino",), "both": ("onnx", "open
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        type=Path,
-        metavar="PATH",
-        help="a checkpoint, such as <run>/checkpoints/best_model.pth",
-    )
+    parser.add_argument("--checkpoint", required=True, metavar="PATH", help=CHECKPOINT_HELP)
     parser.add_argument("--format", choices=_FORMATS, default="both", help="what to write (default: both)")
     parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies in the input (default: 1)")
     parser.add_argument("--batch", type=int, metavar="N", default=1, help="clips in the input (default: 1)")
@@ -26,15 +21,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, metavar="N", default=0, help="CPU threads of the latency (default: the runtime's choice)"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the files (default: <run>/export/<checkpoint>)"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the files (default: <run>/export/<checkpoint>; of a read-only run, below the output folder)",
     )
     parser.add_argument(
         "--raw", action="store_true", help="export the trained weights of a run that averaged them (ema.decay)"
     )
+    add_shared(parser, "--env", "--output_root")
     parser.epilog = examples(
         """
-        python scripts/export.py --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
-        python scripts/export.py --checkpoint runs/run-2026-11-23/checkpoints/last.pth --format onnx --bodies 2
+        {program} export --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
+        {program} export --checkpoint runs/run-2026-11-23/checkpoints/last.pth --format onnx --bodies 2
         """
     )
 
@@ -46,15 +45,16 @@ def run(arguments: argparse.Namespace) -> int:
     for flag, least in (("batch", 1), ("threads", 0)):
         if getattr(arguments, flag) < least:
             raise UserError(f"--{flag} {getattr(arguments, flag)} should be at least {least}.")
+    checkpoint = checkpoint_of(arguments, arguments.checkpoint)
     order = Order(
-        checkpoint=arguments.checkpoint,
+        checkpoint=checkpoint,
         formats=_FORMATS[arguments.format],
         bodies=arguments.bodies,
         batch=arguments.batch,
         threads=arguments.threads,
         raw=arguments.raw,
     )
-    out = arguments.out or _default_folder(arguments)
+    out = arguments.out or results_folder(arguments, checkpoint, "export", _asked(arguments, checkpoint))
     rows = [
         [
             " ".join(path.name for path in each.files),
@@ -69,12 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _default_folder(arguments: argparse.Namespace) -> Path:
-    """Return the run's folder for these files; what was asked for stands in its name, so that none replaces another."""
-    folder = arguments.checkpoint.absolute().parent
-    base = folder.parent if folder.name == "checkpoints" else folder
-    parts = [arguments.checkpoint.stem]
+def _asked(arguments: argparse.Namespace, checkpoint: Path) -> list[str]:
+    """Return what stands in the name of the files' folder: the checkpoint, and what else than the defaults is asked."""
+    parts = [checkpoint.stem]
     parts += ["2-bodies"] if arguments.bodies == 2 else []
     parts += [f"batch-{arguments.batch}"] if arguments.batch > 1 else []
-    parts += ["raw"] if arguments.raw else []
-    return Path(base / "export" / "-".join(parts))
+    return parts + (["raw"] if arguments.raw else [])

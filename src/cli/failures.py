@@ -9,9 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ..utils.errors import PeerLost, Terminated, ToldElsewhere, TrainingDiverged, UserError, tells_of_memory
+from ..utils.errors import (
+    PeerLost,
+    Terminated,
+    ToldElsewhere,
+    TrainingDiverged,
+    UserError,
+    tells_of_memory,
+    tells_of_unfit_gpu,
+)
 from ..utils.files import reason
-from ..utils.versions import PACKAGES
+from ..utils.program import install_command
+
+REQUIRED = ("torch", "numpy", "omegaconf", "yaml", "rich", "filelock")  # as they are imported
 
 
 def tell(error: BaseException, program: str) -> int:
@@ -65,10 +75,15 @@ def _message(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError) and (error.filename or reason(error)):
         return f"{error.filename or 'A file'}: {reason(error) or error.strerror}."
-    if isinstance(error, ModuleNotFoundError) and error.name in ("yaml", *PACKAGES):
-        return f"The package {error.name} is missing. Install it: {sys.executable} -m pip install -e ."
+    if isinstance(error, ModuleNotFoundError) and error.name in REQUIRED:
+        return f"The package {error.name} is missing. Install it with: {install_command('last-har')}"
     if tells_of_memory(error):
         return f"The memory is used up. A smaller --batch_size needs less. {error}".rstrip()
+    if tells_of_unfit_gpu(error):
+        return (
+            "The installed torch has no code for this GPU: the GPU is too old for it, or too new. Use another GPU (in "
+            "a Kaggle notebook the accelerator T4), --device cpu, or a torch that was built for it."
+        )
     return ""
 
 

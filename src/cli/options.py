@@ -1,13 +1,15 @@
 """What the commands' options share: how they are parsed, how help looks, and the flags that several have."""
 
 import argparse
-import difflib
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ..utils.errors import UserError
+from ..utils.program import naming_program
+from .suggestions import suggestion
 
 _SHARED: dict[str, dict[str, Any]] = {
     "--env": {
@@ -42,10 +44,12 @@ class _Parser(argparse.ArgumentParser):
 
     def unknown(self, arguments: Sequence[str]) -> str:
         """Return the message for arguments that no option takes."""
-        flag = arguments[0].partition("=")[0]
+        flag, _, value = arguments[0].partition("=")
+        if not value and len(arguments) > 1 and not arguments[1].startswith("-"):
+            value = arguments[1]
         known = [option for action in self._actions for option in action.option_strings]
-        near = difflib.get_close_matches(flag, known, n=1)
-        return f"there is no option {flag!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+        meant = suggestion(flag, value, known)
+        return f"there is no option {flag!r}" + (f" (did you mean {meant!r}?)" if meant else "")
 
 
 def parse(
@@ -110,8 +114,16 @@ def count(text: str) -> int:
 
 
 def examples(text: str) -> str:
-    """Return `text`, one command a line, as the part of a command's help that shows examples."""
-    return "examples:\n" + textwrap.indent(textwrap.dedent(text).strip(), "  ")
+    """Return `text`, one command a line, as the part of a command's help that shows examples.
+
+    `{program}` in it stands for how the program is called: `python -m last` or `last-har`.
+    """
+    return "examples:\n" + textwrap.indent(naming_program(textwrap.dedent(text).strip()), "  ")
+
+
+def typed(path: Path) -> str:
+    """Return a path as one types it in a command line."""
+    return f'"{path}"' if " " in str(path) else str(path)
 
 
 def _underscored(argument: str) -> str:

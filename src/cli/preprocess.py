@@ -5,21 +5,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ..data.config import DataConfig
+from ..data.locate import find_stores
 from ..data.preparation_report import TEXT_FILE, LeftOut, PreparationReport
 from ..data.preprocess import preprocess, read_ignore_list
-from ..utils.config import (
-    config_names,
-    data_layer,
-    detect_environment,
-    merge,
-    named_layer,
-    override_layer,
-    section_layer,
-)
+from ..utils.config import config_names, data_layer, merge, override_layer, section_layer
 from ..utils.errors import UserError
+from .folders import places_of
 from .options import add_shared, examples
 from .terminal import progress, table
 
@@ -67,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "--set")
     parser.epilog = examples(
         """
-        python scripts/preprocess.py --dataset ntu60 --raw ~/nturgbd
-        python scripts/preprocess.py --dataset ntu60 --raw ~/nturgbd --ignore missing_skeletons.txt
-        python scripts/preprocess.py --dataset nw_ucla --raw all_sqe.zip --out ./data/nw_ucla --workers 4
+        {program} preprocess --dataset ntu60 --raw ~/nturgbd
+        {program} preprocess --dataset ntu60 --raw ~/nturgbd --ignore missing_skeletons.txt
+        {program} preprocess --dataset nw_ucla --raw all_sqe.zip --out ./data/nw_ucla --workers 4
         """
     )
 
@@ -78,8 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepare the data set and print what was kept and left out; return the exit code."""
     if arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} should be 0, for one process a core, or more.")
-    config = _data_config(arguments.dataset, arguments.set)
-    out = arguments.out or _data_root(arguments) / config.name
+    config, here = _data_config(arguments.dataset, arguments.set), places_of(arguments)
+    out = arguments.out or here.data_root / config.name
+    others = [] if arguments.out else find_stores(here.input_roots)
     try:
         report = preprocess(
             config,
@@ -90,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             ignore=read_ignore_list(arguments.ignore) if arguments.ignore else (),
             overwrite=arguments.overwrite,
             partial=arguments.dataset in config_names("data"),
+            elsewhere=[store.path for store in others if store.name == config.name and store.path != out],
             progress=progress(arguments.quiet),
         )
     except KeyboardInterrupt:
@@ -107,18 +102,6 @@ def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
     if not config.name or Path(config.name).name != config.name:
         raise UserError(f"{layer.origin}: data.name should be a plain name such as 'ntu60', not {config.name!r}.")
     return config
-
-
-def _data_root(arguments: argparse.Namespace) -> Path:
-    """Return the folder of prepared data sets: the flag's, else the environment's."""
-    if arguments.data_root:
-        return Path(arguments.data_root)
-    name = detect_environment(arguments.env or "")
-    layer = named_layer("environment", name, "environment")
-    root: Any = layer.values.get("data_root")
-    if not isinstance(root, str) or not root:
-        raise UserError(f"{layer.origin} has no data_root. Say where the store should lie with --out.")
-    return Path(root)
 
 
 def _show(report: PreparationReport) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..utils.config import detect_environment, named_layer
-from ..utils.errors import UserError, missing_extra
+from ..utils.errors import UserError
 from ..utils.program import program
 from . import terminal
+from .folders import places_of
 from .options import add_shared, examples
 from .terminal import table
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _LIST_EXAMPLES = """
-    python -m last runs
-    python -m last runs --model nano_e --dataset ntu60
-    python -m last runs --output_root /kaggle/working --json
+    {program} runs
+    {program} runs --model nano_e --dataset ntu60
+    {program} runs --output_root /kaggle/working --json
 """
 _COMPARE_EXAMPLES = """
-    python -m last runs compare run-2026-11-23 run-2026-11-23_2
-    python -m last runs compare runs/run-2026-11-23 elsewhere/run-2026-11-24 --out comparison
+    {program} runs compare run-2026-11-23 run-2026-11-23_2
+    {program} runs compare runs/run-2026-11-23 elsewhere/run-2026-11-24 --out comparison
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser; alone it lists, as `runs list` does."""
     _add_list_options(parser)
-    parser.epilog = examples(_LIST_EXAMPLES + _COMPARE_EXAMPLES)
+    parser.epilog = examples(_LIST_EXAMPLES.rstrip() + _COMPARE_EXAMPLES)
     actions = parser.add_subparsers(dest="action", metavar="list | compare")
     # What stands before the word counts too, so an option left out after it must not set a default.
     listing = _add_action(actions, "list", "List runs with their results, newest first.", _LIST_EXAMPLES)
@@ -112,8 +112,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _output_root(arguments: argparse.Namespace) -> Path:
     """Return the folder of runs: the flag's, else the environment's."""
-    environment = named_layer("environment", detect_environment(arguments.env or ""), "environment")
-    root = Path(arguments.output_root or environment.values["output_root"])
+    root = places_of(arguments).output_root
     if arguments.output_root and not root.exists():
         raise UserError(f"There is no folder {root}. Name the folder of the runs with --output_root.")
     return root
@@ -143,6 +142,7 @@ def _show_problems(runs: "Sequence[Run]") -> None:
 
 def _compare(arguments: argparse.Namespace) -> int:
     from ..evaluation.comparison import differing_keys, seed_spreads, write_comparison
+    from ..evaluation.figures import draws_or_warns
     from ..evaluation.runs import choose_runs
 
     _refuse_list_options(arguments)
@@ -150,6 +150,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         raise UserError(f"There is nothing to compare {arguments.run[0]} with. Name two runs or more.")
     root = _output_root(arguments)
     runs = choose_runs(root, arguments.run)
+    drawing = draws_or_warns("Drawing the plot")
     _show_results(runs)
     _show_keys(runs, differing_keys(runs))
     _show_spreads(seed_spreads(runs))
@@ -157,7 +158,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     out = getattr(arguments, "out", None) or root / "comparison"
     write_comparison(out / "runs.csv", runs)
     print(f"\nThe table is in {out / 'runs.csv'}")
-    _draw(runs, out / "curves.png")
+    if drawing:
+        _draw(runs, out / "curves.png")
     return 0
 
 
@@ -214,15 +216,12 @@ def _plus_minus(mean: float, deviation: float) -> str:
 
 def _draw(runs: "Sequence[Run]", path: Path) -> None:
     from ..evaluation.curves import draw_curves
-    from ..evaluation.figures import can_draw
 
-    if not any(each.rows for each in runs):
-        _logger.warning("None of the runs has an epoch yet, so there is no plot.")
-    elif can_draw():
+    if any(each.rows for each in runs):
         draw_curves(runs, path)
         print(f"The plot is in {path}")
     else:
-        _logger.warning("%s", missing_extra("matplotlib", "plots", "Drawing the plot"))
+        _logger.warning("None of the runs has an epoch yet, so there is no plot.")
 
 
 # --- cells

@@ -1,12 +1,10 @@
 """`sequence`: train the teacher, the students alone and the students distilled, and show what distillation gains."""
 
 import argparse
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
-from ..utils.errors import missing_extra
 from .options import add_shared, count, examples, hours, numbers
 from .terminal import progress, table
 
@@ -14,15 +12,13 @@ if TYPE_CHECKING:
     from ..training.sequence_plan import Plan, Request
     from ..training.sequence_table import DataResult
 
-_logger = logging.getLogger(__name__)
-
 _LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128"
 _EXAMPLES = f"""
-    python -m last sequence --dataset ntu60 --then ntu120 --env lambda --amp {_LAMBDA}
-    python -m last sequence --dataset ntu60 --env kaggle --amp --max_hours 8.5
-    python -m last sequence --config nw_ucla --seeds 0,1,2 --teacher_seeds 0,1,2 --cached 20
-    python -m last sequence --dataset synthetic --teacher large_e --students nano_e,small_e --epochs 15
-    torchrun --nproc_per_node 4 scripts/sequence.py --dataset ntu60 --amp --batch_size 128
+    {{program}} sequence --dataset ntu60 --then ntu120 --env lambda --amp {_LAMBDA}
+    {{program}} sequence --dataset ntu60 --env kaggle --amp --max_hours 8.5
+    {{program}} sequence --config nw_ucla --seeds 0,1,2 --teacher_seeds 0,1,2 --cached 20
+    {{program}} sequence --dataset synthetic --teacher large_e --students nano_e,small_e --epochs 15
+    torchrun --nproc_per_node 4 -m last sequence --dataset ntu60 --amp --batch_size 128
 """
 _FLAGS = ("epochs", "batch_size", "amp", "compile", "max_hours", "device", "data_root", "output_root")
 
@@ -82,11 +78,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what is missing of the sequence and show what came of it; return the exit code."""
+    from ..evaluation.figures import draws_or_warns
     from ..training.distributed import rank
     from ..training.sequence import run_sequence
     from ..training.sequence_plan import plan_sequence
 
     plan = plan_sequence(_request(arguments))
+    drawing = rank() == 0 and draws_or_warns("Drawing the picture")
     try:
         stopped = run_sequence(plan, progress(arguments.quiet))
         if stopped is not None:
@@ -100,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     if stopped is not None:
         _tell_how_to_go_on(plan)
     else:
-        _show(plan)
+        _show(plan, drawing)
     return 0
 
 
@@ -134,7 +132,7 @@ def _tell_how_to_go_on(plan: "Plan") -> None:
     print(f"How far it is: {plan.folder / 'sequence.md'}\nTo go on: the same command")
 
 
-def _show(plan: "Plan") -> None:
+def _show(plan: "Plan", drawing: bool) -> None:
     """Print what distillation gains on each data set, and draw it."""
     from ..training.sequence_table import read_rows, results
 
@@ -146,7 +144,8 @@ def _show(plan: "Plan") -> None:
         print()
     print("Top-1 of the last epoch on the test part. Gain: distilled minus alone, seed by seed.")
     print(f"The table is in {plan.folder / 'sequence.md'} and, with all figures, in sequence.json beside it")
-    _draw(found, plan.folder / "sequence.png")
+    if drawing:
+        _draw(found, plan.folder / "sequence.png")
     print(f"The sequence is in {plan.folder}")
 
 
@@ -189,11 +188,7 @@ def _count(number: int | None) -> str:
 
 
 def _draw(found: "list[DataResult]", path: Path) -> None:
-    from ..evaluation.figures import can_draw
     from ..evaluation.sequence_figure import draw_sequence
 
-    if can_draw():
-        draw_sequence(found, path)
-        print(f"The picture is in {path}")
-    else:
-        _logger.warning("%s", missing_extra("matplotlib", "plots", "Drawing the picture"))
+    draw_sequence(found, path)
+    print(f"The picture is in {path}")

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from ..data.synthetic import class_names, synthesize
-from .options import examples
+from ..utils.program import program
+from .options import examples, typed
 from .terminal import progress
 
 
@@ -23,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = examples(
         """
-        python scripts/synthesize.py --out ./raw/synthetic --clips 600
-        python scripts/synthesize.py --out ./raw/synthetic --clips 60 --seed 7
+        {program} synthesize --out ./raw/synthetic --clips 600
+        {program} synthesize --out ./raw/synthetic --clips 60 --seed 7
         """
     )
 
@@ -35,10 +36,5 @@ def run(arguments: argparse.Namespace) -> int:
     actions = len({path.stem[-3:] for path in paths})
     print(f"Wrote {len(paths)} recordings of {actions} of {len(class_names())} actions, in the raw NTU format.")
     print(f"Recordings: {arguments.out}")
-    print(f"Next: python scripts/preprocess.py --dataset synthetic --raw {_quoted(arguments.out)}")
+    print(f"Next: {program()} preprocess --dataset synthetic --raw {typed(arguments.out)}")
     return 0
-
-
-def _quoted(path: Path) -> str:
-    """Return a path as it can be typed in a command line."""
-    return f'"{path}"' if " " in str(path) else str(path)

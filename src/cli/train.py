@@ -11,6 +11,7 @@ from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
 from ..utils.program import program
 from ..utils.spread import mean_and_deviation
+from .folders import LATEST, checkpoint_of, run_to_resume
 from .options import add_shared, examples, hours, numbers
 from .terminal import progress, table
 
@@ -19,18 +20,24 @@ if TYPE_CHECKING:
     from ..training.session import Result
 
 _EXAMPLES = """
-    python scripts/train.py --model base_e --dataset ntu60 --env kaggle --amp
-    python scripts/train.py --model nano_e --dataset ntu60 --epochs 2 --batch_size 4
-    python scripts/train.py --model nano_e --dataset synthetic --epochs 15 --set learning_rate=0.05
-    python scripts/train.py --config nw_ucla
-    python scripts/train.py --config runs/run-2026-11-23/config.yaml
-    python scripts/train.py --model base_e --dataset ntu60 --max_hours 8.5 --resume auto
-    python scripts/train.py --resume runs/run-2026-11-23
-    python scripts/train.py --resume runs/run-2026-11-23/checkpoints/best_model.pth --set learning_rate=0.005
-    python scripts/train.py --config nw_ucla --seeds 0,1,2
-    torchrun --nproc_per_node 4 scripts/train.py --model base --dataset ntu60 --amp --batch_size 128
-    python scripts/train.py --model base_e --dataset my_actions.yaml --init_from pretrained.pth
+    {program} train --model base_e --dataset ntu60 --env kaggle --amp
+    {program} train --model nano_e --dataset ntu60 --epochs 2 --batch_size 4
+    {program} train --model nano_e --dataset synthetic --epochs 15 --set learning_rate=0.05
+    {program} train --config nw_ucla
+    {program} train --config runs/run-2026-11-23/config.yaml
+    {program} train --model base_e --dataset ntu60 --max_hours 8.5 --resume auto
+    {program} train --resume runs/run-2026-11-23
+    {program} train --resume runs/run-2026-11-23/checkpoints/best_model.pth --set learning_rate=0.005
+    {program} train --config nw_ucla --seeds 0,1,2
+    torchrun --nproc_per_node 4 -m last train --model base --dataset ntu60 --amp --batch_size 128
+    {program} train --model base_e --dataset my_actions.yaml --init_from pretrained.pth
 """
+
+# Options that set the configuration key of their name.
+_KEYS = (
+    *("epochs", "batch_size", "amp", "compile", "seed", "max_hours", "device"),
+    *("init_from", "data_root", "output_root"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         default="",
-        help="a recipe: a YAML file, a name in configs/training, or a run's config.yaml",
+        help="a recipe: a YAML file, the name of one of ours, such as nw_ucla, or a run's config.yaml",
     )
     add_shared(parser, "--epochs", "--batch_size", "--amp", "--compile")
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
@@ -56,12 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--resume",
-        metavar="PATH|auto",
+        metavar="PATH|auto|latest",
         default="",
-        help="go on with a run: its folder or a checkpoint in it, whose configuration is used, or the newest such run",
+        help="resume a run: its folder or a checkpoint in it, whose configuration is used; auto: the newest run like "
+        "this one, here or in an input folder, else a new one; latest: the newest of all",
     )
     parser.add_argument(
-        "--init_from", metavar="PATH", help="start with the backbone of a checkpoint and a new head (fine-tuning)"
+        "--init_from",
+        metavar="PATH",
+        help="start with the backbone of a checkpoint or run, or of the `latest` run, and a new head (fine-tuning)",
     )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device", "--set")
     parser.epilog = examples(_EXAMPLES)
@@ -69,6 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None = None) -> "RunConfig":
     """Return the configuration that the options of `train` make up; a run that is resumed by its path brings its own.
+
+    In `arguments`, `latest` becomes the run that it stands for, and `asked` the keys that the user sets on purpose.
 
     Args:
         arguments: the parsed options.
@@ -80,22 +92,12 @@ def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None
     from ..training.config import resolve
     from ..training.run_folder import RunFolder
 
-    flags: dict[str, Any] = {
-        key: getattr(arguments, key)
-        for key in (
-            "epochs",
-            "batch_size",
-            "amp",
-            "compile",
-            "seed",
-            "max_hours",
-            "device",
-            "init_from",
-            "data_root",
-            "output_root",
-        )
-    }
-    flags |= {"data.split": arguments.split, **(further or {})}
+    arguments.resume = run_to_resume(arguments)
+    if arguments.init_from == LATEST:
+        arguments.init_from = str(checkpoint_of(arguments, LATEST))
+    flags = {key: getattr(arguments, key) for key in _KEYS} | {"data.split": arguments.split, **(further or {})}
+    arguments.asked = [text.partition("=")[0].strip() for text in arguments.set]
+    arguments.asked += [key for key, value in flags.items() if value is not None]
     recipe = arguments.config
     if arguments.resume not in ("", "auto") and not recipe:
         recipe = str(RunFolder.of(Path(arguments.resume)).config)
@@ -123,11 +125,10 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
     if arguments.seeds and arguments.seed is not None:
         raise UserError("Give --seed or --seeds, not both.")
     shown = progress(arguments.quiet)
-    asked = [text.partition("=")[0].strip() for text in arguments.set]
     if arguments.seeds:
-        results, file = train_seeds(config, arguments.seeds, arguments.resume, shown, asked=asked)
+        results, file = train_seeds(config, arguments.seeds, arguments.resume, shown, asked=arguments.asked)
     else:
-        results = [train(config, arguments.resume, shown, asked=asked)]
+        results = [train(config, arguments.resume, shown, asked=arguments.asked)]
     result = results[-1]
     if rank() != 0:
         return _leave(result)

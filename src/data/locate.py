@@ -1,40 +1,105 @@
 """Finding the store of a data set, and saying what to do where there is none."""
 
-from dataclasses import replace
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..skeleton import Layout
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
+from ..utils.files import read_json
+from ..utils.places import folders_below, outermost
+from ..utils.program import naming_program, program
 from .config import DataConfig
 from .store import Store, open_store
 from .store_format import HEADER_FILE
 
+_log = logging.getLogger(__name__)
 
-def find_store(config: DataConfig, data_root: Path, verify: bool = True) -> Store:
-    """Open the store of a data set: `<data_root>/<name>`, one folder deeper, or the larger set it is drawn from.
 
-    A store one folder deeper is found too, because hosted data sets are mounted as `<data_root>/<mount>/<name>`.
+@dataclass(frozen=True)
+class FoundStore:
+    """A folder that holds a prepared data set, as its header says.
 
-    `verify` compares the checksums of its files.
+    Attributes:
+        path: the folder.
+        name: of the data set.
+        clips: how many it has; None where the header does not say.
+        problem: why the header cannot be read; empty where it can.
+    """
+
+    path: Path
+    name: str
+    clips: int | None = None
+    problem: str = ""
+
+
+def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_roots: Sequence[Path] = ()) -> Store:
+    """Open the store of a data set, or of the larger set it is drawn from.
+
+    It is `data_root` itself where that is a store, or `<data_root>/<name>`; else the first store of that name that a
+    search below `data_root` and `input_roots` finds, whatever its folder is called.
+
+    Args:
+        config: the data set.
+        data_root: the folder of prepared data sets, or one of them.
+        verify: compare the checksums of its files.
+        input_roots: folders to search too.
 
     Raises:
-        UserError: there is no store; the message says where it was looked for, how to get the data and how to go
-            on without. Or the store is damaged or does not fit the configuration.
+        UserError: there is no store; the message says where it was looked for, how to get the data and how to try
+            everything without. Or the store is damaged or does not fit the configuration.
     """
     names = [name for name in (config.name, config.drawn_from) if name]
+    for folder in (data_root, *(data_root / name for name in names)):
+        if (folder / HEADER_FILE).exists():
+            return _fitting(open_store(folder, verify), config)
+    found = list(find_stores([data_root, *input_roots]))
     for name in names:
-        for folder in (data_root / name, *sorted(data_root.glob(f"*/{name}"))):
-            if (folder / HEADER_FILE).exists():
-                return _fitting(open_store(folder, verify), config)
-    looked = ", ".join(str((data_root / name).absolute()) for name in names)
-    remedy = config.how_to_get.strip() or "Prepare it with: python scripts/preprocess.py --dataset YAML --raw DIR"
-    raise UserError(
-        f"There is no prepared data set {config.name!r}. Looked for a {HEADER_FILE} in {looked}, and one folder "
-        f"deeper.\n{remedy}\nTo try everything without a download:\n"
-        "  python scripts/synthesize.py --out data/raw/synthetic --clips 600\n"
-        "  python scripts/preprocess.py --dataset synthetic --raw data/raw/synthetic\n"
-        "  python scripts/train.py --model nano_e --dataset synthetic --epochs 15"
+        same = [each for each in found if each.name == name]
+        if same:
+            _tell_choice(same)
+            return _fitting(open_store(same[0].path, verify), config)
+    raise UserError(_not_found(config, names, [data_root, *input_roots], found))
+
+
+def find_stores(roots: Sequence[Path]) -> Iterator[FoundStore]:
+    """Yield the prepared data sets below some folders, those nearest to a root first; the search is bounded."""
+    for folder in folders_below(roots, HEADER_FILE):
+        try:
+            header = read_json(folder / HEADER_FILE)
+        except UserError as error:
+            yield FoundStore(folder, folder.name, problem=str(error))
+            continue
+        name, clips = header.get("name"), header.get("clips")
+        yield FoundStore(
+            folder, name if isinstance(name, str) else folder.name, clips if isinstance(clips, int) else None
+        )
+
+
+def _tell_choice(same: Sequence[FoundStore]) -> None:
+    """Say which of several stores of one name is taken."""
+    if len(same) > 1:
+        others = ", ".join(str(each.path) for each in same[1:])
+        _log.warning(
+            "There are several prepared data sets %r. %s is taken; name another with --data_root: %s.",
+            *(same[0].name, same[0].path, others),
+        )
+
+
+def _not_found(config: DataConfig, names: Sequence[str], roots: Sequence[Path], found: Sequence[FoundStore]) -> str:
+    """Return the message for a data set that has no store."""
+    looked = ", ".join(str((roots[0] / name).absolute()) for name in names)
+    searched = ", ".join(map(str, outermost(roots)))
+    others = "; ".join(f"{each.name} in {each.path}" for each in found)
+    called = program()
+    remedy = config.how_to_get.strip() or "Prepare it with: {program} preprocess --dataset YAML --raw DIR"
+    return (
+        f"There is no prepared data set {config.name!r}. Looked for {looked}, and searched the folders below "
+        f"{searched}." + (f" Found there: {others}." if others else "") + f"\n{naming_program(remedy)}\n"
+        "Is it prepared already? Name its folder with --data_root.\n"
+        f"To try everything without a download: {called} demo"
     )
 
 

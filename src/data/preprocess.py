@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.machine import usable_cores
 from ..utils.names import normal_form
+from ..utils.program import naming_program
 from ..utils.progress import SILENT, Progress
 from .chunks import (
     Chunk,
@@ -81,6 +82,7 @@ def preprocess(
     ignore: Collection[str] = (),
     overwrite: bool = False,
     partial: bool = False,
+    elsewhere: Collection[Path] = (),
     progress: Progress = SILENT,
 ) -> PreparationReport:
     """Read the recordings below `raw` and write them as the store `out`, with a report beside it.
@@ -93,6 +95,7 @@ def preprocess(
         strict: stop at the first damaged recording instead of leaving it out.
         ignore: names of recordings to leave out.
         overwrite: replace a finished store of any input.
+        elsewhere: folders of other stores; where one is made from the same input, none is written.
         partial: write the store even where no protocol has clips in both parts, as of a sample of a known data set.
         progress: is told how far it is.
 
@@ -107,8 +110,10 @@ def preprocess(
     _check(config)
     found, entries = _find(config, raw, frozenset(ignore))
     job = _Job(config, out, cut_into_chunks(entries, config), _splits(config, raw), partial)
-    if (out / HEADER_FILE).exists() and not overwrite:
-        return _prepared_before(job, strict)
+    own = (out / HEADER_FILE).exists()
+    same = [] if own else [folder for folder in elsewhere if _is_same(job, folder)]
+    if (own or same) and not overwrite:
+        return _prepared_before(job if own else replace(job, out=same[0]), strict, saves=own)
     _clear_leftovers(job)
     report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
     kept = {entry.name for entry in entries}
@@ -152,19 +157,33 @@ def _check(config: DataConfig) -> None:
 def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Sequence[Entry], list[Entry]]:
     """Return all recordings below `raw`, and those that are not to be ignored."""
     if not raw.exists():
-        raise UserError(f"There is no raw folder {raw}. {config.how_to_get}".strip())
+        raise UserError(f"There is no raw folder {raw}. {naming_program(config.how_to_get)}".strip())
     found = _reader(config).entries(raw)
     listed = {normal_form(name).casefold() for name in ignore}
     entries = [entry for entry in found if entry.name.casefold() not in listed]
     if not found:
-        raise UserError(f"No recording of the format {config.format} lies below {raw}. {config.how_to_get}")
+        raise UserError(
+            f"No recording of the format {config.format} lies below {raw}. {naming_program(config.how_to_get)}"
+        )
     if not entries:
         raise UserError(f"All {len(found)} recordings below {raw} are on the ignore list.")
     return found, entries
 
 
-def _prepared_before(job: _Job, strict: bool) -> PreparationReport:
-    """Return the report of a finished store, if it was made from the same input."""
+def _is_same(job: _Job, folder: Path) -> bool:
+    """Tell whether a folder holds a finished store of the same input."""
+    try:
+        return bool(open_store(folder, verify=False).source.get("key") == job.key())
+    except UserError:
+        return False
+
+
+def _prepared_before(job: _Job, strict: bool, saves: bool) -> PreparationReport:
+    """Return the report of a finished store, if it was made from the same input; one that differs now is saved there.
+
+    Raises:
+        UserError: it was made from another input.
+    """
     store = open_store(job.out)
     if store.source.get("key") != job.key():
         raise UserError(
@@ -175,13 +194,14 @@ def _prepared_before(job: _Job, strict: bool) -> PreparationReport:
     before = report.text()
     report.count(store.clips, job.config, _hint(job))  # protocols can change without another store
     _refuse_useless(job, report)
-    if report.text() != before:
+    if saves and report.text() != before:
         try:
             report.save(job.out)
         except UserError as error:
             _logger.warning("The report in the store's folder stays as it was. %s", error)
     if strict and report.damaged:
         raise _damaged(str(report.damaged[0]))
+    report.out = str(job.out)  # where it lies now: stores are moved and attached
     return report
 
 

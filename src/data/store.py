@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..skeleton import Layout, layout_facts, layout_from_facts, list_layouts, load_layout
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, read_json
+from ..utils.program import program
 from .clip import Clip
 from .store_format import (
     ARRAY_FILES,
@@ -183,7 +184,7 @@ def _arrays_problem(header: Mapping[str, Any], rows: Rows, layout: Layout) -> st
 
 def _read_header(path: Path) -> Mapping[str, Any]:
     """Return `store.json`, its fields present and of the right type."""
-    how = f"Prepare it with: python scripts/preprocess.py --dataset NAME --raw DIR --out {path}"
+    how = f"Prepare it with: {program()} preprocess --dataset NAME --raw DIR --out {path}"
     if path.is_file():
         raise UserError(f"{path} is a file; a store is a folder. Name the folder that holds {HEADER_FILE}.")
     if not path.is_dir():

@@ -25,15 +25,15 @@ from ..training.scoring import TestPart, score_batches
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
+from ..utils.places import places
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
+from .figures import draws_or_warns
 from .metrics import Metrics, Predictions, measure
-from .report import write_report
+from .report import PICTURES, write_report
 from .statistics import put_statistics
 
 _log = logging.getLogger(__name__)
-
-SUBSETS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,12 @@ class Question:
         subset: which part of the protocol: train, val (the clips that `validation: split` held out) or test.
         dataset, split: another data set of the same classes, another protocol.
         data_root: where prepared data sets lie.
+        environment: whose folders are searched too; detected where it is empty.
         device: where to compute.
         raw: measure the trained weights even where the run averaged them over time.
         statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
             `auto` those that training tested with, measured where the checkpoint lacks them.
+        pictures: draw the report's pictures too, where matplotlib is installed.
     """
 
     checkpoint: Path
@@ -56,9 +58,11 @@ class Question:
     dataset: str = ""
     split: str = ""
     data_root: str = ""
+    environment: str = ""
     device: str = "auto"
     raw: bool = False
     statistics: str = "auto"
+    pictures: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,14 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
     config = _asked_config(checkpoint, question)
     device = choose_device(question.device)
     model = model_of(checkpoint, str(question.checkpoint), question.raw).to(device)
-    store = find_store(config.data, Path(config.data_root))
+    store = find_store(config.data, Path(config.data_root), input_roots=[Path(root) for root in config.input_roots])
     numbers = _numbers(config, store, question.subset)
     part = part_for_testing(config, store, numbers)
     if question.subset != "train":
         _warn_of_trained_clips(checkpoint, store, numbers)
     make_folder(out)  # a place that cannot be written is told now, not when all clips are through
-    statistics = put_statistics(model, checkpoint, question.statistics, raw=question.raw, data_root=config.data_root)
+    pictures = question.pictures and draws_or_warns(PICTURES)
+    statistics = put_statistics(model, checkpoint, question.statistics, raw=question.raw, asked=config)
     predictions = predict(
         model,
         part,
@@ -99,7 +104,7 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
     )
     metrics = measure(predictions, len(checkpoint.classes))
     facts = {**_facts(question, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
-    files = write_report(out, metrics, predictions, checkpoint.classes, facts)
+    files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures)
     return Answer(metrics, checkpoint.classes, facts, files)
 
 
@@ -146,7 +151,11 @@ def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
             )
         data = replace(data, sampling=config.data.sampling, normalize=config.data.normalize)
     data = replace(data, split=question.split or data.split)
-    return replace(config, data=data, data_root=question.data_root or config.data_root, compile=False)
+    here = places(question.environment)
+    roots = [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
+    return replace(
+        config, data=data, data_root=question.data_root or config.data_root, input_roots=roots, compile=False
+    )
 
 
 def _warn_of_trained_clips(checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64]) -> None:

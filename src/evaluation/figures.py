@@ -5,6 +5,7 @@ as they are written, never as mathematics: a `$` in a folder's name is a `$`.
 """
 
 import importlib.util
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from .metrics import ClassResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_logger = logging.getLogger(__name__)
 
 _DOTS_PER_INCH = 150
 _LONGEST_NAME = 36
@@ -54,6 +57,17 @@ _STYLE: Any = {
 def can_draw() -> bool:
     """Tell whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
+
+
+def draws_or_warns(what: str) -> bool:
+    """Tell whether pictures can be drawn; where not, warn that `what`, such as `Drawing the plot`, is left out.
+
+    It is asked before the work begins, so that nobody waits for a picture that does not come.
+    """
+    if not can_draw():
+        _logger.warning("%s (the command continues without)", missing_extra("matplotlib", "plots", what))
+        return False
+    return True
 
 
 def draw_confusion(confusion: NDArray[np.int64], class_names: Sequence[str], path: Path, title: str) -> None:

@@ -1,18 +1,15 @@
 """The files of one evaluation: figures, tables and pictures in a folder."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..utils.errors import missing_extra
 from ..utils.files import write_csv, write_json
-from .figures import can_draw, draw_class_accuracy, draw_confusion
+from .figures import draw_class_accuracy, draw_confusion, draws_or_warns
 from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
 
-_logger = logging.getLogger(__name__)
-
+PICTURES = "Drawing the pictures of the report"
 _TITLE_FACTS = ("model", "dataset", "split", "subset")
 _DECIMALS = 4
 
@@ -23,6 +20,7 @@ def write_report(
     predictions: Predictions,
     class_names: Sequence[str],
     facts: Mapping[str, str],
+    pictures: bool | None = None,
 ) -> dict[str, Path]:
     """Write the report of an evaluation into the folder `out` and return its files by what they hold.
 
@@ -33,6 +31,7 @@ def write_report(
     Args:
         facts: what was evaluated and how (checkpoint, dataset, split, subset, model, date, versions ...);
             `model`, `dataset`, `split` and `subset` make up the title of the pictures.
+        pictures: whether to draw them, where that was found out before; None finds it out.
 
     Raises:
         ValueError: there is not one name a class.
@@ -50,15 +49,14 @@ def write_report(
     write_csv(files["per_class"], *_per_class_table(metrics, class_names))
     write_csv(files["confusion"], *_confusion_table(metrics, class_names))
     write_csv(files["predictions"], *_predictions_table(predictions, class_names))
-    return files | _draw_pictures(out, metrics, class_names, facts)
+    if pictures is None:
+        pictures = draws_or_warns(PICTURES)
+    return files | (_draw_pictures(out, metrics, class_names, facts) if pictures else {})
 
 
 def _draw_pictures(
     out: Path, metrics: Metrics, class_names: Sequence[str], facts: Mapping[str, str]
 ) -> dict[str, Path]:
-    if not can_draw():
-        _logger.warning("%s", missing_extra("matplotlib", "plots", "Drawing the pictures of the report"))
-        return {}
     pictures = {
         "confusion_picture": out / "confusion.png",
         "class_accuracy_picture": out / "class_accuracy.png",

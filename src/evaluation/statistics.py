@@ -24,18 +24,16 @@ from ..utils.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-CHOICES = ("auto", "running", "measured")
 
-
-def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw: bool, data_root: str) -> str:
+def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw: bool, asked: RunConfig) -> str:
     """Give a checkpoint's model the statistics of `choice`, and return which they are: `measured` or `running`.
 
     Args:
         model: with the checkpoint's weights, where it will be tested.
         checkpoint: what it comes from; its run says which clips train.
-        choice: a word of `CHOICES`.
+        choice: a word of `choices.STATISTICS`.
         raw: whether the model has the trained weights though there are averaged ones.
-        data_root: where prepared data sets lie.
+        asked: what the evaluation is made with; it says where prepared data sets lie.
 
     Raises:
         UserError: `measured` needs the run's training clips, which are not there.
@@ -47,7 +45,7 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
     if choice == "auto" and not checkpoint.lacks_statistics(raw):
         return checkpoint.kind_of_statistics(raw)
     try:
-        population = _population(model, checkpoint.config, data_root)
+        population = _population(model, checkpoint.config, asked)
     except UserError as error:
         if choice != "auto":
             raise UserError(f"--statistics measured needs the clips that trained the model. {error}") from error
@@ -62,13 +60,11 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
     return "measured"
 
 
-def _population(model: nn.Module, config: RunConfig, data_root: str) -> PopulationStatistics:
-    """Return what measures a model over its run's training clips, below `data_root` or where the run found them."""
+def _population(model: nn.Module, config: RunConfig, asked: RunConfig) -> PopulationStatistics:
+    """Return what measures a model over its run's training clips, where the evaluation or the run finds them."""
     device = next(model.parameters()).device
-    try:
-        store = find_store(config.data, Path(data_root), verify=False)
-    except UserError:
-        store = find_store(config.data, Path(config.data_root), verify=False)
+    roots = [Path(root) for root in (config.data_root, *asked.input_roots)]
+    store = find_store(config.data, Path(asked.data_root), verify=False, input_roots=roots)
     train, _ = training_clips(config, store, split(store.clips, config.data))
     clips = SampledClips(store, config.input_frames, config.data.sampling, training=True)
     sample = sample_for_statistics(config, clips, torch.from_numpy(drawn_clips(config, store, train)))

@@ -27,6 +27,7 @@ from ..utils.files import atomic_path
 from .config import RunConfig
 from .population_statistics import UNKNOWN_BATCHES, statistics_lag
 from .precision import usable_device
+from .run_search import checkpoint_in
 
 _log = logging.getLogger(__name__)
 
@@ -206,7 +207,7 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", raw: b
     makes of a clip what it takes.
 
     Args:
-        path: the file.
+        path: the file, or the folder of a run for its last epoch.
         device: where the model goes: as torch calls it, or `auto` for a GPU where there is one.
         raw: take the trained weights even where the run averaged them over time (`ema.decay`).
 
@@ -215,7 +216,8 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", raw: b
             such device.
     """
     place = usable_device(device)
-    checkpoint = read_checkpoint(Path(path))
+    path = checkpoint_in(Path(path))
+    checkpoint = read_checkpoint(path)
     warn_of_lagging_statistics(checkpoint, str(path), raw)
     return model_of(checkpoint, str(path), raw).to(place)
 
@@ -284,7 +286,7 @@ def start_from(model: nn.Module, path: Path) -> None:
     Raises:
         UserError: the file is not a whole checkpoint, or less than half of the backbone fits the model.
     """
-    weights, own = read_checkpoint(path).weights, model.state_dict()
+    weights, own = read_checkpoint(checkpoint_in(path)).weights, model.state_dict()
     backbone = {
         name: weights[name]
         for name in own.keys() & weights.keys()

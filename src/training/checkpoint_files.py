@@ -31,7 +31,7 @@ class CheckpointFiles:
         self._remove_leftovers()
 
     def branch_off(self, checkpoint: Checkpoint, beyond: Sequence[Path]) -> None:
-        """Write the state at the end of an epoch as the run's own, and put aside what had come further.
+        """Write the state at the end of an epoch as the run's own, and remove what had come further.
 
         Raises:
             UserError: it cannot be written; everything is still as it was.
@@ -44,7 +44,7 @@ class CheckpointFiles:
             save_checkpoint(self.run.best, checkpoint)
         for path in beyond:
             if path not in (self.run.last, self.run.best):
-                path.replace(path.with_name(f"{path.name}.superseded"))
+                self._remove(path)
 
     def end_epoch(self, checkpoint: Checkpoint, better: bool) -> None:
         """Write the state at the end of an epoch; `better` says that it is the best so far."""

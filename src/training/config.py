@@ -1,5 +1,6 @@
 """The whole configuration of a run, and how files and flags make it up."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,8 +24,14 @@ from ..utils.config import (
 )
 from ..utils.errors import UserError
 from ..utils.model_files import model_files, model_layer
+from ..utils.places import environment_layer
 from ..utils.schema import setting
 from .distillation.config import DistillationConfig
+
+_log = logging.getLogger(__name__)
+
+_KAGGLE = "kaggle"
+_OF_MACHINE = ("data_root", "output_root", "input_roots", "hardware")  # what a saved configuration says of its machine
 
 
 @dataclass
@@ -116,6 +123,7 @@ class RunConfig:
     environment: str = "local"
     data_root: str = "./data"
     output_root: str = "./runs"
+    input_roots: list[str] = field(default_factory=list)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -150,14 +158,13 @@ def resolve(
     model_part, recipe_layer = _choose("model", model, recipe_layer)
     data_part, recipe_layer = _choose("data", dataset, recipe_layer)
     settings = override_layer(overrides)
-    environment = environment or _word(settings, "environment") or _word(recipe_layer, "environment")
-    environment = detect_environment(environment)
+    environment, recipe_layer = _environment(environment or _word(settings, "environment"), recipe_layer)
     layers = [
         named_layer("training", "default", "training configuration"),
         named_layer("distillation", "default", "distillation configuration"),
         *model_part,
         *data_part,
-        named_layer("environment", environment, "environment"),
+        environment_layer(environment),
         recipe_layer,
         settings,
         _flag_layer({"environment": environment, **(flags or {})}),
@@ -187,6 +194,25 @@ def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]
         return [layer], recipe
     complete = {"model": "family", "data": "classes"}[section] in described
     return ([] if complete else [load(named)]), recipe
+
+
+def _environment(asked: str, recipe: Layer) -> tuple[str, Layer]:
+    """Return the environment's name, and the recipe without what belongs to another machine.
+
+    A run's saved configuration names the environment it was made in. Where that is not the one that is `asked` for, or
+    is Kaggle and this machine is not, or the other way round, its folders and hardware settings have no meaning here.
+    """
+    here, saved = detect_environment(), _word(recipe, "environment")
+    is_whole = bool(saved) and all(recipe.values.get(key) for key in ("data_root", "output_root", "hardware"))
+    moved = is_whole and (here == _KAGGLE) != (saved == _KAGGLE)
+    name = asked or (saved if saved and not moved else here)
+    if not is_whole or name == saved:
+        return name, recipe
+    number_type = section_layer(recipe, "hardware").values.get("amp_dtype")
+    kept = {key: value for key, value in recipe.values.items() if key not in (*_OF_MACHINE, "environment")}
+    kept |= {"hardware": {"amp_dtype": number_type}} if number_type else {}
+    _log.info(f"{recipe.origin} was made in the environment {saved}: folders and hardware are those of {name} now.")
+    return name, replace(recipe, values=kept)
 
 
 def _refuse_missing_choices(flags: Mapping[str, str], recipe: Layer) -> None:

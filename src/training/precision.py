@@ -1,6 +1,8 @@
 """Devices and number formats: what `device`, `--amp` and `hardware.amp_dtype` mean on this machine."""
 
 import logging
+import re
+import warnings
 from contextlib import AbstractContextManager
 
 import torch
@@ -48,8 +50,27 @@ def choose_device(name: str, index: int = 0) -> torch.device:
             f"This machine has {torch.cuda.device_count()} GPUs, too few for {index + 1} processes. Start as many "
             "as it has, or use --device cpu."
         )
+    if problem := gpu_problem(index):
+        raise UserError(f"{problem} Use --device cpu, or a torch that was built for this GPU.")
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
+
+
+def gpu_problem(index: int) -> str:
+    """Return why the installed torch cannot compute on a GPU: it is too old. Empty where it can."""
+    built_for = [int(digits[0]) for each in torch.cuda.get_arch_list() if (digits := re.findall(r"^sm_(\d+)", each))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says the same, in other words
+        major, minor = torch.cuda.get_device_capability(index)
+        name = torch.cuda.get_device_name(index)
+    oldest = min(built_for, default=0)
+    if 10 * major + minor >= oldest:
+        return ""
+    needed = f"{oldest // 10}.{oldest % 10}"
+    return (
+        f"The GPU {name} (compute capability {major}.{minor}) is too old for torch {torch.__version__}, which needs "
+        f"{needed} or higher. In a Kaggle notebook choose the accelerator T4 in the settings."
+    )
 
 
 class Precision:

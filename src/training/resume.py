@@ -1,19 +1,21 @@
-"""Going on with an earlier run: which, from which checkpoint, and with what configuration."""
+"""Resuming an earlier run: which, from which checkpoint, where, and with what configuration."""
 
 import json
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..utils.config import flat
 from ..utils.errors import UserError
+from ..utils.places import outermost, writable
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import newest_whole, whole_checkpoints
 from .config import RunConfig
 from .distributed import World
-from .run_folder import RunFolder, find_run
+from .run_folder import RunFolder
+from .run_search import find_run
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ HARMLESS = (
     "environment",
     "data_root",
     "output_root",
+    "input_roots",
     "hardware.residency",
     "hardware.num_workers",
     "hardware.pin_memory",
@@ -61,12 +64,13 @@ class Beginning:
     """Where a training begins.
 
     Attributes:
-        run: the run to go on with; None for a new one.
+        run: the run to resume; None for a new one.
         checkpoint: its state; None where there is none yet.
         origin: the checkpoint's file.
         finished: whether there is nothing left to do.
         changed: the keys that are no longer as they were and change what is computed.
         beyond: checkpoints of a former course of the run that had come further.
+        copies: whether the run has to be copied into the output folder first: it lies where nothing is written.
     """
 
     run: RunFolder | None = None
@@ -75,6 +79,22 @@ class Beginning:
     finished: bool = False
     changed: Collection[str] = ()
     beyond: Sequence[Path] = ()
+    copies: bool = False
+
+    def settled(self, output_root: Path, world: World) -> "Beginning":
+        """Return it with the run in a place where it can be continued; the first process copies it where it must.
+
+        Raises:
+            UserError: it cannot be copied.
+        """
+        if self.run is None or not self.copies:
+            return self
+        run = self.run
+        copy = RunFolder(Path(world.share(lambda: _copied(run, output_root)).decode()))
+        _log.info(f"{run.path} is copied to {copy.path} and continued there.")
+        origin = str(copy.checkpoints / Path(self.origin).name) if self.origin else ""
+        beyond = [copy.checkpoints / path.name for path in self.beyond]
+        return replace(self, run=copy, origin=origin, beyond=beyond, copies=False)
 
     @property
     def branches(self) -> bool:
@@ -82,22 +102,36 @@ class Beginning:
         return bool(self.changed or self.beyond)
 
 
-def find_beginning(config: RunConfig, resume: str, asked: Collection[str], world: World) -> Beginning:
+def _copied(run: RunFolder, output_root: Path) -> bytes:
+    try:
+        return str(run.copy_to(output_root).path).encode()
+    except UserError as error:
+        raise UserError(
+            f"{error} The run {run.path} is read there, but continued in the output folder: name one that can be "
+            "written with --output_root DIR."
+        ) from error
+
+
+def find_beginning(
+    config: RunConfig, resume: str, asked: Collection[str], world: World, attached: bool = True
+) -> Beginning:
     """Return where a training begins; the first process looks, and all begin there.
 
     Args:
         config: the configuration now.
         resume: the path of a checkpoint or of a run's folder, which means its newest whole checkpoint; `auto` for the
-            newest run like this one; or empty for a new run.
+            newest run like this one, in the output folder or else below the input folders; or empty for a new run.
         asked: keys that the user set on purpose and that a resumed run may therefore change.
         world: the processes that train together.
+        attached: whether `auto` looks below the input folders too.
 
     Raises:
         UserError: the checkpoint cannot be read or used, or the configuration does not fit it.
     """
     if not resume:
         return Beginning()
-    facts = json.loads(world.share(lambda: json.dumps(_look(config, resume, asked)).encode()))
+    roots = [Path(root) for root in config.input_roots] if attached else []
+    facts = json.loads(world.share(lambda: json.dumps(_look(config, resume, asked, roots)).encode()))
     if not facts["run"]:
         return Beginning()
     checkpoint = None
@@ -111,13 +145,14 @@ def find_beginning(config: RunConfig, resume: str, asked: Collection[str], world
         facts["finished"],
         facts["changed"],
         [Path(path) for path in facts["beyond"]],
+        facts["copies"],
     )
 
 
-def _look(config: RunConfig, resume: str, asked: Collection[str]) -> dict[str, Any]:
+def _look(config: RunConfig, resume: str, asked: Collection[str], input_roots: Sequence[Path]) -> dict[str, Any]:
     """Return what `find_beginning` needs, as plain values."""
-    facts: dict[str, Any] = {"run": "", "origin": "", "finished": False, "changed": [], "beyond": []}
-    run = find_run(Path(config.output_root), config) if resume == "auto" else RunFolder.of(Path(resume))
+    facts: dict[str, Any] = {"run": "", "origin": "", "finished": False, "changed": [], "beyond": [], "copies": False}
+    run = _automatic(config, input_roots) if resume == "auto" else RunFolder.of(Path(resume))
     if run is None:
         return facts
     path = Path(resume)
@@ -126,8 +161,11 @@ def _look(config: RunConfig, resume: str, asked: Collection[str]) -> dict[str, A
     else:
         found = path, read_checkpoint(path)
         others = whole_checkpoints([each for each in run.all_checkpoints() if each.name != path.name])
-        facts["beyond"] = [str(each) for each, other in others if other.progress > found[1].progress]
+        further = [(each, other) for each, other in others if other.progress > found[1].progress]
+        facts["beyond"] = [str(each) for each, _ in further]
+        _tell_further(run, found, further)
     facts["run"] = str(run.path)
+    facts["copies"] = _copies(run, config, asked)
     if found is not None:
         path, checkpoint = found
         facts["origin"] = str(path)
@@ -136,6 +174,44 @@ def _look(config: RunConfig, resume: str, asked: Collection[str]) -> dict[str, A
         if not facts["finished"]:
             _tell_changes(checkpoint.config, config, facts["changed"])
     return facts
+
+
+def _automatic(config: RunConfig, input_roots: Sequence[Path]) -> RunFolder | None:
+    """Return the run that `auto` resumes; where there is none, say so."""
+    run = find_run(Path(config.output_root), config, input_roots)
+    if run is None:
+        inputs = [root for root in outermost(input_roots) if root != Path(config.output_root).absolute()]
+        below = f" or below {', '.join(map(str, inputs))}" if inputs else ""
+        teachers = " and these teachers" if config.distillation.teachers else ""
+        _log.info(
+            f"There is no run to resume of {config.model.name} on {config.data.name} {config.data.split} with seed "
+            f"{config.seed}{teachers} in {config.output_root}{below}. A new one is started."
+        )
+    return run
+
+
+def _copies(run: RunFolder, config: RunConfig, asked: Collection[str]) -> bool:
+    """Tell whether a run is continued in a copy: it lies in an input, cannot be written, or is wanted elsewhere."""
+    output_root = Path(config.output_root)
+    if run.path.resolve().is_relative_to(output_root.resolve()):
+        asked = ()
+    inputs = [Path(root) for root in config.input_roots]
+    return "output_root" in asked or not all(
+        writable(folder, output_root, inputs) for folder in (run.path, run.checkpoints) if folder.exists()
+    )
+
+
+def _tell_further(run: RunFolder, taken: tuple[Path, Checkpoint], further: Sequence[tuple[Path, Checkpoint]]) -> None:
+    """Say that a run had come further than the checkpoint from which it is resumed, and what becomes of that."""
+    if not further:
+        return
+    (path, checkpoint), (last, end) = taken, max(further, key=lambda item: (item[1].progress, item[0] == run.last))
+    epochs = end.epoch - checkpoint.epoch
+    distance = f"{epochs} epoch{'s' * (epochs > 1)}" if epochs else "less than an epoch"
+    _log.warning(
+        "The run is resumed from %s, epoch %d. %s is %s further: what lies beyond is set aside.",
+        *(path.name, checkpoint.epoch, last.name, distance),
+    )
 
 
 def _refuse_changes(before: RunConfig, now: RunConfig, path: Path, asked: Collection[str]) -> list[str]:
@@ -173,10 +249,10 @@ def _tell_changes(before: RunConfig, now: RunConfig, changed: Collection[str]) -
     for key in sorted(old.keys() & new.keys()):
         if old[key] == new[key] or key in changed:
             continue
-        if key not in ("environment", "data_root", "output_root", "max_hours"):
+        if key not in ("environment", "data_root", "output_root", "input_roots", "max_hours"):
             _log.info(f"{key} is {new.get(key)!r} now; it was {old.get(key)!r}.")
     for key in changed:
-        _log.warning("%s is changed from %r to %r, as --set asks.", key, old.get(key), new.get(key))
+        _log.warning("%s is changed from %r to %r, as asked.", key, old.get(key), new.get(key))
 
 
 def within(key: str, sections: Collection[str]) -> bool:

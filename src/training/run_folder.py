@@ -1,27 +1,34 @@
-"""The folder of a run: its name, its files, and finding an earlier one."""
+"""The folder of a run: its name, its files, and a copy of it elsewhere."""
 
+import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ..utils.config import read_yaml
 from ..utils.errors import UserError
-from ..utils.files import make_folder, unwritable
-
-if TYPE_CHECKING:
-    from .config import RunConfig  # with it comes torch, which a list of runs need not wait for
+from ..utils.files import make_folder, read_json, unwritable, write_json
 
 _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
+
+
+# What a run consists of; evaluations and exports stay where they were made.
+_OF_RUN = ("*.yaml", "*.txt", "*.jsonl", "*.csv", "*.png", "tensorboard/*", "checkpoints/*.pth")
+_LOGBOOK = ("*.jsonl", "*.csv")
+SEQUENCE_FILE = "sequence.json"  # by which the folder of a training sequence is known, whose runs lie deeper
 
 
 class RunFolder:
     """The files of one run, by their names."""
 
+    CONFIG = "config.yaml"
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
+        self.config = path / self.CONFIG
+        self.origin = path / "origin.json"  # of a run that continues another one in a new place
         self.summary = path / "summary.json"
         self.log = path / "log.txt"
         self.divergence = path / "divergence.json"
@@ -37,6 +44,21 @@ class RunFolder:
     def epochs(self) -> list[Path]:
         """Return the files of kept epochs, oldest first."""
         return sorted(self.checkpoints.glob("epoch_*.pth"), key=lambda path: (len(path.name), path.name))
+
+    @property
+    def dated(self) -> bool:
+        """Tell whether the folder is called as runs are."""
+        return _NAME.fullmatch(self.path.name) is not None
+
+    @property
+    def age(self) -> tuple[str, int]:
+        """Return what orders runs from old to new: the day and the number within it; of a folder with another name 0.
+
+        The day of such a folder is that on which its configuration was written.
+        """
+        if match := _NAME.fullmatch(self.path.name):
+            return match[1], int(match[2] or 1)
+        return (date.fromtimestamp(self.config.stat().st_mtime).isoformat() if self.config.exists() else ""), 0
 
     def all_checkpoints(self) -> list[Path]:
         """Return every checkpoint there is."""
@@ -63,25 +85,70 @@ class RunFolder:
                 raise unwritable(path, error) from error
             return cls(path)
 
+    def copy_to(self, output_root: Path) -> "RunFolder":
+        """Copy the run into a new run's folder, note there where it comes from, and return it.
+
+        Raises:
+            UserError: it cannot be copied; nothing of it stays.
+        """
+        copy = RunFolder.create(output_root)
+        files = [path for pattern in _OF_RUN for path in self.path.glob(pattern) if path.is_file()]
+        try:
+            with _whole_or_absent(copy.path) as hidden:
+                self._copy(files, hidden)
+                origin = {"run": str(self.path.absolute()), "copied": date.today().isoformat()}
+                write_json(hidden / self.origin.name, origin)
+        except BaseException:
+            shutil.rmtree(copy.path, ignore_errors=True)
+            raise
+        return copy
+
+    def set_aside(self, checkpoints: Sequence[Path]) -> "RunFolder":
+        """Copy some checkpoints, the best one, the logbook and the configuration into a run's folder within this one.
+
+        Raises:
+            UserError: they cannot be copied; nothing of it stays.
+        """
+        taken = len(list(self.path.glob("superseded*")))
+        place = self.path / (f"superseded_{taken + 1}" if taken else "superseded")
+        logbook = [path for pattern in _LOGBOOK for path in self.path.glob(pattern)]
+        files = {self.config, *logbook, *checkpoints, *([self.best] if self.best.exists() else [])}
+        with _whole_or_absent(place) as hidden:
+            self._copy(files, hidden)
+        return RunFolder(place)
+
+    def _copy(self, files: Iterable[Path], folder: Path) -> None:
+        for path in files:
+            target = folder / path.absolute().relative_to(self.path.absolute())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)  # without the rights, which may be those of a read-only place
+
     @classmethod
     def of(cls, path: Path) -> "RunFolder":
-        """Return the run whose folder or checkpoint `<run>/checkpoints/NAME.pth` a path is.
+        """Return the run whose folder, folder of checkpoints or checkpoint `<run>/checkpoints/NAME.pth` a path is.
 
         Raises:
             UserError: there is nothing, or it is no run and does not lie in one.
         """
         if not path.exists():
             raise UserError(
-                f"Cannot go on from {path}: there is no such file. Give a run's folder, or a file such as "
+                f"Cannot resume {path}: there is no such file. Give a run's folder, or a file such as "
                 "<run>/checkpoints/last.pth."
             )
-        run = cls(path if path.is_dir() else path.absolute().parent.parent)
-        if not run.config.exists() or not (path.is_dir() or path.absolute().parent.name == "checkpoints"):
+        inner = path.absolute() if path.is_dir() else path.absolute().parent
+        is_inside = inner.name == "checkpoints"
+        run = cls(inner.parent if is_inside else path)
+        if not run.config.exists() or not (is_inside or path.is_dir()):
             raise UserError(
                 f"{path} does not lie in a run's folder (<run>/checkpoints/NAME.pth beside <run>/config.yaml), "
-                "so the run cannot be gone on with. Point --resume at a run, or at a checkpoint inside it."
+                "so the run cannot be resumed. Point --resume at a run, or at a checkpoint inside it."
             )
         return run
+
+    @property
+    def origin_path(self) -> str:
+        """Return the run that this one continues in a new place, empty where there is none."""
+        return str(read_json(self.origin).get("run", "")) if self.origin.exists() else ""
 
     @property
     def finished(self) -> bool:
@@ -89,32 +156,21 @@ class RunFolder:
         return self.summary.exists()
 
 
-def find_run(output_root: Path, config: "RunConfig") -> RunFolder | None:
-    """Return the newest run with the same model, data set, protocol, seed and teachers, if there is one."""
-    wanted = _identity(
-        {
-            "model": vars(config.model),
-            "data": vars(config.data),
-            "seed": config.seed,
-            "distillation": vars(config.distillation),
-        }
-    )
-    folders = [path for path in output_root.glob("run-*") if _NAME.fullmatch(path.name)]
-    for path in sorted(folders, key=_age, reverse=True):
-        run = RunFolder(path)
-        if run.config.exists() and _identity(read_yaml(run.config)) == wanted:
-            return run
-    return None
+@contextmanager
+def _whole_or_absent(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder; what the block puts there is in `folder` when it succeeds, the configuration last.
 
-
-def _age(path: Path) -> tuple[str, int]:
-    match = _NAME.fullmatch(path.name)
-    assert match is not None
-    return match[1], int(match[2] or 1)
-
-
-def _identity(config: Mapping[str, Any]) -> tuple[object, ...]:
-    sections = [config.get(name) for name in ("model", "data", "distillation")]
-    model, data, distillation = [section if isinstance(section, Mapping) else {} for section in sections]
-    teachers = distillation.get("fingerprints") or []
-    return model.get("name"), data.get("name"), data.get("split"), config.get("seed"), teachers
+    Raises:
+        UserError: it cannot be written; nothing of it stays.
+    """
+    hidden = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        hidden.mkdir()
+        yield hidden
+        folder.mkdir(exist_ok=True)
+        for path in sorted(hidden.iterdir(), key=lambda each: each.name == RunFolder.CONFIG):  # with it, it is a run
+            path.replace(folder / path.name)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)

@@ -9,11 +9,13 @@ from pathlib import Path
 from ..data.locate import find_store
 from ..utils.config import flat, read_yaml
 from ..utils.errors import ToldElsewhere, UserError
+from ..utils.files import copy_files
+from ..utils.places import folders_below
 from ..utils.progress import SILENT, Progress
 from .distributed import World, device_index, joined
 from .precision import choose_device
 from .resume import HARMLESS, within
-from .run_folder import RunFolder
+from .run_folder import SEQUENCE_FILE, RunFolder
 from .sequence_plan import DISTILLED, TEACHER, Plan, Step, teacher_name
 from .sequence_table import find_step_run, write_table
 from .session import train
@@ -39,12 +41,32 @@ def run_sequence(plan: Plan, progress: Progress = SILENT) -> Stop | None:
     config, began = plan.steps[0].config, time.monotonic()
     # Several processes come together once for all runs: `torchrun` has a place for one meeting only.
     with joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes) as world:
+        world.share(lambda: _fetch(plan))
         world.share(lambda: _refuse_impossible(plan))
         try:
             return _train_all(plan, progress, world, began)
         finally:
             if world.is_first:
                 write_table(plan)
+
+
+def _fetch(plan: Plan) -> bytes:
+    """Copy the sequence from an input folder where the output folder has none: of several the one that is furthest."""
+    roots = [Path(root) for root in plan.steps[0].config.input_roots]
+    if plan.folder.exists() or not roots:
+        return b""
+    found = [each for each in folders_below(roots, SEQUENCE_FILE) if each.name == plan.folder.name]
+    if found:
+        source = max(found, key=_extent)
+        _log.info(f"{source} is copied to {plan.folder} and continued there.")
+        copy_files(source, plan.folder)
+    return b""
+
+
+def _extent(folder: Path) -> tuple[int, int]:
+    """Return how far a sequence has come: its finished runs, and the size of all logbooks."""
+    logbooks = sum(path.stat().st_size for path in folder.glob("*/*/run-*/metrics.jsonl"))
+    return len(list(folder.glob("*/*/run-*/summary.json"))), logbooks
 
 
 def _train_all(plan: Plan, progress: Progress, world: World, began: float) -> Stop | None:
@@ -59,7 +81,8 @@ def _train_all(plan: Plan, progress: Progress, world: World, began: float) -> St
             _log.info(title)
             write_table(plan, (step, seed))
         try:
-            result = train(step.run_config(seed, teachers.get(step.data, [])), "auto", progress, began=began)
+            config = step.run_config(seed, teachers.get(step.data, []))
+            result = train(config, "auto", progress, began=began, attached=False)
         except UserError as error:
             if watch.is_over:  # it ended while data or teachers' outputs were made ready
                 _log.warning("%s", error)
@@ -76,7 +99,7 @@ def _refuse_impossible(plan: Plan) -> bytes:
     """Refuse a sequence whose data are missing or whose runs were begun otherwise; the first process tells it."""
     places = {(step.data, step.config.data_root): step.config for step in plan.steps}
     for config in places.values():
-        find_store(config.data, Path(config.data_root))
+        find_store(config.data, Path(config.data_root), input_roots=[Path(root) for root in config.input_roots])
     problems: dict[str, list[str]] = {}
     for step in plan.steps:
         for seed in step.seeds:

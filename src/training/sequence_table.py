@@ -9,7 +9,7 @@ from typing import Any
 from ..utils.config import MODEL_FILES, read_yaml
 from ..utils.files import read_json, write_json, write_text
 from ..utils.spread import mean_and_deviation
-from .run_folder import RunFolder
+from .run_folder import SEQUENCE_FILE, RunFolder
 from .sequence_plan import ALONE, DISTILLED, TARGETS, TEACHER, Plan, Step
 
 PLANNED, PENDING, RUNNING = "planned", "pending", "running"
@@ -152,7 +152,7 @@ def write_table(plan: Plan, running: tuple[Step, int] | None = None) -> list[Row
     """
     rows = read_rows(plan, running)
     write_text(plan.folder / "sequence.md", markdown(plan, rows))
-    write_json(plan.folder / "sequence.json", _facts(plan, rows))
+    write_json(plan.folder / SEQUENCE_FILE, _facts(plan, rows))
     return rows
 
 

@@ -14,6 +14,7 @@ import torch
 from ..data.fingerprints import data_fingerprints, differing
 from ..data.locate import find_store
 from ..data.protocols import split
+from ..data.store import Store
 from ..models.registry import build_model, count_parameters
 from ..utils.config import to_yaml
 from ..utils.errors import TrainingDiverged, UserError, tells_of_memory
@@ -63,6 +64,7 @@ def train(
     *,
     asked: Collection[str] = (),
     began: float | None = None,
+    attached: bool = True,
 ) -> Result:
     """Train a model as `config` says and return the run's folder and summary.
 
@@ -70,11 +72,12 @@ def train(
 
     Args:
         config: the whole configuration.
-        resume: the path of a checkpoint to go on from; `auto` for the newest run of this model, data set, protocol,
+        resume: the path of a checkpoint or run to resume; `auto` for the newest run of this model, data set, protocol,
             seed and teachers, a new run where there is none; empty for a new run.
         progress: who is told how far it is.
         asked: keys that the user set on purpose: a resumed run may differ in them.
         began: the `time.monotonic()` from which `max_hours` count; now where it is None.
+        attached: whether `auto` looks below the input folders too.
 
     Raises:
         UserError: the data are missing, the configuration does not fit them or the run to go on with, or a file
@@ -89,20 +92,22 @@ def train(
     with joined(device, config.distributed.timeout_minutes) as world, _voice(world):
         _refuse_impossible_worlds(config, world)
         config, teachers = introduce(config, world)
-        beginning = find_beginning(config, resume, asked, world)
+        beginning = find_beginning(config, resume, asked, world, attached)
         if beginning.finished and beginning.run is not None:
             _refuse_other_data(beginning, lambda: _present_data(config), world)
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
             return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
         _refuse_diverged(config, beginning)
         place = Place(device, world, watch, progress if world.is_first else SILENT)
-        return _run(_build(config, beginning, teachers, place), beginning)
+        return _run(*_build(config, beginning, teachers, place))
 
 
-def _build(config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher], place: Place) -> Trainer:
-    """Return the trainer of a run, ready to begin or to go on; nothing of a run is overwritten yet."""
+def _build(
+    config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher], place: Place
+) -> tuple[Trainer, Beginning]:
+    """Return the trainer of a run and where it begins; nothing of a run is overwritten yet."""
     device, world = place.device, place.world
-    store = find_store(config.data, Path(config.data_root))
+    store = _store(config)
     data = training_data(config, store, world, device)
     if beginning.checkpoint is not None:
         _refuse_other_data(beginning, lambda: data.fingerprints, world)
@@ -116,17 +121,25 @@ def _build(config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher],
     if config.compile:
         compile_where_possible(model, device, config.hardware.cuda_graphs)
     _refuse_time_that_is_over(config, place.watch, world)
+    beginning = beginning.settled(Path(config.output_root), world)
     run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config)).decode()))
     trainer = Trainer(config, task, data, run=run, place=place)
     if beginning.checkpoint is not None:
         trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
-    return trainer
+    return trainer, beginning
+
+
+def _store(config: RunConfig, verify: bool = True) -> Store:
+    return find_store(config.data, Path(config.data_root), verify, [Path(root) for root in config.input_roots])
 
 
 def _run(trainer: Trainer, beginning: Beginning) -> Result:
     """Train to the end or to a stop, and write what there is to write of it."""
     config, run, first = trainer.config, trainer.run, trainer.world.is_first
     with logging_to_file(run.log) if first else nullcontext():
+        if beginning.beyond:
+            aside = trainer.world.share(lambda: str(run.set_aside(beginning.beyond).path).encode()).decode()
+            _log.info(f"The epochs beyond are kept in {aside}. To continue from there instead: --resume {aside}")
         trainer.world.share(lambda: _write_config(run, config))
         if beginning.branches:
             trainer.branch_off(beginning.beyond)
@@ -203,7 +216,7 @@ def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, 
 def _present_data(config: RunConfig) -> dict[str, str]:
     """Return the fingerprints of the data as they are now; none where they are not on this machine."""
     try:
-        store = find_store(config.data, Path(config.data_root), verify=False)
+        store = _store(config, verify=False)
         return data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
     except UserError:
         return {}
@@ -307,6 +320,7 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "skipped_batches": skips.batches,
         "skipped_by_cause": vars(skips),
         **trainer.task.facts(),
+        "continued_from": trainer.run.origin_path,
         "versions": versions(),
         "git_commit": git_commit(),
         "finished": time.strftime("%Y-%m-%d %H:%M:%S"),

@@ -6,6 +6,7 @@ import math
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ class TensorboardScalars:
     """Write the numbers of each epoch as TensorBoard scalars, and never stand in the way of the run.
 
     The event files are written by this class rather than by torch's `SummaryWriter`, whose own thread prints a
-    traceback and leaves a torn event behind when the disk is full. Without the library one line says so; a file that
-    cannot be written switches the scalars off for the rest of the run, with one warning.
+    traceback and leaves a torn event behind when the disk is full. Without the library one line says so as the run
+    begins; a file that cannot be written switches the scalars off for the rest of the run, with one warning.
     """
 
     def __init__(self, folder: Path, switched_on: bool = True) -> None:
@@ -31,6 +32,8 @@ class TensorboardScalars:
         self._folder = folder
         self._switched_on = switched_on
         self._file: Path | None = None
+        if switched_on and find_spec("tensorboard") is None:
+            self._leave_out()
 
     def write(self, row: Mapping[str, float | int | str]) -> None:
         """Write the numbers of an epoch at step `epoch`.
@@ -48,8 +51,7 @@ class TensorboardScalars:
         try:
             self._add(step, scalars)
         except ImportError:
-            self._switched_on = False
-            _log.info(str(missing_extra("tensorboard", "tensorboard", "Writing TensorBoard scalars")))
+            self._leave_out()
         except OSError as error:
             self._switched_on = False
             path = self._file or self._folder
@@ -58,6 +60,11 @@ class TensorboardScalars:
     def begin_file(self) -> None:
         """Let the next epoch begin a new file, which hides what older files say of it and of later ones."""
         self._file = None
+
+    def _leave_out(self) -> None:
+        """Write nothing, and say which extra brings what is missing."""
+        self._switched_on = False
+        _log.info(str(missing_extra("tensorboard", "tensorboard", "Writing TensorBoard scalars")))
 
     def _add(self, step: int, scalars: Mapping[str, float]) -> None:
         """Append the events of one epoch in one piece.

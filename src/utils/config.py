@@ -7,6 +7,7 @@ told at once. A value is what stands there: `${...}` is refused, so no file read
 
 import difflib
 import importlib.resources
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -30,7 +31,7 @@ MODEL_FILES = {
     "large": "last_large",
 }
 YAML_ENDINGS = (".yaml", ".yml")
-_KAGGLE_MARK = Path("/kaggle")
+_KAGGLE_VARIABLE = "LAST_KAGGLE"
 _YAML_LIMIT_BYTES = 1 << 20
 
 Schema = TypeVar("Schema")
@@ -62,11 +63,16 @@ def config_names(section: str) -> list[str]:
     return sorted(path.stem for path in (config_folder() / section).glob("*.yaml"))
 
 
-def detect_environment(flag: str = "", kaggle_mark: Path = _KAGGLE_MARK) -> str:
+def kaggle_folder() -> Path:
+    """Return the folder by which a Kaggle machine is recognised; the variable LAST_KAGGLE names a stand-in for it."""
+    return Path(os.environ.get(_KAGGLE_VARIABLE) or "/kaggle")
+
+
+def detect_environment(flag: str = "", kaggle_mark: Path | None = None) -> str:
     """Return the environment's name: the flag wins, then a Kaggle machine is recognised, else `local`."""
     if flag:
         return flag
-    return "kaggle" if kaggle_mark.exists() else "local"
+    return "kaggle" if (kaggle_mark or kaggle_folder()).exists() else "local"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

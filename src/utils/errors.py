@@ -1,5 +1,7 @@
 """The errors a command turns into its exit code."""
 
+from .program import install_command
+
 
 class UserError(ValueError):
     """Say that the user's input was wrong: what, where, and what to do (exit code 2, no traceback)."""
@@ -28,8 +30,12 @@ def tells_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
+def tells_of_unfit_gpu(error: BaseException) -> bool:
+    """Tell whether the installed torch has no code for the GPU, which is too old for it, or too new."""
+    return isinstance(error, RuntimeError) and "no kernel image is available" in str(error)
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> UserError:
     """Return the error for an optional library that is not installed."""
-    return UserError(
-        f"{purpose} needs {package}, which is not installed. Install it with: pip install 'last-har[{extra}]'"
-    )
+    command = install_command(f"last-har[{extra}]")
+    return UserError(f"{purpose} needs {package}, which is not installed. Install it with: {command}")

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,28 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise unwritable(path, error) from error
     return path
+
+
+def copy_files(source: Path, target: Path) -> None:
+    """Copy the files below a folder into a new folder, which is whole or absent; hidden ones are left out.
+
+    Rights are not copied: those of a read-only place would make the copy read-only too.
+
+    Raises:
+        UserError: it cannot be written; nothing of it stays.
+    """
+    hidden = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        for path in source.rglob("*"):
+            if path.is_file() and not path.name.startswith("."):
+                place = hidden / path.relative_to(source)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, place)
+        hidden.replace(target)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def read_json(path: Path, limit_bytes: int = 64 << 20) -> Mapping[str, Any]:

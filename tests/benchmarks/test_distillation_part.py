@@ -22,7 +22,7 @@ from last.benchmarks.distillation import (
     prepare,
     random_cache,
 )
-from last.benchmarks.suite import add_part, load_part
+from last.benchmarks.options import add_part
 from last.data.counter import fixed_keys
 from last.training.distillation.cache import CachedTeachers
 from last.training.distillation.teachers import LiveTeachers
@@ -36,7 +36,7 @@ WARMUP_TURNS = 2
 def asked(*options: str) -> Namespace:
     """Return the part's tiny options."""
     parser = ArgumentParser()
-    add_part(load_part("distillation"), parser, quick=True)
+    add_part("distillation", parser, quick=True)
     parser.set_defaults(**SIZES)
     return parser.parse_args(["--device", "cpu", *options])
 

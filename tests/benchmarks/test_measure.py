@@ -5,7 +5,8 @@ import argparse
 import pytest
 import torch
 
-from last.benchmarks.measure import Turns, machine, ratio, seconds, spread, take_turns, whole
+from last.benchmarks.measure import Turns, machine, ratio, seconds, spread, take_turns
+from last.benchmarks.options import whole
 
 CPU = torch.device("cpu")
 

@@ -69,7 +69,7 @@ def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], te
     torn = tmp_path / "torn.pth"
     torn.write_bytes(teacher.read_bytes()[:-1000])
     refused(distill("--teacher", torn), "not a whole checkpoint")
-    refused(distill("--teacher", tmp_path), "Cannot read the checkpoint")
+    refused(distill("--teacher", tmp_path), "is a folder, but not a run's")
     refused(distill("--teacher", ""), "--teacher names no file")
 
 

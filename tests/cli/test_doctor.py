@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from last.cli import doctor
+from last.cli.failures import REQUIRED
+from last.utils.versions import PACKAGES
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_prepared_data_sets_are_found_and_training_is_proposed(report, tmp_path:
     stores = found(answer, "data")
     assert set(stores) == {"nw_ucla", "ntu60"}
     assert stores["nw_ucla"][0].endswith("nw_ucla, 7 clips")
-    assert any(step.endswith("--dataset ntu60") for step in answer["next"])
+    assert any(step.endswith("--dataset nw_ucla") for step in answer["next"])  # the nearest one
 
 
 def test_a_data_set_of_ones_own_is_proposed_by_its_yaml(report, tmp_path: Path) -> None:
@@ -78,6 +80,32 @@ def test_a_torch_that_cannot_be_imported_is_broken(report, monkeypatch: pytest.M
     code, answer = report()
     assert code == 1
     assert found(answer, "device")["torch"][1] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("installed", "command"), [("", "pip install last-har"), ("2.13.0", "pip install --force-reinstall torch")]
+)
+def test_what_is_broken_is_installed_by_a_command_that_needs_no_checkout(
+    report, monkeypatch: pytest.MonkeyPatch, installed: str, command: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(doctor, "versions", lambda: {"last": "0.1.0", "torch": installed})
+    assert report()[1]["next"][0] == f"install what is broken above: {sys.executable} -m {command}"
+
+
+@pytest.mark.parametrize("module", REQUIRED)
+def test_any_package_that_last_needs_is_broken_where_it_is_missing(
+    report, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == module else name)
+    monkeypatch.setattr(doctor, "versions", lambda: {each: "" for each in PACKAGES if each == module})
+    code, answer = report()
+    assert (code, found(answer, "version")[module]) == (1, ("not installed", "broken"))
+
+
+def test_the_next_steps_name_the_program_as_it_was_called(report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/last-har"])
+    assert "see everything work on synthetic data: last-har demo" in report()[1]["next"]
 
 
 def test_a_missing_extra_is_told_with_its_purpose_and_how_to_get_it(report, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,17 @@
 """The command `evaluate`: where its report goes and what it refuses before it computes."""
 
+import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from last.evaluation import evaluate as evaluation
+from last.evaluation import figures
 from last.training import session
+from last.training.checkpoint import read_checkpoint, save_checkpoint
 from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 
@@ -31,6 +36,21 @@ def test_another_protocol_leaves_the_report_of_the_runs_own_alone(cli: Callable,
     assert (run.path / "evaluation" / "last-test" / "metrics.json").read_bytes() == own
 
 
+def test_missing_matplotlib_is_told_once_and_before_anything_is_computed(
+    cli: Callable, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    result = cli("evaluate", "--checkpoint", run.last, "--quiet")
+    assert (result.code, result.err.count("last-har[plots]")) == (0, 1)
+    assert not (run.path / "evaluation" / "last-test" / "confusion.png").exists()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "predict", interrupt)
+    assert "last-har[plots]" in cli("evaluate", "--checkpoint", run.last).err
+
+
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_computed(
     cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,3 +59,37 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_computed(
     result = cli("evaluate", "--checkpoint", run.last, "--out", tmp_path / "taken")
     assert result.code == 2
     assert result.err.startswith("error: Cannot write ")
+
+
+def test_a_run_is_named_by_its_folder_or_as_the_latest(cli: Callable, run: RunFolder) -> None:
+    for named in (run.path, run.checkpoints, "latest"):
+        result = cli("evaluate", "--checkpoint", named, "--output_root", run.path.parent)
+        assert result.code == 0, result.err
+        assert f"Checkpoint: {run.last}" in result.err
+
+
+def test_the_report_of_a_run_that_cannot_be_written_goes_into_the_output_folder(
+    cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _mode: not Path(path).is_relative_to(run.path))
+    before = sorted(run.path.rglob("*"))
+    result = cli("evaluate", "--checkpoint", run.path, "--output_root", tmp_path / "working")
+    assert result.code == 0, result.err
+    report = tmp_path / "working" / "evaluation" / run.path.name / "last-test"
+    assert (report / "metrics.json").exists()
+    assert "cannot be written" in result.err
+    assert "--out names another folder" in result.err
+    assert sorted(run.path.rglob("*")) == before
+
+
+def test_the_data_of_a_run_from_another_place_are_found_in_the_environments_folders(
+    cli: Callable, run: RunFolder, tmp_path: Path, data_yaml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = read_checkpoint(run.last)
+    gone = replace(checkpoint, config=replace(checkpoint.config, data_root="/nowhere/data"))
+    save_checkpoint(run.last, gone)
+    monkeypatch.setenv("LAST_KAGGLE", str(tmp_path / "kaggle"))
+    shutil.copytree(data_yaml.parent / "data" / "tiny", tmp_path / "kaggle/input/datasets/owner/my-store")
+    (tmp_path / "kaggle/working").mkdir()
+    result = cli("evaluate", "--checkpoint", run.path)
+    assert result.code == 0, result.err

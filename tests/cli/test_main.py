@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from patience import PATIENCE_S
 
 from last.cli import COMMANDS
+from last.cli.failures import REQUIRED
 from last.cli.options import add_shared, examples
 from last.utils.errors import TrainingDiverged, UserError
 from last.version import __version__
@@ -147,6 +149,19 @@ def test_what_a_user_can_mend_is_one_message_and_exit_code_2(failing, error: Exc
     assert result.code == 2
     assert result.err.startswith(message)
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("module", REQUIRED)
+def test_a_package_that_is_not_there_is_installed_by_a_command_that_needs_no_checkout(failing, module: str) -> None:
+    result = failing(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    command = f"{sys.executable} -m pip install last-har"
+    assert (result.code, result.err) == (2, f"error: The package {module} is missing. Install it with: {command}\n")
+
+
+def test_every_package_that_last_depends_on_is_known_to_be_one() -> None:
+    project = tomllib.loads((SCRIPTS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [line.partition(">=")[0] for line in project["dependencies"]]
+    assert [{"pyyaml": "yaml"}.get(name, name) for name in asked] == list(REQUIRED)
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("division by zero"), OSError("something else"), KeyError("x")])

@@ -217,7 +217,7 @@ def test_a_wrong_option_ends_with_one_message_and_code_2(
 def test_help_shows_examples(cli: Callable) -> None:
     result = cli("preprocess", "--help")
     assert result.code == 0
-    assert "python scripts/preprocess.py --dataset ntu60" in result.out
+    assert "python -m last preprocess --dataset ntu60" in result.out
 
 
 def test_a_list_of_the_file_that_is_named_like_a_protocol_of_the_data_set_stays_beside_it(

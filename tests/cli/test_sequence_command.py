@@ -85,6 +85,16 @@ def test_without_matplotlib_it_says_what_is_left_out(
     assert "last-har[plots]" in result.err
 
 
+def test_without_matplotlib_it_says_so_before_anything_is_trained(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop(monkeypatch, KeyboardInterrupt())
+    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    result = run()
+    assert result.code == 130
+    assert "last-har[plots]" in result.err
+
+
 @pytest.mark.parametrize(("reason", "code"), [(Stop.TIME, 0), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)])
 def test_a_stopped_sequence_says_how_to_go_on(
     run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: Stop, code: int

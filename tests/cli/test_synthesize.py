@@ -13,7 +13,7 @@ def test_it_writes_recordings_and_tells_the_next_command(cli: Run, tmp_path: Pat
     done = cli("synthesize", "--out", tmp_path / "raw", "--clips", 3)
     assert done.code == 0
     assert len(list((tmp_path / "raw").glob("*.skeleton"))) == 3
-    assert f"preprocess.py --dataset synthetic --raw {tmp_path / 'raw'}" in done.out
+    assert f"last preprocess --dataset synthetic --raw {tmp_path / 'raw'}" in done.out
 
 
 def test_a_folder_with_a_space_is_quoted_in_the_next_command(cli: Run, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_no_recordings_are_refused(cli: Run, tmp_path: Path) -> None:
 def test_help_shows_examples(cli: Run) -> None:
     shown = cli("synthesize", "--help")
     assert shown.code == 0
-    assert "synthesize.py --out ./raw/synthetic --clips 600" in shown.out
+    assert "last synthesize --out ./raw/synthetic --clips 600" in shown.out
 
 
 def test_two_dozen_recordings_can_be_trained_and_tested(

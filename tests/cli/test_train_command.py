@@ -1,13 +1,19 @@
 """The command `train`: what it says beside what the run itself logs."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from conftest import TINY
 
+from last.cli import suggestions
 from last.training import session
+from last.training.config import RunConfig
+from last.training.logbook import read_rows
 from last.training.run_folder import RunFolder
 from last.training.stop import Stop
+from last.utils.config import flat
 
 
 @pytest.mark.parametrize(("reason", "code"), [(Stop.TIME, 0), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)])
@@ -26,3 +32,59 @@ def test_without_options_all_that_is_missing_is_one_message(cli: Callable) -> No
     assert result.code == 2
     assert result.err.startswith("error: Say with --model and --dataset what to train")
     assert len(result.err.splitlines()) == 1
+
+
+@pytest.fixture
+def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
+    return session.train(tiny_config("epochs=1")).run
+
+
+def test_an_option_given_by_name_is_as_deliberate_as_set_when_resuming(cli: Callable, run: RunFolder) -> None:
+    result = cli("train", "--epochs", 2, "--batch_size", 2, "--resume", run.path)
+    assert result.code == 0, result.err
+    assert "epochs is changed from 1 to 2, as asked" in result.err
+    assert "batch_size is changed from 4 to 2, as asked" in result.err
+    assert len(read_rows(run.path / "metrics.jsonl")) == 2
+
+
+def test_the_latest_run_can_be_resumed_by_that_name(cli: Callable, run: RunFolder) -> None:
+    result = cli("train", "--resume", "latest", "--epochs", 2, "--output_root", run.path.parent)
+    assert result.code == 0, result.err
+    assert f"Run: {run.path}" in result.err
+    assert len(read_rows(run.path / "metrics.jsonl")) == 2
+
+
+def test_fine_tuning_starts_from_the_folder_of_a_run(cli: Callable, run: RunFolder, data_yaml: Path) -> None:
+    roots = ("--data_root", data_yaml.parent / "data", "--output_root", run.path.parent, "--device", "cpu")
+    tiny = ("--model", "nano_e", "--dataset", data_yaml, *roots, "--set", *TINY, "epochs=1", "--init_from")
+    for named in (run.path, "latest"):
+        result = cli("train", *tiny, named)
+        assert result.code == 0, result.err
+        assert "tensors from" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["--learning_rate", "0.1"], "--set learning_rate=0.1"),
+        (["--lr=0.1"], "--set learning_rate=0.1"),
+        (["--workers", "4"], "--set hardware.num_workers=4"),
+        (["--num-workers", "4"], "--set hardware.num_workers=4"),
+        (["--rotation_degrees", "[0,0,0]"], "--set data.augment.rotation_degrees=[0,0,0]"),
+        (["--label_smothing"], "--set label_smoothing=VALUE"),
+        (["--epoch", "3"], "--epochs"),
+        (["--work-dir", "out"], "--output_root"),
+    ],
+)
+def test_an_option_that_is_a_key_or_has_another_name_elsewhere_gets_the_right_hint(
+    cli: Callable, arguments: list[str], meant: str
+) -> None:
+    result = cli("train", "--model", "nano_e", "--dataset", "synthetic", *arguments)
+    assert result.code == 2
+    assert f"(did you mean '{meant}'?)" in result.err
+
+
+def test_every_key_of_the_hints_is_one_that_can_be_set() -> None:
+    known = set(flat(asdict(RunConfig())))
+    keys = {each for each in suggestions._CALLED_ELSEWHERE.values() if not each.startswith("--")}
+    assert keys | set(suggestions._keys()) <= known

@@ -27,7 +27,7 @@ def test_a_data_set_loads_under_its_own_name_and_refers_to_what_exists(name: str
     assert config.layout in list_layouts()
     assert config.format in list_formats()
     assert config.split in config.protocols
-    assert f"python scripts/preprocess.py --dataset {name} --raw DIR" in config.how_to_get
+    assert f"{{program}} preprocess --dataset {name} --raw DIR" in config.how_to_get
 
 
 @pytest.mark.parametrize(("name", "count"), [("ntu60", 60), ("ntu120", 120), ("nw_ucla", 10), ("sbu", 8)])

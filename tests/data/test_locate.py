@@ -65,10 +65,42 @@ def test_a_larger_store_with_other_classes_is_refused(tmp_path: Path) -> None:
 def test_where_there_is_none_places_way_out_and_synthetic_set_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError) as told:
         find_store(described("ntu60"), tmp_path)
-    for words in (str(tmp_path / "ntu60"), str(tmp_path / "ntu120"), "rose1.ntu.edu.sg", "scripts/synthesize.py"):
+    for words in (str(tmp_path / "ntu60"), str(tmp_path / "ntu120"), "rose1.ntu.edu.sg", "python -m last demo"):
         assert words in str(told.value)
 
 
 def test_a_data_set_that_says_nothing_of_its_source_gets_the_command_that_prepares_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"preprocess\.py --dataset YAML --raw DIR"):
+    with pytest.raises(UserError, match=r"python -m last preprocess --dataset YAML --raw DIR"):
         find_store(DataConfig(name="mine"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "place", ["my-mount", "datasets/owner/slug", "datasets/owner/slug/ntu60", "notebooks/owner/slug/data/renamed"]
+)
+def test_a_store_in_an_input_folder_is_found_by_its_name_and_not_its_folders(tmp_path: Path, place: str) -> None:
+    folder = prepared(tmp_path / "input" / place, described("ntu60"))
+    prepared(tmp_path / "input" / "another", described("synthetic"))
+    assert find_store(described("ntu60"), tmp_path / "data", input_roots=[tmp_path / "input"]).path == folder
+
+
+def test_the_data_root_may_be_the_store_itself(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "anything", described("ntu60"))
+    assert find_store(described("ntu60"), folder).path == folder
+    with pytest.raises(UserError, match="data set is 'ntu60', expected is 'synthetic'"):
+        find_store(described("synthetic"), folder)
+
+
+def test_of_several_stores_the_nearest_is_taken_and_the_others_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    far = prepared(tmp_path / "a" / "b" / "c", described("ntu60"))
+    near = prepared(tmp_path / "z" / "d", described("ntu60"))
+    assert find_store(described("ntu60"), tmp_path).path == near
+    assert f"{near} is taken" in caplog.text
+    assert str(far) in caplog.text
+
+
+def test_what_else_is_prepared_is_told(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "synthetic", described("synthetic"))
+    with pytest.raises(UserError, match=f"Found there: synthetic in {folder}"):
+        find_store(described("ntu60"), tmp_path)

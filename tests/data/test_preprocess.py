@@ -330,6 +330,17 @@ def test_a_missing_raw_folder_is_refused_with_how_to_get_the_data(tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("raw", ["nowhere", "empty"])
+def test_how_to_get_the_data_names_the_program_as_it_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/last-har"])
+    config = DataConfig(**{**vars(CONFIG), "how_to_get": "Run: {program} preprocess --raw {DIR}"})
+    with pytest.raises(UserError, match=r"Run: last-har preprocess --raw \{DIR\}"):
+        prepare(tmp_path / raw, tmp_path / "out", config)
+
+
 def test_a_raw_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No recording of the format ntu"):
         prepare(tmp_path, tmp_path / "out")

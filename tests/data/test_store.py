@@ -125,7 +125,7 @@ def test_a_copy_for_another_process_takes_the_path_and_not_the_arrays(folder: Pa
 
 
 def test_a_missing_folder_is_refused_with_the_way_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no such folder.*preprocess\.py --dataset"):
+    with pytest.raises(UserError, match=r"no such folder.*last preprocess --dataset"):
         open_store(tmp_path / "nowhere")
 
 

@@ -127,6 +127,8 @@ def test_a_missing_package_is_named_with_the_extra(
     monkeypatch.setattr("last.deploy.runtime.find_spec", lambda name: None if name == "openvino" else object())
     with pytest.raises(UserError, match=r"needs openvino, .*pip install 'last-har\[deploy\]'"):
         export(Order(checkpoint), tmp_path)
+    with pytest.raises(UserError, match=r"last-har\[deploy\]"):  # before anything is read
+        export(Order(tmp_path / "nothing.pth"), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def assert_same(first: RunFolder, second: RunFolder) -> None:
     assert_equal(*rows, "metrics")
     summaries = [json.loads(run.summary.read_text()) for run in (first, second)]
     for summary in summaries:
-        for key in ("train_seconds", "clips_per_second", "finished"):
+        for key in ("train_seconds", "clips_per_second", "finished", "continued_from"):
             del summary[key]
     assert_equal(*summaries, "summary")
 
@@ -333,10 +334,26 @@ def test_another_course_from_an_earlier_epoch_is_gone_on_with_and_not_the_former
     assert branch.stopped is not None
     assert read_checkpoint(run.last).epoch == 1
     assert [path.name for path in run.epochs()] == ["epoch_0000.pth", "epoch_0001.pth"]
-    assert run.of_epoch(3).with_name("epoch_0003.pth.superseded").exists()
+    aside = RunFolder(run.path / "superseded")
+    assert [read_checkpoint(path).epoch for path in (aside.last, *aside.epochs())] == [3, 2, 3]
     ended = session.train(changed, resume=str(run.path))
     assert [row["epoch"] for row in read_rows(ended.run.path / "metrics.jsonl")] == [0, 1, 2, 3]
     assert read_checkpoint(run.best).config.learning_rate == 0.5 or read_checkpoint(run.best).epoch <= 1
+
+
+def test_what_lay_beyond_an_earlier_checkpoint_is_a_run_that_can_be_resumed(
+    tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tiny_config("epochs=3", "checkpoint.keep=9")
+    run = session.train(config).run
+    other = session.train(replace(config, learning_rate=0.5), resume=str(run.of_epoch(0)), asked=["learning_rate"])
+    assert "resumed from epoch_0000.pth, epoch 0. last.pth is 2 epochs further" in caplog.text
+    aside = RunFolder(run.path / "superseded")
+    assert f"--resume {aside.path}" in caplog.text
+    resumed = session.train(config, resume=str(aside.path)).run
+    assert resumed.path == aside.path
+    assert_same(session.train(config).run, resumed)
+    assert read_checkpoint(other.run.last).config.learning_rate == 0.5
 
 
 def test_changed_run_that_dies_before_its_first_save_keeps_its_new_configuration(

@@ -82,7 +82,7 @@ def test_number_that_no_run_can_have_is_refused(setting: str) -> None:
 
 def test_default_yaml_has_every_training_key_with_the_value_that_the_code_has() -> None:
     written = read_yaml(config_folder() / "training" / "default.yaml")
-    elsewhere = {"environment", "data_root", "output_root", "hardware", "model", "data", "distillation"}
+    elsewhere = {"environment", "data_root", "output_root", "input_roots", "hardware", "model", "data", "distillation"}
     defaults = {key: value for key, value in asdict(RunConfig()).items() if key not in elsewhere}
     assert written == defaults
 

@@ -1,6 +1,7 @@
 """The whole training sequence: its plan, what it trains with what, and the table that tells how far it is."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,8 +67,8 @@ class Trainings:
         self.stop_at: dict[int, Stop | Exception] = {}
         self.tables: list[str] = []
 
-    def __call__(self, config: RunConfig, resume: str, _: object, *, began: float) -> Result:
-        assert resume == "auto"
+    def __call__(self, config: RunConfig, resume: str, _: object, *, began: float, attached: bool) -> Result:
+        assert (resume, attached) == ("auto", False)  # the sequence brings its own runs from an input folder
         self.configs.append(config)
         self.began.add(began)
         run = RunFolder.create(Path(config.output_root))
@@ -403,3 +404,32 @@ def test_a_recipe_that_is_a_distilled_runs_configuration_teaches_nobody_else(pla
         assert (how.teachers, how.fingerprints, how.weights, how.draws, how.cached) == ([], [], [], 0, False)
     how = by_role["distilled"]
     assert (how.teachers, how.fingerprints, how.draws, how.cached) == (["small_e of seed 0"], [], 0, False)
+
+
+def test_a_sequence_continues_in_another_session_from_an_input_folder(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    train, begun = sequence.train, 0
+
+    def interrupted(*arguments: object, **named: object) -> Result:
+        nonlocal begun
+        begun += 1
+        if begun == 3:
+            raise KeyboardInterrupt
+        return train(*arguments, **named)  # type: ignore[arg-type]
+
+    first = plan()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(sequence, "train", interrupted)
+        run_sequence(first)
+    place = tmp_path / "input" / "session-1" / first.folder.name
+    place.parent.mkdir(parents=True)
+    shutil.move(first.folder, place)
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
+    second = plan(flags={"output_root": str(tmp_path / "working"), "input_roots": [str(tmp_path / "input")]})
+    run_sequence(second)
+    assert statuses(second) == ["done", "done", "done"]
+    assert [row.status for row in read_rows(second)] == ["done"] * 3
+    kept = second.folder / "one-xsub" / "nano_e"
+    assert [path.name for path in kept.iterdir()] == [path.name for path in (place / "one-xsub" / "nano_e").iterdir()]
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before

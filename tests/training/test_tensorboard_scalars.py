@@ -61,6 +61,19 @@ def test_epochs_that_a_resumed_run_writes_anew_are_hidden(tmp_path: Path) -> Non
     assert scalars(tmp_path / "tensorboard")["loss/train"] == {0: 1.0, 1: 0.5, 2: 7.0}
 
 
+def test_missing_library_is_told_before_the_first_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with caplog.at_level(logging.INFO):
+        Logbook(tmp_path, tensorboard=False)
+        assert not caplog.records
+        logbook = Logbook(tmp_path)
+    assert "last-har[tensorboard]" in caplog.text
+    logbook.write({"epoch": 0})
+    assert len(caplog.records) == 1
+
+
 def test_missing_library_is_told_once_and_the_rows_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -369,7 +369,7 @@ def test_the_environments_are_the_three_of_the_manual() -> None:
     ("name", "data_root", "output_root"),
     [
         ("local", "./data", "./runs"),
-        ("kaggle", "/kaggle/input", "/kaggle/working"),
+        ("kaggle", "/kaggle/working/data", "/kaggle/working"),
         ("lambda", "/lambda/nfs/research-last/data", "/lambda/nfs/research-last/LAST-runs"),
     ],
 )

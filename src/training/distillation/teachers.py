@@ -19,12 +19,14 @@ from ...models.classifier import Inside, SkeletonClassifier
 from ...models.layers import widened
 from ...models.registry import count_parameters
 from ...utils.errors import UserError
+from ...utils.places import folders_below
 from ..checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
 from ..compiled import compile_where_possible
 from ..config import RunConfig
 from ..distributed import World
 from ..precision import Precision
 from ..run_folder import RunFolder
+from ..run_search import checkpoint_in
 from .lesson import Lesson
 
 _log = logging.getLogger(__name__)
@@ -83,7 +85,7 @@ def introduce(config: RunConfig, world: World) -> tuple[RunConfig, list[Teacher]
     wanted = config.distillation
     if not wanted.teachers:
         return config, []
-    teachers = [_read(_file(path), config, world) for path in wanted.teachers]
+    teachers = [_read(path, config, world) for path in wanted.teachers]
     fingerprints = [each.fingerprint for each in teachers]
     if wanted.fingerprints and wanted.fingerprints != fingerprints:
         changed = [each.path for each in teachers if each.fingerprint not in wanted.fingerprints]
@@ -96,16 +98,28 @@ def introduce(config: RunConfig, world: World) -> tuple[RunConfig, list[Teacher]
     return replace(config, distillation=settled), teachers
 
 
-def _file(path: str) -> Path:
-    """Return the checkpoint that a path means: itself, or the last epoch of the run whose folder it is."""
+def _file(path: str, config: RunConfig) -> bytes:
+    """Return the checkpoint that a path means, as bytes: itself, or the last epoch of the run whose folder it is.
+
+    A run that is resumed in another session may find its teachers in another place: a file that is no longer there is
+    looked for in a run of the same name in the output folder and below the input folders. Its fingerprint then tells
+    whether it is the same teacher.
+    """
     if not path:
-        raise UserError("--teacher names no file. Give a checkpoint, such as <run>/checkpoints/last.pth.")
-    file = Path(path).absolute()
-    return RunFolder(file).last if RunFolder(file).config.exists() else file
+        raise UserError("--teacher names no file. Give a run, or a checkpoint such as <run>/checkpoints/last.pth.")
+    file = checkpoint_in(Path(path).absolute())
+    if not file.exists() and config.distillation.fingerprints:
+        run, roots = file.parent.parent.name, [Path(root) for root in (config.output_root, *config.input_roots)]
+        elsewhere = [
+            each / file.parent.name / file.name for each in folders_below(roots, RunFolder.CONFIG) if each.name == run
+        ]
+        file = next((each for each in elsewhere if each.exists()), file)
+    return str(file).encode()
 
 
-def _read(path: Path, config: RunConfig, world: World) -> Teacher:
-    """Read one teacher; the first process reads the file for all, and refuses it for all."""
+def _read(named: str, config: RunConfig, world: World) -> Teacher:
+    """Read one teacher; the first process finds and reads the file for all, and refuses it for all."""
+    path = Path(world.share(lambda: _file(named, config)).decode())
 
     def fitting() -> bytes:
         content = checkpoint_bytes(path)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -320,3 +321,19 @@ def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: Ma
     batch = next(iter(data.loader))
     task(data.pipeline(batch, training=True), batch).loss.backward()
     assert all(torch.isfinite(each.grad).all() for each in task.model.parameters())
+
+
+def test_a_distilled_run_finds_its_teacher_where_another_session_left_it(
+    tiny_config: MakeConfig, teacher: Path, tmp_path: Path
+) -> None:
+    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    inputs = tmp_path / "input"
+    for number, folder in enumerate((run.path, teacher.parent.parent)):
+        (inputs / str(number)).mkdir(parents=True)
+        shutil.move(folder, inputs / str(number) / folder.name)
+    moved = RunFolder(inputs / "0" / run.path.name)
+    config = replace(read_checkpoint(moved.last).config, input_roots=[str(inputs)], epochs=2)
+    resumed = session.train(config, resume=str(moved.path), asked=["epochs"])
+    assert read_checkpoint(resumed.run.last).epoch == 1
+    teachers = read_checkpoint(resumed.run.last).config.distillation.teachers
+    assert teachers == [str(inputs / "1" / teacher.parent.parent.name / "checkpoints" / "last.pth")]

@@ -1,0 +1,327 @@
+"""What every part of the suite can be asked, apart from what measures it, so that its help need not wait for torch."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..utils.config import unknown_name
+from ..utils.errors import UserError
+from .parts import PARTS, TEST_CLIPS, TRAIN_CLIPS
+
+
+@dataclass(frozen=True)
+class PartOptions:
+    """The options of a part.
+
+    Attributes:
+        add: adds those that are its own to a parser.
+        examples: the commands that its help shows; `{program}` stands for how the program is called.
+        quick: defaults that differ with --quick.
+        in_all: defaults that differ among all parts.
+    """
+
+    add: Callable[[ArgumentParser], None]
+    examples: str
+    quick: Mapping[str, Any]
+    in_all: Mapping[str, Any]
+
+
+def whole(minimum: int) -> Callable[[str], int]:
+    """Return what reads an option's whole number of at least `minimum`."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = minimum - 1
+        if number < minimum:
+            raise ArgumentTypeError(f"{text!r} should be a whole number, {minimum} or more")
+        return number
+
+    return read
+
+
+def add_common(parser: ArgumentParser) -> None:
+    """Add the options that every part has."""
+    parser.add_argument(
+        "--threads", type=whole(0), default=0, metavar="N", help="CPU threads (default: torch's choice)"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of whatever is random (default: 0)")
+    parser.add_argument("--quick", action="store_true", help="measure less, to see that all works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there, too")
+
+
+def add_device(parser: ArgumentParser) -> None:
+    """Add the option --device."""
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: CUDA if there is one)",
+    )
+
+
+def add_step(parser: ArgumentParser, whose: str = "which model") -> None:
+    """Add the options that say what a training step is made on: --model, --batch and --frames."""
+    count = whole(1)
+    parser.add_argument("--model", default="nano_e", metavar="M", help=f"{whose} (default: nano_e)")
+    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
+    parser.add_argument("--frames", type=whole(4), default=64, metavar="T", help="frames in a clip (default: 64)")
+
+
+def options_of(name: str) -> PartOptions:
+    """Return the options of a part.
+
+    Raises:
+        UserError: there is no such part.
+    """
+    if name not in PARTS:
+        raise UserError(unknown_name("benchmark", name, [*PARTS, "all"]))
+    return _OPTIONS[name]
+
+
+def add_part(name: str, parser: ArgumentParser, *, quick: bool, in_all: bool = False) -> None:
+    """Add all options of a part, with the defaults that --quick or its place among all parts gives them."""
+    part = options_of(name)
+    part.add(parser)
+    add_common(parser)
+    parser.set_defaults(**(part.in_all if in_all else {}))
+    parser.set_defaults(**(part.quick if quick else {}))
+
+
+def _training(parser: ArgumentParser) -> None:
+    count = whole(1)
+    parser.add_argument("--models", default="all", metavar="A,B", help="names with commas between (default: all)")
+    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
+    parser.add_argument("--bodies", type=int, choices=(1, 2), help="in a clip, all present (default: 1; --memory: 2)")
+    parser.add_argument("--frames", type=count, default=64, metavar="T", help="frames in a clip (default: 64)")
+    parser.add_argument("--layout", default="ntu25", metavar="L", help="joint layout (default: ntu25)")
+    parser.add_argument("--repeats", type=count, default=7, metavar="N", help="turns after the warm-up (default: 7)")
+    parser.add_argument("--amp", action="store_true", help="the reference in bfloat16, too; with --memory, ours")
+    parser.add_argument("--memory", action="store_true", help="measure the memory of a training step, not times")
+    parser.add_argument("--recompute", action="store_true", help="with --memory: teachers keep no features of blocks")
+    add_device(parser)
+
+
+def _inference(parser: ArgumentParser) -> None:
+    count = whole(1)
+    parser.add_argument(
+        "--models", default="nano_e,base_e", metavar="A,B", help="names with commas between (default: nano_e,base_e)"
+    )
+    parser.add_argument("--frames", type=count, default=64, metavar="T", help="frames in a clip (default: 64)")
+    parser.add_argument("--turns", type=count, default=10, metavar="N", help="turns of every path (default: 10)")
+    parser.add_argument("--runs", type=count, default=30, metavar="N", help="timed runs in a turn (default: 30)")
+    parser.add_argument("--precision", choices=("f32", "bf16", "f16"), default="f32", help="also try this in OpenVINO")
+
+
+def _guards(parser: ArgumentParser) -> None:
+    count = whole(1)
+    parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
+    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
+    parser.add_argument("--turns", type=count, default=60, metavar="N", help="turns of each step (default: 60)")
+    parser.add_argument("--saves", type=count, default=15, metavar="N", help="checkpoints to write (default: 15)")
+    add_device(parser)
+
+
+def _losses(parser: ArgumentParser) -> None:
+    count = whole(1)
+    add_step(parser)
+    parser.add_argument("--steps", type=count, default=50, metavar="N", help="training steps (default: 50)")
+    add_device(parser)
+
+
+def _data(parser: ArgumentParser) -> None:
+    count = whole(1)
+    add_step(parser, "whose training step")
+    parser.add_argument("--clips", type=count, default=400, metavar="N", help="clips in the store (default: 400)")
+    parser.add_argument("--turns", type=count, default=9, metavar="N", help="epochs of each way (default: 9)")
+    parser.add_argument("--steps", type=count, default=4, metavar="N", help="training steps in a turn (default: 4)")
+    parser.add_argument(
+        "--residency",
+        choices=("auto", "device", "ram", "disk"),
+        help="where the clips lie (default: the configuration's, which is auto)",
+    )
+    add_device(parser)
+
+
+def _preprocess(parser: ArgumentParser) -> None:
+    count = whole(1)
+    parser.add_argument("--files", type=count, default=2000, metavar="N", help="recordings (default: 2000)")
+    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--repeats", type=count, default=3, metavar="N", help="times all is read (default: 3)")
+    parser.add_argument(
+        "--sample", type=count, default=40, metavar="N", help="recordings that the reference reads (default: 40)"
+    )
+    parser.add_argument("--work", type=Path, metavar="DIR", help="where to put them meanwhile (default: temporary)")
+
+
+def _evaluation(parser: ArgumentParser) -> None:
+    count = whole(1)
+    add_step(parser)
+    parser.add_argument("--clips", type=count, default=128, metavar="N", help="clips to train on (default: 128)")
+    parser.add_argument("--test", type=count, default=128, metavar="N", help="clips to test on (default: 128)")
+    parser.add_argument("--turns", type=count, default=5, metavar="N", help="turns of both (default: 5)")
+    parser.add_argument("--amp", action="store_true", default=None, help="mixed precision")
+    add_device(parser)
+
+
+def _distillation(parser: ArgumentParser) -> None:
+    least = whole(1)
+    add_step(parser, "which student")
+    parser.add_argument("--teacher", default="large_e", metavar="M", help="which teacher (default: large_e)")
+    parser.add_argument("--clips", type=least, default=256, metavar="N", help="clips in the store (default: 256)")
+    parser.add_argument(
+        "--draws", type=least, default=20, metavar="R", help="cached variations of each clip (default: 20)"
+    )
+    parser.add_argument("--turns", type=least, default=20, metavar="N", help="turns of each step (default: 20)")
+    parser.add_argument(
+        "--fills", type=least, default=3, metavar="N", help="fillings of a cache with one variation (default: 3)"
+    )
+    parser.add_argument("--amp", action="store_true", default=None, help="mixed precision, of both models")
+    add_device(parser)
+
+
+def _epochs(parser: ArgumentParser) -> None:
+    count = whole(1)
+    parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
+    parser.add_argument("--epochs", type=count, default=70, metavar="N", help="epochs (default: 70)")
+    parser.add_argument(
+        "--clips", type=count, default=TRAIN_CLIPS, metavar="N", help=f"clips to train on (default: {TRAIN_CLIPS})"
+    )
+    parser.add_argument(
+        "--test", type=count, default=TEST_CLIPS, metavar="N", help=f"clips to test on (default: {TEST_CLIPS})"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="a recipe, as of `train` (default: h200 on CUDA, elsewhere the default one)"
+    )
+    parser.add_argument("--batch", type=count, metavar="N", help="clips a step (default: the recipe's)")
+    parser.add_argument("--frames", type=whole(4), metavar="T", help="frames in a clip (default: the recipe's)")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="set any configuration key"
+    )
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="keep clips and runs there, for the next time (default: temporary)"
+    )
+    parser.add_argument(
+        "--plain_steps", type=count, default=5, metavar="N", help="steps of the plain reference (default: 5)"
+    )
+    add_device(parser)
+
+
+def _roofline(parser: ArgumentParser) -> None:
+    count = whole(1)
+    add_step(parser, "whose training step")
+    parser.add_argument("--turns", type=count, default=9, metavar="N", help="turns of each step (default: 9)")
+    parser.add_argument("--large_mib", type=count, default=256, metavar="N", help="large copies, MiB (default: 256)")
+    parser.add_argument(
+        "--side", type=count, metavar="N", help="of the large square matrices (default: 1024, on CUDA 8192)"
+    )
+    add_device(parser)
+
+
+_OPTIONS = {
+    "training": PartOptions(
+        _training,
+        """
+        {program} benchmark training
+        {program} benchmark training --models nano_e,base --bodies 2 --threads 1
+        {program} benchmark training --device cuda --batch 64 --json training.json
+        {program} benchmark training --memory
+        """,
+        quick={"models": "nano_e", "batch": 4, "frames": 16, "repeats": 2},
+        in_all={"models": "nano_e,base_e", "repeats": 5},
+    ),
+    "inference": PartOptions(
+        _inference,
+        """
+        {program} benchmark inference --threads 2
+        {program} benchmark inference --threads 1 --models small_e,large_e
+        {program} benchmark inference --precision bf16 --json inference.json
+        """,
+        quick={"models": "nano_e", "frames": 8, "turns": 2, "runs": 2},
+        in_all={"turns": 6},
+    ),
+    "guards": PartOptions(
+        _guards,
+        """
+        {program} benchmark guards --threads 1
+        {program} benchmark guards --model base --turns 10
+        {program} benchmark guards --device cuda --batch 128 --json guards.json
+        """,
+        quick={"turns": 3, "batch": 2, "saves": 2},
+        in_all={"turns": 20},
+    ),
+    "losses": PartOptions(
+        _losses,
+        """
+        {program} benchmark losses
+        {program} benchmark losses --model base_e --batch 8
+        {program} benchmark losses --device cuda --json losses.json
+        """,
+        quick={"steps": 3, "batch": 2, "frames": 8},
+        in_all={"batch": 8},
+    ),
+    "data": PartOptions(
+        _data,
+        """
+        {program} benchmark data
+        {program} benchmark data --batch 256 --device cuda --residency device
+        {program} benchmark data --residency disk --json data.json
+        """,
+        quick={"clips": 8, "batch": 4, "frames": 8, "turns": 2, "steps": 1},
+        in_all={"turns": 4},
+    ),
+    "preprocess": PartOptions(
+        _preprocess,
+        """
+        {program} benchmark preprocess
+        {program} benchmark preprocess --files 500 --workers 1
+        {program} benchmark preprocess --json preprocess.json
+        """,
+        quick={"files": 3, "repeats": 1, "sample": 1},
+        in_all={"files": 400, "repeats": 2},
+    ),
+    "evaluation": PartOptions(
+        _evaluation,
+        """
+        {program} benchmark evaluation
+        {program} benchmark evaluation --model base_e --batch 64 --amp
+        {program} benchmark evaluation --device cuda --batch 512 --clips 16384 --test 8192
+        """,
+        quick={"clips": 4, "test": 4, "batch": 2, "frames": 8, "turns": 2},
+        in_all={"turns": 3},
+    ),
+    "distillation": PartOptions(
+        _distillation,
+        """
+        {program} benchmark distillation --threads 1
+        {program} benchmark distillation --model small_e --teacher small --json distillation.json
+        {program} benchmark distillation --device cuda --batch 512 --clips 16384 --amp
+        """,
+        quick={"teacher": "nano_e", "batch": 2, "frames": 8, "clips": 4, "draws": 2, "turns": 2, "fills": 1},
+        in_all={"turns": 5, "clips": 64, "fills": 1},
+    ),
+    "epochs": PartOptions(
+        _epochs,
+        """
+        {program} benchmark epochs --work DIR
+        {program} benchmark epochs --work DIR --model base_e --json base_e.json
+        {program} benchmark epochs --device cpu --clips 160 --test 40 --epochs 2
+        {program} benchmark epochs --config default --set batch_size=64 amp=true
+        """,
+        quick={"clips": 4, "test": 2, "epochs": 2, "batch": 2, "frames": 8, "plain_steps": 1},
+        in_all={"clips": 512, "test": 128, "epochs": 2},
+    ),
+    "roofline": PartOptions(
+        _roofline,
+        """
+        {program} benchmark roofline --threads 2
+        {program} benchmark roofline --model base_e --batch 64 --json roofline.json
+        {program} benchmark roofline --device cuda --batch 512
+        """,
+        quick={"batch": 2, "frames": 8, "turns": 1, "large_mib": 8, "side": 128},
+        in_all={"turns": 5},
+    ),
+}

@@ -1,0 +1,59 @@
+"""The folders that a command's options name: where runs are found, and where their results go."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..training.run_search import LATEST, checkpoint_file, latest_run
+from ..utils.places import Places, places, writable
+
+__all__ = ["CHECKPOINT_HELP", "LATEST", "checkpoint_of", "places_of", "results_folder", "run_to_resume"]
+
+_log = logging.getLogger(__name__)
+
+CHECKPOINT_HELP = "a run's folder, for its last epoch; a checkpoint; or `latest`, for the newest run"
+
+
+def places_of(arguments: argparse.Namespace) -> Places:
+    """Return the folders of the environment, and those that `--data_root` and `--output_root` name instead."""
+    return places(arguments.env or "", getattr(arguments, "data_root", None), getattr(arguments, "output_root", None))
+
+
+def checkpoint_of(arguments: argparse.Namespace, named: str) -> Path:
+    """Return the checkpoint that an option names: see `CHECKPOINT_HELP`."""
+    file = checkpoint_file(named, places_of(arguments))
+    if str(file) != named:
+        _log.info(f"Checkpoint: {file}")
+    return file
+
+
+def run_to_resume(arguments: argparse.Namespace) -> str:
+    """Return what `--resume` names, with the newest run's folder in the place of `latest`."""
+    named: str = arguments.resume
+    if named != LATEST or Path(named).exists():
+        return named
+    run = latest_run(places_of(arguments))
+    _log.info(f"Run: {run.path}")
+    return str(run.path)
+
+
+def results_folder(arguments: argparse.Namespace, checkpoint: Path, kind: str, parts: Sequence[str]) -> Path:
+    """Return where results of a checkpoint go where `--out` does not say it: into its run's folder.
+
+    Those of a run that cannot be written, or lies in an input folder, go into the output folder, under the run's name.
+
+    Args:
+        arguments: the parsed options.
+        checkpoint: the file; outside of a run, results lie beside it.
+        kind: what they are, the name of a folder.
+        parts: what was asked for; it stands in the folder's name, so that no result takes another one's place.
+    """
+    folder = checkpoint.absolute().parent
+    run = folder.parent if folder.name == "checkpoints" else folder
+    name, here = "-".join(filter(None, parts)), places_of(arguments)
+    if writable(run, here.output_root, here.input_roots):
+        return run / kind / name
+    elsewhere = here.output_root / kind / run.name / name
+    _log.info(f"{run} cannot be written, so what comes of it goes to {elsewhere}; --out names another folder.")
+    return elsewhere

@@ -1,0 +1,61 @@
+"""The command `demo`: what it leaves behind, with pictures and without, and what it proposes next."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from last.evaluation import figures
+from last.training import session
+
+SMALL = ("--clips", 60, "--epochs", 1, "--quiet")
+
+
+@pytest.fixture
+def demo(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Return a function that runs a small demo in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda: cli("demo", *SMALL)
+
+
+def test_it_draws_and_every_command_that_it_proposes_runs(
+    demo: Callable[..., Any], cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    result = demo()
+    assert result.code == 0, result.err
+    (run,) = tmp_path.glob("last-demo/runs/run-*")
+    assert (run / "training_curve.png").exists()
+    assert result.out.splitlines()[-1] == f"The run is in {run.relative_to(tmp_path)}"
+    proposed = re.findall(r"^    python -m last (.*)", result.out.partition("Next:")[2], re.MULTILINE)
+    commands = {line.split()[0]: shlex.split(line)[1:] for line in proposed}
+    assert list(commands) == ["train", "runs", "export", "preprocess"]
+    assert cli("train", *commands["train"], "--epochs", 1).code == 0
+    assert "2 runs in last-demo/runs" in cli("runs", *commands["runs"]).out
+    assert (run / "checkpoints" / "best_model.pth") == tmp_path / commands["export"][1]
+
+
+def test_without_matplotlib_it_goes_the_whole_way_without_pictures(
+    demo: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    result = demo()
+    assert (result.code, result.err.count("last-har[plots]")) == (0, 1)
+    assert "[4/4] evaluate" in result.out
+    assert not list(tmp_path.glob("last-demo/runs/**/*.png"))
+
+
+def test_missing_matplotlib_is_told_before_anything_is_trained(
+    demo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setattr(session, "train", interrupt)
+    result = demo()
+    assert result.code == 130
+    assert result.err.startswith("warning: Drawing the pictures needs matplotlib")

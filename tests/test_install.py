@@ -1,0 +1,159 @@
+"""An editable install is found by editors and type checkers, follows the checkout, and runs from the files in it."""
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from patience import PATIENCE_S
+
+import last
+
+pytest.importorskip("setuptools", reason="building needs setuptools, which an environment without pip may lack")
+
+ROOT = Path(__file__).parents[1]
+BUILT_FROM = ("src", "configs", "benchmarks", "build_backend", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
+ENTRIES = "import sys; sys.path.insert(0, 'build_backend'); import last_build; "
+
+
+def run(*command: object, cwd: Path) -> str:
+    """Return what a command prints; its exit code has to be 0."""
+    answer = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, cwd=cwd, timeout=PATIENCE_S, check=False
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+@dataclass(frozen=True)
+class Install:
+    """A checkout, the editable wheel that was built from it, and an environment into which that was unpacked."""
+
+    checkout: Path
+    wheel: Path
+    python: Path
+
+    def tell(self, code: str) -> str:
+        return run(self.python, "-c", code, cwd=self.python.parent).strip()
+
+
+def copied_checkout(folder: Path) -> Path:
+    for name in BUILT_FROM:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def install(tmp_path_factory: pytest.TempPathFactory) -> Install:
+    place = tmp_path_factory.mktemp("install")
+    checkout = copied_checkout(place / "checkout")
+    name = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_editable({str(place)!r}))", cwd=checkout)
+    wheel = place / name.splitlines()[-1]
+    venv.create(place / "environment", with_pip=False)
+    windows = os.name == "nt"
+    python = place / "environment" / ("Scripts/python.exe" if windows else "bin/python")
+    packages = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place).strip()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    return Install(checkout, wheel, python)
+
+
+def checked_types(install: Install, code: str, folder: Path) -> str:
+    """Return what mypy says of a file outside of the checkout."""
+    file = folder / "uses_last.py"
+    file.write_text(code)
+    options = ("--config-file=", "--no-incremental", "--python-executable", install.python)
+    return run(sys.executable, "-m", "mypy", *options, file, cwd=folder)
+
+
+def test_a_type_checker_sees_the_package_and_its_types(install: Install, tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    said = checked_types(install, "import last\n\nreveal_type(last.list_models())\n", tmp_path)
+    assert 'Revealed type is "list[str]"' in said
+
+
+def test_a_running_program_names_the_files_that_one_edits(install: Install) -> None:
+    modules = ("last", "last.cli", "last.configs", "last.benchmarks.parts")
+    told = install.tell(f"import {', '.join(modules)}; print({', '.join(f'{name}.__file__' for name in modules)})")
+    assert [Path(file).relative_to(install.checkout).parts[0] for file in told.split()] == [
+        "src",
+        "src",
+        "configs",
+        "benchmarks",
+    ]
+
+
+def test_another_copy_on_the_path_comes_first(install: Install, tmp_path: Path) -> None:
+    (tmp_path / "last").mkdir()
+    (tmp_path / "last" / "__init__.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import last; print(last.__file__)"
+    assert Path(install.tell(code)).is_relative_to(tmp_path)
+
+
+def test_it_is_found_after_the_import_caches_are_emptied(install: Install) -> None:
+    code = "import importlib; importlib.invalidate_caches(); import last.configs; from last.cli import main; print(1)"
+    assert install.tell(code) == "1"
+
+
+def test_a_module_that_is_added_later_is_found(install: Install, tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    added = install.checkout / "src" / "added_later.py"
+    added.write_text("NUMBER: int = 7\n")
+    assert install.tell("from last.added_later import NUMBER; print(NUMBER)") == "7"
+    said = checked_types(install, "from last.added_later import NUMBER\n\nreveal_type(NUMBER)\n", tmp_path)
+    assert 'Revealed type is "int"' in said
+
+
+def test_what_make_clean_removes_is_not_needed(install: Install, tmp_path: Path) -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nclean:")[2]
+    assert "rm -rf build" in recipe
+    assert ".editable" not in recipe
+    for leftover in ("build", "last_har.egg-info"):
+        shutil.rmtree(install.checkout / leftover, ignore_errors=True)
+    assert install.tell("import last.configs; print(last.__name__)") == "last"
+
+
+def test_the_record_of_the_editable_wheel_names_every_file_so_that_uninstalling_removes_all(install: Install) -> None:
+    with zipfile.ZipFile(install.wheel) as archive:
+        assert archive.testzip() is None
+        (record,) = [name for name in archive.namelist() if name.endswith(".dist-info/RECORD")]
+        lines = dict(line.split(",", 1) for line in archive.read(record).decode().splitlines())
+        assert lines.keys() == set(archive.namelist())
+        assert "__editable__.last_har_for_editors.pth" in lines
+        for name in lines.keys() - {record}:
+            content = archive.read(name)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            assert lines[name] == f"sha256={digest},{len(content)}"
+
+
+def test_where_no_link_can_be_made_the_install_works_as_setuptools_makes_it(tmp_path: Path) -> None:
+    checkout = copied_checkout(tmp_path / "checkout")
+    refuse = "import pathlib\ndef refuse(*_, **__): raise OSError('not permitted')\npathlib.Path.symlink_to = refuse\n"
+    code = refuse + ENTRIES + f"print(last_build.build_editable({str(tmp_path)!r}))"
+    name = run(sys.executable, "-c", code, cwd=checkout).splitlines()[-1]
+    with zipfile.ZipFile(tmp_path / name) as archive:
+        path_files = [each for each in archive.namelist() if each.endswith(".pth")]
+    assert path_files == [f"__editable__.last_har-{last.__version__}.pth"]
+
+
+def test_a_source_archive_holds_what_builds_it(tmp_path: Path) -> None:
+    checkout = copied_checkout(tmp_path / "checkout")
+    name = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_sdist({str(tmp_path)!r}))", cwd=checkout)
+    shutil.unpack_archive(tmp_path / name.splitlines()[-1], tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    wheel = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_wheel({str(tmp_path)!r}))", cwd=unpacked)
+    with zipfile.ZipFile(tmp_path / wheel.splitlines()[-1]) as archive:
+        names = archive.namelist()
+    assert {"last/__init__.py", "last/configs/data/ntu60.yaml", "last/benchmarks/parts.py", "last/py.typed"} <= {*names}
+    assert not [each for each in names if "last_build" in each or each.endswith(".pth")]
