@@ -79,7 +79,7 @@ def create_model(
 
 
 def _check_arguments(name: object, num_classes: object, layout: object) -> None:
-    """Refuse what is of another type than `create_model` takes, before something deep inside stumbles over it."""
+    """Refuse what is of another type than `create_model` takes, which torch would refuse in words of its own."""
     if not isinstance(name, str | Path):
         raise UserError(f"A model is called by a name, one of {', '.join(model_files())}, not by {short(name)}.")
     if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
