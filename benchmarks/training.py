@@ -21,8 +21,8 @@ from ..models.registry import create_model
 from ..skeleton import load_layout
 from ..training.epoch_report import peak_memory_mib
 from ..training.precision import choose_device
-from ..utils.config import MODEL_FILES, unknown_name
-from ..utils.errors import UserError
+from ..utils.config import MODEL_FILES
+from ..utils.model_files import model_layer
 from ..utils.progress import Progress
 from .measure import CLASSES, Turns, Way, ratio, spread, take_turns
 from .plain import from_fused
@@ -100,8 +100,7 @@ def chosen_models(text: str) -> list[str]:
     """
     names = list(MODEL_FILES) if text == "all" else text.split(",")
     for name in names:
-        if name not in MODEL_FILES:
-            raise UserError(unknown_name("model", name, [*MODEL_FILES, "all"]))
+        model_layer(name)
     return names
 
 

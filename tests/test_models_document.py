@@ -1,6 +1,7 @@
 """docs/models.md is true: its tables are those of the models, its shapes those that a forward pass shows."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,23 @@ def test_the_shapes_of_the_picture_are_those_of_a_forward_pass(name: str) -> Non
     assert len(shown) >= 6
     for sizes in shown:
         assert tuple({"B": BODIES, "N": 1}.get(size) or int(size) for size in sizes.split(", ")) in seen
+
+
+def test_a_size_of_ones_own_goes_through_the_commands(
+    cli: Callable[..., Any], data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT, re.M | re.S)
+    (name,) = set(re.findall(r"my_models/\w+\.yaml", DOCUMENT))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text(text)
+    always = ("--dataset", data_yaml, "--data_root", data_yaml.parent / "data", "--batch_size", 4)
+    always = (*always, "--set", "input_frames=8", "tensorboard=false")
+    assert "tiny_e on tiny xsub" in cli("train", "--model", name, *always, "--epochs", 1).out
+    (run,) = (tmp_path / "runs").glob("run-*")
+    taught = cli("distill", "--teacher", run, "--model", name, *always, "--epochs", 1)
+    assert taught.code == 0 and last.load_checkpoint(next((tmp_path / "runs").glob("run-*_2/*/last.pth")))
+    assert last.create_model(name, num_classes=3).facts.name == "tiny_e"
+    (tmp_path / name).unlink()
+    assert cli("train", "--resume", run, "--set", "epochs=2").code == 0
+    assert cli("evaluate", "--checkpoint", run / "checkpoints" / "last.pth").code == 0

@@ -7,13 +7,15 @@ from pathlib import Path
 from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
 from ..utils.files import write_csv, write_json
+from ..utils.model_files import model_files, model_layer
 from .options import examples
 from .terminal import progress, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument("--model", choices=(*MODEL_FILES, "all"), default="all", help="which (default: all)")
+    known = ", ".join(MODEL_FILES)
+    parser.add_argument("--model", metavar="M", default="all", help=f"{known}, a model YAML, or all (default: all)")
     parser.add_argument("--layout", metavar="L", default="ntu25", help="joint layout (default: ntu25)")
     parser.add_argument("--frames", type=int, metavar="T", default=64, help="frames a clip (default: 64)")
     parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies a clip (default: 1)")
@@ -40,9 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     for flag, least in (("frames", 1), ("classes", 1), ("threads", 0)):
         if getattr(arguments, flag) < least:
             raise UserError(f"--{flag} {getattr(arguments, flag)} should be at least {least}.")
-    load_layout(arguments.layout)  # an unknown one is told before anything begins
+    load_layout(arguments.layout)  # an unknown layout or model is told before anything begins
     workload = Workload(arguments.layout, arguments.frames, arguments.bodies, arguments.classes)
-    names = list(MODEL_FILES) if arguments.model == "all" else [arguments.model]
+    names = list(model_files()) if arguments.model == "all" else [arguments.model]
+    for name in names:
+        model_layer(name)
     costs = []
     with threads(arguments.threads), progress(arguments.quiet).task("measuring", len(names), "models") as shown:
         for name in names:

@@ -34,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--then_split", metavar="NAME", default="", help="the protocol of the second data set")
     parser.add_argument("--config", metavar="FILE", default="", help="a recipe of all runs, as `train` takes it")
     parser.add_argument(
-        "--teacher", metavar="M", default="base", help=f"one of {', '.join(MODEL_FILES)} (default: base)"
+        "--teacher",
+        metavar="M",
+        default="base",
+        help=f"one of {', '.join(MODEL_FILES)}, a model YAML (default: base)",
     )
     parser.add_argument(
         "--students",

@@ -43,7 +43,7 @@ _KEYS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument("--model", metavar="M", help=f"one of {', '.join(MODEL_FILES)}")
+    parser.add_argument("--model", metavar="M", help=f"one of {', '.join(MODEL_FILES)}, or the path of a model's YAML")
     parser.add_argument(
         "--dataset", metavar="D", help="ntu60, ntu120, nw_ucla, sbu, synthetic, or the path of a data YAML"
     )

@@ -6,9 +6,8 @@ A run keeps them, so that it is not resumed on other data by mistake, and a figu
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 
-from ..skeleton import Layout
+from ..skeleton import Layout, layout_facts
 from .protocols import Split
 from .store import Store
 
@@ -22,7 +21,7 @@ _MEANINGS = {
 def data_fingerprints(store: Store, parts: Split, layout: Layout) -> dict[str, str]:
     """Return a digest each of the store's content, of the names in both parts of the protocol, and of the layout."""
     names = {part: store.clips["name"][numbers].tolist() for part, numbers in vars(parts).items()}
-    return {"store": store.fingerprint, "protocol": digest(names), "layout": digest(asdict(layout))}
+    return {"store": store.fingerprint, "protocol": digest(names), "layout": digest(layout_facts(layout))}
 
 
 def digest(value: object) -> str:

@@ -3,9 +3,11 @@
 Legend: N clips, M bodies, C coordinates, T frames, V joints, B bodies present in the batch.
 """
 
+import logging
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import cache
 from itertools import accumulate
 from typing import Any, Protocol, Self
 
@@ -15,11 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..utils.machine import usable_cores
 from . import counter
 from .config import HardwareConfig, SamplingConfig
 from .residence import Clips, MappedClips
 from .sampling import Places, evaluation_positions, presence, read_positions, training_positions
 from .store import Store
+
+_log = logging.getLogger(__name__)
 
 _CLIPS_AT_ONCE = 4096  # whose bodies are looked for together
 
@@ -337,7 +342,7 @@ def build_loader(
     if hardware.num_workers:
         options = {"prefetch_factor": hardware.prefetch_factor, "persistent_workers": True}
         options["worker_init_fn"] = _leave_signals_to_the_trainer
-    return DataLoader(
+    return _Loader(
         clips,
         sampler=order,
         batch_size=None,
@@ -346,3 +351,20 @@ def build_loader(
         generator=torch.Generator(),
         **options,
     )
+
+
+class _Loader(DataLoader[Batch]):
+    """Put batches together in workers as torch does, and tell of too many in one line instead of a paragraph each."""
+
+    def check_worker_number_rationality(self) -> None:
+        """Warn once of more workers than cores; torch calls this for every loader and every epoch."""
+        _tell_too_many_workers(self.num_workers, usable_cores())
+
+
+@cache
+def _tell_too_many_workers(workers: int, cores: int) -> None:
+    if workers > cores:
+        _log.warning(
+            "hardware.num_workers is %d, and the cores for them are %d: loading may be slower than with fewer.",
+            *(workers, cores),
+        )

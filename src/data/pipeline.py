@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..skeleton import Layout
 from .augment import augment
 from .config import DataConfig
 from .loader import Batch
@@ -11,11 +12,16 @@ from .streams import derive_streams
 
 
 class InputPipeline:
-    """Turn, augment, scale and derive the streams, in this order, so that one rotation turns all three alike."""
+    """Turn, augment, scale and derive the streams, in this order, so that one rotation turns all three alike.
 
-    def __init__(self, config: DataConfig) -> None:
+    Args:
+        config: what is done.
+        layout: of the skeletons; that of `config` where it is None.
+    """
+
+    def __init__(self, config: DataConfig, layout: Layout | None = None) -> None:
         self.config = config
-        self.layout = config.skeleton
+        self.layout = layout or config.skeleton
 
     def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Return the streams of a batch, each (N, C, T, V, M), in the precision of its joints.

@@ -5,6 +5,7 @@ numbers.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..utils.errors import UserError
 from .config import DataConfig, ProtocolConfig
 from .store_format import PART_PREFIX, TEST, TRAIN, listed_protocols
 
+PARTS = ("train", "test")
 DEFAULT_TEST_SHARE = 0.25  # of a class, with `by: file`
 
 
@@ -35,19 +37,20 @@ def select(clips: NDArray[np.void], config: DataConfig) -> NDArray[np.int64]:
     return np.flatnonzero(_selected(clips, config))
 
 
-def split(clips: NDArray[np.void], config: DataConfig, protocol: str = "") -> Split:
+def split(clips: NDArray[np.void], config: DataConfig, protocol: str = "", needed: Sequence[str] = PARTS) -> Split:
     """Return the parts of a protocol among the selected clips.
 
     Args:
         clips: the index of a store.
         config: the data set; `config.select` applies before the protocol does.
         protocol: a name in `known_protocols`; empty for `config.split`.
+        needed: the parts that have to hold a clip: who only tests needs none that trains.
 
     Raises:
-        UserError: there is no such protocol, it is not a proper one, or a part holds no clip.
+        UserError: there is no such protocol, it is not a proper one, or a needed part holds no clip.
     """
     parts = divide(clips, config, protocol)
-    if problem := empty_part(clips, config, protocol or config.split, parts):
+    if problem := empty_part(clips, config, protocol or config.split, parts, needed):
         others = ", ".join(known_protocols(clips, config))
         raise UserError(f"{problem} Prepare more of the data set or choose another --split ({others}).")
     return parts
@@ -74,10 +77,12 @@ def known_protocols(clips: NDArray[np.void], config: DataConfig) -> list[str]:
     return list(dict.fromkeys([*config.protocols, *listed_protocols(clips)]))
 
 
-def empty_part(clips: NDArray[np.void], config: DataConfig, protocol: str, parts: Split) -> str:
-    """Return a sentence that says which part of a protocol holds no clip and why, or an empty string."""
-    for part, numbers in (("train", parts.train), ("test", parts.test)):
-        if len(numbers):
+def empty_part(
+    clips: NDArray[np.void], config: DataConfig, protocol: str, parts: Split, needed: Sequence[str] = PARTS
+) -> str:
+    """Return a sentence that says which needed part of a protocol holds no clip and why, or an empty string."""
+    for part in needed:
+        if len(getattr(parts, part)):
             continue
         problem = f"The {part} part of {config.name} {protocol} holds no clip"
         rule = config.protocols.get(protocol)

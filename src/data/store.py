@@ -38,6 +38,8 @@ from .store_format import (
 )
 from .store_writer import StoreWriter
 
+_STORES_NAMED = 5  # of those in a folder that is none itself
+
 
 class Store(Sequence[Clip]):
     """The clips of a prepared data set, read from memory-mapped files that are never written.
@@ -161,7 +163,8 @@ def _layout(path: Path, header: Mapping[str, Any]) -> Layout:
                 "again with --overwrite."
             )
         return load_layout(name)
-    layout = layout_from_facts(facts, str(path / HEADER_FILE))
+    drawn = {"extra_edges": header.get("extra_edges", [])}
+    layout = layout_from_facts({**facts, **drawn}, str(path / HEADER_FILE))
     if layout.name != name:
         raise _damaged(path, f"{HEADER_FILE} names the layout {name!r} and describes {layout.name!r}")
     return layout
@@ -182,10 +185,14 @@ def _arrays_problem(header: Mapping[str, Any], rows: Rows, layout: Layout) -> st
 def _read_header(path: Path) -> Mapping[str, Any]:
     """Return `store.json`, its fields present and of the right type."""
     how = f"Prepare it with: {program()} preprocess --dataset NAME --raw DIR --out {path}"
+    if path.is_file():
+        raise UserError(f"{path} is a file; a store is a folder. Name the folder that holds {HEADER_FILE}.")
     if not path.is_dir():
         raise UserError(f"There is no store {path}: no such folder. {how}")
     if not (path / HEADER_FILE).is_file():
-        raise UserError(f"{path} holds no finished store (there is no {HEADER_FILE} in it). {how}")
+        below = ", ".join(str(header.parent) for header in sorted(path.glob(f"*/{HEADER_FILE}"))[:_STORES_NAMED])
+        remedy = f"There are stores in it: name one of {below}." if below else how
+        raise UserError(f"{path} holds no finished store (there is no {HEADER_FILE} in it). {remedy}")
     header = read_json(path / HEADER_FILE)
     if header.get("format_version") != FORMAT_VERSION:
         raise UserError(

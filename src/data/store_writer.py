@@ -112,6 +112,7 @@ class StoreWriter:
             "name": self._about.name,
             "layout": self._about.layout.name,
             "layout_facts": layout_facts(self._about.layout),
+            "extra_edges": [list(edge) for edge in self._about.layout.extra_edges],
             "classes": list(self._about.classes),
             "clips": clips,
             "rows": self._rows,

@@ -179,7 +179,8 @@ def _warn_of_trained_clips(checkpoint: Checkpoint, store: Store, numbers: NDArra
 
 def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:
     """Return the clips of the asked part."""
-    parts = split(store.clips, config.data, config.data.split)
+    needed = ("test",) if subset == "test" else ("train",)
+    parts = split(store.clips, config.data, config.data.split, needed)
     if subset == "test":
         return parts.test
     if config.validation != "split":

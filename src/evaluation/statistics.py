@@ -48,7 +48,7 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
         population = _population(model, checkpoint.config, asked)
     except UserError as error:
         if choice != "auto":
-            raise
+            raise UserError(f"--statistics measured needs the clips that trained the model. {error}") from error
         _log.warning(
             "The %s weights are tested with running statistics that lag behind them; the accuracy may be far too low. "
             "Measuring others needs the clips that trained them: %s",

@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 STREAMS = ("joint", "velocity", "bone")
+_HOW = (
+    " From a clip of a store, or from joints (bodies, frames, joints, coordinates): `streams, valid = "
+    "last.model_inputs(model, clip)`, then `model(streams, valid)`."
+)
 
 
 def check_streams(
@@ -17,18 +21,22 @@ def check_streams(
     """Refuse an input whose shapes or types do not fit the model.
 
     Raises:
-        ValueError: a stream is missing or unknown, a stream is not floating-point (N, C, T, V, M) with the model's C
-            and V and at least one frame and body, the streams differ in shape, `valid` is not bool (N, M), or `rows`
-            is not int64 (B,) or comes without `valid`.
+        ValueError: they are no mapping of tensors, a stream is missing or unknown, a stream is not floating-point
+            (N, C, T, V, M) with the model's C and V and at least one frame and body, the streams differ in shape,
+            `valid` is not bool (N, M), or `rows` is not int64 (B,) or comes without `valid`.
     """
-    if set(streams) != set(STREAMS):
+    wanted = f"(clips, {coordinates}, frames, {joints}, bodies)"
+    if not isinstance(streams, Mapping) or set(streams) != set(STREAMS):
         raise ValueError(
-            f"The model needs the streams {', '.join(STREAMS)}; it was given {', '.join(streams) or 'none'}."
+            f"The model needs the streams {', '.join(STREAMS)}; it was given {_described(streams)}. They stand in a "
+            f"dict, each a tensor {wanted}.{_HOW}"
         )
+    for name in STREAMS:
+        if not isinstance(streams[name], Tensor):
+            raise ValueError(f"A stream should be a tensor {wanted}; {name!r} is {_described(streams[name])}.{_HOW}")
     shape = streams["joint"].shape
     if len(shape) != 5 or shape[1] != coordinates or shape[3] != joints or shape[2] < 1 or shape[4] < 1:
-        wanted = f"(clips, {coordinates}, frames, {joints}, bodies)"
-        raise ValueError(f"A stream should have the shape {wanted}; 'joint' has {tuple(shape)}.")
+        raise ValueError(f"A stream should have the shape {wanted}; 'joint' has {tuple(shape)}.{_HOW}")
     for name in STREAMS:
         if not streams[name].is_floating_point():
             raise ValueError(f"A stream should hold floating-point numbers; {name!r} holds {streams[name].dtype}.")
@@ -39,8 +47,19 @@ def check_streams(
     _check_presence(valid, rows, (shape[0], shape[4]))
 
 
+def _described(value: object) -> str:
+    """Return what was given instead of streams, in a few words."""
+    if isinstance(value, Mapping):
+        return ", ".join(map(str, value)) or "none"
+    shape = getattr(value, "shape", None)
+    return f"one {type(value).__name__}" + (f" of the shape {tuple(shape)}" if isinstance(shape, tuple) else "")
+
+
 def _check_presence(valid: Tensor | None, rows: Tensor | None, wanted: tuple[int, int]) -> None:
     """Refuse a `valid` that does not fit the streams' (N, M), and `rows` that are no list of places."""
+    for name, given in (("valid", valid), ("rows", rows)):
+        if not isinstance(given, Tensor | None):
+            raise ValueError(f"`{name}` should be a tensor, not {_described(given)}.")
     if valid is not None and (valid.shape != wanted or valid.dtype != torch.bool):
         raise ValueError(
             f"`valid` should have the shape {wanted} (clips, bodies) and the type torch.bool, "

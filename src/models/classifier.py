@@ -4,6 +4,7 @@ Legend: N clips, M bodies, B bodies computed (at most N*M), C coordinates, T fra
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from ..skeleton import Layout
 from .bodies import STREAMS, average_bodies, check_streams, check_values, fold_bodies, present_rows
+from .facts import ModelFacts
 
 
 class Inside(NamedTuple):
@@ -37,6 +39,7 @@ class SkeletonClassifier(nn.Module):
         num_features: D, how many features describe a clip.
 
     Attributes:
+        facts: what is known of it beside its weights; `load_checkpoint` completes it.
         trusting: whether it takes its input to be sound also outside of training, instead of looking at its values,
             for which a GPU's host has to wait.
     """
@@ -48,6 +51,7 @@ class SkeletonClassifier(nn.Module):
         super().__init__()
         self.coordinates, self.num_joints = layout.coordinates, layout.num_joints
         self.num_features = num_features
+        self.facts = ModelFacts(type(self).__name__, layout)
         self.trusting = False
 
     def body_features(self, streams: Mapping[str, Tensor], maps: list[Tensor] | None = None) -> Tensor:
@@ -115,6 +119,7 @@ class SkeletonClassifier(nn.Module):
         """Put a new, untrained head of `num_classes` classes behind the features."""
         weight = self.classifier.weight
         self.classifier = nn.Linear(self.num_features, num_classes).to(weight.device, weight.dtype)
+        self.facts = replace(self.facts, classes=())
 
 
 def _values_are_there(tensor: Tensor) -> bool:

@@ -1,7 +1,7 @@
 """What every model family's configuration has in common."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..utils.errors import UserError
@@ -30,3 +30,15 @@ def check_stages(kernel_frames: int, **lists: Sequence[Any]) -> None:
         raise UserError(f"A model's lists need one entry for each stage, as many in one as in the other: {found}.")
     if kernel_frames % 2 == 0:
         raise UserError(f"kernel_frames: {kernel_frames} should be odd, so that a kernel has a middle frame.")
+
+
+def check_complete(config: ModelConfig) -> None:
+    """Refuse a configuration without sizes, such as that of a YAML that leaves them out.
+
+    Raises:
+        UserError: a list that needs an entry for each stage has none.
+    """
+    if empty := [f"model.{name}" for name, value in asdict(config).items() if value == []]:
+        raise UserError(
+            f"The model {config.name} has no sizes: {', '.join(empty)} should be lists with one entry for each stage."
+        )

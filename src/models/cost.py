@@ -69,7 +69,7 @@ def measure_cost(name: str, workload: Workload) -> Cost:
     """Measure a model on the CPU with torch's present number of threads.
 
     Raises:
-        UserError: the model or the layout does not exist.
+        UserError: the model, given by its name or its file, or the layout does not exist.
     """
     model = create_model(name, workload.classes, workload.layout)
     streams = random_streams(workload)
@@ -77,7 +77,7 @@ def measure_cost(name: str, workload: Workload) -> Cost:
     model.eval()
     with torch.no_grad():
         return Cost(
-            model=name,
+            model=model.facts.name,
             parameters=count_parameters(model),
             multiply_adds=count_multiply_adds(model, streams),
             inference_mib=_peak_bytes(model, streams) / 2**20,

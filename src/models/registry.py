@@ -1,13 +1,18 @@
 """Models by name: which there are, and building one."""
 
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ..skeleton import Layout, load_layout
-from ..utils.config import MODEL_FILES, Layer, merge, model_layer, section_layer
+from ..utils.config import Layer, merge, section_layer
 from ..utils.errors import UserError
-from .config import ModelConfig
+from ..utils.model_files import model_files, model_layer
+from ..utils.schema import short
+from .classifier import SkeletonClassifier
+from .config import ModelConfig, check_complete
+from .facts import ModelFacts
 from .last_e import LastE, LastEConfig
 from .last_v2 import LastV2, LastV2Config
 
@@ -19,8 +24,8 @@ _FAMILIES: dict[str, tuple[type[ModelConfig], Any]] = {
 
 
 def list_models() -> list[str]:
-    """Return the names that `create_model` and `--model` accept."""
-    return list(MODEL_FILES)
+    """Return the names that `create_model` and `--model` accept, beside the path of a model's YAML file."""
+    return list(model_files())
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -39,26 +44,45 @@ def family_config(family: str) -> ModelConfig:
     return _FAMILIES[family][0]()
 
 
-def build_model(config: ModelConfig, num_classes: int, layout: Layout | str) -> nn.Module:
-    """Build the model that `config` describes, with fresh weights from torch's random state."""
+def build_model(config: ModelConfig, num_classes: int, layout: Layout | str) -> SkeletonClassifier:
+    """Build the model that `config` describes, with fresh weights from torch's random state.
+
+    Raises:
+        UserError: it has no sizes.
+    """
+    check_complete(config)
     joints = load_layout(layout) if isinstance(layout, str) else layout
-    model: nn.Module = _FAMILIES[config.family][1](config, joints, num_classes)
+    model: SkeletonClassifier = _FAMILIES[config.family][1](config, joints, num_classes)
+    model.facts = ModelFacts(config.name, joints)
     return model
 
 
-def create_model(name: str, num_classes: int = 60, layout: str = "ntu25", **sizes: Any) -> nn.Module:
+def create_model(
+    name: str | Path, num_classes: int = 60, layout: str | Path | Layout = "ntu25", **sizes: Any
+) -> SkeletonClassifier:
     """Build a model by its name, with fresh weights.
 
     Args:
-        name: one of `list_models()`.
+        name: one of `list_models()`, or the path of a model's YAML file.
         num_classes: the number of classes.
-        layout: the joint layout of the input, such as `ntu25`, or the path of a layout's YAML file.
+        layout: the joint layout of the input, such as `ntu25`, the path of a layout's YAML file, or a `Layout`.
         sizes: keys of the model's YAML to change, such as `dropout=0.5`.
 
     Raises:
         UserError: the name, the layout or a key is unknown, or a value is impossible.
     """
-    layer = section_layer(model_layer(name), "model")
+    _check_arguments(name, num_classes, layout)
+    layer = section_layer(model_layer(str(name)), "model")
     changes = Layer("create_model", sizes)
     config = merge(family_config(layer.values["family"]), [layer, changes])
-    return build_model(config, num_classes, layout)
+    return build_model(config, num_classes, layout if isinstance(layout, Layout) else str(layout))
+
+
+def _check_arguments(name: object, num_classes: object, layout: object) -> None:
+    """Refuse what is of another type than `create_model` takes, which torch would refuse in words of its own."""
+    if not isinstance(name, str | Path):
+        raise UserError(f"A model is called by a name, one of {', '.join(model_files())}, not by {short(name)}.")
+    if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
+        raise UserError(f"num_classes: {short(num_classes)} should be a whole number from 1 up, such as 60.")
+    if not isinstance(layout, str | Path | Layout):
+        raise UserError(f"layout: {short(layout)} should be the name of a layout, such as ntu25, or a Layout.")

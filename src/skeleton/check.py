@@ -7,7 +7,12 @@ Pair = Sequence[int]
 
 
 def layout_problems(
-    joints: Sequence[str], bones: Sequence[Pair], root: int, center: int, mirror: Sequence[Pair]
+    joints: Sequence[str],
+    bones: Sequence[Pair],
+    root: int,
+    center: int,
+    mirror: Sequence[Pair],
+    extra_edges: Sequence[Pair] = (),
 ) -> list[str]:
     """Return why these are no layout: its bones must make one tree of its joints. Empty where they do.
 
@@ -16,15 +21,17 @@ def layout_problems(
         bones: (child, parent) joint numbers.
         root, center: joint numbers, 0 where the file does not say.
         mirror: (left, right) joint numbers.
+        extra_edges: joint numbers between which a picture has a line.
     """
     if not joints:
         return ["joints should be names, in the order of the format"]
     problems = [f"joints has {name!r} {count} times" for name, count in Counter(joints).items() if count > 1]
     problems += [*_single("root", root, joints), *_single("center", center, joints)]
     problems += [*_numbers("bones", bones, joints), *_numbers("mirror", mirror, joints)]
+    problems += _numbers("extra_edges", extra_edges, joints)
     if problems:
         return problems
-    return [*_tree(joints, bones, root), *_mirror(joints, mirror)]
+    return [*_tree(joints, bones, root), *_mirror(joints, mirror), *_edges(joints, extra_edges)]
 
 
 def _single(key: str, number: int, joints: Sequence[str]) -> Iterator[str]:
@@ -72,3 +79,9 @@ def _mirror(joints: Sequence[str], mirror: Sequence[Pair]) -> Iterator[str]:
     for number, count in sorted(counts.items()):
         if count > 1:
             yield f"mirror: {joints[number - 1]} ({number}) stands in {count} places and can have one mirror image"
+
+
+def _edges(joints: Sequence[str], extra_edges: Sequence[Pair]) -> Iterator[str]:
+    for first, second in extra_edges:
+        if first == second:
+            yield f"extra_edges: {joints[first - 1]} ({first}) has an edge to itself, which is no line"

@@ -2,11 +2,11 @@
 
 A body is seen in perspective from the front and slightly above, over a floor with its shadow; x points right,
 y up, z into the picture. A body of two coordinates is seen flat, as it was in the picture it comes from, where y
-points down. Every layout is drawn from its bones; its mirror pairs tell left from right.
+points down. Every layout is drawn from its bones and its extra edges; its mirror pairs tell left from right.
 Legend: M bodies, T frames, V joints, C coordinates.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +40,7 @@ _MARGIN = 1.12  # the picture reaches so many radii from its middle
 _EYE_DISTANCE = 8.0  # in units of the stage's radius
 _LIMB_SHARE = 0.03  # thickness of a limb in units of the body's height
 _MOMENTS = 8
+_FACE = ("nose", "eye", "ear", "mouth")
 
 
 @dataclass(frozen=True)
@@ -246,15 +247,17 @@ def _limbs(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
     layout = view.layout
     points, depths = view.project(body)
     colours = _COLOURS[number % len(_COLOURS)]
-    for child, parent in layout.bones:
-        ends, depth = points[[child, parent]], float(depths[[child, parent]].mean())
+    lines = [(bone, _side(layout, bone[0])) for bone in layout.bones]
+    lines += [(edge, _side_of_edge(layout, edge)) for edge in layout.extra_edges]
+    for line, side in lines:
+        ends, depth = points[list(line)], float(depths[list(line)].mean())
         yield _Stroke(ends, depth + 0.08, view.limb * 1.5, _BACKGROUND)
-        yield _Stroke(ends, depth, view.limb, colours[_side(layout, child)])
-    if "head" in layout.joints:
-        head = layout.joints.index("head")
+        yield _Stroke(ends, depth, view.limb, colours[side])
+    if head := head_joints(layout):
         # A line of almost no length with round ends is a disc.
-        disc = points[head] + np.array([[0.0, 0.0], [0.004, 0.0]])
-        yield _Stroke(disc, float(depths[head]), view.limb * 2.8, colours["trunk"])
+        disc = points[head].mean(axis=0) + np.array([[0.0, 0.0], [0.004, 0.0]])
+        nearest = depths[[*head, *_joints_of(layout, _FACE)]].min()  # a face is on its head, not behind it
+        yield _Stroke(disc, float(nearest), view.limb * 2.8, colours["trunk"])
 
 
 def _shadow(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
@@ -262,8 +265,8 @@ def _shadow(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
     flat = body.copy()
     flat[:, 1] = view.stage.floors[number]
     points, depths = view.project(flat)
-    for child, parent in view.layout.bones:
-        yield _Stroke(points[[child, parent]], float(depths[child]), view.limb * 1.1, _SHADOW)
+    for first, second in (*view.layout.bones, *view.layout.extra_edges):
+        yield _Stroke(points[[first, second]], float(depths[first]), view.limb * 1.1, _SHADOW)
 
 
 def _floor_grid(stage: _Stage) -> Array:
@@ -283,6 +286,25 @@ def _side(layout: Layout, joint: int) -> str:
         if joint in (left, right):
             return "left" if joint == left else "right"
     return "trunk"
+
+
+def _side_of_edge(layout: Layout, edge: tuple[int, int]) -> str:
+    """Return the side on which an edge lies wholly, else the trunk."""
+    first, second = (_side(layout, joint) for joint in edge)
+    return first if first == second else "trunk"
+
+
+def head_joints(layout: Layout) -> list[int]:
+    """Return the joints in whose middle the head is: its own joint, else the ears; none where there are neither."""
+    if "head" in layout.joints:
+        return [layout.joints.index("head")]
+    ears = _joints_of(layout, ("ear",))
+    return ears if len(ears) == 2 else []
+
+
+def _joints_of(layout: Layout, parts: Sequence[str]) -> list[int]:
+    """Return the joints in whose names one of these words stands, such as `eye` in `left_eye_inner`."""
+    return [joint for joint, name in enumerate(layout.joints) if set(name.split("_")) & set(parts)]
 
 
 def _pixels(figure: Any) -> NDArray[np.uint8]:

@@ -30,6 +30,7 @@ class LayoutFile:
     center: int = 0
     mirror: list[list[int]] = field(default_factory=list)
     coordinates: int = setting(3, minimum=2, maximum=3)
+    extra_edges: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Layout:
         center: the joint on which clips are centred.
         mirror: (left, right) pairs that change places in a mirrored clip.
         coordinates: numbers a joint has: 3 in space (y up), 2 in a picture (y down, as pixels are counted).
+        extra_edges: further pairs of joints between which a picture has a line. Nothing is computed from them, so
+            layouts that differ in nothing else are equal.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Layout:
     center: int
     mirror: tuple[tuple[int, int], ...]
     coordinates: int = 3
+    extra_edges: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         places = f"root {self.joints[self.root]}, centred on {self.joints[self.center]}"
@@ -119,7 +123,9 @@ def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
     Raises:
         UserError: they do not describe a tree of joints; all that is wrong is told.
     """
-    problems = layout_problems(values.joints, values.bones, values.root, values.center, values.mirror)
+    problems = layout_problems(
+        values.joints, values.bones, values.root, values.center, values.mirror, values.extra_edges
+    )
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise UserError(f"{origin}: the layout {name} cannot be used:\n{lines}")
@@ -131,6 +137,7 @@ def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
         center=values.center - 1,
         mirror=_from_zero(values.mirror),
         coordinates=values.coordinates,
+        extra_edges=_from_zero(values.extra_edges),
     )
 
 
@@ -153,16 +160,18 @@ def layout_from_facts(facts: Mapping[str, Any], origin: str) -> Layout:
     """
     try:
         values = {**facts, "root": facts["root"] + 1, "center": facts["center"] + 1}
-        for key in ("bones", "mirror"):
-            values[key] = [[number + 1 for number in pair] for pair in facts[key]]
+        for key in ("bones", "mirror", "extra_edges"):
+            pairs = facts.get(key, []) if key == "extra_edges" else facts[key]
+            values[key] = [[number + 1 for number in pair] for pair in pairs]
     except (KeyError, TypeError) as error:
         raise UserError(f"{origin}: its layout is damaged.") from error
     return build_layout(str(facts.get("name")), merge(LayoutFile(), [Layer(origin, values)]), origin)
 
 
 def layout_facts(layout: Layout) -> dict[str, Any]:
-    """Return the fields of a layout as JSON values."""
+    """Return the fields of a layout as JSON values, without the extra edges, which decide nothing but a picture."""
     facts: dict[str, Any] = json.loads(json.dumps(asdict(layout)))
+    del facts["extra_edges"]
     return facts
 
 

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..models.classifier import SkeletonClassifier
+from ..models.facts import ModelFacts
 from ..models.registry import build_model, family_config
 from ..skeleton import layout_facts
 from ..utils.config import Layer, merge
@@ -24,6 +26,7 @@ from ..utils.errors import UserError
 from ..utils.files import atomic_path
 from .config import RunConfig
 from .population_statistics import UNKNOWN_BATCHES, statistics_lag
+from .precision import usable_device
 from .run_search import checkpoint_in
 
 _log = logging.getLogger(__name__)
@@ -197,21 +200,26 @@ def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
     return checkpoint
 
 
-def load_checkpoint(path: Path | str, device: str = "cpu", raw: bool = False) -> nn.Module:
+def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", raw: bool = False) -> SkeletonClassifier:
     """Return the trained model of a checkpoint, ready to classify (in evaluation mode).
+
+    Its `facts` say what it reads, what its logits mean and what it was trained on; `last.model_inputs(model, clip)`
+    makes of a clip what it takes.
 
     Args:
         path: the file, or the folder of a run for its last epoch.
-        device: where the model goes.
+        device: where the model goes: as torch calls it, or `auto` for a GPU where there is one.
         raw: take the trained weights even where the run averaged them over time (`ema.decay`).
 
     Raises:
-        UserError: the file is not a whole checkpoint of LAST, or its weights do not fit its configuration.
+        UserError: the file is not a whole checkpoint of LAST, its weights do not fit its configuration, or there is no
+            such device.
     """
+    place = usable_device(device)
     path = checkpoint_in(Path(path))
     checkpoint = read_checkpoint(path)
     warn_of_lagging_statistics(checkpoint, str(path), raw)
-    return model_of(checkpoint, str(path), raw).to(device)
+    return model_of(checkpoint, str(path), raw).to(place)
 
 
 def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -> None:
@@ -225,12 +233,31 @@ def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -
         )
 
 
-def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> nn.Module:
+def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> SkeletonClassifier:
     """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
     config = checkpoint.config
     model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
     load_weights(model, checkpoint.weights_for(raw), origin)
+    model.facts = facts_of(checkpoint)
     return model.eval()
+
+
+def facts_of(checkpoint: Checkpoint) -> ModelFacts:
+    """Return what a checkpoint says of its model beside the weights."""
+    config, data = checkpoint.config, checkpoint.config.data
+    return ModelFacts(
+        name=config.model.name,
+        layout=data.skeleton,
+        classes=tuple(checkpoint.classes),
+        input_frames=config.input_frames,
+        bodies=data.bodies,
+        sampling=data.sampling,
+        normalize=data.normalize,
+        dataset=data.name,
+        split=data.split,
+        seed=config.seed,
+        epoch=checkpoint.epoch,
+    )
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..data.config import DataConfig, HardwareConfig
-from ..models.config import ModelConfig
+from ..models.config import ModelConfig, check_complete
 from ..models.registry import family_config
 from ..utils.config import (
-    MODEL_FILES,
     YAML_ENDINGS,
     Layer,
     config_names,
@@ -18,13 +17,13 @@ from ..utils.config import (
     detect_environment,
     file_layer,
     merge,
-    model_layer,
     named_layer,
     override_layer,
     plant,
     section_layer,
 )
 from ..utils.errors import UserError
+from ..utils.model_files import model_files, model_layer
 from ..utils.places import environment_layer
 from ..utils.schema import setting
 from .distillation.config import DistillationConfig
@@ -173,7 +172,9 @@ def resolve(
     families = [str(values["family"]) for values in _sections(layers, "model") if "family" in values]
     if not families:
         raise UserError(f"{recipe_layer.origin} describes a model without its family. Name one with --model.")
-    return merge(replace(RunConfig(), model=family_config(families[-1])), layers)
+    config = merge(replace(RunConfig(), model=family_config(families[-1])), layers)
+    check_complete(config.model)
+    return config
 
 
 def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
@@ -223,7 +224,8 @@ def _refuse_missing_choices(flags: Mapping[str, str], recipe: Layer) -> None:
     if missing:
         raise UserError(
             f"Say with {' and '.join(missing)} what to train, or give a --config that names it. Models: "
-            f"{', '.join(MODEL_FILES)}; data sets: {', '.join(config_names('data'))}, or a data YAML."
+            f"{', '.join(model_files())}, or a model YAML; data sets: {', '.join(config_names('data'))}, or a data "
+            "YAML."
         )
 
 

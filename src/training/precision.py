@@ -12,6 +12,22 @@ from ..utils.errors import UserError
 _log = logging.getLogger(__name__)
 
 
+def usable_device(device: str | torch.device) -> torch.device:
+    """Return any device that torch knows, `auto` for a GPU where there is one, and change nothing for the process.
+
+    Raises:
+        UserError: it is not there.
+    """
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without it
+        raise UserError(
+            f"device {str(device)!r}: this machine has no such device that torch can use. Take 'cpu', or 'auto' for a "
+            "GPU where there is one."
+        ) from error
+
+
 def choose_device(name: str, index: int = 0) -> torch.device:
     """Return the device that `name` means; `auto` takes a GPU where there is one.
 

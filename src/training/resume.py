@@ -41,6 +41,7 @@ HARMLESS = (
     "distillation.cache",
     "distributed.timeout_minutes",
     "data.how_to_get",
+    "data.own_layout.extra_edges",
 )
 # Keys that make another model, other clips or other figures of a run; no option lets a run go on with those.
 _FIXED = (
@@ -50,7 +51,12 @@ _FIXED = (
     *("distillation.fingerprints", "distillation.method", "distillation.unlabelled"),
 )
 # With learned maps to the teachers' features, which there are only where alpha leaves the teachers a say.
-_FIXED_WITH_FEATURES = ("distillation.alpha", "distillation.alpha_of", "distillation.alpha_end")
+_FIXED_WITH_FEATURES = (
+    "distillation.alpha",
+    "distillation.alpha_of",
+    "distillation.alpha_other",
+    "distillation.alpha_end",
+)
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,9 @@ def teacher_name(model: str, seed: int) -> str:
 def _steps(request: Request, dataset: str, split: str) -> list[Step]:
     """Return the steps on one data set; they still have the output root of the request."""
     teacher = _resolve(request, TEACHER, request.teacher, dataset, split)
-    distilled = [_resolve(request, DISTILLED, student, dataset, split) for student in request.students]
+    names = [teacher_name(teacher.model.name, seed) for seed in request.teacher_seeds]
+    distilled = [_resolve(request, DISTILLED, student, dataset, split, names) for student in request.students]
+    _refuse_twins([config.model.name for config in distilled])
     for config in distilled:
         config.distillation.ce_weight(config.model.name, 0, config.epochs)
         _refuse_other_clips(teacher, config)
@@ -167,7 +169,9 @@ def _steps(request: Request, dataset: str, split: str) -> list[Step]:
     ]
 
 
-def _resolve(request: Request, role: str, model: str, dataset: str, split: str) -> RunConfig:
+def _resolve(
+    request: Request, role: str, model: str, dataset: str, split: str, teachers: Sequence[str] = ()
+) -> RunConfig:
     """Return the configuration of a model in a role; settings of the role win over those of all runs and flags."""
     option, own = "--student_set", request.student_settings
     if role == TEACHER:
@@ -175,9 +179,8 @@ def _resolve(request: Request, role: str, model: str, dataset: str, split: str) 
     settings = [*request.settings, *own]
     flags = {"data.split": split or None, **request.flags}
     taught = role == DISTILLED
-    teachers = [teacher_name(request.teacher, seed) for seed in request.teacher_seeds]
     flags |= {  # whatever a recipe says, such as the configuration of a distilled run
-        "distillation.teachers": teachers if taught else [],
+        "distillation.teachers": list(teachers) if taught else [],
         "distillation.weights": None if taught else [],
         "distillation.fingerprints": [],
         "distillation.draws": request.cached if taught else 0,
@@ -241,6 +244,12 @@ def _refuse_repetitions(request: Request) -> None:
             raise UserError(f"{option} names one twice: {', '.join(map(str, values))}.")
     if request.then_split and not request.then:
         raise UserError("--then_split is the protocol of the data set that --then names; name one.")
+
+
+def _refuse_twins(students: Sequence[str]) -> None:
+    """Refuse two students of one name, such as those of two files, whose runs would share a folder."""
+    if len(set(students)) != len(students):
+        raise UserError(f"--students names models of which two have the same name: {', '.join(students)}.")
 
 
 def _refuse_decided_keys(request: Request) -> None:

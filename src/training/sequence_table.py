@@ -144,7 +144,8 @@ def results(rows: Sequence[Row]) -> list[DataResult]:
     for teacher in (row for row in rows if row.step.role == TEACHER):
         mine = [row for row in rows if row.step.data == teacher.step.data]
         students = [_student(row, _partner(row, mine)) for row in mine if row.step.role == DISTILLED]
-        students.sort(key=lambda student: list(MODEL_FILES).index(student.model))
+        order = [*MODEL_FILES, *(student.model for student in students)]
+        students.sort(key=lambda student: order.index(student.model))
         found.append(DataResult(teacher.step.data, teacher, students))
     return found
 

@@ -170,13 +170,6 @@ def named_layer(section: str, name: str, what: str) -> Layer:
     return replace(file_layer(config_folder() / section / f"{name}.yaml"), origin=f"configs/{section}/{name}.yaml")
 
 
-def model_layer(name: str) -> Layer:
-    """Return the layer of a `--model` choice."""
-    if name not in MODEL_FILES:
-        raise UserError(unknown_name("model", name, list(MODEL_FILES)))
-    return named_layer("model", MODEL_FILES[name], "model")
-
-
 def data_layer(name: str) -> Layer:
     """Return the layer of a `--dataset` choice: a known name, or the path of a YAML file."""
     if name.endswith(YAML_ENDINGS):

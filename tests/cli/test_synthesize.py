@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Run = Callable[..., Any]
 
 
@@ -36,3 +38,17 @@ def test_help_shows_examples(cli: Run) -> None:
     shown = cli("synthesize", "--help")
     assert shown.code == 0
     assert "last synthesize --out ./raw/synthetic --clips 600" in shown.out
+
+
+def test_two_dozen_recordings_can_be_trained_and_tested(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli("synthesize", "--out", "raw", "--clips", 24).code == 0
+    prepared = cli("preprocess", "--dataset", "synthetic", "--raw", "raw", "--out", "data/synthetic")
+    assert "18 train, 6 test" in prepared.out
+    assert "Training refuses" not in prepared.out + prepared.err
+
+
+def test_a_single_recording_is_told_to_be_too_few_to_train(cli: Run, tmp_path: Path) -> None:
+    assert "Ask for at least 2" in cli("synthesize", "--out", tmp_path, "--clips", 1).err

@@ -1,5 +1,6 @@
 """Batches: what they hold and in which order they come."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from last.data import loader
 from last.data.clip import Clip
 from last.data.config import HardwareConfig, SamplingConfig
 from last.data.loader import Batch, SampledClips, TestOrder, TrainOrder, build_loader
@@ -80,6 +82,19 @@ def test_reading_takes_no_random_number_that_training_would_draw(store: Store, o
     before = torch.get_rng_state()
     batches(store, order)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("cores", "told"), [(1, 1), (2, 0)])
+def test_more_workers_than_cores_are_told_once_and_in_one_line(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, cores: int, told: int
+) -> None:
+    monkeypatch.setattr(loader, "usable_cores", lambda: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)  # what torch asks
+    loader._tell_too_many_workers.cache_clear()
+    for _ in range(2):
+        assert len(batches(store, TestOrder(np.arange(len(store)), 4), workers=2)) == 2
+    line = "hardware.num_workers is 2, and the cores for them are 1: loading may be slower than with fewer."
+    assert [record.getMessage() for record in caplog.records] == [line] * told
 
 
 @pytest.mark.slow

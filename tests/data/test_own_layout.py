@@ -96,6 +96,17 @@ def test_a_changed_layout_is_not_taken_for_the_one_of_the_same_name(cli: Callabl
     assert np.abs(clip.joints[0, 0, 3]).max() > 0
 
 
+def test_its_extra_edges_come_with_the_store_and_may_be_added_later(cli: Callable, folder: Path) -> None:
+    assert prepare(cli, folder).code == 0
+    places = ["--data_root", folder / "data", "--output_root", folder / "runs"]
+    assert cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN).code == 0
+    (folder / "my4.yaml").write_text(f"{LAYOUT}extra_edges: [[2, 3]]\n")
+    resumed = cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN, "--resume", "auto")
+    assert resumed.code == 0, resumed.err
+    assert prepare(cli, folder, "--overwrite").code == 0
+    assert open_store(folder / "data" / "mine").skeleton.extra_edges == ((1, 2),)
+
+
 def test_parts_that_were_read_with_another_centre_are_read_again(
     cli: Callable, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,6 +135,13 @@ def test_a_folder_without_store_json_is_no_store(folder: Path) -> None:
         open_store(folder)
 
 
+def test_a_file_or_a_folder_of_stores_is_no_store_and_told_which_one_to_name(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"store.json is a file; a store is a folder"):
+        open_store(folder / "store.json")
+    with pytest.raises(UserError, match=f"There are stores in it: name one of .*{folder.name}"):
+        open_store(folder.parent)
+
+
 def change_header(folder: Path, **values: object) -> None:
     header = json.loads((folder / "store.json").read_text(encoding="utf-8"))
     (folder / "store.json").write_text(json.dumps({**header, **values}), encoding="utf-8")

@@ -24,7 +24,7 @@ from last.data.synthetic.body import (
     joint_positions,
     mirror_image,
 )
-from last.data.synthetic.dataset import PERFORMERS, generate, plan
+from last.data.synthetic.dataset import PERFORMERS, generate, plan, planned
 from last.data.synthetic.performer import LONGEST_FRAMES, SHORTEST_FRAMES, Performer, act, invent_performer
 from last.data.synthetic.recording import to_camera
 from last.skeleton import load_layout
@@ -92,6 +92,19 @@ def test_few_recordings_already_hold_every_class_before_every_camera_in_both_par
     for part in (True, False):
         cells = {(take.action, take.camera) for take in takes if (take.performer in TEST_PERFORMERS) == part}
         assert len(cells) == 3 * len(ACTIONS)
+
+
+@pytest.mark.parametrize("clips", [2, 3, 12, 13, 24, 36, 37, 48, 60])
+def test_however_few_recordings_there_are_both_parts_have_some_and_tested_actions_are_trained(clips: int) -> None:
+    takes = [plan(number) for number in planned(clips)]
+    assert len({take.name for take in takes}) == clips
+    actions = {part: {t.action for t in takes if (t.performer in TEST_PERFORMERS) == part} for part in (True, False)}
+    assert actions[True] and actions[True] <= actions[False]
+
+
+@pytest.mark.parametrize("clips", [1, 37, 240, 600])
+def test_larger_sets_are_the_first_recordings_of_the_plan(clips: int) -> None:
+    assert planned(clips) == list(range(clips))
 
 
 # Bodies and movement
@@ -228,7 +241,8 @@ def test_numbers_have_seven_significant_digits(tmp_path: Path) -> None:
 
 def test_a_recording_depends_on_the_seed_and_its_number_alone(tmp_path: Path) -> None:
     few, many, other = (synthesize(tmp_path / name, *how) for name, *how in [("a", 2), ("b", 5), ("c", 2, 1)])
-    assert [path.read_bytes() for path in few] == [path.read_bytes() for path in many[:2]]
+    same = {path.name: path for path in many}
+    assert [path.read_bytes() for path in few] == [same[path.name].read_bytes() for path in few]
     assert few[1].read_bytes() != other[1].read_bytes()
 
 

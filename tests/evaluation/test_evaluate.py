@@ -3,10 +3,13 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import CLASSES, moving_clips
 
+from last.data.clip import Clip
 from last.data.store import open_store, write_store
 from last.evaluation.evaluate import Question, evaluate
 from last.training import session
@@ -50,6 +53,38 @@ def test_validation_part_of_a_run_without_one_is_refused(tiny_config: MakeConfig
     with pytest.raises(UserError, match="held out no clips"):
         evaluate(Question(run.last, subset="val"), tmp_path / "report")
     assert not (tmp_path / "report").exists()
+
+
+def store_of(clips: list[Clip], folder: Path) -> str:
+    write_store(folder / "tiny", clips, name="tiny", layout="ntu25", classes=CLASSES)
+    return str(folder)
+
+
+def test_a_store_with_test_clips_alone_is_enough_to_test_on(
+    run: RunFolder, tmp_path: Path, tiny_config: MakeConfig
+) -> None:
+    tested = [clip for clip in moving_clips() if clip.subject != 1]
+    root = store_of(tested, tmp_path / "tested")
+    answer = evaluate(Question(run.last, data_root=root), tmp_path / "report")
+    assert answer.metrics.top1 == evaluate(Question(run.last), tmp_path / "whole").metrics.top1
+    for question in (Question(run.last, "train", data_root=root), Question(run.last, "val", data_root=root)):
+        with pytest.raises(UserError, match="The train part of tiny xsub holds no clip"):
+            evaluate(question, tmp_path / "other")
+    with pytest.raises(
+        UserError, match=r"--statistics measured needs the clips that trained the model\. The train part"
+    ):
+        evaluate(Question(run.last, data_root=root, statistics="measured"), tmp_path / "other")
+    with pytest.raises(UserError, match="The train part of tiny xsub holds no clip"):
+        session.train(replace(tiny_config("epochs=1"), data_root=root))
+
+
+def test_a_store_with_training_clips_alone_is_enough_for_their_part(run: RunFolder, tmp_path: Path) -> None:
+    root = store_of([clip for clip in moving_clips() if clip.subject == 1], tmp_path / "trained")
+    for subset, clips in (("train", 9), ("val", 3)):
+        answer = evaluate(Question(run.last, subset, data_root=root), tmp_path / subset)
+        assert sum(each.clips for each in answer.metrics.per_class) == clips
+    with pytest.raises(UserError, match="The test part of tiny xsub holds no clip"):
+        evaluate(Question(run.last, data_root=root), tmp_path / "other")
 
 
 def test_data_set_with_other_classes_is_refused(run: RunFolder, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What both families do with clips and bodies, and which input they refuse."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from model_probes import opened, random_streams, settled
@@ -99,6 +101,41 @@ def test_reset_classifier_changes_the_number_of_classes(build: Build) -> None:
 def test_streams_that_do_not_fit_are_refused(build: Build, change: dict[str, Tensor], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         build().eval()({**random_streams(), **change})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (torch.zeros(1, 3, 8, 25, 1), r"it was given one Tensor of the shape \(1, 3, 8, 25, 1\)"),
+        (np.zeros((2, 8, 25, 3)), r"it was given one ndarray of the shape \(2, 8, 25, 3\)"),
+        ([1, 2], "it was given one list"),
+        (None, "it was given one NoneType"),
+        ({"joints": torch.zeros(1)}, "it was given joints"),
+        ({name: np.zeros((1, 3, 8, 25, 1)) for name in STREAMS}, "'joint' is one ndarray"),
+        ({name: torch.zeros(3, 8, 25, 1) for name in STREAMS}, r"'joint' has \(3, 8, 25, 1\)"),
+    ],
+)
+def test_whatever_is_given_instead_of_streams_is_refused_with_the_way_to_them(
+    build: Build, given: object, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told) as refused:
+        build().eval()(given)
+    assert "(clips, 3, frames, 25, bodies)" in str(refused.value)
+    assert "streams, valid = last.model_inputs(model, clip)" in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [{"valid": [[True]]}, {"valid": np.ones((2, 2), bool)}, {"rows": [0]}])
+def test_presence_that_is_no_tensor_is_refused(build: Build, given: dict[str, object]) -> None:
+    valid = torch.ones(2, 2, dtype=torch.bool)
+    with pytest.raises(ValueError, match=f"`{next(iter(given))}` should be a tensor, not one"):
+        build().eval()(random_streams(), **{"valid": valid, **given})
+
+
+def test_a_new_head_has_no_class_names(build: Build) -> None:
+    model = build()
+    model.facts = replace(model.facts, classes=("a", "b", "c", "d", "e"))
+    model.reset_classifier(2)
+    assert model.facts.classes == () and model.facts.layout.name == "ntu25"
 
 
 def test_missing_stream_is_refused(build: Build) -> None:

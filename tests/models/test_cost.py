@@ -80,3 +80,11 @@ def test_impossible_workloads_are_refused(cli: Callable[..., Any], arguments: li
     result = cli("cost", *arguments)
     assert result.code == 2
     assert result.err.count("\n") == 1
+
+
+def test_a_model_of_ones_own_is_measured_by_its_path(cli: Callable[..., Any], tmp_path: Path) -> None:
+    sizes = "channels: [8], blocks: [1], attention: [false]"
+    (tmp_path / "tiny_e.yaml").write_text(f"model: {{family: last_e, {sizes}}}")
+    result = cli("cost", "--model", tmp_path / "tiny_e.yaml", "--frames", 8, "--json", tmp_path / "cost.json")
+    assert result.code == 0, result.err
+    assert json.loads((tmp_path / "cost.json").read_text())["costs"][0]["model"] == "tiny_e"

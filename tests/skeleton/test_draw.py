@@ -1,6 +1,7 @@
 """Drawing: pictures that show a clip, for every layout, and clear refusals."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from last.skeleton import list_layouts, load_layout
-from last.skeleton.draw import animate, draw_frames
+from last.skeleton.draw import animate, draw_frames, head_joints
 from last.utils.errors import UserError
 
 Image = pytest.importorskip("PIL.Image")
@@ -78,7 +79,29 @@ def test_every_layout_is_drawn_with_the_colours_of_its_sides(layout: str, tmp_pa
     assert ({LEFT, RIGHT} <= colours) == bool(load_layout(layout).mirror)
     limbs = {child for child, _ in load_layout(layout).bones}
     paired = {joint for pair in load_layout(layout).mirror for joint in pair}
-    assert (TRUNK in colours) == bool(limbs - paired)
+    assert (TRUNK in colours) == bool(limbs - paired or load_layout(layout).extra_edges)
+
+
+@pytest.mark.parametrize("layout", [name for name in list_layouts() if load_layout(name).mirror])
+def test_every_layout_with_arms_and_legs_shows_a_head_shoulders_and_hips(layout: str) -> None:
+    skeleton = load_layout(layout)
+    drawn = {frozenset(pair) for pair in (*skeleton.bones, *skeleton.extra_edges)}
+    assert head_joints(skeleton)
+    for name in ("shoulder", "hip"):
+        left, right = (skeleton.joints.index(f"{side}_{name}") for side in ("left", "right"))
+        middles = [joint for joint, name in enumerate(skeleton.joints) if name != "nose"]
+        assert {left, right} in drawn or any({left, each} in drawn and {right, each} in drawn for each in middles)
+
+
+@pytest.mark.parametrize("layout", ["coco17_2d", "openpose18", "mediapipe33"])
+def test_extra_edges_and_a_head_without_a_joint_of_its_own_are_in_the_picture(layout: str, tmp_path: Path) -> None:
+    skeleton = load_layout(layout)
+    plain = replace(skeleton, extra_edges=())
+    for name, drawn in (("whole", skeleton), ("plain", plain)):
+        draw_frames(clip(layout), drawn, tmp_path / f"{name}.png")
+    whole, without = (frames_of(tmp_path / f"{name}.png")[0] for name in ("whole", "plain"))
+    trunk = [(picture == TRUNK).all(axis=-1).sum() for picture in (whole, without)]
+    assert trunk[0] > trunk[1] > 0  # the head is there either way
 
 
 def test_a_picture_is_drawn_with_y_down_and_without_a_floor(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from last.data.fingerprints import digest
 from last.skeleton import Layout, layout, layout_facts, layout_from_facts, list_layouts, load_layout
 from last.utils import config
 from last.utils.errors import UserError
@@ -120,6 +121,8 @@ def test_a_layout_of_one_joint_is_a_tree(folder: Path) -> None:
         ("mirror: []", "mirror: [[1, 2], [2, 3]]", r"knee \(2\) stands in 2 places and can have one mirror image"),
         ("mirror: []", "mirror: [[2, 2]]", r"knee \(2\) stands in 2 places"),
         ("mirror: []", "mirror: [[1, 2, 3]]", "two joint numbers"),
+        ("mirror: []", "mirror: []\nextra_edges: [[1, 5]]", r"extra_edges: \[1, 5\]: there is no joint 5, only 1 to 3"),
+        ("mirror: []", "mirror: []\nextra_edges: [[3, 3]]", r"extra_edges: foot \(3\) has an edge to itself"),
         ("mirror: []", "mirror: []\ncoordinates: 4", "coordinates: 4 should be at most 3"),
         ("joints: [hip, knee, foot]", "joints: [hip, knee, hip]", "joints has 'hip' 2 times"),
         ("joints: [hip, knee, foot]", "", "joints should be names"),
@@ -176,6 +179,24 @@ def test_a_layout_that_is_like_none_is_refused(like: str, complaint: str, folder
     (folder / "flat.yaml").write_text(f"like: {like}\ncoordinates: 2\n")
     with pytest.raises(UserError, match=complaint):
         load_layout("flat")
+
+
+def test_what_is_only_drawn_neither_makes_another_layout_nor_enters_what_data_and_runs_are_known_by(
+    folder: Path,
+) -> None:
+    (folder / "chain.yaml").write_text(CHAIN)
+    (folder / "drawn.yaml").write_text(f"{CHAIN}extra_edges: [[1, 3]]\n")
+    chain, drawn = load_layout("chain"), replace(load_layout("drawn"), name="chain")
+    assert drawn.extra_edges == ((0, 2),) and drawn == chain
+    assert layout_facts(drawn) == layout_facts(chain)
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded"),
+    [("coco17_2d", "e029fc95d326f1c7"), ("mediapipe33", "57daa4aa4be9adf4"), ("ntu25", "2929a708321f609a")],
+)
+def test_stores_and_runs_from_before_there_were_extra_edges_keep_their_layout(name: str, recorded: str) -> None:
+    assert digest(layout_facts(load_layout(name))) == recorded
 
 
 def test_an_unknown_layout_is_refused_with_the_names_that_exist() -> None:

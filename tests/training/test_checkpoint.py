@@ -91,6 +91,30 @@ def test_hostile_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+def test_a_loaded_model_tells_what_it_reads_what_it_answers_and_what_it_was_trained_on(checkpoint: Path) -> None:
+    model, config = last.load_checkpoint(checkpoint), read_checkpoint(checkpoint).config
+    facts = model.facts
+    assert (facts.name, facts.layout.name, facts.classes) == ("nano_e", "ntu25", ("rise", "fall", "still"))
+    assert (facts.input_frames, facts.bodies, facts.seed, facts.epoch) == (8, 2, 0, 0)
+    assert (facts.sampling, facts.normalize) == (config.data.sampling, config.data.normalize)
+    assert (facts.dataset, facts.split) == ("tiny", "xsub")
+    assert not [name for name in model.state_dict() if "facts" in name]
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", ""])
+def test_a_device_that_is_not_there_is_refused(checkpoint: Path, device: str) -> None:
+    with pytest.raises(UserError, match=f"device '{device}': this machine has no such device"):
+        last.load_checkpoint(checkpoint, device=device)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", torch.device("cpu")])
+def test_a_device_may_be_named_as_torch_does_or_left_to_the_program(
+    checkpoint: Path, device: str | torch.device
+) -> None:
+    wanted = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"
+    assert next(last.load_checkpoint(checkpoint, device=device).parameters()).device.type == wanted
+
+
 def test_resuming_with_a_checkpoint_outside_a_run_is_refused(
     checkpoint: Path, tmp_path: Path, tiny_config: Callable[..., RunConfig]
 ) -> None:

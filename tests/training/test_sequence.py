@@ -179,6 +179,31 @@ def test_impossible_sequences_are_refused(plan: MakePlan, changes: dict[str, obj
         plan(**changes)
 
 
+def write_model(folder: Path, name: str = "tiny_e") -> str:
+    folder.mkdir(exist_ok=True)
+    sizes = "channels: [8, 8, 8], blocks: [1, 1, 1], attention: [false, false, false]"
+    (folder / "size.yaml").write_text(f"model: {{name: {name}, family: last_e, {sizes}}}")
+    return str(folder / "size.yaml")
+
+
+def test_models_of_ones_own_teach_and_learn_and_are_found_again(plan: MakePlan, tmp_path: Path) -> None:
+    own = write_model(tmp_path / "own")
+    made = plan(teacher=own, students=["nano_e", own])
+    assert [step.title for step in made.steps][-1] == "tiny_e distilled on one xsub"
+    assert made.steps[-1].config.distillation.teachers == ["tiny_e of seed 0"]
+    run_sequence(made)
+    runs = sorted((tmp_path / "runs").rglob("checkpoints/last.pth"))
+    run_sequence(made)
+    assert sorted((tmp_path / "runs").rglob("checkpoints/last.pth")) == runs
+    assert [student.model for student in results(read_rows(made))[0].students] == ["nano_e", "tiny_e"]
+
+
+def test_two_students_of_one_name_are_refused(plan: MakePlan, tmp_path: Path) -> None:
+    twins = [write_model(tmp_path / "one"), write_model(tmp_path / "two")]
+    with pytest.raises(UserError, match="two have the same name: tiny_e, tiny_e"):
+        plan(students=twins)
+
+
 def test_the_same_data_set_a_second_time_is_refused_unless_its_protocol_is_another(
     plan: MakePlan, two_data_sets: Path
 ) -> None:

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from last.utils.config import (
-    MODEL_FILES,
     Layer,
     config_folder,
     config_names,
@@ -14,7 +13,6 @@ from last.utils.config import (
     detect_environment,
     file_layer,
     merge,
-    model_layer,
     named_layer,
     override_layer,
     read_yaml,
@@ -346,28 +344,6 @@ def test_a_kaggle_machine_is_recognised_by_its_folder(tmp_path: Path) -> None:
 
 def test_any_other_machine_is_local(tmp_path: Path) -> None:
     assert detect_environment(kaggle_mark=tmp_path / "absent") == "local"
-
-
-def test_the_seven_model_names_lead_to_their_files() -> None:
-    assert MODEL_FILES == {
-        "nano_e": "last_e_nano",
-        "small_e": "last_e_small",
-        "base_e": "last_e_base",
-        "large_e": "last_e_large",
-        "small": "last_small",
-        "base": "last_base",
-        "large": "last_large",
-    }
-
-
-@pytest.mark.parametrize("name", ["nano_e", "small_e", "base_e", "large_e"])
-def test_a_model_name_opens_its_file(name: str) -> None:
-    assert model_layer(name).origin == f"configs/model/{MODEL_FILES[name]}.yaml"
-
-
-def test_an_unknown_model_is_refused_with_the_nearest_and_all_names() -> None:
-    with pytest.raises(UserError, match=r"no model 'nano'. Did you mean 'nano_e'\? Known: nano_e, small_e"):
-        model_layer("nano")
 
 
 def test_a_name_cannot_lead_out_of_the_configuration_folder() -> None:

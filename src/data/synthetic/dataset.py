@@ -1,5 +1,6 @@
 """The files: a plan of who does what before which camera, and the raw NTU text of each recording."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from .body import Array
 from .performer import act, invent_performer
 from .recording import CAMERA_YAW, SETUPS, TRACKED, TrackedBody, record
 
+_log = logging.getLogger(__name__)
+
 PERFORMERS = 16
+TESTED_PERFORMER = 4  # who is held out, as every fourth is, and comes first in the plan
 MOST_CLIPS = 100_000
 # First words of the seeds of what is drawn at random: people stay the same in every clip of a data set.
 _PERFORMER_STREAM, _CLIP_STREAM = 1, 2
@@ -48,8 +52,8 @@ class Take:
 def synthesize(out: Path, clips: int, seed: int = 0, progress: Progress = SILENT) -> list[Path]:
     """Write generated recordings to `out` as raw NTU `.skeleton` files and return their paths.
 
-    A recording depends on `seed` and its number alone, not on how many are asked for. Files of the same name
-    are replaced; others stay.
+    A recording depends on `seed` and its number alone, not on how many are asked for; `planned` says which numbers
+    a set has. Files of the same name are replaced; others stay.
 
     Raises:
         UserError: a number is out of range, or a file cannot be written.
@@ -58,15 +62,30 @@ def synthesize(out: Path, clips: int, seed: int = 0, progress: Progress = SILENT
         raise UserError(f"Cannot write {clips} clips: ask for 1 to {MOST_CLIPS}.")
     if seed < 0:
         raise UserError(f"The seed {seed} cannot be used: take a whole number from 0 up.")
+    if clips == 1:
+        _log.warning("One recording cannot both train and test. Ask for at least 2 to train on them.")
     make_folder(out)
     paths = []
     with progress.task("writing recordings", total=clips):
-        for number in range(clips):
+        for number in planned(clips):
             take = plan(number)
             paths.append(out / f"{take.name}.skeleton")
             _replace(paths[-1], skeleton_text(generate(take, number, seed)))
             progress.advance()
     return paths
+
+
+def planned(clips: int) -> list[int]:
+    """Return the numbers of the recordings in a set of so many: the first ones of the plan.
+
+    Where these do not reach a performer who is held out, a quarter, at least one, is of such a performer instead, so
+    that every set of two or more can train and test; the tested actions are among those that train.
+    """
+    reached = (TESTED_PERFORMER - 1) * len(ACTIONS)
+    if clips > reached:
+        return list(range(clips))
+    tested = 0 if clips < 2 else max(1, clips // 4)
+    return [*range(clips - tested), *range(reached, reached + tested)]
 
 
 def plan(number: int) -> Take:

@@ -17,6 +17,7 @@ class DistillationConfig:
         fingerprints: of the teachers' weights, in their order; filled in when a run begins, so that one that goes on
             knows its teachers again.
         alpha_of: the weight of the cross-entropy by the student's name; `alpha`, where there is one, wins.
+        alpha_other: that weight for a student whose name is not there.
     """
 
     teachers: list[str] = field(default_factory=list)
@@ -25,6 +26,7 @@ class DistillationConfig:
     method: str = setting("kl", choices=METHODS)
     alpha: float | None = setting(None, minimum=0.0, maximum=1.0)
     alpha_of: dict[str, float] = field(default_factory=dict)
+    alpha_other: float = setting(0.5, minimum=0.0, maximum=1.0)
     alpha_end: float | None = setting(None, minimum=0.0, maximum=1.0)
     tau: float = setting(4.0, minimum=0.01, maximum=1000.0)
     tau_end: float | None = setting(None, minimum=0.01, maximum=1000.0)
@@ -58,7 +60,7 @@ class DistillationConfig:
         Raises:
             UserError: no alpha is known for the student, or one outside of 0 to 1.
         """
-        start = self.alpha_of.get(student) if self.alpha is None else self.alpha
+        start = self.alpha_of.get(student, self.alpha_other) if self.alpha is None else self.alpha
         if start is None or not 0.0 <= start <= 1.0:
             raise UserError(
                 f"There is no distillation.alpha between 0 and 1 for the student {student!r} (it is {start}). Give "

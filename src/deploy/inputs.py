@@ -1,0 +1,80 @@
+"""From single clips to what a model takes, for a program of one's own.
+
+Legend: N clips, M bodies, C coordinates, T frames, V joints.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..data.clip import Clip
+from ..data.config import DataConfig, NormalizeConfig, SamplingConfig
+from ..data.formats.assembly import About, assemble
+from ..data.formats.base import Source
+from ..data.loader import Draw, SampledClips
+from ..data.pipeline import InputPipeline
+from ..data.store import Store
+from ..data.store_format import StoreAbout, pack
+from ..models.classifier import SkeletonClassifier
+from ..models.facts import ModelFacts
+from ..training.config import RunConfig
+
+Recording = Clip | NDArray[np.floating] | Tensor
+
+
+def model_inputs(
+    model: SkeletonClassifier, clips: Recording | Sequence[Recording], frames: int = 0
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return what `model` takes for clips of any length, sampled and normalised as `evaluate` does in its first draw.
+
+    Args:
+        model: from `load_checkpoint`, or from `create_model`, of which nothing is known but the layout.
+        clips: one, or several, of these: a clip of a store; or the joints (M, T, V, C) or (T, V, C) of a recording,
+            in which a body that is all zero or NaN is absent, and which are centred first, as `preprocess` does.
+        frames: T; as many as the model was trained with where it is 0.
+
+    Returns:
+        The streams `joint`, `velocity` and `bone`, each (N, C, T, V, M), and which bodies are there, (N, M) bool, on
+        the model's device: call `model(streams, valid)`.
+
+    Raises:
+        ValueError: `model` is no model of LAST, or a clip does not fit its layout or has no body.
+    """
+    if not isinstance(model, SkeletonClassifier):
+        raise ValueError(
+            f"The first argument should be a model of LAST, from last.load_checkpoint or last.create_model, not a "
+            f"{type(model).__name__}."
+        )
+    facts = model.facts
+    config = DataConfig(sampling=facts.sampling or SamplingConfig(), normalize=facts.normalize or NormalizeConfig())
+    several = clips if isinstance(clips, list | tuple | Store) else [clips]
+    read = [_clip(each, facts, f"clip {number}") for number, each in enumerate(several)]
+    if not read:
+        raise ValueError("There are no clips in the list that was given.")
+    held = Store(Path(), StoreAbout("", facts.layout, facts.classes), pack(read, facts.layout))
+    numbers = torch.arange(len(read))
+    length = frames or facts.input_frames or RunConfig.input_frames
+    batch = SampledClips(held, length, config.sampling, training=False)[Draw(numbers, numbers)]
+    streams = InputPipeline(config, facts.layout)(batch, training=False)
+    weight = next(model.parameters())
+    return {name: stream.to(weight) for name, stream in streams.items()}, batch.bodies.to(weight.device)
+
+
+def _clip(recording: Recording, facts: ModelFacts, name: str) -> Clip:
+    """Return a clip of a store as it is, and one made of plain joints."""
+    if isinstance(recording, Clip):
+        return recording
+    joints = recording.detach().cpu().numpy() if isinstance(recording, Tensor) else recording
+    layout = facts.layout
+    if not isinstance(joints, np.ndarray) or joints.ndim not in (3, 4):
+        found = f"an array of shape {joints.shape}" if isinstance(joints, np.ndarray) else type(joints).__name__
+        raise ValueError(
+            f"{name} should be a clip of a store, or an array (bodies, frames, {layout.num_joints}, "
+            f"{layout.coordinates}) of joints; it is {found}."
+        )
+    whole = joints if joints.ndim == 4 else joints[None]
+    return assemble(name, About(label=0), whole, Source(layout, facts.bodies or DataConfig.bodies, ()))

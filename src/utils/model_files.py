@@ -1,0 +1,65 @@
+"""Models by the names of their YAML files: ours, what was put beside them, and a user's own by its path."""
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from .config import (
+    MODEL_FILES,
+    YAML_ENDINGS,
+    Layer,
+    config_folder,
+    config_names,
+    file_layer,
+    named_layer,
+    section_layer,
+    unknown_name,
+)
+from .errors import UserError
+
+_MODEL_FILE = re.compile(r"last_(?P<student>e_)?(?P<size>\w+)")
+_MODEL_NAME = re.compile(r"\w([\w.-]*\w)?")
+
+
+def model_files() -> dict[str, str]:
+    """Return the file in `configs/model` of every model that has a name: ours first, then what was put beside them."""
+    others = {}
+    for stem in config_names("model"):
+        if match := _MODEL_FILE.fullmatch(stem):
+            others[f"{match['size']}_e" if match["student"] else match["size"]] = stem
+    return {**MODEL_FILES, **{name: stem for name, stem in others.items() if name not in MODEL_FILES}}
+
+
+def model_layer(name: str) -> Layer:
+    """Return the layer of a `--model` choice: a known name, or the path of a YAML file, whose model has its own name.
+
+    Raises:
+        UserError: there is no such model, its file does not say what family it is of, or its name is another's.
+    """
+    known = model_files()
+    if not name.endswith(YAML_ENDINGS):
+        if name not in known:
+            own = "A model of your own is a YAML file: give its path, such as my_models/tiny_e.yaml."
+            raise UserError(f"{unknown_name('model', name, list(known))} {own}")
+        layer = named_layer("model", known[name], "model")
+        return layer if name in MODEL_FILES else _named_model(layer, name, set(known) - {name})
+    path = Path(name)
+    folder = (config_folder() / "model").resolve()
+    taken = [own for own, stem in known.items() if path.resolve() != folder / f"{stem}.yaml"]
+    return _named_model(file_layer(path), path.stem, taken)
+
+
+def _named_model(layer: Layer, name: str, taken: Collection[str]) -> Layer:
+    """Return a model's layer, called by `name` where it does not name itself, once it is one that can be run."""
+    model = section_layer(layer, "model")
+    own = str(model.texts.get("name") or model.values.get("name") or name)
+    if own in taken:
+        raise UserError(f"{layer.origin}: model.name: there is a model {own} already. Give yours another name.")
+    if not _MODEL_NAME.fullmatch(own):
+        raise UserError(f"{layer.origin}: model.name: {own!r} should be letters, digits, and _, . or - between them.")
+    if not model.values.get("family"):
+        raise UserError(f"{layer.origin}: model.family is missing: whose code builds it, such as last_e or last_v2.")
+    values = {**layer.values, "model": {**model.values, "name": own}}
+    texts = {**layer.texts, "model": {**model.texts, "name": own}}
+    return replace(layer, values=values, texts=texts)

@@ -1,0 +1,110 @@
+"""From a clip of a store, or plain joints, to what a model takes."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import last
+from last.data.clip import Clip
+from last.data.store import Store, open_store
+from last.evaluation.evaluate import Question, evaluate
+from last.models.bodies import STREAMS
+from last.models.classifier import SkeletonClassifier
+from last.training import session
+from last.training.config import RunConfig
+from last.training.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
+    normalize = ("data.normalize.scale=unit", "data.normalize.face_camera=true", "data.sampling.method=uniform")
+    return session.train(tiny_config("epochs=1", *normalize)).run
+
+
+@pytest.fixture
+def model(run: RunFolder) -> SkeletonClassifier:
+    return last.load_checkpoint(run.last)
+
+
+@pytest.fixture
+def store(data_yaml: Path) -> Store:
+    return open_store(data_yaml.parent / "data" / "tiny")
+
+
+def scores(model: SkeletonClassifier, inputs: tuple[dict[str, Tensor], Tensor]) -> Tensor:
+    with torch.no_grad():
+        return model(*inputs).softmax(dim=1)
+
+
+def test_a_clip_of_a_store_gets_the_scores_that_evaluate_gives_it(
+    run: RunFolder, model: SkeletonClassifier, store: Store, tmp_path: Path
+) -> None:
+    with evaluate(Question(run.last), tmp_path).files["predictions"].open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    tested = [clip for clip in store if clip.name in rows]
+    together = scores(model, last.model_inputs(model, tested))
+    for clip, expected in zip(tested, together, strict=True):
+        (alone,) = scores(model, last.model_inputs(model, clip))
+        torch.testing.assert_close(alone, expected)
+        assert float(rows[clip.name]["probability"]) == pytest.approx(float(alone.max()), abs=1e-5)
+
+
+def test_a_whole_store_may_be_given(model: SkeletonClassifier, store: Store) -> None:
+    streams, valid = last.model_inputs(model, store)
+    assert set(streams) == set(STREAMS) and streams["joint"].shape == (24, 3, 8, 25, 2)
+    assert valid.sum(dim=1).tolist() == [1, 2] * 12
+
+
+def test_plain_joints_are_read_as_preprocess_reads_a_recording(model: SkeletonClassifier) -> None:
+    joints = np.random.default_rng(0).normal(size=(2, 30, 25, 3)) + 5.0
+    joints[1, :4] = 0.0  # the second body comes late
+    origin = joints[0, 0, model.facts.layout.center]
+    valid = joints.any(axis=(2, 3))
+    centred = np.where(valid[..., None, None], joints - origin, 0.0).astype(np.float32)
+    expected, there = last.model_inputs(model, Clip("clip", centred, valid, label=0))
+    for given in (joints, torch.from_numpy(joints)):
+        streams, present = last.model_inputs(model, given)
+        assert torch.equal(present, there)
+        for name in STREAMS:
+            torch.testing.assert_close(streams[name], expected[name])
+
+
+def test_one_body_may_come_without_its_dimension_and_several_recordings_in_a_list(model: SkeletonClassifier) -> None:
+    joints = np.random.default_rng(0).normal(size=(30, 25, 3))
+    (alone, _), (twice, valid) = last.model_inputs(model, joints[None]), last.model_inputs(model, [joints, joints])
+    assert valid.shape == (2, 1)
+    torch.testing.assert_close(twice["bone"][1:], alone["bone"])
+
+
+def test_a_model_without_training_takes_clips_of_its_layout_in_its_own_number_format(store: Store) -> None:
+    model = last.create_model("nano_e", num_classes=3).double().eval()
+    streams, valid = last.model_inputs(model, store[0])
+    assert streams["joint"].shape[2] == RunConfig.input_frames
+    assert model(streams, valid).shape == (1, 3)
+    assert last.model_inputs(model, store[0], frames=16)[0]["joint"].shape[2] == 16
+
+
+@pytest.mark.parametrize(
+    ("clips", "told"),
+    [
+        (np.zeros((1, 8, 25, 3)), "no skeleton"),
+        (np.ones((8, 24, 3)), r"has the shape \(1, 8, 24, 3\); ntu25 has 25 joints of 3 coordinates"),
+        (torch.ones(1, 3, 8, 25, 1), r"array \(bodies, frames, 25, 3\) of joints; it is an array of shape"),
+        ("clip", "it is str"),
+        (None, "it is NoneType"),
+        ([], "no clips in the list"),
+    ],
+)
+def test_what_is_no_clip_of_the_layout_is_refused(model: SkeletonClassifier, clips: object, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        last.model_inputs(model, clips)
+
+
+def test_what_is_no_model_is_refused_with_where_to_get_one(store: Store) -> None:
+    with pytest.raises(ValueError, match=r"from last\.load_checkpoint or last\.create_model, not a Linear"):
+        last.model_inputs(torch.nn.Linear(1, 1), store[0])
