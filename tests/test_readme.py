@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import last
+from last.evaluation import run_pictures
 
 README = Path(__file__).parents[1] / "README.md"
 # The commands stay as they are but for these, which only make them shorter.
@@ -66,7 +67,11 @@ def test_runs_are_gone_on_with_listed_and_compared(newcomer: Callable[[str], Any
     assert "curves.png" in newcomer(compare).out
 
 
-def test_distillation_and_the_sequence_run_as_they_stand(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
+def test_distillation_and_the_sequence_run_as_they_stand(
+    newcomer: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Path] = []  # eighteen pictures of 60 and 120 classes would take half a minute
+    monkeypatch.setattr(run_pictures, "draw_run", lambda run: drawn.append(run.path))
     for line in commands()[:3]:
         newcomer(line)
     (distill,) = [line for line in commands() if "distill.py" in line]
@@ -80,6 +85,7 @@ def test_distillation_and_the_sequence_run_as_they_stand(newcomer: Callable[[str
     here += "--set hardware.num_workers=0 input_frames=8 tensorboard=false model.channels=[8,8,8] model.blocks=[1,1,1]"
     result = newcomer(sequence.replace("--amp", here))
     assert "The sequence is in runs/sequence-ntu60-xsub" in result.out
+    assert sum("sequence-ntu60-xsub" in str(path) for path in drawn) == 18
 
 
 def test_ntu_commands_run_on_raw_files_of_its_format(newcomer: Callable[[str], Any], tmp_path: Path) -> None:

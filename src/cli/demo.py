@@ -70,13 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
     with steps.step("preprocess them into a store"):
         store = _prepare(config.data, out, shown)
     with steps.step(f"train {config.model.name} on {len(config.data.classes)} actions"):
-        result = _train(config, shown)
+        result = _train(config, drawing, shown)
     with steps.step("evaluate the last epoch on people it has never seen"):
         answer = _evaluate(result.run, config, drawing, shown)
     pictures: dict[str, Path] = {}
     if drawing:
-        with steps.step("draw the training curve and a skeleton"):
-            pictures = _draw(result.run, store, config)
+        with steps.step("draw a moving skeleton"):
+            pictures = _draw(result.run, store)
     _close(steps, result.summary, answer, result.run, pictures)
     print(_next_steps(result.run, config))
     print(f"The run is in {result.run.path}")
@@ -92,10 +92,11 @@ def _prepare(config: "DataConfig", out: Path, shown: "Progress") -> "Store":
     return open_store(folder)
 
 
-def _train(config: "RunConfig", shown: "Progress") -> "Result":
+def _train(config: "RunConfig", drawing: bool, shown: "Progress") -> "Result":
+    from ..evaluation.run_pictures import draw_run
     from ..training.session import train
 
-    result = train(config, progress=shown)
+    result = train(config, progress=shown, ending=draw_run if drawing else None)
     if result.stopped is not None:
         result.stopped.raise_signal()
     return result
@@ -108,18 +109,14 @@ def _evaluate(run: "RunFolder", config: "RunConfig", drawing: bool, shown: "Prog
     return evaluate(question, run.path / "evaluation" / "last-test", shown)
 
 
-def _draw(folder: "RunFolder", store: "Store", config: "RunConfig") -> dict[str, Path]:
-    """Draw the training curve and the clip with the most bodies; return the pictures by their names."""
-    from ..evaluation.figures import draw_training_curve
+def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
+    """Draw the clip with the most bodies; return the run's pictures by their names."""
     from ..skeleton.draw import animate
-    from ..training.logbook import read_rows
 
-    curve, skeleton = folder.path / "training_curve.png", folder.path / "skeleton.gif"
-    title = f"{config.model.name} on {config.data.name} {config.data.split}"
-    draw_training_curve(read_rows(folder.path / "metrics.jsonl"), curve, title)
+    skeleton = folder.path / "skeleton.gif"
     clip = store[int(store.clips["bodies"].argmax())]
     animate(clip.joints, store.skeleton, skeleton, title=store.classes[clip.label], valid=clip.valid)
-    return {"training curve": curve, "animated skeleton": skeleton}
+    return {"training curve": folder.curve, "animated skeleton": skeleton}
 
 
 def _close(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..training.run_search import LATEST, latest_run
 from ..utils.errors import UserError
 from ..utils.program import program
 from . import terminal
@@ -41,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = _add_action(actions, "list", "List runs with their results, newest first.", _LIST_EXAMPLES)
     _add_list_options(listing)
     compare = _add_action(actions, "compare", "Compare runs: results, configuration, curves.", _COMPARE_EXAMPLES)
-    compare.add_argument("run", nargs="+", metavar="RUN", help="a run's name under the output root, or its folder")
+    compare.add_argument(
+        "run", nargs="+", metavar="RUN", help="a run's name under the output root, its folder, or `latest`"
+    )
     compare.add_argument(
         "--out",
         type=Path,
@@ -149,7 +152,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     if len(arguments.run) < 2:
         raise UserError(f"There is nothing to compare {arguments.run[0]} with. Name two runs or more.")
     root = _output_root(arguments)
-    runs = choose_runs(root, arguments.run)
+    wanted = [str(latest_run(places_of(arguments)).path) if each == LATEST else each for each in arguments.run]
+    runs = choose_runs(root, wanted)
     drawing = draws_or_warns("Drawing the plot")
     _show_results(runs)
     _show_keys(runs, differing_keys(runs))

@@ -3,6 +3,7 @@
 import io
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -196,13 +197,17 @@ def _bar() -> RichBar:
 
 @contextmanager
 def logging_to_terminal(quiet: bool = False) -> Iterator[None]:
-    """Show what the package logs on stderr while the block runs; only warnings and worse when `quiet`."""
+    """Show what the package logs on stderr while the block runs; only warnings and worse when `quiet`.
+
+    Of several processes that `torchrun` started only the first one is shown.
+    """
     logger = logging.getLogger(__package__.partition(".")[0])
     handler = _log_handler()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    handler.setLevel(logging.WARNING if quiet else logging.INFO)
+    is_first = os.environ.get("RANK", "0") == "0"
+    handler.setLevel(logging.ERROR if not is_first else logging.WARNING if quiet else logging.INFO)
     try:
         yield
     finally:

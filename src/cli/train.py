@@ -142,6 +142,8 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
         if arguments.seeds:
             again = "the same command with --resume auto"
         print(f"To go on: {again}")
+        if config.environment == "kaggle":
+            print("In another session: attach the output of this one and add --resume auto to the same command")
         return _leave(result)
     if arguments.seeds:
         _show_seeds(results)

@@ -204,6 +204,14 @@ def test_equal_configurations_are_called_equal(runs: Callable, root: Path) -> No
     assert "The configurations are the same." in runs("compare", "again", "run-2026-11-23").out
 
 
+def test_the_latest_run_is_compared_by_that_name(runs: Callable, root: Path) -> None:
+    write_run(root / "run-2026-11-30", [1.0])
+    (root / "run-2026-11-30" / "checkpoints").mkdir()
+    result = runs("compare", "latest", "run-2026-11-23")
+    assert result.code == 0, result.err
+    assert "run-2026-11-30" in result.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

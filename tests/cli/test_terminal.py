@@ -1,4 +1,5 @@
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -290,3 +291,14 @@ def test_a_task_on_a_terminal_is_a_bar_that_goes_away(monkeypatch: pytest.Monkey
 def test_a_quiet_command_shows_no_progress() -> None:
     assert progress(quiet=True) is SILENT
     assert isinstance(progress(), TerminalProgress)
+
+
+@pytest.mark.parametrize(("rank", "shown"), [(None, True), ("0", True), ("1", False)])
+def test_of_several_processes_only_the_first_says_what_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str | None, shown: bool
+) -> None:
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    with terminal.logging_to_terminal():
+        logging.getLogger("last.somewhere").warning("a word")
+    assert ("a word" in capsys.readouterr().err) == shown
