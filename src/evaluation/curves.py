@@ -1,6 +1,6 @@
 """A picture of several runs: test top-1 and train loss over the epochs, one line a run.
 
-The loss is the cross-entropy with a run's own label smoothing, of varied clips, which distilled runs have as a part.
+The loss is the cross-entropy with a run's own label smoothing, augmented clips, which distilled runs have as a part.
 """
 
 import math

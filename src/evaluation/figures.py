@@ -144,8 +144,8 @@ class CurveFacts:
         test_clips: how many clips are tested; None where that is not known.
     """
 
-    train: str = "loss as it is minimised, of varied clips"
-    test: str = "plain cross-entropy of clips as they are"
+    train: str = "loss as it is minimised, augmented clips"
+    test: str = "plain cross-entropy, unaugmented clips"
     labels: str = "its labels' part"
     weights: str = ""
     test_clips: int | None = None

@@ -76,8 +76,8 @@ def _curve_facts(run: Run, test_clips: int | None) -> CurveFacts:
     loss = f"loss with label smoothing {smoothing:g}" if smoothed else "cross-entropy"
     train = "the labels' and the teachers' loss together" if run.teachers else loss
     return CurveFacts(
-        train=f"{train}, of varied clips{', with dropout' if _drops(run.config) else ''}",
-        test=f"plain cross-entropy of clips as they are{', averaged weights' if run.weights else ''}",
+        train=f"{train}, augmented clips{', dropout' if _drops(run.config) else ''}",
+        test=f"plain cross-entropy, unaugmented clips{', averaged weights' if run.weights else ''}",
         labels=f"the labels' {loss}",
         weights=run.weights,
         test_clips=test_clips,

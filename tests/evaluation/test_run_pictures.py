@@ -156,15 +156,15 @@ def facts(run: RunFolder, drawn: dict[str, tuple[object, ...]]) -> figures.Curve
 @pytest.mark.parametrize(
     ("overrides", "train"),
     [
-        ([], "loss with label smoothing 0.1, of varied clips, with dropout"),
-        (["label_smoothing=0", "model.dropout=0", "model.block_dropout=0"], "cross-entropy, of varied clips"),
+        ([], "loss with label smoothing 0.1, augmented clips, dropout"),
+        (["label_smoothing=0", "model.dropout=0", "model.block_dropout=0"], "cross-entropy, augmented clips"),
     ],
 )
 def test_the_curve_says_what_its_two_losses_are(
     tiny_config: MakeConfig, drawn: dict[str, tuple[object, ...]], overrides: list[str], train: str
 ) -> None:
     told = facts(session.train(tiny_config("epochs=1", *overrides)).run, drawn)
-    assert (told.train, told.test) == (train, "plain cross-entropy of clips as they are")
+    assert (told.train, told.test) == (train, "plain cross-entropy, unaugmented clips")
     assert told.test_clips == 12
 
 
@@ -172,7 +172,7 @@ def test_the_curve_of_a_distilled_run_says_who_taught_and_what_its_loss_is_made_
     tiny_config: MakeConfig, teacher: Path, drawn: dict[str, tuple[object, ...]]
 ) -> None:
     told = facts(session.train(tiny_config("epochs=1", f"distillation.teachers=['{teacher}']")).run, drawn)
-    assert told.train == "the labels' and the teachers' loss together, of varied clips, with dropout"
+    assert told.train == "the labels' and the teachers' loss together, augmented clips, dropout"
     assert told.labels == "the labels' loss with label smoothing 0.1"
     assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, distilled from nano_e"
 
@@ -181,4 +181,4 @@ def test_averaged_weights_are_the_ones_whose_test_is_drawn(
     tiny_config: MakeConfig, drawn: dict[str, tuple[object, ...]]
 ) -> None:
     told = facts(session.train(tiny_config("epochs=1", "ema.decay=0.9")).run, drawn)
-    assert (told.weights, told.test) == ("ema_", "plain cross-entropy of clips as they are, averaged weights")
+    assert (told.weights, told.test) == ("ema_", "plain cross-entropy, unaugmented clips, averaged weights")
