@@ -12,8 +12,6 @@ from ..utils.errors import UserError
 from ..utils.files import make_folder, read_json, unwritable, write_json
 
 _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
-
-
 # What a run consists of; evaluations and exports stay where they were made.
 _OF_RUN = ("*.yaml", "*.txt", "*.jsonl", "*.csv", "*.png", "tensorboard/*", "checkpoints/*.pth")
 _LOGBOOK = ("*.jsonl", "*.csv")
@@ -151,7 +149,10 @@ class RunFolder:
     @property
     def origin_path(self) -> str:
         """Return the run that this one continues in a new place, empty where there is none."""
-        return str(read_json(self.origin).get("run", "")) if self.origin.exists() else ""
+        try:
+            return str(read_json(self.origin).get("run", "")) if self.origin.exists() else ""
+        except UserError:  # a damaged note is no reason to lose a result
+            return ""
 
     @property
     def finished(self) -> bool:
