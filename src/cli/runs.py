@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..training.run_search import LATEST, latest_run
+from ..training.run_search import LATEST, attached_runs, latest_run
 from ..utils.errors import UserError
 from ..utils.program import program
 from . import terminal
@@ -110,6 +110,8 @@ def _list(arguments: argparse.Namespace) -> int:
         print(_nothing_left(found, wanted))
     else:
         print(f"There is no run in {root} yet. `{program()} train` makes one; --output_root names another folder.")
+        if attached := attached_runs(root, places_of(arguments).input_roots):
+            print(f"In the input folders there are {len(attached)}, such as {attached[-1].path}.")
     return 0
 
 

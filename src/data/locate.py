@@ -59,6 +59,7 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
     for name in names:
         same = [each for each in found if each.name == name]
         if same:
+            _log.info(f"The data set {name} is read from {same[0].path}.")
             _tell_choice(same)
             return _fitting(open_store(same[0].path, verify), config)
     raise UserError(_not_found(config, names, [data_root, *input_roots], found))

@@ -296,7 +296,7 @@ def _refuse_useless(job: _Job, report: PreparationReport) -> None:
     """Refuse clips with which no protocol can be trained."""
     if not report.can_be_trained and not job.may_be_partial:
         stays = f" The finished store in {job.out} stays as it is." if (job.out / HEADER_FILE).exists() else ""
-        refusal = f"No training could use these clips, so no store is written.{stays}"
+        refusal = f"No training could use these clips, so no store is written.{stays} --partial writes it all the same."
         raise UserError("\n".join([*report.warnings, refusal]))
 
 

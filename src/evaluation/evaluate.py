@@ -44,8 +44,9 @@ class Question:
         checkpoint: the file.
         subset: which part of the protocol: train, val (the clips that `validation: split` held out) or test.
         dataset, split: another data set of the same classes, another protocol.
-        data_root: where prepared data sets lie.
-        environment: whose folders are searched too; detected where it is empty.
+        data_root: where prepared data sets lie; where it is empty, where the run found them, or else in the folders of
+            this machine's environment.
+        environment: its name; detected where it is empty.
         device: where to compute.
         raw: measure the trained weights even where the run averaged them over time.
         statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
@@ -152,7 +153,7 @@ def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
         data = replace(data, sampling=config.data.sampling, normalize=config.data.normalize)
     data = replace(data, split=question.split or data.split)
     here = places(question.environment)
-    roots = [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
+    roots = [] if question.data_root else [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
     return replace(
         config, data=data, data_root=question.data_root or config.data_root, input_roots=roots, compile=False
     )

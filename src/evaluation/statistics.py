@@ -63,7 +63,7 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
 def _population(model: nn.Module, config: RunConfig, asked: RunConfig) -> PopulationStatistics:
     """Return what measures a model over its run's training clips, where the evaluation or the run finds them."""
     device = next(model.parameters()).device
-    roots = [Path(root) for root in (config.data_root, *asked.input_roots)]
+    roots = [Path(root) for root in (config.data_root, *config.input_roots, *asked.input_roots)]
     store = find_store(config.data, Path(asked.data_root), verify=False, input_roots=roots)
     train, _ = training_clips(config, store, split(store.clips, config.data))
     clips = SampledClips(store, config.input_frames, config.data.sampling, training=True)

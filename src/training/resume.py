@@ -164,15 +164,16 @@ def _look(config: RunConfig, resume: str, asked: Collection[str], input_roots: S
         further = [(each, other) for each, other in others if other.progress > found[1].progress]
         facts["beyond"] = [str(each) for each, _ in further]
         _tell_further(run, found, further)
-    facts["run"] = str(run.path)
-    facts["copies"] = _copies(run, config, asked)
-    if found is not None:
-        path, checkpoint = found
-        facts["origin"] = str(path)
-        facts["finished"] = run.finished and checkpoint.epoch + 1 >= config.epochs
-        facts["changed"] = _refuse_changes(checkpoint.config, config, path, asked)
-        if not facts["finished"]:
-            _tell_changes(checkpoint.config, config, facts["changed"])
+    copies = _copies(run, config, asked)
+    if found is None:
+        _log.warning("The run %s has no whole checkpoint: training starts from the beginning.", run.path)
+        return facts if copies else {**facts, "run": str(run.path)}
+    path, checkpoint = found
+    facts |= {"run": str(run.path), "copies": copies, "origin": str(path)}
+    facts["finished"] = run.finished and checkpoint.epoch + 1 >= config.epochs
+    facts["changed"] = _refuse_changes(checkpoint.config, config, path, asked)
+    if not facts["finished"]:
+        _tell_changes(checkpoint.config, config, facts["changed"])
     return facts
 
 

@@ -61,6 +61,11 @@ class RunFolder:
             return match[1], int(match[2] or 1)
         return (date.fromtimestamp(self.config.stat().st_mtime).isoformat() if self.config.exists() else ""), 0
 
+    @property
+    def written(self) -> float:
+        """Return when something of the run was last written, in seconds since 1970."""
+        return max((path.stat().st_mtime for path in (self.config, *self.all_checkpoints())), default=0.0)
+
     def all_checkpoints(self) -> list[Path]:
         """Return every checkpoint there is."""
         return sorted(self.checkpoints.glob("*.pth"))

@@ -19,6 +19,7 @@ from ..models.registry import build_model, count_parameters
 from ..utils.config import to_yaml
 from ..utils.errors import TrainingDiverged, UserError, tells_of_memory
 from ..utils.files import read_json, write_json, write_text
+from ..utils.places import data_roots
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
 from .checkpoint import start_from
@@ -135,7 +136,8 @@ def _build(
 
 
 def _store(config: RunConfig, verify: bool = True) -> Store:
-    return find_store(config.data, Path(config.data_root), verify, [Path(root) for root in config.input_roots])
+    root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
+    return find_store(config.data, root, verify, inputs)
 
 
 def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Result:

@@ -76,11 +76,32 @@ def test_the_report_of_a_run_that_cannot_be_written_goes_into_the_output_folder(
     before = sorted(run.path.rglob("*"))
     result = cli("evaluate", "--checkpoint", run.path, "--output_root", tmp_path / "working")
     assert result.code == 0, result.err
-    report = tmp_path / "working" / "evaluation" / run.path.name / "last-test"
+    report = tmp_path / "working" / "evaluation" / f"runs-{run.path.name}" / "last-test"
     assert (report / "metrics.json").exists()
     assert "cannot be written" in result.err
     assert "--out names another folder" in result.err
     assert sorted(run.path.rglob("*")) == before
+
+
+def test_a_data_root_that_is_named_is_where_the_data_are_or_nothing(
+    cli: Callable, run: RunFolder, tmp_path: Path
+) -> None:
+    result = cli("evaluate", "--checkpoint", run.path, "--data_root", tmp_path / "typo")
+    assert result.code == 2
+    assert f"searched the folders below {tmp_path / 'typo'}." in result.err
+
+
+def test_reports_of_read_only_runs_of_one_name_lie_apart(
+    cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAST_KAGGLE", str(tmp_path / "kaggle"))
+    (tmp_path / "kaggle" / "working").mkdir(parents=True)
+    for session_name in ("one", "two"):
+        folder = tmp_path / "kaggle" / "input" / session_name / run.path.name
+        shutil.copytree(run.path, folder)
+        assert cli("evaluate", "--checkpoint", folder).code == 0
+    reports = sorted(path.name for path in (tmp_path / "kaggle" / "working" / "evaluation").iterdir())
+    assert reports == [f"one-{run.path.name}", f"two-{run.path.name}"]
 
 
 def test_the_data_of_a_run_from_another_place_are_found_in_the_environments_folders(
