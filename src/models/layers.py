@@ -62,7 +62,7 @@ def recomputed(block: nn.Module, x: Tensor) -> Tensor:
 @contextmanager
 def _still_statistics(block: nn.Module) -> Iterator[None]:
     """Keep BatchNorm's running statistics as they are: the first computation has moved them already."""
-    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in block.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
