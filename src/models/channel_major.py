@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.kept import kept
+from .batch_norm import normalise_rows, spreads
 from .cpu_kernels import multiply, normalise_by_batch, normalises_here
 
 _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convolution
@@ -32,6 +33,8 @@ def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:
     if normalises_here(norm, x):
         assert isinstance(norm, nn.BatchNorm2d)
         return normalise_by_batch(norm, x.view(len(x), -1), relu).view(x.shape)
+    if spreads(norm, x):
+        return normalise_rows(norm, x.view(len(x), -1), relu).view(x.shape)
     normed: Tensor = norm(x.view(1, len(x), -1, x.shape[3])).view(x.shape)
     return torch.relu(normed) if relu else normed
 

@@ -1,6 +1,6 @@
 """One training step: forward, guard, backward, update.
 
-Nothing in it makes the host wait for the device, but for torch's SyncBatchNorm where that is asked for.
+Nothing in it makes the host wait for the device.
 """
 
 import hashlib
