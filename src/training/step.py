@@ -118,8 +118,7 @@ class TrainingStep:
         torch._foreach_mul_(gradients, factor)
         made = self.guard.judge_gradient(norm, clips, scaled=scaler.is_enabled())
         step_unless(~made, self.optimizer)
-        if scaler.is_enabled():
-            scaler.update()
+        self.precision.update_scale(clips > 0)
         if self.average is not None:
             self.average.update(made)
         meter.add_update(norm, made)
