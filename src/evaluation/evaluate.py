@@ -125,14 +125,14 @@ def predict(
     numbers, labels, scores = [], [], []
     with progress.task("evaluating", part.clips):
         for batch, probabilities in score_batches(model.eval(), part, pipeline, device, precision):
-            numbers.append(batch.numbers.cpu())
-            labels.append(batch.labels.cpu())
-            scores.append(probabilities.cpu())
+            numbers.append(batch.numbers)
+            labels.append(batch.labels)
+            scores.append(probabilities)
             progress.advance(len(batch))
     return Predictions(
-        names=[str(name) for name in names[torch.cat(numbers).numpy()]],
-        labels=torch.cat(labels).numpy(),
-        scores=torch.cat(scores).numpy(),
+        names=[str(name) for name in names[torch.cat(numbers).cpu().numpy()]],
+        labels=torch.cat(labels).cpu().numpy(),
+        scores=torch.cat(scores).cpu().numpy(),
     )
 
 
