@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from distillation_probes import taught_by
+from stand_in_runs import READING, RICH
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from last.training import session
@@ -22,18 +23,6 @@ from last.training.scoring import TestPart, score_batches
 from last.training.step import Share
 from last.training.trainer import Trainer
 
-# What reads values on the host: `item`, branches on a tensor, indices by a mask, outputs as large as values say.
-READING = {
-    "_local_scalar_dense",
-    "is_nonzero",
-    "nonzero",
-    "masked_select",
-    "equal",
-    "unique_consecutive",
-    "_unique2",
-    "bincount",
-}
-
 
 class NoReading(TorchDispatchMode):
     """Refuse every operation that would make the host wait for the device."""
@@ -48,12 +37,6 @@ def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
     config, teachers = introduce(config, ALONE)
     place = Place(torch.device(device))
     return session._build(config, Beginning(), teachers, place)[0]
-
-
-RICH = [
-    *("ema.decay=0.9", "gradient_accumulation_steps=2", "data.normalize.face_camera=true", "data.normalize.scale=unit"),
-    *("data.augment.scale=0.1", "data.augment.shear=0.1", "data.augment.mirror_probability=0.5"),
-]
 
 
 @pytest.mark.parametrize("overrides", [[], RICH, ["nan_guard.bn_recovery=restore"]])
