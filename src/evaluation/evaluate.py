@@ -20,7 +20,7 @@ from ..models.registry import count_parameters
 from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
 from ..training.config import RunConfig
 from ..training.data import part_for_testing, training_clips
-from ..training.precision import Precision, choose_device
+from ..training.precision import Precision, choose_device, precision_of_a_run
 from ..training.scoring import TestPart, score_batches
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
@@ -101,7 +101,7 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
         device,
         store.clips["name"],
         progress,
-        precision=Precision(config.amp, config.hardware.amp_dtype, device),
+        precision=precision_of_a_run(config.amp, config.hardware.amp_dtype, device),
     )
     metrics = measure(predictions, len(checkpoint.classes))
     facts = {**_facts(question, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
@@ -126,14 +126,14 @@ def predict(
     numbers, labels, scores = [], [], []
     with progress.task("evaluating", part.clips):
         for batch, probabilities in score_batches(model.eval(), part, pipeline, device, precision):
-            numbers.append(batch.numbers.cpu())
-            labels.append(batch.labels.cpu())
-            scores.append(probabilities.cpu())
+            numbers.append(batch.numbers)
+            labels.append(batch.labels)
+            scores.append(probabilities)
             progress.advance(len(batch))
     return Predictions(
-        names=[str(name) for name in names[torch.cat(numbers).numpy()]],
-        labels=torch.cat(labels).numpy(),
-        scores=torch.cat(scores).numpy(),
+        names=[str(name) for name in names[torch.cat(numbers).cpu().numpy()]],
+        labels=torch.cat(labels).cpu().numpy(),
+        scores=torch.cat(scores).cpu().numpy(),
     )
 
 

@@ -33,7 +33,7 @@ from .epoch_report import refuse_no_result
 from .log_file import logging_to_file
 from .logbook import Logbook
 from .place import Place
-from .precision import choose_device
+from .precision import choose_device, refuse_missing_format
 from .resume import Beginning, find_beginning
 from .run_folder import RunFolder
 from .stop import Stop, StopWatch
@@ -93,6 +93,7 @@ def train(
     """
     watch = StopWatch(config.max_hours, began)
     device = choose_device(config.device, device_index())
+    refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
         torch.set_num_threads(config.hardware.cpu_threads)
     with joined(device, config.distributed.timeout_minutes) as world, _voice(world):
