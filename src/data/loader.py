@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..utils.machine import usable_cores
+from ..utils.signals import ignore_terminal
 from . import counter
 from .config import HardwareConfig, SamplingConfig
 from .residence import Clips, MappedClips
@@ -70,8 +71,8 @@ class Batch:
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:
-    """Let Ctrl-C, which reaches every process of a terminal, end a worker only when the trainer ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let what reaches every process of a terminal, Ctrl-C and its end, end a worker only when the trainer ends it."""
+    ignore_terminal()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
