@@ -148,6 +148,8 @@ def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Resul
         trainer.world.share(lambda: _write_config(run, config))
         if beginning.branches:
             trainer.branch_off(beginning.beyond)
+        if beginning.checkpoint is not None:
+            trainer.files.make_up_for(beginning.checkpoint)
         logbook = _open_logbook(trainer, beginning) if first else None
         if beginning.checkpoint is not None:
             _log.info(_going_on(run, beginning))
