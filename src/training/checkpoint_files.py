@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..utils.errors import UserError
+from ..utils.leftovers import remove
 from .checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from .run_folder import RunFolder
 
@@ -114,7 +115,7 @@ class CheckpointFiles:
 
     def _remove(self, path: Path) -> None:
         try:
-            path.unlink(missing_ok=True)
+            remove(path)
         except OSError as error:
             _log.warning("Cannot remove %s: %s.", path, error.strerror)
 
