@@ -1,6 +1,8 @@
 """The signals that end a program, and which process heeds those that a terminal sends to all of its processes."""
 
+import os
 import signal
+from types import FrameType
 
 from .errors import HungUp, Terminated
 
@@ -21,3 +23,16 @@ def ignore_terminal() -> None:
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def end_later(number: int, grace_s: int) -> None:
+    """Let a signal end this process after `grace_s` seconds, as one that succeeded; on Windows at once, as ever."""
+    if not hasattr(signal, "SIGALRM"):
+        return
+
+    def wait(_number: int, _frame: FrameType | None) -> None:
+        if not signal.getitimer(signal.ITIMER_REAL)[0]:
+            signal.alarm(grace_s)
+
+    signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(0))
+    signal.signal(number, wait)
