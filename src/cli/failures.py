@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ..utils.errors import (
+    HungUp,
     PeerLost,
     Terminated,
     ToldElsewhere,
@@ -20,7 +21,9 @@ from ..utils.errors import (
 )
 from ..utils.files import reason
 from ..utils.program import install_command
+from ..utils.signals import ENDING_SIGNALS, is_ignored
 
+_STOPPED = {HungUp: 129, Terminated: 143}
 REQUIRED = ("torch", "numpy", "omegaconf", "yaml", "rich", "filelock")  # as they are imported
 
 
@@ -29,11 +32,8 @@ def tell(error: BaseException, program: str) -> int:
 
     Only what nobody foresaw shows its traceback: it is a defect of LAST, to be reported.
     """
-    if isinstance(error, BrokenPipeError):  # whoever read our output, such as `head`, has enough
-        _let_the_last_flush_go_nowhere()
-        return 141
     if isinstance(error, KeyboardInterrupt):
-        return 143 if isinstance(error, Terminated) else 130
+        return next((code for kind, code in _STOPPED.items() if isinstance(error, kind)), 130)
     if isinstance(error, ToldElsewhere):
         return 2
     if isinstance(error, PeerLost):
@@ -49,8 +49,11 @@ def tell(error: BaseException, program: str) -> int:
 
 
 @contextmanager
-def sigterm_as_exception() -> Iterator[None]:
-    """Raise `Terminated` in this process while the block runs when SIGTERM arrives."""
+def signals_as_exceptions() -> Iterator[None]:
+    """Raise `Terminated` in this process while the block runs when SIGTERM arrives, and `HungUp` when SIGHUP does.
+
+    A signal that is ignored, as `nohup` has it with SIGHUP, stays so.
+    """
     if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one alone
         yield
         return
@@ -58,15 +61,17 @@ def sigterm_as_exception() -> Iterator[None]:
 
     def terminate(number: int, _frame: FrameType | None) -> None:
         if os.getpid() == owner:
-            raise Terminated
+            raise ENDING_SIGNALS[number]
         signal.signal(number, signal.SIG_DFL)  # a forked worker inherits this function and just ends
         os.kill(os.getpid(), number)
 
-    previous = signal.signal(signal.SIGTERM, terminate)
+    heeded = [number for number in ENDING_SIGNALS if not is_ignored(number)]
+    previous = {number: signal.signal(number, terminate) for number in heeded}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _message(error: BaseException) -> str:
@@ -85,8 +90,3 @@ def _message(error: BaseException) -> str:
             "a Kaggle notebook the accelerator T4), --device cpu, or a torch that was built for it."
         )
     return ""
-
-
-def _let_the_last_flush_go_nowhere() -> None:
-    """Point stdout at nothing, because Python flushes it once more at its end and would complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from ..data.locate import find_store
 from ..utils.config import flat, read_yaml
 from ..utils.errors import ToldElsewhere, UserError
-from ..utils.files import copy_files
+from ..utils.files import copy_files, make_folder
+from ..utils.locks import sole_writer
 from ..utils.places import data_roots, folders_below
 from ..utils.progress import SILENT, Progress
 from .distributed import World, device_index, joined
@@ -41,9 +43,11 @@ def run_sequence(plan: Plan, progress: Progress = SILENT, ending: Ending | None 
     """
     config, began = plan.steps[0].config, time.monotonic()
     # Several processes come together once for all runs: `torchrun` has a place for one meeting only.
-    with joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes) as world:
+    meeting = joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes)
+    with meeting as world, ExitStack() as held:
         world.share(lambda: _fetch(plan))
         world.share(lambda: _refuse_impossible(plan))
+        world.share(lambda: _claim(plan, held))
         try:
             return _train_all(plan, progress, world, began, ending)
         finally:
@@ -61,11 +65,23 @@ def _fetch(plan: Plan) -> bytes:
     if fitting:
         source = max(fitting, key=_extent)
         _log.info(f"{source} is copied to {plan.folder} and continued there.")
-        copy_files(source, plan.folder)
+        with _claimed(source, makes=False):
+            copy_files(source, plan.folder)
     elif same:
         others = ", ".join(map(str, same))
         _log.warning("Begun with other options, and so not continued: %s. A new sequence starts.", others)
     return b""
+
+
+def _claim(plan: Plan, held: ExitStack) -> bytes:
+    """Keep other processes out of the sequence until `held` is closed."""
+    held.enter_context(_claimed(make_folder(plan.folder)))
+    return b""
+
+
+def _claimed(folder: Path, makes: bool = True) -> AbstractContextManager[None]:
+    refusal = f"Another process is training the sequence {folder}. Give the same command when that has ended."
+    return sole_writer(folder, refusal, makes=makes)
 
 
 def _extent(folder: Path) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,15 @@ def train(
     refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
         torch.set_num_threads(config.hardware.cpu_threads)
-    with joined(device, config.distributed.timeout_minutes) as world, _voice(world):
+    with joined(device, config.distributed.timeout_minutes) as world, _voice(world), ExitStack() as held:
         _refuse_impossible_worlds(config, world)
         config, teachers = introduce(config, world)
-        beginning = find_beginning(config, resume, asked, world, attached)
+        beginning = find_beginning(config, resume, asked, world, attached=attached, held=held)
         if beginning.finished and beginning.run is not None:
             _refuse_other_data(beginning, lambda: _present_data(config), world)
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
+            if ending is not None and world.is_first and not (beginning.copies or beginning.run.curve.exists()):
+                ending(beginning.run)  # the process that finished it was killed before
             return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
         _refuse_diverged(config, beginning)
         place = Place(device, world, watch, progress if world.is_first else SILENT)
@@ -129,7 +131,7 @@ def _build(
         compile_where_possible(model, device, config.hardware.cuda_graphs)
     _refuse_time_that_is_over(config, place.watch, world)
     beginning = beginning.settled(Path(config.output_root), world)
-    run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config)).decode()))
+    run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config, beginning.held)).decode()))
     trainer = Trainer(config, task, data, run=run, place=place)
     if beginning.checkpoint is not None:
         trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
@@ -151,6 +153,8 @@ def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Resul
         trainer.world.share(lambda: _write_config(run, config))
         if beginning.branches:
             trainer.branch_off(beginning.beyond)
+        if beginning.checkpoint is not None:
+            trainer.files.make_up_for(beginning.checkpoint)
         logbook = _open_logbook(trainer, beginning) if first else None
         if beginning.checkpoint is not None:
             _log.info(_going_on(run, beginning))
@@ -279,8 +283,10 @@ def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World)
     world.share(refuse)
 
 
-def _new_run(config: RunConfig) -> bytes:
-    return str(RunFolder.create(Path(config.output_root)).path).encode()
+def _new_run(config: RunConfig, held: ExitStack) -> bytes:
+    run = RunFolder.create(Path(config.output_root))
+    held.enter_context(run.claimed())
+    return str(run.path).encode()
 
 
 def _write_config(run: RunFolder, config: RunConfig) -> bytes:

@@ -36,6 +36,14 @@ from .task import Classification
 
 _log = logging.getLogger(__name__)
 
+# How processes ask each other to stop; where they ask for several reasons, the first one is it.
+_REQUESTS = {
+    Stop.TERMINATE: "terminated",
+    Stop.HANG_UP: "hung_up",
+    Stop.INTERRUPT: "interrupted",
+    Stop.TIME: "out_of_time",
+}
+
 
 class _Stopped(Exception):
     """Unwind to where the state is saved."""
@@ -228,10 +236,8 @@ class Trainer:
 
     def _ask(self, requests: Requests) -> None:
         """Ask all processes to stop or to save where there is a reason."""
-        reason = self.watch.reason
-        requests.out_of_time += reason is Stop.TIME
-        requests.interrupted += reason is Stop.INTERRUPT
-        requests.terminated += reason is Stop.TERMINATE
+        if (reason := self.watch.reason) is not None:
+            setattr(requests, _REQUESTS[reason], 1)
         minutes = self.config.checkpoint.every_minutes
         if self.world.is_first and 0 < 60 * minutes < time.monotonic() - self._saved:
             requests.save += 1
@@ -239,12 +245,9 @@ class Trainer:
 
     def _heed(self, requests: Requests) -> None:
         """Do what processes asked for: all do it after the same step."""
-        if requests.terminated:
-            raise _Stopped(Stop.TERMINATE)
-        if requests.interrupted:
-            raise _Stopped(Stop.INTERRUPT)
-        if requests.out_of_time:
-            raise _Stopped(Stop.TIME)
+        for reason, request in _REQUESTS.items():
+            if getattr(requests, request):
+                raise _Stopped(reason)
         if requests.save:
             self._save_within()
 

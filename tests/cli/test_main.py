@@ -114,22 +114,34 @@ def test_an_interrupt_is_exit_code_130_without_a_word(failing) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once instead of sending SIGTERM")
-def test_sigterm_unwinds_like_an_interrupt_and_is_exit_code_143(command, cli) -> None:
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_that_ends_unwinds_like_an_interrupt_and_has_its_exit_code(command, cli, name: str, code: int) -> None:
     saved = []
-    before = signal.getsignal(signal.SIGTERM)
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
 
     def work(_: Namespace) -> int:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            raise AssertionError("SIGTERM did not arrive")
+            os.kill(os.getpid(), number)
+            raise AssertionError(f"{name} did not arrive")
         except KeyboardInterrupt:
             saved.append("work")
             raise
 
     command(work)
-    assert cli("fake").code == 143
+    assert cli("fake").code == code
     assert saved == ["work"]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+def test_a_lost_connection_is_ignored_under_nohup(command, cli) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        command(lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0)
+        assert cli("fake").code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,10 @@ def test_without_matplotlib_it_says_so_before_anything_is_trained(
     assert "last-har[plots]" in result.err
 
 
-@pytest.mark.parametrize(("reason", "code"), [(Stop.TIME, 0), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)])
+ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)]
+
+
+@pytest.mark.parametrize(("reason", "code"), ENDINGS)
 def test_a_stopped_sequence_says_how_to_go_on(
     run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: Stop, code: int
 ) -> None:

@@ -19,8 +19,10 @@ from last.training.stop import Stop, StopWatch
 from last.utils.aliases import ALIASES
 from last.utils.config import flat
 
+ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)]
 
-@pytest.mark.parametrize(("reason", "code"), [(Stop.TIME, 0), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)])
+
+@pytest.mark.parametrize(("reason", "code"), ENDINGS)
 def test_a_stopped_training_says_how_to_go_on(
     cli: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: Stop, code: int
 ) -> None:

@@ -58,6 +58,13 @@ def test_a_finished_run_leaves_both(tiny_config: MakeConfig) -> None:
     assert names(session.train(tiny_config("epochs=2"), ending=draw_run).run) == BOTH
 
 
+def test_a_finished_run_whose_process_was_killed_before_its_pictures_gets_them_later(tiny_config: MakeConfig) -> None:
+    run = session.train(tiny_config("epochs=2")).run
+    assert names(run) == []
+    session.train(tiny_config("epochs=2"), "auto", ending=draw_run)
+    assert names(run) == BOTH
+
+
 def test_a_run_that_stops_leaves_the_confusion_of_its_last_test(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, drawn: dict[str, tuple[object, ...]]
 ) -> None:
