@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clean import finish_clip, present
-from ..clip import Clip
+from ..clip import FARTHEST, Clip
 from .base import BadClip, DroppedClip, Source
 
-# In metres or in millimetres, no camera sees a joint as far away as this: a larger number is damage.
-FARTHEST = 1e6
 # A store keeps the numbers about a clip as int32.
 _LARGEST_NUMBER = 2**31 - 1
 
