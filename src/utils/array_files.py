@@ -198,4 +198,4 @@ def _known_type(kind: str) -> np.dtype[Any]:
 
 
 def _short(shape: tuple[int, ...]) -> str:
-    return f"({', '.join(map(str, shape[:6]))}{', ...' if len(shape) > 6 else ''})"
+    return str(shape) if len(shape) <= 6 else f"({', '.join(map(str, shape[:6]))}, ...)"

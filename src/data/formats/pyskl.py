@@ -29,6 +29,8 @@ from .splits import Lists, read_splits
 _logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 200
+# What annotations may hold, in bytes, where they share arrays: so many, and so many for each of the file's own.
+_SHARED_BYTES, _SHARED_OF_A_BYTE = 64 << 20, 16
 _MOST_ANNOTATIONS = 1 << 20  # NTU RGB+D 120 has 113,945
 _TRAIN_SETUP, _TEST_SETUP = 1, 2
 
@@ -110,8 +112,8 @@ def _load_once(path: Path, changed_ns: int) -> _Content:  # noqa: ARG001
         raise UserError(f"{path} holds no annotation.")
     if len(annotations) > _MOST_ANNOTATIONS:
         raise UserError(f"{path} holds more than {_MOST_ANNOTATIONS} annotations.")
-    if sum(map(_size, annotations)) > path.stat().st_size:
-        raise UserError(f"{path} is refused: its annotations share arrays, so they hold more than the file does.")
+    if sum(map(_size, annotations)) > _SHARED_BYTES + _SHARED_OF_A_BYTE * path.stat().st_size:
+        raise UserError(f"{path} is refused: its annotations share arrays and hold far more than the file does.")
     given = [_given(each) for each in annotations]
     names = _clip_names(annotations)
     listed = read_splits(content.get("split"), str(path))

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ...data.loader import Batch, FixedDraws
 from ...data.residence import room_on
 from ...utils.array_files import DamagedArray, Mode, map_array
 from ...utils.errors import UserError
-from ...utils.files import file_checksum, make_folder, read_json, unwritable, write_json
+from ...utils.files import file_checksum, read_json, unwritable, write_json
+from ...utils.locks import alone_in
 from .lesson import Form, Lesson, unpacked
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class OutputFolder:
     def __init__(self, path: Path, key: Mapping[str, Any], shape: tuple[int, int, int]) -> None:
         self.path, self.key, self.shape = path, key, shape
         self._outputs, self._header = path / "outputs.npy", path / "outputs.json"
-        self._progress, self._lock = path / "progress.json", path / "lock"
+        self._progress = path / "progress.json"
 
     @property
     def is_whole(self) -> bool:
@@ -105,21 +105,15 @@ class OutputFolder:
         Raises:
             UserError: the folder cannot be written.
         """
-        make_folder(self.path)
-        lock = FileLock(self._lock)
+
+        def wait() -> None:
+            _log.info(f"Another run asks the teachers for {self.path}; this one waits for it.")
+
         try:
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                _log.info(f"Another run asks the teachers for {self.path}; this one waits for it.")
-                lock.acquire()
-            except NotImplementedError:  # a file system without locks
-                _log.warning("Nothing keeps other runs out of %s: do not start two at once.", self.path)
-            yield
+            with alone_in(self.path, "lock", wait):
+                yield
         except OSError as error:
             raise unwritable(self.path, error) from error
-        finally:
-            lock.release(force=True)
 
     def begin(self, batches: int) -> tuple[Outputs, int]:
         """Return the array to fill and how many of the `batches` it takes are there from an earlier attempt.
