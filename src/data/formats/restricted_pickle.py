@@ -32,7 +32,7 @@ _TEXT_COST = 12  # of a byte of an array of text, which is decoded to four and c
 _LAST_CHARACTER, _SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)
 _DAMAGE = (
     *(pickle.PickleError, struct.error, EOFError, LookupError, AttributeError, TypeError, ValueError),
-    *(ArithmeticError, MemoryError, RecursionError),
+    *(ArithmeticError, RecursionError),
 )
 
 
