@@ -21,6 +21,7 @@ import numpy as np
 
 from ..utils.errors import UserError
 from ..utils.files import make_folder
+from ..utils.locks import sole_writer
 from ..utils.machine import usable_cores
 from ..utils.names import normal_form
 from ..utils.program import naming_program
@@ -42,11 +43,12 @@ from .preparation_report import PreparationReport, load_report
 from .processes import work_in_order
 from .protocols import divide
 from .store import open_store
-from .store_format import ARRAY_FILES, HEADER_FILE, StoreAbout, index_type, with_parts
+from .store_format import HEADER_FILE, StoreAbout, index_type, with_parts
 from .store_writer import StoreWriter
 
 _logger = logging.getLogger(__name__)
 _PARTIAL = ".partial"
+_HALF_WRITTEN = ".*.[0-9]*.tmp"  # files of the store and its report, by whichever process
 _IGNORE_LIST_LIMIT_BYTES = 64 << 20
 _NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
 
@@ -114,15 +116,17 @@ def preprocess(
     same = [] if own else [folder for folder in elsewhere if _is_same(job, folder)]
     if (own or same) and not overwrite:
         return _prepared_before(job if own else replace(job, out=same[0]), strict, saves=own)
-    _clear_leftovers(job)
     report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
-    kept = {entry.name for entry in entries}
-    report.ignored = [entry.name for entry in found if entry.name not in kept]
+    report.ignored = sorted({entry.name for entry in found} - {entry.name for entry in entries})
     report.ignore_list = len(ignore)
-    report.read_bytes = _read_missing(job, workers, strict, progress)
-    _write(job, report, began, progress)
-    # The store is whole; what cannot be removed here is in nobody's way.
-    shutil.rmtree(job.partial, ignore_errors=True)
+    with sole_writer(make_folder(out), _second_writer(out), removes=True):
+        if (out / HEADER_FILE).exists() and not overwrite:  # another process has just finished it
+            return _prepared_before(job, strict, saves=True)
+        _clear_leftovers(job)
+        report.read_bytes = _read_missing(job, workers, strict, progress)
+        _write(job, report, began, progress)
+        # The store is whole; what cannot be removed here is in nobody's way.
+        shutil.rmtree(job.partial, ignore_errors=True)
     return report
 
 
@@ -205,13 +209,19 @@ def _prepared_before(job: _Job, strict: bool, saves: bool) -> PreparationReport:
     return report
 
 
+def _second_writer(out: Path) -> str:
+    return (
+        f"Another process is preparing {out} at this moment, and two cannot write one store. Wait until it has ended "
+        "and run the same command again, or choose another folder with --out."
+    )
+
+
 def _clear_leftovers(job: _Job) -> None:
-    """Remove what an earlier run left behind and this one has no use for."""
+    """Remove what an earlier run left behind and this one has no use for; nobody else is writing here now."""
     make_folder(job.partial)
     remove_strangers(job.partial, job.chunks)
-    for name in ARRAY_FILES:
-        for path in job.out.glob(f".{name}.*.tmp"):
-            path.unlink()
+    for path in job.out.glob(_HALF_WRITTEN):
+        path.unlink()
 
 
 def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> int:

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 
@@ -27,7 +27,9 @@ class _Taken(Exception):
 
 
 @contextmanager
-def sole_writer(folder: Path, refusal: str, *, waits: bool = False, makes: bool = True) -> Iterator[None]:
+def sole_writer(
+    folder: Path, refusal: str, *, waits: bool = False, makes: bool = True, removes: bool = False
+) -> Iterator[None]:
     """Keep other processes out of `folder` while the block runs, as far as they use this too.
 
     Where the file system has no locks a warning says so; a folder that cannot be written needs none.
@@ -37,6 +39,7 @@ def sole_writer(folder: Path, refusal: str, *, waits: bool = False, makes: bool 
         refusal: what the error says where another process is in it, or the log where this one `waits` for that.
         waits: whether to wait for the other process.
         makes: whether to make the lock's file where there is none; not so in a folder that is only read.
+        removes: whether to remove that file afterwards.
 
     Raises:
         UserError: another process is in the folder.
@@ -52,6 +55,9 @@ def sole_writer(folder: Path, refusal: str, *, waits: bool = False, makes: bool 
     try:
         yield
     finally:
+        if removes:
+            with suppress(OSError):  # Windows keeps a file that is open
+                path.unlink()
         release()
 
 
@@ -100,9 +106,20 @@ else:
         except BaseException:  # a signal while it waits
             os.close(descriptor)
             raise
+        if not _is_there(path, descriptor):  # the process before removed the file that it had locked
+            os.close(descriptor)
+            return _acquire(path, waits=waits, makes=makes)
         _held.add(descriptor)
         _let_go_in_forked_processes()
         return partial(_let_go, descriptor)
+
+
+def _is_there(path: Path, descriptor: int) -> bool:
+    """Tell whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _opened(path: Path, makes: bool) -> int:

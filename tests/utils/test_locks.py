@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE_S
 
+from last.utils import locks
 from last.utils.errors import UserError
 from last.utils.locks import LOCK_FILE, sole_writer
 
@@ -118,3 +119,27 @@ def test_a_folder_that_is_only_read_is_refused_where_somebody_writes_it(tmp_path
         sole_writer(tmp_path, REFUSAL, makes=False),
     ):
         pass
+
+
+def test_a_lock_whose_file_is_removed_leaves_nothing_and_still_keeps_others_out(tmp_path: Path) -> None:
+    with sole_writer(tmp_path, "taken", removes=True):
+        with pytest.raises(UserError, match="taken"), sole_writer(tmp_path, "taken", removes=True):
+            pass
+        assert (tmp_path / LOCK_FILE).exists()
+    assert not (tmp_path / LOCK_FILE).exists()
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = locks._opened
+
+    def remove_once(path: Path, makes: bool) -> int:
+        monkeypatch.setattr(locks, "_opened", opened)
+        descriptor = opened(path, makes)
+        path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(locks, "_opened", remove_once)
+    with sole_writer(tmp_path, "taken"):
+        assert (tmp_path / LOCK_FILE).exists()

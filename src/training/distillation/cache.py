@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...data.loader import Batch, FixedDraws
 from ...data.residence import room_on
+from ...utils.array_files import DamagedArray, Mode, map_array
 from ...utils.errors import UserError
 from ...utils.files import file_checksum, make_folder, read_json, unwritable, write_json
 from ...utils.locks import sole_writer
@@ -91,7 +92,7 @@ class OutputFolder:
         """
         try:
             return torch.from_numpy(self._mapped("c"))
-        except (OSError, ValueError) as error:
+        except (OSError, DamagedArray) as error:
             raise self._damaged(str(error)) from error
 
     @contextmanager
@@ -124,7 +125,7 @@ class OutputFolder:
             done = read_json(self._progress).get("batches")
             try:
                 self._mapped("r")
-            except (OSError, ValueError):
+            except (OSError, DamagedArray):
                 done = None  # the file is not what the record tells of
             if type(done) is int and 0 <= done <= batches:  # not a bool, which JSON has too
                 return self._mapped("r+"), done
@@ -149,12 +150,12 @@ class OutputFolder:
         write_json(self._header, {"key": self.key, "sha256": file_checksum(self._outputs)})
         self._progress.unlink(missing_ok=True)
 
-    def _mapped(self, mode: Any) -> Outputs:
-        """Map the file; numpy would lengthen a short one with zeros where it may write."""
-        outputs: Outputs = np.lib.format.open_memmap(self._outputs, mode="r")
-        if outputs.shape != self.shape or outputs.dtype != np.float32:
-            raise ValueError(f"it holds {outputs.dtype} {outputs.shape}, not float32 {self.shape}")
-        return outputs if mode == "r" else np.lib.format.open_memmap(self._outputs, mode=mode)
+    def _mapped(self, mode: Mode) -> Outputs:
+        """Map the file, which must be the outputs that the key describes."""
+        outputs = map_array(self._outputs, mode=mode)
+        if outputs.shape != self.shape or outputs.dtype != np.float32 or not isinstance(outputs, np.memmap):
+            raise DamagedArray(f"it holds {outputs.dtype} {outputs.shape}, not float32 {self.shape}")
+        return outputs
 
     def _refuse_other_kind(self, record: Path) -> None:
         """Refuse a folder whose record tells of other outputs."""
