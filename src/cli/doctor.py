@@ -5,11 +5,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 from ..training.run_search import attached_runs
 from ..utils.config import config_names
+from ..utils.extras import EXTRAS, import_fault, repair_command
 from ..utils.machine import CPU_INFO, processor
 from ..utils.places import Places
 from ..utils.program import install_command, program
@@ -19,11 +20,10 @@ from .failures import REQUIRED
 from .folders import places_of
 from .options import add_shared, examples
 
-# extra: what has to be importable, and what it is for
-_EXTRAS = {
-    "plots": (("matplotlib", "PIL"), "training curves, confusion matrices, animated skeletons"),
-    "tensorboard": (("tensorboard",), "TensorBoard scalars"),
-    "deploy": (("onnx", "onnxscript", "onnxruntime", "openvino"), "exporting models and running them without torch"),
+_PURPOSES = {  # of the extras
+    "plots": "training curves, confusion matrices, animated skeletons",
+    "tensorboard": "TensorBoard scalars",
+    "deploy": "exporting models and running them without torch",
 }
 
 
@@ -34,13 +34,16 @@ class Finding:
     Attributes:
         topic, subject: what was looked at.
         found: what was found there, in words.
-        state: `ok`; `missing`, which LAST can do without; `broken`, which it cannot.
+        state: `ok`; `missing`, or `unusable` where it is there and does not work, which LAST can do without; `broken`,
+            which it cannot.
+        remedies: commands that mend it.
     """
 
     topic: str
     subject: str
     found: str
     state: str = "ok"
+    remedies: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,12 +64,17 @@ def run(arguments: argparse.Namespace) -> int:
     steps = list(_next_steps(findings, stores))
     ok = all(finding.state != "broken" for finding in findings)
     if arguments.json:
-        print(json.dumps({"ok": ok, "findings": [asdict(item) for item in findings], "next": steps}, indent=2))
+        print(json.dumps({"ok": ok, "findings": [_shown(item) for item in findings], "next": steps}, indent=2))
     else:
         rows = [(item.topic, item.subject, item.found, item.state) for item in findings]
         terminal.table("LAST doctor", ("what", "which", "found", "state"), rows)
         print("\nNext:", *steps, sep="\n  ")
     return 0 if ok else 1
+
+
+def _shown(finding: Finding) -> dict[str, str]:
+    """Return what the JSON says of a finding; its remedies stand among the next steps."""
+    return {name: getattr(finding, name) for name in ("topic", "subject", "found", "state")}
 
 
 def _versions() -> Iterator[Finding]:
@@ -141,10 +149,18 @@ def _runs(places: Places) -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, (modules, purpose) in _EXTRAS.items():
-        absent = [module for module in modules if find_spec(module) is None]
-        found = f"no {', no '.join(absent)}, needed for {purpose}" if absent else purpose
-        yield Finding("extra", extra, found, "missing" if absent else "ok")
+    """Import the packages of each extra: one that is installed may still not work."""
+    for extra, packages in EXTRAS.items():
+        faults = {package: fault for package in packages if (fault := import_fault(package)) is not None}
+        if not faults:
+            yield Finding("extra", extra, _PURPOSES[extra])
+            continue
+        unusable = [package for package, fault in faults.items() if fault]
+        told = [f"{name} cannot be imported ({fault})" if fault else f"no {name}" for name, fault in faults.items()]
+        remedies = [install_command(f"last-har[{extra}]")] if len(unusable) < len(faults) else []
+        remedies += [repair_command(*unusable)] if unusable else []
+        state, found = "unusable" if unusable else "missing", f"{', '.join(told)}, needed for {_PURPOSES[extra]}"
+        yield Finding("extra", extra, found, state, tuple(remedies))
 
 
 def _repair(findings: list[Finding]) -> str:
@@ -163,8 +179,8 @@ def _next_steps(findings: list[Finding], stores: list[Finding]) -> Iterator[str]
     if any(finding.subject == "output_root" for finding in broken):
         yield "choose a folder for runs that can be written: --output_root DIR"
     for finding in findings:
-        if finding.topic == "extra" and finding.state == "missing":
-            yield f"for {_EXTRAS[finding.subject][1]}: {install_command(f'last-har[{finding.subject}]')}"
+        for command in finding.remedies:
+            yield f"for {_PURPOSES[finding.subject]}: {command}"
     ready = [store.subject for store in stores if store.state == "ok"]
     if ready:
         known = [name for name in ready if name in config_names("data")]

@@ -27,7 +27,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
 
     Raises:
         ValueError: no run has an epoch.
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
     """
     if not any(run.rows for run in runs):
         raise ValueError("None of the runs has an epoch to draw.")

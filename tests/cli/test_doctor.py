@@ -109,12 +109,22 @@ def test_the_next_steps_name_the_program_as_it_was_called(report, monkeypatch: p
 
 
 def test_a_missing_extra_is_told_with_its_purpose_and_how_to_get_it(report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "find_spec", lambda module: None if module == "PIL" else module)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     code, answer = report()
     assert code == 0
     assert found(answer, "extra")["plots"][0].startswith("no PIL, needed for training curves")
     assert found(answer, "extra")["tensorboard"][1] == "ok"
     assert any("pip install 'last-har[plots]'" in step for step in answer["next"])
+
+
+def test_an_extra_that_cannot_be_imported_is_unusable_with_its_reason_and_no_failure(report, replace_package) -> None:
+    replace_package("matplotlib", 'raise ImportError("built for another numpy")')
+    code, answer = report()
+    assert code == 0
+    told, state = found(answer, "extra")["plots"]
+    assert told.startswith("matplotlib cannot be imported (ImportError: built for another numpy), needed for")
+    assert state == "unusable"
+    assert any(step.endswith("pip install --force-reinstall matplotlib") for step in answer["next"])
 
 
 def test_the_environment_is_the_one_that_training_would_take(cli) -> None:

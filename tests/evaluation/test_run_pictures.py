@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_pictures_that_fail_are_one_warning_and_no_failed_run(
 def test_without_matplotlib_one_line_names_the_extra(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with caplog.at_level(logging.INFO):
         run = session.train(tiny_config("epochs=1"), ending=draw_run).run
     assert names(run) == []
