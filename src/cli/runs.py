@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..training.run_search import LATEST, latest_run
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 from ..utils.program import program
 from . import terminal
 from .folders import places_of
@@ -101,7 +102,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(json.dumps([record(each) for each in runs], indent=2))
     elif runs:
         unfinished = sum(not each.finished for each in runs)
-        count = f"{len(runs)} run{'s' * (len(runs) > 1)}" + (f", {unfinished} unfinished" if unfinished else "")
+        count = counted(len(runs), "run") + (f", {unfinished} unfinished" if unfinished else "")
         dated = all(str(each.begun) in each.name for each in runs)
         columns = [name for name in _LISTED if not (dated and name == "date")]
         _show_runs(f"{count} in {root}; top-1 on the test part", columns, runs)
@@ -129,7 +130,7 @@ def _nothing_left(found: "Sequence[Run]", wanted: dict[str, str | None]) -> str:
         for what, value in wanted.items()
         if value
     ]
-    return f"None of the {len(found)} runs has {asked}. There are {'; '.join(there)}."
+    return f"Of {counted(len(found), 'run')} none has {asked}. There are {'; '.join(there)}."
 
 
 def _show_problems(runs: "Sequence[Run]") -> None:

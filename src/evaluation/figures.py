@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..utils.errors import UserError
 from ..utils.extras import extra_problem
 from ..utils.files import atomic_path
+from ..utils.numbers import counted
 from .metrics import ClassResult
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def draw_confusion(
         if classes <= _MOST_CLASSES_WITH_COUNTS:
             _write_counts(axes, confusion)
         clips, correct = int(confusion.sum()) + unanswered, int(np.trace(confusion))
-        figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {clips:,} clips"
+        figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {counted(clips, 'clip')}"
         figures += f"; {unanswered:,} without an answer" if unanswered else ""
         write_title(axes, title, figures, enlarged=side / 8)
 

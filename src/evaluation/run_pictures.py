@@ -8,6 +8,7 @@ from typing import Any
 from ..training.last_test import Confusion, read_confusion
 from ..training.run_folder import RunFolder
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 from . import figures
 from .figures import CurveFacts, draw_confusion, draw_training_curve
 from .runs import Run, read_run
@@ -67,7 +68,8 @@ def _how_far(run: Run) -> str:
     """Return what a title adds where a run did not come to its end."""
     if run.finished:
         return ""
-    return f", {run.epochs_done} of {run.epochs} epochs" + (", diverged" if run.state == "diverged" else "")
+    planned = "?" if run.epochs is None else counted(run.epochs, "epoch")
+    return f", {run.epochs_done} of {planned}" + (", diverged" if run.state == "diverged" else "")
 
 
 def _curve_facts(run: Run, test_clips: int | None) -> CurveFacts:

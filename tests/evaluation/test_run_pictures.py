@@ -118,7 +118,7 @@ def test_a_diverged_run_leaves_its_curve(
         session.train(config, ending=draw_run)
     (run,) = map(RunFolder, Path(config.output_root).iterdir())
     assert names(run) == BOTH
-    assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 1 of 1 epochs, diverged"
+    assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 1 of 1 epoch, diverged"
     assert drawn["draw_confusion"][4] == 12, "no clip has an answer"
 
 
