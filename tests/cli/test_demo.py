@@ -38,6 +38,16 @@ def test_it_draws_and_every_command_that_it_proposes_runs(
     assert (run / "checkpoints" / "best_model.pth") == tmp_path / commands["export"][1]
 
 
+def test_without_the_extra_deploy_its_installation_is_proposed_before_an_export(
+    demo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("matplotlib", "openvino"):
+        monkeypatch.setitem(sys.modules, package, None)
+    lines = demo().out.splitlines()
+    (export,) = [number for number, line in enumerate(lines) if " export --checkpoint " in line]
+    assert lines[export - 1].endswith("-m pip install 'last-har[deploy]'")
+
+
 @pytest.mark.parametrize(
     ("content", "told"), [(None, "last-har[plots]"), ('raise ImportError("built for another numpy")', "another numpy")]
 )
