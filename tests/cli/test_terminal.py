@@ -253,6 +253,48 @@ def test_a_bar_leaves_room_for_its_figures(monkeypatch: pytest.MonkeyPatch) -> N
     assert "loss 1.234, run: 1 h 15 min left" in text
 
 
+def line_at(width: int, description: str, total: int, note: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the line of a task of a run, as a terminal of that width shows it."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, highlight=False, legacy_windows=False)
+    monkeypatch.setattr(terminal, "messages", lambda: console)
+    with TerminalProgress().task(description, total=total, in_run=True) as task:
+        task.advance(total - 1, note, run_left_s=43500.0)
+        task._bar.refresh()
+        assert isinstance(console.file, io.StringIO)
+        drawn = Text.from_ansi(console.file.getvalue().split("\r")[-1]).plain.rstrip()
+    assert "\n" not in drawn
+    assert cell_len(drawn) <= width
+    return drawn
+
+
+@pytest.mark.parametrize("width", range(40, 161, 4))
+@pytest.mark.parametrize(
+    ("description", "total"), [("epoch 12/69", 40_091), ("testing epoch 12", 50_919), ("e 1/2", 9)]
+)
+def test_epoch_count_and_time_left_stay_whole_at_any_width(
+    monkeypatch: pytest.MonkeyPatch, width: int, description: str, total: int
+) -> None:
+    drawn = line_at(width, description, total, "loss 2.552", monkeypatch)
+    assert drawn.startswith(f"{description} ")
+    assert f" {total - 1}/{total} " in drawn
+    assert "12 h 05 min" in drawn
+
+
+def test_the_bar_gives_way_first_then_the_rate_then_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line_at(width, "epoch 12/69", 40_091, "loss 2.552", monkeypatch) for width in range(120, 39, -1)]
+    kept = [("━" in line, "clips/s" in line, "loss 2.552" in line, "left" in line) for line in lines]
+    assert list(dict.fromkeys(kept)) == [
+        (True, True, True, True),
+        (False, True, True, True),
+        (False, False, True, True),
+        (False, False, False, True),
+    ] + [(False, False, False, False)] * (not kept[-1][3])
+
+
+def test_a_description_is_cut_where_nothing_else_is_left_to_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert line_at(30, "reading the recordings", 56_880, "", monkeypatch) == "readi… 56879/56880 12 h 05 min"
+
+
 def test_a_task_that_stops_early_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), TerminalProgress().task("reading", total=10) as task:
         task.advance(3)
