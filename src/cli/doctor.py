@@ -23,6 +23,7 @@ from .folders import places_of
 from .options import add_shared, examples, typed
 
 _PLACES = ("env", "data_root", "output_root")  # the flags of places, which every command that is proposed repeats
+_DIGITS_OF_COMMIT = 12
 _A_FILE = ", is a file"
 _PURPOSES = {  # of the extras
     "plots": "training curves, confusion matrices, animated skeletons",
@@ -93,7 +94,13 @@ def _versions() -> Iterator[Finding]:
     for module in REQUIRED:
         if module not in versions() and find_spec(module) is None:
             yield Finding("version", module, "not installed", "broken")
-    yield Finding("version", "git commit", git_commit() or "not in a git checkout")
+    yield Finding("version", "git commit", _short(git_commit()) or "not in a git checkout")
+
+
+def _short(commit: str) -> str:
+    """Return a commit in as many digits as tell it from others, and whether files differ from it."""
+    digits, dash, dirty = commit.partition("-")
+    return f"{digits[:_DIGITS_OF_COMMIT]}{dash}{dirty}"
 
 
 def _devices() -> Iterator[Finding]:

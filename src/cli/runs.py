@@ -257,15 +257,20 @@ class _Duration(_Number):
 
 
 def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> None:
-    """Print a table of runs; on a terminal too narrow for it, leave out what can be missed most easily."""
+    """Print a table of runs; on a terminal too narrow for it, leave out what can be missed most easily.
+
+    Where that does not help, all is shown, a run below the other.
+    """
     taught = any(each.teachers for each in runs)
-    shown = {name: [_COLUMNS[name](each) for each in runs] for name in columns if taught or name != _TAUGHT}
-    left_out: list[str] = []
+    everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if taught or name != _TAUGHT}
+    shown, left_out = dict(everything), list[str]()
     for name in filter(shown.__contains__, _LEFT_OUT_FIRST):
         if not terminal.console().is_terminal or _drawn_width(shown) <= terminal.console().width:
             break
         del shown[name]
         left_out.append(name)
+    if terminal.console().is_terminal and _drawn_width(shown) > terminal.console().width:
+        shown, left_out = everything, []
     table(title, list(shown), list(zip(*shown.values(), strict=True)))
     if left_out:
         print(f"A wider terminal shows also: {', '.join(left_out)}.")

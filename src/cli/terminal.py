@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..utils.progress import SILENT, Progress
-from .columns import fitted, is_numeric
+from .columns import blocks, fitted, is_numeric
 from .progress_line import Figures, FittedLine
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -42,7 +42,7 @@ def messages() -> Console:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: drawn on a terminal, aligned plain text elsewhere.
+    """Print a table: drawn on a terminal, aligned plain text elsewhere; its rows as blocks where it is too narrow.
 
     Columns of numbers align right, of texts that are numbers with a unit too.
     """
@@ -57,7 +57,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 def _print_drawn(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
     console().print(Text(title, style="italic"))  # a title of the table itself is broken at the table's width
     room = console().width - 1 - 3 * len(columns)  # a line and two spaces a column
-    headings, rows = fitted(columns, cells, numeric, room)
+    fitting = fitted(columns, cells, numeric, room)
+    if fitting is None:
+        shown = "\n\n".join(blocks(columns, cells, console().width))
+        console().print(Text(shown))
+        return
+    headings, rows = fitting
     drawn = Table()
     for name, is_number in zip(headings, numeric, strict=True):
         drawn.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")

@@ -152,6 +152,16 @@ def test_a_narrow_terminal_gets_fewer_columns_and_is_told_so(
     assert "A wider terminal shows also: time, state." in result.out
 
 
+def test_where_no_table_fits_all_of_a_run_is_shown(runs: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=50, highlight=False, legacy_windows=False)
+    monkeypatch.setattr(terminal, "console", lambda: screen)
+    result = runs()
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "run: run-2026-11-23_2\nmodel: nano_e\ndata: tiny xsub\n" in text
+    assert "state: unfinished\n" in text
+    assert "A wider terminal" not in result.out
+
+
 # --- compare
 
 

@@ -1,6 +1,7 @@
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -134,6 +135,39 @@ def test_a_table_that_is_too_wide_breaks_no_word_and_no_number(monkeypatch: pyte
     text = drawn_rows(COST, row, width, monkeypatch)
     words = " ".join(COST).replace("multiply-adds,", "multiply- adds," if width < 84 else "multiply-adds,").split()
     assert not [word for word in (*words, *row) if word not in text]
+
+
+DOCTOR = ("what", "which", "found", "state")
+RUNS = ("run", "model", "data", "seed", "epochs", "best %", "state")
+TABLES = {
+    COST: ("large_e", "14,041,518", "7,192.6", "8.2", "364.5", "1,269.9", "12"),
+    DOCTOR: ("environment", "output_root", "/home/somebody/last/runs, will be created, 57.5 GiB free", "missing"),
+    RUNS: ("run-2026-11-26_2", "nano_e", "synthetic xsub", "0", "70/70", "100.00", "unfinished"),
+    ("key", "run-2026-11-26", "run-2026-11-27"): ("model.head_dropout", "0.25", "not known"),
+}
+
+
+@pytest.mark.parametrize("width", range(30, 121, 5))
+@pytest.mark.parametrize("columns", TABLES)
+def test_at_no_width_is_a_word_or_a_number_broken(
+    monkeypatch: pytest.MonkeyPatch, columns: tuple[str, ...], width: int
+) -> None:
+    text = drawn_rows(columns, TABLES[columns], width, monkeypatch)
+    headings = [part for name in columns for part in re.split(r"[\s-]+", name)]
+    cells = [part for cell in TABLES[columns] for part in re.split(r"\s+|(?<=/)(?=\D)", cell)]
+    assert [word for word in (*headings, *cells) if word not in text] == []
+
+
+def test_a_table_that_does_not_fit_shows_its_rows_one_below_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = drawn_rows(DOCTOR, TABLES[DOCTOR], 40, monkeypatch)
+    assert text.splitlines() == [
+        "t",
+        "what: environment",
+        "which: output_root",
+        "found: /home/somebody/last/runs, will",
+        "  be created, 57.5 GiB free",
+        "state: missing",
+    ]
 
 
 def test_a_long_path_gives_way_before_numbers_and_breaks_behind_its_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
