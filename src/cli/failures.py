@@ -19,6 +19,7 @@ from ..utils.errors import (
     tells_of_memory,
     tells_of_unfit_gpu,
 )
+from ..utils.extras import fault_of, repair_command
 from ..utils.files import reason
 from ..utils.program import install_command
 from ..utils.signals import ENDING_SIGNALS, is_ignored
@@ -78,6 +79,11 @@ def _message(error: BaseException) -> str:
     """Return the one message for an error that a user can do something about, else an empty string."""
     if isinstance(error, UserError | TrainingDiverged):
         return str(error)
+    if package := _unimportable(error):
+        return (
+            f"The package {package} is installed and cannot be imported ({fault_of(error)}). Install it again with: "
+            f"{repair_command(package)}"
+        )
     if isinstance(error, OSError) and (error.filename or reason(error)):
         return f"{error.filename or 'A file'}: {reason(error) or error.strerror}."
     if isinstance(error, ModuleNotFoundError) and error.name in REQUIRED:
@@ -90,3 +96,14 @@ def _message(error: BaseException) -> str:
             "a Kaggle notebook the accelerator T4), --device cpu, or a torch that was built for it."
         )
     return ""
+
+
+def _unimportable(error: BaseException) -> str:
+    """Return which package that LAST needs raised an error as it was imported; empty where none did.
+
+    Such an error can be of any kind and need not name its package: a numpy that was built for another Python, a torch
+    without one of its libraries.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>"]
+    names = [str(frame.f_globals.get("__name__")) for frame in frames]
+    return next((name for name in reversed(names) if name in REQUIRED), "")

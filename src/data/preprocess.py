@@ -24,6 +24,7 @@ from ..utils.files import make_folder
 from ..utils.locks import sole_writer
 from ..utils.machine import usable_cores
 from ..utils.names import normal_form
+from ..utils.numbers import counted
 from ..utils.program import naming_program
 from ..utils.progress import SILENT, Progress
 from .chunks import (
@@ -161,16 +162,17 @@ def _check(config: DataConfig) -> None:
 def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Sequence[Entry], list[Entry]]:
     """Return all recordings below `raw`, and those that are not to be ignored."""
     if not raw.exists():
-        raise UserError(f"There is no raw folder {raw}. {naming_program(config.how_to_get)}".strip())
+        raise UserError(f"There is no raw folder {raw}.\n{naming_program(config.how_to_get)}".strip())
     found = _reader(config).entries(raw)
     listed = {normal_form(name).casefold() for name in ignore}
     entries = [entry for entry in found if entry.name.casefold() not in listed]
     if not found:
         raise UserError(
-            f"No recording of the format {config.format} lies below {raw}. {naming_program(config.how_to_get)}"
+            f"No recording of the format {config.format} lies below {raw}.\n{naming_program(config.how_to_get)}".strip()
         )
     if not entries:
-        raise UserError(f"All {len(found)} recordings below {raw} are on the ignore list.")
+        are = "is" if len(found) == 1 else "are"
+        raise UserError(f"All {counted(len(found), 'recording')} below {raw} {are} on the ignore list.")
     return found, entries
 
 
@@ -230,7 +232,7 @@ def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> 
     total = sum(len(chunk.entries) for chunk in job.chunks)
     before = total - sum(len(chunk.entries) for chunk in missing)
     if before:
-        _logger.info("An earlier run has read %d of %d recordings.", before, total)
+        _logger.info("An earlier run has read %d of %s.", before, counted(total, "recording"))
     left_out = 0
     with (
         closing(_read_in_order(job, missing, workers)) as chunks,
@@ -321,7 +323,7 @@ def _hint(job: _Job) -> str:
 
 
 def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:
-    message = f"None of the {report.found} recordings below {report.raw} can be kept."
+    message = f"None of the {counted(report.found, 'recording')} below {report.raw} can be kept."
     if report.ignored:
         message += f" On the ignore list: {len(report.ignored)}."
     if report.left_out:

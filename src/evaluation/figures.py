@@ -4,7 +4,6 @@ Drawn with matplotlib's Agg canvas, without a window or the state of `pyplot`. C
 as they are written, never as mathematics: a `$` in a folder's name is a `$`.
 """
 
-import importlib.util
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..utils.errors import missing_extra
+from ..utils.errors import UserError
+from ..utils.extras import extra_problem
 from ..utils.files import atomic_path
+from ..utils.numbers import counted
 from .metrics import ClassResult
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ _STYLE: Any = {
 }
 
 
-def can_draw() -> bool:
-    """Tell whether matplotlib is installed."""
-    return importlib.util.find_spec("matplotlib") is not None
+def drawing_problem(what: str) -> UserError | None:
+    """Return why `what`, such as `Drawing the plot`, is not possible; None where matplotlib can be imported."""
+    return extra_problem("matplotlib", what)
 
 
 def draws_or_warns(what: str) -> bool:
@@ -71,10 +72,10 @@ def draws_or_warns(what: str) -> bool:
 
     It is asked before the work begins, so that nobody waits for a picture that does not come.
     """
-    if not can_draw():
-        _logger.warning("%s (the command continues without)", missing_extra("matplotlib", "plots", what))
-        return False
-    return True
+    problem = drawing_problem(what)
+    if problem is not None:
+        _logger.warning("%s (the command continues without)", problem)
+    return problem is None
 
 
 def draw_confusion(
@@ -87,7 +88,7 @@ def draw_confusion(
     were `unanswered`, since a score was not finite: they are in no cell and count as wrong.
 
     Raises:
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
     """
     classes = len(class_names)
     side = min(max(classes * _cell_inches(classes), _NARROWEST_MATRIX_INCHES), _WIDEST_MATRIX_INCHES)
@@ -101,7 +102,7 @@ def draw_confusion(
         if classes <= _MOST_CLASSES_WITH_COUNTS:
             _write_counts(axes, confusion)
         clips, correct = int(confusion.sum()) + unanswered, int(np.trace(confusion))
-        figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {clips:,} clips"
+        figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {counted(clips, 'clip')}"
         figures += f"; {unanswered:,} without an answer" if unanswered else ""
         write_title(axes, title, figures, enlarged=side / 8)
 
@@ -111,7 +112,7 @@ def draw_class_accuracy(results: Sequence[ClassResult], class_names: Sequence[st
 
     Raises:
         ValueError: no class has a clip.
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
     """
     rated = [(result.accuracy, result) for result in results if result.accuracy is not None]
     if not rated:
@@ -172,7 +173,7 @@ def draw_training_curve(
 
     Raises:
         ValueError: there is no row.
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
     """
     if not rows:
         raise ValueError("A training curve needs at least one epoch.")
@@ -254,12 +255,13 @@ def spread_out(low: float, high: float, least: float) -> tuple[float, float]:
 @contextmanager
 def picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
     """Yield a figure and save it, cut to what is drawn, when the block succeeds."""
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise missing_extra("matplotlib", "plots", "Drawing a picture") from error
+    problem = drawing_problem("Drawing a picture")
+    if problem is not None:
+        raise problem
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size_inches, dpi=_DOTS_PER_INCH)
         FigureCanvasAgg(figure)

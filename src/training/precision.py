@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 
 _log = logging.getLogger(__name__)
 
@@ -48,8 +49,8 @@ def choose_device(name: str, index: int = 0) -> torch.device:
         return torch.device(name)
     if index >= torch.cuda.device_count():
         raise UserError(
-            f"This machine has {torch.cuda.device_count()} GPUs, too few for {index + 1} processes. Start as many "
-            "as it has, or use --device cpu."
+            f"This machine has {counted(torch.cuda.device_count(), 'GPU')}, too few for {index + 1} processes. Start "
+            "as many as it has, or use --device cpu."
         )
     if problem := gpu_problem(index):
         raise UserError(f"{problem} Use --device cpu, or a torch that was built for this GPU.")

@@ -19,6 +19,7 @@ from ..models.registry import build_model, count_parameters
 from ..utils.config import to_yaml
 from ..utils.errors import TrainingDiverged, UserError, tells_of_memory
 from ..utils.files import read_json, write_json, write_text
+from ..utils.numbers import counted
 from ..utils.places import data_roots
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
@@ -310,7 +311,7 @@ def _open_logbook(trainer: Trainer, beginning: Beginning) -> Logbook:
 def _going_on(run: RunFolder, beginning: Beginning) -> str:
     assert beginning.checkpoint is not None
     epochs, clips = beginning.checkpoint.progress
-    where = f"in epoch {epochs}, {clips:,} clips on" if clips else f"with epoch {epochs}"
+    where = f"in epoch {epochs}, {counted(clips, 'clip')} on" if clips else f"with epoch {epochs}"
     return f"Going on with {run.path} {where}, from {Path(beginning.origin).name}."
 
 

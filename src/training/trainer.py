@@ -14,6 +14,7 @@ from ..data.loader import Batch
 from ..models.registry import count_parameters
 from ..skeleton import layout_facts
 from ..utils.errors import TrainingDiverged
+from ..utils.numbers import counted
 from .checkpoint import Checkpoint, load_weights
 from .checkpoint_files import CheckpointFiles
 from .config import RunConfig
@@ -391,9 +392,9 @@ class Trainer:
         untrained = f"{self.data.untrained}\n" if self.data.untrained else ""
         _log.info(
             f"{type(self.model).__name__} ({config.model.name}, {count_parameters(self.model):,} parameters) on "
-            f"{config.data.name} {config.data.split}: {self.data.order.clips:,} clips an epoch, "
+            f"{config.data.name} {config.data.split}: {counted(self.data.order.clips, 'clip')} an epoch, "
             f"{self.data.test.clips:,} to test on, {len(self.data.classes)} classes\n"
-            f"{untrained}{config.epochs} epochs, batch {config.batch_size}, {config.input_frames} frames, "
-            f"{self.step.precision}, {self.device}{processes}, {self.data.residence}, seed {config.seed}"
-            f"{self.task.description()}"
+            f"{untrained}{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
+            f"{counted(config.input_frames, 'frame')}, {self.step.precision}, {self.device}{processes}, "
+            f"{self.data.residence}, seed {config.seed}{self.task.description()}"
         )

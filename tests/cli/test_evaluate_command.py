@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 
 from last.cli import evaluate as command
 from last.evaluation import evaluate as evaluation
-from last.evaluation import figures
 from last.training import session
 from last.training.checkpoint import read_checkpoint, save_checkpoint
 from last.training.config import RunConfig
@@ -40,7 +40,7 @@ def test_another_protocol_leaves_the_report_of_the_runs_own_alone(cli: Callable,
 def test_missing_matplotlib_is_told_once_and_before_anything_is_computed(
     cli: Callable, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = cli("evaluate", "--checkpoint", run.last, "--quiet")
     assert (result.code, result.err.count("last-har[plots]")) == (0, 1)
     assert not (run.path / "evaluation" / "last-test" / "confusion.png").exists()
@@ -50,6 +50,15 @@ def test_missing_matplotlib_is_told_once_and_before_anything_is_computed(
 
     monkeypatch.setattr(evaluation, "predict", interrupt)
     assert "last-har[plots]" in cli("evaluate", "--checkpoint", run.last).err
+
+
+def test_a_matplotlib_that_cannot_be_imported_leaves_the_figures_and_is_told_with_its_reason(
+    cli: Callable, run: RunFolder, replace_package: Callable
+) -> None:
+    replace_package("matplotlib", 'raise ImportError("numpy.core.multiarray failed to import")')
+    result = cli("evaluate", "--checkpoint", run.last, "--quiet")
+    assert (result.code, result.err.count("numpy.core.multiarray failed to import")) == (0, 1)
+    assert (run.path / "evaluation" / "last-test" / "metrics.json").exists()
 
 
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_computed(

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 from patience import PATIENCE_S
 
-from last.cli import COMMANDS
+from last.cli import COMMANDS, failures
 from last.cli.failures import REQUIRED
 from last.cli.options import add_shared, examples
 from last.utils.errors import TrainingDiverged, UserError
@@ -168,6 +168,21 @@ def test_a_package_that_is_not_there_is_installed_by_a_command_that_needs_no_che
     result = failing(ModuleNotFoundError(f"No module named {module!r}", name=module))
     command = f"{sys.executable} -m pip install last-har"
     assert (result.code, result.err) == (2, f"error: The package {module} is missing. Install it with: {command}\n")
+
+
+@pytest.mark.parametrize(
+    "error", ['ImportError("no libx.so")', 'ValueError("numpy.dtype size changed")', "OSError('x')"]
+)
+def test_a_package_that_is_there_and_cannot_be_imported_is_no_defect_of_last(
+    command: Callable[..., None], cli, replace_package, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    monkeypatch.setattr(failures, "REQUIRED", ("needed",))
+    replace_package("needed", f"raise {error}")
+    command(lambda _: bool(__import__("needed")))
+    result = cli("fake")
+    assert (result.code, "Traceback" in result.err) == (2, False)
+    assert result.err.startswith("error: The package needed is installed and cannot be imported (")
+    assert result.err.endswith("pip install --force-reinstall needed\n")
 
 
 def test_every_package_that_last_depends_on_is_known_to_be_one() -> None:

@@ -1,11 +1,11 @@
 """The command `sequence`: what it says, shows and refuses."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from last.evaluation import figures
 from last.training import sequence
 from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
@@ -78,7 +78,7 @@ def test_it_draws_the_gain_where_matplotlib_is(run: Callable, finished: None, tm
 def test_without_matplotlib_it_says_what_is_left_out(
     run: Callable, finished: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = run()
     assert result.code == 0
     assert "warning: Drawing the picture needs matplotlib" in result.err
@@ -89,7 +89,7 @@ def test_without_matplotlib_it_says_so_before_anything_is_trained(
     run: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop(monkeypatch, KeyboardInterrupt())
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = run()
     assert result.code == 130
     assert "last-har[plots]" in result.err

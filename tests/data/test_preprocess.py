@@ -330,7 +330,7 @@ def test_a_finished_store_without_its_report_is_told(raw: Path, tmp_path: Path) 
 
 def test_a_missing_raw_folder_is_refused_with_how_to_get_the_data(tmp_path: Path) -> None:
     config = DataConfig(**{**vars(CONFIG), "how_to_get": "Ask the lab."})
-    with pytest.raises(UserError, match=r"no raw folder .*nowhere\. Ask the lab\."):
+    with pytest.raises(UserError, match=r"no raw folder .*nowhere\.\nAsk the lab\."):
         prepare(tmp_path / "nowhere", tmp_path / "out", config)
     assert not (tmp_path / "out").exists()
 
