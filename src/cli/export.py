@@ -6,7 +6,7 @@ from pathlib import Path
 from ..utils.errors import UserError
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
 from .options import add_shared, examples
-from .terminal import progress, table
+from .terminal import progress, say, table
 
 _FORMATS = {"onnx": ("onnx",), "openvino": ("openvino",), "both": ("onnx", "openvino")}
 
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         for each in export(order, out, progress(arguments.quiet))
     ]
     table("exported", ["files", "MiB", "largest difference of a logit", "CPU ms"], rows)
-    print(f"The files are in {out}")
+    say(f"The files are in {out}")
     return 0
 
 
