@@ -18,6 +18,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 
 from .errors import UserError
+from .files import read_whole
 from .schema import checked_value, short
 from .yaml_text import parse_with_texts
 
@@ -146,14 +147,9 @@ def completed_layout(own: Layer, above: Sequence[str] = ()) -> Layer:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(_YAML_LIMIT_BYTES + 1)
+        return read_whole(path, _YAML_LIMIT_BYTES, "a configuration").decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"Cannot read the configuration {path}: {error.strerror or error}.") from error
-    if len(content) > _YAML_LIMIT_BYTES:
-        raise UserError(f"{path} is larger than {_YAML_LIMIT_BYTES} bytes, too large for a configuration.")
-    try:
-        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
 
