@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..skeleton import Layout
 from ..utils.errors import UserError
+from ..utils.foreign_text import is_readable
 from .clip import Clip
 
 FORMAT_VERSION = 1
@@ -23,10 +24,12 @@ HEADER_FILE = "store.json"
 JOINTS_FILE, VALID_FILE, CLIPS_FILE = ARRAY_FILES = ("joints.npy", "valid.npy", "clips.npy")
 CLIP_NUMBERS = ("label", "subject", "camera", "setup", "replication")
 MAX_BODIES = 2
+LARGEST_NUMBER = 2**31 - 1  # that the index holds
 # In memory an index has a column for each protocol that the source of the clips lists: what part a clip belongs to.
 PART_PREFIX = "part of "
 PART_LETTERS = "TE-"  # it trains, it tests (is evaluated on), neither
 TRAIN, TEST = b"T", b"E"
+_LAST_CHARACTER, _HALVES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode; halves of a character are no text
 JOINTS_TYPE, VALID_TYPE = np.dtype("<f4"), np.dtype("?")
 
 
@@ -136,6 +139,9 @@ def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
         return f"the offsets of the index do not cover the {rows} rows one after another"
     if (clips["label"] < 0).any() or (clips["label"] >= classes).any():
         return f"the index has a label outside the {classes} classes"
+    codes = np.ascontiguousarray(clips["name"]).view("<u4")
+    if (codes > _LAST_CHARACTER).any() or ((codes >= _HALVES[0]) & (codes <= _HALVES[1])).any():
+        return "the index has a name that is no text"
     return ""
 
 
@@ -147,6 +153,11 @@ def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
         return f"its joints have the shape {clip.joints.shape} and its validity {clip.valid.shape}"
     if not (1 <= clip.valid.shape[0] <= MAX_BODIES and clip.valid.shape[1] >= 1):
         return f"it has {clip.valid.shape[0]} bodies and {clip.valid.shape[1]} frames"
+    if not is_readable(clip.name):
+        return "its name is no text in UTF-8"
+    for number in CLIP_NUMBERS:
+        if not 0 <= getattr(clip, number) <= LARGEST_NUMBER:
+            return f"its {number} is {getattr(clip, number)}, not 0 to {LARGEST_NUMBER}"
     return "" if np.isfinite(clip.joints).all() else "a coordinate is not finite"
 
 

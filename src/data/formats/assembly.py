@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from ..clean import finish_clip, present
 from ..clip import Clip
+from ..store_format import LARGEST_NUMBER
 from .base import BadClip, DroppedClip, Source
 
 # In metres or in millimetres, no camera sees a joint as far away as this: a larger number is damage.
 FARTHEST = 1e6
-# A store keeps the numbers about a clip as int32.
-_LARGEST_NUMBER = 2**31 - 1
 
 Floats = NDArray[np.float64]
 
@@ -77,8 +76,8 @@ def assemble(
 
 def _check_numbers(name: str, about: About) -> None:
     for what, number in asdict(about).items():
-        if not 0 <= number <= _LARGEST_NUMBER:
-            raise BadClip(name, 0, f"its {what} is no whole number from 0 to {_LARGEST_NUMBER}")
+        if not 0 <= number <= LARGEST_NUMBER:
+            raise BadClip(name, 0, f"its {what} is no whole number from 0 to {LARGEST_NUMBER}")
 
 
 def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
