@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..utils.extras import EXTRAS, import_fault
 from ..utils.program import install_command, program
 from .options import examples, typed
-from .terminal import progress, table
+from .terminal import progress, say, table
 
 if TYPE_CHECKING:
     from ..data.config import DataConfig
@@ -47,7 +47,7 @@ class _Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        print(f"[{len(self.seconds) + 1}/{self.count}] {name}", flush=True)
+        say(f"[{len(self.seconds) + 1}/{self.count}] {name}", flush=True)
         began = time.monotonic()
         yield
         self.seconds[name] = time.monotonic() - began
@@ -79,8 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         with steps.step("draw a moving skeleton"):
             pictures = _draw(result.run, store)
     _close(steps, result.summary, answer, result.run, pictures)
-    print(_next_steps(result.run, config))
-    print(f"The run is in {result.run.path}")
+    say(_next_steps(result.run, config))
+    say(f"The run is in {result.run.path}")
     return 0
 
 

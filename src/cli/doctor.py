@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         rows = [(item.topic, item.subject, item.found, item.state) for item in findings]
         terminal.table("LAST doctor", ("what", "which", "found", "state"), rows)
-        print("\nNext:", *steps, sep="\n  ")
+        terminal.say("\nNext:", *steps, sep="\n  ")
     return 0 if ok else 1
 
 

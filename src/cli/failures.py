@@ -21,6 +21,7 @@ from ..utils.errors import (
 )
 from ..utils.extras import fault_of, repair_command
 from ..utils.files import reason
+from ..utils.foreign_text import harmless
 from ..utils.program import install_command
 from ..utils.signals import ENDING_SIGNALS, is_ignored
 
@@ -38,13 +39,13 @@ def tell(error: BaseException, program: str) -> int:
     if isinstance(error, ToldElsewhere):
         return 2
     if isinstance(error, PeerLost):
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {harmless(str(error))}", file=sys.stderr)
         return 4
     message = _message(error)
     if message:
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {harmless(message)}", file=sys.stderr)
         return 3 if isinstance(error, TrainingDiverged) else 2
-    traceback.print_exception(error)
+    print(harmless("".join(traceback.format_exception(error)).rstrip()), file=sys.stderr)
     print(f"This is a defect of LAST: please report it, with what `{program} doctor` prints.", file=sys.stderr)
     return 1
 

@@ -15,7 +15,7 @@ from ..utils.config import config_names, data_layer, merge, override_layer, sect
 from ..utils.errors import UserError
 from .folders import places_of
 from .options import add_shared, examples
-from .terminal import progress, table
+from .terminal import progress, say, table
 
 _logger = logging.getLogger(__name__)
 _NAMES_SHOWN = 10
@@ -126,18 +126,18 @@ def _store_in(data_root: Path, name: str) -> Path:
 
 def _show(report: PreparationReport) -> None:
     if report.prepared_before:
-        print(f"{report.out} was already prepared from the same recordings; this is its report.")
+        say(f"{report.out} was already prepared from the same recordings; this is its report.")
     table(f"{report.name}, prepared from {report.raw}", ("what", "how much"), report.summary())
     for title, left_out in (("Damaged", report.damaged), ("Dropped", report.dropped)):
         _show_names(title, left_out)
     for warning in report.warnings:
-        print(f"Before training: {warning}")
-    print(f"Report: {Path(report.out) / TEXT_FILE}")
-    print(f"Store: {report.out}")
+        say(f"Before training: {warning}")
+    say(f"Report: {Path(report.out) / TEXT_FILE}")
+    say(f"Store: {report.out}")
 
 
 def _show_names(title: str, left_out: Sequence[LeftOut]) -> None:
     for each in left_out[:_NAMES_SHOWN]:
-        print(f"{title}: {each}")
+        say(f"{title}: {each}")
     if len(left_out) > _NAMES_SHOWN:
-        print(f"{title}: {len(left_out) - _NAMES_SHOWN} more, listed in the report")
+        say(f"{title}: {len(left_out) - _NAMES_SHOWN} more, listed in the report")

@@ -15,7 +15,7 @@ from ..utils.program import program
 from . import terminal
 from .folders import places_of
 from .options import add_shared, examples
-from .terminal import table
+from .terminal import say, table
 
 if TYPE_CHECKING:
     from ..evaluation.comparison import Spread
@@ -108,11 +108,11 @@ def _list(arguments: argparse.Namespace) -> int:
         _show_runs(f"{count} in {root}; top-1 on the test part", columns, runs)
         _show_problems(runs)
     elif found:
-        print(_nothing_left(found, wanted))
+        say(_nothing_left(found, wanted))
     else:
-        print(f"There is no run in {root} yet. `{program()} train` makes one; --output_root names another folder.")
+        say(f"There is no run in {root} yet. `{program()} train` makes one; --output_root names another folder.")
         if attached := attached_runs(root, places_of(arguments).input_roots):
-            print(f"In the input folders there are {len(attached)}, such as {attached[-1].path}.")
+            say(f"In the input folders there are {len(attached)}, such as {attached[-1].path}.")
     return 0
 
 
@@ -138,9 +138,9 @@ def _nothing_left(found: "Sequence[Run]", wanted: dict[str, str | None]) -> str:
 def _show_problems(runs: "Sequence[Run]") -> None:
     troubled = [each for each in runs if each.problems]
     if troubled:
-        print("\nKnown in part only:")
+        say("\nKnown in part only:")
     for each in troubled:
-        print(f"  {each.name}", *each.problems, sep="\n    ")
+        say(f"  {each.name}", *each.problems, sep="\n    ")
 
 
 # --- compare
@@ -164,7 +164,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     _show_problems(runs)
     out = getattr(arguments, "out", None) or root / "comparison"
     write_comparison(out / "runs.csv", runs)
-    print(f"\nThe table is in {out / 'runs.csv'}")
+    say(f"\nThe table is in {out / 'runs.csv'}")
     if drawing:
         _draw(runs, out / "curves.png")
     return 0
@@ -187,10 +187,10 @@ def _show_results(runs: "Sequence[Run]") -> None:
 
 def _show_keys(runs: "Sequence[Run]", differing: dict[str, list[str]]) -> None:
     """Print what differs between the configurations; the longer side of the table goes down."""
-    print()
+    say()
     if not differing:
         known = sum(bool(each.config) for each in runs)
-        print("The configurations are the same." if known > 1 else "There are no two configurations to compare.")
+        say("The configurations are the same." if known > 1 else "There are no two configurations to compare.")
         return
     names = [each.name for each in runs]
     if len(names) > len(differing):
@@ -213,7 +213,7 @@ def _show_spreads(spreads: "Sequence[Spread]") -> None:
         ]
         for each in spreads
     ]
-    print()
+    say()
     table("Mean ± standard deviation over seeds", ["configuration", "seeds", "best %", "final %", "runs"], rows)
 
 
@@ -226,7 +226,7 @@ def _draw(runs: "Sequence[Run]", path: Path) -> None:
 
     if any(each.rows for each in runs):
         draw_curves(runs, path)
-        print(f"The plot is in {path}")
+        say(f"The plot is in {path}")
     else:
         _logger.warning("None of the runs has an epoch yet, so there is no plot.")
 
@@ -275,7 +275,7 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
         shown, left_out = everything, []
     table(title, list(shown), list(zip(*shown.values(), strict=True)))
     if left_out:
-        print(f"A wider terminal shows also: {', '.join(left_out)}.")
+        say(f"A wider terminal shows also: {', '.join(left_out)}.")
 
 
 def _drawn_width(columns: dict[str, list[object]]) -> int:

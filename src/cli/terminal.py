@@ -19,6 +19,7 @@ from rich.progress import Progress as RichBar
 from rich.table import Table
 from rich.text import Text
 
+from ..utils.foreign_text import harmless, printable
 from ..utils.progress import SILENT, Progress
 from .columns import blocks, fitted, is_numeric
 from .progress_line import Figures, FittedLine
@@ -41,13 +42,19 @@ def messages() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def say(*texts: object, sep: str = " ", flush: bool = False) -> None:
+    """Print as `print` does, on stdout; whatever file names and foreign texts hold does nothing to a terminal."""
+    print(*(harmless(str(each)) for each in texts), sep=sep, flush=flush)
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table: drawn on a terminal, aligned plain text elsewhere; its rows as blocks where it is too narrow.
 
     Columns of numbers align right, of texts that are numbers with a unit too.
     """
     numeric = [is_numeric([row[index] for row in rows]) for index in range(len(columns))]
-    cells = [[str(cell) for cell in row] for row in rows]
+    title, columns = printable(title), [printable(name) for name in columns]
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     if console().is_terminal:
         _print_drawn(title, columns, cells, numeric)
     else:
@@ -103,6 +110,7 @@ class TerminalProgress(Progress):
     def task(self, description: str, total: int, unit: str = "clips", *, before: int = 0, in_run: bool = False) -> Self:
         """Begin a task of `total` units; one that is still open ends."""
         self.finish()
+        description = printable(description)
         self._count = _Count(description, total, unit, before)
         if not (in_run and self._in_run):
             self._began = time.monotonic()
@@ -119,7 +127,7 @@ class TerminalProgress(Progress):
         if self._count is None:
             return
         self._count.done += done
-        self._count.note = note or self._count.note
+        self._count.note = printable(note) or self._count.note
         self._count.run_left_s = run_left_s
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], advance=done, figures=self._count.figures())
@@ -233,7 +241,7 @@ def _log_handler() -> logging.Handler:
 
 class _MessageFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = harmless(super().format(record))
         return text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}"
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..utils.errors import UserError
-from ..utils.files import make_folder
+from ..utils.files import make_folder, read_whole
 from ..utils.locks import sole_writer
 from ..utils.machine import usable_cores
 from ..utils.names import normal_form
@@ -138,9 +138,8 @@ def read_ignore_list(path: Path) -> list[str]:
         UserError: it cannot be read or holds no name.
     """
     try:
-        if path.stat().st_size > _IGNORE_LIST_LIMIT_BYTES:
-            raise UserError(f"{path} is too large for a list of names.")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        content = read_whole(path, _IGNORE_LIST_LIMIT_BYTES, "a list of names")
+        lines = content.decode("utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"Cannot read the ignore list {path}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:

@@ -18,6 +18,7 @@ from ..training.run_folder import RunFolder
 from ..utils.config import flat, read_yaml
 from ..utils.errors import UserError
 from ..utils.files import read_json
+from ..utils.foreign_text import printable
 
 Value = TypeVar("Value")
 
@@ -173,11 +174,6 @@ _SUMMARISED = (
     *("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5"),
     *("train_seconds", "clips_per_second", "skipped_batches", "parameters", "test_clips"),
 )
-
-
-def printable(text: str) -> str:
-    """Return a foreign text on one line, with `?` for what would do something to a terminal or to a file."""
-    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
 
 
 def _attempt(read: Callable[[Path], Value], path: Path, otherwise: Value, problems: list[str]) -> Value:

@@ -1,10 +1,17 @@
 """The errors a command turns into its exit code."""
 
+from .foreign_text import shortened
 from .program import install_command
 
 
 class UserError(ValueError):
-    """Say that the user's input was wrong: what, where, and what to do (exit code 2, no traceback)."""
+    """Say that the user's input was wrong: what, where, and what to do (exit code 2, no traceback).
+
+    A message quotes what it is about, which may be of any length: it is cut here, for all who raise one.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message))
 
 
 class ToldElsewhere(UserError):

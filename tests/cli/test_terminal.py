@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from patience import PATIENCE_S
@@ -13,7 +14,9 @@ from rich.console import Console
 from rich.text import Text
 
 from last.cli import terminal
+from last.cli.failures import tell
 from last.cli.terminal import TerminalProgress, progress, table
+from last.utils.errors import UserError
 from last.utils.progress import SILENT
 
 ROWS = [("drink water", 0.5), ("wave [red]", 12)]
@@ -378,3 +381,38 @@ def test_of_several_processes_only_the_first_says_what_is_no_error(
     with terminal.logging_to_terminal():
         logging.getLogger("last.somewhere").warning("a word")
     assert ("a word" in capsys.readouterr().err) == shown
+
+
+# --- foreign text
+
+STEERING = "evil\x1b]0;title\x07\x1b[2J"
+
+
+def test_whatever_way_a_foreign_text_is_shown_it_does_nothing_to_the_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    table(STEERING, (STEERING, "number"), [(STEERING, 1)])
+    terminal.say(STEERING)
+    with terminal.logging_to_terminal():
+        logging.getLogger("last.data").warning("%s", STEERING)
+    TerminalProgress().task(STEERING, 1).finish()
+    tell(UserError(STEERING), "last")
+    tell(RuntimeError(STEERING), "last")
+    captured = capfd.readouterr()
+    assert captured.out.count("evil?]0;title??[2J") == 4
+    assert captured.err.count("evil?]0;title??[2J") == 4
+    assert "\x1b" not in captured.out + captured.err
+
+
+def test_a_drawn_table_has_no_escapes_but_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = screen()
+    monkeypatch.setattr(terminal, "console", lambda: console)
+    table(STEERING, (STEERING,), [(STEERING,)])
+    assert not {"\x07", "\x1b]", "\x1b[2J"} & set(re.findall("\x07|\x1b]|\x1b\\[2J", shown(console)))
+
+
+def test_the_commands_print_what_is_foreign_in_no_other_way() -> None:
+    allowed = {"terminal.py", "failures.py", "__init__.py"}
+    for path in Path(terminal.__file__).parent.glob("*.py"):
+        printed = re.findall(r"(?<![\w.])print\((.{10})", path.read_text())
+        assert path.name in allowed or set(printed) <= {"json.dumps"}, path

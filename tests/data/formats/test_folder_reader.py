@@ -1,5 +1,6 @@
 """The reader of a plain folder of `.npy` arrays."""
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -243,3 +244,16 @@ def test_a_folder_without_clips_is_refused_with_what_lies_there(reader, tmp_path
         reader.entries(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"one\.npz is a file"):
         reader.entries(tmp_path / "wave" / "one.npz")
+
+
+def test_a_file_name_that_is_no_text_becomes_one(reader, tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/wave/caf\xe9_P3.npy"))
+    path.parent.mkdir()
+    try:
+        path.touch()
+    except OSError:
+        pytest.skip("this file system takes text only")
+    np.save(path, points(4))
+    (entry,) = reader.entries(tmp_path)
+    assert entry.name == "wave/caf\\udce9_P3"
+    assert reader.read(entry).subject == 3
