@@ -42,9 +42,8 @@ def _draw(folder: RunFolder) -> None:
     draw_training_curve(run.rows, folder.curve, _title(run) + _how_far(run), _curve_facts(run, clips))
     if confusion is not None:
         after = f"after epoch {confusion.epoch}" + (", averaged weights" if run.weights else "")
-        title = f"{_title(run)}, {after}"
         missing = int(confusion.unanswered.sum())
-        draw_confusion(confusion.counts, confusion.classes, folder.confusion_picture, title, missing)
+        draw_confusion(confusion.counts, confusion.classes, folder.confusion_picture, _title(run), missing, after)
 
 
 def _confusion_of_last_test(folder: RunFolder, run: Run) -> Confusion | None:

@@ -73,7 +73,7 @@ def test_a_run_that_stops_leaves_the_confusion_of_its_last_test(
     result = session.train(tiny_config("epochs=9"), ending=draw_run)
     assert (result.stopped, names(result.run)) == (Stop.TIME, BOTH)
     assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 2 of 9 epochs"
-    assert drawn["draw_confusion"][3] == "nano_e on tiny xsub, after epoch 1"
+    assert drawn["draw_confusion"][3:] == ("nano_e on tiny xsub", 0, "after epoch 1")
 
 
 def test_a_run_that_is_stopped_again_before_its_next_test_still_has_the_one_before(
@@ -85,7 +85,7 @@ def test_a_run_that_is_stopped_again_before_its_next_test_still_has_the_one_befo
         run = session.train(config).run  # killed, as it were: nothing is drawn
     monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
     assert session.train(config, resume="auto", ending=draw_run).run.path == run.path
-    assert drawn["draw_confusion"][3] == "nano_e on tiny xsub, after epoch 0"
+    assert drawn["draw_confusion"][3:] == ("nano_e on tiny xsub", 0, "after epoch 0")
 
 
 def test_a_run_that_stops_in_its_first_epoch_leaves_none(
