@@ -98,7 +98,7 @@ def test_the_newest_run_of_an_earlier_session_that_has_not_ended_is_proposed_for
     attached = [RunFolder(tmp_path / "input" / f"run-2026-11-{day}") for day in (21, 23, 22, 24)]
     for run in attached:
         run.checkpoints.mkdir(parents=True)
-        run.config.write_text("")
+        run.config.write_text("model: {name: nano_e}\ndata: {name: synthetic}\n")
     attached[-1].summary.write_text("{}")
     here = Places("local", tmp_path / "data", tmp_path / "runs", (tmp_path / "input",))
     monkeypatch.setattr(doctor, "places_of", lambda _: here)

@@ -379,7 +379,7 @@ def test_a_header_without_a_checksum_and_rows_in_another_order_are_refused(folde
     header = json.loads((folder / "store.json").read_text(encoding="utf-8"))
     del header["files"]["joints.npy"]["sha256"]
     change_header(folder, files=header["files"])
-    with pytest.raises(UserError, match="no checksum"):
+    with pytest.raises(UserError, match="without its checksum"):
         open_store(folder, verify=False)
 
 
