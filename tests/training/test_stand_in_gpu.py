@@ -19,7 +19,7 @@ from stand_in_runs import PLANTS, RICH, Case
 
 from last.training.run_folder import RunFolder
 
-TWO_BATCHES = ("batch_size=8",)
+ONE_BATCH, TWO_BATCHES = ("batch_size=12",), ("batch_size=8",)
 FP16, BF16 = ("amp=true",), ("amp=true", "hardware.amp_dtype=bf16")
 RUNS = {
     "plain": (),
@@ -35,17 +35,19 @@ TAUGHT = {
     "features, cached": ("distillation.method=features", "distillation.cached=true"),
     "attention, live": ("distillation.method=attention", *BF16),
 }
-V2, OF_V2 = "LAST-v2 recomputed in fp16", (*FP16, "gradient_accumulation_steps=2")
+V2 = "LAST-v2 recomputed in fp16"
 NAMES = [*RUNS, V2, *TAUGHT]
 
 
 def cases(data_yaml: Path, folder: Path, teacher: Path) -> dict[str, Case]:
     """Return every run, small, and every fault planted in one."""
     configs = {name: tiny_run(data_yaml, folder, *TWO_BATCHES, *RUNS[name]) for name in RUNS}
-    configs[V2] = replace(tiny_run(data_yaml, folder, *TWO_BATCHES, *OF_V2), model=replace(LAST_V2, recompute=True))
+    two_stages = {"channels": [4, 6], "blocks": [1, 1], "temporal": ["convolution", "attention"]}
+    model = replace(LAST_V2, recompute=True, **two_stages)
+    configs[V2] = replace(tiny_run(data_yaml, folder, *ONE_BATCH, *FP16), model=model)
     for name, overrides in TAUGHT.items():
         how = (taught_by(teacher), "distillation.draws=2", *overrides)
-        configs[name] = tiny_run(data_yaml, folder, *TWO_BATCHES, *how)
+        configs[name] = tiny_run(data_yaml, folder, *ONE_BATCH, *how)
     found = {name: Case(config) for name, config in configs.items()}
     return found | {name: Case(tiny_run(data_yaml, folder, *TWO_BATCHES, *RICH), name) for name in PLANTS}
 
