@@ -354,7 +354,7 @@ def build_loader(
 
 
 class _Loader(DataLoader[Batch]):
-    """Put batches together in workers as torch does, and tell of too many in one line instead of a paragraph each."""
+    """Put batches together in workers as torch does, and warn of too many in one line instead of a paragraph each."""
 
     def check_worker_number_rationality(self) -> None:
         """Warn once of more workers than cores; torch calls this for every loader and every epoch."""
