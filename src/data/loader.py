@@ -360,7 +360,7 @@ def build_loader(
 
 
 class _Loader(DataLoader[Batch]):
-    """Put batches together in workers as torch does, and tell of too many in one line instead of a paragraph each."""
+    """Put batches together in workers as torch does, and warn of too many in one line instead of a paragraph each."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Yield the batches; an error for the user that a worker raised is told without the worker's stack."""

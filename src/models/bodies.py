@@ -28,12 +28,12 @@ def check_streams(
     wanted = f"(clips, {coordinates}, frames, {joints}, bodies)"
     if not isinstance(streams, Mapping) or set(streams) != set(STREAMS):
         raise ValueError(
-            f"The model needs the streams {', '.join(STREAMS)}; it was given {_described(streams)}. They stand in a "
-            f"dict, each a tensor {wanted}.{_HOW}"
+            f"The model needs a dict of the streams {', '.join(STREAMS)}, each a tensor {wanted}; its input has "
+            f"{_described(streams)}.{_HOW}"
         )
     for name in STREAMS:
         if not isinstance(streams[name], Tensor):
-            raise ValueError(f"A stream should be a tensor {wanted}; {name!r} is {_described(streams[name])}.{_HOW}")
+            raise ValueError(f"A stream should be a tensor {wanted}; {name!r} has {_described(streams[name])}.{_HOW}")
     shape = streams["joint"].shape
     if len(shape) != 5 or shape[1] != coordinates or shape[3] != joints or shape[2] < 1 or shape[4] < 1:
         raise ValueError(f"A stream should have the shape {wanted}; 'joint' has {tuple(shape)}.{_HOW}")
@@ -48,18 +48,18 @@ def check_streams(
 
 
 def _described(value: object) -> str:
-    """Return what was given instead of streams, in a few words."""
+    """Return what tells an input from the one that is needed: its keys, or its type and shape."""
     if isinstance(value, Mapping):
-        return ", ".join(map(str, value)) or "none"
+        return f"the keys {', '.join(map(str, value))}" if value else "no keys"
     shape = getattr(value, "shape", None)
-    return f"one {type(value).__name__}" + (f" of the shape {tuple(shape)}" if isinstance(shape, tuple) else "")
+    return f"the type {type(value).__name__}" + (f" and the shape {tuple(shape)}" if isinstance(shape, tuple) else "")
 
 
 def _check_presence(valid: Tensor | None, rows: Tensor | None, wanted: tuple[int, int]) -> None:
     """Refuse a `valid` that does not fit the streams' (N, M), and `rows` that are no list of places."""
     for name, given in (("valid", valid), ("rows", rows)):
         if not isinstance(given, Tensor | None):
-            raise ValueError(f"`{name}` should be a tensor, not {_described(given)}.")
+            raise ValueError(f"`{name}` should be a tensor; it has {_described(given)}.")
     if valid is not None and (valid.shape != wanted or valid.dtype != torch.bool):
         raise ValueError(
             f"`valid` should have the shape {wanted} (clips, bodies) and the type torch.bool, "

@@ -12,7 +12,7 @@ STAGES = {"minimum": 1, "maximum": 4096, "lengths": (1, 2, 3, 4, 5, 6)}
 
 @dataclass
 class ModelConfig:
-    """Name a model and the family whose code builds it; each family adds its own numbers."""
+    """Name a model and the family that it belongs to; each family adds its own numbers."""
 
     name: str = ""
     family: str = ""

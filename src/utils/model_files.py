@@ -59,7 +59,9 @@ def _named_model(layer: Layer, name: str, taken: Collection[str]) -> Layer:
     if not _MODEL_NAME.fullmatch(own):
         raise UserError(f"{layer.origin}: model.name: {own!r} should be letters, digits, and _, . or - between them.")
     if not model.values.get("family"):
-        raise UserError(f"{layer.origin}: model.family is missing: whose code builds it, such as last_e or last_v2.")
+        raise UserError(
+            f"{layer.origin}: model.family is missing: set it to last_e, for a student, or to last_v2, for a teacher."
+        )
     values = {**layer.values, "model": {**model.values, "name": own}}
     texts = {**layer.texts, "model": {**model.texts, "name": own}}
     return replace(layer, values=values, texts=texts)

@@ -95,7 +95,7 @@ def test_reset_classifier_changes_the_number_of_classes(build: Build) -> None:
         (dict.fromkeys(STREAMS, torch.zeros(2, 3, 0, 25, 2)), r"'joint' has \(2, 3, 0, 25, 2\)"),
         ({"bone": torch.zeros(1, 3, 8, 25, 2)}, r"'joint' \(2, 3, 8, 25, 2\), 'bone' \(1, 3, 8, 25, 2\)"),
         ({"bone": torch.zeros(2, 3, 8, 25, 2, dtype=torch.int64)}, r"floating-point numbers; 'bone' holds torch.int64"),
-        ({"acceleration": torch.zeros(2, 3, 8, 25, 2)}, "needs the streams joint, velocity, bone; it was given .*acc"),
+        ({"acceleration": torch.zeros(2, 3, 8, 25, 2)}, "streams joint, velocity, bone, .* has the keys .*acc"),
     ],
 )  # fmt: skip
 def test_streams_that_do_not_fit_are_refused(build: Build, change: dict[str, Tensor], told: str) -> None:
@@ -106,12 +106,12 @@ def test_streams_that_do_not_fit_are_refused(build: Build, change: dict[str, Ten
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (torch.zeros(1, 3, 8, 25, 1), r"it was given one Tensor of the shape \(1, 3, 8, 25, 1\)"),
-        (np.zeros((2, 8, 25, 3)), r"it was given one ndarray of the shape \(2, 8, 25, 3\)"),
-        ([1, 2], "it was given one list"),
-        (None, "it was given one NoneType"),
-        ({"joints": torch.zeros(1)}, "it was given joints"),
-        ({name: np.zeros((1, 3, 8, 25, 1)) for name in STREAMS}, "'joint' is one ndarray"),
+        (torch.zeros(1, 3, 8, 25, 1), r"its input has the type Tensor and the shape \(1, 3, 8, 25, 1\)"),
+        (np.zeros((2, 8, 25, 3)), r"its input has the type ndarray and the shape \(2, 8, 25, 3\)"),
+        ([1, 2], "its input has the type list"),
+        (None, "its input has the type NoneType"),
+        ({"joints": torch.zeros(1)}, "its input has the keys joints"),
+        ({name: np.zeros((1, 3, 8, 25, 1)) for name in STREAMS}, "'joint' has the type ndarray"),
         ({name: torch.zeros(3, 8, 25, 1) for name in STREAMS}, r"'joint' has \(3, 8, 25, 1\)"),
     ],
 )
@@ -127,7 +127,7 @@ def test_whatever_is_given_instead_of_streams_is_refused_with_the_way_to_them(
 @pytest.mark.parametrize("given", [{"valid": [[True]]}, {"valid": np.ones((2, 2), bool)}, {"rows": [0]}])
 def test_presence_that_is_no_tensor_is_refused(build: Build, given: dict[str, object]) -> None:
     valid = torch.ones(2, 2, dtype=torch.bool)
-    with pytest.raises(ValueError, match=f"`{next(iter(given))}` should be a tensor, not one"):
+    with pytest.raises(ValueError, match=f"`{next(iter(given))}` should be a tensor; it has the type "):
         build().eval()(random_streams(), **{"valid": valid, **given})
 
 
@@ -141,7 +141,9 @@ def test_a_new_head_has_no_class_names(build: Build) -> None:
 def test_missing_stream_is_refused(build: Build) -> None:
     streams = random_streams()
     del streams["bone"]
-    with pytest.raises(ValueError, match="needs the streams joint, velocity, bone; it was given joint, velocity"):
+    with pytest.raises(
+        ValueError, match=r"the streams joint, velocity, bone, .* its input has the keys joint, velocity"
+    ):
         build().eval()(streams)
 
 

@@ -82,7 +82,7 @@ def test_one_of_our_files_may_be_named_by_its_path() -> None:
     [
         (TINY + "  name: nano_e\n", "model.name: there is a model nano_e already. Give yours another name"),
         (TINY + "  name: a/b\n", "model.name: 'a/b' should be letters, digits"),
-        (TINY.replace("  family: last_e\n", ""), "model.family is missing: whose code builds it, such as last_e"),
+        (TINY.replace("  family: last_e\n", ""), "model.family is missing: set it to last_e"),
         ("channels: [8]\n", "should have a section `model:`"),
         ("model: [8]\n", "should have a section `model:`"),
     ],
