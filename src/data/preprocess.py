@@ -26,6 +26,7 @@ from ..utils.machine import usable_cores
 from ..utils.names import normal_form
 from ..utils.program import naming_program
 from ..utils.progress import SILENT, Progress
+from ..utils.regular_files import open_regular
 from .chunks import (
     Chunk,
     cut_into_chunks,
@@ -137,9 +138,11 @@ def read_ignore_list(path: Path) -> list[str]:
         UserError: it cannot be read or holds no name.
     """
     try:
-        if path.stat().st_size > _IGNORE_LIST_LIMIT_BYTES:
+        with open_regular(path) as file:
+            content = file.read(_IGNORE_LIST_LIMIT_BYTES + 1)
+        if len(content) > _IGNORE_LIST_LIMIT_BYTES:
             raise UserError(f"{path} is too large for a list of names.")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = content.decode("utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"Cannot read the ignore list {path}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:

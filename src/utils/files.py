@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .json_text import parse_json
+from .regular_files import open_regular
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -125,10 +127,11 @@ def read_json(path: Path, limit_bytes: int = 64 << 20) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > limit_bytes:
             raise UserError(f"{path} is larger than {limit_bytes} bytes, too large for what it should hold.")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            value = parse_json(file.read(limit_bytes + 1).decode("utf-8"))
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except ValueError as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"{path} should hold a JSON object, not a {type(value).__name__}.")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from ...utils.regular_files import open_regular
+
 FIRST_BYTES = 512
 
 ZIP, ARRAY, PICKLE = "a zip archive (unpack it)", "a NumPy .npy array", "a pickle"
@@ -46,7 +48,7 @@ def what_it_is(first_bytes: bytes) -> str:
 def trouble(path: Path, expected: str, error: Exception) -> str:
     """Return why a binary file could not be read: what it is, where that is not as `expected`, or else `error`."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             kind = what_it_is(file.read(FIRST_BYTES))
     except OSError as unreadable:
         return unreadable.strerror or str(unreadable)
