@@ -10,6 +10,8 @@ from ..utils.config import unknown_name
 from ..utils.errors import UserError
 from .parts import PARTS, TEST_CLIPS, TRAIN_CLIPS
 
+_MOST = 1_000_000
+
 
 @dataclass(frozen=True)
 class PartOptions:
@@ -33,10 +35,10 @@ def whole(minimum: int) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         try:
-            number = int(text)
+            number = int(text) if text.isascii() else minimum - 1
         except ValueError:
             number = minimum - 1
-        if number < minimum:
+        if not minimum <= number <= _MOST:
             raise ArgumentTypeError(f"{text!r} should be a whole number, {minimum} or more")
         return number
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from ..benchmarks.parts import PARTS
 from ..utils.config import unknown_name
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 from ..utils.program import program
 from .options import examples, parse
-from .terminal import progress, table
+from .terminal import progress, say, table
 
 if TYPE_CHECKING:
     from ..benchmarks.report import Report
@@ -85,7 +86,7 @@ def _measure_all(asked: argparse.Namespace) -> int:
 
     def tell(name: str, reason: str) -> None:
         left_out[name] = reason
-        print(f"\n{name} is left out: {reason}")
+        say(f"\n{name} is left out: {reason}")
 
     reports = run_all(asked, progress(asked.quiet), _show, tell)
     if asked.json:
@@ -100,12 +101,13 @@ def _show(report: "Report") -> None:
     versions = machine["versions"]
     where = machine["gpu"] or machine["cpu"]
     busy = [f"{machine[key]:.2f}" if machine[key] is not None else "?" for key in ("load_before", "load_after")]
-    print(f"\n{report.part}: {PARTS[report.part]}")
-    print(f"{where}; {machine['cores']} cores, {machine['threads']} threads; {machine['platform']}")
-    print(", ".join(f"{name} {version}" for name, version in versions.items()), machine["git_commit"][:12])
-    print(f"load of the machine: {busy[0]} before, {busy[1]} after; {machine['date']}")
+    size = f"{counted(machine['cores'], 'core')}, {counted(machine['threads'], 'thread')}"
+    say(f"\n{report.part}: {PARTS[report.part]}")
+    say(f"{where}; {size}; {machine['platform']}")
+    say(", ".join(f"{name} {version}" for name, version in versions.items()), machine["git_commit"][:12])
+    say(f"load of the machine: {busy[0]} before, {busy[1]} after; {machine['date']}")
     for each in report.result.tables:
-        print()
+        say()
         table(each.title, list(each.columns), each.cells())
     for remark in report.result.remarks:
-        print(remark)
+        say(remark)

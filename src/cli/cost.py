@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..utils.config import MODEL_FILES
-from ..utils.errors import UserError
 from ..utils.files import write_csv, write_json
 from ..utils.model_files import model_files, model_layer
-from .options import examples
+from ..utils.numbers import counted
+from .options import MOST_THREADS, examples, refuse_outside
 from .terminal import progress, table
 
 
@@ -39,9 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..models.cost import Workload, measure_cost, threads
     from ..skeleton import load_layout
 
-    for flag, least in (("frames", 1), ("classes", 1), ("threads", 0)):
-        if getattr(arguments, flag) < least:
-            raise UserError(f"--{flag} {getattr(arguments, flag)} should be at least {least}.")
+    refuse_outside(arguments, frames=(1, 4096), classes=(1, 1_000_000), threads=(0, MOST_THREADS))
     load_layout(arguments.layout)  # an unknown layout or model is told before anything begins
     workload = Workload(arguments.layout, arguments.frames, arguments.bodies, arguments.classes)
     names = list(model_files()) if arguments.model == "all" else [arguments.model]
@@ -74,6 +72,4 @@ def _show(rows: list[dict[str, object]], layout: str, frames: int, bodies: int) 
     cells = [
         [text.format(**row, millions=int(str(row["multiply_adds"])) / 1e6) for text in columns.values()] for row in rows
     ]
-    table(
-        f"one clip of {layout}, {frames} frames, {bodies} {'body' if bodies == 1 else 'bodies'}", list(columns), cells
-    )
+    table(f"one clip of {layout}, {counted(frames, 'frame')}, {counted(bodies, 'body')}", list(columns), cells)

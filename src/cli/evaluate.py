@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..evaluation.choices import STATISTICS, SUBSETS
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
 from .options import add_shared, examples
-from .terminal import progress, table
+from .terminal import progress, say, table
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Answer, Question
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out or results_folder(arguments, question.checkpoint, "evaluation", _asked(question))
     answer = evaluate(question, out, progress(arguments.quiet))
     show(answer)
-    print(f"The report is in {out}")
+    say(f"The report is in {out}")
     return 0
 
 

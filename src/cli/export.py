@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
-from ..utils.errors import UserError
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
-from .options import add_shared, examples
-from .terminal import progress, table
+from .options import MOST_THREADS, add_shared, examples, refuse_outside
+from .terminal import progress, say, table
 
 _FORMATS = {"onnx": ("onnx",), "openvino": ("openvino",), "both": ("onnx", "openvino")}
 
@@ -42,9 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, print what was written and how it compares; return the exit code."""
     from ..deploy.export import Order, export
 
-    for flag, least in (("batch", 1), ("threads", 0)):
-        if getattr(arguments, flag) < least:
-            raise UserError(f"--{flag} {getattr(arguments, flag)} should be at least {least}.")
+    refuse_outside(arguments, batch=(1, 4096), threads=(0, MOST_THREADS))
     checkpoint = checkpoint_of(arguments, arguments.checkpoint)
     order = Order(
         checkpoint=checkpoint,
@@ -65,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         for each in export(order, out, progress(arguments.quiet))
     ]
     table("exported", ["files", "MiB", "largest difference of a logit", "CPU ms"], rows)
-    print(f"The files are in {out}")
+    say(f"The files are in {out}")
     return 0
 
 

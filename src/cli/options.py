@@ -9,8 +9,11 @@ from typing import Any, NoReturn
 
 from ..utils.errors import UserError
 from ..utils.program import naming_program
+from ..utils.yaml_text import decimal
 from .suggestions import suggestion
 
+MOST_THREADS = 1024
+_MOST = 1_000_000_000
 _SHARED: dict[str, dict[str, Any]] = {
     "--env": {
         "metavar": "NAME",
@@ -37,7 +40,15 @@ _SHARED: dict[str, dict[str, Any]] = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Report wrong options as every other user's error: one message, no page of usage before it."""
+    """Report wrong options as every other user's error: one message, no page of usage before it.
+
+    A number is read as a configuration reads it, in decimal digits: Python takes `1_000` and digits of other scripts.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("type", int, _whole)
+        self.register("type", float, _decimal)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; `{self.prog} --help` lists the options.")
@@ -48,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
         if not value and len(arguments) > 1 and not arguments[1].startswith("-"):
             value = arguments[1]
         known = [option for action in self._actions for option in action.option_strings]
-        meant = suggestion(flag, value, known)
+        meant = suggestion(flag, value, known) if flag.startswith("-") else ""
         return f"there is no option {flag!r}" + (f" (did you mean {meant!r}?)" if meant else "")
 
 
@@ -83,12 +94,27 @@ def add_shared(parser: argparse.ArgumentParser, *flags: str) -> None:
         parser.add_argument(flag, **_SHARED[flag])
 
 
+def _whole(text: str) -> int:
+    number = decimal(text.strip())
+    if not isinstance(number, int):
+        raise ValueError
+    return number
+
+
+def _decimal(text: str) -> float:
+    number = decimal(text.strip())
+    if isinstance(number, str):
+        raise ValueError
+    return float(number)
+
+
 def numbers(text: str, kind: type = int) -> list[Any]:
     """Return the numbers of a list such as `0,1,2`, whole ones from 0 where `kind` is not float."""
     parts = [part.strip() for part in text.split(",")]
     try:
-        if kind is float or all(part.isascii() and part.isdigit() for part in parts):
-            return [kind(part) for part in parts]
+        found = [(_decimal if kind is float else _whole)(part) for part in parts]
+        if kind is float or min(found) >= 0:
+            return found
     except ValueError:
         pass
     what = "numbers" if kind is float else "whole numbers"
@@ -98,7 +124,7 @@ def numbers(text: str, kind: type = int) -> list[Any]:
 def hours(text: str) -> float:
     """Return a time that is not over yet."""
     try:
-        number = float(text)
+        number = _decimal(text)
     except ValueError:
         number = math.nan
     if not 0 < number < math.inf:
@@ -106,11 +132,28 @@ def hours(text: str) -> float:
     return number
 
 
+def refuse_outside(arguments: argparse.Namespace, **bounds: tuple[int, int]) -> None:
+    """Refuse options whose number is below or above what `bounds` allow, by the options' names.
+
+    Raises:
+        UserError: one is.
+    """
+    for name, (least, most) in bounds.items():
+        value: int = getattr(arguments, name)
+        if not least <= value <= most:
+            wanted = f"at least {least}" if value < least else f"at most {most:,}"
+            raise UserError(f"--{name} {value} should be {wanted}.")
+
+
 def count(text: str) -> int:
-    """Return a whole number above 0."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    """Return a whole number above 0, and not above what any machine could do."""
+    try:
+        number = _whole(text)
+    except ValueError:
+        number = 0
+    if not 0 < number <= _MOST:
         raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0, such as 20")
-    return int(text)
+    return number
 
 
 def examples(text: str) -> str:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..training.run_search import LATEST, latest_run
+from ..training.run_search import LATEST, attached_runs, latest_run
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 from ..utils.program import program
 from . import terminal
 from .folders import places_of
 from .options import add_shared, examples
-from .terminal import table
+from .terminal import say, table
 
 if TYPE_CHECKING:
     from ..evaluation.comparison import Spread
@@ -101,15 +102,17 @@ def _list(arguments: argparse.Namespace) -> int:
         print(json.dumps([record(each) for each in runs], indent=2))
     elif runs:
         unfinished = sum(not each.finished for each in runs)
-        count = f"{len(runs)} run{'s' * (len(runs) > 1)}" + (f", {unfinished} unfinished" if unfinished else "")
+        count = counted(len(runs), "run") + (f", {unfinished} unfinished" if unfinished else "")
         dated = all(str(each.begun) in each.name for each in runs)
         columns = [name for name in _LISTED if not (dated and name == "date")]
         _show_runs(f"{count} in {root}; top-1 on the test part", columns, runs)
         _show_problems(runs)
     elif found:
-        print(_nothing_left(found, wanted))
+        say(_nothing_left(found, wanted))
     else:
-        print(f"There is no run in {root} yet. `{program()} train` makes one; --output_root names another folder.")
+        say(f"There is no run in {root} yet. `{program()} train` makes one; --output_root names another folder.")
+        if attached := attached_runs(root, places_of(arguments).input_roots):
+            say(f"In the input folders there are {len(attached)}, such as {attached[-1].path}.")
     return 0
 
 
@@ -129,15 +132,15 @@ def _nothing_left(found: "Sequence[Run]", wanted: dict[str, str | None]) -> str:
         for what, value in wanted.items()
         if value
     ]
-    return f"None of the {len(found)} runs has {asked}. There are {'; '.join(there)}."
+    return f"Of {counted(len(found), 'run')} none has {asked}. There are {'; '.join(there)}."
 
 
 def _show_problems(runs: "Sequence[Run]") -> None:
     troubled = [each for each in runs if each.problems]
     if troubled:
-        print("\nKnown in part only:")
+        say("\nKnown in part only:")
     for each in troubled:
-        print(f"  {each.name}", *each.problems, sep="\n    ")
+        say(f"  {each.name}", *each.problems, sep="\n    ")
 
 
 # --- compare
@@ -161,7 +164,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     _show_problems(runs)
     out = getattr(arguments, "out", None) or root / "comparison"
     write_comparison(out / "runs.csv", runs)
-    print(f"\nThe table is in {out / 'runs.csv'}")
+    say(f"\nThe table is in {out / 'runs.csv'}")
     if drawing:
         _draw(runs, out / "curves.png")
     return 0
@@ -184,10 +187,10 @@ def _show_results(runs: "Sequence[Run]") -> None:
 
 def _show_keys(runs: "Sequence[Run]", differing: dict[str, list[str]]) -> None:
     """Print what differs between the configurations; the longer side of the table goes down."""
-    print()
+    say()
     if not differing:
         known = sum(bool(each.config) for each in runs)
-        print("The configurations are the same." if known > 1 else "There are no two configurations to compare.")
+        say("The configurations are the same." if known > 1 else "There are no two configurations to compare.")
         return
     names = [each.name for each in runs]
     if len(names) > len(differing):
@@ -210,7 +213,7 @@ def _show_spreads(spreads: "Sequence[Spread]") -> None:
         ]
         for each in spreads
     ]
-    print()
+    say()
     table("Mean ± standard deviation over seeds", ["configuration", "seeds", "best %", "final %", "runs"], rows)
 
 
@@ -223,7 +226,7 @@ def _draw(runs: "Sequence[Run]", path: Path) -> None:
 
     if any(each.rows for each in runs):
         draw_curves(runs, path)
-        print(f"The plot is in {path}")
+        say(f"The plot is in {path}")
     else:
         _logger.warning("None of the runs has an epoch yet, so there is no plot.")
 
@@ -256,18 +259,23 @@ class _Duration(_Number):
 
 
 def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> None:
-    """Print a table of runs; on a terminal too narrow for it, leave out what can be missed most easily."""
+    """Print a table of runs; on a terminal too narrow for it, leave out what can be missed most easily.
+
+    Where that does not help, all is shown, a run below the other.
+    """
     taught = any(each.teachers for each in runs)
-    shown = {name: [_COLUMNS[name](each) for each in runs] for name in columns if taught or name != _TAUGHT}
-    left_out: list[str] = []
+    everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if taught or name != _TAUGHT}
+    shown, left_out = dict(everything), list[str]()
     for name in filter(shown.__contains__, _LEFT_OUT_FIRST):
         if not terminal.console().is_terminal or _drawn_width(shown) <= terminal.console().width:
             break
         del shown[name]
         left_out.append(name)
+    if terminal.console().is_terminal and _drawn_width(shown) > terminal.console().width:
+        shown, left_out = everything, []
     table(title, list(shown), list(zip(*shown.values(), strict=True)))
     if left_out:
-        print(f"A wider terminal shows also: {', '.join(left_out)}.")
+        say(f"A wider terminal shows also: {', '.join(left_out)}.")
 
 
 def _drawn_width(columns: dict[str, list[object]]) -> int:

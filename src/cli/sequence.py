@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
 from .options import add_shared, count, examples, hours, numbers
-from .terminal import progress, table
+from .terminal import progress, say, table
 from .train import show_tensorboard
 
 if TYPE_CHECKING:
@@ -131,9 +131,9 @@ def _request(arguments: argparse.Namespace) -> "Request":
 
 
 def _tell_how_to_go_on(plan: "Plan") -> None:
-    print(f"How far it is: {plan.folder / 'sequence.md'}\nTo go on: the same command")
+    say(f"How far it is: {plan.folder / 'sequence.md'}\nTo go on: the same command")
     if plan.steps[0].config.environment == "kaggle":
-        print("In another session: attach the output of this one and give the same command")
+        say("In another session, with the output of this one attached: the same command")
 
 
 def _show(plan: "Plan", drawing: bool) -> None:
@@ -145,16 +145,16 @@ def _show(plan: "Plan", drawing: bool) -> None:
     for result in found:
         _show_result(result)
         if weak := _better_than_their_teacher(result):
-            print(f"The teacher is less accurate than {weak} alone and has little to teach them: train it longer.")
-        print()
+            say(f"The teacher is less accurate than {weak} alone and has little to teach them: train it longer.")
+        say()
     worth = "".join(map(_worth_of_a_clip, found))
-    print(f"Top-1 of the last epoch on the test part. Gain: distilled minus alone, seed by seed.{worth}")
-    print(f"The table is in {plan.folder / 'sequence.md'} and, with all figures, in sequence.json beside it")
+    say(f"Top-1 of the last epoch on the test part. Gain: distilled minus alone, seed by seed.{worth}")
+    say(f"The table is in {plan.folder / 'sequence.md'} and, with all figures, in sequence.json beside it")
     if drawing:
         _draw(found, plan.folder / "sequence.png")
     runs = [outcome.run for row in rows for outcome in row.outcomes if outcome.run is not None]
     show_tensorboard(plan.folder, runs)
-    print(f"The sequence is in {plan.folder}")
+    say(f"The sequence is in {plan.folder}")
 
 
 def _worth_of_a_clip(result: "DataResult") -> str:
@@ -207,4 +207,4 @@ def _draw(found: "list[DataResult]", path: Path) -> None:
     from ..evaluation.sequence_figure import draw_sequence
 
     draw_sequence(found, path)
-    print(f"The picture is in {path}; each run's training curve and confusion matrix are in its folder")
+    say(f"The picture is in {path}; each run's training curve and confusion matrix are in its folder")

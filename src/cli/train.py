@@ -14,7 +14,7 @@ from ..utils.program import program
 from ..utils.spread import mean_and_deviation
 from .folders import LATEST, checkpoint_of, run_to_resume
 from .options import add_shared, examples, hours, numbers
-from .terminal import progress, table
+from .terminal import progress, say, table
 
 if TYPE_CHECKING:
     from ..training.config import RunConfig
@@ -141,17 +141,20 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
         again = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
         if arguments.seeds:
             again = "the same command with --resume auto"
-        print(f"To go on: {again}")
+        say(f"To go on: {again}")
         if config.environment == "kaggle":
-            print("In another session: attach the output of this one and add --resume auto to the same command")
+            again = (
+                "the same command with --resume auto" if arguments.seeds else f"{program()} {command} --resume latest"
+            )
+            say(f"In another session, with the output of this one attached: {again}")
         return _leave(result)
     if arguments.seeds:
         _show_seeds(results)
-        print(f"The figures of all seeds are in {file}")
+        say(f"The figures of all seeds are in {file}")
     else:
         _show_one(result)
     show_pictures(result.run.path)
-    print(f"The run is in {result.run.path}")
+    say(f"The run is in {result.run.path}")
     return 0
 
 
@@ -161,14 +164,14 @@ def show_pictures(run: Path) -> None:
 
     if pictures := pictures_of(run):
         beside = f", the confusion matrix of its last test in {pictures[1].name} beside it" if len(pictures) > 1 else ""
-        print(f"The training curve is in {pictures[0]}{beside}")
+        say(f"The training curve is in {pictures[0]}{beside}")
     show_tensorboard(run, [run])
 
 
 def show_tensorboard(folder: Path, runs: "Sequence[Path]") -> None:
     """Print how TensorBoard shows what runs in a folder wrote for it; nothing where it is not installed."""
     if find_spec("tensorboard") is not None and any((run / "tensorboard").is_dir() for run in runs):
-        print(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
+        say(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
 
 
 def _leave(result: "Result") -> int:

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from ..skeleton import Layout, LayoutFile, load_layout, own_layout
 from ..utils.names import normal_form
-from ..utils.schema import setting
+from ..utils.schema import LARGEST_SEED, setting
+
+_NUMBERS = {"minimum": 0, "maximum": 2**31 - 1}  # of a clip's subject and the like, as a store keeps them
 
 
 @dataclass
@@ -22,18 +24,18 @@ class ProtocolConfig:
     """
 
     by: str = setting("subject", choices=("subject", "camera", "setup", "file"))
-    train: list[int] = field(default_factory=list)
-    test: list[int] = field(default_factory=list)
+    train: list[int] = field(default_factory=list, metadata=_NUMBERS)
+    test: list[int] = field(default_factory=list, metadata=_NUMBERS)
     test_share: float = setting(0.0, minimum=0.0, maximum=0.9)
-    seed: int = setting(0, minimum=0)
+    seed: int = setting(0, minimum=0, maximum=LARGEST_SEED)
 
 
 @dataclass
 class SelectConfig:
     """Draw a smaller data set from a larger store; an empty list selects everything. Actions count from 1."""
 
-    setups: list[int] = field(default_factory=list)
-    actions: list[int] = field(default_factory=list)
+    setups: list[int] = field(default_factory=list, metadata=_NUMBERS)
+    actions: list[int] = field(default_factory=list, metadata=_NUMBERS)
 
 
 @dataclass
@@ -87,7 +89,8 @@ class DataConfig:
         split: the protocol used where none is named.
         protocols: the known protocols by name.
         drawn_from: another data set whose store can serve, with `select` applied.
-        how_to_get: what to tell somebody who has no raw files; `{program}` in it is how LAST is called.
+        how_to_get: what to tell somebody who has no raw files, a command on a line of its own; `{program}` in it is how
+            LAST is called.
     """
 
     name: str = ""

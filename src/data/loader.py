@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..utils.errors import UserError
 from ..utils.machine import usable_cores
+from ..utils.signals import end_later, ignore_terminal
 from . import counter
 from .config import HardwareConfig, SamplingConfig
 from .residence import Clips, FileClips
@@ -28,6 +29,7 @@ from .store import Store
 _log = logging.getLogger(__name__)
 
 _CLIPS_AT_ONCE = 4096  # whose bodies are looked for together
+_WORKERS_GRACE_S = 120  # so long a worker serves a trainer that was asked to end; then it takes the signal for its own
 
 
 @dataclass
@@ -71,9 +73,12 @@ class Batch:
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:
-    """Let Ctrl-C, which reaches every process of a terminal, end a worker only when the trainer ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Let a signal to all processes of a job end a worker only with the trainer, which needs batches until then.
+
+    A terminal sends Ctrl-C and its end to all; `timeout`, systemd and schedulers send SIGTERM to all.
+    """
+    ignore_terminal()
+    end_later(signal.SIGTERM, _WORKERS_GRACE_S)
 
 
 @dataclass(frozen=True)

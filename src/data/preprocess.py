@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from ..utils.errors import UserError
-from ..utils.files import make_folder
-from ..utils.locks import alone_in
+from ..utils.files import make_folder, read_whole
+from ..utils.locks import sole_writer
 from ..utils.machine import usable_cores
 from ..utils.names import normal_form
+from ..utils.numbers import counted
 from ..utils.program import naming_program
 from ..utils.progress import SILENT, Progress
-from ..utils.regular_files import open_regular
 from .chunks import (
     Chunk,
     cut_into_chunks,
@@ -48,7 +48,7 @@ from .store_format import HEADER_FILE, StoreAbout, index_type, with_parts
 from .store_writer import StoreWriter
 
 _logger = logging.getLogger(__name__)
-_PARTIAL, _LOCK = ".partial", ".lock"
+_PARTIAL = ".partial"
 _HALF_WRITTEN = ".*.[0-9]*.tmp"  # files of the store and its report, by whichever process
 _IGNORE_LIST_LIMIT_BYTES = 64 << 20
 _NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
@@ -120,7 +120,7 @@ def preprocess(
     report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
     report.ignored = sorted({entry.name for entry in found} - {entry.name for entry in entries})
     report.ignore_list = len(ignore)
-    with alone_in(out, _LOCK, lambda: _refuse_second_writer(out), keep=False):
+    with sole_writer(make_folder(out), _second_writer(out), removes=True):
         if (out / HEADER_FILE).exists() and not overwrite:  # another process has just finished it
             return _prepared_before(job, strict, saves=True)
         _clear_leftovers(job)
@@ -138,10 +138,7 @@ def read_ignore_list(path: Path) -> list[str]:
         UserError: it cannot be read or holds no name.
     """
     try:
-        with open_regular(path) as file:
-            content = file.read(_IGNORE_LIST_LIMIT_BYTES + 1)
-        if len(content) > _IGNORE_LIST_LIMIT_BYTES:
-            raise UserError(f"{path} is too large for a list of names.")
+        content = read_whole(path, _IGNORE_LIST_LIMIT_BYTES, "a list of names")
         lines = content.decode("utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"Cannot read the ignore list {path}: {error.strerror or error}.") from error
@@ -164,16 +161,17 @@ def _check(config: DataConfig) -> None:
 def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Sequence[Entry], list[Entry]]:
     """Return all recordings below `raw`, and those that are not to be ignored."""
     if not raw.exists():
-        raise UserError(f"There is no raw folder {raw}. {naming_program(config.how_to_get)}".strip())
+        raise UserError(f"There is no raw folder {raw}.\n{naming_program(config.how_to_get)}".strip())
     found = _reader(config).entries(raw)
     listed = {normal_form(name).casefold() for name in ignore}
     entries = [entry for entry in found if entry.name.casefold() not in listed]
     if not found:
         raise UserError(
-            f"No recording of the format {config.format} lies below {raw}. {naming_program(config.how_to_get)}"
+            f"No recording of the format {config.format} lies below {raw}.\n{naming_program(config.how_to_get)}".strip()
         )
     if not entries:
-        raise UserError(f"All {len(found)} recordings below {raw} are on the ignore list.")
+        are = "is" if len(found) == 1 else "are"
+        raise UserError(f"All {counted(len(found), 'recording')} below {raw} {are} on the ignore list.")
     return found, entries
 
 
@@ -212,8 +210,8 @@ def _prepared_before(job: _Job, strict: bool, saves: bool) -> PreparationReport:
     return report
 
 
-def _refuse_second_writer(out: Path) -> None:
-    raise UserError(
+def _second_writer(out: Path) -> str:
+    return (
         f"Another process is preparing {out} at this moment, and two cannot write one store. Wait until it has ended "
         "and run the same command again, or choose another folder with --out."
     )
@@ -233,7 +231,7 @@ def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> 
     total = sum(len(chunk.entries) for chunk in job.chunks)
     before = total - sum(len(chunk.entries) for chunk in missing)
     if before:
-        _logger.info("An earlier run has read %d of %d recordings.", before, total)
+        _logger.info("An earlier run has read %d of %s.", before, counted(total, "recording"))
     left_out = 0
     with (
         closing(_read_in_order(job, missing, workers)) as chunks,
@@ -309,7 +307,7 @@ def _refuse_useless(job: _Job, report: PreparationReport) -> None:
     """Refuse clips with which no protocol can be trained."""
     if not report.can_be_trained and not job.may_be_partial:
         stays = f" The finished store in {job.out} stays as it is." if (job.out / HEADER_FILE).exists() else ""
-        refusal = f"No training could use these clips, so no store is written.{stays}"
+        refusal = f"No training could use these clips, so no store is written.{stays} --partial writes it all the same."
         raise UserError("\n".join([*report.warnings, refusal]))
 
 
@@ -324,7 +322,7 @@ def _hint(job: _Job) -> str:
 
 
 def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:
-    message = f"None of the {report.found} recordings below {report.raw} can be kept."
+    message = f"None of the {counted(report.found, 'recording')} below {report.raw} can be kept."
     if report.ignored:
         message += f" On the ignore list: {len(report.ignored)}."
     if report.left_out:

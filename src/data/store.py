@@ -18,6 +18,7 @@ from ..skeleton import Layout, layout_facts, layout_from_facts, list_layouts, lo
 from ..utils.array_files import DamagedArray, map_array
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, read_json
+from ..utils.numbers import counted
 from ..utils.program import program
 from .clip import Clip
 from .store_format import (
@@ -75,7 +76,7 @@ class Store(Sequence[Clip]):
         return self._clip(operator.index(number))
 
     def __repr__(self) -> str:
-        return f"Store({str(self.path)!r}: {self.name}, {len(self)} clips, layout {self.layout})"
+        return f"Store({str(self.path)!r}: {self.name}, {counted(len(self), 'clip')}, layout {self.layout})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path alone: a loader's worker maps the files anew instead of receiving their content."""
@@ -174,7 +175,7 @@ def _arrays_problem(header: Mapping[str, Any], rows: Rows, layout: Layout) -> st
     if found != [(JOINTS_TYPE, shape), (VALID_TYPE, shape[:1])] or not rows.joints.flags.c_contiguous:
         return f"the arrays are not float32 {shape} and bool {shape[:1]}"
     if rows.clips.shape != (header["clips"],):
-        return f"{CLIPS_FILE} is not an index of {header['clips']} clips"
+        return f"{CLIPS_FILE} is not an index of {counted(header['clips'], 'clip')}"
     return rows_problem(rows, len(header["classes"]))
 
 
@@ -190,6 +191,8 @@ def _read_header(path: Path) -> Mapping[str, Any]:
         remedy = f"There are stores in it: name one of {below}." if below else how
         raise UserError(f"{path} holds no finished store (there is no {HEADER_FILE} in it). {remedy}")
     header = read_json(path / HEADER_FILE)
+    if "format_version" not in header:
+        raise UserError(f"{path / HEADER_FILE} is not of a store of LAST: it has no 'format_version'.")
     if header.get("format_version") != FORMAT_VERSION:
         raise UserError(
             f"{path} has the store format {header.get('format_version')!r}; this version of LAST reads "
@@ -209,6 +212,8 @@ def _read_header(path: Path) -> Mapping[str, Any]:
             raise _damaged(path, f"{HEADER_FILE} has no proper {key!r}")
     if not all(isinstance(name, str) for name in header["classes"]):
         raise _damaged(path, f"{HEADER_FILE} has a class name that is no text")
+    if not all(isinstance(each, dict) and isinstance(each.get("sha256"), str) for each in header["files"].values()):
+        raise _damaged(path, f"{HEADER_FILE} has a file without its checksum")
     return header
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..skeleton import Layout
 from ..utils.errors import UserError
+from ..utils.foreign_text import is_readable
 from .clip import FARTHEST, Clip
 
 FORMAT_VERSION = 1
@@ -23,11 +24,12 @@ HEADER_FILE = "store.json"
 JOINTS_FILE, VALID_FILE, CLIPS_FILE = ARRAY_FILES = ("joints.npy", "valid.npy", "clips.npy")
 CLIP_NUMBERS = ("label", "subject", "camera", "setup", "replication")
 MAX_BODIES = 2
+LARGEST_NUMBER = 2**31 - 1  # that the index holds
 # In memory an index has a column for each protocol that the source of the clips lists: what part a clip belongs to.
 PART_PREFIX = "part of "
 PART_LETTERS = "TE-"  # it trains, it tests (is evaluated on), neither
 TRAIN, TEST = b"T", b"E"
-_LAST_CHARACTER, _SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)
+_LAST_CHARACTER, _HALVES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode; halves of a character are no text
 JOINTS_TYPE, VALID_TYPE = np.dtype("<f4"), np.dtype("?")
 
 
@@ -137,8 +139,8 @@ def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
     """Return what is wrong with an index of `rows` rows; empty if it is sound and so stays inside them."""
     if not len(clips):
         return "it holds no clip"
-    codes = np.ascontiguousarray(clips["name"]).view(np.uint32)
-    if (codes > _LAST_CHARACTER).any() or ((codes >= _SURROGATES[0]) & (codes <= _SURROGATES[1])).any():
+    codes = np.ascontiguousarray(clips["name"]).view("<u4")
+    if (codes > _LAST_CHARACTER).any() or ((codes >= _HALVES[0]) & (codes <= _HALVES[1])).any():
         return "the index has a name that is no text"
     if (clips["frames"] < 1).any() or (clips["bodies"] < 1).any() or (clips["bodies"] > MAX_BODIES).any():
         return f"the index has a clip without frames, or with a number of bodies outside 1..{MAX_BODIES}"
@@ -187,6 +189,11 @@ def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
         return f"it has {clip.valid.shape[0]} bodies and {clip.valid.shape[1]} frames"
     if not clip.valid.any():
         return "it has no body in any frame"
+    if not is_readable(clip.name):
+        return "its name is no text in UTF-8"
+    for number in CLIP_NUMBERS:
+        if not 0 <= getattr(clip, number) <= LARGEST_NUMBER:
+            return f"its {number} is {getattr(clip, number)}, not 0 to {LARGEST_NUMBER}"
     if not np.isfinite(clip.joints).all():
         return "a coordinate is not finite"
     # A reader lets joints be FARTHEST away on either side and moves the origin to one of them.

@@ -17,6 +17,7 @@ from ..data.formats.assembly import About, assemble
 from ..data.formats.base import Source
 from ..data.loader import Draw, SampledClips
 from ..data.pipeline import InputPipeline
+from ..data.residence import ResidentClips
 from ..data.store import Store
 from ..data.store_format import StoreAbout, pack
 from ..models.classifier import SkeletonClassifier
@@ -58,7 +59,8 @@ def model_inputs(
     held = Store(Path(), StoreAbout("", facts.layout, facts.classes), pack(read, facts.layout))
     numbers = torch.arange(len(read))
     length = frames or facts.input_frames or RunConfig.input_frames
-    batch = SampledClips(held, length, config.sampling, training=False)[Draw(numbers, numbers)]
+    rows = ResidentClips(torch.tensor(held.joints), torch.tensor(held.valid))
+    batch = SampledClips(held, length, config.sampling, training=False, clips=rows)[Draw(numbers, numbers)]
     streams = InputPipeline(config, facts.layout)(batch, training=False)
     weight = next(model.parameters())
     return {name: stream.to(weight) for name, stream in streams.items()}, batch.bodies.to(weight.device)

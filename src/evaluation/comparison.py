@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..utils.files import write_csv
+from ..utils.foreign_text import printable
 from ..utils.spread import mean_and_deviation
-from .runs import Run, printable
+from .runs import Run
 
 UNKNOWN = "-"
 _LONGEST_VALUE = 48

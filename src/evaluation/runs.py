@@ -18,6 +18,7 @@ from ..training.run_folder import RunFolder
 from ..utils.config import flat, read_yaml
 from ..utils.errors import UserError
 from ..utils.files import read_json
+from ..utils.foreign_text import printable
 
 Value = TypeVar("Value")
 
@@ -92,7 +93,8 @@ class Run:
 def find_runs(output_root: Path) -> list[Run]:
     """Return the runs in a folder, in folders in it, and in those of sequences, newest first.
 
-    There are none where there is no such folder.
+    What a run set aside when it was resumed from an earlier checkpoint is a run too. There are none where there is no
+    such folder.
 
     Raises:
         UserError: the folder cannot be read, or is none.
@@ -172,11 +174,6 @@ _SUMMARISED = (
     *("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5"),
     *("train_seconds", "clips_per_second", "skipped_batches", "parameters", "test_clips"),
 )
-
-
-def printable(text: str) -> str:
-    """Return a foreign text on one line, with `?` for what would do something to a terminal or to a file."""
-    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
 
 
 def _attempt(read: Callable[[Path], Value], path: Path, otherwise: Value, problems: list[str]) -> Value:
@@ -277,9 +274,9 @@ def _is_folder(path: Path) -> bool:
 
 
 def _run_folders(path: Path, levels: int) -> list[Path]:
-    """Return a folder if it is a run's, else the runs at most so many levels below it."""
+    """Return a folder if it is a run's, with what it set aside, else the runs at most so many levels below it."""
     if is_run(path):
-        return [path]
+        return [path, *(each for each in path.glob("superseded*") if is_run(each))]
     levels = _levels_below(path, levels)
     try:
         inside = list(_folders(path)) if levels else []

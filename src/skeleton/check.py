@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 Pair = Sequence[int]
+MOST_JOINTS = 500  # a hand-annotated face has 68; an adjacency holds their square
 
 
 def layout_problems(
@@ -25,6 +26,8 @@ def layout_problems(
     """
     if not joints:
         return ["joints should be names, in the order of the format"]
+    if len(joints) > MOST_JOINTS:
+        return [f"joints has {len(joints):,} names, at most {MOST_JOINTS} are possible"]
     problems = [f"joints has {name!r} {count} times" for name, count in Counter(joints).items() if count > 1]
     problems += [*_single("root", root, joints), *_single("center", center, joints)]
     problems += [*_numbers("bones", bones, joints), *_numbers("mirror", mirror, joints)]

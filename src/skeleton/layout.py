@@ -10,7 +10,7 @@ from typing import Any
 from ..utils.config import YAML_ENDINGS, Layer, completed_layout, config_folder, file_layer, merge, unknown_name
 from ..utils.errors import UserError
 from ..utils.schema import setting
-from .check import layout_problems
+from .check import MOST_JOINTS, layout_problems
 
 
 @dataclass
@@ -26,8 +26,8 @@ class LayoutFile:
     like: str = ""
     joints: list[str] = field(default_factory=list)
     bones: list[list[int]] = field(default_factory=list)
-    root: int = 0
-    center: int = 0
+    root: int = setting(0, minimum=0, maximum=MOST_JOINTS)
+    center: int = setting(0, minimum=0, maximum=MOST_JOINTS)
     mirror: list[list[int]] = field(default_factory=list)
     coordinates: int = setting(3, minimum=2, maximum=3)
     extra_edges: list[list[int]] = field(default_factory=list)

@@ -23,7 +23,7 @@ from ..models.registry import build_model, family_config
 from ..skeleton import layout_facts
 from ..utils.config import Layer, merge
 from ..utils.errors import UserError
-from ..utils.files import atomic_path
+from ..utils.files import atomic_path, read_whole
 from .config import RunConfig
 from .population_statistics import UNKNOWN_BATCHES, statistics_lag
 from .precision import usable_device
@@ -161,9 +161,7 @@ def checkpoint_bytes(path: Path) -> bytes:
         UserError: the file is missing, cannot be read, or is too large.
     """
     try:
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise UserError(f"{path} is larger than {_LIMIT_BYTES} bytes, too large for a checkpoint.")
-        return path.read_bytes()
+        return read_whole(path, _LIMIT_BYTES, "a checkpoint")
     except OSError as error:
         raise UserError(
             f"Cannot read the checkpoint {path}: {error.strerror or error}. Give a file such as "

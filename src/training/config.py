@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..utils.config import (
     data_layer,
     detect_environment,
     file_layer,
+    flat,
     merge,
     named_layer,
     override_layer,
@@ -25,7 +26,7 @@ from ..utils.config import (
 from ..utils.errors import UserError
 from ..utils.model_files import model_files, model_layer
 from ..utils.places import environment_layer
-from ..utils.schema import setting
+from ..utils.schema import LARGEST_SEED, setting, short
 from .distillation.config import DistillationConfig
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class NanGuardConfig:
         bn_recovery: `reset` sets the running statistics to mean 0 and variance 1, `restore` to what they were.
     """
 
-    max_consecutive: int = setting(20, minimum=1)
+    max_consecutive: int = setting(20, minimum=1, maximum=1_000_000)
     bn_recovery: str = setting("reset", choices=("reset", "restore"))
 
 
@@ -56,8 +57,8 @@ class CheckpointConfig:
         keep: so many of the newest epochs keep a file of their own.
     """
 
-    every_minutes: float = setting(10.0, minimum=0.0)
-    keep: int = setting(0, minimum=0)
+    every_minutes: float = setting(10.0, minimum=0.0, maximum=1_000_000.0)
+    keep: int = setting(0, minimum=0, maximum=1_000_000)
 
 
 @dataclass
@@ -77,7 +78,7 @@ class DistributedConfig:
     """
 
     sync_batchnorm: bool = False
-    timeout_minutes: float = setting(10.0, above=0.0)
+    timeout_minutes: float = setting(10.0, above=0.0, maximum=100_000.0)
 
 
 @dataclass
@@ -87,32 +88,32 @@ class RunConfig:
     optimizer: str = setting("sgd", choices=("sgd",))
     momentum: float = setting(0.9, minimum=0.0, maximum=1.0)
     nesterov: bool = True
-    weight_decay: float = setting(0.0004, minimum=0.0)
+    weight_decay: float = setting(0.0004, minimum=0.0, maximum=1e6)
 
-    learning_rate: float = setting(0.01, above=0.0)
-    warmup_learning_rate: float = setting(0.001, above=0.0)
-    min_learning_rate: float = setting(1e-5, minimum=0.0)
-    warmup_epochs: int = setting(10, minimum=0)
+    learning_rate: float = setting(0.01, above=0.0, maximum=1e6)
+    warmup_learning_rate: float = setting(0.001, above=0.0, maximum=1e6)
+    min_learning_rate: float = setting(1e-5, minimum=0.0, maximum=1e6)
+    warmup_epochs: int = setting(10, minimum=0, maximum=1_000_000)
 
     epochs: int = setting(70, minimum=1, maximum=1_000_000)
     batch_size: int = setting(16, minimum=1, maximum=1_000_000)
     reference_batch_size: int = setting(0, minimum=0, maximum=1_000_000)
     input_frames: int = setting(64, minimum=4, maximum=4096)
     label_smoothing: float = setting(0.1, minimum=0.0, maximum=0.99)
-    grad_clip: float = setting(1.0, minimum=0.0)
-    gradient_accumulation_steps: int = setting(1, minimum=1)
+    grad_clip: float = setting(1.0, minimum=0.0, maximum=1e12)
+    gradient_accumulation_steps: int = setting(1, minimum=1, maximum=1_000_000)
     repeat: int = setting(1, minimum=1, maximum=10_000)
     label_share: float = setting(1.0, above=0.0, maximum=1.0)
     amp: bool = False
     compile: bool = False
-    seed: int = setting(0, minimum=0, maximum=2**63 - 1)
+    seed: int = setting(0, minimum=0, maximum=LARGEST_SEED)
     init_from: str = ""
     device: str = setting("auto", choices=("auto", "cpu", "cuda", "mps"))
     nan_guard: NanGuardConfig = field(default_factory=NanGuardConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
-    max_hours: float = setting(0.0, minimum=0.0)
+    max_hours: float = setting(0.0, minimum=0.0, maximum=1_000_000.0)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
     validation: str = setting("test", choices=("test", "split"))
@@ -169,12 +170,54 @@ def resolve(
         settings,
         _flag_layer({"environment": environment, **(flags or {})}),
     ]
+    _refuse_names(settings, [*model_part, *data_part, recipe_layer])
     families = [str(values["family"]) for values in _sections(layers, "model") if "family" in values]
     if not families:
         raise UserError(f"{recipe_layer.origin} describes a model without its family. Name one with --model.")
     config = merge(replace(RunConfig(), model=family_config(families[-1])), layers)
     check_complete(config.model)
+    _refuse_disorder(config)
     return config
+
+
+def _refuse_disorder(config: RunConfig) -> None:
+    """Refuse settings of which one is above another that it must not exceed; a default gives way to the other.
+
+    Checkpoints and runs of earlier versions, which took them, can still be read.
+
+    Raises:
+        UserError: there are such settings; all are told.
+    """
+    low_and_high = [
+        ("warmup_learning_rate", "learning_rate", "the warm-up rises to it"),
+        ("min_learning_rate", "learning_rate", "the cosine falls from it"),
+        ("data.sampling.crop_min", "data.sampling.crop_max", "a training crop is between the two"),
+    ]
+    values, defaults = flat(asdict(config)), flat(asdict(RunConfig()))
+    problems = [
+        f"  {low} {values[low]:g} should be at most {high}, which is {values[high]:g}: {why}."
+        for low, high, why in low_and_high
+        if values[low] > values[high] and values[low] != defaults[low]
+    ]
+    if problems:
+        raise UserError("The configuration cannot be used:\n" + "\n".join(problems))
+
+
+def _refuse_names(settings: Layer, chosen: Sequence[Layer]) -> None:
+    """Refuse to rename a model or a data set with `--set`: its name says whose numbers a run has, and finds its store.
+
+    Raises:
+        UserError: a name is another than the one that was chosen.
+    """
+    for section, option in (("model", "--model"), ("data", "--dataset")):
+        given = _sections([settings], section)
+        name = str(given[0].get("name", "")) if given else ""
+        names = [str(each["name"]) for each in _sections(chosen, section) if each.get("name")]
+        if name and names and name != names[-1]:
+            raise UserError(
+                f"--set: {section}.name: {short(name)} cannot rename {names[-1]}. Choose another one with {option}, or "
+                "name your own in its YAML."
+            )
 
 
 def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:

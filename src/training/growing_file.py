@@ -12,7 +12,7 @@ def append(path: Path, data: bytes) -> None:
         OSError: the file cannot be written; what was added is taken back.
     """
     # Unbuffered, because a buffer keeps what could not be written and tries it once more on closing.
-    with path.open("ab", buffering=0) as file:
+    with open(path, "ab", buffering=0, opener=_opened_at_once) as file:
         size = file.tell()
         try:
             written = 0
@@ -23,3 +23,8 @@ def append(path: Path, data: bytes) -> None:
             with suppress(OSError):
                 file.truncate(size)
             raise
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Open a file as Python does, but do not wait for a reader where it is a pipe: the system refuses one then."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)

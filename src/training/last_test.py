@@ -4,6 +4,7 @@ Legend: K classes.
 """
 
 import csv
+import io
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..utils.errors import UserError
-from ..utils.files import write_csv
+from ..utils.files import read_whole, write_csv
 
 _log = logging.getLogger(__name__)
 
+_LIMIT_BYTES = 64 << 20
 _CORNER = "true \\ predicted"
 _WITHOUT = "no answer"
 _EPOCH = re.compile(r", after epoch (\d+)")
@@ -79,14 +81,16 @@ def read_confusion(path: Path) -> Confusion | None:
         UserError: it cannot be read, or is no confusion matrix.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file))
+        text = read_whole(path, _LIMIT_BYTES, "a confusion matrix").decode("utf-8")
+        header, *rows = list(csv.reader(io.StringIO(text, newline="")))
         names = [row[0] for row in rows]
         counts = np.array([[int(cell) for cell in row[1:]] for row in rows], np.int64).reshape(len(rows), -1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except UserError:
+        raise
     except (ValueError, IndexError, OverflowError, csv.Error) as error:
         raise UserError(f"{path} is no table of a confusion matrix: {error}.") from error
     if header[1 : len(names) + 1] != names or counts.shape[1] - len(names) not in (0, 1) or (counts < 0).any():

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..utils.files import failure
+from ..utils.foreign_text import harmless
 from .growing_file import append
 
 _log = logging.getLogger(__name__)
@@ -43,8 +44,7 @@ class _LineFile(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append the record, or drop it where the file cannot be written."""
         try:
-            # A file name may hold bytes that are no text; its line is worth having all the same.
-            line = (self.format(record) + "\n").encode(errors="backslashreplace")
+            line = (harmless(self.format(record)) + "\n").encode()  # a log is read on a terminal
         except Exception:
             self.handleError(record)  # a defect of the logging call, told as every other handler tells it
             return

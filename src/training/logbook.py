@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..utils.errors import UserError
-from ..utils.files import failure, make_folder, unwritable, write_text
+from ..utils.files import failure, make_folder, read_whole, unwritable, write_text
 from .growing_file import append
 from .tensorboard_scalars import TensorboardScalars
 
@@ -137,9 +137,7 @@ def read_rows(path: Path) -> list[Row]:
 
 def _read_lines(path: Path) -> list[bytes]:
     try:
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise UserError(f"{path} is larger than {_LIMIT_BYTES} bytes, too large for a logbook.")
-        lines = path.read_bytes().split(b"\n")
+        lines = read_whole(path, _LIMIT_BYTES, "a logbook").split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -163,7 +161,7 @@ def _parse(line: bytes) -> Row | None:
 def _settle(path: Path, text: str) -> None:
     """Make a file hold `text` unless it does; a missing file counts as an empty one."""
     try:
-        present = path.read_bytes() if path.exists() else b""
+        present = read_whole(path, 2 * _LIMIT_BYTES, "a logbook") if path.exists() else b""
     except OSError as error:
         raise unwritable(path, error) from error
     if present != text.encode():

@@ -24,7 +24,7 @@ def build_schedule(optimizer: Optimizer, config: RunConfig) -> SequentialLR:
     With the defaults epoch 0 has 0.001, epoch 9 0.0091, epoch 10 0.01 and epoch 69 1.68e-5.
     """
     warmup = warmup_length(config)
-    lowest = scaled(config.min_learning_rate, config)
+    lowest = scaled(min(config.min_learning_rate, config.learning_rate), config)
     cosine = CosineAnnealingLR(optimizer, T_max=max(1, config.epochs - warmup), eta_min=lowest)
     phases: list[LRScheduler] = [cosine]
     if warmup:

@@ -11,6 +11,7 @@ from typing import Any
 from ..utils.errors import UserError
 from ..utils.files import write_json
 from ..utils.progress import SILENT, Progress
+from ..utils.schema import LARGEST_SEED
 from ..utils.spread import mean_and_deviation
 from .config import RunConfig
 from .distributed import device_index, joined
@@ -42,6 +43,8 @@ def train_seeds(
     """
     if len(set(seeds)) != len(seeds):
         raise UserError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}.")
+    if too_large := [seed for seed in seeds if not 0 <= seed <= LARGEST_SEED]:
+        raise UserError(f"--seeds: {too_large[0]} should be 0 to {LARGEST_SEED}.")
     if resume not in ("", "auto"):
         raise UserError("--seeds has a run for each seed and goes on only with --resume auto.")
     named = "_".join(map(str, seeds[:8])) + ("_and_more" if len(seeds) > 8 else "")

@@ -10,16 +10,17 @@ import importlib.resources
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from omegaconf import OmegaConf
-
+from .aliases import ALIASES
 from .errors import UserError
+from .files import read_whole
+from .foreign_text import is_readable
 from .schema import checked_value, short
-from .yaml_text import parse_with_texts
+from .yaml_text import parse_with_texts, yaml_of
 
 MODEL_FILES = {
     "nano_e": "last_e_nano",
@@ -33,6 +34,8 @@ MODEL_FILES = {
 YAML_ENDINGS = (".yaml", ".yml")
 _KAGGLE_VARIABLE = "LAST_KAGGLE"
 _YAML_LIMIT_BYTES = 1 << 20
+_MOST_PROBLEMS = 30  # of one layer; nobody mends more at once, and each is compared with all known keys
+_LONGEST_KEY = 100
 
 Schema = TypeVar("Schema")
 
@@ -146,14 +149,9 @@ def completed_layout(own: Layer, above: Sequence[str] = ()) -> Layer:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(_YAML_LIMIT_BYTES + 1)
+        return read_whole(path, _YAML_LIMIT_BYTES, "a configuration").decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"Cannot read the configuration {path}: {error.strerror or error}.") from error
-    if len(content) > _YAML_LIMIT_BYTES:
-        raise UserError(f"{path} is larger than {_YAML_LIMIT_BYTES} bytes, too large for a configuration.")
-    try:
-        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
 
@@ -188,7 +186,7 @@ def section_layer(layer: Layer, section: str) -> Layer:
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
     """Return the message for a name that does not exist, with the nearest one that does."""
-    return f"There is no {what} {name!r}.{_suggestion(name, known)} Known: {', '.join(known)}."
+    return f"There is no {what} {short(name)}.{_suggestion(name, known)} Known: {', '.join(known)}."
 
 
 def override_layer(assignments: Sequence[str]) -> Layer:
@@ -203,13 +201,13 @@ def override_layer(assignments: Sequence[str]) -> Layer:
         key, equals, text = assignment.partition("=")
         path = key.strip().split(".")
         if not equals or not all(path):
-            raise UserError(f"--set {assignment!r} should look like key=value, for example --set epochs=20.")
+            raise UserError(f"--set {short(assignment)} should look like key=value, for example --set epochs=20.")
         try:
             value, written = parse_with_texts(text)
             plant(values, path, value)
             plant(texts, path, written)
         except ValueError as error:
-            raise UserError(f"--set {assignment!r}: the value is not valid YAML: {error}") from error
+            raise UserError(f"--set {short(assignment)}: the value is not valid YAML: {error}") from error
     return _with_own_layout(Layer("--set", values, texts), Path())
 
 
@@ -233,7 +231,7 @@ def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
 
 def to_yaml(config: Any) -> str:
     """Return a configuration dataclass as YAML that `merge` reads back to the same values."""
-    return str(OmegaConf.to_yaml(OmegaConf.structured(config)))
+    return yaml_of(asdict(config))
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -250,10 +248,17 @@ def _accepted(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
     problems: list[str] = []
     for path, value, problem in _walk(schema, layer.values, layer.texts, ()):
         if problem:
-            problems.append(f"{layer.origin}: {'.'.join(path)}: {problem}")
+            problems.append(f"{layer.origin}: {_dotted(path)}: {problem}")
         else:
             plant(accepted, path, value)
+        if len(problems) == _MOST_PROBLEMS:
+            problems.append(f"{layer.origin}: perhaps more, which was not looked at.")
+            break
     return accepted, problems
+
+
+def _dotted(path: Sequence[str]) -> str:
+    return ".".join(name if len(name) <= _LONGEST_KEY else f"{name[:_LONGEST_KEY]}..." for name in path)
 
 
 def _filled(instance: Any, values: Mapping[str, Any]) -> Any:
@@ -345,6 +350,9 @@ def _walk_entries(entry: Any, value: Any, text: Any, path: tuple[str, ...]) -> I
         return
     texts = text if isinstance(text, Mapping) else {}
     for name, section in value.items():
+        if not is_readable(str(name)):
+            yield (*path, str(name)), section, "a name should be text in UTF-8."
+            continue
         yield from _walk_section(entry(), section, texts.get(name), (*path, str(name)))
 
 
@@ -354,10 +362,14 @@ def _entry_type(hint: Any) -> Any:
 
 
 def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
-    advice = _suggestion(name, known) or f" Known here: {', '.join(known)}."
+    alias = ALIASES.get(name, "")
+    advice = f" Did you mean {alias!r}?" if alias.partition(".")[0] in known else _suggestion(name, known)
+    advice = advice or f" Known here: {', '.join(known)}."
     return f"unknown key (its value is {short(value)}).{advice}"
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
+    if len(name) > _LONGEST_KEY:
+        return ""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""

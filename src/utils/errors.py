@@ -1,10 +1,17 @@
 """The errors a command turns into its exit code."""
 
+from .foreign_text import shortened
 from .program import install_command
 
 
 class UserError(ValueError):
-    """Say that the user's input was wrong: what, where, and what to do (exit code 2, no traceback)."""
+    """Say that the user's input was wrong: what, where, and what to do (exit code 2, no traceback).
+
+    A message quotes what it is about, which may be of any length: it is cut here, for all who raise one.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(message))
 
 
 class ToldElsewhere(UserError):
@@ -21,6 +28,10 @@ class PeerLost(RuntimeError):
 
 class Terminated(KeyboardInterrupt):
     """Say that the process was asked to end (SIGTERM); whoever saves work on Ctrl-C saves it here too."""
+
+
+class HungUp(Terminated):
+    """Say that the terminal of the process is gone (SIGHUP), as when a connection is lost."""
 
 
 def tells_of_memory(error: BaseException) -> bool:

@@ -8,12 +8,14 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .errors import UserError
 from .json_text import parse_json
-from .regular_files import open_regular
+from .leftovers import temporary_beside
+from .regular_files import open_regular, size_of_open
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -50,7 +52,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the folder cannot be made or written, or the disk is full. Nothing half-written stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -67,7 +69,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        # A path may hold bytes that are no text; JSON reads what stands for them then as the same path.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -77,7 +80,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table with one header row to `path`, whole or not at all."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
@@ -104,18 +110,52 @@ def copy_files(source: Path, target: Path) -> None:
     Raises:
         UserError: it cannot be written; nothing of it stays.
     """
-    hidden = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    hidden = temporary_beside(target)
     try:
         for path in source.rglob("*"):
             if path.is_file() and not path.name.startswith("."):
                 place = hidden / path.relative_to(source)
                 place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, place)
+                copy_file(path, place)
         hidden.replace(target)
     except OSError as error:
         raise unwritable(target, error) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's bytes, without its rights; one that its writer removes meanwhile is left out.
+
+    Raises:
+        OSError: it cannot be read, or the copy not be written.
+    """
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError:
+        if source.exists():
+            raise
+
+
+def read_whole(path: Path, limit_bytes: int, purpose: str) -> bytes:
+    """Return all bytes of a file that is no larger than what it is for can be.
+
+    Every reader of small files comes here, so that none waits for a pipe or a device in the place of one.
+
+    Args:
+        path: a regular file, or a link to one.
+        limit_bytes: how large it may be.
+        purpose: what it should hold, such as `a configuration`.
+
+    Raises:
+        UserError: it is larger.
+        OSError: it cannot be read, or is no file.
+    """
+    with open_regular(path) as file:
+        content = file.read(min(size_of_open(file), limit_bytes) + 1)  # room for all that it asks for is taken at once
+    if len(content) > limit_bytes:
+        raise UserError(f"{path} is larger than {limit_bytes} bytes, too large for {purpose}.")
+    return content
 
 
 def read_json(path: Path, limit_bytes: int = 64 << 20) -> Mapping[str, Any]:
@@ -125,12 +165,11 @@ def read_json(path: Path, limit_bytes: int = 64 << 20) -> Mapping[str, Any]:
         UserError: the file is missing, larger than `limit_bytes`, not JSON, or not an object.
     """
     try:
-        if path.stat().st_size > limit_bytes:
-            raise UserError(f"{path} is larger than {limit_bytes} bytes, too large for what it should hold.")
-        with open_regular(path) as file:
-            value = parse_json(file.read(limit_bytes + 1).decode("utf-8"))
+        value = parse_json(read_whole(path, limit_bytes, "what it should hold").decode("utf-8"))
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
@@ -140,5 +179,5 @@ def read_json(path: Path, limit_bytes: int = 64 << 20) -> Mapping[str, Any]:
 
 def file_checksum(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with open_regular(path) as file:
+        return hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()

@@ -16,9 +16,10 @@ def parse_json(text: str) -> Any:
         values = json.loads(text, parse_int=_whole_number)
     except RecursionError:
         raise ValueError("its values lie too deep within one another") from None
-    if "\\ud" in text or "\\uD" in text:  # half of a character that takes two, alone: no file and no terminal takes it
+    # Half of a character that takes two, alone, goes into no file and on no terminal; a path that is no text may.
+    if "\\ud" in text or "\\uD" in text:
         try:
-            json.dumps(values, ensure_ascii=False).encode()
+            json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             raise ValueError("it has half of a character that takes two") from None
     return values

@@ -330,7 +330,7 @@ def test_a_finished_store_without_its_report_is_told(raw: Path, tmp_path: Path) 
 
 def test_a_missing_raw_folder_is_refused_with_how_to_get_the_data(tmp_path: Path) -> None:
     config = DataConfig(**{**vars(CONFIG), "how_to_get": "Ask the lab."})
-    with pytest.raises(UserError, match=r"no raw folder .*nowhere\. Ask the lab\."):
+    with pytest.raises(UserError, match=r"no raw folder .*nowhere\.\nAsk the lab\."):
         prepare(tmp_path / "nowhere", tmp_path / "out", config)
     assert not (tmp_path / "out").exists()
 
@@ -490,14 +490,14 @@ def test_a_preparation_that_was_refused_leaves_no_lock_behind(raw: Path, tmp_pat
 def test_a_store_that_another_process_has_just_finished_is_not_written_again(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone_in = preprocess_module.alone_in
+    sole_writer = preprocess_module.sole_writer
 
     def finish_before_the_lock_is_taken(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(preprocess_module, "alone_in", alone_in)
+        monkeypatch.setattr(preprocess_module, "sole_writer", sole_writer)
         prepare(raw, tmp_path / "out")
-        return alone_in(*arguments, **options)
+        return sole_writer(*arguments, **options)
 
-    monkeypatch.setattr(preprocess_module, "alone_in", finish_before_the_lock_is_taken)
+    monkeypatch.setattr(preprocess_module, "sole_writer", finish_before_the_lock_is_taken)
     assert prepare(raw, tmp_path / "out").prepared_before
     assert len(NumbersReader.read_names) == len(set(NumbersReader.read_names))
 

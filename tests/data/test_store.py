@@ -5,6 +5,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from last.data import open_store
 from last.data.clip import Clip
 from last.data.store import Store, write_store
-from last.data.store_format import StoreAbout, index_type, pack
+from last.data.store_format import CLIP_NUMBERS, StoreAbout, index_problem, index_type, pack
 from last.data.store_writer import StoreWriter
 from last.skeleton import load_layout
 from last.utils.errors import UserError
@@ -378,7 +379,7 @@ def test_a_header_without_a_checksum_and_rows_in_another_order_are_refused(folde
     header = json.loads((folder / "store.json").read_text(encoding="utf-8"))
     del header["files"]["joints.npy"]["sha256"]
     change_header(folder, files=header["files"])
-    with pytest.raises(UserError, match="no checksum"):
+    with pytest.raises(UserError, match="without its checksum"):
         open_store(folder, verify=False)
 
 
@@ -386,3 +387,25 @@ def test_protocols_that_would_take_much_memory_are_refused_before_they_do(folder
     change_header(folder, protocols={f"p{number}": "T" for number in range(50_000)})
     with pytest.raises(UserError, match="one of the letters"):
         open_store(folder)
+
+
+# --- numbers and names that an index cannot hold
+
+
+@pytest.mark.parametrize("number", CLIP_NUMBERS)
+@pytest.mark.parametrize("value", [-1, 2**31, 2**40, 10**30])
+def test_a_clip_with_a_number_that_no_index_holds_is_refused(tmp_path: Path, number: str, value: int) -> None:
+    with pytest.raises(UserError, match=f"its {number} is {value}, not 0 to 2147483647"):
+        write(tmp_path / "store", replace(make_clip(), **{number: value}))
+
+
+@pytest.mark.parametrize("code", [0xD800, 0xDCE9, 0x110000, 0x7FFFFFFF])
+def test_an_index_with_a_name_that_is_no_text_is_refused(folder: Path, code: int) -> None:
+    clips = np.load(folder / "clips.npy")
+    content = code.to_bytes(4, "little") + clips.tobytes()[4:]
+    assert "a name that is no text" in index_problem(np.frombuffer(content, clips.dtype), 10, 3)
+
+
+def test_a_clip_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="its name is no text in UTF-8"):
+        write(tmp_path / "store", make_clip("caf\udce9"))

@@ -1,12 +1,17 @@
 """How flags, recipes and data YAMLs make up the configuration of a run."""
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import Field, asdict, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
+import torch
 
+from last.models.registry import family_config
 from last.training.config import RunConfig, resolve
 from last.training.distillation.config import DistillationConfig
+from last.training.schedule import build_schedule
 from last.utils.config import MODEL_FILES, config_folder, read_yaml
 from last.utils.errors import UserError
 
@@ -103,3 +108,61 @@ def test_defaults_are_those_of_the_owners_document() -> None:
     assert found == ["sgd", 0.9, True, 0.0004, 70, 16, 64, 0.1, 1.0, 1]
     rates = (config.warmup_learning_rate, config.learning_rate, config.min_learning_rate, config.warmup_epochs)
     assert rates == (0.001, 0.01, 1e-5, 10)
+
+
+# --- values that no run can have
+
+
+def settings_of(config: Any) -> Iterator[tuple[str, Field[Any], Any]]:
+    """Yield every setting of a configuration, its sections and one entry of each mapping of sections, with its type."""
+    hints = get_type_hints(type(config))
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            yield from settings_of(value)
+        elif is_dataclass(get_args(hints[item.name])[-1:] and get_args(hints[item.name])[-1]):
+            yield from settings_of(get_args(hints[item.name])[-1]())
+        else:
+            yield f"{type(config).__name__}.{item.name}", item, hints[item.name]
+
+
+@pytest.mark.parametrize("family", ["last_e", "last_v2"])
+def test_every_number_of_a_configuration_has_a_smallest_and_a_largest_value(family: str) -> None:
+    unbounded = [
+        name
+        for name, item, hint in settings_of(replace(RunConfig(), model=family_config(family)))
+        if {int, float} & {hint, *get_args(hint)}
+        and not ({"minimum", "above"} & item.metadata.keys() and "maximum" in item.metadata)
+    ]
+    assert not unbounded
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["data.sampling.crop_min=0.9", "data.sampling.crop_max=0.5"], r"crop_min 0\.9 should be at most data\.sampl"),
+        (["warmup_learning_rate=0.5"], r"warmup_learning_rate 0\.5 should be at most learning_rate, which is 0\.01"),
+        (["min_learning_rate=0.5"], r"min_learning_rate 0\.5 should be at most learning_rate"),
+    ],
+)
+def test_settings_in_the_wrong_order_are_refused(overrides: list[str], complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        resolve(model="nano_e", dataset="synthetic", overrides=overrides)
+
+
+def test_a_default_gives_way_to_a_lower_learning_rate() -> None:
+    config = resolve(model="nano_e", dataset="synthetic", overrides=["learning_rate=1e-7", "epochs=14"])
+    parameter = torch.nn.Parameter(torch.zeros(()))
+    optimizer = torch.optim.SGD([parameter], lr=config.learning_rate)
+    schedule = build_schedule(optimizer, config)
+    for _ in range(14):
+        assert optimizer.param_groups[0]["lr"] <= 1e-7
+        optimizer.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize("setting", ["model.name=x", "data.name=x", "model={name: base}"])
+def test_a_model_or_data_set_is_not_renamed_by_the_way(setting: str) -> None:
+    with pytest.raises(UserError, match=r"name: '\w+' cannot rename (nano_e|synthetic)\. Choose another one with --"):
+        resolve(model="nano_e", dataset="synthetic", overrides=[setting])
+    resolve(model="nano_e", dataset="synthetic", overrides=["model.name=nano_e"])

@@ -171,7 +171,7 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
         ({"student_settings": ["output_root=here"]}, "it comes from --output_root"),
         ({"student_settings": ["input_frames=16"]}, "input_frames is 8 for the teacher small_e and 16 for the student"),
         ({"student_settings": ["data.normalize.face_camera=true"]}, "data.normalize is"),
-        ({"student_settings": ["distillation.alpha_of={nano_e: 7}"]}, "no distillation.alpha between 0 and 1"),
+        ({"student_settings": ["distillation.alpha_of={nano_e: 7}"]}, "alpha_of: .* each value at most 1.0"),
     ],
 )
 def test_impossible_sequences_are_refused(plan: MakePlan, changes: dict[str, object], told: str) -> None:
@@ -445,3 +445,35 @@ def test_a_sequence_continues_in_another_session_from_an_input_folder(
     kept = second.folder / "one-xsub" / "nano_e"
     assert [path.name for path in kept.iterdir()] == [path.name for path in (place / "one-xsub" / "nano_e").iterdir()]
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
+
+
+def test_a_sequence_of_other_options_in_an_input_folder_is_left_there_and_a_new_one_starts(
+    plan: MakePlan, trainings: Trainings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = plan()
+    run_sequence(first)
+    place = tmp_path / "input" / "session-1" / first.folder.name
+    place.parent.mkdir(parents=True)
+    shutil.move(first.folder, place)
+    flags = {"output_root": str(tmp_path / "working"), "input_roots": [str(tmp_path / "input")]}
+    other = plan(flags=flags, settings=[*TINY, "epochs=2"])
+    run_sequence(other)
+    assert statuses(other) == ["done", "done", "done"]
+    assert f"not continued: {place}" in caplog.text
+    assert {config.epochs for config in trainings.configs[-3:]} == {2}
+
+
+def test_of_several_attached_sequences_the_one_that_came_furthest_is_continued(
+    plan: MakePlan, trainings: Trainings, tmp_path: Path
+) -> None:
+    first = plan()
+    run_sequence(first)
+    for number, session_name in enumerate(("a", "b", "c")):
+        folder = tmp_path / "input" / session_name / first.folder.name
+        shutil.copytree(first.folder, folder)
+        for summary in sorted(folder.rglob("summary.json"))[: 0 if session_name == "b" else 1 + number]:
+            summary.unlink()
+    flags = {"output_root": str(tmp_path / "working"), "input_roots": [str(tmp_path / "input")]}
+    second = plan(flags=flags)
+    sequence._fetch(second)
+    assert statuses(second) == ["done", "done", "done"]

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,6 +172,54 @@ def test_all_problems_of_all_layers_are_told_at_once() -> None:
         "--set: protocols.xsub.trian:",
     ):
         assert part in message
+
+
+@pytest.mark.parametrize("text", ["0x10", "1_000", "1:30", "0b11"])
+def test_a_number_that_is_not_written_in_decimal_digits_is_refused(text: str) -> None:
+    for key in ("epochs", "rate", "limit"):
+        assert f"--set: {key}: '{text}' should be of type" in (message := problems(override_layer([f"{key}={text}"])))
+        assert "in decimal digits" in message
+
+
+def test_leading_zeros_do_not_change_a_number() -> None:
+    assert merged(override_layer(["epochs=010", "limit='08'", "angles=[007, 09]"])) == Run(
+        epochs=10, limit=8, angles=[7.0, 9.0]
+    )
+
+
+@pytest.mark.parametrize("value", ["caf\udce9", "a\0b"])
+def test_what_is_no_text_is_refused_wherever_it_stands(value: str) -> None:
+    for values in ({"name": value}, {"names": ["a", value]}, {"rate": value}):
+        assert "should be text in UTF-8" in problems(Layer("a checkpoint", values))
+    assert "should be text in UTF-8" in problems(Layer("a checkpoint", {"protocols": {value: {}}}))
+
+
+@pytest.mark.parametrize("value", [10**99, -(10**99), 1e308])
+def test_a_number_that_no_field_can_have_is_refused_and_nothing_else_happens(value: float) -> None:
+    for key in ("epochs", "rate", "limit", "angles"):
+        with suppress(UserError):
+            merge(Run(), [Layer("file", {key: [value] if key == "angles" else value})])
+
+
+def test_of_very_many_problems_the_first_are_told() -> None:
+    message = problems(Layer("my.yaml", {f"key{number}": number for number in range(10_000)}))
+    assert message.count("\n") == 31
+    assert message.endswith("my.yaml: perhaps more, which was not looked at.")
+
+
+@pytest.mark.parametrize(
+    "quote",
+    [
+        lambda long: merged(Layer("my.yaml", {long: 1})),
+        lambda long: override_layer([long]),
+        lambda long: override_layer([f"a=[{long}"]),
+        lambda long: named_layer("data", long, "dataset"),
+    ],
+)
+def test_what_a_message_quotes_is_cut(quote: Callable[[str], object]) -> None:
+    with pytest.raises(UserError) as raised:
+        quote("x" * 100_000)
+    assert len(str(raised.value)) < 400
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:

@@ -4,12 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from last.data.preprocess import read_ignore_list
+from last.training.checkpoint import read_checkpoint
+from last.training.growing_file import append
+from last.training.last_test import read_confusion
+from last.training.logbook import read_rows
+from last.utils.config import read_yaml
 from last.utils.errors import UserError
 from last.utils.files import (
     atomic_path,
     file_checksum,
     make_folder,
     read_json,
+    read_whole,
     unwritable,
     write_csv,
     write_json,
@@ -137,3 +144,54 @@ def test_a_missing_json_file_is_refused(tmp_path: Path) -> None:
 def test_the_checksum_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert file_checksum(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+# --- what is no file
+
+
+def pipe(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    return path
+
+
+READERS = {
+    "a configuration": read_yaml,
+    "json": read_json,
+    "a logbook": read_rows,
+    "a confusion matrix": read_confusion,
+    "a checkpoint": read_checkpoint,
+    "a list of names": read_ignore_list,
+    "any file": lambda path: read_whole(path, 5, "anything"),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on Windows")
+@pytest.mark.parametrize("place", ["a pipe", "a folder", "a device"])
+@pytest.mark.parametrize("what", READERS)
+def test_no_reader_waits_for_what_is_no_file(tmp_path: Path, what: str, place: str) -> None:
+    make = {"a pipe": pipe, "a folder": make_folder, "a device": lambda _: Path("/dev/zero")}[place]
+    with pytest.raises((UserError, OSError)):
+        READERS[what](make(tmp_path / "place"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on Windows")
+def test_no_line_is_appended_to_a_pipe(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such device"):
+        append(pipe(tmp_path / "log.txt"), b"line\n")
+
+
+def test_a_file_is_read_up_to_its_limit_and_refused_beyond(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert read_whole(path, 5, "it") == b"12345"
+    with pytest.raises(UserError, match="larger than 4 bytes, too large for it"):
+        read_whole(path, 4, "it")
+
+
+def test_a_path_that_is_no_text_is_kept_in_json_and_shown_in_csv(tmp_path: Path) -> None:
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    write_json(tmp_path / "a.json", {"path": name})
+    assert read_json(tmp_path / "a.json") == {"path": name}
+    write_csv(tmp_path / "a.csv", ["name"], [[name]])
+    assert (tmp_path / "a.csv").read_text() == "name\ncaf\\udce9\n"

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from ..clean import finish_clip, present
 from ..clip import FARTHEST, Clip
+from ..store_format import LARGEST_NUMBER
 from .base import BadClip, DroppedClip, Source
 
 # Coordinates of one recording, in all of its bodies: two hours of one person at 30 frames a second. A few bytes a
 # number in the file become some hundred in memory until the clip is made.
 _MOST_NUMBERS = 1 << 24
-# A store keeps the numbers about a clip as int32.
-_LARGEST_NUMBER = 2**31 - 1
 
 Floats = NDArray[np.float64]
 
@@ -78,8 +77,8 @@ def assemble(
 
 def _check_numbers(name: str, about: About) -> None:
     for what, number in asdict(about).items():
-        if not 0 <= number <= _LARGEST_NUMBER:
-            raise BadClip(name, 0, f"its {what} is no whole number from 0 to {_LARGEST_NUMBER}")
+        if not 0 <= number <= LARGEST_NUMBER:
+            raise BadClip(name, 0, f"its {what} is no whole number from 0 to {LARGEST_NUMBER}")
 
 
 def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:

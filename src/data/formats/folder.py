@@ -152,9 +152,7 @@ def _each(names: Sequence[str], others: Sequence[str], sentence: str) -> list[st
 
 
 def _entry(raw: Path, path: Path) -> Entry:
-    name = path.relative_to(raw).with_suffix("").as_posix()
-    # A file's name may be bytes that are no text; they are shown as `\xff`, since a store's names are text.
-    name = normal_form(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    name = normal_form(path.relative_to(raw).with_suffix("").as_posix())
     return Entry(name, path, "", size_of(path))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO
 
 from ...utils.errors import UserError
+from ...utils.numbers import counted
 from ...utils.regular_files import open_regular
 from ...utils.zip_files import Archive, DamagedZip
 from .base import BadClip, Entry
@@ -57,7 +58,8 @@ def find_recordings(raw: Path, suffix: str, name_of: Callable[[PurePath], str | 
     if not found:
         raise UserError(_nothing_found(raw, expected, strangers, others, packed))
     if strangers:
-        _logger.warning("%d files in %s are left out by their names: %r ...", len(strangers), raw, strangers[0])
+        count = counted(len(strangers), "file")
+        _logger.warning("Left out by their names in %s: %s, such as %r.", raw, count, strangers[0])
     if packed:
         _logger.warning("Not read in %s: %s. %s", raw, tally(packed), _unpack(packed))
     return merge_copies(found, raw)
@@ -71,8 +73,8 @@ def merge_copies(entries: Iterable[Entry], raw: Path) -> list[Entry]:
     twice = [each for each in found.values() if len(each) > 1]
     if twice:
         first, second, *_ = twice[0]
-        message = "%d recordings in %s were found more than once, such as %s and %s; each counts once."
-        _logger.warning(message, len(twice), raw, first.place, second.place)
+        message = "Found more than once in %s: %s, such as %s and %s; each counts once."
+        _logger.warning(message, raw, counted(len(twice), "recording"), first.place, second.place)
     merged = (replace(first, copies=tuple(others)) if others else first for first, *others in found.values())
     return sorted(merged, key=lambda entry: entry.name)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...utils.errors import UserError
 from ...utils.names import normal_form
+from ...utils.numbers import counted
 from .restricted_pickle import PickledArray
 
 PLAIN = "file"  # the protocol of lists that are named after their part alone
@@ -82,8 +83,8 @@ def _protocols(key: str, group: Mapping[str, set[str]], origin: str) -> Iterable
         both = group["train"] & names
         if both:
             raise UserError(
-                f"{origin}: {len(both)} clips are in both the train and the {part} list of its split {key!r}, such as "
-                f"{min(both)[:_SHOWN]!r}. A clip that trains cannot test: take it out of one."
+                f"{origin}: in both the train and the {part} list of its split {key!r}: {counted(len(both), 'clip')}, "
+                f"such as {min(both)[:_SHOWN]!r}. A clip that trains cannot test: take it out of one."
             )
         yield key if len(tested) == 1 else f"{key}_{part}", {"train": group["train"], "test": names}
 

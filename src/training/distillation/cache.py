@@ -6,7 +6,6 @@ whole. `outputs.json` has the key: everything that the numbers depend on.
 Legend: n training clips, R variations of each, N clips of a batch, F numbers of a lesson.
 """
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,11 +20,9 @@ from ...data.loader import Batch, FixedDraws
 from ...data.residence import room_on
 from ...utils.array_files import DamagedArray, Mode, map_array
 from ...utils.errors import UserError
-from ...utils.files import file_checksum, read_json, unwritable, write_json
-from ...utils.locks import alone_in
+from ...utils.files import file_checksum, make_folder, read_json, unwritable, write_json
+from ...utils.locks import sole_writer
 from .lesson import Form, Lesson, unpacked
-
-_log = logging.getLogger(__name__)
 
 Outputs = np.memmap[Any, np.dtype[np.float32]]
 
@@ -105,12 +102,10 @@ class OutputFolder:
         Raises:
             UserError: the folder cannot be written.
         """
-
-        def wait() -> None:
-            _log.info(f"Another run asks the teachers for {self.path}; this one waits for it.")
-
+        make_folder(self.path)
+        waiting = f"Another run asks the teachers for {self.path}; this one waits for it."
         try:
-            with alone_in(self.path, "lock", wait):
+            with sole_writer(self.path, waiting, waits=True):
                 yield
         except OSError as error:
             raise unwritable(self.path, error) from error

@@ -25,14 +25,14 @@ class DistillationConfig:
     fingerprints: list[str] = field(default_factory=list)
     method: str = setting("kl", choices=METHODS)
     alpha: float | None = setting(None, minimum=0.0, maximum=1.0)
-    alpha_of: dict[str, float] = field(default_factory=dict)
+    alpha_of: dict[str, float] = field(default_factory=dict, metadata={"minimum": 0.0, "maximum": 1.0})
     alpha_other: float = setting(0.5, minimum=0.0, maximum=1.0)
     alpha_end: float | None = setting(None, minimum=0.0, maximum=1.0)
     tau: float = setting(4.0, minimum=0.01, maximum=1000.0)
     tau_end: float | None = setting(None, minimum=0.01, maximum=1000.0)
-    dkd_target: float = setting(1.0, minimum=0.0)
-    dkd_others: float = setting(8.0, minimum=0.0)
-    hint_weight: float = setting(1.0, minimum=0.0)
+    dkd_target: float = setting(1.0, minimum=0.0, maximum=1e6)
+    dkd_others: float = setting(8.0, minimum=0.0, maximum=1e6)
+    hint_weight: float = setting(1.0, minimum=0.0, maximum=1e6)
     unlabelled: bool = False
     draws: int = setting(0, minimum=0, maximum=10_000)
     cached: bool = False

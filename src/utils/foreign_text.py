@@ -1,0 +1,56 @@
+"""Text that comes from files, file names and arguments, made fit to be shown and kept.
+
+A name may hold the bytes by which a terminal is steered, or bytes that are no text at all. What is shown to people
+passes through here, so that no module has to remember it.
+"""
+
+import re
+
+# Half of a character: how Python hands over the bytes of a file name that are no UTF-8, and how JSON can claim any.
+_HALVES = re.compile("[\ud800-\udfff]")
+_LONGEST_LINE, _KEPT_OF_ITS_END = 1_000, 300
+_MOST_LINES, _KEPT_LAST_LINES = 40, 4
+
+
+def printable(text: str) -> str:
+    """Return a foreign text on one line, with `?` for what would do something to a terminal or to a file."""
+    return harmless(" ".join(text.split()))
+
+
+def harmless(text: str) -> str:
+    """Return a text of several lines with `?` for what would do something to a terminal, and bytes written out."""
+    if text.isprintable():
+        return text
+    return "".join(map(_harmless, readable(text)))
+
+
+def readable(text: str) -> str:
+    r"""Return a text that can be written as UTF-8: bytes of a file name that are no text become `\udcff` or alike."""
+    return text.encode("utf-8", "backslashreplace").decode() if _HALVES.search(text) else text
+
+
+def is_readable(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8 and named to the operating system."""
+    return "\0" not in text and not _HALVES.search(text)
+
+
+def shortened(message: str) -> str:
+    """Return a message with its long lines cut in the middle, and of very many lines the first and the last ones."""
+    lines = message.split("\n")
+    if len(lines) > _MOST_LINES:
+        first = _MOST_LINES - _KEPT_LAST_LINES
+        left_out = f"  ... and {len(lines) - _MOST_LINES} lines more ..."
+        lines = [*lines[:first], left_out, *lines[-_KEPT_LAST_LINES:]]
+    return "\n".join(map(_cut, lines))
+
+
+def _cut(line: str) -> str:
+    if len(line) <= _LONGEST_LINE:
+        return line
+    return f"{line[: _LONGEST_LINE - _KEPT_OF_ITS_END]} [...] {line[-_KEPT_OF_ITS_END:]}"
+
+
+def _harmless(character: str) -> str:
+    if character == "\n" or character.isprintable():
+        return character
+    return " " if character.isspace() else "?"
