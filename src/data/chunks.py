@@ -18,6 +18,7 @@ from ..skeleton import layout_facts
 from ..utils.array_files import DamagedArray, array_of
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
+from ..utils.json_text import parse_json
 from ..utils.zip_files import Archive, DamagedZip
 from .clip import Clip
 from .config import DataConfig
@@ -114,13 +115,13 @@ def kept_notes(chunk: Chunk, folder: Path) -> Notes:
     """
     (written,) = _arrays(chunk, folder, ("notes",))
     try:
-        values = json.loads(written.tobytes())
+        values = parse_json(written.tobytes().decode())
         left_out = [
             LeftOut(str(name), bool(damaged), int(line), str(reason))
             for name, damaged, line, reason in values["left_out"]
         ]
         return Notes(tuple(left_out), int(values["unselected"]), tuple(map(str, values["copied"])))
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError) as error:
         raise _lost(chunk, folder) from error
 
 

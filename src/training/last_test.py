@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _LIMIT_BYTES = 64 << 20
 _CORNER = "true \\ predicted"
 _WITHOUT = "no answer"
-_EPOCH = re.compile(r", after epoch (\d+)")
+_EPOCH = re.compile(r", after epoch (\d{1,9})(?!\d)", re.ASCII)
 
 
 @dataclass(frozen=True)

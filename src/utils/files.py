@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from .errors import UserError
+from .json_text import parse_json
 from .leftovers import temporary_beside
 from .regular_files import open_regular, size_of_open
 
@@ -164,13 +165,12 @@ def read_json(path: Path, limit_bytes: int = 64 << 20) -> Mapping[str, Any]:
         UserError: the file is missing, larger than `limit_bytes`, not JSON, or not an object.
     """
     try:
-        text = read_whole(path, limit_bytes, "what it should hold").decode("utf-8")
-        value = json.loads(text)
+        value = parse_json(read_whole(path, limit_bytes, "what it should hold").decode("utf-8"))
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     except UserError:
         raise
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"{path} should hold a JSON object, not a {type(value).__name__}.")

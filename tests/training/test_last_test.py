@@ -27,6 +27,12 @@ def test_what_is_written_is_read_back(tmp_path: Path, unanswered: bool) -> None:
     assert np.column_stack([found.counts, found.unanswered]).tolist() == counts.tolist()
 
 
+def test_an_epoch_of_thousands_of_digits_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "confusion.csv").write_text(f'"true, after epoch {"9" * 5000}",a\na,1\n')
+    found = read_confusion(tmp_path / "confusion.csv")
+    assert found is not None and found.epoch is None
+
+
 def test_a_run_that_was_not_tested_has_no_file(tmp_path: Path) -> None:
     LastTest(tmp_path / "confusion.csv", CLASSES).write()
     assert read_confusion(tmp_path / "confusion.csv") is None

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -280,3 +281,14 @@ def test_a_number_that_a_store_cannot_hold_is_refused_for_every_format(what: str
 def test_an_array_of_no_numbers_or_of_another_shape_is_refused_for_every_format(array: np.ndarray) -> None:
     with pytest.raises(BadClip):
         assemble("one", About(0), array, Source(load_layout("ntu25"), 2, ()))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@every_format
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    def replace_by_a_pipe(path: Path) -> None:
+        path.unlink()
+        os.mkfifo(path)
+
+    with pytest.raises((BadClip, UserError)):
+        change_the_file(name, tmp_path, replace_by_a_pipe)
