@@ -1,8 +1,8 @@
 """Disturb short trainings in every way that is promised to be harmless, and look whether it was.
 
-Runs are killed at random moments and gone on with, get numbers that are not finite, full disks, damaged checkpoints,
-and lose one of their processes. Whatever can be compared is compared with an undisturbed run to the last bit. The exit
-code is 1 if anything was not as promised.
+Runs are killed at random moments and continued, lose their streams and terminals, are trained twice at once, get
+numbers that are not finite, full disks and damaged checkpoints, and lose one of their processes. Whatever can be
+compared is compared with an undisturbed run to the last bit. The exit code is 1 if anything was not as promised.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import torch
 from faults_files import Outcome, damage_checkpoints, fill_disks
 from faults_kills import KillCampaign, details, summarise
 from faults_numbers import inject_everywhere
+from faults_output import lose_output, train_twice_at_once
 from faults_ranks import change_process_count, kill_ranks
 from faults_runs import ACCUMULATING, KILLED, prepare_data, train_to_the_end
 
@@ -34,7 +35,7 @@ import last
 from last.cli.terminal import table
 from last.utils.errors import UserError
 
-PARTS = ("kills", "numbers", "disk", "damage", "ranks", "processes")
+PARTS = ("kills", "output", "writers", "numbers", "disk", "damage", "ranks", "processes")
 _EXAMPLES = """examples:
   python benchmarks/reliability/faults.py               the whole campaign; about a quarter of an hour
   python benchmarks/reliability/faults.py --kills 300 --seed 1 --json faults.json
@@ -60,6 +61,8 @@ class Campaign:
         part_of: Mapping[str, Callable[[Path], tuple[Any, int]]] = {
             "kills": self._kills,
             "numbers": self._numbers,
+            "output": lambda folder: _show("output", lose_output(self.data, folder, tell)),
+            "writers": lambda folder: _show("writers", train_twice_at_once(self.data, folder, tell)),
             "disk": lambda folder: _show("disk", fill_disks(self.data, folder, tell)),
             "damage": self._damage,
             "ranks": self._ranks,

@@ -17,9 +17,11 @@ from faults_runs import Process, Setup, command, differences, train_to_the_end
 
 from last.training.run_folder import RunFolder
 
-_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # every second one is SIGKILL
-_SIGNALS_AIMED = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-_CODES = {signal.SIGKILL: 137, signal.SIGTERM: 143, signal.SIGINT: 130}
+_SAVING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SIGNALS = (*(signal.SIGKILL,) * 3, *_SAVING)  # every second one is SIGKILL
+_SIGNALS_AIMED = (*(signal.SIGKILL,) * 5, *_SAVING)
+_COUNTED = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+_OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
 _AIMED_SHARE = 0.4
 _AIMED_DELAY_S = 0.003  # at most so long after a file that is being written is seen
 _POLL_S = 0.0002
@@ -192,9 +194,9 @@ class KillCampaign:
 
 
 def _send(process: Process, number: signal.Signals) -> None:
-    """Send a signal as it comes in life: Ctrl-C to all processes of the terminal, the others to the trainer alone."""
+    """Send a signal as it comes in life: a terminal's to all of its processes, the others to the trainer alone."""
     with suppress(ProcessLookupError):
-        if number is signal.SIGINT:
+        if number in _OF_TERMINALS:
             os.killpg(process.popen.pid, number)
         else:
             process.popen.send_signal(number)
@@ -221,7 +223,7 @@ def _phase(process: Process, setup: Setup) -> str:
 
 def _problems(kill: Kill, process: Process, number: signal.Signals, setup: Setup) -> Iterator[str]:
     """Yield what a signal should have done and did not."""
-    if kill.code != _CODES[number]:
+    if kill.code != 128 + number:
         yield f"{kill.signal} in {kill.phase} gave the exit code {kill.code}: {process.said[-500:]}"
     over = _phase(process, setup) == "end"  # it came between the last epoch and the line that tells of it
     if number is not signal.SIGKILL and kill.phase == "training" and not (kill.saved or over):
@@ -251,7 +253,7 @@ def summarise(cases: Sequence[Case], references: Mapping[str, Reference]) -> lis
                 "seconds": round(reference.seconds, 2),
                 "runs": len(own),
                 "kills": len(kills),
-                **{number: sum(kill.signal == number for kill in kills) for number in ("SIGKILL", "SIGTERM", "SIGINT")},
+                **{number: sum(kill.signal == number for kill in kills) for number in _COUNTED},
                 **{phase: sum(kill.phase == phase for kill in kills) for phase in ("start", "training", "end")},
                 "aimed": sum(kill.aimed for kill in kills),
                 "in_a_write": sum(kill.writing for kill in kills),
