@@ -81,6 +81,8 @@ def show(answer: "Answer") -> None:
         ["mean class accuracy", f"{metrics.mean_class_accuracy:.2f} %"],
         ["loss", f"{metrics.loss:.4f}"],
     ]
+    if missing := int(metrics.unanswered.sum()):
+        rows.insert(1, ["unusable clips, counted as not recognised", str(missing)])
     table(title, ["figure", "value"], rows)
     names = answer.class_names
     tested = [each for each in metrics.per_class if each.accuracy is not None]

@@ -21,7 +21,8 @@ from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
 from ..training.config import RunConfig
 from ..training.data import part_for_testing, training_clips
 from ..training.precision import Precision, choose_device, precision_of_a_run
-from ..training.scoring import TestPart, score_batches
+from ..training.scoring import TestPart, has_no_score, score_batches
+from ..training.unusable import NOT_RECOGNISED, warn_of_unusable
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
@@ -103,6 +104,9 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
         progress,
         precision=precision_of_a_run(config.amp, config.hardware.amp_dtype, device),
     )
+    if not predictions.answered.all():
+        unusable = [predictions.names[number] for number in np.flatnonzero(~predictions.answered)]
+        warn_of_unusable(unusable, NOT_RECOGNISED)
     metrics = measure(predictions, len(checkpoint.classes))
     facts = {**_facts(question, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
     files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures)
@@ -130,10 +134,12 @@ def predict(
             labels.append(batch.labels)
             scores.append(probabilities)
             progress.advance(len(batch))
+    together = torch.cat(scores)
     return Predictions(
         names=[str(name) for name in names[torch.cat(numbers).cpu().numpy()]],
         labels=torch.cat(labels).cpu().numpy(),
-        scores=torch.cat(scores).cpu().numpy(),
+        scores=together.cpu().numpy(),
+        unusable=has_no_score(together).cpu().numpy(),
     )
 
 

@@ -28,15 +28,17 @@ class Predictions:
         names: the clips' names, N of them.
         labels: (N,) the true class, counted from 0.
         scores: (N, classes) probabilities, each row summing to one.
+        unusable: (N,) bool, clips with values that no model can take: their scores are not looked at. None for none.
 
     Raises:
         ValueError: the shapes disagree, or the scores are not probabilities.
-        UserError: a score is not finite, or a label lies outside the scores' classes.
+        UserError: another score is not finite, or a label lies outside the scores' classes.
     """
 
     names: list[str]
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
+    unusable: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         clips = len(self.names)
@@ -48,15 +50,21 @@ class Predictions:
         self._check_scores()
         self._check_labels()
 
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Return which clips have an answer, (N,)."""
+        return np.ones(len(self.names), np.bool_) if self.unusable is None else ~self.unusable
+
     def _check_scores(self) -> None:
-        broken = np.flatnonzero(~np.isfinite(self.scores).all(axis=1))
+        broken = np.flatnonzero(~np.isfinite(self.scores).all(axis=1) & self.answered)
         if len(broken):
             raise UserError(
                 f"The model's scores of {len(broken)} of {counted(len(self.names), 'clip')} are not finite, first of "
                 f"{self.names[broken[0]]}. Its training probably diverged: evaluate an earlier checkpoint."
             )
-        sums = self.scores.sum(axis=1, dtype=np.float64)
-        if (self.scores < 0).any() or (np.abs(sums - 1) > _SUM_TOLERANCE).any():
+        scores = self.scores[self.answered]
+        sums = scores.sum(axis=1, dtype=np.float64)
+        if (scores < 0).any() or (np.abs(sums - 1) > _SUM_TOLERANCE).any():
             raise ValueError("Scores should be probabilities that sum to one in each row; apply a softmax first.")
 
     def _check_labels(self) -> None:
@@ -103,6 +111,8 @@ class Metrics:
         loss: the mean negative log likelihood of the true classes, in nats, without label smoothing.
         per_class: one result a class, in the order of the classes.
         confusion: (classes, classes) counts; rows are true classes, columns predicted ones.
+        unanswered: (classes,) clips of each class with values that no model can take: they count as not recognised,
+            are in no cell of `confusion`, and have no part in the loss.
     """
 
     top1: float
@@ -111,6 +121,7 @@ class Metrics:
     loss: float
     per_class: list[ClassResult]
     confusion: NDArray[np.int64]
+    unanswered: NDArray[np.int64]
 
 
 def measure(predictions: Predictions, num_classes: int) -> Metrics:
@@ -120,16 +131,19 @@ def measure(predictions: Predictions, num_classes: int) -> Metrics:
     tell from zero counts as the smallest normal one, about 1.2e-38, so that the loss stays finite.
 
     Raises:
-        UserError: there is no clip.
+        UserError: there is no clip, or none with an answer.
         ValueError: the scores have another number of classes.
     """
     if not predictions.names:
         raise UserError("There are no predictions to measure: this part of the data set holds no clip.")
+    if not predictions.answered.any():
+        raise UserError("There is nothing to measure: every clip of this part has values that no model can take.")
     if predictions.scores.shape[1] != num_classes:
         raise ValueError(f"Scores of {predictions.scores.shape[1]} classes cannot be measured over {num_classes}.")
     ranks = true_ranks(predictions)
     confusion = _confusion(predictions, num_classes)
-    per_class = [_class_result(index, confusion) for index in range(num_classes)]
+    unanswered = np.bincount(predictions.labels[~predictions.answered], minlength=num_classes).astype(np.int64)
+    per_class = [_class_result(index, confusion, int(unanswered[index])) for index in range(num_classes)]
     accuracies = [result.accuracy for result in per_class if result.accuracy is not None]
     return Metrics(
         top1=_percent(int((ranks == 1).sum()), len(ranks)),
@@ -138,6 +152,7 @@ def measure(predictions: Predictions, num_classes: int) -> Metrics:
         loss=_negative_log_likelihood(predictions),
         per_class=per_class,
         confusion=confusion,
+        unanswered=unanswered,
     )
 
 
@@ -147,24 +162,29 @@ def ranked_classes(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]
 
 
 def true_ranks(predictions: Predictions) -> NDArray[np.int64]:
-    """Return the place of each clip's true class among its answers, (N,), 1 where it was recognised."""
+    """Return the place of each clip's true class among its answers, (N,), 1 where it was recognised.
+
+    Where there is no answer it is behind all of them, and behind the five that top-5 counts.
+    """
     labels, scores = predictions.labels[:, None], predictions.scores
     true_scores = np.take_along_axis(scores, labels, axis=1)  # (N, 1)
     earlier = np.arange(scores.shape[1]) < labels  # (N, classes)
     ahead = (scores > true_scores) | ((scores == true_scores) & earlier)
     ranks: NDArray[np.int64] = 1 + ahead.sum(axis=1, dtype=np.int64)
+    ranks[~predictions.answered] = max(scores.shape[1], TOP) + 1
     return ranks
 
 
 def _confusion(predictions: Predictions, num_classes: int) -> NDArray[np.int64]:
     predicted = predictions.scores.argmax(axis=1)
-    cells = np.bincount(predictions.labels * num_classes + predicted, minlength=num_classes**2)
+    cells = (predictions.labels * num_classes + predicted)[predictions.answered]
+    cells = np.bincount(cells, minlength=num_classes**2)
     confusion: NDArray[np.int64] = cells.reshape(num_classes, num_classes).astype(np.int64)
     return confusion
 
 
-def _class_result(index: int, confusion: NDArray[np.int64]) -> ClassResult:
-    clips, answers = int(confusion[index].sum()), int(confusion[:, index].sum())
+def _class_result(index: int, confusion: NDArray[np.int64], unanswered: int) -> ClassResult:
+    clips, answers = int(confusion[index].sum()) + unanswered, int(confusion[:, index].sum())
     correct = int(confusion[index, index])
     mistakes = confusion[index].copy()
     mistakes[index] = 0
@@ -181,7 +201,7 @@ def _class_result(index: int, confusion: NDArray[np.int64]) -> ClassResult:
 
 
 def _negative_log_likelihood(predictions: Predictions) -> float:
-    likely = np.take_along_axis(predictions.scores, predictions.labels[:, None], axis=1)
+    likely = np.take_along_axis(predictions.scores, predictions.labels[:, None], axis=1)[predictions.answered]
     return float(-np.log(np.maximum(likely.astype(np.float64), _LEAST_PROBABILITY)).mean())
 
 

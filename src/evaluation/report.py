@@ -50,7 +50,7 @@ def write_report(
     }
     write_json(files["metrics"], _summary(metrics, predictions, class_names, facts))
     write_csv(files["per_class"], *_per_class_table(metrics, class_names))
-    confusion = Confusion(class_names, metrics.confusion, np.zeros(len(class_names), np.int64))
+    confusion = Confusion(class_names, metrics.confusion, metrics.unanswered)
     write_csv(files["confusion"], *confusion.table())
     write_csv(files["predictions"], *_predictions_table(predictions, class_names))
     if pictures is None:
@@ -66,7 +66,8 @@ def _draw_pictures(
         "class_accuracy_picture": out / "class_accuracy.png",
     }
     title = " · ".join(facts[name] for name in _TITLE_FACTS if facts.get(name)) or "Evaluation"
-    draw_confusion(metrics.confusion, class_names, pictures["confusion_picture"], title)
+    missing = int(metrics.unanswered.sum())
+    draw_confusion(metrics.confusion, class_names, pictures["confusion_picture"], title, missing)
     draw_class_accuracy(metrics.per_class, class_names, pictures["class_accuracy_picture"], title)
     return pictures
 
@@ -78,6 +79,7 @@ def _summary(
     return {
         "facts": dict(facts),
         "clips": len(predictions.names),
+        "unusable_clips": [predictions.names[number] for number in np.flatnonzero(~predictions.answered)],
         "classes": len(class_names),
         "top1": round(metrics.top1, _DECIMALS),
         "top5": round(metrics.top5, _DECIMALS),
@@ -120,12 +122,16 @@ def _prediction_rows(predictions: Predictions, class_names: Sequence[str]) -> It
     columns = zip(
         predictions.names,
         predictions.labels.tolist(),
+        predictions.answered.tolist(),
         predictions.scores,
         ranked_classes(predictions.scores, TOP).tolist(),
         true_ranks(predictions).tolist(),
         strict=True,
     )
-    for name, true, scores, best, rank in columns:
+    for name, true, answered, scores, best, rank in columns:
+        if not answered:  # its values are such that no model can take them
+            yield [name, true, class_names[true], "", "", "", 0, "", ""]
+            continue
         predicted = best[0]
         answer = [predicted, class_names[predicted], f"{scores[predicted]:.6f}"]
         yield [name, true, class_names[true], *answer, int(rank == 1), rank, " ".join(map(str, best))]

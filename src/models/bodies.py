@@ -97,12 +97,6 @@ def check_values(streams: Mapping[str, Tensor], valid: Tensor | None) -> None:
     )
 
 
-def unsound_clips(streams: Mapping[str, Tensor], valid: Tensor | None) -> Tensor:
-    """Return which clips `check_values` refuses, (N,) bool on their device, without reading a value on the host."""
-    broken, empty = _faults(streams, valid)
-    return broken.any(dim=(0, 2)) | empty
-
-
 def _faults(streams: Mapping[str, Tensor], valid: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return where a body that is present is not finite, (S, N, M), and which clips have none, (N,)."""
     finite = torch.stack([torch.isfinite(streams[name]).all(dim=(1, 2, 3)) for name in STREAMS])

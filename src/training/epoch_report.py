@@ -1,4 +1,4 @@
-"""What is written and said about an epoch."""
+"""What is written and said about a run's beginning and its epochs."""
 
 import logging
 import math
@@ -8,10 +8,31 @@ from typing import Any
 
 import torch
 
+from ..models.registry import count_parameters
 from ..utils.errors import TrainingDiverged
+from ..utils.numbers import counted
+from .config import RunConfig
+from .data import TrainingData
 from .meter import Figures
+from .place import Place
+from .task import Classification
 
 _log = logging.getLogger(__name__)
+
+
+def banner(config: RunConfig, task: Classification, data: TrainingData, place: Place, precision: str) -> str:
+    """Return the lines that say what is trained on what, where and how long."""
+    model, size = task.model, place.world.size
+    processes = f", {size} processes" if size > 1 else ""
+    untrained = f"{data.untrained}\n" if data.untrained else ""
+    return (
+        f"{type(model).__name__} ({config.model.name}, {count_parameters(model):,} parameters) on "
+        f"{config.data.name} {config.data.split}: {counted(data.order.clips, 'clip')} an epoch, "
+        f"{data.test.clips:,} to test on, {len(data.classes)} classes\n"
+        f"{untrained}{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
+        f"{counted(config.input_frames, 'frame')}, {precision}, {place.device}{processes}, {data.residence}, "
+        f"seed {config.seed}{task.description()}"
+    )
 
 
 def named(part: str, figures: Figures) -> dict[str, float]:

@@ -10,17 +10,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .distributed import World
+from .scoring import has_no_score
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The averages of an epoch, the loss's parts last; accuracies in percent; NaN where nothing was counted."""
+    """The averages of an epoch; accuracies in percent; NaN where nothing was counted.
+
+    Attributes:
+        parts: of the loss.
+        unusable: how many clips have values that no model can take; they count in the accuracies, not in the loss.
+    """
 
     loss: float = math.nan
     top1: float = math.nan
     top5: float = math.nan
     grad_norm: float = math.nan
     parts: tuple[float, ...] = ()
+    unusable: int = 0
 
 
 class Meter:
@@ -37,6 +44,7 @@ class Meter:
         kind = torch.float64 if device.type != "mps" else torch.float32
         self._sums = torch.zeros(6 + parts, dtype=kind, device=device)
         self._parts, self._classes = parts, classes
+        self._unusable = torch.zeros(1, dtype=kind, device=device)  # clips of a test
         self._confusion = torch.zeros(classes * (classes + 1), dtype=torch.int64, device=device)
 
     def add(
@@ -67,9 +75,15 @@ class Meter:
             self._confusion.scatter_add_(0, cells, torch.ones_like(cells))  # `bincount` would wait for the device
 
     def add_scores(self, scores: Tensor, labels: Tensor) -> None:
-        """Count a tested batch by its probabilities (N, classes) and its labels (N,); NaN makes the loss NaN."""
+        """Count a tested batch by its probabilities (N, classes) and its labels (N,).
+
+        NaN makes the loss NaN. A clip that cannot be scored counts as wrong and has no part in the loss.
+        """
+        unusable = has_no_score(scores)
         logs = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
-        self.add(nn.functional.nll_loss(logs, labels), scores, labels)
+        losses = nn.functional.nll_loss(logs, labels, reduction="none")
+        self.add(torch.where(unusable, 0.0, losses).sum() / len(labels), scores, labels)
+        self._unusable += unusable.sum()
 
     def add_update(self, grad_norm: Tensor, made: Tensor) -> None:
         """Count an optimizer step and the norm of its gradient before clipping, if it was `made`, a bool ()."""
@@ -98,10 +112,16 @@ class Meter:
 
     def read(self, world: World) -> Figures:
         """Return the averages over all processes; this is where the host waits for the device."""
-        clips, loss, top1, top5, updates, norms, *parts = self.state(world).tolist()
+        sums = torch.cat([self._unusable, self._sums])
+        world.add_up(sums)
+        unusable, clips, loss, top1, top5, updates, norms, *parts = sums.tolist()
         if clips == 0:
             return Figures(parts=(math.nan,) * self._parts)
-        norm = norms / updates if updates else math.nan
         return Figures(
-            loss / clips, 100 * top1 / clips, 100 * top5 / clips, norm, tuple(part / clips for part in parts)
+            loss=loss / (clips - unusable) if clips > unusable else math.nan,
+            top1=100 * top1 / clips,
+            top5=100 * top5 / clips,
+            grad_norm=norms / updates if updates else math.nan,
+            parts=tuple(part / clips for part in parts),
+            unusable=int(unusable),
         )

@@ -22,6 +22,7 @@ from .config import RunConfig
 from .distributed import ALONE, World
 from .precision import Precision
 from .running_statistics import BatchNorm, RunningStatistics
+from .unusable import LARGEST, with_zeros
 
 SETTLED_UPDATES = 1000  # from so many updates on, the ten that running statistics span are 1% of a run
 UNKNOWN_BATCHES = 1 << 20  # stands for a number that older checkpoints do not tell
@@ -107,9 +108,8 @@ class PopulationStatistics:
         as it has bodies.
         """
         streams = self.pipeline(batch, training=True)
-        finite = {name: torch.where(stream.isfinite(), stream, 0.0) for name, stream in streams.items()}
         with self.precision.autocast(), trusted(self.model):
-            self.model.forward(finite, batch.bodies, batch.rows)
+            self.model.forward(with_zeros(streams, LARGEST), batch.bodies, batch.rows)
         values = self.running.read().to(_wide(self.device))  # (P,) of this batch alone
         means, variances = values.chunk(2)
         weight = float(len(batch.rows))

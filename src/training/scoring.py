@@ -3,8 +3,9 @@
 Legend: N clips.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +13,12 @@ from torch import Tensor, nn
 
 from ..data.loader import Batch
 from ..data.pipeline import InputPipeline
-from ..models.bodies import unsound_clips
 from ..models.classifier import trusted
 from .precision import Precision
+from .unusable import unusable
+
+# The scores of a clip with values that no model can take; those of a model that fails are NaN.
+NO_SCORE = -math.inf
 
 
 @dataclass(frozen=True)
@@ -36,43 +40,24 @@ def score_batches(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Yield each batch on the device with its probabilities (N, classes), averaged over the test draws.
 
-    The model should be in evaluation mode. It computes in `precision`, the streams are derived in float32 always.
-    The host waits for a GPU once, behind the last batch, to learn whether all clips were sound.
-
-    Raises:
-        ValueError: behind the last batch: a clip has no body, or a coordinate that is not finite.
+    A clip with values that no model can take has `NO_SCORE` for every class; it changes no other clip's scores. The
+    model should be in evaluation mode. It computes in `precision`, the streams are derived in float32 always.
     """
-    autocast = nullcontext if precision is None else precision.autocast
-    numbers, unsound = [], []
     for draws in zip(*part.loaders, strict=True):
-        moved, scores = [batch.to(device) for batch in draws], []
+        moved = [batch.to(device) for batch in draws]
         with torch.no_grad(), trusted(model):
-            for batch in moved:
-                streams = pipeline(batch, training=False)
-                scores.append(_logits(model, streams, batch, autocast()).float().softmax(dim=1))
-                numbers.append(batch.numbers)
-                unsound.append(unsound_clips(streams, batch.bodies))
+            scores = [_scores(model, batch, pipeline, precision) for batch in moved]
         yield moved[0], torch.stack(scores).mean(dim=0)
-    if numbers:
-        _refuse(torch.cat(numbers), torch.cat(unsound))
 
 
-def _logits(
-    model: nn.Module, streams: Mapping[str, Tensor], batch: Batch, precision: AbstractContextManager[None]
-) -> Tensor:
-    with precision:
+def has_no_score(scores: Tensor) -> Tensor:
+    """Tell which clips have values that no model can take, (N,) bool, by their scores (N, classes)."""
+    return (scores == NO_SCORE).all(dim=1)
+
+
+def _scores(model: nn.Module, batch: Batch, pipeline: InputPipeline, precision: Precision | None) -> Tensor:
+    streams = pipeline(batch, training=False)
+    with nullcontext() if precision is None else precision.autocast():
         logits: Tensor = model(streams, batch.bodies, batch.rows)
-    return logits
-
-
-def _refuse(numbers: Tensor, unsound: Tensor) -> None:
-    """Refuse clips that no model can answer; `numbers` and `unsound` are (N,).
-
-    Raises:
-        ValueError: there are some; it names the first.
-    """
-    if bool(unsound.any()):
-        raise ValueError(
-            f"Clips should have at least one body, and finite numbers only; {int(unsound.sum())} of those tested do "
-            f"not, the first is clip {int(numbers[unsound][0])} of the store."
-        )
+    bad = unusable(streams, batch.bodies, logits)
+    return torch.where(bad[:, None], NO_SCORE, logits.float().softmax(dim=1))

@@ -11,16 +11,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..data.loader import Batch
-from ..models.registry import count_parameters
 from ..skeleton import layout_facts
 from ..utils.errors import TrainingDiverged
-from ..utils.numbers import counted
 from .checkpoint import Checkpoint, load_weights
 from .checkpoint_files import CheckpointFiles
 from .config import RunConfig
 from .data import TrainingData
 from .diagnosis import report_divergence
-from .epoch_report import epoch_line, named, peak_memory_mib, refuse_no_result
+from .epoch_report import banner, epoch_line, named, peak_memory_mib, refuse_no_result
 from .guard import BatchNote, Requests, Skips, counts_by_cause
 from .last_test import LastTest
 from .logbook import Logbook
@@ -30,10 +28,11 @@ from .population_statistics import PopulationStatistics, statistics_lag
 from .progression import EpochSoFar, Pace, Progression
 from .run_folder import RunFolder
 from .schedule import build_schedule
-from .scoring import TestPart, score_batches
+from .scoring import TestPart, has_no_score, score_batches
 from .step import Share, TrainingStep, seed_step
 from .stop import Stop
 from .task import Classification
+from .unusable import NOT_RECOGNISED, UnusableClips
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ class Trainer:
         place: Place,
     ) -> None:
         self.config, self.data, self.run = config, data, run
-        self.device, self.world = place.device, place.world
+        self.place, self.device, self.world = place, place.device, place.world
         self.watch, self.progress = place.watch, place.progress
         self.task = task.to(self.device)
         self.step = TrainingStep(config, self.task, self.device, self.world)
@@ -89,6 +88,7 @@ class Trainer:
         self._row: Mapping[str, Any] = {}
         self._statistics: dict[str, Mapping[str, Tensor]] = {}
         self._last_test = LastTest(run.confusion, data.classes)
+        self._unusable = UnusableClips(data.source.store.clips["name"], NOT_RECOGNISED, self.device)
         self._saved = time.monotonic()
 
     @property
@@ -106,7 +106,7 @@ class Trainer:
             TrainingDiverged: too many batches in a row were not finite.
             UserError: the last state could not be written.
         """
-        self._show_banner()
+        _log.info(banner(self.config, self.task, self.data, self.place, str(self.step.precision)))
         try:
             with self.watch.listening(patiently=self.world.size > 1):
                 try:
@@ -308,6 +308,7 @@ class Trainer:
         with self.progress.task(f"testing epoch {self.progression.epoch}", part.clips, in_run=True):
             for batch, scores in scored:
                 meter.add_scores(scores, batch.labels)
+                self._unusable.note(batch.numbers, has_no_score(scores))
                 clips = min(len(batch) * self.world.size, part.clips - tested)  # the other processes have as many
                 tested += clips
                 self.pace.tested(clips)
@@ -315,6 +316,7 @@ class Trainer:
                 if self.watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
                     raise _Stopped(self.watch.reason)
             figures = meter.read(self.world)  # only now the device is through
+            self._unusable.tell(figures.unusable, self.world)
             if kept:
                 self._last_test.take(meter.confusion(self.world), self.progression.epoch)
             self.pace.tested(0)
@@ -384,17 +386,4 @@ class Trainer:
             statistics={} if within else dict(self._statistics),  # within an epoch the weights have moved on
             data=self.data.fingerprints,
             **self.step.state(),
-        )
-
-    def _show_banner(self) -> None:
-        config, world = self.config, self.world
-        processes = f", {world.size} processes" if world.size > 1 else ""
-        untrained = f"{self.data.untrained}\n" if self.data.untrained else ""
-        _log.info(
-            f"{type(self.model).__name__} ({config.model.name}, {count_parameters(self.model):,} parameters) on "
-            f"{config.data.name} {config.data.split}: {counted(self.data.order.clips, 'clip')} an epoch, "
-            f"{self.data.test.clips:,} to test on, {len(self.data.classes)} classes\n"
-            f"{untrained}{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
-            f"{counted(config.input_frames, 'frame')}, {self.step.precision}, {self.device}{processes}, "
-            f"{self.data.residence}, seed {config.seed}{self.task.description()}"
         )

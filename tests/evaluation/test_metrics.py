@@ -164,3 +164,20 @@ def test_scores_that_are_no_probabilities_are_refused(row: list[float]) -> None:
 def test_label_outside_the_classes_is_refused(label: int) -> None:
     with pytest.raises(UserError, match=f"clip1 has label {label}.*0 to 2"):
         predictions([0, label], constant(2, 3))
+
+
+def test_a_clip_that_no_model_can_take_is_wrong_everywhere_and_has_no_part_in_the_loss() -> None:
+    scores = np.array([[0.9, 0.1], [-np.inf, -np.inf], [0.2, 0.8]], np.float32)
+    predictions = Predictions(["a", "b", "c"], np.array([0, 0, 1]), scores, np.array([False, True, False]))
+    metrics = measure(predictions, 2)
+    assert metrics.top1 == metrics.top5 == pytest.approx(200 / 3)
+    assert metrics.confusion.tolist() == [[1, 0], [0, 1]]
+    assert metrics.unanswered.tolist() == [1, 0]
+    assert [(each.clips, each.accuracy) for each in metrics.per_class] == [(2, 50.0), (1, 100.0)]
+    assert metrics.loss == pytest.approx(-(np.log(0.9) + np.log(0.8)) / 2, rel=1e-5)
+
+
+def test_a_part_of_which_no_model_can_take_a_clip_is_refused() -> None:
+    predictions = Predictions(["a"], np.array([0]), np.full((1, 2), -np.inf, np.float32), np.array([True]))
+    with pytest.raises(UserError, match="every clip of this part has values that no model can take"):
+        measure(predictions, 2)

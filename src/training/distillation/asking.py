@@ -19,6 +19,7 @@ from ..compiled import of_few_shapes
 from ..config import RunConfig
 from ..data import TrainingData
 from ..place import Place
+from ..unusable import UnusableClips
 from .cache import OutputFolder
 from .lesson import refuse_broken
 from .teachers import LiveTeachers
@@ -90,11 +91,15 @@ def _ask(folder: OutputFolder, config: RunConfig, data: TrainingData, live: Live
     order = FixedDraws(data.order.numbers, config.distillation.draws, _BATCH)
     outputs, order.start = folder.begin(len(order))
     batches = of_few_shapes(build_loader(data.source, order, config.hardware, data.residence.on_device), config)
+    bad = UnusableClips(
+        data.source.store.clips["name"], "train nothing: the batches with them are skipped", place.device
+    )
     with place.progress.task("asking the teachers", order.clips, before=order.clips_before(order.start)):
         for number, batch in enumerate(batches, start=order.start):
             moved = batch.to(place.device)
-            lesson = live(data.pipeline(moved, training=True), moved)
-            refuse_broken(lesson, live.paths)
+            lesson, excused = live.asked(data.pipeline(moved, training=True), moved)
+            refuse_broken(lesson, live.paths, excused)
+            bad.note(moved.numbers, excused)
             packed = lesson.packed().cpu().numpy()
             rows = np.searchsorted(order.numbers.numpy(), batch.numbers.cpu().numpy())
             outputs[rows, order.variation(number)] = packed
@@ -107,5 +112,6 @@ def _ask(folder: OutputFolder, config: RunConfig, data: TrainingData, live: Live
                     f"max_hours {config.max_hours:g} were over while the teachers were asked. What they said is kept "
                     f"in {folder.path}; the same command goes on."
                 )
+    bad.tell()
     outputs.flush()
     folder.finish()

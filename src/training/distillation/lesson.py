@@ -67,19 +67,21 @@ class Lesson:
         return torch.cat([each.flatten(1) for each in (self.logits, *self.features, *self.maps)], dim=1)
 
 
-def refuse_broken(lesson: Lesson, paths: Sequence[str] = ()) -> None:
+def refuse_broken(lesson: Lesson, paths: Sequence[str] = (), excused: Tensor | None = None) -> None:
     """Refuse what a model says that is not a number: a student would learn nothing from it.
 
     Args:
         lesson: what the teachers say of a batch; the host reads it.
         paths: the teachers' checkpoints, to name the one at fault.
+        excused: (N,) bool, clips that are at fault themselves: the trainer's guard skips their batches.
 
     Raises:
         UserError: a number is not finite.
     """
-    if bool(lesson.packed().isfinite().all()):
+    counted = slice(None) if excused is None else ~excused
+    if bool(lesson.packed()[counted].isfinite().all()):
         return
-    broken = (~lesson.logits.isfinite()).flatten(2).any(dim=2).any(dim=0).tolist()  # (W,)
+    broken = (~lesson.logits[counted].isfinite()).flatten(2).any(dim=2).any(dim=0).tolist()  # (W,)
     at_fault = [path for path, bad in zip(paths, broken, strict=False) if bad]
     named = f" ({', '.join(at_fault)})" if at_fault else ""
     raise UserError(f"A teacher's outputs are not finite{named}. Choose another checkpoint of its run.")

@@ -159,7 +159,8 @@ def distillation(
     source: Source = live
     if not config.distillation.cached:
         batch = next(iter(data.sample)).to(place.device)
-        refuse_broken(live(data.pipeline(batch, training=True), batch), live.paths)
+        lesson, excused = live.asked(data.pipeline(batch, training=True), batch)
+        refuse_broken(lesson, live.paths, excused)
     else:
         outputs = kept_outputs(config, data, live, place).open()
         source = CachedTeachers(outputs, live.form, data.order.numbers, place.device)

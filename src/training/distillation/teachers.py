@@ -27,6 +27,7 @@ from ..distributed import World
 from ..precision import precision_of_a_run
 from ..run_folder import RunFolder
 from ..run_search import checkpoint_in
+from ..unusable import unusable
 from .lesson import Lesson
 
 _log = logging.getLogger(__name__)
@@ -233,6 +234,14 @@ class LiveTeachers:
                 answer = model(streams, batch.bodies, batch.rows, inside=self.method in HINTS)
             answers.append(answer if self.method in HINTS else Inside(answer, answer, []))
         return self._lesson(answers)
+
+    def asked(self, streams: Mapping[str, Tensor], batch: Batch) -> tuple[Lesson, Tensor]:
+        """Return what the teachers say of a batch as it came, and which clips are at fault themselves, (N,) bool.
+
+        What they say of those is not finite, so that the student's loss is not either, and its guard skips the batch.
+        """
+        lesson = self(streams, batch)
+        return lesson, unusable(streams, batch.bodies, lesson.packed())
 
     def _lesson(self, answers: Sequence[Inside]) -> Lesson:
         """Return what the method compares, in float32 at least."""
