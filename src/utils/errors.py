@@ -10,7 +10,7 @@ class UserError(ValueError):
     A message quotes what it is about, which may be of any length: it is cut here, for all who raise one.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str = "") -> None:
         super().__init__(shortened(message))
 
 
