@@ -24,6 +24,7 @@ from ..deploy.recogniser import Recogniser
 from ..deploy.runtime import check_installed, open_exported
 from ..models.registry import create_model
 from ..skeleton import load_layout
+from ..utils.numbers import counted
 from ..utils.progress import Progress
 from .measure import CLASSES, Turns, ratio, spread, take_turns
 from .plain import from_fused
@@ -55,7 +56,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
     names = chosen_models(arguments.models)
     check_installed(*_PACKAGES)
     rows = [row for name in names for row in _measure_model(name, arguments, progress)]
-    title = f"one clip, one body, {arguments.frames} frames, {_LAYOUT}, {torch.get_num_threads()} threads"
+    title = f"one clip, one body, {arguments.frames} frames, {_LAYOUT}, {counted(torch.get_num_threads(), 'thread')}"
     best = {
         name: min(row["milliseconds"]["median"] for row in rows if row["model"] == name and row["precision"] == "f32")
         for name in names

@@ -24,12 +24,14 @@ _HOME_OF = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "data":
-        return import_module(".data", __name__)
-    if name in _HOME_OF:
-        return getattr(import_module(_HOME_OF[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # with it a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        if name == "data":
+            return import_module(".data", __name__)
+        if name in _HOME_OF:
+            return getattr(import_module(_HOME_OF[name], __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -69,6 +70,23 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
         return CommandResult(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def replace_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str | None], None]:
+    """Return a function that puts a package of the given content in the place of an installed one, or none at all."""
+
+    def hide(name: str, content: str | None) -> None:
+        for module in list(sys.modules):
+            if module.partition(".")[0] == name:
+                monkeypatch.delitem(sys.modules, module)
+        if content is not None:
+            folder = tmp_path / "instead" / name
+            folder.mkdir(parents=True)
+            (folder / "__init__.py").write_text(content)
+            monkeypatch.syspath_prepend(tmp_path / "instead")
+
+    return hide
 
 
 CLASSES = ["rise", "fall", "still"]

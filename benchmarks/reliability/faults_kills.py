@@ -181,7 +181,7 @@ class KillCampaign:
             aimed=aimed,
             after_s=round(after, 3),
             phase=phase,
-            writing=any(root.glob(f"run-*/checkpoints/.*.{process.popen.pid}.tmp")),
+            writing=any(root.glob(f"run-*/checkpoints/.*.last-{process.popen.pid}.tmp")),
             code=code,
             saved="To go on: " in process.said,
         )
@@ -202,7 +202,7 @@ def _send(process: Process, number: signal.Signals) -> None:
 
 def _sees_a_write(process: Process, root: Path) -> bool:
     """Wait until a checkpoint is being written; tell whether one was before the process ended."""
-    ending = f".pth.{process.popen.pid}.tmp"
+    ending = f".pth.last-{process.popen.pid}.tmp"
     while process.popen.poll() is None:
         for folder in root.glob("run-*/checkpoints"):
             with suppress(OSError):

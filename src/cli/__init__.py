@@ -7,7 +7,8 @@ from importlib import import_module
 from ..utils.errors import UserError
 from ..utils.program import program
 from ..version import __version__
-from .failures import sigterm_as_exception, tell
+from .failures import signals_as_exceptions, tell
+from .output import left_early, shown_to_people, why
 
 COMMANDS = {
     "train": (".train", "train a model on a prepared data set"),
@@ -23,6 +24,7 @@ COMMANDS = {
     "cost": (".cost", "measure what the models cost: parameters, multiply-adds, memory, latency"),
     "doctor": (".doctor", "tell what is installed, found and missing"),
 }
+_ANSWERS = ("runs", "cost", "doctor", "benchmark")  # their result is what they print; the others leave theirs in files
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,17 +32,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done; 1 a defect of LAST; 2 the user's input was wrong; 3 training diverged; 4 another process of the
-        training is gone; 130 or 143 stopped by a signal; 141 whoever read the output went away.
+        training is gone; 129, 130 or 143 stopped by a signal; 141 the reader of an output that was all there was to do
+        went away.
     """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with shown_to_people() as (out, _):
+        code = _guarded(arguments)
+        out.settle()
+        return code if out.problem is None else _told_of_lost_output(out.problem, code, arguments)
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Run one command and return the exit code of its work, whatever it raises."""
     try:
-        with sigterm_as_exception():
-            code = _run(list(sys.argv[1:] if argv is None else argv))
-            sys.stdout.flush()  # here, where a closed pipe is understood
-            return code
+        with signals_as_exceptions():
+            return _run(arguments)
     except SystemExit as stop:  # argparse ends --help so
         return stop.code if isinstance(stop.code, int) else 0
     except BaseException as error:
         return tell(error, program())
+
+
+def _told_of_lost_output(problem: OSError | ValueError, code: int, arguments: list[str]) -> int:
+    """Say that not all of the output arrived and return the exit code: that of the work, where there was other work."""
+    is_answer = arguments[:1] == [] or arguments[0] not in COMMANDS or arguments[0] in _ANSWERS
+    is_answer = is_answer or not {"-h", "--help"}.isdisjoint(arguments)
+    if left_early(problem):  # it has enough, which is nothing to tell
+        return code or (141 if is_answer else 0)
+    kind = "error" if is_answer else "warning"
+    print(f"{kind}: Not everything that should be shown on stdout could be written: {why(problem)}.", file=sys.stderr)
+    return code or (2 if is_answer else 0)
 
 
 def _run(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..benchmarks.parts import PARTS
 from ..utils.config import unknown_name
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 from ..utils.program import program
 from .options import examples, parse
 from .terminal import progress, say, table
@@ -100,8 +101,9 @@ def _show(report: "Report") -> None:
     versions = machine["versions"]
     where = machine["gpu"] or machine["cpu"]
     busy = [f"{machine[key]:.2f}" if machine[key] is not None else "?" for key in ("load_before", "load_after")]
+    size = f"{counted(machine['cores'], 'core')}, {counted(machine['threads'], 'thread')}"
     say(f"\n{report.part}: {PARTS[report.part]}")
-    say(f"{where}; {machine['cores']} cores, {machine['threads']} threads; {machine['platform']}")
+    say(f"{where}; {size}; {machine['platform']}")
     say(", ".join(f"{name} {version}" for name, version in versions.items()), machine["git_commit"][:12])
     say(f"load of the machine: {busy[0]} before, {busy[1]} after; {machine['date']}")
     for each in report.result.tables:

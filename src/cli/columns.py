@@ -1,7 +1,7 @@
-"""How a table's columns share the width of a terminal: numbers and words stay whole as long as there is room."""
+"""How a table's columns share the width of a terminal: numbers and words stay whole, whatever the width."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
@@ -12,9 +12,9 @@ _NUMBER = re.compile(
     r"( (±|\+-) (\d[\d,]*(\.\d+)?|-))?"  # a standard deviation
     r"|\d+(:\d\d)+|(\d+|-)/(\d+|-)"  # 1:02:03, 3/70
 )
-_NARROWEST_TEXT = 8
 _UNKNOWN = ("", "-", "- ± -")
 _WORD = re.compile(r"\S+\s*|\s+")
+_HYPHENATED = re.compile(r"[^\s-]*-+\s*|[^\s-]+\s*|\s+")
 _PATH = re.compile(r"[^\s/]*/+\s*|[^\s/]+\s*|\s+")
 _PIECE = re.compile(r"[^\s/_.,=-]*[/_.,=-]+\s*|[^\s/_.,=-]+\s*|\s+")
 
@@ -33,12 +33,10 @@ class _Column:
     cells: Sequence[str]
     numeric: bool
 
-    def least(self, unit: re.Pattern[str]) -> int:
-        """Return the least width at which no unit of text, a word or a piece of one, is broken, nor a number."""
-        bodies = (
-            [cell_len(cell) for cell in self.cells] if self.numeric else [_longest(each, unit) for each in self.cells]
-        )
-        return max([1, _longest(self.heading, unit), *bodies])
+    def least(self, of_heading: re.Pattern[str], of_cell: re.Pattern[str]) -> int:
+        """Return the least width at which no unit of a text is broken, nor a number."""
+        bodies = (cell_len(cell) if self.numeric else _longest(cell, of_cell) for cell in self.cells)
+        return max([1, _longest(self.heading, of_heading), *bodies])
 
     @property
     def whole(self) -> int:
@@ -48,21 +46,31 @@ class _Column:
 
 def fitted(
     columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], room: int
-) -> tuple[list[str], list[list[str]]]:
+) -> tuple[list[str], list[list[str]]] | None:
     """Return headings and rows with line breaks put in, so that the columns together are at most `room` wide.
 
-    Lines end between words; where these do not fit, behind a slash, then a hyphen or point; only where nothing else is
-    left within a piece of a word, and last of all within a number.
+    Lines end between words; where these do not fit, in cells behind a slash and in headings behind a hyphen. None where
+    that is not enough: then the rows are better shown one below the other, as `blocks` does.
     """
     bodies = [[row[index] for row in cells] for index in range(len(columns))]
     parts = [_Column(*each) for each in zip(columns, bodies, numeric, strict=True)]
     widths = [part.whole for part in parts]
-    pieces = [part.least(_PIECE) for part in parts]
-    cut = [width if part.numeric else min(width, _NARROWEST_TEXT) for part, width in zip(parts, pieces, strict=True)]
-    for floor in (*([part.least(unit) for part in parts] for unit in (_WORD, _PATH)), pieces, cut, [1] * len(parts)):
-        _narrow(widths, floor, room)
-    headings = [_broken(name, width) for name, width in zip(columns, widths, strict=True)]
+    for of_heading, of_cell in ((_WORD, _WORD), (_HYPHENATED, _PATH)):
+        _narrow(widths, [part.least(of_heading, of_cell) for part in parts], room)
+    if sum(widths) > room:
+        return None
+    headings = [_broken(name, width, (_WORD, _HYPHENATED)) for name, width in zip(columns, widths, strict=True)]
     return headings, [[_broken(cell, width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+
+
+def blocks(columns: Sequence[str], cells: Sequence[Sequence[str]], room: int) -> Iterator[str]:
+    """Yield for each row its lines `heading: cell`, at most `room` wide; what is empty is left out."""
+    indent = "  "
+    for row in cells:
+        lines = [
+            _broken(f"{name}: {cell}", room - len(indent)) for name, cell in zip(columns, row, strict=True) if cell
+        ]
+        yield "\n".join(line.replace("\n", f"\n{indent}") for line in lines)
 
 
 def _narrow(widths: list[int], floor: Sequence[int], room: int) -> None:
@@ -74,19 +82,27 @@ def _narrow(widths: list[int], floor: Sequence[int], room: int) -> None:
         widths[max(above, key=widths.__getitem__)] -= 1
 
 
-def _broken(text: str, width: int) -> str:
-    """Return a text in lines of at most `width`."""
+def _broken(text: str, width: int, units: Sequence[re.Pattern[str]] = (_WORD, _PATH, _PIECE)) -> str:
+    """Return a text in lines of at most `width`; only a unit wider than a line is broken into smaller ones."""
     if cell_len(text) <= width:
         return text
-    unit = next((unit for unit in (_WORD, _PATH) if _longest(text, unit) <= width), _PIECE)
     lines = [""]
-    for part in unit.findall(text):
+    for part in _parts(text, width, units):
         if lines[-1] and cell_len((lines[-1] + part).rstrip()) > width:
             lines.append("")
-        first, *rest = chop_cells(part, width) if cell_len(part.rstrip()) > width else [part]
-        lines[-1] += first
-        lines += rest
+        lines[-1] += part
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _parts(text: str, width: int, units: Sequence[re.Pattern[str]]) -> Iterator[str]:
+    """Yield the parts of a text that stay on one line."""
+    if cell_len(text.rstrip()) <= width:
+        yield text
+    elif units:
+        for part in units[0].findall(text):
+            yield from _parts(part, width, units[1:])
+    else:
+        yield from chop_cells(text, width)
 
 
 def _longest(text: str, unit: re.Pattern[str]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..utils.config import MODEL_FILES
 from ..utils.files import write_csv, write_json
 from ..utils.model_files import model_files, model_layer
+from ..utils.numbers import counted
 from .options import MOST_THREADS, examples, refuse_outside
 from .terminal import progress, table
 
@@ -71,6 +72,4 @@ def _show(rows: list[dict[str, object]], layout: str, frames: int, bodies: int) 
     cells = [
         [text.format(**row, millions=int(str(row["multiply_adds"])) / 1e6) for text in columns.values()] for row in rows
     ]
-    table(
-        f"one clip of {layout}, {frames} frames, {bodies} {'body' if bodies == 1 else 'bodies'}", list(columns), cells
-    )
+    table(f"one clip of {layout}, {counted(frames, 'frame')}, {counted(bodies, 'body')}", list(columns), cells)

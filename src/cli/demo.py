@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..utils.program import program
+from ..utils.extras import EXTRAS, import_fault
+from ..utils.program import install_command, program
 from .options import examples, typed
 from .terminal import progress, say, table
 
@@ -149,11 +150,16 @@ def _close(
 def _next_steps(run: "RunFolder", config: "RunConfig") -> str:
     """Return commands to try now, with the places of this demo filled in."""
     data, runs = typed(Path(config.data_root)), typed(Path(config.output_root))
-    commands = {
-        "train a larger student on the same clips": f"train --config demo --model small_e --data_root {data} "
-        f"--output_root {runs}",
-        "list the runs with their results": f"runs --output_root {runs}",
-        "write the model for ONNX Runtime and OpenVINO": f"export --checkpoint {typed(run.best)}",
-        "prepare real recordings": "preprocess --dataset ntu60 --raw DIR",
+    larger = f"train --config demo --model small_e --data_root {data} --output_root {runs}"
+    absent = any(import_fault(package) is not None for package in EXTRAS["deploy"])
+    install = [install_command("last-har[deploy]")] if absent else []
+    steps = {
+        "train a larger student on the same clips": [f"{program()} {larger}"],
+        "list the runs with their results": [f"{program()} runs --output_root {runs}"],
+        "write the model for ONNX Runtime and OpenVINO": [
+            *install,
+            f"{program()} export --checkpoint {typed(run.best)}",
+        ],
+        "prepare real recordings": [f"{program()} preprocess --dataset ntu60 --raw DIR"],
     }
-    return "\n".join(["Next:", *(f"  {what}:\n    {program()} {command}" for what, command in commands.items())])
+    return "\n".join(["Next:", *("\n    ".join([f"  {what}:", *commands]) for what, commands in steps.items())])

@@ -65,6 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the configuration keys that the options of distillation set."""
+    if arguments.resume and LATEST in (arguments.teacher or ()):
+        raise UserError(
+            f"--teacher {LATEST} is the newest run, which may be the student that is resumed. Name the teacher's run."
+        )
     teachers = arguments.teacher and [
         str(checkpoint_of(arguments, LATEST)) if each == LATEST else each for each in arguments.teacher
     ]

@@ -5,25 +5,30 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from ..training.run_search import attached_runs
 from ..utils.config import config_names
+from ..utils.extras import EXTRAS, import_fault, repair_command
 from ..utils.machine import CPU_INFO, processor
+from ..utils.numbers import counted
 from ..utils.places import Places
 from ..utils.program import install_command, program
 from ..utils.versions import git_commit, versions
 from . import terminal
 from .failures import REQUIRED
 from .folders import places_of
-from .options import add_shared, examples
+from .options import add_shared, examples, typed
 
-# extra: what has to be importable, and what it is for
-_EXTRAS = {
-    "plots": (("matplotlib", "PIL"), "training curves, confusion matrices, animated skeletons"),
-    "tensorboard": (("tensorboard",), "TensorBoard scalars"),
-    "deploy": (("onnx", "onnxscript", "onnxruntime", "openvino"), "exporting models and running them without torch"),
+_PLACES = ("env", "data_root", "output_root")  # the flags of places, which every command that is proposed repeats
+_DIGITS_OF_COMMIT = 12
+_A_FILE = ", is a file"
+_PURPOSES = {  # of the extras
+    "plots": "training curves, confusion matrices, animated skeletons",
+    "tensorboard": "TensorBoard scalars",
+    "deploy": "exporting models and running them without torch",
 }
 
 
@@ -34,13 +39,16 @@ class Finding:
     Attributes:
         topic, subject: what was looked at.
         found: what was found there, in words.
-        state: `ok`; `missing`, which LAST can do without; `broken`, which it cannot.
+        state: `ok`; `missing`, or `unusable` where it is there and does not work, which LAST can do without; `broken`,
+            which it cannot.
+        steps: what to do about it, a line each.
     """
 
     topic: str
     subject: str
     found: str
     state: str = "ok"
+    steps: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,17 +64,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; return 0, or 1 where something essential is broken."""
     places = places_of(arguments)
-    stores = list(_stores(places))
-    findings = [*_versions(), *_devices(), *_folders(places), *stores, *_runs(places), *_extras()]
-    steps = list(_next_steps(findings, stores))
+    findings = [
+        *_versions(),
+        *_devices(),
+        *_folders(places),
+        *_stores(places),
+        *_runs(places, _given(arguments)),
+        *_extras(),
+    ]
+    steps = list(_next_steps(findings, arguments))
     ok = all(finding.state != "broken" for finding in findings)
     if arguments.json:
-        print(json.dumps({"ok": ok, "findings": [asdict(item) for item in findings], "next": steps}, indent=2))
+        print(json.dumps({"ok": ok, "findings": [_shown(item) for item in findings], "next": steps}, indent=2))
     else:
         rows = [(item.topic, item.subject, item.found, item.state) for item in findings]
         terminal.table("LAST doctor", ("what", "which", "found", "state"), rows)
         terminal.say("\nNext:", *steps, sep="\n  ")
     return 0 if ok else 1
+
+
+def _shown(finding: Finding) -> dict[str, str]:
+    """Return what the JSON says of a finding; its steps stand beside the findings."""
+    return {name: getattr(finding, name) for name in ("topic", "subject", "found", "state")}
 
 
 def _versions() -> Iterator[Finding]:
@@ -75,7 +94,13 @@ def _versions() -> Iterator[Finding]:
     for module in REQUIRED:
         if module not in versions() and find_spec(module) is None:
             yield Finding("version", module, "not installed", "broken")
-    yield Finding("version", "git commit", git_commit() or "not in a git checkout")
+    yield Finding("version", "git commit", _short(git_commit()) or "not in a git checkout")
+
+
+def _short(commit: str) -> str:
+    """Return a commit in as many digits as tell it from others, and whether files differ from it."""
+    digits, dash, dirty = commit.partition("-")
+    return f"{digits[:_DIGITS_OF_COMMIT]}{dash}{dirty}"
 
 
 def _devices() -> Iterator[Finding]:
@@ -86,7 +111,7 @@ def _devices() -> Iterator[Finding]:
         return
     from ..training.precision import gpu_problem
 
-    yield Finding("device", "cpu", f"{processor()}, {torch.get_num_threads()} threads, {_cpu_bf16()}")
+    yield Finding("device", "cpu", f"{processor()}, {counted(torch.get_num_threads(), 'thread')}, {_cpu_bf16()}")
     for index in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(index)
         bf16 = "bf16" if device.major >= 8 else "no fast bf16"
@@ -106,21 +131,26 @@ def _cpu_bf16() -> str:
 
 def _folders(places: Places) -> Iterator[Finding]:
     yield Finding("environment", "name", places.environment)
-    data_root = places.data_root.absolute()
-    found = "" if data_root.is_dir() else ", does not exist"
-    yield Finding("environment", "data_root", f"{data_root}{found}", "missing" if found else "ok")
-    for root in places.input_roots:
-        found = "" if root.is_dir() else ", does not exist"
-        yield Finding("environment", "input_root", f"{root.absolute()}{found}", "missing" if found else "ok")
+    for name, root in (("data_root", places.data_root), *(("input_root", each) for each in places.input_roots)):
+        found = _no_folder(root)
+        yield Finding("environment", name, f"{root.absolute()}{found}", "missing" if found else "ok")
 
     output_root = places.output_root.absolute()
     existing = next(folder for folder in (output_root, *output_root.parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        yield Finding("environment", "output_root", f"{output_root}, cannot be written", "broken")
+        why = "" if existing.is_dir() else f": {existing} is a file"
+        yield Finding("environment", "output_root", f"{output_root}, cannot be written{why}", "broken")
         return
     free = shutil.disk_usage(existing).free / 2**30
     found = "" if existing == output_root else ", will be created"
     yield Finding("environment", "output_root", f"{output_root}{found}, {free:.1f} GiB free")
+
+
+def _no_folder(root: Path) -> str:
+    """Return what is said of a root that is no folder; nothing of one that is."""
+    if root.is_dir():
+        return ""
+    return _A_FILE if root.exists() else ", does not exist"
 
 
 def _stores(places: Places) -> Iterator[Finding]:
@@ -131,20 +161,40 @@ def _stores(places: Places) -> Iterator[Finding]:
         if store.problem:
             yield Finding("data", store.name, store.problem, "missing")
         else:
-            yield Finding("data", store.name, f"{store.path}, {'?' if store.clips is None else store.clips} clips")
+            yield Finding("data", store.name, f"{store.path}, {counted(store.clips, 'clip')}")
 
 
-def _runs(places: Places) -> Iterator[Finding]:
-    """Find the runs of earlier sessions, which lie below the input folders."""
-    for run in attached_runs(places.output_root, places.input_roots):
-        yield Finding("run", run.path.name, f"{run.path}, {'finished' if run.finished else 'can be resumed'}")
+def _runs(places: Places, given: str) -> Iterator[Finding]:
+    """Find the runs of earlier sessions, below the input folders; the newest that has not ended is to be resumed."""
+    runs = attached_runs(places.output_root, places.input_roots)
+    open_ones = sorted((run for run in runs if not run.finished), key=lambda run: run.age)
+    for run in runs:
+        again = f"{program()} train{given} --resume {typed(run.path)}"
+        step = f"resume {run.path.name}: {again} (or the command that began it, with --resume auto)"
+        steps = (step,) if run in open_ones[-1:] else ()
+        yield Finding(
+            "run", run.path.name, f"{run.path}, {'finished' if run.finished else 'can be resumed'}", steps=steps
+        )
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, (modules, purpose) in _EXTRAS.items():
-        absent = [module for module in modules if find_spec(module) is None]
-        found = f"no {', no '.join(absent)}, needed for {purpose}" if absent else purpose
-        yield Finding("extra", extra, found, "missing" if absent else "ok")
+    """Import the packages of each extra: one that is installed may still not work."""
+    for extra, packages in EXTRAS.items():
+        faults = {package: fault for package in packages if (fault := import_fault(package)) is not None}
+        if not faults:
+            yield Finding("extra", extra, _PURPOSES[extra])
+            continue
+        unusable = [package for package, fault in faults.items() if fault]
+        told = [f"{name} cannot be imported ({fault})" if fault else f"no {name}" for name, fault in faults.items()]
+        remedies = [install_command(f"last-har[{extra}]")] if len(unusable) < len(faults) else []
+        remedies += [repair_command(*unusable)] if unusable else []
+        yield Finding(
+            "extra",
+            extra,
+            f"{', '.join(told)}, needed for {_PURPOSES[extra]}",
+            "unusable" if unusable else "missing",
+            tuple(f"for {_PURPOSES[extra]}: {command}" for command in remedies),
+        )
 
 
 def _repair(findings: list[Finding]) -> str:
@@ -153,7 +203,17 @@ def _repair(findings: list[Finding]) -> str:
     return install_command("last-har") if absent else install_command("--force-reinstall", "torch")
 
 
-def _next_steps(findings: list[Finding], stores: list[Finding]) -> Iterator[str]:
+def _given(arguments: argparse.Namespace, *left_out: str) -> str:
+    """Return the environment and the folders that the user named, as flags for a command that is proposed.
+
+    A file that was named as a folder is not among them: no command takes it.
+    """
+    named = {name: Path(getattr(arguments, name)) for name in _PLACES if getattr(arguments, name)}
+    kept = [name for name, path in named.items() if name not in left_out and (name == "env" or not path.is_file())]
+    return "".join(f" --{name} {typed(named[name])}" for name in kept)
+
+
+def _next_steps(findings: list[Finding], arguments: argparse.Namespace) -> Iterator[str]:
     """Yield what a newcomer would do now, the most urgent first."""
     broken = [finding for finding in findings if finding.state == "broken"]
     if any(finding.topic == "version" or finding.subject == "torch" for finding in broken):
@@ -162,13 +222,15 @@ def _next_steps(findings: list[Finding], stores: list[Finding]) -> Iterator[str]
         yield "without that GPU: --device cpu with every command"
     if any(finding.subject == "output_root" for finding in broken):
         yield "choose a folder for runs that can be written: --output_root DIR"
+    if any(finding.subject == "data_root" and finding.found.endswith(_A_FILE) for finding in findings):
+        yield "choose a folder of prepared data sets: --data_root DIR"
     for finding in findings:
-        if finding.topic == "extra" and finding.state == "missing":
-            yield f"for {_EXTRAS[finding.subject][1]}: {install_command(f'last-har[{finding.subject}]')}"
-    ready = [store.subject for store in stores if store.state == "ok"]
+        yield from finding.steps
+    ready = [finding.subject for finding in findings if finding.topic == "data" and finding.state == "ok"]
     if ready:
         known = [name for name in ready if name in config_names("data")]
-        yield f"train: {program()} train --model nano_e --dataset {known[0] if known else 'YAML'}"
+        yield f"train: {program()} train{_given(arguments)} --model nano_e --dataset {known[0] if known else 'YAML'}"
     else:
         yield f"see everything work on synthetic data: {program()} demo"
-        yield f"prepare real recordings: {program()} preprocess --dataset ntu60 --raw DIR"
+        given = _given(arguments, "output_root")
+        yield f"prepare real recordings: {program()} preprocess{given} --dataset ntu60 --raw DIR"

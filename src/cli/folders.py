@@ -22,7 +22,7 @@ def places_of(arguments: argparse.Namespace) -> Places:
 
 def checkpoint_of(arguments: argparse.Namespace, named: str) -> Path:
     """Return the checkpoint that an option names: see `CHECKPOINT_HELP`."""
-    file = checkpoint_file(named, places_of(arguments))
+    file = checkpoint_file(_by_name(arguments, named), places_of(arguments))
     if str(file) != named:
         _log.info(f"Checkpoint: {file}")
     return file
@@ -32,16 +32,23 @@ def run_to_resume(arguments: argparse.Namespace) -> str:
     """Return what `--resume` names, with the newest run's folder in the place of `latest`."""
     named: str = arguments.resume
     if named != LATEST or Path(named).exists():
-        return named
+        return named if named in ("", "auto") else _by_name(arguments, named)
     run = latest_run(places_of(arguments))
     _log.info(f"Run: {run.path}")
     return str(run.path)
 
 
+def _by_name(arguments: argparse.Namespace, named: str) -> str:
+    """Return the path of a run in the output folder that is called by its name alone; anything else as it is."""
+    inside = places_of(arguments).output_root / named
+    return str(inside) if not Path(named).exists() and inside.is_dir() else named
+
+
 def results_folder(arguments: argparse.Namespace, checkpoint: Path, kind: str, parts: Sequence[str]) -> Path:
     """Return where results of a checkpoint go where `--out` does not say it: into its run's folder.
 
-    Those of a run that cannot be written, or lies in an input folder, go into the output folder, under the run's name.
+    Those of a run that cannot be written, or lies in an input folder, go into the output folder, under a name that says
+    where the run lies.
 
     Args:
         arguments: the parsed options.
@@ -54,6 +61,8 @@ def results_folder(arguments: argparse.Namespace, checkpoint: Path, kind: str, p
     name, here = "-".join(filter(None, parts)), places_of(arguments)
     if writable(run, here.output_root, here.input_roots):
         return run / kind / name
-    elsewhere = here.output_root / kind / run.name / name
-    _log.info(f"{run} cannot be written, so what comes of it goes to {elsewhere}; --out names another folder.")
+    roots = [root.absolute() for root in here.input_roots if root.absolute() in run.parents]
+    where = run.relative_to(roots[-1]).parts if roots else run.parts[-2:]
+    elsewhere = here.output_root / kind / "-".join(where) / name
+    _log.info(f"{run} cannot be written. The results go to {elsewhere}; --out names another folder.")
     return elsewhere

@@ -59,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
         if not value and len(arguments) > 1 and not arguments[1].startswith("-"):
             value = arguments[1]
         known = [option for action in self._actions for option in action.option_strings]
-        meant = suggestion(flag, value, known)
+        meant = suggestion(flag, value, known) if flag.startswith("-") else ""
         return f"there is no option {flag!r}" + (f" (did you mean {meant!r}?)" if meant else "")
 
 

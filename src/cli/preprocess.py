@@ -10,6 +10,7 @@ from ..data.config import DataConfig
 from ..data.locate import find_stores
 from ..data.preparation_report import TEXT_FILE, LeftOut, PreparationReport
 from ..data.preprocess import preprocess, read_ignore_list
+from ..data.store_format import HEADER_FILE
 from ..utils.config import config_names, data_layer, merge, override_layer, section_layer
 from ..utils.errors import UserError
 from .folders import places_of
@@ -56,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ignore", type=Path, metavar="FILE", help="text file of recordings to leave out, one name a line"
     )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="write the store even where no protocol has clips to train and to test with, such as new clips to test on",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a finished store of other recordings")
     add_shared(parser, "--set")
     parser.epilog = examples(
@@ -72,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} should be 0, for one process a core, or more.")
     config, here = _data_config(arguments.dataset, arguments.set), places_of(arguments)
-    out = arguments.out or here.data_root / config.name
+    out = arguments.out or _store_in(here.data_root, config.name)
     others = [] if arguments.out else find_stores(here.input_roots)
     try:
         report = preprocess(
@@ -83,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             strict=arguments.strict,
             ignore=read_ignore_list(arguments.ignore) if arguments.ignore else (),
             overwrite=arguments.overwrite,
-            partial=arguments.dataset in config_names("data"),
+            partial=arguments.partial or arguments.dataset in config_names("data"),
             elsewhere=[store.path for store in others if store.name == config.name and store.path != out],
             progress=progress(arguments.quiet),
         )
@@ -102,6 +108,20 @@ def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
     if not config.name or Path(config.name).name != config.name:
         raise UserError(f"{layer.origin}: data.name should be a plain name such as 'ntu60', not {config.name!r}.")
     return config
+
+
+def _store_in(data_root: Path, name: str) -> Path:
+    """Return where the store of a data set goes: below the data root, or there where that is such a store itself.
+
+    Raises:
+        UserError: it is the store of another data set.
+    """
+    if not (data_root / HEADER_FILE).exists():
+        return data_root / name
+    (found,) = find_stores([data_root])
+    if found.name != name:
+        raise UserError(f"{data_root} is a store itself, of {found.name!r}. Name the folder above it with --data_root.")
+    return data_root
 
 
 def _show(report: PreparationReport) -> None:

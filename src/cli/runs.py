@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..training.run_search import LATEST, latest_run
+from ..training.run_search import LATEST, attached_runs, latest_run
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 from ..utils.program import program
 from . import terminal
 from .folders import places_of
@@ -101,7 +102,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(json.dumps([record(each) for each in runs], indent=2))
     elif runs:
         unfinished = sum(not each.finished for each in runs)
-        count = f"{len(runs)} run{'s' * (len(runs) > 1)}" + (f", {unfinished} unfinished" if unfinished else "")
+        count = counted(len(runs), "run") + (f", {unfinished} unfinished" if unfinished else "")
         dated = all(str(each.begun) in each.name for each in runs)
         columns = [name for name in _LISTED if not (dated and name == "date")]
         _show_runs(f"{count} in {root}; top-1 on the test part", columns, runs)
@@ -110,6 +111,8 @@ def _list(arguments: argparse.Namespace) -> int:
         say(_nothing_left(found, wanted))
     else:
         say(f"There is no run in {root} yet. `{program()} train` makes one; --output_root names another folder.")
+        if attached := attached_runs(root, places_of(arguments).input_roots):
+            say(f"In the input folders there are {len(attached)}, such as {attached[-1].path}.")
     return 0
 
 
@@ -129,7 +132,7 @@ def _nothing_left(found: "Sequence[Run]", wanted: dict[str, str | None]) -> str:
         for what, value in wanted.items()
         if value
     ]
-    return f"None of the {len(found)} runs has {asked}. There are {'; '.join(there)}."
+    return f"Of {counted(len(found), 'run')} none has {asked}. There are {'; '.join(there)}."
 
 
 def _show_problems(runs: "Sequence[Run]") -> None:
@@ -256,15 +259,20 @@ class _Duration(_Number):
 
 
 def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> None:
-    """Print a table of runs; on a terminal too narrow for it, leave out what can be missed most easily."""
+    """Print a table of runs; on a terminal too narrow for it, leave out what can be missed most easily.
+
+    Where that does not help, all is shown, a run below the other.
+    """
     taught = any(each.teachers for each in runs)
-    shown = {name: [_COLUMNS[name](each) for each in runs] for name in columns if taught or name != _TAUGHT}
-    left_out: list[str] = []
+    everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if taught or name != _TAUGHT}
+    shown, left_out = dict(everything), list[str]()
     for name in filter(shown.__contains__, _LEFT_OUT_FIRST):
         if not terminal.console().is_terminal or _drawn_width(shown) <= terminal.console().width:
             break
         del shown[name]
         left_out.append(name)
+    if terminal.console().is_terminal and _drawn_width(shown) > terminal.console().width:
+        shown, left_out = everything, []
     table(title, list(shown), list(zip(*shown.values(), strict=True)))
     if left_out:
         say(f"A wider terminal shows also: {', '.join(left_out)}.")

@@ -133,7 +133,7 @@ def _request(arguments: argparse.Namespace) -> "Request":
 def _tell_how_to_go_on(plan: "Plan") -> None:
     say(f"How far it is: {plan.folder / 'sequence.md'}\nTo go on: the same command")
     if plan.steps[0].config.environment == "kaggle":
-        say("In another session: attach the output of this one and give the same command")
+        say("In another session, with the output of this one attached: the same command")
 
 
 def _show(plan: "Plan", drawing: bool) -> None:

@@ -3,19 +3,14 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 
-_NEAR = 0.7
+from ..utils.aliases import ALIASES
 
-# What other programs call an option, or a key, of ours.
-_CALLED_ELSEWHERE = {
-    "lr": "learning_rate",
-    "base_lr": "learning_rate",
-    "wd": "weight_decay",
-    "workers": "hardware.num_workers",
-    "num_worker": "hardware.num_workers",
-    "threads": "hardware.cpu_threads",
-    "frames": "input_frames",
-    "window_size": "input_frames",
+_NEAR = 0.75
+
+# What other programs call an option of ours.
+_OPTIONS = {
     "num_epoch": "--epochs",
     "max_epochs": "--epochs",
     "bs": "--batch_size",
@@ -25,8 +20,13 @@ _CALLED_ELSEWHERE = {
     "gpus": "--device",
     "data": "--dataset",
     "data_path": "--data_root",
+    "input": "--raw",
+    "num_workers": "--workers",
     "work_dir": "--output_root",
     "output_dir": "--output_root",
+    "save_dir": "--output_root",
+    "log_dir": "--output_root",
+    "output": "--out",
     "weights": "--checkpoint",
     "pretrained": "--init_from",
     "ckpt": "--checkpoint",
@@ -41,28 +41,36 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
     Args:
         flag: the option, with its dashes.
         value: what was given with it, if anything was.
-        options: those that the command has; where `--set` is among them, any configuration key can be set.
+        options: those that the command has. Where `--model` and `--set` are among them, any configuration key can be
+            set; with `--set` alone, those of the data set.
     """
     name = flag.lstrip("-")
-    keys = _keys() if "--set" in options else []
-    meant = _CALLED_ELSEWHERE.get(name, "")
-    if meant in options:
-        return meant
-    by_leaf = {key.rpartition(".")[2]: key for key in reversed(keys)}
-    key = meant if meant in keys else name if name in keys else by_leaf.get(name, "")
-    if key:
-        return f"--set {key}={value or 'VALUE'}"
-    near = difflib.get_close_matches(f"--{name}", [*options, *(f"--{leaf}" for leaf in by_leaf)], n=1, cutoff=_NEAR)
-    if not near or near[0] in options:
-        return near[0] if near else ""
-    return f"--set {by_leaf[near[0].lstrip('-')]}={value or 'VALUE'}"
+    if _OPTIONS.get(name) in options:
+        return _OPTIONS[name]
+    keys = _keys() if {"--set", "--model"} <= set(options) else ()
+    if not keys and "--set" in options:
+        keys = tuple(key for key in _keys() if key.startswith("data."))
+    if name.startswith("no_") and f"--{name[3:]}" in options and name[3:] in keys:
+        return f"--set {name[3:]}=false"
+    by_name = {key: key for key in keys} | {key.rpartition(".")[2]: key for key in reversed(keys)}
+    by_name |= {other: key for other, key in ALIASES.items() if key in keys}
+    if name not in by_name:
+        near = difflib.get_close_matches(f"--{name}", [*options, *(f"--{each}" for each in by_name)], n=1, cutoff=_NEAR)
+        if not near or near[0] in options:
+            return near[0] if near else ""
+        name = near[0].lstrip("-")
+    return f"--set {by_name[name]}={value or 'VALUE'}"
 
 
-def _keys() -> list[str]:
+@cache
+def _keys() -> tuple[str, ...]:
     """Return the configuration keys that a user may set, the most common first, with dots between sections."""
     from ..data.config import DataConfig
     from ..utils.config import flat, named_layer
+    from ..utils.model_files import model_layer
 
     layers = [named_layer("training", "default", "file"), named_layer("environment", "local", "file")]
+    layers += [model_layer(name) for name in ("nano_e", "base")]
     files = [key for layer in layers for key in flat(layer.values)]
-    return [*files, *(f"data.{key}" for key in flat(asdict(DataConfig())))]
+    data = [f"data.{key}" for key in flat(asdict(DataConfig())) if not key.startswith(("own_layout", "select", "name"))]
+    return tuple(dict.fromkeys([*files, *data]))

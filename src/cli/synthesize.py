@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..data.synthetic import class_names, synthesize
+from ..utils.numbers import counted
 from ..utils.program import program
 from .options import examples, typed
 from .terminal import progress, say
@@ -33,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the recordings and say where they are and what comes next; return the exit code."""
     paths = synthesize(arguments.out, arguments.clips, arguments.seed, progress(arguments.quiet))
+    written = counted(len(paths), "recording")
     actions = len({path.stem[-3:] for path in paths})
-    say(f"Wrote {len(paths)} recordings of {actions} of {len(class_names())} actions, in the raw NTU format.")
+    say(f"Wrote {written} of {actions} of {len(class_names())} actions, in the raw NTU format.")
     say(f"Recordings: {arguments.out}")
     say(f"Next: {program()} preprocess --dataset synthetic --raw {typed(arguments.out)}")
     return 0

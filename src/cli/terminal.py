@@ -15,20 +15,19 @@ from typing import Self
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichBar
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from ..utils.foreign_text import harmless, printable
 from ..utils.progress import SILENT, Progress
-from .columns import fitted, is_numeric
+from .columns import blocks, fitted, is_numeric
+from .progress_line import Figures, FittedLine
 
 _SECONDS_BETWEEN_LINES = 10.0
 _LINES = 20  # what is between two lines is at most this part of the time so far
 _SHOWN_IN_SECONDS = 100
 _FAST = 100  # from so many units a second on, their decimals say nothing
-_WIDEST_BAR = 40
 
 
 @cache
@@ -49,7 +48,7 @@ def say(*texts: object, sep: str = " ", flush: bool = False) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: drawn on a terminal, aligned plain text elsewhere.
+    """Print a table: drawn on a terminal, aligned plain text elsewhere; its rows as blocks where it is too narrow.
 
     Columns of numbers align right, of texts that are numbers with a unit too.
     """
@@ -65,7 +64,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 def _print_drawn(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
     console().print(Text(title, style="italic"))  # a title of the table itself is broken at the table's width
     room = console().width - 1 - 3 * len(columns)  # a line and two spaces a column
-    headings, rows = fitted(columns, cells, numeric, room)
+    fitting = fitted(columns, cells, numeric, room)
+    if fitting is None:
+        shown = "\n\n".join(blocks(columns, cells, console().width))
+        console().print(Text(shown))
+        return
+    headings, rows = fitting
     drawn = Table()
     for name, is_number in zip(headings, numeric, strict=True):
         drawn.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
@@ -114,7 +118,7 @@ class TerminalProgress(Progress):
         self._in_run = in_run
         if messages().is_terminal:
             self._bar = _bar()
-            self._bar.add_task(description, total=total, completed=before, figures="")
+            self._bar.add_task(description, total=total, completed=before, figures=Figures())
             self._bar.start()
         return self
 
@@ -164,14 +168,16 @@ class _Count:
         """Tell whether nothing is left to do."""
         return self.before + self.done >= self.total
 
-    def figures(self) -> str:
+    def figures(self) -> Figures:
         """Return the rate, the note and the time left: of the whole run where that is known, else of the task."""
-        parts = [f"{self._rate():.{0 if self._rate() >= _FAST else 1}f} {self.unit}/s", self.note]
+        rate = f"{self._rate():.{0 if self._rate() >= _FAST else 1}f} {self.unit}/s"
         if math.isfinite(self.run_left_s):
-            parts.append(f"run: {duration(self.run_left_s)} left")
-        elif self.done and not self.is_complete:
-            parts.append(f"{duration((self.total - self.before - self.done) / self._rate())} left")
-        return ", ".join(filter(None, parts))
+            left = duration(self.run_left_s)
+            return Figures(rate, self.note, f"run: {left} left", left)
+        if self.done and not self.is_complete:
+            left = duration((self.total - self.before - self.done) / self._rate())
+            return Figures(rate, self.note, f"{left} left", left)
+        return Figures(rate, self.note)
 
     def line(self) -> str:
         """Return all there is to say in one line."""
@@ -193,10 +199,7 @@ def duration(seconds: float) -> str:
 
 def _bar() -> RichBar:
     return RichBar(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None, table_column=Column(max_width=_WIDEST_BAR)),  # narrower where the figures need room
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
-        TextColumn("{task.fields[figures]}", markup=False),
+        FittedLine(),
         console=messages(),
         transient=True,
         refresh_per_second=4,

@@ -143,7 +143,10 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
             again = "the same command with --resume auto"
         say(f"To go on: {again}")
         if config.environment == "kaggle":
-            say("In another session: attach the output of this one and add --resume auto to the same command")
+            again = (
+                "the same command with --resume auto" if arguments.seeds else f"{program()} {command} --resume latest"
+            )
+            say(f"In another session, with the output of this one attached: {again}")
         return _leave(result)
     if arguments.seeds:
         _show_seeds(results)

@@ -72,6 +72,6 @@ def rotation_matrices(angles: Tensor) -> Tensor:
 def mirror(joints: Tensor, layout: Layout) -> Tensor:
     """Return the clips seen in a mirror: x changes its sign, left and right joints change places."""
     order = constant(layout.mirrored, torch.int64, joints.device)
-    sign = torch.ones(joints.shape[1], device=joints.device)
-    sign[0] = -1.0
+    # Setting an element to a number would copy it from the host, which waits for the device.
+    sign = constant([-1.0] + [1.0] * (joints.shape[1] - 1), torch.float32, joints.device)
     return joints.index_select(3, order) * sign[:, None, None, None]

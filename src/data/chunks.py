@@ -10,25 +10,25 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..skeleton import layout_facts
+from ..utils.array_files import DamagedArray, array_of
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
+from ..utils.zip_files import Archive, DamagedZip
 from .clip import Clip
 from .config import DataConfig
 from .formats import BadClip, DroppedClip, Entry, Reader
 from .preparation_report import LeftOut
 from .protocols import select
-from .store_format import FORMAT_VERSION, Rows, index_of, pack
+from .store_format import FORMAT_VERSION, Rows, index_of, is_index, pack, rows_problem
 
 # Raise this when a reader or the cleaning gives other clips for the same recordings.
 _REVISION = 2
 _MOST_ENTRIES, _MOST_BYTES = 64, 64 << 20
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,13 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
 
 
 def is_finished(chunk: Chunk, folder: Path) -> bool:
-    """Tell whether `folder` keeps the chunk; one with damaged recordings is not, they may be whole now."""
+    """Tell whether `folder` keeps the whole chunk; one with damaged recordings is not, they may be whole now."""
     try:
-        return not _notes(folder / chunk.file_name).damaged
-    except _UNREADABLE:
+        notes = kept_notes(chunk, folder)
+        kept_rows(chunk, folder)
+    except UserError:
         return False
+    return not notes.damaged
 
 
 def kept_notes(chunk: Chunk, folder: Path) -> Notes:
@@ -110,9 +112,15 @@ def kept_notes(chunk: Chunk, folder: Path) -> Notes:
     Raises:
         UserError: its file is gone or damaged.
     """
+    (written,) = _arrays(chunk, folder, ("notes",))
     try:
-        return _notes(folder / chunk.file_name)
-    except _UNREADABLE as error:
+        values = json.loads(written.tobytes())
+        left_out = [
+            LeftOut(str(name), bool(damaged), int(line), str(reason))
+            for name, damaged, line, reason in values["left_out"]
+        ]
+        return Notes(tuple(left_out), int(values["unselected"]), tuple(map(str, values["copied"])))
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise _lost(chunk, folder) from error
 
 
@@ -122,7 +130,10 @@ def kept_rows(chunk: Chunk, folder: Path) -> Rows:
     Raises:
         UserError: its file is gone or damaged.
     """
-    return Rows(*_arrays(chunk, folder, Rows._fields))
+    rows = Rows(*_arrays(chunk, folder, Rows._fields))
+    if rows_problem(rows):
+        raise _lost(chunk, folder)
+    return rows
 
 
 def kept_names(chunk: Chunk, folder: Path) -> NDArray[np.str_]:
@@ -132,17 +143,25 @@ def kept_names(chunk: Chunk, folder: Path) -> NDArray[np.str_]:
         UserError: its file is gone or damaged.
     """
     (clips,) = _arrays(chunk, folder, ("clips",))
+    if not is_index(clips):
+        raise _lost(chunk, folder)
     names: NDArray[np.str_] = clips["name"]
     return names
 
 
 def _arrays(chunk: Chunk, folder: Path, names: Sequence[str]) -> list[NDArray[Any]]:
     try:
-        # NumPy leaves a file that it opened itself open where it is no archive.
-        with (folder / chunk.file_name).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return [arrays[name] for name in names]
-    except _UNREADABLE as error:
+        with Archive(folder / chunk.file_name) as archive:
+            return [_array(archive, name) for name in names]
+    except (OSError, DamagedZip, DamagedArray) as error:
         raise _lost(chunk, folder) from error
+
+
+def _array(archive: Archive, name: str) -> NDArray[Any]:
+    member = archive.find(f"{name}.npy")
+    if member is None or archive.stored_span(member) is None:
+        raise DamagedZip(f"it holds no {name} as this program writes it")
+    return array_of(archive.read(member, member.size), records=name == "clips")
 
 
 def remove_strangers(folder: Path, chunks: Collection[Chunk]) -> None:
@@ -224,12 +243,6 @@ def _read_whole_one(entry: Entry, reader: Reader, copied: list[str]) -> Clip:
 def _no_class(clip: Clip, config: DataConfig) -> LeftOut:
     reason = f"its class is number {clip.label + 1}, and {config.name} has {len(config.classes)}"
     return LeftOut(clip.name, True, 0, reason)
-
-
-def _notes(path: Path) -> Notes:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        values = json.loads(arrays["notes"].tobytes())
-    return Notes(tuple(LeftOut(*each) for each in values["left_out"]), values["unselected"], tuple(values["copied"]))
 
 
 def _lost(chunk: Chunk, folder: Path) -> UserError:

@@ -85,14 +85,32 @@ def choose_actors(bodies: Sequence[Body]) -> list[list[Body]]:
     if len(ordered) > 1:
         ordered.sort(key=body_motion, reverse=True)
 
-    actors: list[list[Body]] = []
+    actors: list[_Actor] = []
     for body in ordered:
-        free = next((actor for actor in actors if not _overlaps(body, actor)), None)
+        free = next((actor for actor in actors if not actor.overlaps(body)), None)
         if free is not None:
-            free.append(body)
+            free.add(body)
         elif len(actors) < 2:
-            actors.append([body])
-    return actors
+            actors.append(_Actor([body], body.first, body.last))
+    return [actor.parts for actor in actors]
+
+
+@dataclass
+class _Actor:
+    """The tracked bodies that one person is made of, and the frames from the first of them to the last."""
+
+    parts: list[Body]
+    first: int
+    last: int
+
+    def overlaps(self, body: Body) -> bool:
+        """Say whether a body's interval meets the actor's, which reaches from its first part to its last."""
+        return body.first <= self.last and self.first <= body.last
+
+    def add(self, body: Body) -> None:
+        """Make a body a part of the actor; the interval is kept, so that no part is looked at again."""
+        self.parts.append(body)
+        self.first, self.last = min(self.first, body.first), max(self.last, body.last)
 
 
 def noisy_frames(joints: Floats) -> Mask:
@@ -146,9 +164,3 @@ def _without(bodies: list[Body], refused: Callable[[Body], bool]) -> list[Body]:
 
 def _spread(joints: Floats) -> float:
     return float(joints.reshape(-1, joints.shape[-1]).var(axis=0).sum())
-
-
-def _overlaps(body: Body, actor: Sequence[Body]) -> bool:
-    """Say whether a body's interval meets an actor's, which reaches from its first part to its last."""
-    start, end = min(part.first for part in actor), max(part.last for part in actor)
-    return body.first <= end and start <= body.last

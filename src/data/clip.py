@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# In metres or in millimetres, no camera sees a joint as far away as this: a larger number is damage.
+FARTHEST = 1e6
+
 
 @dataclass
 class Clip:

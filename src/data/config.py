@@ -89,7 +89,8 @@ class DataConfig:
         split: the protocol used where none is named.
         protocols: the known protocols by name.
         drawn_from: another data set whose store can serve, with `select` applied.
-        how_to_get: what to tell somebody who has no raw files; `{program}` in it is how LAST is called.
+        how_to_get: what to tell somebody who has no raw files, a command on a line of its own; `{program}` in it is how
+            LAST is called.
     """
 
     name: str = ""

@@ -1,10 +1,11 @@
-"""Small fixed tensors, sent to a device once: sending one makes the host wait for the device."""
+"""Small fixed tensors, sent to a device once."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from ..utils.kept import kept
 
 
 def constant(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -12,6 +13,6 @@ def constant(values: Sequence[float], dtype: torch.dtype, device: torch.device) 
     return _constant(tuple(values), dtype, device)
 
 
-@lru_cache(maxsize=256)
+@kept(256)
 def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device)
+    return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)  # the host does not wait for a copy so small

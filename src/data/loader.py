@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..utils.errors import UserError
 from ..utils.machine import usable_cores
+from ..utils.signals import end_later, ignore_terminal
 from . import counter
 from .config import HardwareConfig, SamplingConfig
-from .residence import Clips, MappedClips
+from .residence import Clips, FileClips
 from .sampling import Places, evaluation_positions, presence, read_positions, training_positions
 from .store import Store
 
 _log = logging.getLogger(__name__)
 
 _CLIPS_AT_ONCE = 4096  # whose bodies are looked for together
+_WORKERS_GRACE_S = 120  # so long a worker serves a trainer that was asked to end; then it takes the signal for its own
 
 
 @dataclass
@@ -70,9 +73,12 @@ class Batch:
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:
-    """Let Ctrl-C, which reaches every process of a terminal, end a worker only when the trainer ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Let a signal to all processes of a job end a worker only with the trainer, which needs batches until then.
+
+    A terminal sends Ctrl-C and its end to all; `timeout`, systemd and schedulers send SIGTERM to all.
+    """
+    ignore_terminal()
+    end_later(signal.SIGTERM, _WORKERS_GRACE_S)
 
 
 @dataclass(frozen=True)
@@ -254,7 +260,7 @@ class SampledClips(Dataset[Batch]):
         self.store, self.frames, self.config = store, frames, config
         self.training, self.test_draw = training, test_draw
         self.max_bodies = int(store.clips["bodies"].max())
-        self.clips = clips or MappedClips(store)
+        self.clips = clips or FileClips(store)
         columns = (store.clips[name].astype(np.int64) for name in ("offset", "frames", "bodies", "label"))
         *places, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
         self._places = Places(*places)
@@ -355,6 +361,13 @@ def build_loader(
 
 class _Loader(DataLoader[Batch]):
     """Put batches together in workers as torch does, and tell of too many in one line instead of a paragraph each."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Yield the batches; an error for the user that a worker raised is told without the worker's stack."""
+        try:
+            yield from super().__iter__()
+        except UserError as error:
+            raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error
 
     def check_worker_number_rationality(self) -> None:
         """Warn once of more workers than cores; torch calls this for every loader and every epoch."""

@@ -20,18 +20,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FoundStore:
-    """A folder that holds a prepared data set, as its header says.
+    """A folder with the header of a prepared data set.
 
     Attributes:
         path: the folder.
-        name: of the data set.
-        clips: how many it has; None where the header does not say.
-        problem: why the header cannot be read; empty where it can.
+        name: of the data set, or of the folder where the header has none.
+        clips: how many it has; 0 where there is a problem.
+        problem: why it cannot be opened; empty where it can.
     """
 
     path: Path
     name: str
-    clips: int | None = None
+    clips: int = 0
     problem: str = ""
 
 
@@ -39,7 +39,7 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
     """Open the store of a data set, or of the larger set it is drawn from.
 
     It is `data_root` itself where that is a store, or `<data_root>/<name>`; else the first store of that name that a
-    search below `data_root` and `input_roots` finds, whatever its folder is called.
+    search below `data_root` and `input_roots` finds, whatever its folder is called; one that can be opened comes first.
 
     Args:
         config: the data set.
@@ -51,14 +51,17 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
         UserError: there is no store; the message says where it was looked for, how to get the data and how to try
             everything without. Or the store is damaged or does not fit the configuration.
     """
+    if data_root.is_file():
+        raise UserError(f"{data_root} is a file. --data_root names a folder: of prepared data sets, or one of them.")
     names = [name for name in (config.name, config.drawn_from) if name]
     for folder in (data_root, *(data_root / name for name in names)):
         if (folder / HEADER_FILE).exists():
             return _fitting(open_store(folder, verify), config)
     found = list(find_stores([data_root, *input_roots]))
     for name in names:
-        same = [each for each in found if each.name == name]
+        same = sorted((each for each in found if each.name == name), key=lambda each: bool(each.problem))
         if same:
+            _log.info(f"The data set {name} is read from {same[0].path}.")
             _tell_choice(same)
             return _fitting(open_store(same[0].path, verify), config)
     raise UserError(_not_found(config, names, [data_root, *input_roots], found))
@@ -67,15 +70,13 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
 def find_stores(roots: Sequence[Path]) -> Iterator[FoundStore]:
     """Yield the prepared data sets below some folders, those nearest to a root first; the search is bounded."""
     for folder in folders_below(roots, HEADER_FILE):
+        name = folder.name
         try:
-            header = read_json(folder / HEADER_FILE)
+            named = read_json(folder / HEADER_FILE).get("name")
+            name = named if isinstance(named, str) else name
+            yield FoundStore(folder, name, len(open_store(folder, verify=False)))
         except UserError as error:
-            yield FoundStore(folder, folder.name, problem=str(error))
-            continue
-        name, clips = header.get("name"), header.get("clips")
-        yield FoundStore(
-            folder, name if isinstance(name, str) else folder.name, clips if isinstance(clips, int) else None
-        )
+            yield FoundStore(folder, name, problem=str(error))
 
 
 def _tell_choice(same: Sequence[FoundStore]) -> None:
@@ -92,14 +93,18 @@ def _not_found(config: DataConfig, names: Sequence[str], roots: Sequence[Path], 
     """Return the message for a data set that has no store."""
     looked = ", ".join(str((roots[0] / name).absolute()) for name in names)
     searched = ", ".join(map(str, outermost(roots)))
-    others = "; ".join(f"{each.name} in {each.path}" for each in found)
+    others = "; ".join(f"{each.name} in {each.path}" for each in found if not each.problem)
+    unusable = ", ".join(str(each.path) for each in found if each.problem)
     called = program()
-    remedy = config.how_to_get.strip() or "Prepare it with: {program} preprocess --dataset YAML --raw DIR"
+    remedy = config.how_to_get.strip() or "Prepare it with:\n  {program} preprocess --dataset YAML --raw DIR"
     return (
         f"There is no prepared data set {config.name!r}. Looked for {looked}, and searched the folders below "
-        f"{searched}." + (f" Found there: {others}." if others else "") + f"\n{naming_program(remedy)}\n"
+        f"{searched}."
+        + (f" Found there: {others}." if others else "")
+        + (f" Not to be opened, as `{called} doctor` explains: {unusable}." if unusable else "")
+        + f"\n{naming_program(remedy)}\n"
         "Is it prepared already? Name its folder with --data_root.\n"
-        f"To try everything without a download: {called} demo"
+        f"To try everything without a download:\n  {called} demo"
     )
 
 

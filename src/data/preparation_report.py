@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import UnionType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from ..utils.files import read_json, write_json, write_text
 from .config import DataConfig
 from .suitability import Suitability, suitability
 
+_LEFT_OUT = (str, bool, int, str)  # of one recording that was left out, as JSON has it
 REPORT_FILE, TEXT_FILE = "report.json", "report.txt"
 
 
@@ -164,12 +166,41 @@ def load_report(folder: Path) -> PreparationReport:
     try:
         values: dict[str, Any] = {**read_json(folder / REPORT_FILE), "prepared_before": True}
         values["left_out"] = [LeftOut(*each) for each in values["left_out"]]
-        return PreparationReport(**values)
+        report = PreparationReport(**values)
+        if problem := _damage(report):
+            raise UserError(problem)
+        return report
     except (UserError, TypeError, KeyError) as error:
         raise UserError(
             f"{folder} holds a finished store, but no proper {REPORT_FILE} beside it ({error}). "
             "Use the store as it is, or prepare it again with --overwrite."
         ) from error
+
+
+def _damage(report: PreparationReport) -> str:
+    """Return what is not as `PreparationReport.save` writes it, or an empty string."""
+    for name, hint in get_type_hints(PreparationReport).items():
+        if not _fits(getattr(report, name), hint):
+            return f"its {name!r} is of another kind"
+    if not all(_fits(value, hint) for each in report.left_out for value, hint in zip(each, _LEFT_OUT, strict=True)):
+        return "what it says was left out is of another kind"
+    if any(part.keys() != {"train", "test"} for part in report.parts.values()):
+        return "its parts are not train and test"
+    if not report.classes or any(row.keys() != report.classes[0].keys() or not row for row in report.classes):
+        return "its classes are no table"
+    return ""
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Tell whether a value read from JSON is of a type such as `list[str]` or `dict[str, int]`."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(each, inner[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(each, inner[1]) for each in value.values())
+    if origin is UnionType:
+        return any(_fits(value, each) for each in inner)
+    return isinstance(value, (int, float) if hint is float else hint) and (hint is bool or type(value) is not bool)
 
 
 def _warnings(found: Sequence[Suitability], config: DataConfig, hint: str) -> list[str]:

@@ -21,8 +21,10 @@ import numpy as np
 
 from ..utils.errors import UserError
 from ..utils.files import make_folder, read_whole
+from ..utils.locks import sole_writer
 from ..utils.machine import usable_cores
 from ..utils.names import normal_form
+from ..utils.numbers import counted
 from ..utils.program import naming_program
 from ..utils.progress import SILENT, Progress
 from .chunks import (
@@ -42,11 +44,12 @@ from .preparation_report import PreparationReport, load_report
 from .processes import work_in_order
 from .protocols import divide
 from .store import open_store
-from .store_format import ARRAY_FILES, HEADER_FILE, StoreAbout, index_type, with_parts
+from .store_format import HEADER_FILE, StoreAbout, index_type, with_parts
 from .store_writer import StoreWriter
 
 _logger = logging.getLogger(__name__)
 _PARTIAL = ".partial"
+_HALF_WRITTEN = ".*.[0-9]*.tmp"  # files of the store and its report, by whichever process
 _IGNORE_LIST_LIMIT_BYTES = 64 << 20
 _NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
 
@@ -114,15 +117,17 @@ def preprocess(
     same = [] if own else [folder for folder in elsewhere if _is_same(job, folder)]
     if (own or same) and not overwrite:
         return _prepared_before(job if own else replace(job, out=same[0]), strict, saves=own)
-    _clear_leftovers(job)
     report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
-    kept = {entry.name for entry in entries}
-    report.ignored = [entry.name for entry in found if entry.name not in kept]
+    report.ignored = sorted({entry.name for entry in found} - {entry.name for entry in entries})
     report.ignore_list = len(ignore)
-    report.read_bytes = _read_missing(job, workers, strict, progress)
-    _write(job, report, began, progress)
-    # The store is whole; what cannot be removed here is in nobody's way.
-    shutil.rmtree(job.partial, ignore_errors=True)
+    with sole_writer(make_folder(out), _second_writer(out), removes=True):
+        if (out / HEADER_FILE).exists() and not overwrite:  # another process has just finished it
+            return _prepared_before(job, strict, saves=True)
+        _clear_leftovers(job)
+        report.read_bytes = _read_missing(job, workers, strict, progress)
+        _write(job, report, began, progress)
+        # The store is whole; what cannot be removed here is in nobody's way.
+        shutil.rmtree(job.partial, ignore_errors=True)
     return report
 
 
@@ -156,16 +161,17 @@ def _check(config: DataConfig) -> None:
 def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Sequence[Entry], list[Entry]]:
     """Return all recordings below `raw`, and those that are not to be ignored."""
     if not raw.exists():
-        raise UserError(f"There is no raw folder {raw}. {naming_program(config.how_to_get)}".strip())
+        raise UserError(f"There is no raw folder {raw}.\n{naming_program(config.how_to_get)}".strip())
     found = _reader(config).entries(raw)
     listed = {normal_form(name).casefold() for name in ignore}
     entries = [entry for entry in found if entry.name.casefold() not in listed]
     if not found:
         raise UserError(
-            f"No recording of the format {config.format} lies below {raw}. {naming_program(config.how_to_get)}"
+            f"No recording of the format {config.format} lies below {raw}.\n{naming_program(config.how_to_get)}".strip()
         )
     if not entries:
-        raise UserError(f"All {len(found)} recordings below {raw} are on the ignore list.")
+        are = "is" if len(found) == 1 else "are"
+        raise UserError(f"All {counted(len(found), 'recording')} below {raw} {are} on the ignore list.")
     return found, entries
 
 
@@ -204,13 +210,19 @@ def _prepared_before(job: _Job, strict: bool, saves: bool) -> PreparationReport:
     return report
 
 
+def _second_writer(out: Path) -> str:
+    return (
+        f"Another process is preparing {out} at this moment, and two cannot write one store. Wait until it has ended "
+        "and run the same command again, or choose another folder with --out."
+    )
+
+
 def _clear_leftovers(job: _Job) -> None:
-    """Remove what an earlier run left behind and this one has no use for."""
+    """Remove what an earlier run left behind and this one has no use for; nobody else is writing here now."""
     make_folder(job.partial)
     remove_strangers(job.partial, job.chunks)
-    for name in ARRAY_FILES:
-        for path in job.out.glob(f".{name}.*.tmp"):
-            path.unlink()
+    for path in job.out.glob(_HALF_WRITTEN):
+        path.unlink()
 
 
 def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> int:
@@ -219,7 +231,7 @@ def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> 
     total = sum(len(chunk.entries) for chunk in job.chunks)
     before = total - sum(len(chunk.entries) for chunk in missing)
     if before:
-        _logger.info("An earlier run has read %d of %d recordings.", before, total)
+        _logger.info("An earlier run has read %d of %s.", before, counted(total, "recording"))
     left_out = 0
     with (
         closing(_read_in_order(job, missing, workers)) as chunks,
@@ -295,7 +307,7 @@ def _refuse_useless(job: _Job, report: PreparationReport) -> None:
     """Refuse clips with which no protocol can be trained."""
     if not report.can_be_trained and not job.may_be_partial:
         stays = f" The finished store in {job.out} stays as it is." if (job.out / HEADER_FILE).exists() else ""
-        refusal = f"No training could use these clips, so no store is written.{stays}"
+        refusal = f"No training could use these clips, so no store is written.{stays} --partial writes it all the same."
         raise UserError("\n".join([*report.warnings, refusal]))
 
 
@@ -310,7 +322,7 @@ def _hint(job: _Job) -> str:
 
 
 def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:
-    message = f"None of the {report.found} recordings below {report.raw} can be kept."
+    message = f"None of the {counted(report.found, 'recording')} below {report.raw} can be kept."
     if report.ignored:
         message += f" On the ignore list: {len(report.ignored)}."
     if report.left_out:

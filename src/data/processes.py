@@ -6,7 +6,6 @@ without being ended first.
 """
 
 import multiprocessing
-import signal
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
 from ..utils.errors import UserError
+from ..utils.signals import ignore_terminal
 
 # Spawned processes import what they need and inherit no lock, thread or open archive.
 _SPAWN = multiprocessing.get_context("spawn")
@@ -70,7 +70,7 @@ def _process(work: Callable[[Item], None]) -> Iterator[Connection]:
 
 def _serve(connection: Connection, work: Callable[[Item], None]) -> None:
     """Work on one item after another, until the other end is closed or its process is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends this one
+    ignore_terminal()
     with suppress(EOFError, ConnectionError):
         while True:
             connection.send(_failure(work, connection.recv()))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..utils.config import unknown_name
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 from .config import DataConfig, ProtocolConfig
 from .store_format import PART_PREFIX, TEST, TRAIN, listed_protocols
 
@@ -91,7 +92,8 @@ def empty_part(
             return f"{problem} of the {len(clips)} there are{advice}."
         present = ", ".join(map(str, np.unique(clips[rule.by])[:40].tolist()))
         unknown = " (0: not known)" if (clips[rule.by] == 0).any() else ""
-        return f"{problem}: among the {len(clips)} clips the values of '{rule.by}' are {present or 'none'}{unknown}."
+        among = f"among {counted(len(clips), 'clip')}"
+        return f"{problem}: {among} the values of '{rule.by}' are {present or 'none'}{unknown}."
     return ""
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..utils.errors import tells_of_memory
+from .row_file import RowFile
 from .store import Store
+from .store_format import JOINTS_FILE, VALID_FILE
 
 _log = logging.getLogger(__name__)
 
@@ -39,21 +40,26 @@ class Clips(Protocol):
         """Return whether the body is there in `rows` (...), bool."""
 
 
-class MappedClips:
-    """Read from the memory-mapped files of a store: what is not asked for is not loaded."""
+class FileClips:
+    """Read from the files of a store: what is not asked for is not loaded.
+
+    The files are read and not mapped: one that is cut short under a run is an error then, and not the run's end by
+    SIGBUS. Where a body is there takes a byte a row and is kept in memory.
+    """
 
     device = torch.device("cpu")
 
     def __init__(self, store: Store) -> None:
-        self._store = store  # and not its arrays, which would be copied to each worker where workers are spawned
+        self._joints, valid = _files(store)
+        self._valid = torch.from_numpy(valid.span(0, len(store.valid)))
 
     def joints_at(self, rows: Tensor) -> Tensor:
         """Return the joints (..., V, C) of `rows` (...)."""
-        return torch.from_numpy(self._store.joints[rows.numpy()])
+        return torch.from_numpy(self._joints.rows(rows.numpy()))
 
     def valid_at(self, rows: Tensor) -> Tensor:
         """Return whether the body is there in `rows` (...), bool."""
-        return torch.from_numpy(self._store.valid[rows.numpy()])
+        return self._valid.index_select(0, rows.flatten()).view(rows.shape)
 
 
 class ResidentClips:
@@ -125,7 +131,7 @@ def reside(store: Store, wanted: str, device: torch.device, processes: int = 1) 
                 "The clips of %s take %s, the %s has room for %s: they are read from the next slower place.",
                 store.name, _size(needed), "memory" if kind == "ram" else str(device), _size(room),
             )  # fmt: skip
-    return Residence("disk", MappedClips(store))
+    return Residence("disk", FileClips(store))
 
 
 def _places(wanted: str, device: torch.device, processes: int) -> list[tuple[str, torch.device, float]]:
@@ -144,14 +150,19 @@ def room_on(device: torch.device, processes: int = 1) -> float:
     return _MEMORY_SHARE * available_memory() / processes
 
 
+def _files(store: Store) -> tuple[RowFile, RowFile]:
+    return RowFile(store.path / JOINTS_FILE), RowFile(store.path / VALID_FILE)
+
+
 def _loaded(store: Store, device: torch.device) -> ResidentClips:
     """Copy a store to a device, a part at a time, so that memory holds it once at most."""
     joints = torch.empty(store.joints.shape, dtype=torch.float32, device=device)
     valid = torch.empty(store.valid.shape, dtype=torch.bool, device=device)
-    for start in range(0, len(store.valid), _CHUNK_ROWS):
-        part = slice(start, start + _CHUNK_ROWS)
-        joints[part] = torch.from_numpy(np.array(store.joints[part]))
-        valid[part] = torch.from_numpy(np.array(store.valid[part]))
+    joints_file, valid_file = _files(store)
+    for start in range(0, len(valid), _CHUNK_ROWS):
+        stop = min(start + _CHUNK_ROWS, len(valid))
+        joints[start:stop] = torch.from_numpy(joints_file.span(start, stop))
+        valid[start:stop] = torch.from_numpy(valid_file.span(start, stop))
     return ResidentClips(joints, valid)
 
 

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..skeleton import Layout, layout_facts, layout_from_facts, list_layouts, load_layout
+from ..utils.array_files import DamagedArray, map_array
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, read_json
+from ..utils.numbers import counted
 from ..utils.program import program
 from .clip import Clip
 from .store_format import (
@@ -31,9 +33,8 @@ from .store_format import (
     VALID_TYPE,
     Rows,
     StoreAbout,
-    index_problem,
-    index_type,
     pack,
+    rows_problem,
     with_parts,
 )
 from .store_writer import StoreWriter
@@ -75,7 +76,7 @@ class Store(Sequence[Clip]):
         return self._clip(operator.index(number))
 
     def __repr__(self) -> str:
-        return f"Store({str(self.path)!r}: {self.name}, {len(self)} clips, layout {self.layout})"
+        return f"Store({str(self.path)!r}: {self.name}, {counted(len(self), 'clip')}, layout {self.layout})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path alone: a loader's worker maps the files anew instead of receiving their content."""
@@ -135,13 +136,10 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     path = Path(path)
     header = _read_header(path)
     _check_files(path, header["files"], verify)
-    rows = Rows(*(_map_array(path / name) for name in (CLIPS_FILE, JOINTS_FILE, VALID_FILE)))
-    rows = rows._replace(clips=np.array(rows.clips))
+    clips, joints, valid = (_map_array(path / name) for name in (CLIPS_FILE, JOINTS_FILE, VALID_FILE))
+    rows = Rows(np.array(clips), joints, valid)
     layout = _layout(path, header)
-    problem = _arrays_problem(header, rows, layout) or index_problem(
-        rows.clips, len(rows.valid), len(header["classes"])
-    )
-    if problem:
+    if problem := _arrays_problem(header, rows, layout):
         raise _damaged(path, problem)
     about = StoreAbout(header["name"], layout, header["classes"], header["source"])
     try:
@@ -174,12 +172,11 @@ def _arrays_problem(header: Mapping[str, Any], rows: Rows, layout: Layout) -> st
     """Return where the arrays differ from what the header and the layout say, or an empty string."""
     found = [(array.dtype, array.shape) for array in (rows.joints, rows.valid)]
     shape = (header["rows"], layout.num_joints, layout.coordinates)
-    if found != [(JOINTS_TYPE, shape), (VALID_TYPE, shape[:1])]:
+    if found != [(JOINTS_TYPE, shape), (VALID_TYPE, shape[:1])] or not rows.joints.flags.c_contiguous:
         return f"the arrays are not float32 {shape} and bool {shape[:1]}"
-    name_type = rows.clips.dtype["name"] if "name" in (rows.clips.dtype.names or ()) else np.dtype("f4")
-    if rows.clips.dtype != index_type(name_type.itemsize // 4) or rows.clips.shape != (header["clips"],):
-        return f"{CLIPS_FILE} is not an index of {header['clips']} clips"
-    return ""
+    if rows.clips.shape != (header["clips"],):
+        return f"{CLIPS_FILE} is not an index of {counted(header['clips'], 'clip')}"
+    return rows_problem(rows, len(header["classes"]))
 
 
 def _read_header(path: Path) -> Mapping[str, Any]:
@@ -194,6 +191,8 @@ def _read_header(path: Path) -> Mapping[str, Any]:
         remedy = f"There are stores in it: name one of {below}." if below else how
         raise UserError(f"{path} holds no finished store (there is no {HEADER_FILE} in it). {remedy}")
     header = read_json(path / HEADER_FILE)
+    if "format_version" not in header:
+        raise UserError(f"{path / HEADER_FILE} is not of a store of LAST: it has no 'format_version'.")
     if header.get("format_version") != FORMAT_VERSION:
         raise UserError(
             f"{path} has the store format {header.get('format_version')!r}; this version of LAST reads "
@@ -213,6 +212,8 @@ def _read_header(path: Path) -> Mapping[str, Any]:
             raise _damaged(path, f"{HEADER_FILE} has no proper {key!r}")
     if not all(isinstance(name, str) for name in header["classes"]):
         raise _damaged(path, f"{HEADER_FILE} has a class name that is no text")
+    if not all(isinstance(each, dict) and isinstance(each.get("sha256"), str) for each in header["files"].values()):
+        raise _damaged(path, f"{HEADER_FILE} has a file without its checksum")
     return header
 
 
@@ -230,6 +231,8 @@ def _check_files(path: Path, recorded: Mapping[str, Any], verify: bool) -> None:
         file = path / name
         if not isinstance(expected, dict) or not file.is_file():
             raise _damaged(path, f"{name} is missing")
+        if not isinstance(expected.get("sha256"), str):
+            raise _damaged(path, f"{HEADER_FILE} has no checksum of {name}")
         if file.stat().st_size != expected.get("bytes"):
             raise _damaged(path, f"{name} has {file.stat().st_size} bytes instead of {expected.get('bytes')}")
         if verify and _checksum(file) != expected.get("sha256"):
@@ -246,8 +249,8 @@ def _checksum(path: Path) -> str:
 def _map_array(path: Path) -> NDArray[Any]:
     """Map one `.npy` file read-only; its own header cannot claim more than the file holds."""
     try:
-        return np.asarray(np.lib.format.open_memmap(path, mode="r"))
-    except (OSError, ValueError, OverflowError) as error:
+        return np.asarray(map_array(path, records=path.name == CLIPS_FILE))
+    except (OSError, DamagedArray) as error:
         raise _damaged(path.parent, f"{path.name} cannot be read ({error})") from error
 
 

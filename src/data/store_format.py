@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..skeleton import Layout
 from ..utils.errors import UserError
 from ..utils.foreign_text import is_readable
-from .clip import Clip
+from .clip import FARTHEST, Clip
 
 FORMAT_VERSION = 1
 HEADER_FILE = "store.json"
@@ -91,6 +91,12 @@ def pack(clips: Sequence[Clip], layout: Layout) -> Rows:
     )
 
 
+def is_index(clips: NDArray[Any]) -> bool:
+    """Tell whether an array of any type and shape is an index of clips, whatever its numbers are."""
+    width = clips.dtype["name"].itemsize // 4 if "name" in (clips.dtype.names or ()) else 0
+    return clips.ndim == 1 and width > 0 and clips.dtype == index_type(width)
+
+
 def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:
     """Return the index of `clips` alone; its offsets count from the first of them."""
     index = np.zeros(len(clips), index_type(max((len(clip.name) for clip in clips), default=1)))
@@ -113,12 +119,13 @@ def with_parts(clips: NDArray[np.void], protocols: Mapping[str, str]) -> NDArray
     Raises:
         ValueError: there is not one such letter a clip.
     """
+    for name, letters in protocols.items():
+        if not isinstance(letters, str) or len(letters) != len(clips) or set(letters) - set(PART_LETTERS):
+            raise ValueError(f"the protocol {name[:80]!r} has not one of the letters {PART_LETTERS} a clip")
     extended = np.zeros(len(clips), np.dtype([*clips.dtype.descr, *((PART_PREFIX + name, "S1") for name in protocols)]))
     for column in clips.dtype.names or ():
         extended[column] = clips[column]
     for name, letters in protocols.items():
-        if len(letters) != len(clips) or set(letters) - set(PART_LETTERS):
-            raise ValueError(f"the protocol {name[:80]!r} has not one of the letters {PART_LETTERS} a clip")
         extended[PART_PREFIX + name] = np.array(list(letters), "S1")
     return extended
 
@@ -132,6 +139,9 @@ def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
     """Return what is wrong with an index of `rows` rows; empty if it is sound and so stays inside them."""
     if not len(clips):
         return "it holds no clip"
+    codes = np.ascontiguousarray(clips["name"]).view("<u4")
+    if (codes > _LAST_CHARACTER).any() or ((codes >= _HALVES[0]) & (codes <= _HALVES[1])).any():
+        return "the index has a name that is no text"
     if (clips["frames"] < 1).any() or (clips["bodies"] < 1).any() or (clips["bodies"] > MAX_BODIES).any():
         return f"the index has a clip without frames, or with a number of bodies outside 1..{MAX_BODIES}"
     end = int(clips["offset"][-1]) + int(clips["frames"][-1]) * int(clips["bodies"][-1])
@@ -139,10 +149,34 @@ def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
         return f"the offsets of the index do not cover the {rows} rows one after another"
     if (clips["label"] < 0).any() or (clips["label"] >= classes).any():
         return f"the index has a label outside the {classes} classes"
-    codes = np.ascontiguousarray(clips["name"]).view("<u4")
-    if (codes > _LAST_CHARACTER).any() or ((codes >= _HALVES[0]) & (codes <= _HALVES[1])).any():
-        return "the index has a name that is no text"
     return ""
+
+
+def rows_problem(rows: Rows, classes: int | None = None) -> str:
+    """Return what is wrong with rows of a store, or of a part of one; empty if they are sound.
+
+    Args:
+        rows: arrays of any type and shape.
+        classes: how many there are; None where it is not known yet, and where there may be no clip.
+    """
+    if not is_index(rows.clips):
+        return "the index is not a list of clips"
+    if (rows.joints.dtype, rows.joints.ndim, rows.valid.dtype) != (JOINTS_TYPE, 3, VALID_TYPE):
+        return "the arrays are not float32 (rows, joints, coordinates) and bool (rows)"
+    if rows.valid.shape != rows.joints.shape[:1]:
+        return f"there are {len(rows.joints)} rows of joints and {rows.valid.shape} of bodies that are there"
+    if not len(rows.clips) and classes is None:
+        return "" if not len(rows.valid) else "there are rows without a clip"
+    labels = int(rows.clips["label"].max(initial=0)) + 1 if classes is None else classes
+    return index_problem(rows.clips, len(rows.valid), labels) or _presence_problem(rows)
+
+
+def _presence_problem(rows: Rows) -> str:
+    """Return which clip of a sound index has no body at all, or an empty string."""
+    if (rows.valid.view(np.uint8) > 1).any():
+        return "what says where a body is there holds other bytes than 0 and 1"
+    empty = ~np.logical_or.reduceat(rows.valid, rows.clips["offset"])
+    return f"the clip {str(rows.clips['name'][empty.argmax()])[:80]!r} has no body in any frame" if empty.any() else ""
 
 
 def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
@@ -153,12 +187,17 @@ def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
         return f"its joints have the shape {clip.joints.shape} and its validity {clip.valid.shape}"
     if not (1 <= clip.valid.shape[0] <= MAX_BODIES and clip.valid.shape[1] >= 1):
         return f"it has {clip.valid.shape[0]} bodies and {clip.valid.shape[1]} frames"
+    if not clip.valid.any():
+        return "it has no body in any frame"
     if not is_readable(clip.name):
         return "its name is no text in UTF-8"
     for number in CLIP_NUMBERS:
         if not 0 <= getattr(clip, number) <= LARGEST_NUMBER:
             return f"its {number} is {getattr(clip, number)}, not 0 to {LARGEST_NUMBER}"
-    return "" if np.isfinite(clip.joints).all() else "a coordinate is not finite"
+    if not np.isfinite(clip.joints).all():
+        return "a coordinate is not finite"
+    # A reader lets joints be FARTHEST away on either side and moves the origin to one of them.
+    return "" if (np.abs(clip.joints) <= 2 * FARTHEST).all() else f"a coordinate is larger than {2 * FARTHEST:.0f}"
 
 
 def _offsets(clips: NDArray[np.void]) -> NDArray[np.int64]:

@@ -1,7 +1,6 @@
 """From a checkpoint to files for other runtimes, each compared with the model before it may stay."""
 
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from ..models.registry import count_parameters
 from ..training.checkpoint import Checkpoint, model_of, read_checkpoint, warn_of_lagging_statistics
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, write_json
+from ..utils.leftovers import temporary_folder
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .files import OPSET, write_onnx, write_openvino
@@ -82,11 +82,8 @@ def export(order: Order, out: Path, progress: Progress = SILENT) -> list[Exporte
     expected = torch.stack([evaluated_logits(model, checkpoint.config.data, each) for each in clips])
     make_folder(out)
     name = checkpoint.config.model.name
-    with (
-        tempfile.TemporaryDirectory(prefix=".export-", dir=out) as folder,
-        progress.task("exporting", 3, "steps") as task,
-    ):
-        written = Path(folder) / name
+    with temporary_folder(out / name) as folder, progress.task("exporting", 3, "steps") as task:
+        written = folder / name
         write_onnx(written.with_suffix(".onnx"), recogniser, clips[0], facts)
         task.advance(note="written")
         if "openvino" in order.formats:

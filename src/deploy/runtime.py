@@ -1,30 +1,30 @@
 """Running exported files with ONNX Runtime and OpenVINO on the CPU, set up for the least time a clip."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..utils.errors import UserError, missing_extra
+from ..utils.errors import UserError
+from ..utils.extras import extra_problem
 
 Floats = NDArray[np.float32]
 Run = Callable[[Floats], Floats]
 INPUT, OUTPUT = "joints", "logits"
-EXTRA = "deploy"
 _UNREADABLE = "{path} cannot be read by {runtime}: {error}. Export the checkpoint again."
 
 
 def check_installed(*packages: str) -> None:
-    """Refuse to begin where a package of the extra `deploy` is missing.
+    """Refuse to begin where a package of the extra `deploy` cannot be imported.
 
     Raises:
         UserError: it names the package.
     """
     for package in packages:
-        if find_spec(package) is None:
-            raise missing_extra(package, EXTRA, "Exporting a model")
+        problem = extra_problem(package, "Exporting a model")
+        if problem is not None:
+            raise problem
 
 
 def open_exported(path: Path, threads: int = 0, precision: str = "f32") -> Run:
@@ -36,7 +36,7 @@ def open_exported(path: Path, threads: int = 0, precision: str = "f32") -> Run:
         precision: in which OpenVINO may compute: `f32`, or `bf16` and `f16`, which change the logits.
 
     Raises:
-        UserError: the file cannot be read, is neither of the two, or its runtime is not installed.
+        UserError: the file cannot be read, is neither of the two, or its runtime cannot be imported.
     """
     runtimes = {".onnx": "onnxruntime", ".xml": "openvino"}
     if path.suffix not in runtimes:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
+from ..utils.numbers import counted
 from . import figures
 from .runs import Run
 
@@ -27,7 +28,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
 
     Raises:
         ValueError: no run has an epoch.
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
     """
     if not any(run.rows for run in runs):
         raise ValueError("None of the runs has an epoch to draw.")
@@ -85,7 +86,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
         facts += [f"seed {run.seed}"] if seeds and run.seed is not None else []
         final = run.figure("final_top1")
         facts += [f"{final:.2f}%" if math.isfinite(final) else "no result yet"]
-        facts += [f"{run.epochs_done} epochs so far"] if run.rows and not run.finished else []
+        facts += [f"{counted(run.epochs_done, 'epoch')} so far"] if run.epochs_done and not run.finished else []
         labels.append(f"{_shortened(run.name)}\n{', '.join(filter(None, facts))}")
     return labels
 

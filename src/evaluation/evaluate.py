@@ -20,7 +20,7 @@ from ..models.registry import count_parameters
 from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
 from ..training.config import RunConfig
 from ..training.data import part_for_testing, training_clips
-from ..training.precision import Precision, choose_device
+from ..training.precision import Precision, choose_device, precision_of_a_run
 from ..training.scoring import TestPart, score_batches
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
@@ -44,8 +44,9 @@ class Question:
         checkpoint: the file.
         subset: which part of the protocol: train, val (the clips that `validation: split` held out) or test.
         dataset, split: another data set of the same classes, another protocol.
-        data_root: where prepared data sets lie.
-        environment: whose folders are searched too; detected where it is empty.
+        data_root: where prepared data sets lie; where it is empty, where the run found them, or else in the folders of
+            this machine's environment.
+        environment: its name; detected where it is empty.
         device: where to compute.
         raw: measure the trained weights even where the run averaged them over time.
         statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
@@ -100,7 +101,7 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
         device,
         store.clips["name"],
         progress,
-        precision=Precision(config.amp, config.hardware.amp_dtype, device),
+        precision=precision_of_a_run(config.amp, config.hardware.amp_dtype, device),
     )
     metrics = measure(predictions, len(checkpoint.classes))
     facts = {**_facts(question, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
@@ -125,14 +126,14 @@ def predict(
     numbers, labels, scores = [], [], []
     with progress.task("evaluating", part.clips):
         for batch, probabilities in score_batches(model.eval(), part, pipeline, device, precision):
-            numbers.append(batch.numbers.cpu())
-            labels.append(batch.labels.cpu())
-            scores.append(probabilities.cpu())
+            numbers.append(batch.numbers)
+            labels.append(batch.labels)
+            scores.append(probabilities)
             progress.advance(len(batch))
     return Predictions(
-        names=[str(name) for name in names[torch.cat(numbers).numpy()]],
-        labels=torch.cat(labels).numpy(),
-        scores=torch.cat(scores).numpy(),
+        names=[str(name) for name in names[torch.cat(numbers).cpu().numpy()]],
+        labels=torch.cat(labels).cpu().numpy(),
+        scores=torch.cat(scores).cpu().numpy(),
     )
 
 
@@ -152,7 +153,7 @@ def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
         data = replace(data, sampling=config.data.sampling, normalize=config.data.normalize)
     data = replace(data, split=question.split or data.split)
     here = places(question.environment)
-    roots = [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
+    roots = [] if question.data_root else [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
     return replace(
         config, data=data, data_root=question.data_root or config.data_root, input_roots=roots, compile=False
     )

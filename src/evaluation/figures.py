@@ -4,9 +4,9 @@ Drawn with matplotlib's Agg canvas, without a window or the state of `pyplot`. C
 as they are written, never as mathematics: a `$` in a folder's name is a `$`.
 """
 
-import importlib.util
 import logging
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..utils.errors import missing_extra
+from ..utils.errors import UserError
+from ..utils.extras import extra_problem
 from ..utils.files import atomic_path
+from ..utils.numbers import counted
 from .metrics import ClassResult
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _NARROWEST_MATRIX_INCHES, _WIDEST_MATRIX_INCHES = 2.4, 24.0
 _TALLEST_SCALE_INCHES = 5.0
 _LEAST_SPAN, _LEAST_CURVE_SPAN = 2.0, 10.0  # points of an axis of percent
 _CLIPS_SHOWN = 20  # an axis shows at least so many clips' worth, so that one is not taken for a large difference
+_TITLE_LINES = 3
 _NARROWEST_TITLE_INCHES, _TITLE_LETTER_POINTS = 6.0, 8.2
 _LEGEND_LINE = 0.09  # of the height of a panel
 _WORTH_TELLING = 0.1  # points
@@ -61,9 +64,9 @@ _STYLE: Any = {
 }
 
 
-def can_draw() -> bool:
-    """Tell whether matplotlib is installed."""
-    return importlib.util.find_spec("matplotlib") is not None
+def drawing_problem(what: str) -> UserError | None:
+    """Return why `what`, such as `Drawing the plot`, is not possible; None where matplotlib can be imported."""
+    return extra_problem("matplotlib", what)
 
 
 def draws_or_warns(what: str) -> bool:
@@ -71,23 +74,29 @@ def draws_or_warns(what: str) -> bool:
 
     It is asked before the work begins, so that nobody waits for a picture that does not come.
     """
-    if not can_draw():
-        _logger.warning("%s (the command continues without)", missing_extra("matplotlib", "plots", what))
-        return False
-    return True
+    problem = drawing_problem(what)
+    if problem is not None:
+        _logger.warning("%s (the command continues without)", problem)
+    return problem is None
 
 
 def draw_confusion(
-    confusion: NDArray[np.int64], class_names: Sequence[str], path: Path, title: str, unanswered: int = 0
+    confusion: NDArray[np.int64],
+    class_names: Sequence[str],
+    path: Path,
+    title: str,
+    unanswered: int = 0,
+    state: str = "",
 ) -> None:
     """Draw a confusion matrix (classes, classes; rows true, columns predicted) as a PNG.
 
     The colour of a cell is its share of its row, on a scale that stretches small shares; a class without
-    clips is grey. Counts stand in the cells of small matrices. The line under the title tells top-1 and how many clips
-    were `unanswered`, since a score was not finite: they are in no cell and count as wrong.
+    clips is grey. Counts stand in the cells of small matrices. The line under the title tells the model's `state`, such
+    as `after epoch 19`, top-1, and how many clips were `unanswered`, since a score was not finite: they are in no cell
+    and count as wrong.
 
     Raises:
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
     """
     classes = len(class_names)
     side = min(max(classes * _cell_inches(classes), _NARROWEST_MATRIX_INCHES), _WIDEST_MATRIX_INCHES)
@@ -101,9 +110,9 @@ def draw_confusion(
         if classes <= _MOST_CLASSES_WITH_COUNTS:
             _write_counts(axes, confusion)
         clips, correct = int(confusion.sum()) + unanswered, int(np.trace(confusion))
-        figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {clips:,} clips"
+        figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {counted(clips, 'clip')}"
         figures += f"; {unanswered:,} without an answer" if unanswered else ""
-        write_title(axes, title, figures, enlarged=side / 8)
+        write_title(axes, title, "; ".join(filter(None, [state, figures])), enlarged=side / 8)
 
 
 def draw_class_accuracy(results: Sequence[ClassResult], class_names: Sequence[str], path: Path, title: str) -> None:
@@ -111,7 +120,7 @@ def draw_class_accuracy(results: Sequence[ClassResult], class_names: Sequence[st
 
     Raises:
         ValueError: no class has a clip.
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
     """
     rated = [(result.accuracy, result) for result in results if result.accuracy is not None]
     if not rated:
@@ -172,7 +181,7 @@ def draw_training_curve(
 
     Raises:
         ValueError: there is no row.
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
     """
     if not rows:
         raise ValueError("A training curve needs at least one epoch.")
@@ -254,12 +263,13 @@ def spread_out(low: float, high: float, least: float) -> tuple[float, float]:
 @contextmanager
 def picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
     """Yield a figure and save it, cut to what is drawn, when the block succeeds."""
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise missing_extra("matplotlib", "plots", "Drawing a picture") from error
+    problem = drawing_problem("Drawing a picture")
+    if problem is not None:
+        raise problem
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size_inches, dpi=_DOTS_PER_INCH)
         FigureCanvasAgg(figure)
@@ -357,16 +367,23 @@ def _mark_best(panels: Sequence["Axes"], rows: Sequence[Mapping[str, Any]], fact
 def worth_of_a_clip(clips: int | None) -> str:
     """Return what a picture says of the size of its test part where one clip of it can be seen."""
     points = points_of_a_clip(clips)
+    if clips == 1:
+        return "; of one clip"
     return f"; one of the {clips} clips is {points:.1f} points" if points >= _WORTH_TELLING else ""
 
 
 def write_title(axes: "Axes", title: str, subtitle: str, enlarged: float = 1.0) -> None:
-    """Write two lines above the panel, at most twice their usual size; a title that is much wider is cut."""
+    """Write a title and a line below it above the panel, at most twice their usual size.
+
+    A title that is much wider than the panel takes up to three lines, and is cut where these are not enough.
+    """
     factor = min(max(enlarged, 1.0), 2.0)
     place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
     room_inches = max(axes.get_window_extent().width / _DOTS_PER_INCH, _NARROWEST_TITLE_INCHES)
     fitting = int(72 * room_inches / (_TITLE_LETTER_POINTS * factor))
-    axes.annotate(shortened(title, fitting), xytext=(0, 24 * factor), fontsize=13 * factor, weight="bold", **place)
+    lines = textwrap.wrap(" ".join(title.split()), fitting, max_lines=_TITLE_LINES, placeholder=" …")
+    large: dict[str, Any] = {"fontsize": 13 * factor, "weight": "bold", "va": "bottom"}
+    axes.annotate("\n".join(lines), xytext=(0, 21 * factor), **large, **place)
     axes.annotate(subtitle, xytext=(0, 8 * factor), fontsize=10 * factor, color=_SOFT_INK, **place)
 
 

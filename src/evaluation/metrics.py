@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 
 TOP = 5
 _SUM_TOLERANCE = 0.01
@@ -51,7 +52,7 @@ class Predictions:
         broken = np.flatnonzero(~np.isfinite(self.scores).all(axis=1))
         if len(broken):
             raise UserError(
-                f"The model's scores of {len(broken)} of {len(self.names)} clips are not finite, first of "
+                f"The model's scores of {len(broken)} of {counted(len(self.names), 'clip')} are not finite, first of "
                 f"{self.names[broken[0]]}. Its training probably diverged: evaluate an earlier checkpoint."
             )
         sums = self.scores.sum(axis=1, dtype=np.float64)

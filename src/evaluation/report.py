@@ -29,7 +29,7 @@ def write_report(
 
     The keys are `metrics` (JSON: `facts` and every figure but the confusion matrix), `per_class`, `confusion`
     and `predictions` (CSV), `confusion_picture` and `class_accuracy_picture` (PNG). The pictures are left
-    out, with one warning, where matplotlib is not installed.
+    out, with one warning, where matplotlib cannot be imported.
 
     Args:
         facts: what was evaluated and how (checkpoint, dataset, split, subset, model, date, versions ...);

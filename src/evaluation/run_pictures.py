@@ -7,7 +7,8 @@ from typing import Any
 
 from ..training.last_test import Confusion, read_confusion
 from ..training.run_folder import RunFolder
-from ..utils.errors import UserError, missing_extra
+from ..utils.errors import UserError
+from ..utils.numbers import counted
 from . import figures
 from .figures import CurveFacts, draw_confusion, draw_training_curve
 from .runs import Run, read_run
@@ -18,10 +19,11 @@ _log = logging.getLogger(__name__)
 def draw_run(folder: RunFolder) -> None:
     """Draw `training_curve.png` and `confusion.png` of a run that has ended, stopped or diverged.
 
-    A picture never fails a run: what cannot be drawn is one warning, and one line where matplotlib is not installed.
+    A picture never fails a run: what cannot be drawn is one warning, and one line where matplotlib cannot be imported.
     """
-    if not figures.can_draw():
-        _log.info(str(missing_extra("matplotlib", "plots", "Drawing the run's curve and confusion matrix")))
+    problem = figures.drawing_problem("Drawing the run's curve and confusion matrix")
+    if problem is not None:
+        _log.info(str(problem))
         return
     try:
         _draw(folder)
@@ -40,9 +42,8 @@ def _draw(folder: RunFolder) -> None:
     draw_training_curve(run.rows, folder.curve, _title(run) + _how_far(run), _curve_facts(run, clips))
     if confusion is not None:
         after = f"after epoch {confusion.epoch}" + (", averaged weights" if run.weights else "")
-        title = f"{_title(run)}, {after}"
         missing = int(confusion.unanswered.sum())
-        draw_confusion(confusion.counts, confusion.classes, folder.confusion_picture, title, missing)
+        draw_confusion(confusion.counts, confusion.classes, folder.confusion_picture, _title(run), missing, after)
 
 
 def _confusion_of_last_test(folder: RunFolder, run: Run) -> Confusion | None:
@@ -66,7 +67,8 @@ def _how_far(run: Run) -> str:
     """Return what a title adds where a run did not come to its end."""
     if run.finished:
         return ""
-    return f", {run.epochs_done} of {run.epochs} epochs" + (", diverged" if run.state == "diverged" else "")
+    planned = "?" if run.epochs is None else counted(run.epochs, "epoch")
+    return f", {run.epochs_done} of {planned}" + (", diverged" if run.state == "diverged" else "")
 
 
 def _curve_facts(run: Run, test_clips: int | None) -> CurveFacts:

@@ -93,7 +93,8 @@ class Run:
 def find_runs(output_root: Path) -> list[Run]:
     """Return the runs in a folder, in folders in it, and in those of sequences, newest first.
 
-    There are none where there is no such folder.
+    What a run set aside when it was resumed from an earlier checkpoint is a run too. There are none where there is no
+    such folder.
 
     Raises:
         UserError: the folder cannot be read, or is none.
@@ -273,9 +274,9 @@ def _is_folder(path: Path) -> bool:
 
 
 def _run_folders(path: Path, levels: int) -> list[Path]:
-    """Return a folder if it is a run's, else the runs at most so many levels below it."""
+    """Return a folder if it is a run's, with what it set aside, else the runs at most so many levels below it."""
     if is_run(path):
-        return [path]
+        return [path, *(each for each in path.glob("superseded*") if is_run(each))]
     levels = _levels_below(path, levels)
     try:
         inside = list(_folders(path)) if levels else []

@@ -23,7 +23,7 @@ def draw_sequence(found: Sequence[DataResult], path: Path) -> None:
     Whiskers are standard deviations over seeds. What is not trained yet has no point.
 
     Raises:
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
     """
     sides = [max(len(result.students), 1) * _STUDENT_INCHES for result in found]
     height = sum(sides) + _BETWEEN_INCHES * (len(found) - 1)

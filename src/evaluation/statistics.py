@@ -18,7 +18,7 @@ from ..training.checkpoint import Checkpoint
 from ..training.config import RunConfig
 from ..training.data import drawn_clips, sample_for_statistics, training_clips
 from ..training.population_statistics import PopulationStatistics
-from ..training.precision import Precision
+from ..training.precision import precision_of_a_run
 from ..training.running_statistics import RunningStatistics
 from ..utils.errors import UserError
 
@@ -63,10 +63,10 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
 def _population(model: nn.Module, config: RunConfig, asked: RunConfig) -> PopulationStatistics:
     """Return what measures a model over its run's training clips, where the evaluation or the run finds them."""
     device = next(model.parameters()).device
-    roots = [Path(root) for root in (config.data_root, *asked.input_roots)]
+    roots = [Path(root) for root in (config.data_root, *config.input_roots, *asked.input_roots)]
     store = find_store(config.data, Path(asked.data_root), verify=False, input_roots=roots)
     train, _ = training_clips(config, store, split(store.clips, config.data))
     clips = SampledClips(store, config.input_frames, config.data.sampling, training=True)
     sample = sample_for_statistics(config, clips, torch.from_numpy(drawn_clips(config, store, train)))
-    precision = Precision(config.amp, config.hardware.amp_dtype, device)
+    precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
     return PopulationStatistics(model, sample, InputPipeline(config.data), device, precision=precision)

@@ -84,9 +84,7 @@ def check_values(streams: Mapping[str, Tensor], valid: Tensor | None) -> None:
     Raises:
         ValueError: it names the first clip, and the stream, at fault.
     """
-    finite = torch.stack([torch.isfinite(streams[name]).all(dim=(1, 2, 3)) for name in STREAMS])
-    present = torch.ones_like(finite[0]) if valid is None else valid  # (N, M)
-    broken, empty = present & ~finite, ~present.any(dim=1)  # (S, N, M), (N,)
+    broken, empty = _faults(streams, valid)
     if not bool(broken.any() | empty.any()):
         return
     if bool(empty.any()):
@@ -97,6 +95,19 @@ def check_values(streams: Mapping[str, Tensor], valid: Tensor | None) -> None:
         f"Streams should hold finite numbers only; {STREAMS[stream]!r}, given with the shape "
         f"{tuple(streams[STREAMS[stream]].shape)}, holds NaN or infinity in clip {clip}, body {body}."
     )
+
+
+def unsound_clips(streams: Mapping[str, Tensor], valid: Tensor | None) -> Tensor:
+    """Return which clips `check_values` refuses, (N,) bool on their device, without reading a value on the host."""
+    broken, empty = _faults(streams, valid)
+    return broken.any(dim=(0, 2)) | empty
+
+
+def _faults(streams: Mapping[str, Tensor], valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return where a body that is present is not finite, (S, N, M), and which clips have none, (N,)."""
+    finite = torch.stack([torch.isfinite(streams[name]).all(dim=(1, 2, 3)) for name in STREAMS])
+    present = torch.ones_like(finite[0]) if valid is None else valid  # (N, M)
+    return present & ~finite, ~present.any(dim=1)
 
 
 def padded(rows: Tensor, places: int, multiple: int) -> Tensor:

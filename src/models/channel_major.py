@@ -11,11 +11,12 @@ Legend: B folded bodies, C channels, T frames, V joints, K taps of a filter.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
+from ..utils.kept import kept
+from .batch_norm import normalise_rows, spreads
 from .cpu_kernels import multiply, normalise_by_batch, normalises_here
 
 _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convolution
@@ -32,6 +33,8 @@ def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:
     if normalises_here(norm, x):
         assert isinstance(norm, nn.BatchNorm2d)
         return normalise_by_batch(norm, x.view(len(x), -1), relu).view(x.shape)
+    if spreads(norm, x):
+        return normalise_rows(norm, x.view(len(x), -1), relu).view(x.shape)
     normed: Tensor = norm(x.view(1, len(x), -1, x.shape[3])).view(x.shape)
     return torch.relu(normed) if relu else normed
 
@@ -42,13 +45,13 @@ def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
     if stride > 1:
         x = x[:, ::stride]
     weight = layer.weight.flatten(1)  # (C', C / groups)
-    rows = x.reshape(layer.groups, len(x) // layer.groups, -1)  # (groups, C / groups, T'*B*V)
     if layer.groups == 1:
-        mixed = multiply(weight, rows[0])
+        mixed = multiply(weight, x.reshape(len(x), -1))  # (C', T'*B*V)
         if layer.bias is not None:
             mixed = mixed + layer.bias.to(mixed.dtype)[:, None]
     else:
         assert layer.bias is None
+        rows = x.reshape(layer.groups, len(x) // layer.groups, -1)  # (groups, C / groups, T'*B*V)
         mixed = torch.bmm(weight.view(layer.groups, -1, weight.shape[1]), rows)
     return mixed.view(len(weight), *x.shape[1:])
 
@@ -87,20 +90,20 @@ def _as_product(layer: nn.Conv2d, frames: int) -> Tensor:
     """Return the matrices (C, T', T) that filter frames as a depthwise convolution does."""
     taps = layer.weight.flatten(1)  # (C, K)
     shape = (frames, layer.stride[0], layer.dilation[0], taps.shape[1])
-    make = _places if torch.compiler.is_compiling() else _cached_places
+    make = _places if torch.compiler.is_compiling() else _kept_places
     places = make(*shape, taps.dtype, taps.device)  # (K, T'*T)
     return (taps @ places).view(len(taps), -1, frames)
 
 
 def _places(frames: int, stride: int, dilation: int, taps: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return where each tap of a filter, padded to keep the frames, stands in its matrix: (K, T'*T) of 0 and 1."""
-    centres = torch.arange(0, frames, stride)[:, None]  # (T', 1)
-    sources = torch.arange(frames)[None, :]  # (1, T)
-    offsets = (torch.arange(taps) - (taps - 1) // 2) * dilation
-    return (sources - centres == offsets[:, None, None]).flatten(1).to(device, dtype)
+    centres = torch.arange(0, frames, stride, device=device)[:, None]  # (T', 1)
+    sources = torch.arange(frames, device=device)[None, :]  # (1, T)
+    offsets = (torch.arange(taps, device=device) - (taps - 1) // 2) * dilation
+    return (sources - centres == offsets[:, None, None]).flatten(1).to(dtype)
 
 
-_cached_places = lru_cache(maxsize=64)(_places)
+_kept_places = kept(64)(_places)
 
 
 def _convolve_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .batch_norm import move_statistics, recorded
+
 _HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
@@ -29,11 +31,7 @@ def normalises_here(norm: nn.Module, x: Tensor) -> bool:
 def normalise_by_batch(norm: nn.BatchNorm2d, rows: Tensor, relu: bool) -> Tensor:
     """Apply a BatchNorm in training, then ReLU where asked for, (C, P) -> (C, P), and move its running statistics."""
     normed, mean, variance = _NormByBatch.apply(rows, norm.weight, norm.bias, norm.eps, relu)  # type: ignore[no-untyped-call]
-    if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
-        norm.num_batches_tracked += 1
-        momentum = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-        norm.running_mean.lerp_(mean.to(norm.running_mean), momentum)
-        norm.running_var.lerp_(variance.to(norm.running_var) * (rows.shape[1] / (rows.shape[1] - 1)), momentum)
+    move_statistics(norm, mean, variance, rows.shape[1])
     result: Tensor = normed
     return result
 
@@ -89,8 +87,7 @@ def _weights(frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
 
 def _here(x: Tensor) -> bool:
     """Tell whether `x` is computed on the CPU now, and not recorded for a compiler or an exported file."""
-    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    return x.device.type == "cpu" and not recorded
+    return x.device.type == "cpu" and not recorded()
 
 
 def _kept(x: Tensor, probability: float) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .batch_norm import Norm, normalise_rows, spreads
 from .channel_major import normalise, project
 from .cpu_kernels import dropped_sum, means, weighed
 
@@ -26,6 +27,18 @@ class JointGate(nn.Sequential):
             nn.Conv2d(hidden, channels, kernel_size=1, bias=False),
             nn.Sigmoid(),
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, P, 1) -> (1, C, P, 1), of P frames or joints of all bodies."""
+        squeeze, norm, relu, excite, gate = self
+        hidden = squeeze(x)
+        if spreads(norm, hidden):
+            rows = normalise_rows(norm, hidden.reshape(hidden.shape[1], -1), relu=True)
+            hidden = rows.view(hidden.shape)
+        else:
+            hidden = relu(norm(hidden))
+        gates: Tensor = gate(excite(hidden))
+        return gates
 
 
 class STJointAttention(nn.Module):
@@ -62,7 +75,7 @@ def recomputed(block: nn.Module, x: Tensor) -> Tensor:
 @contextmanager
 def _still_statistics(block: nn.Module) -> Iterator[None]:
     """Keep BatchNorm's running statistics as they are: the first computation has moved them already."""
-    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in block.modules() if isinstance(module, Norm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

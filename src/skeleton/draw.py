@@ -8,14 +8,14 @@ Legend: M bodies, T frames, V joints, C coordinates.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..utils.errors import UserError, missing_extra
+from ..utils.errors import UserError
+from ..utils.extras import extra_problem
 from ..utils.files import atomic_path
 from .layout import Layout
 
@@ -109,7 +109,9 @@ def animate(
         UserError: there is nothing to draw, the shape does not fit the layout, a library is missing, or the
             file cannot be written.
     """
-    images = _require("PIL.Image", "Pillow")
+    _require("PIL", "matplotlib")
+    from PIL import Image as images
+
     bodies = _visible(joints, layout, valid)
     stage, frames = _stage(bodies), bodies.shape[1]
     count = int(np.clip(frames / fps / _SHORTEST_DELAY_S, 1, min(frames, _MOST_FRAMES)))
@@ -200,11 +202,13 @@ def _limb_points(stage: _Stage, inches: float) -> float:
 
 def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any, list[Any]]:
     """Return a figure of `count` square axes in a row, with a title and a legend of the sides above."""
-    figures = _require("matplotlib.figure", "matplotlib")
-    canvases = _require("matplotlib.backends.backend_agg", "matplotlib")
+    _require("matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     width, height = count * inches, inches + _HEADER_INCHES
-    figure = figures.Figure(figsize=(width, height), dpi=_DPI, facecolor=_BACKGROUND)
-    canvases.FigureCanvasAgg(figure)
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=_BACKGROUND)
+    FigureCanvasAgg(figure)
     figure.text(0.14 / width, 1 - 0.21 / height, title, color=_INK, fontsize=12, fontweight="bold", va="center")
     if layout.mirror:
         colours = _COLOURS[0]
@@ -220,18 +224,19 @@ def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any,
 
 def _draw_moment(axes: Any, bodies: Array, view: _View, caption: str) -> None:
     """Draw the bodies (M, V, 3) of one frame in place of what was drawn before."""
-    collections = _require("matplotlib.collections", "matplotlib")
+    from matplotlib.collections import LineCollection
+
     for old in [*axes.collections, *axes.texts]:
         old.remove()
     shown = [(number, body) for number, body in enumerate(bodies) if np.isfinite(body).all()]
     shadows: list[_Stroke] = []
     if not view.layout.flat:
         grid, _ = view.project(_floor_grid(view.stage))
-        axes.add_collection(collections.LineCollection(list(grid), colors=_GRID, linewidths=0.8))
+        axes.add_collection(LineCollection(list(grid), colors=_GRID, linewidths=0.8))
         shadows = [stroke for number, body in shown for stroke in _shadow(body, number, view)]
     limbs = [stroke for number, body in shown for stroke in _limbs(body, number, view)]
     for strokes in (shadows, sorted(limbs, key=lambda stroke: -stroke.depth)):
-        drawn = collections.LineCollection(
+        drawn = LineCollection(
             [stroke.ends for stroke in strokes],
             colors=[stroke.colour for stroke in strokes],
             linewidths=[stroke.width for stroke in strokes],
@@ -314,8 +319,9 @@ def _pixels(figure: Any) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image)
 
 
-def _require(module: str, package: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise missing_extra(package, "plots", "Drawing a skeleton") from error
+def _require(*packages: str) -> None:
+    """Refuse to begin where a package cannot be imported."""
+    for package in packages:
+        problem = extra_problem(package, "Drawing a skeleton")
+        if problem is not None:
+            raise problem

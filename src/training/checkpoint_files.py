@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..utils.errors import UserError
+from ..utils.leftovers import remove
 from .checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from .run_folder import RunFolder
 
@@ -30,6 +31,23 @@ class CheckpointFiles:
         self._last_is_written = Path(origin).name == self.run.last.name
         self._remove_leftovers()
 
+    def make_up_for(self, checkpoint: Checkpoint) -> None:
+        """Write what a process that was killed between two writes at the end of an epoch had not come to.
+
+        Args:
+            checkpoint: the state from which the run is resumed.
+        """
+        if not self.writes or checkpoint.within:
+            return
+        is_best = checkpoint.best_acc >= 0 and checkpoint.best_epoch == checkpoint.epoch
+        if is_best and not _holds(self.run.best, checkpoint):
+            self._try(self.run.best, checkpoint)
+        if self.keep and not _holds(self.run.of_epoch(checkpoint.epoch), checkpoint):
+            self._try(self.run.of_epoch(checkpoint.epoch), checkpoint)
+        self._remove_old_epochs()
+        if not self._last_is_written:
+            self._last_is_written = self._try(self.run.last, checkpoint)
+
     def branch_off(self, checkpoint: Checkpoint, beyond: Sequence[Path]) -> None:
         """Write the state at the end of an epoch as the run's own, and remove what had come further.
 
@@ -54,8 +72,7 @@ class CheckpointFiles:
             self._try(self.run.best, checkpoint)
         if self.keep:
             self._try(self.run.of_epoch(checkpoint.epoch), checkpoint)
-            for path in self.run.epochs()[: -self.keep]:
-                self._remove(path)
+            self._remove_old_epochs()
         self._last_is_written = self._try(self.run.last, checkpoint)
         if self._last_is_written:
             self._remove(self.run.partial)
@@ -77,6 +94,10 @@ class CheckpointFiles:
         self._remove(self.run.partial)
         self._remove_leftovers()
 
+    def _remove_old_epochs(self) -> None:
+        for path in self.run.epochs()[: -self.keep] if self.keep else []:
+            self._remove(path)
+
     def _try(self, path: Path, checkpoint: Checkpoint) -> bool:
         try:
             save_checkpoint(path, checkpoint)
@@ -94,9 +115,17 @@ class CheckpointFiles:
 
     def _remove(self, path: Path) -> None:
         try:
-            path.unlink(missing_ok=True)
+            remove(path)
         except OSError as error:
             _log.warning("Cannot remove %s: %s.", path, error.strerror)
+
+
+def _holds(path: Path, checkpoint: Checkpoint) -> bool:
+    """Tell whether a file holds a state as far as `checkpoint`."""
+    try:
+        return read_checkpoint(path).progress == checkpoint.progress
+    except UserError:
+        return False
 
 
 def newest_whole(paths: Sequence[Path]) -> tuple[Path, Checkpoint] | None:

@@ -77,6 +77,7 @@ class Requests:
     out_of_time: int = 0
     interrupted: int = 0
     terminated: int = 0
+    hung_up: int = 0
     save: int = 0
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..data.loader import Batch
 from ..data.pipeline import InputPipeline
+from ..models.classifier import trusted
 from .config import RunConfig
 from .distributed import ALONE, World
 from .precision import Precision
@@ -84,7 +85,7 @@ class PopulationStatistics:
                     batches += 1
             finally:
                 self.running.write(own)
-                self.running.uncount(torch.tensor(batches, device=self.device))
+                self.running.uncount(torch.full((), batches, device=self.device))
                 self.model.train(training)
         return self.running.named(self._agreed(sums)) if batches else {}
 
@@ -107,7 +108,7 @@ class PopulationStatistics:
         """
         streams = self.pipeline(batch, training=True)
         finite = {name: torch.where(stream.isfinite(), stream, 0.0) for name, stream in streams.items()}
-        with self.precision.autocast():
+        with self.precision.autocast(), trusted(self.model):
             self.model.forward(finite, batch.bodies, batch.rows)
         values = self.running.read().to(_wide(self.device))  # (P,) of this batch alone
         means, variances = values.chunk(2)

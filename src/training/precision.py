@@ -6,8 +6,10 @@ import warnings
 from contextlib import AbstractContextManager
 
 import torch
+from torch import Tensor
 
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +49,8 @@ def choose_device(name: str, index: int = 0) -> torch.device:
         return torch.device(name)
     if index >= torch.cuda.device_count():
         raise UserError(
-            f"This machine has {torch.cuda.device_count()} GPUs, too few for {index + 1} processes. Start as many "
-            "as it has, or use --device cpu."
+            f"This machine has {counted(torch.cuda.device_count(), 'GPU')}, too few for {index + 1} processes. Start "
+            "as many as it has, or use --device cpu."
         )
     if problem := gpu_problem(index):
         raise UserError(f"{problem} Use --device cpu, or a torch that was built for this GPU.")
@@ -73,6 +75,37 @@ def gpu_problem(index: int) -> str:
     )
 
 
+def lacks_bf16(device: torch.device) -> bool:
+    """Tell whether a device is a GPU without bf16: torch imitates it there, more slowly than float32."""
+    return device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device)[0] < 8
+
+
+def refuse_missing_format(enabled: bool, dtype: str, device: torch.device) -> None:
+    """Refuse mixed precision in a format that the device does not have; the arguments are those of `Precision`.
+
+    Raises:
+        UserError: it asks for bf16 on a GPU that has none.
+    """
+    if enabled and dtype == "bf16" and lacks_bf16(device):
+        major, minor = torch.cuda.get_device_capability(device)
+        raise UserError(
+            f"hardware.amp_dtype=bf16: the GPU {torch.cuda.get_device_name(device)} (compute capability "
+            f"{major}.{minor}) has no bf16; GPUs have it from 8.0 on. Take fp16 with --set hardware.amp_dtype=fp16, or "
+            "leave --amp out."
+        )
+
+
+def precision_of_a_run(enabled: bool, dtype: str, device: torch.device) -> "Precision":
+    """Return the precision in which a trained model computes on `device`; its run may have been on another one.
+
+    Where a GPU has no bf16 it is float32, with a warning: a model's answers are the same within rounding.
+    """
+    if enabled and dtype == "bf16" and lacks_bf16(device):
+        _log.warning("The model was trained in bf16, which this GPU does not have: it computes in float32 here.")
+        enabled = False
+    return Precision(enabled, dtype, device)
+
+
 class Precision:
     """Mixed precision: the format of the forward pass and the scaler that fp16 gradients need.
 
@@ -80,9 +113,13 @@ class Precision:
         enabled: the `--amp` flag.
         dtype: `fp16`, `bf16`, or `auto`: fp16 on CUDA, bf16 elsewhere.
         device: where training runs.
+
+    Raises:
+        UserError: the device does not have the format.
     """
 
     def __init__(self, enabled: bool, dtype: str, device: torch.device) -> None:
+        refuse_missing_format(enabled, dtype, device)
         self.enabled = enabled
         self.device = device
         wanted = {"auto": "fp16" if device.type == "cuda" else "bf16"}.get(dtype, dtype)
@@ -95,6 +132,21 @@ class Precision:
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context in which forward passes run."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.enabled)
+
+    def update_scale(self, counts: Tensor) -> None:
+        """Let the scaler learn from the gradients that it has unscaled, if `counts`, a bool () on the device.
+
+        After an update that is left out because every batch of it was refused, the scale and the number of good
+        updates since it last changed stay as they are; the host does not have to know.
+        """
+        if not self.scaler.is_enabled():
+            return
+        scale, good_updates = self.scaler._scale, self.scaler._growth_tracker
+        assert scale is not None and good_updates is not None
+        before = scale.clone(), good_updates.clone()
+        self.scaler.update()  # changes both in place
+        scale.copy_(torch.where(counts, scale, before[0]))
+        good_updates.copy_(torch.where(counts, good_updates, before[1]))
 
     def __str__(self) -> str:
         return str(self.dtype).removeprefix("torch.") if self.enabled else "float32"

@@ -3,7 +3,8 @@
 import json
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ class Beginning:
         changed: the keys that are no longer as they were and change what is computed.
         beyond: checkpoints of a former course of the run that had come further.
         copies: whether the run has to be copied into the output folder first: it lies where nothing is written.
+        held: until it is closed, other processes are kept out of the run that is trained.
     """
 
     run: RunFolder | None = None
@@ -80,6 +82,7 @@ class Beginning:
     changed: Collection[str] = ()
     beyond: Sequence[Path] = ()
     copies: bool = False
+    held: ExitStack = field(default_factory=ExitStack)
 
     def settled(self, output_root: Path, world: World) -> "Beginning":
         """Return it with the run in a place where it can be continued; the first process copies it where it must.
@@ -90,7 +93,7 @@ class Beginning:
         if self.run is None or not self.copies:
             return self
         run = self.run
-        copy = RunFolder(Path(world.share(lambda: _copied(run, output_root)).decode()))
+        copy = RunFolder(Path(world.share(lambda: _copied(run, output_root, self.held)).decode()))
         _log.info(f"{run.path} is copied to {copy.path} and continued there.")
         origin = str(copy.checkpoints / Path(self.origin).name) if self.origin else ""
         beyond = [copy.checkpoints / path.name for path in self.beyond]
@@ -102,9 +105,11 @@ class Beginning:
         return bool(self.changed or self.beyond)
 
 
-def _copied(run: RunFolder, output_root: Path) -> bytes:
+def _copied(run: RunFolder, output_root: Path, held: ExitStack) -> bytes:
     try:
-        return str(run.copy_to(output_root).path).encode()
+        copy = run.copy_to(output_root)
+        held.enter_context(copy.claimed())
+        return str(copy.path).encode()
     except UserError as error:
         raise UserError(
             f"{error} The run {run.path} is read there, but continued in the output folder: name one that can be "
@@ -113,7 +118,7 @@ def _copied(run: RunFolder, output_root: Path) -> bytes:
 
 
 def find_beginning(
-    config: RunConfig, resume: str, asked: Collection[str], world: World, attached: bool = True
+    config: RunConfig, resume: str, asked: Collection[str], world: World, *, attached: bool, held: ExitStack
 ) -> Beginning:
     """Return where a training begins; the first process looks, and all begin there.
 
@@ -124,16 +129,18 @@ def find_beginning(
         asked: keys that the user set on purpose and that a resumed run may therefore change.
         world: the processes that train together.
         attached: whether `auto` looks below the input folders too.
+        held: until it is closed, other processes are kept out of a run that is resumed where it lies.
 
     Raises:
-        UserError: the checkpoint cannot be read or used, or the configuration does not fit it.
+        UserError: the checkpoint cannot be read or used, the configuration does not fit it, or another process trains
+            the run.
     """
     if not resume:
-        return Beginning()
+        return Beginning(held=held)
     roots = [Path(root) for root in config.input_roots] if attached else []
-    facts = json.loads(world.share(lambda: json.dumps(_look(config, resume, asked, roots)).encode()))
+    facts = json.loads(world.share(lambda: json.dumps(_look(config, resume, asked, roots, held)).encode()))
     if not facts["run"]:
-        return Beginning()
+        return Beginning(held=held)
     checkpoint = None
     if facts["origin"]:
         content = world.share(lambda: checkpoint_bytes(Path(facts["origin"])))
@@ -146,15 +153,24 @@ def find_beginning(
         facts["changed"],
         [Path(path) for path in facts["beyond"]],
         facts["copies"],
+        held,
     )
 
 
-def _look(config: RunConfig, resume: str, asked: Collection[str], input_roots: Sequence[Path]) -> dict[str, Any]:
+def _look(
+    config: RunConfig, resume: str, asked: Collection[str], input_roots: Sequence[Path], held: ExitStack
+) -> dict[str, Any]:
     """Return what `find_beginning` needs, as plain values."""
     facts: dict[str, Any] = {"run": "", "origin": "", "finished": False, "changed": [], "beyond": [], "copies": False}
     run = _automatic(config, input_roots) if resume == "auto" else RunFolder.of(Path(resume))
     if run is None:
         return facts
+    facts["copies"] = _copies(run, config, asked)
+    if facts["copies"]:
+        with run.claimed(copies=True):  # now, not when the data are read
+            pass
+    else:
+        held.enter_context(run.claimed())
     path = Path(resume)
     if resume == "auto" or path.is_dir():
         found = newest_whole(run.all_checkpoints())
@@ -164,15 +180,15 @@ def _look(config: RunConfig, resume: str, asked: Collection[str], input_roots: S
         further = [(each, other) for each, other in others if other.progress > found[1].progress]
         facts["beyond"] = [str(each) for each, _ in further]
         _tell_further(run, found, further)
-    facts["run"] = str(run.path)
-    facts["copies"] = _copies(run, config, asked)
-    if found is not None:
-        path, checkpoint = found
-        facts["origin"] = str(path)
-        facts["finished"] = run.finished and checkpoint.epoch + 1 >= config.epochs
-        facts["changed"] = _refuse_changes(checkpoint.config, config, path, asked)
-        if not facts["finished"]:
-            _tell_changes(checkpoint.config, config, facts["changed"])
+    if found is None:
+        _log.warning("The run %s has no whole checkpoint: training starts from the beginning.", run.path)
+        return facts if facts["copies"] else {**facts, "run": str(run.path)}
+    path, checkpoint = found
+    facts |= {"run": str(run.path), "origin": str(path)}
+    facts["finished"] = run.finished and checkpoint.epoch + 1 >= config.epochs
+    facts["changed"] = _refuse_changes(checkpoint.config, config, path, asked)
+    if not facts["finished"]:
+        _tell_changes(checkpoint.config, config, facts["changed"])
     return facts
 
 

@@ -1,19 +1,18 @@
 """The folder of a run: its name, its files, and a copy of it elsewhere."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from pathlib import Path
 
 from ..utils.errors import UserError
-from ..utils.files import make_folder, read_json, unwritable, write_json
+from ..utils.files import copy_file, make_folder, read_json, unwritable, write_json
+from ..utils.leftovers import temporary_folder
+from ..utils.locks import sole_writer
 
 _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
-
-
 # What a run consists of; evaluations and exports stay where they were made.
 _OF_RUN = ("*.yaml", "*.txt", "*.jsonl", "*.csv", "*.png", "tensorboard/*", "checkpoints/*.pth")
 _LOGBOOK = ("*.jsonl", "*.csv")
@@ -63,6 +62,11 @@ class RunFolder:
             return match[1], int(match[2] or 1)
         return (date.fromtimestamp(self.config.stat().st_mtime).isoformat() if self.config.exists() else ""), 0
 
+    @property
+    def written(self) -> float:
+        """Return when something of the run was last written, in seconds since 1970."""
+        return max((path.stat().st_mtime for path in (self.config, *self.all_checkpoints())), default=0.0)
+
     def all_checkpoints(self) -> list[Path]:
         """Return every checkpoint there is."""
         return sorted(self.checkpoints.glob("*.pth"))
@@ -88,13 +92,29 @@ class RunFolder:
                 raise unwritable(path, error) from error
             return cls(path)
 
+    def claimed(self, copies: bool = False) -> AbstractContextManager[None]:
+        """Return a context in which no other process trains the run; `copies` says that it is only read.
+
+        Entering it raises a UserError where another process trains the run.
+        """
+        remedy = "copy it when that has ended" if copies else "resume it when that has ended"
+        return sole_writer(
+            self.path,
+            f"The run {self.path} is being trained by another process: {remedy}, or end that process first. To begin "
+            "another run beside it, leave --resume out.",
+            makes=not copies,
+        )
+
     def copy_to(self, output_root: Path) -> "RunFolder":
         """Copy the run into a new run's folder, note there where it comes from, and return it.
 
         Raises:
-            UserError: it cannot be copied; nothing of it stays.
+            UserError: it cannot be copied, or is being trained by another process; nothing of it stays.
         """
-        copy = RunFolder.create(output_root)
+        with self.claimed(copies=True):
+            return self._copied_to(RunFolder.create(output_root))
+
+    def _copied_to(self, copy: "RunFolder") -> "RunFolder":
         files = [path for pattern in _OF_RUN for path in self.path.glob(pattern) if path.is_file()]
         try:
             with _whole_or_absent(copy.path) as hidden:
@@ -124,7 +144,7 @@ class RunFolder:
         for path in files:
             target = folder / path.absolute().relative_to(self.path.absolute())
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)  # without the rights, which may be those of a read-only place
+            copy_file(path, target)  # without the rights, which may be those of a read-only place
 
     @classmethod
     def of(cls, path: Path) -> "RunFolder":
@@ -151,7 +171,10 @@ class RunFolder:
     @property
     def origin_path(self) -> str:
         """Return the run that this one continues in a new place, empty where there is none."""
-        return str(read_json(self.origin).get("run", "")) if self.origin.exists() else ""
+        try:
+            return str(read_json(self.origin).get("run", "")) if self.origin.exists() else ""
+        except UserError:  # a damaged note is no reason to lose a result
+            return ""
 
     @property
     def finished(self) -> bool:
@@ -166,14 +189,11 @@ def _whole_or_absent(folder: Path) -> Iterator[Path]:
     Raises:
         UserError: it cannot be written; nothing of it stays.
     """
-    hidden = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
-        hidden.mkdir()
-        yield hidden
-        folder.mkdir(exist_ok=True)
-        for path in sorted(hidden.iterdir(), key=lambda each: each.name == RunFolder.CONFIG):  # with it, it is a run
-            path.replace(folder / path.name)
+        with temporary_folder(folder) as hidden:
+            yield hidden
+            folder.mkdir(exist_ok=True)
+            for path in sorted(hidden.iterdir(), key=lambda each: each.name == RunFolder.CONFIG):  # with it, a run
+                path.replace(folder / path.name)
     except OSError as error:
         raise unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)

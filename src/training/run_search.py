@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..utils.config import read_yaml
 from ..utils.errors import UserError
-from ..utils.places import Places, folders_below, outermost
+from ..utils.places import Places, folders_below, is_file, outermost
 from .run_folder import SEQUENCE_FILE, RunFolder
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def find_run(output_root: Path, config: "RunConfig", input_roots: Sequence[Path]
     """Return the newest run with the same model, data set, protocol, seed and teachers, if there is one.
 
     Runs in the output folder come first. Of those below the input folders, where runs of several sessions may lie, it
-    is the one of the latest day, and of several of that day the one that had come furthest. Runs of a training
-    sequence are not among those: the sequence itself resumes them.
+    is one of the latest day on which any has a whole checkpoint, and of several of that day the one that had come
+    furthest. Runs of a training sequence are not among those: the sequence itself resumes them.
     """
     wanted = _identity(
         {
@@ -35,8 +35,9 @@ def find_run(output_root: Path, config: "RunConfig", input_roots: Sequence[Path]
         if run.config.exists() and _identity(read_yaml(run.config)) == wanted:
             return run
     attached = [run for run in attached_runs(output_root, input_roots) if _identity(_attempt(run)) == wanted]
-    day = max((run.age[0] for run in attached), default="")
-    return _furthest([run for run in attached if run.age[0] == day])
+    days = sorted({run.age[0] for run in attached}, reverse=True)
+    found = (_furthest([run for run in attached if run.age[0] == day]) for day in days)
+    return next((run for run in found if run is not None), None)
 
 
 def attached_runs(output_root: Path, input_roots: Sequence[Path]) -> list[RunFolder]:
@@ -44,25 +45,32 @@ def attached_runs(output_root: Path, input_roots: Sequence[Path]) -> list[RunFol
     outputs = output_root.resolve()
 
     def skip(folder: Path) -> bool:
-        return folder.resolve() == outputs or (folder / SEQUENCE_FILE).exists()
+        return folder.resolve() == outputs or is_file(folder / SEQUENCE_FILE)
 
     return _runs_below(input_roots, skip)
 
 
 def _runs_below(roots: Sequence[Path], skip: Callable[[Path], bool] = lambda _: False) -> list[RunFolder]:
+    """Return the runs of LAST below some folders; other programs have files of that name too."""
     found = map(RunFolder, folders_below(roots, RunFolder.CONFIG, skip))
-    return [run for run in found if run.checkpoints.is_dir()]
+    return [run for run in found if all(isinstance(name, str) for name in _identity(_attempt(run))[:2])]
 
 
 def latest_run(places: Places) -> RunFolder:
     """Return the newest run: of those in the output folder, else of those below the input folders.
 
+    In one folder the number within the day decides; between folders, each of which begins to count anew, the time at
+    which something of the run was last written.
+
     Raises:
         UserError: there is none.
     """
     for runs in (_runs_below([places.output_root]), attached_runs(places.output_root, places.input_roots)):
-        if runs:
-            return max(runs, key=lambda run: (run.age, run.config.stat().st_mtime))
+        newest: dict[Path, RunFolder] = {}
+        for run in sorted(runs, key=lambda each: each.age):
+            newest[run.path.parent] = run
+        if newest:
+            return max(newest.values(), key=lambda run: (run.age[0], run.written))
     searched = ", ".join(map(str, outermost([places.output_root, *places.input_roots])))
     raise UserError(
         f"There is no run in {searched}, so there is no {LATEST!r} one. --output_root names another folder."
@@ -107,13 +115,12 @@ def _last_of(run: RunFolder) -> Path:
 
 
 def _furthest(runs: Sequence[RunFolder]) -> RunFolder | None:
-    """Return the run with the checkpoint that had come furthest; none is read where there is no choice."""
+    """Return the run with the whole checkpoint that had come furthest; None where no run has one."""
     from .checkpoint_files import newest_whole  # with it comes torch
 
-    if len(runs) < 2:
-        return runs[0] if runs else None
-    reached = {run: newest_whole(run.all_checkpoints()) for run in runs}
-    return max(runs, key=lambda run: (-1, 0) if (found := reached[run]) is None else found[1].progress)
+    found = [(run, newest_whole(run.all_checkpoints())) for run in runs]
+    whole = [(run, state[1].progress) for run, state in found if state is not None]
+    return max(whole, key=lambda item: item[1])[0] if whole else None
 
 
 def _attempt(run: RunFolder) -> Mapping[str, Any]:

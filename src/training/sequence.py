@@ -3,14 +3,16 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from ..data.locate import find_store
 from ..utils.config import flat, read_yaml
 from ..utils.errors import ToldElsewhere, UserError
-from ..utils.files import copy_files
-from ..utils.places import folders_below
+from ..utils.files import copy_files, make_folder
+from ..utils.locks import sole_writer
+from ..utils.places import data_roots, folders_below
 from ..utils.progress import SILENT, Progress
 from .distributed import World, device_index, joined
 from .precision import choose_device
@@ -41,9 +43,11 @@ def run_sequence(plan: Plan, progress: Progress = SILENT, ending: Ending | None 
     """
     config, began = plan.steps[0].config, time.monotonic()
     # Several processes come together once for all runs: `torchrun` has a place for one meeting only.
-    with joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes) as world:
+    meeting = joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes)
+    with meeting as world, ExitStack() as held:
         world.share(lambda: _fetch(plan))
         world.share(lambda: _refuse_impossible(plan))
+        world.share(lambda: _claim(plan, held))
         try:
             return _train_all(plan, progress, world, began, ending)
         finally:
@@ -56,12 +60,28 @@ def _fetch(plan: Plan) -> bytes:
     roots = [Path(root) for root in plan.steps[0].config.input_roots]
     if plan.folder.exists() or not roots:
         return b""
-    found = [each for each in folders_below(roots, SEQUENCE_FILE) if each.name == plan.folder.name]
-    if found:
-        source = max(found, key=_extent)
+    same = [each for each in folders_below(roots, SEQUENCE_FILE) if each.name == plan.folder.name]
+    fitting = [each for each in same if not _problems(plan.moved_to(each))]
+    if fitting:
+        source = max(fitting, key=_extent)
         _log.info(f"{source} is copied to {plan.folder} and continued there.")
-        copy_files(source, plan.folder)
+        with _claimed(source, makes=False):
+            copy_files(source, plan.folder)
+    elif same:
+        others = ", ".join(map(str, same))
+        _log.warning("Begun with other options, and so not continued: %s. A new sequence starts.", others)
     return b""
+
+
+def _claim(plan: Plan, held: ExitStack) -> bytes:
+    """Keep other processes out of the sequence until `held` is closed."""
+    held.enter_context(_claimed(make_folder(plan.folder)))
+    return b""
+
+
+def _claimed(folder: Path, makes: bool = True) -> AbstractContextManager[None]:
+    refusal = f"Another process is training the sequence {folder}. Give the same command when that has ended."
+    return sole_writer(folder, refusal, makes=makes)
 
 
 def _extent(folder: Path) -> tuple[int, int]:
@@ -100,14 +120,9 @@ def _refuse_impossible(plan: Plan) -> bytes:
     """Refuse a sequence whose data are missing or whose runs were begun otherwise; the first process tells it."""
     places = {(step.data, step.config.data_root): step.config for step in plan.steps}
     for config in places.values():
-        find_store(config.data, Path(config.data_root), input_roots=[Path(root) for root in config.input_roots])
-    problems: dict[str, list[str]] = {}
-    for step in plan.steps:
-        for seed in step.seeds:
-            run = find_step_run(step, seed)
-            for difference in [] if run is None else _differences(step, run, seed):
-                problems.setdefault(difference, []).append(step.title)
-    if problems:
+        root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
+        find_store(config.data, root, input_roots=inputs)
+    if problems := _problems(plan):
         lines = "\n".join(f"  {difference}: {_shortened(titles)}" for difference, titles in problems.items())
         raise UserError(
             f"The sequence in {plan.folder} was begun with other options:\n{lines}\n"
@@ -115,6 +130,17 @@ def _refuse_impossible(plan: Plan) -> bytes:
             "another --output_root."
         )
     return b""
+
+
+def _problems(plan: Plan) -> dict[str, list[str]]:
+    """Return what is not as it was when the runs of a sequence were begun, each with the steps concerned."""
+    problems: dict[str, list[str]] = {}
+    for step in plan.steps:
+        for seed in step.seeds:
+            run = find_step_run(step, seed)
+            for difference in [] if run is None else _differences(step, run, seed):
+                problems.setdefault(difference, []).append(step.title)
+    return problems
 
 
 def _shortened(titles: Sequence[str]) -> str:

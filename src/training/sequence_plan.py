@@ -117,6 +117,15 @@ class Plan:
     steps: Sequence[Step]
     request: Request
 
+    def moved_to(self, folder: Path) -> "Plan":
+        """Return the same sequence in another folder."""
+        places = [folder / Path(step.config.output_root).relative_to(self.folder) for step in self.steps]
+        steps = [
+            replace(step, config=replace(step.config, output_root=str(place)))
+            for step, place in zip(self.steps, places, strict=True)
+        ]
+        return replace(self, folder=folder, steps=steps)
+
     @property
     def runs(self) -> int:
         """Return how many runs it has."""

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from ..models.registry import build_model, count_parameters
 from ..utils.config import to_yaml
 from ..utils.errors import TrainingDiverged, UserError, tells_of_memory
 from ..utils.files import read_json, write_json, write_text
+from ..utils.numbers import counted
+from ..utils.places import data_roots
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
 from .checkpoint import refuse_other_sizes, start_from
@@ -32,7 +34,7 @@ from .epoch_report import refuse_no_result
 from .log_file import logging_to_file
 from .logbook import Logbook
 from .place import Place
-from .precision import choose_device
+from .precision import choose_device, refuse_missing_format
 from .resume import Beginning, find_beginning
 from .run_folder import RunFolder
 from .stop import Stop, StopWatch
@@ -92,15 +94,18 @@ def train(
     """
     watch = StopWatch(config.max_hours, began)
     device = choose_device(config.device, device_index())
+    refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
         torch.set_num_threads(config.hardware.cpu_threads)
-    with joined(device, config.distributed.timeout_minutes) as world, _voice(world):
+    with joined(device, config.distributed.timeout_minutes) as world, _voice(world), ExitStack() as held:
         _refuse_impossible_worlds(config, world)
         config, teachers = introduce(config, world)
-        beginning = find_beginning(config, resume, asked, world, attached)
+        beginning = find_beginning(config, resume, asked, world, attached=attached, held=held)
         if beginning.finished and beginning.run is not None:
             _refuse_other_data(beginning, lambda: _present_data(config), world)
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
+            if ending is not None and world.is_first and not (beginning.copies or beginning.run.curve.exists()):
+                ending(beginning.run)  # the process that finished it was killed before
             return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
         _refuse_diverged(config, beginning)
         place = Place(device, world, watch, progress if world.is_first else SILENT)
@@ -128,7 +133,7 @@ def _build(
         compile_where_possible(model, device, config.hardware.cuda_graphs)
     _refuse_time_that_is_over(config, place.watch, world)
     beginning = beginning.settled(Path(config.output_root), world)
-    run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config)).decode()))
+    run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config, beginning.held)).decode()))
     trainer = Trainer(config, task, data, run=run, place=place)
     if beginning.checkpoint is not None:
         trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
@@ -136,7 +141,8 @@ def _build(
 
 
 def _store(config: RunConfig, verify: bool = True) -> Store:
-    return find_store(config.data, Path(config.data_root), verify, [Path(root) for root in config.input_roots])
+    root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
+    return find_store(config.data, root, verify, inputs)
 
 
 def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Result:
@@ -149,6 +155,8 @@ def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Resul
         trainer.world.share(lambda: _write_config(run, config))
         if beginning.branches:
             trainer.branch_off(beginning.beyond)
+        if beginning.checkpoint is not None:
+            trainer.files.make_up_for(beginning.checkpoint)
         logbook = _open_logbook(trainer, beginning) if first else None
         if beginning.checkpoint is not None:
             _log.info(_going_on(run, beginning))
@@ -277,8 +285,10 @@ def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World)
     world.share(refuse)
 
 
-def _new_run(config: RunConfig) -> bytes:
-    return str(RunFolder.create(Path(config.output_root)).path).encode()
+def _new_run(config: RunConfig, held: ExitStack) -> bytes:
+    run = RunFolder.create(Path(config.output_root))
+    held.enter_context(run.claimed())
+    return str(run.path).encode()
 
 
 def _write_config(run: RunFolder, config: RunConfig) -> bytes:
@@ -302,7 +312,7 @@ def _open_logbook(trainer: Trainer, beginning: Beginning) -> Logbook:
 def _going_on(run: RunFolder, beginning: Beginning) -> str:
     assert beginning.checkpoint is not None
     epochs, clips = beginning.checkpoint.progress
-    where = f"in epoch {epochs}, {clips:,} clips on" if clips else f"with epoch {epochs}"
+    where = f"in epoch {epochs}, {counted(clips, 'clip')} on" if clips else f"with epoch {epochs}"
     return f"Going on with {run.path} {where}, from {Path(beginning.origin).name}."
 
 

@@ -1,6 +1,6 @@
 """One training step: forward, guard, backward, update.
 
-Nothing in it makes the host wait for the device, but for torch's SyncBatchNorm where that is asked for.
+Nothing in it makes the host wait for the device.
 """
 
 import hashlib
@@ -118,8 +118,7 @@ class TrainingStep:
         torch._foreach_mul_(gradients, factor)
         made = self.guard.judge_gradient(norm, clips, scaled=scaler.is_enabled())
         step_unless(~made, self.optimizer)
-        if scaler.is_enabled():
-            scaler.update()
+        self.precision.update_scale(clips > 0)
         if self.average is not None:
             self.average.update(made)
         meter.add_update(norm, made)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from enum import Enum
 from types import FrameType
 
-from ..utils.errors import Terminated
+from ..utils.errors import HungUp, Terminated
+from ..utils.signals import is_ignored
 
 
 class Stop(Enum):
@@ -17,6 +18,7 @@ class Stop(Enum):
     TIME = "its time is over"
     INTERRUPT = "it was interrupted"
     TERMINATE = "it was asked to end"
+    HANG_UP = "its terminal is gone"
 
     def raise_signal(self) -> None:
         """Raise what the signal would have raised by itself; nothing where there was none."""
@@ -24,6 +26,13 @@ class Stop(Enum):
             raise KeyboardInterrupt
         if self is Stop.TERMINATE:
             raise Terminated
+        if self is Stop.HANG_UP:
+            raise HungUp
+
+
+_SIGNALS = {signal.SIGINT: Stop.INTERRUPT, signal.SIGTERM: Stop.TERMINATE}
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    _SIGNALS[signal.SIGHUP] = Stop.HANG_UP
 
 
 class StopWatch:
@@ -52,32 +61,30 @@ class StopWatch:
 
     @contextmanager
     def listening(self, patiently: bool = False) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as reasons to stop while the block runs; the second one raises at once.
+        """Take SIGINT, SIGTERM and SIGHUP as reasons to stop while the block runs; the second one raises at once.
 
         Not so where the process waits `patiently`, as one of several does: a scheduler sends its signal to all
-        processes of a job, and `torchrun`, which gets it too, then sends another one.
+        processes of a job, and `torchrun`, which gets it too, then sends another one. Nor does SIGHUP hurry anything:
+        a terminal that goes sends several, and systemd sends one beside its SIGTERM. Where it is ignored, as under
+        `nohup`, it stays so.
         """
         self._patient = patiently
         if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one alone
             yield
             return
-        previous = {
-            number: signal.signal(number, self._note_interrupt if number == signal.SIGINT else self._note_termination)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        heeded = [each for each in _SIGNALS if each == signal.SIGINT or not is_ignored(each)]
+        previous = {number: signal.signal(number, self._note) for number in heeded}
         try:
             yield
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _note_interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        self._note(Stop.INTERRUPT)
-
-    def _note_termination(self, _number: int, _frame: FrameType | None) -> None:
-        self._note(Stop.TERMINATE)
-
-    def _note(self, reason: Stop) -> None:
-        if self._signal is not None and not self._patient:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        reason, before = _SIGNALS[signal.Signals(number)], self._signal
+        if reason is Stop.HANG_UP:
+            self._signal = before or reason
+            return
+        if before not in (None, Stop.HANG_UP) and not self._patient:
             reason.raise_signal()
         self._signal = reason

@@ -6,11 +6,10 @@ import math
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..utils.errors import missing_extra
+from ..utils.extras import extra_problem
 from ..utils.files import failure
 from .growing_file import append
 
@@ -23,8 +22,9 @@ class TensorboardScalars:
     """Write the numbers of each epoch as TensorBoard scalars, and never stand in the way of the run.
 
     The event files are written by this class rather than by torch's `SummaryWriter`, whose own thread prints a
-    traceback and leaves a torn event behind when the disk is full. Without the library one line says so as the run
-    begins; a file that cannot be written switches the scalars off for the rest of the run, with one warning.
+    traceback and leaves a torn event behind when the disk is full. Where the library cannot be imported, one line says
+    so as the run begins; a file that cannot be written switches the scalars off for the rest of the run, with one
+    warning.
     """
 
     def __init__(self, folder: Path, switched_on: bool = True) -> None:
@@ -32,8 +32,10 @@ class TensorboardScalars:
         self._folder = folder
         self._switched_on = switched_on
         self._file: Path | None = None
-        if switched_on and find_spec("tensorboard") is None:
-            self._leave_out()
+        problem = extra_problem("tensorboard", "Writing TensorBoard scalars") if switched_on else None
+        if problem is not None:
+            self._switched_on = False
+            _log.info(str(problem))
 
     def write(self, row: Mapping[str, float | int | str]) -> None:
         """Write the numbers of an epoch at step `epoch`.
@@ -50,8 +52,6 @@ class TensorboardScalars:
         }
         try:
             self._add(step, scalars)
-        except ImportError:
-            self._leave_out()
         except OSError as error:
             self._switched_on = False
             path = self._file or self._folder
@@ -61,16 +61,10 @@ class TensorboardScalars:
         """Let the next epoch begin a new file, which hides what older files say of it and of later ones."""
         self._file = None
 
-    def _leave_out(self) -> None:
-        """Write nothing, and say which extra brings what is missing."""
-        self._switched_on = False
-        _log.info(str(missing_extra("tensorboard", "tensorboard", "Writing TensorBoard scalars")))
-
     def _add(self, step: int, scalars: Mapping[str, float]) -> None:
         """Append the events of one epoch in one piece.
 
         Raises:
-            ImportError: TensorBoard is not installed.
             OSError: the file cannot be written.
         """
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog

@@ -14,6 +14,7 @@ from ..data.loader import Batch
 from ..models.registry import count_parameters
 from ..skeleton import layout_facts
 from ..utils.errors import TrainingDiverged
+from ..utils.numbers import counted
 from .checkpoint import Checkpoint, load_weights
 from .checkpoint_files import CheckpointFiles
 from .config import RunConfig
@@ -36,6 +37,14 @@ from .stop import Stop
 from .task import Classification
 
 _log = logging.getLogger(__name__)
+
+# How processes ask each other to stop; where they ask for several reasons, the first one is it.
+_REQUESTS = {
+    Stop.TERMINATE: "terminated",
+    Stop.HANG_UP: "hung_up",
+    Stop.INTERRUPT: "interrupted",
+    Stop.TIME: "out_of_time",
+}
 
 
 class _Stopped(Exception):
@@ -233,10 +242,8 @@ class Trainer:
 
     def _ask(self, requests: Requests) -> None:
         """Ask all processes to stop or to save where there is a reason."""
-        reason = self.watch.reason
-        requests.out_of_time += reason is Stop.TIME
-        requests.interrupted += reason is Stop.INTERRUPT
-        requests.terminated += reason is Stop.TERMINATE
+        if (reason := self.watch.reason) is not None:
+            setattr(requests, _REQUESTS[reason], 1)
         minutes = self.config.checkpoint.every_minutes
         if self.world.is_first and 0 < 60 * minutes < time.monotonic() - self._saved:
             requests.save += 1
@@ -244,12 +251,9 @@ class Trainer:
 
     def _heed(self, requests: Requests) -> None:
         """Do what processes asked for: all do it after the same step."""
-        if requests.terminated:
-            raise _Stopped(Stop.TERMINATE)
-        if requests.interrupted:
-            raise _Stopped(Stop.INTERRUPT)
-        if requests.out_of_time:
-            raise _Stopped(Stop.TIME)
+        for reason, request in _REQUESTS.items():
+            if getattr(requests, request):
+                raise _Stopped(reason)
         if requests.save:
             self._save_within()
 
@@ -393,9 +397,9 @@ class Trainer:
         untrained = f"{self.data.untrained}\n" if self.data.untrained else ""
         _log.info(
             f"{type(self.model).__name__} ({config.model.name}, {count_parameters(self.model):,} parameters) on "
-            f"{config.data.name} {config.data.split}: {self.data.order.clips:,} clips an epoch, "
+            f"{config.data.name} {config.data.split}: {counted(self.data.order.clips, 'clip')} an epoch, "
             f"{self.data.test.clips:,} to test on, {len(self.data.classes)} classes\n"
-            f"{untrained}{config.epochs} epochs, batch {config.batch_size}, {config.input_frames} frames, "
-            f"{self.step.precision}, {self.device}{processes}, {self.data.residence}, seed {config.seed}"
-            f"{self.task.description()}"
+            f"{untrained}{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
+            f"{counted(config.input_frames, 'frame')}, {self.step.precision}, {self.device}{processes}, "
+            f"{self.data.residence}, seed {config.seed}{self.task.description()}"
         )

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from .aliases import ALIASES
 from .errors import UserError
 from .files import read_whole
 from .foreign_text import is_readable
@@ -361,7 +362,9 @@ def _entry_type(hint: Any) -> Any:
 
 
 def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
-    advice = _suggestion(name, known) or f" Known here: {', '.join(known)}."
+    alias = ALIASES.get(name, "")
+    advice = f" Did you mean {alias!r}?" if alias.partition(".")[0] in known else _suggestion(name, known)
+    advice = advice or f" Known here: {', '.join(known)}."
     return f"unknown key (its value is {short(value)}).{advice}"
 
 

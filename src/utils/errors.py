@@ -30,6 +30,10 @@ class Terminated(KeyboardInterrupt):
     """Say that the process was asked to end (SIGTERM); whoever saves work on Ctrl-C saves it here too."""
 
 
+class HungUp(Terminated):
+    """Say that the terminal of the process is gone (SIGHUP), as when a connection is lost."""
+
+
 def tells_of_memory(error: BaseException) -> bool:
     """Tell whether the memory was used up; torch's errors are known by name and text, since torch may not be loaded."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from .errors import UserError
+from .leftovers import temporary_beside
 from .regular_files import open_regular, size_of_open
 
 _REASONS = {
@@ -50,7 +51,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the folder cannot be made or written, or the disk is full. Nothing half-written stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -108,18 +109,31 @@ def copy_files(source: Path, target: Path) -> None:
     Raises:
         UserError: it cannot be written; nothing of it stays.
     """
-    hidden = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    hidden = temporary_beside(target)
     try:
         for path in source.rglob("*"):
             if path.is_file() and not path.name.startswith("."):
                 place = hidden / path.relative_to(source)
                 place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, place)
+                copy_file(path, place)
         hidden.replace(target)
     except OSError as error:
         raise unwritable(target, error) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's bytes, without its rights; one that its writer removes meanwhile is left out.
+
+    Raises:
+        OSError: it cannot be read, or the copy not be written.
+    """
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError:
+        if source.exists():
+            raise
 
 
 def read_whole(path: Path, limit_bytes: int, purpose: str) -> bytes:

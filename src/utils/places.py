@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ _log = logging.getLogger(__name__)
 
 _KAGGLE = "/kaggle"
 _DEEPEST = 6  # levels below a root: <root>/datasets/<owner>/<slug>/data/ntu60 is 5
-_MOST_FOLDERS = 5_000
+_MOST_FOLDERS = 10_000  # below a root
+_MOST_SUBFOLDERS = 500  # of one folder: pictures come in a folder a class, runs and data sets do not
 _MOST_ENTRIES = 10_000  # of one folder: unpacked recordings are many, and no folder is among them
 
 
@@ -101,8 +103,9 @@ def outermost(roots: Sequence[Path]) -> list[Path]:
 def folders_below(roots: Sequence[Path], mark: str, skip: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
     """Yield the folders that hold a file named `mark`, at most six levels below `roots`; those nearest come first.
 
-    It does not look into what it finds, nor into hidden folders. The search is bounded: at most 5,000 folders below a
-    root, with a warning where that is not all, and the first 10,000 entries of each.
+    It does not look into what it finds, nor into hidden folders or those that cannot be read. The search is bounded,
+    with a warning where that leaves something out: at most 10,000 folders below a root, and of each the first 10,000
+    entries and the last 500 folders by name.
 
     Args:
         roots: where to look; one that is not there is passed over.
@@ -118,15 +121,23 @@ def folders_below(roots: Sequence[Path], mark: str, skip: Callable[[Path], bool]
             if place in seen or skip(folder):
                 continue
             seen.add(place)
-            if (folder / mark).is_file():
+            if is_file(folder / mark):
                 yield folder
                 continue
             visited += 1
             if visited > _MOST_FOLDERS:
-                _log.warning("Only the first %d folders below %s were searched.", _MOST_FOLDERS, root)
+                _warn_of_bound(root, _MOST_FOLDERS)
                 break
             if depth < _DEEPEST:
                 waiting.extend((each, depth + 1) for each in _subfolders(folder))
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether there is such a file; there is none where looking is not allowed."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -136,4 +147,26 @@ def _subfolders(folder: Path) -> list[Path]:
             found = [each.name for each in islice(entries, _MOST_ENTRIES) if each.is_dir()]
     except OSError:
         return []
-    return [folder / name for name in sorted(found) if not name.startswith(".")]
+    shown = sorted(name for name in found if not name.startswith("."))
+    if len(shown) > _MOST_SUBFOLDERS:
+        _warn_of_bound(folder, _MOST_SUBFOLDERS)
+    return [folder / name for name in shown[-_MOST_SUBFOLDERS:]]
+
+
+@cache
+def _warn_of_bound(folder: Path, bound: int) -> None:
+    """Say once that a search did not look everywhere."""
+    _log.warning(
+        "Below %s only %d folders are searched for data sets and runs. Name one that is not found with --data_root or "
+        "--resume.",
+        *(folder, bound),
+    )
+
+
+def data_roots(environment: str, data_root: str, input_roots: Sequence[str]) -> list[Path]:
+    """Return where prepared data sets are looked for: the data root, and with that of the environment its inputs too.
+
+    A data root that somebody named is meant: elsewhere another data set of the same name may lie.
+    """
+    own = Path(data_root) == places(environment).data_root
+    return [Path(data_root), *(map(Path, input_roots) if own else ())]

@@ -2,13 +2,13 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from last.evaluation import figures
 from last.training import session
 
 SMALL = ("--clips", 60, "--epochs", 1, "--quiet")
@@ -38,12 +38,25 @@ def test_it_draws_and_every_command_that_it_proposes_runs(
     assert (run / "checkpoints" / "best_model.pth") == tmp_path / commands["export"][1]
 
 
-def test_without_matplotlib_it_goes_the_whole_way_without_pictures(
-    demo: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_the_extra_deploy_its_installation_is_proposed_before_an_export(
+    demo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    for package in ("matplotlib", "openvino"):
+        monkeypatch.setitem(sys.modules, package, None)
+    lines = demo().out.splitlines()
+    (export,) = [number for number, line in enumerate(lines) if " export --checkpoint " in line]
+    assert lines[export - 1].endswith("-m pip install 'last-har[deploy]'")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "last-har[plots]"), ('raise ImportError("built for another numpy")', "another numpy")]
+)
+def test_without_matplotlib_it_goes_the_whole_way_without_pictures(
+    demo: Callable[..., Any], tmp_path: Path, replace_package: Callable[..., None], content: str | None, told: str
+) -> None:
+    replace_package("matplotlib", content or 'raise ModuleNotFoundError("No module", name="matplotlib")')
     result = demo()
-    assert (result.code, result.err.count("last-har[plots]")) == (0, 1)
+    assert (result.code, result.err.count(told)) == (0, 1)
     assert "[4/4] evaluate" in result.out
     assert not list(tmp_path.glob("last-demo/runs/**/*.png"))
 
@@ -54,7 +67,7 @@ def test_missing_matplotlib_is_told_before_anything_is_trained(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(session, "train", interrupt)
     result = demo()
     assert result.code == 130

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -191,3 +192,14 @@ def test_a_runs_own_configuration_repeats_it(
     first, second = sorted((tmp_path / "students").glob("run-*"))
     tops = [read_checkpoint(each / "checkpoints" / "last.pth").metrics["train_loss"] for each in (first, second)]
     assert tops[0] == tops[1]
+
+
+def test_the_latest_run_teaches_a_new_student_and_not_one_that_is_resumed(
+    distill: Callable[..., Any], teacher: Path, tmp_path: Path
+) -> None:
+    refused(
+        distill("--teacher", "latest", "--resume", "auto"), "--teacher latest is the newest run", "Name the teacher"
+    )
+    shutil.copytree(teacher.parent.parent, tmp_path / "students" / teacher.parent.parent.name)
+    result = distill("--teacher", "latest")
+    assert result.code == 0, result.err

@@ -2,10 +2,15 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from last.cli import doctor
 from last.cli.failures import REQUIRED
+from last.data.clip import Clip
+from last.data.store import write_store
+from last.training.run_folder import RunFolder
+from last.utils.places import Places
 from last.utils.versions import PACKAGES
 
 
@@ -25,11 +30,18 @@ def found(report: dict, topic: str) -> dict[str, tuple[str, str]]:
     return {item["subject"]: (item["found"], item["state"]) for item in report["findings"] if item["topic"] == topic}
 
 
+def prepared(folder: Path, clips: int = 1) -> None:
+    """Write a store whose data set is called as its folder."""
+    joints, valid = np.ones((1, 2, 25, 3), np.float32), np.ones((1, 2), np.bool_)
+    content = [Clip(str(number), joints, valid, 0, subject=1, camera=1, setup=1) for number in range(clips)]
+    write_store(folder, content, name=folder.name, layout="ntu25", classes=["a"])
+
+
 def test_a_sound_installation_is_exit_code_0(report) -> None:
     code, answer = report()
     assert (code, answer["ok"]) == (0, True)
     assert {"last", "python", "torch", "numpy", "omegaconf", "rich"} <= set(found(answer, "version"))
-    assert "threads" in found(answer, "device")["cpu"][0]
+    assert ", 1 thread, " in found(answer, "device")["cpu"][0]
 
 
 def test_the_table_names_what_the_json_names(cli, report) -> None:
@@ -44,8 +56,7 @@ def test_a_newcomer_is_told_of_the_demo(report) -> None:
 
 def test_prepared_data_sets_are_found_and_training_is_proposed(report, tmp_path: Path) -> None:
     for folder in ("data/nw_ucla", "data/my-input/ntu60"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "store.json").write_text('{"clips": 7}')
+        prepared(tmp_path / folder, clips=7)
     _, answer = report()
     stores = found(answer, "data")
     assert set(stores) == {"nw_ucla", "ntu60"}
@@ -54,17 +65,56 @@ def test_prepared_data_sets_are_found_and_training_is_proposed(report, tmp_path:
 
 
 def test_a_data_set_of_ones_own_is_proposed_by_its_yaml(report, tmp_path: Path) -> None:
-    (tmp_path / "data" / "mine").mkdir(parents=True)
-    (tmp_path / "data" / "mine" / "store.json").write_text('{"clips": 7}')
+    prepared(tmp_path / "data" / "mine")
     assert any(step.endswith("--dataset YAML") for step in report()[1]["next"])
 
 
-def test_a_damaged_store_is_told_and_not_proposed(report, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [("{", "not valid JSON"), ("{}", "is not of a store of LAST"), ('{"format_version": 1}', "'name'")],
+)
+def test_a_damaged_store_is_told_and_not_proposed(report, tmp_path: Path, header: str, told: str) -> None:
     (tmp_path / "data" / "sbu").mkdir(parents=True)
-    (tmp_path / "data" / "sbu" / "store.json").write_text("{")
+    (tmp_path / "data" / "sbu" / "store.json").write_text(header)
     _, answer = report()
-    assert "not valid JSON" in found(answer, "data")["sbu"][0]
+    assert told in found(answer, "data")["sbu"][0]
+    assert found(answer, "data")["sbu"][1] == "missing"
     assert not any("last train" in step for step in answer["next"])
+
+
+def test_what_is_proposed_repeats_the_places_that_were_named(cli, tmp_path: Path) -> None:
+    places = ["--env", "local", "--data_root", tmp_path / "my data", "--output_root", tmp_path / "runs"]
+    named = f'--env local --data_root "{tmp_path / "my data"}"'
+    steps = json.loads(cli("doctor", "--json", *places).out)["next"]
+    assert any(f"preprocess {named} --dataset" in step for step in steps)
+    prepared(tmp_path / "my data" / "synthetic")
+    steps = json.loads(cli("doctor", "--json", *places).out)["next"]
+    assert any(f"train {named} --output_root {tmp_path / 'runs'} --model" in step for step in steps)
+
+
+def test_the_newest_run_of_an_earlier_session_that_has_not_ended_is_proposed_for_resuming(
+    report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attached = [RunFolder(tmp_path / "input" / f"run-2026-11-{day}") for day in (21, 23, 22, 24)]
+    for run in attached:
+        run.checkpoints.mkdir(parents=True)
+        run.config.write_text("")
+    attached[-1].summary.write_text("{}")
+    here = Places("local", tmp_path / "data", tmp_path / "runs", (tmp_path / "input",))
+    monkeypatch.setattr(doctor, "places_of", lambda _: here)
+    (step,) = [step for step in report()[1]["next"] if "--resume" in step]
+    assert step.startswith("resume run-2026-11-23: python -m last train ")
+    assert f"--resume {attached[1].path} (or " in step
+    assert step.endswith("with --resume auto)")
+
+
+@pytest.mark.parametrize("root", ["data_root", "output_root"])
+def test_a_file_in_the_place_of_a_folder_is_told_as_one(report, tmp_path: Path, root: str) -> None:
+    (tmp_path / "file").write_text("")
+    _, answer = report(f"--{root}", tmp_path / "file")
+    assert found(answer, "environment")[root][0].endswith("is a file")
+    assert any(step.endswith(f"--{root} DIR") for step in answer["next"])
+    assert not any(str(tmp_path / "file") in step for step in answer["next"])
 
 
 def test_a_place_for_runs_that_cannot_be_written_is_broken(report, tmp_path: Path) -> None:
@@ -109,12 +159,22 @@ def test_the_next_steps_name_the_program_as_it_was_called(report, monkeypatch: p
 
 
 def test_a_missing_extra_is_told_with_its_purpose_and_how_to_get_it(report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "find_spec", lambda module: None if module == "PIL" else module)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     code, answer = report()
     assert code == 0
     assert found(answer, "extra")["plots"][0].startswith("no PIL, needed for training curves")
     assert found(answer, "extra")["tensorboard"][1] == "ok"
     assert any("pip install 'last-har[plots]'" in step for step in answer["next"])
+
+
+def test_an_extra_that_cannot_be_imported_is_unusable_with_its_reason_and_no_failure(report, replace_package) -> None:
+    replace_package("matplotlib", 'raise ImportError("built for another numpy")')
+    code, answer = report()
+    assert code == 0
+    told, state = found(answer, "extra")["plots"]
+    assert told.startswith("matplotlib cannot be imported (ImportError: built for another numpy), needed for")
+    assert state == "unusable"
+    assert any(step.endswith("pip install --force-reinstall matplotlib") for step in answer["next"])
 
 
 def test_the_environment_is_the_one_that_training_would_take(cli) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 
 from last.cli import evaluate as command
 from last.evaluation import evaluate as evaluation
-from last.evaluation import figures
 from last.training import session
 from last.training.checkpoint import read_checkpoint, save_checkpoint
 from last.training.config import RunConfig
@@ -40,7 +40,7 @@ def test_another_protocol_leaves_the_report_of_the_runs_own_alone(cli: Callable,
 def test_missing_matplotlib_is_told_once_and_before_anything_is_computed(
     cli: Callable, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = cli("evaluate", "--checkpoint", run.last, "--quiet")
     assert (result.code, result.err.count("last-har[plots]")) == (0, 1)
     assert not (run.path / "evaluation" / "last-test" / "confusion.png").exists()
@@ -50,6 +50,15 @@ def test_missing_matplotlib_is_told_once_and_before_anything_is_computed(
 
     monkeypatch.setattr(evaluation, "predict", interrupt)
     assert "last-har[plots]" in cli("evaluate", "--checkpoint", run.last).err
+
+
+def test_a_matplotlib_that_cannot_be_imported_leaves_the_figures_and_is_told_with_its_reason(
+    cli: Callable, run: RunFolder, replace_package: Callable
+) -> None:
+    replace_package("matplotlib", 'raise ImportError("numpy.core.multiarray failed to import")')
+    result = cli("evaluate", "--checkpoint", run.last, "--quiet")
+    assert (result.code, result.err.count("numpy.core.multiarray failed to import")) == (0, 1)
+    assert (run.path / "evaluation" / "last-test" / "metrics.json").exists()
 
 
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_computed(
@@ -76,11 +85,32 @@ def test_the_report_of_a_run_that_cannot_be_written_goes_into_the_output_folder(
     before = sorted(run.path.rglob("*"))
     result = cli("evaluate", "--checkpoint", run.path, "--output_root", tmp_path / "working")
     assert result.code == 0, result.err
-    report = tmp_path / "working" / "evaluation" / run.path.name / "last-test"
+    report = tmp_path / "working" / "evaluation" / f"runs-{run.path.name}" / "last-test"
     assert (report / "metrics.json").exists()
     assert "cannot be written" in result.err
     assert "--out names another folder" in result.err
     assert sorted(run.path.rglob("*")) == before
+
+
+def test_a_data_root_that_is_named_is_where_the_data_are_or_nothing(
+    cli: Callable, run: RunFolder, tmp_path: Path
+) -> None:
+    result = cli("evaluate", "--checkpoint", run.path, "--data_root", tmp_path / "typo")
+    assert result.code == 2
+    assert f"searched the folders below {tmp_path / 'typo'}." in result.err
+
+
+def test_reports_of_read_only_runs_of_one_name_lie_apart(
+    cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAST_KAGGLE", str(tmp_path / "kaggle"))
+    (tmp_path / "kaggle" / "working").mkdir(parents=True)
+    for session_name in ("one", "two"):
+        folder = tmp_path / "kaggle" / "input" / session_name / run.path.name
+        shutil.copytree(run.path, folder)
+        assert cli("evaluate", "--checkpoint", folder).code == 0
+    reports = sorted(path.name for path in (tmp_path / "kaggle" / "working" / "evaluation").iterdir())
+    assert reports == [f"one-{run.path.name}", f"two-{run.path.name}"]
 
 
 def test_the_data_of_a_run_from_another_place_are_found_in_the_environments_folders(

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 from patience import PATIENCE_S
 
-from last.cli import COMMANDS
+from last.cli import COMMANDS, failures
 from last.cli.failures import REQUIRED
 from last.cli.options import add_shared, examples
 from last.utils.errors import TrainingDiverged, UserError
@@ -114,22 +114,34 @@ def test_an_interrupt_is_exit_code_130_without_a_word(failing) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once instead of sending SIGTERM")
-def test_sigterm_unwinds_like_an_interrupt_and_is_exit_code_143(command, cli) -> None:
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_that_ends_unwinds_like_an_interrupt_and_has_its_exit_code(command, cli, name: str, code: int) -> None:
     saved = []
-    before = signal.getsignal(signal.SIGTERM)
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
 
     def work(_: Namespace) -> int:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            raise AssertionError("SIGTERM did not arrive")
+            os.kill(os.getpid(), number)
+            raise AssertionError(f"{name} did not arrive")
         except KeyboardInterrupt:
             saved.append("work")
             raise
 
     command(work)
-    assert cli("fake").code == 143
+    assert cli("fake").code == code
     assert saved == ["work"]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+def test_a_lost_connection_is_ignored_under_nohup(command, cli) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        command(lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0)
+        assert cli("fake").code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +168,21 @@ def test_a_package_that_is_not_there_is_installed_by_a_command_that_needs_no_che
     result = failing(ModuleNotFoundError(f"No module named {module!r}", name=module))
     command = f"{sys.executable} -m pip install last-har"
     assert (result.code, result.err) == (2, f"error: The package {module} is missing. Install it with: {command}\n")
+
+
+@pytest.mark.parametrize(
+    "error", ['ImportError("no libx.so")', 'ValueError("numpy.dtype size changed")', "OSError('x')"]
+)
+def test_a_package_that_is_there_and_cannot_be_imported_is_no_defect_of_last(
+    command: Callable[..., None], cli, replace_package, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    monkeypatch.setattr(failures, "REQUIRED", ("needed",))
+    replace_package("needed", f"raise {error}")
+    command(lambda _: bool(__import__("needed")))
+    result = cli("fake")
+    assert (result.code, "Traceback" in result.err) == (2, False)
+    assert result.err.startswith("error: The package needed is installed and cannot be imported (")
+    assert result.err.endswith("pip install --force-reinstall needed\n")
 
 
 def test_every_package_that_last_depends_on_is_known_to_be_one() -> None:

@@ -246,3 +246,28 @@ def test_a_finished_store_stays_when_other_recordings_are_refused(cli: Callable,
     result = cli(*command, "--overwrite")
     assert result.code == 2 and f"The finished store in {tmp_path / 'out'} stays as it is." in result.err
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.*") if path.is_file()} == before
+
+
+def test_a_data_root_that_is_a_store_is_prepared_in_its_place_or_refused(cli: Callable, tmp_path: Path) -> None:
+    cli("synthesize", "--out", tmp_path / "raw", "--clips", 24, "--quiet")
+    store, asked = tmp_path / "mine", ("preprocess", "--raw", tmp_path / "raw")
+    assert cli(*asked, "--dataset", "synthetic", "--out", store).code == 0
+    again = cli(*asked, "--dataset", "synthetic", "--data_root", store)
+    assert (again.code, f"Store: {store}\n" in again.out) == (0, True)
+    other = cli(*asked, "--dataset", "ntu60", "--data_root", store)
+    assert (other.code, "is a store itself, of 'synthetic'" in other.err) == (2, True)
+
+
+def test_clips_of_ones_own_to_test_on_alone_are_prepared_where_that_is_meant(cli: Callable, tmp_path: Path) -> None:
+    folder = tmp_path / "raw" / "wave"
+    folder.mkdir(parents=True)
+    for take in range(3):
+        np.save(folder / f"take{take}_P007.npy", np.random.default_rng(take).normal(size=(8, 25, 3)).astype(np.float32))
+    text = (
+        "data: {name: mine, layout: ntu25, format: folder, classes: [wave], split: own, protocols: {own: {test: [7]}}}"
+    )
+    (tmp_path / "mine.yaml").write_text(text)
+    asked = ("preprocess", "--dataset", tmp_path / "mine.yaml", "--raw", tmp_path / "raw", "--out", tmp_path / "store")
+    refused = cli(*asked)
+    assert (refused.code, "--partial writes it all the same" in refused.err) == (2, True)
+    assert cli(*asked, "--partial").code == 0

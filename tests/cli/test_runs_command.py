@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pytest
 from rich.console import Console
 
 from last.cli import terminal
-from last.evaluation import figures
 
 
 def write_run(path: Path, top1: list[float], model: str = "nano_e", seed: int = 0, finished: bool = True) -> Path:
@@ -152,6 +152,16 @@ def test_a_narrow_terminal_gets_fewer_columns_and_is_told_so(
     assert "A wider terminal shows also: time, state." in result.out
 
 
+def test_where_no_table_fits_all_of_a_run_is_shown(runs: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=50, highlight=False, legacy_windows=False)
+    monkeypatch.setattr(terminal, "console", lambda: screen)
+    result = runs()
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "run: run-2026-11-23_2\nmodel: nano_e\ndata: tiny xsub\n" in text
+    assert "state: unfinished\n" in text
+    assert "A wider terminal" not in result.out
+
+
 # --- compare
 
 
@@ -183,7 +193,7 @@ def test_a_comparison_goes_under_the_output_root_and_is_not_listed_as_a_run(runs
 def test_without_matplotlib_the_tables_come_and_one_line_names_the_extra(
     runs: Callable, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = runs("compare", "run-2026-11-23", "run-2026-11-24")
     assert (result.code, len(result.err.splitlines())) == (0, 1)
     assert "last-har[plots]" in result.err

@@ -1,11 +1,11 @@
 """The command `sequence`: what it says, shows and refuses."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from last.evaluation import figures
 from last.training import sequence
 from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
@@ -78,7 +78,7 @@ def test_it_draws_the_gain_where_matplotlib_is(run: Callable, finished: None, tm
 def test_without_matplotlib_it_says_what_is_left_out(
     run: Callable, finished: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = run()
     assert result.code == 0
     assert "warning: Drawing the picture needs matplotlib" in result.err
@@ -89,13 +89,16 @@ def test_without_matplotlib_it_says_so_before_anything_is_trained(
     run: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop(monkeypatch, KeyboardInterrupt())
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = run()
     assert result.code == 130
     assert "last-har[plots]" in result.err
 
 
-@pytest.mark.parametrize(("reason", "code"), [(Stop.TIME, 0), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)])
+ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)]
+
+
+@pytest.mark.parametrize(("reason", "code"), ENDINGS)
 def test_a_stopped_sequence_says_how_to_go_on(
     run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: Stop, code: int
 ) -> None:

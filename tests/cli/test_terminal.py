@@ -140,6 +140,39 @@ def test_a_table_that_is_too_wide_breaks_no_word_and_no_number(monkeypatch: pyte
     assert not [word for word in (*words, *row) if word not in text]
 
 
+DOCTOR = ("what", "which", "found", "state")
+RUNS = ("run", "model", "data", "seed", "epochs", "best %", "state")
+TABLES = {
+    COST: ("large_e", "14,041,518", "7,192.6", "8.2", "364.5", "1,269.9", "12"),
+    DOCTOR: ("environment", "output_root", "/home/somebody/last/runs, will be created, 57.5 GiB free", "missing"),
+    RUNS: ("run-2026-11-26_2", "nano_e", "synthetic xsub", "0", "70/70", "100.00", "unfinished"),
+    ("key", "run-2026-11-26", "run-2026-11-27"): ("model.head_dropout", "0.25", "not known"),
+}
+
+
+@pytest.mark.parametrize("width", range(30, 121, 5))
+@pytest.mark.parametrize("columns", TABLES)
+def test_at_no_width_is_a_word_or_a_number_broken(
+    monkeypatch: pytest.MonkeyPatch, columns: tuple[str, ...], width: int
+) -> None:
+    text = drawn_rows(columns, TABLES[columns], width, monkeypatch)
+    headings = [part for name in columns for part in re.split(r"[\s-]+", name)]
+    cells = [part for cell in TABLES[columns] for part in re.split(r"\s+|(?<=/)(?=\D)", cell)]
+    assert [word for word in (*headings, *cells) if word not in text] == []
+
+
+def test_a_table_that_does_not_fit_shows_its_rows_one_below_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = drawn_rows(DOCTOR, TABLES[DOCTOR], 40, monkeypatch)
+    assert text.splitlines() == [
+        "t",
+        "what: environment",
+        "which: output_root",
+        "found: /home/somebody/last/runs, will",
+        "  be created, 57.5 GiB free",
+        "state: missing",
+    ]
+
+
 def test_a_long_path_gives_way_before_numbers_and_breaks_behind_its_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
     path = "sequence-synthetic-xsub/synthetic-xsub/nano_e-distilled/run-2026-11-26_2"
     text = drawn_rows(("run", "parameters"), (path, "14,041,518"), 50, monkeypatch)
@@ -255,6 +288,48 @@ def test_a_bar_leaves_room_for_its_figures(monkeypatch: pytest.MonkeyPatch) -> N
     text = Text.from_ansi(shown(console).split("\r")[-3]).plain
     assert "12345/40091" in text
     assert "loss 1.234, run: 1 h 15 min left" in text
+
+
+def line_at(width: int, description: str, total: int, note: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the line of a task of a run, as a terminal of that width shows it."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, highlight=False, legacy_windows=False)
+    monkeypatch.setattr(terminal, "messages", lambda: console)
+    with TerminalProgress().task(description, total=total, in_run=True) as task:
+        task.advance(total - 1, note, run_left_s=43500.0)
+        task._bar.refresh()
+        assert isinstance(console.file, io.StringIO)
+        drawn = Text.from_ansi(console.file.getvalue().split("\r")[-1]).plain.rstrip()
+    assert "\n" not in drawn
+    assert cell_len(drawn) <= width
+    return drawn
+
+
+@pytest.mark.parametrize("width", range(40, 161, 4))
+@pytest.mark.parametrize(
+    ("description", "total"), [("epoch 12/69", 40_091), ("testing epoch 12", 50_919), ("e 1/2", 9)]
+)
+def test_epoch_count_and_time_left_stay_whole_at_any_width(
+    monkeypatch: pytest.MonkeyPatch, width: int, description: str, total: int
+) -> None:
+    drawn = line_at(width, description, total, "loss 2.552", monkeypatch)
+    assert drawn.startswith(f"{description} ")
+    assert f" {total - 1}/{total} " in drawn
+    assert "12 h 05 min" in drawn
+
+
+def test_the_bar_gives_way_first_then_the_rate_then_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line_at(width, "epoch 12/69", 40_091, "loss 2.552", monkeypatch) for width in range(120, 39, -1)]
+    kept = [("━" in line, "clips/s" in line, "loss 2.552" in line, "left" in line) for line in lines]
+    assert list(dict.fromkeys(kept)) == [
+        (True, True, True, True),
+        (False, True, True, True),
+        (False, False, True, True),
+        (False, False, False, True),
+    ] + [(False, False, False, False)] * (not kept[-1][3])
+
+
+def test_a_description_is_cut_where_nothing_else_is_left_to_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert line_at(30, "reading the recordings", 56_880, "", monkeypatch) == "readi… 56879/56880 12 h 05 min"
 
 
 def test_a_task_that_stops_early_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:

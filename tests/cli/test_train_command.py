@@ -10,15 +10,19 @@ from conftest import TINY
 import last.training.seeds  # noqa: F401 - which takes up the true `train` before a test puts another in its place
 from last.cli import suggestions
 from last.cli import train as command
+from last.models.registry import family_config
 from last.training import session
 from last.training.config import RunConfig
 from last.training.logbook import read_rows
 from last.training.run_folder import RunFolder
 from last.training.stop import Stop, StopWatch
+from last.utils.aliases import ALIASES
 from last.utils.config import flat
 
+ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)]
 
-@pytest.mark.parametrize(("reason", "code"), [(Stop.TIME, 0), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)])
+
+@pytest.mark.parametrize(("reason", "code"), ENDINGS)
 def test_a_stopped_training_says_how_to_go_on(
     cli: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: Stop, code: int
 ) -> None:
@@ -136,5 +140,32 @@ def test_an_option_that_is_a_key_or_has_another_name_elsewhere_gets_the_right_hi
 
 def test_every_key_of_the_hints_is_one_that_can_be_set() -> None:
     known = set(flat(asdict(RunConfig())))
-    keys = {each for each in suggestions._CALLED_ELSEWHERE.values() if not each.startswith("--")}
-    assert keys | set(suggestions._keys()) <= known
+    known |= {f"model.{key}" for name in ("last_e", "last_v2") for key in flat(asdict(family_config(name)))}
+    assert {*ALIASES.values(), *suggestions._keys()} <= known
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["train", "--dropout", "0.1"], "'--set model.dropout=0.1'"),
+        (["train", "--no_amp"], "'--set amp=false'"),
+        (["train", "--warmup", "3"], "'--set warmup_epochs=3'"),
+        (["train", "--channels", "[8]"], "'--set model.channels=[8]'"),
+        (["train", "--ema", "0.99"], "'--set ema.decay=0.99'"),
+        (["train", "--save_dir", "x"], "'--output_root'"),
+        (["preprocess", "--num_workers", "3"], "'--workers'"),
+        (["preprocess", "--input", "x"], "'--raw'"),
+        (["train", "--set", "lr=0.1"], "Did you mean 'learning_rate'?"),
+        (["train", "--set", "workers=2"], "Did you mean 'hardware.num_workers'?"),
+    ],
+)
+def test_hints_name_what_the_command_has(cli: Callable, arguments: list[str], told: str) -> None:
+    required = ["--dataset", "synthetic", *(["--raw", "x"] if arguments[0] == "preprocess" else ["--model", "nano_e"])]
+    result = cli(arguments[0], *required, *arguments[1:])
+    assert result.code == 2
+    assert told in result.err
+
+
+def test_a_word_that_is_no_option_gets_no_hint(cli: Callable) -> None:
+    result = cli("train", "--model", "nano_e", "--dataset", "synthetic", "foo")
+    assert (result.code, "did you mean" in result.err) == (2, False)

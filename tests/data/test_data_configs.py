@@ -28,6 +28,8 @@ def test_a_data_set_loads_under_its_own_name_and_refers_to_what_exists(name: str
     assert config.format in list_formats()
     assert config.split in config.protocols
     assert f"{{program}} preprocess --dataset {name} --raw DIR" in config.how_to_get
+    lines = [line for line in config.how_to_get.splitlines() if "{program}" in line]
+    assert all(line.startswith("  {program} ") and line.count("{program}") == 1 for line in lines)
 
 
 @pytest.mark.parametrize(("name", "count"), [("ntu60", 60), ("ntu120", 120), ("nw_ucla", 10), ("sbu", 8)])

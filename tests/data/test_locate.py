@@ -8,7 +8,7 @@ import pytest
 
 from last.data.clip import Clip
 from last.data.config import DataConfig
-from last.data.locate import find_store
+from last.data.locate import find_store, find_stores
 from last.data.store import write_store
 from last.utils.config import data_layer, merge, section_layer
 from last.utils.errors import UserError
@@ -98,6 +98,55 @@ def test_of_several_stores_the_nearest_is_taken_and_the_others_are_named(
     assert find_store(described("ntu60"), tmp_path).path == near
     assert f"{near} is taken" in caplog.text
     assert str(far) in caplog.text
+
+
+def damaged(folder: Path, config: DataConfig) -> Path:
+    """Write a store whose arrays are gone and return its folder."""
+    (prepared(folder, config) / "joints.npy").unlink()
+    return folder
+
+
+def foreign(folder: Path) -> Path:
+    """Write a file of another program that is called as a store's header is, and return its folder."""
+    folder.mkdir(parents=True)
+    (folder / "store.json").write_text('{"products": []}')
+    return folder
+
+
+def test_what_cannot_be_opened_is_not_told_as_prepared(tmp_path: Path) -> None:
+    troubled = [damaged(tmp_path / "a", described("synthetic")), foreign(tmp_path / "b")]
+    with pytest.raises(UserError) as told:
+        find_store(described("ntu60"), tmp_path)
+    assert "Found there" not in str(told.value)
+    assert f"Not to be opened, as `python -m last doctor` explains: {troubled[0]}, {troubled[1]}." in str(told.value)
+
+
+def test_a_folder_that_is_no_whole_store_is_found_with_its_problem(tmp_path: Path) -> None:
+    damaged(tmp_path / "a", described("synthetic"))
+    foreign(tmp_path / "b")
+    prepared(tmp_path / "c", described("ntu60"))
+    found = {each.name: (each.clips, each.problem) for each in find_stores([tmp_path])}
+    assert found["ntu60"] == (1, "")
+    assert "joints.npy is missing" in found["synthetic"][1]
+    assert "b/store.json is not of a store of LAST" in found["b"][1]
+
+
+def test_a_store_that_can_be_opened_comes_before_a_nearer_one_that_cannot(tmp_path: Path) -> None:
+    damaged(tmp_path / "near", described("ntu60"))
+    folder = prepared(tmp_path / "far" / "away", described("ntu60"))
+    assert find_store(described("ntu60"), tmp_path).path == folder
+
+
+def test_a_damaged_store_of_the_wanted_name_is_told_as_damaged(tmp_path: Path) -> None:
+    damaged(tmp_path / "anything", described("ntu60"))
+    with pytest.raises(UserError, match=r"joints\.npy is missing"):
+        find_store(described("ntu60"), tmp_path)
+
+
+def test_a_file_in_the_place_of_the_data_root_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file is a file\. --data_root names a folder"):
+        find_store(described("ntu60"), tmp_path / "file")
 
 
 def test_what_else_is_prepared_is_told(tmp_path: Path) -> None:

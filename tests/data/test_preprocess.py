@@ -330,7 +330,7 @@ def test_a_finished_store_without_its_report_is_told(raw: Path, tmp_path: Path) 
 
 def test_a_missing_raw_folder_is_refused_with_how_to_get_the_data(tmp_path: Path) -> None:
     config = DataConfig(**{**vars(CONFIG), "how_to_get": "Ask the lab."})
-    with pytest.raises(UserError, match=r"no raw folder .*nowhere\. Ask the lab\."):
+    with pytest.raises(UserError, match=r"no raw folder .*nowhere\.\nAsk the lab\."):
         prepare(tmp_path / "nowhere", tmp_path / "out", config)
     assert not (tmp_path / "out").exists()
 
@@ -453,3 +453,66 @@ def test_a_file_without_names_is_no_ignore_list(tmp_path: Path, content: bytes) 
 def test_a_missing_ignore_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Cannot read the ignore list"):
         read_ignore_list(tmp_path / "nowhere.txt")
+
+
+def test_a_second_preparation_of_the_same_store_is_refused_and_leaves_the_first_alone(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = NumbersReader.read
+
+    def read_while_another_one_begins(self: NumbersReader, entry: Entry) -> Clip:
+        if entry.name == "d":
+            (tmp_path / "out" / ".joints.npy.123.tmp").touch()
+            with pytest.raises(UserError, match="Another process is preparing"):
+                prepare(raw, tmp_path / "out")
+            assert (tmp_path / "out" / ".joints.npy.123.tmp").exists()
+        return read(self, entry)
+
+    monkeypatch.setattr(NumbersReader, "read", read_while_another_one_begins)
+    assert prepare(raw, tmp_path / "out").kept == 5
+    assert len(open_store(tmp_path / "out")) == 5
+
+
+def test_what_a_killed_preparation_left_half_written_is_removed(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("joints.npy", "store.json", "report.txt", "later.npy"):
+        (tmp_path / "out" / f".{name}.77.tmp").touch()
+    prepare(raw, tmp_path / "out")
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_preparation_that_was_refused_leaves_no_lock_behind(raw: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        prepare(raw, tmp_path / "out", strict=True)
+    assert not (tmp_path / "out" / ".lock").exists()
+
+
+def test_a_store_that_another_process_has_just_finished_is_not_written_again(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sole_writer = preprocess_module.sole_writer
+
+    def finish_before_the_lock_is_taken(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(preprocess_module, "sole_writer", sole_writer)
+        prepare(raw, tmp_path / "out")
+        return sole_writer(*arguments, **options)
+
+    monkeypatch.setattr(preprocess_module, "sole_writer", finish_before_the_lock_is_taken)
+    assert prepare(raw, tmp_path / "out").prepared_before
+    assert len(NumbersReader.read_names) == len(set(NumbersReader.read_names))
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "label"])
+def test_a_chunk_that_is_damaged_in_any_part_is_read_again(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setattr(NumbersReader, "stop_at", "f")
+    with pytest.raises(KeyboardInterrupt):
+        prepare(raw, tmp_path / "out")
+    for path in (tmp_path / "out" / ".partial").iterdir():
+        content = bytearray(path.read_bytes())
+        if damage == "flip":
+            content[len(content) // 2] ^= 4
+        path.write_bytes({"cut": content[:-100], "empty": b"", "label": b"PK" + content}.get(damage, content))
+    monkeypatch.setattr(NumbersReader, "stop_at", "")
+    assert prepare(raw, tmp_path / "out").kept == 5

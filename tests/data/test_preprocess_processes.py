@@ -59,7 +59,8 @@ def test_preparing_imports_nothing_of_torch() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+    ("number", "code"),
+    [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_a_run_stopped_by_a_signal_goes_on_and_gives_the_same_bytes(
     tmp_path: Path, number: signal.Signals, code: int

@@ -28,6 +28,7 @@ CLASSES = ["wave", "walk", "sit down"]
 def make_clip(name: str = "a", bodies: int = 1, frames: int = 2, label: int = 0, seed: int = 0) -> Clip:
     random = np.random.default_rng(seed)
     valid = random.random((bodies, frames)) < 0.8
+    valid[0, 0] = True
     joints = random.normal(size=(bodies, frames, 25, 3)).astype(np.float32) * valid[..., None, None]
     return Clip(name, joints, valid, label, subject=7, camera=2, setup=5, replication=1)
 
@@ -328,6 +329,64 @@ def test_a_full_disk_leaves_the_store_that_was_there(folder: Path, monkeypatch: 
         writer.append(pack([make_clip()], load_layout("ntu25")))
     assert [clip.name for clip in open_store(folder)] == ["first", "second"]
     assert len(list(folder.iterdir())) == 4
+
+
+def test_a_store_with_a_clip_of_no_body_is_refused_by_writer_and_reader(folder: Path, tmp_path: Path) -> None:
+    nobody = make_clip()
+    nobody.valid[:] = False
+    with pytest.raises(UserError, match="no body in any frame"):
+        write(tmp_path / "other", nobody)
+    valid = np.load(folder / "valid.npy")
+    valid[6:] = False
+    forge(folder, "valid.npy", valid)
+    with pytest.raises(UserError, match="'second' has no body in any frame"):
+        open_store(folder)
+
+
+@pytest.mark.parametrize("value", [3e38, -3e6, np.inf, np.nan])
+def test_a_coordinate_that_no_camera_sees_is_not_written(tmp_path: Path, value: float) -> None:
+    clip = make_clip()
+    clip.joints[0, 1, 3, 2] = value
+    with pytest.raises(UserError, match="a coordinate is"):
+        write(tmp_path / "store", clip)
+    clip.joints[0, 1, 3, 2] = 1.9e6
+    assert len(write(tmp_path / "sound", clip)) == 1
+
+
+def test_bytes_that_are_neither_true_nor_false_are_refused(folder: Path) -> None:
+    forge(folder, "valid.npy", np.full(10, 2, np.uint8).view(np.bool_))
+    with pytest.raises(UserError, match="0 and 1"):
+        open_store(folder)
+
+
+@pytest.mark.parametrize("code", [0x110000, 0xD800, 0xFFFFFFFF])
+def test_a_name_that_is_no_text_is_refused(folder: Path, code: int) -> None:
+    clips = np.load(folder / "clips.npy")
+    names = np.ascontiguousarray(clips["name"])
+    names.view(np.uint32)[3] = code
+    clips["name"] = names
+    forge(folder, "clips.npy", clips)
+    with pytest.raises(UserError, match="name that is no text"):
+        open_store(folder)
+
+
+def test_a_header_without_a_checksum_and_rows_in_another_order_are_refused(folder: Path) -> None:
+    joints = np.load(folder / "joints.npy")
+    forge(folder, "joints.npy", np.asfortranarray(joints))
+    with pytest.raises(UserError, match="damaged"):
+        open_store(folder)
+    forge(folder, "joints.npy", joints)
+    header = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+    del header["files"]["joints.npy"]["sha256"]
+    change_header(folder, files=header["files"])
+    with pytest.raises(UserError, match="no checksum"):
+        open_store(folder, verify=False)
+
+
+def test_protocols_that_would_take_much_memory_are_refused_before_they_do(folder: Path) -> None:
+    change_header(folder, protocols={f"p{number}": "T" for number in range(50_000)})
+    with pytest.raises(UserError, match="one of the letters"):
+        open_store(folder)
 
 
 # --- numbers and names that an index cannot hold

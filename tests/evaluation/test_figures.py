@@ -176,6 +176,28 @@ def test_the_best_epoch_is_that_of_the_weights_and_the_part_that_choose_it(monke
     assert subtitle(curve_axes(monkeypatch, rows)[0]) == "test top-1: best 55.0% in epoch 5; last 55.0% in epoch 5"
 
 
+LONG = "nano_e on synthetic xsub, distilled from base_e, large_e and small_e of two seeds"
+
+
+def test_a_long_title_leaves_whole_what_stands_below_and_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from matplotlib.figure import Figure
+
+    shown: list[str] = []
+    monkeypatch.setattr(
+        Figure,
+        "savefig",
+        lambda self, path, **_: (shown.extend(t.get_text() for t in self.axes[0].texts), path.touch()),
+    )
+    draw_confusion(
+        np.eye(3, dtype=np.int64), list("abc"), tmp_path / "a.png", LONG, 0, "after epoch 19, averaged weights"
+    )
+    draw_training_curve([epoch(0)], tmp_path / "b.png", f"{LONG}, 3 of 70 epochs, diverged")
+    assert any(text.startswith("after epoch 19, averaged weights; top-1 100.0%, 3 of 3 clips") for text in shown)
+    assert any(" ".join(text.split()) == f"{LONG}, 3 of 70 epochs, diverged" for text in shown)
+
+
 def test_a_long_title_does_not_widen_a_picture(tmp_path: Path) -> None:
     widths = []
     for length in (10, 1000):

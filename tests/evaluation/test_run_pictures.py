@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,13 @@ def test_a_finished_run_leaves_both(tiny_config: MakeConfig) -> None:
     assert names(session.train(tiny_config("epochs=2"), ending=draw_run).run) == BOTH
 
 
+def test_a_finished_run_whose_process_was_killed_before_its_pictures_gets_them_later(tiny_config: MakeConfig) -> None:
+    run = session.train(tiny_config("epochs=2")).run
+    assert names(run) == []
+    session.train(tiny_config("epochs=2"), "auto", ending=draw_run)
+    assert names(run) == BOTH
+
+
 def test_a_run_that_stops_leaves_the_confusion_of_its_last_test(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, drawn: dict[str, tuple[object, ...]]
 ) -> None:
@@ -65,7 +73,7 @@ def test_a_run_that_stops_leaves_the_confusion_of_its_last_test(
     result = session.train(tiny_config("epochs=9"), ending=draw_run)
     assert (result.stopped, names(result.run)) == (Stop.TIME, BOTH)
     assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 2 of 9 epochs"
-    assert drawn["draw_confusion"][3] == "nano_e on tiny xsub, after epoch 1"
+    assert drawn["draw_confusion"][3:] == ("nano_e on tiny xsub", 0, "after epoch 1")
 
 
 def test_a_run_that_is_stopped_again_before_its_next_test_still_has_the_one_before(
@@ -77,7 +85,7 @@ def test_a_run_that_is_stopped_again_before_its_next_test_still_has_the_one_befo
         run = session.train(config).run  # killed, as it were: nothing is drawn
     monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
     assert session.train(config, resume="auto", ending=draw_run).run.path == run.path
-    assert drawn["draw_confusion"][3] == "nano_e on tiny xsub, after epoch 0"
+    assert drawn["draw_confusion"][3:] == ("nano_e on tiny xsub", 0, "after epoch 0")
 
 
 def test_a_run_that_stops_in_its_first_epoch_leaves_none(
@@ -117,7 +125,7 @@ def test_a_diverged_run_leaves_its_curve(
         session.train(config, ending=draw_run)
     (run,) = map(RunFolder, Path(config.output_root).iterdir())
     assert names(run) == BOTH
-    assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 1 of 1 epochs, diverged"
+    assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 1 of 1 epoch, diverged"
     assert drawn["draw_confusion"][4] == 12, "no clip has an answer"
 
 
@@ -138,7 +146,7 @@ def test_pictures_that_fail_are_one_warning_and_no_failed_run(
 def test_without_matplotlib_one_line_names_the_extra(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with caplog.at_level(logging.INFO):
         run = session.train(tiny_config("epochs=1"), ending=draw_run).run
     assert names(run) == []

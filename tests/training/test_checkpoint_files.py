@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import tiny_run
 
 from last.training.checkpoint import Checkpoint, read_checkpoint
 from last.training.checkpoint_files import CheckpointFiles
 from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 from last.training.session import train
+from last.utils.files import read_json
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -54,3 +56,49 @@ def test_nothing_half_written_or_outrun_stays_in_a_finished_run(
     assert run.partial.exists()
     train(config, "auto")
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best_model.pth", "last.pth"]
+
+
+def contents(run: RunFolder) -> dict[str, object]:
+    """Return the names of a run's files, how far its checkpoints are, and its results."""
+    names = sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file())
+    summary = read_json(run.summary)
+    states = {path.name: read_checkpoint(path).progress for path in run.all_checkpoints()}
+    return {"names": names, "states": states, "results": [summary["best_top1"], summary["final_top1"]]}
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, changes: int) -> None:
+    """Let the process end after so many files took their place or were removed."""
+    left = iter(range(changes - 1, -1, -1))
+
+    def counted(change: Callable[..., object]) -> Callable[..., object]:
+        def act(path: Path, *arguments: object, **options: object) -> object:
+            result = change(path, *arguments, **options)
+            counts = arguments or not path.name.endswith(".tmp")  # the removal of what is half-written ends nothing
+            if counts and next(left, -1) == 0:
+                raise Killed
+            return result
+
+        return act
+
+    monkeypatch.setattr(Path, "replace", counted(Path.replace))
+    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
+
+
+def test_a_run_killed_between_any_two_files_ends_with_all_of_them(
+    data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("epochs=2", "checkpoint.keep=1", "checkpoint.every_minutes=1e-9", "batch_size=12")
+    whole = contents(train(tiny_run(data_yaml, tmp_path / "whole", *settings)).run)
+    for changes in range(1, 100):
+        config = tiny_run(data_yaml, tmp_path / str(changes), *settings)
+        killed = False
+        with monkeypatch.context() as patched:
+            kill_after(patched, changes)
+            try:
+                train(config)
+            except Killed:
+                killed = True
+        assert contents(train(config, "auto").run) == whole, changes
+        if not killed:
+            return
+    raise AssertionError("the run made more changes than were tried")

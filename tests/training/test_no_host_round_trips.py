@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from distillation_probes import taught_by
+from stand_in_runs import READING, RICH
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from last.training import session
@@ -18,21 +19,9 @@ from last.training.distributed import ALONE
 from last.training.meter import Meter
 from last.training.place import Place
 from last.training.resume import Beginning
-from last.training.scoring import score_batches
+from last.training.scoring import TestPart, score_batches
 from last.training.step import Share
 from last.training.trainer import Trainer
-
-# What reads values on the host: `item`, branches on a tensor, indices by a mask, outputs as large as values say.
-READING = {
-    "_local_scalar_dense",
-    "is_nonzero",
-    "nonzero",
-    "masked_select",
-    "equal",
-    "unique_consecutive",
-    "_unique2",
-    "bincount",
-}
 
 
 class NoReading(TorchDispatchMode):
@@ -48,12 +37,6 @@ def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
     config, teachers = introduce(config, ALONE)
     place = Place(torch.device(device))
     return session._build(config, Beginning(), teachers, place)[0]
-
-
-RICH = [
-    *("ema.decay=0.9", "gradient_accumulation_steps=2", "data.normalize.face_camera=true", "data.normalize.scale=unit"),
-    *("data.augment.scale=0.1", "data.augment.shear=0.1", "data.augment.mirror_probability=0.5"),
-]
 
 
 @pytest.mark.parametrize("overrides", [[], RICH, ["nan_guard.bn_recovery=restore"]])
@@ -89,12 +72,23 @@ def assert_an_epoch_reads_nothing(trainer: Trainer) -> None:
 
 def test_a_test_reads_nothing_on_the_host_before_its_end(tiny_config: Callable[..., RunConfig]) -> None:
     trainer = trainer_of(tiny_config())
+    part = TestPart([list(loader) for loader in trainer.data.test.loaders], trainer.data.test.clips)
     meter = Meter(torch.device("cpu"), classes=3)
     trainer.task.eval()
-    for batch, scores in score_batches(trainer.model, trainer.data.test, trainer.data.pipeline, trainer.device):
+    scored = score_batches(trainer.model, part, trainer.data.pipeline, trainer.device)
+    for _ in part.loaders[0]:
         with NoReading():
+            batch, scores = next(scored)
             meter.add_scores(scores, batch.labels)
+    assert next(scored, None) is None
     assert meter.confusion(ALONE).sum() == 12
+
+
+def test_measuring_statistics_reads_nothing_on_the_host(tiny_config: Callable[..., RunConfig]) -> None:
+    population = trainer_of(tiny_config()).population
+    population.sample = list(population.sample)
+    with NoReading():
+        assert population.measure()
 
 
 def test_batches_of_resident_clips_come_into_being_without_reading_on_the_host(

@@ -157,22 +157,55 @@ def _die_at_save(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(CheckpointFiles, "save_within", save_and_die)
 
 
-@pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, Stop.INTERRUPT), (signal.SIGTERM, Stop.TERMINATE)])
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), list(zip(SIGNALS, (Stop.INTERRUPT, Stop.TERMINATE, Stop.HANG_UP), strict=True))
+)
 def test_signal_lets_the_step_end_and_saves(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, number: int, reason: Stop
 ) -> None:
     _signal_in_a_step(monkeypatch, iter([number]))
-    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(each) for each in SIGNALS]
     result = session.train(tiny_config("epochs=2"))
     assert result.stopped is reason
     assert read_checkpoint(result.run.partial).progress == (0, 4)
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert [signal.getsignal(each) for each in SIGNALS] == handlers
 
 
 def test_second_signal_does_not_wait(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     _signal_in_a_step(monkeypatch, iter([signal.SIGTERM, signal.SIGTERM]), at_once=2)
     with pytest.raises(Terminated):
         session.train(tiny_config("epochs=2"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "reason"),
+    [
+        ([signal.SIGHUP, signal.SIGHUP], Stop.HANG_UP),
+        ([signal.SIGTERM, signal.SIGHUP], Stop.TERMINATE),
+        ([signal.SIGHUP, signal.SIGTERM], Stop.TERMINATE),
+    ],
+)
+def test_end_of_a_terminal_hurries_nothing(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, numbers: list[signal.Signals], reason: Stop
+) -> None:
+    _signal_in_a_step(monkeypatch, iter(numbers), at_once=2)
+    result = session.train(tiny_config("epochs=2"))
+    assert result.stopped is reason
+    assert result.run.partial.exists()
+
+
+def test_training_under_nohup_does_not_stop_with_its_terminal(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        _signal_in_a_step(monkeypatch, iter([signal.SIGHUP]))
+        assert session.train(tiny_config("epochs=1")).stopped is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _signal_in_a_step(monkeypatch: pytest.MonkeyPatch, numbers: Iterator[int], at_once: int = 1) -> None:

@@ -151,3 +151,15 @@ def test_a_configuration_of_this_machine_keeps_its_folders(tmp_path: Path) -> No
     (tmp_path / "config.yaml").write_text(to_yaml(told))
     assert resolve(recipe=str(tmp_path / "config.yaml")) == told
     assert resolve(recipe=str(tmp_path / "config.yaml"), environment="local").data_root == "./data"
+
+
+def test_a_run_without_a_whole_checkpoint_starts_over_and_says_so(
+    tiny_config: MakeConfig, tmp_path: Path, attached: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in attached.all_checkpoints():
+        path.unlink()
+    before = contents(tmp_path / "input")
+    result = session.train(elsewhere(tiny_config("epochs=1"), tmp_path), resume=str(attached.path))
+    assert "has no whole checkpoint: training starts from the beginning" in caplog.text
+    assert result.run.path.parent == tmp_path / "working"
+    assert contents(tmp_path / "input") == before

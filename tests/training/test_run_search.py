@@ -1,5 +1,6 @@
 """Finding runs of other sessions, the newest run, and the checkpoint that a text means."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 from last.training import session
 from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
-from last.training.run_search import checkpoint_file, find_run, latest_run
+from last.training.run_search import attached_runs, checkpoint_file, find_run, latest_run
 from last.utils.config import to_yaml
 from last.utils.errors import UserError
 from last.utils.places import Places
@@ -25,16 +26,29 @@ def begun(folder: Path, config: RunConfig) -> RunFolder:
     return RunFolder(folder)
 
 
+@pytest.fixture
+def trained(tiny_config: MakeConfig) -> Callable[..., RunFolder]:
+    """Return a function that puts a run of one epoch into a folder."""
+    run = session.train(tiny_config("epochs=1")).run
+
+    def put(folder: Path, **changes: object) -> RunFolder:
+        shutil.copytree(run.path, folder)
+        (folder / "config.yaml").write_text(to_yaml(replace(tiny_config(), **changes)))  # type: ignore[arg-type]
+        return RunFolder(folder)
+
+    return put
+
+
 def found(config: RunConfig, root: Path, *input_roots: Path) -> Path | None:
     run = find_run(root, config, input_roots)
     return None if run is None else run.path
 
 
 def test_a_run_of_another_session_is_found_at_any_depth_and_by_any_name(
-    tiny_config: MakeConfig, tmp_path: Path
+    tiny_config: MakeConfig, trained: Callable[..., RunFolder], tmp_path: Path
 ) -> None:
-    run = begun(tmp_path / "input/datasets/owner/slug/my run", tiny_config())
-    begun(tmp_path / "input/datasets/owner/slug/other seed", replace(tiny_config(), seed=5))
+    run = trained(tmp_path / "input/datasets/owner/slug/my run")
+    trained(tmp_path / "input/datasets/owner/slug/other seed", seed=5)
     assert found(tiny_config(), tmp_path / "working", tmp_path / "input") == run.path
 
 
@@ -44,10 +58,23 @@ def test_a_run_in_the_output_folder_comes_first(tiny_config: MakeConfig, tmp_pat
     assert found(tiny_config(), tmp_path / "working", tmp_path / "working", tmp_path / "input") == own.path
 
 
-def test_of_several_sessions_the_latest_day_counts(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    begun(tmp_path / "input/a/run-2026-01-01_7", tiny_config())
-    later = begun(tmp_path / "input/b/run-2026-01-02", tiny_config())
+def test_of_several_sessions_the_latest_day_counts(
+    tiny_config: MakeConfig, trained: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    trained(tmp_path / "input/a/run-2026-01-01_7")
+    later = trained(tmp_path / "input/b/run-2026-01-02")
     assert found(tiny_config(), tmp_path / "working", tmp_path / "input") == later.path
+
+
+def test_a_later_run_without_a_whole_checkpoint_does_not_hide_one_that_has(
+    tiny_config: MakeConfig, trained: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    whole = trained(tmp_path / "input/a/run-2026-01-01")
+    begun(tmp_path / "input/b/run-2026-01-02", tiny_config())
+    torn = trained(tmp_path / "input/c/run-2026-01-03")
+    for path in torn.all_checkpoints():
+        path.write_bytes(b"torn")
+    assert found(tiny_config(), tmp_path / "working", tmp_path / "input") == whole.path
 
 
 def test_of_several_sessions_of_a_day_the_one_that_came_furthest_counts(
@@ -70,11 +97,14 @@ def test_the_runs_of_a_training_sequence_are_left_to_the_sequence(tiny_config: M
     assert found(tiny_config(), tmp_path / "working", tmp_path / "input") is None
 
 
-def test_a_foreign_file_named_like_a_configuration_is_passed_over(tiny_config: MakeConfig, tmp_path: Path) -> None:
+def test_a_foreign_file_named_like_a_configuration_is_passed_over(
+    tiny_config: MakeConfig, trained: Callable[..., RunFolder], tmp_path: Path
+) -> None:
     for name, text in (("a", "{"), ("b", "just: this"), ("c", "model: 3\ndata: []\n")):
         (tmp_path / "input" / name / "checkpoints").mkdir(parents=True)
         (tmp_path / "input" / name / "config.yaml").write_text(text)
-    run = begun(tmp_path / "input/d", tiny_config())
+    run = trained(tmp_path / "input/d")
+    assert [each.path for each in attached_runs(tmp_path / "working", [tmp_path / "input"])] == [run.path]
     assert found(tiny_config(), tmp_path / "working", tmp_path / "input") == run.path
 
 
@@ -89,6 +119,17 @@ def test_the_latest_run_is_the_newest_of_the_output_folder_else_of_the_inputs(
     begun(tmp_path / "runs/run-2026-01-02", tiny_config())
     newest = begun(tmp_path / "runs/run-2026-01-02_2", tiny_config())
     assert latest_run(here).path == newest.path
+
+
+def test_between_folders_the_time_of_writing_decides_and_not_the_number(
+    tiny_config: MakeConfig, tmp_path: Path
+) -> None:
+    here = Places("kaggle", tmp_path / "data", tmp_path / "working", (tmp_path / "input",))
+    earlier = begun(tmp_path / "input/session-1/run-2026-05-05_5", tiny_config())
+    later = begun(tmp_path / "input/session-2/run-2026-05-05", tiny_config())
+    for run, written in ((earlier, 1000), (later, 2000)):
+        os.utime(run.config, (written, written))
+    assert latest_run(here).path == later.path
 
 
 def test_a_run_is_named_by_its_folder_by_that_of_its_checkpoints_or_as_the_latest(

@@ -1,8 +1,10 @@
 """Probabilities of a part of the data, averaged over test draws."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +13,7 @@ from last.data.locate import find_store
 from last.data.pipeline import InputPipeline
 from last.training.config import RunConfig
 from last.training.data import part_for_testing
-from last.training.scoring import score_batches
+from last.training.scoring import TestPart, score_batches
 
 CPU = torch.device("cpu")
 
@@ -50,3 +52,28 @@ def test_crops_have_one_test_draw(tiny_config: Callable[..., RunConfig]) -> None
 def test_probabilities_of_every_clip_sum_to_one(tiny_config: Callable[..., RunConfig]) -> None:
     ((_, scores),) = scored(tiny_config())
     torch.testing.assert_close(scores.sum(dim=1), torch.ones(12))
+
+
+def fault_of(batch: Batch, fault: str) -> Batch:
+    """Return the batch with a clip 2 that no model can answer."""
+    joints, valid = batch.joints.clone(), batch.valid.clone()
+    if fault == "nan":
+        joints[2, 0, 0, 0, 0] = float("nan")
+    else:
+        valid[2] = False
+    return replace(batch, joints=joints, valid=valid)
+
+
+@pytest.mark.parametrize("fault", ["nan", "no body"])
+def test_clips_that_no_model_can_answer_are_refused_behind_the_last_batch(
+    tiny_config: Callable[..., RunConfig], fault: str
+) -> None:
+    config = tiny_config()
+    store = find_store(config.data, Path(config.data_root))
+    part = part_for_testing(config, store, torch.arange(5, 12).numpy())
+    (batch,) = part.loaders[0]
+    tested = TestPart([[fault_of(batch, fault), batch]], clips=14)
+    batches = score_batches(Heights(), tested, InputPipeline(config.data), CPU)
+    assert [len(next(batches)[0]), len(next(batches)[0])] == [7, 7]
+    with pytest.raises(ValueError, match="1 of those tested do not, the first is clip 7 of the store"):
+        next(batches)

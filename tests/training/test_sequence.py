@@ -445,3 +445,35 @@ def test_a_sequence_continues_in_another_session_from_an_input_folder(
     kept = second.folder / "one-xsub" / "nano_e"
     assert [path.name for path in kept.iterdir()] == [path.name for path in (place / "one-xsub" / "nano_e").iterdir()]
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
+
+
+def test_a_sequence_of_other_options_in_an_input_folder_is_left_there_and_a_new_one_starts(
+    plan: MakePlan, trainings: Trainings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = plan()
+    run_sequence(first)
+    place = tmp_path / "input" / "session-1" / first.folder.name
+    place.parent.mkdir(parents=True)
+    shutil.move(first.folder, place)
+    flags = {"output_root": str(tmp_path / "working"), "input_roots": [str(tmp_path / "input")]}
+    other = plan(flags=flags, settings=[*TINY, "epochs=2"])
+    run_sequence(other)
+    assert statuses(other) == ["done", "done", "done"]
+    assert f"not continued: {place}" in caplog.text
+    assert {config.epochs for config in trainings.configs[-3:]} == {2}
+
+
+def test_of_several_attached_sequences_the_one_that_came_furthest_is_continued(
+    plan: MakePlan, trainings: Trainings, tmp_path: Path
+) -> None:
+    first = plan()
+    run_sequence(first)
+    for number, session_name in enumerate(("a", "b", "c")):
+        folder = tmp_path / "input" / session_name / first.folder.name
+        shutil.copytree(first.folder, folder)
+        for summary in sorted(folder.rglob("summary.json"))[: 0 if session_name == "b" else 1 + number]:
+            summary.unlink()
+    flags = {"output_root": str(tmp_path / "working"), "input_roots": [str(tmp_path / "input")]}
+    second = plan(flags=flags)
+    sequence._fetch(second)
+    assert statuses(second) == ["done", "done", "done"]

@@ -2,6 +2,7 @@ import errno
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,18 @@ def test_missing_library_is_told_once_and_the_rows_are_kept(
     assert [record.levelname for record in caplog.records] == ["INFO"]
     assert "last-har[tensorboard]" in caplog.text
     assert len(logbook.rows()) == 2
+
+
+def test_a_library_that_cannot_be_imported_is_told_with_its_reason_and_the_rows_are_kept(
+    tmp_path: Path, replace_package: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    replace_package("tensorboard", 'raise TypeError("Descriptors cannot be created directly")')
+    with caplog.at_level(logging.INFO):
+        logbook = Logbook(tmp_path)
+        logbook.write({"epoch": 0})
+    (line,) = caplog.messages
+    assert "(TypeError: Descriptors cannot be created directly)" in line
+    assert len(logbook.rows()) == 1
 
 
 def test_full_disk_switches_it_off_with_one_warning_and_keeps_what_was_written(

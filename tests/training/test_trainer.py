@@ -143,6 +143,18 @@ def test_skipped_batches_that_are_not_in_a_row_never_end_a_training_with_a_scale
     assert sum(int(row["skipped_batches"]) for row in fitted(trainer)) == 3
 
 
+def test_the_scale_of_gradients_does_not_grow_by_refused_batches(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = plain_trainer(tiny_config("epochs=2", "nan_guard.max_consecutive=4"))
+    trainer.step.precision.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=1)
+    trainer.step.window.sums = True
+    accepts = iter([False, False, True] * 2)
+    monkeypatch.setattr(trainer.task, "forward", _with_bad_losses(trainer.task.forward, accepts))
+    fitted(trainer)
+    assert trainer.step.precision.scaler.get_scale() == 8.0 * 2**2  # twice an update was made
+
+
 def _with_bad_losses(forward: Callable[..., Outcome], finite: Iterator[bool]) -> Callable[..., Outcome]:
     """Return `forward` with a loss that is finite only where `finite` says so."""
 

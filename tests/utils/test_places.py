@@ -8,7 +8,7 @@ import pytest
 
 from last.utils import places as module
 from last.utils.errors import UserError
-from last.utils.places import folders_below, places, writable
+from last.utils.places import data_roots, folders_below, places, writable
 
 
 def marked(*folders: Path) -> list[Path]:
@@ -75,7 +75,7 @@ def test_a_search_in_too_many_folders_ends_with_a_warning(
     marked(tmp_path / "8" / "found")
     with caplog.at_level(logging.WARNING):
         assert list(folders_below([tmp_path], "mark")) == []
-    assert "Only the first 3 folders below" in caplog.text
+    assert f"Below {tmp_path} only 3 folders are searched" in caplog.text
 
 
 def test_nothing_is_written_into_an_input_unless_it_is_an_output_too(tmp_path: Path) -> None:
@@ -90,3 +90,38 @@ def test_nothing_is_written_into_an_input_unless_it_is_an_output_too(tmp_path: P
 def test_a_read_only_folder_is_not_written_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
     assert not writable(tmp_path / "not" / "there", tmp_path / "runs", [])
+
+
+def test_a_folder_that_may_not_be_looked_into_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = marked(tmp_path / "b")
+    (tmp_path / "a").mkdir()
+    look = Path.is_file
+
+    def refusing(path: Path) -> bool:
+        if path.parent == tmp_path / "a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(Path, "is_file", refusing)
+    assert list(folders_below([tmp_path], "mark")) == [found]
+
+
+def test_a_folder_of_many_folders_hides_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_MOST_SUBFOLDERS", 5)
+    monkeypatch.setattr(module, "_MOST_FOLDERS", 20)
+    for number in range(30):
+        (tmp_path / "a" / "pictures" / str(number)).mkdir(parents=True)
+    (found,) = marked(tmp_path / "z" / "y" / "x" / "run")
+    assert list(folders_below([tmp_path], "mark")) == [found]
+    assert f"Below {tmp_path / 'a' / 'pictures'} only 5 folders are searched" in caplog.text
+    assert "--data_root" in caplog.text
+
+
+def test_a_data_root_that_somebody_named_is_searched_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAST_KAGGLE", str(tmp_path))
+    here = places("kaggle")
+    inputs = [str(root) for root in here.input_roots]
+    assert data_roots("kaggle", str(here.data_root), inputs) == [here.data_root, *here.input_roots]
+    assert data_roots("kaggle", str(tmp_path / "mine"), inputs) == [tmp_path / "mine"]

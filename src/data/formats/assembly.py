@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clean import finish_clip, present
-from ..clip import Clip
+from ..clip import FARTHEST, Clip
 from ..store_format import LARGEST_NUMBER
 from .base import BadClip, DroppedClip, Source
 
-# In metres or in millimetres, no camera sees a joint as far away as this: a larger number is damage.
-FARTHEST = 1e6
+# Coordinates of one recording, in all of its bodies: two hours of one person at 30 frames a second. A few bytes a
+# number in the file become some hundred in memory until the clip is made.
+_MOST_NUMBERS = 1 << 24
 
 Floats = NDArray[np.float64]
 
@@ -87,3 +88,7 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
     if joints.ndim != 4 or joints.shape[2:] != (layout.num_joints, layout.coordinates):
         wanted = f"{layout.num_joints} joints of {layout.coordinates} coordinates"
         raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}")
+    if not joints.size:
+        raise DroppedClip(name, 0, "no skeleton")
+    if joints.size > _MOST_NUMBERS:
+        raise BadClip(name, 0, f"has more than {_MOST_NUMBERS} coordinates, too many for one recording")

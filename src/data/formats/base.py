@@ -10,6 +10,8 @@ from ...skeleton import Layout
 from ...utils.errors import UserError
 from ..clip import Clip
 
+# A reason may quote what a file holds, which can be one line of megabytes.
+_LONGEST_REASON = 300
 # A reader's module has a class `Reader`; it is imported when it is asked for.
 _MODULES = {name: f".{name}" for name in ("ctrgcn", "folder", "ntu", "nw_ucla", "pyskl", "sbu")}
 
@@ -18,6 +20,8 @@ class BadClip(ValueError):
     """Say why a recording cannot be read: its name, the line at fault (0: the whole file), the reason."""
 
     def __init__(self, name: str, line: int, reason: str) -> None:
+        if len(reason) > _LONGEST_REASON:
+            reason = f"{reason[:_LONGEST_REASON]} ..."
         super().__init__(name, line, reason)
         self.name, self.line, self.reason = name, line, reason
 

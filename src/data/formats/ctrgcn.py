@@ -6,18 +6,16 @@ kept as the clip's setup, 1 for train and 2 for test, so that the protocol `by: 
 same split.
 """
 
-import os
-import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
+from ...utils.array_files import Array, DamagedArray, map_array
 from ...utils.errors import UserError
+from ...utils.zip_files import Archive, DamagedZip
 from ..clip import Clip
-from .arrays import Array, map_array
 from .assembly import About, assemble
 from .base import BadClip, Entry, Source
 from .recordings import only_file
@@ -25,7 +23,6 @@ from .sniff import ZIP, trouble
 from .splits import PLAIN
 
 _SETUPS = {"train": 1, "test": 2}
-_LOCAL_HEADER_BYTES, _NAME_LENGTH_AT = 30, 26
 
 
 class Reader:
@@ -102,27 +99,17 @@ def _map(path: Path, name: str, changed_ns: int) -> Array:  # noqa: ARG001
         UserError: there is no such array, it is compressed, or it is damaged.
     """
     try:
-        with ZipFile(path) as archive:
-            member = archive.getinfo(f"{name}.npy")
-        if member.compress_type != ZIP_STORED:
+        with Archive(path) as archive:
+            member = archive.find(f"{name}.npy")
+            if member is None:
+                raise UserError(f"{path} holds no {name}: expected x_train, y_train, x_test and y_test.")
+            span = archive.stored_span(member)
+        if span is None:
             raise UserError(f"{path} is compressed and cannot be read in parts: write it with numpy.savez.")
-        return _map_member(path, member)
-    except KeyError:
-        raise UserError(f"{path} holds no {name}: expected x_train, y_train, x_test and y_test.") from None
-    except (OSError, BadZipFile, struct.error, EOFError, OverflowError) as error:
+        return map_array(path, *span)
+    except DamagedArray as error:
+        raise UserError(f"{path} is not a readable .npz file ({name}: {error}). Download it again.") from error
+    except (OSError, DamagedZip) as error:
         raise UserError(
             f"{path} is not a readable .npz file ({trouble(path, ZIP, error)}). Download it again."
         ) from error
-
-
-def _map_member(path: Path, member: ZipInfo) -> Array:
-    """Map an uncompressed `.npy` member; its bytes follow a fixed header, its name and an extra field."""
-    with path.open("rb") as file:
-        file.seek(member.header_offset + _NAME_LENGTH_AT)
-        name_length, extra_length = struct.unpack("<HH", file.read(4))
-        size = os.fstat(file.fileno()).st_size
-    start = member.header_offset + _LOCAL_HEADER_BYTES + name_length + extra_length
-    try:
-        return map_array(path, start, min(start + member.file_size, size))
-    except ValueError as error:
-        raise BadZipFile(f"{member.filename}: {error}") from error

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
+from ...utils.array_files import Array, DamagedArray, map_array
 from ...utils.errors import UserError
 from ...utils.names import normal_form
 from ..clip import Clip
-from .arrays import Array, map_array
 from .assembly import About, assemble
 from .base import BadClip, Entry, Source
 from .listing import files_below, is_junk, size_of, tally
@@ -167,6 +167,6 @@ def _load(entry: Entry) -> Array:
     if entry.size > _LIMIT_BYTES:
         raise BadClip(entry.name, 0, f"is larger than {_LIMIT_BYTES} bytes, too large for one clip")
     try:
-        return map_array(entry.path, 0, entry.path.stat().st_size)
-    except (OSError, ValueError) as error:
+        return map_array(entry.path)
+    except (OSError, DamagedArray) as error:
         raise BadClip(entry.name, 0, f"is not a readable .npy array: {trouble(entry.path, ARRAY, error)}") from error

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clean import Body, clean_bodies
-from ..clip import Clip
-from .assembly import FARTHEST, About, assemble
+from ..clip import FARTHEST, Clip
+from .assembly import About, assemble
 from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 
@@ -24,6 +24,8 @@ _LIMIT_BYTES = 64 << 20
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII | re.IGNORECASE)
 _BODY_FIELDS, _JOINT_FIELDS = 10, 12
 _MOST_BODIES = 64  # in a frame; the camera tracks six
+_MOST_FRAMES = 1 << 18  # two hours; the longest recordings have some hundreds
+_SHORTEST_ROW_BYTES = 2 * _JOINT_FIELDS  # twelve digits and what stands between them
 # Everything that numbers are written with, NaN and Infinity included, and the white space between them.
 _CHARACTERS = b"0123456789+-.eE" + b"aAfFiInNtTyY" + b" \t\r\n"
 
@@ -85,8 +87,12 @@ def parse_bodies(name: str, data: bytes, joints: int) -> list[Body]:
 
 def _lines(name: str, data: bytes) -> list[str]:
     """Return the lines of a text of numbers."""
-    if not data.strip():
+    data = data.rstrip()
+    if not data:
         raise BadClip(name, 0, "is empty")
+    # Two lines a frame and a body that are shorter than a joint's row; more of them would take memory for nothing.
+    if data.count(b"\n") + data.count(b"\r") > 2 * (len(data) // _SHORTEST_ROW_BYTES) + 2 * _MOST_FRAMES:
+        raise BadClip(name, 0, "has far more lines than a recording of its size")
     foreign = data.translate(None, _CHARACTERS)
     if foreign:
         first = foreign[:1]
@@ -125,15 +131,17 @@ class _Walk:
     def file(self) -> None:
         """Walk through the whole file."""
         for frame in range(self._number("the number of frames")):
+            if frame == _MOST_FRAMES:
+                raise self._bad(f"it has more than the {_MOST_FRAMES} frames allowed")
             seen = len(self.ids)
             bodies = self._number(f"the number of bodies in frame {frame + 1}")
             if bodies > _MOST_BODIES:
                 raise self._bad(f"frame {frame + 1} has {bodies} bodies, more than the {_MOST_BODIES} allowed")
             for _ in range(bodies):
                 self._body(frame, self.ids[seen:])
-        for number, line in enumerate(self.lines[self.position :], start=self.position + 1):
-            if line.strip():
-                raise BadClip(self.name, number, "the file goes on after its last frame")
+        for number in range(self.position, len(self.lines)):
+            if self.lines[number].strip():
+                raise BadClip(self.name, number + 1, "the file goes on after its last frame")
 
     def coordinates(self) -> NDArray[np.float64]:
         """Return x, y, z of all rows met so far, (rows, 3)."""
@@ -153,9 +161,9 @@ class _Walk:
 
     def _body(self, frame: int, others: list[int]) -> None:
         """Walk through one body of a frame in which the bodies `others` stand already."""
-        fields = self._next(f"a body of frame {frame + 1}").split()
+        fields = self._next(f"a body of frame {frame + 1}").split(None, _BODY_FIELDS)
         if len(fields) != _BODY_FIELDS:
-            raise self._bad(f"a body has {_BODY_FIELDS} fields, not {len(fields)}")
+            raise self._bad(f"a body has {_BODY_FIELDS} fields, not {_told(len(fields), _BODY_FIELDS)}")
         body = self._whole(fields[0], "a body's id")
         if body in others:
             raise self._bad(f"body {body} stands twice in frame {frame + 1}")
@@ -197,9 +205,10 @@ class _Walk:
         converted = np.empty((len(self.rows), 3))
         for place, row in enumerate(self.rows):
             line = self.starts[place // self.joints] + place % self.joints + 1
-            fields = row.split()
+            fields = row.split(None, _JOINT_FIELDS)
             if len(fields) != _JOINT_FIELDS:
-                raise BadClip(self.name, line, f"a joint has {_JOINT_FIELDS} numbers, not {len(fields)}")
+                told = _told(len(fields), _JOINT_FIELDS)
+                raise BadClip(self.name, line, f"a joint has {_JOINT_FIELDS} numbers, not {told}")
             try:
                 converted[place] = [float(text) for text in fields[:3]]
             except ValueError as error:
@@ -207,6 +216,11 @@ class _Walk:
             if not (np.abs(converted[place]) <= FARTHEST).all():
                 raise BadClip(self.name, line, f"a joint cannot be at {' '.join(fields[:3])}")
         return converted
+
+
+def _told(found: int, wanted: int) -> str:
+    """Return how many fields a line has; one with many more is not taken apart to its end."""
+    return str(found) if found <= wanted else f"{found} or more"
 
 
 def _convert(rows: list[str]) -> NDArray[np.float64] | None:

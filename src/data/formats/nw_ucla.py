@@ -7,6 +7,7 @@ A file holds `skeletons` [T][20][3] in metres, from one Kinect v1, and `label` f
 import json
 import re
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -82,11 +83,27 @@ def _describe(name: str, label: object) -> About:
 
 
 def _to_array(name: str, frames: object) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return nested lists of numbers as an array; NumPy alone would take null and "1.5" for numbers too."""
-    try:
-        joints = np.asarray(frames)
-    except ValueError:
-        raise BadClip(name, 0, "`skeletons` has frames or joints of different lengths") from None
-    if joints.dtype.kind not in "fiu":
+    """Return nested lists of numbers (T, V, C) as an array.
+
+    NumPy alone would take null and "1.5" for numbers too, and for one long text among them as much memory for each.
+    """
+    listed = _items(name, [frames])
+    joints = _items(name, listed)
+    numbers = _items(name, joints)
+    lengths = set(map(len, listed)), set(map(len, joints))
+    if any(len(each) > 1 for each in lengths):
+        raise BadClip(name, 0, "`skeletons` has frames or joints of different lengths")
+    if set(map(type, numbers)) - {int, float}:
         raise BadClip(name, 0, "`skeletons` should hold frames of joints of numbers")
-    return joints.astype(np.float64)
+    shape = [len(listed), *(max(each, default=0) for each in lengths)]
+    try:
+        return np.array(numbers, np.float64).reshape(shape)
+    except OverflowError:
+        raise BadClip(name, 0, "`skeletons` has a number that is impossibly large") from None
+
+
+def _items(name: str, lists: list[Any]) -> list[Any]:
+    """Return the items of all lists, one list after another."""
+    if set(map(type, lists)) - {list}:
+        raise BadClip(name, 0, "`skeletons` should hold frames of joints of numbers")
+    return list(chain.from_iterable(lists))

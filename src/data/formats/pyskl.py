@@ -29,6 +29,9 @@ from .splits import Lists, read_splits
 _logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 200
+# What annotations may hold, in bytes, where they share arrays: so many, and so many for each of the file's own.
+_SHARED_BYTES, _SHARED_OF_A_BYTE = 64 << 20, 16
+_MOST_ANNOTATIONS = 1 << 20  # NTU RGB+D 120 has 113,945
 _TRAIN_SETUP, _TEST_SETUP = 1, 2
 
 
@@ -51,9 +54,7 @@ class Reader:
             _logger.warning("%s: %s", path, warning)
         found = []
         for number, (name, annotation) in enumerate(zip(content.names, content.annotations, strict=True)):
-            keypoint = annotation.get("keypoint")
-            size = keypoint.array.nbytes if isinstance(keypoint, PickledArray) else 0
-            found.append(Entry(name, path, str(number), size))
+            found.append(Entry(name, path, str(number), _size(annotation)))
         return sorted(found, key=lambda entry: entry.name)
 
     def splits(self, raw: Path) -> Lists:
@@ -109,7 +110,11 @@ def _load_once(path: Path, changed_ns: int) -> _Content:  # noqa: ARG001
         raise UserError(f"{path} is no PYSKL file: it should hold a dict with a list of dicts `annotations`.")
     if not annotations:
         raise UserError(f"{path} holds no annotation.")
-    given = [normal_form(str(each.get("frame_dir", ""))) for each in annotations]
+    if len(annotations) > _MOST_ANNOTATIONS:
+        raise UserError(f"{path} holds more than {_MOST_ANNOTATIONS} annotations.")
+    if sum(map(_size, annotations)) > _SHARED_BYTES + _SHARED_OF_A_BYTE * path.stat().st_size:
+        raise UserError(f"{path} is refused: its annotations share arrays and hold far more than the file does.")
+    given = [_given(each) for each in annotations]
     names = _clip_names(annotations)
     listed = read_splits(content.get("split"), str(path))
     splits = _by_clip_name(listed, given, names)
@@ -158,6 +163,17 @@ def _clip_names(annotations: Sequence[dict[str, Any]]) -> list[str]:
         taken.add(own)
         names.append(own)
     return names
+
+
+def _given(annotation: dict[str, Any]) -> str:
+    """Return the name by which the lists of the file call an annotation; anything but text is none."""
+    name = annotation.get("frame_dir")
+    return normal_form(str(name)) if type(name) in (str, int) else ""
+
+
+def _size(annotation: dict[str, Any]) -> int:
+    keypoint = annotation.get("keypoint")
+    return keypoint.array.nbytes if isinstance(keypoint, PickledArray) else 0
 
 
 def _name(annotation: dict[str, Any], number: int) -> str:

@@ -4,23 +4,24 @@ import codecs
 import gzip
 import logging
 import os
-import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path, PurePath, PurePosixPath
-from typing import BinaryIO, cast
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+from typing import BinaryIO
 
 from ...utils.errors import UserError
+from ...utils.numbers import counted
+from ...utils.regular_files import open_regular
+from ...utils.zip_files import Archive, DamagedZip
 from .base import BadClip, Entry
 from .listing import ending, files_below, is_junk, size_of, tally
 from .sniff import FIRST_BYTES, ZIP, trouble, what_it_is
 
 _logger = logging.getLogger(__name__)
-# All that the standard library raises for archives that are damaged, encrypted, or made to hurt.
-_ZIP_ERRORS = (BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, KeyError, ValueError)
+_GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, EOFError)  # all that the standard library raises for damaged ones
 # What a recording's name may end in beyond the ending of its format: packed alone, or renamed by a mail program.
 _ADDED_ENDINGS = ("", ".gz", ".txt", ".txt.gz")
 _FOREIGN_ARCHIVES = {".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz", ".rar", ".7z"}
@@ -57,7 +58,8 @@ def find_recordings(raw: Path, suffix: str, name_of: Callable[[PurePath], str | 
     if not found:
         raise UserError(_nothing_found(raw, expected, strangers, others, packed))
     if strangers:
-        _logger.warning("%d files in %s are left out by their names: %r ...", len(strangers), raw, strangers[0])
+        count = counted(len(strangers), "file")
+        _logger.warning("Left out by their names in %s: %s, such as %r.", raw, count, strangers[0])
     if packed:
         _logger.warning("Not read in %s: %s. %s", raw, tally(packed), _unpack(packed))
     return merge_copies(found, raw)
@@ -71,8 +73,8 @@ def merge_copies(entries: Iterable[Entry], raw: Path) -> list[Entry]:
     twice = [each for each in found.values() if len(each) > 1]
     if twice:
         first, second, *_ = twice[0]
-        message = "%d recordings in %s were found more than once, such as %s and %s; each counts once."
-        _logger.warning(message, len(twice), raw, first.place, second.place)
+        message = "Found more than once in %s: %s, such as %s and %s; each counts once."
+        _logger.warning(message, raw, counted(len(twice), "recording"), first.place, second.place)
     merged = (replace(first, copies=tuple(others)) if others else first for first, *others in found.values())
     return sorted(merged, key=lambda entry: entry.name)
 
@@ -88,7 +90,7 @@ def read_bytes(entry: Entry, limit_bytes: int) -> bytes:
         raise too_large
     try:
         data = _read_member(entry, limit_bytes) if entry.member else _read_file(entry, limit_bytes)
-    except (*_ZIP_ERRORS, gzip.BadGzipFile) as error:
+    except (DamagedZip, *_GZIP_ERRORS) as error:
         raise BadClip(entry.name, 0, f"cannot be unpacked from {entry.path.name}: {error}") from error
     except OSError as error:
         raise BadClip(entry.name, 0, f"cannot be read: {error.strerror or error}") from error
@@ -160,29 +162,27 @@ def _candidates(raw: Path) -> Iterator[tuple[Path, str, int]]:
 
 def _members(path: Path) -> list[tuple[str, int]]:
     try:
-        with ZipFile(path) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-    except (OSError, *_ZIP_ERRORS) as error:
+        with Archive(path) as archive:
+            members = [member for member in archive.members if not member.is_folder]
+    except (OSError, DamagedZip) as error:
         reason = trouble(path, ZIP, error)
         raise UserError(f"{path} is not a readable zip archive ({reason}). Download it again, or remove it.") from error
     return sorted(
-        (info.filename, info.file_size)
-        for info in infos
-        if not is_junk(PurePosixPath(info.filename.replace("\\", "/")))
+        (member.name, member.size) for member in members if not is_junk(PurePosixPath(member.name.replace("\\", "/")))
     )
 
 
 def _read_file(entry: Entry, limit_bytes: int) -> bytes:
-    with entry.path.open("rb") as file:
+    with open_regular(entry.path) as file:
         return _read_plain(file, entry.path.name, limit_bytes)
 
 
 def _read_member(entry: Entry, limit_bytes: int) -> bytes:
     archive = _open_archive(entry.path, entry.path.stat().st_mtime_ns, os.getpid())
-    if archive.getinfo(entry.member).compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        raise BadZipFile("its compression is neither none nor deflate")
-    with archive.open(entry.member) as file:
-        return _read_plain(cast(BinaryIO, file), entry.member, limit_bytes)
+    member = archive.find(entry.member)
+    if member is None:
+        raise DamagedZip("it holds no such member any more")
+    return _read_plain(BytesIO(archive.read(member, limit_bytes)), entry.member, limit_bytes)
 
 
 def _read_plain(file: BinaryIO, name: str, limit_bytes: int) -> bytes:
@@ -194,6 +194,6 @@ def _read_plain(file: BinaryIO, name: str, limit_bytes: int) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _open_archive(path: Path, changed_ns: int, process: int) -> ZipFile:  # noqa: ARG001
+def _open_archive(path: Path, changed_ns: int, process: int) -> Archive:  # noqa: ARG001
     """Open a zip once in each process: a forked one must not share a file position with its parent."""
-    return ZipFile(path)
+    return Archive(path)

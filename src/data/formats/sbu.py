@@ -17,8 +17,8 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import Clip
-from .assembly import FARTHEST, About, assemble
+from ..clip import FARTHEST, Clip
+from .assembly import About, assemble
 from .base import BadClip, DroppedClip, Entry, Source
 from .recordings import find_recordings, read_bytes
 

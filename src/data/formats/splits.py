@@ -10,6 +10,7 @@ from typing import Any
 
 from ...utils.errors import UserError
 from ...utils.names import normal_form
+from ...utils.numbers import counted
 from .restricted_pickle import PickledArray
 
 PLAIN = "file"  # the protocol of lists that are named after their part alone
@@ -19,6 +20,7 @@ _PART = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SHOWN, _LONGEST_NAME = 40, 60
+_MOST_NAMES = 4 << 20  # in all lists together; those of NTU RGB+D 120 have 113,945 in each of two protocols
 
 # By protocol, by part (train or test): names of clips.
 Lists = dict[str, dict[str, set[str]]]
@@ -35,21 +37,23 @@ def read_splits(split: object, origin: str) -> Lists:
         return {}
     if not isinstance(split, dict):
         raise UserError(f"{origin}: `split` should be a dict of lists of clip names, not {_kind(split)}.")
+    if sum(map(_length, split.values())) > _MOST_NAMES:
+        raise UserError(f"{origin}: its split lists have more than {_MOST_NAMES} names.")
     groups: dict[str, dict[str, set[str]]] = {}
     for key, names in split.items():
         match = _PART.fullmatch(key.strip()) if isinstance(key, str) else None
         if match is None:
             raise UserError(
-                f"{origin}: nothing says what the split list {str(key)[:_SHOWN]!r} is for. Name it train, val or test, "
+                f"{origin}: nothing says what the split list {_shown(key)} is for. Name it train, val or test, "
                 "such as xsub_train or test1."
             )
         group = groups.setdefault(_protocol(match), {})
         part = _canonical(match["part"])
         if part in group:
             raise UserError(
-                f"{origin}: there are two split lists for {part} of {_protocol(match)}, one of them {key!r}."
+                f"{origin}: there are two split lists for {part} of {_protocol(match)}, one of them {_shown(key)}."
             )
-        group[part] = _names(names, f"{origin}: the split list {key!r}")
+        group[part] = _names(names, f"{origin}: the split list {_shown(key)}")
     return {name: parts for key, group in groups.items() for name, parts in _protocols(key, group, origin)}
 
 
@@ -79,8 +83,8 @@ def _protocols(key: str, group: Mapping[str, set[str]], origin: str) -> Iterable
         both = group["train"] & names
         if both:
             raise UserError(
-                f"{origin}: {len(both)} clips are in both the train and the {part} list of its split {key!r}, such as "
-                f"{min(both)[:_SHOWN]!r}. A clip that trains cannot test: take it out of one."
+                f"{origin}: in both the train and the {part} list of its split {key!r}: {counted(len(both), 'clip')}, "
+                f"such as {min(both)[:_SHOWN]!r}. A clip that trains cannot test: take it out of one."
             )
         yield key if len(tested) == 1 else f"{key}_{part}", {"train": group["train"], "test": names}
 
@@ -88,13 +92,28 @@ def _protocols(key: str, group: Mapping[str, set[str]], origin: str) -> Iterable
 def _names(names: Any, where: str) -> set[str]:
     if not isinstance(names, list | tuple | set | frozenset | PickledArray):
         raise UserError(f"{where} should be a list of clip names, not {_kind(names)}.")
+    if isinstance(names, PickledArray) and names.array.dtype.kind != "U":
+        names = names.array.ravel()[:1].tolist()  # one number of them is enough to refuse them all
     listed = list(names)
     strange = next((name for name in listed if not isinstance(name, str)), None)
     if strange is not None:
-        raise UserError(f"{where} holds {str(strange)[:_SHOWN]!r}, which is no clip name.")
+        raise UserError(f"{where} holds {_shown(strange)}, which is no clip name.")
     if not listed:
         raise UserError(f"{where} is empty.")
     return set(map(normal_form, listed))
+
+
+def _length(names: object) -> int:
+    if isinstance(names, PickledArray):
+        return names.array.size
+    return len(names) if isinstance(names, list | tuple | set | frozenset) else 0
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message; a container is not shown, since a small pickle can hold an endless one."""
+    if isinstance(value, str | int | float | None):
+        return repr(str(value)[:_SHOWN])
+    return _kind(value)
 
 
 def _kind(value: object) -> str:

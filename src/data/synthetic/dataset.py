@@ -1,7 +1,6 @@
 """The files: a plan of who does what before which camera, and the raw NTU text of each recording."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from ...utils.errors import UserError
 from ...utils.files import make_folder, unwritable
+from ...utils.leftovers import temporary_beside
 from ...utils.progress import SILENT, Progress
 from .actions import ACTIONS
 from .body import Array
@@ -147,7 +147,7 @@ def _projected(joints: Array, camera: tuple[float, float, float, float]) -> Arra
 
 def _replace(path: Path, text: str) -> None:
     """Write `text` so that a file is old or new, never half; it can be made again, so nothing is flushed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         temporary.write_text(text, encoding="ascii", newline="\n")
         temporary.replace(path)

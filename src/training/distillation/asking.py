@@ -14,6 +14,7 @@ import numpy as np
 
 from ...data.loader import FixedDraws, build_loader
 from ...utils.errors import UserError
+from ...utils.numbers import counted
 from ..compiled import of_few_shapes
 from ..config import RunConfig
 from ..data import TrainingData
@@ -60,7 +61,8 @@ def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, plac
         return str(path).encode()
 
     found = Path(place.world.share(prepare).decode())
-    _log.info(f"The teachers' outputs for {how.draws} variations of {shape[0]:,} clips are in {found}.")
+    content = f"{counted(how.draws, 'variation')} of {counted(shape[0], 'clip')}"
+    _log.info(f"The teachers' outputs for {content} are in {found}.")
     return OutputFolder(found, key, shape)
 
 

@@ -6,7 +6,6 @@ whole. `outputs.json` has the key: everything that the numbers depend on.
 Legend: n training clips, R variations of each, N clips of a batch, F numbers of a lesson.
 """
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,16 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ...data.loader import Batch, FixedDraws
 from ...data.residence import room_on
+from ...utils.array_files import DamagedArray, Mode, map_array
 from ...utils.errors import UserError
 from ...utils.files import file_checksum, make_folder, read_json, unwritable, write_json
+from ...utils.locks import sole_writer
 from .lesson import Form, Lesson, unpacked
-
-_log = logging.getLogger(__name__)
 
 Outputs = np.memmap[Any, np.dtype[np.float32]]
 
@@ -65,7 +63,7 @@ class OutputFolder:
     def __init__(self, path: Path, key: Mapping[str, Any], shape: tuple[int, int, int]) -> None:
         self.path, self.key, self.shape = path, key, shape
         self._outputs, self._header = path / "outputs.npy", path / "outputs.json"
-        self._progress, self._lock = path / "progress.json", path / "lock"
+        self._progress = path / "progress.json"
 
     @property
     def is_whole(self) -> bool:
@@ -94,7 +92,7 @@ class OutputFolder:
         """
         try:
             return torch.from_numpy(self._mapped("c"))
-        except (OSError, ValueError) as error:
+        except (OSError, DamagedArray) as error:
             raise self._damaged(str(error)) from error
 
     @contextmanager
@@ -105,20 +103,12 @@ class OutputFolder:
             UserError: the folder cannot be written.
         """
         make_folder(self.path)
-        lock = FileLock(self._lock)
+        waiting = f"Another run asks the teachers for {self.path}; this one waits for it."
         try:
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                _log.info(f"Another run asks the teachers for {self.path}; this one waits for it.")
-                lock.acquire()
-            except NotImplementedError:  # a file system without locks
-                _log.warning("Nothing keeps other runs out of %s: do not start two at once.", self.path)
-            yield
+            with sole_writer(self.path, waiting, waits=True):
+                yield
         except OSError as error:
             raise unwritable(self.path, error) from error
-        finally:
-            lock.release(force=True)
 
     def begin(self, batches: int) -> tuple[Outputs, int]:
         """Return the array to fill and how many of the `batches` it takes are there from an earlier attempt.
@@ -135,7 +125,7 @@ class OutputFolder:
             done = read_json(self._progress).get("batches")
             try:
                 self._mapped("r")
-            except (OSError, ValueError):
+            except (OSError, DamagedArray):
                 done = None  # the file is not what the record tells of
             if type(done) is int and 0 <= done <= batches:  # not a bool, which JSON has too
                 return self._mapped("r+"), done
@@ -160,12 +150,12 @@ class OutputFolder:
         write_json(self._header, {"key": self.key, "sha256": file_checksum(self._outputs)})
         self._progress.unlink(missing_ok=True)
 
-    def _mapped(self, mode: Any) -> Outputs:
-        """Map the file; numpy would lengthen a short one with zeros where it may write."""
-        outputs: Outputs = np.lib.format.open_memmap(self._outputs, mode="r")
-        if outputs.shape != self.shape or outputs.dtype != np.float32:
-            raise ValueError(f"it holds {outputs.dtype} {outputs.shape}, not float32 {self.shape}")
-        return outputs if mode == "r" else np.lib.format.open_memmap(self._outputs, mode=mode)
+    def _mapped(self, mode: Mode) -> Outputs:
+        """Map the file, which must be the outputs that the key describes."""
+        outputs = map_array(self._outputs, mode=mode)
+        if outputs.shape != self.shape or outputs.dtype != np.float32 or not isinstance(outputs, np.memmap):
+            raise DamagedArray(f"it holds {outputs.dtype} {outputs.shape}, not float32 {self.shape}")
+        return outputs
 
     def _refuse_other_kind(self, record: Path) -> None:
         """Refuse a folder whose record tells of other outputs."""

@@ -24,7 +24,7 @@ from ..checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoin
 from ..compiled import compile_where_possible
 from ..config import RunConfig
 from ..distributed import World
-from ..precision import Precision
+from ..precision import precision_of_a_run
 from ..run_folder import RunFolder
 from ..run_search import checkpoint_in
 from .lesson import Lesson
@@ -208,7 +208,9 @@ class LiveTeachers:
         self.method = config.distillation.method
         self.paths = [each.path for each in teachers]
         self._models = [each.model.to(device) for each in teachers]
-        self._precisions = [Precision(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers]
+        self._precisions = [
+            precision_of_a_run(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers
+        ]
         insides = [look_inside(each, config, device) for each in self._models]
         if self.method == "attention":
             refuse_other_stages([each.maps for each in insides], [each.path for each in teachers])

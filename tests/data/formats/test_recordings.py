@@ -50,7 +50,7 @@ def test_a_name_found_twice_counts_once_and_the_plain_file_wins(tmp_path, caplog
     (tmp_path / "clip1.txt").write_bytes(b"plain")
     (entry,) = find(tmp_path)
     assert read_bytes(entry, LIMIT) == b"plain"
-    assert "1 recordings" in caplog.text
+    assert ": 1 recording, such as" in caplog.text
     (copy,) = entry.copies
     assert read_bytes(copy, LIMIT) == b"packed"
 

@@ -1,0 +1,195 @@
+"""Valid arrays, archives, pickles and recordings for the fuzz campaign, and what reads each.
+
+What is imported for one reader alone is imported where it is used, so that a worker's memory is that reader's.
+"""
+
+import gzip
+import io
+import json
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
+import numpy as np
+from fuzz_changes import Files
+
+from last.utils.errors import UserError
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _zip(members: Mapping[str, bytes], method: int = ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def some_joints(bodies: int, frames: int, joints: int) -> np.ndarray:
+    points = np.random.default_rng(0).uniform(0.3, 0.5, size=(bodies, frames, joints, 3))
+    points[..., 1] *= np.linspace(1, 4, joints)
+    return points.round(4)
+
+
+# --- arrays, zips, pickles
+
+
+def array_seeds(_: Path) -> list[Files]:
+    records = np.array([("one", 3)], [("name", "<U5"), ("label", "<i4")])
+    arrays = [np.arange(24.0).reshape(2, 3, 4), np.asfortranarray(np.eye(3)), np.zeros((0, 4), np.int8), np.float32(1)]
+    return [{"a.npy": npy(np.asarray(array))} for array in (*arrays, records)]
+
+
+def read_array(folder: Path) -> None:
+    from last.utils.array_files import DamagedArray, array_of, map_array
+
+    path, problems = folder / "a.npy", []
+    for records in (False, True):
+        for read in (lambda: map_array(path, records=records), lambda: array_of(path.read_bytes(), records=records)):  # noqa: B023
+            try:
+                read().tobytes()
+            except DamagedArray as problem:
+                problems.append(problem)
+    if len(problems) == 4:
+        raise problems[0]
+
+
+def fine_for_files() -> tuple[type[BaseException], ...]:
+    from last.utils.array_files import DamagedArray
+    from last.utils.zip_files import DamagedZip
+
+    return DamagedArray, DamagedZip, OSError
+
+
+def zip_seeds(_: Path) -> list[Files]:
+    members = {"a/one.txt": b"one" * 300, "two.bin": bytes(range(256)) * 4, "empty": b""}
+    return [{"a.zip": _zip(members, method)} for method in (ZIP_STORED, ZIP_DEFLATED)]
+
+
+def read_zip(folder: Path) -> None:
+    from last.utils.zip_files import Archive, DamagedZip
+
+    problems: list[DamagedZip] = []
+    with Archive(folder / "a.zip") as archive:
+        for member in archive.members:
+            try:
+                archive.read(member, 1 << 20)
+                archive.stored_span(member)
+            except DamagedZip as problem:
+                problems.append(problem)
+    if problems:
+        raise problems[0]
+
+
+def _annotations() -> dict[str, Any]:
+    joints = some_joints(2, 4, 25).astype(np.float32)
+    annotations = [
+        {"frame_dir": f"c{i}", "label": i, "keypoint": joints * (i + 1), "total_frames": 4} for i in range(2)
+    ]
+    return {"split": {"xsub_train": ["c0"], "xsub_val": ["c1"]}, "annotations": annotations}
+
+
+def pickle_seeds(_: Path) -> list[Files]:
+    whole = [{"a.pkl": pickle.dumps(_annotations(), protocol)} for protocol in (2, 4, 5)]
+    names = pickle.dumps({"a": np.array(["one", "two"]), "b": [np.int64(3), {1, 2}, b"x", (None, 1.5)]}, 4)
+    return [*whole, {"a.pkl": names}]
+
+
+def read_pickle(folder: Path) -> None:
+    from last.data.formats.restricted_pickle import load_plain
+
+    load_plain(folder / "a.pkl")
+
+
+# --- recordings
+
+
+def read_with(name: str) -> Callable[[Path], None]:
+    def read(folder: Path) -> None:
+        from last.data.formats import BadClip, ListsSplits, Source, get_reader
+        from last.skeleton import load_layout
+
+        layout = {"nw_ucla": "kinect20", "sbu": "sbu15"}.get(name, "ntu25")
+        reader = get_reader(name, Source(load_layout(layout), 2, ("first", "second")))
+        problems: list[BadClip] = []
+        for entry in reader.entries(folder):
+            try:
+                reader.read(entry)
+            except BadClip as problem:
+                str(problem).encode()
+                problems.append(problem)
+        if isinstance(reader, ListsSplits):
+            reader.splits(folder)
+        if problems:
+            raise problems[0]
+
+    return read
+
+
+def fine_for_recordings() -> tuple[type[BaseException], ...]:
+    from last.data.formats import BadClip
+
+    return UserError, BadClip
+
+
+def ntu_text() -> bytes:
+    row = "277.4 191.8 1036.2 519.1 -0.2 0.05 0.9 -0.1 2"
+    lines = ["3"]
+    for frame in some_joints(2, 3, 25).transpose(1, 0, 2, 3):
+        lines.append("2")
+        for body, points in enumerate(frame):
+            lines += [f"7205759403793110{body} 0 1 1 1 1 0 0.02 0.05 2", "25"]
+            lines += [" ".join(map(str, point)) + f" {row}" for point in points]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def packed(path: str, data: bytes) -> list[Files]:
+    """Return a recording of text in the packings that are read."""
+    return [{path: data}, {f"{path}.gz": gzip.compress(data, mtime=0)}, {"all.zip": _zip({path: data})}]
+
+
+def sbu_text() -> bytes:
+    rows = some_joints(2, 5, 15).transpose(1, 0, 2, 3).reshape(5, -1).tolist()
+    return "\n".join(",".join(map(str, [frame, *row])) for frame, row in enumerate(rows)).encode()
+
+
+def folder_seeds(_: Path) -> list[Files]:
+    kinds = (np.float32, np.float16, np.int16)
+    return [
+        {"first/a_P1.npy": npy(some_joints(2, 4, 25).astype(kind)), "second/b_P2.npy": npy(some_joints(1, 4, 25)[0])}
+        for kind in kinds
+    ]
+
+
+def ctrgcn_seeds(_: Path) -> list[Files]:
+    flat = some_joints(2, 4, 25).transpose(1, 0, 2, 3).reshape(1, 4, -1).astype(np.float32)
+    arrays = {"x_train": flat, "y_train": np.eye(2)[:1], "x_test": flat + 1, "y_test": np.eye(2)[1:]}
+    return [{"a.npz": _zip({f"{name}.npy": npy(array) for name, array in arrays.items()}, ZIP_STORED)}]
+
+
+def pyskl_seeds(_: Path) -> list[Files]:
+    """Return annotations in several protocols."""
+    return [{"a.pkl": pickle.dumps(_annotations(), protocol)} for protocol in (2, 4, 5)]
+
+
+def ntu_seeds(_: Path) -> list[Files]:
+    """Return a recording of two bodies, packed or not."""
+    return packed("S001C002P003R002A013.skeleton", ntu_text())
+
+
+def sbu_seeds(_: Path) -> list[Files]:
+    """Return a recording of two bodies, packed or not."""
+    return packed("s01s02/03/001/skeleton_pos.txt", sbu_text())
+
+
+def nw_ucla_seeds(_: Path) -> list[Files]:
+    """Return a recording of one body, packed or not."""
+    content = {"label": 1, "skeletons": some_joints(1, 4, 20)[0].tolist()}
+    return packed("a01_s02_e00_v01.json", json.dumps(content).encode())

@@ -1,0 +1,126 @@
+"""BatchNorm over channels of contiguous memory, for GPUs and for several processes, in plain torch.
+
+torch's CUDA kernels work on a channel of (1, C, P) with one block each, in evaluation too: 24 to 256 blocks, of which
+a large GPU computes many more at once. Sums and element by element operations over (C, P) use all of it. torch's
+SyncBatchNorm has the same kernels, and makes the host wait for the device in every layer. Compiled code keeps torch's
+own way, since the compiler divides sums itself.
+
+Legend: C channels, P places of a channel: T frames, B bodies, V joints.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor, distributed, nn
+
+Norm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
+AddUp = Callable[[Tensor], Any]  # replaces a tensor by its sum over all processes
+
+
+def recorded() -> bool:
+    """Tell whether what is computed now is recorded for a compiler or an exported file."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+
+
+def spreads(norm: nn.Module, x: Tensor) -> TypeGuard[Norm]:
+    """Tell whether `normalise_rows` takes a BatchNorm on `x`."""
+    return x.device.type == "cuda" and isinstance(norm, Norm) and norm.running_mean is not None and not recorded()
+
+
+def normalise_rows(norm: Norm, rows: Tensor, relu: bool, add_up: AddUp | None = None) -> Tensor:
+    """Apply a BatchNorm, then ReLU where asked for, (C, P) -> (C, P); in training its running statistics move.
+
+    Args:
+        norm: with weights and running statistics.
+        rows: of this process.
+        relu: whether negative results become zero.
+        add_up: what sums over the processes that normalise together; the group of a SyncBatchNorm where it is None.
+    """
+    if not norm.training:
+        assert norm.running_mean is not None and norm.running_var is not None
+        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        evaluated = _scaled(rows, factor, norm.bias - norm.running_mean * factor)
+        return evaluated.relu_() if relu else evaluated
+    add_up = add_up or _of_group(norm)
+    normed, mean, variance, places = _NormByRows.apply(rows, norm.weight, norm.bias, norm.eps, relu, add_up)  # type: ignore[no-untyped-call]
+    move_statistics(norm, mean, variance, places)
+    result: Tensor = normed
+    return result
+
+
+def move_statistics(norm: Norm, mean: Tensor, variance: Tensor, places: float | Tensor) -> None:
+    """Move a BatchNorm's running statistics towards those of a batch (C,), of so many `places` a channel."""
+    if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
+        return
+    norm.num_batches_tracked += 1
+    momentum = norm.num_batches_tracked.to(norm.running_mean).reciprocal() if norm.momentum is None else norm.momentum
+    norm.running_mean.lerp_(mean.to(norm.running_mean), momentum)
+    norm.running_var.lerp_(variance.to(norm.running_var) * (places / (places - 1)), momentum)
+
+
+def _of_group(norm: Norm) -> AddUp | None:
+    """Return what sums over the processes of a SyncBatchNorm; None where it is alone, or is another BatchNorm."""
+    if not isinstance(norm, nn.SyncBatchNorm) or not (distributed.is_available() and distributed.is_initialized()):
+        return None
+    group = norm.process_group or distributed.group.WORLD
+    return partial(distributed.all_reduce, group=group) if distributed.get_world_size(group) > 1 else None
+
+
+def _scaled(rows: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
+    """Return `rows * factor + offset` in the type of `rows`, (C, P), (C,) and (C,), computed in the widest of them."""
+    if torch.is_grad_enabled():
+        return torch.addcmul(offset[:, None], rows, factor[:, None]).to(rows.dtype)
+    return torch.addcmul(offset[:, None], rows, factor[:, None], out=torch.empty_like(rows))  # converts on the way
+
+
+def _pooled(mean: Tensor, variance: Tensor, places: int, add_up: AddUp) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean (C,), the variance (C,) and the number () of the places of all processes."""
+    means, variances = mean.double(), variance.double()  # a difference of squares keeps too little of float32
+    message = torch.cat([means, variances + means**2, means.new_ones(1)]) * places
+    add_up(message)
+    means, squares = (message[:-1] / message[-1]).chunk(2)
+    return means.to(mean), (squares - means**2).clamp(min=0).to(variance), message[-1]
+
+
+class _NormByRows(torch.autograd.Function):
+    """Normalise by the statistics of the batch, over all processes where there are several, and cut off below zero.
+
+    The variance is the mean square without a correction. All sums are in float32 at least.
+    """
+
+    @staticmethod
+    def forward(
+        context: Any, rows: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool, add_up: AddUp | None
+    ) -> tuple[Tensor, Tensor, Tensor, float | Tensor]:
+        wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        variance, mean = torch.var_mean(wide, dim=1, correction=0)
+        places: int | Tensor = rows.shape[1]
+        if add_up is not None:
+            mean, variance, places = _pooled(mean, variance, rows.shape[1], add_up)
+        scale = torch.rsqrt(variance + eps)
+        factor = weight * scale
+        normed = _scaled(rows, factor, bias - mean * factor)
+        normed = normed.relu_() if relu else normed
+        context.save_for_backward(rows, weight, mean, scale, normed if relu else None)
+        context.places, context.add_up = places, add_up
+        context.mark_non_differentiable(*(each for each in (mean, variance, places) if isinstance(each, Tensor)))
+        return normed, mean, variance, places
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+        rows, weight, mean, scale, normed = context.saved_tensors
+        if normed is not None:
+            gradient = torch.ops.aten.threshold_backward(gradient, normed, 0)
+        centred = rows - mean[:, None]
+        sums = torch.stack([gradient.sum(dim=1, dtype=mean.dtype), (centred * gradient).sum(dim=1)])  # (2, C)
+        of_bias, of_weight = sums[0].clone(), sums[1] * scale  # of this process, as those of all other weights
+        if context.add_up is not None:
+            context.add_up(sums)
+        over_places, along_rows = sums / context.places
+        factor = weight * scale
+        slope = -factor * scale**2 * along_rows
+        of_rows = torch.addcmul(-(factor * over_places)[:, None], centred, slope[:, None])
+        of_rows = torch.addcmul(of_rows, gradient, factor[:, None], out=torch.empty_like(rows))
+        return of_rows, of_weight, of_bias, None, None, None

@@ -1,0 +1,13 @@
+"""Numbers as they are told."""
+
+
+def counted(number: float, noun: str) -> str:
+    """Return how many of something there are: `1 epoch`, `1,200 clips`, `2 bodies`."""
+    figure = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{figure} {noun if number == 1 else _plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"

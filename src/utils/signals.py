@@ -1,0 +1,38 @@
+"""The signals that end a program, and which process heeds those that a terminal sends to all of its processes."""
+
+import os
+import signal
+from types import FrameType
+
+from .errors import HungUp, Terminated
+
+# Which signal raises what, beside Ctrl-C, which Python itself turns into KeyboardInterrupt; Windows has no SIGHUP.
+ENDING_SIGNALS: dict[int, type[KeyboardInterrupt]] = {
+    signal.SIGTERM: Terminated,
+    **({signal.SIGHUP: HungUp} if hasattr(signal, "SIGHUP") else {}),
+}
+
+
+def is_ignored(number: int) -> bool:
+    """Tell whether whoever started the program wants it to ignore a signal, as `nohup` does with SIGHUP."""
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def ignore_terminal() -> None:
+    """Leave Ctrl-C and the end of the terminal to the main process, which ends the one that calls this."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def end_later(number: int, grace_s: int) -> None:
+    """Let a signal end this process after `grace_s` seconds, as one that succeeded; on Windows at once, as ever."""
+    if not hasattr(signal, "SIGALRM"):
+        return
+
+    def wait(_number: int, _frame: FrameType | None) -> None:
+        if not signal.getitimer(signal.ITIMER_REAL)[0]:
+            signal.alarm(grace_s)
+
+    signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(0))
+    signal.signal(number, wait)

@@ -1,0 +1,249 @@
+"""Read zip archives of foreign origin without unpacking anything to the disk.
+
+This is the only place where zip archives are read. The standard library's reader raises a dozen kinds of errors for
+damaged archives and believes what they claim; this one raises `DamagedZip` alone and reads what recordings and
+NumPy's `.npz` files need: members stored or deflated, ZIP64, bytes before the archive. Memory is bounded by the size of
+the directory and by what a caller allows for a member; members may not share bytes, so unpacking all of them takes no
+more than 1032 times the bytes of the archive.
+"""
+
+import struct
+import weakref
+import zlib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self
+
+from .regular_files import open_regular, size_of_open
+
+# NTU RGB+D 120 has 114,480 recordings; their directory takes 15 MiB.
+_MOST_DIRECTORY_BYTES = 32 << 20
+_BLOCK_BYTES = 1 << 18
+_STORED, _DEFLATED = 0, 8
+_ENCRYPTED, _UTF8 = 0x1, 0x800
+
+_END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_64 = struct.Struct("<4sLQL")
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+_LOCAL = struct.Struct("<4s5H3L2H")
+_LONGEST_COMMENT = 0xFFFF
+_IN_ZIP64, _ZIP64_FIELD = 0xFFFFFFFF, 1
+
+
+class DamagedZip(ValueError):
+    """Say why an archive, or one of its members, is not read: damaged, encrypted, too large, packed in another way."""
+
+
+class Member(NamedTuple):
+    """One file of an archive, as the directory describes it.
+
+    Attributes:
+        name: its path in the archive, as it is written there.
+        size, packed: its bytes unpacked and in the archive.
+        method, flags: how it is packed.
+        checksum: the CRC-32 of what it holds.
+        offset: where in the file its own header begins.
+    """
+
+    name: str
+    size: int
+    packed: int
+    method: int
+    flags: int
+    checksum: int
+    offset: int
+
+    @property
+    def is_folder(self) -> bool:
+        """Tell whether it is a folder's name alone."""
+        return self.name.endswith("/")
+
+
+class Archive:
+    """An open zip archive: `with Archive(path) as archive: archive.read(archive.members[0], limit)`.
+
+    Args:
+        path: a regular file.
+
+    Attributes:
+        members: what the directory lists, in its order.
+
+    Raises:
+        DamagedZip: it is no zip archive, or its directory is damaged or too large.
+        OSError: the file cannot be read, or is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = open_regular(path)
+        self._close = weakref.finalize(self, self._file.close)  # with the archive, where nobody closes it before
+        try:
+            self._ends, directory, shift = _directory(self._file)
+            self.members = list(_members(directory, shift))
+        except BaseException:
+            self._close()
+            raise
+        self._overlapping = _overlapping(self.members)
+        self._by_name = {member.name: member for member in self.members}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def find(self, name: str) -> Member | None:
+        """Return the member of that name, the last one of several, or None."""
+        return self._by_name.get(name)
+
+    def read(self, member: Member, limit_bytes: int) -> bytes:
+        """Return what a member holds, at most `limit_bytes`.
+
+        Raises:
+            DamagedZip: it is larger, encrypted, packed in an unknown way, damaged, or not as large as it claims.
+            OSError: the file cannot be read.
+        """
+        if member.size > limit_bytes:
+            raise DamagedZip(f"it is larger than {limit_bytes} bytes")
+        start, end = self._span(member)
+        self._file.seek(start)
+        if member.method == _STORED:
+            data = self._file.read(end - start)
+        else:
+            data = _inflated(self._file, end - start, member.size)
+        if len(data) != member.size or zlib.crc32(data) != member.checksum:
+            raise DamagedZip("its content does not have the size and the checksum that the archive tells")
+        return data
+
+    def stored_span(self, member: Member) -> tuple[int, int] | None:
+        """Return where in the file the content of a member begins and ends, or None where it is compressed.
+
+        Raises:
+            DamagedZip: it is encrypted or damaged.
+            OSError: the file cannot be read.
+        """
+        return self._span(member) if member.method == _STORED else None
+
+    def _span(self, member: Member) -> tuple[int, int]:
+        """Return where the bytes of a member begin and end, behind a header of its own."""
+        if member.flags & _ENCRYPTED:
+            raise DamagedZip("it is encrypted")
+        if member.method not in (_STORED, _DEFLATED):
+            raise DamagedZip("its compression is neither none nor deflate")
+        if member.method == _STORED and member.size != member.packed:
+            raise DamagedZip("it is stored and claims another size than it has")
+        if member in self._overlapping:
+            raise DamagedZip("it shares bytes with another member")
+        self._file.seek(member.offset)
+        header = self._file.read(_LOCAL.size)
+        if len(header) < _LOCAL.size or not header.startswith(b"PK\x03\x04"):
+            raise DamagedZip("its header is not where the archive tells")
+        *_, name_length, extra_length = _LOCAL.unpack(header)
+        start = member.offset + _LOCAL.size + name_length + extra_length
+        if start + member.packed > self._ends:
+            raise DamagedZip("it is cut short")
+        return start, start + member.packed
+
+
+def _directory(file: BinaryIO) -> tuple[int, bytes, int]:
+    """Return where the directory of an archive begins, its bytes, and by how much the archive's offsets are off."""
+    size = size_of_open(file)
+    begin = max(0, size - _END.size - _LONGEST_COMMENT)
+    file.seek(begin)
+    tail = file.read(size - begin)
+    place = tail.rfind(b"PK\x05\x06", 0, max(0, len(tail) - _END.size + 4))
+    if place < 0:
+        raise DamagedZip("it has no directory: it is no zip archive, or cut short")
+    _, disk, first_disk, *_, length, offset, _ = _END.unpack_from(tail, place)
+    end = begin + place
+    locator = end - _LOCATOR_64.size
+    if locator >= _END_64.size:
+        file.seek(locator - _END_64.size)
+        before = file.read(_END_64.size + _LOCATOR_64.size)
+        if before.startswith(b"PK\x06\x06") and before[_END_64.size :].startswith(b"PK\x06\x07"):
+            _, _, _, _, disk, first_disk, _, _, length, offset = _END_64.unpack_from(before)
+            end = locator - _END_64.size
+    start = end - length
+    if disk or first_disk or start < offset:
+        raise DamagedZip("its directory is damaged, or in another file")
+    if length > _MOST_DIRECTORY_BYTES:
+        raise DamagedZip(f"its directory takes more than {_MOST_DIRECTORY_BYTES} bytes")
+    file.seek(start)
+    return start, file.read(length), start - offset
+
+
+def _members(directory: bytes, shift: int) -> Iterator[Member]:
+    """Yield what a directory lists, with offsets that count from the beginning of the file."""
+    place = 0
+    while place < len(directory):
+        if place + _ENTRY.size > len(directory) or not directory.startswith(b"PK\x01\x02", place):
+            raise DamagedZip("its directory is damaged")
+        _, _, _, flags, method, _, _, checksum, packed, size, *lengths, _, _, _, offset = _ENTRY.unpack_from(
+            directory, place
+        )
+        name_length, extra_length, comment_length = lengths
+        name_end = place + _ENTRY.size + name_length
+        place = name_end + extra_length + comment_length
+        if place > len(directory):
+            raise DamagedZip("its directory is cut short")
+        size, packed, offset = _in_full(directory[name_end : name_end + extra_length], size, packed, offset)
+        name = _name(directory[name_end - name_length : name_end], flags)
+        yield Member(name, size, packed, method, flags, checksum, offset + shift)
+
+
+def _in_full(extra: bytes, *numbers: int) -> list[int]:
+    """Return size, packed size and offset; those that are too large for their fields stand in an extra one."""
+    place, full = 0, list(numbers)
+    while place + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, place)
+        if kind == _ZIP64_FIELD:
+            missing = [number for number, value in enumerate(full) if value == _IN_ZIP64]
+            given = extra[place + 4 : place + 4 + length]
+            if len(given) < 8 * len(missing):
+                raise DamagedZip("its directory is damaged")
+            for number, where in enumerate(missing):
+                (full[where],) = struct.unpack_from("<Q", given, 8 * number)
+            break
+        place += 4 + length
+    return full
+
+
+def _name(raw: bytes, flags: int) -> str:
+    """Return a name as text; one that is not what it claims to be is read as the oldest programs wrote it."""
+    raw = raw.partition(b"\0")[0]
+    if flags & _UTF8:
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            pass
+    return raw.decode("cp437")
+
+
+def _overlapping(members: list[Member]) -> frozenset[Member]:
+    """Return the members that reach into the one behind them."""
+    ordered = sorted(members, key=lambda member: (member.offset, member.packed))
+    return frozenset(
+        one for one, following in pairwise(ordered) if one.offset + _LOCAL.size + one.packed > following.offset
+    )
+
+
+def _inflated(file: BinaryIO, packed: int, size: int) -> bytes:
+    """Unpack `packed` bytes of a file to no more than one byte beyond `size`, which is only a claim."""
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    parts: list[bytes] = []
+    room = size + 1
+    try:
+        while room and not unpacker.eof:
+            block = unpacker.unconsumed_tail or file.read(min(packed, _BLOCK_BYTES))
+            packed -= 0 if unpacker.unconsumed_tail else len(block)
+            parts.append(unpacker.decompress(block, min(room, _BLOCK_BYTES)))
+            room -= len(parts[-1])
+            if not block and not parts[-1]:
+                break  # nothing is left, neither packed nor held back by the unpacker
+    except zlib.error as error:
+        raise DamagedZip(f"it cannot be unpacked ({error})") from error
+    return b"".join(parts)

@@ -1,0 +1,43 @@
+"""What a test calls in another process to see how a reader copes with an input."""
+
+from pathlib import Path
+
+from last.data.formats import BadClip, Source, get_reader
+from last.data.formats.restricted_pickle import load_plain
+from last.data.store import open_store
+from last.skeleton import load_layout
+from last.utils.errors import UserError
+
+LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15"}
+
+
+def read_recordings(name: str, folder: str) -> dict[str, str]:
+    """Return what came of each recording: `read`, or why it was left out."""
+    reader = get_reader(name, Source(load_layout(LAYOUTS.get(name, "ntu25")), 2, ("first", "second")))
+    found = {}
+    for entry in reader.entries(Path(folder)):
+        try:
+            reader.read(entry)
+            found[entry.name] = "read"
+        except BadClip as problem:
+            found[entry.name] = problem.reason
+    return found
+
+
+def read_pickles(folder: str) -> dict[str, str]:
+    """Return what came of each pickle, read plainly and as annotations: `read`, or the refusals."""
+    found = {}
+    for path in sorted(Path(folder).iterdir()):
+        told = []
+        for read in (load_plain, lambda path: read_recordings("pyskl", str(path))):
+            try:
+                read(path)
+            except UserError as error:
+                told.append(str(error))
+        found[path.stem] = "\n".join(told) or "read"
+    return found
+
+
+def read_store(path: str) -> int:
+    """Open a store and return the number of its clips."""
+    return len(open_store(Path(path)))

@@ -1,0 +1,104 @@
+"""Without a GPU: a run on CUDA has all of its tensors there, and its host never waits within an epoch or a test."""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import tiny_run
+from distillation_probes import taught_by
+from filelock import FileLock
+from golden_runs import LAST_V2
+from stand_in_runs import PLANTS, RICH, Case
+
+from last.training.run_folder import RunFolder
+
+TWO_BATCHES = ("batch_size=8",)
+FP16, BF16 = ("amp=true",), ("amp=true", "hardware.amp_dtype=bf16")
+RUNS = {
+    "plain": (),
+    "all of it in fp16": (*RICH, *FP16, "data.augment.jitter_metres=0.01"),
+    "restoring statistics in bf16": (*BF16, "nan_guard.bn_recovery=restore"),
+    "uniform frames": ("data.sampling.method=uniform", "data.sampling.test_draws=2"),
+    "synchronised statistics": ("distributed.sync_batchnorm=true",),
+}
+TAUGHT = {
+    "kl, live": ("distillation.method=kl",),
+    "kl, cached": ("distillation.method=kl", "distillation.cached=true", *FP16),
+    "dkd, live": ("distillation.method=dkd", *FP16),
+    "features, cached": ("distillation.method=features", "distillation.cached=true"),
+    "attention, live": ("distillation.method=attention", *BF16),
+}
+V2, OF_V2 = "LAST-v2 recomputed in fp16", (*FP16, "gradient_accumulation_steps=2")
+NAMES = [*RUNS, V2, *TAUGHT]
+
+
+def cases(data_yaml: Path, folder: Path, teacher: Path) -> dict[str, Case]:
+    """Return every run, small, and every fault planted in one."""
+    configs = {name: tiny_run(data_yaml, folder, *TWO_BATCHES, *RUNS[name]) for name in RUNS}
+    configs[V2] = replace(tiny_run(data_yaml, folder, *TWO_BATCHES, *OF_V2), model=replace(LAST_V2, recompute=True))
+    for name, overrides in TAUGHT.items():
+        how = (taught_by(teacher), "distillation.draws=2", *overrides)
+        configs[name] = tiny_run(data_yaml, folder, *TWO_BATCHES, *how)
+    found = {name: Case(config) for name, config in configs.items()}
+    return found | {name: Case(tiny_run(data_yaml, folder, *TWO_BATCHES, *RICH), name) for name in PLANTS}
+
+
+@pytest.fixture(scope="session")
+def told(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str, data_yaml: Path, trained_teacher: RunFolder
+) -> dict[str, Any]:
+    """Return what was wrong with every case, and its operations; several test processes run them once."""
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    folder = shared / "stand_in_gpu"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "told").exists():
+            folder.mkdir(exist_ok=True)
+            (folder / "cases").write_bytes(pickle.dumps(cases(data_yaml, folder, trained_teacher.last)))
+            paths = (_guard(folder), folder / "cases", folder / "told")
+            command = [sys.executable, "stand_in_runs.py", *map(str, paths)]
+            run = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+            assert run.returncode == 0, run.stderr
+    answers: dict[str, Any] = json.loads((folder / "told").read_text())
+    return answers
+
+
+def _guard(folder: Path) -> Path:
+    """Compile what lets a torch without CUDA take fake tensors on a GPU."""
+    compiler = shutil.which("c++")
+    if compiler is None or sys.platform != "linux" or torch.version.cuda is not None:
+        pytest.skip("needs Linux, a C++ compiler, and a torch without CUDA; others have the tests marked gpu")
+    torch_folder, library = Path(torch.__file__).parent, folder / "guard.so"
+    options = ["-std=c++20", "-O0", "-shared", "-fPIC", f"-I{torch_folder / 'include'}", f"-L{torch_folder / 'lib'}"]
+    source = str(Path(__file__).parent / "stand_in_guard.cpp")
+    libraries = ["-lc10", "-ltorch_cpu", f"-Wl,-rpath,{torch_folder / 'lib'}"]
+    subprocess.run([compiler, *options, source, "-o", str(library), *libraries], check=True)
+    return library
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_neither_waits_for_the_device_nor_mixes_devices(told: dict[str, Any], name: str) -> None:
+    fault, operations = told[name]
+    assert not fault
+    assert {"_fused_sgd_", "var_mean", "index_select"} <= set(operations)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_fault_is_found(told: dict[str, Any], name: str) -> None:
+    assert told[name][0].startswith("Waits: ")
+
+
+def test_the_runs_have_what_they_are_to_show(told: dict[str, Any]) -> None:
+    shown = {
+        "all of it in fp16": "_amp_update_scale_",
+        V2: "_amp_foreach_non_finite_check_and_unscale_",
+        "synchronised statistics": "allreduce_",
+        "kl, cached": "searchsorted",
+    }
+    assert {name for name, operation in shown.items() if operation not in told[name][1]} == set()

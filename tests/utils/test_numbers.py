@@ -1,0 +1,21 @@
+"""Numbers as they are told."""
+
+import pytest
+
+from last.utils.numbers import counted
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "told"),
+    [
+        (0, "clip", "0 clips"),
+        (1, "epoch", "1 epoch"),
+        (1.0, "minute", "1 minute"),
+        (1.5, "minute", "1.5 minutes"),
+        (12_345, "recording", "12,345 recordings"),
+        (2, "body", "2 bodies"),
+        (2, "class", "2 classes"),
+    ],
+)
+def test_a_count_agrees_with_its_noun(number: float, noun: str, told: str) -> None:
+    assert counted(number, noun) == told
