@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 import torch
+from torch import nn
 
 from ..utils.errors import UserError
 from .checkpoint import Checkpoint
@@ -18,6 +19,11 @@ class Sizes:
     parameters: int
     clips: int
     sums: int
+
+    @classmethod
+    def of(cls, task: nn.Module, clips: int, sums: int) -> "Sizes":
+        """Return those of a run with this task."""
+        return cls(sum(each.numel() for each in task.parameters()), clips, sums)
 
 
 def refuse_other_state(checkpoint: Checkpoint, own: Checkpoint, origin: str, sizes: Sizes, *, replay: bool) -> None:

@@ -8,20 +8,17 @@ writes for dicts, lists, tuples, plain values and tensors. Nothing of it names a
 
 import struct
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..utils.zip_files import Archive, DamagedZip
+
 _DEEPEST = 32  # of dicts and lists within each other
 _MOST_VALUES = 2_000_000
 _MOST_PICKLE_BYTES = 16 << 20  # an empty list takes one there and 56 in memory
-_END, _END_64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q")
-_ENTRY, _LOCAL = struct.Struct("<4s6H3L5H2L"), struct.Struct("<4s5H3L2H")
-_LOCATOR_BYTES, _LONGEST_COMMENT = 20, 0xFFFF
-_IN_ZIP64 = 0xFFFFFFFF
 _STORAGES = {
     "BFloat16Storage": torch.bfloat16, "BoolStorage": torch.bool, "ByteStorage": torch.uint8,
     "CharStorage": torch.int8, "DoubleStorage": torch.float64, "FloatStorage": torch.float32,
@@ -45,10 +42,10 @@ def read_torch_file(content: bytes) -> Any:
     if len(pickles) != 1 or len(records[pickles[0]]) > _MOST_PICKLE_BYTES:
         raise NotTorchFile("there is no pickle of torch in it")
     folder = pickles[0].removesuffix("data.pkl")
-    if bytes(records.get(f"{folder}byteorder", b"little")) != sys.byteorder.encode():
+    if records.get(f"{folder}byteorder", b"little") != sys.byteorder.encode():
         raise NotTorchFile("its numbers have another order of bytes than this machine's")
     try:
-        value = _Pickle(bytes(records[pickles[0]]), folder, records).read()
+        value = _Pickle(records[pickles[0]], folder, records).read()
     except NotTorchFile:
         raise
     except (struct.error, ValueError, IndexError, KeyError, TypeError, RuntimeError, OverflowError) as error:
@@ -57,63 +54,16 @@ def read_torch_file(content: bytes) -> Any:
     return value
 
 
-# --- the archive
-
-
-def _records(content: bytes) -> Iterator[tuple[str, memoryview]]:
-    """Yield the name and the bytes of each record.
-
-    The archive has to begin with one, as torch's do: so bytes of an older format of torch are none.
-    """
-    if not content.startswith(b"PK\x03\x04"):
-        raise NotTorchFile("it is no archive of torch")
-    whole = memoryview(content)
-    for name, size, checksum, offset in _directory(content):
-        if offset + _LOCAL.size > len(content) or content[offset : offset + 4] != b"PK\x03\x04":
-            raise NotTorchFile("a record is not where its directory says")
-        *_, name_length, extra_length = _LOCAL.unpack_from(content, offset)
-        start = offset + _LOCAL.size + name_length + extra_length
-        record = whole[start : start + size]
-        if len(record) != size or zlib.crc32(record) != checksum:
-            raise NotTorchFile("a record is damaged")
-        yield name, record
-
-
-def _directory(content: bytes) -> Iterator[tuple[str, int, int, int]]:
-    """Yield name, size, checksum and offset of each record; together they have no more bytes than the file."""
-    place = content.rfind(b"PK\x05\x06", max(0, len(content) - _END.size - _LONGEST_COMMENT))
-    if place < 0 or place + _END.size > len(content):
-        raise NotTorchFile("it is cut short")
-    *_, length, start, _ = _END.unpack_from(content, place)
-    before = place - _LOCATOR_BYTES - _END_64.size
-    if before >= 0 and content[before : before + 4] == b"PK\x06\x06":
-        *_, length, start = _END_64.unpack_from(content, before)
-    place, end, total = start, start + length, 0
-    while place < end:
-        if place + _ENTRY.size > len(content) or content[place : place + 4] != b"PK\x01\x02":
-            raise NotTorchFile("its directory is damaged")
-        _, _, _, _, method, _, _, checksum, packed, size, *lengths, _, _, _, offset = _ENTRY.unpack_from(content, place)
-        name_end = place + _ENTRY.size + lengths[0]
-        extra = content[name_end : name_end + lengths[1]]
-        name = content[name_end - lengths[0] : name_end].decode("utf-8", "replace")
-        size, packed, offset = _in_full(extra, size, packed, offset)
-        total += size
-        if method != 0 or size != packed or total > len(content):
-            raise NotTorchFile("a record is compressed, or larger than the file")
-        yield name, size, checksum, offset
-        place = name_end + lengths[1] + lengths[2]
-
-
-def _in_full(extra: bytes, *numbers: int) -> list[int]:
-    """Return size, packed size and offset; those that are too large for their fields stand in an extra one."""
-    full, place = list(numbers), 4
-    for number, value in enumerate(full):
-        if value == _IN_ZIP64:
-            if extra[:2] != b"\x01\0" or place + 8 > len(extra):
-                raise NotTorchFile("its directory is damaged")
-            (full[number],) = struct.unpack_from("<Q", extra, place)
-            place += 8
-    return full
+def _records(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the bytes of each record, which are as they lie in the file."""
+    try:
+        with Archive(content) as archive:
+            for member in archive.members:
+                if archive.stored_span(member) is None:
+                    raise NotTorchFile("a record is compressed")
+                yield member.name, archive.read(member, len(content))
+    except DamagedZip as error:
+        raise NotTorchFile(str(error)) from error
 
 
 # --- the pickle
@@ -128,7 +78,7 @@ class _Storage(NamedTuple):
 class _Pickle:
     """Follow the instructions of a pickle; each takes what is there and can ask for nothing more."""
 
-    def __init__(self, content: bytes, folder: str, records: Mapping[str, memoryview]) -> None:
+    def __init__(self, content: bytes, folder: str, records: Mapping[str, bytes]) -> None:
         self._content, self._place = content, 0
         self._folder, self._records = folder, records
         self._stack: list[Any] = []

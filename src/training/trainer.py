@@ -134,9 +134,7 @@ class Trainer:
             UserError: it is of another model.
         """
         load_weights(self.model, checkpoint.model, origin)
-        sizes = Sizes(
-            sum(each.numel() for each in self.task.parameters()), self.data.order.clips, self._so_far.meter.sums
-        )
+        sizes = Sizes.of(self.task, self.data.order.clips, self._so_far.meter.sums)
         refuse_other_state(checkpoint, self._checkpoint({}), origin, sizes, replay=bool(changed))
         self.task.load_own_state(checkpoint.task)
         self._load_optimizer(checkpoint, replay=bool(changed))
