@@ -44,7 +44,8 @@ def call(target: str, *arguments: object, mib: int, seconds: int) -> Answer:
     The memory counts from what the process has when the module is imported. A process that is ended, as one that uses
     up its time is, fails the test.
     """
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "benchmarks" / "reliability")]
+    tests = Path(__file__).parent
+    folders = list(map(str, (tests, tests / "training", tests.parent / "benchmarks" / "reliability")))
     job = json.dumps([target, list(map(str, arguments)), mib, seconds, folders])
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, job],

@@ -1,14 +1,12 @@
 """Checkpoints: everything that training needs to go on, and all a user needs to have the model back.
 
-A checkpoint holds tensors and plain values only, and is read with `weights_only=True` alone: reading a foreign file
-cannot run code.
+A checkpoint holds tensors and plain values only. `torch_file` reads no more than these, so a foreign file cannot run
+code and takes no more memory than its size; `checkpoint_check` says what each field can be.
 """
 
 import hashlib
 import io
 import logging
-import pickle
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -24,10 +22,12 @@ from ..skeleton import layout_facts
 from ..utils.config import Layer, merge
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, read_whole
+from .checkpoint_check import field_problem
 from .config import RunConfig
 from .population_statistics import UNKNOWN_BATCHES, statistics_lag
 from .precision import usable_device
 from .run_search import checkpoint_in
+from .torch_file import NotTorchFile, read_torch_file
 
 _log = logging.getLogger(__name__)
 
@@ -35,11 +35,6 @@ FORMAT = "last-checkpoint"
 FORMAT_VERSION = 2
 HEAD = "classifier."  # where a model's state names the tensors that depend on its classes
 _LIMIT_BYTES = 8 << 30
-# What torch and its unpickler raise on a file that is torn or foreign.
-_UNREADABLE = (
-    pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError, AttributeError,
-    AssertionError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         UserError: the disk is full or the folder cannot be written; an older file of that name stays.
     """
     content = {name: getattr(checkpoint, name) for name in _KEYS}
-    content["config"] = asdict(checkpoint.config)
+    content |= {"config": asdict(checkpoint.config), "model": dict(checkpoint.model)}  # torch's own dict has attributes
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, "checksum": _checksum(content)}
     buffer = io.BytesIO()  # torch's writer hides what the system says about a full disk behind an error of its own
     torch.save({**header, **content}, buffer)
@@ -189,6 +184,8 @@ def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
     body = {name: values[name] for name in _KEYS}
     if values.get("checksum") != _checksum(body):
         raise UserError(f"{origin} is damaged: its checksum is wrong. Use another checkpoint of the run.")
+    if problem := field_problem(body):
+        raise UserError(f"{origin} is damaged: {problem}. Use another checkpoint of the run.")
     checkpoint = Checkpoint(**{**body, "config": _config(origin, body["config"])})
     if dict(checkpoint.layout) != layout_facts(checkpoint.config.data.skeleton):
         raise UserError(
@@ -234,10 +231,26 @@ def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -
 def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> SkeletonClassifier:
     """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
     config = checkpoint.config
+    refuse_other_sizes(checkpoint, origin)
     model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
     load_weights(model, checkpoint.weights_for(raw), origin)
     model.facts = facts_of(checkpoint)
     return model.eval()
+
+
+def refuse_other_sizes(checkpoint: Checkpoint, origin: str) -> None:
+    """Refuse a checkpoint whose model is not of the sizes of its configuration, before a model of these is made.
+
+    Raises:
+        UserError: it is not.
+    """
+    config = checkpoint.config
+    if sum(getattr(config.model, "blocks", [])) <= len(checkpoint.model):  # each has tensors of its own
+        with torch.device("meta"):
+            model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
+        _refuse_other_shapes(model.state_dict(), checkpoint.model, origin)
+        return
+    raise UserError(f"{origin} is damaged: its model has fewer blocks than its configuration.")
 
 
 def facts_of(checkpoint: Checkpoint) -> ModelFacts:
@@ -264,7 +277,11 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -
     Raises:
         UserError: they belong to another model, or to another number of classes.
     """
-    own = model.state_dict()
+    _refuse_other_shapes(model.state_dict(), weights, origin)
+    model.load_state_dict(weights)
+
+
+def _refuse_other_shapes(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], origin: str) -> None:
     different = [name for name in own.keys() | weights.keys() if _shape(own, name) != _shape(weights, name)]
     if different:
         name = min(different)
@@ -273,7 +290,6 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -
             f"{_shape(weights, name)} in the checkpoint, {_shape(own, name)} in the model. Use the model and the "
             "number of classes that the checkpoint was trained with."
         )
-    model.load_state_dict(weights)
 
 
 def start_from(model: nn.Module, path: Path) -> None:
@@ -309,13 +325,11 @@ def _shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
 
 def _load(content: bytes, origin: str) -> Mapping[str, Any]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch thinks of a foreign file is no news beside our refusal
-            values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+        values = read_torch_file(content)
+    except NotTorchFile as error:
         raise UserError(
-            f"{origin} is not a whole checkpoint: it is torn, or not of LAST. Use another checkpoint of the run "
-            "(last.pth or best_model.pth), or copy the file again."
+            f"{origin} is not a whole checkpoint: it is torn, or not of LAST ({error}). Use another checkpoint of the "
+            "run (last.pth or best_model.pth), or copy the file again."
         ) from error
     if not isinstance(values, dict):
         raise UserError(f"{origin} is not a checkpoint of LAST.")
@@ -334,7 +348,7 @@ def _checksum(content: Mapping[str, Any]) -> str:
     """Return the SHA-256 over every tensor's name, type, shape and bytes, and over every other value."""
     digest = hashlib.sha256()
     for name, value in _leaves(content, ""):
-        digest.update(name.encode())
+        digest.update(name.encode("utf-8", "surrogatepass"))
         if isinstance(value, Tensor):
             flat = value.detach().cpu().contiguous()
             digest.update(f"{flat.dtype}{tuple(flat.shape)}".encode())

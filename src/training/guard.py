@@ -35,7 +35,7 @@ _RESET = " BatchNorm's running statistics are reset to mean 0 and variance 1; na
 _RECENT_LOSSES = 32
 _KEPT_BATCHES = 32  # so many skipped batches are remembered for the report
 # What is counted over a whole run, and what stands for it in checkpoints from before it was counted.
-_TOTALS = {"updates": 1, "batches_since_reset": UNKNOWN_BATCHES}
+TOTALS = {"updates": 1, "batches_since_reset": UNKNOWN_BATCHES}
 _SCALE_SEARCH = 24  # overflows in a row, beyond those allowed, that take a GradScaler from its first scale below one
 
 
@@ -203,13 +203,13 @@ class NanGuard:
     def state(self) -> dict[str, int]:
         """Return the counts, those in a row too, as plain numbers."""
         in_a_row = {f"{name}_in_a_row": count for name, count in vars(self._in_a_row).items()}
-        return {**vars(self.skips), **in_a_row, **{name: getattr(self, name) for name in _TOTALS}}
+        return {**vars(self.skips), **in_a_row, **{name: getattr(self, name) for name in TOTALS}}
 
     def load_state(self, state: Mapping[str, int]) -> None:
         """Take up the counts of `state`."""
         self.skips = Skips(**{item.name: state[item.name] for item in fields(Skips)})
         self._in_a_row = _InARow(**{item.name: state[f"{item.name}_in_a_row"] for item in fields(_InARow)})
-        for name, unknown in _TOTALS.items():
+        for name, unknown in TOTALS.items():
             setattr(self, name, state.get(name, unknown))
 
     def _count(self, values: list[float], batch: BatchNote) -> None:

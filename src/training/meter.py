@@ -96,6 +96,11 @@ class Meter:
         world.add_up(sums)
         return sums
 
+    @property
+    def sums(self) -> int:
+        """Return how many sums it keeps."""
+        return len(self._sums)
+
     def load_state(self, sums: Tensor) -> None:
         """Take up sums begun earlier."""
         self._sums.copy_(sums)

@@ -1,5 +1,6 @@
 """The folder of a run: its name, its files, and a copy of it elsewhere."""
 
+import logging
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from ..utils.files import copy_file, make_folder, read_json, unwritable, write_j
 from ..utils.leftovers import temporary_folder
 from ..utils.locks import sole_writer
 
+_log = logging.getLogger(__name__)
 _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
 # What a run consists of; evaluations and exports stay where they were made.
 _OF_RUN = ("*.yaml", "*.txt", "*.jsonl", "*.csv", "*.png", "tensorboard/*", "checkpoints/*.pth")
@@ -75,12 +77,22 @@ class RunFolder:
     def create(cls, output_root: Path) -> "RunFolder":
         """Make today's next folder `run-YYYY-MM-DD`, then `run-YYYY-MM-DD_2` and so on.
 
+        Names tell which run is newer. So where the clock was put back, a run gets the day of the newest one there, and
+        no number below one that is taken.
+
         Raises:
             UserError: it cannot be made.
         """
         make_folder(output_root)
-        name = f"run-{date.today().isoformat()}"
-        number = 1
+        today = date.today().isoformat()
+        day, taken = max([(today, 0), *_ages_in(output_root)])
+        if day > today:
+            _log.warning(
+                "A run in %s is of %s, and today is %s. The new run gets that day too, so that it is the newest by its "
+                "name. If the clock was wrong then, move the older run elsewhere.",
+                *(output_root, day, today),
+            )
+        name, number = f"run-{day}", taken + 1
         while True:
             path = output_root / (name if number == 1 else f"{name}_{number}")
             try:
@@ -180,6 +192,19 @@ class RunFolder:
     def finished(self) -> bool:
         """Tell whether the run came to its end."""
         return self.summary.exists()
+
+
+def _ages_in(output_root: Path) -> list[tuple[str, int]]:
+    """Return the ages of the runs in a folder, those apart whose names hold a day that does not exist."""
+    ages = [run.age for run in map(RunFolder, output_root.glob("run-*")) if run.dated]
+    return [age for age in ages if _is_day(age[0])]
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Finding runs: the newest one, the one to resume, the checkpoint that a path means."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from .run_folder import SEQUENCE_FILE, RunFolder
 
 if TYPE_CHECKING:
     from .config import RunConfig  # with it comes torch, which a list of runs need not wait for
+
+_log = logging.getLogger(__name__)
 
 LATEST = "latest"
 
@@ -32,7 +35,7 @@ def find_run(output_root: Path, config: "RunConfig", input_roots: Sequence[Path]
     )
     own = [RunFolder(path) for path in output_root.glob("run-*") if RunFolder(path).dated]
     for run in sorted(own, key=lambda each: each.age, reverse=True):
-        if run.config.exists() and _identity(read_yaml(run.config)) == wanted:
+        if _identity(own_configuration(run)) == wanted:
             return run
     attached = [run for run in attached_runs(output_root, input_roots) if _identity(_attempt(run)) == wanted]
     days = sorted({run.age[0] for run in attached}, reverse=True)
@@ -121,6 +124,15 @@ def _furthest(runs: Sequence[RunFolder]) -> RunFolder | None:
     found = [(run, newest_whole(run.all_checkpoints())) for run in runs]
     whole = [(run, state[1].progress) for run, state in found if state is not None]
     return max(whole, key=lambda item: item[1])[0] if whole else None
+
+
+def own_configuration(run: RunFolder) -> Mapping[str, Any]:
+    """Return the configuration of a run in the output folder; nothing, and a warning, where it cannot be read."""
+    try:
+        return read_yaml(run.config) if run.config.exists() else {}
+    except (UserError, OSError) as error:  # an OSError from a folder that may not be entered
+        _log.warning("%s The run is passed over.", error)
+        return {}
 
 
 def _attempt(run: RunFolder) -> Mapping[str, Any]:

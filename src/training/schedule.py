@@ -1,6 +1,9 @@
 """The learning rate: a linear warm-up, then a cosine, one step an epoch."""
 
-from torch.optim import Optimizer
+from typing import Any
+
+import torch
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
 from .config import RunConfig
@@ -31,3 +34,14 @@ def build_schedule(optimizer: Optimizer, config: RunConfig) -> SequentialLR:
         factor = min(1.0, config.warmup_learning_rate / config.learning_rate)
         phases.insert(0, LinearLR(optimizer, start_factor=factor, total_iters=warmup))
     return SequentialLR(optimizer, phases, milestones=[warmup] if warmup else [])
+
+
+def schedule_after(epochs: int, config: RunConfig) -> tuple[dict[str, Any], list[float]]:
+    """Return the state of a run's schedule after so many epochs, and the rates of both groups of parameters then."""
+    groups = [{"params": [torch.zeros(1)]} for _ in range(2)]
+    optimizer = SGD(groups, lr=scaled(config.learning_rate, config))
+    schedule = build_schedule(optimizer, config)
+    optimizer.step()  # torch warns of a schedule that is stepped before
+    for _ in range(epochs):
+        schedule.step()
+    return schedule.state_dict(), [group["lr"] for group in optimizer.param_groups]

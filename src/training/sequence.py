@@ -18,6 +18,7 @@ from .distributed import World, device_index, joined
 from .precision import choose_device
 from .resume import HARMLESS, within
 from .run_folder import SEQUENCE_FILE, RunFolder
+from .run_search import own_configuration
 from .sequence_plan import DISTILLED, TEACHER, Plan, Step, teacher_name
 from .sequence_table import find_step_run, write_table
 from .session import Ending, train
@@ -166,8 +167,7 @@ def _teacher_name(step: Step, checkpoint: str) -> str:
     The folder may have been moved since, so only the end of the path counts.
     """
     run = Path(step.config.output_root).parent.joinpath(*Path(checkpoint).parts[-4:-2])
-    config = RunFolder(run).config
-    if not config.exists():
+    teacher = flat(own_configuration(RunFolder(run)))
+    if not teacher:
         return checkpoint
-    teacher = flat(read_yaml(config))
     return teacher_name(teacher.get("model.name", ""), teacher.get("seed", 0))

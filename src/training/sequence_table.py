@@ -10,12 +10,12 @@ from ..utils.config import MODEL_FILES, read_yaml
 from ..utils.files import read_json, write_json, write_text
 from ..utils.spread import mean_and_deviation
 from .run_folder import SEQUENCE_FILE, RunFolder
+from .run_search import own_configuration
 from .sequence_plan import ALONE, DISTILLED, TARGETS, TEACHER, Plan, Step
 
 PLANNED, PENDING, RUNNING = "planned", "pending", "running"
 DONE, STOPPED, DIVERGED = "done", "stopped", "diverged"
 _FIRST_PLANNED_STEP = 4
-_DATED = len("run-YYYY-MM-DD")
 _COLUMNS = (
     *("Step", "Model", "Data set", "Environment", "Status", "Target"),
     *("Top-1 %", "Top-1 % alone", "Gain", "Run"),
@@ -178,12 +178,9 @@ def markdown(plan: Plan, rows: Sequence[Row]) -> str:
 
 def find_step_run(step: Step, seed: int) -> RunFolder | None:
     """Return the newest run of a step with a seed, if there is one; its folder has runs of this step alone."""
-    folders = Path(step.config.output_root).glob("run-*")
-    for path in sorted(folders, key=lambda path: (path.name[:_DATED], len(path.name), path.name), reverse=True):
-        run = RunFolder(path)
-        if run.config.exists() and read_yaml(run.config).get("seed") == seed:
-            return run
-    return None
+    runs = map(RunFolder, Path(step.config.output_root).glob("run-*"))
+    newest_first = sorted((run for run in runs if run.dated), key=lambda run: run.age, reverse=True)
+    return next((run for run in newest_first if own_configuration(run).get("seed") == seed), None)
 
 
 def _outcome(step: Step, seed: int, running: bool) -> Outcome:

@@ -23,7 +23,7 @@ from ..utils.numbers import counted
 from ..utils.places import data_roots
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
-from .checkpoint import start_from
+from .checkpoint import refuse_other_sizes, start_from
 from .compiled import compile_where_possible
 from .config import RunConfig
 from .data import training_data
@@ -121,6 +121,7 @@ def _build(
     data = training_data(config, store, world, device)
     if beginning.checkpoint is not None:
         _refuse_other_data(beginning, lambda: data.fingerprints, world)
+        refuse_other_sizes(beginning.checkpoint, beginning.origin)
     torch.manual_seed(config.seed)
     model = build_model(config.model, len(data.classes), config.data.skeleton)
     if config.init_from and beginning.checkpoint is None:

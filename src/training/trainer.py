@@ -26,6 +26,7 @@ from .meter import Figures, Meter
 from .place import Place
 from .population_statistics import PopulationStatistics, statistics_lag
 from .progression import EpochSoFar, Pace, Progression
+from .resume_check import Sizes, refuse_other_state
 from .run_folder import RunFolder
 from .schedule import build_schedule
 from .scoring import TestPart, has_no_score, score_batches
@@ -133,6 +134,8 @@ class Trainer:
             UserError: it is of another model.
         """
         load_weights(self.model, checkpoint.model, origin)
+        sizes = Sizes.of(self.task, self.data.order.clips, self._so_far.meter.sums)
+        refuse_other_state(checkpoint, self._checkpoint({}), origin, sizes, replay=bool(changed))
         self.task.load_own_state(checkpoint.task)
         self._load_optimizer(checkpoint, replay=bool(changed))
         step = self.step

@@ -27,5 +27,8 @@ def open_regular(path: Path, writable: bool = False) -> BinaryIO:
 
 
 def size_of_open(file: BinaryIO) -> int:
-    """Return how many bytes an open file has now."""
-    return os.fstat(file.fileno()).st_size
+    """Return how many bytes an open file has now; where it is read next stays."""
+    place = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(place)
+    return size

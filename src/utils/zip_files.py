@@ -11,6 +11,7 @@ import struct
 import weakref
 import zlib
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -66,7 +67,7 @@ class Archive:
     """An open zip archive: `with Archive(path) as archive: archive.read(archive.members[0], limit)`.
 
     Args:
-        path: a regular file.
+        source: a regular file, or its bytes in memory.
 
     Attributes:
         members: what the directory lists, in its order.
@@ -76,8 +77,8 @@ class Archive:
         OSError: the file cannot be read, or is none.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = open_regular(path)
+    def __init__(self, source: Path | bytes) -> None:
+        self._file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open_regular(source)
         self._close = weakref.finalize(self, self._file.close)  # with the archive, where nobody closes it before
         try:
             self._ends, directory, shift = _directory(self._file)

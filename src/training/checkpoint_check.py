@@ -1,0 +1,227 @@
+"""What a checkpoint's fields can be: a checksum says that a file is whole, not that what it says makes sense.
+
+Here is what can be told from the file alone. What only the run that goes on with it can tell, such as the shapes of the
+optimizer's buffers, `misfit` compares with that run's own state.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..utils.foreign_text import is_readable
+from ..utils.schema import short
+
+_LARGEST = 2**53  # up to here every whole number is a float as well
+_MOST_EPOCHS = 1_000_000
+_MOST_CLASSES = 1_000_000
+_CLOSE = 1e-6  # relative: another version of torch may round a learning rate in another way
+_BATCHES = "num_batches_tracked"
+
+_Check = Callable[[Any], str]
+
+
+def field_problem(fields: Mapping[str, Any]) -> str:
+    """Return which field of a checkpoint cannot be what it is and why, or an empty string."""
+    for name, check in _FIELDS.items():
+        if problem := check(fields[name]):
+            return f"{name}{problem}"
+    return _contradiction(fields)
+
+
+def misfit(given: Any, own: Any, where: str, *, exact: bool = False) -> str:
+    """Return where a saved state is not of the form of a run's `own`, or an empty string.
+
+    A flag that only one version of torch has may be missing or be there.
+
+    Args:
+        given, own: nested dicts, lists, tensors and plain values.
+        where: what `given` is called.
+        exact: whether numbers and texts have to be equal too, rounding apart.
+    """
+    if isinstance(own, Tensor):
+        fits = isinstance(given, Tensor) and given.shape == own.shape
+        same_kind = fits and given.is_floating_point() == own.is_floating_point()
+        return "" if same_kind else f"{where} is {_told(given)}, not {_told(own)}"
+    if isinstance(own, Mapping):
+        if not isinstance(given, Mapping):
+            return f"{where} is {_told(given)}, not a mapping"
+        differing = [key for key in own.keys() ^ given.keys() if not _is_flag(own.get(key, given.get(key)))]
+        if differing:
+            return f"{where} should have the keys {_some(own)}, not {_some(given)}"
+        parts = ((given[key], own[key], f"{where}.{key}") for key in own.keys() & given.keys())
+    elif isinstance(own, list | tuple):
+        if not isinstance(given, list | tuple) or len(given) != len(own):
+            return f"{where} is {_told(given)}, not a list of {len(own)}"
+        parts = ((each, mine, f"{where}.{index}") for index, (each, mine) in enumerate(zip(given, own, strict=True)))
+    else:
+        return _plain_misfit(given, own, where, exact)
+    return next(filter(None, (misfit(*part, exact=exact) for part in parts)), "")
+
+
+def _plain_misfit(given: Any, own: Any, where: str, exact: bool) -> str:
+    if isinstance(given, Tensor | Mapping | list | tuple):
+        fits = False
+    elif _is_number(own):
+        fits = _is_number(given) and (not exact or math.isclose(given, own, rel_tol=_CLOSE))
+    else:
+        equal = bool(given) == bool(own) if _is_flag(own) and _is_flag(given) else given == own
+        fits = equal if exact else type(given) is type(own)
+    return "" if fits else f"{where} is {_told(given)}, not {'' if exact else 'like '}{_told(own)}"
+
+
+def _is_flag(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _told(value: Any) -> str:
+    return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else short(value)
+
+
+def _some(mapping: Mapping[Any, Any]) -> str:
+    return short(sorted(map(str, mapping)))
+
+
+# --- single fields: each check says what is wrong, to be read behind the field's name
+
+
+def _whole(least: int, most: int = _LARGEST) -> _Check:
+    def check(value: Any) -> str:
+        fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        return "" if fits else f" is {_told(value)}, not a whole number from {least} to {most}"
+
+    return check
+
+
+def _number(least: float, most: float = math.inf) -> _Check:
+    def check(value: Any) -> str:
+        return "" if _is_number(value) and least <= value <= most else f" is {_told(value)}, not a number from {least}"
+
+    return check
+
+
+def _figure(value: Any) -> str:
+    """Check a cell of the logbook, whose numbers may be unknown."""
+    if isinstance(value, str):
+        return "" if is_readable(value) else " is no text"
+    is_unknown = isinstance(value, float) and not math.isfinite(value)
+    fits = is_unknown or (_is_number(value) and abs(value) <= 1e300)
+    return "" if fits else f" is {_told(value)}, not a figure"
+
+
+def _text(value: Any) -> str:
+    return "" if isinstance(value, str) and is_readable(value) else f" is {_told(value)}, not a text"
+
+
+def _tensor(value: Any) -> str:
+    return "" if isinstance(value, Tensor) else f" is {_told(value)}, not a tensor"
+
+
+def _anything(_value: Any) -> str:
+    return ""
+
+
+def _plain(value: Any) -> str:
+    """Check that there is no tensor in nested dicts and lists, which compare in another way."""
+    if isinstance(value, Mapping):
+        return next((f".{name}{problem}" for name, each in value.items() if (problem := _plain(each))), "")
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(_plain, value)), "")
+    return f" is {_told(value)}, not a plain value" if isinstance(value, Tensor) else ""
+
+
+def _mapping(check: _Check, key: type = str) -> _Check:
+    def whole(value: Any) -> str:
+        if not isinstance(value, Mapping) or not all(type(each) is key for each in value):
+            return f" is {_told(value)}, not a mapping of {'names' if key is str else 'numbers'}"
+        problems = (f".{name}{problem}" for name, each in value.items() if (problem := check(each)))
+        return next(problems, "")
+
+    return whole
+
+
+def _record(**checks: _Check) -> _Check:
+    """Check a mapping that has at least these keys."""
+
+    def whole(value: Any) -> str:
+        if problem := _mapping(_anything)(value):
+            return problem
+        if missing := checks.keys() - value.keys():
+            return f" lacks {', '.join(sorted(missing))}"
+        return next((f".{name}{bad}" for name, check in checks.items() if (bad := check(value[name]))), "")
+
+    return whole
+
+
+def _empty_or(check: _Check) -> _Check:
+    return lambda value: "" if isinstance(value, Mapping) and not value else check(value)
+
+
+def _list_of(check: _Check, most: int) -> _Check:
+    def whole(value: Any) -> str:
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            return f" is {_told(value)}, not a list of 1 to {most:,}"
+        return next((f".{index}{bad}" for index, each in enumerate(value) if (bad := check(each))), "")
+
+    return whole
+
+
+_SECONDS = _number(0, 1e12)
+_COUNTS = _mapping(_whole(0))
+_FIELDS: dict[str, _Check] = {
+    "model": _mapping(_tensor),
+    "optimizer": _empty_or(
+        _record(state=_mapping(_mapping(_anything), int), param_groups=_list_of(_mapping(_anything), 100)),
+    ),
+    "scheduler": _mapping(_plain),
+    "scaler": _empty_or(_record(scale=_number(math.ulp(0.0)), _growth_tracker=_whole(0))),
+    "ema": _mapping(_tensor),
+    "ema_steps": _whole(0),
+    "window": _empty_or(_record(clips=_tensor)),
+    "guard": _COUNTS,
+    "epoch": _whole(-1, _MOST_EPOCHS),
+    "within": _empty_or(
+        _record(clips=_whole(1), meter=_tensor, skips=_COUNTS, waited=_SECONDS, seconds=_SECONDS),
+    ),
+    "best_acc": _number(-1.0, 100.0),
+    "best_epoch": _whole(0, _MOST_EPOCHS),
+    "metrics": _mapping(_figure),
+    "config": _mapping(_plain),
+    "classes": _list_of(_text, _MOST_CLASSES),
+    "layout": _mapping(_plain),
+    "task": _mapping(_tensor),
+    "statistics": _mapping(_mapping(_tensor)),
+    "data": _mapping(_text),
+}
+
+
+# --- what fields say together
+
+
+def _contradiction(fields: Mapping[str, Any]) -> str:
+    """Return which field another one contradicts, or an empty string."""
+    model, metrics, epoch = fields["model"], fields["metrics"], fields["epoch"]
+    if fields["best_epoch"] > max(epoch, 0):
+        return f"best_epoch is {fields['best_epoch']}, after the last epoch, {epoch}"
+    for name, value in model.items():
+        if name.endswith(_BATCHES) and (value.shape or value.is_floating_point() or not 0 <= int(value) < _LARGEST):
+            return f"model.{name} is no number of batches"
+    statistics = {name: each for name, each in model.items() if name.endswith(("running_mean", "running_var"))}
+    for kind, own in fields["statistics"].items():
+        if kind not in ("averaged", "trained"):
+            return f"statistics.{short(kind)} are of no weights"
+        if problem := misfit(own, statistics, f"statistics.{kind}"):
+            return problem
+    if epoch < 0 or not metrics:
+        return ""
+    weights = ("", "ema_") if fields["ema"] else ("",)
+    parts = ("test", "val") if fields["config"].get("validation") == "split" else ("test",)
+    columns = [f"{which}{part}_{name}" for which in weights for part in parts for name in ("loss", "top1", "top5")]
+    if metrics.get("epoch") != epoch or any(isinstance(metrics.get(each, ""), str) for each in columns):
+        return f"metrics are not the row of epoch {epoch}"
+    return ""

@@ -1,0 +1,289 @@
+"""Read what `torch.save` wrote: tensors and plain values, in time and memory in proportion to the file's bytes.
+
+`torch.load` believes what a file says of itself: a record of a few bytes unpacks to gigabytes, a tensor whose strides
+are zero has as many numbers as it claims, a bytearray is as long as it asks for. So the same format, a zip archive of
+uncompressed records, is read here: one of them is a pickle, of which only the few instructions are known that torch
+writes for dicts, lists, tuples, plain values and tensors. Nothing of it names a function to call.
+"""
+
+import struct
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..utils.zip_files import Archive, DamagedZip
+
+_DEEPEST = 32  # of dicts and lists within each other
+_MOST_VALUES = 2_000_000
+_MOST_PICKLE_BYTES = 16 << 20  # an empty list takes one there and 56 in memory
+_STORAGES = {
+    "BFloat16Storage": torch.bfloat16, "BoolStorage": torch.bool, "ByteStorage": torch.uint8,
+    "CharStorage": torch.int8, "DoubleStorage": torch.float64, "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16, "IntStorage": torch.int32, "LongStorage": torch.int64, "ShortStorage": torch.int16,
+}  # fmt: skip
+_TENSOR, _DICT = object(), object()  # what stands for the two functions that torch's pickles name
+
+
+class NotTorchFile(ValueError):
+    """Say why bytes are not a file of tensors and plain values that is read here."""
+
+
+def read_torch_file(content: bytes) -> Any:
+    """Return what the bytes of a file hold; its tensors are on the CPU.
+
+    Raises:
+        NotTorchFile: they are damaged, of another program, or ask for more than they have.
+    """
+    records = dict(_records(content))
+    pickles = [name for name in records if name.endswith("/data.pkl")]
+    if len(pickles) != 1 or len(records[pickles[0]]) > _MOST_PICKLE_BYTES:
+        raise NotTorchFile("there is no pickle of torch in it")
+    folder = pickles[0].removesuffix("data.pkl")
+    if records.get(f"{folder}byteorder", b"little") != sys.byteorder.encode():
+        raise NotTorchFile("its numbers have another order of bytes than this machine's")
+    try:
+        value = _Pickle(records[pickles[0]], folder, records).read()
+    except NotTorchFile:
+        raise
+    except (struct.error, ValueError, IndexError, KeyError, TypeError, RuntimeError, OverflowError) as error:
+        raise NotTorchFile(f"its pickle is damaged ({type(error).__name__})") from error
+    _refuse_too_much(value, len(content))
+    return value
+
+
+def _records(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the bytes of each record, which are as they lie in the file."""
+    try:
+        with Archive(content) as archive:
+            for member in archive.members:
+                if archive.stored_span(member) is None:
+                    raise NotTorchFile("a record is compressed")
+                yield member.name, archive.read(member, len(content))
+    except DamagedZip as error:
+        raise NotTorchFile(str(error)) from error
+
+
+# --- the pickle
+
+
+class _Storage(NamedTuple):
+    """The numbers of one record, as the type that its tensors have."""
+
+    numbers: Tensor
+
+
+class _Pickle:
+    """Follow the instructions of a pickle; each takes what is there and can ask for nothing more."""
+
+    def __init__(self, content: bytes, folder: str, records: Mapping[str, bytes]) -> None:
+        self._content, self._place = content, 0
+        self._folder, self._records = folder, records
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._kept: dict[int, Any] = {}
+        self._storages: dict[tuple[str, torch.dtype], _Storage] = {}
+
+    def read(self) -> Any:
+        """Return the value that the instructions make."""
+        while (code := self._take(1)) != b".":
+            instruction = _INSTRUCTIONS.get(code)
+            if instruction is None:
+                raise NotTorchFile(f"its pickle has the instruction {code!r}, which torch has no use for here")
+            instruction(self)
+        return self._stack[-1]
+
+    def number(self, form: str) -> Any:
+        """Take a number of a fixed form."""
+        (number,) = struct.unpack(form, self._take(struct.calcsize(form)))
+        return number
+
+    def push(self, value: Any) -> None:
+        """Put a value on the stack."""
+        self._stack.append(value)
+
+    def push_text(self) -> None:
+        """Put a text on the stack."""
+        self.push(self._take(self.number("<I")).decode("utf-8", "surrogatepass"))
+
+    def push_long(self) -> None:
+        """Put a whole number of up to 255 bytes on the stack."""
+        self.push(int.from_bytes(self._take(self.number("<B")), "little", signed=True))
+
+    def push_name(self) -> None:
+        """Put what stands for a function or a type on the stack."""
+        module, name = self._line(), self._line()
+        if module == "torch" and name in _STORAGES:
+            self.push(_STORAGES[name])
+        elif (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            self.push(_TENSOR)
+        elif (module, name) == ("collections", "OrderedDict"):
+            self.push(_DICT)
+        else:
+            raise NotTorchFile(f"it names {module}.{name}, which is no tensor and no plain value")
+
+    def mark(self) -> None:
+        """Note where the elements of what comes begin."""
+        self._marks.append(len(self._stack))
+
+    def push_tuple(self, length: int | None = None) -> None:
+        """Put the last values, those from the mark on or so many, together."""
+        values = self._since_mark() if length is None else self._last(length)
+        self.push(tuple(values))
+
+    def append(self, values: list[Any]) -> None:
+        """Put values into the list below them."""
+        self._below(list).extend(values)
+
+    def set_items(self, values: list[Any]) -> None:
+        """Put keys and their values into the dict below them."""
+        target = self._below(dict)
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            if type(key) not in (str, int):  # another one may take for ever to be found again
+                raise NotTorchFile("a key is neither a text nor a whole number")
+            target[key] = value
+
+    def append_last(self) -> None:
+        """Put one value into a list."""
+        self.append(self._last(1))
+
+    def append_marked(self) -> None:
+        """Put the values from the mark on into a list."""
+        self.append(self._since_mark())
+
+    def set_last(self) -> None:
+        """Put one key with its value into a dict."""
+        self.set_items(self._last(2))
+
+    def set_marked(self) -> None:
+        """Put the keys and values from the mark on into a dict."""
+        self.set_items(self._since_mark())
+
+    def keep(self, form: str) -> None:
+        """Keep the last value under a number."""
+        self._kept[self.number(form)] = self._stack[-1]
+
+    def recall(self, form: str) -> None:
+        """Put a kept value on the stack."""
+        self.push(self._kept[self.number(form)])
+
+    def call(self) -> None:
+        """Make a tensor, or an empty dict, of what is on the stack."""
+        function, arguments = self._last(2)
+        if function is _DICT and arguments == ():
+            self.push({})
+        elif function is _TENSOR:
+            storage, offset, sizes, strides, *_ = arguments
+            self.push(_tensor(storage, offset, sizes, strides))
+        else:
+            raise NotTorchFile("it calls what is no function")
+
+    def set_attributes(self) -> None:
+        """Leave attributes of a dict out: a state dict has its modules' versions, which torch alone asks for."""
+        self._last(1)
+        self._below(dict)
+
+    def push_storage(self) -> None:
+        """Put the numbers of a record on the stack: `("storage", type, record, device, how many)`."""
+        _, dtype, record, _, count = self._last(1)[0]
+        key = (record, dtype)
+        if key not in self._storages:
+            content = bytearray(self._records[f"{self._folder}data/{record}"])
+            numbers = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+            if len(numbers) != count:
+                raise NotTorchFile("a record has another number of numbers than it should")
+            self._storages[key] = _Storage(numbers)
+        self.push(self._storages[key])
+
+    def _take(self, count: int) -> bytes:
+        start, self._place = self._place, self._place + count
+        if self._place > len(self._content):
+            raise NotTorchFile("its pickle is cut short")
+        return self._content[start : self._place]
+
+    def _line(self) -> str:
+        end = self._content.find(b"\n", self._place)
+        return self._take(max(0, end - self._place) + 1)[:-1].decode()
+
+    def _since_mark(self) -> list[Any]:
+        return self._last(len(self._stack) - self._marks.pop())
+
+    def _last(self, count: int) -> list[Any]:
+        start = len(self._stack) - count
+        if count < 0 or start < 0:
+            raise NotTorchFile("its pickle is damaged")
+        values = self._stack[start:]
+        del self._stack[start:]
+        return values
+
+    def _below(self, kind: type) -> Any:
+        if type(self._stack[-1]) is not kind:
+            raise NotTorchFile("its pickle is damaged")
+        return self._stack[-1]
+
+
+_INSTRUCTIONS: dict[bytes, Callable[[_Pickle], None]] = {
+    b"\x80": lambda pickle: pickle.number("<B"),  # the protocol
+    b"}": lambda pickle: pickle.push({}),
+    b"]": lambda pickle: pickle.push([]),
+    b")": lambda pickle: pickle.push(()),
+    b"N": lambda pickle: pickle.push(None),
+    b"\x88": lambda pickle: pickle.push(True),
+    b"\x89": lambda pickle: pickle.push(False),
+    b"K": lambda pickle: pickle.push(pickle.number("<B")),
+    b"M": lambda pickle: pickle.push(pickle.number("<H")),
+    b"J": lambda pickle: pickle.push(pickle.number("<i")),
+    b"G": lambda pickle: pickle.push(pickle.number(">d")),
+    b"\x8a": _Pickle.push_long,
+    b"X": _Pickle.push_text,
+    b"c": _Pickle.push_name,
+    b"(": _Pickle.mark,
+    b"t": _Pickle.push_tuple,
+    b"\x85": lambda pickle: pickle.push_tuple(1),
+    b"\x86": lambda pickle: pickle.push_tuple(2),
+    b"\x87": lambda pickle: pickle.push_tuple(3),
+    b"a": _Pickle.append_last,
+    b"e": _Pickle.append_marked,
+    b"s": _Pickle.set_last,
+    b"u": _Pickle.set_marked,
+    b"q": lambda pickle: pickle.keep("<B"),
+    b"r": lambda pickle: pickle.keep("<I"),
+    b"h": lambda pickle: pickle.recall("<B"),
+    b"j": lambda pickle: pickle.recall("<I"),
+    b"R": _Pickle.call,
+    b"b": _Pickle.set_attributes,
+    b"Q": _Pickle.push_storage,
+}
+
+
+def _tensor(storage: Any, offset: Any, sizes: Any, strides: Any) -> Tensor:
+    """Return a view of a storage that lies within it and shows no number of it twice."""
+    numbers = [offset, *sizes, *strides]
+    if not isinstance(storage, _Storage) or not all(type(each) is int and 0 <= each < 2**62 for each in numbers):
+        raise NotTorchFile("a tensor is damaged")
+    view = torch.as_strided(storage.numbers, sizes, strides, offset)
+    reach = 1
+    for stride, size in sorted((stride, size) for size, stride in zip(sizes, strides, strict=True) if size > 1):
+        if stride < reach:
+            raise NotTorchFile("a tensor shows the same numbers more than once")
+        reach = stride * (size - 1) + reach
+    return view
+
+
+def _refuse_too_much(value: Any, byte_count: int) -> None:
+    """Refuse values that are nested deeply, or more than their file has room for: a part may stand in many places."""
+    values = tensor_bytes = 0
+    waiting = [(value, 0)]
+    while waiting:
+        each, depth = waiting.pop()
+        values += 1
+        if isinstance(each, Tensor):
+            tensor_bytes += each.numel() * each.element_size()
+        elif isinstance(each, dict | list | tuple):
+            waiting.extend((part, depth + 1) for part in (each.values() if isinstance(each, dict) else each))
+        elif not (each is None or type(each) in (bool, int, float, str)):
+            raise NotTorchFile("it holds what is no tensor and no plain value")
+        if depth > _DEEPEST or values > _MOST_VALUES or tensor_bytes > 2 * byte_count or len(waiting) > _MOST_VALUES:
+            raise NotTorchFile("it is nested too deeply, or holds the same many times")
