@@ -17,8 +17,9 @@ from hypothesis import settings
 from last.cli import main
 from last.data.clip import Clip
 from last.data.store import write_store
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig, resolve
+from last.training.config import resolve
 from last.training.run_folder import RunFolder
 
 # The same examples every time, and no deadline, because a busy machine is no defect.

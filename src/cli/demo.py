@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..data.config import DataConfig
     from ..data.store import Store
     from ..evaluation.evaluate import Answer
-    from ..training.config import RunConfig
+    from ..settings.run import RunConfig
     from ..training.run_folder import RunFolder
     from ..training.session import Result
     from ..utils.progress import Progress

@@ -17,7 +17,7 @@ from .options import add_shared, examples, hours, numbers
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
-    from ..training.config import RunConfig
+    from ..settings.run import RunConfig
     from ..training.session import Result
 
 _EXAMPLES = """

@@ -22,7 +22,7 @@ from ..data.store import Store
 from ..data.store_format import StoreAbout, pack
 from ..models.classifier import SkeletonClassifier
 from ..models.facts import ModelFacts
-from ..training.config import RunConfig
+from ..settings.run import RunConfig
 
 Recording = Clip | NDArray[np.floating] | Tensor
 

@@ -17,11 +17,11 @@ from ..data.pipeline import InputPipeline
 from ..data.protocols import hold_out, split
 from ..data.store import Store
 from ..models.registry import count_parameters
+from ..settings.run import RunConfig
 from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
-from ..training.config import RunConfig
-from ..training.data import part_for_testing, training_clips
+from ..training.data import TestPart, part_for_testing, training_clips
 from ..training.precision import Precision, choose_device, precision_of_a_run
-from ..training.scoring import TestPart, has_no_score, score_batches
+from ..training.scoring import has_no_score, score_batches
 from ..training.unusable import NOT_RECOGNISED, warn_of_unusable
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,24 @@ from ..utils.errors import UserError
 from ..utils.extras import extra_problem
 from ..utils.files import atomic_path
 from ..utils.numbers import counted
-from .metrics import ClassResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+class ClassFigures(Protocol):
+    """What a bar of the accuracy of one class needs: its index, its clips, and how many were recognised (percent)."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def clips(self) -> int: ...
+    @property
+    def correct(self) -> int: ...
+    @property
+    def accuracy(self) -> float | None: ...
+
 
 _logger = logging.getLogger(__name__)
 
@@ -115,7 +128,7 @@ def draw_confusion(
         write_title(axes, title, "; ".join(filter(None, [state, figures])), enlarged=side / 8)
 
 
-def draw_class_accuracy(results: Sequence[ClassResult], class_names: Sequence[str], path: Path, title: str) -> None:
+def draw_class_accuracy(results: Sequence[ClassFigures], class_names: Sequence[str], path: Path, title: str) -> None:
     """Draw the accuracy of each class as sorted bars in a PNG, the lowest on top; of many, the lowest 20.
 
     Raises:

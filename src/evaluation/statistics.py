@@ -14,8 +14,8 @@ from ..data.loader import SampledClips
 from ..data.locate import find_store
 from ..data.pipeline import InputPipeline
 from ..data.protocols import split
+from ..settings.run import RunConfig
 from ..training.checkpoint import Checkpoint
-from ..training.config import RunConfig
 from ..training.data import drawn_clips, sample_for_statistics, training_clips
 from ..training.population_statistics import PopulationStatistics
 from ..training.precision import precision_of_a_run

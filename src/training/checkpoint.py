@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from ..models.classifier import SkeletonClassifier
 from ..models.facts import ModelFacts
 from ..models.registry import build_model, family_config
+from ..settings.run import RunConfig
 from ..skeleton import layout_facts
 from ..utils.config import Layer, merge
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, read_whole
 from .checkpoint_check import field_problem
-from .config import RunConfig
-from .population_statistics import UNKNOWN_BATCHES, statistics_lag
 from .precision import usable_device
 from .run_search import checkpoint_in
+from .running_statistics import UNKNOWN_BATCHES, statistics_lag
 from .torch_file import NotTorchFile, read_torch_file
 
 _log = logging.getLogger(__name__)

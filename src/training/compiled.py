@@ -1,19 +1,13 @@
 """`--compile`: torch.compile, where the machine has what it takes.
 
 Compiled code is made for the shapes that it meets. Those of a step are the same but for the short last batch of an
-epoch and the number of bodies present, which is therefore brought to one of few (`of_few_shapes`).
+epoch and the number of bodies present, which is therefore brought to one of few (`data.loading.bucketing`).
 """
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import torch
 from torch import nn
-
-from ..data.loader import Batch
-from ..models.bodies import padded
-from .config import RunConfig
 
 _log = logging.getLogger(__name__)
 
@@ -35,23 +29,6 @@ def compile_where_possible(model: nn.Module, device: torch.device, graphs: bool 
     model.compile(dynamic=False, mode=_GRAPHS if graphs and device.type == "cuda" else None)
     _log.info("The model compiles itself in its first steps, which take long for that.")
     return True
-
-
-def of_few_shapes(batches: Iterable[Batch], config: RunConfig) -> Iterable[Batch]:
-    """Return the batches with few numbers of bodies to compute, where the model is compiled for each."""
-    return _FewShapes(batches, max(1, config.batch_size // 4)) if config.compile else batches
-
-
-class _FewShapes:
-    """Pad the rows of batches to a multiple of some number."""
-
-    def __init__(self, batches: Iterable[Batch], multiple: int) -> None:
-        self.batches, self.multiple = batches, multiple
-
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in self.batches:
-            clips, bodies = batch.valid.shape[:2]
-            yield replace(batch, rows=padded(batch.rows, clips * bodies, self.multiple))
 
 
 def _probe(x: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """From a configuration to what the trainer learns from and is measured on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,19 +11,28 @@ from torch import Tensor
 from ..data import counter
 from ..data.fingerprints import data_fingerprints
 from ..data.loader import Batch, FixedDraws, SampledClips, TestOrder, TrainOrder, build_loader
+from ..data.loading.bucketing import of_few_shapes
 from ..data.pipeline import InputPipeline
 from ..data.protocols import Split, hold_out, labelled, split
 from ..data.residence import Residence, reside
 from ..data.store import Store
 from ..data.suitability import untrained_classes
-from .compiled import of_few_shapes
-from .config import RunConfig
+from ..settings.run import RunConfig
 from .distributed import ALONE, World, processes_here
-from .scoring import TestPart
 
 _TEST_BATCH = 64
 _STATISTICS_CLIPS = 2048
 _CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class TestPart:
+    """The clips a model is tested on: one loader a test draw, all in the same order."""
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    loaders: Sequence[Iterable[Batch]]
+    clips: int
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from ..models.registry import count_parameters
+from ..settings.run import RunConfig
 from ..utils.errors import TrainingDiverged
 from ..utils.numbers import counted
-from .config import RunConfig
 from .data import TrainingData
 from .meter import Figures
 from .place import Place

@@ -16,12 +16,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from ..settings.run import NanGuardConfig
 from ..utils.errors import TrainingDiverged
-from .config import NanGuardConfig
 from .delayed import DelayedReader
 from .distributed import World
-from .population_statistics import UNKNOWN_BATCHES
-from .running_statistics import RunningStatistics
+from .running_statistics import UNKNOWN_BATCHES, RunningStatistics
 
 _log = logging.getLogger(__name__)
 

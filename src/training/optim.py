@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .config import RunConfig
+from ..settings.run import RunConfig
 from .schedule import scaled
 
 _STRUCTURAL = {"bias", "alpha", "A_learned"}

@@ -18,33 +18,10 @@ from torch import Tensor, nn
 from ..data.loader import Batch
 from ..data.pipeline import InputPipeline
 from ..models.classifier import trusted
-from .config import RunConfig
 from .distributed import ALONE, World
 from .precision import Precision
 from .running_statistics import BatchNorm, RunningStatistics
 from .unusable import LARGEST, with_zeros
-
-SETTLED_UPDATES = 1000  # from so many updates on, the ten that running statistics span are 1% of a run
-UNKNOWN_BATCHES = 1 << 20  # stands for a number that older checkpoints do not tell
-SETTLED_BATCHES = 100  # after so many batches nothing is left of the values that running statistics began with
-
-
-def updates_of(config: RunConfig, clips: int) -> int:
-    """Return how many updates a whole run makes, of which an epoch draws `clips` clips."""
-    batches = -(-clips // config.batch_size)
-    return config.epochs * -(-batches // config.gradient_accumulation_steps)
-
-
-def statistics_lag(config: RunConfig, clips: int, batches_since_reset: int) -> bool:
-    """Tell whether running statistics are behind the weights that they belong to.
-
-    Args:
-        config: the run's configuration.
-        clips: how many clips an epoch draws.
-        batches_since_reset: how many batches have entered the statistics since they were neutral: since the run began,
-            or since the guard reset them.
-    """
-    return updates_of(config, clips) < SETTLED_UPDATES or batches_since_reset < SETTLED_BATCHES
 
 
 class PopulationStatistics:

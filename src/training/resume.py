@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..settings.run import RunConfig
 from ..utils.config import flat
 from ..utils.errors import UserError
 from ..utils.places import outermost, writable
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import newest_whole, whole_checkpoints
-from .config import RunConfig
 from .distributed import World
 from .run_folder import RunFolder
 from .run_search import find_run

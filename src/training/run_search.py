@@ -11,7 +11,7 @@ from ..utils.places import Places, folders_below, is_file, outermost
 from .run_folder import SEQUENCE_FILE, RunFolder
 
 if TYPE_CHECKING:
-    from .config import RunConfig  # with it comes torch, which a list of runs need not wait for
+    from ..settings.run import RunConfig  # with it comes torch, which a list of runs need not wait for
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,6 @@
-"""BatchNorm's running statistics as one vector, so that a few operations save, average and put back all of them.
+"""BatchNorm's running statistics as one vector, so that a few operations save, average and restore all of them.
+
+`statistics_lag` tells when they are not those of the weights.
 
 Legend: P numbers (the running mean and variance of every channel of every BatchNorm), the means first.
 """
@@ -8,7 +10,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ..settings.run import RunConfig
+
 BatchNorm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
+
+SETTLED_UPDATES = 1000  # from so many updates on, the ten that running statistics span are 1% of a run
+UNKNOWN_BATCHES = 1 << 20  # stands for a number that older checkpoints do not tell
+SETTLED_BATCHES = 100  # after so many batches nothing is left of the values that running statistics began with
 
 
 class RunningStatistics:
@@ -54,3 +62,21 @@ class RunningStatistics:
     def vector(self, named: Mapping[str, Tensor]) -> Tensor:
         """Return (P,) what `named` holds by the buffers' names."""
         return torch.cat([named[name].to(self.neutral) for name in self._names]) if self._names else self.neutral
+
+
+def updates_of(config: RunConfig, clips: int) -> int:
+    """Return how many updates a whole run makes, of which an epoch draws `clips` clips."""
+    batches = -(-clips // config.batch_size)
+    return config.epochs * -(-batches // config.gradient_accumulation_steps)
+
+
+def statistics_lag(config: RunConfig, clips: int, batches_since_reset: int) -> bool:
+    """Tell whether running statistics are behind the weights that they belong to.
+
+    Args:
+        config: the run's configuration.
+        clips: how many clips an epoch draws.
+        batches_since_reset: how many batches have entered the statistics since they were neutral: since the run began,
+            or since the guard reset them.
+    """
+    return updates_of(config, clips) < SETTLED_UPDATES or batches_since_reset < SETTLED_BATCHES

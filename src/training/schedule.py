@@ -6,7 +6,7 @@ import torch
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
-from .config import RunConfig
+from ..settings.run import RunConfig
 
 
 def warmup_length(config: RunConfig) -> int:

@@ -4,9 +4,8 @@ Legend: N clips.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,21 +13,12 @@ from torch import Tensor, nn
 from ..data.loader import Batch
 from ..data.pipeline import InputPipeline
 from ..models.classifier import trusted
+from .data import TestPart
 from .precision import Precision
 from .unusable import unusable
 
 # The scores of a clip with values that no model can take; those of a model that fails are NaN.
 NO_SCORE = -math.inf
-
-
-@dataclass(frozen=True)
-class TestPart:
-    """The clips a model is tested on: one loader a test draw, all in the same order."""
-
-    __test__ = False  # not a test class, whatever pytest makes of its name
-
-    loaders: Sequence[Iterable[Batch]]
-    clips: int
 
 
 def score_batches(

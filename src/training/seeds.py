@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from ..utils.files import write_json
 from ..utils.progress import SILENT, Progress
 from ..utils.schema import LARGEST_SEED
 from ..utils.spread import mean_and_deviation
-from .config import RunConfig
 from .distributed import device_index, joined
 from .precision import choose_device
 from .session import Ending, Result, train

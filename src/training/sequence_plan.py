@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..settings.run import RunConfig
 from ..utils.errors import UserError
-from .config import RunConfig, resolve
+from .config import resolve
 
 TEACHER, ALONE, DISTILLED = "teacher", "alone", "distilled"
 TARGETS = {

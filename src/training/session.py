@@ -16,6 +16,7 @@ from ..data.locate import find_store
 from ..data.protocols import split
 from ..data.store import Store
 from ..models.registry import build_model, count_parameters
+from ..settings.run import RunConfig
 from ..utils.config import to_yaml
 from ..utils.errors import TrainingDiverged, UserError, tells_of_memory
 from ..utils.files import read_json, write_json, write_text
@@ -25,7 +26,6 @@ from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
 from .checkpoint import refuse_other_sizes, start_from
 from .compiled import compile_where_possible
-from .config import RunConfig
 from .data import training_data
 from .distillation.task import distillation
 from .distillation.teachers import Teacher, introduce

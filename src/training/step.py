@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..data.loader import Batch
+from ..settings.run import RunConfig
 from ..utils.errors import UserError
-from .config import RunConfig
 from .distributed import World
 from .ema import WeightAverage
 from .guard import BatchNote, NanGuard, Requests

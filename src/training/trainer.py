@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..data.loader import Batch
+from ..settings.run import RunConfig
 from ..skeleton import layout_facts
 from ..utils.errors import TrainingDiverged
 from .checkpoint import Checkpoint, load_weights
 from .checkpoint_files import CheckpointFiles
-from .config import RunConfig
-from .data import TrainingData
+from .data import TestPart, TrainingData
 from .diagnosis import report_divergence
 from .epoch_report import banner, epoch_line, named, peak_memory_mib, refuse_no_result
 from .guard import BatchNote, Requests, Skips, counts_by_cause
@@ -24,12 +24,13 @@ from .last_test import LastTest
 from .logbook import Logbook
 from .meter import Figures, Meter
 from .place import Place
-from .population_statistics import PopulationStatistics, statistics_lag
+from .population_statistics import PopulationStatistics
 from .progression import EpochSoFar, Pace, Progression
 from .resume_check import Sizes, refuse_other_state
 from .run_folder import RunFolder
+from .running_statistics import statistics_lag
 from .schedule import build_schedule
-from .scoring import TestPart, has_no_score, score_batches
+from .scoring import has_no_score, score_batches
 from .step import Share, TrainingStep, seed_step
 from .stop import Stop
 from .task import Classification

@@ -5,7 +5,7 @@ import torch
 
 from last.benchmarks.losses import compare_losses, difference
 from last.benchmarks.steps import benchmark_config
-from last.training.config import RunConfig
+from last.settings.run import RunConfig
 from last.utils.progress import SILENT
 
 STEPS = 6

@@ -13,10 +13,10 @@ from distillation_probes import changed_copy
 
 from last.data.config import NormalizeConfig
 from last.models.registry import build_model
+from last.settings.run import RunConfig
 from last.skeleton import layout_facts, load_layout
 from last.training import session
 from last.training.checkpoint import read_checkpoint, save_checkpoint
-from last.training.config import RunConfig
 
 TINY = ["--set", "input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false"]
 

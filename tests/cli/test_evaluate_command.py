@@ -11,9 +11,9 @@ import pytest
 
 from last.cli import evaluate as command
 from last.evaluation import evaluate as evaluation
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint, save_checkpoint
-from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 
 

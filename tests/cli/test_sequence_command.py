@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from last.settings.run import RunConfig
 from last.training import sequence
-from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 from last.training.session import Result
 from last.training.stop import Stop

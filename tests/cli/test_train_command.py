@@ -11,8 +11,8 @@ import last.training.seeds  # noqa: F401 - which takes up the true `train` befor
 from last.cli import suggestions
 from last.cli import train as command
 from last.models.registry import family_config
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig
 from last.training.logbook import read_rows
 from last.training.run_folder import RunFolder
 from last.training.stop import Stop, StopWatch

@@ -9,7 +9,7 @@ import torch
 from last.data.loader import Draw, SampledClips
 from last.data.locate import find_store
 from last.data.pipeline import InputPipeline
-from last.training.config import RunConfig
+from last.settings.run import RunConfig
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -15,8 +15,8 @@ from last.data.store import Store, open_store
 from last.evaluation.evaluate import Question, evaluate
 from last.models.bodies import STREAMS
 from last.models.classifier import SkeletonClassifier
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 
 

@@ -12,9 +12,9 @@ from conftest import CLASSES, moving_clips
 from last.data.clip import Clip
 from last.data.store import open_store, write_store
 from last.evaluation.evaluate import Question, evaluate
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint
-from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 from last.utils.errors import UserError
 

@@ -12,8 +12,8 @@ import torch
 import last
 from last.evaluation import figures, run_pictures
 from last.evaluation.run_pictures import draw_run, pictures_of
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig
 from last.training.last_test import read_confusion
 from last.training.run_folder import RunFolder
 from last.training.stop import Stop, StopWatch

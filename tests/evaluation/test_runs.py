@@ -17,8 +17,8 @@ from last.evaluation.comparison import (
 )
 from last.evaluation.curves import draw_curves
 from last.evaluation.runs import Run, choose_runs, find_runs, read_run
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig
 from last.utils.errors import UserError
 from last.utils.spread import mean_and_deviation
 

@@ -26,8 +26,8 @@ from last.models.config import ModelConfig
 from last.models.last_e import LastEConfig
 from last.models.last_v2 import LastV2Config
 from last.models.registry import build_model
+from last.settings.run import EmaConfig, NanGuardConfig, RunConfig
 from last.skeleton import load_layout
-from last.training.config import EmaConfig, NanGuardConfig, RunConfig
 from last.training.distillation.config import DistillationConfig
 from last.training.distillation.task import Distillation
 from last.training.distillation.teachers import LiveTeachers, Teacher

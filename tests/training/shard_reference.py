@@ -19,7 +19,7 @@ from last.data.locate import find_store
 from last.data.pipeline import InputPipeline
 from last.data.protocols import split
 from last.models.registry import build_model
-from last.training.config import RunConfig
+from last.settings.run import RunConfig
 from last.training.optim import split_for_decay
 
 

@@ -36,10 +36,10 @@ from last.data.locate import find_store
 from last.data.residence import ResidentClips
 from last.data.store import Store
 from last.models.registry import build_model
+from last.settings.run import RunConfig
 from last.skeleton import Layout
 from last.training import scoring, trainer
-from last.training.config import RunConfig
-from last.training.data import TrainingData, training_data
+from last.training.data import TestPart, TrainingData, training_data
 from last.training.delayed import DelayedReader
 from last.training.distillation import cache
 from last.training.distillation.cache import CachedTeachers
@@ -50,7 +50,6 @@ from last.training.distributed import ALONE
 from last.training.meter import Figures, Meter
 from last.training.place import Place
 from last.training.run_folder import RunFolder
-from last.training.scoring import TestPart
 from last.training.task import Classification
 from last.training.trainer import Trainer
 

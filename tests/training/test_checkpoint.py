@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import last
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint, save_checkpoint
-from last.training.config import RunConfig
 from last.utils.errors import UserError
 
 

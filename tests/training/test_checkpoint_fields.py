@@ -15,9 +15,9 @@ import torch
 from under_limits import call
 
 import last
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import _KEYS, _checksum, read_checkpoint
-from last.training.config import RunConfig
 from last.training.schedule import schedule_after
 from last.training.torch_file import NotTorchFile, read_torch_file
 from last.utils.errors import TrainingDiverged, UserError

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from conftest import tiny_run
 
+from last.settings.run import RunConfig
 from last.training.checkpoint import Checkpoint, read_checkpoint
 from last.training.checkpoint_files import CheckpointFiles
-from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 from last.training.session import train
 from last.utils.files import read_json

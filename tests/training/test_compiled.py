@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from last.data.locate import find_store
-from last.training.config import RunConfig
+from last.settings.run import RunConfig
 from last.training.data import training_data
 
 

@@ -24,9 +24,10 @@ from patience import PATIENCE_S
 from shard_reference import ShardReference
 
 from last.data.store import write_store
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint
-from last.training.config import RunConfig, resolve
+from last.training.config import resolve
 from last.training.logbook import read_rows
 from last.training.run_folder import RunFolder
 from last.utils.config import to_yaml

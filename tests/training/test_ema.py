@@ -8,9 +8,9 @@ from torch import nn
 
 import last
 from last.evaluation.evaluate import Question, evaluate
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint
-from last.training.config import RunConfig
 from last.training.ema import WeightAverage
 from last.training.logbook import read_rows
 from last.utils.errors import UserError

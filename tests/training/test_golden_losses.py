@@ -21,8 +21,9 @@ from torch import Tensor
 
 from last.data.locate import find_store
 from last.models.config import ModelConfig
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig, resolve
+from last.training.config import resolve
 from last.training.data import TrainingData, training_data
 from last.training.place import Place
 from last.training.run_folder import RunFolder

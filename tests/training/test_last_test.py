@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from last.settings.run import RunConfig
 from last.training import last_test, session
-from last.training.config import RunConfig
 from last.training.last_test import LastTest, read_confusion
 from last.utils.errors import UserError
 

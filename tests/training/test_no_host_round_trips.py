@@ -10,8 +10,9 @@ from distillation_probes import taught_by
 from stand_in_runs import READING, RICH
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig
+from last.training.data import TestPart
 from last.training.delayed import DelayedReader
 from last.training.distillation.config import METHODS
 from last.training.distillation.teachers import introduce
@@ -19,7 +20,7 @@ from last.training.distributed import ALONE
 from last.training.meter import Meter
 from last.training.place import Place
 from last.training.resume import Beginning
-from last.training.scoring import TestPart, score_batches
+from last.training.scoring import score_batches
 from last.training.step import Share
 from last.training.trainer import Trainer
 

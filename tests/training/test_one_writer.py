@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import TINY, tiny_run
 
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 from last.training.sequence import run_sequence
 from last.training.sequence_plan import Plan, Request, plan_sequence

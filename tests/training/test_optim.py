@@ -3,7 +3,7 @@
 from torch import nn
 
 import last
-from last.training.config import RunConfig
+from last.settings.run import RunConfig
 from last.training.optim import build_optimizer
 
 

@@ -13,16 +13,16 @@ from last.data.locate import find_store
 from last.data.store import write_store
 from last.evaluation.evaluate import Question, evaluate
 from last.models.registry import build_model
-from last.training import population_statistics, session
+from last.settings.run import RunConfig
+from last.training import running_statistics, session
 from last.training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from last.training.checkpoint_files import CheckpointFiles
-from last.training.config import RunConfig
 from last.training.data import training_data
 from last.training.logbook import read_rows
-from last.training.population_statistics import PopulationStatistics, statistics_lag
+from last.training.population_statistics import PopulationStatistics
 from last.training.precision import Precision
 from last.training.run_folder import RunFolder
-from last.training.running_statistics import BatchNorm
+from last.training.running_statistics import BatchNorm, statistics_lag
 from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
@@ -134,8 +134,8 @@ def test_testing_with_them_does_not_change_what_is_trained(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measuring = states(session.train(tiny_config("epochs=3")).run)
-    monkeypatch.setattr(population_statistics, "SETTLED_UPDATES", 0)
-    monkeypatch.setattr(population_statistics, "SETTLED_BATCHES", 0)
+    monkeypatch.setattr(running_statistics, "SETTLED_UPDATES", 0)
+    monkeypatch.setattr(running_statistics, "SETTLED_BATCHES", 0)
     plain = states(session.train(tiny_config("epochs=3")).run)
     assert measuring.statistics and not plain.statistics
     assert measuring.model.keys() == plain.model.keys()
@@ -148,8 +148,8 @@ def test_evaluating_a_checkpoint_gives_the_figures_of_its_run(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: bool, settled: bool
 ) -> None:
     if settled:
-        monkeypatch.setattr(population_statistics, "SETTLED_UPDATES", 0)
-        monkeypatch.setattr(population_statistics, "SETTLED_BATCHES", 0)
+        monkeypatch.setattr(running_statistics, "SETTLED_UPDATES", 0)
+        monkeypatch.setattr(running_statistics, "SETTLED_BATCHES", 0)
     run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1", "amp=true")).run
     row = read_rows(run.path / "metrics.jsonl")[-1]
     answer = evaluate(Question(run.last, raw=raw), tmp_path / "report")

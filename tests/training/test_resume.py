@@ -12,10 +12,10 @@ import pytest
 import torch
 from conftest import tiny_run
 
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import Checkpoint, read_checkpoint
 from last.training.checkpoint_files import CheckpointFiles
-from last.training.config import RunConfig
 from last.training.guard import Requests
 from last.training.logbook import read_rows
 from last.training.run_folder import RunFolder

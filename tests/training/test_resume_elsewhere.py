@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from test_resume import assert_same, stop_at
 
+from last.settings.run import RunConfig
 from last.training import run_folder, session
 from last.training.checkpoint import read_checkpoint
-from last.training.config import RunConfig, resolve
+from last.training.config import resolve
 from last.training.run_folder import RunFolder
 from last.utils.config import to_yaml
 from last.utils.errors import UserError

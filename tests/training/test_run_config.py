@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from last.models.registry import family_config
-from last.training.config import RunConfig, resolve
+from last.settings.run import RunConfig
+from last.training.config import resolve
 from last.training.distillation.config import DistillationConfig
 from last.training.schedule import build_schedule
 from last.utils.config import MODEL_FILES, config_folder, read_yaml

@@ -9,9 +9,9 @@ import pytest
 
 from last.data.store import open_store, write_store
 from last.evaluation.evaluate import Question, evaluate
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint, save_checkpoint
-from last.training.config import RunConfig
 from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]

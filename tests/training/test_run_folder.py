@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from last.training.config import RunConfig, resolve
+from last.settings.run import RunConfig
+from last.training.config import resolve
 from last.training.run_folder import RunFolder
 from last.training.run_search import find_run
 from last.utils.config import to_yaml

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 from last.training.run_search import attached_runs, checkpoint_file, find_run, latest_run
 from last.utils.config import to_yaml

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from last.training.config import RunConfig
+from last.settings.run import RunConfig
 from last.training.schedule import build_schedule
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from last.data.loader import Batch
 from last.data.locate import find_store
 from last.data.pipeline import InputPipeline
-from last.training.config import RunConfig
-from last.training.data import part_for_testing
-from last.training.scoring import TestPart, has_no_score, score_batches
+from last.settings.run import RunConfig
+from last.training.data import TestPart, part_for_testing
+from last.training.scoring import has_no_score, score_batches
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from last.settings.run import RunConfig
 from last.training import seeds as series
-from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 from last.training.seeds import train_seeds
 from last.training.session import Result

@@ -9,8 +9,8 @@ import pytest
 from conftest import CLASSES, TINY, moving_clips
 
 from last.data.store import write_store
+from last.settings.run import RunConfig
 from last.training import sequence
-from last.training.config import RunConfig
 from last.training.run_folder import RunFolder
 from last.training.sequence import run_sequence
 from last.training.sequence_plan import Plan, Request, plan_sequence

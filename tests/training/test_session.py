@@ -12,9 +12,10 @@ import torch
 
 import last
 from last.data.loader import SampledClips
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint
-from last.training.config import RunConfig, resolve
+from last.training.config import resolve
 from last.training.logbook import read_rows
 from last.training.meter import Figures, Meter
 from last.training.run_folder import RunFolder

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from last.data.loader import Draw, SampledClips
 from last.data.locate import find_store
 from last.models.classifier import SkeletonClassifier
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint
-from last.training.config import RunConfig
 from last.training.data import training_data
 from last.training.logbook import Logbook, Row
 from last.training.place import Place

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from last.data.locate import find_store
+from last.settings.run import RunConfig
 from last.training import session
-from last.training.config import RunConfig
-from last.training.data import TrainingData, training_data
-from last.training.scoring import TestPart
+from last.training.data import TestPart, TrainingData, training_data
 
 
 def made(config: RunConfig) -> TrainingData:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from ...data.loader import FixedDraws, build_loader
+from ...data.loading.bucketing import of_few_shapes
+from ...settings.run import RunConfig
 from ...utils.errors import UserError
 from ...utils.numbers import counted
-from ..compiled import of_few_shapes
-from ..config import RunConfig
 from ..data import TrainingData
 from ..place import Place
 from ..unusable import UnusableClips

@@ -14,7 +14,7 @@ from torch.nn import functional
 from ...data.loader import Batch
 from ...models.classifier import Inside, SkeletonClassifier
 from ...models.layers import widened
-from ..config import RunConfig
+from ...settings.run import RunConfig
 from ..data import TrainingData
 from ..place import Place
 from ..task import Classification, Outcome

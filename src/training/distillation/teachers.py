@@ -18,11 +18,11 @@ from ...models.bodies import STREAMS
 from ...models.classifier import Inside, SkeletonClassifier
 from ...models.layers import widened
 from ...models.registry import count_parameters
+from ...settings.run import RunConfig
 from ...utils.errors import UserError
 from ...utils.places import folders_below
 from ..checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
 from ..compiled import compile_where_possible
-from ..config import RunConfig
 from ..distributed import World
 from ..precision import precision_of_a_run
 from ..run_folder import RunFolder

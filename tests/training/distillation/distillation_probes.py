@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint, save_checkpoint
-from last.training.config import RunConfig
 
 MakeConfig = Callable[..., RunConfig]
 

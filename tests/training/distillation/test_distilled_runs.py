@@ -13,9 +13,9 @@ import torch
 from distillation_probes import changed_copy, taught_by, train_teacher
 
 from last.data.locate import find_store
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint
-from last.training.config import RunConfig
 from last.training.data import TrainingData, training_data
 from last.training.distillation import losses
 from last.training.distillation.config import DistillationConfig

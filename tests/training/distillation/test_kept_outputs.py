@@ -17,9 +17,9 @@ from patience import PATIENCE_S
 
 from last.data.locate import find_store
 from last.data.store import write_store
+from last.settings.run import RunConfig
 from last.training import session
 from last.training.checkpoint import read_checkpoint, save_checkpoint
-from last.training.config import RunConfig
 from last.training.data import training_data
 from last.training.distillation import asking
 from last.training.distillation.asking import kept_outputs

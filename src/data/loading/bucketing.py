@@ -1,0 +1,25 @@
+"""Batches of few shapes, for compiled models: the number of bodies to compute is padded to a multiple."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from ...models.bodies import padded
+from ...settings.run import RunConfig
+from ..loader import Batch
+
+
+def of_few_shapes(batches: Iterable[Batch], config: RunConfig) -> Iterable[Batch]:
+    """Return the batches with few numbers of bodies to compute, where the model is compiled for each."""
+    return _FewShapes(batches, max(1, config.batch_size // 4)) if config.compile else batches
+
+
+class _FewShapes:
+    """Pad the rows of batches to a multiple of some number."""
+
+    def __init__(self, batches: Iterable[Batch], multiple: int) -> None:
+        self.batches, self.multiple = batches, multiple
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.batches:
+            clips, bodies = batch.valid.shape[:2]
+            yield replace(batch, rows=padded(batch.rows, clips * bodies, self.multiple))
