@@ -23,10 +23,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 # One thread each, because the test processes already share the cores.
-test: setup  ## check style and types, then run the tests
+test: setup  ## check style, types and who imports whom, then run the tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4
 
 demo: setup  ## go the whole way on synthetic data: synthesize, preprocess, train, evaluate

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.clip import Clip
-from ..data.config import DataConfig
-from ..data.store import Store, write_store
+from ..data.store.clip import Clip
+from ..data.store.reader import Store, write_store
 from ..data.synthetic.dataset import Take
+from ..settings.data import DataConfig
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.progress import SILENT, Progress

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.loader import Batch
-from ..data.store import Store
-from ..training.config import RunConfig
-from ..training.data import TrainingData, training_data
-from ..training.precision import choose_device
+from ..data.loading.loader import Batch
+from ..data.loading.run_data import TrainingData, training_data
+from ..data.store.reader import Store
+from ..runtime.precision import choose_device
+from ..settings.run import RunConfig
 from ..utils.progress import Progress
 from . import plain_data
 from .content import write_clips

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.loader import Batch
+from ..data.loading.loader import Batch
+from ..data.loading.run_data import TrainingData, training_data
+from ..distillation.cache import CachedTeachers, OutputFolder
+from ..distillation.cache_builder import kept_outputs
+from ..distillation.task import Distillation
+from ..distillation.teacher_outputs import Source
+from ..distillation.teachers import LiveTeachers, Teacher
 from ..models.classifier import SkeletonClassifier
-from ..training.config import RunConfig
-from ..training.data import TrainingData, training_data
-from ..training.distillation.asking import kept_outputs
-from ..training.distillation.cache import CachedTeachers, OutputFolder
-from ..training.distillation.lesson import Source
-from ..training.distillation.task import Distillation
-from ..training.distillation.teachers import LiveTeachers, Teacher
-from ..training.place import Place
-from ..training.precision import choose_device
+from ..runtime.precision import choose_device
+from ..runtime.run_context import Place
+from ..settings.run import RunConfig
 from ..training.task import Classification
 from ..utils.progress import Progress
 from .content import write_clips

@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 
-from ..data.store import open_store
-from ..data.store_format import HEADER_FILE
-from ..training.config import RunConfig
-from ..training.logbook import read_rows
-from ..training.precision import Precision, choose_device
-from ..training.session import Result as RunResult
-from ..training.session import train
+from ..data.store.format import HEADER_FILE
+from ..data.store.reader import open_store
+from ..experiments.run import Result as RunResult
+from ..experiments.run import train
+from ..runs.logbook import read_rows
+from ..runtime.precision import Precision, choose_device
+from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from ..utils.progress import Progress
 from .content import DATASET, write_clips

@@ -9,11 +9,11 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from ..training.data import TrainingData, training_data
+from ..data.loading.run_data import TrainingData, training_data
+from ..evaluation.scoring import score_batches
+from ..runtime.precision import choose_device
+from ..training.epoch_metrics import Meter
 from ..training.guard import BatchNote
-from ..training.meter import Meter
-from ..training.precision import choose_device
-from ..training.scoring import score_batches
 from ..utils.progress import Progress
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns

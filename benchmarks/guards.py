@@ -12,14 +12,14 @@ from pathlib import Path
 
 import torch
 
-from ..data.loader import Batch
-from ..data.pipeline import InputPipeline
+from ..data.loading.loader import Batch
+from ..data.loading.pipeline import InputPipeline
+from ..runs.checkpoint import Checkpoint, save_checkpoint
+from ..runtime.precision import choose_device
+from ..settings.run import RunConfig
 from ..skeleton import layout_facts
-from ..training.checkpoint import Checkpoint, save_checkpoint
-from ..training.config import RunConfig
-from ..training.meter import Meter
+from ..training.epoch_metrics import Meter
 from ..training.optim import build_optimizer
-from ..training.precision import choose_device
 from ..training.schedule import build_schedule
 from ..training.task import Classification
 from ..utils.progress import Progress

@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..data.config import DataConfig
-from ..data.streams import derive_streams
-from ..deploy.files import write_onnx, write_openvino
+from ..data.loading.streams import derive_streams
+from ..deploy.backends import check_installed, open_exported
 from ..deploy.recogniser import Recogniser
-from ..deploy.runtime import check_installed, open_exported
+from ..deploy.writers import write_onnx, write_openvino
 from ..models.registry import create_model
+from ..settings.data import DataConfig
 from ..skeleton import load_layout
 from ..utils.numbers import counted
 from ..utils.progress import Progress

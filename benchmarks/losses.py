@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.loader import Batch
-from ..data.pipeline import InputPipeline
-from ..training.config import RunConfig
-from ..training.precision import choose_device
+from ..data.loading.loader import Batch
+from ..data.loading.pipeline import InputPipeline
+from ..runtime.precision import choose_device
+from ..settings.run import RunConfig
 from ..training.task import Classification, Outcome
 from ..utils.progress import Progress
 from .plain import from_fused

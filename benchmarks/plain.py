@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..models.bodies import STREAMS
 from ..models.last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusion
 from ..models.last_v2 import AdaptiveGCNConv, Backbone, JointSimilarity, LastV2, LinearAttentionTCN, SeparableTCN
 from ..models.layers import Block, STJointAttention
+from ..models.multi_body import STREAMS
 
 
 class PlainJointAttention(nn.Module):

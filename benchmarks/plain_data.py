@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.clip import Clip
-from ..data.config import AugmentConfig, SamplingConfig
+from ..data.store.clip import Clip
+from ..settings.data import AugmentConfig, SamplingConfig
 from ..skeleton import Layout
 
 Array = NDArray[np.float32]

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..data.preparation_report import PreparationReport
-from ..data.preprocess import preprocess
-from ..data.store import open_store
+from ..data.preparation.preprocess import preprocess
+from ..data.preparation.report import PreparationReport
+from ..data.store.reader import open_store
 from ..data.synthetic.dataset import generate, plan, skeleton_text
 from ..data.synthetic.recording import TrackedBody
 from ..utils.machine import usable_cores

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from ..data.pipeline import InputPipeline
+from ..data.loading.pipeline import InputPipeline
 from ..models.cost import Workload, count_multiply_adds, random_streams, saved_bytes
 from ..models.cpu_kernels import multiply
 from ..models.registry import create_model
-from ..training.config import RunConfig
-from ..training.precision import choose_device
+from ..runtime.precision import choose_device
+from ..settings.run import RunConfig
 from ..utils.progress import Progress
 from .measure import Turns, Way, seconds, spread, take_turns
 from .report import Result, Table

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..data.counter import clip_keys
-from ..data.loader import Batch
+from ..data.loading.counter_rng import clip_keys
+from ..data.loading.loader import Batch
+from ..experiments.config import resolve
 from ..models.registry import build_model
-from ..training.config import RunConfig, resolve
-from ..training.distributed import ALONE
+from ..runtime.distributed import ALONE
+from ..settings.run import RunConfig
+from ..training.epoch_metrics import Meter
 from ..training.guard import BatchNote
-from ..training.meter import Meter
 from ..training.optim import split_for_decay
 from ..training.schedule import scaled
 from ..training.step import Share, TrainingStep, seed_step

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..models.bodies import STREAMS, present_rows
 from ..models.classifier import SkeletonClassifier
+from ..models.multi_body import STREAMS, present_rows
 from ..models.registry import create_model
+from ..runtime.precision import choose_device
 from ..skeleton import load_layout
 from ..training.epoch_report import peak_memory_mib
-from ..training.precision import choose_device
 from ..utils.config import MODEL_FILES
 from ..utils.model_files import model_layer
 from ..utils.progress import Progress

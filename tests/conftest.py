@@ -15,12 +15,12 @@ import torch
 from hypothesis import settings
 
 from last.cli import main
-from last.data.clip import Clip
-from last.data.store import write_store
+from last.data.store.clip import Clip
+from last.data.store.reader import write_store
+from last.experiments import run as session
+from last.experiments.config import resolve
+from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
-from last.training import session
-from last.training.config import resolve
-from last.training.run_folder import RunFolder
 
 # The same examples every time, and no deadline, because a busy machine is no defect.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

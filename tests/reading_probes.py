@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from last.data.formats import BadClip, Source, get_reader
-from last.data.formats.restricted_pickle import load_plain
-from last.data.store import open_store
+from last.data.preparation.formats import BadClip, Source, get_reader
+from last.data.preparation.formats.restricted_pickle import load_plain
+from last.data.store.reader import open_store
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import last
-from last.models.bodies import STREAMS
+from last.models.multi_body import STREAMS
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
 STEPS = dict(re.findall(r"^`(\w+)`, with .*?:\n\n```\n(.*?)```", DOCUMENT, re.M | re.S))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import last
-from last.evaluation import run_pictures
+from last.runs import pictures as run_pictures
 
 README = Path(__file__).parents[1] / "README.md"
 # The commands stay as they are but for these, which only make them shorter.

@@ -45,8 +45,8 @@ def call(target: str, *arguments: object, mib: int, seconds: int) -> Answer:
     up its time is, fails the test.
     """
     tests = Path(__file__).parent
-    folders = list(map(str, (tests, tests / "training", tests.parent / "benchmarks" / "reliability")))
-    job = json.dumps([target, list(map(str, arguments)), mib, seconds, folders])
+    folders = [tests, tests.parent / "benchmarks" / "reliability", *{path.parent for path in tests.rglob("test_*.py")}]
+    job = json.dumps([target, list(map(str, arguments)), mib, seconds, list(map(str, folders))])
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, job],
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from last.training import session
-from last.training.config import resolve
-from last.training.logbook import read_rows
+from last.experiments import run as session
+from last.experiments.config import resolve
+from last.runs.logbook import read_rows
 from last.training.task import Classification
 
 _EXAMPLES = """examples:

@@ -27,8 +27,8 @@ from faults_runs import (
     train_to_the_end,
 )
 
-from last.training.checkpoint import parse_checkpoint, read_checkpoint
-from last.training.run_folder import RunFolder
+from last.runs.checkpoint import parse_checkpoint, read_checkpoint
+from last.runs.folder import RunFolder
 from last.utils.errors import UserError
 
 _DISK_BYTES = 3 << 20

@@ -15,7 +15,7 @@ from typing import Any
 
 from faults_runs import Process, Setup, command, differences, train_to_the_end
 
-from last.training.run_folder import RunFolder
+from last.runs.folder import RunFolder
 
 _SAVING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SIGNALS = (*(signal.SIGKILL,) * 3, *_SAVING)  # every second one is SIGKILL

@@ -17,11 +17,11 @@ from faults_runs import CLASSES, Setup, arguments, finished_run, moving_clips
 from torch import Tensor, nn
 
 from last.cli import main
-from last.data.store import StoreWriter
-from last.data.store_format import StoreAbout, pack
+from last.data.store.format import StoreAbout, pack
+from last.data.store.reader import StoreWriter
+from last.experiments import run as session
+from last.runs.checkpoint import Checkpoint, read_checkpoint
 from last.skeleton import load_layout
-from last.training import session
-from last.training.checkpoint import Checkpoint, read_checkpoint
 from last.training.step import TrainingStep
 from last.utils.files import read_json
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from faults_files import Outcome
 from faults_runs import ACCUMULATING, WORKERS, Process, command, differences, finished_run, train_to_the_end
 
-from last.training.run_folder import RunFolder
+from last.runs.folder import RunFolder
 
 _TIMEOUT_S = 240.0
 _REDIRECTIONS = (

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from last.data.clip import Clip
-from last.data.store import write_store
-from last.training.checkpoint import Checkpoint, read_checkpoint
-from last.training.logbook import read_rows
-from last.training.run_folder import RunFolder
+from last.data.store.clip import Clip
+from last.data.store.reader import write_store
+from last.runs.checkpoint import Checkpoint, read_checkpoint
+from last.runs.folder import RunFolder
+from last.runs.logbook import read_rows
 from last.utils.config import flat
 from last.utils.files import read_json
 

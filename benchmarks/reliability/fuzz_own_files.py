@@ -20,8 +20,8 @@ from fuzz_recordings import npy, some_joints
 
 
 def store_seeds(folder: Path) -> list[Files]:
-    from last.data.clip import Clip
-    from last.data.store import write_store
+    from last.data.store.clip import Clip
+    from last.data.store.reader import write_store
 
     seeds = []
     for layout, joints in (("ntu25", 25), ("kinect20", 20)):
@@ -34,7 +34,7 @@ def store_seeds(folder: Path) -> list[Files]:
 
 
 def read_store(folder: Path) -> None:
-    from last.data.store import open_store
+    from last.data.store.reader import open_store
 
     for clip in open_store(folder):
         clip.joints.tobytes()
@@ -54,7 +54,7 @@ def repair_store(files: dict[str, bytes]) -> None:
 def report_seeds(_: Path) -> list[Files]:
     from dataclasses import asdict
 
-    from last.data.preparation_report import LeftOut, PreparationReport
+    from last.data.preparation.report import LeftOut, PreparationReport
 
     report = PreparationReport("tiny", "raw", "out", 3, 100)
     report.left_out, report.ignored = [LeftOut("c", True, 3, "is broken")], ["d"]
@@ -63,7 +63,7 @@ def report_seeds(_: Path) -> list[Files]:
 
 
 def read_report(folder: Path) -> None:
-    from last.data.preparation_report import load_report
+    from last.data.preparation.report import load_report
 
     report = load_report(folder)
     report.text().encode()
@@ -71,14 +71,14 @@ def read_report(folder: Path) -> None:
 
 
 def _chunk() -> Any:
-    from last.data.chunks import Chunk
+    from last.data.preparation.chunks import Chunk
 
     return Chunk(0, (), "0" * 64)
 
 
 def chunk_seeds(_: Path) -> list[Files]:
-    from last.data.clip import Clip
-    from last.data.store_format import pack
+    from last.data.store.clip import Clip
+    from last.data.store.format import pack
     from last.skeleton import load_layout
 
     clip = Clip("one", some_joints(2, 3, 25).astype(np.float32), np.ones((2, 3), bool), 0)
@@ -93,7 +93,7 @@ def chunk_seeds(_: Path) -> list[Files]:
 
 
 def read_chunk(folder: Path) -> None:
-    from last.data.chunks import is_finished, kept_names, kept_notes, kept_rows
+    from last.data.preparation.chunks import is_finished, kept_names, kept_notes, kept_rows
 
     is_finished(_chunk(), folder)
     str(kept_notes(_chunk(), folder).damaged).encode()
@@ -102,7 +102,7 @@ def read_chunk(folder: Path) -> None:
 
 
 def _cache(folder: Path) -> Any:
-    from last.training.distillation.cache import OutputFolder
+    from last.distillation.cache import OutputFolder
 
     return OutputFolder(folder, {"teachers": ["x"], "draws": 2}, (3, 2, 4))
 
@@ -135,7 +135,7 @@ def repair_cache(files: dict[str, bytes]) -> None:
 
 
 def read_ignore_list(folder: Path) -> None:
-    from last.data.preprocess import read_ignore_list
+    from last.data.preparation.preprocess import read_ignore_list
 
     read_ignore_list(folder / "names.txt")
 
@@ -182,7 +182,7 @@ def read_data_yaml(folder: Path) -> None:
 
 
 def read_recipe(folder: Path) -> None:
-    from last.training.config import resolve
+    from last.experiments.config import resolve
     from last.utils.config import to_yaml
 
     to_yaml(resolve(model="nano_e", dataset="ntu60", environment="local", recipe=str(folder / "r.yaml"))).encode()
@@ -208,8 +208,8 @@ def run_seeds(folder: Path) -> list[Files]:
 
 
 def read_run(folder: Path) -> None:
-    from last.evaluation.runs import find_runs
-    from last.training.last_test import read_confusion
+    from last.runs.history import find_runs
+    from last.runs.last_test import read_confusion
 
     for run in find_runs(folder):
         repr(run).encode("utf-8", "backslashreplace")
@@ -223,7 +223,7 @@ def checkpoint_seeds(folder: Path) -> list[Files]:
 
 def read_checkpoint(folder: Path) -> None:
     from last.models import registry  # noqa: F401 - a checkpoint's family is known then
-    from last.training.checkpoint import read_checkpoint
+    from last.runs.checkpoint import read_checkpoint
 
     checkpoint = read_checkpoint(folder / "last.pth")
     str(checkpoint.progress)
@@ -233,7 +233,7 @@ def checkpoint_value(choice: random.Random, data: bytes) -> bytes:
     """Replace one value in a checkpoint, whose checksum is set right again."""
     import torch
 
-    from last.training.checkpoint import _KEYS, _checksum
+    from last.runs.checkpoint import _KEYS, _checksum
 
     try:
         values = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

@@ -103,7 +103,7 @@ def pickle_seeds(_: Path) -> list[Files]:
 
 
 def read_pickle(folder: Path) -> None:
-    from last.data.formats.restricted_pickle import load_plain
+    from last.data.preparation.formats.restricted_pickle import load_plain
 
     load_plain(folder / "a.pkl")
 
@@ -113,7 +113,7 @@ def read_pickle(folder: Path) -> None:
 
 def read_with(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
-        from last.data.formats import BadClip, ListsSplits, Source, get_reader
+        from last.data.preparation.formats import BadClip, ListsSplits, Source, get_reader
         from last.skeleton import load_layout
 
         layout = {"nw_ucla": "kinect20", "sbu": "sbu15"}.get(name, "ntu25")
@@ -134,7 +134,7 @@ def read_with(name: str) -> Callable[[Path], None]:
 
 
 def fine_for_recordings() -> tuple[type[BaseException], ...]:
-    from last.data.formats import BadClip
+    from last.data.preparation.formats import BadClip
 
     return UserError, BadClip
 

@@ -82,7 +82,7 @@ from pathlib import Path
 
 import torch
 
-from last.training.checkpoint import read_checkpoint
+from last.runs.checkpoint import read_checkpoint
 
 first, second = (read_checkpoint(Path(path)) for path in sys.argv[1:])
 momenta = [[each["momentum_buffer"] for each in one.optimizer["state"].values()] for one in (first, second)]

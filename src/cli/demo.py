@@ -13,12 +13,12 @@ from .options import examples, typed
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
-    from ..data.config import DataConfig
-    from ..data.store import Store
+    from ..data.store.reader import Store
     from ..evaluation.evaluate import Answer
+    from ..experiments.run import Result
+    from ..runs.folder import RunFolder
+    from ..settings.data import DataConfig
     from ..settings.run import RunConfig
-    from ..training.run_folder import RunFolder
-    from ..training.session import Result
     from ..utils.progress import Progress
 
 
@@ -56,8 +56,8 @@ class _Steps:
 def run(arguments: argparse.Namespace) -> int:
     """Run every step and print what came of it; return the exit code."""
     from ..data.synthetic import synthesize
-    from ..evaluation.figures import draws_or_warns
-    from ..training.config import resolve
+    from ..experiments.config import resolve
+    from ..plots.figures import draws_or_warns
 
     out: Path = arguments.out
     flags = {"epochs": arguments.epochs, "seed": arguments.seed}
@@ -85,8 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(config: "DataConfig", out: Path, shown: "Progress") -> "Store":
-    from ..data.preprocess import preprocess
-    from ..data.store import open_store
+    from ..data.preparation.preprocess import preprocess
+    from ..data.store.reader import open_store
 
     folder = out / "data" / config.name
     preprocess(config, out / "raw", folder, overwrite=True, progress=shown)
@@ -94,8 +94,8 @@ def _prepare(config: "DataConfig", out: Path, shown: "Progress") -> "Store":
 
 
 def _train(config: "RunConfig", drawing: bool, shown: "Progress") -> "Result":
-    from ..evaluation.run_pictures import draw_run
-    from ..training.session import train
+    from ..experiments.run import train
+    from ..runs.pictures import draw_run
 
     result = train(config, progress=shown, ending=draw_run if drawing else None)
     if result.stopped is not None:
@@ -112,7 +112,7 @@ def _evaluate(run: "RunFolder", config: "RunConfig", drawing: bool, shown: "Prog
 
 def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
     """Draw the clip with the most bodies; return the run's pictures by their names."""
-    from ..skeleton.draw import animate
+    from ..plots.skeletons import animate
 
     skeleton = folder.path / "skeleton.gif"
     clip = store[int(store.clips["bodies"].argmax())]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..training.run_search import attached_runs
+from ..runs.search import attached_runs
 from ..utils.config import config_names
 from ..utils.extras import EXTRAS, import_fault, repair_command
 from ..utils.machine import CPU_INFO, processor
@@ -109,7 +109,7 @@ def _devices() -> Iterator[Finding]:
     except (ImportError, OSError) as error:  # OSError: a shared library of torch does not load
         yield Finding("device", "torch", f"cannot be imported: {error}", "broken")
         return
-    from ..training.precision import gpu_problem
+    from ..runtime.precision import gpu_problem
 
     yield Finding("device", "cpu", f"{processor()}, {counted(torch.get_num_threads(), 'thread')}, {_cpu_bf16()}")
     for index in range(torch.cuda.device_count()):
@@ -155,7 +155,7 @@ def _no_folder(root: Path) -> str:
 
 def _stores(places: Places) -> Iterator[Finding]:
     """Find the prepared data sets, where training would find them."""
-    from ..data.locate import find_stores
+    from ..data.store.find_store import find_stores
 
     for store in find_stores([places.data_root, *places.input_roots]):
         if store.problem:

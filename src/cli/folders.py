@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..training.run_search import LATEST, checkpoint_file, latest_run
+from ..runs.search import LATEST, checkpoint_file, latest_run
 from ..utils.places import Places, places, writable
 
 __all__ = ["CHECKPOINT_HELP", "LATEST", "checkpoint_of", "places_of", "results_folder", "run_to_resume"]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..data.config import DataConfig
-from ..data.locate import find_stores
-from ..data.preparation_report import TEXT_FILE, LeftOut, PreparationReport
-from ..data.preprocess import preprocess, read_ignore_list
-from ..data.store_format import HEADER_FILE
+from ..data.preparation.preprocess import preprocess, read_ignore_list
+from ..data.preparation.report import TEXT_FILE, LeftOut, PreparationReport
+from ..data.store.find_store import find_stores
+from ..data.store.format import HEADER_FILE
+from ..settings.data import DataConfig
 from ..utils.config import config_names, data_layer, merge, override_layer, section_layer
 from ..utils.errors import UserError
 from .folders import places_of

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..training.run_search import LATEST, attached_runs, latest_run
+from ..runs.search import LATEST, attached_runs, latest_run
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 from ..utils.program import program
@@ -18,8 +18,8 @@ from .options import add_shared, examples
 from .terminal import say, table
 
 if TYPE_CHECKING:
-    from ..evaluation.comparison import Spread
-    from ..evaluation.runs import Run
+    from ..runs.comparison import Spread
+    from ..runs.history import Run
 
 _logger = logging.getLogger(__name__)
 
@@ -91,8 +91,8 @@ def _add_list_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from ..evaluation.comparison import record
-    from ..evaluation.runs import find_runs
+    from ..runs.comparison import record
+    from ..runs.history import find_runs
 
     root = _output_root(arguments)
     found = find_runs(root)
@@ -147,9 +147,9 @@ def _show_problems(runs: "Sequence[Run]") -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from ..evaluation.comparison import differing_keys, seed_spreads, write_comparison
-    from ..evaluation.figures import draws_or_warns
-    from ..evaluation.runs import choose_runs
+    from ..plots.figures import draws_or_warns
+    from ..runs.comparison import differing_keys, seed_spreads, write_comparison
+    from ..runs.history import choose_runs
 
     _refuse_list_options(arguments)
     if len(arguments.run) < 2:
@@ -222,7 +222,7 @@ def _plus_minus(mean: float, deviation: float) -> str:
 
 
 def _draw(runs: "Sequence[Run]", path: Path) -> None:
-    from ..evaluation.curves import draw_curves
+    from ..runs.curves import draw_curves
 
     if any(each.rows for each in runs):
         draw_curves(runs, path)

@@ -10,8 +10,8 @@ from .terminal import progress, say, table
 from .train import show_tensorboard
 
 if TYPE_CHECKING:
-    from ..training.sequence_plan import Plan, Request
-    from ..training.sequence_table import DataResult
+    from ..experiments.sequence_plan import Plan, Request
+    from ..experiments.sequence_table import DataResult
 
 _LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128"
 _EXAMPLES = f"""
@@ -79,11 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what is missing of the sequence and show what came of it; return the exit code."""
-    from ..evaluation.figures import draws_or_warns
-    from ..evaluation.run_pictures import draw_run
-    from ..training.distributed import rank
-    from ..training.sequence import run_sequence
-    from ..training.sequence_plan import plan_sequence
+    from ..experiments.sequence import run_sequence
+    from ..experiments.sequence_plan import plan_sequence
+    from ..plots.figures import draws_or_warns
+    from ..runs.pictures import draw_run
+    from ..runtime.distributed import rank
 
     plan = plan_sequence(_request(arguments))
     drawing = rank() == 0 and draws_or_warns("Drawing the picture")
@@ -109,7 +109,7 @@ def _names(text: str) -> list[str]:
 
 
 def _request(arguments: argparse.Namespace) -> "Request":
-    from ..training.sequence_plan import Request
+    from ..experiments.sequence_plan import Request
 
     return Request(
         dataset=arguments.dataset or "",
@@ -138,7 +138,7 @@ def _tell_how_to_go_on(plan: "Plan") -> None:
 
 def _show(plan: "Plan", drawing: bool) -> None:
     """Print what distillation gains on each data set, and draw it."""
-    from ..training.sequence_table import read_rows, results
+    from ..experiments.sequence_table import read_rows, results
 
     rows = read_rows(plan)
     found = results(rows)
@@ -159,7 +159,7 @@ def _show(plan: "Plan", drawing: bool) -> None:
 
 def _worth_of_a_clip(result: "DataResult") -> str:
     """Return a sentence that says what one test clip counts, where the test part is so small that it can be seen."""
-    from ..evaluation.figures import worth_of_a_clip
+    from ..plots.figures import worth_of_a_clip
 
     worth = worth_of_a_clip(result.test_clips).lstrip("; ")
     return f" {result.data}: {worth}." if worth else ""
@@ -167,14 +167,14 @@ def _worth_of_a_clip(result: "DataResult") -> str:
 
 def _better_than_their_teacher(result: "DataResult") -> str:
     """Return the names of the students that alone do better than the mean teacher."""
-    from ..training.sequence_table import Spread
+    from ..experiments.sequence_table import Spread
 
     teacher = Spread.of(list(result.teacher.top1.values())).mean
     return ", ".join(student.model for student in result.students if student.alone.mean > teacher)
 
 
 def _show_result(result: "DataResult") -> None:
-    from ..training.sequence_table import Spread
+    from ..experiments.sequence_table import Spread
 
     teacher = result.teacher
     rows = [
@@ -204,7 +204,7 @@ def _count(number: int | None) -> str:
 
 
 def _draw(found: "list[DataResult]", path: Path) -> None:
-    from ..evaluation.sequence_figure import draw_sequence
+    from ..experiments.sequence_figure import draw_sequence
 
     draw_sequence(found, path)
     say(f"The picture is in {path}; each run's training curve and confusion matrix are in its folder")

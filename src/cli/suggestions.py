@@ -65,7 +65,7 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
 @cache
 def _keys() -> tuple[str, ...]:
     """Return the configuration keys that a user may set, the most common first, with dots between sections."""
-    from ..data.config import DataConfig
+    from ..settings.data import DataConfig
     from ..utils.config import flat, named_layer
     from ..utils.model_files import model_layer
 

@@ -17,8 +17,8 @@ from .options import add_shared, examples, hours, numbers
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
+    from ..experiments.run import Result
     from ..settings.run import RunConfig
-    from ..training.session import Result
 
 _EXAMPLES = """
     {program} train --model base_e --dataset ntu60 --env kaggle --amp
@@ -90,8 +90,8 @@ def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None
     Raises:
         UserError: an option is impossible, or the run to go on with is not there.
     """
-    from ..training.config import resolve
-    from ..training.run_folder import RunFolder
+    from ..experiments.config import resolve
+    from ..runs.folder import RunFolder
 
     arguments.resume = run_to_resume(arguments)
     if arguments.init_from == LATEST:
@@ -119,10 +119,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) -> int:
     """Train as `config` says, once or once a seed, and show the result; return the exit code of `command`."""
-    from ..evaluation.run_pictures import draw_run
-    from ..training.distributed import rank
-    from ..training.seeds import train_seeds
-    from ..training.session import train  # torch takes a second to import, which --help need not wait for
+    from ..experiments.run import train  # torch takes a second to import, which --help need not wait for
+    from ..experiments.seeds import train_seeds
+    from ..runs.pictures import draw_run
+    from ..runtime.distributed import rank
 
     if arguments.seeds and arguments.seed is not None:
         raise UserError("Give --seed or --seeds, not both.")
@@ -160,7 +160,7 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
 
 def show_pictures(run: Path) -> None:
     """Print which pictures a run has left, and how to see its scalars in TensorBoard."""
-    from ..evaluation.run_pictures import pictures_of
+    from ..runs.pictures import pictures_of
 
     if pictures := pictures_of(run):
         beside = f", the confusion matrix of its last test in {pictures[1].name} beside it" if len(pictures) > 1 else ""
@@ -189,7 +189,7 @@ def _show_one(result: "Result") -> None:
 
 def _show_seeds(results: "Sequence[Result]") -> None:
     """Print a row a seed, then the mean and the standard deviation."""
-    from ..training.seeds import FIGURES
+    from ..experiments.seeds import FIGURES
 
     rows = [[str(each.summary["seed"]), *(f"{each.summary[name]:.2f}" for name in FIGURES)] for each in results]
     spreads = [mean_and_deviation([float(each.summary[name]) for each in results]) for name in FIGURES]

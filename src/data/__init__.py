@@ -1,5 +1,5 @@
 """Recordings: reading, cleaning, storing, splitting, sampling, augmenting and loading them."""
 
-from .store import open_store
+from .store.reader import open_store
 
 __all__ = ["open_store"]

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from ..models.last_e import LastE
 from ..models.registry import count_parameters
-from ..training.checkpoint import Checkpoint, model_of, read_checkpoint, warn_of_lagging_statistics
+from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint, warn_of_lagging_statistics
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, write_json
 from ..utils.leftovers import temporary_folder
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
-from .files import OPSET, write_onnx, write_openvino
+from .backends import INPUT, OUTPUT, check_installed, open_exported
 from .recogniser import Recogniser, evaluated_logits
-from .runtime import INPUT, OUTPUT, check_installed, open_exported
+from .writers import OPSET, write_onnx, write_openvino
 
 # format: the suffix of the file that one opens, and of those that belong to it
 FORMATS = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}

@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.clip import Clip
-from ..data.config import DataConfig, NormalizeConfig, SamplingConfig
-from ..data.formats.assembly import About, assemble
-from ..data.formats.base import Source
-from ..data.loader import Draw, SampledClips
-from ..data.pipeline import InputPipeline
-from ..data.residence import ResidentClips
-from ..data.store import Store
-from ..data.store_format import StoreAbout, pack
+from ..data.loading.loader import Draw, SampledClips
+from ..data.loading.pipeline import InputPipeline
+from ..data.loading.placement import ResidentClips
+from ..data.preparation.formats.assembly import About, assemble
+from ..data.preparation.formats.base import Source
+from ..data.store.clip import Clip
+from ..data.store.format import StoreAbout, pack
+from ..data.store.reader import Store
 from ..models.classifier import SkeletonClassifier
 from ..models.facts import ModelFacts
+from ..settings.data import DataConfig, NormalizeConfig, SamplingConfig
 from ..settings.run import RunConfig
 
 Recording = Clip | NDArray[np.floating] | Tensor

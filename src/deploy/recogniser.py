@@ -6,13 +6,13 @@ Legend: N clips, M bodies, B = N*M folded bodies, C coordinates, T frames, V joi
 import torch
 from torch import Tensor, nn
 
-from ..data.config import DataConfig
-from ..data.loader import Batch
-from ..data.normalize import face_camera, scale_to_unit
-from ..data.pipeline import InputPipeline
-from ..models.bodies import average_bodies
+from ..data.loading.loader import Batch
+from ..data.loading.normalize import face_camera, scale_to_unit
+from ..data.loading.pipeline import InputPipeline
 from ..models.last_e import LastE
-from .folded import fold
+from ..models.multi_body import average_bodies
+from ..settings.data import DataConfig
+from .fused import fold
 
 
 def bodies_present(joints: Tensor) -> Tensor:

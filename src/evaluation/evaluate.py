@@ -11,28 +11,28 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..data.config import DataConfig
-from ..data.locate import find_store
-from ..data.pipeline import InputPipeline
-from ..data.protocols import hold_out, split
-from ..data.store import Store
+from ..data.loading.pipeline import InputPipeline
+from ..data.loading.run_data import TestPart, part_for_testing, training_clips
+from ..data.store.find_store import find_store
+from ..data.store.protocols import hold_out, split
+from ..data.store.reader import Store
 from ..models.registry import count_parameters
+from ..plots.figures import draws_or_warns
+from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint
+from ..runtime.precision import Precision, choose_device, precision_of_a_run
+from ..settings.data import DataConfig
 from ..settings.run import RunConfig
-from ..training.checkpoint import Checkpoint, model_of, read_checkpoint
-from ..training.data import TestPart, part_for_testing, training_clips
-from ..training.precision import Precision, choose_device, precision_of_a_run
-from ..training.scoring import has_no_score, score_batches
-from ..training.unusable import NOT_RECOGNISED, warn_of_unusable
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.places import places
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
-from .figures import draws_or_warns
 from .metrics import Metrics, Predictions, measure
 from .report import PICTURES, write_report
+from .scoring import has_no_score, score_batches
 from .statistics import put_statistics
+from .unusable_clips import NOT_RECOGNISED, warn_of_unusable
 
 _log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..training.last_test import Confusion
+from ..plots.figures import draw_class_accuracy, draw_confusion, draws_or_warns
+from ..runs.last_test import Confusion
 from ..utils.files import write_csv, write_json
-from .figures import draw_class_accuracy, draw_confusion, draws_or_warns
 from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
 
 PICTURES = "Drawing the pictures of the report"

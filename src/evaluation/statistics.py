@@ -10,17 +10,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..data.loader import SampledClips
-from ..data.locate import find_store
-from ..data.pipeline import InputPipeline
-from ..data.protocols import split
+from ..data.loading.loader import SampledClips
+from ..data.loading.pipeline import InputPipeline
+from ..data.loading.run_data import drawn_clips, sample_for_statistics, training_clips
+from ..data.store.find_store import find_store
+from ..data.store.protocols import split
+from ..models.batchnorm_stats import RunningStatistics
+from ..runs.checkpoint import Checkpoint
+from ..runtime.precision import precision_of_a_run
 from ..settings.run import RunConfig
-from ..training.checkpoint import Checkpoint
-from ..training.data import drawn_clips, sample_for_statistics, training_clips
-from ..training.population_statistics import PopulationStatistics
-from ..training.precision import precision_of_a_run
-from ..training.running_statistics import RunningStatistics
 from ..utils.errors import UserError
+from .population_statistics import PopulationStatistics
 
 _log = logging.getLogger(__name__)
 

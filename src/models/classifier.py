@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..skeleton import Layout
-from .bodies import STREAMS, average_bodies, check_streams, check_values, fold_bodies, present_rows
 from .facts import ModelFacts
+from .multi_body import STREAMS, average_bodies, check_streams, check_values, fold_bodies, present_rows
 
 
 class Inside(NamedTuple):

@@ -17,9 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..skeleton import load_layout
-from .bodies import STREAMS
 from .channel_major import filters_as_convolutions
 from .cpu_kernels import PRODUCT_COSTS
+from .multi_body import STREAMS
 from .registry import count_parameters, create_model
 
 _WARMUP_RUNS = 3

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..data.config import NormalizeConfig, SamplingConfig
+from ..settings.data import NormalizeConfig, SamplingConfig
 from ..skeleton import Layout
 
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from ..settings.model import STAGES, ModelConfig, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.schema import setting
-from .bodies import STREAMS
 from .channel_major import channels_first, filter_frames, mix_joints, normalise, project
 from .classifier import SkeletonClassifier
-from .config import STAGES, ModelConfig, check_stages
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes
+from .multi_body import STREAMS
 
 
 @dataclass

@@ -23,14 +23,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..settings.model import STAGES, ModelConfig, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.schema import setting
-from .bodies import STREAMS
 from .channel_major import channels_first, filter_frames, normalise, project
 from .classifier import SkeletonClassifier
-from .config import STAGES, ModelConfig, check_stages
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
+from .multi_body import STREAMS
 
 _SMALL = 1e-6  # keeps a division finite where nothing is to be divided
 

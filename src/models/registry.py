@@ -5,13 +5,13 @@ from typing import Any
 
 from torch import nn
 
+from ..settings.model import ModelConfig, check_complete
 from ..skeleton import Layout, load_layout
 from ..utils.config import Layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.model_files import model_files, model_layer
 from ..utils.schema import short
 from .classifier import SkeletonClassifier
-from .config import ModelConfig, check_complete
 from .facts import ModelFacts
 from .last_e import LastE, LastEConfig
 from .last_v2 import LastV2, LastV2Config

@@ -1,0 +1,1 @@
+"""Every setting of a run as dataclasses, with the limits of each value; no torch."""

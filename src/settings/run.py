@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from ..data.config import DataConfig, HardwareConfig
-from ..models.config import ModelConfig
-from ..training.distillation.config import DistillationConfig
 from ..utils.schema import LARGEST_SEED, setting
+from .data import DataConfig, HardwareConfig
+from .distillation import DistillationConfig
+from .model import ModelConfig
 
 
 @dataclass

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from ..data.loading.run_data import TrainingData
 from ..models.registry import count_parameters
+from ..runtime.run_context import Place
 from ..settings.run import RunConfig
 from ..utils.errors import TrainingDiverged
 from ..utils.numbers import counted
-from .data import TrainingData
-from .meter import Figures
-from .place import Place
+from .epoch_metrics import Figures
 from .task import Classification
 
 _log = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from ..models.batchnorm_stats import UNKNOWN_BATCHES, RunningStatistics
+from ..runtime.async_reader import DelayedReader
+from ..runtime.distributed import World
 from ..settings.run import NanGuardConfig
 from ..utils.errors import TrainingDiverged
-from .delayed import DelayedReader
-from .distributed import World
-from .running_statistics import UNKNOWN_BATCHES, RunningStatistics
 
 _log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
+from ..runs.checkpoint import Checkpoint
+from ..runs.checkpoint_check import misfit
 from ..utils.errors import UserError
-from .checkpoint import Checkpoint
-from .checkpoint_check import misfit
 from .guard import TOTALS, Skips
 from .schedule import schedule_after
 

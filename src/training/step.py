@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..data.loader import Batch
+from ..data.loading.loader import Batch
+from ..runtime.distributed import World
+from ..runtime.precision import Precision
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
-from .distributed import World
 from .ema import WeightAverage
+from .epoch_metrics import Meter
+from .gradient_accumulation import GradientWindow
 from .guard import BatchNote, NanGuard, Requests
-from .meter import Meter
 from .optim import build_optimizer
-from .precision import Precision
 from .task import Classification
-from .window import GradientWindow
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..data.loader import Batch
+from ..data.loading.loader import Batch
 from ..models.layers import widened
 
 

@@ -10,31 +10,31 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..data.loader import Batch
+from ..data.loading.loader import Batch
+from ..data.loading.run_data import TestPart, TrainingData
+from ..evaluation.population_statistics import PopulationStatistics
+from ..evaluation.scoring import has_no_score, score_batches
+from ..evaluation.unusable_clips import NOT_RECOGNISED, UnusableClips
+from ..models.batchnorm_stats import statistics_lag
+from ..runs.checkpoint import Checkpoint, load_weights
+from ..runs.checkpoint_files import CheckpointFiles
+from ..runs.folder import RunFolder
+from ..runs.last_test import LastTest
+from ..runs.logbook import Logbook
+from ..runtime.run_context import Place
+from ..runtime.stop_requests import Stop
 from ..settings.run import RunConfig
 from ..skeleton import layout_facts
 from ..utils.errors import TrainingDiverged
-from .checkpoint import Checkpoint, load_weights
-from .checkpoint_files import CheckpointFiles
-from .data import TestPart, TrainingData
-from .diagnosis import report_divergence
+from .divergence_report import report_divergence
+from .epoch_metrics import Figures, Meter
 from .epoch_report import banner, epoch_line, named, peak_memory_mib, refuse_no_result
 from .guard import BatchNote, Requests, Skips, counts_by_cause
-from .last_test import LastTest
-from .logbook import Logbook
-from .meter import Figures, Meter
-from .place import Place
-from .population_statistics import PopulationStatistics
-from .progression import EpochSoFar, Pace, Progression
 from .resume_check import Sizes, refuse_other_state
-from .run_folder import RunFolder
-from .running_statistics import statistics_lag
+from .run_progress import EpochSoFar, Pace, Progression
 from .schedule import build_schedule
-from .scoring import has_no_score, score_batches
 from .step import Share, TrainingStep, seed_step
-from .stop import Stop
 from .task import Classification
-from .unusable import NOT_RECOGNISED, UnusableClips
 
 _log = logging.getLogger(__name__)
 

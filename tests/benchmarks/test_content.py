@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from last.benchmarks.content import clips, lengths, ntu60, takes, write_clips
-from last.data.protocols import split
+from last.data.store.protocols import split
 from last.utils.errors import UserError
 
 

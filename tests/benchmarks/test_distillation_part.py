@@ -23,9 +23,9 @@ from last.benchmarks.distillation import (
     random_cache,
 )
 from last.benchmarks.options import add_part
-from last.data.counter import fixed_keys
-from last.training.distillation.cache import CachedTeachers
-from last.training.distillation.teachers import LiveTeachers
+from last.data.loading.counter_rng import fixed_keys
+from last.distillation.cache import CachedTeachers
+from last.distillation.teachers import LiveTeachers
 from last.utils.progress import SILENT
 
 CLIPS, BATCH, DRAWS, TURNS, FILLS = 6, 4, 3, 3, 2

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from last.cli import main
-from last.training.checkpoint import read_checkpoint, save_checkpoint
-from last.training.run_folder import RunFolder
+from last.runs.checkpoint import read_checkpoint, save_checkpoint
+from last.runs.folder import RunFolder
 from last.utils.errors import UserError
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the campaign sends signals and reads /proc")

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 import last
 from last.benchmarks import plain
-from last.models.bodies import STREAMS
+from last.models.multi_body import STREAMS
 
 TINY = {
     "nano_e": {"channels": [8, 12, 16], "blocks": [2, 1, 2], "attention": [True, False, True]},

@@ -9,10 +9,11 @@ import torch
 from last.benchmarks import plain_data
 from last.benchmarks.content import write_clips
 from last.benchmarks.steps import benchmark_config
-from last.data import augment, counter
-from last.data.sampling import training_positions
+from last.data.loading import augment
+from last.data.loading import counter_rng as counter
+from last.data.loading.run_data import training_data
+from last.data.loading.sampling import training_positions
 from last.skeleton import load_layout
-from last.training.data import training_data
 
 
 def test_plain_streams_are_ours_where_places_and_angles_are_the_same(tmp_path: Path) -> None:

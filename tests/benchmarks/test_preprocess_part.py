@@ -7,7 +7,7 @@ import numpy as np
 from last.benchmarks.content import ntu60
 from last.benchmarks.memory import TreeMemory
 from last.benchmarks.preprocess import read_plainly, write_recordings
-from last.data.formats import Source, get_reader
+from last.data.preparation.formats import Source, get_reader
 from last.skeleton import load_layout
 from last.utils.progress import SILENT
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from last.training import session
+from last.experiments import run as session
 
 SMALL = ("--clips", 60, "--epochs", 1, "--quiet")
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from distillation_probes import changed_copy
 
-from last.data.config import NormalizeConfig
+from last.experiments import run as session
 from last.models.registry import build_model
+from last.runs.checkpoint import read_checkpoint, save_checkpoint
+from last.settings.data import NormalizeConfig
 from last.settings.run import RunConfig
 from last.skeleton import layout_facts, load_layout
-from last.training import session
-from last.training.checkpoint import read_checkpoint, save_checkpoint
 
 TINY = ["--set", "input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false"]
 

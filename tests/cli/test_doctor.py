@@ -7,9 +7,9 @@ import pytest
 
 from last.cli import doctor
 from last.cli.failures import REQUIRED
-from last.data.clip import Clip
-from last.data.store import write_store
-from last.training.run_folder import RunFolder
+from last.data.store.clip import Clip
+from last.data.store.reader import write_store
+from last.runs.folder import RunFolder
 from last.utils.places import Places
 from last.utils.versions import PACKAGES
 

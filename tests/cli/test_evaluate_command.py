@@ -11,10 +11,10 @@ import pytest
 
 from last.cli import evaluate as command
 from last.evaluation import evaluate as evaluation
+from last.experiments import run as session
+from last.runs.checkpoint import read_checkpoint, save_checkpoint
+from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
-from last.training import session
-from last.training.checkpoint import read_checkpoint, save_checkpoint
-from last.training.run_folder import RunFolder
 
 
 @pytest.fixture

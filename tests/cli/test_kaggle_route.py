@@ -14,9 +14,9 @@ import pytest
 import torch
 from conftest import TINY
 
-from last.training.checkpoint import read_checkpoint
-from last.training.run_folder import RunFolder
-from last.training.stop import Stop, StopWatch
+from last.runs.checkpoint import read_checkpoint
+from last.runs.folder import RunFolder
+from last.runtime.stop_requests import Stop, StopWatch
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "kaggle.ipynb"
 OPTIONS = f"--epochs 2 --set {' '.join(TINY)} hardware.num_workers=0"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from last.experiments import sequence
+from last.experiments.run import Result
+from last.runs.folder import RunFolder
+from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
-from last.training import sequence
-from last.training.run_folder import RunFolder
-from last.training.session import Result
-from last.training.stop import Stop
 from last.utils.config import to_yaml
 from last.utils.errors import TrainingDiverged
 from last.utils.files import write_json, write_text

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 
-import last.training.seeds  # noqa: F401 - which takes up the true `train` before a test puts another in its place
+import last.experiments.seeds  # noqa: F401 - which takes up the true `train` before a test puts another in its place
 from last.cli import suggestions
 from last.cli import train as command
+from last.experiments import run as session
 from last.models.registry import family_config
+from last.runs.folder import RunFolder
+from last.runs.logbook import read_rows
+from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
-from last.training import session
-from last.training.logbook import read_rows
-from last.training.run_folder import RunFolder
-from last.training.stop import Stop, StopWatch
 from last.utils.aliases import ALIASES
 from last.utils.config import flat
 

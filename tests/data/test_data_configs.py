@@ -2,8 +2,8 @@
 
 import pytest
 
-from last.data.config import DataConfig
-from last.data.formats import list_formats
+from last.data.preparation.formats import list_formats
+from last.settings.data import DataConfig
 from last.skeleton import list_layouts
 from last.utils.config import data_layer, merge, section_layer
 

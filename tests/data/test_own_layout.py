@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from last.data import open_store
-from last.data.config import DataConfig
-from last.training.checkpoint import read_checkpoint
+from last.runs.checkpoint import read_checkpoint
+from last.settings.data import DataConfig
 from last.utils.config import data_layer, merge, section_layer
 from last.utils.errors import UserError
 
@@ -111,7 +111,7 @@ def test_parts_that_were_read_with_another_centre_are_read_again(
     cli: Callable, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("last.data.preprocess._write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("last.data.preparation.preprocess._write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert prepare(cli, folder).code == 130
     (folder / "my4.yaml").write_text(LAYOUT.replace("center: 4", "center: 1"))
     assert prepare(cli, folder).code == 0

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from last.data.clip import Clip
-from last.data.formats import Source, get_reader
+from last.data.preparation.formats import Source, get_reader
+from last.data.store.clip import Clip
 from last.data.synthetic import class_names, synthesize
 from last.data.synthetic.actions import ACTIONS, minimum_jerk, play
 from last.data.synthetic.body import (

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from last.experiments.config import resolve
 from last.models.registry import build_model
+from last.runs.checkpoint import Checkpoint, save_checkpoint
 from last.skeleton import layout_facts
-from last.training.checkpoint import Checkpoint, save_checkpoint
-from last.training.config import resolve
 
 TINY = ["input_frames=8", "model.blocks=[1,1,1]"]
 SIZES = {"nano_e": "model.channels=[8,8,8]", "small": "model.channels=[16,16,16]"}

@@ -12,10 +12,10 @@ import torch
 from deploy_probes import write_checkpoint
 
 from last.deploy import export as exporting
+from last.deploy.backends import open_exported
 from last.deploy.export import Exported, Order, export
 from last.deploy.recogniser import evaluated_logits
-from last.deploy.runtime import open_exported
-from last.training.checkpoint import model_of, read_checkpoint
+from last.runs.checkpoint import model_of, read_checkpoint
 from last.utils.errors import UserError
 from last.utils.files import file_checksum
 

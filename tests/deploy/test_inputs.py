@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 import last
-from last.data.clip import Clip
-from last.data.store import Store, open_store
+from last.data.store.clip import Clip
+from last.data.store.reader import Store, open_store
 from last.evaluation.evaluate import Question, evaluate
-from last.models.bodies import STREAMS
+from last.experiments import run as session
 from last.models.classifier import SkeletonClassifier
+from last.models.multi_body import STREAMS
+from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
-from last.training import session
-from last.training.run_folder import RunFolder
 
 
 @pytest.fixture

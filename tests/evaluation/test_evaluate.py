@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import CLASSES, moving_clips
 
-from last.data.clip import Clip
-from last.data.store import open_store, write_store
+from last.data.store.clip import Clip
+from last.data.store.reader import open_store, write_store
 from last.evaluation.evaluate import Question, evaluate
+from last.experiments import run as session
+from last.runs.checkpoint import read_checkpoint
+from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
-from last.training import session
-from last.training.checkpoint import read_checkpoint
-from last.training.run_folder import RunFolder
 from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from last.models.bodies import STREAMS
+from last.models.multi_body import STREAMS
 
 
 def random_streams(

@@ -10,7 +10,7 @@ from model_probes import opened, random_streams, settled
 from torch import Tensor, nn
 
 import last
-from last.models.bodies import STREAMS, padded, present_rows
+from last.models.multi_body import STREAMS, padded, present_rows
 
 FAMILIES = ("nano_e", "small")
 Build = Callable[[], nn.Module]

@@ -4,9 +4,9 @@ import torch
 from model_probes import opened
 from torch import nn
 
-from last.models.bodies import STREAMS
 from last.models.channel_major import channels_first
 from last.models.last_e import DirectionalGCNConv, LastEConfig, MultiScaleTCN, StreamFusion
+from last.models.multi_body import STREAMS
 from last.skeleton import adjacency_subsets, load_layout
 
 

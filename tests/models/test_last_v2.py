@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import last
-from last.models.bodies import STREAMS
 from last.models.channel_major import channels_first
 from last.models.cost import count_multiply_adds
 from last.models.last_v2 import AdaptiveGCNConv, LastV2Config, LinearAttentionTCN, linear_attention
+from last.models.multi_body import STREAMS
 from last.settings.run import RunConfig
 from last.skeleton import adjacency_subsets, load_layout
 from last.training.optim import build_optimizer, split_for_decay

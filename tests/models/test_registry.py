@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import last
+from last.experiments.config import resolve
 from last.skeleton import load_layout
-from last.training.config import resolve
 from last.utils.errors import UserError
 
 

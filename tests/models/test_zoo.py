@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 import last
-from last.models.bodies import STREAMS
+from last.models.multi_body import STREAMS
 from last.skeleton import list_layouts, load_layout
 
 PARAMETERS = {

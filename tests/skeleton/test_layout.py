@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from last.data.fingerprints import digest
+from last.data.store.fingerprints import digest
 from last.skeleton import Layout, layout, layout_facts, layout_from_facts, list_layouts, load_layout
 from last.utils import config
 from last.utils.errors import UserError

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import last
-from last.data.clip import Clip
-from last.data.config import AugmentConfig, DataConfig, HardwareConfig, NormalizeConfig, SamplingConfig
-from last.data.loader import SampledClips, TrainOrder, build_loader
-from last.data.pipeline import InputPipeline
-from last.data.store import write_store
+from last.data.loading.loader import SampledClips, TrainOrder, build_loader
+from last.data.loading.pipeline import InputPipeline
+from last.data.store.clip import Clip
+from last.data.store.reader import write_store
+from last.settings.data import AugmentConfig, DataConfig, HardwareConfig, NormalizeConfig, SamplingConfig
 from last.skeleton import Layout, list_layouts, load_layout
 
 FRAMES = 16

@@ -20,15 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from last.cli import main
-from last.data.loader import Batch, Draw, SampledClips
-from last.data.pipeline import InputPipeline
+from last.data.loading import run_data as training_data_module
+from last.data.loading.loader import Batch, Draw, SampledClips
+from last.data.loading.pipeline import InputPipeline
+from last.evaluation.population_statistics import PopulationStatistics
+from last.experiments import run as session
+from last.experiments.config import resolve
 from last.models.registry import build_model
-from last.training import data as training_data_module
-from last.training import session
-from last.training.config import resolve
-from last.training.distributed import joined, rank
-from last.training.population_statistics import PopulationStatistics
-from last.training.stop import StopWatch
+from last.runtime.distributed import joined, rank
+from last.runtime.stop_requests import StopWatch
 from last.training.trainer import Trainer
 
 BAD_CLIP = 3

@@ -20,20 +20,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from last.data.loader import Batch
-from last.models.bodies import STREAMS, present_rows
-from last.models.config import ModelConfig
+from last.data.loading.loader import Batch
+from last.distillation.task import Distillation
+from last.distillation.teachers import LiveTeachers, Teacher
 from last.models.last_e import LastEConfig
 from last.models.last_v2 import LastV2Config
+from last.models.multi_body import STREAMS, present_rows
 from last.models.registry import build_model
+from last.runtime.distributed import ALONE
+from last.settings.distillation import DistillationConfig
+from last.settings.model import ModelConfig
 from last.settings.run import EmaConfig, NanGuardConfig, RunConfig
 from last.skeleton import load_layout
-from last.training.distillation.config import DistillationConfig
-from last.training.distillation.task import Distillation
-from last.training.distillation.teachers import LiveTeachers, Teacher
-from last.training.distributed import ALONE
+from last.training.epoch_metrics import Meter
 from last.training.guard import BatchNote
-from last.training.meter import Meter
 from last.training.schedule import build_schedule
 from last.training.step import Share, TrainingStep, seed_step
 from last.training.task import Classification

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from last.data import counter
-from last.data.loader import Draw, SampledClips, TrainOrder
-from last.data.locate import find_store
-from last.data.pipeline import InputPipeline
-from last.data.protocols import split
+from last.data.loading import counter_rng as counter
+from last.data.loading.loader import Draw, SampledClips, TrainOrder
+from last.data.loading.pipeline import InputPipeline
+from last.data.store.find_store import find_store
+from last.data.store.protocols import split
 from last.models.registry import build_model
 from last.settings.run import RunConfig
 from last.training.optim import split_for_decay

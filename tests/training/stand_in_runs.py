@@ -30,26 +30,27 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from last.data import augment
-from last.data.loader import Draw, SampledClips
-from last.data.locate import find_store
-from last.data.residence import ResidentClips
-from last.data.store import Store
+from last.data.loading import augment
+from last.data.loading.loader import Draw, SampledClips
+from last.data.loading.placement import ResidentClips
+from last.data.loading.run_data import TestPart, TrainingData, training_data
+from last.data.store.find_store import find_store
+from last.data.store.reader import Store
+from last.distillation import cache
+from last.distillation.cache import CachedTeachers
+from last.distillation.task import Distillation
+from last.distillation.teacher_outputs import Source
+from last.distillation.teachers import LiveTeachers, Teacher, introduce
+from last.evaluation import scoring
 from last.models.registry import build_model
+from last.runs.folder import RunFolder
+from last.runtime.async_reader import DelayedReader
+from last.runtime.distributed import ALONE
+from last.runtime.run_context import Place
 from last.settings.run import RunConfig
 from last.skeleton import Layout
-from last.training import scoring, trainer
-from last.training.data import TestPart, TrainingData, training_data
-from last.training.delayed import DelayedReader
-from last.training.distillation import cache
-from last.training.distillation.cache import CachedTeachers
-from last.training.distillation.lesson import Source
-from last.training.distillation.task import Distillation
-from last.training.distillation.teachers import LiveTeachers, Teacher, introduce
-from last.training.distributed import ALONE
-from last.training.meter import Figures, Meter
-from last.training.place import Place
-from last.training.run_folder import RunFolder
+from last.training import trainer
+from last.training.epoch_metrics import Figures, Meter
 from last.training.task import Classification
 from last.training.trainer import Trainer
 

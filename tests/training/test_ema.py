@@ -8,11 +8,11 @@ from torch import nn
 
 import last
 from last.evaluation.evaluate import Question, evaluate
+from last.experiments import run as session
+from last.runs.checkpoint import read_checkpoint
+from last.runs.logbook import read_rows
 from last.settings.run import RunConfig
-from last.training import session
-from last.training.checkpoint import read_checkpoint
 from last.training.ema import WeightAverage
-from last.training.logbook import read_rows
 from last.utils.errors import UserError
 
 YES, NO = torch.tensor(True), torch.tensor(False)

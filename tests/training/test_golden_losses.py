@@ -19,14 +19,14 @@ import torch
 from golden_runs import CASES, CPU, LAST_E, LAST_V2, Case
 from torch import Tensor
 
-from last.data.locate import find_store
-from last.models.config import ModelConfig
+from last.data.loading.run_data import TrainingData, training_data
+from last.data.store.find_store import find_store
+from last.experiments import run as session
+from last.experiments.config import resolve
+from last.runs.folder import RunFolder
+from last.runtime.run_context import Place
+from last.settings.model import ModelConfig
 from last.settings.run import RunConfig
-from last.training import session
-from last.training.config import resolve
-from last.training.data import TrainingData, training_data
-from last.training.place import Place
-from last.training.run_folder import RunFolder
 from last.training.task import Classification, Outcome
 from last.training.trainer import Trainer
 

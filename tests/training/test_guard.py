@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from last.runtime.distributed import ALONE
 from last.settings.run import NanGuardConfig
-from last.training.distributed import ALONE
 from last.training.guard import BatchNote, NanGuard, Requests, counts_by_cause
 from last.utils.errors import TrainingDiverged
 

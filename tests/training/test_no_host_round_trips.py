@@ -10,17 +10,17 @@ from distillation_probes import taught_by
 from stand_in_runs import READING, RICH
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from last.data.loading.run_data import TestPart
+from last.distillation.teachers import introduce
+from last.evaluation.scoring import score_batches
+from last.experiments import run as session
+from last.runs.resume import Beginning
+from last.runtime.async_reader import DelayedReader
+from last.runtime.distributed import ALONE
+from last.runtime.run_context import Place
+from last.settings.distillation import METHODS
 from last.settings.run import RunConfig
-from last.training import session
-from last.training.data import TestPart
-from last.training.delayed import DelayedReader
-from last.training.distillation.config import METHODS
-from last.training.distillation.teachers import introduce
-from last.training.distributed import ALONE
-from last.training.meter import Meter
-from last.training.place import Place
-from last.training.resume import Beginning
-from last.training.scoring import score_batches
+from last.training.epoch_metrics import Meter
 from last.training.step import Share
 from last.training.trainer import Trainer
 

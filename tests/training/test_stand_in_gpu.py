@@ -17,7 +17,7 @@ from filelock import FileLock
 from golden_runs import LAST_V2
 from stand_in_runs import PLANTS, RICH, Case
 
-from last.training.run_folder import RunFolder
+from last.runs.folder import RunFolder
 
 ONE_BATCH, TWO_BATCHES = ("batch_size=12",), ("batch_size=8",)
 FP16, BF16 = ("amp=true",), ("amp=true", "hardware.amp_dtype=bf16")

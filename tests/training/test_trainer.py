@@ -10,17 +10,17 @@ import torch
 from noted_progress import NotedProgress
 from torch import Tensor, nn
 
-from last.data.loader import Draw, SampledClips
-from last.data.locate import find_store
+from last.data.loading.loader import Draw, SampledClips
+from last.data.loading.run_data import training_data
+from last.data.store.find_store import find_store
+from last.experiments import run as session
 from last.models.classifier import SkeletonClassifier
+from last.runs.checkpoint import read_checkpoint
+from last.runs.folder import RunFolder
+from last.runs.logbook import Logbook, Row
+from last.runtime.run_context import Place
+from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
-from last.training import session
-from last.training.checkpoint import read_checkpoint
-from last.training.data import training_data
-from last.training.logbook import Logbook, Row
-from last.training.place import Place
-from last.training.run_folder import RunFolder
-from last.training.stop import Stop, StopWatch
 from last.training.task import Classification, Outcome
 from last.training.trainer import Trainer
 from last.utils.errors import TrainingDiverged

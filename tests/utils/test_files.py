@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from last.data.preprocess import read_ignore_list
-from last.training.checkpoint import read_checkpoint
-from last.training.growing_file import append
-from last.training.last_test import read_confusion
-from last.training.logbook import read_rows
+from last.data.preparation.preprocess import read_ignore_list
+from last.runs.append_file import append
+from last.runs.checkpoint import read_checkpoint
+from last.runs.last_test import read_confusion
+from last.runs.logbook import read_rows
 from last.utils.config import read_yaml
 from last.utils.errors import UserError
 from last.utils.files import (

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import last
-from last.data.constants import constant
-from last.models.bodies import STREAMS
+from last.data.loading.device_constants import constant
+from last.models.multi_body import STREAMS
 from last.models.registry import create_model
 from last.utils.kept import kept
 

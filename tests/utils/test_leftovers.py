@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import last
-from last.training.run_folder import RunFolder
+from last.runs.folder import RunFolder
 from last.utils import leftovers
 from last.utils.files import copy_files, write_csv, write_json, write_text
 

@@ -1,1 +1,1 @@
-"""From a store to batches of input streams."""
+"""From a store to batches of input streams: sampling, augmentation, normalisation, on the device."""

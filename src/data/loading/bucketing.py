@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ...models.bodies import padded
+from ...models.multi_body import padded
 from ...settings.run import RunConfig
-from ..loader import Batch
+from .loader import Batch
 
 
 def of_few_shapes(batches: Iterable[Batch], config: RunConfig) -> Iterable[Batch]:

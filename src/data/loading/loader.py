@@ -1,0 +1,383 @@
+"""Batches of clips: which, in which order, and putting them together where the clips lie.
+
+Legend: N clips, M bodies, C coordinates, T frames, V joints, B bodies present in the batch.
+"""
+
+import logging
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import cache
+from itertools import accumulate
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ...settings.data import HardwareConfig, SamplingConfig
+from ...utils.errors import UserError
+from ...utils.machine import usable_cores
+from ...utils.signals import end_later, ignore_terminal
+from ..store.reader import Store
+from . import counter_rng as counter
+from .placement import Clips, FileClips
+from .sampling import Places, evaluation_positions, presence, read_positions, training_positions
+
+_log = logging.getLogger(__name__)
+
+_CLIPS_AT_ONCE = 4096  # whose bodies are looked for together
+_WORKERS_GRACE_S = 120  # so long a worker serves a trainer that was asked to end; then it takes the signal for its own
+
+
+@dataclass
+class Batch:
+    """Clips sampled to T frames, not yet augmented.
+
+    Attributes:
+        joints: (N, C, T, V, M) in metres, zeros where a body is absent.
+        valid: (N, M, T) bool, whether the body is there in that frame.
+        rows: (B,) the places n * M + m of the bodies that are there at all, known on the host.
+        labels: (N,) classes from 0.
+        numbers: (N,) the clips' numbers in the store.
+        keys: (N,) what the clips' random choices depend on.
+    """
+
+    joints: Tensor
+    valid: Tensor
+    rows: Tensor
+    labels: Tensor
+    numbers: Tensor
+    keys: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def bodies(self) -> Tensor:
+        """Return which bodies are there at all, (N, M) bool."""
+        return self.valid.any(dim=2)
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch on `device`, copied without waiting where its memory is pinned."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Self:
+        """Return the batch in page-locked memory; torch's DataLoader calls this."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return type(self)(**{item.name: change(getattr(self, item.name)) for item in fields(self)})
+
+
+def _leave_signals_to_the_trainer(_worker: int) -> None:
+    """Let a signal to all processes of a job end a worker only with the trainer, which needs batches until then.
+
+    A terminal sends Ctrl-C and its end to all; `timeout`, systemd and schedulers send SIGTERM to all.
+    """
+    ignore_terminal()
+    end_later(signal.SIGTERM, _WORKERS_GRACE_S)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Ask for one batch: the clips, and the key of each one's random choices."""
+
+    numbers: Tensor
+    keys: Tensor
+
+
+class Order(Protocol):
+    """Say which clips are drawn, batch after batch."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Draw]: ...
+
+
+class TrainOrder(Sampler[Draw]):
+    """Draw every clip `repeat` times an epoch, in an order that is a function of (seed, epoch).
+
+    Of several processes each draws its part of every batch. A batch with fewer clips than processes gives those that
+    would have none its first clip, so that all have as many batches; `parts` tells.
+
+    Args:
+        numbers: the clips.
+        batch_size: clips of a batch, over all processes.
+        seed: of the run.
+        repeat: how often an epoch draws each clip.
+        draws: so many fixed variations of a clip are shown in turn; without any each time is a new one.
+        rank, processes: which of how many processes this is.
+    """
+
+    def __init__(
+        self,
+        numbers: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        repeat: int = 1,
+        *,
+        draws: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.numbers, self.batch_size = torch.from_numpy(numbers), batch_size
+        self.seed, self.repeat, self.draws = seed, repeat, draws
+        self.rank, self.processes = rank, processes
+        self.epoch = 0
+        self.start = 0  # so many clips of the epoch have been drawn earlier
+
+    def __len__(self) -> int:
+        return -(-(self.clips - self.start) // self.batch_size)
+
+    @property
+    def clips(self) -> int:
+        """Return how many clips an epoch has."""
+        return len(self.numbers) * self.repeat
+
+    def parts(self) -> list[tuple[int, int]]:
+        """Return, for every batch to come, how many clips it has and how many of them are this process's own."""
+        sizes = [min(self.batch_size, self.clips - drawn) for drawn in range(self.start, self.clips, self.batch_size)]
+        return [(size, len(range(size)[self._part(size)])) for size in sizes]
+
+    def __iter__(self) -> Iterator[Draw]:
+        if self.start >= self.clips:
+            return
+        passes = [counter.shuffled(self.seed, self.epoch, self.numbers, each) for each in range(self.repeat)]
+        keys = [self._keys(order, each) for each, order in enumerate(passes)]
+        batches = zip(
+            torch.split(torch.cat(passes)[self.start :], self.batch_size),
+            torch.split(torch.cat(keys)[self.start :], self.batch_size),
+            strict=True,
+        )
+        for numbers, of_numbers in batches:
+            part = self._part(len(numbers))
+            if part.start == part.stop:
+                part = slice(0, 1)
+            yield Draw(numbers[part], of_numbers[part])
+
+    def _keys(self, numbers: Tensor, repetition: int) -> Tensor:
+        """Return what the random choices about clips depend on in one of the epoch's passes."""
+        if self.draws:
+            return counter.fixed_keys(numbers, (self.epoch * self.repeat + repetition) % self.draws)
+        return counter.clip_keys(self.seed, self.epoch, numbers, repetition)
+
+    def _part(self, clips: int) -> slice:
+        """Return this process's part of a batch of so many clips."""
+        return slice(clips * self.rank // self.processes, clips * (self.rank + 1) // self.processes)
+
+
+class FixedDraws(Sampler[Draw]):
+    """Draw every clip once in each of its fixed variations, one variation after the other.
+
+    Args:
+        numbers: (n,) the clips.
+        draws: R, the number of variations.
+        batch_size: clips of a batch, all in the same variation.
+    """
+
+    def __init__(self, numbers: Tensor, draws: int, batch_size: int = 1) -> None:
+        self.numbers, self.draws, self.batch_size = numbers, draws, batch_size
+        self.start = 0  # so many batches have been drawn earlier
+
+    def __len__(self) -> int:
+        return self.draws * self._batches - self.start
+
+    @property
+    def clips(self) -> int:
+        """Return how many clips are drawn in all."""
+        return len(self.numbers) * self.draws
+
+    @property
+    def keys(self) -> Tensor:
+        """Return the keys (n, R) of all variations."""
+        return torch.stack([counter.fixed_keys(self.numbers, each) for each in range(self.draws)], dim=1)
+
+    @property
+    def _batches(self) -> int:
+        """Return how many batches a variation has."""
+        return -(-len(self.numbers) // self.batch_size)
+
+    def clips_before(self, batch: int) -> int:
+        """Return how many clips are drawn before a batch."""
+        variations, batches = divmod(batch, self._batches)
+        return variations * len(self.numbers) + batches * self.batch_size
+
+    def variation(self, batch: int) -> int:
+        """Return which variation a batch shows."""
+        return batch // self._batches
+
+    def __iter__(self) -> Iterator[Draw]:
+        for batch in range(self.start, self.draws * self._batches):
+            begin = batch % self._batches * self.batch_size
+            numbers = self.numbers[begin : begin + self.batch_size]
+            yield Draw(numbers, counter.fixed_keys(numbers, self.variation(batch)))
+
+
+class TestOrder(Sampler[Draw]):
+    """Draw every clip once, in the order of their numbers."""
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    def __init__(self, numbers: NDArray[np.int64], batch_size: int) -> None:
+        self.numbers, self.batch_size = torch.from_numpy(numbers), batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.numbers) // self.batch_size)
+
+    @property
+    def clips(self) -> int:
+        """Return how many clips there are."""
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[Draw]:
+        batches = torch.split(self.numbers, self.batch_size)  # of no clips one without any
+        return (Draw(numbers, numbers) for numbers in batches if len(numbers))
+
+
+class SampledClips(Dataset[Batch]):
+    """Put whole batches together, each clip sampled to T frames, where the clips lie.
+
+    Args:
+        store: the index of the clips.
+        frames: T.
+        config: how a clip is sampled.
+        training: sample at random by each clip's key; otherwise at the fixed places of test draw `test_draw`.
+        clips: what reads the store's rows; its files where it is None.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        frames: int,
+        config: SamplingConfig,
+        *,
+        training: bool,
+        test_draw: int = 0,
+        clips: Clips | None = None,
+    ) -> None:
+        self.store, self.frames, self.config = store, frames, config
+        self.training, self.test_draw = training, test_draw
+        self.max_bodies = int(store.clips["bodies"].max())
+        self.clips = clips or FileClips(store)
+        columns = (store.clips[name].astype(np.int64) for name in ("offset", "frames", "bodies", "label"))
+        *places, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
+        self._places = Places(*places)
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        """Return the batch of a draw, which lies where the clips do."""
+        return self.batch(draw, None)
+
+    def batch(self, draw: Draw, rows: Tensor | None) -> Batch:
+        """Return the batch of a draw whose present bodies are `rows`; where that is None they are looked for."""
+        joints, valid = read_positions(self.clips, *self._asked(draw), self.max_bodies)
+        return Batch(
+            joints=joints.permute(0, 4, 2, 3, 1),  # (N, M, T, V, C) -> (N, C, T, V, M)
+            valid=valid,
+            rows=valid.any(dim=2).flatten().nonzero().squeeze(1) if rows is None else rows,
+            labels=self._labels[draw.numbers],
+            numbers=draw.numbers,
+            keys=draw.keys,
+        )
+
+    def bodies(self, draw: Draw) -> Tensor:
+        """Return which bodies will be there at all in the batch of a draw, (N, M) bool."""
+        return presence(self.clips, *self._asked(draw), self.max_bodies).any(dim=2)
+
+    def _asked(self, draw: Draw) -> tuple[Places, Tensor]:
+        """Return where the clips of a draw lie and the places (N, T) between their frames to read."""
+        places = self._places.of(draw.numbers)
+        if self.training:
+            return places, training_positions(places.frames, self.frames, self.config, draw.keys)
+        return places, evaluation_positions(places.frames, self.frames, self.config, draw.numbers, self.test_draw)
+
+
+class ResidentBatches:
+    """Put batches together on the device that holds the clips, without ever making the host wait within an epoch.
+
+    Which bodies a batch computes has to be known on the host, since it is a shape. So they are found out for the whole
+    epoch at its beginning, when the host waits once.
+    """
+
+    def __init__(self, clips: SampledClips, order: Order) -> None:
+        self.clips, self.order = clips, order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        draws = list(self.order)
+        if not draws:
+            return
+        device, sizes = self.clips.clips.device, [len(draw.numbers) for draw in draws]
+        epoch = Draw(
+            torch.cat([draw.numbers for draw in draws]).to(device), torch.cat([draw.keys for draw in draws]).to(device)
+        )
+        numbers, keys = torch.split(epoch.numbers, sizes), torch.split(epoch.keys, sizes)
+        for draw, of_draw in zip(map(Draw, numbers, keys), self._rows(epoch, sizes), strict=True):
+            yield self.clips.batch(draw, of_draw)
+
+    def _rows(self, epoch: Draw, sizes: list[int]) -> list[Tensor]:
+        """Return the places n * M + m of the bodies that are there, for each batch of an epoch."""
+        parts = map(Draw, torch.split(epoch.numbers, _CLIPS_AT_ONCE), torch.split(epoch.keys, _CLIPS_AT_ONCE))
+        there = torch.cat([self.clips.bodies(part) for part in parts])  # (N of the epoch, M)
+        counts = torch.stack([each.sum() for each in torch.split(there, sizes)]).tolist()
+        starts = [there.shape[1] * start for start in accumulate(sizes, initial=0)]
+        found = torch.split(there.flatten().nonzero().squeeze(1), counts)
+        return [rows - start for rows, start in zip(found, starts, strict=False)]
+
+
+def build_loader(
+    clips: SampledClips, order: Order, hardware: HardwareConfig, resident: bool = False
+) -> Iterable[Batch]:
+    """Return what puts one batch together for each draw of `order`, in this process or in workers.
+
+    The generator of a DataLoader is its own, because it draws a number from it that nobody needs: from the global one
+    that would shift what dropout draws next, at other times with workers than without.
+
+    Args:
+        clips: what reads them.
+        order: which, and in which order.
+        hardware: the number of workers and how they hand over batches.
+        resident: whether the clips lie on the device that trains; then nothing is handed over.
+    """
+    if resident:
+        return ResidentBatches(clips, order)
+    options: dict[str, Any] = {}
+    if hardware.num_workers:
+        options = {"prefetch_factor": hardware.prefetch_factor, "persistent_workers": True}
+        options["worker_init_fn"] = _leave_signals_to_the_trainer
+    return _Loader(
+        clips,
+        sampler=order,
+        batch_size=None,
+        num_workers=hardware.num_workers,
+        pin_memory=hardware.pin_memory and torch.cuda.is_available(),
+        generator=torch.Generator(),
+        **options,
+    )
+
+
+class _Loader(DataLoader[Batch]):
+    """Put batches together in workers as torch does, and warn of too many in one line instead of a paragraph each."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Yield the batches; an error for the user that a worker raised is told without the worker's stack."""
+        try:
+            yield from super().__iter__()
+        except UserError as error:
+            raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error
+
+    def check_worker_number_rationality(self) -> None:
+        """Warn once of more workers than cores; torch calls this for every loader and every epoch."""
+        _tell_too_many_workers(self.num_workers, usable_cores())
+
+
+@cache
+def _tell_too_many_workers(workers: int, cores: int) -> None:
+    if workers > cores:
+        _log.warning(
+            "hardware.num_workers is %d, and the cores for them are %d: loading may be slower than with fewer.",
+            *(workers, cores),
+        )

@@ -1,0 +1,50 @@
+"""Bringing clips into one frame of reference, in training and evaluation alike.
+
+Legend: N clips, C coordinates, T frames, V joints, M bodies.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ...skeleton import Layout
+from .augment import rotation_matrices
+from .device_constants import constant
+
+
+def face_camera(joints: Tensor, valid: Tensor, layout: Layout) -> Tensor:
+    """Turn each clip about the vertical axis until its first actor faces the camera in the first frame.
+
+    Facing means that hips and shoulders lie along x, left of it the right side. It takes the camera's place out of a
+    clip, and with it much of what tells one view from another. A picture cannot be turned and stays as it is.
+
+    Args:
+        joints: (N, C, T, V, M), y upwards.
+        valid: (N, M, T) bool.
+        layout: names the pairs of joints that hang on the trunk.
+    """
+    if layout.flat or not layout.trunk_pairs:
+        return joints
+    clips = torch.arange(len(joints), device=joints.device)
+    first = valid[:, 0].int().argmax(dim=1)  # (N,) the first frame that has the actor
+    frame = joints[clips, :, first, :, 0]  # (N, C, V)
+    left, right = (constant(side, torch.int64, joints.device) for side in zip(*layout.trunk_pairs, strict=True))
+    across = (frame.index_select(2, right) - frame.index_select(2, left)).mean(dim=2)  # (N, C)
+    angles = torch.zeros(len(joints), 3, device=joints.device)
+    angles[:, 1] = torch.atan2(across[:, 2], across[:, 0])
+    return torch.einsum("nij,njtvm->nitvm", rotation_matrices(angles), joints)
+
+
+def scale_to_unit(joints: Tensor, valid: Tensor) -> Tensor:
+    """Map each coordinate of a clip to [-1, 1] over all frames, joints and bodies that are present.
+
+    Args:
+        joints: (N, C, T, V, M).
+        valid: (N, M, T) bool.
+    """
+    absent = ~valid.permute(0, 2, 1)[:, None, :, None, :]  # (N, 1, T, 1, M)
+    axes = (2, 3, 4)
+    low = joints.masked_fill(absent, math.inf).amin(axes, keepdim=True)
+    high = joints.masked_fill(absent, -math.inf).amax(axes, keepdim=True)
+    return 2 * (joints - low) / (high - low).clamp(min=1e-6) - 1

@@ -1,0 +1,196 @@
+"""Where the clips of a store lie while a model learns from them: on the device, in memory, or on the disk.
+
+Legend: N clips, R rows of the store, V joints, C coordinates.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ...utils.errors import tells_of_memory
+from ..store.format import JOINTS_FILE, VALID_FILE
+from ..store.reader import Store
+from ..store.row_file import RowFile
+
+_log = logging.getLogger(__name__)
+
+_DEVICE_SHARE, _MEMORY_SHARE = 0.4, 0.5  # of what is free; the rest is for the training itself
+_CHUNK_ROWS = 1 << 18  # rows copied at a time, about 80 MB
+_CONTAINER_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+
+
+class Clips(Protocol):
+    """Read rows of a store, wherever they lie.
+
+    Attributes:
+        device: where what is read comes out.
+    """
+
+    device: torch.device
+
+    def joints_at(self, rows: Tensor) -> Tensor:
+        """Return the joints (..., V, C) of `rows` (...)."""
+
+    def valid_at(self, rows: Tensor) -> Tensor:
+        """Return whether the body is there in `rows` (...), bool."""
+
+
+class FileClips:
+    """Read from the files of a store: what is not asked for is not loaded.
+
+    The files are read and not mapped: one that is cut short under a run is an error then, and not the run's end by
+    SIGBUS. Where a body is there takes a byte a row and is kept in memory.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, store: Store) -> None:
+        self._joints, valid = _files(store)
+        self._valid = torch.from_numpy(valid.span(0, len(store.valid)))
+
+    def joints_at(self, rows: Tensor) -> Tensor:
+        """Return the joints (..., V, C) of `rows` (...)."""
+        return torch.from_numpy(self._joints.rows(rows.numpy()))
+
+    def valid_at(self, rows: Tensor) -> Tensor:
+        """Return whether the body is there in `rows` (...), bool."""
+        return self._valid.index_select(0, rows.flatten()).view(rows.shape)
+
+
+class ResidentClips:
+    """Hold all rows of a store as tensors on a device, and read from those.
+
+    Args:
+        joints: (R, V, C) float32.
+        valid: (R,) bool.
+    """
+
+    def __init__(self, joints: Tensor, valid: Tensor) -> None:
+        self._joints, self._valid = joints.flatten(1), valid
+        self._joint_shape = joints.shape[1:]
+        self.device = joints.device
+
+    def joints_at(self, rows: Tensor) -> Tensor:
+        """Return the joints (..., V, C) of `rows` (...)."""
+        return self._joints.index_select(0, rows.flatten()).view(*rows.shape, *self._joint_shape)
+
+    def valid_at(self, rows: Tensor) -> Tensor:
+        """Return whether the body is there in `rows` (...), bool."""
+        return self._valid.index_select(0, rows.flatten()).view(rows.shape)
+
+
+@dataclass(frozen=True)
+class Residence:
+    """Say where the clips of a run lie.
+
+    Attributes:
+        kind: `device`, `ram` or `disk`.
+        clips: what reads them.
+    """
+
+    kind: str
+    clips: Clips
+
+    @property
+    def on_device(self) -> bool:
+        """Tell whether batches come into being on the device that trains."""
+        return self.kind == "device"
+
+    def __str__(self) -> str:
+        words = {"device": f"on {self.clips.device}", "ram": "in memory", "disk": "on the disk"}
+        return f"clips {words[self.kind]}"
+
+
+def reside(store: Store, wanted: str, device: torch.device, processes: int = 1) -> Residence:
+    """Load a store to where `wanted` says or, with a warning, to the next place where it fits.
+
+    `auto` takes the device where that is a GPU and the clips fill no more than 40% of its free memory, else the
+    machine's memory where they fill no more than half of that, else the files as they are.
+
+    Args:
+        store: the clips.
+        wanted: `auto`, `device`, `ram` or `disk`.
+        device: the one that trains.
+        processes: how many on this machine load the clips.
+    """
+    needed = store.joints.nbytes + store.valid.nbytes
+    for kind, place, room in _places(wanted, device, processes):
+        if needed <= room:
+            try:
+                return Residence(kind, _loaded(store, place))
+            except (RuntimeError, MemoryError) as error:
+                if not tells_of_memory(error):
+                    raise
+        if wanted == kind or kind == "device":
+            _log.warning(
+                "The clips of %s take %s, the %s has room for %s: they are read from the next slower place.",
+                store.name, _size(needed), "memory" if kind == "ram" else str(device), _size(room),
+            )  # fmt: skip
+    return Residence("disk", FileClips(store))
+
+
+def _places(wanted: str, device: torch.device, processes: int) -> list[tuple[str, torch.device, float]]:
+    """Return the places to try, fastest first, with the bytes that clips may take there."""
+    memory = torch.device("cpu")
+    places = [("ram", memory, room_on(memory, processes))]
+    if wanted == "device" or (wanted == "auto" and device.type == "cuda"):
+        places.insert(0, ("device", device, room_on(device, processes)))
+    return [] if wanted == "disk" else places
+
+
+def room_on(device: torch.device, processes: int = 1) -> float:
+    """Return how many bytes data may take on a device, where `processes` share the machine's memory."""
+    if device.type == "cuda":
+        return _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+    return _MEMORY_SHARE * available_memory() / processes
+
+
+def _files(store: Store) -> tuple[RowFile, RowFile]:
+    return RowFile(store.path / JOINTS_FILE), RowFile(store.path / VALID_FILE)
+
+
+def _loaded(store: Store, device: torch.device) -> ResidentClips:
+    """Copy a store to a device, a part at a time, so that memory holds it once at most."""
+    joints = torch.empty(store.joints.shape, dtype=torch.float32, device=device)
+    valid = torch.empty(store.valid.shape, dtype=torch.bool, device=device)
+    joints_file, valid_file = _files(store)
+    for start in range(0, len(valid), _CHUNK_ROWS):
+        stop = min(start + _CHUNK_ROWS, len(valid))
+        joints[start:stop] = torch.from_numpy(joints_file.span(start, stop))
+        valid[start:stop] = torch.from_numpy(valid_file.span(start, stop))
+    return ResidentClips(joints, valid)
+
+
+def available_memory() -> float:
+    """Return how many bytes of memory can be taken now, no more than a container may have; 0 where nobody knows."""
+    return min(_system_memory(), *(_number(Path("/sys/fs/cgroup") / file) for file in _CONTAINER_LIMITS))
+
+
+def _system_memory() -> float:
+    """Return the bytes that Linux calls available, elsewhere half of all memory."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 0.0
+
+
+def _number(path: Path) -> float:
+    """Return the number in a file; infinity where there is no such file or it sets no limit."""
+    try:
+        return float(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def _size(number: float) -> str:
+    return f"{number / 2**30:.2f} GiB"

@@ -1,0 +1,152 @@
+"""From a configuration to what the trainer learns from and is measured on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...runtime.distributed import ALONE, World, processes_here
+from ...settings.run import RunConfig
+from ..store.fingerprints import data_fingerprints
+from ..store.protocols import Split, hold_out, labelled, split
+from ..store.reader import Store
+from ..store.suitability import untrained_classes
+from . import counter_rng as counter
+from .bucketing import of_few_shapes
+from .loader import Batch, FixedDraws, SampledClips, TestOrder, TrainOrder, build_loader
+from .pipeline import InputPipeline
+from .placement import Residence, reside
+
+_TEST_BATCH = 64
+_STATISTICS_CLIPS = 2048
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class TestPart:
+    """The clips a model is tested on: one loader a test draw, all in the same order."""
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    loaders: Sequence[Iterable[Batch]]
+    clips: int
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from and is measured on.
+
+    Attributes:
+        loader, source, order: the training batches, where they are read, and what decides their order.
+        test: the protocol's test part.
+        validation: held-out training clips that choose the best epoch; None where the test part does.
+        pipeline: from batches to streams.
+        classes: the class names in the order of their labels.
+        residence: where the clips lie.
+        labelled: the training clips whose label may be used.
+        sample: batches of training clips, always the same, over which BatchNorm statistics are measured.
+        fingerprints: of the store, the protocol and the layout.
+        untrained: a sentence that names the classes without a training clip; empty where every class has one.
+    """
+
+    loader: Iterable[Batch]
+    source: SampledClips
+    order: TrainOrder
+    test: TestPart
+    validation: TestPart | None
+    pipeline: InputPipeline
+    classes: list[str]
+    residence: Residence
+    labelled: NDArray[np.int64]
+    sample: Iterable[Batch]
+    fingerprints: dict[str, str]
+    untrained: str
+
+
+def training_data(config: RunConfig, store: Store, world: World = ALONE, device: torch.device = _CPU) -> TrainingData:
+    """Return the loaders of a run over `store`: this process's part of every batch, and of the clips to test on.
+
+    The clips lie where `hardware.residency` and the room on `device` and in memory allow.
+    """
+    parts = split(store.clips, config.data, config.data.split)
+    residence = reside(store, config.hardware.residency, device, processes_here())
+    train, held_out = training_clips(config, store, parts)
+    known = labelled(store.clips, train, config.label_share)
+    order = TrainOrder(
+        drawn_clips(config, store, train),
+        config.batch_size,
+        config.seed,
+        config.repeat,
+        draws=config.distillation.draws if config.distillation.teachers else 0,
+        rank=world.rank,
+        processes=world.size,
+    )
+    clips = SampledClips(store, config.input_frames, config.data.sampling, training=True, clips=residence.clips)
+    return TrainingData(
+        loader=of_few_shapes(build_loader(clips, order, config.hardware, residence.on_device), config),
+        source=clips,
+        order=order,
+        test=part_for_testing(config, store, parts.test, world, residence),
+        validation=part_for_testing(config, store, held_out, world, residence) if len(held_out) else None,
+        pipeline=InputPipeline(config.data),
+        classes=list(config.data.classes),
+        residence=residence,
+        labelled=known,
+        sample=sample_for_statistics(config, clips, order.numbers, residence),
+        fingerprints=data_fingerprints(store, parts, config.data.skeleton),
+        untrained=untrained_classes(store.clips, parts, config.data.classes),
+    )
+
+
+def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of the clips that may train and of those held out to choose an epoch, if any are."""
+    if config.validation == "split":
+        return hold_out(store.clips, parts.train, config.validation_share, config.seed)
+    return parts.train, parts.train[:0]
+
+
+def drawn_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of the training clips that an epoch draws: all with a label, and the others where teachers speak."""
+    if config.distillation.teachers and config.distillation.unlabelled:
+        return train
+    return labelled(store.clips, train, config.label_share)
+
+
+def sample_for_statistics(
+    config: RunConfig, clips: SampledClips, numbers: Tensor, residence: Residence | None = None
+) -> Iterable[Batch]:
+    """Return the batches over which BatchNorm statistics are measured: at most 2,048 of the training clips `numbers`.
+
+    Which they are, and how each is sampled and augmented, is the same in every epoch, process and run.
+    """
+    sampled = counter.shuffled(0, 0, numbers)[:_STATISTICS_CLIPS]
+    order = FixedDraws(sampled, draws=1, batch_size=max(config.batch_size, _TEST_BATCH))
+    hardware = replace(config.hardware, num_workers=0)  # so few batches are not worth processes of their own
+    return build_loader(clips, order, hardware, residence is not None and residence.on_device)
+
+
+def part_for_testing(
+    config: RunConfig,
+    store: Store,
+    numbers: NDArray[np.int64],
+    world: World = ALONE,
+    residence: Residence | None = None,
+) -> TestPart:
+    """Return the loaders that test this process's part of the clips `numbers`, one a test draw.
+
+    Without a `residence` the clips are read from the store's files.
+    """
+    residence = residence or reside(store, "disk", _CPU)
+    draws = config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1
+    order = TestOrder(np.array_split(numbers, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
+    sampled = [
+        SampledClips(
+            store, config.input_frames, config.data.sampling, training=False, test_draw=draw, clips=residence.clips
+        )
+        for draw in range(draws)
+    ]
+    loaders = [build_loader(clips, order, config.hardware, residence.on_device) for clips in sampled]
+    return TestPart([of_few_shapes(loader, config) for loader in loaders], len(numbers))

@@ -1,0 +1,133 @@
+"""From clips of any length to T frames: where to look, and reading there.
+
+Legend: N clips, M bodies, T frames after sampling, V joints, C coordinates.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...settings.data import SamplingConfig
+from . import counter_rng as counter
+from .placement import Clips
+
+_CROP, _SEGMENT = 1, 2  # purposes of random numbers
+
+
+def training_positions(frames: Tensor, target: int, config: SamplingConfig, keys: Tensor) -> Tensor:
+    """Return the places (N, T) between frames at which training clips are read in this epoch.
+
+    `crop` reads a random contiguous part of the clip at equal steps; `uniform` reads one random frame in each of T
+    equal segments (PYSKL's uniform sampling, Duan et al., ACM MM 2022).
+
+    Args:
+        frames: (N,) the clips' lengths.
+        target: T.
+        config: the method and the shares of the clip that a crop may have.
+        keys: (N,) what the random choice depends on.
+    """
+    if config.method == "uniform":
+        return _segment_positions(frames, target, counter.uniform(keys, _SEGMENT, target))
+    draws = counter.uniform(keys, _CROP, 2)
+    share = config.crop_min + (config.crop_max - config.crop_min) * draws[:, 0]
+    return _crop_positions(frames, target, share, draws[:, 1])
+
+
+def evaluation_positions(frames: Tensor, target: int, config: SamplingConfig, numbers: Tensor, draw: int = 0) -> Tensor:
+    """Return the places (N, T) at which clips are read for evaluation.
+
+    `crop` reads the centre of the clip. `uniform` reads the middle of each segment in the first draw and fixed
+    random frames in further ones, a function of the clip's number and the draw.
+    """
+    if config.method == "uniform":
+        if draw == 0:
+            inside = torch.full((len(frames), target), 0.5, device=frames.device)
+        else:
+            inside = counter.uniform(counter.clip_keys(0, draw, numbers), _SEGMENT, target)
+        return _segment_positions(frames, target, inside)
+    share = torch.full((len(frames),), config.test_crop, device=frames.device)
+    return _crop_positions(frames, target, share, torch.full_like(share, 0.5))
+
+
+def _crop_positions(frames: Tensor, target: int, share: Tensor, place: Tensor) -> Tensor:
+    """Read `share` of each clip at equal steps; `place` in [0, 1] moves the part from the start to the end."""
+    last = (frames - 1).to(torch.float32)
+    span = share * last
+    start = place * (last - span)
+    steps = torch.linspace(0.0, 1.0, target, device=frames.device)
+    return start[:, None] + span[:, None] * steps[None, :]
+
+
+def _segment_positions(frames: Tensor, target: int, inside: Tensor) -> Tensor:
+    """Read one whole frame in each of T equal segments, at the share `inside` (N, T) of the segment."""
+    segments = torch.arange(target, device=frames.device)[None, :]
+    positions = torch.floor((segments + inside) * frames[:, None] / target)
+    return torch.minimum(positions, (frames - 1).to(positions.dtype)[:, None])
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where in a store clips lie, each (N,) int64 on the device that reads them.
+
+    Attributes:
+        offsets: the first row.
+        frames: the length.
+        bodies: how many bodies it has.
+    """
+
+    offsets: Tensor
+    frames: Tensor
+    bodies: Tensor
+
+    def of(self, numbers: Tensor) -> "Places":
+        """Return the places of the clips `numbers` alone."""
+        return Places(self.offsets[numbers], self.frames[numbers], self.bodies[numbers])
+
+    def rows(self, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the rows just before and just after each place, and whether the clip has the body at all.
+
+        Args:
+            positions: (N, T) places between frames.
+            max_bodies: M.
+
+        Returns:
+            (N, M, T), (N, M, T) and (N, M, 1). A body that a clip does not have has the rows of its first one.
+        """
+        body = torch.arange(max_bodies, device=positions.device)[None, :, None]  # (1, M, 1)
+        exists = body < self.bodies[:, None, None]
+        first = self.offsets[:, None, None] + torch.where(exists, body, 0) * self.frames[:, None, None]  # (N, M, 1)
+        low = positions.long()
+        high = torch.minimum(low + 1, self.frames[:, None] - 1)
+        return first + low[:, None, :], first + high[:, None, :], exists
+
+
+def presence(clips: Clips, places: Places, positions: Tensor, max_bodies: int) -> Tensor:
+    """Return whether each body is there in the frame nearest to each place, (N, M, T) bool, reading no joints."""
+    low, high, exists = places.rows(positions, max_bodies)
+    nearest = torch.where((positions - positions.floor() <= 0.5)[:, None, :], low, high)
+    return clips.valid_at(nearest) & exists
+
+
+def read_positions(clips: Clips, places: Places, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor]:
+    """Read clips at places between frames, interpolating over the frames in which a body is present.
+
+    Args:
+        clips: what reads the rows of a store.
+        places: where the clips lie.
+        positions: (N, T) where to read, in frames.
+        max_bodies: M.
+
+    Returns:
+        The joints (N, M, T, V, C), zeros where a body is absent, and `valid` (N, M, T): whether it was there in the
+        frame nearest to the place.
+    """
+    low_rows, high_rows, exists = places.rows(positions, max_bodies)
+    weight = (positions - positions.floor())[:, None, :]
+    low_valid, high_valid = clips.valid_at(low_rows) & exists, clips.valid_at(high_rows) & exists
+    low_weight, high_weight = (1.0 - weight) * low_valid, weight * high_valid
+    present = torch.where(weight <= 0.5, low_valid, high_valid)
+    total = torch.where(present, low_weight + high_weight, 1.0)
+    low_weight, high_weight = low_weight * present / total, high_weight * present / total
+    mixed = clips.joints_at(low_rows) * low_weight[..., None, None]
+    return mixed.addcmul_(clips.joints_at(high_rows), high_weight[..., None, None]), present

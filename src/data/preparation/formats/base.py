@@ -1,0 +1,117 @@
+"""What a reader of recordings is: it lists what there is, then reads one clip at a time."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from ....skeleton import Layout
+from ....utils.errors import UserError
+from ...store.clip import Clip
+
+# A reason may quote what a file holds, which can be one line of megabytes.
+_LONGEST_REASON = 300
+# A reader's module has a class `Reader`; it is imported when it is asked for.
+_MODULES = {name: f".{name}" for name in ("ctrgcn", "folder", "ntu", "nw_ucla", "pyskl", "sbu")}
+
+
+class BadClip(ValueError):
+    """Say why a recording cannot be read: its name, the line at fault (0: the whole file), the reason."""
+
+    def __init__(self, name: str, line: int, reason: str) -> None:
+        if len(reason) > _LONGEST_REASON:
+            reason = f"{reason[:_LONGEST_REASON]} ..."
+        super().__init__(name, line, reason)
+        self.name, self.line, self.reason = name, line, reason
+
+    def __str__(self) -> str:
+        return f"{self.name}, line {self.line}: {self.reason}" if self.line else f"{self.name}: {self.reason}"
+
+
+class DroppedClip(BadClip):
+    """Say why a well-formed recording is left out (no body at all, a name on the ignore list)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One recording that can be read.
+
+    Attributes:
+        name: the clip's name, unique within the source.
+        path: the file, or the zip archive that holds it.
+        member: its name inside the archive; empty for a plain file.
+        size: its size in bytes, uncompressed by zip; what a `.gz` holds is known only when it is read.
+        copies: others of the same name, to be read in this order where it is damaged.
+    """
+
+    name: str
+    path: Path
+    member: str
+    size: int
+    copies: "tuple[Entry, ...]" = ()
+
+    @property
+    def place(self) -> str:
+        """Return where it lies, for a message."""
+        return f"{self.member} in {self.path}" if self.member else str(self.path)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader has to know of the data set that it reads.
+
+    Attributes:
+        layout: the joints that its skeletons have.
+        bodies: at most so many bodies are kept a clip.
+        classes: the class names, in the order of their labels.
+    """
+
+    layout: Layout
+    bodies: int
+    classes: tuple[str, ...]
+
+
+class Reader(Protocol):
+    """Read one format of recordings."""
+
+    def __init__(self, source: Source) -> None: ...
+
+    def entries(self, raw: Path) -> Sequence[Entry]:
+        """List the recordings below `raw` (a folder, or a zip archive) in the order of their names."""
+        ...
+
+    def read(self, entry: Entry) -> Clip:
+        """Read, clean and centre one recording.
+
+        Raises:
+            BadClip: it is damaged.
+            DroppedClip: it is well-formed and holds nothing to learn from.
+        """
+        ...
+
+
+@runtime_checkable
+class ListsSplits(Protocol):
+    """Read a format whose files say themselves which clips train and which test."""
+
+    def splits(self, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
+        """Return the names of entries by protocol and by part, train or test."""
+        ...
+
+
+def list_formats() -> list[str]:
+    """Return the names that `data.format` accepts."""
+    return sorted(_MODULES)
+
+
+def get_reader(name: str, source: Source) -> Reader:
+    """Return the reader of the format `name`.
+
+    Raises:
+        UserError: there is no such format.
+    """
+    if name not in _MODULES:
+        raise UserError(f"There is no format {name!r}. The formats are: {', '.join(list_formats())}.")
+    reader: Reader = import_module(_MODULES[name], __package__).Reader(source)
+    return reader

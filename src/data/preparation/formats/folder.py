@@ -1,0 +1,172 @@
+"""A plain folder of arrays: `class_name/clip.npy`, each (T, V, C) or (M, T, V, C).
+
+The subfolders are the classes that the data YAML lists; a clip may lie deeper in its class's folder. A body
+that is there needs all its joints. Who was recorded and how is told by marks in a clip's path below its
+class's folder, NTU's letters with up to six digits each: setup S, camera C, performer P, replication R, as in
+`walk_P7.npy`, `P007/walk.npy` or `S001C002P007R001.npy`. What has no mark is 0.
+"""
+
+import difflib
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
+
+from ....utils.array_files import Array, DamagedArray, map_array
+from ....utils.errors import UserError
+from ....utils.names import normal_form
+from ...store.clip import Clip
+from .assembly import About, assemble
+from .base import BadClip, Entry, Source
+from .listing import files_below, is_junk, size_of, tally
+from .recordings import merge_copies
+from .sniff import ARRAY, trouble
+
+_logger = logging.getLogger(__name__)
+_LIMIT_BYTES = 256 << 20
+_MARK = re.compile(r"(?<![A-Za-z])([SCPR])(\d{1,6})(?!\d)", re.ASCII)
+# What somebody may have meant for a mark: small letters, too many digits, a gap, or a whole word.
+_UNREAD_MARK = re.compile(
+    r"(?<![A-Za-z])(?:[scpr]\d+|[SCPR]\d{7,}|[SCPRscpr][-_ ]\d+"
+    r"|(?i:subject|subj|person|performer|actor|camera|cam|view|setup)[-_ ]?\d+)(?!\d)",
+    re.ASCII,
+)
+_SHOWN = 3
+
+
+class Reader:
+    """Read `.npy` clips, named by their path. Of many bodies the first that are ever there stay."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._labels = {normal_form(name): label for label, name in enumerate(source.classes)}
+
+    def entries(self, raw: Path) -> Sequence[Entry]:
+        """List the `.npy` files in the class folders of `raw`; what else lies there is counted in a warning.
+
+        Raises:
+            UserError: the subfolders of `raw` are not the classes of the data set, or they hold no clip.
+        """
+        folders = _class_folders(raw, self._source.classes)
+        files = [path for folder in folders for path in files_below(folder)]
+        clips = [path for path in files if path.suffix.lower() == ".npy"]
+        others = [path for path in files if path.suffix.lower() != ".npy"]
+        loose = [path for path in sorted(raw.iterdir()) if path.is_file() and not is_junk(PurePath(path.name))]
+        seen = tally(str(path.relative_to(raw)) for path in [*others, *loose])
+        if not clips:
+            raise UserError(
+                f"There are no clips in the class folders of {raw}{f' but {seen}' if seen else ''}: "
+                "expected files class_name/clip.npy."
+            )
+        if seen:
+            _logger.warning("Not read in %s, where .npy files in class folders are: %s.", raw, seen)
+        return merge_copies((_entry(raw, path) for path in clips), raw)
+
+    def read(self, entry: Entry) -> Clip:
+        """Read and centre one clip.
+
+        Raises:
+            BadClip: it is no array of the layout's shape, or a body that is there lacks a joint.
+            DroppedClip: no body is there in any frame.
+        """
+        array = _load(entry)
+        joints = array[None] if array.ndim == 3 else array  # (M, T, V, C)
+        class_name, _, rest = entry.name.partition("/")
+        return assemble(entry.name, _describe(rest, self._labels[class_name]), joints, self._source)
+
+
+def unread_marks(names: Iterable[str]) -> str:
+    """Return what looks like a mark in the names of clips (`class_name/clip`) and is not read as one.
+
+    Returns:
+        Such as `s01, p_3 and 4 more`, the most frequent ones first; empty where there are none.
+    """
+    found = Counter(mark for name in names for mark in _UNREAD_MARK.findall(name.partition("/")[2] or name))
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(mark for mark, _ in found.most_common(_SHOWN)) + more
+
+
+def _class_folders(raw: Path, classes: Sequence[str]) -> list[Path]:
+    """Return the class folders in `raw`, which must be those of the data set."""
+    folders = _subfolders(raw)
+    _refuse_twins(f"In {raw} the folders", [path.name for path in folders])
+    _refuse_twins("In data.classes", classes)
+    listed = {normal_form(name): name for name in classes}
+    found = {normal_form(path.name): path.name for path in folders}
+    if found.keys() == listed.keys():
+        return folders
+    if not found.keys() & listed.keys():
+        _suggest_another_folder(raw, folders, set(listed))
+    strangers = [name for form, name in found.items() if form not in listed]
+    missing = [name for form, name in listed.items() if form not in found]
+    problems = [
+        *_each(strangers, missing, "the folder {} is not listed in data.classes"),
+        *_each(missing, strangers, "the class {} has no folder"),
+    ]
+    raise UserError(
+        f"The folders in {raw} are not the classes of the data set: {'; '.join(problems)}. Rename the folders, or list "
+        "them under data.classes as they are named. A class without clips needs an empty folder."
+    )
+
+
+def _subfolders(raw: Path) -> list[Path]:
+    if raw.is_file():
+        raise UserError(f"{raw} is a file: give --raw the folder of the class folders, unpacked if it is an archive.")
+    try:
+        return sorted(path for path in raw.iterdir() if path.is_dir() and not is_junk(PurePath(path.name)))
+    except OSError as error:
+        raise UserError(f"Cannot look for class folders in {raw}: {error.strerror}.") from error
+
+
+def _refuse_twins(where: str, names: Sequence[str]) -> None:
+    """Refuse names that differ only in how their accents are written."""
+    by_form: dict[str, str] = {}
+    for name in names:
+        form = normal_form(name)
+        if form in by_form:
+            raise UserError(f"{where} {by_form[form]!a} and {name!a} are the same name, {form!r}: keep one of them.")
+        by_form[form] = name
+
+
+def _suggest_another_folder(raw: Path, folders: Sequence[Path], listed: set[str]) -> None:
+    """Refuse a raw folder that lies a level above the class folders, or is one of them."""
+    lower = [path for path in folders if listed & {normal_form(each.name) for each in _subfolders(path)}]
+    if lower:
+        places = " or ".join(f"--raw {path}" for path in lower[:_SHOWN])
+        raise UserError(f"The class folders do not lie in {raw} but a level deeper: use {places}.")
+    if normal_form(raw.absolute().name) in listed:
+        raise UserError(f"{raw} is itself the folder of a class: use --raw {raw.absolute().parent}.")
+
+
+def _each(names: Sequence[str], others: Sequence[str], sentence: str) -> list[str]:
+    """Say something of each name, with the nearest of the others; of many names only of the first ones."""
+    folded = {name.casefold(): name for name in others}
+    told = []
+    for name in names[:_SHOWN]:
+        near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+        told.append(sentence.format(repr(name)) + (f" (nearest: {folded[near[0]]!r})" if near else ""))
+    if len(names) > _SHOWN:
+        told.append(f"the same for {len(names) - _SHOWN} more")
+    return told
+
+
+def _entry(raw: Path, path: Path) -> Entry:
+    name = normal_form(path.relative_to(raw).with_suffix("").as_posix())
+    return Entry(name, path, "", size_of(path))
+
+
+def _describe(path: str, label: int) -> About:
+    """Return what the marks in a clip's path say; of several of one letter the last, so the innermost, counts."""
+    marks = {letter: int(digits) for letter, digits in _MARK.findall(path)}
+    setup, camera, subject, replication = (marks.get(letter, 0) for letter in "SCPR")
+    return About(label, subject, camera, setup, replication)
+
+
+def _load(entry: Entry) -> Array:
+    if entry.size > _LIMIT_BYTES:
+        raise BadClip(entry.name, 0, f"is larger than {_LIMIT_BYTES} bytes, too large for one clip")
+    try:
+        return map_array(entry.path)
+    except (OSError, DamagedArray) as error:
+        raise BadClip(entry.name, 0, f"is not a readable .npy array: {trouble(entry.path, ARRAY, error)}") from error

@@ -1,0 +1,65 @@
+"""What lies in a folder: its files without the operating system's own, and a few words about them."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+
+from ....utils.errors import UserError
+
+# Beside hidden files, what macOS and Windows leave in folders and archives.
+_JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
+# Endings that say too little without the one before them.
+_OUTER = {".gz", ".bz2", ".xz", ".zst", ".txt"}
+_KINDS_SHOWN = 5
+
+
+def is_junk(path: PurePath) -> bool:
+    """Say whether a path, given from the raw folder or the archive on, is hidden or left by an operating system."""
+    return any((part.startswith(".") and part != "..") or part.lower() in _JUNK for part in path.parts)
+
+
+def files_below(raw: Path) -> Iterator[Path]:
+    """Yield the files below the folder `raw`, linked folders included, folder by folder in order of names.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
+    entered = set()
+    for folder, subfolders, names in os.walk(raw, onerror=_refuse_folder, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in entered:  # a link to a folder above it, or a second one to the same
+            subfolders.clear()
+            continue
+        entered.add(place)
+        subfolders[:] = sorted(name for name in subfolders if not is_junk(PurePath(name)))
+        yield from (Path(folder, name) for name in sorted(names) if not is_junk(PurePath(name)))
+
+
+def size_of(path: Path) -> int:
+    """Return a file's size in bytes, 0 for a dangling link: reading it says so."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def ending(name: str) -> str:
+    """Return how a file's name ends, in small letters, two parts where one says too little: `.tar.gz`."""
+    suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]
+    return "".join(suffixes[-2:] if suffixes and suffixes[-1] in _OUTER else suffixes[-1:])
+
+
+def tally(names: Iterable[str]) -> str:
+    """Return how many files of each kind there are, with one example each: `2 .csv (a/b.csv), 1 .json (c.json)`."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(ending(name) or "without an ending", []).append(name)
+    ordered = sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+    shown = [f"{len(found)} {kind} ({found[0]})" for kind, found in ordered[:_KINDS_SHOWN]]
+    if len(ordered) > _KINDS_SHOWN:
+        shown.append(f"{sum(len(found) for _, found in ordered[_KINDS_SHOWN:])} others")
+    return ", ".join(shown)
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise UserError(f"Cannot look for recordings in {error.filename}: {error.strerror}.") from error

@@ -1,0 +1,238 @@
+"""Raw NTU RGB+D recordings: `.skeleton` text files, unpacked or inside the official zip archives.
+
+A file holds a frame count; per frame a body count; per body ten fields (the tracker's id first), a joint
+count, and a row of twelve numbers a joint: x y z in metres, then the joint's place in the depth and colour
+images, its orientation and its tracking state. Only x y z are used; the other nine need only be made of the
+characters of numbers, because the camera itself writes -Infinity where a joint falls outside an image.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...store.clip import FARTHEST, Clip
+from ..clean import Body, clean_bodies
+from .assembly import About, assemble
+from .base import BadClip, DroppedClip, Entry, Source
+from .recordings import find_recordings, read_bytes
+
+_LIMIT_BYTES = 64 << 20
+_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII | re.IGNORECASE)
+_BODY_FIELDS, _JOINT_FIELDS = 10, 12
+_MOST_BODIES = 64  # in a frame; the camera tracks six
+_MOST_FRAMES = 1 << 18  # two hours; the longest recordings have some hundreds
+_SHORTEST_ROW_BYTES = 2 * _JOINT_FIELDS  # twelve digits and what stands between them
+# Everything that numbers are written with, NaN and Infinity included, and the white space between them.
+_CHARACTERS = b"0123456789+-.eE" + b"aAfFiInNtTyY" + b" \t\r\n"
+
+
+class Reader:
+    """Read NTU RGB+D recordings; the label is the name's action, counted from 0."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def entries(self, raw: Path) -> Sequence[Entry]:
+        """List the `.skeleton` files below `raw`; those whose names say no action are counted in a warning.
+
+        Raises:
+            UserError: `raw` does not exist, holds a damaged zip, or holds no recording.
+        """
+        return find_recordings(raw, ".skeleton", _clip_name, "files named SsssCcccPpppRrrrAaaa.skeleton")
+
+    def read(self, entry: Entry) -> Clip:
+        """Read, clean and centre one recording.
+
+        Raises:
+            BadClip: it is damaged; the line is told.
+            DroppedClip: no frame has a body.
+        """
+        about = describe_name(entry.name)
+        if about is None:
+            raise BadClip(entry.name, 0, "is not named SsssCcccPpppRrrrAaaa")
+        bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._source.layout.num_joints)
+        if not bodies:
+            raise DroppedClip(entry.name, 0, "no skeleton")
+        return assemble(entry.name, about, clean_bodies(bodies, self._source.bodies), self._source)
+
+
+def describe_name(name: str) -> About | None:
+    """Return what an NTU name, in large or small letters, says, or None where the name is not one."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    setup, camera, subject, replication, action = map(int, match.groups())
+    return About(action - 1, subject, camera, setup, replication) if action else None
+
+
+def parse_bodies(name: str, data: bytes, joints: int) -> list[Body]:
+    """Return the bodies in the text of a `.skeleton` file, in the order in which they appear.
+
+    Raises:
+        BadClip: the text breaks the format; it names the first line that does.
+    """
+    walk = _Walk(name, _lines(name, data), data.count(b" ") + data.count(b"\t"), joints)
+    try:
+        walk.file()
+    except BadClip:
+        # A lost or broken row is noticed only where the lines after it make no sense: look for it first.
+        walk.coordinates()
+        raise
+    return walk.bodies()
+
+
+def _lines(name: str, data: bytes) -> list[str]:
+    """Return the lines of a text of numbers."""
+    data = data.rstrip()
+    if not data:
+        raise BadClip(name, 0, "is empty")
+    # Two lines a frame and a body that are shorter than a joint's row; more of them would take memory for nothing.
+    if data.count(b"\n") + data.count(b"\r") > 2 * (len(data) // _SHORTEST_ROW_BYTES) + 2 * _MOST_FRAMES:
+        raise BadClip(name, 0, "has far more lines than a recording of its size")
+    foreign = data.translate(None, _CHARACTERS)
+    if foreign:
+        first = foreign[:1]
+        line = data[: data.index(first)].count(b"\n") + 1
+        raise BadClip(name, line, f"holds the byte {first!r}, which no number has")
+    return data.decode("ascii").splitlines()
+
+
+def _clip_name(path: PurePath) -> str | None:
+    return path.stem.upper() if describe_name(path.stem) else None
+
+
+@dataclass
+class _Walk:
+    """A walk through the lines of one file that checks their order and gathers the joints' rows.
+
+    Attributes:
+        name, lines: the recording's name and its text.
+        separators: how many spaces and tabs the text has.
+        joints: how many joints a body must have.
+        position: how many lines are behind.
+        ids, frames, starts: one for every body in every frame: its id, the frame, the lines before its rows.
+        rows: the joints' rows, in order, for one conversion of them all.
+    """
+
+    name: str
+    lines: list[str]
+    separators: int
+    joints: int
+    position: int = 0
+    ids: list[int] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+
+    def file(self) -> None:
+        """Walk through the whole file."""
+        for frame in range(self._number("the number of frames")):
+            if frame == _MOST_FRAMES:
+                raise self._bad(f"it has more than the {_MOST_FRAMES} frames allowed")
+            seen = len(self.ids)
+            bodies = self._number(f"the number of bodies in frame {frame + 1}")
+            if bodies > _MOST_BODIES:
+                raise self._bad(f"frame {frame + 1} has {bodies} bodies, more than the {_MOST_BODIES} allowed")
+            for _ in range(bodies):
+                self._body(frame, self.ids[seen:])
+        for number in range(self.position, len(self.lines)):
+            if self.lines[number].strip():
+                raise BadClip(self.name, number + 1, "the file goes on after its last frame")
+
+    def coordinates(self) -> NDArray[np.float64]:
+        """Return x, y, z of all rows met so far, (rows, 3)."""
+        # No line has fewer separators than this, so with no more than this every row has its twelve fields.
+        fewest = (_JOINT_FIELDS - 1) * len(self.rows) + (_BODY_FIELDS - 1) * len(self.ids)
+        converted = _convert(self.rows) if self.separators == fewest else None
+        return self._convert_slowly() if converted is None else converted
+
+    def bodies(self) -> list[Body]:
+        """Return the rows as bodies."""
+        joints = self.coordinates().reshape(-1, self.joints, 3)
+        frames = np.array(self.frames, dtype=np.int64)
+        places: dict[int, list[int]] = {}
+        for place, number in enumerate(self.ids):
+            places.setdefault(number, []).append(place)
+        return [Body(number, frames[where], joints[where]) for number, where in places.items()]
+
+    def _body(self, frame: int, others: list[int]) -> None:
+        """Walk through one body of a frame in which the bodies `others` stand already."""
+        fields = self._next(f"a body of frame {frame + 1}").split(None, _BODY_FIELDS)
+        if len(fields) != _BODY_FIELDS:
+            raise self._bad(f"a body has {_BODY_FIELDS} fields, not {_told(len(fields), _BODY_FIELDS)}")
+        body = self._whole(fields[0], "a body's id")
+        if body in others:
+            raise self._bad(f"body {body} stands twice in frame {frame + 1}")
+        count = self._number("the number of joints")
+        if count != self.joints:
+            raise self._bad(f"a body has {self.joints} joints, not {count}")
+        rows = self.lines[self.position : self.position + count]
+        self.starts.append(self.position)
+        self.rows += rows
+        self.position += len(rows)
+        if len(rows) < count:
+            self._next(f"joint {len(rows) + 1} of a body of frame {frame + 1}")
+        self.ids.append(body)
+        self.frames.append(frame)
+
+    def _next(self, expected: str) -> str:
+        self.position += 1
+        if self.position > len(self.lines):
+            raise self._bad(f"the file ends where {expected} should stand")
+        return self.lines[self.position - 1]
+
+    def _number(self, what: str) -> int:
+        count = self._whole(self._next(what), what)
+        if count < 0:
+            raise self._bad(f"{what} is {count}")
+        return count
+
+    def _whole(self, text: str, what: str) -> int:
+        try:
+            return int(text)
+        except ValueError:
+            raise self._bad(f"{what} should be a whole number, not {text[:40]!r}") from None
+
+    def _bad(self, reason: str) -> BadClip:
+        return BadClip(self.name, self.position, reason)
+
+    def _convert_slowly(self) -> NDArray[np.float64]:
+        """Convert row by row and tell which one is wrong."""
+        converted = np.empty((len(self.rows), 3))
+        for place, row in enumerate(self.rows):
+            line = self.starts[place // self.joints] + place % self.joints + 1
+            fields = row.split(None, _JOINT_FIELDS)
+            if len(fields) != _JOINT_FIELDS:
+                told = _told(len(fields), _JOINT_FIELDS)
+                raise BadClip(self.name, line, f"a joint has {_JOINT_FIELDS} numbers, not {told}")
+            try:
+                converted[place] = [float(text) for text in fields[:3]]
+            except ValueError as error:
+                raise BadClip(self.name, line, str(error)) from None
+            if not (np.abs(converted[place]) <= FARTHEST).all():
+                raise BadClip(self.name, line, f"a joint cannot be at {' '.join(fields[:3])}")
+        return converted
+
+
+def _told(found: int, wanted: int) -> str:
+    """Return how many fields a line has; one with many more is not taken apart to its end."""
+    return str(found) if found <= wanted else f"{found} or more"
+
+
+def _convert(rows: list[str]) -> NDArray[np.float64] | None:
+    """Return x, y, z of all rows at once, (rows, 3), or None where a row has too few numbers or a wrong one."""
+    if not rows:
+        return np.empty((0, 3))
+    if not rows[0].strip():
+        return None  # NumPy warns where no row holds anything
+    used = (0, 1, 2, _JOINT_FIELDS - 1)  # asking for the last column makes a shorter row an error
+    try:
+        converted = np.loadtxt(rows, usecols=used, comments=None, encoding=None, ndmin=2)[:, :3]
+    except ValueError:
+        return None
+    complete = len(converted) == len(rows)  # NumPy passes over blank rows
+    return converted if complete and (np.abs(converted) <= FARTHEST).all() else None

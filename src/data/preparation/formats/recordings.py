@@ -1,0 +1,199 @@
+"""Find recordings in folders and zip archives, and read them without unpacking anything to the disk."""
+
+import codecs
+import gzip
+import logging
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path, PurePath, PurePosixPath
+from typing import BinaryIO
+
+from ....utils.errors import UserError
+from ....utils.numbers import counted
+from ....utils.regular_files import open_regular
+from ....utils.zip_files import Archive, DamagedZip
+from .base import BadClip, Entry
+from .listing import ending, files_below, is_junk, size_of, tally
+from .sniff import FIRST_BYTES, ZIP, trouble, what_it_is
+
+_logger = logging.getLogger(__name__)
+_GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, EOFError)  # all that the standard library raises for damaged ones
+# What a recording's name may end in beyond the ending of its format: packed alone, or renamed by a mail program.
+_ADDED_ENDINGS = ("", ".gz", ".txt", ".txt.gz")
+_FOREIGN_ARCHIVES = {".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz", ".rar", ".7z"}
+
+
+def find_recordings(raw: Path, suffix: str, name_of: Callable[[PurePath], str | None], expected: str) -> list[Entry]:
+    """List the recordings of one format in `raw`: a folder (searched to its depth), a zip, or one file.
+
+    Args:
+        raw: where to look.
+        suffix: how the files' names end, in small letters; a file's name may have large ones, or `.gz` behind it.
+        name_of: gives a clip's name from its whole path without `.gz`, or None for a file that is no recording.
+        expected: what should be there, for the message when nothing is.
+
+    Returns:
+        The entries in the order of their names. A name found twice counts once, with the others as its copies:
+        files before members of zips, then by path.
+
+    Raises:
+        UserError: `raw` does not exist, a zip is damaged, or there is no recording.
+    """
+    found, strangers, others = [], [], []
+    for path, member, size in _candidates(raw.absolute()):
+        whole = PurePosixPath(member.replace("\\", "/")) if member else path
+        plain = _without_added_ending(whole.name, suffix)
+        if plain is None:
+            others.append(member or path.name)
+        elif name := name_of(whole.with_name(plain)):
+            found.append(Entry(name, path, member, size))
+        else:
+            strangers.append(member or path.name)
+    # A zip among the others lies in another zip: those outside were opened.
+    packed = [name for name in others if ending(name) in _FOREIGN_ARCHIVES | {".zip"}]
+    if not found:
+        raise UserError(_nothing_found(raw, expected, strangers, others, packed))
+    if strangers:
+        count = counted(len(strangers), "file")
+        _logger.warning("Left out by their names in %s: %s, such as %r.", raw, count, strangers[0])
+    if packed:
+        _logger.warning("Not read in %s: %s. %s", raw, tally(packed), _unpack(packed))
+    return merge_copies(found, raw)
+
+
+def merge_copies(entries: Iterable[Entry], raw: Path) -> list[Entry]:
+    """Return one entry a name, in the order of the names, the first found with the others as its copies."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.name, []).append(entry)
+    twice = [each for each in found.values() if len(each) > 1]
+    if twice:
+        first, second, *_ = twice[0]
+        message = "Found more than once in %s: %s, such as %s and %s; each counts once."
+        _logger.warning(message, raw, counted(len(twice), "recording"), first.place, second.place)
+    merged = (replace(first, copies=tuple(others)) if others else first for first, *others in found.values())
+    return sorted(merged, key=lambda entry: entry.name)
+
+
+def read_bytes(entry: Entry, limit_bytes: int) -> bytes:
+    """Read one recording of text whole, unpacked, without a byte order mark.
+
+    Raises:
+        BadClip: it is larger than `limit_bytes`, cannot be read or unpacked, or is something else by its bytes.
+    """
+    too_large = BadClip(entry.name, 0, f"is larger than {limit_bytes} bytes, too large for one recording")
+    if entry.size > limit_bytes:
+        raise too_large
+    try:
+        data = _read_member(entry, limit_bytes) if entry.member else _read_file(entry, limit_bytes)
+    except (DamagedZip, *_GZIP_ERRORS) as error:
+        raise BadClip(entry.name, 0, f"cannot be unpacked from {entry.path.name}: {error}") from error
+    except OSError as error:
+        raise BadClip(entry.name, 0, f"cannot be read: {error.strerror or error}") from error
+    if len(data) > limit_bytes:
+        raise too_large
+    if foreign := what_it_is(data[:FIRST_BYTES]):
+        raise BadClip(entry.name, 0, f"is {foreign}")
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def only_file(raw: Path, suffix: str) -> Path:
+    """Return `raw` if it is a file, else the one file with that suffix in the folder `raw`.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    if raw.is_file():
+        return raw
+    files = sorted(path for path in raw.glob("*") if path.is_file() and not is_junk(PurePath(path.name)))
+    found = [path for path in files if path.suffix.lower() == suffix]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(path.name for path in found)
+        raise UserError(f"{raw} holds several {suffix} files ({names}): give the path of the one to read.")
+    seen = f" It holds {tally(path.name for path in files)}." if files else ""
+    raise UserError(f"There is no {suffix} file at {raw}: give its path, or the folder that holds it.{seen}")
+
+
+def _without_added_ending(name: str, suffix: str) -> str | None:
+    """Return a file's name without `.gz` and the like; None where it does not end in `suffix` then."""
+    for added in _ADDED_ENDINGS:
+        if name.lower().endswith(suffix + added):
+            return name[: len(name) - len(added)]
+    return None
+
+
+def _nothing_found(raw: Path, expected: str, strangers: list[str], others: list[str], packed: list[str]) -> str:
+    """Say what should be there, what is, and what to do."""
+    message = f"There are no recordings in {raw}: expected {expected}, also with .gz behind, or in .zip archives."
+    if strangers:
+        message += f"\nNamed otherwise: {tally(strangers)}."
+    if others:
+        message += f"\nOther files there: {tally(others)}."
+    if not strangers and not others:
+        message += " No file lies there."
+    return message + (f"\n{_unpack(packed)}" if packed else "")
+
+
+def _unpack(packed: list[str]) -> str:
+    inner = [name for name in packed if ending(name) == ".zip"]
+    if inner:
+        return f"{inner[0]} lies inside another zip archive: unpack the outer one, and name its folder with --raw."
+    return f"Archives of this kind are not read: unpack {packed[0]}, and name its folder with --raw."
+
+
+def _candidates(raw: Path) -> Iterator[tuple[Path, str, int]]:
+    """Yield (path, member, size) of every file, plain files before members of zips."""
+    archives = []
+    for path in [raw] if raw.is_file() else files_below(raw):
+        if path.suffix.lower() == ".zip":
+            archives.append(path)
+        else:
+            yield path, "", size_of(path)
+    for path in archives:
+        for member, size in _members(path):
+            yield path, member, size
+
+
+def _members(path: Path) -> list[tuple[str, int]]:
+    try:
+        with Archive(path) as archive:
+            members = [member for member in archive.members if not member.is_folder]
+    except (OSError, DamagedZip) as error:
+        reason = trouble(path, ZIP, error)
+        raise UserError(f"{path} is not a readable zip archive ({reason}). Download it again, or remove it.") from error
+    return sorted(
+        (member.name, member.size) for member in members if not is_junk(PurePosixPath(member.name.replace("\\", "/")))
+    )
+
+
+def _read_file(entry: Entry, limit_bytes: int) -> bytes:
+    with open_regular(entry.path) as file:
+        return _read_plain(file, entry.path.name, limit_bytes)
+
+
+def _read_member(entry: Entry, limit_bytes: int) -> bytes:
+    archive = _open_archive(entry.path, entry.path.stat().st_mtime_ns, os.getpid())
+    member = archive.find(entry.member)
+    if member is None:
+        raise DamagedZip("it holds no such member any more")
+    return _read_plain(BytesIO(archive.read(member, limit_bytes)), entry.member, limit_bytes)
+
+
+def _read_plain(file: BinaryIO, name: str, limit_bytes: int) -> bytes:
+    """Read a file, unpacked where its name ends in `.gz`, up to one byte beyond the limit."""
+    if not name.lower().endswith(".gz"):
+        return file.read(limit_bytes + 1)
+    with gzip.GzipFile(fileobj=file) as unpacked:
+        return unpacked.read(limit_bytes + 1)
+
+
+@lru_cache(maxsize=4)
+def _open_archive(path: Path, changed_ns: int, process: int) -> Archive:  # noqa: ARG001
+    """Open a zip once in each process: a forked one must not share a file position with its parent."""
+    return Archive(path)

@@ -1,0 +1,368 @@
+"""Prepare a data set: read its raw recordings over all cores and write them as one store.
+
+Recordings are read in chunks, each kept as one file in `<out>/.partial` until the store is written. A run
+that is killed and started again reads only the chunks that are missing. The order of the clips, and so every
+byte of the arrays, depends on the recordings alone.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import time
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from ...settings.data import DataConfig
+from ...utils.errors import UserError
+from ...utils.files import make_folder, read_whole
+from ...utils.locks import sole_writer
+from ...utils.machine import usable_cores
+from ...utils.names import normal_form
+from ...utils.numbers import counted
+from ...utils.program import naming_program
+from ...utils.progress import SILENT, Progress
+from ..store.format import HEADER_FILE, StoreAbout, index_type, with_parts
+from ..store.protocols import divide
+from ..store.reader import open_store
+from ..store.writer import StoreWriter
+from .chunks import (
+    Chunk,
+    cut_into_chunks,
+    is_finished,
+    kept_names,
+    kept_notes,
+    kept_rows,
+    read_chunk,
+    remove_strangers,
+)
+from .formats import Entry, ListsSplits, Reader, Source, get_reader
+from .formats.folder import unread_marks
+from .report import PreparationReport, load_report
+from .worker_pool import work_in_order
+
+_logger = logging.getLogger(__name__)
+_PARTIAL = ".partial"
+_HALF_WRITTEN = ".*.[0-9]*.tmp"  # files of the store and its report, by whichever process
+_IGNORE_LIST_LIMIT_BYTES = 64 << 20
+_NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one run has to do."""
+
+    config: DataConfig
+    out: Path
+    chunks: Sequence[Chunk]
+    splits: Mapping[str, Mapping[str, Collection[str]]]
+    may_be_partial: bool
+
+    @property
+    def partial(self) -> Path:
+        """Return the folder of the chunks that are read."""
+        return self.out / _PARTIAL
+
+    def key(self) -> str:
+        """Return what tells this store from one of other recordings, rules or class names."""
+        content = [self.config.name, self.config.classes, [chunk.key for chunk in self.chunks]]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def preprocess(
+    config: DataConfig,
+    raw: Path,
+    out: Path,
+    *,
+    workers: int = 0,
+    strict: bool = False,
+    ignore: Collection[str] = (),
+    overwrite: bool = False,
+    partial: bool = False,
+    elsewhere: Collection[Path] = (),
+    progress: Progress = SILENT,
+) -> PreparationReport:
+    """Read the recordings below `raw` and write them as the store `out`, with a report beside it.
+
+    Args:
+        config: the data set.
+        raw: the folder (or archive) of raw recordings.
+        out: the store's folder. A finished store of the same input is left as it is.
+        workers: processes that read; 0 for one a core, 1 to read in this process.
+        strict: stop at the first damaged recording instead of leaving it out.
+        ignore: names of recordings to leave out.
+        overwrite: replace a finished store of any input.
+        elsewhere: folders of other stores; where one is made from the same input, none is written.
+        partial: write the store even where no protocol has clips in both parts, as of a sample of a known data set.
+        progress: is told how far it is.
+
+    Returns:
+        What was kept and what was left out, and why.
+
+    Raises:
+        UserError: there is nothing to read, everything is left out, no training could use what is kept, `out` holds
+            another input's store or cannot be written, or `strict` met a damaged recording.
+    """
+    began = time.monotonic()
+    _check(config)
+    found, entries = _find(config, raw, frozenset(ignore))
+    job = _Job(config, out, cut_into_chunks(entries, config), _splits(config, raw), partial)
+    own = (out / HEADER_FILE).exists()
+    same = [] if own else [folder for folder in elsewhere if _is_same(job, folder)]
+    if (own or same) and not overwrite:
+        return _prepared_before(job if own else replace(job, out=same[0]), strict, saves=own)
+    report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
+    report.ignored = sorted({entry.name for entry in found} - {entry.name for entry in entries})
+    report.ignore_list = len(ignore)
+    with sole_writer(make_folder(out), _second_writer(out), removes=True):
+        if (out / HEADER_FILE).exists() and not overwrite:  # another process has just finished it
+            return _prepared_before(job, strict, saves=True)
+        _clear_leftovers(job)
+        report.read_bytes = _read_missing(job, workers, strict, progress)
+        _write(job, report, began, progress)
+        # The store is whole; what cannot be removed here is in nobody's way.
+        shutil.rmtree(job.partial, ignore_errors=True)
+    return report
+
+
+def read_ignore_list(path: Path) -> list[str]:
+    """Return the names in a text file with one a line; lines of several words, as in a heading, are none.
+
+    Raises:
+        UserError: it cannot be read or holds no name.
+    """
+    try:
+        content = read_whole(path, _IGNORE_LIST_LIMIT_BYTES, "a list of names")
+        lines = content.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"Cannot read the ignore list {path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"The ignore list {path} is not a text file: {error}.") from error
+    words = [line.split() for line in lines]
+    names = [_NAME_ENDING.sub("", word[0]) for word in words if len(word) == 1 and word[0][0] != "#"]
+    if not names:
+        raise UserError(f"The ignore list {path} holds no name. It should have one a line.")
+    return list(dict.fromkeys(map(normal_form, names)))
+
+
+def _check(config: DataConfig) -> None:
+    if not config.classes:
+        raise UserError(f"The data set {config.name!r} names no classes: give data.classes.")
+    for protocol in config.protocols:  # now, not after an hour of reading
+        divide(np.zeros(0, index_type(1)), config, protocol)
+
+
+def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Sequence[Entry], list[Entry]]:
+    """Return all recordings below `raw`, and those that are not to be ignored."""
+    if not raw.exists():
+        raise UserError(f"There is no raw folder {raw}.\n{naming_program(config.how_to_get)}".strip())
+    found = _reader(config).entries(raw)
+    listed = {normal_form(name).casefold() for name in ignore}
+    entries = [entry for entry in found if entry.name.casefold() not in listed]
+    if not found:
+        raise UserError(
+            f"No recording of the format {config.format} lies below {raw}.\n{naming_program(config.how_to_get)}".strip()
+        )
+    if not entries:
+        are = "is" if len(found) == 1 else "are"
+        raise UserError(f"All {counted(len(found), 'recording')} below {raw} {are} on the ignore list.")
+    return found, entries
+
+
+def _is_same(job: _Job, folder: Path) -> bool:
+    """Tell whether a folder holds a finished store of the same input."""
+    try:
+        return bool(open_store(folder, verify=False).source.get("key") == job.key())
+    except UserError:
+        return False
+
+
+def _prepared_before(job: _Job, strict: bool, saves: bool) -> PreparationReport:
+    """Return the report of a finished store, if it was made from the same input; one that differs now is saved there.
+
+    Raises:
+        UserError: it was made from another input.
+    """
+    store = open_store(job.out)
+    if store.source.get("key") != job.key():
+        raise UserError(
+            f"{job.out} holds a finished store made from other recordings, or by other rules. Choose another "
+            "folder with --out, or replace that store with --overwrite."
+        )
+    report = load_report(job.out)
+    before = report.text()
+    report.count(store.clips, job.config, _hint(job))  # protocols can change without another store
+    _refuse_useless(job, report)
+    if saves and report.text() != before:
+        try:
+            report.save(job.out)
+        except UserError as error:
+            _logger.warning("The report in the store's folder stays as it was. %s", error)
+    if strict and report.damaged:
+        raise _damaged(str(report.damaged[0]))
+    report.out = str(job.out)  # where it lies now: stores are moved and attached
+    return report
+
+
+def _second_writer(out: Path) -> str:
+    return (
+        f"Another process is preparing {out} at this moment, and two cannot write one store. Wait until it has ended "
+        "and run the same command again, or choose another folder with --out."
+    )
+
+
+def _clear_leftovers(job: _Job) -> None:
+    """Remove what an earlier run left behind and this one has no use for; nobody else is writing here now."""
+    make_folder(job.partial)
+    remove_strangers(job.partial, job.chunks)
+    for path in job.out.glob(_HALF_WRITTEN):
+        path.unlink()
+
+
+def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> int:
+    """Read the chunks that are not there yet, and return how many bytes of recordings that were."""
+    missing = [chunk for chunk in job.chunks if not is_finished(chunk, job.partial)]
+    total = sum(len(chunk.entries) for chunk in job.chunks)
+    before = total - sum(len(chunk.entries) for chunk in missing)
+    if before:
+        _logger.info("An earlier run has read %d of %s.", before, counted(total, "recording"))
+    left_out = 0
+    with (
+        closing(_read_in_order(job, missing, workers)) as chunks,
+        progress.task("reading recordings", total, before=before),
+    ):
+        for chunk in chunks:
+            notes = kept_notes(chunk, job.partial)
+            if strict and notes.damaged:
+                raise _damaged(str(min(notes.damaged)))
+            left_out += len(notes.left_out)
+            progress.advance(len(chunk.entries), f"{left_out} left out" if left_out else "")
+    return sum(chunk.size for chunk in missing)
+
+
+def _read_in_order(job: _Job, chunks: Sequence[Chunk], workers: int) -> Generator[Chunk, None, None]:
+    """Read chunks in this process or in others, and yield each when it and all before it are done."""
+    workers = min(workers or usable_cores(), len(chunks))
+    if workers <= 1:
+        reader = _reader(job.config)
+        for chunk in chunks:
+            read_chunk(chunk, job.config, reader, job.partial)
+            yield chunk
+        return
+    work = partial(_work, config=job.config, folder=job.partial)
+    yield from work_in_order(work, chunks, workers)
+
+
+def _write(job: _Job, report: PreparationReport, began: float, progress: Progress) -> None:
+    """Put the chunks together as the store, and complete and save the report."""
+    copied: list[str] = []
+    for chunk in job.chunks:
+        notes = kept_notes(chunk, job.partial)
+        report.left_out += notes.left_out
+        report.unselected += notes.unselected
+        copied += notes.copied
+    if copied:
+        _logger.warning("%d damaged recordings were read from a copy. The first: %s.", len(copied), copied[0])
+    if len(report.left_out) + report.unselected == report.found - len(report.ignored):
+        raise UserError(_nothing_kept(report, job.config))
+    source = {"raw": report.raw, "format": job.config.format, "key": job.key()}
+    names = [str(name) for chunk in job.chunks for name in kept_names(chunk, job.partial)]
+    about = StoreAbout(job.config.name, job.config.skeleton, job.config.classes, source, _letters(job.splits, names))
+    recordings = sum(len(chunk.entries) for chunk in job.chunks)
+    with StoreWriter(job.out, about) as writer, progress.task("writing the store", recordings):
+        for chunk in job.chunks:
+            writer.append(kept_rows(chunk, job.partial))
+            progress.advance(len(chunk.entries))
+        report.count(with_parts(writer.clips(), about.protocols), job.config, _hint(job))
+        _refuse_useless(job, report)
+        report.seconds = round(time.monotonic() - began, 3)
+        report.save(job.out)
+
+
+def _splits(config: DataConfig, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
+    """Return the protocols that the recordings list themselves, as names of entries.
+
+    One that has the name of another one of the data set is called NAME_file.
+    """
+    reader = _reader(config)
+    listed = reader.splits(raw) if isinstance(reader, ListsSplits) else {}
+    return {f"{name}_file" if name in config.protocols else name: parts for name, parts in listed.items()}
+
+
+def _letters(splits: Mapping[str, Mapping[str, Collection[str]]], names: Sequence[str]) -> dict[str, str]:
+    """Return each protocol as one letter a clip, in the order of `names`."""
+    return {
+        protocol: "".join("T" if name in parts["train"] else "E" if name in parts["test"] else "-" for name in names)
+        for protocol, parts in splits.items()
+    }
+
+
+def _refuse_useless(job: _Job, report: PreparationReport) -> None:
+    """Refuse clips with which no protocol can be trained."""
+    if not report.can_be_trained and not job.may_be_partial:
+        stays = f" The finished store in {job.out} stays as it is." if (job.out / HEADER_FILE).exists() else ""
+        refusal = f"No training could use these clips, so no store is written.{stays} --partial writes it all the same."
+        raise UserError("\n".join([*report.warnings, refusal]))
+
+
+def _hint(job: _Job) -> str:
+    """Return what to do about clips of a folder whose names do not say who was recorded and how."""
+    at_random = "divide them at random: protocols: {own: {by: file, test_share: 0.25}}."
+    if job.config.format != "folder":
+        return f"Choose a protocol for what is known of the clips, or {at_random}"
+    unread = unread_marks(entry.name for chunk in job.chunks for entry in chunk.entries)
+    seen = f" (their names have {unread}, which is not read)" if unread else ""
+    return f"Name the clips with marks such as take_P007.npy for performer 7{seen}, or {at_random}"
+
+
+def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:
+    message = f"None of the {counted(report.found, 'recording')} below {report.raw} can be kept."
+    if report.ignored:
+        message += f" On the ignore list: {len(report.ignored)}."
+    if report.left_out:
+        message += f" Damaged or empty: {len(report.left_out)}; the first: {report.left_out[0]}."
+    if report.unselected:
+        rules = {"setups": config.select.setups, "actions": config.select.actions}
+        select = ", ".join(f"{name} {_ranges(numbers)}" for name, numbers in rules.items() if numbers)
+        hint = f": try --dataset {config.drawn_from}" if config.drawn_from else ""
+        message += f" Outside of the `select` of {config.name} ({select}): {report.unselected}{hint}."
+    return message
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return numbers in short: `1-17`, or `1, 3-5`."""
+    ordered = sorted(set(numbers))
+    starts = [number for number in ordered if number - 1 not in ordered]
+    ends = [number for number in ordered if number + 1 not in ordered]
+    return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
+
+
+def _damaged(first: str) -> UserError:
+    return UserError(
+        f"A recording is damaged: {first}. Repair or remove it, put its name on the --ignore list, "
+        "or leave out --strict."
+    )
+
+
+def _reader(config: DataConfig) -> Reader:
+    return get_reader(config.format, _source(config))
+
+
+def _source(config: DataConfig) -> Source:
+    return Source(config.skeleton, config.bodies, tuple(config.classes))
+
+
+def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:
+    read_chunk(chunk, config, _worker_reader(config.format, _source(config)), folder)
+
+
+@cache
+def _worker_reader(format_name: str, source: Source) -> Reader:
+    """Return this worker's one reader, which may keep an archive open."""
+    return get_reader(format_name, source)

@@ -1,0 +1,232 @@
+"""What preparing a data set kept and left out, and why: as JSON, as text, and as the rows of a table."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...settings.data import DataConfig
+from ...utils.errors import UserError
+from ...utils.files import read_json, write_json, write_text
+from ..store.suitability import Suitability, suitability
+
+_LEFT_OUT = (str, bool, int, str)  # of one recording that was left out, as JSON has it
+REPORT_FILE, TEXT_FILE = "report.json", "report.txt"
+
+
+class LeftOut(NamedTuple):
+    """One recording that was left out.
+
+    Attributes:
+        name: the recording.
+        damaged: whether it is broken, rather than well-formed and without anything to learn from.
+        line: where it broke; 0 for the whole file.
+        reason: why it was left out.
+    """
+
+    name: str
+    damaged: bool
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, line {self.line}: {self.reason}" if self.line else f"{self.name}: {self.reason}"
+
+
+@dataclass
+class PreparationReport:
+    """What became of the recordings of a raw folder.
+
+    Attributes:
+        name, raw, out: the data set, where its recordings lay, where its store lies.
+        found, input_bytes: the recordings there, and their size uncompressed.
+        kept, two_bodies, frames: clips in the store, those of them with two bodies, frames of all.
+        left_out: the damaged and the empty recordings.
+        ignored, ignore_list: the recordings that the ignore list named, and the length of that list.
+        unselected: recordings outside the data set's `select`.
+        parts: for each protocol, how many clips train and test.
+        classes: for each class, its number of clips, and of those in each part of each protocol.
+        warnings: what a training would say of the clips.
+        seconds, read_bytes: how long this run took, and what it read; an earlier run may have read the rest.
+        prepared_before: whether the store was already there, and this is its report.
+    """
+
+    name: str
+    raw: str
+    out: str
+    found: int
+    input_bytes: int
+    kept: int = 0
+    two_bodies: int = 0
+    frames: int = 0
+    left_out: list[LeftOut] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    ignore_list: int = 0
+    unselected: int = 0
+    parts: dict[str, dict[str, int]] = field(default_factory=dict)
+    classes: list[dict[str, str | int]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    read_bytes: int = 0
+    prepared_before: bool = False
+
+    @property
+    def damaged(self) -> list[LeftOut]:
+        """Return the recordings that could not be read."""
+        return [each for each in self.left_out if each.damaged]
+
+    @property
+    def dropped(self) -> list[LeftOut]:
+        """Return the recordings that are well-formed and hold nothing to learn from."""
+        return [each for each in self.left_out if not each.damaged]
+
+    @property
+    def can_be_trained(self) -> bool:
+        """Tell whether a protocol has clips in both parts; a data set without a protocol may get one yet."""
+        return not self.parts or any(part["train"] and part["test"] for part in self.parts.values())
+
+    @property
+    def megabytes_per_second(self) -> float:
+        """Return how fast this run read."""
+        return self.read_bytes / 1e6 / self.seconds if self.seconds else 0.0
+
+    def count(self, clips: NDArray[np.void], config: DataConfig, hint: str = "") -> None:
+        """Fill in what the index of the store tells, and what a training would say of it.
+
+        Args:
+            clips: the index.
+            config: the data set.
+            hint: what to say to somebody whose clips are in no part of a protocol.
+        """
+        self.kept, self.frames = len(clips), int(clips["frames"].sum())
+        self.two_bodies = int((clips["bodies"] == 2).sum())
+        columns = {"clips": clips["label"]}
+        found = suitability(clips, config)
+        self.parts, self.warnings = {}, _warnings(found, config, hint)
+        for protocol, parts in ((each.protocol, each.parts) for each in found):
+            self.parts[protocol] = {"train": len(parts.train), "test": len(parts.test)}
+            columns[f"{protocol} train"] = clips["label"][parts.train]
+            columns[f"{protocol} test"] = clips["label"][parts.test]
+        counts = {name: np.bincount(labels, minlength=len(config.classes)) for name, labels in columns.items()}
+        self.classes = [
+            {"class": name, **{column: int(each[label]) for column, each in counts.items()}}
+            for label, name in enumerate(config.classes)
+        ]
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Return the rows of a short table: what, and how much of it."""
+        reasons = Counter(each.reason for each in self.dropped)
+        rows = [
+            ("recordings found", f"{self.found}"),
+            ("clips kept", f"{self.kept}"),
+            ("  with two bodies", f"{self.two_bodies}"),
+            ("  frames", f"{self.frames}"),
+            *((f"  {name}", _parts(part)) for name, part in self.parts.items()),
+            ("damaged, left out", f"{len(self.damaged)}"),
+            *((f"dropped: {reason}", f"{count}") for reason, count in sorted(reasons.items())),
+        ]
+        if self.ignore_list:
+            rows.append(("on the ignore list", f"{len(self.ignored)} of the {self.ignore_list} listed"))
+        if self.unselected:
+            rows.append(("not of this data set", f"{self.unselected}"))
+        rows.append(("size of the recordings", f"{self.input_bytes / 1e6:.1f} MB"))
+        rows.append(("time of this run", f"{self.seconds:.1f} s, {self.megabytes_per_second:.1f} MB/s read"))
+        return rows
+
+    def text(self) -> str:
+        """Return the whole report as readable text."""
+        parts = [f"{self.name}: prepared from {self.raw} in {self.out}", _aligned(self.summary())]
+        for title, left_out in (("Damaged, left out", self.damaged), ("Dropped", self.dropped)):
+            if left_out:
+                parts.append("\n".join([f"{title}:", *(f"  {each}" for each in left_out)]))
+        if self.warnings:
+            parts.append("\n".join(["Before training:", *(f"  {each}" for each in self.warnings)]))
+        if self.ignored:
+            parts.append("\n".join(["On the ignore list:", *(f"  {name}" for name in self.ignored)]))
+        parts.append(_aligned([tuple(self.classes[0]), *(tuple(row.values()) for row in self.classes)]))
+        return "\n\n".join(parts) + "\n"
+
+    def save(self, folder: Path) -> None:
+        """Write `report.json` and `report.txt` into `folder`."""
+        write_json(folder / REPORT_FILE, asdict(self))
+        write_text(folder / TEXT_FILE, self.text())
+
+
+def load_report(folder: Path) -> PreparationReport:
+    """Read the report that `PreparationReport.save` wrote into `folder`, marked as prepared before.
+
+    Raises:
+        UserError: it is missing or is no such report.
+    """
+    try:
+        values: dict[str, Any] = {**read_json(folder / REPORT_FILE), "prepared_before": True}
+        values["left_out"] = [LeftOut(*each) for each in values["left_out"]]
+        report = PreparationReport(**values)
+        if problem := _damage(report):
+            raise UserError(problem)
+        return report
+    except (UserError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{folder} holds a finished store, but no proper {REPORT_FILE} beside it ({error}). "
+            "Use the store as it is, or prepare it again with --overwrite."
+        ) from error
+
+
+def _damage(report: PreparationReport) -> str:
+    """Return what is not as `PreparationReport.save` writes it, or an empty string."""
+    for name, hint in get_type_hints(PreparationReport).items():
+        if not _fits(getattr(report, name), hint):
+            return f"its {name!r} is of another kind"
+    if not all(_fits(value, hint) for each in report.left_out for value, hint in zip(each, _LEFT_OUT, strict=True)):
+        return "what it says was left out is of another kind"
+    if any(part.keys() != {"train", "test"} for part in report.parts.values()):
+        return "its parts are not train and test"
+    if not report.classes or any(row.keys() != report.classes[0].keys() or not row for row in report.classes):
+        return "its classes are no table"
+    return ""
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Tell whether a value read from JSON is of a type such as `list[str]` or `dict[str, int]`."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(each, inner[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(each, inner[1]) for each in value.values())
+    if origin is UnionType:
+        return any(_fits(value, each) for each in inner)
+    return isinstance(value, (int, float) if hint is float else hint) and (hint is bool or type(value) is not bool)
+
+
+def _warnings(found: Sequence[Suitability], config: DataConfig, hint: str) -> list[str]:
+    """Return what a training would say of the protocols."""
+    if not found:
+        return ["The data set has no protocol, and training needs one, such as protocols: {own: {by: file}}."]
+    trained = [each.protocol for each in found if not each.problem]
+    warnings = [f"{each.protocol}: {warning}." for each in found for warning in each.warnings]
+    warnings += [f"{each.problem} Training refuses it." for each in found if each.problem]
+    if config.split not in trained and trained:
+        own = f"The protocol {config.split} cannot be trained" if config.split else "The data set names no split"
+        warnings.append(f"{own}: train with --split {' or '.join(trained)}.")
+    if hint and any(each.left_out for each in found):
+        warnings.append(hint)
+    return warnings
+
+
+def _parts(part: dict[str, int]) -> str:
+    return f"{part['train']} train, {part['test']} test"
+
+
+def _aligned(rows: Sequence[Sequence[object]]) -> str:
+    """Return a plain table whose first column is aligned left and the others right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join([first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True))])
+        for first, *rest in cells
+    )

@@ -1,0 +1,34 @@
+"""Fingerprints of what a run learns from: the store, who trains and who tests, the joint layout.
+
+A run keeps them, so that it is not resumed on other data by mistake, and a figure can be traced to its data.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from ...skeleton import Layout, layout_facts
+from .protocols import Split
+from .reader import Store
+
+_MEANINGS = {
+    "store": "the clips in the store",
+    "protocol": "which clips train and which test",
+    "layout": "the joint layout",
+}
+
+
+def data_fingerprints(store: Store, parts: Split, layout: Layout) -> dict[str, str]:
+    """Return a digest each of the store's content, of the names in both parts of the protocol, and of the layout."""
+    names = {part: store.clips["name"][numbers].tolist() for part, numbers in vars(parts).items()}
+    return {"store": store.fingerprint, "protocol": digest(names), "layout": digest(layout_facts(layout))}
+
+
+def digest(value: object) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 over a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return in words what is no longer the same; what one side does not know (older files) is not compared."""
+    return [meaning for key, meaning in _MEANINGS.items() if key in before and key in now and before[key] != now[key]]

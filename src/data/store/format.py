@@ -1,0 +1,207 @@
+"""The form in which a store keeps clips: what each file holds and what a sound index is.
+
+`joints.npy` float32 (R, V, C) and `valid.npy` bool (R,) hold the clips one after another, each body
+after body: body m of clip i in frame t is row `offset[i] + m * frames[i] + t`. `clips.npy` is the index,
+`store.json` says what the folder holds; it is written last, so a folder that has one is whole.
+
+Legend: R rows, M bodies, T frames, V joints, C coordinates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...skeleton import Layout
+from ...utils.errors import UserError
+from ...utils.foreign_text import is_readable
+from .clip import FARTHEST, Clip
+
+FORMAT_VERSION = 1
+HEADER_FILE = "store.json"
+JOINTS_FILE, VALID_FILE, CLIPS_FILE = ARRAY_FILES = ("joints.npy", "valid.npy", "clips.npy")
+CLIP_NUMBERS = ("label", "subject", "camera", "setup", "replication")
+MAX_BODIES = 2
+LARGEST_NUMBER = 2**31 - 1  # that the index holds
+# In memory an index has a column for each protocol that the source of the clips lists: what part a clip belongs to.
+PART_PREFIX = "part of "
+PART_LETTERS = "TE-"  # it trains, it tests (is evaluated on), neither
+TRAIN, TEST = b"T", b"E"
+_LAST_CHARACTER, _HALVES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode; halves of a character are no text
+JOINTS_TYPE, VALID_TYPE = np.dtype("<f4"), np.dtype("?")
+
+
+def index_type(name_width: int) -> np.dtype[np.void]:
+    """Return the type of an index row; `name_width` is the length of the longest clip name."""
+    return np.dtype(
+        [("name", f"<U{name_width}"), ("offset", "<i8"), ("frames", "<i4"), ("bodies", "i1")]
+        + [(number, "<i4") for number in CLIP_NUMBERS]
+    )
+
+
+class Rows(NamedTuple):
+    """Clips in the form in which a store keeps them; offsets count from the first of these rows.
+
+    Attributes:
+        clips: the index, one structured element a clip.
+        joints: (R, V, C) float32.
+        valid: (R,) bool.
+    """
+
+    clips: NDArray[np.void]
+    joints: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class StoreAbout:
+    """Say what a store holds and where it came from.
+
+    Attributes:
+        name, layout, classes: the data set, its joint layout, its class names in the order of their labels.
+        source: where the clips came from, as JSON values.
+        protocols: the protocols that the source lists, each as a letter a clip: T it trains, E it tests, - neither.
+    """
+
+    name: str
+    layout: Layout
+    classes: Sequence[str]
+    source: Mapping[str, Any] = field(default_factory=dict)
+    protocols: Mapping[str, str] = field(default_factory=dict)
+
+
+def pack(clips: Sequence[Clip], layout: Layout) -> Rows:
+    """Return `clips` as rows of a store.
+
+    Raises:
+        UserError: a clip's arrays do not fit the layout or each other, or hold a number that is not finite.
+    """
+    shape = (layout.num_joints, layout.coordinates)
+    for clip in clips:
+        if problem := _misfit(clip, shape):
+            raise UserError(f"The clip {clip.name!r} does not fit a store of the layout {layout.name}: {problem}.")
+    joints = [clip.joints.reshape(-1, *shape) for clip in clips]
+    valid = [clip.valid.reshape(-1) for clip in clips]
+    return Rows(
+        clips=index_of(clips),
+        joints=np.concatenate([np.zeros((0, *shape), JOINTS_TYPE), *joints]),
+        valid=np.concatenate([np.zeros(0, VALID_TYPE), *valid]),
+    )
+
+
+def is_index(clips: NDArray[Any]) -> bool:
+    """Tell whether an array of any type and shape is an index of clips, whatever its numbers are."""
+    width = clips.dtype["name"].itemsize // 4 if "name" in (clips.dtype.names or ()) else 0
+    return clips.ndim == 1 and width > 0 and clips.dtype == index_type(width)
+
+
+def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:
+    """Return the index of `clips` alone; its offsets count from the first of them."""
+    index = np.zeros(len(clips), index_type(max((len(clip.name) for clip in clips), default=1)))
+    for row, clip in zip(index, clips, strict=True):
+        bodies, frames = clip.valid.shape
+        row["name"], row["frames"], row["bodies"] = clip.name, frames, bodies
+        for number in CLIP_NUMBERS:
+            row[number] = getattr(clip, number)
+    index["offset"] = _offsets(index)
+    return index
+
+
+def with_parts(clips: NDArray[np.void], protocols: Mapping[str, str]) -> NDArray[np.void]:
+    """Return an index with a column for each of the protocols that a source lists.
+
+    Args:
+        clips: the index.
+        protocols: for each a letter a clip: T it trains, E it tests, - neither.
+
+    Raises:
+        ValueError: there is not one such letter a clip.
+    """
+    for name, letters in protocols.items():
+        if not isinstance(letters, str) or len(letters) != len(clips) or set(letters) - set(PART_LETTERS):
+            raise ValueError(f"the protocol {name[:80]!r} has not one of the letters {PART_LETTERS} a clip")
+    extended = np.zeros(len(clips), np.dtype([*clips.dtype.descr, *((PART_PREFIX + name, "S1") for name in protocols)]))
+    for column in clips.dtype.names or ():
+        extended[column] = clips[column]
+    for name, letters in protocols.items():
+        extended[PART_PREFIX + name] = np.array(list(letters), "S1")
+    return extended
+
+
+def listed_protocols(clips: NDArray[np.void]) -> list[str]:
+    """Return the names of the protocols that the source of an index lists."""
+    return [name.removeprefix(PART_PREFIX) for name in clips.dtype.names or () if name.startswith(PART_PREFIX)]
+
+
+def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
+    """Return what is wrong with an index of `rows` rows; empty if it is sound and so stays inside them."""
+    if not len(clips):
+        return "it holds no clip"
+    codes = np.ascontiguousarray(clips["name"]).view("<u4")
+    if (codes > _LAST_CHARACTER).any() or ((codes >= _HALVES[0]) & (codes <= _HALVES[1])).any():
+        return "the index has a name that is no text"
+    if (clips["frames"] < 1).any() or (clips["bodies"] < 1).any() or (clips["bodies"] > MAX_BODIES).any():
+        return f"the index has a clip without frames, or with a number of bodies outside 1..{MAX_BODIES}"
+    end = int(clips["offset"][-1]) + int(clips["frames"][-1]) * int(clips["bodies"][-1])
+    if (clips["offset"] != _offsets(clips)).any() or end != rows:
+        return f"the offsets of the index do not cover the {rows} rows one after another"
+    if (clips["label"] < 0).any() or (clips["label"] >= classes).any():
+        return f"the index has a label outside the {classes} classes"
+    return ""
+
+
+def rows_problem(rows: Rows, classes: int | None = None) -> str:
+    """Return what is wrong with rows of a store, or of a part of one; empty if they are sound.
+
+    Args:
+        rows: arrays of any type and shape.
+        classes: how many there are; None where it is not known yet, and where there may be no clip.
+    """
+    if not is_index(rows.clips):
+        return "the index is not a list of clips"
+    if (rows.joints.dtype, rows.joints.ndim, rows.valid.dtype) != (JOINTS_TYPE, 3, VALID_TYPE):
+        return "the arrays are not float32 (rows, joints, coordinates) and bool (rows)"
+    if rows.valid.shape != rows.joints.shape[:1]:
+        return f"there are {len(rows.joints)} rows of joints and {rows.valid.shape} of bodies that are there"
+    if not len(rows.clips) and classes is None:
+        return "" if not len(rows.valid) else "there are rows without a clip"
+    labels = int(rows.clips["label"].max(initial=0)) + 1 if classes is None else classes
+    return index_problem(rows.clips, len(rows.valid), labels) or _presence_problem(rows)
+
+
+def _presence_problem(rows: Rows) -> str:
+    """Return which clip of a sound index has no body at all, or an empty string."""
+    if (rows.valid.view(np.uint8) > 1).any():
+        return "what says where a body is there holds other bytes than 0 and 1"
+    empty = ~np.logical_or.reduceat(rows.valid, rows.clips["offset"])
+    return f"the clip {str(rows.clips['name'][empty.argmax()])[:80]!r} has no body in any frame" if empty.any() else ""
+
+
+def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
+    """Return why a clip cannot be stored, or an empty string."""
+    if clip.joints.ndim != 4 or clip.joints.shape[2:] != shape:
+        return f"its joints have the shape {clip.joints.shape}, not (bodies, frames, {shape[0]}, {shape[1]})"
+    if clip.valid.shape != clip.joints.shape[:2]:
+        return f"its joints have the shape {clip.joints.shape} and its validity {clip.valid.shape}"
+    if not (1 <= clip.valid.shape[0] <= MAX_BODIES and clip.valid.shape[1] >= 1):
+        return f"it has {clip.valid.shape[0]} bodies and {clip.valid.shape[1]} frames"
+    if not clip.valid.any():
+        return "it has no body in any frame"
+    if not is_readable(clip.name):
+        return "its name is no text in UTF-8"
+    for number in CLIP_NUMBERS:
+        if not 0 <= getattr(clip, number) <= LARGEST_NUMBER:
+            return f"its {number} is {getattr(clip, number)}, not 0 to {LARGEST_NUMBER}"
+    if not np.isfinite(clip.joints).all():
+        return "a coordinate is not finite"
+    # A reader lets joints be FARTHEST away on either side and moves the origin to one of them.
+    return "" if (np.abs(clip.joints) <= 2 * FARTHEST).all() else f"a coordinate is larger than {2 * FARTHEST:.0f}"
+
+
+def _offsets(clips: NDArray[np.void]) -> NDArray[np.int64]:
+    """Return the offset that each clip must have, from the lengths of those before it."""
+    lengths = clips["frames"].astype(np.int64) * clips["bodies"]
+    offsets: NDArray[np.int64] = np.cumsum(lengths) - lengths
+    return offsets

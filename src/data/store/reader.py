@@ -1,0 +1,258 @@
+"""The store: a folder of memory-mapped arrays with an index, a format version and checksums.
+
+`store_format` says what the files hold. Reading writes nothing, unpickles nothing, and refuses whatever could
+point outside the arrays.
+"""
+
+import hashlib
+import json
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...skeleton import Layout, layout_facts, layout_from_facts, list_layouts, load_layout
+from ...utils.array_files import DamagedArray, map_array
+from ...utils.errors import UserError
+from ...utils.files import file_checksum, read_json
+from ...utils.numbers import counted
+from ...utils.program import program
+from .clip import Clip
+from .format import (
+    ARRAY_FILES,
+    CLIP_NUMBERS,
+    CLIPS_FILE,
+    FORMAT_VERSION,
+    HEADER_FILE,
+    JOINTS_FILE,
+    JOINTS_TYPE,
+    VALID_FILE,
+    VALID_TYPE,
+    Rows,
+    StoreAbout,
+    pack,
+    rows_problem,
+    with_parts,
+)
+from .writer import StoreWriter
+
+_STORES_NAMED = 5  # of those in a folder that is none itself
+
+
+class Store(Sequence[Clip]):
+    """The clips of a prepared data set, read from memory-mapped files that are never written.
+
+    Attributes:
+        path: the folder.
+        name, layout, classes: the data set, the name of its joint layout, its class names in the order of their labels.
+        skeleton: the joint layout itself.
+        joints: (R, V, C) float32, memory-mapped.
+        valid: (R,) bool, memory-mapped.
+        clips: the index, one structured element a clip.
+        source: where the clips came from, as the writer said.
+        fingerprint: a digest of the arrays, the class names and the layout: the same for every copy of a store.
+    """
+
+    def __init__(self, path: Path, about: StoreAbout, rows: Rows, fingerprint: str = "") -> None:
+        self.path, self.fingerprint = path, fingerprint
+        self.name, self.skeleton, self.classes = about.name, about.layout, list(about.classes)
+        self.layout = self.skeleton.name
+        self.source = dict(about.source)
+        self.clips, self.joints, self.valid = rows
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @overload
+    def __getitem__(self, number: int) -> Clip: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Clip]: ...
+    def __getitem__(self, number: int | slice) -> Clip | list[Clip]:
+        if isinstance(number, slice):
+            return [self._clip(each) for each in range(*number.indices(len(self)))]
+        return self._clip(operator.index(number))
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}: {self.name}, {counted(len(self), 'clip')}, layout {self.layout})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path alone: a loader's worker maps the files anew instead of receiving their content."""
+        return open_store, (self.path, False)
+
+    def _clip(self, number: int) -> Clip:
+        row = self.clips[number]
+        frames, bodies, offset = int(row["frames"]), int(row["bodies"]), int(row["offset"])
+        span = slice(offset, offset + bodies * frames)
+        return Clip(
+            name=str(row["name"]),
+            joints=self.joints[span].reshape(bodies, frames, *self.joints.shape[1:]),
+            valid=self.valid[span].reshape(bodies, frames),
+            **{number: int(row[number]) for number in CLIP_NUMBERS},
+        )
+
+
+def write_store(
+    path: Path | str,
+    clips: Iterable[Clip],
+    *,
+    name: str,
+    layout: str | Layout,
+    classes: Sequence[str],
+    source: Mapping[str, Any] | None = None,
+) -> Store:
+    """Write `clips`, one at a time, as the store at `path` and open it.
+
+    Args:
+        path: the folder; it may exist, but may not hold a finished store.
+        clips: any number of clips; their labels index `classes`.
+        name, layout, classes: the data set, its joint layout (or that one's name), its class names.
+        source: where the clips came from, as JSON values.
+
+    Raises:
+        UserError: there is a store already, a clip does not fit, or the folder cannot be written.
+    """
+    if (Path(path) / HEADER_FILE).exists():
+        raise UserError(f"{path} already holds a store. Choose another folder or delete that one.")
+    skeleton = load_layout(layout) if isinstance(layout, str) else layout
+    with StoreWriter(path, StoreAbout(name, skeleton, classes, source or {})) as writer:
+        for clip in clips:
+            writer.append(pack([clip], skeleton))
+    return open_store(path, verify=False)
+
+
+def open_store(path: Path | str, verify: bool = True) -> Store:
+    """Open the store at `path` for reading; its arrays are memory-mapped, nothing is written.
+
+    Args:
+        path: the folder that `preprocess` or `write_store` made.
+        verify: compare the SHA-256 of every file with the recorded one; sizes and index are checked anyway.
+
+    Raises:
+        UserError: there is no finished store, it has another format version, or it is damaged.
+    """
+    path = Path(path)
+    header = _read_header(path)
+    _check_files(path, header["files"], verify)
+    clips, joints, valid = (_map_array(path / name) for name in (CLIPS_FILE, JOINTS_FILE, VALID_FILE))
+    rows = Rows(np.array(clips), joints, valid)
+    layout = _layout(path, header)
+    if problem := _arrays_problem(header, rows, layout):
+        raise _damaged(path, problem)
+    about = StoreAbout(header["name"], layout, header["classes"], header["source"])
+    try:
+        rows = rows._replace(clips=with_parts(rows.clips, header.get("protocols", {})))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"{HEADER_FILE}: {error}") from error
+    return Store(path, about, rows, _fingerprint(header, layout))
+
+
+def _layout(path: Path, header: Mapping[str, Any]) -> Layout:
+    """Return the layout of a store: the one that it holds itself, or in older stores the one of its name."""
+    name, facts = header["layout"], header.get("layout_facts")
+    if not isinstance(facts, dict):
+        return load_layout(name)
+    if name in list_layouts():
+        if facts != layout_facts(load_layout(name)):
+            raise UserError(
+                f"The store {path} was prepared with another layout named {name} than this program has. Prepare it "
+                "again with --overwrite."
+            )
+        return load_layout(name)
+    drawn = {"extra_edges": header.get("extra_edges", [])}
+    layout = layout_from_facts({**facts, **drawn}, str(path / HEADER_FILE))
+    if layout.name != name:
+        raise _damaged(path, f"{HEADER_FILE} names the layout {name!r} and describes {layout.name!r}")
+    return layout
+
+
+def _arrays_problem(header: Mapping[str, Any], rows: Rows, layout: Layout) -> str:
+    """Return where the arrays differ from what the header and the layout say, or an empty string."""
+    found = [(array.dtype, array.shape) for array in (rows.joints, rows.valid)]
+    shape = (header["rows"], layout.num_joints, layout.coordinates)
+    if found != [(JOINTS_TYPE, shape), (VALID_TYPE, shape[:1])] or not rows.joints.flags.c_contiguous:
+        return f"the arrays are not float32 {shape} and bool {shape[:1]}"
+    if rows.clips.shape != (header["clips"],):
+        return f"{CLIPS_FILE} is not an index of {counted(header['clips'], 'clip')}"
+    return rows_problem(rows, len(header["classes"]))
+
+
+def _read_header(path: Path) -> Mapping[str, Any]:
+    """Return `store.json`, its fields present and of the right type."""
+    how = f"Prepare it with: {program()} preprocess --dataset NAME --raw DIR --out {path}"
+    if path.is_file():
+        raise UserError(f"{path} is a file; a store is a folder. Name the folder that holds {HEADER_FILE}.")
+    if not path.is_dir():
+        raise UserError(f"There is no store {path}: no such folder. {how}")
+    if not (path / HEADER_FILE).is_file():
+        below = ", ".join(str(header.parent) for header in sorted(path.glob(f"*/{HEADER_FILE}"))[:_STORES_NAMED])
+        remedy = f"There are stores in it: name one of {below}." if below else how
+        raise UserError(f"{path} holds no finished store (there is no {HEADER_FILE} in it). {remedy}")
+    header = read_json(path / HEADER_FILE)
+    if "format_version" not in header:
+        raise UserError(f"{path / HEADER_FILE} is not of a store of LAST: it has no 'format_version'.")
+    if header.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has the store format {header.get('format_version')!r}; this version of LAST reads "
+            f"format {FORMAT_VERSION}. Prepare it again with --overwrite."
+        )
+    types = {
+        "name": str,
+        "layout": str,
+        "classes": list,
+        "clips": int,
+        "rows": int,
+        "files": dict,
+        "source": dict,
+    }
+    for key, kind in types.items():
+        if not isinstance(header.get(key), kind):
+            raise _damaged(path, f"{HEADER_FILE} has no proper {key!r}")
+    if not all(isinstance(name, str) for name in header["classes"]):
+        raise _damaged(path, f"{HEADER_FILE} has a class name that is no text")
+    if not all(isinstance(each, dict) and isinstance(each.get("sha256"), str) for each in header["files"].values()):
+        raise _damaged(path, f"{HEADER_FILE} has a file without its checksum")
+    return header
+
+
+def _fingerprint(header: Mapping[str, Any], layout: Layout) -> str:
+    """Return a digest of what decides the content of a store; the recorded checksums stand for its arrays."""
+    arrays = {name: recorded["sha256"] for name, recorded in header["files"].items()}
+    content = [layout_facts(layout), header["classes"], arrays]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _check_files(path: Path, recorded: Mapping[str, Any], verify: bool) -> None:
+    """Refuse array files whose size, or SHA-256 where `verify` asks for it, is not the recorded one."""
+    for name in ARRAY_FILES:
+        expected = recorded.get(name)
+        file = path / name
+        if not isinstance(expected, dict) or not file.is_file():
+            raise _damaged(path, f"{name} is missing")
+        if not isinstance(expected.get("sha256"), str):
+            raise _damaged(path, f"{HEADER_FILE} has no checksum of {name}")
+        if file.stat().st_size != expected.get("bytes"):
+            raise _damaged(path, f"{name} has {file.stat().st_size} bytes instead of {expected.get('bytes')}")
+        if verify and _checksum(file) != expected.get("sha256"):
+            raise _damaged(path, f"the content of {name} does not match its recorded checksum")
+
+
+def _checksum(path: Path) -> str:
+    try:
+        return file_checksum(path)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}. Check its permissions.") from error
+
+
+def _map_array(path: Path) -> NDArray[Any]:
+    """Map one `.npy` file read-only; its own header cannot claim more than the file holds."""
+    try:
+        return np.asarray(map_array(path, records=path.name == CLIPS_FILE))
+    except (OSError, DamagedArray) as error:
+        raise _damaged(path.parent, f"{path.name} cannot be read ({error})") from error
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(f"The store {path} is damaged: {what}. Copy it again, or prepare it again with --overwrite.")

@@ -1,0 +1,123 @@
+"""Read rows of an array from its file, where what has gone meanwhile is an error and not a signal.
+
+A mapped file that is cut short under a program ends it with SIGBUS, without a word. Here each span of neighbouring rows
+is read by one call, which says how much it got. For the spans of a batch that takes as long as mapping them.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...utils.array_files import DamagedArray, read_header
+from ...utils.errors import UserError
+from ...utils.regular_files import open_regular, size_of_open
+
+# Rows between two that are asked for are read too, where that is less work than another call.
+_GAP_BYTES = 1 << 14
+
+
+class RowFile:
+    """Read rows of one array `.npy` whose rows follow one another.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        shape, dtype: of the array.
+
+    Raises:
+        UserError: the file cannot be read, or is no such array.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = open_regular(path)
+            header = read_header(self._file, size_of_open(self._file))
+        except (OSError, DamagedArray) as error:
+            raise self._lost(str(error)) from error
+        if header.order == "F":
+            raise self._lost("its rows do not follow one another")
+        self.shape, self.dtype = header.shape, header.dtype
+        self._held = np.zeros(0, np.int64), np.zeros(0, np.int64)  # the spans in the buffer: first rows, and ends there
+        self._buffer = np.empty((0, *header.shape[1:]), header.dtype)
+        self._begin, self._row_bytes = header.length, header.dtype.itemsize * int(np.prod(header.shape[1:], dtype=int))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path alone: another process opens the file itself."""
+        return RowFile, (self._path,)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+
+    def span(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the rows from `start` up to and without `stop`.
+
+        Raises:
+            UserError: the file is shorter now, or cannot be read.
+        """
+        rows = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        self._read_into(rows, start)
+        return rows
+
+    def rows(self, wanted: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the rows of the numbers `wanted` (...), an array (..., *row).
+
+        Raises:
+            UserError: the file is shorter now, or cannot be read.
+        """
+        flat = wanted.ravel()
+        if not len(flat):
+            return np.empty((*wanted.shape, *self.shape[1:]), self.dtype)
+        ordered = np.sort(flat, kind="stable")  # the frames of a clip ascend already, which this order makes use of
+        cuts = np.flatnonzero(np.diff(ordered) > max(1, _GAP_BYTES // self._row_bytes)) + 1
+        firsts, lasts = ordered[np.r_[0, cuts]], ordered[np.r_[cuts - 1, -1]]
+        held, ends = self._held
+        if len(held) != len(firsts) or (firsts < held).any() or (lasts >= held + np.diff(ends, prepend=0)).any():
+            self._hold(firsts, lasts)
+            held, ends = self._held
+        spans = np.searchsorted(held, flat, side="right") - 1
+        places = flat - held[spans] + np.r_[0, ends][spans]
+        found: NDArray[Any] = np.take(self._buffer, places, axis=0).reshape(*wanted.shape, *self.shape[1:])
+        return found
+
+    def _hold(self, firsts: NDArray[np.int64], lasts: NDArray[np.int64]) -> None:
+        """Read spans of rows into the buffer, each with the row behind it: neighbours are asked for next.
+
+        The buffer is kept, since new memory costs more than what is read into it.
+        """
+        self._held = firsts[:0], lasts[:0]
+        stops = np.minimum(lasts + 2, self.shape[0])
+        stops[:-1] = np.minimum(stops[:-1], firsts[1:])
+        ends = np.cumsum(stops - firsts)
+        if len(self._buffer) < ends[-1]:
+            self._buffer = np.empty((int(ends[-1]), *self.shape[1:]), self.dtype)
+        for first, begin, end in zip(firsts.tolist(), [0, *ends.tolist()], ends.tolist(), strict=False):
+            self._read_into(self._buffer[begin:end], first)
+        self._held = firsts, ends
+
+    def _read_into(self, rows: NDArray[Any], start: int) -> None:
+        if not rows.size:
+            return
+        target, place = rows.reshape(-1).view(np.uint8).data, self._begin + start * self._row_bytes
+        try:
+            if hasattr(os, "preadv"):  # which has no place in the file that processes would share
+                while target and (got := os.preadv(self._file.fileno(), [target], place)):
+                    target, place = target[got:], place + got
+            else:
+                self._file.seek(place)
+                target = target[self._file.readinto(target) :]  # type: ignore[attr-defined]
+        except OSError as error:
+            raise self._lost(error.strerror or str(error)) from error
+        if target:
+            raise self._lost("it is shorter than it was when it was opened")
+
+    def _lost(self, why: str) -> UserError:
+        return UserError(
+            f"Cannot read {self._path}: {why}. Copy the store again, or prepare it again with --overwrite; a run that "
+            "was using it is then continued with --resume auto."
+        )

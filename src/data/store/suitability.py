@@ -1,0 +1,63 @@
+"""What a training would say of prepared clips: which protocols can be trained, and what to know of the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...settings.data import DataConfig
+from .protocols import Split, divide, empty_part, known_protocols, select
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Suitability:
+    """What is to be said of one protocol.
+
+    Attributes:
+        protocol: its name.
+        parts: who trains and who tests.
+        problem: why it cannot be trained; empty where it can.
+        warnings: what a training would still want known.
+        left_out: how many clips are in neither part though nobody left them out on purpose.
+    """
+
+    protocol: str
+    parts: Split
+    problem: str
+    warnings: tuple[str, ...]
+    left_out: int
+
+
+def suitability(clips: NDArray[np.void], config: DataConfig) -> list[Suitability]:
+    """Return what is to be said of each protocol of an index, in their order."""
+    return [_of_protocol(clips, config, name) for name in known_protocols(clips, config)]
+
+
+def untrained_classes(clips: NDArray[np.void], parts: Split, classes: Sequence[str]) -> str:
+    """Return a sentence that names the classes without a training clip; empty where every class has one."""
+    trained = set(clips["label"][parts.train].tolist())
+    missing = [name for label, name in enumerate(classes) if label not in trained]
+    if not missing:
+        return ""
+    tested = set(clips["label"][parts.test].tolist()) - trained
+    named = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
+    consequence = f"; tested though they cannot be recognised: {len(tested)}" if tested else ""
+    return f"{len(missing)} of {len(classes)} classes have no training clip ({named}){consequence}"
+
+
+def _of_protocol(clips: NDArray[np.void], config: DataConfig, name: str) -> Suitability:
+    parts = divide(clips, config, name)
+    problem = empty_part(clips, config, name, parts)
+    selected = len(select(clips, config))
+    left_out = selected - len(parts.train) - len(parts.test)
+    rule = config.protocols.get(name)
+    if rule is not None and rule.train and rule.test:
+        left_out = 0  # what neither list names is left out on purpose
+    why = "are in no list of it" if rule is None else f"have no known {rule.by} and are in neither part"
+    warnings = [f"{left_out} of {selected} clips {why}"] if left_out else []
+    if not problem and (missing := untrained_classes(clips, parts, config.classes)):
+        warnings.append(missing)
+    return Suitability(name, parts, problem, tuple(warnings), left_out)

@@ -1,0 +1,136 @@
+"""Writing a store part by part, with bounded memory."""
+
+import os
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...skeleton import layout_facts
+from ...utils.errors import UserError
+from ...utils.files import atomic_path, file_checksum, make_folder, write_json
+from ...version import __version__
+from .format import (
+    ARRAY_FILES,
+    FORMAT_VERSION,
+    HEADER_FILE,
+    JOINTS_TYPE,
+    VALID_TYPE,
+    Rows,
+    StoreAbout,
+    index_problem,
+    index_type,
+)
+
+
+class StoreWriter:
+    """Write a store part by part: `with StoreWriter(path, about) as writer: writer.append(rows)`.
+
+    Until the block ends without an error there are temporary files only; then the arrays take their places
+    and `store.json` follows. A store that was there before is replaced.
+
+    Raises:
+        UserError: the folder cannot be written, the disk is full, or the clips do not make a sound store.
+    """
+
+    def __init__(self, path: Path | str, about: StoreAbout) -> None:
+        layout = about.layout
+        self._path, self._about = Path(path), about
+        self._shape = (layout.num_joints, layout.coordinates)
+        self._parts: list[NDArray[np.void]] = []
+        self._rows = 0
+
+    def __enter__(self) -> Self:
+        make_folder(self._path)
+        with ExitStack() as files:
+            self._joints, self._valid, self._clips = [self._open(name, files) for name in ARRAY_FILES]
+            self._write_headers()
+            self._files = files.pop_all()
+        return self
+
+    def append(self, rows: Rows) -> None:
+        """Add clips after those already there."""
+        assert rows.joints.shape == (len(rows.valid), *self._shape)
+        clips = rows.clips.copy()
+        clips["offset"] += self._rows
+        self._parts.append(clips)
+        self._rows += len(rows.valid)
+        self._joints.write(np.ascontiguousarray(rows.joints, JOINTS_TYPE).data)
+        self._valid.write(np.ascontiguousarray(rows.valid, VALID_TYPE).data)
+
+    def clips(self) -> NDArray[np.void]:
+        """Return the index of the clips appended so far."""
+        widest = max((part.dtype["name"].itemsize // 4 for part in self._parts), default=1)
+        parts = [part.astype(index_type(widest)) for part in self._parts]
+        return np.concatenate([np.zeros(0, index_type(widest)), *parts])
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._files.__exit__(kind, error, trace)
+            return
+        with self._files:
+            clips = self._finish_arrays()
+        self._write_about(len(clips))
+
+    def _open(self, name: str, files: ExitStack) -> BinaryIO:
+        temporary = files.enter_context(atomic_path(self._path / name))
+        return files.enter_context(temporary.open("wb"))
+
+    def _write_headers(self) -> None:
+        """Write, or write over, what precedes the two large arrays; NumPy pads it for any number of rows."""
+        for file, dtype, shape in (
+            (self._joints, JOINTS_TYPE, (self._rows, *self._shape)),
+            (self._valid, VALID_TYPE, (self._rows,)),
+        ):
+            file.seek(0)
+            description = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, description)
+
+    def _finish_arrays(self) -> NDArray[np.void]:
+        clips = self.clips()
+        problem = index_problem(clips, self._rows, len(self._about.classes)) or _repeated_name(clips)
+        if problem:
+            raise UserError(f"Cannot make the store {self._path}: {problem}.")
+        self._write_headers()
+        np.lib.format.write_array(self._clips, clips, version=(1, 0), allow_pickle=False)
+        for file in (self._joints, self._valid, self._clips):
+            file.flush()
+            os.fsync(file.fileno())
+        # The disk has room for everything; from here until the new header is there the folder is unfinished.
+        (self._path / HEADER_FILE).unlink(missing_ok=True)
+        return clips
+
+    def _write_about(self, clips: int) -> None:
+        header = {
+            "format_version": FORMAT_VERSION,
+            "name": self._about.name,
+            "layout": self._about.layout.name,
+            "layout_facts": layout_facts(self._about.layout),
+            "extra_edges": [list(edge) for edge in self._about.layout.extra_edges],
+            "classes": list(self._about.classes),
+            "clips": clips,
+            "rows": self._rows,
+            "joints": self._shape[0],
+            "coordinates": self._shape[1],
+            "files": {name: _fingerprint(self._path / name) for name in ARRAY_FILES},
+            "source": dict(self._about.source),
+            "protocols": dict(self._about.protocols),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "last_version": __version__,
+        }
+        write_json(self._path / HEADER_FILE, header)
+
+
+def _repeated_name(clips: NDArray[np.void]) -> str:
+    names, counts = np.unique(clips["name"], return_counts=True)
+    return f"two clips have the name {names[counts > 1][0]!r}" if (counts > 1).any() else ""
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": file_checksum(path)}

@@ -1,0 +1,281 @@
+"""Teachers: reading them, refusing those that cannot teach this run, asking them.
+
+Legend: N clips, C coordinates, T frames, V joints, M bodies.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.loading.loader import Batch
+from ..evaluation.unusable_clips import unusable
+from ..models.classifier import Inside, SkeletonClassifier
+from ..models.layers import widened
+from ..models.multi_body import STREAMS
+from ..models.registry import count_parameters
+from ..runs.checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
+from ..runs.folder import RunFolder
+from ..runs.search import checkpoint_in
+from ..runtime.compilation import compile_where_possible
+from ..runtime.distributed import World
+from ..runtime.precision import precision_of_a_run
+from ..settings.run import RunConfig
+from ..utils.errors import UserError
+from ..utils.places import folders_below
+from .teacher_outputs import Lesson
+
+_log = logging.getLogger(__name__)
+
+HINTS = ("features", "attention")  # the methods that compare more than logits
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained model that teaches.
+
+    Attributes:
+        path: its checkpoint.
+        fingerprint: of its weights.
+        config: of the run that trained it.
+        model: frozen and in evaluation mode.
+        top1: in percent at the checkpoint's epoch on the test part of that run's protocol; NaN where it was not tested.
+    """
+
+    path: str
+    fingerprint: str
+    config: RunConfig
+    model: nn.Module
+    top1: float
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's summary says of the teacher."""
+        config = self.config
+        return {
+            "path": self.path,
+            "fingerprint": self.fingerprint,
+            "model": config.model.name,
+            "parameters": count_parameters(self.model),
+            "dataset": config.data.name,
+            "split": config.data.split,
+            "seed": config.seed,
+            "top1": None if math.isnan(self.top1) else self.top1,
+        }
+
+    def __str__(self) -> str:
+        facts = self.facts
+        known = "" if facts["top1"] is None else f", {self.top1:.2f} top-1"
+        return (
+            f"{facts['model']} ({facts['parameters']:,} parameters{known} on {facts['dataset']} {facts['split']}, "
+            f"seed {facts['seed']})"
+        )
+
+
+def introduce(config: RunConfig, world: World) -> tuple[RunConfig, list[Teacher]]:
+    """Return the configuration with its teachers' fingerprints, and the teachers; none where it names none.
+
+    Raises:
+        UserError: a checkpoint is missing or damaged, cannot teach this run, or is no longer the one that taught it.
+    """
+    wanted = config.distillation
+    if not wanted.teachers:
+        return config, []
+    teachers = [_read(path, config, world) for path in wanted.teachers]
+    fingerprints = [each.fingerprint for each in teachers]
+    if wanted.fingerprints and wanted.fingerprints != fingerprints:
+        changed = [each.path for each in teachers if each.fingerprint not in wanted.fingerprints]
+        raise UserError(
+            "The teachers are not those that the run was begun with: "
+            f"{', '.join(changed) or 'their number or order'} changed. Give the same ones, or begin a new run with "
+            "--teacher."
+        )
+    settled = replace(wanted, teachers=[each.path for each in teachers], fingerprints=fingerprints)
+    return replace(config, distillation=settled), teachers
+
+
+def _file(path: str, config: RunConfig) -> bytes:
+    """Return the checkpoint that a path means, as bytes: itself, or the last epoch of the run whose folder it is.
+
+    A run that is resumed in another session may find its teachers in another place: a file that is no longer there is
+    looked for in a run of the same name in the output folder and below the input folders. Its fingerprint then tells
+    whether it is the same teacher.
+    """
+    if not path:
+        raise UserError("--teacher names no file. Give a run, or a checkpoint such as <run>/checkpoints/last.pth.")
+    file = checkpoint_in(Path(path).absolute())
+    if not file.exists() and config.distillation.fingerprints:
+        run, roots = file.parent.parent.name, [Path(root) for root in (config.output_root, *config.input_roots)]
+        elsewhere = [
+            each / file.parent.name / file.name for each in folders_below(roots, RunFolder.CONFIG) if each.name == run
+        ]
+        file = next((each for each in elsewhere if each.exists()), file)
+    return str(file).encode()
+
+
+def _read(named: str, config: RunConfig, world: World) -> Teacher:
+    """Read one teacher; the first process finds and reads the file for all, and refuses it for all."""
+    path = Path(world.share(lambda: _file(named, config)).decode())
+
+    def fitting() -> bytes:
+        content = checkpoint_bytes(path)
+        _refuse_unfit(parse_checkpoint(content, str(path)), path, config)
+        return content
+
+    checkpoint = parse_checkpoint(world.share(fitting), str(path))
+    for warning in _doubts(checkpoint, config):
+        _log.warning("The teacher %s %s", path, warning)
+    model = model_of(checkpoint, str(path)).requires_grad_(False)
+    assert isinstance(model, SkeletonClassifier)
+    model.trusting = True  # a store has finite numbers only, the guard sees to the rest; and a GPU's host does not wait
+    prefix = "ema_" if checkpoint.ema else ""
+    return Teacher(
+        path=str(path),
+        fingerprint=weights_checksum(checkpoint)[:16],
+        config=checkpoint.config,
+        model=model,
+        top1=float(checkpoint.metrics.get(f"{prefix}test_top1", math.nan)),
+    )
+
+
+def _refuse_unfit(checkpoint: Checkpoint, path: Path, ours: RunConfig) -> None:
+    """Refuse a teacher that would see other clips than the student or answer another question.
+
+    Raises:
+        UserError: classes, layout, frames or normalisation differ; all that differs is told.
+    """
+    theirs = checkpoint.config
+    facts = {
+        "classes": (list(checkpoint.classes), list(ours.data.classes)),
+        "layout": (theirs.data.skeleton, ours.data.skeleton),
+        "input_frames": (theirs.input_frames, ours.input_frames),
+        "data.normalize": (asdict(theirs.data.normalize), asdict(ours.data.normalize)),
+    }
+    lines = [
+        f"  {name}: {_short(its)}, the student's {_short(own)}" for name, (its, own) in facts.items() if its != own
+    ]
+    if lines:
+        raise UserError(
+            f"The teacher {path} cannot teach {ours.model.name}:\n" + "\n".join(lines) + "\nChoose a teacher that was "
+            "trained for the same classes and skeletons, and give the student its input_frames and data.normalize."
+        )
+
+
+def _doubts(checkpoint: Checkpoint, ours: RunConfig) -> list[str]:
+    """Return what makes a result look better than it is, or a teacher worse than it could be."""
+    theirs = checkpoint.config
+    doubts = []
+    if (theirs.data.name, theirs.data.split) != (ours.data.name, ours.data.split):
+        doubts.append(
+            f"was trained on {theirs.data.name} {theirs.data.split}: it may have learned from clips that test the "
+            f"student on {ours.data.name} {ours.data.split}, which makes the result look better than it is."
+        )
+    if theirs.label_share > ours.label_share:
+        doubts.append(
+            f"was trained with {theirs.label_share:.0%} of the labels, the student may use {ours.label_share:.0%}: "
+            "what it says holds more labels than that."
+        )
+    held_out = [(each.validation, each.validation_share, each.seed) for each in (theirs, ours)]
+    if ours.validation == "split" and held_out[0] != held_out[1]:
+        doubts.append("has trained on clips that this run holds out: its validation accuracy is too high.")
+    if checkpoint.within:
+        doubts.append("was not trained to the end of an epoch: it is the state of a run that was stopped.")
+    return doubts
+
+
+def _short(value: object) -> str:
+    text = f"{len(value)}, beginning with {value[0]!r}" if isinstance(value, list) and value else str(value)
+    return text if len(text) < 120 else f"{text[:120]}..."
+
+
+class LiveTeachers:
+    """Ask the teachers themselves about every batch, each in the precision in which it was trained.
+
+    Args:
+        teachers: who is asked.
+        config: of the student's run; its method decides what they are asked for.
+        device: where the student computes.
+
+    Raises:
+        UserError: the method compares stages, and theirs differ.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher], config: RunConfig, device: torch.device) -> None:
+        self.method = config.distillation.method
+        self.paths = [each.path for each in teachers]
+        self._models = [each.model.to(device) for each in teachers]
+        self._precisions = [
+            precision_of_a_run(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers
+        ]
+        insides = [look_inside(each, config, device) for each in self._models]
+        if self.method == "attention":
+            refuse_other_stages([each.maps for each in insides], [each.path for each in teachers])
+        self.form = self._lesson(insides).form
+        if config.compile:
+            for model in self._models:
+                compile_where_possible(model, device, config.hardware.cuda_graphs)
+
+    @property
+    def precisions(self) -> list[str]:
+        """Return the number formats in which the teachers compute."""
+        return [str(each) for each in self._precisions]
+
+    @torch.no_grad()
+    def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> Lesson:
+        """Return what the teachers say of a batch; `streams` are (N, C, T, V, M)."""
+        answers: list[Inside] = []
+        for model, precision in zip(self._models, self._precisions, strict=True):
+            with precision.autocast():
+                answer = model(streams, batch.bodies, batch.rows, inside=self.method in HINTS)
+            answers.append(answer if self.method in HINTS else Inside(answer, answer, []))
+        return self._lesson(answers)
+
+    def asked(self, streams: Mapping[str, Tensor], batch: Batch) -> tuple[Lesson, Tensor]:
+        """Return what the teachers say of a batch as it came, and which clips are at fault themselves, (N,) bool.
+
+        What they say of those is not finite, so that the student's loss is not either, and its guard skips the batch.
+        """
+        lesson = self(streams, batch)
+        return lesson, unusable(streams, batch.bodies, lesson.packed())
+
+    def _lesson(self, answers: Sequence[Inside]) -> Lesson:
+        """Return what the method compares, in float32 at least."""
+        logits = torch.stack([widened(each.logits) for each in answers], dim=1)  # (N, W, K)
+        if self.method == "features":
+            return Lesson(logits, features=[widened(each.features) for each in answers])
+        if self.method == "attention":
+            stages = zip(*(each.maps for each in answers), strict=True)
+            return Lesson(logits, maps=[torch.stack([widened(each) for each in stage], dim=1) for stage in stages])
+        return Lesson(logits)
+
+
+@torch.no_grad()
+def look_inside(model: nn.Module, config: RunConfig, device: torch.device) -> Inside:
+    """Return what a model makes of one clip of zeros, which tells the shapes; its mode and statistics stay."""
+    assert isinstance(model, SkeletonClassifier)
+    shape = (1, model.coordinates, config.input_frames, model.num_joints, 1)
+    streams = dict.fromkeys(STREAMS, torch.zeros(shape, device=device))
+    was_training = model.training
+    inside: Inside = model.eval()(streams, inside=True)
+    model.train(was_training)
+    return inside
+
+
+def refuse_other_stages(maps: Sequence[Sequence[Tensor]], names: Sequence[str]) -> None:
+    """Refuse to compare models whose stages differ in number, frames or joints; `maps` are one list a model.
+
+    Raises:
+        UserError: they differ.
+    """
+    shapes = [[tuple(each.shape[1:]) for each in own] for own in maps]
+    for name, own in zip(names, shapes, strict=True):
+        if own != shapes[0]:
+            raise UserError(
+                f"The method attention needs models whose stages have the same frames and joints: {names[0]} has "
+                f"{shapes[0]}, {name} has {own}. Use another --method."
+            )

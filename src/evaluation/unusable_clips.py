@@ -1,0 +1,97 @@
+"""Clips with values that no model can take: told from clips on which a model fails, and from a model that diverged.
+
+One damaged recording ends nothing. Training skips its batches (`guard`), a test counts it as not recognised, and the
+statistics for testing and the teachers pass over its values.
+
+Legend: N clips, M bodies, C coordinates, T frames, V joints.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..runtime.distributed import ALONE, World
+
+_log = logging.getLogger(__name__)
+
+# The largest number of float16. Real coordinates (metres, millimetres, pixels) are far below; from here on squares and
+# sums overflow sooner or later, and in float16 the value itself does.
+LARGEST = 65504.0
+_NAMES_SHOWN = 3
+NOT_RECOGNISED = "count as not recognised, and have no part in the loss"
+
+
+def with_zeros(streams: Mapping[str, Tensor], largest: float = torch.inf) -> dict[str, Tensor]:
+    """Return the streams with zeros for what is not finite, or larger than `largest`."""
+    return {
+        name: torch.where(stream.isfinite() & (stream.abs() <= largest), stream, 0.0)
+        for name, stream in streams.items()
+    }
+
+
+def unusable(streams: Mapping[str, Tensor], bodies: Tensor, outputs: Tensor) -> Tensor:
+    """Tell which clips are at fault themselves, (N,) bool: nothing is read on the host.
+
+    A clip is if a value of a body that is present is not finite, or if its outputs are not and a value is larger than
+    `LARGEST`; and one without a body is.
+
+    Args:
+        streams: each (N, C, T, V, M), as they came.
+        bodies: (N, M) bool, which are present.
+        outputs: (N, ...) of a model for them.
+    """
+    present = bodies[:, None, None, None, :]
+    sizes = [
+        torch.where(present, stream, 0.0).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
+        for stream in streams.values()
+    ]
+    largest = torch.stack([size.flatten(1).amax(dim=1) for size in sizes]).amax(dim=0)  # (N,)
+    failed = ~outputs.isfinite().flatten(1).all(dim=1)
+    return largest.isinf() | (failed & (largest > LARGEST)) | ~bodies.any(dim=1)
+
+
+class UnusableClips:
+    """Remember which clips are unusable, and name them once.
+
+    Args:
+        names: of the whole store's clips.
+        consequence: what becomes of such clips.
+        device: where the processes tell each other.
+    """
+
+    def __init__(self, names: NDArray[np.str_], consequence: str, device: torch.device) -> None:
+        self._names, self._consequence, self._device = names, consequence, device
+        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._told: set[int] = set()
+
+    def note(self, numbers: Tensor, flags: Tensor) -> None:
+        """Take the clips' numbers (N,) and which of them are unusable, (N,) bool; nothing is read on the host."""
+        self._seen.append((numbers, flags))
+
+    def tell(self, count: int | None = None, world: World = ALONE) -> None:
+        """Warn of those that were not told of before; `count`, where it is known, is how many all processes found."""
+        seen, self._seen = self._seen, []
+        if count == 0:
+            return
+        marks = torch.zeros(len(self._names), device=self._device)
+        for numbers, flags in seen:
+            marks[numbers[flags]] = 1.0
+        world.add_up(marks)
+        found = {int(number) for number in marks.nonzero().flatten()}
+        if new := sorted(found - self._told):
+            warn_of_unusable([str(self._names[number]) for number in new], self._consequence)
+        self._told |= found
+
+
+def warn_of_unusable(names: Sequence[str], consequence: str) -> None:
+    """Warn of clips by name and say what becomes of them."""
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
+    clips = "1 clip has" if len(names) == 1 else f"{len(names)} clips have"
+    _log.warning(
+        f"{clips} values that no model can take (not finite, too large, or no body): {shown}. Such clips "
+        f"{consequence}. Look at their recordings."
+    )

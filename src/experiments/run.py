@@ -1,0 +1,364 @@
+"""A training run from its configuration to its summary: begin it, or go on with an earlier one."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data.loading.run_data import training_data
+from ..data.store.find_store import find_store
+from ..data.store.fingerprints import data_fingerprints, differing
+from ..data.store.protocols import split
+from ..data.store.reader import Store
+from ..distillation.task import distillation
+from ..distillation.teachers import Teacher, introduce
+from ..models.registry import build_model, count_parameters
+from ..runs.checkpoint import refuse_other_sizes, start_from
+from ..runs.folder import RunFolder
+from ..runs.log_file import logging_to_file
+from ..runs.logbook import Logbook
+from ..runs.resume import Beginning, find_beginning
+from ..runtime.compilation import compile_where_possible
+from ..runtime.distributed import World, device_index, joined
+from ..runtime.precision import choose_device, refuse_missing_format
+from ..runtime.run_context import Place
+from ..runtime.stop_requests import Stop, StopWatch
+from ..settings.run import RunConfig
+from ..training.epoch_report import refuse_no_result
+from ..training.task import Classification
+from ..training.trainer import Trainer
+from ..utils.config import to_yaml
+from ..utils.errors import TrainingDiverged, UserError, tells_of_memory
+from ..utils.files import read_json, write_json, write_text
+from ..utils.numbers import counted
+from ..utils.places import data_roots
+from ..utils.progress import SILENT, Progress
+from ..utils.versions import git_commit, versions
+
+_log = logging.getLogger(__name__)
+
+
+Ending = Callable[[RunFolder], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a training.
+
+    Attributes:
+        run: its folder.
+        summary: what `summary.json` holds; nothing where the run is not finished.
+        stopped: why it stopped before its end, if it did: its time was over, or a signal came. Its state is saved.
+    """
+
+    run: RunFolder
+    summary: Mapping[str, Any]
+    stopped: Stop | None = None
+
+
+def train(
+    config: RunConfig,
+    resume: str = "",
+    progress: Progress = SILENT,
+    *,
+    asked: Collection[str] = (),
+    began: float | None = None,
+    attached: bool = True,
+    ending: Ending | None = None,
+) -> Result:
+    """Train a model as `config` says and return the run's folder and summary.
+
+    Started by `torchrun`, each process trains its part of every batch, and the first one writes the files.
+
+    Args:
+        config: the whole configuration.
+        resume: the path of a checkpoint or run to resume; `auto` for the newest run of this model, data set, protocol,
+            seed and teachers, a new run where there is none; empty for a new run.
+        progress: who is told how far it is.
+        asked: keys that the user set on purpose: a resumed run may differ in them.
+        began: the `time.monotonic()` from which `max_hours` count; now where it is None.
+        attached: whether `auto` looks below the input folders too.
+        ending: what the first process does with the run's folder when the run has ended, stopped or diverged.
+
+    Raises:
+        UserError: the data are missing, the configuration does not fit them or the run to go on with, or a file
+            cannot be written.
+        TrainingDiverged: the numbers left the finite range.
+        KeyboardInterrupt: a signal came before the first step, or a second one before the state was saved.
+    """
+    watch = StopWatch(config.max_hours, began)
+    device = choose_device(config.device, device_index())
+    refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
+    if config.hardware.cpu_threads:
+        torch.set_num_threads(config.hardware.cpu_threads)
+    with joined(device, config.distributed.timeout_minutes) as world, _voice(world), ExitStack() as held:
+        _refuse_impossible_worlds(config, world)
+        config, teachers = introduce(config, world)
+        beginning = find_beginning(config, resume, asked, world, attached=attached, held=held)
+        if beginning.finished and beginning.run is not None:
+            _refuse_other_data(beginning, lambda: _present_data(config), world)
+            _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
+            if ending is not None and world.is_first and not (beginning.copies or beginning.run.curve.exists()):
+                ending(beginning.run)  # the process that finished it was killed before
+            return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
+        _refuse_diverged(config, beginning)
+        place = Place(device, world, watch, progress if world.is_first else SILENT)
+        return _run(*_build(config, beginning, teachers, place), ending)
+
+
+def _build(
+    config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher], place: Place
+) -> tuple[Trainer, Beginning]:
+    """Return the trainer of a run and where it begins; nothing of a run is overwritten yet."""
+    device, world = place.device, place.world
+    store = _store(config)
+    data = training_data(config, store, world, device)
+    if beginning.checkpoint is not None:
+        _refuse_other_data(beginning, lambda: data.fingerprints, world)
+        refuse_other_sizes(beginning.checkpoint, beginning.origin)
+    torch.manual_seed(config.seed)
+    model = build_model(config.model, len(data.classes), config.data.skeleton)
+    if config.init_from and beginning.checkpoint is None:
+        start_from(model, Path(config.init_from))
+    task = Classification(model, config.label_smoothing)
+    if teachers:
+        task = distillation(config, model, teachers, data, place)
+    if config.compile:
+        compile_where_possible(model, device, config.hardware.cuda_graphs)
+    _refuse_time_that_is_over(config, place.watch, world)
+    beginning = beginning.settled(Path(config.output_root), world)
+    run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config, beginning.held)).decode()))
+    trainer = Trainer(config, task, data, run=run, place=place)
+    if beginning.checkpoint is not None:
+        trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
+    return trainer, beginning
+
+
+def _store(config: RunConfig, verify: bool = True) -> Store:
+    root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
+    return find_store(config.data, root, verify, inputs)
+
+
+def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Result:
+    """Train to the end or to a stop, and write what there is to write of it."""
+    config, run, first = trainer.config, trainer.run, trainer.world.is_first
+    with logging_to_file(run.log) if first else nullcontext(), _ended(trainer, ending):
+        if beginning.beyond:
+            aside = trainer.world.share(lambda: str(run.set_aside(beginning.beyond).path).encode()).decode()
+            _log.info(f"The epochs beyond are kept in {aside}. To continue from there instead: --resume {aside}")
+        trainer.world.share(lambda: _write_config(run, config))
+        if beginning.branches:
+            trainer.branch_off(beginning.beyond)
+        if beginning.checkpoint is not None:
+            trainer.files.make_up_for(beginning.checkpoint)
+        logbook = _open_logbook(trainer, beginning) if first else None
+        if beginning.checkpoint is not None:
+            _log.info(_going_on(run, beginning))
+        with _memory_told_of(config):
+            stopped = trainer.fit(logbook)
+        if stopped is not None:
+            _log.info(f"The run stopped: {stopped.value}. Its state is in {run.checkpoints}.")
+            return Result(run, {}, stopped)
+        summary = _summary(trainer, logbook) if logbook is not None else {}
+        if logbook is not None:
+            logbook.settle()
+            write_json(run.summary, summary)
+    return Result(run, summary)
+
+
+@contextmanager
+def _ended(trainer: Trainer, ending: Ending | None) -> Iterator[None]:
+    """Call `ending` in the first process when the block is left, at a divergence too; the others wait for it.
+
+    A process that left before would have `torchrun` end the first one.
+    """
+
+    def end() -> bytes:
+        if ending is not None:
+            ending(trainer.run)
+        return b""
+
+    try:
+        yield
+    except TrainingDiverged:
+        trainer.world.share(end)
+        raise
+    trainer.world.share(end)
+
+
+@contextmanager
+def _memory_told_of(config: RunConfig) -> Iterator[None]:
+    """Turn an error of torch that means too little memory into one that says what to do."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not tells_of_memory(error):
+            raise
+        remedies = [
+            f"--batch_size {max(1, config.batch_size // 2)} (with gradient_accumulation_steps=2 the same update)"
+        ]
+        remedies += [] if config.amp else ["--amp"]
+        remedies += ["--set model.recompute=true"] if not getattr(config.model, "recompute", True) else []
+        raise UserError(
+            f"The memory is used up by a step of {config.model.name} with batch_size {config.batch_size} and "
+            f"{config.input_frames} frames. Try {', or '.join(remedies)}."
+        ) from error
+
+
+def _refuse_diverged(config: RunConfig, beginning: Beginning) -> None:
+    """Refuse to resume a run that has made all its epochs and whose model gives no numbers.
+
+    Raises:
+        TrainingDiverged: it has diverged; what was found out about it then is left as it is.
+    """
+    checkpoint, run = beginning.checkpoint, beginning.run
+    if checkpoint is None or run is None or checkpoint.within or checkpoint.epoch + 1 < config.epochs:
+        return
+    try:
+        if checkpoint.guard.get("updates", 1) == 0:
+            raise TrainingDiverged("It made no update.")
+        refuse_no_result(checkpoint.metrics, f"{'ema_' if checkpoint.ema else ''}test", checkpoint.best_acc >= 0)
+    except TrainingDiverged as error:
+        raise TrainingDiverged(
+            f"The run {run.path} has diverged and cannot be resumed: {error} Details are in {run.divergence}. Start a "
+            "new run, with a lower learning_rate or without --amp."
+        ) from error
+
+
+def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, str]], world: World) -> None:
+    """Refuse to resume a run on other data than it learned from; the first process tells it."""
+
+    def refuse() -> bytes:
+        assert beginning.checkpoint is not None and beginning.run is not None
+        if other := differing(beginning.checkpoint.data, present()):
+            raise UserError(
+                f"The run {beginning.run.path} learned from other data: {' and '.join(other)} changed since. Bring the "
+                "data back as they were, or leave --resume out to start a new run; with --init_from it can begin with "
+                "the weights of the old one."
+            )
+        return b""
+
+    world.share(refuse)
+
+
+def _present_data(config: RunConfig) -> dict[str, str]:
+    """Return the fingerprints of the data as they are now; none where they are not on this machine."""
+    try:
+        store = _store(config, verify=False)
+        return data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
+    except UserError:
+        return {}
+
+
+def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:
+    """Refuse a batch that the processes cannot share equally; the first process tells it."""
+
+    def refuse() -> bytes:
+        if config.batch_size % world.size:
+            raise UserError(
+                f"batch_size {config.batch_size} cannot be shared by {world.size} processes. It is the number of clips "
+                f"of a step over all processes: choose a multiple of {world.size}, for example "
+                f"--batch_size {config.batch_size // world.size * world.size + world.size}."
+            )
+        return b""
+
+    world.share(refuse)
+
+
+def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World) -> None:
+    """Refuse to begin, before anything is written, where no time is left; the first process decides."""
+
+    def refuse() -> bytes:
+        if watch.is_over:
+            raise UserError(
+                f"max_hours {config.max_hours:g} were over before the first step. Give the run more time; nothing was "
+                "changed."
+            )
+        return b""
+
+    world.share(refuse)
+
+
+def _new_run(config: RunConfig, held: ExitStack) -> bytes:
+    run = RunFolder.create(Path(config.output_root))
+    held.enter_context(run.claimed())
+    return str(run.path).encode()
+
+
+def _write_config(run: RunFolder, config: RunConfig) -> bytes:
+    """Write the configuration, and take back that the run is finished or diverged."""
+    write_text(run.config, to_yaml(config))
+    run.summary.unlink(missing_ok=True)
+    run.divergence.unlink(missing_ok=True)
+    return b""
+
+
+def _open_logbook(trainer: Trainer, beginning: Beginning) -> Logbook:
+    """Open the logbook where the run goes on."""
+    logbook = Logbook(trainer.run.path, tensorboard=trainer.config.tensorboard)
+    checkpoint = beginning.checkpoint
+    logbook.keep_until(-1 if checkpoint is None else checkpoint.epoch)
+    if checkpoint is not None and checkpoint.metrics and len(logbook.rows()) <= checkpoint.epoch:
+        logbook.write(dict(checkpoint.metrics))  # its row did not reach the disk, the checkpoint did
+    return logbook
+
+
+def _going_on(run: RunFolder, beginning: Beginning) -> str:
+    assert beginning.checkpoint is not None
+    epochs, clips = beginning.checkpoint.progress
+    where = f"in epoch {epochs}, {counted(clips, 'clip')} on" if clips else f"with epoch {epochs}"
+    return f"Going on with {run.path} {where}, from {Path(beginning.origin).name}."
+
+
+@contextmanager
+def _voice(world: World) -> Iterator[None]:
+    """Let only the first of several processes say what is no error."""
+    logger = logging.getLogger(__name__.partition(".")[0])
+    level = logger.level
+    if not world.is_first:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
+    """Return what `summary.json` holds; accuracies are percent on the protocol's test part."""
+    config, step, prefix = trainer.config, trainer.step, trainer.offered
+    rows = {row["epoch"]: row for row in logbook.rows()}
+    best, final = rows[trainer.progression.best_epoch], rows[config.epochs - 1]
+    skips = step.guard.skips
+    return {
+        "model": config.model.name,
+        "dataset": config.data.name,
+        "split": config.data.split,
+        "seed": config.seed,
+        "parameters": count_parameters(trainer.model),
+        "weights": "trained" if step.average is None else "averaged",
+        "validation": config.validation,
+        "best_epoch": trainer.progression.best_epoch,
+        "best_top1": best[f"{prefix}test_top1"],
+        "best_top5": best[f"{prefix}test_top5"],
+        "final_top1": final[f"{prefix}test_top1"],
+        "final_top5": final[f"{prefix}test_top5"],
+        "train_seconds": sum(float(row["seconds"]) for row in rows.values()),
+        "clips_per_second": float(np.median([float(row["clips_per_second"]) for row in rows.values()])),
+        "processes": trainer.world.size,
+        "statistics": "measured" if step.average is not None or trainer.statistics_lag else "running",
+        "data": trainer.data.fingerprints,
+        "skipped_batches": skips.batches,
+        "skipped_by_cause": vars(skips),
+        "test_clips": trainer.data.test.clips,
+        **trainer.task.facts(),
+        "continued_from": trainer.run.origin_path,
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }

@@ -1,0 +1,1 @@
+"""Pictures of skeletons, curves and confusion matrices; they know no run."""

@@ -1,0 +1,327 @@
+"""Drawing skeletons: a clip as an animation, or as a strip of its moments.
+
+A body is seen in perspective from the front and slightly above, over a floor with its shadow; x points right,
+y up, z into the picture. A body of two coordinates is seen flat, as it was in the picture it comes from, where y
+points down. Every layout is drawn from its bones and its extra edges; its mirror pairs tell left from right.
+Legend: M bodies, T frames, V joints, C coordinates.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..skeleton.layout import Layout
+from ..utils.errors import UserError
+from ..utils.extras import extra_problem
+from ..utils.files import atomic_path
+
+Array = NDArray[np.float64]
+
+_BACKGROUND, _INK, _FAINT_INK = "#f8f8f5", "#22252b", "#8b9099"
+_GRID, _SHADOW = "#e4e3dc", "#d6d5cd"
+# Left, right and trunk of the first and of the second body.
+_COLOURS = (
+    {"left": "#2a78d6", "right": "#e2574c", "trunk": "#3c4250"},
+    {"left": "#0f9d8a", "right": "#d99a14", "trunk": "#75569e"},
+)
+_INCHES, _DPI = 3.6, 100
+_STRIP_INCHES = 1.9
+_HEADER_INCHES = 0.52
+_ELEVATION_DEGREES = 12.0
+_SWING_DEGREES = 24.0
+_MOST_FRAMES = 50
+_SHORTEST_DELAY_S = 0.03  # viewers slow down what is faster
+_GIF_COLOURS = 24
+_MARGIN = 1.12  # the picture reaches so many radii from its middle
+_EYE_DISTANCE = 8.0  # in units of the stage's radius
+_LIMB_SHARE = 0.03  # thickness of a limb in units of the body's height
+_MOMENTS = 8
+_FACE = ("nose", "eye", "ear", "mouth")
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Where a clip plays.
+
+    Attributes:
+        middle: the point that is looked at, (3,).
+        radius: how far the clip reaches from there.
+        size: how tall a body is.
+        floors: the height on which each body stands, (M,); a camera that looks down sees the floor rise.
+    """
+
+    middle: Array
+    radius: float
+    size: float
+    floors: Array
+
+
+@dataclass(frozen=True)
+class _View:
+    """How a stage is looked at: from how many degrees to the side, with limbs how many points thick."""
+
+    layout: Layout
+    stage: _Stage
+    azimuth: float
+    limb: float
+
+    def project(self, points: Array) -> tuple[Array, Array]:
+        """Return places on the picture (..., 2), the stage between -1 and 1, and depths (...,)."""
+        x, y, z = np.moveaxis((points - self.stage.middle) / self.stage.radius, -1, 0)
+        turn, tilt = (0.0, 0.0) if self.layout.flat else np.radians((self.azimuth, _ELEVATION_DEGREES))
+        x, z = np.cos(turn) * x - np.sin(turn) * z, np.sin(turn) * x + np.cos(turn) * z
+        y, z = np.cos(tilt) * y + np.sin(tilt) * z, np.cos(tilt) * z - np.sin(tilt) * y
+        nearness = _EYE_DISTANCE / (_EYE_DISTANCE + z)
+        return np.stack([x * nearness, y * nearness], axis=-1), z
+
+
+@dataclass(frozen=True)
+class _Stroke:
+    """One thick round-ended line: two points on the picture, how far away it is, its width, its colour."""
+
+    ends: Array
+    depth: float
+    width: float
+    colour: str
+
+
+def animate(
+    joints: NDArray[Any],
+    layout: Layout,
+    path: Path,
+    *,
+    title: str = "",
+    fps: float = 30,
+    valid: NDArray[np.bool_] | None = None,
+) -> None:
+    """Write a clip as an animated GIF that plays at its true speed, again and again.
+
+    Args:
+        joints: (M, T, V, C) positions, C as in the layout. A body with a NaN, or all zeros, is left out of that frame.
+        fps: frames per second of the clip; long clips show only some of them.
+        valid: (M, T), which bodies are there in which frame; None if the joints tell.
+
+    Raises:
+        UserError: there is nothing to draw, the shape does not fit the layout, a library is missing, or the
+            file cannot be written.
+    """
+    _require("PIL", "matplotlib")
+    from PIL import Image as images
+
+    bodies = _visible(joints, layout, valid)
+    stage, frames = _stage(bodies), bodies.shape[1]
+    count = int(np.clip(frames / fps / _SHORTEST_DELAY_S, 1, min(frames, _MOST_FRAMES)))
+    figure, (axes,) = _figure(1, _INCHES, title, layout)
+    pictures = []
+    for frame in np.arange(count) * frames // count:
+        # One swing to each side a round: the animation repeats without a jump.
+        azimuth = _SWING_DEGREES * float(np.sin(2 * np.pi * frame / frames))
+        view = _View(layout, stage, azimuth, _limb_points(stage, _INCHES))
+        _draw_moment(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
+        pictures.append(_pixels(figure))
+    # One palette for all: a body may come late, and colours that change from frame to frame would flicker.
+    palette = images.fromarray(np.concatenate(pictures[::8])).quantize(_GIF_COLOURS)
+    first, *rest = (
+        images.fromarray(picture).quantize(palette=palette, dither=images.Dither.NONE) for picture in pictures
+    )
+    # A GIF counts hundredths of a second: rounding the times, not the delays, keeps the speed.
+    delays = np.diff(np.linspace(0, 100 * frames / fps, count + 1).round()).astype(int) * 10
+    with atomic_path(path) as temporary:
+        first.save(temporary, format="GIF", save_all=True, append_images=rest, duration=delays.tolist(), loop=0)
+
+
+def draw_frames(
+    joints: NDArray[Any],
+    layout: Layout,
+    path: Path,
+    *,
+    title: str = "",
+    fps: float = 30,
+    valid: NDArray[np.bool_] | None = None,
+) -> None:
+    """Write a clip as a PNG strip of eight moments; arguments and errors are those of `animate`."""
+    bodies = _visible(joints, layout, valid)
+    stage = _stage(bodies)
+    moments = np.linspace(0, bodies.shape[1] - 1, _MOMENTS).round().astype(int)
+    view = _View(layout, stage, _SWING_DEGREES / 2, _limb_points(stage, _STRIP_INCHES))
+    figure, all_axes = _figure(_MOMENTS, _STRIP_INCHES, title, layout)
+    for axes, frame in zip(all_axes, moments, strict=True):
+        _draw_moment(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", facecolor=_BACKGROUND)
+
+
+def _visible(joints: NDArray[Any], layout: Layout, valid: NDArray[np.bool_] | None) -> Array:
+    """Return joints (M, T, V, 3) with NaN for every body that is not drawn in a frame."""
+    shape = (layout.num_joints, layout.coordinates)
+    if joints.ndim != 4 or joints.shape[2:] != shape:
+        raise UserError(
+            f"Cannot draw an array of shape {joints.shape} as {layout.name}: it should be bodies, frames, "
+            f"{shape[0]} joints, and {shape[1]} coordinates."
+        )
+    bodies = np.zeros((*joints.shape[:3], 3))
+    bodies[..., : shape[1]] = joints
+    if layout.flat:
+        bodies[..., 1] *= -1
+    seen = np.isfinite(bodies).all(axis=(2, 3)) & bodies.any(axis=(2, 3))
+    seen &= True if valid is None else valid
+    if not seen.any():
+        raise UserError("There is nothing to draw: no frame of the clip has a body.")
+    bodies[~seen] = np.nan
+    return bodies
+
+
+def _stage(bodies: Array) -> _Stage:
+    """Return the stage on which all bodies (M, T, V, 3) fit; single wild joints may leave it."""
+    drawn = bodies[np.isfinite(bodies).all(axis=(2, 3))]  # (bodies in frames, V, 3)
+    low, high = np.percentile(drawn.reshape(-1, 3), [0.5, 99.5], axis=0)
+    middle = (low + high) / 2
+    width = np.percentile(np.linalg.norm((drawn - middle)[..., [0, 2]], axis=-1), 99.5)
+    size = float(np.median(np.ptp(drawn[..., 1], axis=1)))
+    tilt = np.radians(_ELEVATION_DEGREES)
+    reach = float(max(width, np.cos(tilt) * (high - low)[1] / 2 + np.sin(tilt) * width, 1e-6))
+    floors = [_floor(body) for body in bodies]
+    return _Stage(middle, reach, max(size, reach / 10), np.array(floors))
+
+
+def _floor(body: Array) -> float:
+    """Return the height of the floor below a body (T, V, 3), NaN if it is never there."""
+    lowest = body[..., 1].min(axis=1)
+    present = lowest[np.isfinite(lowest)]
+    return float(np.percentile(present, 10)) if len(present) else np.nan
+
+
+def _limb_points(stage: _Stage, inches: float) -> float:
+    """Return how thick a limb is drawn on axes of that size, in points of 1/72 inch."""
+    return _LIMB_SHARE * stage.size / stage.radius * 72 * inches / (2 * _MARGIN)
+
+
+def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any, list[Any]]:
+    """Return a figure of `count` square axes in a row, with a title and a legend of the sides above."""
+    _require("matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = count * inches, inches + _HEADER_INCHES
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=_BACKGROUND)
+    FigureCanvasAgg(figure)
+    figure.text(0.14 / width, 1 - 0.21 / height, title, color=_INK, fontsize=12, fontweight="bold", va="center")
+    if layout.mirror:
+        colours = _COLOURS[0]
+        line = 1 - 0.43 / height
+        figure.text(0.14 / width, line, "left", color=colours["left"], fontsize=9, va="center")
+        figure.text(0.45 / width, line, "right", color=colours["right"], fontsize=9, va="center")
+    all_axes = [figure.add_axes((place / count, 0, 1 / count, inches / height)) for place in range(count)]
+    for axes in all_axes:
+        axes.set(xlim=(-_MARGIN, _MARGIN), ylim=(-_MARGIN, _MARGIN))
+        axes.set_axis_off()
+    return figure, all_axes
+
+
+def _draw_moment(axes: Any, bodies: Array, view: _View, caption: str) -> None:
+    """Draw the bodies (M, V, 3) of one frame in place of what was drawn before."""
+    from matplotlib.collections import LineCollection
+
+    for old in [*axes.collections, *axes.texts]:
+        old.remove()
+    shown = [(number, body) for number, body in enumerate(bodies) if np.isfinite(body).all()]
+    shadows: list[_Stroke] = []
+    if not view.layout.flat:
+        grid, _ = view.project(_floor_grid(view.stage))
+        axes.add_collection(LineCollection(list(grid), colors=_GRID, linewidths=0.8))
+        shadows = [stroke for number, body in shown for stroke in _shadow(body, number, view)]
+    limbs = [stroke for number, body in shown for stroke in _limbs(body, number, view)]
+    for strokes in (shadows, sorted(limbs, key=lambda stroke: -stroke.depth)):
+        drawn = LineCollection(
+            [stroke.ends for stroke in strokes],
+            colors=[stroke.colour for stroke in strokes],
+            linewidths=[stroke.width for stroke in strokes],
+            capstyle="round",
+            snap=False,
+        )
+        axes.add_collection(drawn)
+    axes.text(0.965, 0.03, caption, transform=axes.transAxes, ha="right", color=_FAINT_INK, fontsize=9)
+
+
+def _limbs(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
+    """Yield the strokes of one body (V, 3): each bone on a broader stroke that sets it off, and the head."""
+    layout = view.layout
+    points, depths = view.project(body)
+    colours = _COLOURS[number % len(_COLOURS)]
+    lines = [(bone, _side(layout, bone[0])) for bone in layout.bones]
+    lines += [(edge, _side_of_edge(layout, edge)) for edge in layout.extra_edges]
+    for line, side in lines:
+        ends, depth = points[list(line)], float(depths[list(line)].mean())
+        yield _Stroke(ends, depth + 0.08, view.limb * 1.5, _BACKGROUND)
+        yield _Stroke(ends, depth, view.limb, colours[side])
+    if head := head_joints(layout):
+        # A line of almost no length with round ends is a disc.
+        disc = points[head].mean(axis=0) + np.array([[0.0, 0.0], [0.004, 0.0]])
+        nearest = depths[[*head, *_joints_of(layout, _FACE)]].min()  # a face is on its head, not behind it
+        yield _Stroke(disc, float(nearest), view.limb * 2.8, colours["trunk"])
+
+
+def _shadow(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
+    """Yield the strokes of a body's shadow, straight below it on the floor."""
+    flat = body.copy()
+    flat[:, 1] = view.stage.floors[number]
+    points, depths = view.project(flat)
+    for first, second in (*view.layout.bones, *view.layout.extra_edges):
+        yield _Stroke(points[[first, second]], float(depths[first]), view.limb * 1.1, _SHADOW)
+
+
+def _floor_grid(stage: _Stage) -> Array:
+    """Return the lines of a square grid on the floor, (lines, 2, 3)."""
+    steps = np.linspace(-1.0, 1.0, 7) * stage.radius
+    edge, level = np.full_like(steps, stage.radius), np.zeros_like(steps)
+    across = np.stack([np.stack([-edge, level, steps], axis=-1), np.stack([edge, level, steps], axis=-1)], axis=1)
+    along = across[..., ::-1]
+    floor = np.array([stage.middle[0], np.nanmean(stage.floors), stage.middle[2]])
+    lines: Array = np.concatenate([across, along]) + floor
+    return lines
+
+
+def _side(layout: Layout, joint: int) -> str:
+    """Return whether a joint is on the left, the right, or the trunk."""
+    for left, right in layout.mirror:
+        if joint in (left, right):
+            return "left" if joint == left else "right"
+    return "trunk"
+
+
+def _side_of_edge(layout: Layout, edge: tuple[int, int]) -> str:
+    """Return the side on which an edge lies wholly, else the trunk."""
+    first, second = (_side(layout, joint) for joint in edge)
+    return first if first == second else "trunk"
+
+
+def head_joints(layout: Layout) -> list[int]:
+    """Return the joints in whose middle the head is: its own joint, else the ears; none where there are neither."""
+    if "head" in layout.joints:
+        return [layout.joints.index("head")]
+    ears = _joints_of(layout, ("ear",))
+    return ears if len(ears) == 2 else []
+
+
+def _joints_of(layout: Layout, parts: Sequence[str]) -> list[int]:
+    """Return the joints in whose names one of these words stands, such as `eye` in `left_eye_inner`."""
+    return [joint for joint, name in enumerate(layout.joints) if set(name.split("_")) & set(parts)]
+
+
+def _pixels(figure: Any) -> NDArray[np.uint8]:
+    """Return a figure as an image (height, width, 3)."""
+    figure.canvas.draw()
+    image: NDArray[np.uint8] = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    return np.ascontiguousarray(image)
+
+
+def _require(*packages: str) -> None:
+    """Refuse to begin where a package cannot be imported."""
+    for package in packages:
+        problem = extra_problem(package, "Drawing a skeleton")
+        if problem is not None:
+            raise problem

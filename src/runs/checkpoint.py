@@ -1,0 +1,375 @@
+"""Checkpoints: everything that training needs to go on, and all a user needs to have the model back.
+
+A checkpoint holds tensors and plain values only. `torch_file` reads no more than these, so a foreign file cannot run
+code and takes no more memory than its size; `checkpoint_check` says what each field can be.
+"""
+
+import hashlib
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..models.batchnorm_stats import UNKNOWN_BATCHES, statistics_lag
+from ..models.classifier import SkeletonClassifier
+from ..models.facts import ModelFacts
+from ..models.registry import build_model, family_config
+from ..runtime.precision import usable_device
+from ..settings.run import RunConfig
+from ..skeleton import layout_facts
+from ..utils.config import Layer, merge
+from ..utils.errors import UserError
+from ..utils.files import atomic_path, read_whole
+from .checkpoint_check import field_problem
+from .search import checkpoint_in
+from .torch_file import NotTorchFile, read_torch_file
+
+_log = logging.getLogger(__name__)
+
+FORMAT = "last-checkpoint"
+FORMAT_VERSION = 2
+HEAD = "classifier."  # where a model's state names the tensors that depend on its classes
+_LIMIT_BYTES = 8 << 30
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds: all that a run depends on.
+
+    There is no random state in it: what is drawn is a function of seed, epoch and place in the epoch.
+
+    Attributes:
+        model, optimizer, scheduler, scaler: their states.
+        ema, ema_steps: the averaged parameters by name, empty where the run has none, and of how many steps.
+        window: the gradients of the batches since the last update.
+        guard: how much was skipped so far, and how much of it in a row.
+        epoch: the last finished epoch, counted from 0; -1 in the first one.
+        within: nothing at the end of an epoch; within the next one how far it has come: `clips` drawn, and what its
+            row of figures will need.
+        best_acc, best_epoch: the best top-1 so far, in percent, and its epoch.
+        metrics: the logbook's row of `epoch`.
+        config: the run's resolved configuration.
+        classes: the class names in the order of the logits.
+        layout: the joints and bones of the skeletons.
+        task: what the task holds beside the model, such as a student's map to its teachers' features; files from
+            before there was such a thing have none.
+        statistics: BatchNorm statistics measured for testing, by buffer name: `averaged` those of the averaged weights,
+            `trained` those of the trained ones where the running statistics lag behind them. Empty within an epoch and
+            in older files.
+        data: fingerprints of what the run learns from (`data.fingerprints`); older files have none.
+    """
+
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    scaler: Mapping[str, Any]
+    ema: Mapping[str, Tensor]
+    ema_steps: int
+    window: Mapping[str, Tensor]
+    guard: Mapping[str, int]
+    epoch: int
+    within: Mapping[str, Any]
+    best_acc: float
+    best_epoch: int
+    metrics: Mapping[str, Any]
+    config: RunConfig
+    classes: list[str]
+    layout: Mapping[str, Any]
+    task: Mapping[str, Tensor] = field(default_factory=dict)
+    statistics: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Return how far the run had come: finished epochs, and clips drawn of the next one."""
+        return self.epoch + 1, int(self.within.get("clips", 0))
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """Return the weights that the run offers: the averaged ones where there are any."""
+        return self.weights_for(raw=False)
+
+    def weights_for(self, raw: bool) -> Mapping[str, Tensor]:
+        """Return the averaged weights, or where there are none or `raw`, the trained ones, with their statistics."""
+        average = {} if raw else self.ema
+        return {**self.model, **average, **self.statistics.get(self.kind_of_weights(raw), {})}
+
+    def kind_of_weights(self, raw: bool) -> str:
+        """Say which weights it gives: those averaged over time, or, where there are none or `raw`, the trained ones."""
+        return "averaged" if self.ema and not raw else "trained"
+
+    def kind_of_statistics(self, raw: bool) -> str:
+        """Say where the BatchNorm statistics of these weights come from: `measured` for them, or `running`."""
+        return "measured" if self.kind_of_weights(raw) in self.statistics else "running"
+
+    def lacks_statistics(self, raw: bool) -> bool:
+        """Tell whether these weights come with running statistics that lag behind them, or belong to other weights.
+
+        How long a run is tells the number of batches that its BatchNorms have counted.
+        """
+        if self.kind_of_statistics(raw) == "measured":
+            return False
+        counts = [int(each) for name, each in self.model.items() if name.endswith("num_batches_tracked")]
+        if self.kind_of_weights(raw) == "averaged" or not counts:
+            return bool(counts)
+        clips = max(counts) * self.config.batch_size / max(1, self.epoch + 1)  # of an epoch, about
+        return statistics_lag(self.config, round(clips), self.guard.get("batches_since_reset", UNKNOWN_BATCHES))
+
+
+_KEYS = {item.name for item in fields(Checkpoint)}
+_ABSENT_IN_OLDER: dict[str, Any] = {item.name: {} for item in fields(Checkpoint) if item.default_factory is dict}
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written; an older file of that name stays.
+    """
+    content = {name: getattr(checkpoint, name) for name in _KEYS}
+    content |= {"config": asdict(checkpoint.config), "model": dict(checkpoint.model)}  # torch's own dict has attributes
+    header = {"format": FORMAT, "format_version": FORMAT_VERSION, "checksum": _checksum(content)}
+    buffer = io.BytesIO()  # torch's writer hides what the system says about a full disk behind an error of its own
+    torch.save({**header, **content}, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        UserError: the file is missing, torn, of another program or version, or its checksum is wrong.
+    """
+    return parse_checkpoint(checkpoint_bytes(path), str(path))
+
+
+def checkpoint_bytes(path: Path) -> bytes:
+    """Return the bytes of a file that is not too large for a checkpoint.
+
+    Raises:
+        UserError: the file is missing, cannot be read, or is too large.
+    """
+    try:
+        return read_whole(path, _LIMIT_BYTES, "a checkpoint")
+    except OSError as error:
+        raise UserError(
+            f"Cannot read the checkpoint {path}: {error.strerror or error}. Give a file such as "
+            "<run>/checkpoints/last.pth."
+        ) from error
+
+
+def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
+    """Return the checkpoint in the bytes of a file; `origin` names it in errors.
+
+    Raises:
+        UserError: they are torn, of another program or version, or the checksum is wrong.
+    """
+    values = _load(content, origin)
+    if values.get("format") != FORMAT:
+        raise UserError(f"{origin} is not a checkpoint of LAST. Choose a run's checkpoints/best_model.pth.")
+    if values.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{origin} has the format version {values.get('format_version')}; this program reads version "
+            f"{FORMAT_VERSION}. Use the version of LAST that wrote it."
+        )
+    values = {**_ABSENT_IN_OLDER, **values}
+    if missing := _KEYS - set(values):
+        raise UserError(f"{origin} is damaged: it lacks {', '.join(sorted(missing))}.")
+    body = {name: values[name] for name in _KEYS}
+    if values.get("checksum") != _checksum(body):
+        raise UserError(f"{origin} is damaged: its checksum is wrong. Use another checkpoint of the run.")
+    if problem := field_problem(body):
+        raise UserError(f"{origin} is damaged: {problem}. Use another checkpoint of the run.")
+    checkpoint = Checkpoint(**{**body, "config": _config(origin, body["config"])})
+    if dict(checkpoint.layout) != layout_facts(checkpoint.config.data.skeleton):
+        raise UserError(
+            f"{origin} was made for another layout named {checkpoint.config.data.layout} than this program has. Use "
+            "the version of LAST that wrote it."
+        )
+    return checkpoint
+
+
+def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", raw: bool = False) -> SkeletonClassifier:
+    """Return the trained model of a checkpoint, ready to classify (in evaluation mode).
+
+    Its `facts` say what it reads, what its logits mean and what it was trained on; `last.model_inputs(model, clip)`
+    makes of a clip what it takes.
+
+    Args:
+        path: the file, or the folder of a run for its last epoch.
+        device: where the model goes: as torch calls it, or `auto` for a GPU where there is one.
+        raw: take the trained weights even where the run averaged them over time (`ema.decay`).
+
+    Raises:
+        UserError: the file is not a whole checkpoint of LAST, its weights do not fit its configuration, or there is no
+            such device.
+    """
+    place = usable_device(device)
+    path = checkpoint_in(Path(path))
+    checkpoint = read_checkpoint(path)
+    warn_of_lagging_statistics(checkpoint, str(path), raw)
+    return model_of(checkpoint, str(path), raw).to(place)
+
+
+def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -> None:
+    """Warn where weights come with BatchNorm statistics that do not belong to them."""
+    if checkpoint.lacks_statistics(raw):
+        _log.warning(
+            "%s holds %s weights without BatchNorm statistics of their own: it was saved within an epoch or after one "
+            "that was not tested, or by an older version. Its accuracy may be far too low; `evaluate` measures them "
+            "from the data.",
+            *(origin, checkpoint.kind_of_weights(raw)),
+        )
+
+
+def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> SkeletonClassifier:
+    """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
+    config = checkpoint.config
+    refuse_other_sizes(checkpoint, origin)
+    model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
+    load_weights(model, checkpoint.weights_for(raw), origin)
+    model.facts = facts_of(checkpoint)
+    return model.eval()
+
+
+def refuse_other_sizes(checkpoint: Checkpoint, origin: str) -> None:
+    """Refuse a checkpoint whose model is not of the sizes of its configuration, before a model of these is made.
+
+    Raises:
+        UserError: it is not.
+    """
+    config = checkpoint.config
+    if sum(getattr(config.model, "blocks", [])) <= len(checkpoint.model):  # each has tensors of its own
+        with torch.device("meta"):
+            model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
+        _refuse_other_shapes(model.state_dict(), checkpoint.model, origin)
+        return
+    raise UserError(f"{origin} is damaged: its model has fewer blocks than its configuration.")
+
+
+def facts_of(checkpoint: Checkpoint) -> ModelFacts:
+    """Return what a checkpoint says of its model beside the weights."""
+    config, data = checkpoint.config, checkpoint.config.data
+    return ModelFacts(
+        name=config.model.name,
+        layout=data.skeleton,
+        classes=tuple(checkpoint.classes),
+        input_frames=config.input_frames,
+        bodies=data.bodies,
+        sampling=data.sampling,
+        normalize=data.normalize,
+        dataset=data.name,
+        split=data.split,
+        seed=config.seed,
+        epoch=checkpoint.epoch,
+    )
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
+    """Put `weights` into `model`.
+
+    Raises:
+        UserError: they belong to another model, or to another number of classes.
+    """
+    _refuse_other_shapes(model.state_dict(), weights, origin)
+    model.load_state_dict(weights)
+
+
+def _refuse_other_shapes(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], origin: str) -> None:
+    different = [name for name in own.keys() | weights.keys() if _shape(own, name) != _shape(weights, name)]
+    if different:
+        name = min(different)
+        raise UserError(
+            f"The weights of {origin} do not fit the model: {len(different)} tensors differ, for example {name}: "
+            f"{_shape(weights, name)} in the checkpoint, {_shape(own, name)} in the model. Use the model and the "
+            "number of classes that the checkpoint was trained with."
+        )
+
+
+def start_from(model: nn.Module, path: Path) -> None:
+    """Give `model` the backbone of a checkpoint and leave its head as it is, to fine-tune it on other classes.
+
+    What the checkpoint has and the model cannot use is logged by name.
+
+    Raises:
+        UserError: the file is not a whole checkpoint, or less than half of the backbone fits the model.
+    """
+    weights, own = read_checkpoint(checkpoint_in(path)).weights, model.state_dict()
+    backbone = {
+        name: weights[name]
+        for name in own.keys() & weights.keys()
+        if not name.startswith(HEAD) and _shape(own, name) == _shape(weights, name)
+    }
+    fitting = sum(each.numel() for each in backbone.values())
+    wanted = sum(each.numel() for name, each in own.items() if not name.startswith(HEAD))
+    if fitting < wanted / 2:
+        raise UserError(
+            f"Of the model's {wanted:,} backbone numbers {path} has only {fitting:,} that fit. --init_from needs a "
+            "checkpoint of the same --model."
+        )
+    model.load_state_dict({**own, **backbone})
+    unused = ", ".join(sorted(weights.keys() - backbone.keys()))
+    fresh = len(own) - len(backbone)
+    _log.info(f"Took {len(backbone)} tensors from {path}; {fresh} start fresh. Not used of it: {unused or 'none'}.")
+
+
+def _shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(weights[name].shape) if name in weights else None
+
+
+def _load(content: bytes, origin: str) -> Mapping[str, Any]:
+    try:
+        values = read_torch_file(content)
+    except NotTorchFile as error:
+        raise UserError(
+            f"{origin} is not a whole checkpoint: it is torn, or not of LAST ({error}). Use another checkpoint of the "
+            "run (last.pth or best_model.pth), or copy the file again."
+        ) from error
+    if not isinstance(values, dict):
+        raise UserError(f"{origin} is not a checkpoint of LAST.")
+    return values
+
+
+def _config(origin: str, values: Any) -> RunConfig:
+    """Return the configuration in a checkpoint, checked as if it were a file."""
+    if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
+        raise UserError(f"{origin} is damaged: it holds no configuration.")
+    schema = replace(RunConfig(), model=family_config(str(values["model"].get("family"))))
+    return merge(schema, [Layer(origin, values)])
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over every tensor's name, type, shape and bytes, and over every other value."""
+    digest = hashlib.sha256()
+    for name, value in _leaves(content, ""):
+        digest.update(name.encode("utf-8", "surrogatepass"))
+        if isinstance(value, Tensor):
+            flat = value.detach().cpu().contiguous()
+            digest.update(f"{flat.dtype}{tuple(flat.shape)}".encode())
+            digest.update(flat.reshape(-1).view(torch.uint8).numpy().tobytes())
+        else:
+            digest.update(repr(value).encode())
+    return digest.hexdigest()
+
+
+def weights_checksum(checkpoint: Checkpoint) -> str:
+    """Return the SHA-256 over the weights that a checkpoint offers: the same for every copy of a model."""
+    return _checksum(checkpoint.weights)
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield every leaf of nested mappings and lists with its dotted name, in a fixed order."""
+    if isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield from _leaves(value[key], f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{name}.{index}")
+    else:
+        yield name, value

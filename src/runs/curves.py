@@ -1,0 +1,100 @@
+"""A picture of several runs: test top-1 and train loss over the epochs, one line a run.
+
+The loss is the cross-entropy with a run's own label smoothing, augmented clips, which distilled runs have as a part.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+from ..plots import figures
+from ..utils.numbers import counted
+from .history import Run
+
+_COLOURS = ("#0b69a3", "#d9480f", "#2b8a3e", "#862e9c", "#d69e00", "#0b9aa5", "#c2255c", "#6b4f3a")
+_DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
+_LOOKS = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
+_MOST_IN_A_COLUMN = 16
+_FEW = 4
+_LONGEST_NAME = 36
+_LOSS = "train loss of the labels,\nwith the run's smoothing"
+
+
+def draw_curves(runs: Sequence[Run], path: Path) -> None:
+    """Draw the test top-1 and the train loss of runs as a PNG, each with its final top-1 in the legend.
+
+    A run without epochs has no line, and its legend says so.
+
+    Raises:
+        ValueError: no run has an epoch.
+        UserError: matplotlib cannot be imported, or the file cannot be written.
+    """
+    if not any(run.rows for run in runs):
+        raise ValueError("None of the runs has an epoch to draw.")
+    width = 1.6 if len(runs) <= _FEW else 1.2
+    with figures.picture(path, (8.0, 6.4)) as figure:
+        top1, loss = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2], gridspec_kw={"hspace": 0.1})
+        for number, (run, label) in enumerate(zip(runs, _labels(runs), strict=True)):
+            colour, dash = _LOOKS[number % len(_LOOKS)]
+            for axes, name in ((top1, f"{run.weights}test_top1"), (loss, _train_loss(run))):
+                figures.plot_column(axes, run.rows, name, colour, label)
+                line = axes.get_lines()[-1]
+                line.set(linestyle=dash, linewidth=width)
+                if not run.rows:  # nothing to find in the picture, so no sign in the legend either
+                    line.set(linestyle="none", marker="")
+        for axes in (top1, loss):
+            axes.grid(axis="y", color=figures.LINE, linewidth=0.6, alpha=0.7)
+        low, high = top1.get_ylim()
+        top1.set_ylim(figures.spread_out(low, high, figures.span_of_curve(_test_clips(runs))))
+        epochs = [row["epoch"] for run in runs for row in run.rows]
+        top1.set_ylabel("test top-1, %")
+        loss.set(ylabel=_LOSS, xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
+        loss.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        figure.align_ylabels([top1, loss])
+        columns = math.ceil(len(runs) / _MOST_IN_A_COLUMN)
+        look = {"frameon": False, "labelspacing": 0.9, "handlelength": 2.6, "alignment": "left"}
+        top1.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), ncols=columns, title="final test top-1", **look)
+        figures.write_title(top1, *_title(runs))
+
+
+def _test_clips(runs: Sequence[Run]) -> int | None:
+    """Return how many clips the smallest test part of the runs has, as far as it is known."""
+    known = [run.figure("test_clips") for run in runs if math.isfinite(run.figure("test_clips"))]
+    return int(min(known)) if known else None
+
+
+def _train_loss(run: Run) -> str:
+    """Return the column of the loss that runs can be compared in: a distilled run's is without its teachers' part."""
+    return "train_labels_loss" if any("train_labels_loss" in row for row in run.rows) else "train_loss"
+
+
+def _title(runs: Sequence[Run]) -> tuple[str, str]:
+    """Return the title and the line below it: what the runs have in common."""
+    known = [{getattr(run, what) for run in runs} - {""} for what in ("model", "data")]
+    title = " on ".join(values.pop() for values in known if len(values) == 1)
+    return figures.shortened(title) or "Runs compared", f"{len(runs)} runs"
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """Return what the legend says of each run: its name, what it alone has, its result."""
+    distinct = [what for what in ("model", "data") if _several(runs, what)]
+    seeds = len({run.seed for run in runs}) > 1
+    labels = []
+    for run in runs:
+        facts = [getattr(run, what) for what in distinct] + [run.lesson]
+        facts += [f"seed {run.seed}"] if seeds and run.seed is not None else []
+        final = run.figure("final_top1")
+        facts += [f"{final:.2f}%" if math.isfinite(final) else "no result yet"]
+        facts += [f"{counted(run.epochs_done, 'epoch')} so far"] if run.epochs_done and not run.finished else []
+        labels.append(f"{_shortened(run.name)}\n{', '.join(filter(None, facts))}")
+    return labels
+
+
+def _shortened(name: str) -> str:
+    """Return a run's name as a legend has room for it: of a long path the end, in which runs of a sequence differ."""
+    return name if len(name) <= _LONGEST_NAME else f"…{name[-_LONGEST_NAME + 1 :]}"
+
+
+def _several(runs: Sequence[Run], what: str) -> bool:
+    return len({getattr(run, what) for run in runs} - {""}) > 1

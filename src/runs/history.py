@@ -1,0 +1,349 @@
+"""The runs under an output root: finding them, and reading what a run's folder tells.
+
+A folder may be half-written, damaged or foreign. It is read as far as it goes, and what is missing is said.
+"""
+
+import difflib
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..utils.config import flat, read_yaml
+from ..utils.errors import UserError
+from ..utils.files import read_json
+from ..utils.foreign_text import printable
+from .folder import RunFolder
+from .logbook import Row, read_rows
+
+Value = TypeVar("Value")
+
+_LOGBOOK = "metrics.jsonl"
+_SEQUENCE, _SEQUENCE_LEVELS = "sequence.json", 3  # <sequence>/<data>/<model>/<run>
+_DATED = re.compile(r"(\d{4}-\d{2}-\d{2})(?:_(\d{1,9}))?")
+_MOST_EPOCHS = 1_000_000_000
+_LONGEST_PROBLEM = 160
+_NAMES_SUGGESTED = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run's folder tells. A text it does not tell is empty, a whole number None, another number NaN.
+
+    Attributes:
+        path, name: its folder, and what it is called: the path below the output root, else the folder's name.
+        begun: the day in its name, else the day on which its folder was last written.
+        model, dataset, split, seed: what was trained, on what.
+        epochs_done, epochs: how many epochs are done, and how many it should have.
+        teachers: the models that taught a distilled run, or what else is known of them; nothing for another run.
+        state: `finished`; `diverged`, given up for numbers that were not finite; else `unfinished`.
+        figures: `best_epoch`, `best_top1`, `best_top5`, `final_top1`, `final_top5` (percent, test part),
+            `train_seconds`, `clips_per_second`, `skipped_batches`, `parameters`, `test_clips`, as far as known. Those
+            of an unfinished run are of its epochs so far; with averaged weights, top-1 and top-5 are theirs.
+        config: its configuration with dotted keys; empty where it could not be read.
+        rows: the numbers of its logbook, a row an epoch.
+        problems: why it is not known completely, a sentence each.
+    """
+
+    path: Path
+    name: str
+    begun: date | None = None
+    model: str = ""
+    dataset: str = ""
+    split: str = ""
+    seed: int | None = None
+    epochs_done: int | None = None
+    epochs: int | None = None
+    teachers: Sequence[str] = ()
+    state: str = "unfinished"
+    figures: Mapping[str, float] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, float]] = ()
+    problems: Sequence[str] = ()
+
+    def figure(self, name: str) -> float:
+        """Return one of the figures, NaN where it is not known."""
+        return self.figures.get(name, math.nan)
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether the run came to its end."""
+        return self.state == "finished"
+
+    @property
+    def lesson(self) -> str:
+        """Return what a distilled run is called beside its model, nothing for another run."""
+        return f"distilled from {' and '.join(self.teachers)}" if self.teachers else ""
+
+    @property
+    def weights(self) -> str:
+        """Return what stands before the logbook's columns of the weights that count: `ema_` for averaged ones."""
+        return "ema_" if any("ema_test_top1" in row for row in self.rows) else ""
+
+    @property
+    def data(self) -> str:
+        """Return the data set and the protocol in one text."""
+        return f"{self.dataset} {self.split}".strip()
+
+
+def find_runs(output_root: Path) -> list[Run]:
+    """Return the runs in a folder, in folders in it, and in those of sequences, newest first.
+
+    What a run set aside when it was resumed from an earlier checkpoint is a run too. There are none where there is no
+    such folder.
+
+    Raises:
+        UserError: the folder cannot be read, or is none.
+    """
+    try:
+        outer = list(_folders(output_root))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"Cannot read the folder of runs {output_root}: {error.strerror or error}.") from error
+    levels = _levels_below(output_root, 2)
+    folders = [folder for each in outer for folder in _run_folders(each, levels - 1)]
+    folders.sort(key=_age, reverse=True)
+    return [read_run(folder, output_root) for folder in folders]
+
+
+def choose_runs(output_root: Path, wanted: Sequence[str]) -> list[Run]:
+    """Return the runs that are wanted: each the name of one under the output root, or the path of its folder.
+
+    Raises:
+        UserError: one does not exist, is no run, or is named twice.
+    """
+    folders = [next((path for path in (output_root / text, Path(text)) if is_run(path)), None) for text in wanted]
+    unknown = [text for text, folder in zip(wanted, folders, strict=True) if folder is None]
+    if unknown:
+        raise UserError(_unknown_runs(output_root, unknown))
+    runs = [read_run(folder, output_root) for folder in folders if folder is not None]
+    places = [run.path.resolve() for run in runs]
+    twice = [text for index, text in enumerate(wanted) if places[index] in places[:index]]
+    if twice:
+        raise UserError(f"The run {twice[0]} is named twice. Name every run once.")
+    return runs
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether a folder is a run's: by its name `run-...`, or by what it holds."""
+    try:
+        if not path.is_dir():
+            return False
+    except OSError:
+        return False
+    return path.name.startswith("run-") or _exists(RunFolder(path).config) or _exists(path / _LOGBOOK)
+
+
+def read_run(path: Path, output_root: Path | None = None) -> Run:
+    """Read a run's folder as far as it goes; what is wrong with it is told in `problems`."""
+    folder = RunFolder(path)
+    problems: list[str] = []
+    nothing: Mapping[str, Any] = {}
+    config = _attempt(read_yaml, folder.config, nothing, problems)
+    rows = _numbers(_attempt(read_rows, path / _LOGBOOK, [], problems), problems)
+    summary = _attempt(_read_summary, folder.summary, nothing, problems)
+    if summary and not rows:
+        problems.append(f"{path / _LOGBOOK} has no rows, so its epochs are not known.")
+    model, data = (_section(config, name) for name in ("model", "data"))
+    seed = summary.get("seed", config.get("seed"))
+    return Run(
+        path=path,
+        name=_name(path, output_root),
+        begun=_day(path),
+        model=_word(summary.get("model", model.get("name"))),
+        dataset=_word(summary.get("dataset", data.get("name"))),
+        split=_word(summary.get("split", data.get("split"))),
+        seed=_whole(seed),
+        epochs_done=int(rows[-1]["epoch"]) + 1 if rows else None if problems else 0,
+        epochs=_whole(config.get("epochs")),
+        teachers=_teachers(path, config),
+        state="finished" if summary else "diverged" if _exists(folder.divergence) else "unfinished",
+        figures=_figures(rows) | {name: value for name, value in _finite(summary).items() if name in _SUMMARISED},
+        config=flat(config),
+        rows=rows,
+        problems=[printable(problem)[:_LONGEST_PROBLEM] for problem in problems],
+    )
+
+
+_SUMMARISED = (
+    *("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5"),
+    *("train_seconds", "clips_per_second", "skipped_batches", "parameters", "test_clips"),
+)
+
+
+def _attempt(read: Callable[[Path], Value], path: Path, otherwise: Value, problems: list[str]) -> Value:
+    """Return what `read` reads; where it refuses, note why and return `otherwise`."""
+    try:
+        return read(path)
+    except UserError as error:
+        problems.append(str(error))
+        return otherwise
+
+
+def _read_summary(path: Path) -> Mapping[str, Any]:
+    """Return what `summary.json` says, nothing where the run has none yet."""
+    return read_json(path) if _exists(path) else {}
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether there is a file; there is none in a folder that may not be entered."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _numbers(rows: Sequence[Row], problems: list[str]) -> list[dict[str, float]]:
+    """Return the rows' finite numbers; rows whose epoch cannot be one are left out."""
+    good = [row for row in rows if 0 <= int(row["epoch"]) < _MOST_EPOCHS]
+    if len(good) < len(rows):
+        problems.append(f"{_LOGBOOK}: rows with impossible epochs are left out: {len(rows) - len(good)}.")
+    return sorted(map(_finite, good), key=lambda row: row["epoch"])
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the entries that are finite numbers."""
+    numbers: dict[str, float] = {}
+    for name, value in values.items():
+        try:
+            if isinstance(value, int | float) and math.isfinite(value):
+                numbers[name] = float(value)
+        except OverflowError:  # a whole number beyond every float
+            continue
+    return numbers
+
+
+def _figures(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the figures that the logbook's rows tell, chosen as training chooses them."""
+    if not rows:
+        return {}
+    columns = set[str]().union(*rows)
+    weights = "ema_" if "ema_test_top1" in columns else ""
+    chooser = f"{weights}{'val' if f'{weights}val_top1' in columns else 'test'}_top1"
+    best = max(rows, key=lambda row: row.get(chooser, -1.0))  # the first of equals
+    final = next((row for row in reversed(rows) if f"{weights}test_top1" in row), rows[-1])
+    speeds = [row["clips_per_second"] for row in rows if "clips_per_second" in row]
+    figures = {
+        "best_epoch": best["epoch"],
+        "best_top1": best.get(f"{weights}test_top1", math.nan),
+        "best_top5": best.get(f"{weights}test_top5", math.nan),
+        "final_top1": final.get(f"{weights}test_top1", math.nan),
+        "final_top5": final.get(f"{weights}test_top5", math.nan),
+        "train_seconds": sum(row["seconds"] for row in rows if "seconds" in row),
+        "clips_per_second": statistics.median(speeds) if speeds else math.nan,
+        "skipped_batches": sum(row["skipped_batches"] for row in rows if "skipped_batches" in row),
+    }
+    return _finite(figures)
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = config.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _word(value: object) -> str:
+    return printable(str(value)) if isinstance(value, str | int | float) else ""
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _name(path: Path, output_root: Path | None) -> str:
+    """Return the path below the output root; that of another place is the folder's name."""
+    below = output_root is not None and path.absolute().is_relative_to(output_root.absolute())
+    name = path.absolute().relative_to(output_root.absolute()).as_posix() if below and output_root else ""
+    return printable(name or path.resolve().name)
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """Yield the folders in a folder but the hidden ones, in the order of their names."""
+    return (each for each in sorted(path.iterdir()) if not each.name.startswith(".") and _is_folder(each))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _run_folders(path: Path, levels: int) -> list[Path]:
+    """Return a folder if it is a run's, with what it set aside, else the runs at most so many levels below it."""
+    if is_run(path):
+        return [path, *(each for each in path.glob("superseded*") if is_run(each))]
+    levels = _levels_below(path, levels)
+    try:
+        inside = list(_folders(path)) if levels else []
+    except OSError:  # nobody promised that every folder beside the runs can be read
+        return []
+    return [run for each in inside for run in _run_folders(each, levels - 1)]
+
+
+def _levels_below(path: Path, levels: int) -> int:
+    """Return how deep below a folder to look for runs: those of a sequence lie by data set and model."""
+    return max(levels, _SEQUENCE_LEVELS) if _exists(path / _SEQUENCE) else levels
+
+
+def _teachers(path: Path, config: Mapping[str, Any]) -> list[str]:
+    """Return what a run's teachers are called, each name once."""
+    named = _section(config, "distillation").get("teachers")
+    teachers = [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
+    return list(dict.fromkeys(printable(_teacher(path, each)) for each in teachers))
+
+
+def _teacher(path: Path, checkpoint: str) -> str:
+    """Return the model of the run that a teacher's checkpoint lies in; where that is not found, the run's name.
+
+    Student and teacher may have been moved together, so it is looked for beside the student too.
+    """
+    parts = Path(checkpoint).parts
+    beside = [path.parent.joinpath(*parts[-3:]), path.parent.parent.joinpath(*parts[-4:])]
+    for place in (Path(checkpoint), *beside):
+        config = RunFolder(place.parent.parent).config
+        try:
+            model = _section(read_yaml(config), "model").get("name") if _exists(config) else None
+        except UserError:
+            continue
+        if isinstance(model, str):
+            return model
+    return parts[-3] if len(parts) > 2 else checkpoint
+
+
+def _day(path: Path) -> date | None:
+    """Return the day in a folder's name, else the day on which it was last written."""
+    match = _DATED.search(path.name)
+    try:
+        return date.fromisoformat(match[1]) if match else date.fromtimestamp(path.stat().st_mtime)
+    except (OSError, ValueError):  # the name holds no day that there is
+        return None
+
+
+def _age(path: Path) -> tuple[str, int, float]:
+    """Return what orders folders from old to new: the day, the number within the day, the time of writing."""
+    match = _DATED.search(path.name)
+    try:
+        written = path.stat().st_mtime
+    except OSError:
+        written = 0.0
+    return str(_day(path) or ""), int((match and match[2]) or 1), written
+
+
+def _unknown_runs(output_root: Path, unknown: Sequence[str]) -> str:
+    """Return the message for runs that do not exist, with the names that are near."""
+    known = [run.name for run in find_runs(output_root)]
+    lines = []
+    for text in unknown:
+        what = "is a folder, but not a run's" if _is_folder(Path(text)) else f"is no run under {output_root}"
+        near = difflib.get_close_matches(text, known, n=_NAMES_SUGGESTED, cutoff=0.5)
+        advice = f" Did you mean {', '.join(near)}?" if near else ""
+        lines.append(f"{text!r} {what}.{advice}")
+    newest = ", ".join(known[:_NAMES_SUGGESTED])
+    count = f" {_NAMES_SUGGESTED} of {len(known)} runs" if len(known) > _NAMES_SUGGESTED else ""
+    lines.append(f"Newest{count} there: {newest}." if newest else f"There is no run under {output_root}.")
+    return "\n".join(lines)

@@ -1,0 +1,80 @@
+"""The `distillation:` part of a configuration: which teachers, and how a student learns from them."""
+
+from dataclasses import dataclass, field
+
+from ..utils.errors import UserError
+from ..utils.schema import setting
+
+METHODS = ("kl", "dkd", "features", "attention")
+
+
+@dataclass
+class DistillationConfig:
+    """Say who teaches and how. `configs/distillation/default.yaml` explains the keys one by one.
+
+    Attributes:
+        teachers: checkpoints; without any there is no distillation.
+        fingerprints: of the teachers' weights, in their order; filled in when a run begins, so that one that goes on
+            knows its teachers again.
+        alpha_of: the weight of the cross-entropy by the student's name; `alpha`, where there is one, wins.
+        alpha_other: that weight for a student whose name is not there.
+    """
+
+    teachers: list[str] = field(default_factory=list)
+    weights: list[float] = setting([], above=0.0, maximum=1e6)  # noqa: RUF009 - a field, whose list is copied
+    fingerprints: list[str] = field(default_factory=list)
+    method: str = setting("kl", choices=METHODS)
+    alpha: float | None = setting(None, minimum=0.0, maximum=1.0)
+    alpha_of: dict[str, float] = field(default_factory=dict, metadata={"minimum": 0.0, "maximum": 1.0})
+    alpha_other: float = setting(0.5, minimum=0.0, maximum=1.0)
+    alpha_end: float | None = setting(None, minimum=0.0, maximum=1.0)
+    tau: float = setting(4.0, minimum=0.01, maximum=1000.0)
+    tau_end: float | None = setting(None, minimum=0.01, maximum=1000.0)
+    dkd_target: float = setting(1.0, minimum=0.0, maximum=1e6)
+    dkd_others: float = setting(8.0, minimum=0.0, maximum=1e6)
+    hint_weight: float = setting(1.0, minimum=0.0, maximum=1e6)
+    unlabelled: bool = False
+    draws: int = setting(0, minimum=0, maximum=10_000)
+    cached: bool = False
+    cache: str = ""
+
+    def __post_init__(self) -> None:
+        if self.cached and not self.draws:
+            raise UserError(
+                "distillation.cached needs distillation.draws: of how many variations of each clip the teachers' "
+                "outputs are stored. The option --cached R sets both."
+            )
+        if self.unlabelled and self.method == "dkd":
+            raise UserError(
+                "distillation.unlabelled needs a method without labels: --method kl, features or attention."
+            )
+        if self.weights and len(self.weights) != len(self.teachers):
+            raise UserError(
+                f"distillation.weights has {len(self.weights)} numbers for {len(self.teachers)} teachers. Give one for "
+                "each, or none for equal weights."
+            )
+
+    def ce_weight(self, student: str, epoch: int, epochs: int) -> float:
+        """Return `alpha`: the weight of the cross-entropy in an epoch.
+
+        Raises:
+            UserError: no alpha is known for the student, or one outside of 0 to 1.
+        """
+        start = self.alpha_of.get(student, self.alpha_other) if self.alpha is None else self.alpha
+        if start is None or not 0.0 <= start <= 1.0:
+            raise UserError(
+                f"There is no distillation.alpha between 0 and 1 for the student {student!r} (it is {start}). Give "
+                "--alpha, the weight of the cross-entropy."
+            )
+        return _between(start, self.alpha_end, epoch, epochs)
+
+    def temperature(self, epoch: int, epochs: int) -> float:
+        """Return `tau` in an epoch."""
+        return _between(self.tau, self.tau_end, epoch, epochs)
+
+
+def _between(start: float, end: float | None, epoch: int, epochs: int) -> float:
+    """Return where a value is that goes in equal steps from `start` in the first epoch to `end` in the last one."""
+    if end is None or epochs < 2:
+        return start
+    return start + (end - start) * epoch / (epochs - 1)

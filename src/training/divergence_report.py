@@ -1,0 +1,132 @@
+"""What to look at when a training has diverged: the clips, the parameters and the activations at fault."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.loading.loader import Draw
+from ..runs.folder import RunFolder
+from ..runtime.distributed import World
+from ..utils.errors import TrainingDiverged, UserError
+from ..utils.files import write_json
+from .guard import CAUSES, Skipped
+from .step import TrainingStep
+
+if TYPE_CHECKING:
+    from ..data.loading.run_data import TrainingData
+
+_log = logging.getLogger(__name__)
+_SHOWN = 10
+
+
+def report_divergence(
+    error: TrainingDiverged, step: TrainingStep, data: "TrainingData", run: RunFolder, world: World
+) -> TrainingDiverged:
+    """Write `divergence.json` into the run's folder and return the error with what a user should know."""
+    report = diagnose(step, data)
+    where = ""
+    if world.is_first:
+        try:
+            write_json(run.divergence, {"error": str(error), **report})
+            where = f" Details are in {run.divergence}."
+        except UserError as unwritable:
+            _log.warning("%s", unwritable)
+    clips = report["batches"][-1]["clips"] if report["batches"] else []
+    shown = f"{', '.join(clips[:3])}{f' and {len(clips) - 3} more' if len(clips) > 3 else ''}"
+    named = f" Clips of the last skipped batch: {shown}." if clips else ""
+    look = ", look at those clips" if clips else ""
+    return TrainingDiverged(
+        f"{error}{named} {_finding(report)}{where} Lower learning_rate{look}, or train without --amp."
+    )
+
+
+def diagnose(step: TrainingStep, data: "TrainingData") -> dict[str, Any]:
+    """Return what is not finite, or largest, as plain values.
+
+    `batches` are the skipped ones, newest last, with their cause and clips; `parameters` and `activations` (of the
+    last skipped batch) have the names of what is not finite and the largest absolute values of the rest.
+    """
+    skipped = list(step.guard.recent)
+    names = data.source.store.clips["name"]
+    batches = [
+        {"cause": CAUSES[each.cause], "clips": [str(name) for name in names[each.batch.numbers.cpu().numpy()]]}
+        for each in skipped
+    ]
+    parameters = {name: each.detach() for name, each in step.task.model.named_parameters()}
+    activations = _activations(step, data, skipped[-1]) if skipped else {}
+    bad_clips = _bad_clips(data, skipped, names)
+    return {
+        "batches": batches,
+        "clips_with_bad_values": bad_clips,
+        "parameters": _ranked(parameters),
+        "activations": _ranked(activations),
+    }
+
+
+def _finding(report: Mapping[str, Any]) -> str:
+    """Return the most telling finding as one sentence."""
+    if report["clips_with_bad_values"]:
+        return f"Values that are not finite are in the clip {report['clips_with_bad_values'][0]}."
+    for what in ("parameters", "activations"):
+        if report[what]["not_finite"]:
+            return f"The first of the {what} that are not finite: {report[what]['not_finite'][0]}."
+    looked_at = "parameters and activations of the last skipped batch" if report["batches"] else "parameters"
+    return f"All {looked_at} are finite."
+
+
+def _bad_clips(data: "TrainingData", skipped: list[Skipped], names: Any) -> list[str]:
+    """Return the names of clips in skipped batches whose streams are not finite."""
+    found: dict[str, None] = {}
+    for each in skipped:
+        if each.cause != "inputs":
+            continue
+        batch = data.source[Draw(each.batch.numbers, each.batch.keys)]
+        streams = data.pipeline(batch, training=True)
+        bad = ~torch.stack([stream.isfinite().flatten(1).all(dim=1) for stream in streams.values()]).all(dim=0)
+        found.update(dict.fromkeys(str(name) for name in names[batch.numbers[bad].cpu().numpy()]))
+    return list(found)
+
+
+def _activations(step: TrainingStep, data: "TrainingData", skipped: Skipped) -> dict[str, Tensor]:
+    """Return the outputs of all modules for a batch, by name in the order in which they were computed."""
+    device = next(step.task.parameters()).device
+    batch = data.source[Draw(skipped.batch.numbers, skipped.batch.keys)].to(device)
+    streams = step.guard.examine(data.pipeline(batch, training=True))
+    step.task.train()
+    with torch.no_grad(), step.precision.autocast(), _outputs(step.task.model) as outputs:
+        step.task(streams, batch)
+    return outputs
+
+
+@contextmanager
+def _outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Collect the output of every module while the block runs."""
+    found: dict[str, Tensor] = {}
+
+    def collector(name: str) -> Any:
+        def collect(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                found[name] = output
+
+        return collect
+
+    hooks = [module.register_forward_hook(collector(name)) for name, module in model.named_modules() if name]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _ranked(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the names of tensors that are not finite, in order, and the largest absolute values of the others."""
+    largest = {name: float(each.abs().max()) for name, each in tensors.items() if bool(each.isfinite().all())}
+    ranked = sorted(largest, key=lambda name: -largest[name])[:_SHOWN]
+    return {
+        "not_finite": [name for name in tensors if name not in largest],
+        "largest": {name: largest[name] for name in ranked},
+    }

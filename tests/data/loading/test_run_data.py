@@ -1,0 +1,57 @@
+"""Which clips of a store train, choose the best epoch, and test."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from last.data.loading.run_data import TestPart, TrainingData, training_data
+from last.data.store.find_store import find_store
+from last.experiments import run as session
+from last.settings.run import RunConfig
+
+
+def made(config: RunConfig) -> TrainingData:
+    return training_data(config, find_store(config.data, Path(config.data_root)))
+
+
+def numbers(part: TestPart) -> list[int]:
+    return [number for batch in part.loaders[0] for number in batch.numbers.tolist()]
+
+
+def test_without_validation_the_whole_train_part_trains(tiny_config: Callable[..., RunConfig]) -> None:
+    data = made(tiny_config())
+    assert data.validation is None
+    assert data.order.numbers.tolist() == list(range(12))
+    assert numbers(data.test) == list(range(12, 24))
+
+
+def test_held_out_clips_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
+    data = made(tiny_config("validation=split", "validation_share=0.3"))
+    assert data.validation is not None
+    held_out = numbers(data.validation)
+    assert 0 < len(held_out) == data.validation.clips < 12
+    assert sorted([*held_out, *data.order.numbers.tolist()]) == list(range(12))
+    assert numbers(data.test) == list(range(12, 24))
+
+
+def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
+    data, other = made(tiny_config("label_share=0.5")), made(tiny_config("label_share=0.5", "seed=5"))
+    known = data.order.numbers.tolist()
+    assert known == other.order.numbers.tolist() == data.labelled.tolist()
+    assert [number % 3 for number in known].count(0) == [number % 3 for number in known].count(1) == 2
+    assert made(tiny_config()).labelled.tolist() == list(range(12))
+
+
+def test_a_class_without_training_clips_is_told_when_training_begins(
+    tiny_config: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.train(tiny_config("epochs=1"))
+    assert "no training clip" not in caplog.text
+    store = find_store(tiny_config().data, Path(tiny_config().data_root))
+    store.clips["subject"][store.clips["label"] == 1] = 2
+    monkeypatch.setattr(session, "find_store", lambda *_: store)
+    with caplog.at_level(logging.INFO):
+        session.train(tiny_config("epochs=1"))
+    assert "1 of 3 classes have no training clip (fall); tested though they cannot be recognised: 1" in caplog.text

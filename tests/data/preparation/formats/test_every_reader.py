@@ -1,0 +1,294 @@
+"""What holds for every format alike: the same recording, written in each of them, gives the same clip."""
+
+import gzip
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile, ZipInfo
+
+import numpy as np
+import pytest
+
+from last.data.preparation.formats import BadClip, DroppedClip, Source, get_reader, list_formats
+from last.data.preparation.formats.assembly import About, assemble
+from last.data.store.clip import Clip
+from last.skeleton import load_layout
+from last.utils.errors import UserError
+
+LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15"}
+ONE_BODY = ["nw_ucla"]
+NTU_NAME, UCLA_NAME = "S001C002P003R002A001", "a01_s02_e03_v01"
+
+
+def write_ntu(folder: Path, joints: np.ndarray) -> None:
+    lines = [str(joints.shape[1])]
+    for frame in range(joints.shape[1]):
+        lines.append(str(len(joints)))
+        for number, body in enumerate(joints[:, frame].tolist()):
+            rows = [" ".join(map(repr, point)) + " 1 2 3 4 0 0 0 1 2" for point in body]
+            lines += [f"{72057594037931101 + number} 0 1 1 1 1 0 0 0 2", str(len(rows)), *rows]
+    (folder / f"{NTU_NAME}.skeleton").write_text("\n".join(lines) + "\n")
+
+
+def write_nw_ucla(folder: Path, joints: np.ndarray) -> None:
+    content = {"label": 1, "skeletons": joints[0].tolist()}
+    (folder / f"{UCLA_NAME}.json").write_text(json.dumps(content))
+
+
+def write_sbu(folder: Path, joints: np.ndarray) -> None:
+    take = folder / "s01s02" / "01" / "001"
+    take.mkdir(parents=True)
+    both = np.zeros((2, *joints.shape[1:]))
+    both[: len(joints)] = joints
+    rows = both.transpose(1, 0, 2, 3).reshape(joints.shape[1], -1).tolist()
+    text = "\n".join(",".join(map(repr, [float(frame), *row])) for frame, row in enumerate(rows))
+    (take / "skeleton_pos.txt").write_text(text)
+
+
+def write_folder(folder: Path, joints: np.ndarray) -> None:
+    (folder / "first").mkdir()
+    (folder / "second").mkdir()
+    np.save(folder / "first" / "one.npy", joints)
+
+
+def write_ctrgcn(folder: Path, joints: np.ndarray) -> None:
+    both = np.zeros((2, *joints.shape[1:]))
+    both[: len(joints)] = joints
+    flat = both.transpose(1, 0, 2, 3).reshape(1, joints.shape[1], -1)
+    empty, labels = np.zeros((0, *flat.shape[1:])), np.eye(2)
+    np.savez(folder / "a.npz", x_train=flat, y_train=labels[:1], x_test=empty, y_test=labels[:0])
+
+
+def write_pyskl(folder: Path, joints: np.ndarray) -> None:
+    annotations = [{"frame_dir": "one", "label": 0, "keypoint": joints}]
+    (folder / "a.pkl").write_bytes(pickle.dumps({"split": {}, "annotations": annotations}))
+
+
+WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
+    "ctrgcn": write_ctrgcn,
+    "folder": write_folder,
+    "ntu": write_ntu,
+    "nw_ucla": write_nw_ucla,
+    "pyskl": write_pyskl,
+    "sbu": write_sbu,
+}
+every_format = pytest.mark.parametrize("name", sorted(WRITERS))
+
+
+def reader_of(name: str, bodies: int = 2) -> Any:
+    return get_reader(name, Source(load_layout(LAYOUTS.get(name, "ntu25")), bodies, ("first", "second")))
+
+
+def a_recording(name: str, bodies: int = 2, frames: int = 30) -> np.ndarray:
+    """Return (M, T, V, C) as it stands in a file: people who are taller than wide, and move."""
+    joints = load_layout(LAYOUTS.get(name, "ntu25")).num_joints
+    if name in ONE_BODY:
+        bodies = 1
+    points = np.random.default_rng(0).uniform(0.3, 0.5, size=(bodies, frames, joints, 3))
+    points[..., 1] *= np.linspace(1, 4, joints)
+    points[:, :, 0, 0] += np.linspace(0, 0.1, frames) * np.arange(2, 2 - bodies, -1)[:, None]
+    return points.round(6)
+
+
+def read(name: str, folder: Path, joints: np.ndarray, bodies: int = 2) -> Clip:
+    folder.mkdir(exist_ok=True)
+    WRITERS[name](folder, joints)
+    reader = reader_of(name, bodies)
+    (entry,) = reader.entries(folder)
+    return reader.read(entry)
+
+
+def test_every_format_is_written_here() -> None:
+    assert sorted(WRITERS) == list_formats()
+
+
+@every_format
+def test_frames_in_which_all_of_a_body_is_zero_are_as_if_it_were_not_there(name: str, tmp_path: Path) -> None:
+    joints = a_recording(name)
+    joints[:, :10] = 0
+    clip = read(name, tmp_path / "zeros", joints)
+    without = read(name, tmp_path / "without", joints[:, 10:])
+    np.testing.assert_array_equal(clip.joints, without.joints)
+    np.testing.assert_array_equal(clip.valid, without.valid)
+    assert clip.joints.shape[1] == 20 and clip.valid.all()
+
+
+@every_format
+def test_a_body_that_is_zero_in_the_middle_is_absent_there(name: str, tmp_path: Path) -> None:
+    whole = read(name, tmp_path / "whole", a_recording(name))
+    joints = a_recording(name)
+    joints[-1, 12:15] = 0
+    clip = read(name, tmp_path / "hole", joints)
+    if len(joints) == 1:
+        np.testing.assert_array_equal(clip.joints, np.delete(whole.joints, range(12, 15), axis=1))
+    else:
+        assert np.argwhere(~clip.valid).tolist() == [[1, 12], [1, 13], [1, 14]]
+        assert not clip.joints[1, 12:15].any()
+
+
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - set(ONE_BODY)))
+@pytest.mark.parametrize("zeros", [0, 1])
+def test_a_body_that_is_always_zero_is_none(name: str, zeros: int, tmp_path: Path) -> None:
+    joints = a_recording(name)
+    joints[zeros] = 0
+    clip = read(name, tmp_path / "zeros", joints)
+    alone = read(name, tmp_path / "alone", joints[1 - zeros :][:1], bodies=1)
+    np.testing.assert_array_equal(clip.joints, alone.joints)
+    assert clip.valid.shape == (1, 30)
+
+
+@every_format
+def test_a_recording_of_zeros_is_dropped_for_holding_no_skeleton(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DroppedClip, match="no skeleton"):
+        read(name, tmp_path, np.zeros_like(a_recording(name)))
+
+
+@every_format
+def test_one_joint_at_zero_is_a_joint_like_any_other(name: str, tmp_path: Path) -> None:
+    joints = a_recording(name)
+    joints[:, :, 3] = 0
+    assert read(name, tmp_path, joints).valid.all()
+
+
+TEXTS = ["ntu", "nw_ucla", "sbu"]
+text_format = pytest.mark.parametrize("name", TEXTS)
+
+
+def change_the_file(name: str, folder: Path, change: Callable[[Path], object]) -> Clip:
+    """Write a recording, change its file, and read what is found then."""
+    folder.mkdir(exist_ok=True)
+    WRITERS[name](folder, a_recording(name))
+    (path,) = (path for path in folder.rglob("*") if path.is_file())
+    change(path)
+    reader = reader_of(name)
+    (entry,) = reader.entries(folder)
+    return reader.read(entry)
+
+
+def add_mark(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+
+def pack(path: Path) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+
+
+def pack_marked_text(path: Path) -> None:
+    add_mark(path)
+    path.rename(path.with_name(f"{path.name}.TXT"))
+    pack(path.with_name(f"{path.name}.TXT"))
+
+
+def zip_on_windows(path: Path) -> None:
+    """Pack as some programs do: with backslashes, and with what macOS adds."""
+    parts = path.parts[-4:]
+    with ZipFile(path.with_name("a.ZIP"), "w") as archive:
+        info = ZipInfo("x")
+        info.filename = "\\".join(parts)
+        archive.writestr(info, path.read_bytes())
+        archive.writestr("__MACOSX/" + "/".join([*parts[:-1], f"._{parts[-1]}"]), b"\0\5\x16\7")
+    path.unlink()
+
+
+@text_format
+@pytest.mark.parametrize(
+    "change",
+    [
+        add_mark,
+        pack,
+        pack_marked_text,
+        zip_on_windows,
+        lambda path: path.rename(path.with_name(f"{path.name}.txt")),
+        lambda path: path.rename(path.with_name(path.name.swapcase())),
+        lambda path: (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7"),
+    ],
+    ids=["byte order mark", "gz", "txt.gz with mark", "zip of Windows", "txt", "swapped case", "macOS"],
+)
+def test_a_text_is_read_alike_under_the_names_and_packings_that_it_travels_in(
+    name: str, change: Callable[[Path], object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = read(name, tmp_path / "plain", a_recording(name))
+    clip = change_the_file(name, tmp_path / "changed", change)
+    assert (clip.name, clip.label, clip.subject) == (expected.name, expected.label, expected.subject)
+    assert caplog.text == ""
+    np.testing.assert_array_equal(clip.joints, expected.joints)
+
+
+FOREIGN = [
+    (b"", "is an empty file"),
+    (b"\n<!DOCTYPE html><html>Sign in", "is an HTML page"),
+    (gzip.compress(b"x"), r"is a gzip file \(unpack it\)"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
+    ("1\n".encode("utf-16"), "is text in UTF-16"),
+    (bytes(2000), "is a file of zero bytes"),
+    (b"PK\x03\x04" + bytes(40), "is a zip archive"),
+]
+foreign_content = pytest.mark.parametrize(("content", "reason"), FOREIGN, ids=[reason for _, reason in FOREIGN])
+
+
+@every_format
+@foreign_content
+def test_a_file_that_is_something_else_is_named_for_what_it_is(
+    name: str, content: bytes, reason: str, tmp_path: Path
+) -> None:
+    if name == "ctrgcn" and reason == "is a zip archive":
+        reason = "is not a readable .npz file"  # an .npz is a zip archive itself, but not this one
+    with pytest.raises(BadClip if name in {*TEXTS, "folder"} else UserError, match=reason):
+        change_the_file(name, tmp_path, lambda path: path.write_bytes(content))
+
+
+@text_format
+@pytest.mark.parametrize("damage", [lambda data: data[:-10], lambda data: data[:20] + b"\xff" * 20, lambda data: b"x"])
+def test_a_damaged_gz_is_one_bad_clip(name: str, damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    def spoil(path: Path) -> None:
+        data = damage(gzip.compress(path.read_bytes()))
+        path.with_name(f"{path.name}.gz").write_bytes(data)
+        path.unlink()
+
+    with pytest.raises(BadClip, match="cannot be unpacked"):
+        change_the_file(name, tmp_path, spoil)
+
+
+@text_format
+def test_a_damaged_recording_keeps_its_copies(name: str, tmp_path: Path) -> None:
+    WRITERS[name](tmp_path, a_recording(name))
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[:-20])
+    reader = reader_of(name)
+    (entry,) = reader.entries(tmp_path)
+    with pytest.raises(BadClip):
+        reader.read(entry)
+    (copy,) = entry.copies
+    assert reader.read(copy).name == entry.name
+
+
+@pytest.mark.parametrize("what", ["label", "subject", "camera", "setup", "replication"])
+@pytest.mark.parametrize("number", [-1, 2**31, pytest.param(10**5000, id="huge")])
+def test_a_number_that_a_store_cannot_hold_is_refused_for_every_format(what: str, number: int) -> None:
+    source = Source(load_layout("ntu25"), 2, ())
+    about = {"label": 0, what: 2**31 - 1}
+    assert getattr(assemble("one", About(**about), np.ones((1, 2, 25, 3)), source), what) == 2**31 - 1
+    with pytest.raises(BadClip, match=f"one: its {what} is no whole number from 0 to 2147483647"):
+        assemble("one", About(**{**about, what: number}), np.ones((1, 2, 25, 3)), source)
+
+
+@pytest.mark.parametrize("array", [np.full((1, 2, 25, 3), "x"), np.ones((1, 2, 25, 3), bool), np.ones((2, 25, 3))])
+def test_an_array_of_no_numbers_or_of_another_shape_is_refused_for_every_format(array: np.ndarray) -> None:
+    with pytest.raises(BadClip):
+        assemble("one", About(0), array, Source(load_layout("ntu25"), 2, ()))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@every_format
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    def replace_by_a_pipe(path: Path) -> None:
+        path.unlink()
+        os.mkfifo(path)
+
+    with pytest.raises((BadClip, UserError)):
+        change_the_file(name, tmp_path, replace_by_a_pipe)

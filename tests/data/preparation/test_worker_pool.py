@@ -1,0 +1,71 @@
+"""Work in several processes: its order, its failures, its end."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from patience import PATIENCE_S
+
+from last.data.preparation.worker_pool import work_in_order
+from last.utils.errors import UserError
+
+
+def leave_a_file(path: Path) -> None:
+    """Work as the name of the path says."""
+    if "after" in path.name:
+        _wait_for(path.with_name(path.name.partition(" after ")[2]))
+    if "endless" in path.name:
+        time.sleep(2 * PATIENCE_S)
+    if "refuse" in path.name:
+        raise UserError(f"{path.name} is refused")
+    if "break" in path.name:
+        raise KeyError(path.name)
+    if "die" in path.name:
+        os._exit(1)
+    path.write_text(str(os.getpid()), encoding="utf-8")
+
+
+def _wait_for(path: Path) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        assert time.monotonic() < end, f"waited in vain for {path}"
+        time.sleep(0.01)
+
+
+def test_items_come_in_their_order_and_done_whatever_order_they_are_done_in(tmp_path: Path) -> None:
+    items = [tmp_path / name for name in ("0 after 1", "1", "2", "3 after 4", "4", "5")]
+    seen = []
+    for item in work_in_order(leave_a_file, items, 2):
+        assert item.is_file()
+        seen.append(item)
+    assert seen == items
+    assert len({item.read_text(encoding="utf-8") for item in items}) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("1 refuse", UserError, "1 refuse is refused"),
+        ("1 break", RuntimeError, "KeyError: '1 break'"),
+        ("1 die", UserError, "ended by itself"),
+    ],
+)
+def test_a_failure_is_raised_here_after_the_items_before_it(
+    tmp_path: Path, name: str, error: type[Exception], words: str
+) -> None:
+    seen = []
+    with pytest.raises(error, match=words):
+        for item in work_in_order(leave_a_file, [tmp_path / "0", tmp_path / name], 1):
+            seen.append(item.name)  # noqa: PERF401 - what came before the failure is looked at
+    assert seen == ["0"]
+
+
+def test_closing_the_generator_ends_its_processes_at_once(tmp_path: Path) -> None:
+    work = work_in_order(leave_a_file, [tmp_path / "0", tmp_path / "1 endless"], 2)
+    process = int(next(work).read_text(encoding="utf-8"))
+    began = time.monotonic()
+    work.close()
+    assert time.monotonic() - began < PATIENCE_S
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)

@@ -1,0 +1,99 @@
+"""The folded network against the model that it was folded from."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import last
+from last.deploy.fused import Limits
+from last.deploy.recogniser import Recogniser, bodies_present, evaluated_logits
+from last.models.last_e import LastE
+from last.settings.data import DataConfig, NormalizeConfig
+
+STUDENTS = ["nano_e", "small_e", "base_e", "large_e"]
+TINY = {"channels": [8, 12, 16], "blocks": [1, 2, 1], "attention": [True, False, True]}
+EXACT = {"rtol": 0.0, "atol": 1e-10}
+
+
+def trained(name: str = "nano_e", layout: str = "ntu25", **sizes: object) -> LastE:
+    """Return a model in float64 in which no weight, gate or statistic is as a new model has it."""
+    model = last.create_model(name, num_classes=5, layout=layout, **sizes).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
+        for norm in (each for each in model.modules() if isinstance(each, nn.BatchNorm2d)):
+            norm.running_mean.normal_(std=0.3)
+            norm.running_var.uniform_(0.5, 2.0)
+            norm.weight[::3] *= -1  # a scale may become negative
+    return model
+
+
+def clips(frames: int = 64, bodies: int = 1, joints: int = 25) -> Tensor:
+    return torch.randn(2, 3, frames, joints, bodies, dtype=torch.float64)
+
+
+@torch.no_grad()
+def assert_equal(model: LastE, data: DataConfig, joints: Tensor) -> None:
+    expected = evaluated_logits(model, data, joints)
+    assert expected.abs().max() > 0.01
+    torch.testing.assert_close(Recogniser(model, data, joints.shape[2])(joints), expected, **EXACT)
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_folded_network_gives_the_logits_of_the_model(name: str) -> None:
+    assert_equal(trained(name), DataConfig(), clips())
+
+
+@pytest.mark.parametrize("frames", [4, 7, 33])
+def test_any_number_of_frames_is_filtered_alike_as_a_product_and_as_a_convolution(frames: int) -> None:
+    assert_equal(trained(**TINY), DataConfig(), clips(frames))
+
+
+@pytest.mark.parametrize("dilations", [[1], [2, 5], [1, 2, 3, 4]])
+def test_any_number_of_temporal_branches_is_folded(dilations: list[int]) -> None:
+    assert_equal(trained(**{**TINY, "channels": [24, 24, 24]}, dilations=dilations), DataConfig(), clips(16))
+
+
+def test_every_layout_is_folded() -> None:
+    assert_equal(trained(layout="sbu15", **TINY), DataConfig(layout="sbu15"), clips(12, joints=15))
+
+
+@pytest.mark.parametrize("normalize", [NormalizeConfig(face_camera=True), NormalizeConfig(scale="unit")])
+def test_normalisation_is_inside(normalize: NormalizeConfig) -> None:
+    joints = clips(12, bodies=2).float()  # turning computes in float32
+    joints[0, :, 3:5] = 0
+    model, data = trained(**TINY).float(), DataConfig(normalize=normalize)
+    expected = evaluated_logits(model, data, joints)
+    assert (expected - evaluated_logits(model, DataConfig(), joints)).abs().max() > 1e-2
+    with torch.no_grad():
+        torch.testing.assert_close(Recogniser(model, data, 12)(joints), expected)
+
+
+def test_bodies_and_frames_of_zeros_are_absent() -> None:
+    joints = clips(12, bodies=2)
+    joints[0, ..., 1] = 0
+    joints[1, :, 4:6, :, 0] = 0
+    expected = torch.ones(2, 2, 12, dtype=torch.bool)
+    expected[0, 1] = False
+    expected[1, 0, 4:6] = False
+    assert torch.equal(bodies_present(joints), expected)
+    assert_equal(trained(**TINY), DataConfig(), joints)
+
+
+def test_one_body_gives_the_same_logits_beside_an_absent_one() -> None:
+    joints = clips(12)
+    recogniser = Recogniser(trained(**TINY), DataConfig(), 12)
+    with torch.no_grad():
+        torch.testing.assert_close(recogniser(torch.cat([joints, 0 * joints], dim=4)), recogniser(joints), **EXACT)
+
+
+def test_folding_leaves_the_model_as_it_is() -> None:
+    model = trained(**TINY)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    Recogniser(model, DataConfig(), 12).float()
+    assert model.classifier.weight.dtype == torch.float64
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_norm_that_only_rises_needs_no_ceiling() -> None:
+    assert not Limits(nn.BatchNorm2d(4).double()).has_ceiling

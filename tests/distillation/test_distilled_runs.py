@@ -1,0 +1,339 @@
+"""Whole distilled runs: plain ones where they should be, gone on with, and nothing moves a teacher."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from distillation_probes import changed_copy, taught_by, train_teacher
+
+from last.data.loading.run_data import TrainingData, training_data
+from last.data.store.find_store import find_store
+from last.distillation import losses
+from last.distillation.task import Distillation, distillation
+from last.distillation.teachers import LiveTeachers, introduce
+from last.experiments import run as session
+from last.runs.checkpoint import read_checkpoint
+from last.runs.folder import RunFolder
+from last.runs.logbook import read_rows
+from last.runtime.distributed import ALONE
+from last.runtime.run_context import Place
+from last.settings.distillation import DistillationConfig
+from last.settings.run import RunConfig
+from last.training.trainer import Trainer
+from last.utils.errors import UserError
+
+MakeConfig = Callable[..., RunConfig]
+CPU = torch.device("cpu")
+PLACE = Place(CPU)
+
+
+def weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    return dict(read_checkpoint(run.last).model)
+
+
+def same_weights(first: RunFolder, second: RunFolder) -> bool:
+    one, other = weights(first), weights(second)
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize("method", ["kl", "features"])
+def test_alpha_one_is_plain_training_bit_for_bit(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
+    plain = session.train(tiny_config("epochs=2")).run
+    settings = ["distillation.alpha=1", f"distillation.method={method}"]
+    taught = session.train(tiny_config("epochs=2", taught_by(teacher), *settings)).run
+    assert same_weights(plain, taught)
+
+
+def test_a_teacher_teaches(tiny_config: MakeConfig, teacher: Path) -> None:
+    plain = session.train(tiny_config("epochs=2")).run
+    assert not same_weights(plain, session.train(tiny_config("epochs=2", taught_by(teacher))).run)
+
+
+@pytest.mark.parametrize("method", ["kl", "dkd", "features", "attention"])
+def test_a_student_that_is_its_teacher_gets_no_gradient_from_it(tiny_config: MakeConfig, method: str) -> None:
+    teacher = session.train(tiny_config("epochs=1")).run.last
+    how = ["distillation.alpha=0", f"distillation.method={method}"]
+    config, teachers = introduce(tiny_config(taught_by(teacher), *how), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    task = distillation(config, last_model(teacher), teachers, data, PLACE)
+    for adapter in task.adapters:
+        torch.nn.init.eye_(adapter.weight)
+        torch.nn.init.zeros_(adapter.bias)
+    batch = next(iter(data.loader))
+    task.eval()(data.pipeline(batch, training=True), batch).loss.backward()
+    assert max(each.grad.abs().max() for each in task.model.parameters() if each.grad is not None) < 1e-6
+
+
+def last_model(path: Path) -> torch.nn.Module:
+    from last import load_checkpoint
+
+    return load_checkpoint(path)
+
+
+def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig, teacher: Path) -> None:
+    config, teachers = introduce(tiny_config(taught_by(teacher)), ALONE)
+    before = {name: value.clone() for name, value in teachers[0].model.state_dict().items()}
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    task = distillation(config, last_model(teacher), teachers, data, PLACE)
+    trainer = Trainer(
+        replace(config, epochs=1), task, data, run=RunFolder.create(Path(config.output_root)), place=PLACE
+    )
+    trainer.fit(None)
+    assert not teachers[0].model.training
+    assert all(torch.equal(value, before[name]) for name, value in teachers[0].model.state_dict().items())
+    assert len(list(task.parameters())) == len(list(task.model.parameters()))
+    assert read_checkpoint(trainer.run.last).task == {}
+
+
+def test_a_teacher_says_the_same_whatever_the_students_precision(tiny_config: MakeConfig, teacher: Path) -> None:
+    config, teachers = introduce(tiny_config(taught_by(teacher)), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    live, batch = LiveTeachers(teachers, config, CPU), next(iter(data.loader))
+    streams = data.pipeline(batch, training=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        narrow = live(streams, batch).logits
+    assert torch.equal(narrow, live(streams, batch).logits)
+
+
+@pytest.mark.parametrize("method", ["kl", "dkd", "features", "attention"])
+def test_an_interrupted_distilled_run_goes_on_as_if_it_had_not_been(
+    tiny_config: MakeConfig, teacher: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [taught_by(teacher), f"distillation.method={method}", "distillation.alpha_end=1", "ema.decay=0.9"]
+    settings += ["gradient_accumulation_steps=2", "amp=true", "epochs=3"]
+    whole = session.train(tiny_config(*settings)).run
+    finish = Trainer._finish_epoch
+
+    def finish_and_die(trainer: Trainer, row: dict[str, object], logbook: object) -> None:
+        finish(trainer, row, logbook)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patches, pytest.raises(KeyboardInterrupt):
+        patches.setattr(Trainer, "_finish_epoch", finish_and_die)
+        session.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")))
+    resumed = session.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")), "auto").run
+    assert same_weights(whole, resumed)
+    assert read_checkpoint(whole.last).task.keys() == read_checkpoint(resumed.last).task.keys()
+
+
+def test_auto_tells_a_distilled_run_from_a_plain_one_and_from_another_teachers(
+    tiny_config: MakeConfig, teacher: Path
+) -> None:
+    plain = session.train(tiny_config("epochs=1")).run
+    first = session.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run
+    second = session.train(tiny_config("epochs=1", taught_by(plain.last)), "auto").run
+    assert len({plain.path, first.path, second.path}) == 3
+    assert session.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run.path == first.path
+
+
+def test_a_run_knows_its_teacher_again_wherever_it_lies(tiny_config: MakeConfig, teacher: Path, tmp_path: Path) -> None:
+    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    teacher.rename(tmp_path / "moved.pth")
+    assert session.train(tiny_config("epochs=1", taught_by(tmp_path / "moved.pth")), "auto").run.path == run.path
+
+
+def test_a_run_refuses_another_teacher_under_the_same_name(tiny_config: MakeConfig, teacher: Path) -> None:
+    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    train_teacher(tiny_config, "learning_rate=0.02").replace(teacher)
+    fingerprint = read_checkpoint(run.last).config.distillation.fingerprints[0]
+    with pytest.raises(UserError, match="not those that the run was begun with"):
+        session.train(tiny_config("epochs=1", taught_by(teacher), f"distillation.fingerprints=[{fingerprint}]"))
+
+
+def test_summary_and_log_tell_who_taught_and_how(tiny_config: MakeConfig, teacher: Path) -> None:
+    run = session.train(tiny_config("epochs=2", taught_by(teacher), "distillation.alpha_end=0.9")).run
+    summary = json.loads(run.summary.read_text())
+    (told,) = summary["teachers"]
+    assert (told["model"], told["seed"], told["path"]) == ("nano_e", 7, str(teacher))
+    assert summary["distillation"]["method"] == "kl"
+    assert "alpha 0.7 to 0.9, tau 4; every clip as the student sees it" in run.log.read_text()
+
+
+def test_log_tells_how_often_a_kept_variation_is_shown(tiny_config: MakeConfig, teacher: Path) -> None:
+    how = ("epochs=3", "repeat=2", "distillation.draws=4", "distillation.cached=true")
+    run = session.train(tiny_config(taught_by(teacher), *how)).run
+    assert "tau 4; 4 variations a clip, computed once, each shown 1.5 times" in run.log.read_text()
+
+
+def test_alpha_and_tau_go_in_equal_steps_to_where_they_should(tiny_config: MakeConfig) -> None:
+    how = replace(DistillationConfig(), alpha=0.2, alpha_end=1.0, tau=4.0, tau_end=2.0)
+    assert [how.ce_weight("nano_e", epoch, 5) for epoch in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert [how.temperature(epoch, 3) for epoch in range(3)] == [4.0, 3.0, 2.0]
+    assert how.ce_weight("nano_e", 0, 1) == 0.2
+
+
+def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
+    how = tiny_config().distillation
+    found = {name: how.ce_weight(name, 0, 70) for name in ("nano_e", "small_e", "base_e", "large_e")}
+    assert found == {"nano_e": 0.7, "small_e": 0.6, "base_e": 0.5, "large_e": 0.5}
+    assert (how.tau, how.method) == (4.0, "kl")
+
+
+@pytest.mark.parametrize(
+    ("change", "overrides", "told"),
+    [
+        ({"data": {"split": "xview"}}, [], "it may have learned from clips that test the student"),
+        ({}, ["label_share=0.5"], "holds more labels than that"),
+        ({}, ["validation=split", "validation_share=0.3"], "has trained on clips that this run holds out"),
+    ],
+)
+def test_a_teacher_that_knows_too_much_is_warned_of(
+    tiny_config: MakeConfig,
+    teacher: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    change: dict[str, Any],
+    overrides: list[str],
+    told: str,
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        introduce(tiny_config(taught_by(changed_copy(teacher, tmp_path / "knowing.pth", **change)), *overrides), ALONE)
+    assert told in caplog.text
+    caplog.clear()
+    introduce(tiny_config(taught_by(teacher)), ALONE)
+    assert not caplog.text
+
+
+def test_a_teacher_speaks_with_its_averaged_weights_and_in_its_own_precision(tiny_config: MakeConfig) -> None:
+    path = train_teacher(tiny_config, "ema.decay=0.5", "amp=true")
+    config, (teacher,) = introduce(tiny_config(taught_by(path)), ALONE)
+    averaged = read_checkpoint(path).ema
+    assert averaged
+    assert all(torch.equal(teacher.model.state_dict()[name], value) for name, value in averaged.items())
+    assert LiveTeachers([teacher], config, CPU).precisions == ["bfloat16"]
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    batch = next(iter(data.loader))
+    streams = data.pipeline(batch, training=True)
+    said = LiveTeachers([teacher], config, CPU)(streams, batch).logits[:, 0]
+    assert not torch.equal(said, teacher.model(streams, batch.bodies, batch.rows))
+
+
+def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConfig, teacher: Path) -> None:
+    other = train_teacher(tiny_config, "learning_rate=0.05")
+    base = ["distillation.alpha=0.25", "distillation.tau=2", "distillation.weights=[3,1]"]
+    weights, tau = torch.tensor([0.75, 0.25]), 2.0
+    for method, further in (
+        ("dkd", ["distillation.dkd_target=0.5", "distillation.dkd_others=3"]),
+        ("features", ["distillation.hint_weight=7"]),
+        ("attention", ["distillation.hint_weight=7"]),
+    ):
+        how = [*base, *further, f"distillation.method={method}"]
+        config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
+        data = training_data(config, find_store(config.data, Path(config.data_root)))
+        task = distillation(config, last_model(teacher), teachers, data, PLACE).eval()
+        batch = next(iter(data.loader))
+        streams = data.pipeline(batch, training=True)
+        outcome, lesson = task(streams, batch), task.source(streams, batch)
+        inside = task.model(streams, batch.bodies, batch.rows, inside=True)
+        said = losses.blended(lesson.logits, weights, tau)
+        if method == "dkd":
+            taught = losses.match_apart(inside.logits, said, batch.labels, tau, target=0.5, others=3)
+        else:
+            if method == "features":
+                mapped = [adapter(inside.features) for adapter in task.adapters]
+                hint = losses.match_features(mapped, lesson.features, weights)
+            else:
+                hint = losses.match_activity(inside.maps, lesson.maps, weights)
+            taught = losses.match_probabilities(inside.logits, said, tau) + 7 * hint
+        own = task.cross_entropy(inside.logits, batch.labels)
+        torch.testing.assert_close(outcome.loss, 0.25 * own + 0.75 * taught)
+
+
+def test_the_course_of_alpha_and_tau_reaches_training(
+    tiny_config: MakeConfig, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    def watched(self: Distillation, *arguments: Any) -> Any:
+        used.append((round(self.ce_weight, 6), round(self.tau, 6)))
+        return forward(self, *arguments)
+
+    forward = Distillation.forward
+    monkeypatch.setattr(Distillation, "forward", watched)
+    how = ("distillation.alpha=0.2", "distillation.alpha_end=0.8", "distillation.tau_end=1", "batch_size=12")
+    run = session.train(tiny_config("epochs=4", taught_by(teacher), *how)).run
+    assert used == [(0.2, 4.0), (0.4, 3.0), (0.6, 2.0), (0.8, 1.0)]
+    for row, (alpha, _) in zip(read_rows(run.path / "metrics.jsonl"), used, strict=True):
+        mixed = alpha * float(row["train_labels_loss"]) + (1 - alpha) * float(row["train_teachers_loss"])
+        assert row["train_loss"] == pytest.approx(mixed, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change", ["distillation.method=dkd", "label_share=0.5", "distillation.unlabelled=true", "distillation.alpha=1"]
+)
+def test_what_a_distilled_run_is_made_of_cannot_change_within_it(
+    tiny_config: MakeConfig, teacher: Path, change: str
+) -> None:
+    how = ("epochs=1", taught_by(teacher), "distillation.method=features")
+    session.train(tiny_config(*how), "auto")
+    with pytest.raises(UserError, match="cannot change within a run"):
+        session.train(tiny_config(*how, "epochs=2", change), "auto", asked=["epochs", change.partition("=")[0]])
+
+
+def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[Distillation, TrainingData]:
+    how = ("label_share=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
+    config, teachers = introduce(make(taught_by(teacher), *how), ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    return distillation(config, last_model(teacher), teachers, data, PLACE), data
+
+
+def test_teachers_speak_of_clips_without_a_label_too(tiny_config: MakeConfig, teacher: Path) -> None:
+    task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=0.5")
+    assert (data.order.clips, len(data.labelled)) == (12, 3)
+    batch = next(iter(data.loader))
+    known = torch.isin(batch.numbers, torch.from_numpy(data.labelled))
+    streams = data.pipeline(batch, training=True)
+    loss = task.eval()(streams, batch).loss
+    other_labels = torch.where(known, batch.labels, (batch.labels + 1) % 3)
+    assert torch.equal(loss, task(streams, replace(batch, labels=other_labels)).loss)
+    assert not torch.equal(loss, task(streams, replace(batch, labels=(batch.labels + 1) % 3)).loss)
+
+
+def test_labels_count_by_the_mean_over_clips_that_have_one(tiny_config: MakeConfig, teacher: Path) -> None:
+    task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=1")
+    batch = next(iter(data.loader))  # of all clips
+    known = torch.isin(batch.numbers, torch.from_numpy(data.labelled))
+    outcome = task.eval()(data.pipeline(batch, training=True), batch)
+    torch.testing.assert_close(outcome.loss, task.cross_entropy(outcome.logits[known], batch.labels[known]))
+
+
+def test_a_label_weighs_the_same_however_many_processes_share_a_batch(tiny_config: MakeConfig, teacher: Path) -> None:
+    task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=1")
+    batch = next(iter(data.loader))
+    logits = torch.randn(12, 3)
+    parts = [
+        replace(batch, labels=part, numbers=numbers)
+        for part, numbers in zip(batch.labels.split(4), batch.numbers.split(4), strict=True)
+    ]
+    shares = [task._learn_labels(own, part) for own, part in zip(logits.split(4), parts, strict=True)]
+    torch.testing.assert_close(torch.stack(shares).mean(), task._learn_labels(logits, batch))
+
+
+def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: MakeConfig, teacher: Path) -> None:
+    task, data = unlabelled_task(tiny_config, teacher)
+    task.known.fill_(False)
+    batch = next(iter(data.loader))
+    task(data.pipeline(batch, training=True), batch).loss.backward()
+    assert all(torch.isfinite(each.grad).all() for each in task.model.parameters())
+
+
+def test_a_distilled_run_finds_its_teacher_where_another_session_left_it(
+    tiny_config: MakeConfig, teacher: Path, tmp_path: Path
+) -> None:
+    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    inputs = tmp_path / "input"
+    for number, folder in enumerate((run.path, teacher.parent.parent)):
+        (inputs / str(number)).mkdir(parents=True)
+        shutil.move(folder, inputs / str(number) / folder.name)
+    moved = RunFolder(inputs / "0" / run.path.name)
+    config = replace(read_checkpoint(moved.last).config, input_roots=[str(inputs)], epochs=2)
+    resumed = session.train(config, resume=str(moved.path), asked=["epochs"])
+    assert read_checkpoint(resumed.run.last).epoch == 1
+    teachers = read_checkpoint(resumed.run.last).config.distillation.teachers
+    assert teachers == [str(inputs / "1" / teacher.parent.parent.name / "checkpoints" / "last.pth")]

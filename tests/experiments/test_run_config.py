@@ -1,0 +1,169 @@
+"""How flags, recipes and data YAMLs make up the configuration of a run."""
+
+from collections.abc import Iterator
+from dataclasses import Field, asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import torch
+
+from last.experiments.config import resolve
+from last.models.registry import family_config
+from last.settings.distillation import DistillationConfig
+from last.settings.run import RunConfig
+from last.training.schedule import build_schedule
+from last.utils.config import MODEL_FILES, config_folder, read_yaml
+from last.utils.errors import UserError
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("model: {name: small_e, dropout: 0.5}\ndata: {name: nw_ucla}\nepochs: 7\n")
+    return path
+
+
+def test_model_and_data_set_that_nobody_names_are_asked_for_at_once() -> None:
+    with pytest.raises(UserError, match=r"--model and --dataset what to train.*nano_e.*synthetic"):
+        resolve()
+
+
+def test_only_what_is_missing_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Say with --dataset what to train"):
+        resolve(model="nano_e")
+    (tmp_path / "half.yaml").write_text("data: {name: synthetic}")
+    with pytest.raises(UserError, match="Say with --model what to train"):
+        resolve(recipe=str(tmp_path / "half.yaml"))
+
+
+def test_recipe_names_model_and_data_set_and_changes_keys(recipe: Path) -> None:
+    config = resolve(recipe=str(recipe))
+    assert (config.model.name, config.data.name, config.data.layout, config.epochs) == (
+        "small_e", "nw_ucla", "kinect20", 7,
+    )  # fmt: skip
+    assert config.model.dropout == 0.5  # type: ignore[attr-defined]
+
+
+def test_flag_of_another_model_beats_the_whole_section_of_the_recipe(recipe: Path) -> None:
+    config = resolve(recipe=str(recipe), model="nano_e")
+    assert (config.model.name, config.model.dropout, config.epochs) == ("nano_e", 0.3, 7)  # type: ignore[attr-defined]
+
+
+def test_flag_of_the_same_model_keeps_the_section_of_the_recipe(recipe: Path) -> None:
+    assert resolve(recipe=str(recipe), model="small_e").model.dropout == 0.5  # type: ignore[attr-defined]
+
+
+def test_section_of_a_recipe_for_any_model_holds_for_the_flags_one(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("model: {dropout: 0.5}\ndata: {augment: {scale: 0.2}}")
+    config = resolve(model="nano_e", dataset="synthetic", recipe=str(tmp_path / "recipe.yaml"))
+    assert (config.model.dropout, config.data.augment.scale) == (0.5, 0.2)  # type: ignore[attr-defined]
+
+
+def test_set_beats_the_recipe_and_a_flag_beats_both(recipe: Path) -> None:
+    assert resolve(recipe=str(recipe), overrides=["epochs=8"]).epochs == 8
+    assert resolve(recipe=str(recipe), overrides=["epochs=8"], flags={"epochs": 9}).epochs == 9
+
+
+@pytest.mark.parametrize("text", ["model: nano_e", "model: {name: nano_e}\ndata: 3", "model: [1]"])
+def test_section_that_is_no_section_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"recipe\.yaml should have a section `(model|data):`"):
+        resolve(recipe=str(tmp_path / "recipe.yaml"))
+
+
+@pytest.mark.parametrize("text", ["data: 3", "data: [a]", "data:", "epochs: 1"])
+def test_data_yaml_without_its_section_is_refused(recipe: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    for options in ({"recipe": str(recipe)}, {"model": "nano_e"}):
+        with pytest.raises(UserError, match=r"mine\.yaml should have a section `data:`"):
+            resolve(dataset=str(tmp_path / "mine.yaml"), **options)
+
+
+@pytest.mark.parametrize("setting", ["seed=99999999999999999999", "batch_size=10000000", "repeat=100000", "epochs=0"])
+def test_number_that_no_run_can_have_is_refused(setting: str) -> None:
+    with pytest.raises(UserError, match=setting.partition("=")[0]):
+        resolve(model="nano_e", dataset="synthetic", overrides=[setting])
+
+
+def test_default_yaml_has_every_training_key_with_the_value_that_the_code_has() -> None:
+    written = read_yaml(config_folder() / "training" / "default.yaml")
+    elsewhere = {"environment", "data_root", "output_root", "input_roots", "hardware", "model", "data", "distillation"}
+    defaults = {key: value for key, value in asdict(RunConfig()).items() if key not in elsewhere}
+    assert written == defaults
+
+
+def test_distillation_yaml_has_every_key_with_the_value_that_the_code_has() -> None:
+    written = read_yaml(config_folder() / "distillation" / "default.yaml")["distillation"]
+    defaults = asdict(DistillationConfig())
+    assert written.pop("alpha_of").keys() == MODEL_FILES.keys()
+    assert written == {key: value for key, value in defaults.items() if key not in ("alpha_of", "fingerprints")}
+
+
+def test_defaults_are_those_of_the_owners_document() -> None:
+    config = resolve(model="nano_e", dataset="ntu60")
+    found = [
+        config.optimizer, config.momentum, config.nesterov, config.weight_decay, config.epochs, config.batch_size,
+        config.input_frames, config.label_smoothing, config.grad_clip, config.gradient_accumulation_steps,
+    ]  # fmt: skip
+    assert found == ["sgd", 0.9, True, 0.0004, 70, 16, 64, 0.1, 1.0, 1]
+    rates = (config.warmup_learning_rate, config.learning_rate, config.min_learning_rate, config.warmup_epochs)
+    assert rates == (0.001, 0.01, 1e-5, 10)
+
+
+# --- values that no run can have
+
+
+def settings_of(config: Any) -> Iterator[tuple[str, Field[Any], Any]]:
+    """Yield every setting of a configuration, its sections and one entry of each mapping of sections, with its type."""
+    hints = get_type_hints(type(config))
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            yield from settings_of(value)
+        elif is_dataclass(get_args(hints[item.name])[-1:] and get_args(hints[item.name])[-1]):
+            yield from settings_of(get_args(hints[item.name])[-1]())
+        else:
+            yield f"{type(config).__name__}.{item.name}", item, hints[item.name]
+
+
+@pytest.mark.parametrize("family", ["last_e", "last_v2"])
+def test_every_number_of_a_configuration_has_a_smallest_and_a_largest_value(family: str) -> None:
+    unbounded = [
+        name
+        for name, item, hint in settings_of(replace(RunConfig(), model=family_config(family)))
+        if {int, float} & {hint, *get_args(hint)}
+        and not ({"minimum", "above"} & item.metadata.keys() and "maximum" in item.metadata)
+    ]
+    assert not unbounded
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["data.sampling.crop_min=0.9", "data.sampling.crop_max=0.5"], r"crop_min 0\.9 should be at most data\.sampl"),
+        (["warmup_learning_rate=0.5"], r"warmup_learning_rate 0\.5 should be at most learning_rate, which is 0\.01"),
+        (["min_learning_rate=0.5"], r"min_learning_rate 0\.5 should be at most learning_rate"),
+    ],
+)
+def test_settings_in_the_wrong_order_are_refused(overrides: list[str], complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        resolve(model="nano_e", dataset="synthetic", overrides=overrides)
+
+
+def test_a_default_gives_way_to_a_lower_learning_rate() -> None:
+    config = resolve(model="nano_e", dataset="synthetic", overrides=["learning_rate=1e-7", "epochs=14"])
+    parameter = torch.nn.Parameter(torch.zeros(()))
+    optimizer = torch.optim.SGD([parameter], lr=config.learning_rate)
+    schedule = build_schedule(optimizer, config)
+    for _ in range(14):
+        assert optimizer.param_groups[0]["lr"] <= 1e-7
+        optimizer.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize("setting", ["model.name=x", "data.name=x", "model={name: base}"])
+def test_a_model_or_data_set_is_not_renamed_by_the_way(setting: str) -> None:
+    with pytest.raises(UserError, match=r"name: '\w+' cannot rename (nano_e|synthetic)\. Choose another one with --"):
+        resolve(model="nano_e", dataset="synthetic", overrides=[setting])
+    resolve(model="nano_e", dataset="synthetic", overrides=["model.name=nano_e"])

@@ -1,0 +1,55 @@
+"""The same training with several seeds."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from last.experiments import seeds as series
+from last.experiments.run import Result
+from last.experiments.seeds import train_seeds
+from last.runs.folder import RunFolder
+from last.runtime.stop_requests import Stop
+from last.settings.run import RunConfig
+from last.utils.errors import UserError
+
+MakeConfig = Callable[..., RunConfig]
+
+
+def test_series_ends_with_mean_and_deviation(tiny_config: MakeConfig) -> None:
+    results, file = train_seeds(tiny_config("epochs=1"), [0, 3])
+    assert [each.summary["seed"] for each in results] == [0, 3]
+    figures = json.loads(file.read_text())
+    accuracies = [each.summary["final_top1"] for each in results]
+    assert figures["mean"]["final_top1"] == pytest.approx(sum(accuracies) / 2)
+    assert figures["standard_deviation"]["final_top1"] == pytest.approx(abs(accuracies[0] - accuracies[1]) / 2**0.5)
+    assert file.name == "seeds-nano_e-tiny-xsub-0_3.json"
+
+
+def test_every_seed_gets_what_is_to_happen_at_its_end(tiny_config: MakeConfig) -> None:
+    ended: list[Path] = []
+    results, _ = train_seeds(tiny_config("epochs=1"), [0, 1], ending=lambda run: ended.append(run.path))
+    assert ended == [each.run.path for each in results]
+
+
+def test_time_is_that_of_the_whole_series(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def train(config: RunConfig, *_: object, began: float, **__: object) -> Result:
+        told.append((config.seed, began))
+        figures = dict.fromkeys(series.FIGURES, 1.0)
+        return Result(RunFolder(Path()), {"seed": config.seed, **figures}, Stop.TIME if config.seed == 2 else None)
+
+    monkeypatch.setattr(series, "train", train)
+    config = tiny_config()
+    results, _ = train_seeds(config, [1, 2, 3])
+    assert [seed for seed, _ in told] == [1, 2], "what follows a run that stopped is not begun"
+    assert len({began for _, began in told}) == 1
+    assert results[-1].stopped is Stop.TIME
+
+
+@pytest.mark.parametrize(("seeds", "resume", "told"), [([1, 1], "", "twice"), ([1, 2], "runs/run-1", "--resume auto")])
+def test_impossible_series_are_refused(tiny_config: MakeConfig, seeds: list[int], resume: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        train_seeds(tiny_config(), seeds, resume)

@@ -1,0 +1,107 @@
+"""The names of run folders, and finding the run to go on with."""
+
+import os
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from last.experiments.config import resolve
+from last.runs.folder import RunFolder
+from last.runs.search import find_run
+from last.settings.run import RunConfig
+from last.utils.config import to_yaml
+
+
+def config(model: str = "nano_e", dataset: str = "synthetic", split: str = "xsub", seed: int = 0) -> RunConfig:
+    return resolve(model=model, dataset=dataset, flags={"data.split": split, "seed": seed})
+
+
+def begun(root: Path, name: str, of: RunConfig) -> Path:
+    (root / name).mkdir(parents=True)
+    (root / name / "config.yaml").write_text(to_yaml(of))
+    return root / name
+
+
+def test_runs_of_a_day_are_numbered_from_the_second(tmp_path: Path) -> None:
+    names = [RunFolder.create(tmp_path / "runs").path.name for _ in range(3)]
+    today = f"run-{date.today().isoformat()}"
+    assert names == [today, f"{today}_2", f"{today}_3"]
+
+
+def test_the_newest_run_is_found_by_day_then_number(tmp_path: Path) -> None:
+    for name in ("run-2026-01-02", "run-2026-01-02_9", "run-2026-01-02_10", "run-2026-01-01_11", "run-nonsense"):
+        begun(tmp_path, name, config())
+    found = find_run(tmp_path, config())
+    assert found is not None
+    assert found.path.name == "run-2026-01-02_10"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"model": "small_e"}, {"dataset": "ntu60"}, {"split": "xview"}, {"seed": 1}],
+)
+def test_a_run_of_another_model_data_set_protocol_or_seed_is_passed_over(
+    tmp_path: Path, other: dict[str, object]
+) -> None:
+    begun(tmp_path, "run-2026-01-02", config(**other))  # type: ignore[arg-type]
+    assert find_run(tmp_path, config()) is None
+    own = begun(tmp_path, "run-2026-01-01", config())
+    found = find_run(tmp_path, config())
+    assert found is not None
+    assert found.path == own
+
+
+def test_where_there_are_no_runs_none_is_found(tmp_path: Path) -> None:
+    assert find_run(tmp_path / "nowhere", config()) is None
+
+
+# --- neighbours and clocks
+
+
+@pytest.mark.parametrize("damage", ["torn", "bytes", "pipe", "folder", "other keys"])
+def test_a_damaged_run_beside_the_one_to_resume_is_passed_over_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    own = begun(tmp_path, "run-2026-01-01", config())
+    torn = begun(tmp_path, "run-2026-01-02", config()) / "config.yaml"
+    whole = torn.read_text()
+    torn.unlink()
+    make = {
+        "torn": lambda: torn.write_text(whole[: whole.index("batch_size") + 4]),
+        "bytes": lambda: torn.write_bytes(b"\xff\xfe\x00"),
+        "pipe": lambda: os.mkfifo(torn) if hasattr(os, "mkfifo") else torn.mkdir(),
+        "folder": torn.mkdir,
+        "other keys": lambda: torn.write_text("model: 3\ndata: [a]\nseed: {}\n"),
+    }
+    make[damage]()
+    with caplog.at_level("WARNING", "last"):
+        found = find_run(tmp_path, config())
+    assert found is not None
+    assert found.path == own
+    assert ("passed over" in caplog.text and str(torn) in caplog.text) == (damage != "other keys")
+
+
+def test_after_the_clock_was_put_back_a_new_run_is_still_the_newest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun(tmp_path, "run-2999-05-05_2", config())
+    (tmp_path / "run-2999-05-05_2" / "summary.json").write_text("{}")
+    new = RunFolder.create(tmp_path)
+    new.config.write_text(to_yaml(config()))
+    assert new.path.name == "run-2999-05-05_3"
+    assert "The new run gets that day too" in caplog.text
+    assert find_run(tmp_path, config()) is not None
+    assert find_run(tmp_path, config()).path == new.path  # type: ignore[union-attr]
+
+
+def test_a_number_that_became_free_is_not_given_again(tmp_path: Path) -> None:
+    today = f"run-{date.today().isoformat()}"
+    for name in (today, f"{today}_7"):
+        (tmp_path / name).mkdir()
+    assert RunFolder.create(tmp_path).path.name == f"{today}_8"
+
+
+def test_a_folder_of_a_day_that_does_not_exist_names_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run-9999-99-99").mkdir()
+    assert RunFolder.create(tmp_path).path.name == f"run-{date.today().isoformat()}"

@@ -1,0 +1,414 @@
+import csv
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from last.experiments import run as session
+from last.plots import figures
+from last.runs import curves
+from last.runs.comparison import differing_keys, record, seed_spreads, write_comparison
+from last.runs.curves import draw_curves
+from last.runs.history import Run, choose_runs, find_runs, read_run
+from last.settings.run import RunConfig
+from last.utils.errors import UserError
+from last.utils.spread import mean_and_deviation
+
+CONFIG = {"epochs": 3, "seed": 0, "learning_rate": 0.01}
+
+
+def epoch(number: int, top1: float | None, **more: object) -> dict[str, object]:
+    row: dict[str, object] = {"epoch": number, "train_loss": 2.0 - number, "test_top1": top1, "test_top5": 90.0}
+    return row | {"seconds": 2.0, "clips_per_second": 100.0 + number, "skipped_batches": 1} | more
+
+
+def write_run(path: Path, top1: list[float | None], finished: bool = True, **config: Any) -> Path:
+    """Write the folder of a run of nano_e on tiny xsub, with a row for each test top-1."""
+    path.mkdir(parents=True, exist_ok=True)
+    whole = CONFIG | {"model": {"name": "nano_e"}, "data": {"name": "tiny", "split": "xsub"}} | config
+    (path / "config.yaml").write_text(json.dumps(whole))  # JSON is YAML
+    (path / "metrics.jsonl").write_text("".join(json.dumps(epoch(*pair)) + "\n" for pair in enumerate(top1)))
+    if finished:
+        best = max(range(len(top1)), key=lambda index: top1[index] or 0.0)
+        summary = {"model": "nano_e", "dataset": "tiny", "split": "xsub", "seed": whole["seed"], "parameters": 1234}
+        summary |= {"best_epoch": best, "best_top1": top1[best], "final_top1": top1[-1], "train_seconds": 7.5}
+        (path / "summary.json").write_text(json.dumps(summary))
+    return path
+
+
+# --- a run's folder
+
+
+def test_a_finished_run_is_read_with_its_results(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run-2026-11-23", [40.0, 60.0, 50.0]))
+    assert (run.model, run.dataset, run.split, run.seed) == ("nano_e", "tiny", "xsub", 0)
+    assert (run.finished, run.epochs_done, run.epochs, str(run.begun)) == (True, 3, 3, "2026-11-23")
+    assert (run.figure("best_top1"), run.figure("final_top1"), run.figure("best_epoch")) == (60.0, 50.0, 1)
+    assert (run.figure("train_seconds"), run.figure("parameters"), run.figure("skipped_batches")) == (7.5, 1234, 3)
+    assert run.problems == []
+
+
+def test_an_unfinished_run_has_the_results_of_its_epochs_so_far(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run", [60.0, 50.0], finished=False))
+    assert (run.finished, run.epochs_done, run.epochs, run.problems) == (False, 2, 3, [])
+    assert (run.figure("best_top1"), run.figure("final_top1"), run.figure("train_seconds")) == (60.0, 50.0, 4.0)
+
+
+def test_the_best_epoch_of_an_unfinished_run_is_chosen_on_its_validation_part(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [], finished=False)
+    rows = [epoch(0, 70.0, val_top1=10.0), epoch(1, 50.0, val_top1=20.0)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_run(path).figure("best_top1") == 50.0
+
+
+def test_averaged_weights_count_where_there_are_any(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [], finished=False)
+    rows = [epoch(0, 70.0, ema_test_top1=10.0), epoch(1, 50.0, ema_test_top1=20.0)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert (read_run(path).figure("best_top1"), read_run(path).weights) == (20.0, "ema_")
+
+
+def test_a_run_that_diverged_is_called_so(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [40.0], finished=False)
+    assert read_run(path).state == "unfinished"
+    (path / "divergence.json").write_text("{}")
+    assert read_run(path).state == "diverged"
+
+
+def test_a_run_without_an_epoch_yet_is_no_problem(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run", [], finished=False))
+    assert (run.epochs_done, run.problems, math.isnan(run.figure("best_top1"))) == (0, [], True)
+
+
+def test_rows_with_impossible_epochs_are_left_out_and_told(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [], finished=False)
+    (path / "metrics.jsonl").write_text('{"epoch": 0}\n{"epoch": -5}\n')
+    run = read_run(path)
+    assert (len(run.rows), run.epochs_done) == (1, 1)
+    assert run.problems == ["metrics.jsonl: rows with impossible epochs are left out: 1."]
+
+
+def test_older_rows_without_some_columns_are_read(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [], finished=False)
+    (path / "metrics.jsonl").write_text('{"epoch": 0, "test_top1": 30.0}\n')
+    run = read_run(path)
+    assert (run.figure("final_top1"), math.isnan(run.figure("clips_per_second"))) == (30.0, True)
+
+
+def test_a_run_that_training_wrote_is_read_as_it_was_summarised(tiny_config: Callable[..., RunConfig]) -> None:
+    result = session.train(tiny_config("epochs=2"))
+    folder, summary = result.run, result.summary
+    run = read_run(folder.path)
+    assert run.problems == []
+    assert (run.finished, run.epochs_done, run.model, run.data) == (True, 2, "nano_e", "tiny xsub")
+    shared = ("best_epoch", "best_top1", "final_top1", "final_top5", "parameters", "train_seconds")
+    assert {name: run.figure(name) for name in shared} == {name: summary[name] for name in shared}
+    folder.summary.unlink()
+    from_rows = read_run(folder.path)
+    assert {name: from_rows.figure(name) for name in shared if name != "parameters"} == pytest.approx(
+        {name: summary[name] for name in shared if name != "parameters"}
+    )
+
+
+BROKEN = {
+    "config.yaml": ["model: [unclosed", "- a list\n", "\x00", "model: 3\ndata: [1]\nseed: x\nepochs: many\n"],
+    "metrics.jsonl": [
+        '{"epoch": 0}\nno row\n{"epoch": 1}\n',
+        '{"epoch": -5}\n',
+        '{"epoch": 0, "test_top1": "high", "seconds": ' + "9" * 400 + "}\n",
+        '{"epoch": ' + "9" * 400 + "}\n",
+        '{"epoch": 0, "test_top1": NaN}\n{"epoch": 1, "test_top1": null}\n',
+    ],
+    "summary.json": ['{"mod', "[]", '{"best_top1": "x", "model": {}, "final_top1": null, "seed": "0"}'],
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BROKEN.items() for text in texts])
+def test_a_broken_file_leaves_the_rest_of_the_run_readable(tmp_path: Path, name: str, text: str) -> None:
+    path = write_run(tmp_path / "run-2026-11-23", [40.0, 50.0, 60.0])
+    (path / name).write_text(text)
+    (run,) = find_runs(tmp_path)
+    json.dumps(record(run), allow_nan=False)
+    write_comparison(tmp_path / "runs.csv", [run])
+    assert run.dataset == "tiny"
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_could_not_be_read_is_said(tmp_path: Path, name: str) -> None:
+    path = write_run(tmp_path / "run", [40.0])
+    (path / name).write_text(BROKEN[name][0])
+    (problem,) = [each for each in read_run(path).problems if "not valid" in each or "not a row" in each]
+    assert "\n" not in problem
+
+
+def test_an_empty_folder_named_like_a_run_is_listed_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "run-2026-11-23").mkdir()
+    (run,) = find_runs(tmp_path)
+    assert (run.finished, run.epochs_done) == (False, None)
+    assert "config.yaml: No such file" in run.problems[0]
+
+
+def test_foreign_text_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run-\x1b[31m", [40.0], finished=False, model={"name": "evil\x1b[2J\nname"})
+    run = read_run(path)
+    assert (run.name, run.model) == ("run-?[31m", "evil?[2J name")
+
+
+@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="needs Unix permissions")
+def test_a_folder_that_may_not_be_entered_does_not_end_the_search(tmp_path: Path) -> None:
+    closed = write_run(tmp_path / "run-2026-11-23", [40.0])
+    closed.chmod(0)
+    try:
+        (run,) = find_runs(tmp_path)
+    finally:
+        closed.chmod(0o755)
+    assert run.problems
+
+
+# --- finding and choosing
+
+
+def test_runs_are_found_one_folder_deeper_too_and_the_newest_comes_first(tmp_path: Path) -> None:
+    for name in ("run-2026-11-23_2", "run-2026-11-23_10", "seeds/run-2026-11-24", "run-2026-11-23", "too/deep/run-x"):
+        write_run(tmp_path / name, [1.0])
+    (tmp_path / "comparison").mkdir()
+    (tmp_path / "notes.txt").write_text("no run")
+    names = [run.name for run in find_runs(tmp_path)]
+    assert names == ["seeds/run-2026-11-24", "run-2026-11-23_10", "run-2026-11-23_2", "run-2026-11-23"]
+
+
+def test_the_runs_of_a_sequence_are_found_where_they_lie(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "sequence-tiny-xsub" / "tiny-xsub" / "nano_e" / "run-2026-11-23", [1.0])
+    write_run(tmp_path / "runs" / "sequence-tiny-xsub" / "a" / "b" / "c" / "run-2026-11-23", [1.0])  # too deep
+    (tmp_path / "runs" / "sequence-tiny-xsub" / "sequence.json").write_text("{}")
+    below = "tiny-xsub/nano_e/run-2026-11-23"
+    roots = {
+        tmp_path: f"runs/sequence-tiny-xsub/{below}",
+        tmp_path / "runs": f"sequence-tiny-xsub/{below}",
+        tmp_path / "runs" / "sequence-tiny-xsub": below,
+    }
+    assert {root: [run.name for run in find_runs(root)] for root in roots} == {
+        root: [name] for root, name in roots.items()
+    }
+    (chosen,) = choose_runs(tmp_path / "runs", [roots[tmp_path / "runs"]])
+    assert chosen.name == roots[tmp_path / "runs"]
+
+
+def taught(*teachers: Path | str) -> dict[str, Any]:
+    return {"distillation": {"teachers": [str(each) for each in teachers]}}
+
+
+def test_a_distilled_run_says_who_taught_it(tmp_path: Path) -> None:
+    base, large = (write_run(tmp_path / name, [1.0], model={"name": name}) for name in ("base", "large"))
+    teachers = [run / "checkpoints" / "last.pth" for run in (base, large, base)]
+    run = read_run(write_run(tmp_path / "student", [1.0], **taught(*teachers)))
+    assert (run.teachers, run.lesson) == (["base", "large"], "distilled from base and large")
+    assert record(run)["teachers"] == "base, large"
+    assert (read_run(base).teachers, read_run(base).lesson) == ([], "")
+
+
+def test_teachers_that_moved_together_with_their_student_are_found(tmp_path: Path) -> None:
+    old = Path("/gone/sequence/tiny-xsub/base-teacher/run-2026-11-22/checkpoints/last.pth")
+    write_run(tmp_path / "tiny-xsub" / "base-teacher" / "run-2026-11-22", [1.0], model={"name": "base"})
+    student = tmp_path / "tiny-xsub" / "nano_e-distilled" / "run-2026-11-23"
+    assert read_run(write_run(student, [1.0], **taught(old))).teachers == ["base"]
+    beside = tmp_path / "tiny-xsub" / "base-teacher" / "run-2026-11-24"
+    assert read_run(write_run(beside, [1.0], **taught(old))).teachers == ["base"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/x/run-2026-11-22/checkpoints/last.pth", "run-2026-11-22"), ("teacher.pth", "teacher.pth"), ("", "")],
+)
+def test_a_teacher_that_is_not_there_is_told_by_its_place(tmp_path: Path, path: str, name: str) -> None:
+    assert read_run(write_run(tmp_path / "student", [1.0], **taught(path))).teachers == [name]
+
+
+@pytest.mark.parametrize("teachers", ["x", 3, None, [3], {"a": 1}])
+def test_teachers_that_cannot_be_read_are_none(tmp_path: Path, teachers: object) -> None:
+    run = read_run(write_run(tmp_path / "student", [1.0], distillation={"teachers": teachers}))
+    assert (run.teachers, run.problems) == ([], [])
+
+
+def test_a_renamed_run_is_found_and_dated_by_its_folder(tmp_path: Path) -> None:
+    os.utime(write_run(tmp_path / "baseline", [1.0]), (1e9, 1e9))
+    (run,) = find_runs(tmp_path)
+    assert (run.name, str(run.begun)[:7]) == ("baseline", "2001-09")
+
+
+def test_an_output_root_that_is_not_there_has_no_runs(tmp_path: Path) -> None:
+    assert find_runs(tmp_path / "nowhere") == []
+
+
+def test_an_output_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Cannot read the folder of runs"):
+        find_runs(tmp_path / "file")
+
+
+def test_a_run_is_chosen_by_its_name_or_by_its_path(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "run-1", [1.0])
+    elsewhere = write_run(tmp_path / "elsewhere" / "run-2", [1.0])
+    runs = choose_runs(tmp_path / "runs", ["run-1", str(elsewhere)])
+    assert [run.name for run in runs] == ["run-1", "run-2"]
+
+
+def test_an_unknown_run_is_refused_with_the_near_names(tmp_path: Path) -> None:
+    write_run(tmp_path / "run-2026-11-23", [1.0])
+    with pytest.raises(UserError, match=r"'run-2026-11-32' is no run under .* Did you mean run-2026-11-23\?"):
+        choose_runs(tmp_path, ["run-2026-11-32", "run-2026-11-23"])
+
+
+def test_of_many_runs_the_newest_are_named_with_how_many_there_are(tmp_path: Path) -> None:
+    for number in range(1, 8):
+        write_run(tmp_path / f"run-2026-11-0{number}", [1.0])
+    with pytest.raises(UserError, match=r"Newest 5 of 7 runs there: run-2026-11-07, "):
+        choose_runs(tmp_path, ["x"])
+
+
+def test_a_run_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run-1", [1.0])
+    with pytest.raises(UserError, match="named twice"):
+        choose_runs(tmp_path, ["run-1", str(path)])
+
+
+# --- comparing
+
+
+def runs_with(tmp_path: Path, *configs: dict[str, Any], top1: float = 50.0) -> list[Run]:
+    paths = [write_run(tmp_path / f"run-{number}", [top1 + number], **config) for number, config in enumerate(configs)]
+    return [read_run(path) for path in paths]
+
+
+def test_only_keys_that_differ_are_told(tmp_path: Path) -> None:
+    runs = runs_with(tmp_path, {"amp": True, "ema": {"decay": 0.9}}, {"learning_rate": 0.1, "amp": True, "note": ""})
+    assert differing_keys(runs) == {
+        "ema.decay": ["0.9", "-"],
+        "learning_rate": ["0.01", "0.1"],
+        "note": ["-", '""'],
+    }
+
+
+def test_an_unreadable_configuration_makes_no_difference(tmp_path: Path) -> None:
+    runs = runs_with(tmp_path, {"seed": 0}, {"seed": 1}, {})
+    (runs[2].path / "config.yaml").write_text("[")
+    assert differing_keys([*runs[:2], read_run(runs[2].path)]) == {"seed": ["0", "1", "-"]}
+
+
+def test_seeds_of_one_configuration_have_a_mean_and_a_spread(tmp_path: Path) -> None:
+    other = {"learning_rate": 0.5, "seed": 7}
+    runs = runs_with(tmp_path, {"seed": 0}, other, {"seed": 1, "device": "cpu"}, {"seed": 2, "output_root": "/x"})
+    (spread,) = seed_spreads(runs)
+    assert [run.seed for run in spread.runs] == [0, 1, 2]
+    assert spread.final == pytest.approx((50 + 5 / 3, math.sqrt(7 / 3)))
+
+
+def test_an_unfinished_or_repeated_seed_does_not_count_in_the_spread(tmp_path: Path) -> None:
+    runs = runs_with(tmp_path, {"seed": 0}, {"seed": 1}, {"seed": 1})
+    (runs[1].path / "summary.json").unlink()
+    (spread,) = seed_spreads([runs[0], read_run(runs[1].path), runs[2]])
+    assert [run.name for run in spread.runs] == ["run-0", "run-2"]
+    assert [run.name for run in seed_spreads(runs)[0].runs] == ["run-0", "run-1"]
+    assert seed_spreads(runs[1:]) == []
+
+
+def test_a_mean_over_an_unknown_value_is_unknown() -> None:
+    assert all(map(math.isnan, mean_and_deviation([1.0, math.nan])))
+    assert mean_and_deviation([1.0, 3.0]) == pytest.approx((2.0, math.sqrt(2)))
+
+
+def test_the_table_has_a_row_a_run_and_empty_cells_for_what_is_not_known(tmp_path: Path) -> None:
+    runs = runs_with(tmp_path, {"seed": 0}, {"seed": 1})
+    write_comparison(tmp_path / "out" / "runs.csv", runs)
+    with (tmp_path / "out" / "runs.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["run"], first["final_top1"], first["parameters"], first["final_top5"]) == (
+        "run-0",
+        "50",
+        "1234",
+        "90",
+    )
+    assert (first["skipped_batches"], first["config.seed"], second["config.seed"]) == ("1", "0", "1")
+
+
+# --- the picture
+
+
+@pytest.fixture
+def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw with a third of the pixels, for speed."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
+
+
+@pytest.mark.usefixtures("coarse_pictures")
+@pytest.mark.parametrize("count", [2, 40])
+def test_curves_are_drawn_for_few_and_many_runs(tmp_path: Path, count: int) -> None:
+    runs = runs_with(tmp_path, *({"seed": seed} for seed in range(count)))
+    draw_curves(runs, tmp_path / "out" / "curves.png")
+    assert (tmp_path / "out" / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.usefixtures("coarse_pictures")
+def test_runs_are_compared_in_the_loss_that_they_all_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, distilled = (write_run(tmp_path / name, [1.0], **taught()) for name in ("plain", "distilled"))
+    row = epoch(0, 1.0, train_labels_loss=1.5)
+    (distilled / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    drawn: list[str] = []
+    plot = figures.plot_column
+
+    def note(axes: Any, rows: Any, name: str, *rest: Any) -> None:
+        drawn.append(name)
+        plot(axes, rows, name, *rest)
+
+    monkeypatch.setattr(figures, "plot_column", note)
+    draw_curves([read_run(plain), read_run(distilled)], tmp_path / "curves.png")
+    assert drawn == ["test_top1", "train_loss", "test_top1", "train_labels_loss"]
+
+
+@pytest.mark.usefixtures("coarse_pictures")
+def test_compared_curves_do_not_make_one_clip_look_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    runs = []
+    for name, top1 in (("a", 95.0), ("b", 96.67)):
+        path = write_run(tmp_path / name, [top1, top1])
+        summary = json.loads((path / "summary.json").read_text())
+        (path / "summary.json").write_text(json.dumps(summary | {"test_clips": 60}))
+        runs.append(read_run(path))
+    spans: list[float] = []
+    save = Figure.savefig
+
+    def note(figure: Figure, *arguments: Any, **options: Any) -> None:
+        low, high = figure.axes[0].get_ylim()
+        spans.append(high - low)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", note)
+    draw_curves(runs, tmp_path / "curves.png")
+    assert spans == [pytest.approx(100 / 3)]
+
+
+def test_long_names_of_runs_keep_the_end_in_which_they_differ(tmp_path: Path) -> None:
+    below = tmp_path / "sequence-a-long-data-set-xsub" / "a-long-data-set-xsub"
+    runs = [read_run(write_run(below / model / "run-2026-11-23", [1.0]), tmp_path) for model in ("nano_e", "base_e")]
+    names = [label.splitlines()[0] for label in curves._labels(runs)]
+    assert [name.removesuffix("/run-2026-11-23")[-6:] for name in names] == ["nano_e", "base_e"]
+    assert all(name.startswith("…") and len(name) == 36 for name in names)
+
+
+@pytest.mark.usefixtures("coarse_pictures")
+def test_curves_leave_out_what_is_not_known(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / "a$_{", [None, 40.0, None], finished=False), write_run(tmp_path / "b", [], False)]
+    draw_curves([read_run(path) for path in paths], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_curves_without_any_epoch_are_refused(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run", [], finished=False))
+    with pytest.raises(ValueError, match="None of the runs has an epoch"):
+        draw_curves([run], tmp_path / "curves.png")

@@ -1,0 +1,85 @@
+"""The confusion matrix of a run's last test, as a file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from last.experiments import run as session
+from last.runs import last_test
+from last.runs.last_test import LastTest, read_confusion
+from last.settings.run import RunConfig
+from last.utils.errors import UserError
+
+CLASSES = ["wave, twice", 'say "no"', "größer\nthan"]
+COUNTS = np.arange(12).reshape(3, 4)
+
+
+@pytest.mark.parametrize("unanswered", [True, False])
+def test_what_is_written_is_read_back(tmp_path: Path, unanswered: bool) -> None:
+    counts = COUNTS * [1, 1, 1, unanswered]
+    kept = LastTest(tmp_path / "confusion.csv", CLASSES)
+    kept.take(counts, epoch=7)
+    kept.write()
+    found = read_confusion(tmp_path / "confusion.csv")
+    assert found is not None
+    assert (found.classes, found.epoch) == (CLASSES, 7)
+    assert np.column_stack([found.counts, found.unanswered]).tolist() == counts.tolist()
+
+
+def test_an_epoch_of_thousands_of_digits_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "confusion.csv").write_text(f'"true, after epoch {"9" * 5000}",a\na,1\n')
+    found = read_confusion(tmp_path / "confusion.csv")
+    assert found is not None and found.epoch is None
+
+
+def test_a_run_that_was_not_tested_has_no_file(tmp_path: Path) -> None:
+    LastTest(tmp_path / "confusion.csv", CLASSES).write()
+    assert read_confusion(tmp_path / "confusion.csv") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "x", "\x00", "true,a,b\na,1\nb,1,1\n", "true,a,b\na,1,one\nb,1,1\n", "true,a,b\nb,1,1\na,1,1\n"),
+        *("true,a\na,-1\n", "true,a\na,1,2,3\n", "true,a\na," + "9" * 30 + "\n"),
+    ],
+)
+def test_a_file_that_is_no_confusion_matrix_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "confusion.csv").write_text(text)
+    with pytest.raises(UserError, match=r"confusion\.csv is no table of a confusion matrix"):
+        read_confusion(tmp_path / "confusion.csv")
+
+
+def test_a_file_that_cannot_be_written_is_told_once_and_does_not_end_the_run(
+    tiny_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(path: Path, *_: object) -> None:
+        raise UserError(f"Cannot write {path}: the disk is full.")
+
+    monkeypatch.setattr(last_test, "write_csv", fail)
+    result = session.train(tiny_config("epochs=3"))
+    assert result.summary["test_clips"] == 12
+    assert caplog.text.count("confusion.csv: the disk is full. Training continues without it") == 1
+
+
+@pytest.mark.parametrize(("overrides", "column"), [([], "test_top1"), (["ema.decay=0.99"], "ema_test_top1")])
+def test_a_run_keeps_what_the_weights_that_it_offers_answered(
+    tiny_config: Callable[..., RunConfig], overrides: list[str], column: str
+) -> None:
+    parts = ("validation=split", "validation_share=0.3", "epochs=5", "test_every=2", "learning_rate=0.1")
+    run = session.train(tiny_config(*parts, *overrides)).run
+    found = read_confusion(run.confusion)
+    assert found is not None
+    rows = last_rows(run.path)
+    assert not overrides or rows[-1]["test_top1"] != rows[-1][column], "the two weights cannot be told apart"
+    assert (found.epoch, found.counts.sum()) == (4, 12)
+    assert 100 * found.counts.trace() / 12 == pytest.approx(rows[-1][column])
+
+
+def last_rows(path: Path) -> list[dict[str, float]]:
+    from last.runs.logbook import read_rows
+
+    return read_rows(path / "metrics.jsonl")  # type: ignore[return-value]

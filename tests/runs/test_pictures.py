@@ -1,0 +1,193 @@
+"""The pictures that a run leaves when it ends, stops or diverges."""
+
+import logging
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import last
+from last.experiments import run as session
+from last.plots import figures
+from last.runs import pictures as run_pictures
+from last.runs.folder import RunFolder
+from last.runs.last_test import read_confusion
+from last.runs.pictures import draw_run, pictures_of
+from last.runtime.stop_requests import Stop, StopWatch
+from last.settings.run import RunConfig
+from last.utils.errors import TrainingDiverged
+
+pytest.importorskip("matplotlib")
+MakeConfig = Callable[..., RunConfig]
+BOTH = ["training_curve.png", "confusion.png"]
+
+
+@pytest.fixture(autouse=True)
+def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw with a third of the pixels, for speed."""
+    monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[object, ...]]:
+    """Note with what each picture is drawn, beside drawing it."""
+    noted: dict[str, tuple[object, ...]] = {}
+    for name in ("draw_training_curve", "draw_confusion"):
+        draw = getattr(run_pictures, name)
+
+        def note(*arguments: object, name: str = name, draw: Callable[..., None] = draw) -> None:
+            noted[name] = arguments
+            draw(*arguments)
+
+        monkeypatch.setattr(run_pictures, name, note)
+    return noted
+
+
+def names(run: RunFolder) -> list[str]:
+    return [path.name for path in pictures_of(run.path)]
+
+
+def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Give a reason to stop in the second step of an epoch of three, each tested in one batch."""
+    looks = iter(range(1000))
+    monkeypatch.setattr(StopWatch, "reason", property(lambda _: Stop.TIME if next(looks) > 4 * epoch else None))
+
+
+def test_a_finished_run_leaves_both(tiny_config: MakeConfig) -> None:
+    assert names(session.train(tiny_config("epochs=2"), ending=draw_run).run) == BOTH
+
+
+def test_a_finished_run_whose_process_was_killed_before_its_pictures_gets_them_later(tiny_config: MakeConfig) -> None:
+    run = session.train(tiny_config("epochs=2")).run
+    assert names(run) == []
+    session.train(tiny_config("epochs=2"), "auto", ending=draw_run)
+    assert names(run) == BOTH
+
+
+def test_a_run_that_stops_leaves_the_confusion_of_its_last_test(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, drawn: dict[str, tuple[object, ...]]
+) -> None:
+    stop_in_epoch(monkeypatch, 2)
+    result = session.train(tiny_config("epochs=9"), ending=draw_run)
+    assert (result.stopped, names(result.run)) == (Stop.TIME, BOTH)
+    assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 2 of 9 epochs"
+    assert drawn["draw_confusion"][3:] == ("nano_e on tiny xsub", 0, "after epoch 1")
+
+
+def test_a_run_that_is_stopped_again_before_its_next_test_still_has_the_one_before(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, drawn: dict[str, tuple[object, ...]]
+) -> None:
+    config = tiny_config("epochs=9")
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 1)
+        run = session.train(config).run  # killed, as it were: nothing is drawn
+    monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
+    assert session.train(config, resume="auto", ending=draw_run).run.path == run.path
+    assert drawn["draw_confusion"][3:] == ("nano_e on tiny xsub", 0, "after epoch 0")
+
+
+def test_a_run_that_stops_in_its_first_epoch_leaves_none(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
+    run = session.train(tiny_config("epochs=2"), ending=draw_run).run
+    assert names(run) == []
+    assert "pictures" not in caplog.text
+
+
+def test_a_test_of_a_course_that_the_run_has_left_is_not_shown(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = session.train(tiny_config("epochs=3", "checkpoint.keep=3", "test_every=3"), ending=draw_run).run
+    assert names(run) == BOTH
+    monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
+    changed = tiny_config("epochs=4", "checkpoint.keep=3", "test_every=3")
+    session.train(changed, resume=str(run.of_epoch(0)), asked=["epochs"], ending=draw_run)
+    assert names(run) == BOTH[:1]
+    assert read_confusion(run.confusion) is None
+
+
+def test_a_diverged_run_leaves_its_curve(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, drawn: dict[str, tuple[object, ...]]
+) -> None:
+    model = last.create_model("nano_e", num_classes=3)
+    forward = model.forward
+
+    def spoilt(*arguments: object, **options: object) -> torch.Tensor:
+        return forward(*arguments, **options) * (1.0 if model.training else math.nan)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "forward", spoilt)
+    monkeypatch.setattr(session, "build_model", lambda *_: model)
+    config = tiny_config("epochs=1")
+    with pytest.raises(TrainingDiverged):
+        session.train(config, ending=draw_run)
+    (run,) = map(RunFolder, Path(config.output_root).iterdir())
+    assert names(run) == BOTH
+    assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 1 of 1 epoch, diverged"
+    assert drawn["draw_confusion"][4] == 12, "no clip has an answer"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), MemoryError(), OSError("disk")])
+def test_pictures_that_fail_are_one_warning_and_no_failed_run(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run_pictures, "draw_training_curve", fail)
+    result = session.train(tiny_config("epochs=1"), ending=draw_run)
+    assert result.run.finished
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.getMessage().partition(":")[0] for record in warnings] == ["The run's pictures are not complete"]
+
+
+def test_without_matplotlib_one_line_names_the_extra(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with caplog.at_level(logging.INFO):
+        run = session.train(tiny_config("epochs=1"), ending=draw_run).run
+    assert names(run) == []
+    (line,) = [record for record in caplog.records if "last-har[plots]" in record.getMessage()]
+    assert line.levelno == logging.INFO
+
+
+def facts(run: RunFolder, drawn: dict[str, tuple[object, ...]]) -> figures.CurveFacts:
+    draw_run(run)
+    found = drawn["draw_training_curve"][3]
+    assert isinstance(found, figures.CurveFacts)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("overrides", "train"),
+    [
+        ([], "loss with label smoothing 0.1, augmented clips, dropout"),
+        (["label_smoothing=0", "model.dropout=0", "model.block_dropout=0"], "cross-entropy, augmented clips"),
+    ],
+)
+def test_the_curve_says_what_its_two_losses_are(
+    tiny_config: MakeConfig, drawn: dict[str, tuple[object, ...]], overrides: list[str], train: str
+) -> None:
+    told = facts(session.train(tiny_config("epochs=1", *overrides)).run, drawn)
+    assert (told.train, told.test) == (train, "plain cross-entropy, unaugmented clips")
+    assert told.test_clips == 12
+
+
+def test_the_curve_of_a_distilled_run_says_who_taught_and_what_its_loss_is_made_of(
+    tiny_config: MakeConfig, teacher: Path, drawn: dict[str, tuple[object, ...]]
+) -> None:
+    told = facts(session.train(tiny_config("epochs=1", f"distillation.teachers=['{teacher}']")).run, drawn)
+    assert told.train == "the labels' and the teachers' loss together, augmented clips, dropout"
+    assert told.labels == "the labels' loss with label smoothing 0.1"
+    assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, distilled from nano_e"
+
+
+def test_averaged_weights_are_the_ones_whose_test_is_drawn(
+    tiny_config: MakeConfig, drawn: dict[str, tuple[object, ...]]
+) -> None:
+    told = facts(session.train(tiny_config("epochs=1", "ema.decay=0.9")).run, drawn)
+    assert (told.weights, told.test) == ("ema_", "plain cross-entropy, unaugmented clips, averaged weights")
