@@ -1,4 +1,5 @@
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -74,3 +75,12 @@ def test_a_message_names_the_program_as_it_was_called() -> None:
         lines = [line for text in texts(file) for line in text.splitlines()] if file.suffix == ".py" else []
         named = [line for line in lines if "python -m last" in line and "torchrun" not in line]
         assert not named or file.name == "program.py", file
+
+
+def test_every_file_that_names_the_version_names_the_same() -> None:
+    version = re.escape(last.__version__)
+    changelog, citation = ((ROOT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "CITATION.cff"))
+    dated = re.search(rf"^## \[{version}\] - ([\d-]+)$", changelog, re.MULTILINE)
+    assert dated
+    assert changelog.index("## [") == dated.start()
+    assert f"\nversion: {last.__version__}\ndate-released: {dated[1]}\n" in citation
