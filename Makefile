@@ -3,8 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python on the path that LAST runs with; name another with `make setup PYTHON=...`.
-FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 INSTALLED := $(VENV)/.installed
 
@@ -17,7 +17,7 @@ setup: $(INSTALLED)  ## make .venv and install LAST there, with the tested versi
 
 # Installs again only when what is to be installed has changed.
 $(INSTALLED): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "LAST needs Python 3.11, 3.12 or 3.13; name one: make setup PYTHON=..." >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "LAST needs Python 3.11 to 3.14; name one: make setup PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@

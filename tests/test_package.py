@@ -77,6 +77,30 @@ def test_a_message_names_the_program_as_it_was_called() -> None:
         assert not named or file.name == "program.py", file
 
 
+def test_every_file_that_names_the_pythons_names_the_same() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    first, end = (int(minor) for minor in re.findall(r"3\.(\d+)", project["requires-python"]))
+    minors = list(range(first, end))
+    prefix = "Programming Language :: Python :: 3."
+    assert [int(each.removeprefix(prefix)) for each in project["classifiers"] if each.startswith(prefix)] == minors
+    texts = {
+        name: (ROOT / name).read_text(encoding="utf-8")
+        for name in ("Makefile", "README.md", "CONTRIBUTING.md", ".github/workflows/tests.yml")
+    }
+    assert f"(3, {first}) <= sys.version_info[:2] < (3, {end})" in texts["Makefile"]
+    searched = " ".join(f"python3.{minor}" for minor in reversed(minors))
+    assert f"for python in python3 {searched};" in texts["Makefile"]
+    assert str([f"3.{minor}" for minor in minors]).replace("'", '"') in texts[".github/workflows/tests.yml"]
+    for name in ("Makefile", "README.md", "CONTRIBUTING.md"):
+        assert f"Python 3.{first} to 3.{end - 1}" in texts[name]
+
+
+@pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")), ids=lambda path: path.name)
+def test_every_link_of_a_document_beside_the_source_leads_to_a_file(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_every_file_that_names_the_version_names_the_same() -> None:
     version = re.escape(last.__version__)
     changelog, citation = ((ROOT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "CITATION.cff"))
