@@ -8,7 +8,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup test demo format clean
+# What torch asks for on Linux with CUDA: it pins these versions itself, and an installation without CUDA has none of them.
+CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
+
+.PHONY: help setup test demo format pins clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -35,6 +38,10 @@ demo: setup  ## go the whole way on synthetic data: synthesize, preprocess, trai
 format: setup  ## lay out the code as `make test` wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+pins:  ## compile constraints.txt again with uv; versions in it stay, unless you delete them before
+	printf '%s\n' $(CUDA) | uv pip compile pyproject.toml --quiet --extra dev --universal --fork-strategy fewest \
+		--excludes /dev/stdin --custom-compile-command "make pins" --output-file constraints.txt
 
 clean:  ## remove caches and build outputs; data, runs and .venv stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,9 +3,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 from patience import PATIENCE_S
 
 import last
@@ -43,8 +46,9 @@ def test_the_tested_versions_name_every_package_that_is_asked_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
     names = {line.partition(">=")[0].lower() for line in asked if not line.startswith("last-har")}
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    assert {line.partition("==")[0].lower() for line in lines if "==" in line} == names
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([\w.-]+)==.*\n((?: +#.*\n)+)", text, re.MULTILINE)  # each with what asks for it
+    assert {name for name, asking in pins if "last-har (pyproject.toml)" in asking} == names
 
 
 def texts(source: Path) -> list[str]:
@@ -108,3 +112,44 @@ def test_every_file_that_names_the_version_names_the_same() -> None:
     assert dated
     assert changelog.index("## [") == dated.start()
     assert f"\nversion: {last.__version__}\ndate-released: {dated[1]}\n" in citation
+
+
+def pinned() -> dict[str, str]:
+    """Return what `constraints.txt` pins: packages by their normalised names, with their versions."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [re.match(r"([\w.-]+)==([^\s;]+)", line) for line in lines]
+    return {pin[1]: pin[2] for pin in pins if pin}
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed_requirements() -> dict[str, str]:
+    """Return the installed versions of all that the extra `dev` brings, but for what torch brings for CUDA."""
+    found: dict[str, str] = {}
+    waiting = [("last-har", frozenset({"dev"}))]
+    seen = set(waiting)
+    while waiting:
+        name, extras = waiting.pop()
+        try:
+            package = distribution(name)
+        except PackageNotFoundError:
+            continue
+        if name != "last-har":
+            found[name] = Version(package.version).public
+        for line in package.requires or ():
+            needed = Requirement(line)
+            marker, child = needed.marker, normalised(needed.name)
+            wanted = marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""})
+            ask = (child, frozenset(needed.extras))
+            if wanted and ask not in seen and not (name == "torch" and re.match("cuda|nvidia|triton", child)):
+                seen.add(ask)
+                waiting.append(ask)
+    return found
+
+
+def test_every_package_that_an_installation_brings_is_pinned() -> None:
+    pins, found = pinned(), installed_requirements()
+    assert {"torch", "werkzeug", "pytest"} <= found.keys()  # asked for, brought by another package, of an extra
+    assert sorted(found.keys() - pins.keys()) == []
