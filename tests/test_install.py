@@ -148,6 +148,11 @@ def test_the_links_of_the_readme_work_where_nothing_lies_beside_it(install: Inst
     assert [link for link in links if not link.startswith("https://")] == []
 
 
+def test_a_container_image_gets_what_an_installation_is_built_from() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {line[1:] for line in lines if line.startswith("!")} == {*BUILT_FROM, "constraints.txt"}
+
+
 def test_where_no_link_can_be_made_the_install_works_as_setuptools_makes_it(tmp_path: Path) -> None:
     checkout = copied_checkout(tmp_path / "checkout")
     refuse = "import pathlib\ndef refuse(*_, **__): raise OSError('not permitted')\npathlib.Path.symlink_to = refuse\n"
