@@ -3,12 +3,15 @@
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python on the path that LAST runs with; name another with `make setup PYTHON=...`.
-FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup test demo format clean
+# What torch asks for on Linux with CUDA: it pins these versions itself, and an installation without CUDA has none of them.
+CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
+
+.PHONY: help setup test docs demo format pins clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -17,18 +20,22 @@ setup: $(INSTALLED)  ## make .venv and install LAST there, with the tested versi
 
 # Installs again only when what is to be installed has changed.
 $(INSTALLED): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "LAST needs Python 3.11, 3.12 or 3.13; name one: make setup PYTHON=..." >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "LAST needs Python 3.11 to 3.14; name one: make setup PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
 # One thread each, because the test processes already share the cores.
-test: setup  ## check style, types and who imports whom, then run the tests
+test: setup docs  ## check style, types, imports between rooms and the links of the documentation, then run the tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4
+
+# What the banner that this hides says: MkDocs Material gets fixes until May 2027.
+docs: setup  ## build the documentation as a site in site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 demo: setup  ## go the whole way on synthetic data: synthesize, preprocess, train, evaluate
 	$(BIN)/python -m last demo
@@ -37,6 +44,10 @@ format: setup  ## lay out the code as `make test` wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+pins:  ## compile constraints.txt again with uv; versions in it stay, unless you delete them before
+	printf '%s\n' $(CUDA) | uv pip compile pyproject.toml --quiet --extra dev --universal --fork-strategy fewest \
+		--excludes /dev/stdin --custom-compile-command "make pins" --output-file constraints.txt
+
 clean:  ## remove caches and build outputs; data, runs and .venv stay
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

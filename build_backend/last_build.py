@@ -1,4 +1,4 @@
-"""The build backend of LAST: setuptools, whose editable install is seen by editors and type checkers too.
+"""The build backend of LAST: setuptools, with editable installs that editors see and README links that work anywhere.
 
 An editable install of setuptools maps `last` to `src/` by a finder, which is code: what reads an environment without
 running it finds no `last` there. So the checkout gets a folder `.editable` with a link `last -> ../src`, and the
@@ -6,11 +6,15 @@ editable wheel a .pth file that names this folder. The second line of that file 
 can be imported from there, so that it imports from `src/` by the finder as before: tracebacks, breakpoints and
 `__file__` name the files that one edits, and a `last` on PYTHONPATH still comes first. Where no link can be made
 (Windows without the right to), the install is setuptools' own.
+
+The README links to files beside it. A package index shows it without these, so the metadata of every build have it with
+links into the repository, whose address `[project.urls]` names.
 """
 
 import base64
 import hashlib
 import locale
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -18,6 +22,7 @@ from typing import Any
 
 from setuptools import build_meta
 from setuptools.build_meta import *  # noqa: F403 - a backend is what it offers
+from setuptools.command.egg_info import egg_info
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _FOLDER, _PACKAGE, _SOURCE = ".editable", "last", "src"
@@ -33,6 +38,20 @@ def build_editable(
     if folder is not None:
         add_file(Path(wheel_directory, name), _PATH_FILE, path_file(folder))
     return name
+
+
+class MetadataWithAbsoluteLinks(egg_info):  # type: ignore[misc]
+    """The command that collects the metadata of every build, with the links of the README made absolute."""
+
+    def finalize_options(self) -> None:
+        metadata = self.distribution.metadata
+        metadata.long_description = absolute_links(metadata.long_description, metadata.project_urls["Repository"])
+        super().finalize_options()
+
+
+def absolute_links(markdown: str, repository: str) -> str:
+    """Return a Markdown text whose links to files lead into the default branch of a repository; other links stay."""
+    return re.sub(r"\]\((?![a-z]+:|#)([^)\s]+)\)", rf"]({repository}/blob/HEAD/\1)", markdown)
 
 
 def link_source(checkout: Path) -> Path | None:

@@ -1,5 +1,6 @@
 """Run `python -m last <command> ...`."""
 
+# PYTHON_ARGCOMPLETE_OK: as in `cli`.
 from .cli import main
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -135,6 +136,21 @@ def test_the_record_of_the_editable_wheel_names_every_file_so_that_uninstalling_
             content = archive.read(name)
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
             assert lines[name] == f"sha256={digest},{len(content)}"
+
+
+def test_the_links_of_the_readme_work_where_nothing_lies_beside_it(install: Install) -> None:
+    with zipfile.ZipFile(install.wheel) as archive:
+        (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        text = archive.read(metadata).decode()
+    (repository,) = re.findall(r"^Project-URL: Repository, (.*)$", text, re.MULTILINE)
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert f"{repository}/blob/HEAD/docs/models.md#a-size-of-your-own" in links
+    assert [link for link in links if not link.startswith("https://")] == []
+
+
+def test_a_container_image_gets_what_an_installation_is_built_from() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {line[1:] for line in lines if line.startswith("!")} == {*BUILT_FROM, "constraints.txt"}
 
 
 def test_where_no_link_can_be_made_the_install_works_as_setuptools_makes_it(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 import ast
+import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 from patience import PATIENCE_S
 
 import last
@@ -42,8 +46,9 @@ def test_the_tested_versions_name_every_package_that_is_asked_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
     names = {line.partition(">=")[0].lower() for line in asked if not line.startswith("last-har")}
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    assert {line.partition("==")[0].lower() for line in lines if "==" in line} == names
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([\w.-]+)==.*\n((?: +#.*\n)+)", text, re.MULTILINE)  # each with what asks for it
+    assert {name for name, asking in pins if "last-har (pyproject.toml)" in asking} == names
 
 
 def texts(source: Path) -> list[str]:
@@ -74,3 +79,77 @@ def test_a_message_names_the_program_as_it_was_called() -> None:
         lines = [line for text in texts(file) for line in text.splitlines()] if file.suffix == ".py" else []
         named = [line for line in lines if "python -m last" in line and "torchrun" not in line]
         assert not named or file.name == "program.py", file
+
+
+def test_every_file_that_names_the_pythons_names_the_same() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    first, end = (int(minor) for minor in re.findall(r"3\.(\d+)", project["requires-python"]))
+    minors = list(range(first, end))
+    prefix = "Programming Language :: Python :: 3."
+    assert [int(each.removeprefix(prefix)) for each in project["classifiers"] if each.startswith(prefix)] == minors
+    texts = {
+        name: (ROOT / name).read_text(encoding="utf-8")
+        for name in ("Makefile", "README.md", "CONTRIBUTING.md", ".github/workflows/tests.yml")
+    }
+    assert f"(3, {first}) <= sys.version_info[:2] < (3, {end})" in texts["Makefile"]
+    searched = " ".join(f"python3.{minor}" for minor in reversed(minors))
+    assert f"for python in python3 {searched};" in texts["Makefile"]
+    assert str([f"3.{minor}" for minor in minors]).replace("'", '"') in texts[".github/workflows/tests.yml"]
+    for name in ("Makefile", "README.md", "CONTRIBUTING.md"):
+        assert f"Python 3.{first} to 3.{end - 1}" in texts[name]
+
+
+@pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")), ids=lambda path: path.name)
+def test_every_link_of_a_document_beside_the_source_leads_to_a_file(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_file_that_names_the_version_names_the_same() -> None:
+    version = re.escape(last.__version__)
+    changelog, citation = ((ROOT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "CITATION.cff"))
+    dated = re.search(rf"^## \[{version}\] - ([\d-]+)$", changelog, re.MULTILINE)
+    assert dated
+    assert changelog.index("## [") == dated.start()
+    assert f"\nversion: {last.__version__}\ndate-released: {dated[1]}\n" in citation
+
+
+def pinned() -> dict[str, str]:
+    """Return what `constraints.txt` pins: packages by their normalised names, with their versions."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [re.match(r"([\w.-]+)==([^\s;]+)", line) for line in lines]
+    return {pin[1]: pin[2] for pin in pins if pin}
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed_requirements() -> dict[str, str]:
+    """Return the installed versions of all that the extra `dev` brings, but for what torch brings for CUDA."""
+    found: dict[str, str] = {}
+    waiting = [("last-har", frozenset({"dev"}))]
+    seen = set(waiting)
+    while waiting:
+        name, extras = waiting.pop()
+        try:
+            package = distribution(name)
+        except PackageNotFoundError:
+            continue
+        if name != "last-har":
+            found[name] = Version(package.version).public
+        for line in package.requires or ():
+            needed = Requirement(line)
+            marker, child = needed.marker, normalised(needed.name)
+            wanted = marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""})
+            ask = (child, frozenset(needed.extras))
+            if wanted and ask not in seen and not (name == "torch" and re.match("cuda|nvidia|triton", child)):
+                seen.add(ask)
+                waiting.append(ask)
+    return found
+
+
+def test_every_package_that_an_installation_brings_is_pinned() -> None:
+    pins, found = pinned(), installed_requirements()
+    assert {"torch", "werkzeug", "pytest"} <= found.keys()  # asked for, brought by another package, of an extra
+    assert sorted(found.keys() - pins.keys()) == []

@@ -1,5 +1,7 @@
 """The command line: `last <command> ...`, one module a command, imported only when it is asked for."""
+# PYTHON_ARGCOMPLETE_OK: a shell may start this program to complete a command line.
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -35,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         training is gone; 129, 130 or 143 stopped by a signal; 141 the reader of an output that was all there was to do
         went away.
     """
+    if "_ARGCOMPLETE" in os.environ:
+        from .completion import complete
+
+        return complete(COMMANDS)
     arguments = list(sys.argv[1:] if argv is None else argv)
     with shown_to_people() as (out, _):
         code = _guarded(arguments)

@@ -139,7 +139,7 @@ def test_what_is_broken_is_installed_by_a_command_that_needs_no_checkout(
     report, monkeypatch: pytest.MonkeyPatch, installed: str, command: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setattr(doctor, "versions", lambda: {"last": "0.1.0", "torch": installed})
+    monkeypatch.setattr(doctor, "versions", lambda: {"last": "0.2.0", "torch": installed})
     assert report()[1]["next"][0] == f"install what is broken above: {sys.executable} -m {command}"
 
 

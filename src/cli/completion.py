@@ -1,0 +1,55 @@
+"""Completion of command lines in a shell, by the optional package argcomplete."""
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from ..benchmarks.parts import PARTS
+from ..utils.config import MODEL_FILES, config_names
+
+
+def complete(commands: Mapping[str, tuple[str, str]]) -> int:
+    """Write what can follow on the shell's command line and end the program.
+
+    Only the command that the line names is imported, so that no key press waits for the others.
+
+    Args:
+        commands: each command's module, relative to this package, and its purpose.
+
+    Returns:
+        An exit code, where argcomplete is not installed.
+    """
+    try:
+        import argcomplete
+        from argcomplete.completers import FilesCompleter
+    except ImportError:
+        return 2
+    line = os.environ.get("COMP_LINE", "")
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--version", action="store_true")
+    actions = parser.add_subparsers()
+    for name, (module, purpose) in commands.items():
+        command = actions.add_parser(name, help=purpose, allow_abbrev=False)
+        if name in line.split():
+            import_module(module, __package__).add_arguments(command)
+            command.add_argument("--quiet", action="store_true")
+            _offer_names(command, FilesCompleter())
+    argcomplete.autocomplete(parser)
+    return 0
+
+
+def _offer_names(parser: argparse.ArgumentParser, files: Callable[..., Any]) -> None:
+    """Let options that take one of our names or the path of a file offer both."""
+    names = {
+        "model": list(MODEL_FILES),
+        "dataset": config_names("data"),
+        "config": config_names("training"),
+        "env": config_names("environment"),
+        "part": [*PARTS, "all"],
+    }
+    for action in parser._actions:
+        if action.dest in names:
+            offered = names[action.dest]
+            action.completer = lambda prefix, offered=offered, **_: [*offered, *files(prefix)]  # type: ignore[attr-defined]
