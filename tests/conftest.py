@@ -1,5 +1,6 @@
 """What every test can use: real recordings where they are, fixed seeds, the command line, a tiny data set."""
 
+import errno
 import os
 import random
 import shutil
@@ -143,3 +144,15 @@ def teacher(trained_teacher: RunFolder, tmp_path: Path) -> Path:
     """Return the checkpoint of a teacher, whose run lies with the others and may be changed."""
     copied = shutil.copytree(trained_teacher.path, tmp_path / "runs" / trained_teacher.path.name)
     return RunFolder(Path(copied)).last
+
+
+def deny_listing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a folder be one whose content nobody may see."""
+    listed = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)

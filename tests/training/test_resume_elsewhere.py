@@ -4,11 +4,13 @@ import errno
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import deny_listing
 from test_resume import assert_same, stop_at
 
 from last.training import run_folder, session
@@ -102,6 +104,38 @@ def test_a_copy_that_fails_leaves_nothing_and_names_the_option(
     with pytest.raises(UserError, match=r"the disk is full.*--output_root"):
         session.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume="auto")
     assert list((tmp_path / "working").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it needs a file that opens and cannot be read")
+@pytest.mark.parametrize("place", ["metrics.jsonl", "checkpoints/best_model.pth"])
+def test_of_a_run_that_cannot_be_copied_the_file_that_cannot_be_read_is_named(
+    tiny_config: MakeConfig, tmp_path: Path, attached: RunFolder, place: str
+) -> None:
+    bad = attached.path / place
+    bad.unlink()
+    bad.symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match=f"^Cannot read {bad}, which is to be copied: Input/output error") as caught:
+        session.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume="auto")
+    assert "--output_root" not in str(caught.value)
+    assert list((tmp_path / "working").iterdir()) == []
+
+
+def test_checkpoints_that_cannot_be_seen_are_no_reason_to_start_over_in_a_copy(
+    tiny_config: MakeConfig, tmp_path: Path, attached: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deny_listing(attached.checkpoints, monkeypatch)
+    with pytest.raises(UserError, match=f"^Cannot read {attached.checkpoints}, .*: permission was denied"):
+        session.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume=str(attached.path))
+    assert list((tmp_path / "working").iterdir()) == []
+
+
+def test_who_may_not_copy_a_run_that_is_trained_is_not_sent_to_another_folder(
+    tiny_config: MakeConfig, tmp_path: Path, attached: RunFolder
+) -> None:
+    with attached.claimed(), pytest.raises(UserError, match="copy it when that has ended") as caught:
+        attached_to = elsewhere(tiny_config("epochs=3"), tmp_path)
+        session.train(attached_to, resume="auto")
+    assert "--output_root" not in str(caught.value)
 
 
 def test_an_earlier_checkpoint_of_an_attached_run_sets_the_rest_aside_in_the_copy(
