@@ -119,7 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) -> int:
     """Train as `config` says, once or once a seed, and show the result; return the exit code of `command`."""
-    from ..evaluation.run_pictures import draw_run
+    from ..evaluation.figures import draws_or_warns
+    from ..evaluation.run_pictures import PICTURES, draw_run
     from ..training.distributed import rank
     from ..training.seeds import train_seeds
     from ..training.session import train  # torch takes a second to import, which --help need not wait for
@@ -127,12 +128,13 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
     if arguments.seeds and arguments.seed is not None:
         raise UserError("Give --seed or --seeds, not both.")
     shown = progress(arguments.quiet)
+    ending = draw_run if rank() == 0 and draws_or_warns(PICTURES) else None
     if arguments.seeds:
         results, file = train_seeds(
-            config, arguments.seeds, arguments.resume, shown, asked=arguments.asked, ending=draw_run
+            config, arguments.seeds, arguments.resume, shown, asked=arguments.asked, ending=ending
         )
     else:
-        results = [train(config, arguments.resume, shown, asked=arguments.asked, ending=draw_run)]
+        results = [train(config, arguments.resume, shown, asked=arguments.asked, ending=ending)]
     result = results[-1]
     if rank() != 0:
         return _leave(result)
