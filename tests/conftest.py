@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from last.data.store import write_store
 from last.training import session
 from last.training.config import RunConfig, resolve
 from last.training.run_folder import RunFolder
+from last.utils.signals import ENDING_SIGNALS, is_ignored
 
 # The same examples every time, and no deadline, because a busy machine is no defect.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -34,6 +36,14 @@ class CommandResult:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_reach_what_is_started() -> None:
+    """Hand on to no process that this one ignores a signal, as under `nohup`: a test would wait for its end in vain."""
+    for number in ENDING_SIGNALS:
+        if is_ignored(number):
+            signal.signal(number, lambda _number, _frame: None)
 
 
 @pytest.fixture(scope="session", autouse=True)
