@@ -1,8 +1,10 @@
 """What every test can use: real recordings where they are, fixed seeds, the command line, a tiny data set."""
 
+import errno
 import os
 import random
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from last.experiments import run as session
 from last.experiments.config import resolve
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
+from last.utils.signals import ENDING_SIGNALS, is_ignored
 
 # The same examples every time, and no deadline, because a busy machine is no defect.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -34,6 +37,14 @@ class CommandResult:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_reach_what_is_started() -> None:
+    """Hand on to no process that this one ignores a signal, as under `nohup`: a test would wait for its end in vain."""
+    for number in ENDING_SIGNALS:
+        if is_ignored(number):
+            signal.signal(number, lambda _number, _frame: None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -144,3 +155,15 @@ def teacher(trained_teacher: RunFolder, tmp_path: Path) -> Path:
     """Return the checkpoint of a teacher, whose run lies with the others and may be changed."""
     copied = shutil.copytree(trained_teacher.path, tmp_path / "runs" / trained_teacher.path.name)
     return RunFolder(Path(copied)).last
+
+
+def deny_listing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a folder be one whose content nobody may see."""
+    listed = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)

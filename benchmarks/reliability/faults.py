@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -207,7 +208,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
+def hear_signals() -> None:
+    """Let the trainings that are started be reached by every signal, also where this process ignores some.
+
+    A shell has what ends in `&` ignore SIGINT, and `nohup` SIGHUP, which each process hands on to those that it starts;
+    a function of Python is handed on to none.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _ignore)
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing."""
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what ends in & deaf to it
+    hear_signals()
     logging.getLogger("last").setLevel(logging.CRITICAL)  # damaged files that are read on purpose are no news
     sys.exit(main())

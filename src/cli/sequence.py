@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = plan_sequence(_request(arguments))
     drawing = rank() == 0 and draws_or_warns("Drawing the picture")
     try:
-        stopped = run_sequence(plan, progress(arguments.quiet), draw_run)
+        stopped = run_sequence(plan, progress(arguments.quiet), draw_run if drawing else None)
         if stopped is not None:
             stopped.raise_signal()
     except KeyboardInterrupt:

@@ -121,18 +121,20 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
     """Train as `config` says, once or once a seed, and show the result; return the exit code of `command`."""
     from ..experiments.run import train  # torch takes a second to import, which --help need not wait for
     from ..experiments.seeds import train_seeds
-    from ..runs.pictures import draw_run
+    from ..plots.figures import draws_or_warns
+    from ..runs.pictures import PICTURES, draw_run
     from ..runtime.distributed import rank
 
     if arguments.seeds and arguments.seed is not None:
         raise UserError("Give --seed or --seeds, not both.")
     shown = progress(arguments.quiet)
+    ending = draw_run if rank() == 0 and draws_or_warns(PICTURES) else None
     if arguments.seeds:
         results, file = train_seeds(
-            config, arguments.seeds, arguments.resume, shown, asked=arguments.asked, ending=draw_run
+            config, arguments.seeds, arguments.resume, shown, asked=arguments.asked, ending=ending
         )
     else:
-        results = [train(config, arguments.resume, shown, asked=arguments.asked, ending=draw_run)]
+        results = [train(config, arguments.resume, shown, asked=arguments.asked, ending=ending)]
     result = results[-1]
     if rank() != 0:
         return _leave(result)

@@ -25,6 +25,7 @@ from ..settings.run import RunConfig
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
+from ..utils.numbers import counted
 from ..utils.places import places
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
@@ -152,9 +153,9 @@ def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
         own = (config.data.skeleton, checkpoint.classes)
         if (data.skeleton, list(data.classes)) != own:
             raise UserError(
-                f"{question.checkpoint} was trained on {config.data.name} ({len(own[1])} classes, {own[0].name}); "
-                f"{data.name} has {len(data.classes)} classes and the layout {data.layout}. Evaluate it on a data set "
-                "with the same classes and layout."
+                f"{question.checkpoint} was trained on {config.data.name} ({counted(len(own[1]), 'class')}, "
+                f"{own[0].name}); {data.name} has {counted(len(data.classes), 'class')} and the layout {data.layout}. "
+                "Evaluate it on a data set with the same classes and layout."
             )
         data = replace(data, sampling=config.data.sampling, normalize=config.data.normalize)
     data = replace(data, split=question.split or data.split)
@@ -181,7 +182,9 @@ def _warn_of_trained_clips(checkpoint: Checkpoint, store: Store, numbers: NDArra
     except UserError:
         return  # the run's protocol does not divide these clips, so they are not those that it learned from
     if count := len(np.intersect1d(trained, numbers)):
-        _log.warning("%d of the %d clips that are tested have trained the model.", count, len(numbers))
+        of_all = f"{count:,} of the {counted(len(numbers), 'clip')} that are tested"
+        which = f"The {counted(1, 'clip')} that is tested" if len(numbers) == 1 else of_all
+        _log.warning(f"{which} {'has' if count == 1 else 'have'} trained the model.")
 
 
 def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:

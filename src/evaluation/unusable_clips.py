@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..runtime.distributed import ALONE, World
+from ..utils.numbers import counted
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class UnusableClips:
 def warn_of_unusable(names: Sequence[str], consequence: str) -> None:
     """Warn of clips by name and say what becomes of them."""
     shown = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
-    clips = "1 clip has" if len(names) == 1 else f"{len(names)} clips have"
+    clips = f"{counted(len(names), 'clip')} {'has' if len(names) == 1 else 'have'}"
     _log.warning(
         f"{clips} values that no model can take (not finite, too large, or no body): {shown}. Such clips "
         f"{consequence}. Look at their recordings."

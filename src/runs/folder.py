@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from ..utils.errors import UserError
-from ..utils.files import copy_file, make_folder, read_json, unwritable, write_json
+from ..utils.files import copy_file, make_folder, read_json, uncopied, unwritable, write_json
 from ..utils.leftovers import temporary_folder
 from ..utils.locks import sole_writer
 
@@ -127,8 +127,8 @@ class RunFolder:
             return self._copied_to(RunFolder.create(output_root))
 
     def _copied_to(self, copy: "RunFolder") -> "RunFolder":
-        files = [path for pattern in _OF_RUN for path in self.path.glob(pattern) if path.is_file()]
         try:
+            files = self._files()
             with _whole_or_absent(copy.path) as hidden:
                 self._copy(files, hidden)
                 origin = {"run": str(self.path.absolute()), "copied": date.today().isoformat()}
@@ -137,6 +137,20 @@ class RunFolder:
             shutil.rmtree(copy.path, ignore_errors=True)
             raise
         return copy
+
+    def _files(self) -> list[Path]:
+        """Return the files of which the run consists.
+
+        Raises:
+            UserError: a folder of it cannot be read, in which a search would find nothing.
+        """
+        try:
+            for folder in (self.path, self.checkpoints):
+                if folder.exists():
+                    next(folder.iterdir(), None)
+            return [path for pattern in _OF_RUN for path in self.path.glob(pattern) if path.is_file()]
+        except OSError as error:
+            raise uncopied(Path(error.filename or self.path), error) from error
 
     def set_aside(self, checkpoints: Sequence[Path]) -> "RunFolder":
         """Copy some checkpoints, the best one, the logbook and the configuration into a run's folder within this one.

@@ -15,13 +15,15 @@ from .last_test import Confusion, read_confusion
 
 _log = logging.getLogger(__name__)
 
+PICTURES = "Drawing the run's curve and confusion matrix"
+
 
 def draw_run(folder: RunFolder) -> None:
     """Draw `training_curve.png` and `confusion.png` of a run that has ended, stopped or diverged.
 
     A picture never fails a run: what cannot be drawn is one warning, and one line where matplotlib cannot be imported.
     """
-    problem = figures.drawing_problem("Drawing the run's curve and confusion matrix")
+    problem = figures.drawing_problem(PICTURES)
     if problem is not None:
         _log.info(str(problem))
         return

@@ -11,7 +11,7 @@ from typing import Any
 from ..runtime.distributed import World
 from ..settings.run import RunConfig
 from ..utils.config import flat
-from ..utils.errors import UserError
+from ..utils.errors import Unwritable, UserError
 from ..utils.places import outermost, writable
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import newest_whole, whole_checkpoints
@@ -110,7 +110,7 @@ def _copied(run: RunFolder, output_root: Path, held: ExitStack) -> bytes:
         copy = run.copy_to(output_root)
         held.enter_context(copy.claimed())
         return str(copy.path).encode()
-    except UserError as error:
+    except Unwritable as error:
         raise UserError(
             f"{error} The run {run.path} is read there, but continued in the output folder: name one that can be "
             "written with --output_root DIR."

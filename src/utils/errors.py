@@ -14,6 +14,10 @@ class UserError(ValueError):
         super().__init__(shortened(message))
 
 
+class Unwritable(UserError):
+    """Say that a file or a folder cannot be written, so that who chose the place can name the option for another."""
+
+
 class ToldElsewhere(UserError):
     """Repeat, in one of several processes, the error that the first one tells the user."""
 

@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, cast
 
-from .errors import UserError
+from .errors import Unwritable, UserError
 from .json_text import parse_json
 from .leftovers import temporary_beside
 from .regular_files import open_regular, size_of_open
@@ -27,6 +27,7 @@ _REASONS = {
     errno.EEXIST: "a file of that name is in the way",
 }
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_PIECE_BYTES = 1 << 20
 
 
 def reason(error: OSError) -> str:
@@ -34,10 +35,19 @@ def reason(error: OSError) -> str:
     return _REASONS.get(error.errno or 0, "")
 
 
-def unwritable(path: Path, error: OSError) -> UserError:
+def unwritable(path: Path, error: OSError) -> Unwritable:
     """Return the user error for a path that could not be written, with its cause and a way out."""
     remedy = "Free some space there or choose" if error.errno in _NO_SPACE else "Choose"
-    return UserError(f"{failure(path, error)} {remedy} another place.")
+    return Unwritable(f"{failure(path, error)} {remedy} another place.")
+
+
+def uncopied(path: Path, error: OSError) -> UserError:
+    """Return the user error for a file or a folder that is to be copied and cannot be read."""
+    why = reason(error) or error.strerror or error
+    return UserError(
+        f"Cannot read {path}, which is to be copied: {why}. Check its permissions, or copy the folder around it "
+        "yourself without it."
+    )
 
 
 def failure(path: Path, error: OSError) -> str:
@@ -108,15 +118,14 @@ def copy_files(source: Path, target: Path) -> None:
     Rights are not copied: those of a read-only place would make the copy read-only too.
 
     Raises:
-        UserError: it cannot be written; nothing of it stays.
+        UserError: something in it cannot be read, or the copy not be written; nothing of it stays.
     """
     hidden = temporary_beside(target)
     try:
-        for path in source.rglob("*"):
-            if path.is_file() and not path.name.startswith("."):
-                place = hidden / path.relative_to(source)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                copy_file(path, place)
+        for path in _files_below(source):
+            place = hidden / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            copy_file(path, place)
         hidden.replace(target)
     except OSError as error:
         raise unwritable(target, error) from error
@@ -128,13 +137,45 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file's bytes, without its rights; one that its writer removes meanwhile is left out.
 
     Raises:
-        OSError: it cannot be read, or the copy not be written.
+        UserError: it cannot be read.
+        OSError: the copy cannot be written.
     """
     try:
         shutil.copyfile(source, target)
-    except FileNotFoundError:
-        if source.exists():
+    except OSError:  # which does not say on which side it was
+        problem = _reading_problem(source)
+        if problem is None:
             raise
+        if not isinstance(problem, FileNotFoundError):
+            raise uncopied(source, problem) from problem
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and in those below it; hidden files and folders are left out.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        folders = [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
+        files = [entry for entry in entries if entry.is_file()]
+    except OSError as error:
+        raise uncopied(Path(error.filename or folder), error) from error
+    yield from files
+    for each in folders:
+        yield from _files_below(each)
+
+
+def _reading_problem(path: Path) -> OSError | None:
+    """Return what is raised when a file is read to its end, None where nothing is."""
+    try:
+        with open_regular(path) as file:
+            while file.read(_PIECE_BYTES):
+                pass
+    except OSError as error:
+        return error
+    return None
 
 
 def read_whole(path: Path, limit_bytes: int, purpose: str) -> bytes:

@@ -4,10 +4,8 @@ A name may hold the bytes by which a terminal is steered, or bytes that are no t
 passes through here, so that no module has to remember it.
 """
 
-import re
+import sys
 
-# Half of a character: how Python hands over the bytes of a file name that are no UTF-8, and how JSON can claim any.
-_HALVES = re.compile("[\ud800-\udfff]")
 _LONGEST_LINE, _KEPT_OF_ITS_END = 1_000, 300
 _MOST_LINES, _KEPT_LAST_LINES = 40, 4
 
@@ -26,12 +24,30 @@ def harmless(text: str) -> str:
 
 def readable(text: str) -> str:
     r"""Return a text that can be written as UTF-8: bytes of a file name that are no text become `\udcff` or alike."""
-    return text.encode("utf-8", "backslashreplace").decode() if _HALVES.search(text) else text
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def is_readable(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8 and named to the operating system."""
-    return "\0" not in text and not _HALVES.search(text)
+    """Tell whether a text can be named to the operating system and holds whole characters only.
+
+    Half of a character is how Python hands over the bytes of a file name that are no UTF-8, and how JSON can claim any.
+    """
+    return "\0" not in text and are_characters(text.encode("utf-32-le", "surrogatepass"), "<")
+
+
+def are_characters(content: bytes, byte_order: str) -> bool:
+    """Tell whether there is a whole character of Unicode in every four bytes of an array of text, NUL included.
+
+    Args:
+        content: of the array.
+        byte_order: of its type, as NumPy names it: `<`, `>` or `=`.
+    """
+    names = {"<": "little", ">": "big"}
+    try:
+        content.decode(f"utf-32-{names.get(byte_order, sys.byteorder)[0]}e")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def shortened(message: str) -> str:

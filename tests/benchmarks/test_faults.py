@@ -1,7 +1,10 @@
 """The fault campaign finds runs equal that are, and tells what differs in those that are not."""
 
 import json
+import os
 import random
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -49,6 +52,21 @@ def test_killed_runs_end_equal_to_undisturbed_ones(
     assert total["kills"] >= 2
     assert total["equal"] == total["runs"] == len(result["kills"]["cases"])
     assert "Kills" in capsys.readouterr().out
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
+def test_a_campaign_that_ignores_a_signal_starts_trainings_that_do_not(number: signal.Signals) -> None:
+    campaign = (
+        "import faults, signal, subprocess, sys\n"
+        f"signal.signal({int(number)}, signal.SIG_IGN)\n"
+        "faults.hear_signals()\n"
+        f"training = [sys.executable, '-c', 'import os, signal; os.kill(os.getpid(), {int(number)}); signal.pause()']\n"
+        "print(subprocess.run(training, stderr=subprocess.DEVNULL, timeout=20).returncode)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(faults.__file__).parent)}
+    told = subprocess.run([sys.executable, "-c", campaign], env=environment, capture_output=True, text=True, check=True)
+    assert int(told.stdout) == -number
 
 
 def test_two_runs_alike_have_no_differences_and_one_changed_weight_is_named(tmp_path: Path, data: Path) -> None:

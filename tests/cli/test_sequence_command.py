@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,21 @@ def test_without_matplotlib_it_says_so_before_anything_is_trained(
     result = run()
     assert result.code == 130
     assert "last-har[plots]" in result.err
+
+
+def test_without_matplotlib_none_of_the_runs_says_so_again(
+    run: Callable, finished: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, endings = sequence.train, []
+
+    def watched(*arguments: Any, **options: Any) -> Result:
+        endings.append(options["ending"])
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(sequence, "train", watched)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    run()
+    assert endings == [None] * 5
 
 
 ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)]

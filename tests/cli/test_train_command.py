@@ -1,5 +1,6 @@
 """The command `train`: what it says beside what the run itself logs."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from last.cli import suggestions
 from last.cli import train as command
 from last.experiments import run as session
 from last.models.registry import family_config
+from last.plots import figures
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
 from last.runtime.stop_requests import Stop, StopWatch
@@ -67,6 +69,26 @@ def test_every_seed_leaves_its_pictures(tiny: Callable, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     tiny("--seeds", "0,1")
     assert len(list((tmp_path / "runs").glob("run-*/training_curve.png"))) == 2
+
+
+@pytest.mark.parametrize("options", [[], ["--seeds", "0,1"], ["--quiet"]])
+def test_missing_matplotlib_is_told_once_and_before_anything_is_trained(
+    tiny: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = tiny(*options)
+    assert (result.code, result.err.count("last-har[plots]")) == (0, 1)
+    assert result.err.startswith("warning: Drawing the run's curve and confusion matrix needs matplotlib")
+    assert not list((tmp_path / "runs").rglob("*.png"))
+
+
+def test_of_several_processes_the_first_one_alone_asks_for_matplotlib(
+    tiny: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(figures, "draws_or_warns", lambda _: pytest.fail("it was asked for matplotlib"))
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(session, "train", lambda *_, **__: session.Result(RunFolder(tmp_path), {}))
+    assert tiny().err == ""
 
 
 def test_the_command_of_tensorboard_is_told_where_there_is_something_to_see(tiny: Callable, tmp_path: Path) -> None:

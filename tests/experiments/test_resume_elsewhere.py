@@ -4,16 +4,20 @@ import errno
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import deny_listing
 from test_resume import assert_same, stop_at
 
 from last.experiments import run as session
 from last.experiments.config import resolve
 from last.runs import folder as run_folder
+from last.runs import resume
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
@@ -104,6 +108,37 @@ def test_a_copy_that_fails_leaves_nothing_and_names_the_option(
     with pytest.raises(UserError, match=r"the disk is full.*--output_root"):
         session.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume="auto")
     assert list((tmp_path / "working").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it needs a file that opens and cannot be read")
+@pytest.mark.parametrize("place", ["metrics.jsonl", "checkpoints/best_model.pth"])
+def test_of_a_run_that_cannot_be_copied_the_file_that_cannot_be_read_is_named(
+    tiny_config: MakeConfig, tmp_path: Path, attached: RunFolder, place: str
+) -> None:
+    bad = attached.path / place
+    bad.unlink()
+    bad.symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match=f"^Cannot read {bad}, which is to be copied: Input/output error") as caught:
+        session.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume="auto")
+    assert "--output_root" not in str(caught.value)
+    assert list((tmp_path / "working").iterdir()) == []
+
+
+def test_checkpoints_that_cannot_be_seen_are_no_reason_to_start_over_in_a_copy(
+    tiny_config: MakeConfig, tmp_path: Path, attached: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deny_listing(attached.checkpoints, monkeypatch)
+    with pytest.raises(UserError, match=f"^Cannot read {attached.checkpoints}, .*: permission was denied"):
+        session.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume=str(attached.path))
+    assert list((tmp_path / "working").iterdir()) == []
+
+
+def test_who_may_not_copy_a_run_that_is_trained_is_not_sent_to_another_folder(
+    tmp_path: Path, attached: RunFolder
+) -> None:
+    with ExitStack() as held, attached.claimed(), pytest.raises(UserError, match="copy it when that has") as caught:
+        resume._copied(attached, tmp_path / "working", held)  # its training began after the data were read
+    assert "--output_root" not in str(caught.value)
 
 
 def test_an_earlier_checkpoint_of_an_attached_run_sets_the_rest_aside_in_the_copy(

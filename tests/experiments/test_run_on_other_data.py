@@ -1,13 +1,16 @@
 """A run is tied to the data that it learned from."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from last.data.store.reader import open_store, write_store
+from last.evaluation import evaluate as evaluation
 from last.evaluation.evaluate import Question, evaluate
 from last.experiments import run as session
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
@@ -110,6 +113,31 @@ def test_clips_that_trained_the_model_are_told_when_another_protocol_tests_them(
     assert "have trained the model" not in caplog.text
     evaluate(Question(run.last, split="other"), tmp_path / "other")
     assert "12 of the 12 clips that are tested have trained the model" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("tested", "trained", "told"),
+    [
+        (1, [4], "The 1 clip that is tested has trained the model."),
+        (2, [4], "1 of the 2 clips that are tested has trained the model."),
+        (1200, range(1100), "1,100 of the 1,200 clips that are tested have trained the model."),
+    ],
+)
+def test_how_many_clips_trained_the_model_is_told_in_the_right_number(
+    on_a_copy: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tested: int,
+    trained: Sequence[int],
+    told: str,
+) -> None:
+    config = on_a_copy()
+    store = open_store(Path(config.data_root) / "tiny")
+    checkpoint = SimpleNamespace(config=config, data={})
+    monkeypatch.setattr(evaluation, "training_clips", lambda *_: (np.array(trained), None))
+    numbers = np.array([4]) if tested == 1 else np.arange(tested) + (4 if tested == 2 else 0)
+    evaluation._warn_of_trained_clips(checkpoint, store, numbers)
+    assert caplog.messages == [told]
 
 
 @pytest.mark.parametrize("key", ["data.protocols.xsub.train", "data.select.actions"])

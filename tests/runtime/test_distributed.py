@@ -31,6 +31,7 @@ from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
 from last.settings.run import RunConfig
 from last.utils.config import to_yaml
+from last.utils.locks import LOCK_FILE
 
 PROBE = Path(distributed_probe.__file__)
 REPOSITORY = Path(__file__).parents[2]
@@ -130,7 +131,9 @@ def two(ground: Path) -> Results:
     """Return what two processes have of their tasks."""
 
     def make(folder: Path) -> None:
-        stopped = folder / "rank0" / "time"
+        stopped, taken = folder / "rank0" / "time", RunFolder(folder / "taken" / "run-2026-11-23")
+        taken.path.mkdir(parents=True)
+        shutil.copy(ground / "few.yaml", taken.config)
         tasks: list[dict[str, Any]] = [
             {"name": "uneven"},
             {"name": "scarce"},
@@ -139,6 +142,11 @@ def two(ground: Path) -> Results:
             {"name": "time", "config": "scarce", "fault": "time"},
             {"name": "resumed", "config": "scarce", "resume": str(stopped)},
             {"name": "refused", "config": "uneven", "command": ["--batch_size", "7"]},
+            {
+                "name": "taken",
+                "config": "few",
+                "command": ["--output_root", str(taken.path.parent), "--resume", str(taken.path)],
+            },
             {"name": "spoken", "config": "few", "command": []},
             {
                 "name": "distilled",
@@ -147,7 +155,8 @@ def two(ground: Path) -> Results:
                 "command": ["--method", "features", "--cached", "2"],
             },
         ]
-        do_tasks(ground, folder, 2, [_with_config(ground, task) for task in tasks])
+        with taken.claimed():
+            do_tasks(ground, folder, 2, [_with_config(ground, task) for task in tasks])
 
     return results_in(once(ground / "two", make), 2)
 
@@ -291,6 +300,23 @@ def test_a_batch_that_cannot_be_shared_is_refused_once(two: Results) -> None:
     assert second["spoken"] == ""
 
 
+@pytest.mark.parametrize("processes", ["two", "four"])
+def test_processes_of_one_run_hold_one_lock_between_them(processes: str, request: pytest.FixtureRequest) -> None:
+    results: Results = request.getfixturevalue(processes)
+    for each in results:
+        assert "is being trained by another process" in each["uneven"]["refusal"]
+
+
+def test_a_run_that_is_being_trained_is_refused_by_all_processes_and_told_once(ground: Path, two: Results) -> None:
+    first, second = (each["taken"] for each in two)
+    assert (first["code"], second["code"]) == (2, 2)
+    taken = RunFolder(ground / "two" / "taken" / "run-2026-11-23")
+    assert first["spoken"].startswith(f"error: The run {taken.path} is being trained by another process: resume it")
+    assert first["spoken"].count("\n") == 1
+    assert second["spoken"] == ""
+    assert sorted(path.name for path in taken.path.iterdir()) == [LOCK_FILE, "config.yaml"]
+
+
 def test_processes_distil_together_from_one_cache(ground: Path, two: Results) -> None:
     assert [result["distilled"]["code"] for result in two] == [0, 0], two[0]["distilled"]["spoken"]
     folders = [ground / "two" / f"rank{rank}" / "distilled" for rank in range(2)]
@@ -312,7 +338,7 @@ def test_only_the_first_process_writes_files(ground: Path, two: Results, four: R
     for results, name in ((two, "two"), (four, "four")):
         for rank in range(1, len(results)):
             left = [path.name for path in (ground / name / f"rank{rank}").rglob("*") if path.is_file()]
-            spoken = ["distilled.txt", "refused.txt", "spoken.txt"] if name == "two" else []
+            spoken = ["distilled.txt", "refused.txt", "spoken.txt", "taken.txt"] if name == "two" else []
             assert sorted(left) == sorted(["results.pt", *spoken])
 
 
@@ -358,6 +384,26 @@ def test_torchrun_starts_again_what_was_killed(ground: Path, tmp_path: Path) -> 
     assert "The run is in" in out
     (run,) = tmp_path.glob("run-*")
     assert [row["epoch"] for row in rows(str(run))] == list(range(40))
+
+
+@pytest.mark.slow
+def test_a_second_torchrun_leaves_the_run_of_the_first_alone(ground: Path, tmp_path: Path) -> None:
+    first = torchrun(ground, tmp_path)
+    try:
+        _until(lambda: any(tmp_path.glob("run-*/checkpoints/last.pth")), "the first epoch")
+        second = torchrun(ground, tmp_path, "--resume", "auto")
+        out, told = second.communicate(timeout=PATIENCE_S)
+        assert out == ""
+        assert told.count("error: ") == told.count("is being trained by another process") == 1, told
+        assert second.returncode == 1, told  # whatever its processes end with
+        assert "exitcode  : 2 " in told
+        assert "exitcode  : 1 " not in told
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=PATIENCE_S)
+    finally:
+        first.kill()
+    (run,) = tmp_path.glob("run-*")
+    assert RunFolder(run).partial.exists()
 
 
 @pytest.mark.slow

@@ -27,9 +27,11 @@ from last.evaluation.population_statistics import PopulationStatistics
 from last.experiments import run as session
 from last.experiments.config import resolve
 from last.models.registry import build_model
+from last.runs.logbook import Logbook
 from last.runtime.distributed import joined, rank
-from last.runtime.stop_requests import StopWatch
+from last.runtime.stop_requests import Stop, StopWatch
 from last.training.trainer import Trainer
+from last.utils.errors import UserError
 
 BAD_CLIP = 3
 BATCHES_BEFORE_STOP = 7
@@ -48,7 +50,17 @@ class WatchedTrainer(Trainer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.refusal = ""  # what a further trainer of the run is told meanwhile
         _TRAINERS.append(self)
+
+    def fit(self, logbook: Logbook | None) -> Stop | None:
+        """Train, and see before that whether another trainer could have the run."""
+        try:
+            with self.run.claimed():
+                pass
+        except UserError as error:
+            self.refusal = str(error)
+        return super().fit(logbook)
 
 
 def exact_model(*arguments: Any, **options: Any) -> nn.Module:
@@ -157,6 +169,7 @@ def train(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
         "model": {name: each.clone() for name, each in trainer.model.state_dict().items()},
         "momenta": [each.clone() for each in momenta],
         "skips": dict(vars(trainer.step.guard.skips)),
+        "refusal": trainer.refusal,
     }
 
 

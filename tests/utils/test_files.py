@@ -1,8 +1,11 @@
 import errno
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import deny_listing
 
 from last.data.preparation.preprocess import read_ignore_list
 from last.runs.append_file import append
@@ -10,9 +13,10 @@ from last.runs.checkpoint import read_checkpoint
 from last.runs.last_test import read_confusion
 from last.runs.logbook import read_rows
 from last.utils.config import read_yaml
-from last.utils.errors import UserError
+from last.utils.errors import Unwritable, UserError
 from last.utils.files import (
     atomic_path,
+    copy_files,
     file_checksum,
     make_folder,
     read_json,
@@ -195,3 +199,69 @@ def test_a_path_that_is_no_text_is_kept_in_json_and_shown_in_csv(tmp_path: Path)
     assert read_json(tmp_path / "a.json") == {"path": name}
     write_csv(tmp_path / "a.csv", ["name"], [[name]])
     assert (tmp_path / "a.csv").read_text() == "name\ncaf\\udce9\n"
+
+
+# --- copies
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Path:
+    """Return a folder with a file in it and one below."""
+    folder = tmp_path / "original"
+    (folder / "below").mkdir(parents=True)
+    for name in ("first.txt", "below/second.txt"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_a_copy_has_all_files_but_hidden_ones(tmp_path: Path, original: Path) -> None:
+    (original / ".lock").touch()
+    (original / ".half.last-1.tmp").mkdir()
+    (original / ".half.last-1.tmp" / "third.txt").touch()
+    copy_files(original, tmp_path / "copy")
+    copied = {str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*")}
+    assert copied == {"first.txt", "below", "below/second.txt"}
+    assert (tmp_path / "copy" / "below" / "second.txt").read_text() == "below/second.txt"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it needs a file that opens and cannot be read")
+def test_of_a_folder_that_cannot_be_copied_whole_the_file_that_cannot_be_read_is_named(
+    tmp_path: Path, original: Path
+) -> None:
+    bad = original / "below" / "bad.txt"
+    bad.symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match=rf"^Cannot read {bad}, which is to be copied: Input/output error\.") as caught:
+        copy_files(original, tmp_path / "copy")
+    assert not isinstance(caught.value, Unwritable)
+    assert [path.name for path in tmp_path.iterdir()] == ["original"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deny_listing(original / "below", monkeypatch)
+    with pytest.raises(UserError, match=rf"^Cannot read {original / 'below'}, .*: permission was denied\."):
+        copy_files(original, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_copy_that_finds_no_space_is_told_as_one_that_cannot_be_written(
+    tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_source: Path, _target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(Unwritable, match=rf"^Cannot write {tmp_path / 'copy'}: the disk is full\."):
+        copy_files(original, tmp_path / "copy")
+
+
+def test_a_pipe_that_took_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("there are no named pipes on Windows")
+    bad = pipe(original / "pipe.txt")
+    monkeypatch.setattr(Path, "is_file", lambda path: not path.is_dir())
+    with pytest.raises(UserError, match=rf"^Cannot read {bad}, which is to be copied: it is not a regular file\."):
+        copy_files(original, tmp_path / "copy")

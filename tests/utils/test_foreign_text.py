@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from last.utils.errors import UserError
-from last.utils.foreign_text import harmless, is_readable, printable, readable, shortened
+from last.utils.foreign_text import are_characters, harmless, is_readable, printable, readable, shortened
 
 ANY_TEXT = st.text(st.characters())  # halves of characters and control characters too
 
@@ -24,6 +25,26 @@ def test_a_text_that_is_fit_to_be_shown_stays_as_it_is(text: str) -> None:
 def test_every_text_can_be_made_one_that_a_file_holds(text: str) -> None:
     assert readable(text).encode().decode() == readable(text)
     assert (readable(text) == text) == is_readable(text.replace("\0", ""))
+
+
+@given(ANY_TEXT, st.sampled_from(["<", ">"]))
+def test_an_array_of_text_is_judged_as_a_text_is(text: str, byte_order: str) -> None:
+    array = np.array([text, "x"], f"{byte_order}U{len(text) + 1}")
+    judged = are_characters(array.tobytes(), array.dtype.byteorder)
+    assert judged == is_readable(text.replace("\0", ""))
+    assert are_characters(array.astype(f"=U{len(text) + 1}").tobytes(), "=") == judged
+
+
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("code", "whole"),
+    [
+        *((0, True), (0xD7FF, True), (0xD800, False), (0xDFFF, False), (0xE000, True), (0xFEFF, True), (0xFFFE, True)),
+        *((0x10FFFF, True), (0x110000, False), (2**32 - 1, False)),
+    ],
+)
+def test_every_number_beyond_the_characters_and_between_them_is_none(code: int, whole: bool, byte_order: str) -> None:
+    assert are_characters(np.array([65, code, 66], f"{byte_order}u4").tobytes(), byte_order) == whole
 
 
 def test_names_in_other_scripts_stay() -> None:

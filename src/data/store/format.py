@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...skeleton import Layout
 from ...utils.errors import UserError
-from ...utils.foreign_text import is_readable
+from ...utils.foreign_text import are_characters, is_readable
 from .clip import FARTHEST, Clip
 
 FORMAT_VERSION = 1
@@ -29,7 +29,6 @@ LARGEST_NUMBER = 2**31 - 1  # that the index holds
 PART_PREFIX = "part of "
 PART_LETTERS = "TE-"  # it trains, it tests (is evaluated on), neither
 TRAIN, TEST = b"T", b"E"
-_LAST_CHARACTER, _HALVES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode; halves of a character are no text
 JOINTS_TYPE, VALID_TYPE = np.dtype("<f4"), np.dtype("?")
 
 
@@ -139,8 +138,8 @@ def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
     """Return what is wrong with an index of `rows` rows; empty if it is sound and so stays inside them."""
     if not len(clips):
         return "it holds no clip"
-    codes = np.ascontiguousarray(clips["name"]).view("<u4")
-    if (codes > _LAST_CHARACTER).any() or ((codes >= _HALVES[0]) & (codes <= _HALVES[1])).any():
+    names = clips["name"]
+    if not are_characters(names.tobytes(), names.dtype.byteorder):
         return "the index has a name that is no text"
     if (clips["frames"] < 1).any() or (clips["bodies"] < 1).any() or (clips["bodies"] > MAX_BODIES).any():
         return f"the index has a clip without frames, or with a number of bodies outside 1..{MAX_BODIES}"

@@ -18,6 +18,7 @@ import numpy as np
 
 from ....utils.array_files import check_shape
 from ....utils.errors import UserError
+from ....utils.foreign_text import are_characters
 from ....utils.regular_files import open_regular
 from .bounded_unpickler import BoundedUnpickler, Budget, Refused
 from .sniff import PICKLE, trouble
@@ -29,7 +30,6 @@ _KIND = re.compile(r"[fiu][1248]|b1|[SU]\d{1,5}", re.ASCII)
 _LIMIT_TEXT_BYTES = 256 << 20  # of one array
 _MOST_TEXTS = 4 << 20  # in one array; NTU RGB+D 120 has 114,480 names
 _TEXT_COST = 12  # of a byte of an array of text, which is decoded to four and checked
-_LAST_CHARACTER, _SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)
 _DAMAGE = (
     *(pickle.PickleError, struct.error, EOFError, LookupError, AttributeError, TypeError, ValueError),
     *(ArithmeticError, RecursionError),
@@ -138,8 +138,7 @@ def _as_text(array: Array) -> Array:
         raise Refused(f"it holds an array of more than {_MOST_TEXTS} texts")
     if array.dtype.kind == "S":
         return np.asarray(np.char.decode(array, "ascii"))
-    codes = np.frombuffer(array.tobytes(), array.dtype.byteorder + "u4")
-    if (codes > _LAST_CHARACTER).any() or ((codes >= _SURROGATES[0]) & (codes <= _SURROGATES[1])).any():
+    if not are_characters(array.tobytes(), array.dtype.byteorder):
         raise ValueError("it holds text of impossible characters")
     return array
 
