@@ -28,7 +28,7 @@ from ..models.classifier import SkeletonClassifier
 from ..runtime.precision import choose_device
 from ..runtime.run_context import Place
 from ..settings.run import RunConfig
-from ..training.task import Classification
+from ..training.classification import Classification
 from ..utils.progress import Progress
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns

@@ -91,7 +91,7 @@ def _testing(data: TrainingData, learner: Learner) -> Way:
         task.eval()
         meter = Meter(device)
         for batch, scores in score_batches(task.model, data.test, data.pipeline, device, precision):
-            meter.add_scores(scores, batch.labels)
+            meter.add_test(task.test(scores, batch), batch.labels)
         meter.state(learner.step.world).tolist()
 
     return run

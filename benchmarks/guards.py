@@ -18,10 +18,10 @@ from ..runs.checkpoint import Checkpoint, save_checkpoint
 from ..runtime.precision import choose_device
 from ..settings.run import RunConfig
 from ..skeleton import layout_facts
+from ..training.classification import Classification
 from ..training.epoch_metrics import Meter
 from ..training.optim import build_optimizer
 from ..training.schedule import build_schedule
-from ..training.task import Classification
 from ..utils.progress import Progress
 from .measure import Turns, Way, ratio, seconds, spread, take_turns
 from .report import Result, Table
@@ -69,13 +69,13 @@ def _plain_step(config: RunConfig, task: Classification, batch: Batch, device: t
 
     def run() -> None:
         streams = pipeline(batch, training=True)
-        outcome = task(streams, batch)
-        outcome.loss.backward()
+        output = task(batch.with_streams(streams))
+        output.loss.backward()
         gradients = [each.grad for each in task.parameters() if each.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         torch._foreach_mul_(gradients, torch.clamp(config.grad_clip / (norm + 1e-6), max=1.0))
         optimizer.step()
-        meter.add(outcome.loss, outcome.logits, batch.labels)
+        meter.add(output.loss, len(batch), task.sums(output.predictions, batch))
         meter.add_update(norm, made)
         optimizer.zero_grad(set_to_none=True)
 

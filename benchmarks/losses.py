@@ -20,7 +20,8 @@ from ..data.loading.loader import Batch
 from ..data.loading.pipeline import InputPipeline
 from ..runtime.precision import choose_device
 from ..settings.run import RunConfig
-from ..training.task import Classification, Outcome
+from ..tasks.task import TaskOutput
+from ..training.classification import Classification
 from ..utils.progress import Progress
 from .plain import from_fused
 from .report import Result, Table
@@ -134,10 +135,10 @@ class _OurWay:
 class _ExactClassification(Classification):
     """Take the loss of float64 logits in float64, which trainings take in float32."""
 
-    def forward(self, streams: Streams, batch: Batch) -> Outcome:
+    def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch."""
-        logits = self.model(streams, batch.bodies, batch.rows)  # (N, classes)
-        return Outcome(functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing), logits)
+        logits = self.model(batch.streams, batch.bodies, batch.rows)  # (N, classes)
+        return TaskOutput(functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing), logits)
 
 
 def _as(streams: Streams, dtype: torch.dtype) -> dict[str, Tensor]:

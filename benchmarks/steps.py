@@ -15,12 +15,12 @@ from ..experiments.config import resolve
 from ..models.registry import build_model
 from ..runtime.distributed import ALONE
 from ..settings.run import RunConfig
+from ..training.classification import Classification
 from ..training.epoch_metrics import Meter
 from ..training.guard import BatchNote
 from ..training.optim import split_for_decay
 from ..training.schedule import scaled
 from ..training.step import Share, TrainingStep, seed_step
-from ..training.task import Classification
 from .content import DATASET, moving_body
 
 
@@ -97,7 +97,7 @@ class Learner:
         return loss
 
     def _new_meter(self) -> Meter:
-        return Meter(self.device, len(self.step.task.parts))
+        return Meter(self.device, terms=len(self.step.task.terms))
 
 
 class PlainLearner:

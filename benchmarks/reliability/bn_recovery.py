@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from last.experiments import run as session
 from last.experiments.config import resolve
 from last.runs.logbook import read_rows
-from last.training.task import Classification
+from last.training.classification import Classification
 
 _EXAMPLES = """examples:
   python benchmarks/reliability/bn_recovery.py --data_root data    needs data/synthetic: see synthesize

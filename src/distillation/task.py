@@ -3,7 +3,7 @@
 Legend: N clips.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,7 +17,8 @@ from ..models.classifier import Inside, SkeletonClassifier
 from ..models.layers import widened
 from ..runtime.run_context import Place
 from ..settings.run import RunConfig
-from ..training.task import Classification, Outcome
+from ..tasks.task import TaskOutput
+from ..training.classification import Classification
 from .cache import CachedTeachers
 from .cache_builder import kept_outputs
 from .losses import blended, match_activity, match_apart, match_features, match_probabilities
@@ -41,7 +42,7 @@ class Distillation(Classification):
 
     weights: Tensor
     known: Tensor | None
-    parts = ("labels", "teachers")
+    terms = ("labels", "teachers")
 
     def __init__(
         self,
@@ -88,22 +89,22 @@ class Distillation(Classification):
         """Return who taught, and how, for the run's summary."""
         return {"teachers": [each.facts for each in self.teachers], "distillation": asdict(self.distillation)}
 
-    def forward(self, streams: Mapping[str, Tensor], batch: Batch) -> Outcome:
-        """Return the loss over a batch, its two parts, and the student's logits."""
+    def forward(self, batch: Batch) -> TaskOutput:
+        """Return the loss over a batch, its two terms, and the student's logits."""
         if self.ce_weight == 1 and not len(self.adapters) and self.known is None:
-            outcome = super().forward(streams, batch)  # adapters would need their gradient, be it zero
-            return replace(outcome, parts={"labels": outcome.loss, "teachers": torch.zeros_like(outcome.loss)})
+            output = super().forward(batch)  # adapters would need their gradient, be it zero
+            return replace(output, terms={"labels": output.loss, "teachers": torch.zeros_like(output.loss)})
         looks_inside = self.distillation.method in HINTS
-        answer = self.model(streams, batch.bodies, batch.rows, **({"inside": True} if looks_inside else {}))
+        answer = self.model(batch.streams, batch.bodies, batch.rows, **({"inside": True} if looks_inside else {}))
         logits: Tensor = answer.logits if looks_inside else answer  # (N, classes)
-        lesson = self.source(streams, batch)
+        lesson = self.source(batch.streams, batch)
         with torch.autocast(logits.device.type, enabled=False):
             taught = self._match_answers(widened(logits), lesson, batch.labels)
             if looks_inside:
                 taught = taught + self.distillation.hint_weight * self._match_hints(answer, lesson)
             own = self._learn_labels(logits, batch)
             loss = self.ce_weight * own + (1 - self.ce_weight) * taught
-        return Outcome(loss, logits, {"labels": own, "teachers": taught})
+        return TaskOutput(loss, logits, {"labels": own, "teachers": taught})
 
     def _ce_weight(self, epoch: int) -> float:
         return self.distillation.ce_weight(self.config.model.name, epoch, self.config.epochs)

@@ -4,7 +4,7 @@ Legend: N clips.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import torch
@@ -33,11 +33,22 @@ def score_batches(
     A clip with values that no model can take has `NO_SCORE` for every class; it changes no other clip's scores. The
     model should be in evaluation mode. It computes in `precision`, the streams are derived in float32 always.
     """
+    return predict_batches(model, lambda batch: class_scores(model, batch, precision), part, pipeline, device)
+
+
+def predict_batches(
+    model: nn.Module,
+    predict: Callable[[Batch], Tensor],
+    part: TestPart,
+    pipeline: InputPipeline,
+    device: torch.device,
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield each batch on the device with what `predict` returns of it, averaged over the test draws."""
     for draws in zip(*part.loaders, strict=True):
         moved = [batch.to(device) for batch in draws]
         with torch.no_grad(), trusted(model):
-            scores = [_scores(model, batch, pipeline, precision) for batch in moved]
-        yield moved[0], torch.stack(scores).mean(dim=0)
+            predictions = [predict(batch.with_streams(pipeline(batch, training=False))) for batch in moved]
+        yield moved[0], torch.stack(predictions).mean(dim=0)
 
 
 def has_no_score(scores: Tensor) -> Tensor:
@@ -45,9 +56,9 @@ def has_no_score(scores: Tensor) -> Tensor:
     return (scores == NO_SCORE).all(dim=1)
 
 
-def _scores(model: nn.Module, batch: Batch, pipeline: InputPipeline, precision: Precision | None) -> Tensor:
-    streams = pipeline(batch, training=False)
+def class_scores(model: nn.Module, batch: Batch, precision: Precision | None = None) -> Tensor:
+    """Return the probabilities (N, classes) of a batch with its streams, `NO_SCORE` for a clip that is unusable."""
     with nullcontext() if precision is None else precision.autocast():
-        logits: Tensor = model(streams, batch.bodies, batch.rows)
-    bad = unusable(streams, batch.bodies, logits)
+        logits: Tensor = model(batch.streams, batch.bodies, batch.rows)
+    bad = unusable(batch.streams, batch.bodies, logits)
     return torch.where(bad[:, None], NO_SCORE, logits.float().softmax(dim=1))

@@ -30,8 +30,9 @@ from ..runtime.precision import choose_device, refuse_missing_format
 from ..runtime.run_context import Place
 from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.run import RunConfig
+from ..tasks.task import Task
+from ..training.classification import Classification
 from ..training.epoch_report import refuse_no_result
-from ..training.task import Classification
 from ..training.trainer import Trainer
 from ..utils.config import to_yaml
 from ..utils.errors import TrainingDiverged, UserError, tells_of_memory
@@ -126,7 +127,7 @@ def _build(
     model = build_model(config.model, len(data.classes), config.data.skeleton)
     if config.init_from and beginning.checkpoint is None:
         start_from(model, Path(config.init_from))
-    task = Classification(model, config.label_smoothing)
+    task: Task = Classification(model, config.label_smoothing)
     if teachers:
         task = distillation(config, model, teachers, data, place)
     if config.compile:
@@ -223,7 +224,8 @@ def _refuse_diverged(config: RunConfig, beginning: Beginning) -> None:
     try:
         if checkpoint.guard.get("updates", 1) == 0:
             raise TrainingDiverged("It made no update.")
-        refuse_no_result(checkpoint.metrics, f"{'ema_' if checkpoint.ema else ''}test", checkpoint.best_acc >= 0)
+        part = f"{'ema_' if checkpoint.ema else ''}test"
+        refuse_no_result(checkpoint.metrics, part, checkpoint.task_measures, checkpoint.has_best)
     except TrainingDiverged as error:
         raise TrainingDiverged(
             f"The run {run.path} has diverged and cannot be resumed: {error} Details are in {run.divergence}. Start a "
@@ -344,10 +346,8 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "weights": "trained" if step.average is None else "averaged",
         "validation": config.validation,
         "best_epoch": trainer.progression.best_epoch,
-        "best_top1": best[f"{prefix}test_top1"],
-        "best_top5": best[f"{prefix}test_top5"],
-        "final_top1": final[f"{prefix}test_top1"],
-        "final_top5": final[f"{prefix}test_top5"],
+        **{f"best_{name}": best[f"{prefix}test_{name}"] for name in trainer.measures.names},
+        **{f"final_{name}": final[f"{prefix}test_{name}"] for name in trainer.measures.names},
         "train_seconds": sum(float(row["seconds"]) for row in rows.values()),
         "clips_per_second": float(np.median([float(row["clips_per_second"]) for row in rows.values()])),
         "processes": trainer.world.size,

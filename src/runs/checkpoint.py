@@ -22,6 +22,7 @@ from ..models.registry import build_model, family_config
 from ..runtime.precision import usable_device
 from ..settings.run import RunConfig
 from ..skeleton import layout_facts
+from ..tasks.measures import Measures, measures_from
 from ..utils.config import Layer, merge
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, read_whole
@@ -51,7 +52,7 @@ class Checkpoint:
         epoch: the last finished epoch, counted from 0; -1 in the first one.
         within: nothing at the end of an epoch; within the next one how far it has come: `clips` drawn, and what its
             row of figures will need.
-        best_acc, best_epoch: the best top-1 so far, in percent, and its epoch.
+        best_acc, best_epoch: the best value of the primary metric so far (of top-1, in percent), and its epoch.
         metrics: the logbook's row of `epoch`.
         config: the run's resolved configuration.
         classes: the class names in the order of the logits.
@@ -62,6 +63,7 @@ class Checkpoint:
             `trained` those of the trained ones where the running statistics lag behind them. Empty within an epoch and
             in older files.
         data: fingerprints of what the run learns from (`data.fingerprints`); older files have none.
+        measures: the metrics of the task (`tasks.measures`); nothing for classification.
     """
 
     model: Mapping[str, Tensor]
@@ -83,6 +85,17 @@ class Checkpoint:
     task: Mapping[str, Tensor] = field(default_factory=dict)
     statistics: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    measures: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def task_measures(self) -> Measures:
+        """Return the metrics of the task that wrote it."""
+        return measures_from(self.measures, "The checkpoint")
+
+    @property
+    def has_best(self) -> bool:
+        """Tell whether an epoch of the run had a result."""
+        return self.best_acc != self.task_measures.deciding.worst
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -131,7 +144,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         UserError: the disk is full or the folder cannot be written; an older file of that name stays.
     """
-    content = {name: getattr(checkpoint, name) for name in _KEYS}
+    content = {name: getattr(checkpoint, name) for name in _KEYS if name != "measures" or checkpoint.measures}
     content |= {"config": asdict(checkpoint.config), "model": dict(checkpoint.model)}  # torch's own dict has attributes
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, "checksum": _checksum(content)}
     buffer = io.BytesIO()  # torch's writer hides what the system says about a full disk behind an error of its own
@@ -231,6 +244,11 @@ def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -
 def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> SkeletonClassifier:
     """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
     config = checkpoint.config
+    if checkpoint.measures:
+        raise UserError(
+            f"{origin} is of the task {checkpoint.task_measures.task}, not of classification: it cannot be evaluated, "
+            "exported or taught with. It can be resumed, and --init_from takes what fits of its weights."
+        )
     refuse_other_sizes(checkpoint, origin)
     model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
     load_weights(model, checkpoint.weights_for(raw), origin)
@@ -245,6 +263,8 @@ def refuse_other_sizes(checkpoint: Checkpoint, origin: str) -> None:
         UserError: it is not.
     """
     config = checkpoint.config
+    if checkpoint.measures:
+        return  # its model is not the classifier of the configuration
     if sum(getattr(config.model, "blocks", [])) <= len(checkpoint.model):  # each has tensors of its own
         with torch.device("meta"):
             model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)

@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..tasks.measures import PERCENT, measures_from
+from ..utils.errors import UserError
 from ..utils.foreign_text import is_readable
 from ..utils.schema import short
 
@@ -114,6 +116,10 @@ def _figure(value: Any) -> str:
     return "" if fits else f" is {_told(value)}, not a figure"
 
 
+def _best_problem(value: Any) -> str:
+    return "" if isinstance(value, float) and not math.isnan(value) else f" is {_told(value)}, not a number"
+
+
 def _text(value: Any) -> str:
     return "" if isinstance(value, str) and is_readable(value) else f" is {_told(value)}, not a text"
 
@@ -171,6 +177,16 @@ def _list_of(check: _Check, most: int) -> _Check:
     return whole
 
 
+def _measures(value: Any) -> str:
+    if problem := _mapping(_plain)(value):
+        return problem
+    try:
+        measures_from(value, "It")
+    except UserError:
+        return " are not the metrics of a task"
+    return ""
+
+
 _SECONDS = _number(0, 1e12)
 _COUNTS = _mapping(_whole(0))
 _FIELDS: dict[str, _Check] = {
@@ -188,7 +204,7 @@ _FIELDS: dict[str, _Check] = {
     "within": _empty_or(
         _record(clips=_whole(1), meter=_tensor, skips=_COUNTS, waited=_SECONDS, seconds=_SECONDS),
     ),
-    "best_acc": _number(-1.0, 100.0),
+    "best_acc": _figure,
     "best_epoch": _whole(0, _MOST_EPOCHS),
     "metrics": _mapping(_figure),
     "config": _mapping(_plain),
@@ -197,6 +213,7 @@ _FIELDS: dict[str, _Check] = {
     "task": _mapping(_tensor),
     "statistics": _mapping(_mapping(_tensor)),
     "data": _mapping(_text),
+    "measures": _measures,
 }
 
 
@@ -206,6 +223,11 @@ _FIELDS: dict[str, _Check] = {
 def _contradiction(fields: Mapping[str, Any]) -> str:
     """Return which field another one contradicts, or an empty string."""
     model, metrics, epoch = fields["model"], fields["metrics"], fields["epoch"]
+    metric = measures_from(fields["measures"], "It").deciding
+    best, bounds = fields["best_acc"], _number(metric.worst, 100.0)
+    problem = bounds(best) if metric.unit == PERCENT and metric.higher_is_better else _best_problem(best)
+    if problem:
+        return f"best_acc{problem}"
     if fields["best_epoch"] > max(epoch, 0):
         return f"best_epoch is {fields['best_epoch']}, after the last epoch, {epoch}"
     for name, value in model.items():
@@ -221,7 +243,8 @@ def _contradiction(fields: Mapping[str, Any]) -> str:
         return ""
     weights = ("", "ema_") if fields["ema"] else ("",)
     parts = ("test", "val") if fields["config"].get("validation") == "split" else ("test",)
-    columns = [f"{which}{part}_{name}" for which in weights for part in parts for name in ("loss", "top1", "top5")]
+    names = ("loss", *measures_from(fields["measures"], "It").names)
+    columns = [f"{which}{part}_{name}" for which in weights for part in parts for name in names]
     if metrics.get("epoch") != epoch or any(isinstance(metrics.get(each, ""), str) for each in columns):
         return f"metrics are not the row of epoch {epoch}"
     return ""

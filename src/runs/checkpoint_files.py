@@ -39,7 +39,7 @@ class CheckpointFiles:
         """
         if not self.writes or checkpoint.within:
             return
-        is_best = checkpoint.best_acc >= 0 and checkpoint.best_epoch == checkpoint.epoch
+        is_best = checkpoint.has_best and checkpoint.best_epoch == checkpoint.epoch
         if is_best and not _holds(self.run.best, checkpoint):
             self._try(self.run.best, checkpoint)
         if self.keep and not _holds(self.run.of_epoch(checkpoint.epoch), checkpoint):

@@ -98,7 +98,7 @@ def _activations(step: TrainingStep, data: "TrainingData", skipped: Skipped) -> 
     streams = step.guard.examine(data.pipeline(batch, training=True))
     step.task.train()
     with torch.no_grad(), step.precision.autocast(), _outputs(step.task.model) as outputs:
-        step.task(streams, batch)
+        step.task(batch.with_streams(streams))
     return outputs
 
 

@@ -12,15 +12,18 @@ from ..data.loading.run_data import TrainingData
 from ..models.registry import count_parameters
 from ..runtime.run_context import Place
 from ..settings.run import RunConfig
+from ..tasks.measures import Measures
+from ..tasks.task import Task
 from ..utils.errors import TrainingDiverged
 from ..utils.numbers import counted
 from .epoch_metrics import Figures
-from .task import Classification
 
 _log = logging.getLogger(__name__)
 
+_OTHER_TESTS = {"val": "val", "ema_test": "EMA", "ema_val": "EMA val"}
 
-def banner(config: RunConfig, task: Classification, data: TrainingData, place: Place, precision: str) -> str:
+
+def banner(config: RunConfig, task: Task, data: TrainingData, place: Place, precision: str) -> str:
     """Return the lines that say what is trained on what, where and how long."""
     model, size = task.model, place.world.size
     processes = f", {size} processes" if size > 1 else ""
@@ -35,23 +38,26 @@ def banner(config: RunConfig, task: Classification, data: TrainingData, place: P
     )
 
 
-def named(part: str, figures: Figures) -> dict[str, float]:
+def named(part: str, figures: Figures, measures: Measures) -> dict[str, float]:
     """Return the figures of a part of the data by the names of the logbook's columns."""
-    return {f"{part}_loss": figures.loss, f"{part}_top1": figures.top1, f"{part}_top5": figures.top5}
+    values = figures.metrics or [math.nan] * len(measures.metrics)
+    metrics = {f"{part}_{name}": value for name, value in zip(measures.names, values, strict=True)}
+    return {f"{part}_loss": figures.loss, **metrics}
 
 
-def epoch_line(row: Mapping[str, Any], epochs: int, better: bool) -> str:
+def epoch_line(row: Mapping[str, Any], epochs: int, better: bool, measures: Measures) -> str:
     """Return the one line that people read about an epoch."""
+    metric = measures.deciding
     width = len(str(epochs - 1))
     parts = [
         f"epoch {row['epoch']:>{width}}",
         f"lr {row['learning_rate']:.5f}",
-        f"train loss {row['train_loss']:.3f} top-1 {row['train_top1']:5.2f}",
+        f"train loss {row['train_loss']:.3f} {metric.title} {metric.text(row[f'train_{metric.name}'])}",
     ]
-    if not math.isnan(row["test_top1"]):
-        parts.append(f"test loss {row['test_loss']:.3f} top-1 {row['test_top1']:5.2f}")
-        named = {"val_top1": "val", "ema_test_top1": "EMA", "ema_val_top1": "EMA val"}
-        parts += [f"{name} {row[column]:5.2f}" for column, name in named.items() if column in row]
+    if not math.isnan(tested := row[f"test_{metric.name}"]):
+        parts.append(f"test loss {row['test_loss']:.3f} {metric.title} {metric.text(tested)}")
+        others = {f"{part}_{metric.name}": title for part, title in _OTHER_TESTS.items()}
+        parts += [f"{title} {metric.text(row[column])}" for column, title in others.items() if column in row]
     parts += [f"{row['clips_per_second']:,.0f} clips/s", f"{row['seconds']:.1f} s"]
     causes = [f"{row[f'skipped_{cause}']} {cause}" for cause in ("inputs", "losses", "gradients")]
     causes = [each for each in causes if not each.startswith("0 ")]
@@ -60,21 +66,22 @@ def epoch_line(row: Mapping[str, Any], epochs: int, better: bool) -> str:
     return "  ".join(parts + (["best"] if better else []))
 
 
-def refuse_no_result(row: Mapping[str, Any], part: str, has_best: bool) -> None:
+def refuse_no_result(row: Mapping[str, Any], part: str, measures: Measures, has_best: bool) -> None:
     """Refuse to end a run whose model no longer gives numbers.
 
     Args:
         row: of the last epoch.
         part: how the columns of the decisive test begin.
+        measures: of the task.
         has_best: whether there was an epoch with finite scores.
 
     Raises:
         TrainingDiverged: no score was finite in the last epoch's test, or in no epoch's all of them.
     """
-    loss, top1, top5 = (row[f"{part}_{name}"] for name in ("loss", "top1", "top5"))
-    if math.isfinite(loss) or math.isnan(top1):  # where the epoch was not tested there is no accuracy either
+    loss, metrics = row[f"{part}_loss"], [row[f"{part}_{name}"] for name in measures.names]
+    if math.isfinite(loss) or any(map(math.isnan, metrics)):  # where the epoch was not tested there are no metrics
         return
-    if top5 == 0 or not has_best:
+    if not any(value and math.isfinite(value) for value in metrics) or not has_best:
         raise TrainingDiverged("The model's scores in the last epoch's test are not finite.")
     _log.warning("Some scores in the last epoch's test are not finite; their clips count as wrong.")
 

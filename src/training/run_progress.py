@@ -14,8 +14,8 @@ _FORWARD_SHARE = 1 / 3  # of what a training step costs: its backward pass takes
 class Progression:
     """How far a run has come in epochs."""
 
+    best_acc: float
     epoch: int = 0
-    best_acc: float = -1.0
     best_epoch: int = 0
 
 
@@ -25,7 +25,7 @@ class EpochSoFar:
 
     Attributes:
         clips: how many were drawn.
-        meter: what counts loss and hits.
+        meter: what counts loss and metrics.
         skips: what had been skipped before the epoch.
         waited: seconds spent waiting for data.
         seconds: how long the epoch took before it was interrupted.

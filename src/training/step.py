@@ -17,13 +17,13 @@ from ..data.loading.loader import Batch
 from ..runtime.distributed import World
 from ..runtime.precision import Precision
 from ..settings.run import RunConfig
+from ..tasks.task import Task, TaskOutput
 from ..utils.errors import UserError
 from .ema import WeightAverage
 from .epoch_metrics import Meter
 from .gradient_accumulation import GradientWindow
 from .guard import BatchNote, NanGuard, Requests
 from .optim import build_optimizer
-from .task import Classification
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TrainingStep:
         world: the processes that train together.
     """
 
-    def __init__(self, config: RunConfig, task: Classification, device: torch.device, world: World) -> None:
+    def __init__(self, config: RunConfig, task: Task, device: torch.device, world: World) -> None:
         self.config, self.world = config, world
         self.task = task
         self.forward = _distributed(task, config, device, world)
@@ -72,21 +72,22 @@ class TrainingStep:
             batch: what else the task needs, on the device.
             share: how much of the whole batch this is.
             closes: whether an update follows, of the gradients since the last one.
-            meter: what counts the batch's loss and hits.
+            meter: what counts the batch's loss and metrics.
 
         What `requests` holds is asked of all processes with it.
         """
         streams = self.guard.examine(streams)
         with self.precision.autocast():
-            outcome = self.forward(streams, batch)
-        good = self.guard.judge(outcome.loss, share.own / share.clips, self.requests)
+            output: TaskOutput = self.forward(batch.with_streams(streams))
+        good = self.guard.judge(output.loss, share.own / share.clips, self.requests)
         # DistributedDataParallel divides the sum of all processes' gradients by their number.
         weight = share.own * self.world.size / self.config.batch_size
-        self.precision.scaler.scale(outcome.loss * weight).backward()
+        self.precision.scaler.scale(output.loss * weight).backward()  # type: ignore[no-untyped-call]
         self.guard.mend()
         self.window.add(good, share.clips)
         counts = good if share.own else torch.zeros_like(good)
-        meter.add(outcome.loss, outcome.logits, batch.labels, counts, outcome.parts.values())
+        sums = self.task.sums(output.predictions, batch)
+        meter.add(output.loss, len(batch), sums, counts, output.terms.values())
         if closes:
             self._update(meter)
 
@@ -144,7 +145,7 @@ def seed_step(seed: int, epoch: int, clips_before: int, rank: int) -> None:
     torch.manual_seed(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1)
 
 
-def _distributed(task: Classification, config: RunConfig, device: torch.device, world: World) -> nn.Module:
+def _distributed(task: Task, config: RunConfig, device: torch.device, world: World) -> nn.Module:
     """Return the task as the processes compute it together; alone as it is."""
     if world.size == 1:
         return task

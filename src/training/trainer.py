@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from ..data.loading.loader import Batch
 from ..data.loading.run_data import TestPart, TrainingData
 from ..evaluation.population_statistics import PopulationStatistics
-from ..evaluation.scoring import has_no_score, score_batches
+from ..evaluation.scoring import predict_batches
 from ..evaluation.unusable_clips import NOT_RECOGNISED, UnusableClips
 from ..models.batchnorm_stats import statistics_lag
 from ..runs.checkpoint import Checkpoint, load_weights
@@ -25,6 +26,8 @@ from ..runtime.run_context import Place
 from ..runtime.stop_requests import Stop
 from ..settings.run import RunConfig
 from ..skeleton import layout_facts
+from ..tasks.measures import Measures
+from ..tasks.task import Task
 from ..utils.errors import TrainingDiverged
 from .divergence_report import report_divergence
 from .epoch_metrics import Figures, Meter
@@ -34,7 +37,6 @@ from .resume_check import Sizes, refuse_other_state
 from .run_progress import EpochSoFar, Pace, Progression
 from .schedule import build_schedule
 from .step import Share, TrainingStep, seed_step
-from .task import Classification
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ class Trainer:
     def __init__(
         self,
         config: RunConfig,
-        task: Classification,
+        task: Task,
         data: TrainingData,
         *,
         run: RunFolder,
@@ -84,14 +86,24 @@ class Trainer:
         )
         self.schedule = build_schedule(self.step.optimizer, config)
         self.files = CheckpointFiles(run, config.checkpoint.keep, writes=self.world.is_first)
-        self.progression = Progression()
+        self.progression = Progression(self.measures.deciding.worst)
         self.pace = Pace(config.epochs, config.test_every, data.order.clips, self._clips_of_a_test())
-        self._so_far = EpochSoFar(Meter(self.device, len(task.parts)))
+        self._so_far = EpochSoFar(self._new_meter())
         self._row: Mapping[str, Any] = {}
         self._statistics: dict[str, Mapping[str, Tensor]] = {}
         self._last_test = LastTest(run.confusion, data.classes)
         self._unusable = UnusableClips(data.source.store.clips["name"], NOT_RECOGNISED, self.device)
         self._saved = time.monotonic()
+
+    @property
+    def measures(self) -> Measures:
+        """Return what the task measures."""
+        return self.task.measures
+
+    @property
+    def has_best(self) -> bool:
+        """Tell whether an epoch had a result."""
+        return self.progression.best_acc != self.measures.deciding.worst
 
     @property
     def model(self) -> nn.Module:
@@ -122,7 +134,7 @@ class Trainer:
                     return stop.reason
             if self.step.guard.updates == 0:
                 raise TrainingDiverged("No update was made in the whole run: every batch was skipped.")
-            refuse_no_result(self._row, f"{self.offered}test", has_best=self.progression.best_acc >= 0)
+            refuse_no_result(self._row, f"{self.offered}test", self.measures, has_best=self.has_best)
         except TrainingDiverged as error:
             raise report_divergence(error, self.step, self.data, self.run, self.world) from error
         self.files.settle(lambda: self._checkpoint({}))
@@ -137,7 +149,7 @@ class Trainer:
         load_weights(self.model, checkpoint.model, origin)
         sizes = Sizes.of(self.task, self.data.order.clips, self._so_far.meter.sums)
         refuse_other_state(checkpoint, self._checkpoint({}), origin, sizes, replay=bool(changed))
-        self.task.load_own_state(checkpoint.task)
+        self.task.load_extra_state(checkpoint.task)
         self._load_optimizer(checkpoint, replay=bool(changed))
         step = self.step
         if checkpoint.scaler:  # empty where the run had none: in bf16, or on another device than now
@@ -146,7 +158,7 @@ class Trainer:
             step.average.load_state(checkpoint.ema, checkpoint.ema_steps)
         step.window.load_state(dict(checkpoint.window), step.precision.scaler.get_scale())
         step.guard.load_state(checkpoint.guard)
-        self.progression = Progression(checkpoint.epoch + 1, checkpoint.best_acc, checkpoint.best_epoch)
+        self.progression = Progression(checkpoint.best_acc, checkpoint.epoch + 1, checkpoint.best_epoch)
         self._row, self._statistics = checkpoint.metrics, dict(checkpoint.statistics)
         self._begin_epoch()
         if checkpoint.within:
@@ -165,8 +177,8 @@ class Trainer:
             self._save_within()
             return
         if self.run.best in beyond:
-            accuracy = self._row[f"{self.deciding_part}_top1"]
-            self.progression.best_acc = -1.0 if math.isnan(accuracy) else accuracy  # so that any tested epoch is better
+            value, metric = self._row[self.deciding_column], self.measures.deciding
+            self.progression.best_acc = metric.worst if math.isnan(value) else value  # so any tested epoch is better
             self.progression.best_epoch = self._row["epoch"]
         self.files.branch_off(self._checkpoint({}), beyond)
 
@@ -196,7 +208,7 @@ class Trainer:
 
     def _begin_epoch(self) -> None:
         skips = Skips(**asdict(self.step.guard.skips))
-        self._so_far = EpochSoFar(Meter(self.device, len(self.task.parts)), skips=skips)
+        self._so_far = EpochSoFar(self._new_meter(), skips=skips)
 
     def _train_epoch(self) -> None:
         """Train on every clip that the epoch has left."""
@@ -263,8 +275,8 @@ class Trainer:
         row = {
             "epoch": self.progression.epoch,
             "learning_rate": self.step.optimizer.param_groups[0]["lr"],
-            **named("train", figures),
-            **{f"train_{name}_loss": part for name, part in zip(self.task.parts, figures.parts, strict=True)},
+            **named("train", figures, self.measures),
+            **{f"train_{name}_loss": term for name, term in zip(self.task.terms, figures.terms, strict=True)},
             "grad_norm": figures.grad_norm,
             "clips_per_second": self.data.order.clips / seconds,
             "data_wait_share": so_far.waited / seconds,
@@ -291,9 +303,9 @@ class Trainer:
         if measured and self._tests_now:
             self._statistics[weights] = self.population.measure()
         with self.population.lent(self._statistics.get(weights, {})):
-            row = named(f"{prefix}test", self._measure(self.data.test, prefix == self.offered))
+            row = named(f"{prefix}test", self._measure(self.data.test, prefix == self.offered), self.measures)
             if self.data.validation is not None:
-                row |= named(f"{prefix}val", self._measure(self.data.validation))
+                row |= named(f"{prefix}val", self._measure(self.data.validation), self.measures)
         return row
 
     @property
@@ -307,12 +319,15 @@ class Trainer:
         if not self._tests_now:
             return Figures()
         self.task.eval()
-        meter, tested = Meter(self.device, classes=len(self.data.classes) if kept else 0), 0
-        scored = score_batches(self.model, part, self.data.pipeline, self.device, self.step.precision)
+        kept = kept and self.task.classifies
+        meter = Meter(self.device, self.measures, classes=len(self.data.classes) if kept else 0)
+        predict, tested = partial(self.task.predict, precision=self.step.precision), 0
+        predicted = predict_batches(self.model, predict, part, self.data.pipeline, self.device)
         with self.progress.task(f"testing epoch {self.progression.epoch}", part.clips, in_run=True):
-            for batch, scores in scored:
-                meter.add_scores(scores, batch.labels)
-                self._unusable.note(batch.numbers, has_no_score(scores))
+            for batch, predictions in predicted:
+                output = self.task.test(predictions, batch)
+                meter.add_test(output, batch.labels)
+                self._unusable.note(batch.numbers, output.unusable)
                 clips = min(len(batch) * self.world.size, part.clips - tested)  # the other processes have as many
                 tested += clips
                 self.pace.tested(clips)
@@ -333,16 +348,17 @@ class Trainer:
 
     def _finish_epoch(self, row: dict[str, Any], logbook: Logbook | None) -> None:
         """Record the epoch: a row in the logbook, a line for people, the checkpoints."""
-        accuracy, loss = row[f"{self.deciding_part}_top1"], row[f"{self.deciding_part}_loss"]
-        better = math.isfinite(loss) and accuracy > self.progression.best_acc and self.step.guard.updates > 0
+        value, loss = row[self.deciding_column], row[f"{self.deciding_part}_loss"]
+        better = self.measures.deciding.is_better(value, self.progression.best_acc)
+        better = better and math.isfinite(loss) and self.step.guard.updates > 0
         if better:
-            self.progression.best_acc, self.progression.best_epoch = accuracy, row["epoch"]
+            self.progression.best_acc, self.progression.best_epoch = value, row["epoch"]
         self.schedule.step()
         row["seconds"] = self._so_far.elapsed
         if logbook is not None:
             logbook.write(row)
             self._last_test.write()
-        _log.info(epoch_line(row, self.config.epochs, better))
+        _log.info(epoch_line(row, self.config.epochs, better, self.measures))
         self.progression.epoch += 1
         self._row = row
         self._begin_epoch()
@@ -359,6 +375,14 @@ class Trainer:
     def deciding_part(self) -> str:
         """Return how the logbook's columns that choose the best epoch begin."""
         return f"{self.offered}{'test' if self.data.validation is None else 'val'}"
+
+    @property
+    def deciding_column(self) -> str:
+        """Return the logbook's column that chooses the best epoch."""
+        return f"{self.deciding_part}_{self.measures.primary}"
+
+    def _new_meter(self) -> Meter:
+        return Meter(self.device, self.measures, terms=len(self.task.terms))
 
     def _save_within(self) -> None:
         """Save the state within an epoch."""
@@ -377,7 +401,7 @@ class Trainer:
     def _checkpoint(self, within: Mapping[str, Any]) -> Checkpoint:
         return Checkpoint(
             model=self.model.state_dict(),
-            task=self.task.own_state(),
+            task=self.task.extra_state(),
             scheduler=self.schedule.state_dict(),
             epoch=self.progression.epoch - 1,
             within=within,
@@ -389,5 +413,6 @@ class Trainer:
             layout=layout_facts(self.config.data.skeleton),
             statistics={} if within else dict(self._statistics),  # within an epoch the weights have moved on
             data=self.data.fingerprints,
+            measures=self.measures.facts(),
             **self.step.state(),
         )

@@ -66,7 +66,7 @@ def test_a_student_that_is_its_teacher_gets_no_gradient_from_it(tiny_config: Mak
         torch.nn.init.eye_(adapter.weight)
         torch.nn.init.zeros_(adapter.bias)
     batch = next(iter(data.loader))
-    task.eval()(data.pipeline(batch, training=True), batch).loss.backward()
+    task.eval()(batch.with_streams(data.pipeline(batch, training=True))).loss.backward()
     assert max(each.grad.abs().max() for each in task.model.parameters() if each.grad is not None) < 1e-6
 
 
@@ -229,7 +229,7 @@ def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConf
         task = distillation(config, last_model(teacher), teachers, data, PLACE).eval()
         batch = next(iter(data.loader))
         streams = data.pipeline(batch, training=True)
-        outcome, lesson = task(streams, batch), task.source(streams, batch)
+        outcome, lesson = task(batch.with_streams(streams)), task.source(streams, batch)
         inside = task.model(streams, batch.bodies, batch.rows, inside=True)
         said = losses.blended(lesson.logits, weights, tau)
         if method == "dkd":
@@ -289,18 +289,18 @@ def test_teachers_speak_of_clips_without_a_label_too(tiny_config: MakeConfig, te
     batch = next(iter(data.loader))
     known = torch.isin(batch.numbers, torch.from_numpy(data.labelled))
     streams = data.pipeline(batch, training=True)
-    loss = task.eval()(streams, batch).loss
+    loss = task.eval()(batch.with_streams(streams)).loss
     other_labels = torch.where(known, batch.labels, (batch.labels + 1) % 3)
-    assert torch.equal(loss, task(streams, replace(batch, labels=other_labels)).loss)
-    assert not torch.equal(loss, task(streams, replace(batch, labels=(batch.labels + 1) % 3)).loss)
+    assert torch.equal(loss, task(replace(batch, streams=streams, labels=other_labels)).loss)
+    assert not torch.equal(loss, task(replace(batch, streams=streams, labels=(batch.labels + 1) % 3)).loss)
 
 
 def test_labels_count_by_the_mean_over_clips_that_have_one(tiny_config: MakeConfig, teacher: Path) -> None:
     task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=1")
     batch = next(iter(data.loader))  # of all clips
     known = torch.isin(batch.numbers, torch.from_numpy(data.labelled))
-    outcome = task.eval()(data.pipeline(batch, training=True), batch)
-    torch.testing.assert_close(outcome.loss, task.cross_entropy(outcome.logits[known], batch.labels[known]))
+    outcome = task.eval()(batch.with_streams(data.pipeline(batch, training=True)))
+    torch.testing.assert_close(outcome.loss, task.cross_entropy(outcome.predictions[known], batch.labels[known]))
 
 
 def test_a_label_weighs_the_same_however_many_processes_share_a_batch(tiny_config: MakeConfig, teacher: Path) -> None:
@@ -319,7 +319,7 @@ def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: Ma
     task, data = unlabelled_task(tiny_config, teacher)
     task.known.fill_(False)
     batch = next(iter(data.loader))
-    task(data.pipeline(batch, training=True), batch).loss.backward()
+    task(batch.with_streams(data.pipeline(batch, training=True))).loss.backward()
     assert all(torch.isfinite(each.grad).all() for each in task.model.parameters())
 
 

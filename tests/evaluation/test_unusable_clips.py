@@ -20,6 +20,7 @@ from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
 from last.runtime.distributed import ALONE
+from last.training.classification import measure_scores
 from last.training.epoch_metrics import Meter
 from last.utils.files import read_json
 
@@ -153,9 +154,10 @@ def test_a_clip_without_a_body_is_at_fault() -> None:
 
 def test_a_clip_without_a_score_is_wrong_and_has_no_part_in_the_loss() -> None:
     meter = Meter(torch.device("cpu"), classes=2)
-    meter.add_scores(torch.tensor([[0.5, 0.5], [NO_SCORE, NO_SCORE]]), torch.tensor([0, 0]))
+    labels = torch.tensor([0, 0])
+    meter.add_test(measure_scores(torch.tensor([[0.5, 0.5], [NO_SCORE, NO_SCORE]]), labels), labels)
     figures = meter.read(ALONE)
-    assert (figures.unusable, figures.top1, figures.loss) == (1, 50.0, pytest.approx(math.log(2)))
+    assert (figures.unusable, figures.metrics[0], figures.loss) == (1, 50.0, pytest.approx(math.log(2)))
     assert meter.confusion(ALONE).tolist() == [[1, 0, 1], [0, 0, 0]]
 
 

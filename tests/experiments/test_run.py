@@ -142,7 +142,7 @@ def test_finished_run_that_is_taken_up_again_is_unfinished_until_its_end(
     config = tiny_config("epochs=3")
     with monkeypatch.context() as patch:
         measured = iter([(30.0, 50.0), (20.0, 50.0), (20.0, 50.0)])
-        patch.setattr(Trainer, "_measure", lambda *_: Figures(1.0, *next(measured), grad_norm=0.0))
+        patch.setattr(Trainer, "_measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
         run = session.train(config).run
     assert run.finished
     stop_after(monkeypatch, epoch=1)
@@ -299,7 +299,7 @@ def test_best_epoch_is_the_first_with_the_highest_test_top1(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = iter([(10.0, 50.0), (30.0, 70.0), (30.0, 60.0), (20.0, 80.0)])
-    monkeypatch.setattr(Trainer, "_measure", lambda *_: Figures(1.0, *next(measured), grad_norm=0.0))
+    monkeypatch.setattr(Trainer, "_measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
     result = session.train(tiny_config("epochs=4"))
     run, summary = result.run, result.summary
     found = [summary[key] for key in ("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")]

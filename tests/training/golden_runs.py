@@ -32,11 +32,11 @@ from last.settings.distillation import DistillationConfig
 from last.settings.model import ModelConfig
 from last.settings.run import EmaConfig, NanGuardConfig, RunConfig
 from last.skeleton import load_layout
+from last.training.classification import Classification
 from last.training.epoch_metrics import Meter
 from last.training.guard import BatchNote
 from last.training.schedule import build_schedule
 from last.training.step import Share, TrainingStep, seed_step
-from last.training.task import Classification
 
 Filled = TypeVar("Filled", bound=nn.Module)
 
@@ -152,7 +152,7 @@ def run(case: Case) -> dict[str, list[float]]:
             clips += size
             closes = (number + 1) % config.gradient_accumulation_steps == 0 or clips == CLIPS
             with _fault(case.faults.get(len(losses), ""), task, streams_of(batch.numbers)) as streams:
-                step(streams, batch, Share(size, size), closes=closes, meter=Meter(CPU, len(task.parts)))
+                step(streams, batch, Share(size, size), closes=closes, meter=Meter(CPU, terms=len(task.terms)))
             step.note(BatchNote(batch.numbers, batch.keys))
             step.guard.read()
         schedule.step()

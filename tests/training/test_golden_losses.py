@@ -27,7 +27,8 @@ from last.runs.folder import RunFolder
 from last.runtime.run_context import Place
 from last.settings.model import ModelConfig
 from last.settings.run import RunConfig
-from last.training.task import Classification, Outcome
+from last.tasks.task import TaskOutput
+from last.training.classification import Classification
 from last.training.trainer import Trainer
 
 FILE = Path(__file__).with_name("golden_losses.json")
@@ -143,7 +144,7 @@ def test_the_first_loss_of_a_run_is_the_one_that_was_recorded(
     losses: list[float] = []
     forward = Classification.forward
 
-    def forward_and_record(task: Classification, *arguments: Any) -> Outcome:
+    def forward_and_record(task: Classification, *arguments: Any) -> TaskOutput:
         outcome = forward(task, *arguments)
         losses.append(outcome.loss.item())
         return outcome

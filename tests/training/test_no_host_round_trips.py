@@ -63,7 +63,7 @@ def test_distilling_step_reads_nothing_on_the_host(
 
 def assert_an_epoch_reads_nothing(trainer: Trainer) -> None:
     trainer.task.train()
-    meter = Meter(torch.device("cpu"), len(trainer.task.parts))
+    meter = Meter(torch.device("cpu"), terms=len(trainer.task.terms))
     for batch in trainer.data.loader:
         with NoReading():
             streams = trainer.data.pipeline(batch, training=True)
@@ -80,7 +80,7 @@ def test_a_test_reads_nothing_on_the_host_before_its_end(tiny_config: Callable[.
     for _ in part.loaders[0]:
         with NoReading():
             batch, scores = next(scored)
-            meter.add_scores(scores, batch.labels)
+            meter.add_test(trainer.task.test(scores, batch), batch.labels)
     assert next(scored, None) is None
     assert meter.confusion(ALONE).sum() == 12
 

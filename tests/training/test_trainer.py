@@ -21,7 +21,8 @@ from last.runs.logbook import Logbook, Row
 from last.runtime.run_context import Place
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
-from last.training.task import Classification, Outcome
+from last.tasks.task import TaskOutput
+from last.training.classification import Classification
 from last.training.trainer import Trainer
 from last.utils.errors import TrainingDiverged
 
@@ -155,10 +156,10 @@ def test_the_scale_of_gradients_does_not_grow_by_refused_batches(
     assert trainer.step.precision.scaler.get_scale() == 8.0 * 2**2  # twice an update was made
 
 
-def _with_bad_losses(forward: Callable[..., Outcome], finite: Iterator[bool]) -> Callable[..., Outcome]:
+def _with_bad_losses(forward: Callable[..., TaskOutput], finite: Iterator[bool]) -> Callable[..., TaskOutput]:
     """Return `forward` with a loss that is finite only where `finite` says so."""
 
-    def run(*arguments: object) -> Outcome:
+    def run(*arguments: object) -> TaskOutput:
         outcome = forward(*arguments)
         return outcome if next(finite) else replace(outcome, loss=outcome.loss * float("nan"))
 

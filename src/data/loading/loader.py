@@ -5,8 +5,8 @@ Legend: N clips, M bodies, C coordinates, T frames, V joints, B bodies present i
 
 import logging
 import signal
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from itertools import accumulate
 from typing import Any, Protocol, Self
@@ -43,6 +43,7 @@ class Batch:
         labels: (N,) classes from 0.
         numbers: (N,) the clips' numbers in the store.
         keys: (N,) what the clips' random choices depend on.
+        streams: what a model reads, each (N, C, T, V, M), derived from the joints on the device; empty before.
     """
 
     joints: Tensor
@@ -51,6 +52,7 @@ class Batch:
     labels: Tensor
     numbers: Tensor
     keys: Tensor
+    streams: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,6 +61,10 @@ class Batch:
     def bodies(self) -> Tensor:
         """Return which bodies are there at all, (N, M) bool."""
         return self.valid.any(dim=2)
+
+    def with_streams(self, streams: Mapping[str, Tensor]) -> Self:
+        """Return the batch with what a model reads of it."""
+        return replace(self, streams=streams)
 
     def to(self, device: torch.device) -> Self:
         """Return the batch on `device`, copied without waiting where its memory is pinned."""
@@ -69,7 +75,9 @@ class Batch:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        return type(self)(**{item.name: change(getattr(self, item.name)) for item in fields(self)})
+        tensors = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "streams"}
+        streams = {name: change(stream) for name, stream in self.streams.items()}
+        return type(self)(**{name: change(tensor) for name, tensor in tensors.items()}, streams=streams)
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:

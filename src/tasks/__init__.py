@@ -1,0 +1,1 @@
+"""What a run minimises and measures: the protocol that every task follows."""

@@ -1,0 +1,110 @@
+"""The metrics of a task by name, and which one decides the best epoch.
+
+The logbook, the summary, the list of runs and the plots take names from here, or from the `task.json` of a run. It
+imports no torch, so that runs can be listed without it.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..utils.errors import UserError
+
+PERCENT = "%"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity that is averaged over clips.
+
+    Attributes:
+        name: the end of its columns in the logbook, `train_<name>` and `test_<name>`.
+        title: its name in tables and plots.
+        unit: `%` for a share of the clips, which is summed as a number from 0 to 1; empty for a plain number.
+        higher_is_better: whether a larger value is better.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    higher_is_better: bool = True
+
+    @property
+    def scale(self) -> float:
+        """Return the factor between the mean over clips and the value in the logbook."""
+        return 100.0 if self.unit == PERCENT else 1.0
+
+    @property
+    def worst(self) -> float:
+        """Return what stands for "no value yet": any value is better."""
+        if not self.higher_is_better:
+            return math.inf
+        return -1.0 if self.unit == PERCENT else -math.inf
+
+    @property
+    def label(self) -> str:
+        """Return the title with the unit, for an axis."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    def is_better(self, value: float, other: float) -> bool:
+        """Tell whether `value` is better than `other`; NaN never is."""
+        return value > other if self.higher_is_better else value < other
+
+    def text(self, value: float) -> str:
+        """Return a value as people read it, without the unit."""
+        return f"{value:5.2f}" if self.unit == PERCENT else f"{value:.4g}"
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a task measures beside its loss.
+
+    Attributes:
+        task: the task's name.
+        metrics: the quantities in the order of their columns.
+        primary: the name of the one that decides the best epoch.
+    """
+
+    task: str
+    metrics: tuple[Metric, ...]
+    primary: str
+
+    @property
+    def deciding(self) -> Metric:
+        """Return the primary metric."""
+        return next(each for each in self.metrics if each.name == self.primary)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all metrics."""
+        return tuple(each.name for each in self.metrics)
+
+    def facts(self) -> dict[str, Any]:
+        """Return them as plain values for a file; nothing for classification, which is what a file without them is."""
+        return {} if self == CLASSIFICATION else {**asdict(self), "metrics": [asdict(each) for each in self.metrics]}
+
+
+# Top-1 and top-5 in percent: the measures of every run and checkpoint that names no others.
+CLASSIFICATION = Measures(
+    "classification", (Metric("top1", "top-1", PERCENT), Metric("top5", "top-5", PERCENT)), "top1"
+)
+
+
+def measures_from(facts: Mapping[str, Any], origin: str) -> Measures:
+    """Return the measures that plain values describe; those of classification where there are none.
+
+    Raises:
+        UserError: they describe none; `origin` is named.
+    """
+    if not facts:
+        return CLASSIFICATION
+    try:
+        metrics = tuple(Metric(**each) for each in facts["metrics"])
+        measures = Measures(str(facts["task"]), metrics, str(facts["primary"]))
+        kinds = [(each.name, each.title, each.unit, str(each.higher_is_better)) for each in metrics]
+        if measures.primary in measures.names and all(isinstance(each, str) for kind in kinds for each in kind):
+            return measures
+    except (KeyError, TypeError):
+        pass
+    raise UserError(f"{origin} does not describe the metrics of a task: it needs task, metrics and primary.")

@@ -1,0 +1,80 @@
+"""The task of classification: cross-entropy, top-1 and top-5.
+
+Legend: N clips, K classes.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..data.loading.loader import Batch
+from ..evaluation.scoring import class_scores, has_no_score
+from ..models.layers import widened
+from ..runtime.precision import Precision
+from ..tasks.measures import CLASSIFICATION
+from ..tasks.task import Task, TaskOutput, TestOutput
+
+_BEST = 5  # answers that count in top-5
+
+
+class Classification(Task):
+    """Minimise the cross-entropy of a model's logits, with label smoothing.
+
+    Args:
+        model: takes streams, `valid` and `rows`, returns logits.
+        label_smoothing: the share of each target spread over all classes.
+    """
+
+    measures = CLASSIFICATION
+    classifies = True
+
+    def __init__(self, model: nn.Module, label_smoothing: float) -> None:
+        super().__init__(model)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: Batch) -> TaskOutput:
+        """Return the loss over a batch and the logits (N, K)."""
+        logits = self.model(batch.streams, batch.bodies, batch.rows)
+        return TaskOutput(self.cross_entropy(logits, batch.labels), logits)
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross-entropy of logits (N, K), in float32 at least."""
+        return functional.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
+
+    def sums(self, predictions: Tensor, batch: Batch) -> Sequence[Tensor]:
+        """Return how many clips of a batch are right in top-1 and in top-5."""
+        return _hits(predictions, batch.labels)[0]
+
+    def predict(self, batch: Batch, precision: Precision | None = None) -> Tensor:
+        """Return the probabilities (N, K), `NO_SCORE` for a clip that is unusable."""
+        return class_scores(self.model, batch, precision)
+
+    def test(self, predictions: Tensor, batch: Batch) -> TestOutput:
+        """Return the loss without label smoothing, the hits and the answers; see `measure_scores`."""
+        return measure_scores(predictions, batch.labels)
+
+
+def measure_scores(scores: Tensor, labels: Tensor) -> TestOutput:
+    """Return the measurements of a tested batch from its probabilities (N, K) and labels (N,).
+
+    NaN makes the loss NaN. A clip that cannot be scored counts as wrong and has no part in the loss.
+    """
+    unusable = has_no_score(scores)
+    logs = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
+    losses = nn.functional.nll_loss(logs, labels, reduction="none")
+    hits, answers = _hits(scores, labels)
+    return TestOutput(torch.where(unusable, 0.0, losses).sum() / len(labels), hits, unusable, answers)
+
+
+def _hits(scores: Tensor, labels: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+    """Return the numbers () of top-1 and top-5 hits, and the answers (N,), K for a clip without one.
+
+    A clip with a score that is not finite is no hit, whatever its order.
+    """
+    best = scores.detach().topk(min(_BEST, scores.shape[1]), dim=1).indices
+    finite = scores.detach().isfinite().all(dim=1, keepdim=True)
+    hits = (best == labels[:, None]) & finite
+    answers = torch.where(finite[:, 0], best[:, 0], scores.shape[1])
+    return (hits[:, 0].sum(), hits.any(dim=1).sum()), answers
