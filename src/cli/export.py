@@ -39,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, print what was written and how it compares; return the exit code."""
-    from ..deploy.export import Order, export
+    from ..deploy.export import ExportRequest, export
 
     refuse_outside(arguments, batch=(1, 4096), threads=(0, MOST_THREADS))
     checkpoint = checkpoint_of(arguments, arguments.checkpoint)
-    order = Order(
+    order = ExportRequest(
         checkpoint=checkpoint,
         formats=_FORMATS[arguments.format],
         bodies=arguments.bodies,

@@ -31,7 +31,7 @@ _RUNS_TIMED, _RUNS_BEFORE = 50, 5
 
 
 @dataclass(frozen=True)
-class Order:
+class ExportRequest:
     """Say what to export.
 
     Attributes:
@@ -62,7 +62,7 @@ class Exported:
     latency_ms: float
 
 
-def export(order: Order, out: Path, progress: Progress = SILENT) -> list[Exported]:
+def export(order: ExportRequest, out: Path, progress: Progress = SILENT) -> list[Exported]:
     """Write a checkpoint's model in other formats into `out`, with a JSON file that says what they are.
 
     Nothing stays in `out` unless every file agrees with the model on random clips.
@@ -98,7 +98,7 @@ def export(order: Order, out: Path, progress: Progress = SILENT) -> list[Exporte
     return placed
 
 
-def random_clips(checkpoint: Checkpoint, order: Order) -> Tensor:
+def random_clips(checkpoint: Checkpoint, order: ExportRequest) -> Tensor:
     """Return clips (clips / N, N, C, T, V, M), some with frames, and second bodies, that are absent."""
     layout, frames = checkpoint.config.data.skeleton, checkpoint.config.input_frames
     generator = torch.Generator().manual_seed(0)
@@ -110,7 +110,7 @@ def random_clips(checkpoint: Checkpoint, order: Order) -> Tensor:
     return clips
 
 
-def _model(checkpoint: Checkpoint, order: Order) -> LastE:
+def _model(checkpoint: Checkpoint, order: ExportRequest) -> LastE:
     """Return the checkpoint's model, which has to be of a family that can be folded."""
     warn_of_lagging_statistics(checkpoint, str(order.checkpoint), order.raw)
     model = model_of(checkpoint, str(order.checkpoint), order.raw)
@@ -122,7 +122,7 @@ def _model(checkpoint: Checkpoint, order: Order) -> LastE:
     return model
 
 
-def _facts(checkpoint: Checkpoint, order: Order, model: LastE) -> dict[str, Any]:
+def _facts(checkpoint: Checkpoint, order: ExportRequest, model: LastE) -> dict[str, Any]:
     """Return what a user of the files has to know, as plain values."""
     config = checkpoint.config
     layout = config.data.skeleton
@@ -159,7 +159,7 @@ def _facts(checkpoint: Checkpoint, order: Order, model: LastE) -> dict[str, Any]
     }
 
 
-def _compared(name: str, written: Path, clips: Tensor, expected: Tensor, order: Order) -> Exported:
+def _compared(name: str, written: Path, clips: Tensor, expected: Tensor, order: ExportRequest) -> Exported:
     """Run an exported file on all clips, compare its logits with the model's, and time it.
 
     Raises:
