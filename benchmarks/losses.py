@@ -137,7 +137,7 @@ class _ExactClassification(Classification):
 
     def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch."""
-        logits = self.model(batch.streams, batch.bodies, batch.rows)  # (N, classes)
+        logits = self.model(batch.streams, batch.bodies, batch.body_slots)  # (N, classes)
         return TaskOutput(functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing), logits)
 
 

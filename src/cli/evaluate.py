@@ -10,7 +10,7 @@ from .options import add_shared, examples
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import Answer, Question
+    from ..evaluation.evaluate import EvalRequest, EvalResult
 
 _WORST_SHOWN = 10
 
@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the figures and say where the report is; return the exit code."""
-    from ..evaluation.evaluate import Question, evaluate
+    from ..evaluation.evaluate import EvalRequest, evaluate
 
-    question = Question(
+    question = EvalRequest(
         checkpoint=checkpoint_of(arguments, arguments.checkpoint),
         subset=arguments.subset,
         dataset=arguments.dataset,
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def show(answer: "Answer") -> None:
+def show(answer: "EvalResult") -> None:
     """Print the figures of an evaluation and its worst classes."""
     metrics, facts = answer.metrics, answer.facts
     title = f"{facts['model']} on {facts['dataset']} {facts['split']}, {facts['subset']} part"
@@ -100,7 +100,7 @@ def show(answer: "Answer") -> None:
     table(f"{which} classes, worst first", ["class", "clips", "accuracy %", "most often taken for"], shown)
 
 
-def _asked(question: "Question") -> list[str]:
+def _asked(question: "EvalRequest") -> list[str]:
     """Return what stands in the name of a report's folder: the checkpoint, and what is not as in the run."""
     parts = [question.checkpoint.stem, Path(question.dataset).stem, question.split, question.subset]
     parts += ["raw"] if question.raw else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..data.preparation.preprocess import preprocess, read_ignore_list
-from ..data.preparation.report import TEXT_FILE, LeftOut, PreparationReport
+from ..data.preparation.report import TEXT_FILE, PreparationReport, SkippedRecording
 from ..data.store.find_store import find_stores
 from ..data.store.format import HEADER_FILE
 from ..settings.data import DataConfig
@@ -136,7 +136,7 @@ def _show(report: PreparationReport) -> None:
     say(f"Store: {report.out}")
 
 
-def _show_names(title: str, left_out: Sequence[LeftOut]) -> None:
+def _show_names(title: str, left_out: Sequence[SkippedRecording]) -> None:
     for each in left_out[:_NAMES_SHOWN]:
         say(f"{title}: {each}")
     if len(left_out) > _NAMES_SHOWN:

@@ -59,6 +59,6 @@ def has_no_score(scores: Tensor) -> Tensor:
 def class_scores(model: nn.Module, batch: Batch, precision: Precision | None = None) -> Tensor:
     """Return the probabilities (N, classes) of a batch with its streams, `NO_SCORE` for a clip that is unusable."""
     with nullcontext() if precision is None else precision.autocast():
-        logits: Tensor = model(batch.streams, batch.bodies, batch.rows)
+        logits: Tensor = model(batch.streams, batch.bodies, batch.body_slots)
     bad = unusable(batch.streams, batch.bodies, logits)
     return torch.where(bad[:, None], NO_SCORE, logits.float().softmax(dim=1))

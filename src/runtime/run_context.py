@@ -10,7 +10,7 @@ from .stop_requests import StopWatch
 
 
 @dataclass(frozen=True)
-class Place:
+class RunContext:
     """Say where a run computes and in what company.
 
     Attributes:

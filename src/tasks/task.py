@@ -57,8 +57,8 @@ class Task(nn.Module):
     """A model together with its loss and its metrics; a subclass defines both.
 
     Args:
-        model: what is trained. Its `forward` takes streams, `bodies` and `rows`, so that BatchNorm statistics can be
-            measured for it.
+        model: what is trained. Its `forward` takes streams, `body_mask` and `body_slots`, so that BatchNorm statistics
+            can be measured for it.
 
     Attributes:
         measures: the metrics, and which one decides the best epoch.

@@ -23,7 +23,7 @@ class Classification(Task):
     """Minimise the cross-entropy of a model's logits, with label smoothing.
 
     Args:
-        model: takes streams, `valid` and `rows`, returns logits.
+        model: takes streams, `body_mask` and `body_slots`, returns logits.
         label_smoothing: the share of each target spread over all classes.
     """
 
@@ -36,7 +36,7 @@ class Classification(Task):
 
     def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch and the logits (N, K)."""
-        logits = self.model(batch.streams, batch.bodies, batch.rows)
+        logits = self.model(batch.streams, batch.bodies, batch.body_slots)
         return TaskOutput(self.cross_entropy(logits, batch.labels), logits)
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ class Meter:
     def state(self, world: World) -> Tensor:
         """Return the sums over all processes, to go on from in one of them."""
         sums = self._sums.clone()
-        world.add_up(sums)
+        world.all_reduce_sum(sums)
         return sums
 
     @property
@@ -105,7 +105,7 @@ class Meter:
         The last column counts clips without an answer: a score was not finite. Every clip counts, refused or not.
         """
         counts = self._confusion.clone()
-        world.add_up(counts)
+        world.all_reduce_sum(counts)
         matrix: NDArray[np.int64] = counts.view(self._classes, self._classes + 1).cpu().numpy()
         return matrix
 
@@ -115,7 +115,7 @@ class Meter:
         A metric of clips that were counted is never NaN, which means "not measured": the worst value stands for it.
         """
         totals = torch.cat([self._unusable, self._sums])
-        world.add_up(totals)
+        world.all_reduce_sum(totals)
         unusable, clips, loss, *others = totals.tolist()
         count = len(self._measures.metrics)
         sums, (updates, norms), terms = others[:count], others[count : count + 2], others[count + 2 :]

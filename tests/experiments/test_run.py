@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import last
-from last.data.loading.loader import SampledClips
+from last.data.loading.loader import ClipDataset
 from last.experiments import run as session
 from last.experiments.config import resolve
 from last.runs.checkpoint import read_checkpoint
@@ -200,15 +200,15 @@ def test_a_number_format_that_is_not_in_use_may_change_on_resume(tiny_config: Ma
 def test_batches_with_bad_values_are_skipped_and_counted(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = SampledClips.__getitem__
+    read = ClipDataset.__getitem__
 
-    def read_with_fault(clips: SampledClips, draw: object) -> object:
+    def read_with_fault(clips: ClipDataset, draw: object) -> object:
         batch = read(clips, draw)  # type: ignore[arg-type]
-        if clips.training and 0 in batch.numbers:
+        if clips.training and 0 in batch.indices:
             batch.joints[0, 0, 0, 0, 0] = float("nan")
         return batch
 
-    monkeypatch.setattr(SampledClips, "__getitem__", read_with_fault)
+    monkeypatch.setattr(ClipDataset, "__getitem__", read_with_fault)
     result = session.train(tiny_config("epochs=2"))
     run, summary = result.run, result.summary
     assert summary["skipped_batches"] == 2
@@ -338,7 +338,7 @@ def test_fine_tuning_takes_the_backbone_and_a_new_head(
 def test_fine_tuning_from_another_model_is_refused(tiny_config: MakeConfig) -> None:
     run = session.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match="--init_from needs a checkpoint of the same --model"):
-        session.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12,12]"))
+        session.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12]"))
 
 
 def test_missing_data_are_told_with_where_and_what_to_do(tiny_config: MakeConfig, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_model_compiles_into_one_graph(name: str, sizes: dict[str, list[int]]) -
 def test_exported_model_takes_any_number_of_clips(name: str, sizes: dict[str, list[int]]) -> None:
     model = settled(opened(last.create_model(name, num_classes=5, **sizes)))
     clips = Dim("clips", max=64)
-    shapes = {"streams": {stream: {0: clips} for stream in STREAMS}, "valid": {0: clips}}
+    shapes = {"streams": {stream: {0: clips} for stream in STREAMS}, "body_mask": {0: clips}}
     program = torch.export.export(model, (), clips_of(2), dynamic_shapes=shapes).module()
     for number in (1, 2, 5):
         given = clips_of(number)
@@ -167,4 +167,4 @@ def clips_of(number: int) -> dict[str, dict[str, Tensor] | Tensor]:
     """Return the arguments of a forward pass, in which the second body of the first clip is absent."""
     valid = torch.ones(number, 2, dtype=torch.bool)
     valid[0, 1] = False
-    return {"streams": random_streams(number), "valid": valid}
+    return {"streams": random_streams(number), "body_mask": valid}
