@@ -126,7 +126,9 @@ def data_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tiny.yaml"
 
 
-TINY = ["input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false", "batch_size=4"]
+# A stage of either kind: with attention and without.
+TWO_STAGES = ["model.channels=[8,8]", "model.blocks=[1,1]", "model.attention=[false,true]"]
+TINY = ["input_frames=8", *TWO_STAGES, "tensorboard=false", "batch_size=4"]
 
 
 def tiny_run(data_yaml: Path, output_root: Path, *overrides: str) -> RunConfig:
@@ -146,7 +148,7 @@ def tiny_config(data_yaml: Path, tmp_path: Path) -> Callable[..., RunConfig]:
 @pytest.fixture(scope="session")
 def trained_teacher(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Return the run of a teacher wider than the student; tests leave it as it is."""
-    overrides = ("epochs=2", "model.channels=[16,16,16]", "seed=7")
+    overrides = ("epochs=2", "model.channels=[16,16]", "seed=7")
     return session.train(tiny_run(data_yaml, tmp_path_factory.mktemp("teacher"), *overrides)).run
 
 

@@ -338,7 +338,7 @@ def test_fine_tuning_takes_the_backbone_and_a_new_head(
 def test_fine_tuning_from_another_model_is_refused(tiny_config: MakeConfig) -> None:
     run = session.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match="--init_from needs a checkpoint of the same --model"):
-        session.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12,12]"))
+        session.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12]"))
 
 
 def test_missing_data_are_told_with_where_and_what_to_do(tiny_config: MakeConfig, tmp_path: Path) -> None:
