@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.clip import FARTHEST, Clip
-from .assembly import ClipMetadata, assemble
-from .base import BadClip, DroppedClip, Entry, Source
-from .recordings import find_recordings, read_bytes
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
 _FOLDERS = re.compile(r"s(\d\d)s(\d\d)_(\d\d)_(\d{3})", re.ASCII | re.IGNORECASE)

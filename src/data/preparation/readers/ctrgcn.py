@@ -16,11 +16,11 @@ from ....utils.array_files import Array, DamagedArray, map_array
 from ....utils.errors import UserError
 from ....utils.zip_files import Archive, DamagedZip
 from ...store.clip import Clip
-from .assembly import ClipMetadata, assemble
-from .base import BadClip, Entry, Source
-from .recordings import only_file
-from .sniff import ZIP, trouble
-from .splits import PLAIN
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, Entry, Source
+from ..formats.recordings import only_file
+from ..formats.sniff import ZIP, trouble
+from ..formats.splits import PLAIN
 
 _SETUPS = {"train": 1, "test": 2}
 

@@ -19,12 +19,12 @@ from typing import Any
 from ....utils.errors import UserError
 from ....utils.names import normal_form
 from ...store.clip import Clip
-from .assembly import ClipMetadata, assemble
-from .base import BadClip, Entry, Source
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, Entry, Source
+from ..formats.recordings import only_file
+from ..formats.restricted_pickle import PickledArray, load_plain
+from ..formats.splits import Lists, read_splits
 from .ntu import describe_name
-from .recordings import only_file
-from .restricted_pickle import PickledArray, load_plain
-from .splits import Lists, read_splits
 
 _logger = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ from ....utils.array_files import Array, DamagedArray, map_array
 from ....utils.errors import UserError
 from ....utils.names import normal_form
 from ...store.clip import Clip
-from .assembly import ClipMetadata, assemble
-from .base import BadClip, Entry, Source
-from .listing import files_below, is_junk, size_of, tally
-from .recordings import merge_copies
-from .sniff import ARRAY, trouble
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, Entry, Source
+from ..formats.listing import files_below, is_junk, size_of, tally
+from ..formats.recordings import merge_copies
+from ..formats.sniff import ARRAY, trouble
 
 _logger = logging.getLogger(__name__)
 _LIMIT_BYTES = 256 << 20

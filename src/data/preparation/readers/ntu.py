@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ...store.clip import FARTHEST, Clip
 from ..clean import Body, clean_bodies
-from .assembly import ClipMetadata, assemble
-from .base import BadClip, DroppedClip, Entry, Source
-from .recordings import find_recordings, read_bytes
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 64 << 20
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII | re.IGNORECASE)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...store.clip import Clip
-from .assembly import ClipMetadata, assemble
-from .base import BadClip, DroppedClip, Entry, Source
-from .recordings import find_recordings, read_bytes
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
 _NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)", re.ASCII | re.IGNORECASE)
