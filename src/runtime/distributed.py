@@ -19,7 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from ..utils.errors import PeerLost, ReportedElsewhere, UserError
 
-_GO_ON = "Start all processes again; --resume goes on from the newest saved state."
+_GO_ON = "Start all processes again; --resume continues from the newest checkpoint."
 _LETTING_GO_S = 0.2
 
 
@@ -145,7 +145,7 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
             raise
         raise PeerLost(
             f"Another process of this training is gone, or did not answer for {timeout_minutes:g} minutes "
-            f"(distributed.timeout_minutes); what it said itself tells why. {_GO_ON}"
+            f"(distributed.timeout_minutes); its own message gives the reason. {_GO_ON}"
         ) from error
     finally:
         # gloo's threads need Python's lock to let go of the last tensors they sent. One that gets it only when Python
