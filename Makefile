@@ -25,13 +25,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-# One thread each, because the test processes already share the cores.
+# One thread each, because the test processes already share the cores. A file's tests run in one process, so that what
+# they share is made once; in order of their names, so that short files come last and the processes end together.
 test: setup docs  ## check style, types, imports between rooms and the links of the documentation, then run the tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 # What the banner that this hides says: MkDocs Material gets fixes until May 2027.
 docs: setup  ## build the documentation as a site in site/; a broken link is an error

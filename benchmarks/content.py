@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..data.store.clip import Clip
 from ..data.store.reader import Store, write_store
-from ..data.synthetic.dataset import Take
+from ..data.synthetic.dataset import PlannedClip
 from ..settings.data import DataConfig
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
@@ -36,7 +36,7 @@ def ntu60() -> DataConfig:
     return merge(DataConfig(), [section_layer(data_layer(DATASET), "data")])
 
 
-def takes(count: int, performers: list[int]) -> list[Take]:
+def takes(count: int, performers: list[int]) -> list[PlannedClip]:
     """Return `count` different takes by these performers, the classes in turns, then the performers.
 
     Raises:
@@ -47,7 +47,7 @@ def takes(count: int, performers: list[int]) -> list[Take]:
         raise UserError(f"{count} clips are too many: ask for {np.prod(sizes)} or fewer.")
     action, performer, camera, setup, replication = np.unravel_index(np.arange(count), sizes, order="F")
     return [
-        Take(int(s) + 1, int(c) + 1, performers[int(p)], int(r) + 1, int(a) + 1)
+        PlannedClip(int(s) + 1, int(c) + 1, performers[int(p)], int(r) + 1, int(a) + 1)
         for s, c, p, r, a in zip(setup, camera, performer, replication, action, strict=True)
     ]
 

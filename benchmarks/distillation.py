@@ -26,7 +26,7 @@ from ..distillation.teacher_outputs import Source
 from ..distillation.teachers import LiveTeachers, Teacher
 from ..models.classifier import SkeletonClassifier
 from ..runtime.precision import choose_device
-from ..runtime.run_context import Place
+from ..runtime.run_context import RunContext
 from ..settings.run import RunConfig
 from ..training.task import Classification
 from ..utils.progress import Progress
@@ -135,7 +135,7 @@ def batches_of_variations(setup: Setup) -> list[Batch]:
 
 def random_cache(setup: Setup) -> CachedTeachers:
     """Return a cache of all clips and variations, memory-mapped, which holds random numbers."""
-    numbers, form = setup.data.order.numbers, setup.live.form
+    numbers, form = setup.data.order.indices, setup.live.form
     random = np.random.default_rng(setup.config.seed)
     shape = (len(numbers), setup.config.distillation.draws, form.width)
     np.save(setup.folder / "outputs.npy", random.standard_normal(shape, dtype=np.float32))
@@ -171,7 +171,7 @@ def filling(setup: Setup) -> Way:
         cache = str(setup.folder / f"cache{next(caches)}")
         wanted = replace(setup.config.distillation, cached=True, draws=1, cache=cache)
         config = replace(setup.config, distillation=wanted)
-        kept_outputs(config, setup.data, setup.live, Place(setup.device))
+        kept_outputs(config, setup.data, setup.live, RunContext(setup.device))
 
     return run
 
@@ -180,7 +180,7 @@ def filling(setup: Setup) -> Way:
 
 
 def _result(taken: dict[str, list[float]], fills: list[float], setup: Setup, arguments: Namespace) -> Result:
-    clips = len(setup.data.order.numbers)
+    clips = len(setup.data.order.indices)
     steps: list[dict[str, Any]] = [
         {
             "way": way,

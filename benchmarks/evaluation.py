@@ -13,7 +13,7 @@ from ..data.loading.run_data import TrainingData, training_data
 from ..evaluation.scoring import score_batches
 from ..runtime.precision import choose_device
 from ..training.epoch_metrics import Meter
-from ..training.guard import BatchNote
+from ..training.guard import BatchId
 from ..utils.progress import Progress
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns
@@ -76,7 +76,7 @@ def _training(data: TrainingData, learner: Learner) -> Way:
         learner.step.task.train()
         data.order.epoch += 1
         for batch in data.loader:
-            note = BatchNote(batch.numbers, batch.keys)
+            note = BatchId(batch.indices, batch.rng_keys)
             moved = batch.to(learner.device)
             learner.learn(data.pipeline(moved, training=True), moved, note)
 

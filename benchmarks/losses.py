@@ -136,7 +136,7 @@ class _ExactClassification(Classification):
 
     def forward(self, streams: Streams, batch: Batch) -> Outcome:
         """Return the loss over a batch."""
-        logits = self.model(streams, batch.bodies, batch.rows)  # (N, classes)
+        logits = self.model(streams, batch.bodies, batch.body_slots)  # (N, classes)
         return Outcome(functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing), logits)
 
 

@@ -16,7 +16,7 @@ from ..models.registry import build_model
 from ..runtime.distributed import ALONE
 from ..settings.run import RunConfig
 from ..training.epoch_metrics import Meter
-from ..training.guard import BatchNote
+from ..training.guard import BatchId
 from ..training.optim import split_for_decay
 from ..training.schedule import scaled
 from ..training.step import Share, TrainingStep, seed_step
@@ -60,11 +60,11 @@ def moving_batch(config: RunConfig, device: torch.device, number: int = 0) -> Ba
     places = torch.arange(clips)
     return Batch(
         joints=torch.from_numpy(bodies).permute(0, 3, 1, 2).unsqueeze(-1).contiguous(),  # (N, C, T, V, M)
-        valid=torch.ones(clips, 1, frames, dtype=torch.bool),
-        rows=places,
+        frame_mask=torch.ones(clips, 1, frames, dtype=torch.bool),
+        body_slots=places,
         labels=torch.from_numpy(actions) - 1,
-        numbers=places,
-        keys=clip_keys(config.seed, number, places),
+        indices=places,
+        rng_keys=clip_keys(config.seed, number, places),
     ).to(device)
 
 
@@ -82,7 +82,7 @@ class Learner:
         self.step = TrainingStep(config, task.train(), device, ALONE)
         self.meter = self._new_meter()
 
-    def learn(self, streams: Mapping[str, Tensor], batch: Batch, note: BatchNote) -> None:
+    def learn(self, streams: Mapping[str, Tensor], batch: Batch, note: BatchId) -> None:
         """Make one step on a batch, of which the host keeps a note."""
         seed_step(self.config.seed, 0, 0, 0)
         clips = len(batch)
@@ -130,6 +130,6 @@ class PlainLearner:
         return loss.detach()
 
 
-def note_of(batch: Batch) -> BatchNote:
+def note_of(batch: Batch) -> BatchId:
     """Return the host's note of a batch; where the batch lies on a GPU the host waits for it."""
-    return BatchNote(batch.numbers.cpu(), batch.keys.cpu())
+    return BatchId(batch.indices.cpu(), batch.rng_keys.cpu())

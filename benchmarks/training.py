@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..models.classifier import SkeletonClassifier
-from ..models.multi_body import STREAMS, present_rows
+from ..models.multi_body import STREAMS, present_body_slots
 from ..models.registry import create_model
 from ..runtime.precision import choose_device
 from ..skeleton import load_layout
@@ -62,11 +62,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Clips:
-    """Random clips: streams (N, C, T, V, M), valid (N, M), labels (N,), and the places of the bodies present."""
+    """Random clips: streams (N, C, T, V, M), body_mask (N, M), labels (N,), and the indices of the present bodies."""
 
     streams: dict[str, Tensor]
-    valid: Tensor
-    rows: Tensor
+    body_mask: Tensor
+    body_slots: Tensor
     labels: Tensor
 
 
@@ -107,16 +107,16 @@ def chosen_models(text: str) -> list[str]:
 def random_clips(work: Workload, clips: int, bodies: int, present: int) -> Clips:
     """Draw clips with room for `bodies` bodies, of which the first `present` are there; the others are zeros."""
     layout = load_layout(work.layout)
-    valid = (torch.arange(bodies) < present).expand(clips, bodies).contiguous()
+    body_mask = (torch.arange(bodies) < present).expand(clips, bodies).contiguous()
     streams = {
         name: torch.randn(clips, layout.coordinates, work.frames, layout.num_joints, bodies)
-        * valid[:, None, None, None]
+        * body_mask[:, None, None, None]
         for name in STREAMS
     }
     return Clips(
         streams={name: stream.to(work.device) for name, stream in streams.items()},
-        valid=valid.to(work.device),
-        rows=present_rows(valid).to(work.device),
+        body_mask=body_mask.to(work.device),
+        body_slots=present_body_slots(body_mask).to(work.device),
         labels=(torch.arange(clips) % CLASSES).to(work.device),
     )
 
@@ -148,10 +148,10 @@ def training(model: nn.Module, clips: Clips, work: Workload) -> Way:
 
 
 def _forward(model: nn.Module, clips: Clips, work: Workload) -> Tensor:
-    """Return the logits (N, classes); ours is told on the host which bodies to compute, as by the loader."""
-    places = {"rows": clips.rows} if isinstance(model, SkeletonClassifier) else {}
+    """Return the logits (N, classes); our models are given the present bodies, as the loader does."""
+    places = {"body_slots": clips.body_slots} if isinstance(model, SkeletonClassifier) else {}
     with torch.autocast(work.device.type, dtype=torch.bfloat16, enabled=work.amp):
-        logits: Tensor = model(clips.streams, clips.valid, **places)
+        logits: Tensor = model(clips.streams, clips.body_mask, **places)
     return logits
 
 

@@ -54,10 +54,10 @@ def repair_store(files: dict[str, bytes]) -> None:
 def report_seeds(_: Path) -> list[Files]:
     from dataclasses import asdict
 
-    from last.data.preparation.report import LeftOut, PreparationReport
+    from last.data.preparation.report import PreparationReport, SkippedRecording
 
     report = PreparationReport("tiny", "raw", "out", 3, 100)
-    report.left_out, report.ignored = [LeftOut("c", True, 3, "is broken")], ["d"]
+    report.left_out, report.ignored = [SkippedRecording("c", True, 3, "is broken")], ["d"]
     report.classes, report.parts = [{"class": "a", "clips": 1}], {"xsub": {"train": 1, "test": 1}}
     return [{"report.json": json.dumps(asdict(report)).encode()}]
 

@@ -14,7 +14,7 @@ from .terminal import progress, say, table
 
 if TYPE_CHECKING:
     from ..data.store.reader import Store
-    from ..evaluation.evaluate import Answer
+    from ..evaluation.evaluate import EvalResult
     from ..experiments.run import Result
     from ..runs.folder import RunFolder
     from ..settings.data import DataConfig
@@ -28,8 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("last-demo"), metavar="DIR", help="folder (default: last-demo)"
     )
     parser.add_argument("--clips", type=int, default=600, metavar="N", help="synthetic recordings (default: 600)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: those of the recipe demo)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of data and training (default: 0)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: as in the recipe `demo`)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="random seed of data and training (default: 0)"
+    )
     parser.epilog = examples(
         """
         {program} demo
@@ -103,10 +105,10 @@ def _train(config: "RunConfig", drawing: bool, shown: "Progress") -> "Result":
     return result
 
 
-def _evaluate(run: "RunFolder", config: "RunConfig", drawing: bool, shown: "Progress") -> "Answer":
-    from ..evaluation.evaluate import Question, evaluate
+def _evaluate(run: "RunFolder", config: "RunConfig", drawing: bool, shown: "Progress") -> "EvalResult":
+    from ..evaluation.evaluate import EvalRequest, evaluate
 
-    question = Question(run.last, data_root=config.data_root, pictures=drawing)
+    question = EvalRequest(run.last, data_root=config.data_root, pictures=drawing)
     return evaluate(question, run.path / "evaluation" / "last-test", shown)
 
 
@@ -121,7 +123,11 @@ def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
 
 
 def _close(
-    steps: _Steps, summary: Mapping[str, object], answer: "Answer", folder: "RunFolder", pictures: Mapping[str, Path]
+    steps: _Steps,
+    summary: Mapping[str, object],
+    answer: "EvalResult",
+    folder: "RunFolder",
+    pictures: Mapping[str, Path],
 ) -> None:
     """Print the closing tables: how long, how well, where."""
     total = sum(steps.seconds.values())

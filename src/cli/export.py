@@ -1,32 +1,39 @@
-"""`export`: write a trained model for ONNX Runtime and OpenVINO."""
+"""`export`: export a trained model to ONNX and OpenVINO."""
 
 import argparse
 from pathlib import Path
 
+from ..deploy.backends import list_backends
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
 from .options import MOST_THREADS, add_shared, examples, refuse_outside
 from .terminal import progress, say, table
 
-_FORMATS = {"onnx": ("onnx",), "openvino": ("openvino",), "both": ("onnx", "openvino")}
+_BOTH = ("onnx", "openvino")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help=CHECKPOINT_HELP)
-    parser.add_argument("--format", choices=_FORMATS, default="both", help="what to write (default: both)")
+    parser.add_argument(
+        "--format", choices=(*list_backends(), "both"), default="both", help="what to write (default: both)"
+    )
     parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies in the input (default: 1)")
     parser.add_argument("--batch", type=int, metavar="N", default=1, help="clips in the input (default: 1)")
     parser.add_argument(
-        "--threads", type=int, metavar="N", default=0, help="CPU threads of the latency (default: the runtime's choice)"
+        "--threads",
+        type=int,
+        metavar="N",
+        default=0,
+        help="CPU threads for the latency measurement (default: the runtime's choice)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder of the files (default: <run>/export/<checkpoint>; of a read-only run, below the output folder)",
+        help="folder of the files (default: <run>/export/<checkpoint>; for a read-only run, in the output folder)",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="export the trained weights of a run that averaged them (ema.decay)"
+        "--raw", action="store_true", help="export the trained weights instead of their moving average (ema.decay)"
     )
     add_shared(parser, "--env", "--output_root")
     parser.epilog = examples(
@@ -39,13 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, print what was written and how it compares; return the exit code."""
-    from ..deploy.export import Order, export
+    from ..deploy.export import ExportRequest, export
 
     refuse_outside(arguments, batch=(1, 4096), threads=(0, MOST_THREADS))
     checkpoint = checkpoint_of(arguments, arguments.checkpoint)
-    order = Order(
+    order = ExportRequest(
         checkpoint=checkpoint,
-        formats=_FORMATS[arguments.format],
+        formats=_BOTH if arguments.format == "both" else (arguments.format,),
         bodies=arguments.bodies,
         batch=arguments.batch,
         threads=arguments.threads,

@@ -12,11 +12,11 @@ from types import FrameType
 from ..utils.errors import (
     HungUp,
     PeerLost,
+    ReportedElsewhere,
     Terminated,
-    ToldElsewhere,
     TrainingDiverged,
     UserError,
-    tells_of_memory,
+    is_out_of_memory,
     tells_of_unfit_gpu,
 )
 from ..utils.extras import fault_of, repair_command
@@ -36,7 +36,7 @@ def tell(error: BaseException, program: str) -> int:
     """
     if isinstance(error, KeyboardInterrupt):
         return next((code for kind, code in _STOPPED.items() if isinstance(error, kind)), 130)
-    if isinstance(error, ToldElsewhere):
+    if isinstance(error, ReportedElsewhere):
         return 2
     if isinstance(error, PeerLost):
         print(f"error: {harmless(str(error))}", file=sys.stderr)
@@ -89,7 +89,7 @@ def _message(error: BaseException) -> str:
         return f"{error.filename or 'A file'}: {reason(error) or error.strerror}."
     if isinstance(error, ModuleNotFoundError) and error.name in REQUIRED:
         return f"The package {error.name} is missing. Install it with: {install_command('last-har')}"
-    if tells_of_memory(error):
+    if is_out_of_memory(error):
         return f"The memory is used up. A smaller --batch_size needs less. {error}".rstrip()
     if tells_of_unfit_gpu(error):
         return (

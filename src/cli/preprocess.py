@@ -1,4 +1,4 @@
-"""`preprocess`: turn raw recordings into a store that training reads."""
+"""`preprocess`: convert raw recordings into a store for training."""
 
 import argparse
 import logging
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..data.preparation.preprocess import preprocess, read_ignore_list
-from ..data.preparation.report import TEXT_FILE, LeftOut, PreparationReport
+from ..data.preparation.report import TEXT_FILE, PreparationReport, SkippedRecording
 from ..data.store.find_store import find_stores
 from ..data.store.format import HEADER_FILE
 from ..settings.data import DataConfig
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="DIR",
-        help="folder of raw recordings; zip archives are read as is",
+        help="folder of raw recordings; zip archives are read directly",
     )
     parser.add_argument(
         "--out",
@@ -51,18 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_shared(parser, "--data_root", "--env")
     parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes that read (default: 0, one a core)"
+        "--workers", type=int, default=0, metavar="N", help="worker processes (default: 0, one per core)"
     )
     parser.add_argument("--strict", action="store_true", help="stop at the first damaged recording")
     parser.add_argument(
-        "--ignore", type=Path, metavar="FILE", help="text file of recordings to leave out, one name a line"
+        "--ignore", type=Path, metavar="FILE", help="text file of recordings to skip, one name per line"
     )
     parser.add_argument(
         "--partial",
         action="store_true",
-        help="write the store even where no protocol has clips to train and to test with, such as new clips to test on",
+        help="write the store even if no protocol has both training and test clips, such as new clips for testing",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace a finished store of other recordings")
+    parser.add_argument("--overwrite", action="store_true", help="replace a finished store of different recordings")
     add_shared(parser, "--set")
     parser.epilog = examples(
         """
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress=progress(arguments.quiet),
         )
     except KeyboardInterrupt:
-        _logger.warning("Stopped. Run the same command again to go on: what is read already lies in %s.", out)
+        _logger.warning("Stopped. Run the same command again to resume; finished parts are in %s.", out)
         raise
     _show(report)
     return 0
@@ -136,7 +136,7 @@ def _show(report: PreparationReport) -> None:
     say(f"Store: {report.out}")
 
 
-def _show_names(title: str, left_out: Sequence[LeftOut]) -> None:
+def _show_names(title: str, left_out: Sequence[SkippedRecording]) -> None:
     for each in left_out[:_NAMES_SHOWN]:
         say(f"{title}: {each}")
     if len(left_out) > _NAMES_SHOWN:

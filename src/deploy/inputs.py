@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.loading.loader import Draw, SampledClips
+from ..data.loading.loader import BatchIndices, ClipDataset
 from ..data.loading.pipeline import InputPipeline
-from ..data.loading.placement import ResidentClips
-from ..data.preparation.formats.assembly import About, assemble
+from ..data.loading.placement import TensorClipReader
+from ..data.preparation.formats.assembly import ClipMetadata, assemble
 from ..data.preparation.formats.base import Source
 from ..data.store.clip import Clip
 from ..data.store.format import StoreAbout, pack
@@ -40,7 +40,7 @@ def model_inputs(
 
     Returns:
         The streams `joint`, `velocity` and `bone`, each (N, C, T, V, M), and which bodies are there, (N, M) bool, on
-        the model's device: call `model(streams, valid)`.
+        the model's device: call `model(streams, body_mask)`.
 
     Raises:
         ValueError: `model` is no model of LAST, or a clip does not fit its layout or has no body.
@@ -59,8 +59,8 @@ def model_inputs(
     held = Store(Path(), StoreAbout("", facts.layout, facts.classes), pack(read, facts.layout))
     numbers = torch.arange(len(read))
     length = frames or facts.input_frames or RunConfig.input_frames
-    rows = ResidentClips(torch.tensor(held.joints), torch.tensor(held.valid))
-    batch = SampledClips(held, length, config.sampling, training=False, clips=rows)[Draw(numbers, numbers)]
+    rows = TensorClipReader(torch.tensor(held.joints), torch.tensor(held.valid))
+    batch = ClipDataset(held, length, config.sampling, training=False, clips=rows)[BatchIndices(numbers, numbers)]
     streams = InputPipeline(config, facts.layout)(batch, training=False)
     weight = next(model.parameters())
     return {name: stream.to(weight) for name, stream in streams.items()}, batch.bodies.to(weight.device)
@@ -79,4 +79,4 @@ def _clip(recording: Recording, facts: ModelFacts, name: str) -> Clip:
             f"{layout.coordinates}) of joints; it is {found}."
         )
     whole = joints if joints.ndim == 4 else joints[None]
-    return assemble(name, About(label=0), whole, Source(layout, facts.bodies or DataConfig.bodies, ()))
+    return assemble(name, ClipMetadata(label=0), whole, Source(layout, facts.bodies or DataConfig.bodies, ()))

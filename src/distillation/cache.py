@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.loading.loader import Batch, FixedDraws
+from ..data.loading.loader import Batch, FixedAugmentationSampler
 from ..data.loading.placement import room_on
 from ..utils.array_files import DamagedArray, Mode, map_array
 from ..utils.errors import UserError
@@ -41,12 +41,12 @@ class CachedTeachers:
         self.form, self.device = form, device
         self._outputs = outputs.to(device) if outputs.nbytes <= room_on(device) else outputs
         self._numbers = numbers.to(device)
-        self._keys = FixedDraws(numbers, outputs.shape[1]).keys.to(device)  # (n, R)
+        self._keys = FixedAugmentationSampler(numbers, outputs.shape[1]).rng_keys.to(device)  # (n, R)
 
     def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> Lesson:  # noqa: ARG002 - as the teachers do
         """Return what the teachers said of a batch, whose keys tell which variations it shows."""
-        rows = torch.searchsorted(self._numbers, batch.numbers)  # (N,)
-        draws = (self._keys[rows] == batch.keys[:, None]).int().argmax(dim=1)
+        rows = torch.searchsorted(self._numbers, batch.indices)  # (N,)
+        draws = (self._keys[rows] == batch.rng_keys[:, None]).int().argmax(dim=1)
         place = self._outputs.device
         return unpacked(self._outputs[rows.to(place), draws.to(place)].to(self.device), self.form)
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..data.loading.bucketing import of_few_shapes
-from ..data.loading.loader import FixedDraws, build_loader
+from ..data.loading.loader import FixedAugmentationSampler, build_loader
 from ..data.loading.run_data import TrainingData
 from ..evaluation.unusable_clips import UnusableClips
-from ..runtime.run_context import Place
+from ..runtime.run_context import RunContext
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from ..utils.numbers import counted
@@ -31,7 +31,7 @@ _BATCH = 128  # clips
 _SAVED_EVERY = 50  # batches
 
 
-def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, place: Place) -> OutputFolder:
+def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, run_context: RunContext) -> OutputFolder:
     """Return the teachers' outputs for a run; the first process computes them where they are not there yet.
 
     A computation that was interrupted is gone on with.
@@ -40,7 +40,7 @@ def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, plac
         config: of the student's run.
         data: what the run learns from.
         live: the teachers.
-        place: where they compute.
+        run_context: where they compute.
 
     Raises:
         UserError: the folder that the configuration names holds other outputs, they are damaged or not finite, the
@@ -48,7 +48,7 @@ def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, plac
     """
     key = _key(config, data, live)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    how, shape = config.distillation, (len(data.order.numbers), config.distillation.draws, live.form.width)
+    how, shape = config.distillation, (len(data.order.indices), config.distillation.draws, live.form.width)
     path = Path(how.cache) if how.cache else Path(config.output_root) / "teacher_outputs" / digest
 
     def prepare() -> bytes:
@@ -56,12 +56,12 @@ def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, plac
         if not folder.is_whole:
             with folder.alone():
                 if not folder.is_whole:  # whoever was here before may have finished them
-                    _ask(folder, config, data, live, place)
+                    _ask(folder, config, data, live, run_context)
                     return str(path).encode()  # just made, and hashed for it
         folder.check()
         return str(path).encode()
 
-    found = Path(place.world.share(prepare).decode())
+    found = Path(run_context.world.broadcast(prepare).decode())
     content = f"{counted(how.draws, 'variation')} of {counted(shape[0], 'clip')}"
     _log.info(f"The teachers' outputs for {content} are in {found}.")
     return OutputFolder(found, key, shape)
@@ -76,7 +76,7 @@ def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str,
         "precision": live.precisions,
         "outputs": asdict(live.form),
         "store": data.fingerprints["store"],
-        "clips": hashlib.sha256(data.order.numbers.numpy().astype("<i8").tobytes()).hexdigest(),
+        "clips": hashlib.sha256(data.order.indices.numpy().astype("<i8").tobytes()).hexdigest(),
         "draws": config.distillation.draws,
         "input_frames": config.input_frames,
         "layout": data.fingerprints["layout"],
@@ -86,25 +86,27 @@ def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str,
     }
 
 
-def _ask(folder: OutputFolder, config: RunConfig, data: TrainingData, live: LiveTeachers, place: Place) -> None:
+def _ask(
+    folder: OutputFolder, config: RunConfig, data: TrainingData, live: LiveTeachers, run_context: RunContext
+) -> None:
     """Fill a folder with what the teachers say of every variation of every clip."""
-    order = FixedDraws(data.order.numbers, config.distillation.draws, _BATCH)
+    order = FixedAugmentationSampler(data.order.indices, config.distillation.draws, _BATCH)
     outputs, order.start = folder.begin(len(order))
-    batches = of_few_shapes(build_loader(data.source, order, config.hardware, data.residence.on_device), config)
+    batches = of_few_shapes(build_loader(data.source, order, config.hardware, data.placement.on_device), config)
     bad = UnusableClips(
-        data.source.store.clips["name"], "train nothing: the batches with them are skipped", place.device
+        data.source.store.clips["name"], "train nothing: the batches with them are skipped", run_context.device
     )
-    with place.progress.task("asking the teachers", order.clips, before=order.clips_before(order.start)):
+    with run_context.progress.task("asking the teachers", order.clips, before=order.clips_before(order.start)):
         for number, batch in enumerate(batches, start=order.start):
-            moved = batch.to(place.device)
+            moved = batch.to(run_context.device)
             lesson, excused = live.asked(data.pipeline(moved, training=True), moved)
             refuse_broken(lesson, live.paths, excused)
-            bad.note(moved.numbers, excused)
+            bad.note(moved.indices, excused)
             packed = lesson.packed().cpu().numpy()
-            rows = np.searchsorted(order.numbers.numpy(), batch.numbers.cpu().numpy())
+            rows = np.searchsorted(order.indices.numpy(), batch.indices.cpu().numpy())
             outputs[rows, order.variation(number)] = packed
-            place.progress.advance(len(batch))
-            over = place.watch.is_over
+            run_context.progress.advance(len(batch))
+            over = run_context.watch.is_over
             if over or (number + 1) % _SAVED_EVERY == 0:
                 folder.save(outputs, number + 1)
             if over:

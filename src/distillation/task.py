@@ -13,16 +13,16 @@ from torch.nn import functional
 
 from ..data.loading.loader import Batch
 from ..data.loading.run_data import TrainingData
-from ..models.classifier import Inside, SkeletonClassifier
+from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
-from ..runtime.run_context import Place
+from ..runtime.run_context import RunContext
 from ..settings.run import RunConfig
 from ..training.task import Classification, Outcome
 from .cache import CachedTeachers
 from .cache_builder import kept_outputs
 from .losses import blended, match_activity, match_apart, match_features, match_probabilities
 from .teacher_outputs import Lesson, Source, refuse_broken
-from .teachers import HINTS, LiveTeachers, Teacher, look_inside, refuse_other_stages
+from .teachers import HINTS, LiveTeachers, Teacher, forward_details, refuse_other_stages
 
 
 class Distillation(Classification):
@@ -94,7 +94,9 @@ class Distillation(Classification):
             outcome = super().forward(streams, batch)  # adapters would need their gradient, be it zero
             return replace(outcome, parts={"labels": outcome.loss, "teachers": torch.zeros_like(outcome.loss)})
         looks_inside = self.distillation.method in HINTS
-        answer = self.model(streams, batch.bodies, batch.rows, **({"inside": True} if looks_inside else {}))
+        answer = self.model(
+            streams, batch.bodies, batch.body_slots, **({"return_details": True} if looks_inside else {})
+        )
         logits: Tensor = answer.logits if looks_inside else answer  # (N, classes)
         lesson = self.source(streams, batch)
         with torch.autocast(logits.device.type, enabled=False):
@@ -118,7 +120,7 @@ class Distillation(Classification):
         losses = functional.cross_entropy(
             widened(logits), batch.labels, label_smoothing=self.label_smoothing, reduction="none"
         )
-        return (losses * self.known[batch.numbers]).mean() / self.known_share
+        return (losses * self.known[batch.indices]).mean() / self.known_share
 
     def _match_answers(self, logits: Tensor, lesson: Lesson, labels: Tensor) -> Tensor:
         """Return how far the student's answers are from the teachers'."""
@@ -128,16 +130,16 @@ class Distillation(Classification):
         weights = {"target": self.distillation.dkd_target, "others": self.distillation.dkd_others}
         return match_apart(logits, teacher, labels, self.tau, **weights)
 
-    def _match_hints(self, answer: Inside, lesson: Lesson) -> Tensor:
+    def _match_hints(self, answer: ForwardDetails, lesson: Lesson) -> Tensor:
         """Return how far the student's features, or its maps of activity, are from the teachers'."""
         if self.distillation.method == "features":
             features = widened(answer.features)
             return match_features([adapter(features) for adapter in self.adapters], lesson.features, self.weights)
-        return match_activity(answer.maps, lesson.maps, self.weights)
+        return match_activity(answer.activation_maps, lesson.maps, self.weights)
 
 
 def distillation(
-    config: RunConfig, model: nn.Module, teachers: Sequence[Teacher], data: TrainingData, place: Place
+    config: RunConfig, model: nn.Module, teachers: Sequence[Teacher], data: TrainingData, run_context: RunContext
 ) -> Distillation:
     """Return the task of a student; where its teachers' outputs are kept, those are computed first.
 
@@ -146,29 +148,29 @@ def distillation(
         model: the student, on the CPU and not compiled yet.
         teachers: at least one.
         data: what the run learns from.
-        place: where it computes.
+        run_context: where it computes.
 
     Raises:
         UserError: the method needs stages that agree and they do not, or the kept outputs are refused.
     """
-    live = LiveTeachers(teachers, config, place.device)
+    live = LiveTeachers(teachers, config, run_context.device)
     if config.distillation.method == "attention":
-        own = look_inside(model, config, torch.device("cpu")).maps
+        own = forward_details(model, config, torch.device("cpu")).activation_maps
         theirs = [torch.empty(1, *shape) for shape in live.form.maps]
         refuse_other_stages([own, theirs], [config.model.name, teachers[0].path])
     source: Source = live
     if not config.distillation.cached:
-        batch = next(iter(data.sample)).to(place.device)
+        batch = next(iter(data.sample)).to(run_context.device)
         lesson, excused = live.asked(data.pipeline(batch, training=True), batch)
         refuse_broken(lesson, live.paths, excused)
     else:
-        outputs = kept_outputs(config, data, live, place).open()
-        source = CachedTeachers(outputs, live.form, data.order.numbers, place.device)
+        outputs = kept_outputs(config, data, live, run_context).open()
+        source = CachedTeachers(outputs, live.form, data.order.indices, run_context.device)
     if not (config.distillation.unlabelled and config.label_share < 1):
         return Distillation(model, config, source, teachers)
     known = torch.zeros(len(data.source.store), dtype=torch.bool)
     known[torch.from_numpy(data.labelled)] = True
-    share = len(data.labelled) / len(data.order.numbers)
+    share = len(data.labelled) / len(data.order.indices)
     return Distillation(model, config, source, teachers, known=known, known_share=share)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..data.loading.loader import Batch
 from ..evaluation.unusable_clips import unusable
-from ..models.classifier import Inside, SkeletonClassifier
+from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
 from ..models.multi_body import STREAMS
 from ..models.registry import count_parameters
@@ -120,14 +120,14 @@ def _file(path: str, config: RunConfig) -> bytes:
 
 def _read(named: str, config: RunConfig, world: World) -> Teacher:
     """Read one teacher; the first process finds and reads the file for all, and refuses it for all."""
-    path = Path(world.share(lambda: _file(named, config)).decode())
+    path = Path(world.broadcast(lambda: _file(named, config)).decode())
 
     def fitting() -> bytes:
         content = checkpoint_bytes(path)
         _refuse_unfit(parse_checkpoint(content, str(path)), path, config)
         return content
 
-    checkpoint = parse_checkpoint(world.share(fitting), str(path))
+    checkpoint = parse_checkpoint(world.broadcast(fitting), str(path))
     for warning in _doubts(checkpoint, config):
         _log.warning("The teacher %s %s", path, warning)
     model = model_of(checkpoint, str(path)).requires_grad_(False)
@@ -212,9 +212,9 @@ class LiveTeachers:
         self._precisions = [
             precision_of_a_run(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers
         ]
-        insides = [look_inside(each, config, device) for each in self._models]
+        insides = [forward_details(each, config, device) for each in self._models]
         if self.method == "attention":
-            refuse_other_stages([each.maps for each in insides], [each.path for each in teachers])
+            refuse_other_stages([each.activation_maps for each in insides], [each.path for each in teachers])
         self.form = self._lesson(insides).form
         if config.compile:
             for model in self._models:
@@ -228,11 +228,11 @@ class LiveTeachers:
     @torch.no_grad()
     def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> Lesson:
         """Return what the teachers say of a batch; `streams` are (N, C, T, V, M)."""
-        answers: list[Inside] = []
+        answers: list[ForwardDetails] = []
         for model, precision in zip(self._models, self._precisions, strict=True):
             with precision.autocast():
-                answer = model(streams, batch.bodies, batch.rows, inside=self.method in HINTS)
-            answers.append(answer if self.method in HINTS else Inside(answer, answer, []))
+                answer = model(streams, batch.bodies, batch.body_slots, return_details=self.method in HINTS)
+            answers.append(answer if self.method in HINTS else ForwardDetails(answer, answer, []))
         return self._lesson(answers)
 
     def asked(self, streams: Mapping[str, Tensor], batch: Batch) -> tuple[Lesson, Tensor]:
@@ -243,25 +243,25 @@ class LiveTeachers:
         lesson = self(streams, batch)
         return lesson, unusable(streams, batch.bodies, lesson.packed())
 
-    def _lesson(self, answers: Sequence[Inside]) -> Lesson:
+    def _lesson(self, answers: Sequence[ForwardDetails]) -> Lesson:
         """Return what the method compares, in float32 at least."""
         logits = torch.stack([widened(each.logits) for each in answers], dim=1)  # (N, W, K)
         if self.method == "features":
             return Lesson(logits, features=[widened(each.features) for each in answers])
         if self.method == "attention":
-            stages = zip(*(each.maps for each in answers), strict=True)
+            stages = zip(*(each.activation_maps for each in answers), strict=True)
             return Lesson(logits, maps=[torch.stack([widened(each) for each in stage], dim=1) for stage in stages])
         return Lesson(logits)
 
 
 @torch.no_grad()
-def look_inside(model: nn.Module, config: RunConfig, device: torch.device) -> Inside:
+def forward_details(model: nn.Module, config: RunConfig, device: torch.device) -> ForwardDetails:
     """Return what a model makes of one clip of zeros, which tells the shapes; its mode and statistics stay."""
     assert isinstance(model, SkeletonClassifier)
     shape = (1, model.coordinates, config.input_frames, model.num_joints, 1)
     streams = dict.fromkeys(STREAMS, torch.zeros(shape, device=device))
     was_training = model.training
-    inside: Inside = model.eval()(streams, inside=True)
+    inside: ForwardDetails = model.eval()(streams, return_details=True)
     model.train(was_training)
     return inside
 

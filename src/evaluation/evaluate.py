@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Question:
+class EvalRequest:
     """Say what to measure; where a field is empty, the checkpoint's own run decides.
 
     Attributes:
@@ -69,7 +69,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class EvalResult:
     """The figures of an evaluation, what they are of, and the files of its report."""
 
     metrics: Metrics
@@ -78,7 +78,7 @@ class Answer:
     files: Mapping[str, Path]
 
 
-def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answer:
+def evaluate(question: EvalRequest, out: Path, progress: Progress = SILENT) -> EvalResult:
     """Measure a checkpoint and write the report into `out`.
 
     Raises:
@@ -111,7 +111,7 @@ def evaluate(question: Question, out: Path, progress: Progress = SILENT) -> Answ
     metrics = measure(predictions, len(checkpoint.classes))
     facts = {**_facts(question, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
     files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures)
-    return Answer(metrics, checkpoint.classes, facts, files)
+    return EvalResult(metrics, checkpoint.classes, facts, files)
 
 
 def predict(
@@ -131,7 +131,7 @@ def predict(
     numbers, labels, scores = [], [], []
     with progress.task("evaluating", part.clips):
         for batch, probabilities in score_batches(model.eval(), part, pipeline, device, precision):
-            numbers.append(batch.numbers)
+            numbers.append(batch.indices)
             labels.append(batch.labels)
             scores.append(probabilities)
             progress.advance(len(batch))
@@ -144,7 +144,7 @@ def predict(
     )
 
 
-def _asked_config(checkpoint: Checkpoint, question: Question) -> RunConfig:
+def _asked_config(checkpoint: Checkpoint, question: EvalRequest) -> RunConfig:
     """Return the configuration of the checkpoint's run with what the question asks for instead."""
     config = checkpoint.config
     data = config.data
@@ -203,7 +203,7 @@ def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:
     return train if subset == "train" else held_out
 
 
-def _facts(question: Question, checkpoint: Checkpoint, config: RunConfig, model: nn.Module) -> dict[str, str]:
+def _facts(question: EvalRequest, checkpoint: Checkpoint, config: RunConfig, model: nn.Module) -> dict[str, str]:
     return {
         "checkpoint": str(question.checkpoint),
         "epoch": str(checkpoint.epoch),

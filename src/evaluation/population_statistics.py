@@ -86,15 +86,15 @@ class PopulationStatistics:
         """
         streams = self.pipeline(batch, training=True)
         with self.precision.autocast(), trusted(self.model):
-            self.model.forward(with_zeros(streams, LARGEST), batch.bodies, batch.rows)
+            self.model.forward(with_zeros(streams, LARGEST), batch.bodies, batch.body_slots)
         values = self.running.read().to(_wide(self.device))  # (P,) of this batch alone
         means, variances = values.chunk(2)
-        weight = float(len(batch.rows))
+        weight = float(len(batch.body_slots))
         return torch.cat([weight * means, weight * (variances + means**2), values.new_full((1,), weight)])
 
     def _agreed(self, sums: Tensor) -> Tensor:
         """Return the statistics (P,) of the whole sample, the same in all processes."""
-        self.world.add_up(sums)
+        self.world.all_reduce_sum(sums)
         means, squares = (sums[:-1] / sums[-1]).chunk(2)
         return torch.cat([means, (squares - means**2).clamp(min=0)]).to(self.running.neutral)
 

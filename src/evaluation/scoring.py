@@ -48,6 +48,6 @@ def has_no_score(scores: Tensor) -> Tensor:
 def _scores(model: nn.Module, batch: Batch, pipeline: InputPipeline, precision: Precision | None) -> Tensor:
     streams = pipeline(batch, training=False)
     with nullcontext() if precision is None else precision.autocast():
-        logits: Tensor = model(streams, batch.bodies, batch.rows)
+        logits: Tensor = model(streams, batch.bodies, batch.body_slots)
     bad = unusable(streams, batch.bodies, logits)
     return torch.where(bad[:, None], NO_SCORE, logits.float().softmax(dim=1))

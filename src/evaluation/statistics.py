@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..data.loading.loader import SampledClips
+from ..data.loading.loader import ClipDataset
 from ..data.loading.pipeline import InputPipeline
 from ..data.loading.run_data import drawn_clips, sample_for_statistics, training_clips
 from ..data.store.find_store import find_store
@@ -66,7 +66,7 @@ def _population(model: nn.Module, config: RunConfig, asked: RunConfig) -> Popula
     roots = [Path(root) for root in (config.data_root, *config.input_roots, *asked.input_roots)]
     store = find_store(config.data, Path(asked.data_root), verify=False, input_roots=roots)
     train, _ = training_clips(config, store, split(store.clips, config.data))
-    clips = SampledClips(store, config.input_frames, config.data.sampling, training=True)
+    clips = ClipDataset(store, config.input_frames, config.data.sampling, training=True)
     sample = sample_for_statistics(config, clips, torch.from_numpy(drawn_clips(config, store, train)))
     precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
     return PopulationStatistics(model, sample, InputPipeline(config.data), device, precision=precision)

@@ -81,7 +81,7 @@ class UnusableClips:
         marks = torch.zeros(len(self._names), device=self._device)
         for numbers, flags in seen:
             marks[numbers[flags]] = 1.0
-        world.add_up(marks)
+        world.all_reduce_sum(marks)
         found = {int(number) for number in marks.nonzero().flatten()}
         if new := sorted(found - self._told):
             warn_of_unusable([str(self._names[number]) for number in new], self._consequence)

@@ -19,7 +19,7 @@ from ..data.store.reader import Store
 from ..distillation.task import distillation
 from ..distillation.teachers import Teacher, introduce
 from ..models.registry import build_model, count_parameters
-from ..runs.checkpoint import refuse_other_sizes, start_from
+from ..runs.checkpoint import read_checkpoint, refuse_other_sizes, start_from
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
@@ -27,17 +27,18 @@ from ..runs.resume import Beginning, find_beginning
 from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device, refuse_missing_format
-from ..runtime.run_context import Place
+from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.run import RunConfig
 from ..training.epoch_report import refuse_no_result
 from ..training.task import Classification
 from ..training.trainer import Trainer
 from ..utils.config import to_yaml
-from ..utils.errors import TrainingDiverged, UserError, tells_of_memory
-from ..utils.files import read_json, write_json, write_text
+from ..utils.errors import TrainingDiverged, UserError, is_out_of_memory
+from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.places import data_roots
+from ..utils.program import program
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
 
@@ -106,17 +107,17 @@ def train(
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
             if ending is not None and world.is_first and not (beginning.copies or beginning.run.curve.exists()):
                 ending(beginning.run)  # the process that finished it was killed before
-            return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
+            return Result(beginning.run, beginning.run.read_summary() if world.is_first else {})
         _refuse_diverged(config, beginning)
-        place = Place(device, world, watch, progress if world.is_first else SILENT)
-        return _run(*_build(config, beginning, teachers, place), ending)
+        run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
+        return _run(*_build(config, beginning, teachers, run_context), ending)
 
 
 def _build(
-    config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher], place: Place
+    config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher], run_context: RunContext
 ) -> tuple[Trainer, Beginning]:
     """Return the trainer of a run and where it begins; nothing of a run is overwritten yet."""
-    device, world = place.device, place.world
+    device, world = run_context.device, run_context.world
     store = _store(config)
     data = training_data(config, store, world, device)
     if beginning.checkpoint is not None:
@@ -128,13 +129,13 @@ def _build(
         start_from(model, Path(config.init_from))
     task = Classification(model, config.label_smoothing)
     if teachers:
-        task = distillation(config, model, teachers, data, place)
+        task = distillation(config, model, teachers, data, run_context)
     if config.compile:
         compile_where_possible(model, device, config.hardware.cuda_graphs)
-    _refuse_time_that_is_over(config, place.watch, world)
+    _refuse_time_that_is_over(config, run_context.watch, world)
     beginning = beginning.settled(Path(config.output_root), world)
-    run = beginning.run or RunFolder(Path(world.share(lambda: _new_run(config, beginning.held)).decode()))
-    trainer = Trainer(config, task, data, run=run, place=place)
+    run = beginning.run or RunFolder(Path(world.broadcast(lambda: _new_run(config, beginning.held)).decode()))
+    trainer = Trainer(config, task, data, run=run, run_context=run_context)
     if beginning.checkpoint is not None:
         trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
     return trainer, beginning
@@ -150,9 +151,9 @@ def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Resul
     config, run, first = trainer.config, trainer.run, trainer.world.is_first
     with logging_to_file(run.log) if first else nullcontext(), _ended(trainer, ending):
         if beginning.beyond:
-            aside = trainer.world.share(lambda: str(run.set_aside(beginning.beyond).path).encode()).decode()
+            aside = trainer.world.broadcast(lambda: str(run.set_aside(beginning.beyond).path).encode()).decode()
             _log.info(f"The epochs beyond are kept in {aside}. To continue from there instead: --resume {aside}")
-        trainer.world.share(lambda: _write_config(run, config))
+        trainer.world.broadcast(lambda: _write_config(run, config))
         if beginning.branches:
             trainer.branch_off(beginning.beyond)
         if beginning.checkpoint is not None:
@@ -187,9 +188,9 @@ def _ended(trainer: Trainer, ending: Ending | None) -> Iterator[None]:
     try:
         yield
     except TrainingDiverged:
-        trainer.world.share(end)
+        trainer.world.broadcast(end)
         raise
-    trainer.world.share(end)
+    trainer.world.broadcast(end)
 
 
 @contextmanager
@@ -198,7 +199,7 @@ def _memory_told_of(config: RunConfig) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not tells_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         remedies = [
             f"--batch_size {max(1, config.batch_size // 2)} (with gradient_accumulation_steps=2 the same update)"
@@ -244,7 +245,7 @@ def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, 
             )
         return b""
 
-    world.share(refuse)
+    world.agree(refuse)
 
 
 def _present_data(config: RunConfig) -> dict[str, str]:
@@ -268,7 +269,7 @@ def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:
             )
         return b""
 
-    world.share(refuse)
+    world.agree(refuse)
 
 
 def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World) -> None:
@@ -282,7 +283,7 @@ def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World)
             )
         return b""
 
-    world.share(refuse)
+    world.agree(refuse)
 
 
 def _new_run(config: RunConfig, held: ExitStack) -> bytes:
@@ -333,7 +334,7 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
     """Return what `summary.json` holds; accuracies are percent on the protocol's test part."""
     config, step, prefix = trainer.config, trainer.step, trainer.offered
     rows = {row["epoch"]: row for row in logbook.rows()}
-    best, final = rows[trainer.progression.best_epoch], rows[config.epochs - 1]
+    best, final = (_row_of(trainer.run, rows, epoch) for epoch in (trainer.progression.best_epoch, config.epochs - 1))
     skips = step.guard.skips
     return {
         "model": config.model.name,
@@ -362,3 +363,21 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "git_commit": git_commit(),
         "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
+
+
+def _row_of(run: RunFolder, rows: Mapping[Any, Mapping[str, Any]], epoch: int) -> Mapping[str, Any]:
+    """Return the logbook's row of an epoch; the epoch's checkpoint has it too, where the logbook was damaged.
+
+    Raises:
+        UserError: neither has it.
+    """
+    if epoch in rows:
+        return rows[epoch]
+    for path in (run.best, run.last):
+        checkpoint = read_checkpoint(path)
+        if checkpoint.epoch == epoch and checkpoint.metrics:
+            return checkpoint.metrics
+    raise UserError(
+        f"{run.path} has lost the figures of epoch {epoch}: they are neither in metrics.jsonl nor in a checkpoint. Its "
+        f"weights are whole: measure them with `{program()} evaluate --checkpoint {run.last}`."
+    )

@@ -15,7 +15,7 @@ from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device
 from ..runtime.stop_requests import Stop, StopWatch
 from ..utils.config import flat, read_yaml
-from ..utils.errors import ToldElsewhere, UserError
+from ..utils.errors import ReportedElsewhere, UserError
 from ..utils.files import copy_files, make_folder
 from ..utils.locks import sole_writer
 from ..utils.places import data_roots, folders_below
@@ -46,9 +46,9 @@ def run_sequence(plan: Plan, progress: Progress = SILENT, ending: Ending | None 
     # Several processes come together once for all runs: `torchrun` has a place for one meeting only.
     meeting = joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes)
     with meeting as world, ExitStack() as held:
-        world.share(lambda: _fetch(plan))
-        world.share(lambda: _refuse_impossible(plan))
-        world.share(lambda: _claim(plan, held))
+        world.broadcast(lambda: _fetch(plan))
+        world.agree(lambda: _refuse_impossible(plan))
+        world.broadcast(lambda: _claim(plan, held))
         try:
             return _train_all(plan, progress, world, began, ending)
         finally:
@@ -96,7 +96,7 @@ def _train_all(plan: Plan, progress: Progress, world: World, began: float, endin
     teachers: dict[str, list[str]] = {}
     runs = [(step, seed) for step in plan.steps for seed in step.seeds]
     for number, (step, seed) in enumerate(runs, start=1):
-        if world.share(lambda: b"over" if watch.is_over else b""):
+        if world.broadcast(lambda: b"over" if watch.is_over else b""):
             return Stop.TIME
         title = f"[{number}/{len(runs)}] {step.title}" + (f", seed {seed}" if len(step.seeds) > 1 else "")
         if world.is_first:
@@ -109,7 +109,7 @@ def _train_all(plan: Plan, progress: Progress, world: World, began: float, endin
             if watch.is_over:  # it ended while data or teachers' outputs were made ready
                 _log.warning("%s", error)
                 return Stop.TIME
-            raise error if isinstance(error, ToldElsewhere) else UserError(f"{title}: {error}") from error
+            raise error if isinstance(error, ReportedElsewhere) else UserError(f"{title}: {error}") from error
         if result.stopped is not None:
             return result.stopped
         if step.role == TEACHER:

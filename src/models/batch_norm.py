@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 Norm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
-AddUp = Callable[[Tensor], Any]  # replaces a tensor by its sum over all processes
+AllReduceSum = Callable[[Tensor], Any]  # replaces a tensor by its sum over all processes
 
 
 def recorded() -> bool:
@@ -29,22 +29,22 @@ def spreads(norm: nn.Module, x: Tensor) -> TypeGuard[Norm]:
     return x.device.type == "cuda" and isinstance(norm, Norm) and norm.running_mean is not None and not recorded()
 
 
-def normalise_rows(norm: Norm, rows: Tensor, relu: bool, add_up: AddUp | None = None) -> Tensor:
+def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllReduceSum | None = None) -> Tensor:
     """Apply a BatchNorm, then ReLU where asked for, (C, P) -> (C, P); in training its running statistics move.
 
     Args:
         norm: with weights and running statistics.
         rows: of this process.
         relu: whether negative results become zero.
-        add_up: what sums over the processes that normalise together; the group of a SyncBatchNorm where it is None.
+        all_reduce_sum: sums a tensor over the processes that normalise together; the group of a SyncBatchNorm if None.
     """
     if not norm.training:
         assert norm.running_mean is not None and norm.running_var is not None
         factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         evaluated = _scaled(rows, factor, norm.bias - norm.running_mean * factor)
         return evaluated.relu_() if relu else evaluated
-    add_up = add_up or _of_group(norm)
-    normed, mean, variance, places = _NormByRows.apply(rows, norm.weight, norm.bias, norm.eps, relu, add_up)  # type: ignore[no-untyped-call]
+    all_reduce_sum = all_reduce_sum or _of_group(norm)
+    normed, mean, variance, places = _NormByRows.apply(rows, norm.weight, norm.bias, norm.eps, relu, all_reduce_sum)  # type: ignore[no-untyped-call]
     move_statistics(norm, mean, variance, places)
     result: Tensor = normed
     return result
@@ -60,7 +60,7 @@ def move_statistics(norm: Norm, mean: Tensor, variance: Tensor, places: float | 
     norm.running_var.lerp_(variance.to(norm.running_var) * (places / (places - 1)), momentum)
 
 
-def _of_group(norm: Norm) -> AddUp | None:
+def _of_group(norm: Norm) -> AllReduceSum | None:
     """Return what sums over the processes of a SyncBatchNorm; None where it is alone, or is another BatchNorm."""
     if not isinstance(norm, nn.SyncBatchNorm) or not (distributed.is_available() and distributed.is_initialized()):
         return None
@@ -75,11 +75,11 @@ def _scaled(rows: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
     return torch.addcmul(offset[:, None], rows, factor[:, None], out=torch.empty_like(rows))  # converts on the way
 
 
-def _pooled(mean: Tensor, variance: Tensor, places: int, add_up: AddUp) -> tuple[Tensor, Tensor, Tensor]:
+def _pooled(mean: Tensor, variance: Tensor, places: int, all_reduce_sum: AllReduceSum) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean (C,), the variance (C,) and the number () of the places of all processes."""
     means, variances = mean.double(), variance.double()  # a difference of squares keeps too little of float32
     message = torch.cat([means, variances + means**2, means.new_ones(1)]) * places
-    add_up(message)
+    all_reduce_sum(message)
     means, squares = (message[:-1] / message[-1]).chunk(2)
     return means.to(mean), (squares - means**2).clamp(min=0).to(variance), message[-1]
 
@@ -92,19 +92,25 @@ class _NormByRows(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, rows: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool, add_up: AddUp | None
+        context: Any,
+        rows: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        eps: float,
+        relu: bool,
+        all_reduce_sum: AllReduceSum | None,
     ) -> tuple[Tensor, Tensor, Tensor, float | Tensor]:
         wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
         variance, mean = torch.var_mean(wide, dim=1, correction=0)
         places: int | Tensor = rows.shape[1]
-        if add_up is not None:
-            mean, variance, places = _pooled(mean, variance, rows.shape[1], add_up)
+        if all_reduce_sum is not None:
+            mean, variance, places = _pooled(mean, variance, rows.shape[1], all_reduce_sum)
         scale = torch.rsqrt(variance + eps)
         factor = weight * scale
         normed = _scaled(rows, factor, bias - mean * factor)
         normed = normed.relu_() if relu else normed
         context.save_for_backward(rows, weight, mean, scale, normed if relu else None)
-        context.places, context.add_up = places, add_up
+        context.places, context.all_reduce_sum = places, all_reduce_sum
         context.mark_non_differentiable(*(each for each in (mean, variance, places) if isinstance(each, Tensor)))
         return normed, mean, variance, places
 
@@ -116,8 +122,8 @@ class _NormByRows(torch.autograd.Function):
         centred = rows - mean[:, None]
         sums = torch.stack([gradient.sum(dim=1, dtype=mean.dtype), (centred * gradient).sum(dim=1)])  # (2, C)
         of_bias, of_weight = sums[0].clone(), sums[1] * scale  # of this process, as those of all other weights
-        if context.add_up is not None:
-            context.add_up(sums)
+        if context.all_reduce_sum is not None:
+            context.all_reduce_sum(sums)
         over_places, along_rows = sums / context.places
         factor = weight * scale
         slope = -factor * scale**2 * along_rows

@@ -13,21 +13,21 @@ from torch import Tensor, nn
 
 from ..skeleton import Layout
 from .facts import ModelFacts
-from .multi_body import STREAMS, average_bodies, check_streams, check_values, fold_bodies, present_rows
+from .multi_body import STREAMS, average_bodies, check_streams, check_values, fold_bodies, present_body_slots
 
 
-class Inside(NamedTuple):
+class ForwardDetails(NamedTuple):
     """What a model makes of clips on its way to an answer.
 
     Attributes:
         logits: (N, classes).
         features: (N, D), pooled.
-        maps: one a stage, (N, T, V): how active each frame and joint is, the mean square over channels.
+        activation_maps: one a stage, (N, T, V): how active each frame and joint is, the mean square over channels.
     """
 
     logits: Tensor
     features: Tensor
-    maps: list[Tensor]
+    activation_maps: list[Tensor]
 
 
 class SkeletonClassifier(nn.Module):
@@ -55,66 +55,68 @@ class SkeletonClassifier(nn.Module):
         self.facts = ModelFacts(type(self).__name__, layout)
         self.trusting = False
 
-    def body_features(self, streams: Mapping[str, Tensor], maps: list[Tensor] | None = None) -> Tensor:
+    def body_features(self, streams: Mapping[str, Tensor], activation_maps: list[Tensor] | None = None) -> Tensor:
         """Return the features (B, D) of single bodies; each stream is (B, C, T, V).
 
-        The activity (B, T, V) at the end of each stage is added to `maps` where there is such a list.
+        The activity (B, T, V) at the end of each stage is added to `activation_maps` where there is such a list.
         """
         raise NotImplementedError
 
     def forward_features(
         self,
         streams: Mapping[str, Tensor],
-        valid: Tensor | None = None,
-        rows: Tensor | None = None,
-        maps: list[Tensor] | None = None,
+        body_mask: Tensor | None = None,
+        body_slots: Tensor | None = None,
+        activation_maps: list[Tensor] | None = None,
     ) -> Tensor:
         """Return the clip's features (N, D), averaged over the bodies that are present.
 
         Args:
             streams: `joint`, `velocity` and `bone`, each (N, C, T, V, M).
-            valid: (N, M) bool, which bodies are present; every body where it is None.
-            rows: (B,) the places n * M + m of the bodies to compute, where the caller knows them on the host, or
-                `bodies.padded` of them. In training absent bodies are always left out, since they would move the
+            body_mask: (N, M) bool, which bodies are present; every body where it is None.
+            body_slots: (B,) the places n * M + m of the bodies to compute, where the caller knows them on the host, or
+                `multi_body.padded` of them. In training absent bodies are always left out, since they would move the
                 BatchNorm statistics.
-            maps: a list to which the activity (N, T, V) of each stage is added, averaged as the features are.
+            activation_maps: a list that gets the activity (N, T, V) of each stage, averaged as the features are.
 
         Raises:
             ValueError: a stream is missing, a shape or type does not fit, or, outside of training, a clip has no
                 body or a body that is present has a coordinate that is not finite. Training leaves values to the
                 trainer's guard, which skips such a batch; a compiled or exported model does not read them either.
         """
-        check_streams(streams, valid, rows, self.coordinates, self.num_joints)
+        check_streams(streams, body_mask, body_slots, self.coordinates, self.num_joints)
         joint = streams["joint"]
         if not (self.training or self.trusting) and _values_are_there(joint):
-            check_values(streams, valid)
-        if valid is None:
-            valid = torch.ones(joint.shape[0], joint.shape[4], dtype=torch.bool, device=joint.device)
-        elif rows is None and self.training:
-            rows = present_rows(valid)
-        folded = {name: fold_bodies(streams[name], rows) for name in STREAMS}
+            check_values(streams, body_mask)
+        if body_mask is None:
+            body_mask = torch.ones(joint.shape[0], joint.shape[4], dtype=torch.bool, device=joint.device)
+        elif body_slots is None and self.training:
+            body_slots = present_body_slots(body_mask)
+        folded = {name: fold_bodies(streams[name], body_slots) for name in STREAMS}
         by_body: list[Tensor] = []
-        features = self.body_features(folded, None if maps is None else by_body)  # (B, D)
-        if maps is not None:
-            averages = [average_bodies(each.flatten(1), valid, rows) for each in by_body]
-            maps += [average.view(-1, *each.shape[1:]) for average, each in zip(averages, by_body, strict=True)]
-        return average_bodies(features, valid, rows)
+        features = self.body_features(folded, None if activation_maps is None else by_body)  # (B, D)
+        if activation_maps is not None:
+            averages = [average_bodies(each.flatten(1), body_mask, body_slots) for each in by_body]
+            activation_maps += [
+                average.view(-1, *each.shape[1:]) for average, each in zip(averages, by_body, strict=True)
+            ]
+        return average_bodies(features, body_mask, body_slots)
 
     def forward(
         self,
         streams: Mapping[str, Tensor],
-        valid: Tensor | None = None,
-        rows: Tensor | None = None,
-        inside: bool = False,
-    ) -> Tensor | Inside:
-        """Return the logits (N, classes), or where `inside`, what they were made from too.
+        body_mask: Tensor | None = None,
+        body_slots: Tensor | None = None,
+        return_details: bool = False,
+    ) -> Tensor | ForwardDetails:
+        """Return the logits (N, classes), or `ForwardDetails` if `return_details`.
 
         The other arguments are those of `forward_features`.
         """
-        maps: list[Tensor] = []
-        features = self.forward_features(streams, valid, rows, maps if inside else None)
+        activation_maps: list[Tensor] = []
+        features = self.forward_features(streams, body_mask, body_slots, activation_maps if return_details else None)
         logits: Tensor = self.classifier(self.dropout(features))
-        return Inside(logits, features, maps) if inside else logits
+        return ForwardDetails(logits, features, activation_maps) if return_details else logits
 
     def reset_classifier(self, num_classes: int) -> None:
         """Put a new, untrained head of `num_classes` classes behind the features."""

@@ -165,9 +165,9 @@ class LastE(SkeletonClassifier):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def body_features(self, streams: Mapping[str, Tensor], maps: list[Tensor] | None = None) -> Tensor:
+    def body_features(self, streams: Mapping[str, Tensor], activation_maps: list[Tensor] | None = None) -> Tensor:
         """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
-        features: Tensor = self.blocks(self.fusion(streams), maps)  # (C, T, B, V)
+        features: Tensor = self.blocks(self.fusion(streams), activation_maps)  # (C, T, B, V)
         return features.mean(dim=(1, 3)).t()
 
 

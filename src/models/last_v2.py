@@ -207,11 +207,11 @@ class Backbone(nn.Module):
         self.norm = nn.BatchNorm2d(config.channels[0])
         self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes, config.recompute)
 
-    def forward(self, stream: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """(B, coordinates, T, V) -> (B, C); each stage's activity (B, T, V) is added to `maps`."""
+    def forward(self, stream: Tensor, activation_maps: list[Tensor] | None = None) -> Tensor:
+        """(B, coordinates, T, V) -> (B, C); each stage's activity (B, T, V) is added to `activation_maps`."""
         x = normalise(self.input_norm, channels_first(stream))
         x = normalise(self.norm, project(self.stem, x), relu=True)  # (C, T, B, V)
-        features: Tensor = self.blocks(x, maps)
+        features: Tensor = self.blocks(x, activation_maps)
         return features.mean(dim=(1, 3)).t()
 
 
@@ -233,15 +233,15 @@ class LastV2(SkeletonClassifier):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def body_features(self, streams: Mapping[str, Tensor], maps: list[Tensor] | None = None) -> Tensor:
+    def body_features(self, streams: Mapping[str, Tensor], activation_maps: list[Tensor] | None = None) -> Tensor:
         """Return the features (B, D) of single bodies; each stream is (B, C, T, V). Maps are averaged over streams."""
         by_stream: list[list[Tensor]] = [[] for _ in STREAMS]
         features = [
-            self.backbones[name](streams[name], None if maps is None else own)
+            self.backbones[name](streams[name], None if activation_maps is None else own)
             for name, own in zip(STREAMS, by_stream, strict=True)
         ]
-        if maps is not None:
-            maps += [torch.stack(stage).mean(dim=0) for stage in zip(*by_stream, strict=True)]
+        if activation_maps is not None:
+            activation_maps += [torch.stack(stage).mean(dim=0) for stage in zip(*by_stream, strict=True)]
         return torch.cat(features, dim=1)
 
 

@@ -166,12 +166,12 @@ class Stages(nn.Sequential):
         self.ends = [size.stage != after for size, after in zip(sizes, following, strict=True)]
         self.recompute = recompute
 
-    def forward(self, x: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """(C, T, B, V) -> (C', T', B, V); at the end of each stage its activity is added to `maps`."""
+    def forward(self, x: Tensor, activation_maps: list[Tensor] | None = None) -> Tensor:
+        """(C, T, B, V) -> (C', T', B, V); at the end of each stage its activity is added to `activation_maps`."""
         for block, ends in zip(self, self.ends, strict=True):
             x = recomputed(block, x) if self.recompute and self.training else block(x)
-            if maps is not None and ends:
-                maps.append(activity(x))
+            if activation_maps is not None and ends:
+                activation_maps.append(activity(x))
         return x
 
 

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 
 from ..utils.errors import UserError
@@ -24,6 +26,7 @@ class CheckpointFiles:
     def __init__(self, run: RunFolder, keep: int, writes: bool) -> None:
         self.run, self.keep, self.writes = run, keep, writes
         self._last_is_written = True
+        self._owed: Checkpoint | None = None  # the best state, as long as there is no room for it
 
     def go_on_from(self, origin: str) -> None:
         """Note the checkpoint from which the run goes on, and remove what killed processes left half-written."""
@@ -41,7 +44,7 @@ class CheckpointFiles:
             return
         is_best = checkpoint.best_acc >= 0 and checkpoint.best_epoch == checkpoint.epoch
         if is_best and not _holds(self.run.best, checkpoint):
-            self._try(self.run.best, checkpoint)
+            self._write_best(checkpoint)
         if self.keep and not _holds(self.run.of_epoch(checkpoint.epoch), checkpoint):
             self._try(self.run.of_epoch(checkpoint.epoch), checkpoint)
         self._remove_old_epochs()
@@ -69,7 +72,9 @@ class CheckpointFiles:
         if not self.writes:
             return
         if better:
-            self._try(self.run.best, checkpoint)
+            self._write_best(checkpoint)
+        else:
+            self._write_owed()
         if self.keep:
             self._try(self.run.of_epoch(checkpoint.epoch), checkpoint)
             self._remove_old_epochs()
@@ -79,10 +84,13 @@ class CheckpointFiles:
 
     def save_within(self, checkpoint: Checkpoint) -> bool:
         """Write the state within an epoch and tell whether it is on disk."""
-        return not self.writes or self._try(self.run.partial, checkpoint)
+        if not self.writes:
+            return True
+        self._write_owed()
+        return self._try(self.run.partial, checkpoint)
 
     def settle(self, last: Callable[[], Checkpoint]) -> None:
-        """See to it that a finished run's last state is on disk, and nothing that came before it.
+        """See to it that a finished run's last state and its best one are on disk, and nothing that came before them.
 
         Raises:
             UserError: it still cannot be written.
@@ -91,8 +99,21 @@ class CheckpointFiles:
             return
         if not self._last_is_written:
             save_checkpoint(self.run.last, last())
+        if self._owed is not None:
+            save_checkpoint(self.run.best, self._owed)
         self._remove(self.run.partial)
         self._remove_leftovers()
+
+    def _write_best(self, checkpoint: Checkpoint) -> None:
+        """Write the best state, or keep a copy of it in memory until that is possible: no later epoch may be better."""
+        self._owed = None if self._try(self.run.best, checkpoint) else deepcopy(checkpoint)
+
+    def _write_owed(self) -> None:
+        """Try to write the best state where that has failed, of which was warned then."""
+        if self._owed is not None:
+            with suppress(UserError):
+                save_checkpoint(self.run.best, self._owed)
+                self._owed = None
 
     def _remove_old_epochs(self) -> None:
         for path in self.run.epochs()[: -self.keep] if self.keep else []:

@@ -93,7 +93,7 @@ class Beginning:
         if self.run is None or not self.copies:
             return self
         run = self.run
-        copy = RunFolder(Path(world.share(lambda: _copied(run, output_root, self.held)).decode()))
+        copy = RunFolder(Path(world.broadcast(lambda: _copied(run, output_root, self.held)).decode()))
         _log.info(f"{run.path} is copied to {copy.path} and continued there.")
         origin = str(copy.checkpoints / Path(self.origin).name) if self.origin else ""
         beyond = [copy.checkpoints / path.name for path in self.beyond]
@@ -138,12 +138,12 @@ def find_beginning(
     if not resume:
         return Beginning(held=held)
     roots = [Path(root) for root in config.input_roots] if attached else []
-    facts = json.loads(world.share(lambda: json.dumps(_look(config, resume, asked, roots, held)).encode()))
+    facts = json.loads(world.broadcast(lambda: json.dumps(_look(config, resume, asked, roots, held)).encode()))
     if not facts["run"]:
         return Beginning(held=held)
     checkpoint = None
     if facts["origin"]:
-        content = world.share(lambda: checkpoint_bytes(Path(facts["origin"])))
+        content = world.broadcast(lambda: checkpoint_bytes(Path(facts["origin"])))
         checkpoint = parse_checkpoint(content, facts["origin"])
     return Beginning(
         RunFolder(Path(facts["run"])),

@@ -17,9 +17,9 @@ from torch import distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from ..utils.errors import PeerLost, ToldElsewhere, UserError
+from ..utils.errors import PeerLost, ReportedElsewhere, UserError
 
-_GO_ON = "Start all processes again; --resume goes on from the newest saved state."
+_GO_ON = "Start all processes again; --resume continues from the newest checkpoint."
 _LETTING_GO_S = 0.2
 
 
@@ -35,16 +35,16 @@ class World:
         """Tell whether this process is the one that writes files and talks."""
         return self.rank == 0
 
-    def add_up(self, tensor: Tensor) -> None:
+    def all_reduce_sum(self, tensor: Tensor) -> None:
         """Replace `tensor`, in place, by its sum over all processes."""
         if self.size > 1:
             dist.all_reduce(tensor)
 
-    def share(self, compute: Callable[[], bytes]) -> bytes:
-        """Return to every process what `compute` returns in the first one.
+    def broadcast(self, compute: Callable[[], bytes]) -> bytes:
+        """Run `compute` in the first process and return its result in every process.
 
         Raises:
-            UserError: `compute` raised one; every process raises it, so that none waits for another.
+            UserError: `compute` raised it; every process raises it, so that none waits for another.
         """
         if self.size == 1:
             return compute()
@@ -58,8 +58,25 @@ class World:
         if error is not None:
             raise error
         if failed:
-            raise ToldElsewhere(content.decode())
+            raise ReportedElsewhere(content.decode())
         return content
+
+    def agree(self, check: Callable[[], object]) -> None:
+        """Run `check` in the first process and wait for it in every process.
+
+        Raises:
+            UserError: `check` raised it; every process raises it.
+        """
+
+        def checked() -> bytes:
+            check()
+            return b""
+
+        self.broadcast(checked)
+
+    def barrier(self) -> None:
+        """Wait until every process has got here."""
+        self.broadcast(bytes)
 
     def _broadcast(self, content: bytes, failed: bool) -> tuple[bool, bytes]:
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -128,7 +145,7 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
             raise
         raise PeerLost(
             f"Another process of this training is gone, or did not answer for {timeout_minutes:g} minutes "
-            f"(distributed.timeout_minutes); what it said itself tells why. {_GO_ON}"
+            f"(distributed.timeout_minutes); its own message gives the reason. {_GO_ON}"
         ) from error
     finally:
         # gloo's threads need Python's lock to let go of the last tensors they sent. One that gets it only when Python

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..data.loading.loader import Draw
+from ..data.loading.loader import BatchIndices
 from ..runs.folder import RunFolder
 from ..runtime.distributed import World
 from ..utils.errors import TrainingDiverged, UserError
@@ -53,7 +53,7 @@ def diagnose(step: TrainingStep, data: "TrainingData") -> dict[str, Any]:
     skipped = list(step.guard.recent)
     names = data.source.store.clips["name"]
     batches = [
-        {"cause": CAUSES[each.cause], "clips": [str(name) for name in names[each.batch.numbers.cpu().numpy()]]}
+        {"cause": CAUSES[each.cause], "clips": [str(name) for name in names[each.batch.indices.cpu().numpy()]]}
         for each in skipped
     ]
     parameters = {name: each.detach() for name, each in step.task.model.named_parameters()}
@@ -84,17 +84,17 @@ def _bad_clips(data: "TrainingData", skipped: list[Skipped], names: Any) -> list
     for each in skipped:
         if each.cause != "inputs":
             continue
-        batch = data.source[Draw(each.batch.numbers, each.batch.keys)]
+        batch = data.source[BatchIndices(each.batch.indices, each.batch.rng_keys)]
         streams = data.pipeline(batch, training=True)
         bad = ~torch.stack([stream.isfinite().flatten(1).all(dim=1) for stream in streams.values()]).all(dim=0)
-        found.update(dict.fromkeys(str(name) for name in names[batch.numbers[bad].cpu().numpy()]))
+        found.update(dict.fromkeys(str(name) for name in names[batch.indices[bad].cpu().numpy()]))
     return list(found)
 
 
 def _activations(step: TrainingStep, data: "TrainingData", skipped: Skipped) -> dict[str, Tensor]:
     """Return the outputs of all modules for a batch, by name in the order in which they were computed."""
     device = next(step.task.parameters()).device
-    batch = data.source[Draw(skipped.batch.numbers, skipped.batch.keys)].to(device)
+    batch = data.source[BatchIndices(skipped.batch.indices, skipped.batch.rng_keys)].to(device)
     streams = step.guard.examine(data.pipeline(batch, training=True))
     step.task.train()
     with torch.no_grad(), step.precision.autocast(), _outputs(step.task.model) as outputs:

@@ -93,7 +93,7 @@ class Meter:
     def state(self, world: World) -> Tensor:
         """Return the sums over all processes, to go on from in one of them."""
         sums = self._sums.clone()
-        world.add_up(sums)
+        world.all_reduce_sum(sums)
         return sums
 
     @property
@@ -111,14 +111,14 @@ class Meter:
         The last column counts clips without an answer: a score was not finite. Every clip counts, refused or not.
         """
         counts = self._confusion.clone()
-        world.add_up(counts)
+        world.all_reduce_sum(counts)
         matrix: NDArray[np.int64] = counts.view(self._classes, self._classes + 1).cpu().numpy()
         return matrix
 
     def read(self, world: World) -> Figures:
         """Return the averages over all processes; this is where the host waits for the device."""
         sums = torch.cat([self._unusable, self._sums])
-        world.add_up(sums)
+        world.all_reduce_sum(sums)
         unusable, clips, loss, top1, top5, updates, norms, *parts = sums.tolist()
         if clips == 0:
             return Figures(parts=(math.nan,) * self._parts)

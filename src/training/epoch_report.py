@@ -10,7 +10,7 @@ import torch
 
 from ..data.loading.run_data import TrainingData
 from ..models.registry import count_parameters
-from ..runtime.run_context import Place
+from ..runtime.run_context import RunContext
 from ..settings.run import RunConfig
 from ..utils.errors import TrainingDiverged
 from ..utils.numbers import counted
@@ -20,9 +20,9 @@ from .task import Classification
 _log = logging.getLogger(__name__)
 
 
-def banner(config: RunConfig, task: Classification, data: TrainingData, place: Place, precision: str) -> str:
+def banner(config: RunConfig, task: Classification, data: TrainingData, run_context: RunContext, precision: str) -> str:
     """Return the lines that say what is trained on what, where and how long."""
-    model, size = task.model, place.world.size
+    model, size = task.model, run_context.world.size
     processes = f", {size} processes" if size > 1 else ""
     untrained = f"{data.untrained}\n" if data.untrained else ""
     return (
@@ -30,7 +30,7 @@ def banner(config: RunConfig, task: Classification, data: TrainingData, place: P
         f"{config.data.name} {config.data.split}: {counted(data.order.clips, 'clip')} an epoch, "
         f"{data.test.clips:,} to test on, {len(data.classes)} classes\n"
         f"{untrained}{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
-        f"{counted(config.input_frames, 'frame')}, {precision}, {place.device}{processes}, {data.residence}, "
+        f"{counted(config.input_frames, 'frame')}, {precision}, {run_context.device}{processes}, {data.placement}, "
         f"seed {config.seed}{task.description()}"
     )
 

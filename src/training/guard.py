@@ -39,18 +39,18 @@ _SCALE_SEARCH = 24  # overflows in a row, beyond those allowed, that take a Grad
 
 
 @dataclass(frozen=True)
-class BatchNote:
+class BatchId:
     """Which batch a decision is about: its clips in the store and the keys of their random choices."""
 
-    numbers: Tensor
-    keys: Tensor
+    indices: Tensor
+    rng_keys: Tensor
 
 
 @dataclass(frozen=True)
 class Skipped:
     """A batch that trained nothing, and why: a word of `CAUSES`."""
 
-    batch: BatchNote
+    batch: BatchId
     cause: str
 
 
@@ -117,7 +117,7 @@ class NanGuard:
         self.recent: deque[Skipped] = deque(maxlen=_KEPT_BATCHES)
         self.losses: deque[float] = deque(maxlen=_RECENT_LOSSES)
         self._in_a_row = _InARow()
-        self._reader: DelayedReader[BatchNote] = DelayedReader(device)
+        self._reader: DelayedReader[BatchId] = DelayedReader(device)
         self._good = torch.zeros((), device=device)
         self._bad = self._bad_input = self._good
         self._flags: list[Tensor] = []
@@ -145,7 +145,7 @@ class NanGuard:
         moved = self.statistics.read()  # (P,)
         if self.world.size > 1:
             message = torch.cat([flags, moved * share])
-            self.world.add_up(message)
+            self.world.all_reduce_sum(message)
             flags, moved = torch.split(message, [len(flags), len(moved)])
         bad_input = flags[0] > 0
         # Values too large to square leave a finite loss, but statistics that no later batch could bring back.
@@ -175,7 +175,7 @@ class NanGuard:
         self._flags[4] = made.to(self._good)
         return made
 
-    def note(self, batch: BatchNote) -> None:
+    def note(self, batch: BatchId) -> None:
         """Send the decisions about a batch to the host."""
         self._reader.put(torch.stack(self._flags), batch)
 
@@ -211,7 +211,7 @@ class NanGuard:
         for name, unknown in TOTALS.items():
             setattr(self, name, state.get(name, unknown))
 
-    def _count(self, values: list[float], batch: BatchNote) -> None:
+    def _count(self, values: list[float], batch: BatchId) -> None:
         bad_input, bad_loss, bad_gradient, overflow, made = (value > 0 for value in values)
         self._in_a_row.batches = self._in_a_row.batches + 1 if bad_input or bad_loss else 0
         self._in_a_row.steps = 0 if made else self._in_a_row.steps + bad_gradient

@@ -21,7 +21,7 @@ from ..utils.errors import UserError
 from .ema import WeightAverage
 from .epoch_metrics import Meter
 from .gradient_accumulation import GradientWindow
-from .guard import BatchNote, NanGuard, Requests
+from .guard import BatchId, NanGuard, Requests
 from .optim import build_optimizer
 from .task import Classification
 
@@ -90,7 +90,7 @@ class TrainingStep:
         if closes:
             self._update(meter)
 
-    def note(self, batch: BatchNote) -> None:
+    def note(self, batch: BatchId) -> None:
         """Tell the guard which batch the step was about."""
         self.guard.note(batch)
         self.requests = Requests()

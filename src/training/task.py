@@ -33,7 +33,7 @@ class Classification(nn.Module):
     """Minimise the cross-entropy of a model's logits, with label smoothing.
 
     Args:
-        model: takes streams, `valid` and `rows`, returns logits.
+        model: takes streams, `body_mask` and `body_slots`, returns logits.
         label_smoothing: the share of each target spread over all classes.
 
     Attributes:
@@ -49,7 +49,7 @@ class Classification(nn.Module):
 
     def forward(self, streams: Mapping[str, Tensor], batch: Batch) -> Outcome:
         """Return the loss over a batch."""
-        logits = self.model(streams, batch.bodies, batch.rows)  # (N, classes)
+        logits = self.model(streams, batch.bodies, batch.body_slots)  # (N, classes)
         return Outcome(self.cross_entropy(logits, batch.labels), logits)
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:

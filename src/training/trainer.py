@@ -21,7 +21,7 @@ from ..runs.checkpoint_files import CheckpointFiles
 from ..runs.folder import RunFolder
 from ..runs.last_test import LastTest
 from ..runs.logbook import Logbook
-from ..runtime.run_context import Place
+from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop
 from ..settings.run import RunConfig
 from ..skeleton import layout_facts
@@ -29,7 +29,7 @@ from ..utils.errors import TrainingDiverged
 from .divergence_report import report_divergence
 from .epoch_metrics import Figures, Meter
 from .epoch_report import banner, epoch_line, named, peak_memory_mib, refuse_no_result
-from .guard import BatchNote, Requests, Skips, counts_by_cause
+from .guard import BatchId, Requests, Skips, counts_by_cause
 from .resume_check import Sizes, refuse_other_state
 from .run_progress import EpochSoFar, Pace, Progression
 from .schedule import build_schedule
@@ -62,7 +62,7 @@ class Trainer:
         task: what a step minimises.
         data: what it learns from and is measured on.
         run: where its files go.
-        place: where it computes and in what company.
+        run_context: where it computes and in what company.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Trainer:
         data: TrainingData,
         *,
         run: RunFolder,
-        place: Place,
+        run_context: RunContext,
     ) -> None:
         self.config, self.data, self.run = config, data, run
-        self.place, self.device, self.world = place, place.device, place.world
-        self.watch, self.progress = place.watch, place.progress
+        self.run_context, self.device, self.world = run_context, run_context.device, run_context.world
+        self.watch, self.progress = run_context.watch, run_context.progress
         self.task = task.to(self.device)
         self.step = TrainingStep(config, self.task, self.device, self.world)
         self.population = PopulationStatistics(
@@ -108,7 +108,7 @@ class Trainer:
             TrainingDiverged: too many batches in a row were not finite.
             UserError: the last state could not be written.
         """
-        _log.info(banner(self.config, self.task, self.data, self.place, str(self.step.precision)))
+        _log.info(banner(self.config, self.task, self.data, self.run_context, str(self.step.precision)))
         try:
             with self.watch.listening(patiently=self.world.size > 1):
                 try:
@@ -118,7 +118,7 @@ class Trainer:
                         self._finish_epoch(self._evaluate(), logbook)
                 except _Stopped as stop:
                     self._save_within()
-                    self.world.share(bytes)  # whoever left before the file is written would have the first one ended
+                    self.world.barrier()  # whoever left before the file is written would have the first one ended
                     return stop.reason
             if self.step.guard.updates == 0:
                 raise TrainingDiverged("No update was made in the whole run: every batch was skipped.")
@@ -210,7 +210,7 @@ class Trainer:
             for clips, own in order.parts():
                 asked = time.perf_counter()
                 batch = next(batches)
-                note = BatchNote(batch.numbers, batch.keys)
+                note = BatchId(batch.indices, batch.rng_keys)
                 batch = batch.to(self.device)
                 so_far.waited += time.perf_counter() - asked
                 self._train_batch(batch, note, Share(clips, own))
@@ -228,7 +228,7 @@ class Trainer:
         left = self.pace.left_s(self.progression.epoch, self._so_far.clips)
         self.progress.advance(clips, "" if math.isnan(loss) else f"loss {loss:.3f}", left)
 
-    def _train_batch(self, batch: Batch, note: BatchNote, share: Share) -> None:
+    def _train_batch(self, batch: Batch, note: BatchId, share: Share) -> None:
         so_far, order = self._so_far, self.data.order
         seed_step(self.config.seed, self.progression.epoch, so_far.clips, self.world.rank)
         batches = so_far.clips // self.config.batch_size + 1
@@ -312,7 +312,7 @@ class Trainer:
         with self.progress.task(f"testing epoch {self.progression.epoch}", part.clips, in_run=True):
             for batch, scores in scored:
                 meter.add_scores(scores, batch.labels)
-                self._unusable.note(batch.numbers, has_no_score(scores))
+                self._unusable.note(batch.indices, has_no_score(scores))
                 clips = min(len(batch) * self.world.size, part.clips - tested)  # the other processes have as many
                 tested += clips
                 self.pace.tested(clips)

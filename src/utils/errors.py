@@ -18,7 +18,7 @@ class Unwritable(UserError):
     """Say that a file or a folder cannot be written, so that who chose the place can name the option for another."""
 
 
-class ToldElsewhere(UserError):
+class ReportedElsewhere(UserError):
     """Repeat, in one of several processes, the error that the first one tells the user."""
 
 
@@ -38,7 +38,7 @@ class HungUp(Terminated):
     """Say that the terminal of the process is gone (SIGHUP), as when a connection is lost."""
 
 
-def tells_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether the memory was used up; torch's errors are known by name and text, since torch may not be loaded."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True

@@ -93,7 +93,7 @@ def test_batches_show_every_cached_variation(setup: Setup) -> None:
     assert len(batches) == DRAWS
     for variation, batch in enumerate(batches):
         assert len(batch) == BATCH
-        assert torch.equal(batch.keys, fixed_keys(batch.numbers, variation))
+        assert torch.equal(batch.rng_keys, fixed_keys(batch.indices, variation))
 
 
 def test_a_lesson_is_read_from_the_file_at_its_clip_and_variation(setup: Setup) -> None:
@@ -101,7 +101,7 @@ def test_a_lesson_is_read_from_the_file_at_its_clip_and_variation(setup: Setup) 
     outputs = np.load(setup.folder / "outputs.npy")
     assert outputs.shape == (CLIPS, DRAWS, setup.live.form.width)
     batch = batches_of_variations(setup)[1]
-    rows = np.searchsorted(setup.data.order.numbers.numpy(), batch.numbers.numpy())
+    rows = np.searchsorted(setup.data.order.indices.numpy(), batch.indices.numpy())
     np.testing.assert_array_equal(cache({}, batch).packed().numpy(), outputs[rows, 1])
 
 

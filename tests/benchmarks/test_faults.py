@@ -93,6 +93,14 @@ def test_each_damage_makes_a_checkpoint_unreadable(damage, tmp_path: Path, check
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize("cause", ["losses", "gradients"])
+def test_a_layer_that_is_bad_in_some_steps_or_in_all_is_seen_to_be_as_promised(tmp_path: Path, cause: str) -> None:
+    some = faults_numbers._bad_layer(tmp_path / "some", cause, "reset", seed=0)
+    assert (some.problems, some.injected > 0) == ([], True)
+    every = faults_numbers._only_bad_layer(tmp_path / "every", cause)
+    assert (every.problems, every.injected) == ([], 20)
+
+
 def test_bad_clips_are_seen_to_leave_nothing_behind(tmp_path: Path) -> None:
     result = faults_numbers._bad_clips(tmp_path, "nano_e", float("nan"))
     assert result.problems == []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import TINY
 from distillation_probes import changed_copy
 
 from last.experiments import run as session
@@ -18,14 +19,12 @@ from last.settings.data import NormalizeConfig
 from last.settings.run import RunConfig
 from last.skeleton import layout_facts, load_layout
 
-TINY = ["--set", "input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false"]
-
 
 @pytest.fixture
 def distill(cli: Callable[..., Any], data_yaml: Path, tmp_path: Path) -> Callable[..., Any]:
     """Return a function that distils a tiny student; its arguments are further options."""
     roots = ("--data_root", data_yaml.parent / "data", "--output_root", tmp_path / "students", "--device", "cpu")
-    always = ("--model", "nano_e", "--dataset", data_yaml, "--epochs", 1, "--batch_size", 4, *roots, *TINY)
+    always = ("--model", "nano_e", "--dataset", data_yaml, "--epochs", 1, *roots, "--set", *TINY)
     return lambda *further: cli("distill", *always, *further)
 
 
@@ -162,7 +161,7 @@ def test_a_run_whose_time_is_over_while_teachers_are_asked_keeps_what_they_said(
 def test_a_teacher_with_other_stages_cannot_show_where_to_look(
     distill: Callable[..., Any], tiny_config: Callable[..., RunConfig]
 ) -> None:
-    deeper = ("model.channels=[8,8]", "model.blocks=[1,1]", "model.attention=[false,false]")
+    deeper = ("model.channels=[8,8,8]", "model.blocks=[1,1,1]", "model.attention=[false,false,false]")
     teacher = session.train(tiny_config("epochs=1", *deeper)).run.last
     result = distill("--teacher", teacher, "--method", "attention")
     refused(result, "stages have the same frames and joints")

@@ -140,7 +140,7 @@ def test_what_is_broken_is_installed_by_a_command_that_needs_no_checkout(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(doctor, "versions", lambda: {"last": "0.2.0", "torch": installed})
-    assert report()[1]["next"][0] == f"install what is broken above: {sys.executable} -m {command}"
+    assert report()[1]["next"][0] == f"reinstall the broken packages above: {sys.executable} -m {command}"
 
 
 @pytest.mark.parametrize("module", REQUIRED)

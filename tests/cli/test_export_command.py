@@ -10,15 +10,15 @@ from patience import PATIENCE_S
 
 from last.cli import export as command
 from last.deploy import export as exporting
-from last.deploy.export import Exported, Order
+from last.deploy.export import Exported, ExportRequest
 
 
 @pytest.fixture
-def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Order, Path]]:
+def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ExportRequest, Path]]:
     """Return what the command asks for, which is not done."""
     asked = []
 
-    def export(order: Order, out: Path, _progress: object) -> list[Exported]:
+    def export(order: ExportRequest, out: Path, _progress: object) -> list[Exported]:
         asked.append((order, out))
         return [Exported("openvino", (out / "nano_e.xml", out / "nano_e.bin"), 3 << 20, 1.5e-7, 0.55)]
 
@@ -52,7 +52,7 @@ def test_what_was_asked_for_has_a_folder_of_its_own(
 def test_every_option_reaches_the_export(cli: Callable, orders: list, tmp_path: Path) -> None:
     flags = ["--format", "onnx", "--bodies", "2", "--batch", "3", "--threads", "1", "--raw"]
     cli("export", "--checkpoint", "a.pth", *flags, "--out", tmp_path)
-    assert orders == [(Order(Path("a.pth"), ("onnx",), bodies=2, batch=3, threads=1, raw=True), tmp_path)]
+    assert orders == [(ExportRequest(Path("a.pth"), ("onnx",), bodies=2, batch=3, threads=1, raw=True), tmp_path)]
 
 
 @pytest.mark.parametrize(

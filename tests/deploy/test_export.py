@@ -13,7 +13,7 @@ from deploy_probes import write_checkpoint
 
 from last.deploy import export as exporting
 from last.deploy.backends import open_exported
-from last.deploy.export import Exported, Order, export
+from last.deploy.export import Exported, ExportRequest, export
 from last.deploy.recogniser import evaluated_logits
 from last.runs.checkpoint import model_of, read_checkpoint
 from last.utils.errors import UserError
@@ -33,7 +33,7 @@ def checkpoint(folder: Path, data_yaml: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(folder: Path, checkpoint: Path) -> list[Exported]:
-    return export(Order(checkpoint, bodies=2, batch=2, threads=1), folder / "out")
+    return export(ExportRequest(checkpoint, bodies=2, batch=2, threads=1), folder / "out")
 
 
 def test_both_files_lie_there_whole_with_a_description(folder: Path, exported: list[Exported]) -> None:
@@ -96,7 +96,7 @@ def test_averaged_weights_are_exported_unless_the_trained_ones_are_asked_for(
     monkeypatch.setattr(exporting, "write_onnx", lambda _path, recogniser, *_: written.append(recogniser))
     monkeypatch.setattr(exporting, "_compared", lambda *_: Exported("onnx", (), 0, 0.0, 0.0))
     for raw in (False, True):
-        export(Order(checkpoint, ("onnx",), raw=raw), tmp_path / "out")
+        export(ExportRequest(checkpoint, ("onnx",), raw=raw), tmp_path / "out")
         facts = json.loads((tmp_path / "out" / "nano_e.json").read_text(encoding="utf-8"))
         assert facts["weights"] == ("trained" if raw else "averaged")
     content = read_checkpoint(checkpoint)
@@ -111,14 +111,14 @@ def test_a_file_that_disagrees_is_not_left_behind(
     monkeypatch.setattr(exporting, "write_onnx", lambda path, *_: path.write_bytes(b"something"))
     monkeypatch.setattr(exporting, "open_exported", lambda *_: lambda joints: np.full((1, 3), wrong, np.float32))
     with pytest.raises(UserError, match=r"The onnx file gives other logits than .*last\.pth.*Nothing was written"):
-        export(Order(checkpoint, ("onnx",)), tmp_path / "out")
+        export(ExportRequest(checkpoint, ("onnx",)), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_teacher_is_refused(tmp_path: Path, data_yaml: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "teacher.pth", data_yaml, "small")
     with pytest.raises(UserError, match=r"holds small, of the family last_v2\. Only LAST-E models are exported"):
-        export(Order(checkpoint), tmp_path / "out")
+        export(ExportRequest(checkpoint), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -127,9 +127,9 @@ def test_a_missing_package_is_named_with_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(UserError, match=r"needs openvino, .*pip install 'last-har\[deploy\]'"):
-        export(Order(checkpoint), tmp_path)
+        export(ExportRequest(checkpoint), tmp_path)
     with pytest.raises(UserError, match=r"last-har\[deploy\]"):  # before anything is read
-        export(Order(tmp_path / "nothing.pth"), tmp_path)
+        export(ExportRequest(tmp_path / "nothing.pth"), tmp_path)
 
 
 @pytest.mark.parametrize(

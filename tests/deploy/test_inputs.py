@@ -12,7 +12,7 @@ from torch import Tensor
 import last
 from last.data.store.clip import Clip
 from last.data.store.reader import Store, open_store
-from last.evaluation.evaluate import Question, evaluate
+from last.evaluation.evaluate import EvalRequest, evaluate
 from last.experiments import run as session
 from last.models.classifier import SkeletonClassifier
 from last.models.multi_body import STREAMS
@@ -44,7 +44,7 @@ def scores(model: SkeletonClassifier, inputs: tuple[dict[str, Tensor], Tensor]) 
 def test_a_clip_of_a_store_gets_the_scores_that_evaluate_gives_it(
     run: RunFolder, model: SkeletonClassifier, store: Store, tmp_path: Path
 ) -> None:
-    with evaluate(Question(run.last), tmp_path).files["predictions"].open() as file:
+    with evaluate(EvalRequest(run.last), tmp_path).files["predictions"].open() as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
     tested = [clip for clip in store if clip.name in rows]
     together = scores(model, last.model_inputs(model, tested))
@@ -55,9 +55,9 @@ def test_a_clip_of_a_store_gets_the_scores_that_evaluate_gives_it(
 
 
 def test_a_whole_store_may_be_given(model: SkeletonClassifier, store: Store) -> None:
-    streams, valid = last.model_inputs(model, store)
+    streams, body_mask = last.model_inputs(model, store)
     assert set(streams) == set(STREAMS) and streams["joint"].shape == (24, 3, 8, 25, 2)
-    assert valid.sum(dim=1).tolist() == [1, 2] * 12
+    assert body_mask.sum(dim=1).tolist() == [1, 2] * 12
 
 
 def test_plain_joints_are_read_as_preprocess_reads_a_recording(model: SkeletonClassifier) -> None:
@@ -83,9 +83,9 @@ def test_one_body_may_come_without_its_dimension_and_several_recordings_in_a_lis
 
 def test_a_model_without_training_takes_clips_of_its_layout_in_its_own_number_format(store: Store) -> None:
     model = last.create_model("nano_e", num_classes=3).double().eval()
-    streams, valid = last.model_inputs(model, store[0])
+    streams, body_mask = last.model_inputs(model, store[0])
     assert streams["joint"].shape[2] == RunConfig.input_frames
-    assert model(streams, valid).shape == (1, 3)
+    assert model(streams, body_mask).shape == (1, 3)
     assert last.model_inputs(model, store[0], frames=16)[0]["joint"].shape[2] == 16
 
 

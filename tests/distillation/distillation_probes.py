@@ -14,7 +14,7 @@ MakeConfig = Callable[..., RunConfig]
 
 def train_teacher(make: MakeConfig, *overrides: str) -> Path:
     """Train a teacher wider than the student for two epochs and return its checkpoint."""
-    return session.train(make("epochs=2", "model.channels=[16,16,16]", "seed=7", *overrides)).run.last
+    return session.train(make("epochs=2", "model.channels=[16,16]", "seed=7", *overrides)).run.last
 
 
 def taught_by(*teachers: Path) -> str:

@@ -22,7 +22,7 @@ from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
 from last.runtime.distributed import ALONE
-from last.runtime.run_context import Place
+from last.runtime.run_context import RunContext
 from last.settings.distillation import DistillationConfig
 from last.settings.run import RunConfig
 from last.training.trainer import Trainer
@@ -30,7 +30,7 @@ from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
 CPU = torch.device("cpu")
-PLACE = Place(CPU)
+PLACE = RunContext(CPU)
 
 
 def weights(run: RunFolder) -> dict[str, torch.Tensor]:
@@ -82,7 +82,7 @@ def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig,
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     task = distillation(config, last_model(teacher), teachers, data, PLACE)
     trainer = Trainer(
-        replace(config, epochs=1), task, data, run=RunFolder.create(Path(config.output_root)), place=PLACE
+        replace(config, epochs=1), task, data, run=RunFolder.create(Path(config.output_root)), run_context=PLACE
     )
     trainer.fit(None)
     assert not teachers[0].model.training
@@ -211,7 +211,7 @@ def test_a_teacher_speaks_with_its_averaged_weights_and_in_its_own_precision(tin
     batch = next(iter(data.loader))
     streams = data.pipeline(batch, training=True)
     said = LiveTeachers([teacher], config, CPU)(streams, batch).logits[:, 0]
-    assert not torch.equal(said, teacher.model(streams, batch.bodies, batch.rows))
+    assert not torch.equal(said, teacher.model(streams, batch.bodies, batch.body_slots))
 
 
 def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConfig, teacher: Path) -> None:
@@ -230,7 +230,7 @@ def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConf
         batch = next(iter(data.loader))
         streams = data.pipeline(batch, training=True)
         outcome, lesson = task(streams, batch), task.source(streams, batch)
-        inside = task.model(streams, batch.bodies, batch.rows, inside=True)
+        inside = task.model(streams, batch.bodies, batch.body_slots, return_details=True)
         said = losses.blended(lesson.logits, weights, tau)
         if method == "dkd":
             taught = losses.match_apart(inside.logits, said, batch.labels, tau, target=0.5, others=3)
@@ -239,7 +239,7 @@ def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConf
                 mapped = [adapter(inside.features) for adapter in task.adapters]
                 hint = losses.match_features(mapped, lesson.features, weights)
             else:
-                hint = losses.match_activity(inside.maps, lesson.maps, weights)
+                hint = losses.match_activity(inside.activation_maps, lesson.maps, weights)
             taught = losses.match_probabilities(inside.logits, said, tau) + 7 * hint
         own = task.cross_entropy(inside.logits, batch.labels)
         torch.testing.assert_close(outcome.loss, 0.25 * own + 0.75 * taught)
@@ -287,7 +287,7 @@ def test_teachers_speak_of_clips_without_a_label_too(tiny_config: MakeConfig, te
     task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=0.5")
     assert (data.order.clips, len(data.labelled)) == (12, 3)
     batch = next(iter(data.loader))
-    known = torch.isin(batch.numbers, torch.from_numpy(data.labelled))
+    known = torch.isin(batch.indices, torch.from_numpy(data.labelled))
     streams = data.pipeline(batch, training=True)
     loss = task.eval()(streams, batch).loss
     other_labels = torch.where(known, batch.labels, (batch.labels + 1) % 3)
@@ -298,7 +298,7 @@ def test_teachers_speak_of_clips_without_a_label_too(tiny_config: MakeConfig, te
 def test_labels_count_by_the_mean_over_clips_that_have_one(tiny_config: MakeConfig, teacher: Path) -> None:
     task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=1")
     batch = next(iter(data.loader))  # of all clips
-    known = torch.isin(batch.numbers, torch.from_numpy(data.labelled))
+    known = torch.isin(batch.indices, torch.from_numpy(data.labelled))
     outcome = task.eval()(data.pipeline(batch, training=True), batch)
     torch.testing.assert_close(outcome.loss, task.cross_entropy(outcome.logits[known], batch.labels[known]))
 
@@ -308,8 +308,8 @@ def test_a_label_weighs_the_same_however_many_processes_share_a_batch(tiny_confi
     batch = next(iter(data.loader))
     logits = torch.randn(12, 3)
     parts = [
-        replace(batch, labels=part, numbers=numbers)
-        for part, numbers in zip(batch.labels.split(4), batch.numbers.split(4), strict=True)
+        replace(batch, labels=part, indices=numbers)
+        for part, numbers in zip(batch.labels.split(4), batch.indices.split(4), strict=True)
     ]
     shares = [task._learn_labels(own, part) for own, part in zip(logits.split(4), parts, strict=True)]
     torch.testing.assert_close(torch.stack(shares).mean(), task._learn_labels(logits, batch))

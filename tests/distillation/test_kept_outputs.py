@@ -26,13 +26,13 @@ from last.experiments import run as session
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
 from last.runtime.distributed import ALONE
-from last.runtime.run_context import Place
+from last.runtime.run_context import RunContext
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
 CPU = torch.device("cpu")
-PLACE = Place(CPU)
+PLACE = RunContext(CPU)
 
 
 def weights(run: RunFolder) -> dict[str, torch.Tensor]:
@@ -41,13 +41,13 @@ def weights(run: RunFolder) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("method", ["kl", "features", "attention"])
 def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
-    other = train_teacher(tiny_config, "model.blocks=[1,2,1]")
+    other = train_teacher(tiny_config, "model.blocks=[1,2]")
     how = ["distillation.draws=3", f"distillation.method={method}", "repeat=2"]
     config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live = LiveTeachers(teachers, config, CPU)
     outputs = kept_outputs(config, data, live, PLACE).open()
-    cached = CachedTeachers(outputs, live.form, data.order.numbers, CPU)
+    cached = CachedTeachers(outputs, live.form, data.order.indices, CPU)
     for data.order.epoch in range(3):
         for batch in data.loader:
             streams = data.pipeline(batch, training=True)

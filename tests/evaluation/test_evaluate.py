@@ -11,7 +11,7 @@ from conftest import CLASSES, moving_clips
 
 from last.data.store.clip import Clip
 from last.data.store.reader import open_store, write_store
-from last.evaluation.evaluate import Question, evaluate
+from last.evaluation.evaluate import EvalRequest, evaluate
 from last.experiments import run as session
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
@@ -27,14 +27,14 @@ def run(tiny_config: MakeConfig) -> RunFolder:
 
 
 def test_figures_of_the_last_epoch_equal_those_of_training(run: RunFolder, tmp_path: Path) -> None:
-    answer = evaluate(Question(run.last), tmp_path / "report")
+    answer = evaluate(EvalRequest(run.last), tmp_path / "report")
     summary = json.loads(run.summary.read_text())
     assert answer.metrics.top1 == pytest.approx(summary["final_top1"])
     assert answer.facts["epoch"] == "1"
 
 
 def test_report_holds_every_clip_and_every_class(run: RunFolder, tmp_path: Path) -> None:
-    answer = evaluate(Question(run.last), tmp_path / "report")
+    answer = evaluate(EvalRequest(run.last), tmp_path / "report")
     with answer.files["predictions"].open() as file:
         names = [row["name"] for row in csv.DictReader(file)]
     assert names == [f"clip{number:02}" for number in range(12, 24)]
@@ -44,14 +44,14 @@ def test_report_holds_every_clip_and_every_class(run: RunFolder, tmp_path: Path)
 
 @pytest.mark.parametrize(("subset", "clips"), [("train", 9), ("val", 3), ("test", 12)])
 def test_subsets_are_the_parts_that_training_used(run: RunFolder, tmp_path: Path, subset: str, clips: int) -> None:
-    answer = evaluate(Question(run.best, subset=subset), tmp_path / "report")
+    answer = evaluate(EvalRequest(run.best, subset=subset), tmp_path / "report")
     assert sum(each.clips for each in answer.metrics.per_class) == clips
 
 
 def test_validation_part_of_a_run_without_one_is_refused(tiny_config: MakeConfig, tmp_path: Path) -> None:
     run = session.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match="held out no clips"):
-        evaluate(Question(run.last, subset="val"), tmp_path / "report")
+        evaluate(EvalRequest(run.last, subset="val"), tmp_path / "report")
     assert not (tmp_path / "report").exists()
 
 
@@ -65,15 +65,15 @@ def test_a_store_with_test_clips_alone_is_enough_to_test_on(
 ) -> None:
     tested = [clip for clip in moving_clips() if clip.subject != 1]
     root = store_of(tested, tmp_path / "tested")
-    answer = evaluate(Question(run.last, data_root=root), tmp_path / "report")
-    assert answer.metrics.top1 == evaluate(Question(run.last), tmp_path / "whole").metrics.top1
-    for question in (Question(run.last, "train", data_root=root), Question(run.last, "val", data_root=root)):
+    answer = evaluate(EvalRequest(run.last, data_root=root), tmp_path / "report")
+    assert answer.metrics.top1 == evaluate(EvalRequest(run.last), tmp_path / "whole").metrics.top1
+    for question in (EvalRequest(run.last, "train", data_root=root), EvalRequest(run.last, "val", data_root=root)):
         with pytest.raises(UserError, match="The train part of tiny xsub holds no clip"):
             evaluate(question, tmp_path / "other")
     with pytest.raises(
         UserError, match=r"--statistics measured needs the clips that trained the model\. The train part"
     ):
-        evaluate(Question(run.last, data_root=root, statistics="measured"), tmp_path / "other")
+        evaluate(EvalRequest(run.last, data_root=root, statistics="measured"), tmp_path / "other")
     with pytest.raises(UserError, match="The train part of tiny xsub holds no clip"):
         session.train(replace(tiny_config("epochs=1"), data_root=root))
 
@@ -81,20 +81,20 @@ def test_a_store_with_test_clips_alone_is_enough_to_test_on(
 def test_a_store_with_training_clips_alone_is_enough_for_their_part(run: RunFolder, tmp_path: Path) -> None:
     root = store_of([clip for clip in moving_clips() if clip.subject == 1], tmp_path / "trained")
     for subset, clips in (("train", 9), ("val", 3)):
-        answer = evaluate(Question(run.last, subset, data_root=root), tmp_path / subset)
+        answer = evaluate(EvalRequest(run.last, subset, data_root=root), tmp_path / subset)
         assert sum(each.clips for each in answer.metrics.per_class) == clips
     with pytest.raises(UserError, match="The test part of tiny xsub holds no clip"):
-        evaluate(Question(run.last, data_root=root), tmp_path / "other")
+        evaluate(EvalRequest(run.last, data_root=root), tmp_path / "other")
 
 
 def test_data_set_with_other_classes_is_refused(run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"trained on tiny \(3 classes, ntu25\); synthetic has 12 classes"):
-        evaluate(Question(run.last, dataset="synthetic"), tmp_path / "report")
+        evaluate(EvalRequest(run.last, dataset="synthetic"), tmp_path / "report")
 
 
 def test_unknown_protocol_is_refused(run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no split of tiny 'xview'"):
-        evaluate(Question(run.last, split="xview"), tmp_path / "report")
+        evaluate(EvalRequest(run.last, split="xview"), tmp_path / "report")
 
 
 def test_another_data_set_is_seen_as_the_run_saw_its_own(tiny_config: MakeConfig, tmp_path: Path) -> None:
@@ -105,12 +105,12 @@ def test_another_data_set_is_seen_as_the_run_saw_its_own(tiny_config: MakeConfig
     (tmp_path / "twin.yaml").write_text(
         f"data: {{name: twin, classes: {own.classes}, split: xsub, protocols: {{xsub: {{by: subject, train: [1]}}}}}}"
     )
-    twin = Question(run.last, dataset=str(tmp_path / "twin.yaml"), data_root=str(tmp_path / "data"))
-    answers = [evaluate(question, tmp_path / "report") for question in (Question(run.last), twin)]
+    twin = EvalRequest(run.last, dataset=str(tmp_path / "twin.yaml"), data_root=str(tmp_path / "data"))
+    answers = [evaluate(question, tmp_path / "report") for question in (EvalRequest(run.last), twin)]
     assert answers[1].metrics.loss == pytest.approx(answers[0].metrics.loss, rel=1e-6)
     assert answers[1].facts["dataset"] == "twin"
 
 
 def test_missing_data_root_is_told(run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no prepared data set 'tiny'"):
-        evaluate(Question(run.last, data_root=str(tmp_path)), tmp_path / "report")
+        evaluate(EvalRequest(run.last, data_root=str(tmp_path)), tmp_path / "report")

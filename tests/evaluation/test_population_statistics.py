@@ -12,7 +12,7 @@ import last
 from last.data.loading.run_data import training_data
 from last.data.store.find_store import find_store
 from last.data.store.reader import write_store
-from last.evaluation.evaluate import Question, evaluate
+from last.evaluation.evaluate import EvalRequest, evaluate
 from last.evaluation.population_statistics import PopulationStatistics
 from last.experiments import run as session
 from last.models import batchnorm_stats as running_statistics
@@ -53,7 +53,7 @@ def inputs_of_norms(measured: PopulationStatistics) -> dict[str, list[Tensor]]:
         norm.train()
     with torch.no_grad():
         for batch in measured.sample:
-            measured.model(measured.pipeline(batch, training=True), batch.bodies, batch.rows)
+            measured.model(measured.pipeline(batch, training=True), batch.bodies, batch.body_slots)
     for hook in hooks:
         hook.remove()
     measured.model.load_state_dict(state)
@@ -155,7 +155,7 @@ def test_evaluating_a_checkpoint_gives_the_figures_of_its_run(
         monkeypatch.setattr(running_statistics, "SETTLED_BATCHES", 0)
     run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1", "amp=true")).run
     row = read_rows(run.path / "metrics.jsonl")[-1]
-    answer = evaluate(Question(run.last, raw=raw), tmp_path / "report")
+    answer = evaluate(EvalRequest(run.last, raw=raw), tmp_path / "report")
     assert answer.metrics.loss == pytest.approx(row["test_loss" if raw else "ema_test_loss"], rel=1e-5)
     assert answer.facts["statistics"] == ("running" if raw and settled else "measured")
 
@@ -180,8 +180,8 @@ def test_a_checkpoint_that_lacks_them_is_doubted_and_measured_from_the_data(
     save_checkpoint(older, replace(states(run), statistics={}))
     last.load_checkpoint(older)
     assert "without BatchNorm statistics of their own" in caplog.text
-    measured, kept = (evaluate(Question(path), tmp_path / path.stem) for path in (older, run.last))
-    running = evaluate(Question(older, statistics="running"), tmp_path / "running")
+    measured, kept = (evaluate(EvalRequest(path), tmp_path / path.stem) for path in (older, run.last))
+    running = evaluate(EvalRequest(older, statistics="running"), tmp_path / "running")
     assert measured.metrics.loss == pytest.approx(kept.metrics.loss, rel=1e-6)
     assert running.metrics.loss != pytest.approx(kept.metrics.loss, rel=1e-3)
 
@@ -218,7 +218,7 @@ def test_weights_that_lack_their_statistics_are_never_offered_or_tested_without_
     kind = "averaged" if averaged else "trained"
     assert f"holds {kind} weights without BatchNorm statistics of their own" in caplog.text
     caplog.clear()
-    answer = evaluate(Question(older, data_root=tiny_config().data_root), tmp_path / "report")
+    answer = evaluate(EvalRequest(older, data_root=tiny_config().data_root), tmp_path / "report")
     assert answer.facts["statistics"] == "measured" and "may be far too low" not in caplog.text
 
 
@@ -240,12 +240,12 @@ def test_statistics_are_measured_where_the_run_found_its_clips_or_that_is_told(
     save_checkpoint(older, replace(states(run), statistics={}))
     save_checkpoint(lost, replace(states(run), statistics={}, config=replace(config, data_root=str(tmp_path / "no"))))
     other = other_data(tmp_path, config)
-    assert evaluate(Question(older, **other), tmp_path / "report").facts["statistics"] == "measured"
+    assert evaluate(EvalRequest(older, **other), tmp_path / "report").facts["statistics"] == "measured"
     assert "may be far too low" not in caplog.text
-    assert evaluate(Question(lost, **other), tmp_path / "report").facts["statistics"] == "running"
+    assert evaluate(EvalRequest(lost, **other), tmp_path / "report").facts["statistics"] == "running"
     assert "trained weights are tested with running statistics that lag behind them" in caplog.text
     with pytest.raises(UserError, match="no prepared data set 'tiny'"):
-        evaluate(Question(lost, statistics="measured", **other), tmp_path / "report")
+        evaluate(EvalRequest(lost, statistics="measured", **other), tmp_path / "report")
 
 
 @pytest.mark.parametrize("epochs", [90, 1000])

@@ -40,7 +40,7 @@ def test_probabilities_are_the_mean_over_the_test_draws(tiny_config: Callable[..
     assert not torch.equal(singles[0], singles[1])
     ((batch, scores),) = scored(config)
     torch.testing.assert_close(scores, torch.stack(singles).mean(dim=0))
-    assert batch.numbers.tolist() == list(range(12))
+    assert batch.indices.tolist() == list(range(12))
 
 
 def test_crops_have_one_test_draw(tiny_config: Callable[..., RunConfig]) -> None:
@@ -56,12 +56,12 @@ def test_probabilities_of_every_clip_sum_to_one(tiny_config: Callable[..., RunCo
 
 def fault_of(batch: Batch, fault: str) -> Batch:
     """Return the batch with a clip 2 that no model can answer."""
-    joints, valid = batch.joints.clone(), batch.valid.clone()
+    joints, valid = batch.joints.clone(), batch.frame_mask.clone()
     if fault == "nan":
         joints[2, 0, 0, 0, 0] = float("nan")
     else:
         valid[2] = False
-    return replace(batch, joints=joints, valid=valid)
+    return replace(batch, joints=joints, frame_mask=valid)
 
 
 @pytest.mark.parametrize("fault", ["nan", "no body"])

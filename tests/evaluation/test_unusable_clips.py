@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import tiny_run
 
-from last.evaluation.evaluate import Question, evaluate
+from last.evaluation.evaluate import EvalRequest, evaluate
 from last.evaluation.scoring import NO_SCORE, has_no_score
 from last.evaluation.unusable_clips import LARGEST, unusable
 from last.experiments import run as session
@@ -79,9 +79,9 @@ def test_evaluation_reports_it_in_every_file(
     spoilt: Callable[..., Path], data_yaml: Path, tmp_path: Path, value: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoint = session.train(tiny_run(data_yaml, tmp_path / "runs", "epochs=1")).run.last
-    sound = evaluate(Question(checkpoint, pictures=False), tmp_path / "sound").metrics
+    sound = evaluate(EvalRequest(checkpoint, pictures=False), tmp_path / "sound").metrics
     root = str(spoilt(value, TESTED).parent / "data")
-    answer = evaluate(Question(checkpoint, data_root=root, pictures=False), tmp_path / "report")
+    answer = evaluate(EvalRequest(checkpoint, data_root=root, pictures=False), tmp_path / "report")
     assert answer.metrics.unanswered.sum() == 1
     assert answer.metrics.top1 in (sound.top1, pytest.approx(sound.top1 - 100 / 12))
     assert sum(each.clips for each in answer.metrics.per_class) == 12

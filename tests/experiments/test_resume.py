@@ -340,8 +340,8 @@ def test_another_model_is_refused_even_where_it_is_set_on_purpose(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = stopped_run(tiny_config, monkeypatch)
-    other = tiny_config(*RICH, "model.channels=[12,12,12]")
-    with pytest.raises(UserError, match=r"(?s)model\.channels: \[8, 8, 8\] in the run.*leave --resume out"):
+    other = tiny_config(*RICH, "model.channels=[12,12]")
+    with pytest.raises(UserError, match=r"(?s)model\.channels: \[8, 8\] in the run.*leave --resume out"):
         session.train(other, resume=str(run.path), asked=["model.channels"])
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import last
-from last.data.loading.loader import SampledClips
+from last.data.loading.loader import ClipDataset
 from last.experiments import run as session
 from last.experiments.config import resolve
 from last.runs.checkpoint import read_checkpoint
@@ -23,6 +23,7 @@ from last.training.epoch_metrics import Figures, Meter
 from last.training.step import TrainingStep
 from last.training.trainer import Trainer
 from last.utils.errors import TrainingDiverged, UserError
+from last.utils.files import read_json
 
 MakeConfig = Callable[..., RunConfig]
 TIMINGS = {"seconds", "clips_per_second", "data_wait_share", "memory_mib"}
@@ -157,6 +158,19 @@ def test_automatic_resume_begins_a_run_where_there_is_none(tiny_config: MakeConf
     assert run.finished
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_figures_that_the_logbook_lost_are_taken_from_the_checkpoints(tiny_config: MakeConfig, left: int) -> None:
+    config = tiny_config("epochs=2")
+    run = session.train(config).run
+    summary = read_json(run.summary)
+    run.summary.unlink()
+    rows = (run.path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run.path / "metrics.jsonl").write_text(rows[left])
+    again = session.train(config, resume="auto").summary
+    figures = ("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")
+    assert [again[name] for name in figures] == [summary[name] for name in figures]
+
+
 def test_automatic_resume_leaves_a_finished_run_alone(tiny_config: MakeConfig) -> None:
     config = tiny_config("epochs=1")
     result = session.train(config)
@@ -200,15 +214,15 @@ def test_a_number_format_that_is_not_in_use_may_change_on_resume(tiny_config: Ma
 def test_batches_with_bad_values_are_skipped_and_counted(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = SampledClips.__getitem__
+    read = ClipDataset.__getitem__
 
-    def read_with_fault(clips: SampledClips, draw: object) -> object:
+    def read_with_fault(clips: ClipDataset, draw: object) -> object:
         batch = read(clips, draw)  # type: ignore[arg-type]
-        if clips.training and 0 in batch.numbers:
+        if clips.training and 0 in batch.indices:
             batch.joints[0, 0, 0, 0, 0] = float("nan")
         return batch
 
-    monkeypatch.setattr(SampledClips, "__getitem__", read_with_fault)
+    monkeypatch.setattr(ClipDataset, "__getitem__", read_with_fault)
     result = session.train(tiny_config("epochs=2"))
     run, summary = result.run, result.summary
     assert summary["skipped_batches"] == 2
@@ -338,7 +352,7 @@ def test_fine_tuning_takes_the_backbone_and_a_new_head(
 def test_fine_tuning_from_another_model_is_refused(tiny_config: MakeConfig) -> None:
     run = session.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match="--init_from needs a checkpoint of the same --model"):
-        session.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12,12]"))
+        session.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12]"))
 
 
 def test_missing_data_are_told_with_where_and_what_to_do(tiny_config: MakeConfig, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from last.data.store.reader import open_store, write_store
 from last.evaluation import evaluate as evaluation
-from last.evaluation.evaluate import Question, evaluate
+from last.evaluation.evaluate import EvalRequest, evaluate
 from last.experiments import run as session
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.settings.run import RunConfig
@@ -97,10 +97,10 @@ def test_evaluating_on_another_version_of_the_data_set_is_warned_of(
     on_a_copy: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = session.train(on_a_copy("epochs=1")).run
-    evaluate(Question(run.last), tmp_path / "same")
+    evaluate(EvalRequest(run.last), tmp_path / "same")
     assert "has other clips" not in caplog.text
     prepare_again(on_a_copy(), name=CHANGES["name"])
-    evaluate(Question(run.last), tmp_path / "other")
+    evaluate(EvalRequest(run.last), tmp_path / "other")
     assert "has other clips than the one that the model was trained on" in caplog.text
 
 
@@ -108,10 +108,10 @@ def test_clips_that_trained_the_model_are_told_when_another_protocol_tests_them(
     on_a_copy: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = session.train(on_a_copy("epochs=1", "data.protocols.other={by: subject, test: [1]}")).run
-    evaluate(Question(run.last), tmp_path / "own")
-    evaluate(Question(run.last, subset="train"), tmp_path / "train")
+    evaluate(EvalRequest(run.last), tmp_path / "own")
+    evaluate(EvalRequest(run.last, subset="train"), tmp_path / "train")
     assert "have trained the model" not in caplog.text
-    evaluate(Question(run.last, split="other"), tmp_path / "other")
+    evaluate(EvalRequest(run.last, split="other"), tmp_path / "other")
     assert "12 of the 12 clips that are tested have trained the model" in caplog.text
 
 

@@ -99,14 +99,14 @@ def test_several_processes_normalise_as_one_does_over_all_their_places(relu: boo
     barrier, messages = Barrier(len(parts)), [torch.empty(0)] * len(parts)
 
     def learn(rank: int) -> list[Tensor]:
-        def add_up(message: Tensor) -> None:
+        def all_reduce_sum(message: Tensor) -> None:
             messages[rank] = message.clone()
             barrier.wait()
             message.copy_(torch.stack(messages).sum(dim=0))
             barrier.wait()
 
         rows = parts[rank].clone().requires_grad_()
-        result = normalise_rows(norms[rank], rows, relu, add_up)
+        result = normalise_rows(norms[rank], rows, relu, all_reduce_sum)
         (result**3).sum().backward()
         return [result, *(each.grad for each in (rows, *norms[rank].parameters())), *norms[rank].buffers()]
 

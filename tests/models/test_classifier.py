@@ -10,7 +10,7 @@ from model_probes import opened, random_streams, settled
 from torch import Tensor, nn
 
 import last
-from last.models.multi_body import STREAMS, padded, present_rows
+from last.models.multi_body import STREAMS, padded, present_body_slots
 
 FAMILIES = ("nano_e", "small")
 Build = Callable[[], nn.Module]
@@ -32,7 +32,7 @@ def build(request: pytest.FixtureRequest) -> Build:
 def test_what_an_absent_body_holds_does_not_matter_in_training(build: Build, garbage: float) -> None:
     model, streams = build().train(), random_streams()
     valid = torch.tensor([[True, False], [True, True]])
-    clean = model(streams, valid, present_rows(valid))
+    clean = model(streams, valid, present_body_slots(valid))
     for stream in streams.values():
         stream[0, ..., 1] = garbage
     torch.testing.assert_close(model(streams, valid), clean)
@@ -51,14 +51,14 @@ def test_one_body_clip_costs_and_gives_what_one_body_does(build: Build) -> None:
     model, streams = settled(build()), random_streams()
     first = {name: stream[..., :1] for name, stream in streams.items()}
     valid = torch.tensor([[True, False], [True, False]])
-    torch.testing.assert_close(model(streams, valid, present_rows(valid)), model(first))
+    torch.testing.assert_close(model(streams, valid, present_body_slots(valid)), model(first))
 
 
 @pytest.mark.parametrize("multiple", [1, 2, 5, 8])
 def test_padded_rows_repeat_shapes_and_change_no_result_or_gradient(build: Build, multiple: int) -> None:
     model, streams = settled(build()), random_streams()
     valid = torch.tensor([[True, False], [True, True]])
-    rows = present_rows(valid)
+    rows = present_body_slots(valid)
     more = padded(rows, 4, multiple)
     assert len(more) % multiple == 0
     assert len(more) - len(rows) < multiple
@@ -121,14 +121,14 @@ def test_whatever_is_given_instead_of_streams_is_refused_with_the_way_to_them(
     with pytest.raises(ValueError, match=told) as refused:
         build().eval()(given)
     assert "(clips, 3, frames, 25, bodies)" in str(refused.value)
-    assert "streams, valid = last.model_inputs(model, clip)" in str(refused.value)
+    assert "streams, body_mask = last.model_inputs(model, clip)" in str(refused.value)
 
 
-@pytest.mark.parametrize("given", [{"valid": [[True]]}, {"valid": np.ones((2, 2), bool)}, {"rows": [0]}])
+@pytest.mark.parametrize("given", [{"body_mask": [[True]]}, {"body_mask": np.ones((2, 2), bool)}, {"body_slots": [0]}])
 def test_presence_that_is_no_tensor_is_refused(build: Build, given: dict[str, object]) -> None:
     valid = torch.ones(2, 2, dtype=torch.bool)
     with pytest.raises(ValueError, match=f"`{next(iter(given))}` should be a tensor; it has the type "):
-        build().eval()(random_streams(), **{"valid": valid, **given})
+        build().eval()(random_streams(), **{"body_mask": valid, **given})
 
 
 def test_a_new_head_has_no_class_names(build: Build) -> None:
@@ -162,16 +162,18 @@ def test_validity_that_does_not_fit_is_refused(build: Build, valid: Tensor, told
 
 
 @pytest.mark.parametrize(
-    ("valid", "rows", "told"),
+    ("body_mask", "body_slots", "told"),
     [
-        (None, torch.tensor([0]), "`rows` names the bodies to compute; it needs `valid`"),
+        (None, torch.tensor([0]), "`body_slots` needs `body_mask`, which says which bodies are present"),
         (torch.ones(2, 2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.int64), r"not \(2, 2\) and torch\.int64"),
         (torch.ones(2, 2, dtype=torch.bool), torch.ones(2), r"not \(2,\) and torch\.float32"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused(build: Build, valid: Tensor | None, rows: Tensor, told: str) -> None:
+def test_body_slots_that_do_not_fit_are_refused(
+    build: Build, body_mask: Tensor | None, body_slots: Tensor, told: str
+) -> None:
     with pytest.raises(ValueError, match=told):
-        build().eval()(random_streams(), valid, rows)
+        build().eval()(random_streams(), body_mask, body_slots)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

@@ -4,13 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import tiny_run
 
 from last.experiments.run import train
+from last.runs import checkpoint_files
 from last.runs.checkpoint import Checkpoint, read_checkpoint
 from last.runs.checkpoint_files import CheckpointFiles
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
+from last.utils.errors import UserError
 from last.utils.files import read_json
 
 MakeConfig = Callable[..., RunConfig]
@@ -102,3 +105,48 @@ def test_a_run_killed_between_any_two_files_ends_with_all_of_them(
         if not killed:
             return
     raise AssertionError("the run made more changes than were tried")
+
+
+@pytest.mark.parametrize("every_minutes", ["0", "1e-9"])
+@pytest.mark.parametrize("full", [{0}, {1}, {0, 1}, {0, 1, 2}])
+def test_the_best_state_is_written_when_there_is_room_though_no_later_one_is_better(
+    data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: set[int], every_minutes: str
+) -> None:
+    settings = ("epochs=4", "learning_rate=1e-9", "warmup_epochs=0", f"checkpoint.every_minutes={every_minutes}")
+    whole = train(tiny_run(data_yaml, tmp_path / "whole", *settings)).run
+    assert read_checkpoint(whole.best).epoch < 3
+    save, end_epoch, place = checkpoint_files.save_checkpoint, CheckpointFiles.end_epoch, {"epoch": -1}
+
+    def save_or_fail(path: Path, checkpoint: Checkpoint) -> None:
+        if place["epoch"] in full:
+            raise UserError(f"Cannot write {path}: the disk is full.")
+        save(path, checkpoint)
+
+    def end(files: CheckpointFiles, checkpoint: Checkpoint, better: bool) -> None:
+        place["epoch"] = checkpoint.epoch  # it is full from the end of this epoch to the end of the next one
+        end_epoch(files, checkpoint, better)
+
+    monkeypatch.setattr(checkpoint_files, "save_checkpoint", save_or_fail)
+    monkeypatch.setattr(CheckpointFiles, "end_epoch", end)
+    run = train(tiny_run(data_yaml, tmp_path / "full", *settings)).run
+    assert contents(run) == contents(whole)
+    best, expected = read_checkpoint(run.best), read_checkpoint(whole.best)
+    assert all(torch.equal(each, expected.model[name]) for name, each in best.model.items())
+
+
+def test_a_run_whose_best_state_cannot_be_written_ends_with_an_error(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = checkpoint_files.save_checkpoint
+
+    def save_or_fail(path: Path, checkpoint: Checkpoint) -> None:
+        if path.name == "best_model.pth":
+            raise UserError(f"Cannot write {path}: the disk is full.")
+        save(path, checkpoint)
+
+    monkeypatch.setattr(checkpoint_files, "save_checkpoint", save_or_fail)
+    with pytest.raises(UserError, match=r"best_model\.pth: the disk is full"):
+        train(tiny_config("epochs=2"))
+    (run,) = map(RunFolder, Path(tiny_config().output_root).iterdir())
+    assert read_checkpoint(run.last).epoch == 1
+    assert not run.finished

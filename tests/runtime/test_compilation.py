@@ -16,7 +16,7 @@ def test_batches_for_a_compiled_model_compute_a_multiple_of_bodies(tiny_config: 
         config = tiny_config("batch_size=16", f"compile={compiled}")
         data = training_data(config, find_store(config.data, Path(config.data_root)))
         (batch,) = data.loader
-        found[compiled] = batch.rows
+        found[compiled] = batch.body_slots
     plain, padded = found["false"], found["true"]
     assert len(plain) % 4
     assert len(padded) % 4 == 0

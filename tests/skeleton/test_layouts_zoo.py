@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import last
-from last.data.loading.loader import SampledClips, TrainOrder, build_loader
+from last.data.loading.loader import ClipDataset, TrainSampler, build_loader
 from last.data.loading.pipeline import InputPipeline
 from last.data.store.clip import Clip
 from last.data.store.reader import write_store
@@ -85,11 +85,11 @@ def test_a_model_of_any_layout_learns_from_a_store_through_every_augmentation(la
     augmentation = AugmentConfig(scale=0.2, shear=0.1, jitter_metres=0.01, mirror_probability=0.5)
     normalization = NormalizeConfig(face_camera=True, scale="unit")
     pipeline = InputPipeline(DataConfig(name="own", layout=layout.name, augment=augmentation, normalize=normalization))
-    sampled = SampledClips(store, FRAMES, SamplingConfig(), training=True)
-    (batch,) = build_loader(sampled, TrainOrder(np.arange(4), 4, seed=0), HardwareConfig())
+    sampled = ClipDataset(store, FRAMES, SamplingConfig(), training=True)
+    (batch,) = build_loader(sampled, TrainSampler(np.arange(4), 4, seed=0), HardwareConfig())
 
     model = last.create_model("nano_e", num_classes=2, layout=layout.name)
-    logits = model(pipeline(batch, training=True), batch.bodies, batch.rows)
+    logits = model(pipeline(batch, training=True), batch.bodies, batch.body_slots)
     torch.nn.functional.cross_entropy(logits, batch.labels).backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
     assert model.fusion.stem.weight.grad.abs().sum() > 0

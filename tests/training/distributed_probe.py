@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from last.cli import main
 from last.data.loading import run_data as training_data_module
-from last.data.loading.loader import Batch, Draw, SampledClips
+from last.data.loading.loader import Batch, BatchIndices, ClipDataset
 from last.data.loading.pipeline import InputPipeline
 from last.evaluation.population_statistics import PopulationStatistics
 from last.experiments import run as session
@@ -84,7 +84,7 @@ def _reading(change: Callable[[int, Batch], None]) -> Iterator[None]:
 
     Those that BatchNorm's statistics are measured over for testing are none.
     """
-    read, count, measuring = SampledClips.__getitem__, 0, False
+    read, count, measuring = ClipDataset.__getitem__, 0, False
     measure = PopulationStatistics.measure
 
     def measure_apart(population: PopulationStatistics) -> dict[str, Tensor]:
@@ -94,7 +94,7 @@ def _reading(change: Callable[[int, Batch], None]) -> Iterator[None]:
         measuring = False
         return found
 
-    def read_and_change(clips: SampledClips, draw: Draw) -> Batch:
+    def read_and_change(clips: ClipDataset, draw: BatchIndices) -> Batch:
         nonlocal count
         batch = read(clips, draw)
         if clips.training and not measuring:
@@ -103,7 +103,7 @@ def _reading(change: Callable[[int, Batch], None]) -> Iterator[None]:
         return batch
 
     with (
-        patch.object(SampledClips, "__getitem__", read_and_change),
+        patch.object(ClipDataset, "__getitem__", read_and_change),
         patch.object(PopulationStatistics, "measure", measure_apart),
     ):
         yield
@@ -114,7 +114,7 @@ def _bad_clip() -> Iterator[None]:
     """Make a value of one clip NaN, in whichever process has it."""
 
     def spoil(_number: int, batch: Batch) -> None:
-        batch.joints[batch.numbers == BAD_CLIP, 0, 0, 0, 0] = float("nan")
+        batch.joints[batch.indices == BAD_CLIP, 0, 0, 0, 0] = float("nan")
 
     with _reading(spoil):
         yield

@@ -25,7 +25,7 @@ from last.distillation.task import Distillation
 from last.distillation.teachers import LiveTeachers, Teacher
 from last.models.last_e import LastEConfig
 from last.models.last_v2 import LastV2Config
-from last.models.multi_body import STREAMS, present_rows
+from last.models.multi_body import STREAMS, present_body_slots
 from last.models.registry import build_model
 from last.runtime.distributed import ALONE
 from last.settings.distillation import DistillationConfig
@@ -33,7 +33,7 @@ from last.settings.model import ModelConfig
 from last.settings.run import EmaConfig, NanGuardConfig, RunConfig
 from last.skeleton import load_layout
 from last.training.epoch_metrics import Meter
-from last.training.guard import BatchNote
+from last.training.guard import BatchId
 from last.training.schedule import build_schedule
 from last.training.step import Share, TrainingStep, seed_step
 from last.training.task import Classification
@@ -151,9 +151,9 @@ def run(case: Case) -> dict[str, list[float]]:
             batch = batch_of([(7 * epoch + 3 * (clips + each)) % CLIPS for each in range(size)])
             clips += size
             closes = (number + 1) % config.gradient_accumulation_steps == 0 or clips == CLIPS
-            with _fault(case.faults.get(len(losses), ""), task, streams_of(batch.numbers)) as streams:
+            with _fault(case.faults.get(len(losses), ""), task, streams_of(batch.indices)) as streams:
                 step(streams, batch, Share(size, size), closes=closes, meter=Meter(CPU, len(task.parts)))
-            step.note(BatchNote(batch.numbers, batch.keys))
+            step.note(BatchId(batch.indices, batch.rng_keys))
             step.guard.read()
         schedule.step()
         tested.append(_tested(step, held_out))
@@ -179,7 +179,9 @@ def batch_of(numbers: Sequence[int]) -> Batch:
     valid[clips % 4 == 3, 0] = False
     valid[clips % 3 == 2, :, 6:] = False  # and some end early
     joints = torch.zeros(len(clips), 3, FRAMES, load_layout(LAYOUT).num_joints, BODIES)
-    return Batch(joints, valid, present_rows(valid.any(dim=2)), labels=clips % CLASSES, numbers=clips, keys=clips)
+    return Batch(
+        joints, valid, present_body_slots(valid.any(dim=2)), labels=clips % CLASSES, indices=clips, rng_keys=clips
+    )
 
 
 def streams_of(numbers: Tensor) -> dict[str, Tensor]:
@@ -253,7 +255,7 @@ def _fault(cause: str, task: Classification, streams: dict[str, Tensor]) -> Iter
 def _tested(step: TrainingStep, batch: Batch) -> float:
     """Return the cross-entropy in evaluation, where absent bodies are computed too and then masked."""
     with nullcontext() if step.average is None else step.average.applied():
-        logits = step.task.model.eval()(streams_of(batch.numbers), batch.bodies)
+        logits = step.task.model.eval()(streams_of(batch.indices), batch.bodies)
     step.task.train()
     return step.task.cross_entropy(logits, batch.labels).item()
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from last.data.loading import counter_rng as counter
-from last.data.loading.loader import Draw, SampledClips, TrainOrder
+from last.data.loading.loader import BatchIndices, ClipDataset, TrainSampler
 from last.data.loading.pipeline import InputPipeline
 from last.data.store.find_store import find_store
 from last.data.store.protocols import split
@@ -35,9 +35,9 @@ class ShardReference:
         self.config, self.shards, self.batches = config, shards, 0
         store = find_store(config.data, Path(config.data_root))
         self.parts = split(store.clips, config.data, config.data.split)
-        self.order = TrainOrder(self.parts.train, config.batch_size, config.seed, config.repeat)
+        self.order = TrainSampler(self.parts.train, config.batch_size, config.seed, config.repeat)
         self.clips = {
-            training: SampledClips(store, config.input_frames, config.data.sampling, training=training)
+            training: ClipDataset(store, config.input_frames, config.data.sampling, training=training)
             for training in (True, False)
         }
         self.pipeline = InputPipeline(config.data)
@@ -62,7 +62,7 @@ class ShardReference:
         draws, sums = list(self.order), _Sums()
         for start in range(0, len(draws), config.gradient_accumulation_steps):
             window = draws[start : start + config.gradient_accumulation_steps]
-            clips = sum(len(draw.numbers) for draw in window)
+            clips = sum(len(draw.indices) for draw in window)
             self.optimizer.zero_grad()
             for draw in window:
                 self._add_gradient(draw, clips, sums)
@@ -70,10 +70,10 @@ class ShardReference:
             self.optimizer.step()
         return sums.averages("train")
 
-    def _add_gradient(self, draw: Draw, window_clips: int, sums: "_Sums") -> None:
+    def _add_gradient(self, draw: BatchIndices, window_clips: int, sums: "_Sums") -> None:
         """Add the gradient of one batch, shard by shard, as its part of the window's mean."""
         self.model.train()
-        shards, clips = self.shards(self.batches), len(draw.numbers)
+        shards, clips = self.shards(self.batches), len(draw.indices)
         self.batches += 1
         before, after = self._statistics(), [torch.zeros_like(each) for each in self._statistics()]
         for shard in range(shards):
@@ -82,17 +82,17 @@ class ShardReference:
             if own == 0:
                 continue
             self._set_statistics(before)
-            logits, labels = self._logits(Draw(draw.numbers[part], draw.keys[part]), training=True)
+            logits, labels = self._logits(BatchIndices(draw.indices[part], draw.rng_keys[part]), training=True)
             loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
             (loss * own / window_clips).backward()
             sums.add(loss, logits, labels)
             after = [mean + own / clips * each for mean, each in zip(after, self._statistics(), strict=True)]
         self._set_statistics(after)
 
-    def _logits(self, draw: Draw, training: bool) -> tuple[Tensor, Tensor]:
+    def _logits(self, draw: BatchIndices, training: bool) -> tuple[Tensor, Tensor]:
         batch = self.clips[training][draw]
         streams = {name: each.double() for name, each in self.pipeline(batch, training=training).items()}
-        return self.model(streams, batch.bodies, batch.rows), batch.labels
+        return self.model(streams, batch.bodies, batch.body_slots), batch.labels
 
     @torch.no_grad()
     def _test(self) -> dict[str, float]:
@@ -101,10 +101,10 @@ class ShardReference:
         for norm in self.norms:
             norm.momentum = 1.0
         numbers = torch.from_numpy(self.parts.train)
-        self._logits(Draw(numbers, counter.fixed_keys(numbers, 0)), training=True)
+        self._logits(BatchIndices(numbers, counter.fixed_keys(numbers, 0)), training=True)
         self.model.eval()
         numbers, sums = torch.from_numpy(self.parts.test), _Sums()
-        logits, labels = self._logits(Draw(numbers, numbers), training=False)
+        logits, labels = self._logits(BatchIndices(numbers, numbers), training=False)
         sums.add(functional.cross_entropy(logits, labels), logits, labels)
         self._set_statistics(running)
         for norm in self.norms:

@@ -31,8 +31,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from last.data.loading import augment
-from last.data.loading.loader import Draw, SampledClips
-from last.data.loading.placement import ResidentClips
+from last.data.loading.loader import BatchIndices, ClipDataset
+from last.data.loading.placement import TensorClipReader
 from last.data.loading.run_data import TestPart, TrainingData, training_data
 from last.data.store.find_store import find_store
 from last.data.store.reader import Store
@@ -46,7 +46,7 @@ from last.models.registry import build_model
 from last.runs.folder import RunFolder
 from last.runtime.async_reader import DelayedReader
 from last.runtime.distributed import ALONE
-from last.runtime.run_context import Place
+from last.runtime.run_context import RunContext
 from last.settings.run import RunConfig
 from last.skeleton import Layout
 from last.training import trainer
@@ -171,13 +171,15 @@ def run(case: Case) -> tuple[str, list[str]]:
         task = _task(config, teachers, data)
         if config.distributed.sync_batchnorm:
             task.model = nn.SyncBatchNorm.convert_sync_batchnorm(task.model)
-        learner = Trainer(config, task, data, run=RunFolder(Path(config.output_root) / "run"), place=Place(GPU))
+        learner = Trainer(
+            config, task, data, run=RunFolder(Path(config.output_root) / "run"), run_context=RunContext(GPU)
+        )
         assert {each.device for each in learner.task.state_dict().values()} == {GPU}
         resident, draw = _resident(config, store)
         learner.pace.begin()
         with Watch() as watch:
             try:
-                resident.batch(draw, rows=draw.numbers)
+                resident.batch(draw, body_slots=draw.indices)
                 learner._train_epoch()
                 learner._evaluate()
             except Exception as error:  # whatever is wrong is what is asked for
@@ -196,8 +198,8 @@ def _task(config: RunConfig, teachers: Sequence[Teacher], data: TrainingData) ->
     live = LiveTeachers(teachers, config, GPU) if teachers else None
     source: Source | None = live
     if live is not None and config.distillation.cached:
-        outputs = torch.zeros(len(data.order.numbers), config.distillation.draws, live.form.width)
-        source = CachedTeachers(outputs, live.form, data.order.numbers, GPU)
+        outputs = torch.zeros(len(data.order.indices), config.distillation.draws, live.form.width)
+        source = CachedTeachers(outputs, live.form, data.order.indices, GPU)
     with unset_fake_temporarily():
         model = build_model(config.model, len(data.classes), config.data.skeleton)
         if source is None:
@@ -205,12 +207,12 @@ def _task(config: RunConfig, teachers: Sequence[Teacher], data: TrainingData) ->
         return Distillation(model, config, source, teachers)
 
 
-def _resident(config: RunConfig, store: Store) -> tuple[SampledClips, Draw]:
+def _resident(config: RunConfig, store: Store) -> tuple[ClipDataset, BatchIndices]:
     """Return clips that lie on the device, and a draw of some of them."""
     joints, valid = torch.zeros(store.joints.shape), torch.zeros(store.valid.shape, dtype=torch.bool)
-    lying = ResidentClips(joints.to(GPU), valid.to(GPU))
+    lying = TensorClipReader(joints.to(GPU), valid.to(GPU))
     numbers = torch.zeros(4, dtype=torch.int64, device=GPU)
-    return SampledClips(store, config.input_frames, config.data.sampling, training=True, clips=lying), Draw(
+    return ClipDataset(store, config.input_frames, config.data.sampling, training=True, clips=lying), BatchIndices(
         numbers, numbers
     )
 

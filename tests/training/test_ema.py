@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import last
-from last.evaluation.evaluate import Question, evaluate
+from last.evaluation.evaluate import EvalRequest, evaluate
 from last.experiments import run as session
 from last.runs.checkpoint import read_checkpoint
 from last.runs.logbook import read_rows
@@ -65,5 +65,7 @@ def test_averaged_weights_are_tested_saved_and_offered(tiny_config: Callable[...
     averaged, raw = (last.load_checkpoint(result.run.last, raw=each).state_dict() for each in (False, True))
     assert torch.equal(averaged["classifier.weight"], checkpoint.ema["classifier.weight"])
     assert torch.equal(raw["classifier.weight"], checkpoint.model["classifier.weight"])
-    losses = [evaluate(Question(result.run.last, raw=raw), tmp_path / str(raw)).metrics.loss for raw in (False, True)]
+    losses = [
+        evaluate(EvalRequest(result.run.last, raw=raw), tmp_path / str(raw)).metrics.loss for raw in (False, True)
+    ]
     assert losses == pytest.approx([row["ema_test_loss"], row["test_loss"]], rel=1e-5)

@@ -67,7 +67,7 @@ def test_a_score_that_is_nan_makes_the_loss_nan() -> None:
 class Doubled(World):
     """Two processes that have counted the same."""
 
-    def add_up(self, tensor: torch.Tensor) -> None:
+    def all_reduce_sum(self, tensor: torch.Tensor) -> None:
         tensor *= 2
 
 

@@ -24,7 +24,7 @@ from last.data.store.find_store import find_store
 from last.experiments import run as session
 from last.experiments.config import resolve
 from last.runs.folder import RunFolder
-from last.runtime.run_context import Place
+from last.runtime.run_context import RunContext
 from last.settings.model import ModelConfig
 from last.settings.run import RunConfig
 from last.training.task import Classification, Outcome
@@ -102,13 +102,13 @@ def tiny_run(make: MakeConfig, *overrides: str, model: ModelConfig) -> tuple[Run
 @pytest.mark.parametrize("model", [LAST_E, LAST_V2], ids=["last_e", "last_v2"])
 def test_a_whole_run_has_the_losses_that_were_recorded(tiny_config: MakeConfig, model: ModelConfig) -> None:
     config, data = tiny_run(tiny_config, "gradient_accumulation_steps=2", "ema.decay=0.5", model=model)
-    data = replace(data, pipeline=lambda batch, training: golden_runs.streams_of(batch.numbers))
+    data = replace(data, pipeline=lambda batch, training: golden_runs.streams_of(batch.indices))
     task = Classification(golden_runs.formula_model(model), config.label_smoothing)
     losses: list[float] = []
     task.register_forward_hook(lambda _task, _arguments, outcome: losses.append(outcome.loss.item()))
     with golden_runs.float64():
         run = RunFolder.create(Path(config.output_root))
-        Trainer(config, task, data, run=run, place=Place(CPU)).fit(None)
+        Trainer(config, task, data, run=run, run_context=RunContext(CPU)).fit(None)
     assert len(losses) == 9
     found = {"losses": losses}
     assert_alike(found, recorded(f"whole run of {model.family}", found))
@@ -119,9 +119,9 @@ def test_every_batch_has_the_clips_and_streams_that_were_recorded(tiny_config: M
     found: dict[str, list[Any]] = {"numbers": [], "keys": [], "labels": [], "bodies": [], "streams": []}
     for data.order.epoch in range(2):
         for batch in data.loader:
-            for name in ("numbers", "keys", "labels"):
-                found[name].append(getattr(batch, name).tolist())
-            found["bodies"].append(batch.rows.tolist())
+            for name, values in (("numbers", batch.indices), ("keys", batch.rng_keys), ("labels", batch.labels)):
+                found[name].append(values.tolist())
+            found["bodies"].append(batch.body_slots.tolist())
             found["streams"].append([weighed(each) for each in data.pipeline(batch, training=True).values()])
     golden = recorded("batches", found)
     for name in ("numbers", "keys", "labels", "bodies"):

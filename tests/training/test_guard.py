@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from last.runtime.distributed import ALONE
 from last.settings.run import NanGuardConfig
-from last.training.guard import BatchNote, NanGuard, Requests, counts_by_cause
+from last.training.guard import BatchId, NanGuard, Requests, counts_by_cause
 from last.utils.errors import TrainingDiverged
 
 NAN = float("nan")
-NOTE = BatchNote(torch.arange(2), torch.arange(2))
+NOTE = BatchId(torch.arange(2), torch.arange(2))
 CPU = torch.device("cpu")
 
 

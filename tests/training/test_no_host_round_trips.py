@@ -17,7 +17,7 @@ from last.experiments import run as session
 from last.runs.resume import Beginning
 from last.runtime.async_reader import DelayedReader
 from last.runtime.distributed import ALONE
-from last.runtime.run_context import Place
+from last.runtime.run_context import RunContext
 from last.settings.distillation import METHODS
 from last.settings.run import RunConfig
 from last.training.epoch_metrics import Meter
@@ -36,8 +36,8 @@ class NoReading(TorchDispatchMode):
 
 def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
     config, teachers = introduce(config, ALONE)
-    place = Place(torch.device(device))
-    return session._build(config, Beginning(), teachers, place)[0]
+    run_context = RunContext(torch.device(device))
+    return session._build(config, Beginning(), teachers, run_context)[0]
 
 
 @pytest.mark.parametrize("overrides", [[], RICH, ["nan_guard.bn_recovery=restore"]])

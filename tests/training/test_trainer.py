@@ -10,7 +10,7 @@ import torch
 from noted_progress import NotedProgress
 from torch import Tensor, nn
 
-from last.data.loading.loader import Draw, SampledClips
+from last.data.loading.loader import BatchIndices, ClipDataset
 from last.data.loading.run_data import training_data
 from last.data.store.find_store import find_store
 from last.experiments import run as session
@@ -18,7 +18,7 @@ from last.models.classifier import SkeletonClassifier
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import Logbook, Row
-from last.runtime.run_context import Place
+from last.runtime.run_context import RunContext
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.training.task import Classification, Outcome
@@ -50,7 +50,11 @@ def plain_trainer(config: RunConfig) -> Trainer:
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     run = RunFolder.create(Path(config.output_root))
     return Trainer(
-        config, Classification(Plain(), config.label_smoothing), data, run=run, place=Place(torch.device("cpu"))
+        config,
+        Classification(Plain(), config.label_smoothing),
+        data,
+        run=run,
+        run_context=RunContext(torch.device("cpu")),
     )
 
 
@@ -119,15 +123,15 @@ def test_accumulated_batches_step_like_one_large_batch_and_so_does_a_short_windo
 def test_batch_with_bad_values_never_reaches_the_model(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = SampledClips.__getitem__
+    read = ClipDataset.__getitem__
 
-    def read_with_fault(clips: SampledClips, draw: Draw) -> object:
+    def read_with_fault(clips: ClipDataset, draw: BatchIndices) -> object:
         batch = read(clips, draw)
-        if clips.training and 0 in batch.numbers:
+        if clips.training and 0 in batch.indices:
             batch.joints[0, 0, 0, 0, 0] = float("inf")
         return batch
 
-    monkeypatch.setattr(SampledClips, "__getitem__", read_with_fault)
+    monkeypatch.setattr(ClipDataset, "__getitem__", read_with_fault)
     trainer = plain_trainer(tiny_config("epochs=1"))
     assert fitted(trainer)[0]["skipped_batches"] == trainer.step.guard.skips.inputs == 1
 
@@ -173,19 +177,19 @@ def test_training_varies_clips_and_testing_does_not(tiny_config: MakeConfig) -> 
 
 
 def test_every_epoch_has_its_own_order_and_variations(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, drawn = SampledClips.__getitem__, []
+    read, drawn = ClipDataset.__getitem__, []
 
-    def read_and_note(clips: SampledClips, draw: Draw) -> object:
+    def read_and_note(clips: ClipDataset, draw: BatchIndices) -> object:
         if clips.training:
             drawn.append(draw)
         return read(clips, draw)
 
-    monkeypatch.setattr(SampledClips, "__getitem__", read_and_note)
+    monkeypatch.setattr(ClipDataset, "__getitem__", read_and_note)
     fitted(plain_trainer(tiny_config("epochs=2", "batch_size=12")))
     first, second = drawn
-    assert first.numbers.tolist() != second.numbers.tolist()
-    assert sorted(first.numbers.tolist()) == sorted(second.numbers.tolist()) == list(range(12))
-    assert not set(first.keys.tolist()) & set(second.keys.tolist())
+    assert first.indices.tolist() != second.indices.tolist()
+    assert sorted(first.indices.tolist()) == sorted(second.indices.tolist()) == list(range(12))
+    assert not set(first.rng_keys.tolist()) & set(second.rng_keys.tolist())
 
 
 def test_resumed_trainer_knows_the_best_epoch_so_far(tiny_config: MakeConfig) -> None:
@@ -238,8 +242,8 @@ class Failing(Plain):
 def failing_trainer(config: RunConfig, model: Failing) -> Trainer:
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     run = RunFolder.create(Path(config.output_root))
-    place = Place(torch.device("cpu"))
-    return Trainer(config, Classification(model, config.label_smoothing), data, run=run, place=place)
+    run_context = RunContext(torch.device("cpu"))
+    return Trainer(config, Classification(model, config.label_smoothing), data, run=run, run_context=run_context)
 
 
 def test_an_epoch_whose_scores_are_nan_is_never_the_best(tiny_config: MakeConfig) -> None:
@@ -270,15 +274,15 @@ def test_a_few_scores_that_are_nan_at_the_end_are_counted_wrong_and_told(
 def test_a_run_without_a_single_update_has_diverged_and_has_no_best_epoch(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = SampledClips.__getitem__
+    read = ClipDataset.__getitem__
 
-    def read_with_fault(clips: SampledClips, draw: Draw) -> object:
+    def read_with_fault(clips: ClipDataset, draw: BatchIndices) -> object:
         batch = read(clips, draw)
         if clips.training:
             batch.joints[0, 0, 0, 0, 0] = math.nan
         return batch
 
-    monkeypatch.setattr(SampledClips, "__getitem__", read_with_fault)
+    monkeypatch.setattr(ClipDataset, "__getitem__", read_with_fault)
     trainer = plain_trainer(tiny_config("epochs=2"))
     with pytest.raises(TrainingDiverged, match="No update was made"):
         fitted(trainer)

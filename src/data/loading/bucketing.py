@@ -14,12 +14,12 @@ def of_few_shapes(batches: Iterable[Batch], config: RunConfig) -> Iterable[Batch
 
 
 class _FewShapes:
-    """Pad the rows of batches to a multiple of some number."""
+    """Pad the number of computed bodies of each batch to a multiple."""
 
     def __init__(self, batches: Iterable[Batch], multiple: int) -> None:
         self.batches, self.multiple = batches, multiple
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self.batches:
-            clips, bodies = batch.valid.shape[:2]
-            yield replace(batch, rows=padded(batch.rows, clips * bodies, self.multiple))
+            clips, bodies = batch.frame_mask.shape[:2]
+            yield replace(batch, body_slots=padded(batch.body_slots, clips * bodies, self.multiple))

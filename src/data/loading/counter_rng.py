@@ -32,49 +32,49 @@ def _shift_right(state: Tensor, bits: int) -> Tensor:
     return (state >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def clip_keys(seed: int, epoch: int, numbers: Tensor, repetition: int = 0) -> Tensor:
+def clip_keys(seed: int, epoch: int, indices: Tensor, repetition: int = 0) -> Tensor:
     """Return what every random choice about a clip depends on: a 64-bit key of (seed, epoch, repetition, clip).
 
     Args:
         seed, epoch: of the run.
-        numbers: (N,) the clips.
+        indices: (N,) the clips.
         repetition: which of an epoch's passes over the clips this is.
 
     Returns:
         (N,) int64.
     """
-    state = _mix(torch.full((1,), _signed((seed + 1) * _GOLDEN), dtype=torch.int64, device=numbers.device))
+    state = _mix(torch.full((1,), _signed((seed + 1) * _GOLDEN), dtype=torch.int64, device=indices.device))
     for part in (epoch, repetition):
         state = _mix(state + _signed((part + 1) * _GOLDEN))
-    return _mix(state + (numbers.to(torch.int64) + 1) * _signed(_GOLDEN))
+    return _mix(state + (indices.to(torch.int64) + 1) * _signed(_GOLDEN))
 
 
-def fixed_keys(numbers: Tensor, variation: int) -> Tensor:
+def fixed_keys(indices: Tensor, variation: int) -> Tensor:
     """Return the keys (N,) of one of the fixed variations of clips, the same in every run."""
-    return clip_keys(0, variation, numbers)
+    return clip_keys(0, variation, indices)
 
 
-def uniform(keys: Tensor, purpose: int, count: int) -> Tensor:
+def uniform(rng_keys: Tensor, purpose: int, count: int) -> Tensor:
     """Return `count` numbers in [0, 1) for each clip, (N, count) float32.
 
     Args:
-        keys: (N,) from `clip_keys`.
+        rng_keys: (N,) from `clip_keys`.
         purpose: tells independent uses apart.
         count: how many numbers a clip needs.
     """
-    state = _mix(keys + _signed((purpose + 1) * _GOLDEN))
-    steps = torch.arange(1, count + 1, dtype=torch.int64, device=keys.device) * _signed(_GOLDEN)
+    state = _mix(rng_keys + _signed((purpose + 1) * _GOLDEN))
+    steps = torch.arange(1, count + 1, dtype=torch.int64, device=rng_keys.device) * _signed(_GOLDEN)
     states = _mix(state[:, None] + steps[None, :])
     return _shift_right(states, 40).to(torch.float32) * 2.0**-24
 
 
-def normal(keys: Tensor, purpose: int, count: int) -> Tensor:
+def normal(rng_keys: Tensor, purpose: int, count: int) -> Tensor:
     """Return `count` standard normal numbers for each clip, (N, count) float32 (Box-Muller)."""
-    pairs = uniform(keys, purpose, 2 * count)
+    pairs = uniform(rng_keys, purpose, 2 * count)
     radius = torch.sqrt(-2.0 * torch.log1p(-pairs[:, :count]))
     return radius * torch.cos(2.0 * math.pi * pairs[:, count:])
 
 
-def shuffled(seed: int, epoch: int, numbers: Tensor, repetition: int = 0) -> Tensor:
-    """Return `numbers` in the random order of one pass."""
-    return numbers[torch.argsort(clip_keys(seed, epoch, numbers, repetition), stable=True)]
+def shuffled(seed: int, epoch: int, indices: Tensor, repetition: int = 0) -> Tensor:
+    """Return `indices` in the random order of one pass."""
+    return indices[torch.argsort(clip_keys(seed, epoch, indices, repetition), stable=True)]

@@ -23,8 +23,8 @@ from ...utils.machine import usable_cores
 from ...utils.signals import end_later, ignore_terminal
 from ..store.reader import Store
 from . import counter_rng as counter
-from .placement import Clips, FileClips
-from .sampling import Places, evaluation_positions, presence, read_positions, training_positions
+from .placement import ClipReader, FileClipReader
+from .sampling import ClipSpans, evaluation_positions, presence, read_positions, training_positions
 
 _log = logging.getLogger(__name__)
 
@@ -38,19 +38,19 @@ class Batch:
 
     Attributes:
         joints: (N, C, T, V, M) in metres, zeros where a body is absent.
-        valid: (N, M, T) bool, whether the body is there in that frame.
-        rows: (B,) the places n * M + m of the bodies that are there at all, known on the host.
+        frame_mask: (N, M, T) bool, whether the body is there in that frame.
+        body_slots: (B,) the places n * M + m of the bodies that are there at all, known on the host.
         labels: (N,) classes from 0.
-        numbers: (N,) the clips' numbers in the store.
-        keys: (N,) what the clips' random choices depend on.
+        indices: (N,) the clips' numbers in the store.
+        rng_keys: (N,) what the clips' random choices depend on.
     """
 
     joints: Tensor
-    valid: Tensor
-    rows: Tensor
+    frame_mask: Tensor
+    body_slots: Tensor
     labels: Tensor
-    numbers: Tensor
-    keys: Tensor
+    indices: Tensor
+    rng_keys: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,7 +58,7 @@ class Batch:
     @property
     def bodies(self) -> Tensor:
         """Return which bodies are there at all, (N, M) bool."""
-        return self.valid.any(dim=2)
+        return self.frame_mask.any(dim=2)
 
     def to(self, device: torch.device) -> Self:
         """Return the batch on `device`, copied without waiting where its memory is pinned."""
@@ -82,28 +82,28 @@ def _leave_signals_to_the_trainer(_worker: int) -> None:
 
 
 @dataclass(frozen=True)
-class Draw:
+class BatchIndices:
     """Ask for one batch: the clips, and the key of each one's random choices."""
 
-    numbers: Tensor
-    keys: Tensor
+    indices: Tensor
+    rng_keys: Tensor
 
 
-class Order(Protocol):
+class BatchSampler(Protocol):
     """Say which clips are drawn, batch after batch."""
 
     def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Draw]: ...
+    def __iter__(self) -> Iterator[BatchIndices]: ...
 
 
-class TrainOrder(Sampler[Draw]):
+class TrainSampler(Sampler[BatchIndices]):
     """Draw every clip `repeat` times an epoch, in an order that is a function of (seed, epoch).
 
     Of several processes each draws its part of every batch. A batch with fewer clips than processes gives those that
     would have none its first clip, so that all have as many batches; `parts` tells.
 
     Args:
-        numbers: the clips.
+        indices: the clips.
         batch_size: clips of a batch, over all processes.
         seed: of the run.
         repeat: how often an epoch draws each clip.
@@ -113,7 +113,7 @@ class TrainOrder(Sampler[Draw]):
 
     def __init__(
         self,
-        numbers: NDArray[np.int64],
+        indices: NDArray[np.int64],
         batch_size: int,
         seed: int,
         repeat: int = 1,
@@ -122,7 +122,7 @@ class TrainOrder(Sampler[Draw]):
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        self.numbers, self.batch_size = torch.from_numpy(numbers), batch_size
+        self.indices, self.batch_size = torch.from_numpy(indices), batch_size
         self.seed, self.repeat, self.draws = seed, repeat, draws
         self.rank, self.processes = rank, processes
         self.epoch = 0
@@ -134,51 +134,51 @@ class TrainOrder(Sampler[Draw]):
     @property
     def clips(self) -> int:
         """Return how many clips an epoch has."""
-        return len(self.numbers) * self.repeat
+        return len(self.indices) * self.repeat
 
     def parts(self) -> list[tuple[int, int]]:
         """Return, for every batch to come, how many clips it has and how many of them are this process's own."""
         sizes = [min(self.batch_size, self.clips - drawn) for drawn in range(self.start, self.clips, self.batch_size)]
         return [(size, len(range(size)[self._part(size)])) for size in sizes]
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[BatchIndices]:
         if self.start >= self.clips:
             return
-        passes = [counter.shuffled(self.seed, self.epoch, self.numbers, each) for each in range(self.repeat)]
-        keys = [self._keys(order, each) for each, order in enumerate(passes)]
+        passes = [counter.shuffled(self.seed, self.epoch, self.indices, each) for each in range(self.repeat)]
+        keys_by_pass = [self._keys(order, each) for each, order in enumerate(passes)]
         batches = zip(
             torch.split(torch.cat(passes)[self.start :], self.batch_size),
-            torch.split(torch.cat(keys)[self.start :], self.batch_size),
+            torch.split(torch.cat(keys_by_pass)[self.start :], self.batch_size),
             strict=True,
         )
-        for numbers, of_numbers in batches:
-            part = self._part(len(numbers))
+        for indices, rng_keys in batches:
+            part = self._part(len(indices))
             if part.start == part.stop:
                 part = slice(0, 1)
-            yield Draw(numbers[part], of_numbers[part])
+            yield BatchIndices(indices[part], rng_keys[part])
 
-    def _keys(self, numbers: Tensor, repetition: int) -> Tensor:
+    def _keys(self, indices: Tensor, repetition: int) -> Tensor:
         """Return what the random choices about clips depend on in one of the epoch's passes."""
         if self.draws:
-            return counter.fixed_keys(numbers, (self.epoch * self.repeat + repetition) % self.draws)
-        return counter.clip_keys(self.seed, self.epoch, numbers, repetition)
+            return counter.fixed_keys(indices, (self.epoch * self.repeat + repetition) % self.draws)
+        return counter.clip_keys(self.seed, self.epoch, indices, repetition)
 
     def _part(self, clips: int) -> slice:
         """Return this process's part of a batch of so many clips."""
         return slice(clips * self.rank // self.processes, clips * (self.rank + 1) // self.processes)
 
 
-class FixedDraws(Sampler[Draw]):
+class FixedAugmentationSampler(Sampler[BatchIndices]):
     """Draw every clip once in each of its fixed variations, one variation after the other.
 
     Args:
-        numbers: (n,) the clips.
+        indices: (n,) the clips.
         draws: R, the number of variations.
         batch_size: clips of a batch, all in the same variation.
     """
 
-    def __init__(self, numbers: Tensor, draws: int, batch_size: int = 1) -> None:
-        self.numbers, self.draws, self.batch_size = numbers, draws, batch_size
+    def __init__(self, indices: Tensor, draws: int, batch_size: int = 1) -> None:
+        self.indices, self.draws, self.batch_size = indices, draws, batch_size
         self.start = 0  # so many batches have been drawn earlier
 
     def __len__(self) -> int:
@@ -187,56 +187,56 @@ class FixedDraws(Sampler[Draw]):
     @property
     def clips(self) -> int:
         """Return how many clips are drawn in all."""
-        return len(self.numbers) * self.draws
+        return len(self.indices) * self.draws
 
     @property
-    def keys(self) -> Tensor:
+    def rng_keys(self) -> Tensor:
         """Return the keys (n, R) of all variations."""
-        return torch.stack([counter.fixed_keys(self.numbers, each) for each in range(self.draws)], dim=1)
+        return torch.stack([counter.fixed_keys(self.indices, each) for each in range(self.draws)], dim=1)
 
     @property
     def _batches(self) -> int:
         """Return how many batches a variation has."""
-        return -(-len(self.numbers) // self.batch_size)
+        return -(-len(self.indices) // self.batch_size)
 
     def clips_before(self, batch: int) -> int:
         """Return how many clips are drawn before a batch."""
         variations, batches = divmod(batch, self._batches)
-        return variations * len(self.numbers) + batches * self.batch_size
+        return variations * len(self.indices) + batches * self.batch_size
 
     def variation(self, batch: int) -> int:
         """Return which variation a batch shows."""
         return batch // self._batches
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[BatchIndices]:
         for batch in range(self.start, self.draws * self._batches):
             begin = batch % self._batches * self.batch_size
-            numbers = self.numbers[begin : begin + self.batch_size]
-            yield Draw(numbers, counter.fixed_keys(numbers, self.variation(batch)))
+            indices = self.indices[begin : begin + self.batch_size]
+            yield BatchIndices(indices, counter.fixed_keys(indices, self.variation(batch)))
 
 
-class TestOrder(Sampler[Draw]):
-    """Draw every clip once, in the order of their numbers."""
+class EvalSampler(Sampler[BatchIndices]):
+    """Draw every clip once, in the order of their indices."""
 
     __test__ = False  # not a test class, whatever pytest makes of its name
 
-    def __init__(self, numbers: NDArray[np.int64], batch_size: int) -> None:
-        self.numbers, self.batch_size = torch.from_numpy(numbers), batch_size
+    def __init__(self, indices: NDArray[np.int64], batch_size: int) -> None:
+        self.indices, self.batch_size = torch.from_numpy(indices), batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.numbers) // self.batch_size)
+        return -(-len(self.indices) // self.batch_size)
 
     @property
     def clips(self) -> int:
         """Return how many clips there are."""
-        return len(self.numbers)
+        return len(self.indices)
 
-    def __iter__(self) -> Iterator[Draw]:
-        batches = torch.split(self.numbers, self.batch_size)  # of no clips one without any
-        return (Draw(numbers, numbers) for numbers in batches if len(numbers))
+    def __iter__(self) -> Iterator[BatchIndices]:
+        batches = torch.split(self.indices, self.batch_size)  # of no clips one without any
+        return (BatchIndices(indices, indices) for indices in batches if len(indices))
 
 
-class SampledClips(Dataset[Batch]):
+class ClipDataset(Dataset[Batch]):
     """Put whole batches together, each clip sampled to T frames, where the clips lie.
 
     Args:
@@ -244,7 +244,7 @@ class SampledClips(Dataset[Batch]):
         frames: T.
         config: how a clip is sampled.
         training: sample at random by each clip's key; otherwise at the fixed places of test draw `test_draw`.
-        clips: what reads the store's rows; its files where it is None.
+        clips: what reads the store's rows; the store's files if None.
     """
 
     def __init__(
@@ -255,52 +255,52 @@ class SampledClips(Dataset[Batch]):
         *,
         training: bool,
         test_draw: int = 0,
-        clips: Clips | None = None,
+        clips: ClipReader | None = None,
     ) -> None:
         self.store, self.frames, self.config = store, frames, config
         self.training, self.test_draw = training, test_draw
         self.max_bodies = int(store.clips["bodies"].max())
-        self.clips = clips or FileClips(store)
+        self.clips = clips or FileClipReader(store)
         columns = (store.clips[name].astype(np.int64) for name in ("offset", "frames", "bodies", "label"))
-        *places, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
-        self._places = Places(*places)
+        *spans, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
+        self._spans = ClipSpans(*spans)
 
-    def __getitem__(self, draw: Draw) -> Batch:
+    def __getitem__(self, draw: BatchIndices) -> Batch:
         """Return the batch of a draw, which lies where the clips do."""
         return self.batch(draw, None)
 
-    def batch(self, draw: Draw, rows: Tensor | None) -> Batch:
-        """Return the batch of a draw whose present bodies are `rows`; where that is None they are looked for."""
-        joints, valid = read_positions(self.clips, *self._asked(draw), self.max_bodies)
+    def batch(self, draw: BatchIndices, body_slots: Tensor | None) -> Batch:
+        """Return the batch of a draw whose present bodies are `body_slots`; where that is None they are looked for."""
+        joints, frame_mask = read_positions(self.clips, *self._asked(draw), self.max_bodies)
         return Batch(
             joints=joints.permute(0, 4, 2, 3, 1),  # (N, M, T, V, C) -> (N, C, T, V, M)
-            valid=valid,
-            rows=valid.any(dim=2).flatten().nonzero().squeeze(1) if rows is None else rows,
-            labels=self._labels[draw.numbers],
-            numbers=draw.numbers,
-            keys=draw.keys,
+            frame_mask=frame_mask,
+            body_slots=frame_mask.any(dim=2).flatten().nonzero().squeeze(1) if body_slots is None else body_slots,
+            labels=self._labels[draw.indices],
+            indices=draw.indices,
+            rng_keys=draw.rng_keys,
         )
 
-    def bodies(self, draw: Draw) -> Tensor:
+    def bodies(self, draw: BatchIndices) -> Tensor:
         """Return which bodies will be there at all in the batch of a draw, (N, M) bool."""
         return presence(self.clips, *self._asked(draw), self.max_bodies).any(dim=2)
 
-    def _asked(self, draw: Draw) -> tuple[Places, Tensor]:
+    def _asked(self, draw: BatchIndices) -> tuple[ClipSpans, Tensor]:
         """Return where the clips of a draw lie and the places (N, T) between their frames to read."""
-        places = self._places.of(draw.numbers)
+        spans = self._spans.of(draw.indices)
         if self.training:
-            return places, training_positions(places.frames, self.frames, self.config, draw.keys)
-        return places, evaluation_positions(places.frames, self.frames, self.config, draw.numbers, self.test_draw)
+            return spans, training_positions(spans.frames, self.frames, self.config, draw.rng_keys)
+        return spans, evaluation_positions(spans.frames, self.frames, self.config, draw.indices, self.test_draw)
 
 
-class ResidentBatches:
+class DeviceLoader:
     """Put batches together on the device that holds the clips, without ever making the host wait within an epoch.
 
     Which bodies a batch computes has to be known on the host, since it is a shape. So they are found out for the whole
     epoch at its beginning, when the host waits once.
     """
 
-    def __init__(self, clips: SampledClips, order: Order) -> None:
+    def __init__(self, clips: ClipDataset, order: BatchSampler) -> None:
         self.clips, self.order = clips, order
 
     def __len__(self) -> int:
@@ -310,26 +310,29 @@ class ResidentBatches:
         draws = list(self.order)
         if not draws:
             return
-        device, sizes = self.clips.clips.device, [len(draw.numbers) for draw in draws]
-        epoch = Draw(
-            torch.cat([draw.numbers for draw in draws]).to(device), torch.cat([draw.keys for draw in draws]).to(device)
+        device, sizes = self.clips.clips.device, [len(draw.indices) for draw in draws]
+        epoch = BatchIndices(
+            torch.cat([draw.indices for draw in draws]).to(device),
+            torch.cat([draw.rng_keys for draw in draws]).to(device),
         )
-        numbers, keys = torch.split(epoch.numbers, sizes), torch.split(epoch.keys, sizes)
-        for draw, of_draw in zip(map(Draw, numbers, keys), self._rows(epoch, sizes), strict=True):
+        indices, rng_keys = torch.split(epoch.indices, sizes), torch.split(epoch.rng_keys, sizes)
+        for draw, of_draw in zip(map(BatchIndices, indices, rng_keys), self._body_slots(epoch, sizes), strict=True):
             yield self.clips.batch(draw, of_draw)
 
-    def _rows(self, epoch: Draw, sizes: list[int]) -> list[Tensor]:
+    def _body_slots(self, epoch: BatchIndices, sizes: list[int]) -> list[Tensor]:
         """Return the places n * M + m of the bodies that are there, for each batch of an epoch."""
-        parts = map(Draw, torch.split(epoch.numbers, _CLIPS_AT_ONCE), torch.split(epoch.keys, _CLIPS_AT_ONCE))
+        parts = map(
+            BatchIndices, torch.split(epoch.indices, _CLIPS_AT_ONCE), torch.split(epoch.rng_keys, _CLIPS_AT_ONCE)
+        )
         there = torch.cat([self.clips.bodies(part) for part in parts])  # (N of the epoch, M)
         counts = torch.stack([each.sum() for each in torch.split(there, sizes)]).tolist()
         starts = [there.shape[1] * start for start in accumulate(sizes, initial=0)]
         found = torch.split(there.flatten().nonzero().squeeze(1), counts)
-        return [rows - start for rows, start in zip(found, starts, strict=False)]
+        return [body_slots - start for body_slots, start in zip(found, starts, strict=False)]
 
 
 def build_loader(
-    clips: SampledClips, order: Order, hardware: HardwareConfig, resident: bool = False
+    clips: ClipDataset, order: BatchSampler, hardware: HardwareConfig, resident: bool = False
 ) -> Iterable[Batch]:
     """Return what puts one batch together for each draw of `order`, in this process or in workers.
 
@@ -343,7 +346,7 @@ def build_loader(
         resident: whether the clips lie on the device that trains; then nothing is handed over.
     """
     if resident:
-        return ResidentBatches(clips, order)
+        return DeviceLoader(clips, order)
     options: dict[str, Any] = {}
     if hardware.num_workers:
         options = {"prefetch_factor": hardware.prefetch_factor, "persistent_workers": True}

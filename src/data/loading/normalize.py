@@ -13,7 +13,7 @@ from .augment import rotation_matrices
 from .device_constants import constant
 
 
-def face_camera(joints: Tensor, valid: Tensor, layout: Layout) -> Tensor:
+def face_camera(joints: Tensor, frame_mask: Tensor, layout: Layout) -> Tensor:
     """Turn each clip about the vertical axis until its first actor faces the camera in the first frame.
 
     Facing means that hips and shoulders lie along x, left of it the right side. It takes the camera's place out of a
@@ -21,13 +21,13 @@ def face_camera(joints: Tensor, valid: Tensor, layout: Layout) -> Tensor:
 
     Args:
         joints: (N, C, T, V, M), y upwards.
-        valid: (N, M, T) bool.
+        frame_mask: (N, M, T) bool.
         layout: names the pairs of joints that hang on the trunk.
     """
     if layout.flat or not layout.trunk_pairs:
         return joints
     clips = torch.arange(len(joints), device=joints.device)
-    first = valid[:, 0].int().argmax(dim=1)  # (N,) the first frame that has the actor
+    first = frame_mask[:, 0].int().argmax(dim=1)  # (N,) the first frame that has the actor
     frame = joints[clips, :, first, :, 0]  # (N, C, V)
     left, right = (constant(side, torch.int64, joints.device) for side in zip(*layout.trunk_pairs, strict=True))
     across = (frame.index_select(2, right) - frame.index_select(2, left)).mean(dim=2)  # (N, C)
@@ -36,14 +36,14 @@ def face_camera(joints: Tensor, valid: Tensor, layout: Layout) -> Tensor:
     return torch.einsum("nij,njtvm->nitvm", rotation_matrices(angles), joints)
 
 
-def scale_to_unit(joints: Tensor, valid: Tensor) -> Tensor:
+def scale_to_unit(joints: Tensor, frame_mask: Tensor) -> Tensor:
     """Map each coordinate of a clip to [-1, 1] over all frames, joints and bodies that are present.
 
     Args:
         joints: (N, C, T, V, M).
-        valid: (N, M, T) bool.
+        frame_mask: (N, M, T) bool.
     """
-    absent = ~valid.permute(0, 2, 1)[:, None, :, None, :]  # (N, 1, T, 1, M)
+    absent = ~frame_mask.permute(0, 2, 1)[:, None, :, None, :]  # (N, 1, T, 1, M)
     axes = (2, 3, 4)
     low = joints.masked_fill(absent, math.inf).amin(axes, keepdim=True)
     high = joints.masked_fill(absent, -math.inf).amax(axes, keepdim=True)

@@ -32,9 +32,9 @@ class InputPipeline:
         with torch.no_grad(), torch.autocast(batch.joints.device.type, enabled=False):
             joints = batch.joints
             if self.config.normalize.face_camera:
-                joints = face_camera(joints, batch.valid, self.layout)
+                joints = face_camera(joints, batch.frame_mask, self.layout)
             if training:
-                joints = augment(joints, self.config.augment, self.layout, batch.keys)
+                joints = augment(joints, self.config.augment, self.layout, batch.rng_keys)
             if self.config.normalize.scale == "unit":
-                joints = scale_to_unit(joints, batch.valid)
-            return derive_streams(joints, batch.valid, self.layout)
+                joints = scale_to_unit(joints, batch.frame_mask)
+            return derive_streams(joints, batch.frame_mask, self.layout)

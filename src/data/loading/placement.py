@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ...utils.errors import tells_of_memory
+from ...utils.errors import is_out_of_memory
 from ..store.format import JOINTS_FILE, VALID_FILE
 from ..store.reader import Store
 from ..store.row_file import RowFile
@@ -24,7 +24,7 @@ _CHUNK_ROWS = 1 << 18  # rows copied at a time, about 80 MB
 _CONTAINER_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
-class Clips(Protocol):
+class ClipReader(Protocol):
     """Read rows of a store, wherever they lie.
 
     Attributes:
@@ -40,7 +40,7 @@ class Clips(Protocol):
         """Return whether the body is there in `rows` (...), bool."""
 
 
-class FileClips:
+class FileClipReader:
     """Read from the files of a store: what is not asked for is not loaded.
 
     The files are read and not mapped: one that is cut short under a run is an error then, and not the run's end by
@@ -62,7 +62,7 @@ class FileClips:
         return self._valid.index_select(0, rows.flatten()).view(rows.shape)
 
 
-class ResidentClips:
+class TensorClipReader:
     """Hold all rows of a store as tensors on a device, and read from those.
 
     Args:
@@ -85,7 +85,7 @@ class ResidentClips:
 
 
 @dataclass(frozen=True)
-class Residence:
+class Placement:
     """Say where the clips of a run lie.
 
     Attributes:
@@ -94,7 +94,7 @@ class Residence:
     """
 
     kind: str
-    clips: Clips
+    clips: ClipReader
 
     @property
     def on_device(self) -> bool:
@@ -106,7 +106,7 @@ class Residence:
         return f"clips {words[self.kind]}"
 
 
-def reside(store: Store, wanted: str, device: torch.device, processes: int = 1) -> Residence:
+def place_clips(store: Store, wanted: str, device: torch.device, processes: int = 1) -> Placement:
     """Load a store to where `wanted` says or, with a warning, to the next place where it fits.
 
     `auto` takes the device where that is a GPU and the clips fill no more than 40% of its free memory, else the
@@ -122,16 +122,16 @@ def reside(store: Store, wanted: str, device: torch.device, processes: int = 1) 
     for kind, place, room in _places(wanted, device, processes):
         if needed <= room:
             try:
-                return Residence(kind, _loaded(store, place))
+                return Placement(kind, _loaded(store, place))
             except (RuntimeError, MemoryError) as error:
-                if not tells_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
         if wanted == kind or kind == "device":
             _log.warning(
                 "The clips of %s take %s, the %s has room for %s: they are read from the next slower place.",
                 store.name, _size(needed), "memory" if kind == "ram" else str(device), _size(room),
             )  # fmt: skip
-    return Residence("disk", FileClips(store))
+    return Placement("disk", FileClipReader(store))
 
 
 def _places(wanted: str, device: torch.device, processes: int) -> list[tuple[str, torch.device, float]]:
@@ -154,7 +154,7 @@ def _files(store: Store) -> tuple[RowFile, RowFile]:
     return RowFile(store.path / JOINTS_FILE), RowFile(store.path / VALID_FILE)
 
 
-def _loaded(store: Store, device: torch.device) -> ResidentClips:
+def _loaded(store: Store, device: torch.device) -> TensorClipReader:
     """Copy a store to a device, a part at a time, so that memory holds it once at most."""
     joints = torch.empty(store.joints.shape, dtype=torch.float32, device=device)
     valid = torch.empty(store.valid.shape, dtype=torch.bool, device=device)
@@ -163,7 +163,7 @@ def _loaded(store: Store, device: torch.device) -> ResidentClips:
         stop = min(start + _CHUNK_ROWS, len(valid))
         joints[start:stop] = torch.from_numpy(joints_file.span(start, stop))
         valid[start:stop] = torch.from_numpy(valid_file.span(start, stop))
-    return ResidentClips(joints, valid)
+    return TensorClipReader(joints, valid)
 
 
 def available_memory() -> float:

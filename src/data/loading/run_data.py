@@ -16,9 +16,9 @@ from ..store.reader import Store
 from ..store.suitability import untrained_classes
 from . import counter_rng as counter
 from .bucketing import of_few_shapes
-from .loader import Batch, FixedDraws, SampledClips, TestOrder, TrainOrder, build_loader
+from .loader import Batch, ClipDataset, EvalSampler, FixedAugmentationSampler, TrainSampler, build_loader
 from .pipeline import InputPipeline
-from .placement import Residence, reside
+from .placement import Placement, place_clips
 
 _TEST_BATCH = 64
 _STATISTICS_CLIPS = 2048
@@ -45,7 +45,7 @@ class TrainingData:
         validation: held-out training clips that choose the best epoch; None where the test part does.
         pipeline: from batches to streams.
         classes: the class names in the order of their labels.
-        residence: where the clips lie.
+        placement: where the clips lie.
         labelled: the training clips whose label may be used.
         sample: batches of training clips, always the same, over which BatchNorm statistics are measured.
         fingerprints: of the store, the protocol and the layout.
@@ -53,13 +53,13 @@ class TrainingData:
     """
 
     loader: Iterable[Batch]
-    source: SampledClips
-    order: TrainOrder
+    source: ClipDataset
+    order: TrainSampler
     test: TestPart
     validation: TestPart | None
     pipeline: InputPipeline
     classes: list[str]
-    residence: Residence
+    placement: Placement
     labelled: NDArray[np.int64]
     sample: Iterable[Batch]
     fingerprints: dict[str, str]
@@ -72,10 +72,10 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     The clips lie where `hardware.residency` and the room on `device` and in memory allow.
     """
     parts = split(store.clips, config.data, config.data.split)
-    residence = reside(store, config.hardware.residency, device, processes_here())
+    placement = place_clips(store, config.hardware.residency, device, processes_here())
     train, held_out = training_clips(config, store, parts)
     known = labelled(store.clips, train, config.label_share)
-    order = TrainOrder(
+    order = TrainSampler(
         drawn_clips(config, store, train),
         config.batch_size,
         config.seed,
@@ -84,25 +84,25 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         rank=world.rank,
         processes=world.size,
     )
-    clips = SampledClips(store, config.input_frames, config.data.sampling, training=True, clips=residence.clips)
+    clips = ClipDataset(store, config.input_frames, config.data.sampling, training=True, clips=placement.clips)
     return TrainingData(
-        loader=of_few_shapes(build_loader(clips, order, config.hardware, residence.on_device), config),
+        loader=of_few_shapes(build_loader(clips, order, config.hardware, placement.on_device), config),
         source=clips,
         order=order,
-        test=part_for_testing(config, store, parts.test, world, residence),
-        validation=part_for_testing(config, store, held_out, world, residence) if len(held_out) else None,
+        test=part_for_testing(config, store, parts.test, world, placement),
+        validation=part_for_testing(config, store, held_out, world, placement) if len(held_out) else None,
         pipeline=InputPipeline(config.data),
         classes=list(config.data.classes),
-        residence=residence,
+        placement=placement,
         labelled=known,
-        sample=sample_for_statistics(config, clips, order.numbers, residence),
+        sample=sample_for_statistics(config, clips, order.indices, placement),
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
         untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
 
 
 def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the numbers of the clips that may train and of those held out to choose an epoch, if any are."""
+    """Return the indices of the clips that may train and of those held out to choose an epoch, if any are."""
     if config.validation == "split":
         return hold_out(store.clips, parts.train, config.validation_share, config.seed)
     return parts.train, parts.train[:0]
@@ -116,37 +116,37 @@ def drawn_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> ND
 
 
 def sample_for_statistics(
-    config: RunConfig, clips: SampledClips, numbers: Tensor, residence: Residence | None = None
+    config: RunConfig, clips: ClipDataset, indices: Tensor, placement: Placement | None = None
 ) -> Iterable[Batch]:
-    """Return the batches over which BatchNorm statistics are measured: at most 2,048 of the training clips `numbers`.
+    """Return the batches over which BatchNorm statistics are measured: at most 2,048 of the training clips `indices`.
 
     Which they are, and how each is sampled and augmented, is the same in every epoch, process and run.
     """
-    sampled = counter.shuffled(0, 0, numbers)[:_STATISTICS_CLIPS]
-    order = FixedDraws(sampled, draws=1, batch_size=max(config.batch_size, _TEST_BATCH))
+    sampled = counter.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
+    order = FixedAugmentationSampler(sampled, draws=1, batch_size=max(config.batch_size, _TEST_BATCH))
     hardware = replace(config.hardware, num_workers=0)  # so few batches are not worth processes of their own
-    return build_loader(clips, order, hardware, residence is not None and residence.on_device)
+    return build_loader(clips, order, hardware, placement is not None and placement.on_device)
 
 
 def part_for_testing(
     config: RunConfig,
     store: Store,
-    numbers: NDArray[np.int64],
+    indices: NDArray[np.int64],
     world: World = ALONE,
-    residence: Residence | None = None,
+    placement: Placement | None = None,
 ) -> TestPart:
-    """Return the loaders that test this process's part of the clips `numbers`, one a test draw.
+    """Return the loaders that test this process's part of the clips `indices`, one a test draw.
 
-    Without a `residence` the clips are read from the store's files.
+    Without a `placement` the clips are read from the store's files.
     """
-    residence = residence or reside(store, "disk", _CPU)
+    placement = placement or place_clips(store, "disk", _CPU)
     draws = config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1
-    order = TestOrder(np.array_split(numbers, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
+    order = EvalSampler(np.array_split(indices, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
     sampled = [
-        SampledClips(
-            store, config.input_frames, config.data.sampling, training=False, test_draw=draw, clips=residence.clips
+        ClipDataset(
+            store, config.input_frames, config.data.sampling, training=False, test_draw=draw, clips=placement.clips
         )
         for draw in range(draws)
     ]
-    loaders = [build_loader(clips, order, config.hardware, residence.on_device) for clips in sampled]
-    return TestPart([of_few_shapes(loader, config) for loader in loaders], len(numbers))
+    loaders = [build_loader(clips, order, config.hardware, placement.on_device) for clips in sampled]
+    return TestPart([of_few_shapes(loader, config) for loader in loaders], len(indices))

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ...settings.data import SamplingConfig
 from . import counter_rng as counter
-from .placement import Clips
+from .placement import ClipReader
 
 _CROP, _SEGMENT = 1, 2  # purposes of random numbers
 
 
-def training_positions(frames: Tensor, target: int, config: SamplingConfig, keys: Tensor) -> Tensor:
+def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_keys: Tensor) -> Tensor:
     """Return the places (N, T) between frames at which training clips are read in this epoch.
 
     `crop` reads a random contiguous part of the clip at equal steps; `uniform` reads one random frame in each of T
@@ -25,16 +25,16 @@ def training_positions(frames: Tensor, target: int, config: SamplingConfig, keys
         frames: (N,) the clips' lengths.
         target: T.
         config: the method and the shares of the clip that a crop may have.
-        keys: (N,) what the random choice depends on.
+        rng_keys: (N,) what the random choice depends on.
     """
     if config.method == "uniform":
-        return _segment_positions(frames, target, counter.uniform(keys, _SEGMENT, target))
-    draws = counter.uniform(keys, _CROP, 2)
+        return _segment_positions(frames, target, counter.uniform(rng_keys, _SEGMENT, target))
+    draws = counter.uniform(rng_keys, _CROP, 2)
     share = config.crop_min + (config.crop_max - config.crop_min) * draws[:, 0]
     return _crop_positions(frames, target, share, draws[:, 1])
 
 
-def evaluation_positions(frames: Tensor, target: int, config: SamplingConfig, numbers: Tensor, draw: int = 0) -> Tensor:
+def evaluation_positions(frames: Tensor, target: int, config: SamplingConfig, indices: Tensor, draw: int = 0) -> Tensor:
     """Return the places (N, T) at which clips are read for evaluation.
 
     `crop` reads the centre of the clip. `uniform` reads the middle of each segment in the first draw and fixed
@@ -44,7 +44,7 @@ def evaluation_positions(frames: Tensor, target: int, config: SamplingConfig, nu
         if draw == 0:
             inside = torch.full((len(frames), target), 0.5, device=frames.device)
         else:
-            inside = counter.uniform(counter.clip_keys(0, draw, numbers), _SEGMENT, target)
+            inside = counter.uniform(counter.clip_keys(0, draw, indices), _SEGMENT, target)
         return _segment_positions(frames, target, inside)
     share = torch.full((len(frames),), config.test_crop, device=frames.device)
     return _crop_positions(frames, target, share, torch.full_like(share, 0.5))
@@ -67,7 +67,7 @@ def _segment_positions(frames: Tensor, target: int, inside: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Places:
+class ClipSpans:
     """Where in a store clips lie, each (N,) int64 on the device that reads them.
 
     Attributes:
@@ -80,9 +80,9 @@ class Places:
     frames: Tensor
     bodies: Tensor
 
-    def of(self, numbers: Tensor) -> "Places":
-        """Return the places of the clips `numbers` alone."""
-        return Places(self.offsets[numbers], self.frames[numbers], self.bodies[numbers])
+    def of(self, indices: Tensor) -> "ClipSpans":
+        """Return the places of the clips `indices` alone."""
+        return ClipSpans(self.offsets[indices], self.frames[indices], self.bodies[indices])
 
     def rows(self, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the rows just before and just after each place, and whether the clip has the body at all.
@@ -102,14 +102,14 @@ class Places:
         return first + low[:, None, :], first + high[:, None, :], exists
 
 
-def presence(clips: Clips, places: Places, positions: Tensor, max_bodies: int) -> Tensor:
+def presence(clips: ClipReader, places: ClipSpans, positions: Tensor, max_bodies: int) -> Tensor:
     """Return whether each body is there in the frame nearest to each place, (N, M, T) bool, reading no joints."""
     low, high, exists = places.rows(positions, max_bodies)
     nearest = torch.where((positions - positions.floor() <= 0.5)[:, None, :], low, high)
     return clips.valid_at(nearest) & exists
 
 
-def read_positions(clips: Clips, places: Places, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor]:
+def read_positions(clips: ClipReader, places: ClipSpans, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor]:
     """Read clips at places between frames, interpolating over the frames in which a body is present.
 
     Args:

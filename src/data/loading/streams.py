@@ -10,7 +10,7 @@ from ...skeleton import Layout
 from .device_constants import constant
 
 
-def derive_streams(joints: Tensor, valid: Tensor, layout: Layout) -> dict[str, Tensor]:
+def derive_streams(joints: Tensor, frame_mask: Tensor, layout: Layout) -> dict[str, Tensor]:
     """Return the streams `joint`, `velocity` and `bone`, each (N, C, T, V, M).
 
     Velocity is `x[t + 1] - x[t]`, zero in the last frame and wherever the body is missing on either side. A bone is
@@ -18,10 +18,10 @@ def derive_streams(joints: Tensor, valid: Tensor, layout: Layout) -> dict[str, T
 
     Args:
         joints: (N, C, T, V, M).
-        valid: (N, M, T) bool; where it is false every stream is zero.
+        frame_mask: (N, M, T) bool; where it is false every stream is zero.
         layout: names each joint's parent.
     """
-    present = valid.permute(0, 2, 1)[:, None, :, None, :]  # (N, 1, T, 1, M)
+    present = frame_mask.permute(0, 2, 1)[:, None, :, None, :]  # (N, 1, T, 1, M)
     joint = joints.masked_fill(~present, 0.0)
     moving = present[:, :, 1:] & present[:, :, :-1]
     velocity = torch.zeros_like(joint)

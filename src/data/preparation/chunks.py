@@ -25,7 +25,7 @@ from ..store.clip import Clip
 from ..store.format import FORMAT_VERSION, Rows, index_of, is_index, pack, rows_problem
 from ..store.protocols import select
 from .formats import BadClip, DroppedClip, Entry, Reader
-from .report import LeftOut
+from .report import SkippedRecording
 
 # Raise this when a reader or the cleaning gives other clips for the same recordings.
 _REVISION = 2
@@ -61,12 +61,12 @@ class Notes:
         copied: a sentence for each recording that was damaged and read from a copy.
     """
 
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedRecording, ...]
     unselected: int
     copied: tuple[str, ...]
 
     @property
-    def damaged(self) -> list[LeftOut]:
+    def damaged(self) -> list[SkippedRecording]:
         """Return the recordings that could not be read."""
         return [each for each in self.left_out if each.damaged]
 
@@ -117,7 +117,7 @@ def kept_notes(chunk: Chunk, folder: Path) -> Notes:
     try:
         values = parse_json(written.tobytes().decode())
         left_out = [
-            LeftOut(str(name), bool(damaged), int(line), str(reason))
+            SkippedRecording(str(name), bool(damaged), int(line), str(reason))
             for name, damaged, line, reason in values["left_out"]
         ]
         return Notes(tuple(left_out), int(values["unselected"]), tuple(map(str, values["copied"])))
@@ -206,16 +206,16 @@ def _changed_ns(path: Path) -> int:
         return 0  # a dangling link, or a file that has gone; reading it says so
 
 
-def _read_entries(entries: Sequence[Entry], reader: Reader) -> tuple[list[Clip], list[LeftOut], list[str]]:
+def _read_entries(entries: Sequence[Entry], reader: Reader) -> tuple[list[Clip], list[SkippedRecording], list[str]]:
     clips: list[Clip] = []
-    left_out: list[LeftOut] = []
+    left_out: list[SkippedRecording] = []
     copied: list[str] = []
     for entry in entries:
         try:
             clips.append(_read_whole_one(entry, reader, copied))
         except BadClip as problem:
             damaged = not isinstance(problem, DroppedClip)
-            left_out.append(LeftOut(entry.name, damaged, problem.line, problem.reason))
+            left_out.append(SkippedRecording(entry.name, damaged, problem.line, problem.reason))
     return clips, left_out, copied
 
 
@@ -241,9 +241,9 @@ def _read_whole_one(entry: Entry, reader: Reader, copied: list[str]) -> Clip:
         raise
 
 
-def _no_class(clip: Clip, config: DataConfig) -> LeftOut:
+def _no_class(clip: Clip, config: DataConfig) -> SkippedRecording:
     reason = f"its class is number {clip.label + 1}, and {config.name} has {len(config.classes)}"
-    return LeftOut(clip.name, True, 0, reason)
+    return SkippedRecording(clip.name, True, 0, reason)
 
 
 def _lost(chunk: Chunk, folder: Path) -> UserError:

@@ -43,7 +43,7 @@ from .chunks import (
     remove_strangers,
 )
 from .formats import Entry, ListsSplits, Reader, Source, get_reader
-from .formats.folder import unread_marks
+from .readers.folder import unread_marks
 from .report import PreparationReport, load_report
 from .worker_pool import work_in_order
 

@@ -19,7 +19,7 @@ _LEFT_OUT = (str, bool, int, str)  # of one recording that was left out, as JSON
 REPORT_FILE, TEXT_FILE = "report.json", "report.txt"
 
 
-class LeftOut(NamedTuple):
+class SkippedRecording(NamedTuple):
     """One recording that was left out.
 
     Attributes:
@@ -64,7 +64,7 @@ class PreparationReport:
     kept: int = 0
     two_bodies: int = 0
     frames: int = 0
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[SkippedRecording] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     ignore_list: int = 0
     unselected: int = 0
@@ -76,12 +76,12 @@ class PreparationReport:
     prepared_before: bool = False
 
     @property
-    def damaged(self) -> list[LeftOut]:
+    def damaged(self) -> list[SkippedRecording]:
         """Return the recordings that could not be read."""
         return [each for each in self.left_out if each.damaged]
 
     @property
-    def dropped(self) -> list[LeftOut]:
+    def dropped(self) -> list[SkippedRecording]:
         """Return the recordings that are well-formed and hold nothing to learn from."""
         return [each for each in self.left_out if not each.damaged]
 
@@ -165,7 +165,7 @@ def load_report(folder: Path) -> PreparationReport:
     """
     try:
         values: dict[str, Any] = {**read_json(folder / REPORT_FILE), "prepared_before": True}
-        values["left_out"] = [LeftOut(*each) for each in values["left_out"]]
+        values["left_out"] = [SkippedRecording(*each) for each in values["left_out"]]
         report = PreparationReport(**values)
         if problem := _damage(report):
             raise UserError(problem)

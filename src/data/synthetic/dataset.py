@@ -33,7 +33,7 @@ _BODY = f"%d 0 1 1 1 1 0 0 0 {TRACKED}\n{_JOINTS}\n" + _ROW * _JOINTS
 
 
 @dataclass(frozen=True)
-class Take:
+class PlannedClip:
     """One planned recording; all numbers count from 1, as in its file's name."""
 
     setup: int
@@ -88,7 +88,7 @@ def planned(clips: int) -> list[int]:
     return [*range(clips - tested), *range(reached, reached + tested)]
 
 
-def plan(number: int) -> Take:
+def plan(number: int) -> PlannedClip:
     """Return the recording of that number, counted from 0: classes take turns, then performers.
 
     Cameras and set-ups shift from round to round, so that every performer does every action before each of
@@ -97,7 +97,7 @@ def plan(number: int) -> Take:
     turn, action = divmod(number, len(ACTIONS))
     round_number, performer = divmod(turn, PERFORMERS)
     cameras = len(CAMERA_YAW)
-    return Take(
+    return PlannedClip(
         setup=(performer + performer // SETUPS + action + round_number) % SETUPS + 1,
         camera=(performer + performer // SETUPS + action + round_number) % cameras + 1,
         performer=performer + 1,
@@ -106,7 +106,7 @@ def plan(number: int) -> Take:
     )
 
 
-def generate(take: Take, number: int, seed: int) -> list[TrackedBody]:
+def generate(take: PlannedClip, number: int, seed: int) -> list[TrackedBody]:
     """Return the tracked bodies of one recording."""
     random = np.random.default_rng((seed, _CLIP_STREAM, number))
     performer = invent_performer(np.random.default_rng((seed, _PERFORMER_STREAM, take.performer)))

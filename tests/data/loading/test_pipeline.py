@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from last.data.loading.loader import Draw, SampledClips
+from last.data.loading.loader import BatchIndices, ClipDataset
 from last.data.loading.pipeline import InputPipeline
 from last.data.store.find_store import find_store
 from last.settings.run import RunConfig
@@ -20,7 +20,7 @@ def test_a_callers_autocast_does_not_round_the_streams(
     config = tiny_config("data.normalize.face_camera=true", "data.augment.scale=0.2", "data.augment.shear=0.1")
     store = find_store(config.data, Path(config.data_root))
     numbers = torch.arange(6)
-    batch = SampledClips(store, 8, config.data.sampling, training=training)[Draw(numbers, numbers)]
+    batch = ClipDataset(store, 8, config.data.sampling, training=training)[BatchIndices(numbers, numbers)]
     pipeline = InputPipeline(config.data)
     expected = pipeline(batch, training)
     with torch.autocast("cpu", dtype=dtype):

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from last.data.loading import placement as residence
-from last.data.loading.loader import Batch, SampledClips, TestOrder, TrainOrder, build_loader
-from last.data.loading.placement import available_memory, reside
+from last.data.loading.loader import Batch, ClipDataset, EvalSampler, TrainSampler, build_loader
+from last.data.loading.placement import available_memory, place_clips
 from last.data.store.clip import Clip
 from last.data.store.reader import Store, write_store
 from last.settings.data import HardwareConfig, SamplingConfig
@@ -34,20 +34,21 @@ def store(tmp_path: Path) -> Store:
     return write_store(tmp_path / "store", some_clips(21), name="tiny", layout="ntu25", classes=["a", "b", "c"])
 
 
-def batches(store: Store, kind: str, order: TrainOrder | TestOrder) -> list[Batch]:
-    place = reside(store, kind, CPU)
+def batches(store: Store, kind: str, order: TrainSampler | EvalSampler) -> list[Batch]:
+    place = place_clips(store, kind, CPU)
     assert place.kind == kind
-    training = isinstance(order, TrainOrder)
-    clips = SampledClips(store, 8, SamplingConfig(), training=training, clips=place.clips)
+    training = isinstance(order, TrainSampler)
+    clips = ClipDataset(store, 8, SamplingConfig(), training=training, clips=place.clips)
     return list(build_loader(clips, order, HardwareConfig(), place.on_device))
 
 
 @pytest.mark.parametrize("kind", ["ram", "device"])
 @pytest.mark.parametrize(
-    "order", [TrainOrder(np.arange(21), 4, seed=3, repeat=2), TestOrder(np.arange(21), 5), TestOrder(np.arange(0), 5)]
+    "order",
+    [TrainSampler(np.arange(21), 4, seed=3, repeat=2), EvalSampler(np.arange(21), 5), EvalSampler(np.arange(0), 5)],
 )
 def test_batches_are_the_same_to_the_bit_wherever_the_clips_lie(
-    store: Store, kind: str, order: TrainOrder | TestOrder, monkeypatch: pytest.MonkeyPatch
+    store: Store, kind: str, order: TrainSampler | EvalSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("last.data.loading.loader._CLIPS_AT_ONCE", 7)
     expected, found = batches(store, "disk", order), batches(store, kind, order)
@@ -58,12 +59,12 @@ def test_batches_are_the_same_to_the_bit_wherever_the_clips_lie(
 
 
 def test_a_body_that_a_crop_has_missed_is_not_computed(store: Store) -> None:
-    counted = [len(batch.rows) for batch in batches(store, "device", TrainOrder(np.arange(21), 21, seed=0))]
+    counted = [len(batch.body_slots) for batch in batches(store, "device", TrainSampler(np.arange(21), 21, seed=0))]
     assert 21 < counted[0] < 31, "the case of interest, a second body that no sampled frame has, did not happen"
 
 
 def test_automatic_choice_is_memory_on_a_cpu(store: Store) -> None:
-    assert str(reside(store, "auto", CPU)) == "clips in memory"
+    assert str(place_clips(store, "auto", CPU)) == "clips in memory"
 
 
 @pytest.mark.parametrize("wanted", ["device", "ram"])
@@ -72,13 +73,13 @@ def test_a_set_that_does_not_fit_falls_back_with_a_message(
 ) -> None:
     monkeypatch.setattr(residence, "available_memory", lambda: 1000.0)
     with caplog.at_level(logging.WARNING):
-        assert reside(store, wanted, CPU).kind == "disk"
+        assert place_clips(store, wanted, CPU).kind == "disk"
     assert "The clips of tiny take" in caplog.text
 
 
 def test_several_processes_share_the_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(residence, "available_memory", lambda: 4.0 * store.joints.nbytes)
-    assert [reside(store, "auto", CPU, processes).kind for processes in (1, 2)] == ["ram", "disk"]
+    assert [place_clips(store, "auto", CPU, processes).kind for processes in (1, 2)] == ["ram", "disk"]
 
 
 def test_running_out_of_memory_while_loading_falls_back_too(
@@ -88,7 +89,7 @@ def test_running_out_of_memory_while_loading_falls_back_too(
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(residence, "_loaded", exhausted)
-    assert reside(store, "device", CPU).kind == "disk"
+    assert place_clips(store, "device", CPU).kind == "disk"
     assert "next slower place" in caplog.text
 
 
@@ -102,12 +103,12 @@ def test_available_memory_is_no_more_than_a_container_may_have(tmp_path: Path, m
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_clips_lie_on_a_gpu_by_themselves_and_are_read_alike(store: Store) -> None:
-    place = reside(store, "auto", torch.device("cuda"))
+    place = place_clips(store, "auto", torch.device("cuda"))
     assert place.kind == "device"
-    order = TrainOrder(np.arange(21), 4, seed=3)
-    clips = SampledClips(store, 8, SamplingConfig(), training=True, clips=place.clips)
+    order = TrainSampler(np.arange(21), 4, seed=3)
+    clips = ClipDataset(store, 8, SamplingConfig(), training=True, clips=place.clips)
     for one, other in zip(
         build_loader(clips, order, HardwareConfig(), True), batches(store, "disk", order), strict=True
     ):
         torch.testing.assert_close(one.joints.cpu(), other.joints)
-        assert torch.equal(one.rows.cpu(), other.rows)
+        assert torch.equal(one.body_slots.cpu(), other.body_slots)

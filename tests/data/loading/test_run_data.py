@@ -17,13 +17,13 @@ def made(config: RunConfig) -> TrainingData:
 
 
 def numbers(part: TestPart) -> list[int]:
-    return [number for batch in part.loaders[0] for number in batch.numbers.tolist()]
+    return [number for batch in part.loaders[0] for number in batch.indices.tolist()]
 
 
 def test_without_validation_the_whole_train_part_trains(tiny_config: Callable[..., RunConfig]) -> None:
     data = made(tiny_config())
     assert data.validation is None
-    assert data.order.numbers.tolist() == list(range(12))
+    assert data.order.indices.tolist() == list(range(12))
     assert numbers(data.test) == list(range(12, 24))
 
 
@@ -32,14 +32,14 @@ def test_held_out_clips_do_not_train(tiny_config: Callable[..., RunConfig]) -> N
     assert data.validation is not None
     held_out = numbers(data.validation)
     assert 0 < len(held_out) == data.validation.clips < 12
-    assert sorted([*held_out, *data.order.numbers.tolist()]) == list(range(12))
+    assert sorted([*held_out, *data.order.indices.tolist()]) == list(range(12))
     assert numbers(data.test) == list(range(12, 24))
 
 
 def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
     data, other = made(tiny_config("label_share=0.5")), made(tiny_config("label_share=0.5", "seed=5"))
-    known = data.order.numbers.tolist()
-    assert known == other.order.numbers.tolist() == data.labelled.tolist()
+    known = data.order.indices.tolist()
+    assert known == other.order.indices.tolist() == data.labelled.tolist()
     assert [number % 3 for number in known].count(0) == [number % 3 for number in known].count(1) == 2
     assert made(tiny_config()).labelled.tolist() == list(range(12))
 

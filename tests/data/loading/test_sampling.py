@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from last.data.loading import counter_rng as counter
-from last.data.loading.placement import ResidentClips
-from last.data.loading.sampling import Places, evaluation_positions, presence, read_positions, training_positions
+from last.data.loading.placement import TensorClipReader
+from last.data.loading.sampling import ClipSpans, evaluation_positions, presence, read_positions, training_positions
 from last.settings.data import SamplingConfig
 
 CROP, UNIFORM = SamplingConfig(method="crop"), SamplingConfig(method="uniform")
@@ -75,8 +75,8 @@ def test_test_draws_differ_and_are_fixed() -> None:
 def read(joints: np.ndarray, valid: np.ndarray, positions: list[float], bodies: int = 1) -> tuple[Tensor, Tensor]:
     """Read one clip that fills a whole store."""
     frames = len(valid) // bodies
-    places = Places(torch.tensor([0]), torch.tensor([frames]), torch.tensor([bodies]))
-    clips = ResidentClips(torch.from_numpy(joints), torch.from_numpy(valid))
+    places = ClipSpans(torch.tensor([0]), torch.tensor([frames]), torch.tensor([bodies]))
+    clips = TensorClipReader(torch.from_numpy(joints), torch.from_numpy(valid))
     found = read_positions(clips, places, torch.tensor([positions]), 2)
     assert torch.equal(presence(clips, places, torch.tensor([positions]), 2), found[1])
     return found

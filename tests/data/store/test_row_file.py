@@ -11,8 +11,8 @@ from conftest import moving_clips
 from hypothesis import given
 from hypothesis import strategies as st
 
-from last.data.loading.loader import SampledClips, TestOrder, build_loader
-from last.data.loading.placement import FileClips, reside
+from last.data.loading.loader import ClipDataset, EvalSampler, build_loader
+from last.data.loading.placement import FileClipReader, place_clips
 from last.data.store.reader import write_store
 from last.data.store.row_file import RowFile
 from last.settings.data import HardwareConfig, SamplingConfig
@@ -76,10 +76,10 @@ def test_what_is_no_array_of_rows_is_refused(path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_store_that_is_cut_short_under_a_run_ends_it_with_one_message(tmp_path: Path, workers: int) -> None:
     store = write_store(tmp_path / "store", moving_clips(), name="tiny", layout="ntu25", classes=["a", "b", "c"])
-    sampled = SampledClips(store, 8, SamplingConfig(), training=False, clips=FileClips(store))
+    sampled = ClipDataset(store, 8, SamplingConfig(), training=False, clips=FileClipReader(store))
     os.truncate(store.path / "joints.npy", 2000)
     with pytest.raises(UserError, match=r"^Cannot read .*joints\.npy: it is shorter") as caught:
-        list(build_loader(sampled, TestOrder(np.arange(24), 4), HardwareConfig(num_workers=workers)))
+        list(build_loader(sampled, EvalSampler(np.arange(24), 4), HardwareConfig(num_workers=workers)))
     assert "Traceback" not in str(caught.value)
 
 
@@ -87,4 +87,4 @@ def test_a_store_that_is_cut_short_while_it_is_loaded_is_an_error(tmp_path: Path
     store = write_store(tmp_path / "store", moving_clips(), name="tiny", layout="ntu25", classes=["a", "b", "c"])
     os.truncate(store.path / "valid.npy", 200)
     with pytest.raises(UserError, match="cut short"):
-        reside(store, "ram", torch.device("cpu"))
+        place_clips(store, "ram", torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Readers of the field's recording formats, one module each."""
+"""What readers of recordings share: their contract, files in folders and zips, foreign pickles, making a clip."""
 
 from .base import BadClip, DroppedClip, Entry, ListsSplits, Reader, Source, get_reader, list_formats
 

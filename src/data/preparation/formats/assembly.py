@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class About:
+class ClipMetadata:
     """What a recording's name or file says about it; see `Clip`."""
 
     label: int
@@ -35,7 +35,7 @@ class About:
 
 def assemble(
     name: str,
-    about: About,
+    about: ClipMetadata,
     joints: NDArray[Any],
     source: Source,
     convert: Callable[[Floats], Floats] | None = None,
@@ -75,7 +75,7 @@ def assemble(
     return Clip(name=name, joints=centred, valid=valid, **asdict(about))
 
 
-def _check_numbers(name: str, about: About) -> None:
+def _check_numbers(name: str, about: ClipMetadata) -> None:
     for what, number in asdict(about).items():
         if not 0 <= number <= LARGEST_NUMBER:
             raise BadClip(name, 0, f"its {what} is no whole number from 0 to {LARGEST_NUMBER}")

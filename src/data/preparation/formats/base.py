@@ -1,5 +1,6 @@
 """What a reader of recordings is: it lists what there is, then reads one clip at a time."""
 
+import pkgutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,7 +14,7 @@ from ...store.clip import Clip
 # A reason may quote what a file holds, which can be one line of megabytes.
 _LONGEST_REASON = 300
 # A reader's module has a class `Reader`; it is imported when it is asked for.
-_MODULES = {name: f".{name}" for name in ("ctrgcn", "folder", "ntu", "nw_ucla", "pyskl", "sbu")}
+_READERS = f"{__package__.rpartition('.')[0]}.readers"
 
 
 class BadClip(ValueError):
@@ -102,7 +103,7 @@ class ListsSplits(Protocol):
 
 def list_formats() -> list[str]:
     """Return the names that `data.format` accepts."""
-    return sorted(_MODULES)
+    return sorted(module.name for module in pkgutil.iter_modules(import_module(_READERS).__path__))
 
 
 def get_reader(name: str, source: Source) -> Reader:
@@ -111,7 +112,7 @@ def get_reader(name: str, source: Source) -> Reader:
     Raises:
         UserError: there is no such format.
     """
-    if name not in _MODULES:
+    if name not in list_formats():
         raise UserError(f"There is no format {name!r}. The formats are: {', '.join(list_formats())}.")
-    reader: Reader = import_module(_MODULES[name], __package__).Reader(source)
+    reader: Reader = import_module(f"{_READERS}.{name}").Reader(source)
     return reader

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.clip import FARTHEST, Clip
-from .assembly import About, assemble
-from .base import BadClip, DroppedClip, Entry, Source
-from .recordings import find_recordings, read_bytes
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
 _FOLDERS = re.compile(r"s(\d\d)s(\d\d)_(\d\d)_(\d{3})", re.ASCII | re.IGNORECASE)
@@ -76,14 +76,14 @@ def _clip_name(path: PurePath) -> str | None:
     return "s{}s{}_c{}_t{}".format(*match.groups()) if match and named_so else None
 
 
-def _describe(name: str) -> About:
+def _describe(name: str) -> ClipMetadata:
     match = _NAME.fullmatch(name)
     if match is None:
         raise BadClip(name, 0, "does not lie in folders <pair>/<class>/<take>")
     first, second, action, take = map(int, match.groups())
     if not 1 <= action <= _CLASSES:
         raise BadClip(name, 0, f"lies in the class folder {action:02}; there are 01 to {_CLASSES:02}")
-    return About(action - 1, subject=100 * first + second, replication=take)
+    return ClipMetadata(action - 1, subject=100 * first + second, replication=take)
 
 
 def _parse(name: str, data: bytes, numbers: int) -> list[list[float]]:

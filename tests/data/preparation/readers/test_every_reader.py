@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from last.data.preparation.formats import BadClip, DroppedClip, Source, get_reader, list_formats
-from last.data.preparation.formats.assembly import About, assemble
+from last.data.preparation.formats.assembly import ClipMetadata, assemble
 from last.data.store.clip import Clip
 from last.skeleton import load_layout
 from last.utils.errors import UserError
@@ -272,15 +272,15 @@ def test_a_damaged_recording_keeps_its_copies(name: str, tmp_path: Path) -> None
 def test_a_number_that_a_store_cannot_hold_is_refused_for_every_format(what: str, number: int) -> None:
     source = Source(load_layout("ntu25"), 2, ())
     about = {"label": 0, what: 2**31 - 1}
-    assert getattr(assemble("one", About(**about), np.ones((1, 2, 25, 3)), source), what) == 2**31 - 1
+    assert getattr(assemble("one", ClipMetadata(**about), np.ones((1, 2, 25, 3)), source), what) == 2**31 - 1
     with pytest.raises(BadClip, match=f"one: its {what} is no whole number from 0 to 2147483647"):
-        assemble("one", About(**{**about, what: number}), np.ones((1, 2, 25, 3)), source)
+        assemble("one", ClipMetadata(**{**about, what: number}), np.ones((1, 2, 25, 3)), source)
 
 
 @pytest.mark.parametrize("array", [np.full((1, 2, 25, 3), "x"), np.ones((1, 2, 25, 3), bool), np.ones((2, 25, 3))])
 def test_an_array_of_no_numbers_or_of_another_shape_is_refused_for_every_format(array: np.ndarray) -> None:
     with pytest.raises(BadClip):
-        assemble("one", About(0), array, Source(load_layout("ntu25"), 2, ()))
+        assemble("one", ClipMetadata(0), array, Source(load_layout("ntu25"), 2, ()))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

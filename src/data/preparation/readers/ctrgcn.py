@@ -16,11 +16,11 @@ from ....utils.array_files import Array, DamagedArray, map_array
 from ....utils.errors import UserError
 from ....utils.zip_files import Archive, DamagedZip
 from ...store.clip import Clip
-from .assembly import About, assemble
-from .base import BadClip, Entry, Source
-from .recordings import only_file
-from .sniff import ZIP, trouble
-from .splits import PLAIN
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, Entry, Source
+from ..formats.recordings import only_file
+from ..formats.sniff import ZIP, trouble
+from ..formats.splits import PLAIN
 
 _SETUPS = {"train": 1, "test": 2}
 
@@ -65,7 +65,7 @@ class Reader:
             raise BadClip(entry.name, 0, f"y_{part} marks {len(marked)} classes, not one")
         flat = clips[int(index)]  # (T, M*V*C)
         joints = flat.reshape(len(flat), -1, self._layout.num_joints, self._layout.coordinates)
-        about = About(int(marked[0]), setup=_SETUPS[part])
+        about = ClipMetadata(int(marked[0]), setup=_SETUPS[part])
         return assemble(entry.name, about, joints.transpose(1, 0, 2, 3), self._source)
 
     def _check(self, path: Path, part: str, clips: Array, labels: Array) -> None:

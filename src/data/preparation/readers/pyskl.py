@@ -19,12 +19,12 @@ from typing import Any
 from ....utils.errors import UserError
 from ....utils.names import normal_form
 from ...store.clip import Clip
-from .assembly import About, assemble
-from .base import BadClip, Entry, Source
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, Entry, Source
+from ..formats.recordings import only_file
+from ..formats.restricted_pickle import PickledArray, load_plain
+from ..formats.splits import Lists, read_splits
 from .ntu import describe_name
-from .recordings import only_file
-from .restricted_pickle import PickledArray, load_plain
-from .splits import Lists, read_splits
 
 _logger = logging.getLogger(__name__)
 
@@ -187,8 +187,8 @@ def _name(annotation: dict[str, Any], number: int) -> str:
     return f"{name[: _LONGEST_NAME - 9]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _describe(name: str, label: int, content: _Content) -> About:
+def _describe(name: str, label: int, content: _Content) -> ClipMetadata:
     known = describe_name(name.partition("#")[0])
     if known is None:
-        return About(label, setup=content.setups.get(name, 0))
-    return About(label, known.subject, known.camera, known.setup, known.replication)
+        return ClipMetadata(label, setup=content.setups.get(name, 0))
+    return ClipMetadata(label, known.subject, known.camera, known.setup, known.replication)

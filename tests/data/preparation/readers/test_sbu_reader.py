@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from last.data.preparation.formats import BadClip, DroppedClip, Source, get_reader
-from last.data.preparation.formats.sbu import to_metres
+from last.data.preparation.readers.sbu import to_metres
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 

@@ -17,11 +17,11 @@ from ....utils.array_files import Array, DamagedArray, map_array
 from ....utils.errors import UserError
 from ....utils.names import normal_form
 from ...store.clip import Clip
-from .assembly import About, assemble
-from .base import BadClip, Entry, Source
-from .listing import files_below, is_junk, size_of, tally
-from .recordings import merge_copies
-from .sniff import ARRAY, trouble
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, Entry, Source
+from ..formats.listing import files_below, is_junk, size_of, tally
+from ..formats.recordings import merge_copies
+from ..formats.sniff import ARRAY, trouble
 
 _logger = logging.getLogger(__name__)
 _LIMIT_BYTES = 256 << 20
@@ -156,11 +156,11 @@ def _entry(raw: Path, path: Path) -> Entry:
     return Entry(name, path, "", size_of(path))
 
 
-def _describe(path: str, label: int) -> About:
+def _describe(path: str, label: int) -> ClipMetadata:
     """Return what the marks in a clip's path say; of several of one letter the last, so the innermost, counts."""
     marks = {letter: int(digits) for letter, digits in _MARK.findall(path)}
     setup, camera, subject, replication = (marks.get(letter, 0) for letter in "SCPR")
-    return About(label, subject, camera, setup, replication)
+    return ClipMetadata(label, subject, camera, setup, replication)
 
 
 def _load(entry: Entry) -> Array:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ...store.clip import FARTHEST, Clip
 from ..clean import Body, clean_bodies
-from .assembly import About, assemble
-from .base import BadClip, DroppedClip, Entry, Source
-from .recordings import find_recordings, read_bytes
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 64 << 20
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII | re.IGNORECASE)
@@ -60,13 +60,13 @@ class Reader:
         return assemble(entry.name, about, clean_bodies(bodies, self._source.bodies), self._source)
 
 
-def describe_name(name: str) -> About | None:
+def describe_name(name: str) -> ClipMetadata | None:
     """Return what an NTU name, in large or small letters, says, or None where the name is not one."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
     setup, camera, subject, replication, action = map(int, match.groups())
-    return About(action - 1, subject, camera, setup, replication) if action else None
+    return ClipMetadata(action - 1, subject, camera, setup, replication) if action else None
 
 
 def parse_bodies(name: str, data: bytes, joints: int) -> list[Body]:

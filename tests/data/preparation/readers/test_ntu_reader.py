@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from last.data.preparation.formats import BadClip, DroppedClip, Source, get_reader
-from last.data.preparation.formats.ntu import describe_name, parse_bodies
+from last.data.preparation.readers.ntu import describe_name, parse_bodies
 from last.skeleton import load_layout
 
 NAME = "S001C002P003R002A013"

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...store.clip import Clip
-from .assembly import About, assemble
-from .base import BadClip, DroppedClip, Entry, Source
-from .recordings import find_recordings, read_bytes
+from ..formats.assembly import ClipMetadata, assemble
+from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
 _NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)", re.ASCII | re.IGNORECASE)
@@ -70,7 +70,7 @@ def _parse(name: str, data: bytes) -> dict[str, Any]:
     return content
 
 
-def _describe(name: str, label: object) -> About:
+def _describe(name: str, label: object) -> ClipMetadata:
     match = _NAME.fullmatch(name)
     if match is None:
         raise BadClip(name, 0, "is not named aXX_sXX_eXX_vXX")
@@ -79,7 +79,7 @@ def _describe(name: str, label: object) -> About:
         raise BadClip(name, 0, f"`label` should be a whole number from 1 to {len(_ACTIONS)}")
     if _ACTIONS[label - 1] != action:
         raise BadClip(name, 0, f"`label` {label} is action {_ACTIONS[label - 1]}, but the name says {action}")
-    return About(label - 1, subject=subject, camera=view, replication=episode)
+    return ClipMetadata(label - 1, subject=subject, camera=view, replication=episode)
 
 
 def _to_array(name: str, frames: object) -> np.ndarray[Any, np.dtype[np.float64]]:
