@@ -1,6 +1,6 @@
 """BatchNorm's running statistics as one vector, so that a few operations save, average and restore all of them.
 
-`statistics_lag` tells when they are not those of the weights.
+`statistics_lag` tells when they lag behind the weights.
 
 Legend: P numbers (the running mean and variance of every channel of every BatchNorm), the means first.
 """
@@ -14,9 +14,9 @@ from ..settings.run import RunConfig
 
 BatchNorm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
 
-SETTLED_UPDATES = 1000  # from so many updates on, the ten that running statistics span are 1% of a run
+SETTLED_UPDATES = 1000  # from here on, the ten updates that running statistics span are at most 1% of a run
 UNKNOWN_BATCHES = 1 << 20  # stands for a number that older checkpoints do not tell
-SETTLED_BATCHES = 100  # after so many batches nothing is left of the values that running statistics began with
+SETTLED_BATCHES = 100  # after this many batches the initial running statistics have no influence left
 
 
 class RunningStatistics:

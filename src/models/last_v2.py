@@ -218,7 +218,7 @@ class Backbone(nn.Module):
 class LastV2(SkeletonClassifier):
     """Classify a clip from its joint, velocity and bone streams with a backbone for each.
 
-    The features of the streams stand side by side, and one linear map reads them: the sum of a head a stream.
+    The features of the streams are concatenated for one linear layer, which equals the sum of one head per stream.
 
     Args:
         config: the sizes.

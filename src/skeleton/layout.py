@@ -16,7 +16,7 @@ from .check import MOST_JOINTS, layout_problems
 
 @dataclass
 class LayoutFile:
-    """Say what the YAML file of a layout holds; joint numbers count from 1 there. See `Layout` for the keys.
+    """Contents of a layout's YAML file; joint numbers count from 1 there. See `Layout` for the keys.
 
     Attributes:
         name: of a layout that a data YAML names by its path; a file is called by its own name.
@@ -122,7 +122,7 @@ def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
     """Return the layout that `values` describe; `origin` names them in errors.
 
     Raises:
-        UserError: they do not describe a tree of joints; all that is wrong is told.
+        UserError: they do not describe a tree of joints; the message lists all problems.
     """
     problems = layout_problems(
         values.joints, values.bones, values.root, values.center, values.mirror, values.extra_edges
