@@ -185,7 +185,7 @@ class KillCampaign:
             phase=phase,
             writing=any(root.glob(f"run-*/checkpoints/.*.last-{process.popen.pid}.tmp")),
             code=code,
-            saved="To go on: " in process.said,
+            saved="To resume: " in process.said,
         )
         case.problems += list(_problems(kill, process, number, setup))
         if setup.name.startswith("two loader workers") and not _group_ends(process.popen.pid):

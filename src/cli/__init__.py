@@ -15,16 +15,16 @@ from .output import left_early, shown_to_people, why
 COMMANDS = {
     "train": (".train", "train a model on a prepared data set"),
     "distill": (".distill", "train a student with the help of trained teachers"),
-    "sequence": (".sequence", "train teacher and students alone and distilled, and tell what distillation gains"),
-    "preprocess": (".preprocess", "turn raw recordings into a store that training reads"),
-    "evaluate": (".evaluate", "measure a trained model and write its report"),
-    "export": (".export", "write a trained model for ONNX Runtime and OpenVINO"),
+    "sequence": (".sequence", "train a teacher and students with and without distillation, and compare them"),
+    "preprocess": (".preprocess", "convert raw recordings into a store for training"),
+    "evaluate": (".evaluate", "evaluate a trained model and write a report"),
+    "export": (".export", "export a trained model to ONNX and OpenVINO"),
     "runs": (".runs", "list the runs with their results, or compare some of them"),
-    "synthesize": (".synthesize", "write synthetic raw recordings, so that everything runs with no download"),
-    "demo": (".demo", "go the whole way once: synthesize, preprocess, train, evaluate"),
-    "benchmark": (".benchmark", "measure how fast everything is, against a plain reference"),
-    "cost": (".cost", "measure what the models cost: parameters, multiply-adds, memory, latency"),
-    "doctor": (".doctor", "tell what is installed, found and missing"),
+    "synthesize": (".synthesize", "write synthetic raw recordings, to try everything without a download"),
+    "demo": (".demo", "run the whole pipeline once: synthesize, preprocess, train, evaluate"),
+    "benchmark": (".benchmark", "measure the speed of every part against a plain reference"),
+    "cost": (".cost", "measure the models: parameters, multiply-adds, memory, latency"),
+    "doctor": (".doctor", "check the installation, and list data and runs and what is missing"),
 }
 _ANSWERS = ("runs", "cost", "doctor", "benchmark")  # their result is what they print; the others leave theirs in files
 
@@ -103,7 +103,7 @@ def _overview() -> str:
     commands = "\n".join(f"  {name:<{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items())
     return f"""usage: {program()} <command> [options]
 
-LAST trains, evaluates and ships lightweight recognisers of human actions from 3D skeletons.
+LAST trains, evaluates and exports lightweight models that recognise human actions from 3D skeletons.
 
 commands:
 {commands}
@@ -112,5 +112,5 @@ options:
   -h, --help  this text; after a command, its options
   --version   the version
 
-New here? `{program()} demo` goes the whole way on synthetic data,
-and `{program()} doctor` tells what is missing."""
+New here? `{program()} demo` runs the whole pipeline on synthetic data,
+and `{program()} doctor` reports what is missing."""

@@ -1,4 +1,4 @@
-"""`benchmark`: measure how fast everything is, against a plain reference in the same run."""
+"""`benchmark`: measure the speed of every part against a plain reference in the same run."""
 
 import argparse
 import logging
@@ -25,13 +25,15 @@ _ALL_EXAMPLES = """
     {program} benchmark all --quick
     {program} benchmark all --json benchmark.json
 """
-_ALL = "every part that this machine can, with fewer turns and less data than each alone"
+_ALL = "every part that this machine supports, with less data and fewer repetitions"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser; what follows the part's name is read with the part's own."""
     parser.add_argument("part", metavar="PART", help="what to measure, or all")
-    options = parser.add_argument("options", nargs=argparse.REMAINDER, help="the part's own; `PART --help` lists them")
+    options = parser.add_argument(
+        "options", nargs=argparse.REMAINDER, help="options of the part; `PART --help` lists them"
+    )
     options.required = False
     width = max(map(len, PARTS))
     names = "\n".join(f"  {name:<{width}}  {purpose}" for name, purpose in {**PARTS, "all": _ALL}.items())
@@ -86,7 +88,7 @@ def _measure_all(asked: argparse.Namespace) -> int:
 
     def tell(name: str, reason: str) -> None:
         left_out[name] = reason
-        say(f"\n{name} is left out: {reason}")
+        say(f"\n{name} is skipped: {reason}")
 
     reports = run_all(asked, progress(asked.quiet), _show, tell)
     if asked.json:

@@ -17,11 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known = ", ".join(MODEL_FILES)
     parser.add_argument("--model", metavar="M", default="all", help=f"{known}, a model YAML, or all (default: all)")
     parser.add_argument("--layout", metavar="L", default="ntu25", help="joint layout (default: ntu25)")
-    parser.add_argument("--frames", type=int, metavar="T", default=64, help="frames a clip (default: 64)")
-    parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies a clip (default: 1)")
+    parser.add_argument("--frames", type=int, metavar="T", default=64, help="frames per clip (default: 64)")
+    parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies per clip (default: 1)")
     parser.add_argument("--classes", type=int, metavar="N", default=60, help="classes (default: 60)")
     parser.add_argument(
-        "--threads", type=int, metavar="N", default=0, help="CPU threads of the latency (default: torch's choice)"
+        "--threads",
+        type=int,
+        metavar="N",
+        default=0,
+        help="CPU threads for the latency measurement (default: torch's choice)",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")

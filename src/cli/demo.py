@@ -28,8 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("last-demo"), metavar="DIR", help="folder (default: last-demo)"
     )
     parser.add_argument("--clips", type=int, default=600, metavar="N", help="synthetic recordings (default: 600)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: those of the recipe demo)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of data and training (default: 0)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs (default: as in the recipe `demo`)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="random seed of data and training (default: 0)"
+    )
     parser.epilog = examples(
         """
         {program} demo

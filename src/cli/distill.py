@@ -24,32 +24,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         action="append",
         metavar="PATH",
-        help="a teacher: a run's folder, for its last epoch, or a checkpoint, or `latest`; several are averaged",
+        help="a teacher: a run folder (its last epoch), a checkpoint, or `latest`; several are averaged",
     )
     parser.add_argument(
         "--weights",
         type=lambda text: numbers(text, float),
         metavar="2,1",
-        help="how much each teacher counts (default: all the same)",
+        help="weight of each teacher (default: equal)",
     )
     parser.add_argument("--method", metavar="NAME", help="kl, dkd, features or attention (default: kl)")
     parser.add_argument(
         "--alpha",
         type=float,
         metavar="X",
-        help="weight of the labels, 0 to 1; the rest is the teachers' (default: 0.7 nano_e, 0.6 small_e, 0.5 others)",
+        help="weight of the label loss, 0 to 1; the rest is the teachers' (default: 0.7 nano_e, 0.6 small_e, else 0.5)",
     )
     parser.add_argument(
-        "--tau", type=float, metavar="X", help="temperature that softens the teachers' answers (default: 4)"
+        "--tau", type=float, metavar="X", help="temperature that softens the teacher outputs (default: 4)"
     )
     parser.add_argument(
         "--cached",
         type=count,
         metavar="R",
-        help="compute the teachers' answers once, for R variations of each clip, and train at the speed of `train`",
+        help="compute the teacher outputs once, for R augmented views of each clip, and train as fast as `train`",
     )
     parser.add_argument(
-        "--cache", metavar="DIR", help="folder of those answers (default: <output_root>/teacher_outputs/<key>)"
+        "--cache", metavar="DIR", help="folder of the cached outputs (default: <output_root>/teacher_outputs/<key>)"
     )
     train.add_arguments(parser)
     parser.epilog = examples(_EXAMPLES)

@@ -217,7 +217,7 @@ def _next_steps(findings: list[Finding], arguments: argparse.Namespace) -> Itera
     """Yield what a newcomer would do now, the most urgent first."""
     broken = [finding for finding in findings if finding.state == "broken"]
     if any(finding.topic == "version" or finding.subject == "torch" for finding in broken):
-        yield f"install what is broken above: {_repair(findings)}"
+        yield f"reinstall the broken packages above: {_repair(findings)}"
     if any(finding.subject.startswith("cuda:") for finding in broken):
         yield "without that GPU: --device cpu with every command"
     if any(finding.subject == "output_root" for finding in broken):

@@ -1,4 +1,4 @@
-"""`evaluate`: measure a trained model and write its report."""
+"""`evaluate`: evaluate a trained model and write a report."""
 
 import argparse
 from pathlib import Path
@@ -20,23 +20,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help=CHECKPOINT_HELP)
     parser.add_argument("--subset", choices=SUBSETS, default="test", help="part of the protocol (default: test)")
     parser.add_argument("--dataset", metavar="D", default="", help="another data set with the same classes")
-    parser.add_argument("--split", metavar="NAME", default="", help="another protocol than the run's")
+    parser.add_argument("--split", metavar="NAME", default="", help="a protocol other than the run's")
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder of the report (default: <run>/evaluation/<checkpoint>-<subset>, and what else was asked for; of a "
-        "read-only run, below the output folder)",
+        help="folder of the report (default: <run>/evaluation/<checkpoint>-<subset>, plus other options; for a "
+        "read-only run, in the output folder)",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="measure the trained weights of a run that averaged them (ema.decay)"
+        "--raw", action="store_true", help="evaluate the trained weights instead of their moving average (ema.decay)"
     )
     parser.add_argument(
         "--statistics",
         choices=STATISTICS,
         default="auto",
-        help="BatchNorm statistics to test with: running, as training left them; measured, over training clips; auto, "
-        "the default, as the run tested",
+        help="BatchNorm statistics: running (from training), measured (over training clips) or auto (default: as the "
+        "run was tested)",
     )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device")
     parser.epilog = examples(

@@ -1,4 +1,4 @@
-"""`export`: write a trained model for ONNX Runtime and OpenVINO."""
+"""`export`: export a trained model to ONNX and OpenVINO."""
 
 import argparse
 from pathlib import Path
@@ -20,16 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies in the input (default: 1)")
     parser.add_argument("--batch", type=int, metavar="N", default=1, help="clips in the input (default: 1)")
     parser.add_argument(
-        "--threads", type=int, metavar="N", default=0, help="CPU threads of the latency (default: the runtime's choice)"
+        "--threads",
+        type=int,
+        metavar="N",
+        default=0,
+        help="CPU threads for the latency measurement (default: the runtime's choice)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder of the files (default: <run>/export/<checkpoint>; of a read-only run, below the output folder)",
+        help="folder of the files (default: <run>/export/<checkpoint>; for a read-only run, in the output folder)",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="export the trained weights of a run that averaged them (ema.decay)"
+        "--raw", action="store_true", help="export the trained weights instead of their moving average (ema.decay)"
     )
     add_shared(parser, "--env", "--output_root")
     parser.epilog = examples(

@@ -1,4 +1,4 @@
-"""`preprocess`: turn raw recordings into a store that training reads."""
+"""`preprocess`: convert raw recordings into a store for training."""
 
 import argparse
 import logging
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="DIR",
-        help="folder of raw recordings; zip archives are read as is",
+        help="folder of raw recordings; zip archives are read directly",
     )
     parser.add_argument(
         "--out",
@@ -51,18 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_shared(parser, "--data_root", "--env")
     parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes that read (default: 0, one a core)"
+        "--workers", type=int, default=0, metavar="N", help="worker processes (default: 0, one per core)"
     )
     parser.add_argument("--strict", action="store_true", help="stop at the first damaged recording")
     parser.add_argument(
-        "--ignore", type=Path, metavar="FILE", help="text file of recordings to leave out, one name a line"
+        "--ignore", type=Path, metavar="FILE", help="text file of recordings to skip, one name per line"
     )
     parser.add_argument(
         "--partial",
         action="store_true",
-        help="write the store even where no protocol has clips to train and to test with, such as new clips to test on",
+        help="write the store even if no protocol has both training and test clips, such as new clips for testing",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace a finished store of other recordings")
+    parser.add_argument("--overwrite", action="store_true", help="replace a finished store of different recordings")
     add_shared(parser, "--set")
     parser.epilog = examples(
         """
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress=progress(arguments.quiet),
         )
     except KeyboardInterrupt:
-        _logger.warning("Stopped. Run the same command again to go on: what is read already lies in %s.", out)
+        _logger.warning("Stopped. Run the same command again to resume; finished parts are in %s.", out)
         raise
     _show(report)
     return 0

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder of the table and the plot (default: <output_root>/comparison, written anew each time)",
+        help="folder of the table and the plot (default: <output_root>/comparison, overwritten each time)",
     )
     add_shared(compare, "--env", "--output_root")
 
@@ -110,7 +110,7 @@ def _list(arguments: argparse.Namespace) -> int:
     elif found:
         say(_nothing_left(found, wanted))
     else:
-        say(f"There is no run in {root} yet. `{program()} train` makes one; --output_root names another folder.")
+        say(f"There is no run in {root} yet. Start one with `{program()} train`, or set --output_root.")
         if attached := attached_runs(root, places_of(arguments).input_roots):
             say(f"In the input folders there are {len(attached)}, such as {attached[-1].path}.")
     return 0
@@ -138,7 +138,7 @@ def _nothing_left(found: "Sequence[Run]", wanted: dict[str, str | None]) -> str:
 def _show_problems(runs: "Sequence[Run]") -> None:
     troubled = [each for each in runs if each.problems]
     if troubled:
-        say("\nKnown in part only:")
+        say("\nIncomplete runs:")
     for each in troubled:
         say(f"  {each.name}", *each.problems, sep="\n    ")
 
@@ -190,7 +190,7 @@ def _show_keys(runs: "Sequence[Run]", differing: dict[str, list[str]]) -> None:
     say()
     if not differing:
         known = sum(bool(each.config) for each in runs)
-        say("The configurations are the same." if known > 1 else "There are no two configurations to compare.")
+        say("The configurations are identical." if known > 1 else "There are no two configurations to compare.")
         return
     names = [each.name for each in runs]
     if len(names) > len(differing):

@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset", metavar="D", help="ntu60, ntu120, nw_ucla, sbu, synthetic, or the path of a data YAML"
     )
     parser.add_argument("--split", metavar="NAME", default="", help="its protocol (default: the data set's)")
-    parser.add_argument("--then", metavar="D", default="", help="the same on a second data set afterwards")
+    parser.add_argument("--then", metavar="D", default="", help="repeat everything on a second data set")
     parser.add_argument("--then_split", metavar="NAME", default="", help="the protocol of the second data set")
-    parser.add_argument("--config", metavar="FILE", default="", help="a recipe of all runs, as `train` takes it")
+    parser.add_argument("--config", metavar="FILE", default="", help="a recipe for all runs, as for `train`")
     parser.add_argument(
         "--teacher",
         metavar="M",
@@ -44,10 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_names,
         metavar="M,M",
         default=["base_e", "nano_e", "small_e", "large_e"],
-        help="models that learn (default: base_e,nano_e,small_e,large_e)",
+        help="student models (default: base_e,nano_e,small_e,large_e)",
     )
-    seeds = {"--teacher_seeds": "teacher (default: 0); several teach together"}
-    seeds["--seeds"] = "students (default: 0); several give means and spreads"
+    seeds = {"--teacher_seeds": "teacher (default: 0); several form an ensemble"}
+    seeds["--seeds"] = "students (default: 0); several give mean and deviation"
     for option, whose in seeds.items():
         parser.add_argument(option, type=numbers, metavar="0,1,2", default=[0], help=f"seeds of the {whose}")
     add_shared(parser, "--epochs", "--batch_size", "--amp", "--compile")
@@ -56,13 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=count,
         metavar="R",
         default=0,
-        help="store the teachers' outputs for R variations of each clip once (default: compute them in every step)",
+        help="cache the teacher outputs for R augmented views of each clip (default: compute them in every step)",
     )
     parser.add_argument(
         "--max_hours",
         type=hours,
         metavar="H",
-        help="save and stop the whole sequence after so long; the same command goes on (default: never)",
+        help="save and stop the sequence after H hours; the same command resumes it (default: never)",
     )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device", "--set")
     for whose in ("teacher", "student"):
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             nargs="+",
             action="extend",
             default=[],
-            help=f"as --set, for the {whose}s alone; wins over --set and the other options",
+            help=f"like --set, for the {whose}s only; overrides --set and the other options",
         )
     parser.epilog = examples(_EXAMPLES)
 
@@ -131,7 +131,7 @@ def _request(arguments: argparse.Namespace) -> "Request":
 
 
 def _tell_how_to_go_on(plan: "Plan") -> None:
-    say(f"How far it is: {plan.folder / 'sequence.md'}\nTo go on: the same command")
+    say(f"Progress: {plan.folder / 'sequence.md'}\nTo resume: the same command")
     if plan.steps[0].config.environment == "kaggle":
         say("In another session, with the output of this one attached: the same command")
 

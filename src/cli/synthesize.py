@@ -1,4 +1,4 @@
-"""`synthesize`: write synthetic raw recordings, so that everything runs with no download."""
+"""`synthesize`: write synthetic raw recordings, to try everything without a download."""
 
 import argparse
 from pathlib import Path
@@ -13,15 +13,13 @@ from .terminal import progress, say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the recordings")
-    parser.add_argument(
-        "--clips", required=True, type=int, metavar="N", help="how many to write, spread over 12 actions"
-    )
+    parser.add_argument("--clips", required=True, type=int, metavar="N", help="number of recordings, over 12 actions")
     parser.add_argument(
         "--seed",
         type=int,
         default=0,
         metavar="N",
-        help="another seed, other people and movements (default: 0)",
+        help="random seed; another one gives other people and motions (default: 0)",
     )
     parser.epilog = examples(
         """

@@ -210,7 +210,7 @@ def _bar() -> RichBar:
 def logging_to_terminal(quiet: bool = False) -> Iterator[None]:
     """Show what the package logs on stderr while the block runs; only warnings and worse when `quiet`.
 
-    Of several processes that `torchrun` started only the first one is shown.
+    Only the first of several `torchrun` processes is shown.
     """
     logger = logging.getLogger(__package__.partition(".")[0])
     handler = _log_handler()

@@ -52,27 +52,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         default="",
-        help="a recipe: a YAML file, the name of one of ours, such as nw_ucla, or a run's config.yaml",
+        help="a recipe: a YAML file, a built-in name such as nw_ucla, or a run's config.yaml",
     )
     add_shared(parser, "--epochs", "--batch_size", "--amp", "--compile")
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     parser.add_argument(
-        "--seeds", type=numbers, metavar="0,1,2", help="train once a seed; ends with their mean and spread"
+        "--seeds", type=numbers, metavar="0,1,2", help="train once per seed and print mean and deviation"
     )
     parser.add_argument(
-        "--max_hours", type=hours, metavar="H", help="save and stop after so long; --resume goes on (default: never)"
+        "--max_hours",
+        type=hours,
+        metavar="H",
+        help="save and stop after H hours; continue with --resume (default: never)",
     )
     parser.add_argument(
         "--resume",
         metavar="PATH|auto|latest",
         default="",
-        help="resume a run: its folder or a checkpoint in it, whose configuration is used; auto: the newest run like "
-        "this one, here or in an input folder, else a new one; latest: the newest of all",
+        help="resume a run with its own configuration, given its folder or checkpoint; auto: the newest matching run, "
+        "here or in an input folder, else a new one; latest: the newest run of all",
     )
     parser.add_argument(
         "--init_from",
         metavar="PATH",
-        help="start with the backbone of a checkpoint or run, or of the `latest` run, and a new head (fine-tuning)",
+        help="fine-tune: start from the backbone of a checkpoint, a run or `latest`, with a new classifier",
     )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device", "--set")
     parser.epilog = examples(_EXAMPLES)
@@ -88,7 +91,7 @@ def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None
         further: values of other flags, by dotted key.
 
     Raises:
-        UserError: an option is impossible, or the run to go on with is not there.
+        UserError: an option is impossible, or the run to resume does not exist.
     """
     from ..experiments.config import resolve
     from ..runs.folder import RunFolder
@@ -143,7 +146,7 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
         again = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
         if arguments.seeds:
             again = "the same command with --resume auto"
-        say(f"To go on: {again}")
+        say(f"To resume: {again}")
         if config.environment == "kaggle":
             again = (
                 "the same command with --resume auto" if arguments.seeds else f"{program()} {command} --resume latest"

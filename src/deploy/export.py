@@ -16,6 +16,7 @@ from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint, warn_of_lagging_statistics
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, write_json
+from ..utils.foreign_text import is_readable, printable
 from ..utils.leftovers import temporary_folder
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
@@ -69,6 +70,10 @@ def export(order: ExportRequest, out: Path, progress: Progress = SILENT) -> list
         UserError: a package is missing, the checkpoint cannot be read, its family has no export, an exported file
             does not agree, or `out` cannot be written.
     """
+    if not is_readable(str(out)):
+        raise UserError(
+            f"The folder {printable(str(out))} has no name in UTF-8, which runtimes need. Name another one with --out."
+        )
     backends = {name: get_backend(name) for name in order.formats}
     check_installed([*PACKAGES, *(package for each in backends.values() for package in (*each.WRITES, *each.RUNS))])
     checkpoint = read_checkpoint(order.checkpoint)

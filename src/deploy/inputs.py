@@ -40,7 +40,7 @@ def model_inputs(
 
     Returns:
         The streams `joint`, `velocity` and `bone`, each (N, C, T, V, M), and which bodies are there, (N, M) bool, on
-        the model's device: call `model(streams, valid)`.
+        the model's device: call `model(streams, body_mask)`.
 
     Raises:
         ValueError: `model` is no model of LAST, or a clip does not fit its layout or has no body.

@@ -104,7 +104,7 @@ def _ask(
             bad.note(moved.indices, excused)
             packed = lesson.packed().cpu().numpy()
             rows = np.searchsorted(order.indices.numpy(), batch.indices.cpu().numpy())
-            outputs[rows, order.variation(number)] = packed
+            outputs[rows, order.view(number)] = packed
             run_context.progress.advance(len(batch))
             over = run_context.watch.is_over
             if over or (number + 1) % _SAVED_EVERY == 0:

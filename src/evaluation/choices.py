@@ -1,4 +1,4 @@
-"""What an evaluation can be asked for, apart from what computes it, so that its help need not wait for torch."""
+"""Choices of the evaluation options, importable without torch."""
 
 SUBSETS = ("train", "val", "test")
 STATISTICS = ("auto", "running", "measured")

@@ -188,7 +188,7 @@ def _warn_of_trained_clips(checkpoint: Checkpoint, store: Store, numbers: NDArra
 
 
 def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:
-    """Return the clips of the asked part."""
+    """Return the clips of the requested part."""
     needed = ("test",) if subset == "test" else ("train",)
     parts = split(store.clips, config.data, config.data.split, needed)
     if subset == "test":

@@ -75,7 +75,7 @@ def _draw_pictures(
 def _summary(
     metrics: Metrics, predictions: Predictions, class_names: Sequence[str], facts: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the figures as plain values; the confusion matrix stands in its own table."""
+    """Return the metrics as plain values, without the confusion matrix."""
     return {
         "facts": dict(facts),
         "clips": len(predictions.names),

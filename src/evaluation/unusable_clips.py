@@ -1,4 +1,4 @@
-"""Clips with values that no model can take: told from clips on which a model fails, and from a model that diverged.
+"""Clips with unusable values, as distinct from clips on which a model fails and from a model that diverged.
 
 One damaged recording ends nothing. Training skips its batches (`guard`), a test counts it as not recognised, and the
 statistics for testing and the teachers pass over its values.
@@ -56,11 +56,11 @@ def unusable(streams: Mapping[str, Tensor], bodies: Tensor, outputs: Tensor) -> 
 
 
 class UnusableClips:
-    """Remember which clips are unusable, and name them once.
+    """Collect unusable clips and warn about each once.
 
     Args:
         names: of the whole store's clips.
-        consequence: what becomes of such clips.
+        consequence: what happens to such clips, for the warning.
         device: where the processes tell each other.
     """
 
@@ -74,7 +74,7 @@ class UnusableClips:
         self._seen.append((numbers, flags))
 
     def tell(self, count: int | None = None, world: World = ALONE) -> None:
-        """Warn of those that were not told of before; `count`, where it is known, is how many all processes found."""
+        """Warn about newly found clips; `count`, if known, is the number that all processes found."""
         seen, self._seen = self._seen, []
         if count == 0:
             return
@@ -89,7 +89,7 @@ class UnusableClips:
 
 
 def warn_of_unusable(names: Sequence[str], consequence: str) -> None:
-    """Warn of clips by name and say what becomes of them."""
+    """Warn about clips by name, with the consequence."""
     shown = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
     clips = f"{counted(len(names), 'clip')} {'has' if len(names) == 1 else 'have'}"
     _log.warning(

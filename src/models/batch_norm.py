@@ -51,7 +51,7 @@ def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllRedu
 
 
 def move_statistics(norm: Norm, mean: Tensor, variance: Tensor, places: float | Tensor) -> None:
-    """Move a BatchNorm's running statistics towards those of a batch (C,), of so many `places` a channel."""
+    """Update a BatchNorm's running statistics from those of a batch (C,), over `places` values per channel."""
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return
     norm.num_batches_tracked += 1

@@ -1,11 +1,11 @@
 """BatchNorm's running statistics as one vector, so that a few operations save, average and restore all of them.
 
-`statistics_lag` tells when they are not those of the weights.
+`statistics_lag` tells when they lag behind the weights.
 
 Legend: P numbers (the running mean and variance of every channel of every BatchNorm), the means first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,9 @@ from ..settings.run import RunConfig
 
 BatchNorm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
 
-SETTLED_UPDATES = 1000  # from so many updates on, the ten that running statistics span are 1% of a run
+SETTLED_UPDATES = 1000  # from here on, the ten updates that running statistics span are at most 1% of a run
 UNKNOWN_BATCHES = 1 << 20  # stands for a number that older checkpoints do not tell
-SETTLED_BATCHES = 100  # after so many batches nothing is left of the values that running statistics began with
+SETTLED_BATCHES = 100  # after this many batches the initial running statistics have no influence left
 
 
 class RunningStatistics:
@@ -49,6 +49,15 @@ class RunningStatistics:
         """Set all means and variances to `values` (P,)."""
         if self._values:
             torch._foreach_copy_(self._values, list(torch.split(values, self._sizes)))
+
+    def counts(self) -> list[Tensor]:
+        """Return how many batches each BatchNorm has counted, as copies."""
+        return [each.clone() for each in self._counts]
+
+    def set_counts(self, counts: Sequence[Tensor]) -> None:
+        """Set how many batches each BatchNorm has counted."""
+        if self._counts:
+            torch._foreach_copy_(self._counts, list(counts))
 
     def uncount(self, batches: Tensor) -> None:
         """Take back `batches` (a whole number, 0-dim) that were counted."""

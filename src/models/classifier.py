@@ -17,12 +17,12 @@ from .multi_body import STREAMS, average_bodies, check_streams, check_values, fo
 
 
 class ForwardDetails(NamedTuple):
-    """What a model makes of clips on its way to an answer.
+    """Logits and intermediate results of a forward pass.
 
     Attributes:
         logits: (N, classes).
         features: (N, D), pooled.
-        activation_maps: one a stage, (N, T, V): how active each frame and joint is, the mean square over channels.
+        activation_maps: one per stage, (N, T, V): the mean square over channels.
     """
 
     logits: Tensor
@@ -40,9 +40,8 @@ class SkeletonClassifier(nn.Module):
         num_features: D, how many features describe a clip.
 
     Attributes:
-        facts: what is known of it beside its weights; `load_checkpoint` completes it.
-        trusting: whether it takes its input to be sound also outside of training, instead of looking at its values,
-            for which a GPU's host has to wait.
+        facts: input, classes and training of the model; completed by `load_checkpoint`.
+        trusting: whether to skip the check of input values outside of training, which makes the host wait for a GPU.
     """
 
     dropout: nn.Dropout
@@ -74,8 +73,8 @@ class SkeletonClassifier(nn.Module):
         Args:
             streams: `joint`, `velocity` and `bone`, each (N, C, T, V, M).
             body_mask: (N, M) bool, which bodies are present; every body where it is None.
-            body_slots: (B,) the places n * M + m of the bodies to compute, where the caller knows them on the host, or
-                `multi_body.padded` of them. In training absent bodies are always left out, since they would move the
+            body_slots: (B,) the indices n * M + m of the bodies to compute, if known on the host, or the result of
+                `multi_body.padded`. In training absent bodies are always left out, since they would move the
                 BatchNorm statistics.
             activation_maps: a list that gets the activity (N, T, V) of each stage, averaged as the features are.
 
@@ -127,7 +126,7 @@ class SkeletonClassifier(nn.Module):
 
 @contextmanager
 def trusted(model: nn.Module) -> Iterator[None]:
-    """Let a model take its input to be sound while the block runs: its caller looks at the values, or made them."""
+    """Skip a model's check of input values while the block runs; the caller has checked or made them."""
     if not isinstance(model, SkeletonClassifier):
         yield
         return

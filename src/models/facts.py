@@ -1,4 +1,4 @@
-"""What a model knows of itself beside its weights: what it reads, what its answers mean, what it was trained on."""
+"""Facts about a model besides its weights: its input, its classes and its training."""
 
 from dataclasses import dataclass, field
 
@@ -8,14 +8,14 @@ from ..skeleton import Layout
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Say what a model is. All but `name` and `layout` is known of a trained model only, and empty or None otherwise.
+    """Facts about a model. All except `name` and `layout` are empty or None for an untrained model.
 
     Attributes:
         name: the model, such as `nano_e`.
-        layout: the joints and bones of the skeletons that it reads.
+        layout: the joint layout of its input.
         classes: the class names in the order of the logits.
         input_frames: T, to which clips are sampled.
-        bodies: at most so many bodies of a clip were kept.
+        bodies: maximum number of bodies per clip.
         sampling, normalize: how clips were sampled and brought into one frame of reference.
         dataset, split: the data set and the protocol that it was trained on.
         seed, epoch: of its run; epochs count from 0, and it is -1 within the first one.

@@ -1,4 +1,4 @@
-"""Several bodies a clip: folded into the batch for the backbone, averaged again behind it.
+"""Several bodies per clip: folded into the batch for the backbone, averaged after it.
 
 Legend: N clips, M bodies, B bodies computed (at most N*M), S streams, C coordinates, T frames, V joints, D features.
 """
@@ -48,7 +48,7 @@ def check_streams(
 
 
 def _described(value: object) -> str:
-    """Return what tells an input from the one that is needed: its keys, or its type and shape."""
+    """Describe an input for an error message: its keys, or its type and shape."""
     if isinstance(value, Mapping):
         return f"the keys {', '.join(map(str, value))}" if value else "no keys"
     shape = getattr(value, "shape", None)
@@ -56,7 +56,7 @@ def _described(value: object) -> str:
 
 
 def _check_presence(body_mask: Tensor | None, body_slots: Tensor | None, wanted: tuple[int, int]) -> None:
-    """Refuse a `body_mask` that does not fit the streams' (N, M), and `body_slots` that are no list of places."""
+    """Refuse a `body_mask` that does not fit the streams' (N, M), and `body_slots` that are not a list of indices."""
     for name, given in (("body_mask", body_mask), ("body_slots", body_slots)):
         if not isinstance(given, Tensor | None):
             raise ValueError(f"`{name}` should be a tensor; it has {_described(given)}.")
@@ -105,10 +105,10 @@ def _faults(streams: Mapping[str, Tensor], body_mask: Tensor | None) -> tuple[Te
 
 
 def padded(body_slots: Tensor, places: int, multiple: int) -> Tensor:
-    """Return `body_slots` (B,) made a multiple of some number long, so that compiled code meets few shapes.
+    """Pad `body_slots` (B,) to a multiple of `multiple`, so that compiled code sees few shapes.
 
-    A row of `places` = N * M or more names a body that is computed once more and then left out. It does count in
-    BatchNorm's statistics, where it weighs bodies of the batch a little unequally; zeros would move them more.
+    A slot of `places` = N * M or more repeats a body whose result is discarded. It does count in the BatchNorm
+    statistics and weights the bodies of a batch slightly unequally; padding with zeros would bias them more.
     """
     missing = -len(body_slots) % multiple
     again = body_slots.repeat(-(-missing // max(1, len(body_slots))))[:missing]
@@ -131,7 +131,7 @@ def average_bodies(features: Tensor, body_mask: Tensor, body_slots: Tensor | Non
             were computed.
 
     Returns:
-        (N, D). What an absent body holds, be it NaN, does not reach it.
+        (N, D). Values of absent bodies, even NaN, have no influence.
     """
     clips, bodies = body_mask.shape
     if body_slots is not None:
@@ -144,5 +144,5 @@ def average_bodies(features: Tensor, body_mask: Tensor, body_slots: Tensor | Non
 
 
 def present_body_slots(body_mask: Tensor) -> Tensor:
-    """Return the places n * M + m of the bodies that are present, in order; reads `body_mask` on the host."""
+    """Return the indices n * M + m of the present bodies, in order; reads `body_mask` on the host."""
     return body_mask.flatten().nonzero().squeeze(1)

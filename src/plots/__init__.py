@@ -1,1 +1,1 @@
-"""Pictures of skeletons, curves and confusion matrices; they know no run."""
+"""Plots of skeletons, curves and confusion matrices, independent of runs."""

@@ -85,7 +85,7 @@ def drawing_problem(what: str) -> UserError | None:
 def draws_or_warns(what: str) -> bool:
     """Tell whether pictures can be drawn; where not, warn that `what`, such as `Drawing the plot`, is left out.
 
-    It is asked before the work begins, so that nobody waits for a picture that does not come.
+    Called before the work starts, so that a missing plot is known in advance.
     """
     problem = drawing_problem(what)
     if problem is not None:
@@ -189,8 +189,8 @@ def draw_training_curve(
             of a distilled run `train_labels_loss`, and `learning_rate`. Values that are missing or not finite leave
             their point out.
         path: the file.
-        title: what stands above.
-        facts: what the legends say of the lines.
+        title: the title of the figure.
+        facts: the texts of the legends.
 
     Raises:
         ValueError: there is no row.

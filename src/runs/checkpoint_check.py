@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ..tasks.measures import PERCENT, measures_from
 from ..utils.errors import UserError
-from ..utils.foreign_text import is_readable
-from ..utils.schema import short
+from ..utils.foreign_text import is_readable, short
 
 _LARGEST = 2**53  # up to here every whole number is a float as well
 _MOST_EPOCHS = 1_000_000

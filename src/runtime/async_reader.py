@@ -20,7 +20,7 @@ class _Entry(Generic[Note]):
 
 
 class DelayedReader(Generic[Note]):
-    """Hand small device tensors to the host so many steps later.
+    """Copy small device tensors to the host with a fixed delay in steps.
 
     The delay is counted in steps and not in time, so that several processes read the same values at the same step. It
     also keeps the host from running further ahead of the device than that.

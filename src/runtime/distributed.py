@@ -1,4 +1,4 @@
-"""One process or several: who this one is, and what all of them have to agree on.
+"""Process groups: rank and size, and collective operations.
 
 Several are started by `torchrun`, which tells each its rank in the environment. The first process (rank 0) reads and
 writes the run's files and hands the others what they need as plain bytes.
@@ -19,7 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from ..utils.errors import PeerLost, ReportedElsewhere, UserError
 
-_GO_ON = "Start all processes again; --resume goes on from the newest saved state."
+_GO_ON = "Start all processes again; --resume continues from the newest checkpoint."
 _LETTING_GO_S = 0.2
 
 
@@ -32,7 +32,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Tell whether this process is the one that writes files and talks."""
+        """Tell whether this process writes files and log messages."""
         return self.rank == 0
 
     def all_reduce_sum(self, tensor: Tensor) -> None:
@@ -115,8 +115,8 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
     """Join the processes that `torchrun` started and yield the world; a single process is a world of its own.
 
     Args:
-        device: where this process computes; it decides how they talk (NCCL between GPUs, else gloo).
-        timeout_minutes: so long a process waits for the others before it gives up.
+        device: where this process computes; it decides the backend (NCCL between GPUs, else gloo).
+        timeout_minutes: how long a process waits for the others before it gives up.
 
     Raises:
         PeerLost: the others did not come, or one of them has left or cannot be reached.
@@ -145,7 +145,7 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
             raise
         raise PeerLost(
             f"Another process of this training is gone, or did not answer for {timeout_minutes:g} minutes "
-            f"(distributed.timeout_minutes); what it said itself tells why. {_GO_ON}"
+            f"(distributed.timeout_minutes); its own message gives the reason. {_GO_ON}"
         ) from error
     finally:
         # gloo's threads need Python's lock to let go of the last tensors they sent. One that gets it only when Python

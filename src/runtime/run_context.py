@@ -1,4 +1,4 @@
-"""Where a training takes place."""
+"""The environment of one run: device, processes, stop signals, progress."""
 
 from dataclasses import dataclass, field
 
@@ -11,13 +11,13 @@ from .stop_requests import StopWatch
 
 @dataclass(frozen=True)
 class RunContext:
-    """Say where a run computes and in what company.
+    """Device, process group, stop signals and progress display of a run.
 
     Attributes:
-        device: where this process computes.
+        device: the device of this process.
         world: the processes that train together.
-        watch: what notices reasons to stop.
-        progress: who is told how far it is.
+        watch: the stop signals and the time limit.
+        progress: the progress display.
     """
 
     device: torch.device

@@ -39,7 +39,7 @@ class StopWatch:
     """Notice reasons to stop without acting on them, so that the trainer can finish its step and save.
 
     Args:
-        max_hours: after so long there is a reason; 0 means never.
+        max_hours: time limit in hours; 0 for none.
         began: the `time.monotonic()` from which the hours count; now where it is None.
     """
 

@@ -1,4 +1,4 @@
-"""What is wrong with a layout, told by joint name and all at once. Joint numbers here count from 1, as in its file."""
+"""Check a layout and report all problems together, by joint name. Joint numbers here count from 1, as in its file."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -81,7 +81,7 @@ def _mirror(joints: Sequence[str], mirror: Sequence[Pair]) -> Iterator[str]:
     counts = Counter(number for pair in mirror for number in pair)
     for number, count in sorted(counts.items()):
         if count > 1:
-            yield f"mirror: {joints[number - 1]} ({number}) stands in {count} places and can have one mirror image"
+            yield f"mirror: {joints[number - 1]} ({number}) occurs {count} times and can have only one mirror image"
 
 
 def _edges(joints: Sequence[str], extra_edges: Sequence[Pair]) -> Iterator[str]:

@@ -5,17 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ..utils.config import YAML_ENDINGS, Layer, completed_layout, config_folder, file_layer, merge, unknown_name
 from ..utils.errors import UserError
-from ..utils.schema import setting
 from .check import MOST_JOINTS, layout_problems
 
 
 @dataclass
 class LayoutFile:
-    """Say what the YAML file of a layout holds; joint numbers count from 1 there. See `Layout` for the keys.
+    """Contents of a layout's YAML file; joint numbers count from 1 there. See `Layout` for the keys.
 
     Attributes:
         name: of a layout that a data YAML names by its path; a file is called by its own name.
@@ -26,10 +27,10 @@ class LayoutFile:
     like: str = ""
     joints: list[str] = field(default_factory=list)
     bones: list[list[int]] = field(default_factory=list)
-    root: int = setting(0, minimum=0, maximum=MOST_JOINTS)
-    center: int = setting(0, minimum=0, maximum=MOST_JOINTS)
+    root: Annotated[int, Interval(ge=0, le=MOST_JOINTS)] = 0
+    center: Annotated[int, Interval(ge=0, le=MOST_JOINTS)] = 0
     mirror: list[list[int]] = field(default_factory=list)
-    coordinates: int = setting(3, minimum=2, maximum=3)
+    coordinates: Annotated[int, Interval(ge=2, le=3)] = 3
     extra_edges: list[list[int]] = field(default_factory=list)
 
 
@@ -121,7 +122,7 @@ def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
     """Return the layout that `values` describe; `origin` names them in errors.
 
     Raises:
-        UserError: they do not describe a tree of joints; all that is wrong is told.
+        UserError: they do not describe a tree of joints; the message lists all problems.
     """
     problems = layout_problems(
         values.joints, values.bones, values.root, values.center, values.mirror, values.extra_edges

@@ -19,11 +19,11 @@ class Unwritable(UserError):
 
 
 class ReportedElsewhere(UserError):
-    """Repeat, in one of several processes, the error that the first one tells the user."""
+    """The error of the first process, raised in the others and not printed again."""
 
 
 class TrainingDiverged(RuntimeError):
-    """Say that training cannot go on because its numbers left the finite range (exit code 3)."""
+    """Training diverged: its values are not finite (exit code 3)."""
 
 
 class PeerLost(RuntimeError):
@@ -31,7 +31,7 @@ class PeerLost(RuntimeError):
 
 
 class Terminated(KeyboardInterrupt):
-    """Say that the process was asked to end (SIGTERM); whoever saves work on Ctrl-C saves it here too."""
+    """The process received SIGTERM; handled like Ctrl-C, so that work is saved."""
 
 
 class HungUp(Terminated):

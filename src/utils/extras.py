@@ -1,4 +1,4 @@
-"""Optional packages: whether they can be imported, and what is said where they cannot."""
+"""Optional packages: whether they can be imported, and the error message if not."""
 
 from importlib import import_module
 

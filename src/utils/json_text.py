@@ -15,7 +15,7 @@ def parse_json(text: str) -> Any:
     try:
         values = json.loads(text, parse_int=_whole_number)
     except RecursionError:
-        raise ValueError("its values lie too deep within one another") from None
+        raise ValueError("its values are nested too deeply") from None
     # Half of a character that takes two, alone, goes into no file and on no terminal; a path that is no text may.
     if "\\ud" in text or "\\uD" in text:
         try:

@@ -30,7 +30,7 @@ class _Taken(Exception):
 def sole_writer(
     folder: Path, refusal: str, *, waits: bool = False, makes: bool = True, removes: bool = False
 ) -> Iterator[None]:
-    """Keep other processes out of `folder` while the block runs, as far as they use this too.
+    """Lock `folder` against other processes of this program while the block runs.
 
     Where the file system has no locks a warning says so; a folder that cannot be written needs none.
 

@@ -1,4 +1,4 @@
-"""Where data and runs lie on this machine: what an environment says, and what lies below its folders."""
+"""Locations of data and runs on this machine: the environment's folders and what is found below them."""
 
 import logging
 import os

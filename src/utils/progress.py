@@ -1,4 +1,4 @@
-"""How a long task tells how far it is, without knowing who listens."""
+"""Progress reporting of long tasks, independent of the display."""
 
 import math
 from types import TracebackType
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Progress:
-    """Report how far a long task has come; this base class says nothing.
+    """Progress of a long task; this base class shows nothing.
 
     Use it as a context manager: `with progress.task("reading", total=100): progress.advance()`.
     The command line passes one that draws a bar on a terminal and plain lines elsewhere.

@@ -14,7 +14,7 @@ ENDING_SIGNALS: dict[int, type[KeyboardInterrupt]] = {
 
 
 def is_ignored(number: int) -> bool:
-    """Tell whether whoever started the program wants it to ignore a signal, as `nohup` does with SIGHUP."""
+    """Tell whether the program was started with a signal ignored, as `nohup` does with SIGHUP."""
     return signal.getsignal(number) is signal.SIG_IGN
 
 

@@ -1,4 +1,4 @@
-"""How figures of several runs lie around their mean."""
+"""Mean and standard deviation of results."""
 
 import math
 import statistics

@@ -167,7 +167,7 @@ def _mapping(events: Iterator[Any], depth: int) -> tuple[dict[str, Any], dict[st
         if not isinstance(key, str):
             raise _refused("a key should be a word", event)
         if key in values:
-            raise _refused(f"the key {key[:100]!r} stands twice", event)
+            raise _refused(f"the key {key[:100]!r} occurs twice", event)
         values[key], texts[key] = _node(next(events), events, depth + 1)
     return values, texts
 

@@ -117,7 +117,7 @@ class Archive:
         else:
             data = _inflated(self._file, end - start, member.size)
         if len(data) != member.size or zlib.crc32(data) != member.checksum:
-            raise DamagedZip("its content does not have the size and the checksum that the archive tells")
+            raise DamagedZip("its content does not match the size and checksum in the archive")
         return data
 
     def stored_span(self, member: Member) -> tuple[int, int] | None:
@@ -142,7 +142,7 @@ class Archive:
         self._file.seek(member.offset)
         header = self._file.read(_LOCAL.size)
         if len(header) < _LOCAL.size or not header.startswith(b"PK\x03\x04"):
-            raise DamagedZip("its header is not where the archive tells")
+            raise DamagedZip("its header is not where the archive says it is")
         *_, name_length, extra_length = _LOCAL.unpack(header)
         start = member.offset + _LOCAL.size + name_length + extra_length
         if start + member.packed > self._ends:

@@ -32,7 +32,7 @@ def test_a_part_without_its_packages_is_left_out_of_all_and_told(cli: Callable[.
     file = tmp_path / "new" / "all.json"
     result = cli("benchmark", "all", "--quick", "--threads", 1, "--seed", 2, "--json", file, "--quiet")
     assert result.code == 0, result.err
-    assert "inference is left out: Exporting a model needs onnx" in result.out
+    assert "inference is skipped: Exporting a model needs onnx" in result.out
     written = json.loads(file.read_text())
     assert list(written["parts"]) == ["data"]
     assert list(written["left_out"]) == ["inference"]

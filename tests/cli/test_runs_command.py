@@ -66,7 +66,7 @@ def test_runs_are_listed_newest_first_with_their_results(runs: Callable, argumen
 def test_a_damaged_run_is_listed_and_its_damage_told(runs: Callable) -> None:
     result = runs()
     assert line_of(result.out, "run-2026-11-22") == "run-2026-11-22 - - - -/- - - - unfinished"
-    assert "config.yaml: No such file" in result.out.partition("Known in part only:")[2]
+    assert "config.yaml: No such file" in result.out.partition("Incomplete runs:")[2]
 
 
 def test_the_day_is_shown_where_a_name_does_not_tell_it(runs: Callable, root: Path) -> None:
@@ -211,7 +211,7 @@ def test_damaged_runs_are_compared_as_far_as_they_are_known(runs: Callable, root
 
 def test_equal_configurations_are_called_equal(runs: Callable, root: Path) -> None:
     write_run(root / "again", [1.0])
-    assert "The configurations are the same." in runs("compare", "again", "run-2026-11-23").out
+    assert "The configurations are identical." in runs("compare", "again", "run-2026-11-23").out
 
 
 def test_the_latest_run_is_compared_by_that_name(runs: Callable, root: Path) -> None:

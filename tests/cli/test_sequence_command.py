@@ -122,13 +122,13 @@ def test_a_stopped_sequence_says_how_to_go_on(
     result = run()
     assert result.code == code
     table = tmp_path / "sequence-tiny-xsub" / "sequence.md"
-    assert result.out == f"How far it is: {table}\nTo go on: the same command\n"
+    assert result.out == f"How far it is: {table}\nTo resume: the same command\n"
 
 
 def test_an_interruption_before_the_first_step_says_so_too(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     stop(monkeypatch, KeyboardInterrupt())
     result = run()
-    assert (result.code, result.out.splitlines()[-1]) == (130, "To go on: the same command")
+    assert (result.code, result.out.splitlines()[-1]) == (130, "To resume: the same command")
 
 
 def test_a_diverged_run_ends_it_with_its_own_exit_code(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def test_a_stopped_training_says_how_to_go_on(
     monkeypatch.setattr(session, "train", lambda *_, **__: stopped)
     result = cli("train", "--model", "nano_e", "--dataset", "synthetic")
     assert result.code == code
-    assert result.out == f"To go on: python -m last train --resume {tmp_path}\n"
+    assert result.out == f"To resume: python -m last train --resume {tmp_path}\n"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_stopped_training_says_where_its_pictures_are_before_how_to_continue(
     monkeypatch.setattr(StopWatch, "reason", property(lambda _: Stop.TIME if next(looks) > 4 else None))
     first, second = tiny().out.splitlines()
     assert first.startswith("The training curve is in ")
-    assert second.startswith("To go on: ")
+    assert second.startswith("To resume: ")
 
 
 def test_every_seed_leaves_its_pictures(tiny: Callable, tmp_path: Path) -> None:

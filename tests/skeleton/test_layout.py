@@ -118,8 +118,8 @@ def test_a_layout_of_one_joint_is_a_tree(folder: Path) -> None:
         ("root: 1", "root: 4", "root: there is no joint 4, only 1 to 3"),
         ("center: 1", "center: 9", "center: there is no joint 9, only 1 to 3"),
         ("mirror: []", "mirror: [[2, 5]]", r"mirror: \[2, 5\]: there is no joint 5"),
-        ("mirror: []", "mirror: [[1, 2], [2, 3]]", r"knee \(2\) stands in 2 places and can have one mirror image"),
-        ("mirror: []", "mirror: [[2, 2]]", r"knee \(2\) stands in 2 places"),
+        ("mirror: []", "mirror: [[1, 2], [2, 3]]", r"knee \(2\) occurs 2 times and can have only one mirror image"),
+        ("mirror: []", "mirror: [[2, 2]]", r"knee \(2\) occurs 2 times"),
         ("mirror: []", "mirror: [[1, 2, 3]]", "two joint numbers"),
         ("mirror: []", "mirror: []\nextra_edges: [[1, 5]]", r"extra_edges: \[1, 5\]: there is no joint 5, only 1 to 3"),
         ("mirror: []", "mirror: []\nextra_edges: [[3, 3]]", r"extra_edges: foot \(3\) has an edge to itself"),
@@ -151,7 +151,7 @@ def test_all_mistakes_of_a_layout_are_told_at_once(folder: Path) -> None:
     (folder / "knotted.yaml").write_text(text)
     with pytest.raises(UserError) as refused:
         load_layout("knotted")
-    for mistake in ("hand (4) has no bone", "knee, foot go in a circle", "foot (3) stands in 2 places"):
+    for mistake in ("hand (4) has no bone", "knee, foot go in a circle", "foot (3) occurs 2 times"):
         assert mistake in str(refused.value)
 
 

@@ -60,7 +60,7 @@ def test_nothing_is_none() -> None:
         ("a: &a [*a]", "aliases"),
         ("a: !!python/object/apply:os.system [x]", "tags"),
         ("a: !!bool maybe", "tags"),
-        ("a: 1\nb:\n  c: 1\n  c: 2", "'c' stands twice"),
+        ("a: 1\nb:\n  c: 1\n  c: 2", "'c' occurs twice"),
         ("? [a]\n: 1", "a key should be a word"),
         ("[" * 2_000, "nested too deeply"),
         ("a: " + "9" * 5_000, "digits"),

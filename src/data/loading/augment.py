@@ -1,4 +1,4 @@
-"""Varying training clips with batched tensor operations, one draw a clip for all of its frames and bodies.
+"""Augmentation of training clips with batched tensor operations; each clip gets one random transform.
 
 Legend: N clips, C coordinates (3, or 2 in a picture), T frames, V joints, M bodies.
 """
@@ -17,13 +17,13 @@ _ROTATION, _SCALE, _SHEAR, _JITTER, _MIRROR = 11, 12, 13, 14, 15  # purposes of 
 
 
 def augment(joints: Tensor, config: AugmentConfig, layout: Layout, rng_keys: Tensor) -> Tensor:
-    """Return the clips varied as `config` says; each clip's variation is a function of its key.
+    """Augment clips as configured; each clip's augmentation is a function of its RNG key.
 
     Args:
         joints: (N, C, T, V, M) in metres (a picture's in its own unit), centred.
         config: which transforms, how strong.
-        layout: names the mirror pairs, and tells a picture from space.
-        rng_keys: (N,) what the random choice depends on.
+        layout: the joint layout, with its mirror pairs; it may be two-dimensional.
+        rng_keys: (N,) the RNG keys of the clips.
     """
     if config.mirror_probability > 0:
         flip = counter.uniform(rng_keys, _MIRROR, 1)[:, 0] < config.mirror_probability

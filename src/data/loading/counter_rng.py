@@ -1,7 +1,7 @@
-"""Random numbers that are a function of (seed, epoch, clip) and of nothing else.
+"""Counter-based random numbers: a function of (seed, epoch, clip) and nothing else.
 
-No generator is advanced, so what a clip draws does not depend on its batch, on the order of clips, on the number of
-workers or processes, or on where a run was resumed; and it is the same on every device.
+There is no generator state, so a clip's random numbers do not depend on its batch, the order of clips, the number of
+workers or processes, or on where a run was resumed; and they are the same on every device.
 """
 
 import math
@@ -33,12 +33,12 @@ def _shift_right(state: Tensor, bits: int) -> Tensor:
 
 
 def clip_keys(seed: int, epoch: int, indices: Tensor, repetition: int = 0) -> Tensor:
-    """Return what every random choice about a clip depends on: a 64-bit key of (seed, epoch, repetition, clip).
+    """Return the 64-bit RNG key of each clip, a hash of (seed, epoch, repetition, clip).
 
     Args:
         seed, epoch: of the run.
         indices: (N,) the clips.
-        repetition: which of an epoch's passes over the clips this is.
+        repetition: the pass over the clips within the epoch.
 
     Returns:
         (N,) int64.
@@ -49,9 +49,9 @@ def clip_keys(seed: int, epoch: int, indices: Tensor, repetition: int = 0) -> Te
     return _mix(state + (indices.to(torch.int64) + 1) * _signed(_GOLDEN))
 
 
-def fixed_keys(indices: Tensor, variation: int) -> Tensor:
-    """Return the keys (N,) of one of the fixed variations of clips, the same in every run."""
-    return clip_keys(0, variation, indices)
+def fixed_keys(indices: Tensor, view: int) -> Tensor:
+    """Return the RNG keys (N,) of one of the fixed augmented views of clips, the same in every run."""
+    return clip_keys(0, view, indices)
 
 
 def uniform(rng_keys: Tensor, purpose: int, count: int) -> Tensor:
@@ -59,7 +59,7 @@ def uniform(rng_keys: Tensor, purpose: int, count: int) -> Tensor:
 
     Args:
         rng_keys: (N,) from `clip_keys`.
-        purpose: tells independent uses apart.
+        purpose: number that separates independent uses of a key.
         count: how many numbers a clip needs.
     """
     state = _mix(rng_keys + _signed((purpose + 1) * _GOLDEN))

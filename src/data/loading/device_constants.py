@@ -1,4 +1,4 @@
-"""Small fixed tensors, sent to a device once."""
+"""Small constant tensors, copied to each device once."""
 
 from collections.abc import Sequence
 

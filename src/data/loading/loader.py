@@ -1,4 +1,4 @@
-"""Batches of clips: which, in which order, and putting them together where the clips lie.
+"""Samplers, dataset and loaders: which clips form a batch, in which order, and how the batch is assembled.
 
 Legend: N clips, M bodies, C coordinates, T frames, V joints, B bodies present in the batch.
 """
@@ -29,7 +29,7 @@ from .sampling import ClipSpans, evaluation_positions, presence, read_positions,
 _log = logging.getLogger(__name__)
 
 _CLIPS_AT_ONCE = 4096  # whose bodies are looked for together
-_WORKERS_GRACE_S = 120  # so long a worker serves a trainer that was asked to end; then it takes the signal for its own
+_WORKERS_GRACE_S = 120  # how long a worker keeps serving after SIGTERM before it ends itself
 
 
 @dataclass
@@ -38,12 +38,12 @@ class Batch:
 
     Attributes:
         joints: (N, C, T, V, M) in metres, zeros where a body is absent.
-        frame_mask: (N, M, T) bool, whether the body is there in that frame.
-        body_slots: (B,) the places n * M + m of the bodies that are there at all, known on the host.
+        frame_mask: (N, M, T) bool, whether the body is present in that frame.
+        body_slots: (B,) the indices n * M + m of the present bodies; their number is known on the host.
         labels: (N,) classes from 0.
-        indices: (N,) the clips' numbers in the store.
-        rng_keys: (N,) what the clips' random choices depend on.
-        streams: what a model reads, each (N, C, T, V, M), derived from the joints on the device; empty before.
+        indices: (N,) the clips' indices in the store.
+        rng_keys: (N,) the RNG keys of the clips.
+        streams: the input of a model, each (N, C, T, V, M), derived from the joints on the device; empty before.
     """
 
     joints: Tensor
@@ -59,11 +59,11 @@ class Batch:
 
     @property
     def bodies(self) -> Tensor:
-        """Return which bodies are there at all, (N, M) bool."""
+        """Return the body mask, (N, M) bool."""
         return self.frame_mask.any(dim=2)
 
     def with_streams(self, streams: Mapping[str, Tensor]) -> Self:
-        """Return the batch with what a model reads of it."""
+        """Return the batch with the input of a model."""
         return replace(self, streams=streams)
 
     def to(self, device: torch.device) -> Self:
@@ -81,9 +81,9 @@ class Batch:
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:
-    """Let a signal to all processes of a job end a worker only with the trainer, which needs batches until then.
+    """Keep a worker alive on signals that go to all processes of a job, since the trainer needs batches until it stops.
 
-    A terminal sends Ctrl-C and its end to all; `timeout`, systemd and schedulers send SIGTERM to all.
+    A terminal sends Ctrl-C and SIGHUP to all of them; `timeout`, systemd and schedulers send SIGTERM.
     """
     ignore_terminal()
     end_later(signal.SIGTERM, _WORKERS_GRACE_S)
@@ -91,32 +91,32 @@ def _leave_signals_to_the_trainer(_worker: int) -> None:
 
 @dataclass(frozen=True)
 class BatchIndices:
-    """Ask for one batch: the clips, and the key of each one's random choices."""
+    """The clips of one batch and their RNG keys."""
 
     indices: Tensor
     rng_keys: Tensor
 
 
 class BatchSampler(Protocol):
-    """Say which clips are drawn, batch after batch."""
+    """A sampler of batches of clips."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[BatchIndices]: ...
 
 
 class TrainSampler(Sampler[BatchIndices]):
-    """Draw every clip `repeat` times an epoch, in an order that is a function of (seed, epoch).
+    """Sample every clip `repeat` times per epoch, in an order that is a function of (seed, epoch).
 
-    Of several processes each draws its part of every batch. A batch with fewer clips than processes gives those that
-    would have none its first clip, so that all have as many batches; `parts` tells.
+    Each process gets its part of every batch. If a batch has fewer clips than processes, processes without a clip get
+    the first one, so that all have the same number of batches; see `parts`.
 
     Args:
         indices: the clips.
-        batch_size: clips of a batch, over all processes.
+        batch_size: clips per batch, over all processes.
         seed: of the run.
-        repeat: how often an epoch draws each clip.
-        draws: so many fixed variations of a clip are shown in turn; without any each time is a new one.
-        rank, processes: which of how many processes this is.
+        repeat: how often each clip is seen per epoch.
+        draws: number of fixed augmented views per clip, used in turn; 0 for a new one each time.
+        rank, processes: rank of this process and the number of processes.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class TrainSampler(Sampler[BatchIndices]):
         self.seed, self.repeat, self.draws = seed, repeat, draws
         self.rank, self.processes = rank, processes
         self.epoch = 0
-        self.start = 0  # so many clips of the epoch have been drawn earlier
+        self.start = 0  # clips of the epoch that were used before a resume
 
     def __len__(self) -> int:
         return -(-(self.clips - self.start) // self.batch_size)
@@ -145,7 +145,7 @@ class TrainSampler(Sampler[BatchIndices]):
         return len(self.indices) * self.repeat
 
     def parts(self) -> list[tuple[int, int]]:
-        """Return, for every batch to come, how many clips it has and how many of them are this process's own."""
+        """Return, for each remaining batch, its number of clips and how many of them belong to this process."""
         sizes = [min(self.batch_size, self.clips - drawn) for drawn in range(self.start, self.clips, self.batch_size)]
         return [(size, len(range(size)[self._part(size)])) for size in sizes]
 
@@ -166,65 +166,65 @@ class TrainSampler(Sampler[BatchIndices]):
             yield BatchIndices(indices[part], rng_keys[part])
 
     def _keys(self, indices: Tensor, repetition: int) -> Tensor:
-        """Return what the random choices about clips depend on in one of the epoch's passes."""
+        """Return the RNG keys of clips in one pass of the epoch."""
         if self.draws:
             return counter.fixed_keys(indices, (self.epoch * self.repeat + repetition) % self.draws)
         return counter.clip_keys(self.seed, self.epoch, indices, repetition)
 
     def _part(self, clips: int) -> slice:
-        """Return this process's part of a batch of so many clips."""
+        """Return this process's slice of a batch with that many clips."""
         return slice(clips * self.rank // self.processes, clips * (self.rank + 1) // self.processes)
 
 
 class FixedAugmentationSampler(Sampler[BatchIndices]):
-    """Draw every clip once in each of its fixed variations, one variation after the other.
+    """Sample every clip once in each of its fixed augmented views, view by view.
 
     Args:
         indices: (n,) the clips.
-        draws: R, the number of variations.
-        batch_size: clips of a batch, all in the same variation.
+        draws: R, the number of views per clip.
+        batch_size: clips per batch, all in the same view.
     """
 
     def __init__(self, indices: Tensor, draws: int, batch_size: int = 1) -> None:
         self.indices, self.draws, self.batch_size = indices, draws, batch_size
-        self.start = 0  # so many batches have been drawn earlier
+        self.start = 0  # batches that were used before a resume
 
     def __len__(self) -> int:
         return self.draws * self._batches - self.start
 
     @property
     def clips(self) -> int:
-        """Return how many clips are drawn in all."""
+        """Return how many clips are sampled in total."""
         return len(self.indices) * self.draws
 
     @property
     def rng_keys(self) -> Tensor:
-        """Return the keys (n, R) of all variations."""
+        """Return the RNG keys (n, R) of all views."""
         return torch.stack([counter.fixed_keys(self.indices, each) for each in range(self.draws)], dim=1)
 
     @property
     def _batches(self) -> int:
-        """Return how many batches a variation has."""
+        """Return how many batches a view has."""
         return -(-len(self.indices) // self.batch_size)
 
     def clips_before(self, batch: int) -> int:
-        """Return how many clips are drawn before a batch."""
-        variations, batches = divmod(batch, self._batches)
-        return variations * len(self.indices) + batches * self.batch_size
+        """Return how many clips precede a batch."""
+        views, batches = divmod(batch, self._batches)
+        return views * len(self.indices) + batches * self.batch_size
 
-    def variation(self, batch: int) -> int:
-        """Return which variation a batch shows."""
+    def view(self, batch: int) -> int:
+        """Return the view of a batch."""
         return batch // self._batches
 
     def __iter__(self) -> Iterator[BatchIndices]:
         for batch in range(self.start, self.draws * self._batches):
             begin = batch % self._batches * self.batch_size
             indices = self.indices[begin : begin + self.batch_size]
-            yield BatchIndices(indices, counter.fixed_keys(indices, self.variation(batch)))
+            yield BatchIndices(indices, counter.fixed_keys(indices, self.view(batch)))
 
 
 class EvalSampler(Sampler[BatchIndices]):
-    """Draw every clip once, in the order of their indices."""
+    """Sample every clip once, in order."""
 
     __test__ = False  # not a test class, whatever pytest makes of its name
 
@@ -240,18 +240,18 @@ class EvalSampler(Sampler[BatchIndices]):
         return len(self.indices)
 
     def __iter__(self) -> Iterator[BatchIndices]:
-        batches = torch.split(self.indices, self.batch_size)  # of no clips one without any
+        batches = torch.split(self.indices, self.batch_size)  # an empty tensor still gives one empty batch
         return (BatchIndices(indices, indices) for indices in batches if len(indices))
 
 
 class ClipDataset(Dataset[Batch]):
-    """Put whole batches together, each clip sampled to T frames, where the clips lie.
+    """A dataset of whole batches, each clip sampled to T frames, on the device that holds the clips.
 
     Args:
         store: the index of the clips.
         frames: T.
         config: how a clip is sampled.
-        training: sample at random by each clip's key; otherwise at the fixed places of test draw `test_draw`.
+        training: sample at random by each clip's RNG key; otherwise at the fixed positions of test view `test_draw`.
         clips: what reads the store's rows; the store's files if None.
     """
 
@@ -274,11 +274,11 @@ class ClipDataset(Dataset[Batch]):
         self._spans = ClipSpans(*spans)
 
     def __getitem__(self, draw: BatchIndices) -> Batch:
-        """Return the batch of a draw, which lies where the clips do."""
+        """Return the batch of these clips, on the device that holds them."""
         return self.batch(draw, None)
 
     def batch(self, draw: BatchIndices, body_slots: Tensor | None) -> Batch:
-        """Return the batch of a draw whose present bodies are `body_slots`; where that is None they are looked for."""
+        """Return the batch of these clips; `body_slots` of its present bodies are computed if None."""
         joints, frame_mask = read_positions(self.clips, *self._asked(draw), self.max_bodies)
         return Batch(
             joints=joints.permute(0, 4, 2, 3, 1),  # (N, M, T, V, C) -> (N, C, T, V, M)
@@ -290,11 +290,11 @@ class ClipDataset(Dataset[Batch]):
         )
 
     def bodies(self, draw: BatchIndices) -> Tensor:
-        """Return which bodies will be there at all in the batch of a draw, (N, M) bool."""
+        """Return the body mask (N, M) of a batch without reading joints."""
         return presence(self.clips, *self._asked(draw), self.max_bodies).any(dim=2)
 
     def _asked(self, draw: BatchIndices) -> tuple[ClipSpans, Tensor]:
-        """Return where the clips of a draw lie and the places (N, T) between their frames to read."""
+        """Return the spans of the clips in the store and the (fractional) frame positions (N, T) to read."""
         spans = self._spans.of(draw.indices)
         if self.training:
             return spans, training_positions(spans.frames, self.frames, self.config, draw.rng_keys)
@@ -302,10 +302,10 @@ class ClipDataset(Dataset[Batch]):
 
 
 class DeviceLoader:
-    """Put batches together on the device that holds the clips, without ever making the host wait within an epoch.
+    """Assemble batches on the device that holds the clips, without a host synchronisation within an epoch.
 
-    Which bodies a batch computes has to be known on the host, since it is a shape. So they are found out for the whole
-    epoch at its beginning, when the host waits once.
+    The host has to know the body slots of a batch, since their number is a shape. They are therefore computed for the
+    whole epoch at its start, with a single synchronisation.
     """
 
     def __init__(self, clips: ClipDataset, order: BatchSampler) -> None:
@@ -342,16 +342,16 @@ class DeviceLoader:
 def build_loader(
     clips: ClipDataset, order: BatchSampler, hardware: HardwareConfig, resident: bool = False
 ) -> Iterable[Batch]:
-    """Return what puts one batch together for each draw of `order`, in this process or in workers.
+    """Return a loader that assembles one batch for each item of `order`, in this process or in workers.
 
-    The generator of a DataLoader is its own, because it draws a number from it that nobody needs: from the global one
-    that would shift what dropout draws next, at other times with workers than without.
+    The DataLoader gets a generator of its own, since it draws an unused number: taken from the global generator, that
+    would change the next dropout masks, and differently with and without workers.
 
     Args:
-        clips: what reads them.
-        order: which, and in which order.
-        hardware: the number of workers and how they hand over batches.
-        resident: whether the clips lie on the device that trains; then nothing is handed over.
+        clips: the dataset.
+        order: the sampler.
+        hardware: number of workers and pinned memory.
+        resident: whether the clips are on the training device; then no workers are used.
     """
     if resident:
         return DeviceLoader(clips, order)
@@ -371,17 +371,17 @@ def build_loader(
 
 
 class _Loader(DataLoader[Batch]):
-    """Put batches together in workers as torch does, and warn of too many in one line instead of a paragraph each."""
+    """A DataLoader that warns of too many workers in one line."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """Yield the batches; an error for the user that a worker raised is told without the worker's stack."""
+        """Yield the batches; a worker's UserError is raised without the worker's traceback."""
         try:
             yield from super().__iter__()
         except UserError as error:
             raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error
 
     def check_worker_number_rationality(self) -> None:
-        """Warn once of more workers than cores; torch calls this for every loader and every epoch."""
+        """Warn once if there are more workers than cores; torch calls this for each loader and epoch."""
         _tell_too_many_workers(self.num_workers, usable_cores())
 
 

@@ -16,8 +16,8 @@ from .device_constants import constant
 def face_camera(joints: Tensor, frame_mask: Tensor, layout: Layout) -> Tensor:
     """Turn each clip about the vertical axis until its first actor faces the camera in the first frame.
 
-    Facing means that hips and shoulders lie along x, left of it the right side. It takes the camera's place out of a
-    clip, and with it much of what tells one view from another. A picture cannot be turned and stays as it is.
+    Facing the camera means that hips and shoulders are parallel to x, with the body's right side on the left. This
+    removes the camera position, and most of the difference between views. Two-dimensional clips are not rotated.
 
     Args:
         joints: (N, C, T, V, M), y upwards.

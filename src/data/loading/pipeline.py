@@ -1,4 +1,4 @@
-"""From a sampled batch to what a model reads, on the device that computes."""
+"""From a sampled batch to the model's input streams, on the training device."""
 
 import torch
 from torch import Tensor
@@ -12,10 +12,10 @@ from .streams import derive_streams
 
 
 class InputPipeline:
-    """Turn, augment, scale and derive the streams, in this order, so that one rotation turns all three alike.
+    """Face the camera, augment, scale and derive the streams, in this order, so that all streams share one rotation.
 
     Args:
-        config: what is done.
+        config: which of these steps to apply.
         layout: of the skeletons; that of `config` where it is None.
     """
 
@@ -26,8 +26,8 @@ class InputPipeline:
     def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Return the streams of a batch, each (N, C, T, V, M), in the precision of its joints.
 
-        A caller's autocast does not reach in here: in half precision the differences of neighbouring frames, which
-        velocities are, would be mostly rounding.
+        Autocast is disabled here: in half precision the velocities, differences of neighbouring frames, would be mostly
+        rounding error.
         """
         with torch.no_grad(), torch.autocast(batch.joints.device.type, enabled=False):
             joints = batch.joints

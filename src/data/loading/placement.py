@@ -1,4 +1,4 @@
-"""Where the clips of a store lie while a model learns from them: on the device, in memory, or on the disk.
+"""Placement of a store's clips during training: on the device, in memory, or on disk.
 
 Legend: N clips, R rows of the store, V joints, C coordinates.
 """
@@ -19,16 +19,16 @@ from ..store.row_file import RowFile
 
 _log = logging.getLogger(__name__)
 
-_DEVICE_SHARE, _MEMORY_SHARE = 0.4, 0.5  # of what is free; the rest is for the training itself
+_DEVICE_SHARE, _MEMORY_SHARE = 0.4, 0.5  # of the free memory; the rest is for training
 _CHUNK_ROWS = 1 << 18  # rows copied at a time, about 80 MB
 _CONTAINER_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
 class ClipReader(Protocol):
-    """Read rows of a store, wherever they lie.
+    """Reader of the rows of a store, wherever they are kept.
 
     Attributes:
-        device: where what is read comes out.
+        device: the device of the tensors it returns.
     """
 
     device: torch.device
@@ -41,10 +41,10 @@ class ClipReader(Protocol):
 
 
 class FileClipReader:
-    """Read from the files of a store: what is not asked for is not loaded.
+    """Reader of a store's files, which loads only the requested rows.
 
-    The files are read and not mapped: one that is cut short under a run is an error then, and not the run's end by
-    SIGBUS. Where a body is there takes a byte a row and is kept in memory.
+    The files are read, not memory-mapped: a file truncated during a run then raises an error instead of ending the
+    process with SIGBUS. The frame mask takes one byte per row and is kept in memory.
     """
 
     device = torch.device("cpu")
@@ -63,7 +63,7 @@ class FileClipReader:
 
 
 class TensorClipReader:
-    """Hold all rows of a store as tensors on a device, and read from those.
+    """Reader of a store that is held as tensors on a device.
 
     Args:
         joints: (R, V, C) float32.
@@ -86,11 +86,11 @@ class TensorClipReader:
 
 @dataclass(frozen=True)
 class Placement:
-    """Say where the clips of a run lie.
+    """Where the clips of a run are kept.
 
     Attributes:
         kind: `device`, `ram` or `disk`.
-        clips: what reads them.
+        clips: the reader.
     """
 
     kind: str
@@ -98,7 +98,7 @@ class Placement:
 
     @property
     def on_device(self) -> bool:
-        """Tell whether batches come into being on the device that trains."""
+        """Tell whether batches are assembled on the training device."""
         return self.kind == "device"
 
     def __str__(self) -> str:
@@ -107,16 +107,16 @@ class Placement:
 
 
 def place_clips(store: Store, wanted: str, device: torch.device, processes: int = 1) -> Placement:
-    """Load a store to where `wanted` says or, with a warning, to the next place where it fits.
+    """Load a store to the wanted place or, with a warning, to the next slower one where it fits.
 
-    `auto` takes the device where that is a GPU and the clips fill no more than 40% of its free memory, else the
-    machine's memory where they fill no more than half of that, else the files as they are.
+    `auto` chooses the device if it is a GPU and the clips take at most 40% of its free memory, else the main memory if
+    they take at most half of it, else the files.
 
     Args:
         store: the clips.
         wanted: `auto`, `device`, `ram` or `disk`.
         device: the one that trains.
-        processes: how many on this machine load the clips.
+        processes: how many processes of this machine load the clips.
     """
     needed = store.joints.nbytes + store.valid.nbytes
     for kind, place, room in _places(wanted, device, processes):
@@ -167,7 +167,7 @@ def _loaded(store: Store, device: torch.device) -> TensorClipReader:
 
 
 def available_memory() -> float:
-    """Return how many bytes of memory can be taken now, no more than a container may have; 0 where nobody knows."""
+    """Return how many bytes of memory can be taken now, within the limit of a container; 0 if unknown."""
     return min(_system_memory(), *(_number(Path("/sys/fs/cgroup") / file) for file in _CONTAINER_LIMITS))
 
 

@@ -1,4 +1,4 @@
-"""From a configuration to what the trainer learns from and is measured on."""
+"""The training, validation and test data of a run."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ class TestPart:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from and is measured on.
+    """Training, validation and test data of a run.
 
     Attributes:
         loader, source, order: the training batches, where they are read, and what decides their order.
@@ -45,7 +45,7 @@ class TrainingData:
         validation: held-out training clips that choose the best epoch; None where the test part does.
         pipeline: from batches to streams.
         classes: the class names in the order of their labels.
-        placement: where the clips lie.
+        placement: where the clips are kept.
         labelled: the training clips whose label may be used.
         sample: batches of training clips, always the same, over which BatchNorm statistics are measured.
         fingerprints: of the store, the protocol and the layout.
@@ -69,7 +69,7 @@ class TrainingData:
 def training_data(config: RunConfig, store: Store, world: World = ALONE, device: torch.device = _CPU) -> TrainingData:
     """Return the loaders of a run over `store`: this process's part of every batch, and of the clips to test on.
 
-    The clips lie where `hardware.residency` and the room on `device` and in memory allow.
+    `hardware.residency` and the free memory decide where the clips are kept.
     """
     parts = split(store.clips, config.data, config.data.split)
     placement = place_clips(store, config.hardware.residency, device, processes_here())
@@ -109,7 +109,7 @@ def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArr
 
 
 def drawn_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return those of the training clips that an epoch draws: all with a label, and the others where teachers speak."""
+    """Return the training clips of an epoch: the labelled ones, and with `distillation.unlabelled` the others too."""
     if config.distillation.teachers and config.distillation.unlabelled:
         return train
     return labelled(store.clips, train, config.label_share)
@@ -120,11 +120,11 @@ def sample_for_statistics(
 ) -> Iterable[Batch]:
     """Return the batches over which BatchNorm statistics are measured: at most 2,048 of the training clips `indices`.
 
-    Which they are, and how each is sampled and augmented, is the same in every epoch, process and run.
+    The selection, sampling and augmentation are the same in every epoch, process and run.
     """
     sampled = counter.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
     order = FixedAugmentationSampler(sampled, draws=1, batch_size=max(config.batch_size, _TEST_BATCH))
-    hardware = replace(config.hardware, num_workers=0)  # so few batches are not worth processes of their own
+    hardware = replace(config.hardware, num_workers=0)  # too few batches to pay for worker processes
     return build_loader(clips, order, hardware, placement is not None and placement.on_device)
 
 

@@ -1,4 +1,4 @@
-"""From clips of any length to T frames: where to look, and reading there.
+"""Temporal sampling: from clips of any length to T frames.
 
 Legend: N clips, M bodies, T frames after sampling, V joints, C coordinates.
 """
@@ -16,7 +16,7 @@ _CROP, _SEGMENT = 1, 2  # purposes of random numbers
 
 
 def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_keys: Tensor) -> Tensor:
-    """Return the places (N, T) between frames at which training clips are read in this epoch.
+    """Return the fractional frame positions (N, T) at which training clips are sampled.
 
     `crop` reads a random contiguous part of the clip at equal steps; `uniform` reads one random frame in each of T
     equal segments (PYSKL's uniform sampling, Duan et al., ACM MM 2022).
@@ -25,7 +25,7 @@ def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_
         frames: (N,) the clips' lengths.
         target: T.
         config: the method and the shares of the clip that a crop may have.
-        rng_keys: (N,) what the random choice depends on.
+        rng_keys: (N,) the RNG keys of the clips.
     """
     if config.method == "uniform":
         return _segment_positions(frames, target, counter.uniform(rng_keys, _SEGMENT, target))
@@ -35,7 +35,7 @@ def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_
 
 
 def evaluation_positions(frames: Tensor, target: int, config: SamplingConfig, indices: Tensor, draw: int = 0) -> Tensor:
-    """Return the places (N, T) at which clips are read for evaluation.
+    """Return the frame positions (N, T) at which clips are sampled for evaluation.
 
     `crop` reads the centre of the clip. `uniform` reads the middle of each segment in the first draw and fixed
     random frames in further ones, a function of the clip's number and the draw.
@@ -68,7 +68,7 @@ def _segment_positions(frames: Tensor, target: int, inside: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ClipSpans:
-    """Where in a store clips lie, each (N,) int64 on the device that reads them.
+    """Positions of clips in a store, each (N,) int64 on the reading device.
 
     Attributes:
         offsets: the first row.
@@ -114,7 +114,7 @@ def read_positions(clips: ClipReader, places: ClipSpans, positions: Tensor, max_
 
     Args:
         clips: what reads the rows of a store.
-        places: where the clips lie.
+        places: the spans of the clips.
         positions: (N, T) where to read, in frames.
         max_bodies: M.
 

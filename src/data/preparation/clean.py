@@ -1,4 +1,4 @@
-"""Turn what a tracker saw into at most two actors, frames that hold somebody, and a common origin.
+"""Clean tracked bodies: at most two actors, frames with at least one of them, and a common origin.
 
 A depth camera's tracker loses people, finds them again under a new id, and takes furniture for people. The
 rules here are those of the field's strongest results (SGN; CTR-GCN, Chen et al., ICCV 2021; others since).
@@ -48,7 +48,7 @@ class Body:
 
 
 def present(joints: NDArray[Any]) -> Mask:
-    """Say where a body (...) is there, from joints (..., V, C) as a recording has them.
+    """Return where a body (...) is present, given joints (..., V, C) as a recording has them.
 
     A body whose numbers are all zero or NaN in a frame is absent in it: that is how trackers and array files
     fill the places of people whom they do not see.
@@ -104,7 +104,7 @@ class _Actor:
     last: int
 
     def overlaps(self, body: Body) -> bool:
-        """Say whether a body's interval meets the actor's, which reaches from its first part to its last."""
+        """Tell whether a body's interval overlaps that of the actor."""
         return body.first <= self.last and self.first <= body.last
 
     def add(self, body: Body) -> None:

@@ -100,7 +100,7 @@ def preprocess(
         overwrite: replace a finished store of any input.
         elsewhere: folders of other stores; where one is made from the same input, none is written.
         partial: write the store even where no protocol has clips in both parts, as of a sample of a known data set.
-        progress: is told how far it is.
+        progress: the progress display.
 
     Returns:
         What was kept and what was left out, and why.
@@ -167,7 +167,7 @@ def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Seque
     entries = [entry for entry in found if entry.name.casefold() not in listed]
     if not found:
         raise UserError(
-            f"No recording of the format {config.format} lies below {raw}.\n{naming_program(config.how_to_get)}".strip()
+            f"No recording of the format {config.format} is in {raw}.\n{naming_program(config.how_to_get)}".strip()
         )
     if not entries:
         are = "is" if len(found) == 1 else "are"
@@ -312,10 +312,10 @@ def _refuse_useless(job: _Job, report: PreparationReport) -> None:
 
 
 def _hint(job: _Job) -> str:
-    """Return what to do about clips of a folder whose names do not say who was recorded and how."""
+    """Return advice for clips whose names lack subject, camera or setup."""
     at_random = "divide them at random: protocols: {own: {by: file, test_share: 0.25}}."
     if job.config.format != "folder":
-        return f"Choose a protocol for what is known of the clips, or {at_random}"
+        return f"Choose a protocol that fits the known metadata, or {at_random}"
     unread = unread_marks(entry.name for chunk in job.chunks for entry in chunk.entries)
     seen = f" (their names have {unread}, which is not read)" if unread else ""
     return f"Name the clips with marks such as take_P007.npy for performer 7{seen}, or {at_random}"

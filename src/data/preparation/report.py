@@ -43,7 +43,7 @@ class PreparationReport:
     """What became of the recordings of a raw folder.
 
     Attributes:
-        name, raw, out: the data set, where its recordings lay, where its store lies.
+        name, raw, out: the data set, the folder of its recordings and the folder of its store.
         found, input_bytes: the recordings there, and their size uncompressed.
         kept, two_bodies, frames: clips in the store, those of them with two bodies, frames of all.
         left_out: the damaged and the empty recordings.
@@ -51,7 +51,7 @@ class PreparationReport:
         unselected: recordings outside the data set's `select`.
         parts: for each protocol, how many clips train and test.
         classes: for each class, its number of clips, and of those in each part of each protocol.
-        warnings: what a training would say of the clips.
+        warnings: warnings that training would give.
         seconds, read_bytes: how long this run took, and what it read; an earlier run may have read the rest.
         prepared_before: whether the store was already there, and this is its report.
     """
@@ -183,7 +183,7 @@ def _damage(report: PreparationReport) -> str:
         if not _fits(getattr(report, name), hint):
             return f"its {name!r} is of another kind"
     if not all(_fits(value, hint) for each in report.left_out for value, hint in zip(each, _LEFT_OUT, strict=True)):
-        return "what it says was left out is of another kind"
+        return "its list of skipped recordings has another form"
     if any(part.keys() != {"train", "test"} for part in report.parts.values()):
         return "its parts are not train and test"
     if not report.classes or any(row.keys() != report.classes[0].keys() or not row for row in report.classes):
@@ -204,7 +204,7 @@ def _fits(value: object, hint: Any) -> bool:
 
 
 def _warnings(found: Sequence[Suitability], config: DataConfig, hint: str) -> list[str]:
-    """Return what a training would say of the protocols."""
+    """Return the warnings that training would give about the protocols."""
     if not found:
         return ["The data set has no protocol, and training needs one, such as protocols: {own: {by: file}}."]
     trained = [each.protocol for each in found if not each.problem]

@@ -102,5 +102,5 @@ def _death_told() -> Iterator[None]:
     except (EOFError, ConnectionError) as error:
         raise UserError(
             "A reading process ended by itself, perhaps because the memory was used up. Run the same command "
-            "again, with fewer --workers; what is read already is kept."
+            "again, with fewer --workers; finished chunks are kept."
         ) from error

@@ -1,1 +1,1 @@
-"""Prepared data on the disk: its format, reading, writing, finding it, and which clips train and test."""
+"""Prepared data on disk: format, reader, writer, search, and the train/test protocols."""

@@ -1,4 +1,4 @@
-"""A clip: the one shape in which every reader hands over a recording.
+"""A clip: the form in which every reader returns a recording.
 
 Legend: M bodies, T frames, V joints, C coordinates.
 """
@@ -19,7 +19,7 @@ class Clip:
     Attributes:
         name: unique within its data set.
         joints: (M, T, V, C) float32, zeros wherever a body is absent.
-        valid: (M, T) bool, whether the body is there in that frame.
+        valid: (M, T) bool, whether the body is present in that frame.
         label: the class, counted from 0.
         subject, camera, setup, replication: who, from where and how it was recorded; 0 where unknown.
     """

@@ -80,7 +80,7 @@ def find_stores(roots: Sequence[Path]) -> Iterator[FoundStore]:
 
 
 def _tell_choice(same: Sequence[FoundStore]) -> None:
-    """Say which of several stores of one name is taken."""
+    """Warn which of several stores with the same name is used."""
     if len(same) > 1:
         others = ", ".join(str(each.path) for each in same[1:])
         _log.warning(

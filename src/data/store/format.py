@@ -56,7 +56,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreAbout:
-    """Say what a store holds and where it came from.
+    """Metadata of a store: contents and origin.
 
     Attributes:
         name, layout, classes: the data set, its joint layout, its class names in the order of their labels.
@@ -173,7 +173,7 @@ def rows_problem(rows: Rows, classes: int | None = None) -> str:
 def _presence_problem(rows: Rows) -> str:
     """Return which clip of a sound index has no body at all, or an empty string."""
     if (rows.valid.view(np.uint8) > 1).any():
-        return "what says where a body is there holds other bytes than 0 and 1"
+        return "the frame mask has bytes other than 0 and 1"
     empty = ~np.logical_or.reduceat(rows.valid, rows.clips["offset"])
     return f"the clip {str(rows.clips['name'][empty.argmax()])[:80]!r} has no body in any frame" if empty.any() else ""
 

@@ -130,7 +130,7 @@ def hold_out(
     Every class gives up the same share, rounded, but never its last clip. Clips are held out, not whole
     subjects: NTU X-Sub trains on 20 subjects, of whom no small share can be taken without losing much of
     the variety that training lives on, and under X-View or X-Set the tested subjects are known anyway. The
-    price is that held-out accuracy lies above test accuracy; it is there to order epochs.
+    price is that held-out accuracy is higher than test accuracy; it only serves to rank epochs.
 
     Args:
         clips: the index of a store.
@@ -142,7 +142,7 @@ def hold_out(
         UserError: the share lies outside 0..1, or so few clips are there that none is held out.
     """
     if not 0.0 < share < 1.0:
-        raise UserError(f"The share of held-out clips should lie between 0 and 1, not {share}.")
+        raise UserError(f"The share of held-out clips should be between 0 and 1, not {share}.")
     numbers = np.sort(numbers)
     drawn = np.random.default_rng(seed).random(len(clips))[numbers]
     labels = clips["label"][numbers]

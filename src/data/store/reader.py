@@ -79,7 +79,7 @@ class Store(Sequence[Clip]):
         return f"Store({str(self.path)!r}: {self.name}, {counted(len(self), 'clip')}, layout {self.layout})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the path alone: a loader's worker maps the files anew instead of receiving their content."""
+        """Pickle only the path: a loader worker maps the files itself instead of receiving their content."""
         return open_store, (self.path, False)
 
     def _clip(self, number: int) -> Clip:

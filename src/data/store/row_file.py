@@ -1,7 +1,7 @@
-"""Read rows of an array from its file, where what has gone meanwhile is an error and not a signal.
+"""Read rows of an array file so that a truncated file raises an error instead of a signal.
 
-A mapped file that is cut short under a program ends it with SIGBUS, without a word. Here each span of neighbouring rows
-is read by one call, which says how much it got. For the spans of a batch that takes as long as mapping them.
+A memory-mapped file that is truncated ends the program with SIGBUS, without a message. Here each span of neighbouring
+rows is read by one call, which returns how much it got. For the spans of a batch this is as fast as mapping them.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a training would say of prepared clips: which protocols can be trained, and what to know of the others."""
+"""Check which protocols of a store can be trained, and explain the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Suitability:
-    """What is to be said of one protocol.
+    """Suitability of one protocol for training.
 
     Attributes:
         protocol: its name.
-        parts: who trains and who tests.
+        parts: the training and test clips.
         problem: why it cannot be trained; empty where it can.
-        warnings: what a training would still want known.
-        left_out: how many clips are in neither part though nobody left them out on purpose.
+        warnings: warnings for a protocol that can be trained.
+        left_out: number of clips that are unintentionally in neither part.
     """
 
     protocol: str
@@ -32,7 +32,7 @@ class Suitability:
 
 
 def suitability(clips: NDArray[np.void], config: DataConfig) -> list[Suitability]:
-    """Return what is to be said of each protocol of an index, in their order."""
+    """Check each protocol of an index, in order."""
     return [_of_protocol(clips, config, name) for name in known_protocols(clips, config)]
 
 

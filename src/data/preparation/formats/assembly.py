@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClipMetadata:
-    """What a recording's name or file says about it; see `Clip`."""
+    """Metadata from a recording's name or file; see `Clip`."""
 
     label: int
     subject: int = 0
@@ -40,7 +40,7 @@ def assemble(
     source: Source,
     convert: Callable[[Floats], Floats] | None = None,
 ) -> Clip:
-    """Return the finished clip of joints (M, T, V, C) as they stand in the recording.
+    """Clean and centre the raw joints (M, T, V, C) of a recording and return its clip.
 
     A body whose numbers are all zero or NaN in a frame is absent in it. That is decided here, from the numbers
     of the recording and for every format alike. Of many bodies the first ones that are ever there are kept.
@@ -84,7 +84,7 @@ def _check_numbers(name: str, about: ClipMetadata) -> None:
 def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
     layout = source.layout
     if joints.dtype.kind not in "fiu":
-        raise BadClip(name, 0, f"holds {joints.dtype} where numbers should stand")
+        raise BadClip(name, 0, f"holds {joints.dtype} instead of numbers")
     if joints.ndim != 4 or joints.shape[2:] != (layout.num_joints, layout.coordinates):
         wanted = f"{layout.num_joints} joints of {layout.coordinates} coordinates"
         raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}")

@@ -18,7 +18,7 @@ _READERS = f"{__package__.rpartition('.')[0]}.readers"
 
 
 class BadClip(ValueError):
-    """Say why a recording cannot be read: its name, the line at fault (0: the whole file), the reason."""
+    """A recording cannot be read: its name, the faulty line (0: the whole file) and the reason."""
 
     def __init__(self, name: str, line: int, reason: str) -> None:
         if len(reason) > _LONGEST_REASON:
@@ -31,7 +31,7 @@ class BadClip(ValueError):
 
 
 class DroppedClip(BadClip):
-    """Say why a well-formed recording is left out (no body at all, a name on the ignore list)."""
+    """A well-formed recording is skipped (no body, or a name on the ignore list)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """Return where it lies, for a message."""
+        """Return its location for a message."""
         return f"{self.member} in {self.path}" if self.member else str(self.path)
 
 
@@ -64,7 +64,7 @@ class Source:
 
     Attributes:
         layout: the joints that its skeletons have.
-        bodies: at most so many bodies are kept a clip.
+        bodies: maximum number of bodies per clip.
         classes: the class names, in the order of their labels.
     """
 
@@ -94,7 +94,7 @@ class Reader(Protocol):
 
 @runtime_checkable
 class ListsSplits(Protocol):
-    """Read a format whose files say themselves which clips train and which test."""
+    """Reader of a format whose files list the training and test clips."""
 
     def splits(self, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
         """Return the names of entries by protocol and by part, train or test."""

@@ -25,7 +25,7 @@ _SMALL = 1 << 16  # bytes that are read without asking how many are left
 
 
 class Refused(pickle.UnpicklingError):
-    """Say which thing a pickle asked for that it may not have."""
+    """A pickle requested something that is not allowed."""
 
 
 class Budget:
@@ -107,7 +107,7 @@ class BoundedUnpickler(pickle._Unpickler):
 
 def _load_mark(self: BoundedUnpickler) -> None:
     if len(self.metastack) >= _DEEPEST:
-        raise Refused(f"its containers lie more than {_DEEPEST} deep")
+        raise Refused(f"its containers are nested more than {_DEEPEST} deep")
     self.metastack.append(self.stack)
     self.stack = []
     self.append = self.stack.append

@@ -1,4 +1,4 @@
-"""What lies in a folder: its files without the operating system's own, and a few words about them."""
+"""The contents of a folder: its files, without those of the operating system, and a short description."""
 
 import os
 from collections.abc import Iterable, Iterator

@@ -129,21 +129,21 @@ def _without_added_ending(name: str, suffix: str) -> str | None:
 
 
 def _nothing_found(raw: Path, expected: str, strangers: list[str], others: list[str], packed: list[str]) -> str:
-    """Say what should be there, what is, and what to do."""
+    """Describe what was expected, what was found and what to do."""
     message = f"There are no recordings in {raw}: expected {expected}, also with .gz behind, or in .zip archives."
     if strangers:
         message += f"\nNamed otherwise: {tally(strangers)}."
     if others:
         message += f"\nOther files there: {tally(others)}."
     if not strangers and not others:
-        message += " No file lies there."
+        message += " The folder has no files."
     return message + (f"\n{_unpack(packed)}" if packed else "")
 
 
 def _unpack(packed: list[str]) -> str:
     inner = [name for name in packed if ending(name) == ".zip"]
     if inner:
-        return f"{inner[0]} lies inside another zip archive: unpack the outer one, and name its folder with --raw."
+        return f"{inner[0]} is inside another zip archive: unpack the outer one, and pass its folder with --raw."
     return f"Archives of this kind are not read: unpack {packed[0]}, and name its folder with --raw."
 
 

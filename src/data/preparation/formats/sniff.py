@@ -1,4 +1,4 @@
-"""Say what a file is by its first bytes, where it is not what its name promises."""
+"""Identify a file by its first bytes, for messages about unexpected content."""
 
 from pathlib import Path
 

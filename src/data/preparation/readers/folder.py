@@ -134,7 +134,7 @@ def _suggest_another_folder(raw: Path, folders: Sequence[Path], listed: set[str]
     lower = [path for path in folders if listed & {normal_form(each.name) for each in _subfolders(path)}]
     if lower:
         places = " or ".join(f"--raw {path}" for path in lower[:_SHOWN])
-        raise UserError(f"The class folders do not lie in {raw} but a level deeper: use {places}.")
+        raise UserError(f"The class folders are one level below {raw}: use {places}.")
     if normal_form(raw.absolute().name) in listed:
         raise UserError(f"{raw} is itself the folder of a class: use --raw {raw.absolute().parent}.")
 

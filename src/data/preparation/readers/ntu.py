@@ -48,7 +48,7 @@ class Reader:
         """Read, clean and centre one recording.
 
         Raises:
-            BadClip: it is damaged; the line is told.
+            BadClip: it is damaged; the error has the line.
             DroppedClip: no frame has a body.
         """
         about = describe_name(entry.name)
@@ -141,7 +141,7 @@ class _Walk:
                 self._body(frame, self.ids[seen:])
         for number in range(self.position, len(self.lines)):
             if self.lines[number].strip():
-                raise BadClip(self.name, number + 1, "the file goes on after its last frame")
+                raise BadClip(self.name, number + 1, "the file continues after its last frame")
 
     def coordinates(self) -> NDArray[np.float64]:
         """Return x, y, z of all rows met so far, (rows, 3)."""
@@ -166,7 +166,7 @@ class _Walk:
             raise self._bad(f"a body has {_BODY_FIELDS} fields, not {_told(len(fields), _BODY_FIELDS)}")
         body = self._whole(fields[0], "a body's id")
         if body in others:
-            raise self._bad(f"body {body} stands twice in frame {frame + 1}")
+            raise self._bad(f"body {body} occurs twice in frame {frame + 1}")
         count = self._number("the number of joints")
         if count != self.joints:
             raise self._bad(f"a body has {self.joints} joints, not {count}")
@@ -182,7 +182,7 @@ class _Walk:
     def _next(self, expected: str) -> str:
         self.position += 1
         if self.position > len(self.lines):
-            raise self._bad(f"the file ends where {expected} should stand")
+            raise self._bad(f"the file ends where {expected} was expected")
         return self.lines[self.position - 1]
 
     def _number(self, what: str) -> int:

@@ -78,7 +78,7 @@ def _describe(name: str, label: object) -> ClipMetadata:
     if type(label) is not int or not 1 <= label <= len(_ACTIONS):
         raise BadClip(name, 0, f"`label` should be a whole number from 1 to {len(_ACTIONS)}")
     if _ACTIONS[label - 1] != action:
-        raise BadClip(name, 0, f"`label` {label} is action {_ACTIONS[label - 1]}, but the name says {action}")
+        raise BadClip(name, 0, f"`label` {label} is action {_ACTIONS[label - 1]}, but the name has action {action}")
     return ClipMetadata(label - 1, subject=subject, camera=view, replication=episode)
 
 

@@ -53,7 +53,7 @@ class Reader:
         """Read and centre one recording, in metres.
 
         Raises:
-            BadClip: it is damaged; the line is told.
+            BadClip: it is damaged; the error has the line.
             DroppedClip: it has no frame.
         """
         about = _describe(entry.name)
@@ -79,10 +79,10 @@ def _clip_name(path: PurePath) -> str | None:
 def _describe(name: str) -> ClipMetadata:
     match = _NAME.fullmatch(name)
     if match is None:
-        raise BadClip(name, 0, "does not lie in folders <pair>/<class>/<take>")
+        raise BadClip(name, 0, "is not in folders <pair>/<class>/<take>")
     first, second, action, take = map(int, match.groups())
     if not 1 <= action <= _CLASSES:
-        raise BadClip(name, 0, f"lies in the class folder {action:02}; there are 01 to {_CLASSES:02}")
+        raise BadClip(name, 0, f"is in the class folder {action:02}; there are 01 to {_CLASSES:02}")
     return ClipMetadata(action - 1, subject=100 * first + second, replication=take)
 
 

@@ -83,7 +83,7 @@ def test_what_lies_there_instead_of_recordings_is_named(tmp_path):
     assert "unpack x.tar.gz" in message
     assert "hidden" not in message and "Thumbs" not in message
     (tmp_path / "empty").mkdir()
-    assert "No file lies there" in refusal(tmp_path / "empty")
+    assert "The folder has no files" in refusal(tmp_path / "empty")
 
 
 def test_of_many_kinds_of_files_the_most_frequent_are_named(tmp_path):
@@ -101,7 +101,7 @@ def test_a_zip_within_a_zip_is_named_with_what_to_do(tmp_path, caplog, beside):
         (tmp_path / "clip1.txt").write_bytes(b"one")
         assert len(find(tmp_path)) == 1
     message = caplog.text if beside else refusal(tmp_path)
-    assert "inner.zip lies inside another zip archive: unpack the outer one" in message
+    assert "inner.zip is inside another zip archive: unpack the outer one" in message
 
 
 def test_archives_that_are_not_read_are_named_beside_recordings(tmp_path, caplog):

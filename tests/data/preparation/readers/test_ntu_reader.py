@@ -235,7 +235,7 @@ def test_a_body_without_ten_fields_or_a_whole_id_is_refused_on_its_line(header):
 
 
 def test_a_body_that_stands_twice_in_a_frame_is_refused_on_its_second_line():
-    assert refusal(file_lines([[1, 1]])) == (3 + BLOCK, "body 1 stands twice in frame 1")
+    assert refusal(file_lines([[1, 1]])) == (3 + BLOCK, "body 1 occurs twice in frame 1")
 
 
 def test_the_earliest_of_several_faults_is_told():
