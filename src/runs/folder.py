@@ -12,9 +12,9 @@ from typing import Any
 
 from ..utils.errors import UserError
 from ..utils.files import copy_file, make_folder, read_json, uncopied, unwritable, write_json
+from ..utils.foreign_text import short
 from ..utils.leftovers import temporary_folder
 from ..utils.locks import sole_writer
-from ..utils.schema import short
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")

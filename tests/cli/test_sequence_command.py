@@ -122,7 +122,7 @@ def test_a_stopped_sequence_says_how_to_go_on(
     result = run()
     assert result.code == code
     table = tmp_path / "sequence-tiny-xsub" / "sequence.md"
-    assert result.out == f"How far it is: {table}\nTo resume: the same command\n"
+    assert result.out == f"Progress: {table}\nTo resume: the same command\n"
 
 
 def test_an_interruption_before_the_first_step_says_so_too(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

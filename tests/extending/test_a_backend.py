@@ -14,6 +14,11 @@ from last.deploy import backends
 BACKEND = Path(__file__).with_name("twice_onnx.py")
 
 
+def test_the_document_shows_the_backend_as_it_is() -> None:
+    document = Path(__file__).parents[2] / "docs" / "extending.md"
+    assert BACKEND.read_text() in document.read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def added(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     package = tmp_path / "backends"

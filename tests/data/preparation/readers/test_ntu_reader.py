@@ -167,7 +167,7 @@ def test_a_wrong_frame_count_is_refused_where_the_frames_end(frames):
     lines[0] = frames
     line, reason = refusal(lines)
     assert line == (1 + (BLOCK + 1) + 1 if frames == "1" else len(lines) + 1)
-    assert ("goes on" if frames == "1" else "ends") in reason
+    assert ("continues" if frames == "1" else "ends") in reason
 
 
 @pytest.mark.parametrize("bodies", ["0", "2", "-1", "65", "9" * 5000, "one", "1 1", "1.5", ""])
