@@ -20,6 +20,7 @@ from .terminal import say, table
 if TYPE_CHECKING:
     from ..runs.comparison import Spread
     from ..runs.history import Run
+    from ..tasks.measures import Metric
 
 _logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def _list(arguments: argparse.Namespace) -> int:
         count = counted(len(runs), "run") + (f", {unfinished} unfinished" if unfinished else "")
         dated = all(str(each.begun) in each.name for each in runs)
         columns = [name for name in _LISTED if not (dated and name == "date")]
-        _show_runs(f"{count} in {root}; top-1 on the test part", columns, runs)
+        _show_runs(f"{count} in {root}; {_measured(runs)} on the test part", columns, runs)
         _show_problems(runs)
     elif found:
         say(_nothing_left(found, wanted))
@@ -182,7 +183,7 @@ def _show_results(runs: "Sequence[Run]") -> None:
     common = [what for what, known in values.items() if len(known) == 1]
     columns = [name for name in _COMPARED if name not in common]
     subject = " on ".join(values[what].pop() for what in common)
-    _show_runs(f"{subject or f'{len(runs)} runs'}; top-1 on the test part", columns, runs)
+    _show_runs(f"{subject or f'{len(runs)} runs'}; {_measured(runs)} on the test part", columns, runs)
 
 
 def _show_keys(runs: "Sequence[Run]", differing: dict[str, list[str]]) -> None:
@@ -264,7 +265,9 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
     Where that does not help, all is shown, a run below the other.
     """
     taught = any(each.teachers for each in runs)
-    everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if taught or name != _TAUGHT}
+    missing = {_TAUGHT} if not taught else set()
+    missing |= set() if any(len(each.measures.metrics) > 1 for each in runs) else {_SECOND}
+    everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if name not in missing}
     shown, left_out = dict(everything), list[str]()
     for name in filter(shown.__contains__, _LEFT_OUT_FIRST):
         if not terminal.console().is_terminal or _drawn_width(shown) <= terminal.console().width:
@@ -273,9 +276,9 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
         left_out.append(name)
     if terminal.console().is_terminal and _drawn_width(shown) > terminal.console().width:
         shown, left_out = everything, []
-    table(title, list(shown), list(zip(*shown.values(), strict=True)))
+    table(title, _headings(list(shown), runs), list(zip(*shown.values(), strict=True)))
     if left_out:
-        say(f"A wider terminal shows also: {', '.join(left_out)}.")
+        say(f"A wider terminal shows also: {', '.join(_headings(left_out, runs))}.")
 
 
 def _drawn_width(columns: dict[str, list[object]]) -> int:
@@ -300,7 +303,37 @@ def _figure(name: str, form: str = ".2f") -> "Callable[[Run], object]":
     return lambda run: _Number(run.figure(name), form)
 
 
-_TAUGHT = "teacher"
+def _metric(which: str, number: int = 0) -> "Callable[[Run], object]":
+    """Return the column of a metric: the primary one, then the others of the task."""
+
+    def cell(run: "Run") -> object:
+        metrics = _ordered(run)
+        if number >= len(metrics):
+            return _Number(math.nan)
+        return _Number(run.figure(f"{which}_{metrics[number].name}"), ".2f" if metrics[number].unit else ".4g")
+
+    return cell
+
+
+def _ordered(run: "Run") -> "list[Metric]":
+    """Return the metrics of a run's task, the primary one first."""
+    return sorted(run.measures.metrics, key=lambda each: each.name != run.measures.primary)
+
+
+def _measured(runs: "Sequence[Run]") -> str:
+    """Return the titles of the primary metrics of runs."""
+    return " or ".join(dict.fromkeys(run.measures.deciding.title for run in runs))
+
+
+def _headings(columns: "Sequence[str]", runs: "Sequence[Run]") -> list[str]:
+    """Return what stands above the columns, which depends on what the tasks of the runs measure."""
+    plain = any(not run.measures.deciding.unit for run in runs)
+    second = [metrics[1] for run in runs if len(metrics := _ordered(run)) > 1]
+    others = " or ".join(dict.fromkeys(f"{each.title} {each.unit}".strip() for each in second))
+    return [others if name == _SECOND else name.removesuffix(" %") if plain else name for name in columns]
+
+
+_TAUGHT, _SECOND = "teacher", "second metric"
 _COLUMNS: "dict[str, Callable[[Run], object]]" = {
     "run": lambda run: run.name,
     "date": lambda run: "-" if run.begun is None else str(run.begun),
@@ -309,10 +342,10 @@ _COLUMNS: "dict[str, Callable[[Run], object]]" = {
     _TAUGHT: lambda run: ", ".join(run.teachers) or "-",
     "seed": lambda run: _Number(math.nan) if run.seed is None else run.seed,
     "epochs": _epochs,
-    "best %": _figure("best_top1"),
+    "best %": _metric("best"),
     "in epoch": _figure("best_epoch", ".0f"),
-    "final %": _figure("final_top1"),
-    "top-5 %": _figure("final_top5"),
+    "final %": _metric("final"),
+    _SECOND: _metric("final", 1),
     "parameters": _figure("parameters", ",.0f"),
     "clips/s": _figure("clips_per_second", ",.0f"),
     "skipped": _figure("skipped_batches", ".0f"),
@@ -321,4 +354,4 @@ _COLUMNS: "dict[str, Callable[[Run], object]]" = {
 }
 _LISTED = ("run", "date", "model", "data", _TAUGHT, "seed", "epochs", "best %", "final %", "time", "state")
 _COMPARED = tuple(name for name in _COLUMNS if name != "date")
-_LEFT_OUT_FIRST = ("date", "clips/s", "skipped", "time", "state", "parameters", "in epoch", "top-5 %", "data", _TAUGHT)
+_LEFT_OUT_FIRST = ("date", "clips/s", "skipped", "time", "state", "parameters", "in epoch", _SECOND, "data", _TAUGHT)

@@ -188,18 +188,23 @@ def _leave(result: "Result") -> int:
 
 def _show_one(result: "Result") -> None:
     summary = result.summary
-    shown = [[part, f"{summary[f'{part}_top1']:.2f}", f"{summary[f'{part}_top5']:.2f}"] for part in ("best", "final")]
-    table(_title(summary), ["epoch", "top-1 %", "top-5 %"], shown)
+    metrics = result.run.read_measures().metrics
+    shown = [
+        [part, *(each.text(summary[f"{part}_{each.name}"]).strip() for each in metrics)] for part in ("best", "final")
+    ]
+    table(_title(summary), ["epoch", *(f"{each.title} {each.unit}".strip() for each in metrics)], shown)
 
 
 def _show_seeds(results: "Sequence[Result]") -> None:
     """Print a row a seed, then the mean and the standard deviation."""
-    from ..experiments.seeds import FIGURES
+    measures = results[0].run.read_measures()
+    figures = measures.figures()
 
-    rows = [[str(each.summary["seed"]), *(f"{each.summary[name]:.2f}" for name in FIGURES)] for each in results]
-    spreads = [mean_and_deviation([float(each.summary[name]) for each in results]) for name in FIGURES]
+    rows = [[str(each.summary["seed"]), *(f"{each.summary[name]:.2f}" for name in figures)] for each in results]
+    spreads = [mean_and_deviation([float(each.summary[name]) for each in results]) for name in figures]
     together = [f"{mean:.2f}" + ("" if math.isnan(off) else f" +- {off:.2f}") for mean, off in spreads]
-    columns = ["seed", *(f"{name.replace('_', ' ').replace('top', 'top-')} %" for name in FIGURES)]
+    titles = [f"{each.title} {each.unit}".strip() for each in measures.metrics]
+    columns = ["seed", *(f"{part} {title}" for part in ("best", "final") for title in titles)]
     table(_title(results[0].summary), columns, [*rows, ["mean", *together]])
 
 

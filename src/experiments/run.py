@@ -30,6 +30,7 @@ from ..runtime.precision import choose_device, refuse_missing_format
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.run import RunConfig
+from ..tasks.measures import Measures
 from ..tasks.task import Task
 from ..training.classification import Classification
 from ..training.epoch_report import refuse_no_result
@@ -154,7 +155,7 @@ def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Resul
         if beginning.beyond:
             aside = trainer.world.broadcast(lambda: str(run.set_aside(beginning.beyond).path).encode()).decode()
             _log.info(f"The epochs beyond are kept in {aside}. To continue from there instead: --resume {aside}")
-        trainer.world.broadcast(lambda: _write_config(run, config))
+        trainer.world.broadcast(lambda: _write_config(run, config, trainer.measures))
         if beginning.branches:
             trainer.branch_off(beginning.beyond)
         if beginning.checkpoint is not None:
@@ -294,8 +295,10 @@ def _new_run(config: RunConfig, held: ExitStack) -> bytes:
     return str(run.path).encode()
 
 
-def _write_config(run: RunFolder, config: RunConfig) -> bytes:
+def _write_config(run: RunFolder, config: RunConfig, measures: Measures) -> bytes:
     """Write the configuration, and take back that the run is finished or diverged."""
+    if facts := measures.facts():
+        write_json(run.task, facts)
     write_text(run.config, to_yaml(config))
     run.summary.unlink(missing_ok=True)
     run.divergence.unlink(missing_ok=True)

@@ -164,6 +164,8 @@ class CurveFacts:
         labels: what the labels' part of a distilled run's loss is.
         weights: what the columns of the weights that count begin with: `ema_` for averaged ones.
         test_clips: how many clips are tested; None where that is not known.
+        metric: the name of the metric in the rows, its title and its unit.
+        higher_is_better: whether the best epoch has the highest value of it.
     """
 
     train: str = "loss as it is minimised, augmented clips"
@@ -171,6 +173,8 @@ class CurveFacts:
     labels: str = "its labels' part"
     weights: str = ""
     test_clips: int | None = None
+    metric: tuple[str, str, str] = ("top1", "top-1", "%")
+    higher_is_better: bool = True
 
 
 _UNKNOWN_FACTS = CurveFacts()
@@ -179,13 +183,13 @@ _UNKNOWN_FACTS = CurveFacts()
 def draw_training_curve(
     rows: Sequence[Mapping[str, Any]], path: Path, title: str, facts: CurveFacts = _UNKNOWN_FACTS
 ) -> None:
-    """Draw a run as a PNG: loss and top-1 of the train and test parts and the learning rate over the epochs.
+    """Draw a run as a PNG: loss and metric of the train and test parts and the learning rate over the epochs.
 
-    The best epoch is marked: the first of those with the highest top-1 on held-out training clips where the run has
+    The best epoch is marked: the first of those with the best metric on held-out training clips where the run has
     them, else on the test part.
 
     Args:
-        rows: the logbook's rows; read are `epoch`, `train_loss`, `test_loss`, `train_top1`, `test_top1`, `val_top1`,
+        rows: the logbook's rows; read are `epoch`, `train_loss`, `test_loss`, `train_`, `test_` and `val_<metric>`,
             of a distilled run `train_labels_loss`, and `learning_rate`. Values that are missing or not finite leave
             their point out.
         path: the file.
@@ -200,9 +204,9 @@ def draw_training_curve(
         raise ValueError("A training curve needs at least one epoch.")
     with picture(path, (8.0, 7.0)) as figure:
         panels = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1], gridspec_kw={"hspace": 0.1})
-        loss, top1, rate = panels
+        loss, metric, rate = panels
         _plot_loss(loss, rows, facts)
-        _plot_top1(top1, rows, facts)
+        _plot_metric(metric, rows, facts)
         plot_column(rate, rows, "learning_rate", _SOFT_INK, "")
         epochs = [int(row["epoch"]) for row in rows]
         rate.set(ylabel="learning\nrate", xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
@@ -237,11 +241,13 @@ def _write_curve_legend(axes: "Axes") -> None:
     axes.legend(loc="upper right", alignment="left", borderaxespad=0.2, **look)
 
 
-def _plot_top1(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> None:
-    plot_column(axes, rows, "train_top1", _TRAIN, "train")
-    plot_column(axes, rows, f"{facts.weights}test_top1", _TEST, "test")
-    axes.set_ylabel("top-1, %")
-    axes.set_ylim(spread_out(*axes.get_ylim(), span_of_curve(facts.test_clips)))
+def _plot_metric(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> None:
+    name, title, unit = facts.metric
+    plot_column(axes, rows, f"train_{name}", _TRAIN, "train")
+    plot_column(axes, rows, f"{facts.weights}test_{name}", _TEST, "test")
+    axes.set_ylabel(f"{title}, {unit}" if unit else title)
+    if unit == "%":
+        axes.set_ylim(spread_out(*axes.get_ylim(), span_of_curve(facts.test_clips)))
 
 
 def span_of_clips(clips: int | None) -> float:
@@ -250,7 +256,7 @@ def span_of_clips(clips: int | None) -> float:
 
 
 def span_of_curve(clips: int | None) -> float:
-    """Return how many points the axis of a curve of top-1 should show at least: a curve changes more than its ends."""
+    """Return how many points the axis of a curve in percent shows at least: a curve changes more than its ends."""
     return max(_LEAST_CURVE_SPAN, span_of_clips(clips))
 
 
@@ -363,18 +369,22 @@ def _points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, flo
 
 def _mark_best(panels: Sequence["Axes"], rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> str:
     """Mark the best epoch in every panel and return what it was."""
-    tested = dict(_points(rows, f"{facts.weights}test_top1"))
+    name, title, unit = facts.metric
+    tested = dict(_points(rows, f"{facts.weights}test_{name}"))
     if not tested:
         return "no test result"
-    held_out = dict(_points(rows, f"{facts.weights}val_top1"))
+    held_out = dict(_points(rows, f"{facts.weights}val_{name}"))
     chooser = {epoch: value for epoch, value in held_out.items() if epoch in tested} or tested
-    epoch = max(chooser, key=lambda each: (chooser[each], -each))
+    sign = 1 if facts.higher_is_better else -1
+    epoch = max(chooser, key=lambda each: (sign * chooser[each], -each))
     for axes in panels:
         axes.axvline(epoch, color=_TEST, linewidth=0.8, dashes=(2, 3))
     panels[1].plot([epoch], [tested[epoch]], "o", color=_TEST, markersize=6, markeredgecolor="white")
     last = max(tested)
-    best = f"best {tested[epoch]:.1f}% in epoch {epoch}{', chosen on held-out clips' if held_out else ''}"
-    return f"test top-1: {best}; last {tested[last]:.1f}% in epoch {last}{worth_of_a_clip(facts.test_clips)}"
+    best_text, last_text = (f"{tested[each]:.1f}%" if unit == "%" else f"{tested[each]:.4g}" for each in (epoch, last))
+    best = f"best {best_text} in epoch {epoch}{', chosen on held-out clips' if held_out else ''}"
+    worth = worth_of_a_clip(facts.test_clips) if unit == "%" else ""
+    return f"test {title}: {best}; last {last_text} in epoch {last}{worth}"
 
 
 def worth_of_a_clip(clips: int | None) -> str:

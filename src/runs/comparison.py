@@ -14,10 +14,7 @@ from .history import Run
 
 UNKNOWN = "-"
 _LONGEST_VALUE = 48
-_FIGURES = (
-    *("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5"),
-    *("parameters", "train_seconds", "clips_per_second", "skipped_batches"),
-)
+_OTHER_FIGURES = ("parameters", "train_seconds", "clips_per_second", "skipped_batches")
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Spread:
 
     Attributes:
         runs: one finished run a seed, all of one configuration but for the seed.
-        best, final: mean and sample standard deviation of test top-1 (percent).
+        best, final: mean and sample standard deviation of the primary metric on the test part.
     """
 
     runs: Sequence[Run]
@@ -54,7 +51,7 @@ def seed_spreads(runs: Sequence[Run]) -> list[Spread]:
     groups: dict[str, dict[int, Run]] = {}
     for run in runs:
         if run.finished and run.config and run.seed is not None:
-            groups.setdefault(_but_the_seed(run.config), {}).setdefault(run.seed, run)
+            groups.setdefault(run.measures.task + _but_the_seed(run.config), {}).setdefault(run.seed, run)
     return [_spread(list(seeds.values())) for seeds in groups.values() if len(seeds) > 1]
 
 
@@ -65,13 +62,14 @@ def write_comparison(path: Path, runs: Sequence[Run]) -> None:
         UserError: it cannot be written.
     """
     differing = differing_keys(runs)
-    header = ["run", "path", *_identity(runs[0]), *_FIGURES, *(f"config.{key}" for key in differing)]
+    names = _figures(runs)
+    header = ["run", "path", *_identity(runs[0]), *names, *(f"config.{key}" for key in differing)]
     rows = [
         [
             run.name,
             printable(str(run.path)),
             *_identity(run).values(),
-            *(_cell(run.figure(name)) for name in _FIGURES),
+            *(_cell(run.figure(name)) for name in names),
             *(values[index] for values in differing.values()),
         ]
         for index, run in enumerate(runs)
@@ -81,9 +79,15 @@ def write_comparison(path: Path, runs: Sequence[Run]) -> None:
 
 def record(run: Run) -> dict[str, Any]:
     """Return a run as values that JSON has words for; what is not known is None."""
-    figures = {name: _cell(run.figure(name)) for name in _FIGURES}
+    figures = {name: _cell(run.figure(name)) for name in _figures([run])}
     known = {name: None if value == "" else value for name, value in (_identity(run) | figures).items()}
     return {"run": run.name, "path": str(run.path), **known, "problems": list(run.problems)}
+
+
+def _figures(runs: Sequence[Run]) -> list[str]:
+    """Return the names of the figures that runs have together, of tasks that measure other things too."""
+    metrics = dict.fromkeys(name for run in runs for name in run.measures.figures())
+    return ["best_epoch", *metrics, *_OTHER_FIGURES]
 
 
 def _identity(run: Run) -> dict[str, object]:
@@ -101,7 +105,8 @@ def _identity(run: Run) -> dict[str, object]:
 
 
 def _spread(runs: Sequence[Run]) -> Spread:
-    best, final = (mean_and_deviation([run.figure(f"{part}_top1") for run in runs]) for part in ("best", "final"))
+    primary = runs[0].measures.primary  # all are of one task
+    best, final = (mean_and_deviation([run.figure(f"{part}_{primary}") for run in runs]) for part in ("best", "final"))
     return Spread(runs, best, final)
 
 

@@ -1,4 +1,4 @@
-"""A picture of several runs: test top-1 and train loss over the epochs, one line a run.
+"""A picture of several runs: the primary test metric and the train loss over the epochs, one line a run.
 
 The loss is the cross-entropy with a run's own label smoothing, augmented clips, which distilled runs have as a part.
 """
@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from ..plots import figures
+from ..tasks.measures import CLASSIFICATION, PERCENT
 from ..utils.numbers import counted
 from .history import Run
 
@@ -22,7 +23,7 @@ _LOSS = "train loss of the labels,\nwith the run's smoothing"
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:
-    """Draw the test top-1 and the train loss of runs as a PNG, each with its final top-1 in the legend.
+    """Draw the primary test metric and the train loss of runs as a PNG, each with its final metric in the legend.
 
     A run without epochs has no line, and its legend says so.
 
@@ -32,30 +33,37 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
     """
     if not any(run.rows for run in runs):
         raise ValueError("None of the runs has an epoch to draw.")
+    deciding = runs[0].measures.deciding
     width = 1.6 if len(runs) <= _FEW else 1.2
     with figures.picture(path, (8.0, 6.4)) as figure:
-        top1, loss = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2], gridspec_kw={"hspace": 0.1})
+        metric, loss = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2], gridspec_kw={"hspace": 0.1})
         for number, (run, label) in enumerate(zip(runs, _labels(runs), strict=True)):
             colour, dash = _LOOKS[number % len(_LOOKS)]
-            for axes, name in ((top1, f"{run.weights}test_top1"), (loss, _train_loss(run))):
+            for axes, name in ((metric, f"{run.weights}test_{run.measures.primary}"), (loss, _train_loss(run))):
                 figures.plot_column(axes, run.rows, name, colour, label)
                 line = axes.get_lines()[-1]
                 line.set(linestyle=dash, linewidth=width)
                 if not run.rows:  # nothing to find in the picture, so no sign in the legend either
                     line.set(linestyle="none", marker="")
-        for axes in (top1, loss):
+        for axes in (metric, loss):
             axes.grid(axis="y", color=figures.LINE, linewidth=0.6, alpha=0.7)
-        low, high = top1.get_ylim()
-        top1.set_ylim(figures.spread_out(low, high, figures.span_of_curve(_test_clips(runs))))
+        if deciding.unit == PERCENT:
+            low, high = metric.get_ylim()
+            metric.set_ylim(figures.spread_out(low, high, figures.span_of_curve(_test_clips(runs))))
         epochs = [row["epoch"] for run in runs for row in run.rows]
-        top1.set_ylabel("test top-1, %")
-        loss.set(ylabel=_LOSS, xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
+        metric.set_ylabel(f"test {deciding.label}")
+        labelled = all(run.measures == CLASSIFICATION for run in runs)
+        loss.set(
+            ylabel=_LOSS if labelled else "train loss", xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5)
+        )
         loss.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        figure.align_ylabels([top1, loss])
+        figure.align_ylabels([metric, loss])
         columns = math.ceil(len(runs) / _MOST_IN_A_COLUMN)
         look = {"frameon": False, "labelspacing": 0.9, "handlelength": 2.6, "alignment": "left"}
-        top1.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), ncols=columns, title="final test top-1", **look)
-        figures.write_title(top1, *_title(runs))
+        metric.legend(
+            loc="upper left", bbox_to_anchor=(1.01, 1.02), ncols=columns, title=f"final test {deciding.title}", **look
+        )
+        figures.write_title(metric, *_title(runs))
 
 
 def _test_clips(runs: Sequence[Run]) -> int | None:
@@ -84,8 +92,9 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         facts = [getattr(run, what) for what in distinct] + [run.lesson]
         facts += [f"seed {run.seed}"] if seeds and run.seed is not None else []
-        final = run.figure("final_top1")
-        facts += [f"{final:.2f}%" if math.isfinite(final) else "no result yet"]
+        deciding = run.measures.deciding
+        final = run.figure(f"final_{deciding.name}")
+        facts += [f"{deciding.text(final).strip()}{deciding.unit}" if math.isfinite(final) else "no result yet"]
         facts += [f"{counted(run.epochs_done, 'epoch')} so far"] if run.epochs_done and not run.finished else []
         labels.append(f"{_shortened(run.name)}\n{', '.join(filter(None, facts))}")
     return labels

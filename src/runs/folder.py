@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ..tasks.measures import Measures, measures_from
 from ..utils.errors import UserError
 from ..utils.files import copy_file, make_folder, read_json, uncopied, unwritable, write_json
 from ..utils.foreign_text import short
@@ -19,10 +20,10 @@ from ..utils.locks import sole_writer
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
 # What a run consists of; evaluations and exports stay where they were made.
-_OF_RUN = ("*.yaml", "*.txt", "*.jsonl", "*.csv", "*.png", "tensorboard/*", "checkpoints/*.pth")
+_OF_RUN = ("*.yaml", "task.json", "*.txt", "*.jsonl", "*.csv", "*.png", "tensorboard/*", "checkpoints/*.pth")
 _LOGBOOK = ("*.jsonl", "*.csv")
 # What every summary has, however old: it is printed, and compared between seeds.
-_FIGURES = ("seed", "parameters", "best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")
+_FIGURES = ("seed", "parameters", "best_epoch")
 _NAMES = ("model", "dataset", "split")
 SEQUENCE_FILE = "sequence.json"  # by which the folder of a training sequence is known, whose runs lie deeper
 
@@ -35,6 +36,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / self.CONFIG
+        self.task = path / "task.json"  # the metrics of a task that is not classification
         self.origin = path / "origin.json"  # of a run that continues another one in a new place
         self.summary = path / "summary.json"
         self.log = path / "log.txt"
@@ -78,8 +80,8 @@ class RunFolder:
         """Return when something of the run was last written, in seconds since 1970."""
         return max(_time_written(path) for path in (self.config, *self.all_checkpoints()))
 
-    def read_summary(self, figures: Sequence[str] = _FIGURES, names: Sequence[str] = _NAMES) -> Mapping[str, Any]:
-        """Return what `summary.json` holds.
+    def read_summary(self, figures: Sequence[str] = (), names: Sequence[str] = _NAMES) -> Mapping[str, Any]:
+        """Return what `summary.json` holds; it needs `figures`, or where none are given, those of every summary.
 
         Raises:
             UserError: it cannot be read, or lacks one of the figures and names that are needed.
@@ -89,12 +91,21 @@ class RunFolder:
             summary = read_json(self.summary)
         except UserError as error:
             raise UserError(f"{error}{again}") from error
+        figures = figures or (*_FIGURES, *self.read_measures().figures())
         for name in (*figures, *names):
             value = summary.get(name)
             is_figure = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not (is_figure if name in figures else isinstance(value, str)):
                 raise UserError(f"{self.summary} is damaged: {name} is {short(value)}.{again}")
         return summary
+
+    def read_measures(self) -> Measures:
+        """Return what the task of the run measures, as `task.json` says; classification's where there is none.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        return measures_from(read_json(self.task) if self.task.exists() else {}, str(self.task))
 
     def all_checkpoints(self) -> list[Path]:
         """Return every checkpoint there is."""
@@ -188,7 +199,13 @@ class RunFolder:
         taken = len(list(self.path.glob("superseded*")))
         place = self.path / (f"superseded_{taken + 1}" if taken else "superseded")
         logbook = [path for pattern in _LOGBOOK for path in self.path.glob(pattern)]
-        files = {self.config, *logbook, *checkpoints, *([self.best] if self.best.exists() else [])}
+        files = {
+            self.config,
+            *self.path.glob(self.task.name),
+            *logbook,
+            *checkpoints,
+            *([self.best] if self.best.exists() else []),
+        }
         with _whole_or_absent(place) as hidden:
             self._copy(files, hidden)
         return RunFolder(place)

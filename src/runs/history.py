@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..tasks.measures import CLASSIFICATION, Measures
 from ..utils.config import flat, read_yaml
 from ..utils.errors import UserError
 from ..utils.files import read_json
@@ -41,9 +42,10 @@ class Run:
         epochs_done, epochs: how many epochs are done, and how many it should have.
         teachers: the models that taught a distilled run, or what else is known of them; nothing for another run.
         state: `finished`; `diverged`, given up for numbers that were not finite; else `unfinished`.
-        figures: `best_epoch`, `best_top1`, `best_top5`, `final_top1`, `final_top5` (percent, test part),
-            `train_seconds`, `clips_per_second`, `skipped_batches`, `parameters`, `test_clips`, as far as known. Those
-            of an unfinished run are of its epochs so far; with averaged weights, top-1 and top-5 are theirs.
+        measures: what its task measures.
+        figures: `best_epoch`, `best_<metric>` and `final_<metric>` of the test part, `train_seconds`,
+            `clips_per_second`, `skipped_batches`, `parameters`, `test_clips`, as far as known. Those of an unfinished
+            run are of its epochs so far; with averaged weights, the metrics are theirs.
         config: its configuration with dotted keys; empty where it could not be read.
         rows: the numbers of its logbook, a row an epoch.
         problems: why it is not known completely, a sentence each.
@@ -60,6 +62,7 @@ class Run:
     epochs: int | None = None
     teachers: Sequence[str] = ()
     state: str = "unfinished"
+    measures: Measures = CLASSIFICATION
     figures: Mapping[str, float] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     rows: Sequence[Mapping[str, float]] = ()
@@ -82,7 +85,7 @@ class Run:
     @property
     def weights(self) -> str:
         """Return what stands before the logbook's columns of the weights that count: `ema_` for averaged ones."""
-        return "ema_" if any("ema_test_top1" in row for row in self.rows) else ""
+        return _weights(self.rows, self.measures)
 
     @property
     def data(self) -> str:
@@ -149,6 +152,7 @@ def read_run(path: Path, output_root: Path | None = None) -> Run:
     summary = _attempt(_read_summary, folder.summary, nothing, problems)
     if summary and not rows:
         problems.append(f"{path / _LOGBOOK} has no rows, so its epochs are not known.")
+    measures = _attempt(lambda _: folder.read_measures(), folder.task, CLASSIFICATION, problems)
     model, data = (_section(config, name) for name in ("model", "data"))
     seed = summary.get("seed", config.get("seed"))
     return Run(
@@ -163,17 +167,24 @@ def read_run(path: Path, output_root: Path | None = None) -> Run:
         epochs=_whole(config.get("epochs")),
         teachers=_teachers(path, config),
         state="finished" if summary else "diverged" if _exists(folder.divergence) else "unfinished",
-        figures=_figures(rows) | {name: value for name, value in _finite(summary).items() if name in _SUMMARISED},
+        measures=measures,
+        figures=_figures(rows, measures)
+        | {name: value for name, value in _finite(summary).items() if name in _summarised(measures)},
         config=flat(config),
         rows=rows,
         problems=[printable(problem)[:_LONGEST_PROBLEM] for problem in problems],
     )
 
 
-_SUMMARISED = (
-    *("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5"),
-    *("train_seconds", "clips_per_second", "skipped_batches", "parameters", "test_clips"),
-)
+def _summarised(measures: Measures) -> tuple[str, ...]:
+    """Return the names of all figures that a summary can have."""
+    others = ("train_seconds", "clips_per_second", "skipped_batches", "parameters", "test_clips")
+    return ("best_epoch", *measures.figures(), *others)
+
+
+def _weights(rows: Sequence[Mapping[str, float]], measures: Measures) -> str:
+    """Return the prefix of the columns of the weights that count."""
+    return "ema_" if any(f"ema_test_{measures.primary}" in row for row in rows) else ""
 
 
 def _attempt(read: Callable[[Path], Value], path: Path, otherwise: Value, problems: list[str]) -> Value:
@@ -218,22 +229,21 @@ def _finite(values: Mapping[str, Any]) -> dict[str, float]:
     return numbers
 
 
-def _figures(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _figures(rows: Sequence[Mapping[str, float]], measures: Measures) -> dict[str, float]:
     """Return the figures that the logbook's rows tell, chosen as training chooses them."""
     if not rows:
         return {}
     columns = set[str]().union(*rows)
-    weights = "ema_" if "ema_test_top1" in columns else ""
-    chooser = f"{weights}{'val' if f'{weights}val_top1' in columns else 'test'}_top1"
-    best = max(rows, key=lambda row: row.get(chooser, -1.0))  # the first of equals
-    final = next((row for row in reversed(rows) if f"{weights}test_top1" in row), rows[-1])
+    primary, weights = measures.deciding, _weights(rows, measures)
+    chooser = f"{weights}{'val' if f'{weights}val_{primary.name}' in columns else 'test'}_{primary.name}"
+    choose = max if primary.higher_is_better else min
+    best = choose(rows, key=lambda row: row.get(chooser, primary.worst))  # the first of equals
+    final = next((row for row in reversed(rows) if f"{weights}test_{primary.name}" in row), rows[-1])
     speeds = [row["clips_per_second"] for row in rows if "clips_per_second" in row]
     figures = {
         "best_epoch": best["epoch"],
-        "best_top1": best.get(f"{weights}test_top1", math.nan),
-        "best_top5": best.get(f"{weights}test_top5", math.nan),
-        "final_top1": final.get(f"{weights}test_top1", math.nan),
-        "final_top5": final.get(f"{weights}test_top5", math.nan),
+        **{f"best_{name}": best.get(f"{weights}test_{name}", math.nan) for name in measures.names},
+        **{f"final_{name}": final.get(f"{weights}test_{name}", math.nan) for name in measures.names},
         "train_seconds": sum(row["seconds"] for row in rows if "seconds" in row),
         "clips_per_second": statistics.median(speeds) if speeds else math.nan,
         "skipped_batches": sum(row["skipped_batches"] for row in rows if "skipped_batches" in row),

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..plots import figures
 from ..plots.figures import CurveFacts, draw_confusion, draw_training_curve
+from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 from .folder import RunFolder
@@ -79,12 +80,23 @@ def _curve_facts(run: Run, test_clips: int | None) -> CurveFacts:
     smoothed = isinstance(smoothing, float | int) and smoothing > 0
     loss = f"loss with label smoothing {smoothing:g}" if smoothed else "cross-entropy"
     train = "the labels' and the teachers' loss together" if run.teachers else loss
+    metric = run.measures.deciding
+    if run.measures != CLASSIFICATION:
+        return CurveFacts(
+            train="loss, augmented clips",
+            test=f"loss, unaugmented clips{', averaged weights' if run.weights else ''}",
+            weights=run.weights,
+            test_clips=test_clips,
+            metric=(metric.name, metric.title, metric.unit),
+            higher_is_better=metric.higher_is_better,
+        )
     return CurveFacts(
         train=f"{train}, augmented clips{', dropout' if _drops(run.config) else ''}",
         test=f"plain cross-entropy, unaugmented clips{', averaged weights' if run.weights else ''}",
         labels=f"the labels' {loss}",
         weights=run.weights,
         test_clips=test_clips,
+        metric=(metric.name, metric.title, metric.unit),
     )
 
 

@@ -80,6 +80,10 @@ class Measures:
         """Return the names of all metrics."""
         return tuple(each.name for each in self.metrics)
 
+    def figures(self) -> tuple[str, ...]:
+        """Return the names of a summary's figures: each metric in the best epoch, then in the last one."""
+        return tuple(f"{which}_{name}" for which in ("best", "final") for name in self.names)
+
     def facts(self) -> dict[str, Any]:
         """Return them as plain values for a file; nothing for classification, which is what a file without them is."""
         return {} if self == CLASSIFICATION else {**asdict(self), "metrics": [asdict(each) for each in self.metrics]}
