@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from ..data.loading.streams import derive_streams
 from ..deploy.backends import check_installed, open_exported
+from ..deploy.backends.openvino import convert
+from ..deploy.onnx_graph import write_onnx
 from ..deploy.recogniser import Recogniser
-from ..deploy.writers import write_onnx, write_openvino
 from ..models.registry import create_model
 from ..settings.data import DataConfig
 from ..skeleton import load_layout
@@ -54,7 +55,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
         UserError: a package of the extra `deploy` is missing.
     """
     names = chosen_models(arguments.models)
-    check_installed(*_PACKAGES)
+    check_installed(_PACKAGES)
     rows = [row for name in names for row in _measure_model(name, arguments, progress)]
     title = f"one clip, one body, {arguments.frames} frames, {_LAYOUT}, {counted(torch.get_num_threads(), 'thread')}"
     best = {
@@ -118,7 +119,7 @@ def _paths(name: str, folder: Path, joints: Tensor, precision: str) -> dict[str,
         ways[f"{key}, OpenVINO"] = _opened(_converted(modules[key], folder / f"{key}.xml", joints), given)
     written = folder / "folded.onnx"
     write_onnx(written, modules["folded"], joints, {"model": name})
-    write_openvino(written.with_suffix(".xml"), written, {"model": name})
+    convert(written, written.with_suffix(".xml"), {"model": name})
     ways["folded, ONNX Runtime"] = _opened(written, given)
     ways["folded, OpenVINO"] = _opened(written.with_suffix(".xml"), given)
     if precision != "f32":

@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for part in options.parts:
             try:
                 result[part], bad = campaign.run(part)
-            except (RuntimeError, subprocess.TimeoutExpired) as error:  # the other parts are worth having
+            except (RuntimeError, UserError, subprocess.TimeoutExpired) as error:  # the other parts are worth having
                 tell(f"{part} came to no end: {error}")
                 result[part], bad = {"error": str(error)}, 1
             wrong += bad

@@ -3,17 +3,20 @@
 import argparse
 from pathlib import Path
 
+from ..deploy.backends import list_backends
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
 from .options import MOST_THREADS, add_shared, examples, refuse_outside
 from .terminal import progress, say, table
 
-_FORMATS = {"onnx": ("onnx",), "openvino": ("openvino",), "both": ("onnx", "openvino")}
+_BOTH = ("onnx", "openvino")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help=CHECKPOINT_HELP)
-    parser.add_argument("--format", choices=_FORMATS, default="both", help="what to write (default: both)")
+    parser.add_argument(
+        "--format", choices=(*list_backends(), "both"), default="both", help="what to write (default: both)"
+    )
     parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies in the input (default: 1)")
     parser.add_argument("--batch", type=int, metavar="N", default=1, help="clips in the input (default: 1)")
     parser.add_argument(
@@ -49,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     checkpoint = checkpoint_of(arguments, arguments.checkpoint)
     order = ExportRequest(
         checkpoint=checkpoint,
-        formats=_FORMATS[arguments.format],
+        formats=_BOTH if arguments.format == "both" else (arguments.format,),
         bodies=arguments.bodies,
         batch=arguments.batch,
         threads=arguments.threads,

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,14 @@ from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint, warn_of_lagging_statistics
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, write_json
+from ..utils.foreign_text import is_readable, printable
 from ..utils.leftovers import temporary_folder
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
-from .backends import INPUT, OUTPUT, check_installed, open_exported
+from .backends import INPUT, OUTPUT, check_installed, get_backend, list_backends, open_exported
+from .onnx_graph import OPSET, PACKAGES, write_onnx
 from .recogniser import Recogniser, evaluated_logits
-from .writers import OPSET, write_onnx, write_openvino
 
-# format: the suffix of the file that one opens, and of those that belong to it
-FORMATS = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
 TOLERANCE = 1e-4  # of the largest logit, but of 1 where all are smaller
 _CLIPS_COMPARED = 8
 _RUNS_TIMED, _RUNS_BEFORE = 50, 5
@@ -36,7 +35,7 @@ class ExportRequest:
 
     Attributes:
         checkpoint: the file.
-        formats: names in `FORMATS`.
+        formats: names of backends.
         bodies: M, how many bodies the input has room for.
         batch: N, how many clips a run takes.
         threads: with which the latency is measured; 0 leaves it to the runtime.
@@ -44,7 +43,7 @@ class ExportRequest:
     """
 
     checkpoint: Path
-    formats: tuple[str, ...] = tuple(FORMATS)
+    formats: tuple[str, ...] = field(default_factory=list_backends)
     bodies: int = 1
     batch: int = 1
     threads: int = 0
@@ -71,9 +70,12 @@ def export(order: ExportRequest, out: Path, progress: Progress = SILENT) -> list
         UserError: a package is missing, the checkpoint cannot be read, its family has no export, an exported file
             does not agree, or `out` cannot be written.
     """
-    check_installed(
-        "onnx", "onnxscript", *("openvino" if name == "openvino" else "onnxruntime" for name in order.formats)
-    )
+    if not is_readable(str(out)):
+        raise UserError(
+            f"The folder {printable(str(out))} has no name in UTF-8, which runtimes need. Name another one with --out."
+        )
+    backends = {name: get_backend(name) for name in order.formats}
+    check_installed([*PACKAGES, *(package for each in backends.values() for package in (*each.WRITES, *each.RUNS))])
     checkpoint = read_checkpoint(order.checkpoint)
     model = _model(checkpoint, order)
     recogniser = Recogniser(model, checkpoint.config.data, checkpoint.config.input_frames).eval()
@@ -84,10 +86,11 @@ def export(order: ExportRequest, out: Path, progress: Progress = SILENT) -> list
     name = checkpoint.config.model.name
     with temporary_folder(out / name) as folder, progress.task("exporting", 3, "steps") as task:
         written = folder / name
-        write_onnx(written.with_suffix(".onnx"), recogniser, clips[0], facts)
+        onnx_file = written.with_suffix(".onnx")
+        write_onnx(onnx_file, recogniser, clips[0], facts)
         task.advance(note="written")
-        if "openvino" in order.formats:
-            write_openvino(written.with_suffix(".xml"), written.with_suffix(".onnx"), facts)
+        for backend in backends.values():
+            backend.convert(onnx_file, written.with_suffix(backend.SUFFIXES[0]), facts)
         task.advance(note="converted")
         found = [_compared(each, written, clips, expected, order) for each in order.formats]
         task.advance(note="compared")
@@ -165,7 +168,7 @@ def _compared(name: str, written: Path, clips: Tensor, expected: Tensor, order: 
     Raises:
         UserError: the logits differ by more than `TOLERANCE` of the largest one.
     """
-    files = tuple(written.with_suffix(suffix) for suffix in FORMATS[name])
+    files = tuple(written.with_suffix(suffix) for suffix in get_backend(name).SUFFIXES)
     run = open_exported(files[0], order.threads)
     given = [each.contiguous().numpy() for each in clips]
     difference = max(float(abs(run(each) - logits.numpy()).max()) for each, logits in zip(given, expected, strict=True))

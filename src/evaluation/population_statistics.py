@@ -54,7 +54,7 @@ class PopulationStatistics:
         """Return the statistics by the names that they have in the model's state; the model is left as it is."""
         if not len(self.running.neutral):
             return {}
-        training, own, batches = self.model.training, self.running.read(), 0
+        training, own, counts, batches = self.model.training, self.running.read(), self.running.counts(), 0
         sums = torch.zeros(0)
         with _normalising_by_batch(self.model), torch.no_grad():
             try:
@@ -63,7 +63,7 @@ class PopulationStatistics:
                     batches += 1
             finally:
                 self.running.write(own)
-                self.running.uncount(torch.full((), batches, device=self.device))
+                self.running.set_counts(counts)
                 self.model.train(training)
         return self.running.named(self._agreed(sums)) if batches else {}
 

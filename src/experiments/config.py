@@ -24,9 +24,9 @@ from ..utils.config import (
     section_layer,
 )
 from ..utils.errors import UserError
+from ..utils.foreign_text import short
 from ..utils.model_files import model_files, model_layer
 from ..utils.places import environment_layer
-from ..utils.schema import short
 
 _log = logging.getLogger(__name__)
 

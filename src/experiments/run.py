@@ -19,7 +19,7 @@ from ..data.store.reader import Store
 from ..distillation.task import distillation
 from ..distillation.teachers import Teacher, introduce
 from ..models.registry import build_model, count_parameters
-from ..runs.checkpoint import refuse_other_sizes, start_from
+from ..runs.checkpoint import read_checkpoint, refuse_other_sizes, start_from
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
@@ -35,9 +35,10 @@ from ..training.task import Classification
 from ..training.trainer import Trainer
 from ..utils.config import to_yaml
 from ..utils.errors import TrainingDiverged, UserError, is_out_of_memory
-from ..utils.files import read_json, write_json, write_text
+from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.places import data_roots
+from ..utils.program import program
 from ..utils.progress import SILENT, Progress
 from ..utils.versions import git_commit, versions
 
@@ -106,7 +107,7 @@ def train(
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
             if ending is not None and world.is_first and not (beginning.copies or beginning.run.curve.exists()):
                 ending(beginning.run)  # the process that finished it was killed before
-            return Result(beginning.run, read_json(beginning.run.summary) if world.is_first else {})
+            return Result(beginning.run, beginning.run.read_summary() if world.is_first else {})
         _refuse_diverged(config, beginning)
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
         return _run(*_build(config, beginning, teachers, run_context), ending)
@@ -333,7 +334,7 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
     """Return what `summary.json` holds; accuracies are percent on the protocol's test part."""
     config, step, prefix = trainer.config, trainer.step, trainer.offered
     rows = {row["epoch"]: row for row in logbook.rows()}
-    best, final = rows[trainer.progression.best_epoch], rows[config.epochs - 1]
+    best, final = (_row_of(trainer.run, rows, epoch) for epoch in (trainer.progression.best_epoch, config.epochs - 1))
     skips = step.guard.skips
     return {
         "model": config.model.name,
@@ -362,3 +363,21 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "git_commit": git_commit(),
         "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
+
+
+def _row_of(run: RunFolder, rows: Mapping[Any, Mapping[str, Any]], epoch: int) -> Mapping[str, Any]:
+    """Return the logbook's row of an epoch; the epoch's checkpoint has it too, where the logbook was damaged.
+
+    Raises:
+        UserError: neither has it.
+    """
+    if epoch in rows:
+        return rows[epoch]
+    for path in (run.best, run.last):
+        checkpoint = read_checkpoint(path)
+        if checkpoint.epoch == epoch and checkpoint.metrics:
+            return checkpoint.metrics
+    raise UserError(
+        f"{run.path} has lost the figures of epoch {epoch}: they are neither in metrics.jsonl nor in a checkpoint. Its "
+        f"weights are whole: measure them with `{program()} evaluate --checkpoint {run.last}`."
+    )

@@ -13,8 +13,8 @@ from ..runtime.precision import choose_device
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from ..utils.files import write_json
+from ..utils.limits import LARGEST_SEED
 from ..utils.progress import SILENT, Progress
-from ..utils.schema import LARGEST_SEED
 from ..utils.spread import mean_and_deviation
 from .run import Ending, Result, train
 

@@ -5,7 +5,7 @@
 Legend: P numbers (the running mean and variance of every channel of every BatchNorm), the means first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,15 @@ class RunningStatistics:
         """Set all means and variances to `values` (P,)."""
         if self._values:
             torch._foreach_copy_(self._values, list(torch.split(values, self._sizes)))
+
+    def counts(self) -> list[Tensor]:
+        """Return how many batches each BatchNorm has counted, as copies."""
+        return [each.clone() for each in self._counts]
+
+    def set_counts(self, counts: Sequence[Tensor]) -> None:
+        """Set how many batches each BatchNorm has counted."""
+        if self._counts:
+            torch._foreach_copy_(self._counts, list(counts))
 
     def uncount(self, batches: Tensor) -> None:
         """Take back `batches` (a whole number, 0-dim) that were counted."""

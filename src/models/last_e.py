@@ -11,14 +11,16 @@ D features.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
-from ..settings.model import STAGES, ModelConfig, check_stages
+from ..settings.model import ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
-from ..utils.schema import setting
+from ..utils.limits import Lengths
 from .channel_major import channels_first, filter_frames, mix_joints, normalise, project
 from .classifier import SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes
@@ -39,15 +41,15 @@ class LastEConfig(ModelConfig):
     """
 
     family: str = "last_e"
-    channels: list[int] = field(default_factory=list, metadata=STAGES)
-    blocks: list[int] = field(default_factory=list, metadata=STAGES)
+    channels: StageSizes = field(default_factory=list)
+    blocks: StageSizes = field(default_factory=list)
     attention: list[bool] = field(default_factory=list)
-    kernel_frames: int = setting(9, minimum=1, maximum=63)
-    dilations: list[int] = field(
-        default_factory=lambda: [1, 2], metadata={"minimum": 1, "maximum": 64, "lengths": (1, 2, 3, 4)}
+    kernel_frames: Annotated[int, Interval(ge=1, le=63)] = 9
+    dilations: Annotated[list[Annotated[int, Interval(ge=1, le=64)]], Lengths((1, 2, 3, 4))] = field(
+        default_factory=lambda: [1, 2]
     )
-    block_dropout: float = setting(0.1, minimum=0.0, maximum=0.9)
-    dropout: float = setting(0.3, minimum=0.0, maximum=0.9)
+    block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
+    dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
 
     def __post_init__(self) -> None:
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, attention=self.attention)

@@ -18,15 +18,16 @@ head, D features.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..settings.model import STAGES, ModelConfig, check_stages
+from ..settings.model import ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
-from ..utils.schema import setting
 from .channel_major import channels_first, filter_frames, normalise, project
 from .classifier import SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
@@ -53,15 +54,15 @@ class LastV2Config(ModelConfig):
     """
 
     family: str = "last_v2"
-    channels: list[int] = field(default_factory=list, metadata=STAGES)
-    blocks: list[int] = field(default_factory=list, metadata=STAGES)
-    temporal: list[str] = field(default_factory=list, metadata={"choices": ("convolution", "attention")})
-    kernel_frames: int = setting(9, minimum=1, maximum=63)
-    heads: int = setting(16, minimum=1, maximum=256)
-    similarity_reduction: int = setting(8, minimum=1, maximum=64)
-    similarity_temperature: float = setting(0.25, minimum=0.01, maximum=10.0)
-    block_dropout: float = setting(0.1, minimum=0.0, maximum=0.9)
-    dropout: float = setting(0.3, minimum=0.0, maximum=0.9)
+    channels: StageSizes = field(default_factory=list)
+    blocks: StageSizes = field(default_factory=list)
+    temporal: list[Literal["convolution", "attention"]] = field(default_factory=list)
+    kernel_frames: Annotated[int, Interval(ge=1, le=63)] = 9
+    heads: Annotated[int, Interval(ge=1, le=256)] = 16
+    similarity_reduction: Annotated[int, Interval(ge=1, le=64)] = 8
+    similarity_temperature: Annotated[float, Interval(ge=0.01, le=10.0)] = 0.25
+    block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
+    dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
     recompute: bool = False
 
     def __post_init__(self) -> None:

@@ -9,8 +9,8 @@ from ..settings.model import ModelConfig, check_complete
 from ..skeleton import Layout, load_layout
 from ..utils.config import Layer, merge, section_layer
 from ..utils.errors import UserError
+from ..utils.foreign_text import short
 from ..utils.model_files import model_files, model_layer
-from ..utils.schema import short
 from .classifier import SkeletonClassifier
 from .facts import ModelFacts
 from .last_e import LastE, LastEConfig

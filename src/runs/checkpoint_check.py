@@ -10,8 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..utils.foreign_text import is_readable
-from ..utils.schema import short
+from ..utils.foreign_text import is_readable, short
 
 _LARGEST = 2**53  # up to here every whole number is a float as well
 _MOST_EPOCHS = 1_000_000

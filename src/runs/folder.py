@@ -1,15 +1,18 @@
 """The folder of a run: its name, its files, and a copy of it elsewhere."""
 
 import logging
+import math
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from ..utils.errors import UserError
 from ..utils.files import copy_file, make_folder, read_json, uncopied, unwritable, write_json
+from ..utils.foreign_text import short
 from ..utils.leftovers import temporary_folder
 from ..utils.locks import sole_writer
 
@@ -18,6 +21,9 @@ _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
 # What a run consists of; evaluations and exports stay where they were made.
 _OF_RUN = ("*.yaml", "*.txt", "*.jsonl", "*.csv", "*.png", "tensorboard/*", "checkpoints/*.pth")
 _LOGBOOK = ("*.jsonl", "*.csv")
+# What every summary has, however old: it is printed, and compared between seeds.
+_FIGURES = ("seed", "parameters", "best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")
+_NAMES = ("model", "dataset", "split")
 SEQUENCE_FILE = "sequence.json"  # by which the folder of a training sequence is known, whose runs lie deeper
 
 
@@ -62,12 +68,33 @@ class RunFolder:
         """
         if match := _NAME.fullmatch(self.path.name):
             return match[1], int(match[2] or 1)
-        return (date.fromtimestamp(self.config.stat().st_mtime).isoformat() if self.config.exists() else ""), 0
+        try:
+            return date.fromtimestamp(self.config.stat().st_mtime).isoformat(), 0
+        except (OSError, ValueError, OverflowError):  # it is not there, or its time is in no year of the calendar
+            return "", 0
 
     @property
     def written(self) -> float:
         """Return when something of the run was last written, in seconds since 1970."""
-        return max((path.stat().st_mtime for path in (self.config, *self.all_checkpoints())), default=0.0)
+        return max(_time_written(path) for path in (self.config, *self.all_checkpoints()))
+
+    def read_summary(self, figures: Sequence[str] = _FIGURES, names: Sequence[str] = _NAMES) -> Mapping[str, Any]:
+        """Return what `summary.json` holds.
+
+        Raises:
+            UserError: it cannot be read, or lacks one of the figures and names that are needed.
+        """
+        again = " Delete it, and resume the run: its summary is written again."
+        try:
+            summary = read_json(self.summary)
+        except UserError as error:
+            raise UserError(f"{error}{again}") from error
+        for name in (*figures, *names):
+            value = summary.get(name)
+            is_figure = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not (is_figure if name in figures else isinstance(value, str)):
+                raise UserError(f"{self.summary} is damaged: {name} is {short(value)}.{again}")
+        return summary
 
     def all_checkpoints(self) -> list[Path]:
         """Return every checkpoint there is."""
@@ -236,3 +263,11 @@ def _whole_or_absent(folder: Path) -> Iterator[Path]:
                 path.replace(folder / path.name)
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def _time_written(path: Path) -> float:
+    """Return when a file was last written; 0 for one that is not there, such as a link that leads nowhere."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

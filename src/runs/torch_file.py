@@ -19,6 +19,7 @@ from ..utils.zip_files import Archive, DamagedZip
 _DEEPEST = 32  # of dicts and lists within each other
 _MOST_VALUES = 2_000_000
 _MOST_PICKLE_BYTES = 16 << 20  # an empty list takes one there and 56 in memory
+_LARGEST_KEY = 2**31  # larger numbers can be chosen so that all of them collide in a dict
 _STORAGES = {
     "BFloat16Storage": torch.bfloat16, "BoolStorage": torch.bool, "ByteStorage": torch.uint8,
     "CharStorage": torch.int8, "DoubleStorage": torch.float64, "FloatStorage": torch.float32,
@@ -48,6 +49,8 @@ def read_torch_file(content: bytes) -> Any:
         value = _Pickle(records[pickles[0]], folder, records).read()
     except NotTorchFile:
         raise
+    except MemoryError as error:
+        raise NotTorchFile("it needs more memory than there is") from error
     except (struct.error, ValueError, IndexError, KeyError, TypeError, RuntimeError, OverflowError) as error:
         raise NotTorchFile(f"its pickle is damaged ({type(error).__name__})") from error
     _refuse_too_much(value, len(content))
@@ -82,6 +85,7 @@ class _Pickle:
         self._content, self._place = content, 0
         self._folder, self._records = folder, records
         self._stack: list[Any] = []
+        self._made = 0
         self._marks: list[int] = []
         self._kept: dict[int, Any] = {}
         self._storages: dict[tuple[str, torch.dtype], _Storage] = {}
@@ -102,6 +106,9 @@ class _Pickle:
 
     def push(self, value: Any) -> None:
         """Put a value on the stack."""
+        self._made += 1
+        if self._made > _MOST_VALUES:
+            raise NotTorchFile(f"it makes more than {_MOST_VALUES:,} values")
         self._stack.append(value)
 
     def push_text(self) -> None:
@@ -143,6 +150,8 @@ class _Pickle:
         for key, value in zip(values[::2], values[1::2], strict=True):
             if type(key) not in (str, int):  # another one may take for ever to be found again
                 raise NotTorchFile("a key is neither a text nor a whole number")
+            if type(key) is int and not 0 <= key < _LARGEST_KEY:
+                raise NotTorchFile("a key is a number that counts nothing")
             target[key] = value
 
     def append_last(self) -> None:
@@ -282,6 +291,8 @@ def _refuse_too_much(value: Any, byte_count: int) -> None:
         if isinstance(each, Tensor):
             tensor_bytes += each.numel() * each.element_size()
         elif isinstance(each, dict | list | tuple):
+            if len(each) + len(waiting) > _MOST_VALUES:
+                raise NotTorchFile("it holds the same many times")
             waiting.extend((part, depth + 1) for part in (each.values() if isinstance(each, dict) else each))
         elif not (each is None or type(each) in (bool, int, float, str)):
             raise NotTorchFile("it holds what is no tensor and no plain value")

@@ -1,12 +1,15 @@
 """The `data:` part of a configuration: what a data set is, how it is split, sampled and augmented."""
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Interval
 
 from ..skeleton import Layout, LayoutFile, load_layout, own_layout
+from ..utils.limits import LARGEST_SEED, Lengths
 from ..utils.names import normal_form
-from ..utils.schema import LARGEST_SEED, setting
 
-_NUMBERS = {"minimum": 0, "maximum": 2**31 - 1}  # of a clip's subject and the like, as a store keeps them
+Number = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # of a clip's subject and the like, as a store keeps them
 
 
 @dataclass
@@ -23,43 +26,43 @@ class ProtocolConfig:
         seed: with `by: file`, another seed chooses other clips.
     """
 
-    by: str = setting("subject", choices=("subject", "camera", "setup", "file"))
-    train: list[int] = field(default_factory=list, metadata=_NUMBERS)
-    test: list[int] = field(default_factory=list, metadata=_NUMBERS)
-    test_share: float = setting(0.0, minimum=0.0, maximum=0.9)
-    seed: int = setting(0, minimum=0, maximum=LARGEST_SEED)
+    by: Literal["subject", "camera", "setup", "file"] = "subject"
+    train: list[Number] = field(default_factory=list)
+    test: list[Number] = field(default_factory=list)
+    test_share: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    seed: Annotated[int, Interval(ge=0, le=LARGEST_SEED)] = 0
 
 
 @dataclass
 class SelectConfig:
     """Draw a smaller data set from a larger store; an empty list selects everything. Actions count from 1."""
 
-    setups: list[int] = field(default_factory=list, metadata=_NUMBERS)
-    actions: list[int] = field(default_factory=list, metadata=_NUMBERS)
+    setups: list[Number] = field(default_factory=list)
+    actions: list[Number] = field(default_factory=list)
 
 
 @dataclass
 class SamplingConfig:
     """Say how a clip of any length becomes `input_frames` frames."""
 
-    method: str = setting("crop", choices=("crop", "uniform"))
-    crop_min: float = setting(0.5, above=0.0, maximum=1.0)
-    crop_max: float = setting(1.0, above=0.0, maximum=1.0)
-    test_crop: float = setting(0.95, above=0.0, maximum=1.0)
-    test_draws: int = setting(1, minimum=1, maximum=64)
+    method: Literal["crop", "uniform"] = "crop"
+    crop_min: Annotated[float, Interval(gt=0.0, le=1.0)] = 0.5
+    crop_max: Annotated[float, Interval(gt=0.0, le=1.0)] = 1.0
+    test_crop: Annotated[float, Interval(gt=0.0, le=1.0)] = 0.95
+    test_draws: Annotated[int, Interval(ge=1, le=64)] = 1
 
 
 @dataclass
 class AugmentConfig:
     """Say how training clips are varied. Every number 0 (or empty) switches its transform off."""
 
-    rotation_degrees: list[float] = setting(  # noqa: RUF009 - a field, whose list is copied
-        [17.0, 17.0, 17.0], minimum=0.0, maximum=180.0, lengths=(0, 3)
+    rotation_degrees: Annotated[list[Annotated[float, Interval(ge=0.0, le=180.0)]], Lengths((0, 3))] = field(
+        default_factory=lambda: [17.0, 17.0, 17.0]
     )
-    scale: float = setting(0.0, minimum=0.0, maximum=0.9)
-    shear: float = setting(0.0, minimum=0.0, maximum=1.0)
-    jitter_metres: float = setting(0.0, minimum=0.0, maximum=1.0)
-    mirror_probability: float = setting(0.0, minimum=0.0, maximum=1.0)
+    scale: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    shear: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    jitter_metres: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    mirror_probability: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
 
 
 @dataclass
@@ -72,7 +75,7 @@ class NormalizeConfig:
     """
 
     face_camera: bool = False
-    scale: str = setting("none", choices=("none", "unit"))
+    scale: Literal["none", "unit"] = "none"
 
 
 @dataclass
@@ -97,7 +100,7 @@ class DataConfig:
     layout: str = "ntu25"
     own_layout: LayoutFile = field(default_factory=LayoutFile)
     format: str = "ntu"
-    bodies: int = setting(2, minimum=1, maximum=2)
+    bodies: Annotated[int, Interval(ge=1, le=2)] = 2
     classes: list[str] = field(default_factory=list)
     split: str = ""
     protocols: dict[str, ProtocolConfig] = field(default_factory=dict)
@@ -128,10 +131,10 @@ class DataConfig:
 class HardwareConfig:
     """Say where clips lie, how batches reach the device and how it computes."""
 
-    residency: str = setting("auto", choices=("auto", "device", "ram", "disk"))
-    num_workers: int = setting(0, minimum=0, maximum=256)
+    residency: Literal["auto", "device", "ram", "disk"] = "auto"
+    num_workers: Annotated[int, Interval(ge=0, le=256)] = 0
     pin_memory: bool = False
-    prefetch_factor: int = setting(2, minimum=1, maximum=64)
-    amp_dtype: str = setting("auto", choices=("auto", "fp16", "bf16"))
-    cpu_threads: int = setting(0, minimum=0, maximum=1024)
+    prefetch_factor: Annotated[int, Interval(ge=1, le=64)] = 2
+    amp_dtype: Literal["auto", "fp16", "bf16"] = "auto"
+    cpu_threads: Annotated[int, Interval(ge=0, le=1024)] = 0
     cuda_graphs: bool = False

@@ -1,11 +1,14 @@
 """The `distillation:` part of a configuration: which teachers, and how a student learns from them."""
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal, get_args
+
+from annotated_types import Interval
 
 from ..utils.errors import UserError
-from ..utils.schema import setting
 
-METHODS = ("kl", "dkd", "features", "attention")
+Method = Literal["kl", "dkd", "features", "attention"]
+METHODS: tuple[str, ...] = get_args(Method)
 
 
 @dataclass
@@ -21,20 +24,20 @@ class DistillationConfig:
     """
 
     teachers: list[str] = field(default_factory=list)
-    weights: list[float] = setting([], above=0.0, maximum=1e6)  # noqa: RUF009 - a field, whose list is copied
+    weights: list[Annotated[float, Interval(gt=0.0, le=1e6)]] = field(default_factory=list)
     fingerprints: list[str] = field(default_factory=list)
-    method: str = setting("kl", choices=METHODS)
-    alpha: float | None = setting(None, minimum=0.0, maximum=1.0)
-    alpha_of: dict[str, float] = field(default_factory=dict, metadata={"minimum": 0.0, "maximum": 1.0})
-    alpha_other: float = setting(0.5, minimum=0.0, maximum=1.0)
-    alpha_end: float | None = setting(None, minimum=0.0, maximum=1.0)
-    tau: float = setting(4.0, minimum=0.01, maximum=1000.0)
-    tau_end: float | None = setting(None, minimum=0.01, maximum=1000.0)
-    dkd_target: float = setting(1.0, minimum=0.0, maximum=1e6)
-    dkd_others: float = setting(8.0, minimum=0.0, maximum=1e6)
-    hint_weight: float = setting(1.0, minimum=0.0, maximum=1e6)
+    method: Method = "kl"
+    alpha: Annotated[float, Interval(ge=0.0, le=1.0)] | None = None
+    alpha_of: dict[str, Annotated[float, Interval(ge=0.0, le=1.0)]] = field(default_factory=dict)
+    alpha_other: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.5
+    alpha_end: Annotated[float, Interval(ge=0.0, le=1.0)] | None = None
+    tau: Annotated[float, Interval(ge=0.01, le=1000.0)] = 4.0
+    tau_end: Annotated[float, Interval(ge=0.01, le=1000.0)] | None = None
+    dkd_target: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
+    dkd_others: Annotated[float, Interval(ge=0.0, le=1e6)] = 8.0
+    hint_weight: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
     unlabelled: bool = False
-    draws: int = setting(0, minimum=0, maximum=10_000)
+    draws: Annotated[int, Interval(ge=0, le=10_000)] = 0
     cached: bool = False
     cache: str = ""
 

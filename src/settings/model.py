@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ..utils.errors import UserError
+from ..utils.limits import Lengths
 
-# What a list of whole numbers, one for each stage, may be.
-STAGES = {"minimum": 1, "maximum": 4096, "lengths": (1, 2, 3, 4, 5, 6)}
+# A whole number for each stage.
+StageSizes = Annotated[list[Annotated[int, Interval(ge=1, le=4096)]], Lengths((1, 2, 3, 4, 5, 6))]
 
 
 @dataclass

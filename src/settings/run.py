@@ -1,8 +1,11 @@
 """The whole configuration of a run: one dataclass a section, with the limits of every value."""
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from ..utils.schema import LARGEST_SEED, setting
+from annotated_types import Interval
+
+from ..utils.limits import LARGEST_SEED
 from .data import DataConfig, HardwareConfig
 from .distillation import DistillationConfig
 from .model import ModelConfig
@@ -17,8 +20,8 @@ class NanGuardConfig:
         bn_recovery: `reset` sets the running statistics to mean 0 and variance 1, `restore` to what they were.
     """
 
-    max_consecutive: int = setting(20, minimum=1, maximum=1_000_000)
-    bn_recovery: str = setting("reset", choices=("reset", "restore"))
+    max_consecutive: Annotated[int, Interval(ge=1, le=1_000_000)] = 20
+    bn_recovery: Literal["reset", "restore"] = "reset"
 
 
 @dataclass
@@ -30,15 +33,15 @@ class CheckpointConfig:
         keep: so many of the newest epochs keep a file of their own.
     """
 
-    every_minutes: float = setting(10.0, minimum=0.0, maximum=1_000_000.0)
-    keep: int = setting(0, minimum=0, maximum=1_000_000)
+    every_minutes: Annotated[float, Interval(ge=0.0, le=1_000_000.0)] = 10.0
+    keep: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
 
 
 @dataclass
 class EmaConfig:
     """Average the weights over time; 0 does not."""
 
-    decay: float = setting(0.0, minimum=0.0, maximum=0.999999)
+    decay: Annotated[float, Interval(ge=0.0, le=0.999999)] = 0.0
 
 
 @dataclass
@@ -51,47 +54,47 @@ class DistributedConfig:
     """
 
     sync_batchnorm: bool = False
-    timeout_minutes: float = setting(10.0, above=0.0, maximum=100_000.0)
+    timeout_minutes: Annotated[float, Interval(gt=0.0, le=100_000.0)] = 10.0
 
 
 @dataclass
 class RunConfig:
     """Everything a run depends on. `configs/training/default.yaml` explains the training keys one by one."""
 
-    optimizer: str = setting("sgd", choices=("sgd",))
-    momentum: float = setting(0.9, minimum=0.0, maximum=1.0)
+    optimizer: Literal["sgd"] = "sgd"
+    momentum: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.9
     nesterov: bool = True
-    weight_decay: float = setting(0.0004, minimum=0.0, maximum=1e6)
+    weight_decay: Annotated[float, Interval(ge=0.0, le=1e6)] = 0.0004
 
-    learning_rate: float = setting(0.01, above=0.0, maximum=1e6)
-    warmup_learning_rate: float = setting(0.001, above=0.0, maximum=1e6)
-    min_learning_rate: float = setting(1e-5, minimum=0.0, maximum=1e6)
-    warmup_epochs: int = setting(10, minimum=0, maximum=1_000_000)
+    learning_rate: Annotated[float, Interval(gt=0.0, le=1e6)] = 0.01
+    warmup_learning_rate: Annotated[float, Interval(gt=0.0, le=1e6)] = 0.001
+    min_learning_rate: Annotated[float, Interval(ge=0.0, le=1e6)] = 1e-5
+    warmup_epochs: Annotated[int, Interval(ge=0, le=1_000_000)] = 10
 
-    epochs: int = setting(70, minimum=1, maximum=1_000_000)
-    batch_size: int = setting(16, minimum=1, maximum=1_000_000)
-    reference_batch_size: int = setting(0, minimum=0, maximum=1_000_000)
-    input_frames: int = setting(64, minimum=4, maximum=4096)
-    label_smoothing: float = setting(0.1, minimum=0.0, maximum=0.99)
-    grad_clip: float = setting(1.0, minimum=0.0, maximum=1e12)
-    gradient_accumulation_steps: int = setting(1, minimum=1, maximum=1_000_000)
-    repeat: int = setting(1, minimum=1, maximum=10_000)
-    label_share: float = setting(1.0, above=0.0, maximum=1.0)
+    epochs: Annotated[int, Interval(ge=1, le=1_000_000)] = 70
+    batch_size: Annotated[int, Interval(ge=1, le=1_000_000)] = 16
+    reference_batch_size: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+    input_frames: Annotated[int, Interval(ge=4, le=4096)] = 64
+    label_smoothing: Annotated[float, Interval(ge=0.0, le=0.99)] = 0.1
+    grad_clip: Annotated[float, Interval(ge=0.0, le=1e12)] = 1.0
+    gradient_accumulation_steps: Annotated[int, Interval(ge=1, le=1_000_000)] = 1
+    repeat: Annotated[int, Interval(ge=1, le=10_000)] = 1
+    label_share: Annotated[float, Interval(gt=0.0, le=1.0)] = 1.0
     amp: bool = False
     compile: bool = False
-    seed: int = setting(0, minimum=0, maximum=LARGEST_SEED)
+    seed: Annotated[int, Interval(ge=0, le=LARGEST_SEED)] = 0
     init_from: str = ""
-    device: str = setting("auto", choices=("auto", "cpu", "cuda", "mps"))
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     nan_guard: NanGuardConfig = field(default_factory=NanGuardConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
-    max_hours: float = setting(0.0, minimum=0.0, maximum=1_000_000.0)
+    max_hours: Annotated[float, Interval(ge=0.0, le=1_000_000.0)] = 0.0
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
-    validation: str = setting("test", choices=("test", "split"))
-    validation_share: float = setting(0.1, above=0.0, maximum=0.5)
-    test_every: int = setting(1, minimum=1, maximum=1_000_000)
+    validation: Literal["test", "split"] = "test"
+    validation_share: Annotated[float, Interval(gt=0.0, le=0.5)] = 0.1
+    test_every: Annotated[int, Interval(ge=1, le=1_000_000)] = 1
     tensorboard: bool = True
 
     environment: str = "local"

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ..utils.config import YAML_ENDINGS, Layer, completed_layout, config_folder, file_layer, merge, unknown_name
 from ..utils.errors import UserError
-from ..utils.schema import setting
 from .check import MOST_JOINTS, layout_problems
 
 
@@ -26,10 +27,10 @@ class LayoutFile:
     like: str = ""
     joints: list[str] = field(default_factory=list)
     bones: list[list[int]] = field(default_factory=list)
-    root: int = setting(0, minimum=0, maximum=MOST_JOINTS)
-    center: int = setting(0, minimum=0, maximum=MOST_JOINTS)
+    root: Annotated[int, Interval(ge=0, le=MOST_JOINTS)] = 0
+    center: Annotated[int, Interval(ge=0, le=MOST_JOINTS)] = 0
     mirror: list[list[int]] = field(default_factory=list)
-    coordinates: int = setting(3, minimum=2, maximum=3)
+    coordinates: Annotated[int, Interval(ge=2, le=3)] = 3
     extra_edges: list[list[int]] = field(default_factory=list)
 
 

@@ -5,21 +5,20 @@ merged, lowest first. Each value is checked against its field before anything is
 told at once. A value is what stands there: `${...}` is refused, so no file reads environment variables.
 """
 
-import difflib
 import importlib.resources
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
-from .aliases import ALIASES
 from .errors import UserError
 from .files import read_whole
-from .foreign_text import is_readable
-from .schema import checked_value, short
+from .foreign_text import short
+from .limits import annotations_of, entry_type
+from .names import suggestion
 from .yaml_text import parse_with_texts, yaml_of
 
 MODEL_FILES = {
@@ -186,7 +185,7 @@ def section_layer(layer: Layer, section: str) -> Layer:
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
     """Return the message for a name that does not exist, with the nearest one that does."""
-    return f"There is no {what} {short(name)}.{_suggestion(name, known)} Known: {', '.join(known)}."
+    return f"There is no {what} {short(name)}.{suggestion(name, known)} Known: {', '.join(known)}."
 
 
 def override_layer(assignments: Sequence[str]) -> Layer:
@@ -220,7 +219,7 @@ def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
     values: dict[str, Any] = {}
     problems = []
     for layer in layers:
-        accepted, found = _accepted(schema, layer)
+        accepted, found = _checked(schema, layer)
         problems += found
         _lay_over(values, accepted)
     if problems:
@@ -242,19 +241,15 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _accepted(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
-    """Split a layer into the part that fits the schema and the problems of the rest."""
-    accepted: dict[str, Any] = {}
-    problems: list[str] = []
-    for path, value, problem in _walk(schema, layer.values, layer.texts, ()):
-        if problem:
-            problems.append(f"{layer.origin}: {_dotted(path)}: {problem}")
-        else:
-            plant(accepted, path, value)
-        if len(problems) == _MOST_PROBLEMS:
-            problems.append(f"{layer.origin}: perhaps more, which was not looked at.")
-            break
-    return accepted, problems
+def _checked(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
+    """Return what a layer sets, with the types of the schema; where it does not fit, its problems instead."""
+    from .validation import validated  # not at import: `--help` waits for no pydantic
+
+    checked, problems = validated(schema, layer.values, layer.texts)
+    told = [f"{layer.origin}: {_dotted(path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]
+    if len(told) == _MOST_PROBLEMS:
+        told.append(f"{layer.origin}: perhaps more, which was not looked at.")
+    return checked, told
 
 
 def _dotted(path: Sequence[str]) -> str:
@@ -263,7 +258,7 @@ def _dotted(path: Sequence[str]) -> str:
 
 def _filled(instance: Any, values: Mapping[str, Any]) -> Any:
     """Return a copy of a dataclass instance with `values`, which fit its fields, in place of what it has."""
-    hints = _hints(type(instance))
+    annotations = annotations_of(type(instance))
     filled: dict[str, Any] = {}
     for item in fields(instance):
         present = getattr(instance, item.name)
@@ -273,25 +268,25 @@ def _filled(instance: Any, values: Mapping[str, Any]) -> Any:
         given = values[item.name]
         if is_dataclass(present):
             filled[item.name] = _filled(present, given)
-        elif is_dataclass(entry := _entry_type(hints[item.name])):
+        elif is_dataclass(entry := entry_type(annotations[item.name])):
             new: Any = entry
-            entries = {name: _filled(present.get(name, new()), section) for name, section in given.items()}
+            entries = {name: _filled(present.get(name, new()), section) for name, section in given.items() if section}
             filled[item.name] = {**deepcopy(present), **entries}
         elif isinstance(present, dict) and isinstance(given, dict):
             filled[item.name] = {**present, **given}
         else:
-            filled[item.name] = deepcopy(given)
+            filled[item.name] = given
     return type(instance)(**filled)
 
 
 def _lay_over(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    """Put a layer over `values`, key by key."""
+    """Put a layer over `values`, key by key. Validation made it for this, so nothing is copied."""
     for key, value in layer.items():
         below = values.get(key)
         if isinstance(below, dict) and isinstance(value, Mapping):
             _lay_over(below, value)
         else:
-            values[key] = deepcopy(value)
+            values[key] = value
 
 
 def plant(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
@@ -301,75 +296,3 @@ def plant(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
             tree[name] = {}
         tree = tree[name]
     tree[path[-1]] = value
-
-
-_Leaf = tuple[tuple[str, ...], Any, str]
-
-
-def _walk(schema: Any, values: Mapping[str, Any], texts: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[_Leaf]:
-    """Yield (path, value, problem) for every leaf of `values`; the problem is empty where it fits."""
-    known = {item.name: item for item in fields(schema)}
-    hints = _hints(type(schema))
-    for key, value in values.items():
-        name = str(key)
-        path, text = (*above, name), texts.get(name)
-        if name not in known:
-            yield path, value, _unknown_key(name, value, list(known))
-        elif is_dataclass(section := getattr(schema, name)):
-            yield from _walk_section(section, value, text, path)
-        elif is_dataclass(entry := _entry_type(hints[name])):
-            yield from _walk_entries(entry, value, text, path)
-        else:
-            yield path, *checked_value(known[name].metadata, hints[name], _as_written(hints[name], value, text))
-
-
-_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
-
-
-def _as_written(hint: Any, value: Any, text: Any) -> Any:
-    """Return the text of a value that has to be one, or of each element of a list of texts; any other as it is."""
-    if hint is str and isinstance(text, str) and value is not None:
-        return text
-    if hint == list[str] and isinstance(value, list) and isinstance(text, list) and len(value) == len(text):
-        return [own if isinstance(own, str) and own else item for item, own in zip(value, text, strict=True)]
-    return value
-
-
-def _walk_section(section: Any, value: Any, text: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
-    if isinstance(value, Mapping):
-        yield from _walk(section, value, text if isinstance(text, Mapping) else {}, path)
-    elif value is not None:  # a section whose every line is commented out changes nothing
-        known = ", ".join(item.name for item in fields(section))
-        yield path, value, f"is a section with the keys {known}, not the single value {short(value)}."
-
-
-def _walk_entries(entry: Any, value: Any, text: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
-    """Walk a mapping from free names to sections."""
-    if not isinstance(value, Mapping):
-        yield path, value, f"should be a mapping of names to sections, not {short(value)}."
-        return
-    texts = text if isinstance(text, Mapping) else {}
-    for name, section in value.items():
-        if not is_readable(str(name)):
-            yield (*path, str(name)), section, "a name should be text in UTF-8."
-            continue
-        yield from _walk_section(entry(), section, texts.get(name), (*path, str(name)))
-
-
-def _entry_type(hint: Any) -> Any:
-    """Return the value type of a `dict[str, X]` hint, else None."""
-    return get_args(hint)[1] if get_origin(hint) is dict else None
-
-
-def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
-    alias = ALIASES.get(name, "")
-    advice = f" Did you mean {alias!r}?" if alias.partition(".")[0] in known else _suggestion(name, known)
-    advice = advice or f" Known here: {', '.join(known)}."
-    return f"unknown key (its value is {short(value)}).{advice}"
-
-
-def _suggestion(name: str, known: Sequence[str]) -> str:
-    if len(name) > _LONGEST_KEY:
-        return ""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""

@@ -193,8 +193,14 @@ def read_whole(path: Path, limit_bytes: int, purpose: str) -> bytes:
         OSError: it cannot be read, or is no file.
     """
     with open_regular(path) as file:
-        content = file.read(min(size_of_open(file), limit_bytes) + 1)  # room for all that it asks for is taken at once
-    if len(content) > limit_bytes:
+        size = size_of_open(file)
+        if size > limit_bytes:
+            raise UserError(f"{path} is larger than {limit_bytes} bytes, too large for {purpose}.")
+        try:
+            content = file.read(size + 1)  # room for all that it asks for is taken at once
+        except MemoryError as error:
+            raise UserError(f"{path} has {size:,} bytes, more than there is memory for.") from error
+    if len(content) > limit_bytes:  # it has grown
         raise UserError(f"{path} is larger than {limit_bytes} bytes, too large for {purpose}.")
     return content
 

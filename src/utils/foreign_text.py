@@ -4,10 +4,14 @@ A name may hold the bytes by which a terminal is steered, or bytes that are no t
 passes through here, so that no module has to remember it.
 """
 
+import reprlib
 import sys
+from typing import Any
 
 _LONGEST_LINE, _KEPT_OF_ITS_END = 1_000, 300
 _MOST_LINES, _KEPT_LAST_LINES = 40, 4
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
 
 
 def printable(text: str) -> str:
@@ -48,6 +52,11 @@ def are_characters(content: bytes, byte_order: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def short(value: Any) -> str:
+    """Return `value` as Python writes it, cut where it is long."""
+    return _SHORT.repr(value)
 
 
 def shortened(message: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..version import __version__
 
-PACKAGES = ("torch", "numpy", "omegaconf", "rich")
+PACKAGES = ("torch", "numpy", "pydantic", "rich")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _GIT_PATIENCE_S = 10.0
 

@@ -55,6 +55,22 @@ def test_killed_runs_end_equal_to_undisturbed_ones(
 
 
 @linux
+def test_a_part_that_comes_to_no_end_is_told_and_the_others_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UserError("last.pth is damaged")
+
+    monkeypatch.setattr(faults, "fill_disks", refuse)
+    monkeypatch.setattr(faults, "inject_everywhere", lambda *_: [])
+    report = tmp_path / "faults.json"
+    assert faults.main(["--parts", "disk,numbers", "--json", str(report)]) == 1
+    result = json.loads(report.read_text())
+    assert result["disk"] == {"error": "last.pth is damaged"}
+    assert result["numbers"] == []
+
+
+@linux
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
 def test_a_campaign_that_ignores_a_signal_starts_trainings_that_do_not(number: signal.Signals) -> None:
     campaign = (

@@ -40,7 +40,7 @@ def prepared(folder: Path, clips: int = 1) -> None:
 def test_a_sound_installation_is_exit_code_0(report) -> None:
     code, answer = report()
     assert (code, answer["ok"]) == (0, True)
-    assert {"last", "python", "torch", "numpy", "omegaconf", "rich"} <= set(found(answer, "version"))
+    assert {"last", "python", "torch", "numpy", "pydantic", "rich"} <= set(found(answer, "version"))
     assert ", 1 thread, " in found(answer, "device")["cpu"][0]
 
 

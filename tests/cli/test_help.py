@@ -22,7 +22,7 @@ HELPS = [
     *(["runs", action] for action in ("list", "compare")),
     *(["benchmark", part] for part in (*PARTS, "all")),
 ]
-HEAVY = ("torch", "matplotlib", "PIL", "tensorboard", "onnx", "onnxscript", "onnxruntime", "openvino")
+HEAVY = ("torch", "pydantic", "matplotlib", "PIL", "tensorboard", "onnx", "onnxscript", "onnxruntime", "openvino")
 
 
 @pytest.mark.parametrize("command", HELPS, ids=" ".join)

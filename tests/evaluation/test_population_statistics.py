@@ -96,6 +96,16 @@ def test_measuring_leaves_the_model_as_it_was_bit_for_bit(tiny_config: MakeConfi
     assert not all(torch.equal(each, before[name]) for name, each in first.items())
 
 
+def test_measuring_takes_back_no_batch_that_a_frozen_norm_has_not_counted(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BatchNorm, "train", lambda norm, _mode=True: nn.Module.train(norm, False))
+    measured = population(tiny_config())
+    before = {name: each.clone() for name, each in measured.model.state_dict().items()}
+    measured.measure()
+    assert all(torch.equal(before[name], each) for name, each in measured.model.state_dict().items())
+
+
 def test_lent_statistics_are_taken_back_even_after_an_error(tiny_config: MakeConfig) -> None:
     measured = population(tiny_config())
     statistics = measured.measure()

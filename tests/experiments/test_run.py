@@ -23,6 +23,7 @@ from last.training.epoch_metrics import Figures, Meter
 from last.training.step import TrainingStep
 from last.training.trainer import Trainer
 from last.utils.errors import TrainingDiverged, UserError
+from last.utils.files import read_json
 
 MakeConfig = Callable[..., RunConfig]
 TIMINGS = {"seconds", "clips_per_second", "data_wait_share", "memory_mib"}
@@ -155,6 +156,19 @@ def test_finished_run_that_is_taken_up_again_is_unfinished_until_its_end(
 def test_automatic_resume_begins_a_run_where_there_is_none(tiny_config: MakeConfig) -> None:
     run = session.train(tiny_config("epochs=1"), resume="auto").run
     assert run.finished
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_figures_that_the_logbook_lost_are_taken_from_the_checkpoints(tiny_config: MakeConfig, left: int) -> None:
+    config = tiny_config("epochs=2")
+    run = session.train(config).run
+    summary = read_json(run.summary)
+    run.summary.unlink()
+    rows = (run.path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run.path / "metrics.jsonl").write_text(rows[left])
+    again = session.train(config, resume="auto").summary
+    figures = ("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")
+    assert [again[name] for name in figures] == [summary[name] for name in figures]
 
 
 def test_automatic_resume_leaves_a_finished_run_alone(tiny_config: MakeConfig) -> None:

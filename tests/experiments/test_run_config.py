@@ -1,12 +1,13 @@
 """How flags, recipes and data YAMLs make up the configuration of a run."""
 
 from collections.abc import Iterator
-from dataclasses import Field, asdict, fields, is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 import torch
+from annotated_types import Interval
 
 from last.experiments.config import resolve
 from last.models.registry import family_config
@@ -15,6 +16,7 @@ from last.settings.run import RunConfig
 from last.training.schedule import build_schedule
 from last.utils.config import MODEL_FILES, config_folder, read_yaml
 from last.utils.errors import UserError
+from last.utils.limits import annotations_of, entry_type
 
 
 @pytest.fixture
@@ -114,28 +116,32 @@ def test_defaults_are_those_of_the_owners_document() -> None:
 # --- values that no run can have
 
 
-def settings_of(config: Any) -> Iterator[tuple[str, Field[Any], Any]]:
+def settings_of(config: Any) -> Iterator[tuple[str, Any]]:
     """Yield every setting of a configuration, its sections and one entry of each mapping of sections, with its type."""
-    hints = get_type_hints(type(config))
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if is_dataclass(value):
-            yield from settings_of(value)
-        elif is_dataclass(get_args(hints[item.name])[-1:] and get_args(hints[item.name])[-1]):
-            yield from settings_of(get_args(hints[item.name])[-1]())
+    for name, annotation in annotations_of(config).items():
+        if is_dataclass(section := entry_type(annotation) or annotation):
+            yield from settings_of(section)
         else:
-            yield f"{type(config).__name__}.{item.name}", item, hints[item.name]
+            kind = config if isinstance(config, type) else type(config)
+            yield f"{kind.__name__}.{name}", annotation
+
+
+def numbers_in(annotation: Any) -> Iterator[Interval]:
+    """Yield the limits of each number in an annotation; those of pairs of joints are the layout's own."""
+    base, *limits = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    if base in (int, float):
+        yield next((limit for limit in limits if isinstance(limit, Interval)), Interval())
+    elif base != list[list[int]]:
+        for part in get_args(base):
+            yield from numbers_in(part)
 
 
 @pytest.mark.parametrize("family", ["last_e", "last_v2"])
 def test_every_number_of_a_configuration_has_a_smallest_and_a_largest_value(family: str) -> None:
-    unbounded = [
-        name
-        for name, item, hint in settings_of(replace(RunConfig(), model=family_config(family)))
-        if {int, float} & {hint, *get_args(hint)}
-        and not ({"minimum", "above"} & item.metadata.keys() and "maximum" in item.metadata)
-    ]
-    assert not unbounded
+    found = list(settings_of(replace(RunConfig(), model=family_config(family))))
+    limits = [(name, limit) for name, annotation in found for limit in numbers_in(annotation)]
+    assert len(limits) > 50
+    assert not [name for name, limit in limits if None in (limit.le, limit.ge if limit.gt is None else limit.gt)]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -24,10 +25,14 @@ PARAMETERS = {
 }
 TEACHERS = {"small": 4.8e6, "base": 9.2e6, "large": 14e6}
 
-# Tracing a whole model takes long. By default one model of each family, one block a stage, stands for the others, whose
-# blocks differ in width and number.
+# Tracing a whole model takes long. By default one model of each family, one block of each kind, stands for the others,
+# whose blocks differ in width and number.
+TWO_STAGES = {
+    "nano_e": {"channels": [24, 96], "blocks": [1, 1], "attention": [False, True]},
+    "small": {"channels": [64, 256], "blocks": [1, 1], "temporal": ["convolution", "attention"]},
+}
 TRACED = [
-    *(pytest.param(name, {"blocks": [1, 1, 1]}, id=name) for name in ("nano_e", "small")),
+    *(pytest.param(name, sizes, id=name) for name, sizes in TWO_STAGES.items()),
     *(pytest.param(name, {}, id=f"whole {name}", marks=pytest.mark.slow) for name in PARAMETERS),
 ]
 
@@ -131,7 +136,7 @@ def test_half_precision_gives_nearly_the_same_result(model: nn.Module) -> None:
 
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize(("name", "sizes"), TRACED)
-def test_model_compiles_into_one_graph(name: str, sizes: dict[str, list[int]]) -> None:
+def test_model_compiles_into_one_graph(name: str, sizes: dict[str, Any]) -> None:
     model = settled(opened(last.create_model(name, num_classes=5, **sizes)))
     compiled = torch.compile(model, fullgraph=True, backend="eager")
     streams, valid = random_streams(), torch.tensor([[True, False], [True, True]])
@@ -141,7 +146,7 @@ def test_model_compiles_into_one_graph(name: str, sizes: dict[str, list[int]]) -
 
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize(("name", "sizes"), TRACED)
-def test_exported_model_takes_any_number_of_clips(name: str, sizes: dict[str, list[int]]) -> None:
+def test_exported_model_takes_any_number_of_clips(name: str, sizes: dict[str, Any]) -> None:
     model = settled(opened(last.create_model(name, num_classes=5, **sizes)))
     clips = Dim("clips", max=64)
     shapes = {"streams": {stream: {0: clips} for stream in STREAMS}, "body_mask": {0: clips}}

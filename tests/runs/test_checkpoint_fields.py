@@ -199,6 +199,12 @@ def doubled(depth: int) -> list[Any]:
     return value
 
 
+def long_number(number: int) -> bytes:
+    """Return the instruction that puts a whole number on the stack of a pickle."""
+    content = number.to_bytes(number.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(content)]) + content
+
+
 shared = torch.zeros(1000)
 HOSTILE = {
     "nothing": b"",
@@ -213,6 +219,11 @@ HOSTILE = {
     "a function": repacked(saved(0), data_pkl=b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
     "a long text": repacked(saved(0), data_pkl=b"\x80\x02X\xff\xff\xff\xff."),
     "a key for ever": repacked(saved(0), data_pkl=b"\x80\x02})" + b"q\x00h\x00\x86" * 60 + b"Ns."),
+    "keys that collide": repacked(
+        saved(0),
+        data_pkl=b"\x80\x02}(" + b"".join(long_number(key * (2**61 - 1)) + b"N" for key in range(50_000)) + b"u.",
+    ),
+    "many empty dicts": repacked(saved(0), data_pkl=b"\x80\x02](" + b"}" * (15 << 20) + b"e."),
     "itself": repacked(saved(0), data_pkl=b"\x80\x02]q\x00h\x00a."),
     "an empty stack": repacked(saved(0), data_pkl=b"\x80\x02tsu."),
 }

@@ -1,5 +1,6 @@
 """The names of run folders, and finding the run to go on with."""
 
+import json
 import os
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,7 @@ from last.runs.folder import RunFolder
 from last.runs.search import find_run
 from last.settings.run import RunConfig
 from last.utils.config import to_yaml
+from last.utils.errors import UserError
 
 
 def config(model: str = "nano_e", dataset: str = "synthetic", split: str = "xsub", seed: int = 0) -> RunConfig:
@@ -105,3 +107,55 @@ def test_a_number_that_became_free_is_not_given_again(tmp_path: Path) -> None:
 def test_a_folder_of_a_day_that_does_not_exist_names_no_run(tmp_path: Path) -> None:
     (tmp_path / "run-9999-99-99").mkdir()
     assert RunFolder.create(tmp_path).path.name == f"run-{date.today().isoformat()}"
+
+
+@pytest.mark.parametrize("target", ["/gone/away.pth", "best_model.pth"])
+def test_a_link_that_leads_nowhere_among_the_checkpoints_is_not_the_newest_file(tmp_path: Path, target: str) -> None:
+    run = RunFolder.create(tmp_path)
+    run.checkpoints.mkdir(exist_ok=True)
+    run.last.write_bytes(b"")
+    os.utime(run.last, (2**31, 2**31))
+    run.best.symlink_to(target)
+    assert run.written == 2**31
+
+
+def test_a_time_in_no_year_of_the_calendar_is_that_of_an_old_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    run = RunFolder(tmp_path / "mine")
+    run.config.write_text("")
+    assert run.age > ("2000", 0)
+    stat = Path.stat
+
+    def later(path: Path) -> os.stat_result:  # many file systems cannot hold such a time
+        found = list(stat(path))
+        return os.stat_result([*found[:8], 10**12, found[9]])
+
+    monkeypatch.setattr(Path, "stat", later)
+    assert run.age == ("", 0)
+
+
+SUMMARY = {
+    "model": "nano_e",
+    "dataset": "tiny",
+    "split": "xsub",
+    "seed": 0,
+    "parameters": 9,
+    "best_epoch": 1,
+    "best_top1": 50,
+    "best_top5": 60.0,
+    "final_top1": 70.0,
+    "final_top5": 80.0,
+}
+
+
+def test_a_summary_that_lacks_a_figure_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path)
+    run.summary.write_text(json.dumps(SUMMARY))
+    assert run.read_summary() == SUMMARY
+    wrong = [{}, *({**SUMMARY, name: value} for name in SUMMARY for value in (None, [], float("inf"), True))]
+    for content in ("{", "[]", *map(json.dumps, wrong)):
+        run.summary.write_text(content)
+        with pytest.raises(UserError, match=r"summary\.json.*Delete it, and resume the run"):
+            run.read_summary()

@@ -2,8 +2,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from annotated_types import Ge, Gt, Interval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,14 +24,13 @@ from last.utils.config import (
     to_yaml,
 )
 from last.utils.errors import UserError
-from last.utils.schema import setting
 from last.utils.yaml_text import parse_yaml
 
 
 @dataclass
 class Loader:
-    workers: int = setting(0, minimum=0, maximum=8)
-    kind: str = setting("auto", choices=("auto", "fast"))
+    workers: Annotated[int, Interval(ge=0, le=8)] = 0
+    kind: Literal["auto", "fast"] = "auto"
 
 
 @dataclass
@@ -39,8 +40,8 @@ class Protocol:
 
 @dataclass
 class Run:
-    epochs: int = setting(70, minimum=1)
-    rate: float = setting(0.01, above=0.0)
+    epochs: Annotated[int, Ge(1)] = 70
+    rate: Annotated[float, Gt(0.0)] = 0.01
     name: str = ""
     names: list[str] = field(default_factory=list)
     amp: bool = False

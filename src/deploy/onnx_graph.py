@@ -1,4 +1,4 @@
-"""Writing a recogniser as an ONNX file, and an ONNX file as an OpenVINO one."""
+"""Writing a recogniser as an ONNX file, which every backend converts."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .backends import INPUT, OUTPUT
 
 OPSET = 18
-_METADATA = "last"  # under which name an OpenVINO file holds what it is
+PACKAGES = ("onnx", "onnxscript")  # what writing needs
 
 
 def write_onnx(path: Path, recogniser: nn.Module, joints: Tensor, facts: Mapping[str, Any]) -> None:
@@ -43,22 +43,13 @@ def write_onnx(path: Path, recogniser: nn.Module, joints: Tensor, facts: Mapping
     del model.metadata_props[:]  # and what the exporter notes of every node: paths of source files among it
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
         del part.metadata_props[:]
-    onnx.helper.set_model_props(model, {name: _text(value) for name, value in facts.items()})
+    onnx.helper.set_model_props(model, {name: fact_text(value) for name, value in facts.items()})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
 
 
-def write_openvino(path: Path, onnx_file: Path, facts: Mapping[str, Any]) -> None:
-    """Write an OpenVINO file `path`.xml, in float32, and its weights `path`.bin from an ONNX file."""
-    import openvino
-
-    model = openvino.Core().read_model(str(onnx_file))
-    for name, value in facts.items():
-        model.set_rt_info(_text(value), [_METADATA, name])
-    openvino.save_model(model, str(path), compress_to_fp16=False)
-
-
-def _text(value: Any) -> str:
+def fact_text(value: Any) -> str:
+    """Return a fact as metadata hold it: text as it is, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

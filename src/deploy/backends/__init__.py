@@ -1,0 +1,84 @@
+"""Runtimes that an exported model can be written for, one module each, found by their names.
+
+A backend's module has
+
+- `SUFFIXES`: of the files that it writes, the one that is opened first;
+- `WRITES`, `RUNS`: the packages that writing and running need;
+- `convert(onnx_file, path, facts)`: writes `path`, with the first suffix, from the ONNX file of the model;
+- `open_file(path, threads, precision)`: returns a function from joints (N, C, T, V, M) to logits (N, classes).
+"""
+
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from ...utils.errors import UserError
+from ...utils.extras import extra_problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float32]
+    Run: TypeAlias = Callable[[Floats], Floats]
+
+INPUT, OUTPUT = "joints", "logits"
+UNREADABLE = "{path} cannot be read by {runtime}: {error}. Export the checkpoint again."
+
+
+class Backend(Protocol):
+    """What a backend's module has."""
+
+    SUFFIXES: tuple[str, ...]
+    WRITES: tuple[str, ...]
+    RUNS: tuple[str, ...]
+
+    def convert(self, onnx_file: Path, path: Path, facts: Mapping[str, Any]) -> None: ...
+    def open_file(self, path: Path, threads: int, precision: str) -> "Run": ...
+
+
+def list_backends() -> tuple[str, ...]:
+    """Return the names that `export --format` accepts; no backend's packages are imported for it."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def get_backend(name: str) -> Backend:
+    """Return the module of a backend by its name."""
+    backend: Any = import_module(f"{__name__}.{name}")
+    found: Backend = backend
+    return found
+
+
+def check_installed(packages: Iterable[str]) -> None:
+    """Refuse to begin where a package of the extra `deploy` cannot be imported.
+
+    Raises:
+        UserError: it names the package.
+    """
+    for package in dict.fromkeys(packages):
+        problem = extra_problem(package, "Exporting a model")
+        if problem is not None:
+            raise problem
+
+
+def open_exported(path: Path, threads: int = 0, precision: str = "f32") -> "Run":
+    """Return a function from joints (N, C, T, V, M) to logits (N, classes) that runs a file.
+
+    Args:
+        path: a file of one of the backends, its others beside it: `.onnx` for ONNX Runtime, `.xml` for OpenVINO.
+        threads: of the runtime; 0 leaves it its own choice.
+        precision: in which OpenVINO may compute: `f32`, or `bf16` and `f16`, which change the logits.
+
+    Raises:
+        UserError: the file cannot be read, is of no backend, or its runtime cannot be imported.
+    """
+    by_suffix = {backend.SUFFIXES[0]: backend for backend in map(get_backend, list_backends())}
+    if path.suffix not in by_suffix:
+        raise UserError(f"{path} is no exported model: its name should end in {' or '.join(sorted(by_suffix))}.")
+    backend = by_suffix[path.suffix]
+    check_installed(backend.RUNS)
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.")
+    return backend.open_file(path, threads, precision)

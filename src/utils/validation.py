@@ -1,0 +1,265 @@
+"""Validation of one layer of a configuration by pydantic: strict, and with all problems at once.
+
+The shape of a configuration is a dataclass whose annotations hold the limits of each value. A layer sets any part of
+it, so what is validated is a typed dictionary for each dataclass, with the same keys, none of which is required. What
+pydantic finds is told in the terms of a configuration file: key, value, and what the value should be.
+"""
+
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from functools import cache, partial
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+from typing_extensions import TypedDict
+
+from .aliases import ALIASES
+from .foreign_text import is_readable, short
+from .limits import Lengths, annotations_of, entry_type
+from .names import suggestion
+from .yaml_text import decimal
+
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_OTHER_NUMBER = re.compile(r"[-+]?[0-9][0-9a-zA-Z_:.]*")  # such as 0x10, 1_000 and 1:30
+_WANTED = {  # type of pydantic's error -> what the value should have been
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "above {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "below {lt}",
+    "finite_number": "a finite number",
+    "lengths": "a list of {lengths} elements",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A bool, number or missing value, and the text that says it: a setting that is a name takes the text."""
+
+    value: Any
+    text: str
+
+
+def validated(
+    schema: Any, values: Mapping[str, Any], texts: Mapping[str, Any]
+) -> tuple[dict[str, Any], Iterator[tuple[list[str], str]]]:
+    """Return `values` with the types that the fields of `schema` have, and its problems: a key and what is wrong.
+
+    Args:
+        schema: a dataclass instance: its keys and types; a section has the fields of the instance that stands there.
+        values: any part of the configuration.
+        texts: the same tree as it is written, where it comes from a text.
+    """
+    adapter = _adapter(schema.__class__, tuple(annotations_of(schema).items()))
+    try:
+        return adapter.validate_python(_with_texts(values, texts)), iter(())
+    except ValidationError as error:
+        return {}, _problems(schema, values, error)
+
+
+def _problems(schema: Any, values: Mapping[str, Any], error: ValidationError) -> Iterator[tuple[list[str], str]]:
+    """Yield the problem of each key that `error` complains of."""
+    told = set()
+    for each in error.errors(include_url=False):
+        location = each["loc"]
+        is_name = location[-1:] == ("[key]",) and each["type"] in ("text", "string_type")
+        depth, annotation = _annotation_at(schema, location[:-1] if is_name else location)
+        path = location[:-1] if is_name else location[:depth]
+        if path in told:
+            continue
+        told.add(path)
+        value = _shown(each["input"], values, path, is_whole=depth == len(location))
+        if is_name:
+            problem = "a name should be text in UTF-8."
+        elif annotation is None:
+            problem = _unknown_key(str(path[-1]), value, list(annotations_of(_annotation_at(schema, path[:-1])[1])))
+        else:
+            problem = _problem(each, annotation, value)
+        yield [str(name) for name in path], problem
+
+
+# --- from dataclasses to what pydantic validates
+
+
+@cache
+def _adapter(kind: Hashable, annotations: tuple[tuple[str, Any], ...]) -> TypeAdapter[Any]:
+    return TypeAdapter(_section(kind, dict(annotations)))
+
+
+def _section(kind: Any, annotations: Mapping[str, Any]) -> Any:
+    make: Any = TypedDict  # with keys that are known only here
+    made = make(kind.__name__, {key: _from_file(annotation) for key, annotation in annotations.items()}, total=False)
+    made.__pydantic_config__ = _STRICT
+    return made
+
+
+def _from_file(annotation: Any) -> Any:
+    """Return what pydantic validates where a field has this annotation and the value comes from a file or a flag."""
+    base: Any
+    base, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    limits = [AfterValidator(partial(_length, each)) if isinstance(each, Lengths) else each for each in metadata]
+    origin, parts = get_origin(base), get_args(base)
+    if is_dataclass(base):
+        return _annotated(_section(base, annotations_of(base)), BeforeValidator(_lines))
+    if origin is list:  # of very many wrong elements, one is enough
+        return _annotated(list[_from_file(parts[0])], FailFast(), *limits, BeforeValidator(_list))  # type: ignore[misc]
+    if origin is dict:
+        return _annotated(dict[tuple(map(_from_file, parts))], *limits, BeforeValidator(_plain))  # type: ignore[misc]
+    if origin in (UnionType, Union):
+        return _annotated(Union[tuple(map(_from_file, parts))], *limits)  # noqa: UP007 - of types found only now
+    read = {int: _number, float: _number, str: _text, Literal: _text}.get(origin or base, _plain)
+    return _annotated(base, *limits, BeforeValidator(read))
+
+
+def _annotated(base: Any, *metadata: Any) -> Any:
+    return Annotated[base, *metadata] if metadata else base
+
+
+def _with_texts(value: Any, text: Any) -> Any:
+    """Return a tree of values in which each one that is no text is a `Scalar` with the text that says it."""
+    if isinstance(value, Mapping):
+        texts = text if isinstance(text, Mapping) else {}
+        return {key: _with_texts(each, texts.get(key)) for key, each in value.items()}
+    if isinstance(value, list) and isinstance(text, list) and len(value) == len(text):
+        return [
+            Scalar(None, said) if each is None and said else _with_texts(each, said)
+            for each, said in zip(value, text, strict=True)
+        ]
+    return Scalar(value, text) if isinstance(value, bool | int | float) and isinstance(text, str) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return _whole_text(value)
+    return value.value if isinstance(value, Scalar) else value
+
+
+def _text(value: Any) -> Any:
+    value = value.text if isinstance(value, Scalar) else value
+    return _whole_text(value) if isinstance(value, str) else value
+
+
+def _number(value: Any) -> Any:
+    value = _plain(value)
+    return decimal(value) if isinstance(value, str) else value
+
+
+def _lines(value: Any) -> Any:
+    return {} if value is None else value  # a section whose every line is commented out changes nothing
+
+
+def _list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else _plain(value)
+
+
+def _length(lengths: Lengths, value: list[Any]) -> list[Any]:
+    if len(value) not in lengths.allowed:
+        raise PydanticCustomError("lengths", "wrong length", {"lengths": str(lengths)})
+    return value
+
+
+def _whole_text(text: str) -> str:
+    """Return a text that a setting may be.
+
+    Raises:
+        PydanticCustomError: it is none.
+    """
+    if not is_readable(text):
+        raise PydanticCustomError("text", "should be text in UTF-8: rename what it names.")
+    if "${" in text or text == "???":  # has a meaning for other programs, so it is no name here
+        raise PydanticCustomError("text", "should be written out: `${...}` and `???` have no meaning here.")
+    return text
+
+
+# --- from pydantic's errors to messages
+
+
+def _annotation_at(schema: Any, location: tuple[int | str, ...]) -> tuple[int, Any]:
+    """Return how many names of `location` lead to a field, and its annotation: None where the last one is unknown."""
+    annotation = schema
+    for depth, name in enumerate(location):
+        if is_dataclass(annotation):
+            annotation = annotations_of(annotation).get(str(name))
+        elif is_dataclass(entry := entry_type(annotation)):
+            annotation = entry
+        else:
+            return depth, annotation
+    return len(location), annotation
+
+
+def _shown(found: Any, values: Any, path: Sequence[int | str], *, is_whole: bool) -> Any:
+    """Return the value of a field as its file has it.
+
+    Args:
+        found: what pydantic complained of, the text where a text was expected.
+        values, path: the layer, and where the field is; pydantic writes names that are no text in another way.
+        is_whole: whether `found` is the whole value, not an element of it.
+    """
+    if not (is_whole and isinstance(found, str)):
+        for name in path:
+            if not isinstance(values, Mapping) or name not in values:
+                return found.value if isinstance(found, Scalar) else found
+            values = values[name]
+        return values
+    return found
+
+
+def _problem(error: ErrorDetails, annotation: Any, value: Any) -> str:
+    """Return what is wrong with the value of a field or section that has this annotation."""
+    if error["type"] == "text":
+        return f"{short(value)} {error['msg']}"
+    if is_dataclass(annotation):
+        known = ", ".join(annotations_of(annotation))
+        return f"is a section with the keys {known}, not the single value {short(value)}."
+    if is_dataclass(entry_type(annotation)):
+        return f"should be a mapping of names to sections, not {short(value)}."
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        wanted = f"one of {', '.join(_choices(annotation))}"
+    elif error["type"] in _WANTED:
+        wanted = _WANTED[error["type"]].format_map(error.get("ctx", {}))
+    else:
+        return _wrong_type(annotation, value)
+    if isinstance(value, list) and error["type"] != "lengths":
+        wanted = f"a list, each element {wanted}"
+    elif isinstance(value, Mapping):
+        wanted = f"a mapping, each value {wanted}"
+    return f"{short(value)} should be {wanted}."
+
+
+def _wrong_type(annotation: Any, value: Any) -> str:
+    advice = ""
+    if annotation is bool:
+        advice = ", true or false"
+    elif isinstance(value, str) and _OTHER_NUMBER.fullmatch(value):
+        advice = ", in decimal digits"
+    return f"{'no value' if value is None else short(value)} should be of type {_type_name(annotation)}{advice}."
+
+
+def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
+    alias = ALIASES.get(name, "")
+    advice = f" Did you mean {alias!r}?" if alias.partition(".")[0] in known else suggestion(name, known)
+    advice = advice or f" Known here: {', '.join(known)}."
+    return f"unknown key (its value is {short(value)}).{advice}"
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """Return the words of the `Literal` in an annotation."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next(filter(None, map(_choices, get_args(annotation))), ())
+
+
+def _type_name(annotation: Any) -> str:
+    """Return a type as it is written, without limits."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(parts[0])
+    if origin is Literal:
+        return "str"
+    if origin in (UnionType, Union):
+        return " | ".join("None" if part is type(None) else _type_name(part) for part in parts)
+    if origin:
+        return f"{origin.__name__}[{', '.join(map(_type_name, parts))}]"
+    return str(annotation.__name__)

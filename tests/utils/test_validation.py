@@ -1,0 +1,148 @@
+"""What a value of a configuration may be, and what is said of one that may not."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from annotated_types import Ge, Gt, Interval, Le, Lt
+
+from last.utils.config import Layer, merge, override_layer
+from last.utils.errors import UserError
+from last.utils.limits import Lengths
+
+
+@dataclass
+class Base:
+    name: str = ""
+
+
+@dataclass
+class Family(Base):
+    width: Annotated[int, Interval(ge=1, le=64)] = 8
+
+
+@dataclass
+class Settings:
+    least: Annotated[int, Ge(1)] = 1
+    above: Annotated[float, Gt(0.0)] = 1.0
+    most: Annotated[int, Le(2)] = 2
+    below: Annotated[int, Lt(2)] = 1
+    word: Literal["a", "b"] = "a"
+    words: list[Literal["a", "b"]] = field(default_factory=list)
+    maybe: Annotated[int, Ge(1)] | None = None
+    rate: float = 0.0
+    on: bool = False
+    text: str = ""
+    each: list[Annotated[float, Ge(0.0)]] = field(default_factory=list)
+    three: Annotated[list[float], Lengths((0, 3))] = field(default_factory=list)
+    shares: dict[str, Annotated[float, Interval(ge=0.0, le=1.0)]] = field(default_factory=dict)
+    model: Base = field(default_factory=Base)
+
+
+def merged(**values: Any) -> Settings:
+    return merge(Settings(), [Layer("my.yaml", values)])
+
+
+def problem(**values: Any) -> str:
+    with pytest.raises(UserError) as raised:
+        merged(**values)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad", "wanted"),
+    [
+        ("least", 1, 0, "0 should be at least 1."),
+        ("above", 0.1, 0.0, "0.0 should be above 0.0."),
+        ("most", 2, 3, "3 should be at most 2."),
+        ("below", 1, 2, "2 should be below 2."),
+        ("word", "b", "c", "'c' should be one of a, b."),
+        ("words", ["b"], ["c"], "['c'] should be a list, each element one of a, b."),
+        ("maybe", 1, 0, "0 should be at least 1."),
+    ],
+)
+def test_a_limit_holds_at_its_edge_and_names_itself_beyond(key: str, good: object, bad: object, wanted: str) -> None:
+    assert getattr(merged(**{key: good}), key) == good
+    assert f"my.yaml: {key}: {wanted}" in problem(**{key: bad})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_refused_even_without_limits(value: float) -> None:
+    assert f"rate: {value} should be a finite number." in problem(rate=value)
+
+
+def test_each_element_of_a_list_keeps_the_limits() -> None:
+    assert merged(each=[0.0, 1.0]).each == [0.0, 1.0]
+    assert "each: [1.0, -1.0] should be a list, each element at least 0.0." in problem(each=[1.0, -1.0])
+    assert "each: [1.0, nan] should be a list, each element a finite number." in problem(each=[1.0, math.nan])
+
+
+def test_each_value_of_a_mapping_keeps_the_limits() -> None:
+    assert merged(shares={"a": 1}).shares == {"a": 1.0}
+    assert "shares: {'a': 1, 'b': 2} should be a mapping, each value at most 1.0." in problem(shares={"a": 1, "b": 2})
+
+
+def test_a_list_keeps_one_of_the_lengths_allowed() -> None:
+    assert merged(three=[]).three == []
+    assert merged(three=[1.0, 2.0, 3.0]).three == [1.0, 2.0, 3.0]
+    assert "three: [1.0, 2.0] should be a list of 0 or 3 elements." in problem(three=[1.0, 2.0])
+
+
+def test_a_default_list_is_copied_for_every_configuration() -> None:
+    merged().each.append(2.0)
+    assert merged().each == []
+
+
+def test_a_value_that_may_be_absent_breaks_no_limit() -> None:
+    assert merged(maybe=None).maybe is None
+
+
+def test_a_whole_number_is_a_float_where_one_is_needed() -> None:
+    assert isinstance(merged(rate=3).rate, float)
+
+
+def test_a_tuple_is_a_list_as_callers_from_python_write_it() -> None:
+    assert merged(each=(1, 2)).each == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("value", ["yes", "true", "1", 1, 0, 1.0])
+def test_only_a_bool_is_a_bool(value: object) -> None:
+    assert f"on: {value!r} should be of type bool, true or false." in problem(on=value)
+
+
+@pytest.mark.parametrize("value", [True, 1, 1.0])
+def test_only_a_text_is_a_text(value: object) -> None:
+    assert f"text: {value!r} should be of type str." in problem(text=value)
+
+
+def test_a_word_of_several_is_taken_as_it_is_written() -> None:
+    with pytest.raises(UserError, match=r"--set: word: 'no' should be one of a, b\."):
+        merge(Settings(), [override_layer(["word=no"])])
+
+
+@pytest.mark.parametrize(("value", "shown"), [([1], "[1]"), (None, "no value"), ({"a": 1}, "{'a': 1}")])
+def test_what_is_no_word_is_refused_by_its_type(value: object, shown: str) -> None:
+    assert f"word: {shown} should be of type str." in problem(word=value)
+
+
+def test_a_section_has_the_keys_of_what_stands_there() -> None:
+    settings = merge(Settings(model=Family()), [Layer("my.yaml", {"model": {"width": 9}})])
+    assert settings.model == Family(width=9)
+    assert "model.width: unknown key" in problem(model={"width": 9})
+
+
+def test_of_the_wrong_elements_of_a_list_one_is_told() -> None:
+    assert problem(each=["a", "b", "c"]).count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [1, "a\0b"])
+def test_a_name_that_is_no_text_is_refused(name: object) -> None:
+    assert f"shares.{name}: a name should be text in UTF-8." in problem(shares={name: 1.0})
+
+
+def test_errors_have_the_annotations_as_people_write_them(tmp_path: Path) -> None:
+    found = problem(maybe="x", shares=1, words=1, each=1)
+    for name in ("int | None", "dict[str, float]", "list[str]", "list[float]"):
+        assert f"should be of type {name}." in found
