@@ -26,7 +26,7 @@ from ..utils.program import install_command
 from ..utils.signals import ENDING_SIGNALS, is_ignored
 
 _STOPPED = {HungUp: 129, Terminated: 143}
-REQUIRED = ("torch", "numpy", "pydantic", "yaml", "rich", "filelock")  # as they are imported
+REQUIRED = ("torch", "numpy", "pydantic", "annotated_types", "yaml", "rich", "filelock")  # as they are imported
 
 
 def tell(error: BaseException, program: str) -> int:

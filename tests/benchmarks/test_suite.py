@@ -1,7 +1,7 @@
 """All parts together: what this machine cannot do is left out and told, the rest is measured."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ def _two_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*packages: str) -> None:
+    def refuse(packages: Sequence[str]) -> None:
         raise missing_extra(packages[0], "deploy", "Exporting a model")
 
     monkeypatch.setattr(inference, "check_installed", refuse)
