@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from last.cli import main
 from last.data.store.format import StoreAbout, pack
 from last.data.store.reader import StoreWriter
-from last.experiments import run as session
 from last.runs.checkpoint import Checkpoint, read_checkpoint
 from last.skeleton import load_layout
+from last.training import classification
 from last.training.step import TrainingStep
 from last.utils.files import read_json
 
@@ -183,7 +183,7 @@ def _spoiling(result: Injection, cause: str, now: Callable[[bool], bool]) -> Ite
         cause: `losses` for the output, `gradients` for the gradient.
         now: says for a forward pass in training whether it is spoilt, and is told whether gradients come of it.
     """
-    original = session.build_model
+    original = classification.build_model
 
     def spoil(module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         learns = torch.is_grad_enabled()  # unlike in the forward pass that looks for what diverged
@@ -202,7 +202,7 @@ def _spoiling(result: Injection, cause: str, now: Callable[[bool], bool]) -> Ite
         model.get_submodule("blocks.0").register_forward_hook(spoil)
         return model
 
-    with mock.patch.object(session, "build_model", build):
+    with mock.patch.object(classification, "build_model", build):
         yield
 
 

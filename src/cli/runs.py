@@ -148,6 +148,7 @@ def _show_problems(runs: "Sequence[Run]") -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    from ..distillation.resume_rules import HARMLESS
     from ..plots.figures import draws_or_warns
     from ..runs.comparison import differing_keys, seed_spreads, write_comparison
     from ..runs.history import choose_runs
@@ -161,7 +162,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     drawing = draws_or_warns("Drawing the plot")
     _show_results(runs)
     _show_keys(runs, differing_keys(runs))
-    _show_spreads(seed_spreads(runs))
+    _show_spreads(seed_spreads(runs, HARMLESS))
     _show_problems(runs)
     out = getattr(arguments, "out", None) or root / "comparison"
     write_comparison(out / "runs.csv", runs)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,8 @@ from ..data.store.find_store import find_store
 from ..data.store.fingerprints import data_fingerprints, differing
 from ..data.store.protocols import split
 from ..data.store.reader import Store
-from ..distillation.task import distillation
-from ..distillation.teachers import Teacher, introduce
-from ..models.registry import build_model, count_parameters
+from ..distillation.recipe import DistillationRecipe
+from ..models.registry import count_parameters
 from ..runs.checkpoint import read_checkpoint, refuse_other_sizes, start_from
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
@@ -31,8 +30,7 @@ from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.run import RunConfig
 from ..tasks.measures import Measures
-from ..tasks.task import Task
-from ..training.classification import Classification
+from ..tasks.recipe import TaskRecipe
 from ..training.epoch_report import refuse_no_result
 from ..training.trainer import Trainer
 from ..utils.config import to_yaml
@@ -74,6 +72,7 @@ def train(
     began: float | None = None,
     attached: bool = True,
     ending: Ending | None = None,
+    recipe: TaskRecipe | None = None,
 ) -> Result:
     """Train a model as `config` says and return the run's folder and summary.
 
@@ -88,6 +87,7 @@ def train(
         began: the `time.monotonic()` from which `max_hours` count; now where it is None.
         attached: whether `auto` looks below the input folders too.
         ending: what the first process does with the run's folder when the run has ended, stopped or diverged.
+        recipe: sets up the task; classification, with the configuration's teachers, where it is None.
 
     Raises:
         UserError: the data are missing, the configuration does not fit them or the run to go on with, or a file
@@ -102,8 +102,9 @@ def train(
         torch.set_num_threads(config.hardware.cpu_threads)
     with joined(device, config.distributed.timeout_minutes) as world, _voice(world), ExitStack() as held:
         _refuse_impossible_worlds(config, world)
-        config, teachers = introduce(config, world)
-        beginning = find_beginning(config, resume, asked, world, attached=attached, held=held)
+        recipe = recipe or DistillationRecipe()
+        config = recipe.prepare(config, world)
+        beginning = find_beginning(config, resume, asked, world, recipe, attached=attached, held=held)
         if beginning.finished and beginning.run is not None:
             _refuse_other_data(beginning, lambda: _present_data(config), world)
             _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
@@ -112,11 +113,11 @@ def train(
             return Result(beginning.run, beginning.run.read_summary() if world.is_first else {})
         _refuse_diverged(config, beginning)
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
-        return _run(*_build(config, beginning, teachers, run_context), ending)
+        return _run(*_build(config, beginning, recipe, run_context), ending)
 
 
 def _build(
-    config: RunConfig, beginning: Beginning, teachers: Sequence[Teacher], run_context: RunContext
+    config: RunConfig, beginning: Beginning, recipe: TaskRecipe, run_context: RunContext
 ) -> tuple[Trainer, Beginning]:
     """Return the trainer of a run and where it begins; nothing of a run is overwritten yet."""
     device, world = run_context.device, run_context.world
@@ -126,12 +127,10 @@ def _build(
         _refuse_other_data(beginning, lambda: data.fingerprints, world)
         refuse_other_sizes(beginning.checkpoint, beginning.origin)
     torch.manual_seed(config.seed)
-    model = build_model(config.model, len(data.classes), config.data.skeleton)
+    model = recipe.build_model(config, data)
     if config.init_from and beginning.checkpoint is None:
         start_from(model, Path(config.init_from))
-    task: Task = Classification(model, config.label_smoothing)
-    if teachers:
-        task = distillation(config, model, teachers, data, run_context)
+    task = recipe.build(model, config, data, run_context)
     if config.compile:
         compile_where_possible(model, device, config.hardware.cuda_graphs)
     _refuse_time_that_is_over(config, run_context.watch, world)

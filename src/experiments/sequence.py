@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..data.store.find_store import find_store
+from ..distillation import resume_rules
 from ..runs.folder import SEQUENCE_FILE, RunFolder
 from ..runs.resume import HARMLESS, within
 from ..runs.search import own_configuration
@@ -153,7 +154,7 @@ def _shortened(titles: Sequence[str]) -> str:
 def _differences(step: Step, run: RunFolder, seed: int) -> list[str]:
     """Return what is no longer as it was when a run was begun, as far as it changes what is computed."""
     before, now = flat(read_yaml(run.config)), flat(asdict(step.run_config(seed)))
-    ignored = (*HARMLESS, *_FILLED_IN, *(() if step.role == DISTILLED else ("distillation",)))
+    ignored = (*HARMLESS, *resume_rules.HARMLESS, *_FILLED_IN, *(() if step.role == DISTILLED else ("distillation",)))
     pairs = {key: (before[key], now[key]) for key in sorted(before.keys() & now.keys()) if not within(key, ignored)}
     if step.role == DISTILLED:
         taught = [_teacher_name(step, path) for path in before.get("distillation.teachers", [])]

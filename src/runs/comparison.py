@@ -43,15 +43,15 @@ def differing_keys(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {printable(key): [_shown(run.config, key) for run in runs] for key in differing}
 
 
-def seed_spreads(runs: Sequence[Run]) -> list[Spread]:
+def seed_spreads(runs: Sequence[Run], harmless: Sequence[str] = ()) -> list[Spread]:
     """Return the spread of every configuration of which several seeds finished.
 
-    Of runs with the same seed the first counts.
+    Of runs with the same seed the first counts. `harmless` are further keys that do not change what a run computes.
     """
     groups: dict[str, dict[int, Run]] = {}
     for run in runs:
         if run.finished and run.config and run.seed is not None:
-            groups.setdefault(run.measures.task + _but_the_seed(run.config), {}).setdefault(run.seed, run)
+            groups.setdefault(run.measures.task + _but_the_seed(run.config, harmless), {}).setdefault(run.seed, run)
     return [_spread(list(seeds.values())) for seeds in groups.values() if len(seeds) > 1]
 
 
@@ -110,11 +110,11 @@ def _spread(runs: Sequence[Run]) -> Spread:
     return Spread(runs, best, final)
 
 
-def _but_the_seed(config: Mapping[str, Any]) -> str:
+def _but_the_seed(config: Mapping[str, Any], harmless: Sequence[str]) -> str:
     """Return a text that is equal for runs which compute the same but for the seed."""
     from .resume import HARMLESS, within  # with it comes torch, which a list of runs need not wait for
 
-    kept = [key for key in sorted(config) if key != "seed" and not within(key, HARMLESS)]
+    kept = [key for key in sorted(config) if key != "seed" and not within(key, (*HARMLESS, *harmless))]
     return "\n".join(f"{key}={_text(config, key)}" for key in kept)
 
 

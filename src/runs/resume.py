@@ -10,6 +10,7 @@ from typing import Any
 
 from ..runtime.distributed import World
 from ..settings.run import RunConfig
+from ..tasks.recipe import ResumeRules, TaskRecipe
 from ..utils.config import flat
 from ..utils.errors import Unwritable, UserError
 from ..utils.places import outermost, writable
@@ -20,7 +21,7 @@ from .search import find_run
 
 _log = logging.getLogger(__name__)
 
-# Keys that do not change what a run computes; a resumed run takes them as they are now.
+# Keys that do not change what a run computes, whatever its task; a resumed run takes them as they are now.
 HARMLESS = (
     "environment",
     "data_root",
@@ -38,8 +39,6 @@ HARMLESS = (
     "tensorboard",
     "checkpoint",
     "max_hours",
-    "distillation.teachers",  # where they lie; what they are tells distillation.fingerprints
-    "distillation.cache",
     "distributed.timeout_minutes",
     "data.how_to_get",
     "data.own_layout.extra_edges",
@@ -49,14 +48,6 @@ _FIXED = (
     *("model", "data.name", "data.layout", "data.own_layout", "data.classes", "data.bodies"),
     *("data.split", "data.protocols", "data.select"),
     *("ema", "validation", "validation_share", "label_share"),
-    *("distillation.fingerprints", "distillation.method", "distillation.unlabelled"),
-)
-# With learned maps to the teachers' features, which there are only where alpha leaves the teachers a say.
-_FIXED_WITH_FEATURES = (
-    "distillation.alpha",
-    "distillation.alpha_of",
-    "distillation.alpha_other",
-    "distillation.alpha_end",
 )
 
 
@@ -118,7 +109,14 @@ def _copied(run: RunFolder, output_root: Path, held: ExitStack) -> bytes:
 
 
 def find_beginning(
-    config: RunConfig, resume: str, asked: Collection[str], world: World, *, attached: bool, held: ExitStack
+    config: RunConfig,
+    resume: str,
+    asked: Collection[str],
+    world: World,
+    recipe: TaskRecipe,
+    *,
+    attached: bool,
+    held: ExitStack,
 ) -> Beginning:
     """Return where a training begins; the first process looks, and all begin there.
 
@@ -128,6 +126,7 @@ def find_beginning(
             newest run like this one, in the output folder or else below the input folders; or empty for a new run.
         asked: keys that the user set on purpose and that a resumed run may therefore change.
         world: the processes that train together.
+        recipe: of the run's task, which says which of its keys may change.
         attached: whether `auto` looks below the input folders too.
         held: until it is closed, other processes are kept out of a run that is resumed where it lies.
 
@@ -138,7 +137,7 @@ def find_beginning(
     if not resume:
         return Beginning(held=held)
     roots = [Path(root) for root in config.input_roots] if attached else []
-    facts = json.loads(world.broadcast(lambda: json.dumps(_look(config, resume, asked, roots, held)).encode()))
+    facts = json.loads(world.broadcast(lambda: json.dumps(_look(config, resume, asked, roots, recipe, held)).encode()))
     if not facts["run"]:
         return Beginning(held=held)
     checkpoint = None
@@ -158,11 +157,16 @@ def find_beginning(
 
 
 def _look(
-    config: RunConfig, resume: str, asked: Collection[str], input_roots: Sequence[Path], held: ExitStack
+    config: RunConfig,
+    resume: str,
+    asked: Collection[str],
+    input_roots: Sequence[Path],
+    recipe: TaskRecipe,
+    held: ExitStack,
 ) -> dict[str, Any]:
     """Return what `find_beginning` needs, as plain values."""
     facts: dict[str, Any] = {"run": "", "origin": "", "finished": False, "changed": [], "beyond": [], "copies": False}
-    run = _automatic(config, input_roots) if resume == "auto" else RunFolder.of(Path(resume))
+    run = _automatic(config, input_roots, recipe) if resume == "auto" else RunFolder.of(Path(resume))
     if run is None:
         return facts
     facts["copies"] = _copies(run, config, asked)
@@ -184,24 +188,28 @@ def _look(
         _log.warning("The run %s has no whole checkpoint: training starts from the beginning.", run.path)
         return facts if facts["copies"] else {**facts, "run": str(run.path)}
     path, checkpoint = found
+    if (task := checkpoint.task_measures.task) != recipe.task:
+        raise UserError(
+            f"{path} is of the task {task}, not of {recipe.task}, so it cannot be resumed as such. Resume it with its "
+            "own task, or start a new run without --resume."
+        )
     facts |= {"run": str(run.path), "origin": str(path)}
     facts["finished"] = run.finished and checkpoint.epoch + 1 >= config.epochs
-    facts["changed"] = _refuse_changes(checkpoint.config, config, path, asked)
+    facts["changed"] = _refuse_changes(checkpoint.config, config, path, asked, recipe)
     if not facts["finished"]:
         _tell_changes(checkpoint.config, config, facts["changed"])
     return facts
 
 
-def _automatic(config: RunConfig, input_roots: Sequence[Path]) -> RunFolder | None:
+def _automatic(config: RunConfig, input_roots: Sequence[Path], recipe: TaskRecipe) -> RunFolder | None:
     """Return the run that `auto` resumes; where there is none, say so."""
-    run = find_run(Path(config.output_root), config, input_roots)
+    run = find_run(Path(config.output_root), config, input_roots, recipe)
     if run is None:
         inputs = [root for root in outermost(input_roots) if root != Path(config.output_root).absolute()]
         below = f" or below {', '.join(map(str, inputs))}" if inputs else ""
-        teachers = " and these teachers" if config.distillation.teachers else ""
         _log.info(
             f"There is no run to resume of {config.model.name} on {config.data.name} {config.data.split} with seed "
-            f"{config.seed}{teachers} in {config.output_root}{below}. A new one is started."
+            f"{config.seed}{recipe.identity_words(config)} in {config.output_root}{below}. A new one is started."
         )
     return run
 
@@ -230,25 +238,25 @@ def _tell_further(run: RunFolder, taken: tuple[Path, Checkpoint], further: Seque
     )
 
 
-def _refuse_changes(before: RunConfig, now: RunConfig, path: Path, asked: Collection[str]) -> list[str]:
+def _refuse_changes(
+    before: RunConfig, now: RunConfig, path: Path, asked: Collection[str], recipe: TaskRecipe
+) -> list[str]:
     """Return the keys that `asked` names and that differ, harmless ones apart.
 
     Raises:
         UserError: another key differs, or one that no run can change.
     """
     old, new = flat(asdict(before)), flat(asdict(now))
-    harmless = HARMLESS if before.amp and now.amp else (*HARMLESS, "hardware.amp_dtype")
-    if not (before.distillation.teachers or now.distillation.teachers):
-        harmless = (*harmless, "distillation")
+    rules = ResumeRules(HARMLESS, _FIXED) + recipe.resume_rules(before, now)
+    harmless = rules.harmless if before.amp and now.amp else (*rules.harmless, "hardware.amp_dtype")
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in differing if not within(key, harmless)]
-    fixed = (*_FIXED, *_FIXED_WITH_FEATURES) if before.distillation.method == "features" else _FIXED
-    refused = [key for key in changed if key not in asked or within(key, fixed)]
+    refused = [key for key in changed if key not in asked or within(key, rules.fixed)]
     if "model.name" in refused:
         refused = ["model.name"]  # its other keys follow from it
     if refused:
         lines = "\n".join(f"  {key}: {old.get(key)!r} in the run, {new.get(key)!r} now" for key in refused)
-        hopeless = any(within(key, fixed) for key in refused)
+        hopeless = any(within(key, rules.fixed) for key in refused)
         remedy = (
             "That cannot change within a run; start a new one: leave --resume out."
             if hopeless

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..tasks.recipe import TaskRecipe
 from ..utils.config import read_yaml
 from ..utils.errors import UserError
 from ..utils.places import Places, folders_below, is_file, outermost
@@ -16,28 +18,34 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LATEST = "latest"
+_CLASSIFICATION = TaskRecipe()
 
 
-def find_run(output_root: Path, config: "RunConfig", input_roots: Sequence[Path] = ()) -> RunFolder | None:
-    """Return the newest run with the same model, data set, protocol, seed and teachers, if there is one.
+def find_run(
+    output_root: Path,
+    config: "RunConfig",
+    input_roots: Sequence[Path] = (),
+    recipe: TaskRecipe = _CLASSIFICATION,
+) -> RunFolder | None:
+    """Return the newest run with the same model, data set, protocol and seed, if there is one.
+
+    It is of the same task too, and equal in what the `recipe` of that task compares.
 
     Runs in the output folder come first. Of those below the input folders, where runs of several sessions may lie, it
     is one of the latest day on which any has a whole checkpoint, and of several of that day the one that had come
     furthest. Runs of a training sequence are not among those: the sequence itself resumes them.
     """
-    wanted = _identity(
-        {
-            "model": vars(config.model),
-            "data": vars(config.data),
-            "seed": config.seed,
-            "distillation": vars(config.distillation),
-        }
-    )
+    plain = asdict(config)
+    wanted = _identity(plain), recipe.identity(plain)
+
+    def is_wanted(run: RunFolder, found: Mapping[str, Any]) -> bool:
+        return (_identity(found), recipe.identity(found)) == wanted and _task_of(run) == recipe.task
+
     own = [RunFolder(path) for path in output_root.glob("run-*") if RunFolder(path).dated]
     for run in sorted(own, key=lambda each: each.age, reverse=True):
-        if _identity(own_configuration(run)) == wanted:
+        if is_wanted(run, own_configuration(run)):
             return run
-    attached = [run for run in attached_runs(output_root, input_roots) if _identity(_attempt(run)) == wanted]
+    attached = [run for run in attached_runs(output_root, input_roots) if is_wanted(run, _attempt(run))]
     days = sorted({run.age[0] for run in attached}, reverse=True)
     found = (_furthest([run for run in attached if run.age[0] == day]) for day in days)
     return next((run for run in found if run is not None), None)
@@ -143,8 +151,15 @@ def _attempt(run: RunFolder) -> Mapping[str, Any]:
         return {}
 
 
+def _task_of(run: RunFolder) -> str:
+    """Return the name of a run's task; empty where its file cannot be read."""
+    try:
+        return run.read_measures().task
+    except (UserError, OSError):
+        return ""
+
+
 def _identity(config: Mapping[str, Any]) -> tuple[object, ...]:
-    sections = [config.get(name) for name in ("model", "data", "distillation")]
-    model, data, distillation = [section if isinstance(section, Mapping) else {} for section in sections]
-    teachers = distillation.get("fingerprints") or []
-    return model.get("name"), data.get("name"), data.get("split"), config.get("seed"), teachers
+    sections = [config.get(name) for name in ("model", "data")]
+    model, data = [section if isinstance(section, Mapping) else {} for section in sections]
+    return model.get("name"), data.get("name"), data.get("split"), config.get("seed")

@@ -104,3 +104,13 @@ class RunConfig:
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def fixed_augmentations(self) -> int:
+        """Return how many fixed augmentations each clip has over the whole run; 0 for a fresh one every time."""
+        return self.distillation.draws if self.distillation.teachers else 0
+
+    @property
+    def trains_unlabelled(self) -> bool:
+        """Tell whether clips without a label train too."""
+        return bool(self.distillation.teachers) and self.distillation.unlabelled

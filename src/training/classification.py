@@ -10,10 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..data.loading.loader import Batch
+from ..data.loading.run_data import TrainingData
 from ..evaluation.scoring import class_scores, has_no_score
 from ..models.layers import widened
+from ..models.registry import build_model
 from ..runtime.precision import Precision
+from ..runtime.run_context import RunContext
+from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
+from ..tasks.recipe import TaskRecipe
 from ..tasks.task import Task, TaskOutput, TestOutput
 
 _BEST = 5  # answers that count in top-5
@@ -54,6 +59,24 @@ class Classification(Task):
     def test(self, predictions: Tensor, batch: Batch) -> TestOutput:
         """Return the loss without label smoothing, the hits and the answers; see `measure_scores`."""
         return measure_scores(predictions, batch.labels)
+
+
+class ClassificationRecipe(TaskRecipe):
+    """Set up the classification of a run's clips."""
+
+    def build_model(self, config: RunConfig, data: TrainingData) -> nn.Module:
+        """Return the model of the configuration."""
+        return build_model(config.model, len(data.classes), config.data.skeleton)
+
+    def build(
+        self,
+        model: nn.Module,
+        config: RunConfig,
+        data: TrainingData,  # noqa: ARG002
+        run_context: RunContext,  # noqa: ARG002
+    ) -> Task:
+        """Return the task."""
+        return Classification(model, config.label_smoothing)
 
 
 def measure_scores(scores: Tensor, labels: Tensor) -> TestOutput:

@@ -19,6 +19,7 @@ from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
+from last.training import classification
 from last.training.epoch_metrics import Figures, Meter
 from last.training.step import TrainingStep
 from last.training.trainer import Trainer
@@ -260,7 +261,7 @@ def _everything(step: TrainingStep) -> list[torch.Tensor]:
 def test_training_on_nothing_but_bad_values_ends_as_diverged(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "build_model", _exploding_model)
+    monkeypatch.setattr(classification, "build_model", _exploding_model)
     config = tiny_config("epochs=9", "nan_guard.max_consecutive=4")
     with pytest.raises(TrainingDiverged, match=r"4 batches in a row .* of the parameters .*: classifier\.bias") as told:
         session.train(config)
@@ -285,7 +286,7 @@ def test_what_is_to_happen_at_the_end_happens_once_when_all_else_is_written(
 def test_what_is_to_happen_at_the_end_happens_after_a_divergence_too(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "build_model", _exploding_model)
+    monkeypatch.setattr(classification, "build_model", _exploding_model)
     ended: list[bool] = []
     with pytest.raises(TrainingDiverged):
         session.train(tiny_config("epochs=1"), ending=lambda run: ended.append(run.divergence.exists()))

@@ -18,6 +18,7 @@ from last.runs.last_test import read_confusion
 from last.runs.pictures import draw_run, pictures_of
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
+from last.training import classification
 from last.utils.errors import TrainingDiverged
 
 pytest.importorskip("matplotlib")
@@ -120,7 +121,7 @@ def test_a_diverged_run_leaves_its_curve(
         return forward(*arguments, **options) * (1.0 if model.training else math.nan)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model, "forward", spoilt)
-    monkeypatch.setattr(session, "build_model", lambda *_: model)
+    monkeypatch.setattr(classification, "build_model", lambda *_: model)
     config = tiny_config("epochs=1")
     with pytest.raises(TrainingDiverged):
         session.train(config, ending=draw_run)

@@ -30,6 +30,7 @@ from last.models.registry import build_model
 from last.runs.logbook import Logbook
 from last.runtime.distributed import joined, rank
 from last.runtime.stop_requests import Stop, StopWatch
+from last.training import classification
 from last.training.trainer import Trainer
 from last.utils.errors import UserError
 
@@ -72,7 +73,7 @@ def exact_model(*arguments: Any, **options: Any) -> nn.Module:
 def float64() -> Iterator[None]:
     """Let `session.train` compute in float64 while the block runs."""
     with ExitStack() as patches:
-        patches.enter_context(patch.object(session, "build_model", exact_model))
+        patches.enter_context(patch.object(classification, "build_model", exact_model))
         patches.enter_context(patch.object(session, "Trainer", WatchedTrainer))
         patches.enter_context(patch.object(training_data_module, "InputPipeline", ExactPipeline))
         yield

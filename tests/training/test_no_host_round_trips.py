@@ -11,7 +11,7 @@ from stand_in_runs import READING, RICH
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from last.data.loading.run_data import TestPart
-from last.distillation.teachers import introduce
+from last.distillation.recipe import DistillationRecipe
 from last.evaluation.scoring import score_batches
 from last.experiments import run as session
 from last.runs.resume import Beginning
@@ -35,9 +35,10 @@ class NoReading(TorchDispatchMode):
 
 
 def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
-    config, teachers = introduce(config, ALONE)
+    recipe = DistillationRecipe()
+    config = recipe.prepare(config, ALONE)
     run_context = RunContext(torch.device(device))
-    return session._build(config, Beginning(), teachers, run_context)[0]
+    return session._build(config, Beginning(), recipe, run_context)[0]
 
 
 @pytest.mark.parametrize("overrides", [[], RICH, ["nan_guard.bn_recovery=restore"]])

@@ -80,7 +80,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         config.batch_size,
         config.seed,
         config.repeat,
-        draws=config.distillation.draws if config.distillation.teachers else 0,
+        draws=config.fixed_augmentations,
         rank=world.rank,
         processes=world.size,
     )
@@ -109,8 +109,8 @@ def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArr
 
 
 def drawn_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the training clips of an epoch: the labelled ones, and with `distillation.unlabelled` the others too."""
-    if config.distillation.teachers and config.distillation.unlabelled:
+    """Return the training clips of an epoch: the labelled ones, or all of them where the task needs no labels."""
+    if config.trains_unlabelled:
         return train
     return labelled(store.clips, train, config.label_share)
 

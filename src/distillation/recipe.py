@@ -1,0 +1,51 @@
+"""How a run gets a teacher: classification, distilled where the configuration names teachers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from ..data.loading.run_data import TrainingData
+from ..runtime.distributed import World
+from ..runtime.run_context import RunContext
+from ..settings.run import RunConfig
+from ..tasks.recipe import ResumeRules
+from ..tasks.task import Task
+from ..training.classification import ClassificationRecipe
+from .resume_rules import distillation_rules, fingerprints
+from .task import distillation
+from .teachers import Teacher, introduce
+
+
+class DistillationRecipe(ClassificationRecipe):
+    """Set up the classification of a run's clips, with the teachers that its configuration names."""
+
+    def __init__(self) -> None:
+        self.teachers: list[Teacher] = []
+
+    def prepare(self, config: RunConfig, world: World) -> RunConfig:
+        """Read the teachers, and return the configuration with their fingerprints.
+
+        Raises:
+            UserError: a checkpoint is missing or damaged, cannot teach this run, or is no longer the one that did.
+        """
+        config, self.teachers = introduce(config, world)
+        return config
+
+    def build(self, model: nn.Module, config: RunConfig, data: TrainingData, run_context: RunContext) -> Task:
+        """Return the task of a student, or of a model without teachers."""
+        if not self.teachers:
+            return super().build(model, config, data, run_context)
+        return distillation(config, model, self.teachers, data, run_context)
+
+    def resume_rules(self, before: RunConfig, now: RunConfig) -> ResumeRules:
+        """Return which keys of distillation a resumed run may change."""
+        return distillation_rules(before, now)
+
+    def identity(self, config: Mapping[str, Any]) -> object:
+        """Return the teachers' fingerprints."""
+        return fingerprints(config)
+
+    def identity_words(self, config: RunConfig) -> str:
+        """Return how a message names the teachers."""
+        return " and these teachers" if config.distillation.teachers else ""

@@ -1,0 +1,31 @@
+"""Which keys of distillation a resumed run may change. It imports no torch."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..tasks.recipe import ResumeRules
+
+if TYPE_CHECKING:
+    from ..settings.run import RunConfig
+
+# The checkpoints' paths; their content is `distillation.fingerprints`.
+HARMLESS = ("distillation.teachers", "distillation.cache")
+_FIXED = ("distillation.fingerprints", "distillation.method", "distillation.unlabelled")
+# With learned maps to the teachers' features, which exist only where alpha leaves the teachers a weight.
+_FIXED_WITH_FEATURES = (
+    *("distillation.alpha", "distillation.alpha_of"),
+    *("distillation.alpha_other", "distillation.alpha_end"),
+)
+
+
+def distillation_rules(before: "RunConfig", now: "RunConfig") -> ResumeRules:
+    """Return the rules for a run of the configuration `before` that is resumed with `now`."""
+    unused = () if before.distillation.teachers or now.distillation.teachers else ("distillation",)
+    with_features = _FIXED_WITH_FEATURES if before.distillation.method == "features" else ()
+    return ResumeRules((*HARMLESS, *unused), (*_FIXED, *with_features))
+
+
+def fingerprints(config: Mapping[str, Any]) -> object:
+    """Return the fingerprints of the teachers in a plain configuration."""
+    section = config.get("distillation")
+    return (section.get("fingerprints") if isinstance(section, Mapping) else None) or []
