@@ -59,7 +59,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
         }
         for what, times in taken.items()
     ]
-    title = f"{arguments.model}, batch {arguments.batch}, {learner.step.precision}, {device.type}"
+    title = f"{arguments.model}, batch {arguments.batch}, {learner.state.precision}, {device.type}"
     scale = sizes["testing"][0] / sizes["training"][0]
     summary = {
         "times_as_fast_as_training": scale * ratio(taken["training"], taken["testing"]),
@@ -73,7 +73,7 @@ def _training(data: TrainingData, learner: Learner) -> Way:
     """Return what trains on every clip once."""
 
     def run() -> None:
-        learner.step.task.train()
+        learner.state.task.train()
         data.order.epoch += 1
         for batch in data.loader:
             note = BatchId(batch.indices, batch.rng_keys)
@@ -85,7 +85,7 @@ def _training(data: TrainingData, learner: Learner) -> Way:
 
 def _testing(data: TrainingData, learner: Learner) -> Way:
     """Return what tests on every clip once, and waits for the result."""
-    task, precision, device = learner.step.task, learner.step.precision, learner.device
+    task, precision, device = learner.state.task, learner.state.precision, learner.device
 
     def run() -> None:
         task.eval()

@@ -21,7 +21,6 @@ from ..skeleton import layout_facts
 from ..training.classification import Classification
 from ..training.epoch_metrics import Meter
 from ..training.optim import build_optimizer
-from ..training.schedule import build_schedule
 from ..utils.progress import Progress
 from .measure import Turns, Way, ratio, seconds, spread, take_turns
 from .report import Result, Table
@@ -47,7 +46,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
     learner = Learner(config, task, device)
     ways = {"plain": plain, "guarded": _guarded_step(config, learner, batch)}
     taken = take_turns(ways, Turns(arguments.turns, warmup_turns=_WARMUP_TURNS), device, progress)
-    saves = _time_saves(config, task, learner, arguments.saves)
+    saves = _time_saves(config, learner, arguments.saves)
     every = config.checkpoint.every_minutes
     guard_share = ratio(taken["guarded"], taken["plain"]) - 1
     save_share = statistics.median(saves) / (60 * every)
@@ -88,24 +87,16 @@ def _guarded_step(config: RunConfig, learner: Learner, batch: Batch) -> Way:
     return lambda: learner.learn(pipeline(batch, training=True), batch, note)
 
 
-def _time_saves(config: RunConfig, task: Classification, learner: Learner, count: int) -> list[float]:
+def _time_saves(config: RunConfig, learner: Learner, count: int) -> list[float]:
     """Return how long it takes to write the state within an epoch, flushed to the disk."""
-    schedule = build_schedule(learner.step.optimizer, config)
     with tempfile.TemporaryDirectory() as folder:
 
         def save() -> None:
             checkpoint = Checkpoint(
-                model=task.model.state_dict(),
-                scheduler=schedule.state_dict(),
-                epoch=0,
-                within={"clips": 16},
-                best_acc=0.0,
-                best_epoch=0,
-                metrics={},
+                **learner.state.save(within=True),
                 config=config,
                 classes=config.data.classes,
                 layout=layout_facts(config.data.skeleton),
-                **learner.step.state(),
             )
             save_checkpoint(Path(folder) / "partial.pth", checkpoint)
 

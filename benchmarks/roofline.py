@@ -91,7 +91,7 @@ class _Step:
 
     def least(self) -> int:
         """Return the bytes that a step has to write and read, however it is computed."""
-        task = self.learner.step.task
+        task = self.learner.state.task
         kept = saved_bytes(self, (*task.parameters(), *task.buffers()))
         parameters = sum(each.numel() * each.element_size() for each in task.parameters())
         return 2 * kept + _PARAMETER_PASSES * parameters

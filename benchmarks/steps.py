@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..training.guard import BatchId
 from ..training.optim import split_for_decay
 from ..training.schedule import scaled
 from ..training.step import Share, TrainingStep, seed_step
+from ..training.train_state import TrainState
 from .content import DATASET, moving_body
 
 
@@ -79,7 +81,9 @@ class Learner:
 
     def __init__(self, config: RunConfig, task: Classification, device: torch.device) -> None:
         self.config, self.device = config, device
-        self.step = TrainingStep(config, task.train(), device, ALONE)
+        # Without a warm-up, so that a plain learner has the same rate.
+        self.state = TrainState(replace(config, warmup_epochs=0), task.train(), device, ALONE)
+        self.step = TrainingStep(self.state)
         self.meter = self._new_meter()
 
     def learn(self, streams: Mapping[str, Tensor], batch: Batch, note: BatchId) -> None:
@@ -88,7 +92,7 @@ class Learner:
         clips = len(batch)
         self.step(streams, batch, Share(clips, clips), closes=True, meter=self.meter)
         self.step.note(note)
-        self.step.guard.read()
+        self.state.guard.read()
 
     def last_loss(self) -> float:
         """Return the mean loss since this was asked last."""
@@ -97,7 +101,7 @@ class Learner:
         return loss
 
     def _new_meter(self) -> Meter:
-        return Meter(self.device, terms=len(self.step.task.terms))
+        return Meter(self.device, terms=len(self.state.task.terms))
 
 
 class PlainLearner:

@@ -160,11 +160,11 @@ def _watching_bad_batches(result: Injection) -> Iterator[None]:
 
 def _everything(step: TrainingStep) -> dict[str, Tensor]:
     """Return all tensors that a step may change, by name; absent momentum counts as zeros."""
-    found = dict(step.task.model.state_dict())
-    for name, parameter in step.task.model.named_parameters():
-        momentum = step.optimizer.state.get(parameter, {}).get("momentum_buffer")
+    found = dict(step.state.task.model.state_dict())
+    for name, parameter in step.state.task.model.named_parameters():
+        momentum = step.state.optimizer.state.get(parameter, {}).get("momentum_buffer")
         found[f"momentum of {name}"] = torch.zeros_like(parameter) if momentum is None else momentum
-    average = {} if step.average is None else step.average.state()
+    average = {} if step.state.average is None else step.state.average.state()
     return found | {f"average of {name}": value for name, value in average.items()}
 
 

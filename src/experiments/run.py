@@ -336,25 +336,25 @@ def _voice(world: World) -> Iterator[None]:
 
 def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
     """Return what `summary.json` holds; accuracies are percent on the protocol's test part."""
-    config, step, prefix = trainer.config, trainer.step, trainer.offered
+    config, state, prefix = trainer.config, trainer.state, trainer.tests.offered
     rows = {row["epoch"]: row for row in logbook.rows()}
-    best, final = (_row_of(trainer.run, rows, epoch) for epoch in (trainer.progression.best_epoch, config.epochs - 1))
-    skips = step.guard.skips
+    best, final = (_row_of(trainer.run, rows, epoch) for epoch in (state.progress.best_epoch, config.epochs - 1))
+    skips = state.guard.skips
     return {
         "model": config.model.name,
         "dataset": config.data.name,
         "split": config.data.split,
         "seed": config.seed,
         "parameters": count_parameters(trainer.model),
-        "weights": "trained" if step.average is None else "averaged",
+        "weights": "trained" if state.average is None else "averaged",
         "validation": config.validation,
-        "best_epoch": trainer.progression.best_epoch,
+        "best_epoch": state.progress.best_epoch,
         **{f"best_{name}": best[f"{prefix}test_{name}"] for name in trainer.measures.names},
         **{f"final_{name}": final[f"{prefix}test_{name}"] for name in trainer.measures.names},
         "train_seconds": sum(float(row["seconds"]) for row in rows.values()),
         "clips_per_second": float(np.median([float(row["clips_per_second"]) for row in rows.values()])),
         "processes": trainer.world.size,
-        "statistics": "measured" if step.average is not None or trainer.statistics_lag else "running",
+        "statistics": "measured" if state.average is not None or trainer.tests.statistics_lag else "running",
         "data": trainer.data.fingerprints,
         "skipped_batches": skips.batches,
         "skipped_by_cause": vars(skips),

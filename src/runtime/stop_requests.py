@@ -35,6 +35,13 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
     _SIGNALS[signal.SIGHUP] = Stop.HANG_UP
 
 
+class Stopped(Exception):
+    """Unwind a training to where its state is saved."""
+
+    def __init__(self, reason: Stop) -> None:
+        self.reason = reason
+
+
 class StopWatch:
     """Notice reasons to stop without acting on them, so that the trainer can finish its step and save.
 

@@ -14,7 +14,7 @@ from ..runtime.distributed import World
 from ..utils.errors import TrainingDiverged, UserError
 from ..utils.files import write_json
 from .guard import CAUSES, Skipped
-from .step import TrainingStep
+from .train_state import TrainState
 
 if TYPE_CHECKING:
     from ..data.loading.run_data import TrainingData
@@ -24,10 +24,10 @@ _SHOWN = 10
 
 
 def report_divergence(
-    error: TrainingDiverged, step: TrainingStep, data: "TrainingData", run: RunFolder, world: World
+    error: TrainingDiverged, state: TrainState, data: "TrainingData", run: RunFolder, world: World
 ) -> TrainingDiverged:
     """Write `divergence.json` into the run's folder and return the error with what a user should know."""
-    report = diagnose(step, data)
+    report = diagnose(state, data)
     where = ""
     if world.is_first:
         try:
@@ -44,20 +44,20 @@ def report_divergence(
     )
 
 
-def diagnose(step: TrainingStep, data: "TrainingData") -> dict[str, Any]:
+def diagnose(state: TrainState, data: "TrainingData") -> dict[str, Any]:
     """Return what is not finite, or largest, as plain values.
 
     `batches` are the skipped ones, newest last, with their cause and clips; `parameters` and `activations` (of the
     last skipped batch) have the names of what is not finite and the largest absolute values of the rest.
     """
-    skipped = list(step.guard.recent)
+    skipped = list(state.guard.recent)
     names = data.source.store.clips["name"]
     batches = [
         {"cause": CAUSES[each.cause], "clips": [str(name) for name in names[each.batch.indices.cpu().numpy()]]}
         for each in skipped
     ]
-    parameters = {name: each.detach() for name, each in step.task.model.named_parameters()}
-    activations = _activations(step, data, skipped[-1]) if skipped else {}
+    parameters = {name: each.detach() for name, each in state.task.model.named_parameters()}
+    activations = _activations(state, data, skipped[-1]) if skipped else {}
     bad_clips = _bad_clips(data, skipped, names)
     return {
         "batches": batches,
@@ -91,14 +91,14 @@ def _bad_clips(data: "TrainingData", skipped: list[Skipped], names: Any) -> list
     return list(found)
 
 
-def _activations(step: TrainingStep, data: "TrainingData", skipped: Skipped) -> dict[str, Tensor]:
+def _activations(state: TrainState, data: "TrainingData", skipped: Skipped) -> dict[str, Tensor]:
     """Return the outputs of all modules for a batch, by name in the order in which they were computed."""
-    device = next(step.task.parameters()).device
+    device = next(state.task.parameters()).device
     batch = data.source[BatchIndices(skipped.batch.indices, skipped.batch.rng_keys)].to(device)
-    streams = step.guard.examine(data.pipeline(batch, training=True))
-    step.task.train()
-    with torch.no_grad(), step.precision.autocast(), _outputs(step.task.model) as outputs:
-        step.task(batch.with_streams(streams))
+    streams = state.guard.examine(data.pipeline(batch, training=True))
+    state.task.train()
+    with torch.no_grad(), state.precision.autocast(), _outputs(state.task.model) as outputs:
+        state.task(batch.with_streams(streams))
     return outputs
 
 

@@ -17,6 +17,8 @@ from ..tasks.task import Task
 from ..utils.errors import TrainingDiverged
 from ..utils.numbers import counted
 from .epoch_metrics import Figures
+from .guard import counts_by_cause
+from .train_state import TrainState
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,23 @@ def named(part: str, figures: Figures, measures: Measures) -> dict[str, float]:
     values = figures.metrics or [math.nan] * len(measures.metrics)
     metrics = {f"{part}_{name}": value for name, value in zip(measures.names, values, strict=True)}
     return {f"{part}_loss": figures.loss, **metrics}
+
+
+def training_columns(state: TrainState, clips: int, device: torch.device) -> dict[str, Any]:
+    """Return the columns of an epoch's row that say how its training of so many clips went."""
+    task, epoch = state.task, state.epoch
+    seconds, figures = epoch.elapsed, epoch.meter.read(state.world)
+    return {
+        "epoch": state.progress.epoch,
+        "learning_rate": state.optimizer.param_groups[0]["lr"],
+        **named("train", figures, task.measures),
+        **{f"train_{name}_loss": term for name, term in zip(task.terms, figures.terms, strict=True)},
+        "grad_norm": figures.grad_norm,
+        "clips_per_second": clips / seconds,
+        "data_wait_share": epoch.waited / seconds,
+        **counts_by_cause(state.guard.skips, epoch.skips),
+        "memory_mib": peak_memory_mib(device),
+    }
 
 
 def epoch_line(row: Mapping[str, Any], epochs: int, better: bool, measures: Measures) -> str:

@@ -11,16 +11,16 @@ _FORWARD_SHARE = 1 / 3  # of what a training step costs: its backward pass takes
 
 
 @dataclass
-class Progression:
+class RunProgress:
     """How far a run has come in epochs."""
 
-    best_acc: float
+    best: float
     epoch: int = 0
     best_epoch: int = 0
 
 
 @dataclass
-class EpochSoFar:
+class EpochState:
     """How far an epoch has come.
 
     Attributes:

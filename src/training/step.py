@@ -4,26 +4,17 @@ Nothing in it makes the host wait for the device.
 """
 
 import hashlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from ..data.loading.loader import Batch
-from ..runtime.distributed import World
-from ..runtime.precision import Precision
-from ..settings.run import RunConfig
-from ..tasks.task import Task, TaskOutput
-from ..utils.errors import UserError
-from .ema import WeightAverage
+from ..tasks.task import TaskOutput
 from .epoch_metrics import Meter
-from .gradient_accumulation import GradientWindow
-from .guard import BatchId, NanGuard, Requests
-from .optim import build_optimizer
+from .guard import BatchId, Requests
+from .train_state import TrainState
 
 
 @dataclass(frozen=True)
@@ -41,25 +32,14 @@ class Share:
 
 
 class TrainingStep:
-    """Hold what a step changes: the task's model, the optimizer, the scaler, the average, the guard, the window.
+    """One step of a training: forward, guard, backward, update.
 
     Args:
-        config: the run's configuration.
-        task: what a step minimises, on `device`.
-        device: where it computes.
-        world: the processes that train together.
+        state: what a step changes.
     """
 
-    def __init__(self, config: RunConfig, task: Task, device: torch.device, world: World) -> None:
-        self.config, self.world = config, world
-        self.task = task
-        self.forward = _distributed(task, config, device, world)
-        self.optimizer = build_optimizer(task, config)
-        self.precision = Precision(config.amp, config.hardware.amp_dtype, device)
-        self.guard = NanGuard(task, config.nan_guard, device, world)
-        self.average = WeightAverage(task.model, config.ema.decay) if config.ema.decay > 0 else None
-        sums = config.gradient_accumulation_steps > 1 or self.precision.scaler.is_enabled()
-        self.window = GradientWindow(task.parameters(), sums, device)
+    def __init__(self, state: TrainState) -> None:
+        self.state, self.config, self.world = state, state.config, state.world
         self.requests = Requests()
 
     def __call__(
@@ -76,54 +56,44 @@ class TrainingStep:
 
         What `requests` holds is asked of all processes with it.
         """
-        streams = self.guard.examine(streams)
-        with self.precision.autocast():
-            output: TaskOutput = self.forward(batch.with_streams(streams))
-        good = self.guard.judge(output.loss, share.own / share.clips, self.requests)
+        state, guard = self.state, self.state.guard
+        streams = guard.examine(streams)
+        with state.precision.autocast():
+            output: TaskOutput = state.forward(batch.with_streams(streams))
+        good = guard.judge(output.loss, share.own / share.clips, self.requests)
         # DistributedDataParallel divides the sum of all processes' gradients by their number.
         weight = share.own * self.world.size / self.config.batch_size
-        self.precision.scaler.scale(output.loss * weight).backward()  # type: ignore[no-untyped-call]
-        self.guard.mend()
-        self.window.add(good, share.clips)
+        state.precision.scaler.scale(output.loss * weight).backward()  # type: ignore[no-untyped-call]
+        guard.mend()
+        state.accumulation.add(good, share.clips)
         counts = good if share.own else torch.zeros_like(good)
-        sums = self.task.sums(output.predictions, batch)
+        sums = state.task.sums(output.predictions, batch)
         meter.add(output.loss, len(batch), sums, counts, output.terms.values())
         if closes:
             self._update(meter)
 
     def note(self, batch: BatchId) -> None:
         """Tell the guard which batch the step was about."""
-        self.guard.note(batch)
+        self.state.guard.note(batch)
         self.requests = Requests()
-
-    def state(self) -> dict[str, Any]:
-        """Return what the next step depends on, beside the weights."""
-        return {
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.precision.scaler.state_dict(),
-            "window": self.window.state(self.precision.scaler.get_scale()),
-            "guard": self.guard.state(),
-            "ema": {} if self.average is None else self.average.state(),
-            "ema_steps": 0 if self.average is None else self.average.steps,
-        }
 
     def _update(self, meter: Meter) -> None:
         """Step along the mean gradient over the clips that the window really had, unless it is not finite."""
-        scaler, clips = self.precision.scaler, self.window.clips
-        gradients = self.window.close()
-        scaler.unscale_(self.optimizer)
+        state, scaler, clips = self.state, self.state.precision.scaler, self.state.accumulation.clips
+        gradients = state.accumulation.close()
+        scaler.unscale_(state.optimizer)
         factor = self.config.batch_size / clips.clamp(min=1)
         norm = torch.nn.utils.get_total_norm(gradients) * factor
         if self.config.grad_clip > 0:
             factor = factor * torch.clamp(self.config.grad_clip / (norm + 1e-6), max=1.0)
         torch._foreach_mul_(gradients, factor)
-        made = self.guard.judge_gradient(norm, clips, scaled=scaler.is_enabled())
-        step_unless(~made, self.optimizer)
-        self.precision.update_scale(clips > 0)
-        if self.average is not None:
-            self.average.update(made)
+        made = state.guard.judge_gradient(norm, clips, scaled=scaler.is_enabled())
+        step_unless(~made, state.optimizer)
+        state.precision.update_scale(clips > 0)
+        if state.average is not None:
+            state.average.update(made)
         meter.add_update(norm, made)
-        self.window.reset()
+        state.accumulation.reset()
 
 
 def step_unless(skip: Tensor, optimizer: torch.optim.Optimizer) -> None:
@@ -143,19 +113,3 @@ def seed_step(seed: int, epoch: int, clips_before: int, rank: int) -> None:
     """
     text = f"{seed} {epoch} {clips_before} {rank}"
     torch.manual_seed(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1)
-
-
-def _distributed(task: Task, config: RunConfig, device: torch.device, world: World) -> nn.Module:
-    """Return the task as the processes compute it together; alone as it is."""
-    if world.size == 1:
-        return task
-    if config.distributed.sync_batchnorm:
-        if device.type != "cuda":
-            raise UserError("distributed.sync_batchnorm needs GPUs: torch has no SyncBatchNorm on the CPU.")
-        task.model = nn.SyncBatchNorm.convert_sync_batchnorm(task.model)  # type: ignore[no-untyped-call]
-    # Buffers are kept equal by the guard, which averages the running statistics of all processes. torch 2.13 has a new
-    # name for the option and warns of the old one.
-    known = inspect.signature(DistributedDataParallel.__init__).parameters
-    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    options: dict[str, Any] = {name: False}
-    return DistributedDataParallel(task, **options)

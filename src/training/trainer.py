@@ -1,42 +1,34 @@
-"""The training loop: epochs of guarded steps, an evaluation after each, a checkpoint after that and now and then."""
+"""The training loop: epochs of guarded steps, tests after each, checkpoints at its end and now and then within it."""
 
 import logging
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..data.loading.loader import Batch
-from ..data.loading.run_data import TestPart, TrainingData
-from ..evaluation.population_statistics import PopulationStatistics
-from ..evaluation.scoring import predict_batches
-from ..evaluation.unusable_clips import NOT_RECOGNISED, UnusableClips
-from ..models.batchnorm_stats import statistics_lag
-from ..runs.checkpoint import Checkpoint, load_weights
+from ..data.loading.run_data import TrainingData
+from ..runs.checkpoint import Checkpoint
 from ..runs.checkpoint_files import CheckpointFiles
 from ..runs.folder import RunFolder
 from ..runs.last_test import LastTest
 from ..runs.logbook import Logbook
 from ..runtime.run_context import RunContext
-from ..runtime.stop_requests import Stop
+from ..runtime.stop_requests import Stop, Stopped
 from ..settings.run import RunConfig
 from ..skeleton import layout_facts
-from ..tasks.measures import Measures
 from ..tasks.task import Task
 from ..utils.errors import TrainingDiverged
 from .divergence_report import report_divergence
-from .epoch_metrics import Figures, Meter
-from .epoch_report import banner, epoch_line, named, peak_memory_mib, refuse_no_result
-from .guard import BatchId, Requests, Skips, counts_by_cause
-from .resume_check import Sizes, refuse_other_state
-from .run_progress import EpochSoFar, Pace, Progression
-from .schedule import build_schedule
+from .epoch_report import banner, epoch_line, refuse_no_result, training_columns
+from .epoch_tests import EpochTests
+from .guard import BatchId, Requests
+from .run_progress import Pace
 from .step import Share, TrainingStep, seed_step
+from .train_state import TrainState
 
 _log = logging.getLogger(__name__)
 
@@ -49,13 +41,6 @@ _REQUESTS = {
 }
 
 
-class _Stopped(Exception):
-    """Unwind to where the state is saved."""
-
-    def __init__(self, reason: Stop) -> None:
-        self.reason = reason
-
-
 class Trainer:
     """Train a task's model and keep the run's folder up to date.
 
@@ -65,45 +50,28 @@ class Trainer:
         data: what it learns from and is measured on.
         run: where its files go.
         run_context: where it computes and in what company.
+
+    Attributes:
+        state: all that the next step depends on.
     """
 
     def __init__(
-        self,
-        config: RunConfig,
-        task: Task,
-        data: TrainingData,
-        *,
-        run: RunFolder,
-        run_context: RunContext,
+        self, config: RunConfig, task: Task, data: TrainingData, *, run: RunFolder, run_context: RunContext
     ) -> None:
-        self.config, self.data, self.run = config, data, run
-        self.run_context, self.device, self.world = run_context, run_context.device, run_context.world
-        self.watch, self.progress = run_context.watch, run_context.progress
-        self.task = task.to(self.device)
-        self.step = TrainingStep(config, self.task, self.device, self.world)
-        self.population = PopulationStatistics(
-            self.model, data.sample, data.pipeline, self.device, precision=self.step.precision, world=self.world
+        self.config, self.data, self.run, self.run_context = config, data, run, run_context
+        self.device, self.world, self.watch = run_context.device, run_context.world, run_context.watch
+        self.task, self.measures = task.to(self.device), task.measures
+        self.state = TrainState(config, self.task, self.device, self.world)
+        self.step = TrainingStep(self.state)
+        test_clips = data.test.clips + (0 if data.validation is None else data.validation.clips)
+        weights = 1 if self.state.average is None else 2
+        self.pace = Pace(config.epochs, config.test_every, data.order.clips, test_clips * weights)
+        self.last_test = LastTest(run.confusion, data.classes)
+        self.tests = EpochTests(
+            config, self.state, data, last_test=self.last_test, pace=self.pace, run_context=run_context
         )
-        self.schedule = build_schedule(self.step.optimizer, config)
         self.files = CheckpointFiles(run, config.checkpoint.keep, writes=self.world.is_first)
-        self.progression = Progression(self.measures.deciding.worst)
-        self.pace = Pace(config.epochs, config.test_every, data.order.clips, self._clips_of_a_test())
-        self._so_far = EpochSoFar(self._new_meter())
-        self._row: Mapping[str, Any] = {}
-        self._statistics: dict[str, Mapping[str, Tensor]] = {}
-        self._last_test = LastTest(run.confusion, data.classes)
-        self._unusable = UnusableClips(data.source.store.clips["name"], NOT_RECOGNISED, self.device)
         self._saved = time.monotonic()
-
-    @property
-    def measures(self) -> Measures:
-        """Return what the task measures."""
-        return self.task.measures
-
-    @property
-    def has_best(self) -> bool:
-        """Tell whether an epoch had a result."""
-        return self.progression.best_acc != self.measures.deciding.worst
 
     @property
     def model(self) -> nn.Module:
@@ -120,138 +88,65 @@ class Trainer:
             TrainingDiverged: too many batches in a row were not finite.
             UserError: the last state could not be written.
         """
-        _log.info(banner(self.config, self.task, self.data, self.run_context, str(self.step.precision)))
+        state = self.state
+        _log.info(banner(self.config, self.task, self.data, self.run_context, str(state.precision)))
         try:
             with self.watch.listening(patiently=self.world.size > 1):
                 try:
                     self.pace.begin()
-                    while self.progression.epoch < self.config.epochs:
+                    while state.progress.epoch < self.config.epochs:
                         self._train_epoch()
                         self._finish_epoch(self._evaluate(), logbook)
-                except _Stopped as stop:
+                except Stopped as stop:
                     self._save_within()
                     self.world.barrier()  # whoever left before the file is written would have the first one ended
                     return stop.reason
-            if self.step.guard.updates == 0:
+            if state.guard.updates == 0:
                 raise TrainingDiverged("No update was made in the whole run: every batch was skipped.")
-            refuse_no_result(self._row, f"{self.offered}test", self.measures, has_best=self.has_best)
+            refuse_no_result(state.row, f"{self.tests.offered}test", self.measures, has_best=state.has_best)
         except TrainingDiverged as error:
-            raise report_divergence(error, self.step, self.data, self.run, self.world) from error
-        self.files.settle(lambda: self._checkpoint({}))
+            raise report_divergence(error, state, self.data, self.run, self.world) from error
+        self.files.settle(self._checkpoint)
         return None
-
-    def resume(self, checkpoint: Checkpoint, origin: str, changed: Collection[str] = ()) -> None:
-        """Go on where `checkpoint` was written; `origin` names it in errors, `changed` keys are to be as they are now.
-
-        Raises:
-            UserError: it is of another model.
-        """
-        load_weights(self.model, checkpoint.model, origin)
-        sizes = Sizes.of(self.task, self.data.order.clips, self._so_far.meter.sums)
-        refuse_other_state(checkpoint, self._checkpoint({}), origin, sizes, replay=bool(changed))
-        self.task.load_extra_state(checkpoint.task)
-        self._load_optimizer(checkpoint, replay=bool(changed))
-        step = self.step
-        if checkpoint.scaler:  # empty where the run had none: in bf16, or on another device than now
-            step.precision.scaler.load_state_dict(dict(checkpoint.scaler))
-        if step.average is not None and checkpoint.ema:
-            step.average.load_state(checkpoint.ema, checkpoint.ema_steps)
-        step.window.load_state(dict(checkpoint.window), step.precision.scaler.get_scale())
-        step.guard.load_state(checkpoint.guard)
-        self.progression = Progression(checkpoint.best_acc, checkpoint.epoch + 1, checkpoint.best_epoch)
-        self._row, self._statistics = checkpoint.metrics, dict(checkpoint.statistics)
-        self._begin_epoch()
-        if checkpoint.within:
-            self._load_within(checkpoint.within)
-        self.files.go_on_from(origin)
-
-    def branch_off(self, beyond: Sequence[Path]) -> None:
-        """Save the resumed state as the run's own; `beyond` are checkpoints of its former course, further on.
-
-        Without this a run that is stopped again would go on along its former course.
-
-        Raises:
-            UserError: the state cannot be written.
-        """
-        if self._so_far.clips:
-            self._save_within()
-            return
-        if self.run.best in beyond:
-            value, metric = self._row[self.deciding_column], self.measures.deciding
-            self.progression.best_acc = metric.worst if math.isnan(value) else value  # so any tested epoch is better
-            self.progression.best_epoch = self._row["epoch"]
-        self.files.branch_off(self._checkpoint({}), beyond)
-
-    def _load_optimizer(self, checkpoint: Checkpoint, replay: bool) -> None:
-        """Take up the optimizer and its schedule; where the configuration changed, its rates as they would be now."""
-        optimizer, groups = self.step.optimizer, self.step.optimizer.param_groups
-        now = [{key: value for key, value in group.items() if key not in ("params", "lr")} for group in groups]
-        optimizer.load_state_dict(dict(checkpoint.optimizer))
-        optimizer.step()  # of no gradient: only so that torch sees the schedule's steps after one of these
-        if not replay:
-            self.schedule.load_state_dict(dict(checkpoint.scheduler))
-            return
-        for group, values in zip(optimizer.param_groups, now, strict=True):
-            group.update(values)
-            group["lr"] = values["initial_lr"]
-        self.schedule = build_schedule(optimizer, self.config)
-        optimizer.step()
-        for _ in range(checkpoint.epoch + 1):
-            self.schedule.step()
-
-    def _load_within(self, within: Mapping[str, Any]) -> None:
-        self._so_far.clips = within["clips"]
-        self._so_far.skips = Skips(**within["skips"])
-        self._so_far.waited, self._so_far.seconds = within["waited"], within["seconds"]
-        if self.world.is_first:  # the sums are those of all processes
-            self._so_far.meter.load_state(within["meter"])
-
-    def _begin_epoch(self) -> None:
-        skips = Skips(**asdict(self.step.guard.skips))
-        self._so_far = EpochSoFar(self._new_meter(), skips=skips)
 
     def _train_epoch(self) -> None:
         """Train on every clip that the epoch has left."""
-        epoch, so_far, order = self.progression.epoch, self._so_far, self.data.order
+        number, epoch, order, guard = self.state.progress.epoch, self.state.epoch, self.data.order, self.state.guard
         self.task.train()
-        self.task.begin_epoch(epoch)
-        order.epoch, order.start = epoch, so_far.clips
-        title = f"epoch {epoch}/{self.config.epochs - 1}"
-        with self.progress.task(title, order.clips, before=so_far.clips, in_run=True):
+        self.task.begin_epoch(number)
+        order.epoch, order.start = number, epoch.clips
+        title, progress = f"epoch {number}/{self.config.epochs - 1}", self.run_context.progress
+        with progress.task(title, order.clips, before=epoch.clips, in_run=True):
             batches = iter(self.data.loader)
             for clips, own in order.parts():
                 asked = time.perf_counter()
                 batch = next(batches)
                 note = BatchId(batch.indices, batch.rng_keys)
                 batch = batch.to(self.device)
-                so_far.waited += time.perf_counter() - asked
+                epoch.waited += time.perf_counter() - asked
                 self._train_batch(batch, note, Share(clips, own))
-                requests = self.step.guard.read()
-                self._tell(clips)
-                self._heed(requests)
-        requests = self.step.guard.read(everything=True)
+                requests = guard.read()
+                self.pace.trained(clips)
+                loss = guard.recent_loss  # of some steps ago
+                left = self.pace.left_s(number, epoch.clips)
+                progress.advance(clips, "" if math.isnan(loss) else f"loss {loss:.3f}", left)
+                self._handle_requests(requests)
+        requests = guard.read(everything=True)
         self.pace.trained(0)
-        self._heed(requests)
-
-    def _tell(self, clips: int) -> None:
-        """Tell who listens that so many more clips were trained on; the loss is that of some steps ago."""
-        self.pace.trained(clips)
-        loss = self.step.guard.recent_loss
-        left = self.pace.left_s(self.progression.epoch, self._so_far.clips)
-        self.progress.advance(clips, "" if math.isnan(loss) else f"loss {loss:.3f}", left)
+        self._handle_requests(requests)
 
     def _train_batch(self, batch: Batch, note: BatchId, share: Share) -> None:
-        so_far, order = self._so_far, self.data.order
-        seed_step(self.config.seed, self.progression.epoch, so_far.clips, self.world.rank)
-        batches = so_far.clips // self.config.batch_size + 1
-        so_far.clips += share.clips
-        closes = batches % self.config.gradient_accumulation_steps == 0 or so_far.clips == order.clips
-        self._ask(self.step.requests)
+        epoch, order = self.state.epoch, self.data.order
+        seed_step(self.config.seed, self.state.progress.epoch, epoch.clips, self.world.rank)
+        batches = epoch.clips // self.config.batch_size + 1
+        epoch.clips += share.clips
+        closes = batches % self.config.gradient_accumulation_steps == 0 or epoch.clips == order.clips
+        self._collect_requests(self.step.requests)
         streams = self.data.pipeline(batch, training=True)
-        self.step(streams, batch, share, closes=closes, meter=so_far.meter)
+        self.step(streams, batch, share, closes=closes, meter=epoch.meter)
         self.step.note(note)
 
-    def _ask(self, requests: Requests) -> None:
+    def _collect_requests(self, requests: Requests) -> None:
         """Ask all processes to stop or to save where there is a reason."""
         if (reason := self.watch.reason) is not None:
             setattr(requests, _REQUESTS[reason], 1)
@@ -260,159 +155,76 @@ class Trainer:
             requests.save += 1
             self._saved = time.monotonic()
 
-    def _heed(self, requests: Requests) -> None:
+    def _handle_requests(self, requests: Requests) -> None:
         """Do what processes asked for: all do it after the same step."""
         for reason, request in _REQUESTS.items():
             if getattr(requests, request):
-                raise _Stopped(reason)
+                raise Stopped(reason)
         if requests.save:
             self._save_within()
 
     def _evaluate(self) -> dict[str, Any]:
         """Return the epoch's row: the figures of training, on the test part and, where there is one, on validation."""
-        so_far = self._so_far
-        seconds, figures = so_far.elapsed, so_far.meter.read(self.world)
-        row = {
-            "epoch": self.progression.epoch,
-            "learning_rate": self.step.optimizer.param_groups[0]["lr"],
-            **named("train", figures, self.measures),
-            **{f"train_{name}_loss": term for name, term in zip(self.task.terms, figures.terms, strict=True)},
-            "grad_norm": figures.grad_norm,
-            "clips_per_second": self.data.order.clips / seconds,
-            "data_wait_share": so_far.waited / seconds,
-            **counts_by_cause(self.step.guard.skips, so_far.skips),
-            "memory_mib": peak_memory_mib(self.device),
-            **self._test("", "trained", measured=self.statistics_lag),
-        }
-        if self.step.average is not None:
-            with self.step.average.applied():
-                row |= self._test("ema_", "averaged", measured=True)
-        return row
-
-    @property
-    def statistics_lag(self) -> bool:
-        """Tell whether BatchNorm's running statistics are too far behind the trained weights to test with."""
-        return statistics_lag(self.config, self.data.order.clips, self.step.guard.batches_since_reset)
-
-    def _test(self, prefix: str, weights: str, measured: bool) -> dict[str, float]:
-        """Return the columns of a test of the model's present `weights`, with BatchNorm statistics `measured` for them.
-
-        Those are kept for the checkpoint. In an epoch that is not tested they are not worth their time.
-        """
-        self._statistics.pop(weights, None)
-        if measured and self._tests_now:
-            self._statistics[weights] = self.population.measure()
-        with self.population.lent(self._statistics.get(weights, {})):
-            row = named(f"{prefix}test", self._measure(self.data.test, prefix == self.offered), self.measures)
-            if self.data.validation is not None:
-                row |= named(f"{prefix}val", self._measure(self.data.validation), self.measures)
-        return row
-
-    @property
-    def _tests_now(self) -> bool:
-        """Tell whether the epoch that ends is one that is tested."""
-        epochs = self.progression.epoch + 1
-        return epochs % self.config.test_every == 0 or epochs == self.config.epochs
-
-    def _measure(self, part: TestPart, kept: bool = False) -> Figures:
-        """Return the figures on a part, unknown ones where it is not the epoch to test; `kept` are all the answers."""
-        if not self._tests_now:
-            return Figures()
-        self.task.eval()
-        kept = kept and self.task.classifies
-        meter = Meter(self.device, self.measures, classes=len(self.data.classes) if kept else 0)
-        predict, tested = partial(self.task.predict, precision=self.step.precision), 0
-        predicted = predict_batches(self.model, predict, part, self.data.pipeline, self.device)
-        with self.progress.task(f"testing epoch {self.progression.epoch}", part.clips, in_run=True):
-            for batch, predictions in predicted:
-                output = self.task.test(predictions, batch)
-                meter.add_test(output, batch.labels)
-                self._unusable.note(batch.indices, output.unusable)
-                clips = min(len(batch) * self.world.size, part.clips - tested)  # the other processes have as many
-                tested += clips
-                self.pace.tested(clips)
-                self.progress.advance(clips, run_left_s=self.pace.left_s(self.progression.epoch, self._so_far.clips))
-                if self.watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
-                    raise _Stopped(self.watch.reason)
-            figures = meter.read(self.world)  # only now the device is through
-            self._unusable.tell(figures.unusable, self.world)
-            if kept:
-                self._last_test.take(meter.confusion(self.world), self.progression.epoch)
-            self.pace.tested(0)
-        return figures
-
-    def _clips_of_a_test(self) -> int:
-        """Return how many clips the tests of an epoch go through together."""
-        parts = [self.data.test, *([] if self.data.validation is None else [self.data.validation])]
-        return sum(part.clips for part in parts) * (1 if self.step.average is None else 2)
+        return {**training_columns(self.state, self.data.order.clips, self.device), **self.tests.columns()}
 
     def _finish_epoch(self, row: dict[str, Any], logbook: Logbook | None) -> None:
         """Record the epoch: a row in the logbook, a line for people, the checkpoints."""
-        value, loss = row[self.deciding_column], row[f"{self.deciding_part}_loss"]
-        better = self.measures.deciding.is_better(value, self.progression.best_acc)
-        better = better and math.isfinite(loss) and self.step.guard.updates > 0
+        state, tests = self.state, self.tests
+        value, loss = row[tests.deciding_column], row[f"{tests.deciding_part}_loss"]
+        better = self.measures.deciding.is_better(value, state.progress.best)
+        better = better and math.isfinite(loss) and state.guard.updates > 0
         if better:
-            self.progression.best_acc, self.progression.best_epoch = value, row["epoch"]
-        self.schedule.step()
-        row["seconds"] = self._so_far.elapsed
+            state.progress.best, state.progress.best_epoch = value, row["epoch"]
+        state.schedule.step()
+        row["seconds"] = state.epoch.elapsed
         if logbook is not None:
             logbook.write(row)
-            self._last_test.write()
+            self.last_test.write()
         _log.info(epoch_line(row, self.config.epochs, better, self.measures))
-        self.progression.epoch += 1
-        self._row = row
-        self._begin_epoch()
-        self.files.end_epoch(self._checkpoint({}), better)
+        state.progress.epoch += 1
+        state.row = row
+        state.begin_epoch()
+        self.files.end_epoch(self._checkpoint(), better)
         self._saved = time.monotonic()
         self.pace.closed_epoch()
 
-    @property
-    def offered(self) -> str:
-        """Return how the logbook's columns of the weights that the run offers begin."""
-        return "" if self.step.average is None else "ema_"
+    def resume(self, checkpoint: Checkpoint, origin: str, changed: Collection[str] = ()) -> None:
+        """Continue where `checkpoint` was written; `origin` names it, and `changed` keys keep their present values.
 
-    @property
-    def deciding_part(self) -> str:
-        """Return how the logbook's columns that choose the best epoch begin."""
-        return f"{self.offered}{'test' if self.data.validation is None else 'val'}"
+        Raises:
+            UserError: it is of another model.
+        """
+        self.state.load(checkpoint, self._checkpoint(), origin, self.data.order.clips, changed)
+        self.files.go_on_from(origin)
 
-    @property
-    def deciding_column(self) -> str:
-        """Return the logbook's column that chooses the best epoch."""
-        return f"{self.deciding_part}_{self.measures.primary}"
+    def branch_off(self, beyond: Sequence[Path]) -> None:
+        """Save the resumed state as the run's own; `beyond` are checkpoints of its former course, further on.
 
-    def _new_meter(self) -> Meter:
-        return Meter(self.device, self.measures, terms=len(self.task.terms))
+        Without this a run that is stopped again would continue along its former course.
+
+        Raises:
+            UserError: the state cannot be written.
+        """
+        state = self.state
+        if state.epoch.clips:
+            self._save_within()
+            return
+        if self.run.best in beyond:
+            value, worst = state.row[self.tests.deciding_column], self.measures.deciding.worst
+            state.progress.best = worst if math.isnan(value) else value  # so that any tested epoch is better
+            state.progress.best_epoch = state.row["epoch"]
+        self.files.branch_off(self._checkpoint(), beyond)
 
     def _save_within(self) -> None:
         """Save the state within an epoch."""
-        self.step.guard.read(everything=True)
-        so_far = self._so_far
-        within = {
-            "clips": so_far.clips,
-            "meter": so_far.meter.state(self.world),
-            "skips": asdict(so_far.skips),
-            "waited": so_far.waited,
-            "seconds": so_far.elapsed,
-        }
-        self.files.save_within(self._checkpoint(within))
+        self.files.save_within(self._checkpoint(within=True))
         self._saved = time.monotonic()
 
-    def _checkpoint(self, within: Mapping[str, Any]) -> Checkpoint:
+    def _checkpoint(self, within: bool = False) -> Checkpoint:
         return Checkpoint(
-            model=self.model.state_dict(),
-            task=self.task.extra_state(),
-            scheduler=self.schedule.state_dict(),
-            epoch=self.progression.epoch - 1,
-            within=within,
-            best_acc=self.progression.best_acc,
-            best_epoch=self.progression.best_epoch,
-            metrics=self._row,
+            **self.state.save(within=within),
             config=self.config,
             classes=self.data.classes,
             layout=layout_facts(self.config.data.skeleton),
-            statistics={} if within else dict(self._statistics),  # within an epoch the weights have moved on
             data=self.data.fingerprints,
-            measures=self.measures.facts(),
-            **self.step.state(),
         )

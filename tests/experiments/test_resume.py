@@ -120,13 +120,13 @@ def test_run_stopped_after_every_single_step_ends_like_one_left_alone(
 
 
 def _stop_in_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    ask = Trainer._ask
+    ask = Trainer._collect_requests
 
     def ask_to_stop(trainer: Trainer, requests: Requests) -> None:
         ask(trainer, requests)
         requests.interrupted = 1
 
-    monkeypatch.setattr(Trainer, "_ask", ask_to_stop)
+    monkeypatch.setattr(Trainer, "_collect_requests", ask_to_stop)
 
 
 def test_state_is_saved_within_an_epoch_and_a_kill_loses_no_more_than_what_came_after(

@@ -21,6 +21,7 @@ from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.training import classification
 from last.training.epoch_metrics import Figures, Meter
+from last.training.epoch_tests import EpochTests
 from last.training.step import TrainingStep
 from last.training.trainer import Trainer
 from last.utils.errors import TrainingDiverged, UserError
@@ -144,7 +145,7 @@ def test_finished_run_that_is_taken_up_again_is_unfinished_until_its_end(
     config = tiny_config("epochs=3")
     with monkeypatch.context() as patch:
         measured = iter([(30.0, 50.0), (20.0, 50.0), (20.0, 50.0)])
-        patch.setattr(Trainer, "_measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
+        patch.setattr(EpochTests, "measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
         run = session.train(config).run
     assert run.finished
     stop_after(monkeypatch, epoch=1)
@@ -253,9 +254,10 @@ def test_a_step_along_a_bad_gradient_is_not_made(tiny_config: MakeConfig, monkey
 
 def _everything(step: TrainingStep) -> list[torch.Tensor]:
     """Return copies of all that an update changes: parameters, momenta, averages."""
-    assert step.average is not None
-    momenta = [state["momentum_buffer"] for state in step.optimizer.state.values()]
-    return [each.detach().clone() for each in (*step.task.parameters(), *momenta, *step.average.state().values())]
+    state = step.state
+    assert state.average is not None
+    momenta = [each["momentum_buffer"] for each in state.optimizer.state.values()]
+    return [each.detach().clone() for each in (*state.task.parameters(), *momenta, *state.average.state().values())]
 
 
 def test_training_on_nothing_but_bad_values_ends_as_diverged(
@@ -314,7 +316,7 @@ def test_best_epoch_is_the_first_with_the_highest_test_top1(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = iter([(10.0, 50.0), (30.0, 70.0), (30.0, 60.0), (20.0, 80.0)])
-    monkeypatch.setattr(Trainer, "_measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
+    monkeypatch.setattr(EpochTests, "measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
     result = session.train(tiny_config("epochs=4"))
     run, summary = result.run, result.summary
     found = [summary[key] for key in ("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")]

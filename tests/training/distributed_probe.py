@@ -163,13 +163,13 @@ def train(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
     with float64(), FAULTS[task.get("fault", "")]():
         result = session.train(config, resume=resume)
     trainer = _TRAINERS[-1]
-    momenta = [state["momentum_buffer"] for state in trainer.step.optimizer.state.values()]
+    momenta = [state["momentum_buffer"] for state in trainer.state.optimizer.state.values()]
     return {
         "run": str(result.run.path),
         "stopped": "" if result.stopped is None else result.stopped.name,
         "model": {name: each.clone() for name, each in trainer.model.state_dict().items()},
         "momenta": [each.clone() for each in momenta],
-        "skips": dict(vars(trainer.step.guard.skips)),
+        "skips": dict(vars(trainer.state.guard.skips)),
         "refusal": trainer.refusal,
     }
 

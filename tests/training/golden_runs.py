@@ -35,8 +35,8 @@ from last.skeleton import load_layout
 from last.training.classification import Classification
 from last.training.epoch_metrics import Meter
 from last.training.guard import BatchId
-from last.training.schedule import build_schedule
 from last.training.step import Share, TrainingStep, seed_step
+from last.training.train_state import TrainState
 
 Filled = TypeVar("Filled", bound=nn.Module)
 
@@ -137,8 +137,8 @@ def run(case: Case) -> dict[str, list[float]]:
     """
     config = replace(RUN, model=case.model, **case.changes)
     task = _task(config, case)
-    step = TrainingStep(config, task, CPU, ALONE)
-    schedule = build_schedule(step.optimizer, config)
+    state = TrainState(config, task, CPU, ALONE)
+    step = TrainingStep(state)
     losses: list[float] = []
     tested: list[float] = []
     task.register_forward_hook(lambda _task, _arguments, outcome: losses.append(outcome.loss.item()))
@@ -154,9 +154,9 @@ def run(case: Case) -> dict[str, list[float]]:
             with _fault(case.faults.get(len(losses), ""), task, streams_of(batch.indices)) as streams:
                 step(streams, batch, Share(size, size), closes=closes, meter=Meter(CPU, terms=len(task.terms)))
             step.note(BatchId(batch.indices, batch.rng_keys))
-            step.guard.read()
-        schedule.step()
-        tested.append(_tested(step, held_out))
+            state.guard.read()
+        state.schedule.step()
+        tested.append(_tested(state, held_out))
     return {"losses": losses, "tested": tested}
 
 
@@ -252,12 +252,12 @@ def _fault(cause: str, task: Classification, streams: dict[str, Tensor]) -> Iter
 
 
 @torch.no_grad()
-def _tested(step: TrainingStep, batch: Batch) -> float:
+def _tested(state: TrainState, batch: Batch) -> float:
     """Return the cross-entropy in evaluation, where absent bodies are computed too and then masked."""
-    with nullcontext() if step.average is None else step.average.applied():
-        logits = step.task.model.eval()(streams_of(batch.indices), batch.bodies)
-    step.task.train()
-    return step.task.cross_entropy(logits, batch.labels).item()
+    with nullcontext() if state.average is None else state.average.applied():
+        logits = state.task.model.eval()(streams_of(batch.indices), batch.bodies)
+    state.task.train()
+    return state.task.cross_entropy(logits, batch.labels).item()
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def test_step_reads_nothing_on_the_host(
 ) -> None:
     trainer = trainer_of(tiny_config(*overrides))
     if scaled:
-        trainer.step.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
-        trainer.step.window.sums = True
+        trainer.state.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+        trainer.state.accumulation.sums = True
     assert_an_epoch_reads_nothing(trainer)
 
 
@@ -87,7 +87,7 @@ def test_a_test_reads_nothing_on_the_host_before_its_end(tiny_config: Callable[.
 
 
 def test_measuring_statistics_reads_nothing_on_the_host(tiny_config: Callable[..., RunConfig]) -> None:
-    population = trainer_of(tiny_config()).population
+    population = trainer_of(tiny_config()).tests.population
     population.sample = list(population.sample)
     with NoReading():
         assert population.measure()
@@ -131,7 +131,7 @@ def test_epoch_on_cuda_never_waits_for_the_device(
 
     def watched(trainer: Trainer) -> None:
         # The first epoch allocates memory, loads kernels and sends constants.
-        torch.cuda.set_sync_debug_mode("error" if trainer.progression.epoch > 0 else "default")
+        torch.cuda.set_sync_debug_mode("error" if trainer.state.progress.epoch > 0 else "default")
         try:
             train(trainer)
         finally:
@@ -139,4 +139,4 @@ def test_epoch_on_cuda_never_waits_for_the_device(
 
     monkeypatch.setattr(Trainer, "_train_epoch", watched)
     trainer.fit(None)
-    assert trainer.progression.epoch == 3
+    assert trainer.state.progress.epoch == 3

@@ -70,7 +70,7 @@ def test_only_every_so_many_epochs_and_the_last_are_tested(tiny_config: MakeConf
     rows = fitted(trainer)
     tested = [row["epoch"] for row in rows if not math.isnan(float(row["test_top1"]))]
     assert tested == [row["epoch"] for row in rows if not math.isnan(float(row["val_loss"]))] == [1, 3, 4]
-    assert trainer.progression.best_epoch in tested
+    assert trainer.state.progress.best_epoch in tested
 
 
 def plain_losses(config: RunConfig, model: Plain, features: Tensor, labels: Tensor) -> list[float]:
@@ -134,15 +134,15 @@ def test_batch_with_bad_values_never_reaches_the_model(
 
     monkeypatch.setattr(ClipDataset, "__getitem__", read_with_fault)
     trainer = plain_trainer(tiny_config("epochs=1"))
-    assert fitted(trainer)[0]["skipped_batches"] == trainer.step.guard.skips.inputs == 1
+    assert fitted(trainer)[0]["skipped_batches"] == trainer.state.guard.skips.inputs == 1
 
 
 def test_skipped_batches_that_are_not_in_a_row_never_end_a_training_with_a_scaler(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = plain_trainer(tiny_config("epochs=3", "batch_size=6", "nan_guard.max_consecutive=2"))
-    trainer.step.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
-    trainer.step.window.sums = True
+    trainer.state.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    trainer.state.accumulation.sums = True
     accepts = iter([False, True] * 3)
     monkeypatch.setattr(trainer.task, "forward", _with_bad_losses(trainer.task.forward, accepts))
     assert sum(int(row["skipped_batches"]) for row in fitted(trainer)) == 3
@@ -152,12 +152,12 @@ def test_the_scale_of_gradients_does_not_grow_by_refused_batches(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = plain_trainer(tiny_config("epochs=2", "nan_guard.max_consecutive=4"))
-    trainer.step.precision.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=1)
-    trainer.step.window.sums = True
+    trainer.state.precision.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=1)
+    trainer.state.accumulation.sums = True
     accepts = iter([False, False, True] * 2)
     monkeypatch.setattr(trainer.task, "forward", _with_bad_losses(trainer.task.forward, accepts))
     fitted(trainer)
-    assert trainer.step.precision.scaler.get_scale() == 8.0 * 2**2  # twice an update was made
+    assert trainer.state.precision.scaler.get_scale() == 8.0 * 2**2  # twice an update was made
 
 
 def _with_bad_losses(forward: Callable[..., TaskOutput], finite: Iterator[bool]) -> Callable[..., TaskOutput]:
@@ -199,7 +199,7 @@ def test_resumed_trainer_knows_the_best_epoch_so_far(tiny_config: MakeConfig) ->
     checkpoint = replace(read_checkpoint(first.run.last), best_acc=77.0, best_epoch=0)
     second = plain_trainer(tiny_config("epochs=2"))
     second.resume(checkpoint, "last.pth")
-    assert (second.progression.epoch, second.progression.best_acc, second.progression.best_epoch) == (2, 77.0, 0)
+    assert (second.state.progress.epoch, second.state.progress.best, second.state.progress.best_epoch) == (2, 77.0, 0)
 
 
 @pytest.mark.parametrize(("amp", "dtype"), [("true", torch.bfloat16), ("false", torch.float32)])
@@ -219,9 +219,9 @@ def test_run_without_a_gradient_scaler_goes_on_where_there_is_one(tiny_config: M
     checkpoint = read_checkpoint(first.run.last)
     assert not checkpoint.scaler  # bf16 needs none
     second = plain_trainer(tiny_config("epochs=1", "amp=true"))
-    second.step.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    second.state.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
     second.resume(checkpoint, "last.pth")
-    assert second.progression.epoch == 1
+    assert second.state.progress.epoch == 1
 
 
 class Failing(Plain):
@@ -251,7 +251,7 @@ def test_an_epoch_whose_scores_are_nan_is_never_the_best(tiny_config: MakeConfig
     trainer = failing_trainer(tiny_config("epochs=3"), Failing({0, 1}))
     rows = fitted(trainer)
     assert [row["test_top1"] == 0 and math.isnan(float(row["test_loss"])) for row in rows] == [True, True, False]
-    assert trainer.progression.best_epoch == 2
+    assert trainer.state.progress.best_epoch == 2
     assert read_checkpoint(trainer.run.best).epoch == 2
 
 

@@ -1,0 +1,135 @@
+"""The tests at the end of an epoch: of trained and averaged weights, on the test part and on validation clips."""
+
+from functools import partial
+
+from torch import nn
+
+from ..data.loading.run_data import TestPart, TrainingData
+from ..evaluation.population_statistics import PopulationStatistics
+from ..evaluation.scoring import predict_batches
+from ..evaluation.unusable_clips import NOT_RECOGNISED, UnusableClips
+from ..models.batchnorm_stats import statistics_lag
+from ..runs.last_test import LastTest
+from ..runtime.run_context import RunContext
+from ..runtime.stop_requests import Stopped
+from ..settings.run import RunConfig
+from .epoch_metrics import Figures, Meter
+from .epoch_report import named
+from .run_progress import Pace
+from .train_state import TrainState
+
+
+class EpochTests:
+    """Test a run's model, and name the columns of the logbook that say how good it is.
+
+    Args:
+        config: the run's configuration.
+        state: of the run; the statistics that are measured for a test are put into it.
+        data: what the run is measured on.
+        last_test: takes the confusion matrix.
+        pace: is told of every tested batch.
+        run_context: where it computes.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        state: TrainState,
+        data: TrainingData,
+        *,
+        last_test: LastTest,
+        pace: Pace,
+        run_context: RunContext,
+    ) -> None:
+        self.config, self.state, self.data, self.last_test, self.pace = config, state, data, last_test, pace
+        self.run_context, self.device, self.world = run_context, run_context.device, run_context.world
+        self.population = PopulationStatistics(
+            self.model, data.sample, data.pipeline, self.device, precision=state.precision, world=self.world
+        )
+        self._unusable = UnusableClips(data.source.store.clips["name"], NOT_RECOGNISED, self.device)
+
+    @property
+    def model(self) -> nn.Module:
+        """Return the model that is tested."""
+        return self.state.task.model
+
+    @property
+    def offered(self) -> str:
+        """Return the prefix of the logbook's columns of the weights that the run offers."""
+        return "" if self.state.average is None else "ema_"
+
+    @property
+    def deciding_part(self) -> str:
+        """Return the prefix of the logbook's columns that choose the best epoch."""
+        return f"{self.offered}{'test' if self.data.validation is None else 'val'}"
+
+    @property
+    def deciding_column(self) -> str:
+        """Return the logbook's column that chooses the best epoch."""
+        return f"{self.deciding_part}_{self.state.task.measures.primary}"
+
+    @property
+    def statistics_lag(self) -> bool:
+        """Tell whether BatchNorm's running statistics are too far behind the trained weights to test with."""
+        return statistics_lag(self.config, self.data.order.clips, self.state.guard.batches_since_reset)
+
+    @property
+    def is_due(self) -> bool:
+        """Tell whether the epoch that ends is one that is tested."""
+        epochs = self.state.progress.epoch + 1
+        return epochs % self.config.test_every == 0 or epochs == self.config.epochs
+
+    def columns(self) -> dict[str, float]:
+        """Return the columns of the tests.
+
+        Raises:
+            Stopped: there was a reason to stop.
+        """
+        row = self._test("", "trained", self.statistics_lag)
+        if self.state.average is not None:
+            with self.state.average.applied():
+                row |= self._test("ema_", "averaged", True)
+        return row
+
+    def _test(self, prefix: str, weights: str, measured: bool) -> dict[str, float]:
+        """Return the columns of a test of the model's present `weights`, with BatchNorm statistics `measured` for them.
+
+        Those are kept for the checkpoint. In an epoch that is not tested they are not worth their time.
+        """
+        statistics, measures = self.state.statistics, self.state.task.measures
+        statistics.pop(weights, None)
+        if measured and self.is_due:
+            statistics[weights] = self.population.measure()
+        with self.population.lent(statistics.get(weights, {})):
+            row = named(f"{prefix}test", self.measure(self.data.test, prefix == self.offered), measures)
+            if self.data.validation is not None:
+                row |= named(f"{prefix}val", self.measure(self.data.validation), measures)
+        return row
+
+    def measure(self, part: TestPart, kept: bool = False) -> Figures:
+        """Return the figures on a part, unknown ones where it is not the epoch to test; `kept` are all the answers."""
+        if not self.is_due:
+            return Figures()
+        task, epoch = self.state.task.eval(), self.state.progress.epoch
+        progress, watch = self.run_context.progress, self.run_context.watch
+        kept = kept and task.classifies
+        meter = Meter(self.device, task.measures, classes=len(self.data.classes) if kept else 0)
+        predict, tested = partial(task.predict, precision=self.state.precision), 0
+        predicted = predict_batches(self.model, predict, part, self.data.pipeline, self.device)
+        with progress.task(f"testing epoch {epoch}", part.clips, in_run=True):
+            for batch, predictions in predicted:
+                output = task.test(predictions, batch)
+                meter.add_test(output, batch.labels)
+                self._unusable.note(batch.indices, output.unusable)
+                clips = min(len(batch) * self.world.size, part.clips - tested)  # the other processes have as many
+                tested += clips
+                self.pace.tested(clips)
+                progress.advance(clips, run_left_s=self.pace.left_s(epoch, self.state.epoch.clips))
+                if watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
+                    raise Stopped(watch.reason)
+            figures = meter.read(self.world)  # only now the device is through
+            self._unusable.tell(figures.unusable, self.world)
+            if kept:
+                self.last_test.take(meter.confusion(self.world), epoch)
+            self.pace.tested(0)
+        return figures

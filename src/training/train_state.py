@@ -1,0 +1,168 @@
+"""All that the next step of a run depends on. It saves and loads itself; a checkpoint holds no other state."""
+
+import inspect
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..runs.checkpoint import Checkpoint, load_weights
+from ..runtime.distributed import World
+from ..runtime.precision import Precision
+from ..settings.run import RunConfig
+from ..tasks.task import Task
+from ..utils.errors import UserError
+from .ema import WeightAverage
+from .epoch_metrics import Meter
+from .gradient_accumulation import GradientWindow
+from .guard import NanGuard, Skips
+from .optim import build_optimizer
+from .resume_check import Sizes, refuse_other_state
+from .run_progress import EpochState, RunProgress
+from .schedule import build_schedule
+
+
+class TrainState:
+    """Model, optimizer, schedule, scaler, average, accumulated gradients, guard and progress of a run.
+
+    Args:
+        config: the run's configuration.
+        task: what a step minimises, on `device`.
+        device: where it computes.
+        world: the processes that train together.
+
+    Attributes:
+        forward: the task as the processes compute it together.
+        precision: the number format, with the scaler.
+        accumulation: the gradients since the last update.
+        progress: finished epochs, and the best of them.
+        epoch: the progress within the present epoch.
+        row: the logbook's row of the last finished epoch.
+        statistics: BatchNorm statistics that were measured for the tests of that epoch.
+    """
+
+    def __init__(self, config: RunConfig, task: Task, device: torch.device, world: World) -> None:
+        self.config, self.task, self.device, self.world = config, task, device, world
+        self.forward = _distributed(task, config, device, world)
+        self.optimizer = build_optimizer(task, config)
+        self.schedule = build_schedule(self.optimizer, config)
+        self.precision = Precision(config.amp, config.hardware.amp_dtype, device)
+        self.guard = NanGuard(task, config.nan_guard, device, world)
+        self.average = WeightAverage(task.model, config.ema.decay) if config.ema.decay > 0 else None
+        sums = config.gradient_accumulation_steps > 1 or self.precision.scaler.is_enabled()
+        self.accumulation = GradientWindow(task.parameters(), sums, device)
+        self.progress = RunProgress(task.measures.deciding.worst)
+        self.row: Mapping[str, Any] = {}
+        self.statistics: dict[str, Mapping[str, Tensor]] = {}
+        self.begin_epoch()
+
+    @property
+    def has_best(self) -> bool:
+        """Tell whether an epoch had a result."""
+        return self.progress.best != self.task.measures.deciding.worst
+
+    def begin_epoch(self) -> None:
+        """Begin an epoch of which nothing is counted yet."""
+        meter = Meter(self.device, self.task.measures, terms=len(self.task.terms))
+        self.epoch = EpochState(meter, skips=Skips(**asdict(self.guard.skips)))
+
+    def save(self, *, within: bool = False) -> dict[str, Any]:
+        """Return the state as fields of a checkpoint, at the end of an epoch or `within` one."""
+        epoch, scaler = self.epoch, self.precision.scaler
+        counted: dict[str, Any] = {}
+        if within:
+            self.guard.read(everything=True)
+            counted = {
+                "clips": epoch.clips,
+                "meter": epoch.meter.state(self.world),
+                "skips": asdict(epoch.skips),
+                "waited": epoch.waited,
+                "seconds": epoch.elapsed,
+            }
+        return {
+            "model": self.task.model.state_dict(),
+            "task": self.task.extra_state(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.schedule.state_dict(),
+            "scaler": scaler.state_dict(),
+            "window": self.accumulation.state(scaler.get_scale()),
+            "guard": self.guard.state(),
+            "ema": {} if self.average is None else self.average.state(),
+            "ema_steps": 0 if self.average is None else self.average.steps,
+            "epoch": self.progress.epoch - 1,
+            "within": counted,
+            "best_acc": self.progress.best,
+            "best_epoch": self.progress.best_epoch,
+            "metrics": self.row,
+            "statistics": {} if within else dict(self.statistics),  # within an epoch the weights have moved on
+            "measures": self.task.measures.facts(),
+        }
+
+    def load(self, checkpoint: Checkpoint, own: Checkpoint, origin: str, clips: int, changed: Collection[str]) -> None:
+        """Load a checkpoint of this run.
+
+        Args:
+            checkpoint: the state to load.
+            own: the run's state at its beginning, which has the same form.
+            origin: names the checkpoint in errors.
+            clips: how many clips an epoch has.
+            changed: keys of the configuration that are to be as they are now, not as in the checkpoint.
+
+        Raises:
+            UserError: it is of another model or run.
+        """
+        load_weights(self.task.model, checkpoint.model, origin)
+        sizes = Sizes.of(self.task, clips, self.epoch.meter.sums)
+        refuse_other_state(checkpoint, own, origin, sizes, replay=bool(changed))
+        self.task.load_extra_state(checkpoint.task)
+        self._load_optimizer(checkpoint, replay=bool(changed))
+        if checkpoint.scaler:  # empty where the run had none: in bf16, or on another device than now
+            self.precision.scaler.load_state_dict(dict(checkpoint.scaler))
+        if self.average is not None and checkpoint.ema:
+            self.average.load_state(checkpoint.ema, checkpoint.ema_steps)
+        self.accumulation.load_state(dict(checkpoint.window), self.precision.scaler.get_scale())
+        self.guard.load_state(checkpoint.guard)
+        self.progress = RunProgress(checkpoint.best_acc, checkpoint.epoch + 1, checkpoint.best_epoch)
+        self.row, self.statistics = checkpoint.metrics, dict(checkpoint.statistics)
+        self.begin_epoch()
+        if within := checkpoint.within:
+            self.epoch.clips, self.epoch.skips = within["clips"], Skips(**within["skips"])
+            self.epoch.waited, self.epoch.seconds = within["waited"], within["seconds"]
+            if self.world.is_first:  # the sums are those of all processes
+                self.epoch.meter.load_state(within["meter"])
+
+    def _load_optimizer(self, checkpoint: Checkpoint, replay: bool) -> None:
+        """Load the optimizer and its schedule; to `replay` is to compute the rates of the present configuration."""
+        optimizer, groups = self.optimizer, self.optimizer.param_groups
+        now = [{key: value for key, value in group.items() if key not in ("params", "lr")} for group in groups]
+        optimizer.load_state_dict(dict(checkpoint.optimizer))
+        optimizer.step()  # of no gradient: only so that torch sees the schedule's steps after one of these
+        if not replay:
+            self.schedule.load_state_dict(dict(checkpoint.scheduler))
+            return
+        for group, values in zip(optimizer.param_groups, now, strict=True):
+            group.update(values)
+            group["lr"] = values["initial_lr"]
+        self.schedule = build_schedule(optimizer, self.config)
+        optimizer.step()
+        for _ in range(checkpoint.epoch + 1):
+            self.schedule.step()
+
+
+def _distributed(task: Task, config: RunConfig, device: torch.device, world: World) -> nn.Module:
+    """Return the task as the processes compute it together; alone as it is."""
+    if world.size == 1:
+        return task
+    if config.distributed.sync_batchnorm:
+        if device.type != "cuda":
+            raise UserError("distributed.sync_batchnorm needs GPUs: torch has no SyncBatchNorm on the CPU.")
+        task.model = nn.SyncBatchNorm.convert_sync_batchnorm(task.model)  # type: ignore[no-untyped-call]
+    # Buffers are kept equal by the guard, which averages the running statistics of all processes. torch 2.13 has a new
+    # name for the option and warns of the old one.
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
+    return DistributedDataParallel(task, **options)
