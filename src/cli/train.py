@@ -194,12 +194,12 @@ def _show_one(result: "Result") -> None:
 
 def _show_seeds(results: "Sequence[Result]") -> None:
     """Print a row a seed, then the mean and the standard deviation."""
-    from ..experiments.seeds import FIGURES
+    from ..runs.folder import ACCURACIES
 
-    rows = [[str(each.summary["seed"]), *(f"{each.summary[name]:.2f}" for name in FIGURES)] for each in results]
-    spreads = [mean_and_deviation([float(each.summary[name]) for each in results]) for name in FIGURES]
+    rows = [[str(each.summary["seed"]), *(f"{each.summary[name]:.2f}" for name in ACCURACIES)] for each in results]
+    spreads = [mean_and_deviation([float(each.summary[name]) for each in results]) for name in ACCURACIES]
     together = [f"{mean:.2f}" + ("" if math.isnan(off) else f" +- {off:.2f}") for mean, off in spreads]
-    columns = ["seed", *(f"{name.replace('_', ' ').replace('top', 'top-')} %" for name in FIGURES)]
+    columns = ["seed", *(f"{name.replace('_', ' ').replace('top', 'top-')} %" for name in ACCURACIES)]
     table(_title(results[0].summary), columns, [*rows, ["mean", *together]])
 
 

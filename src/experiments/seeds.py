@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..runs.folder import ACCURACIES
 from ..runtime.distributed import device_index, joined
 from ..runtime.precision import choose_device
 from ..settings.run import RunConfig
@@ -19,7 +20,6 @@ from ..utils.spread import mean_and_deviation
 from .run import Ending, Result, train
 
 _log = logging.getLogger(__name__)
-FIGURES = ("best_top1", "best_top5", "final_top1", "final_top5")
 
 
 def train_seeds(
@@ -68,9 +68,9 @@ def train_seeds(
 def _together(results: Sequence[Result]) -> dict[str, Any]:
     """Return the figures of all runs, their means and spreads."""
     summaries: list[Mapping[str, Any]] = [each.summary for each in results]
-    figures = {name: mean_and_deviation([float(each[name]) for each in summaries]) for name in FIGURES}
+    figures = {name: mean_and_deviation([float(each[name]) for each in summaries]) for name in ACCURACIES}
     return {
-        "runs": {str(each.run.path): {key: each.summary[key] for key in ("seed", *FIGURES)} for each in results},
+        "runs": {str(each.run.path): {key: each.summary[key] for key in ("seed", *ACCURACIES)} for each in results},
         "mean": {name: mean for name, (mean, _) in figures.items()},
         "standard_deviation": {
             name: None if math.isnan(deviation) else deviation for name, (_, deviation) in figures.items()

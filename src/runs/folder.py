@@ -22,7 +22,8 @@ _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
 _OF_RUN = ("*.yaml", "*.txt", "*.jsonl", "*.csv", "*.png", "tensorboard/*", "checkpoints/*.pth")
 _LOGBOOK = ("*.jsonl", "*.csv")
 # What every summary has, however old: it is printed, and compared between seeds.
-_FIGURES = ("seed", "parameters", "best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")
+ACCURACIES = ("best_top1", "best_top5", "final_top1", "final_top5")
+_FIGURES = ("seed", "parameters", "best_epoch", *ACCURACIES)
 _NAMES = ("model", "dataset", "split")
 SEQUENCE_FILE = "sequence.json"  # by which the folder of a training sequence is known, whose runs lie deeper
 
@@ -68,10 +69,8 @@ class RunFolder:
         """
         if match := _NAME.fullmatch(self.path.name):
             return match[1], int(match[2] or 1)
-        try:
-            return date.fromtimestamp(self.config.stat().st_mtime).isoformat(), 0
-        except (OSError, ValueError, OverflowError):  # it is not there, or its time is in no year of the calendar
-            return "", 0
+        day = day_written(self.config)
+        return ("" if day is None else day.isoformat()), 0
 
     @property
     def written(self) -> float:
@@ -263,6 +262,14 @@ def _whole_or_absent(folder: Path) -> Iterator[Path]:
                 path.replace(folder / path.name)
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def day_written(path: Path) -> date | None:
+    """Return the day on which a file was last written; None if it is missing or its time is outside the calendar."""
+    try:
+        return date.fromtimestamp(path.stat().st_mtime)
+    except (OSError, ValueError, OverflowError):
+        return None
 
 
 def _time_written(path: Path) -> float:
