@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -177,3 +178,20 @@ def deny_listing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return listed(path)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
+
+
+@pytest.fixture
+def plug_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[ModuleType, Path], None]]:
+    """Return a function that adds a module's file to a package until the test ends."""
+    added = []
+
+    def add(package: ModuleType, file: Path) -> None:
+        folder = tmp_path / package.__name__
+        folder.mkdir()
+        shutil.copy(file, folder)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+        added.append(f"{package.__name__}.{file.stem}")
+
+    yield add
+    for name in added:
+        sys.modules.pop(name, None)

@@ -26,7 +26,8 @@ from ..utils.program import install_command
 from ..utils.signals import ENDING_SIGNALS, is_ignored
 
 _STOPPED = {HungUp: 129, Terminated: 143}
-REQUIRED = ("torch", "numpy", "pydantic", "annotated_types", "yaml", "rich", "filelock")  # as they are imported
+# as they are imported
+REQUIRED = ("torch", "numpy", "pydantic", "annotated_types", "typing_extensions", "yaml", "rich", "filelock")
 
 
 def tell(error: BaseException, program: str) -> int:

@@ -97,7 +97,7 @@ class OutputFolder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Make the folder and keep other runs out of it while the block runs; whoever comes later waits.
+        """Create the folder and hold its lock within the block; other runs wait for it.
 
         Raises:
             UserError: the folder cannot be written.
@@ -126,7 +126,7 @@ class OutputFolder:
             try:
                 self._mapped("r")
             except (OSError, DamagedArray):
-                done = None  # the file is not what the record tells of
+                done = None  # the file does not match the record
             if type(done) is int and 0 <= done <= batches:  # not a bool, which JSON has too
                 return self._mapped("r+"), done
         outputs = np.lib.format.open_memmap(self._outputs, mode="w+", dtype=np.float32, shape=self.shape)
@@ -158,7 +158,7 @@ class OutputFolder:
         return outputs
 
     def _refuse_other_kind(self, record: Path) -> None:
-        """Refuse a folder whose record tells of other outputs."""
+        """Refuse a folder whose record describes other outputs."""
         found = read_json(record).get("key")
         found = found if isinstance(found, dict) else {}
         differing = [name for name in self.key if found.get(name) != self.key[name]]

@@ -34,7 +34,7 @@ _SAVED_EVERY = 50  # batches
 def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, run_context: RunContext) -> OutputFolder:
     """Return the teachers' outputs for a run; the first process computes them where they are not there yet.
 
-    A computation that was interrupted is gone on with.
+    An interrupted computation is resumed.
 
     Args:
         config: of the student's run.
@@ -55,7 +55,7 @@ def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, run_
         folder = OutputFolder(path, key, shape)
         if not folder.is_whole:
             with folder.alone():
-                if not folder.is_whole:  # whoever was here before may have finished them
+                if not folder.is_whole:  # the process that held the lock may have finished them
                     _ask(folder, config, data, live, run_context)
                     return str(path).encode()  # just made, and hashed for it
         folder.check()

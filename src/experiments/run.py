@@ -1,4 +1,4 @@
-"""A training run from its configuration to its summary: begin it, or go on with an earlier one."""
+"""A training run from its configuration to its summary: start a new one or resume an earlier one."""
 
 import logging
 import time
@@ -90,7 +90,7 @@ def train(
         recipe: sets up the task; classification, with the configuration's teachers, where it is None.
 
     Raises:
-        UserError: the data are missing, the configuration does not fit them or the run to go on with, or a file
+        UserError: the data are missing, the configuration does not fit them or the run to resume, or a file
             cannot be written.
         TrainingDiverged: the numbers left the finite range.
         KeyboardInterrupt: a signal came before the first step, or a second one before the state was saved.
@@ -107,7 +107,7 @@ def train(
         beginning = find_beginning(config, resume, asked, world, recipe, attached=attached, held=held)
         if beginning.finished and beginning.run is not None:
             _refuse_other_data(beginning, lambda: _present_data(config), world)
-            _log.info(f"The run {beginning.run.path} is finished; there is nothing to go on with.")
+            _log.info(f"The run {beginning.run.path} is finished; there is nothing to resume.")
             if ending is not None and world.is_first and not (beginning.copies or beginning.run.curve.exists()):
                 ending(beginning.run)  # the process that finished it was killed before
             return Result(beginning.run, beginning.run.read_summary() if world.is_first else {})
@@ -154,7 +154,7 @@ def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Resul
         if beginning.beyond:
             aside = trainer.world.broadcast(lambda: str(run.set_aside(beginning.beyond).path).encode()).decode()
             _log.info(f"The epochs beyond are kept in {aside}. To continue from there instead: --resume {aside}")
-        trainer.world.broadcast(lambda: _write_config(run, config, trainer.measures))
+        trainer.world.agree(lambda: _write_config(run, config, trainer.measures))
         if beginning.branches:
             trainer.branch_off(beginning.beyond)
         if beginning.checkpoint is not None:
@@ -181,17 +181,16 @@ def _ended(trainer: Trainer, ending: Ending | None) -> Iterator[None]:
     A process that left before would have `torchrun` end the first one.
     """
 
-    def end() -> bytes:
+    def end() -> None:
         if ending is not None:
             ending(trainer.run)
-        return b""
 
     try:
         yield
     except TrainingDiverged:
-        trainer.world.broadcast(end)
+        trainer.world.agree(end)
         raise
-    trainer.world.broadcast(end)
+    trainer.world.agree(end)
 
 
 @contextmanager
@@ -237,7 +236,7 @@ def _refuse_diverged(config: RunConfig, beginning: Beginning) -> None:
 def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, str]], world: World) -> None:
     """Refuse to resume a run on other data than it learned from; the first process tells it."""
 
-    def refuse() -> bytes:
+    def refuse() -> None:
         assert beginning.checkpoint is not None and beginning.run is not None
         if other := differing(beginning.checkpoint.data, present()):
             raise UserError(
@@ -245,7 +244,6 @@ def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, 
                 "data back as they were, or leave --resume out to start a new run; with --init_from it can begin with "
                 "the weights of the old one."
             )
-        return b""
 
     world.agree(refuse)
 
@@ -262,14 +260,13 @@ def _present_data(config: RunConfig) -> dict[str, str]:
 def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:
     """Refuse a batch that the processes cannot share equally; the first process tells it."""
 
-    def refuse() -> bytes:
+    def refuse() -> None:
         if config.batch_size % world.size:
             raise UserError(
                 f"batch_size {config.batch_size} cannot be shared by {world.size} processes. It is the number of clips "
                 f"of a step over all processes: choose a multiple of {world.size}, for example "
                 f"--batch_size {config.batch_size // world.size * world.size + world.size}."
             )
-        return b""
 
     world.agree(refuse)
 
@@ -277,13 +274,12 @@ def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:
 def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World) -> None:
     """Refuse to begin, before anything is written, where no time is left; the first process decides."""
 
-    def refuse() -> bytes:
+    def refuse() -> None:
         if watch.is_over:
             raise UserError(
                 f"max_hours {config.max_hours:g} were over before the first step. Give the run more time; nothing was "
                 "changed."
             )
-        return b""
 
     world.agree(refuse)
 
@@ -294,14 +290,13 @@ def _new_run(config: RunConfig, held: ExitStack) -> bytes:
     return str(run.path).encode()
 
 
-def _write_config(run: RunFolder, config: RunConfig, measures: Measures) -> bytes:
+def _write_config(run: RunFolder, config: RunConfig, measures: Measures) -> None:
     """Write the configuration, and take back that the run is finished or diverged."""
     if facts := measures.facts():
         write_json(run.task, facts)
     write_text(run.config, to_yaml(config))
     run.summary.unlink(missing_ok=True)
     run.divergence.unlink(missing_ok=True)
-    return b""
 
 
 def _open_logbook(trainer: Trainer, beginning: Beginning) -> Logbook:

@@ -47,9 +47,9 @@ def run_sequence(plan: Plan, progress: Progress = SILENT, ending: Ending | None 
     # Several processes come together once for all runs: `torchrun` has a place for one meeting only.
     meeting = joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes)
     with meeting as world, ExitStack() as held:
-        world.broadcast(lambda: _fetch(plan))
+        world.agree(lambda: _fetch(plan))
         world.agree(lambda: _refuse_impossible(plan))
-        world.broadcast(lambda: _claim(plan, held))
+        world.agree(lambda: _claim(plan, held))
         try:
             return _train_all(plan, progress, world, began, ending)
         finally:
@@ -57,11 +57,11 @@ def run_sequence(plan: Plan, progress: Progress = SILENT, ending: Ending | None 
                 write_table(plan)
 
 
-def _fetch(plan: Plan) -> bytes:
+def _fetch(plan: Plan) -> None:
     """Copy the sequence from an input folder where the output folder has none: of several the one that is furthest."""
     roots = [Path(root) for root in plan.steps[0].config.input_roots]
     if plan.folder.exists() or not roots:
-        return b""
+        return
     same = [each for each in folders_below(roots, SEQUENCE_FILE) if each.name == plan.folder.name]
     fitting = [each for each in same if not _problems(plan.moved_to(each))]
     if fitting:
@@ -72,13 +72,11 @@ def _fetch(plan: Plan) -> bytes:
     elif same:
         others = ", ".join(map(str, same))
         _log.warning("Begun with other options, and so not continued: %s. A new sequence starts.", others)
-    return b""
 
 
-def _claim(plan: Plan, held: ExitStack) -> bytes:
+def _claim(plan: Plan, held: ExitStack) -> None:
     """Keep other processes out of the sequence until `held` is closed."""
     held.enter_context(_claimed(make_folder(plan.folder)))
-    return b""
 
 
 def _claimed(folder: Path, makes: bool = True) -> AbstractContextManager[None]:
@@ -118,7 +116,7 @@ def _train_all(plan: Plan, progress: Progress, world: World, began: float, endin
     return None
 
 
-def _refuse_impossible(plan: Plan) -> bytes:
+def _refuse_impossible(plan: Plan) -> None:
     """Refuse a sequence whose data are missing or whose runs were begun otherwise; the first process tells it."""
     places = {(step.data, step.config.data_root): step.config for step in plan.steps}
     for config in places.values():
@@ -131,7 +129,6 @@ def _refuse_impossible(plan: Plan) -> bytes:
             "Its runs are compared, so they keep them. Give the same options as then, or begin another sequence with "
             "another --output_root."
         )
-    return b""
 
 
 def _problems(plan: Plan) -> dict[str, list[str]]:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..utils.errors import UserError
 from ..utils.extras import extra_problem
 from ..utils.files import atomic_path
 from ..utils.numbers import counted
@@ -77,17 +76,12 @@ _STYLE: Any = {
 }
 
 
-def drawing_problem(what: str) -> UserError | None:
-    """Return why `what`, such as `Drawing the plot`, is not possible; None where matplotlib can be imported."""
-    return extra_problem("matplotlib", what)
-
-
 def draws_or_warns(what: str) -> bool:
     """Tell whether pictures can be drawn; where not, warn that `what`, such as `Drawing the plot`, is left out.
 
     Called before the work starts, so that a missing plot is known in advance.
     """
-    problem = drawing_problem(what)
+    problem = extra_problem("matplotlib", what)
     if problem is not None:
         _logger.warning("%s (the command continues without)", problem)
     return problem is None
@@ -282,7 +276,7 @@ def spread_out(low: float, high: float, least: float) -> tuple[float, float]:
 @contextmanager
 def picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
     """Yield a figure and save it, cut to what is drawn, when the block succeeds."""
-    problem = drawing_problem("Drawing a picture")
+    problem = extra_problem("matplotlib", "Drawing a picture")
     if problem is not None:
         raise problem
     import matplotlib

@@ -1,7 +1,7 @@
 """What a checkpoint's fields can be: a checksum says that a file is whole, not that what it says makes sense.
 
-Here is what can be told from the file alone. What only the run that goes on with it can tell, such as the shapes of the
-optimizer's buffers, `misfit` compares with that run's own state.
+These checks need the file alone. `misfit` compares what only the resuming run knows, such as the shapes of the
+optimizer's buffers, with that run's own state.
 """
 
 import math

@@ -70,10 +70,8 @@ class RunFolder:
         """
         if match := _NAME.fullmatch(self.path.name):
             return match[1], int(match[2] or 1)
-        try:
-            return date.fromtimestamp(self.config.stat().st_mtime).isoformat(), 0
-        except (OSError, ValueError, OverflowError):  # it is not there, or its time is in no year of the calendar
-            return "", 0
+        day = day_written(self.config)
+        return ("" if day is None else day.isoformat()), 0
 
     @property
     def written(self) -> float:
@@ -280,6 +278,14 @@ def _whole_or_absent(folder: Path) -> Iterator[Path]:
                 path.replace(folder / path.name)
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def day_written(path: Path) -> date | None:
+    """Return the day on which a file was last written; None if it is missing or its time is outside the calendar."""
+    try:
+        return date.fromtimestamp(path.stat().st_mtime)
+    except (OSError, ValueError, OverflowError):
+        return None
 
 
 def _time_written(path: Path) -> float:

@@ -18,7 +18,7 @@ from ..utils.config import flat, read_yaml
 from ..utils.errors import UserError
 from ..utils.files import read_json
 from ..utils.foreign_text import printable
-from .folder import RunFolder
+from .folder import RunFolder, day_written
 from .logbook import Row, read_rows
 
 Value = TypeVar("Value")
@@ -328,9 +328,11 @@ def _teacher(path: Path, checkpoint: str) -> str:
 def _day(path: Path) -> date | None:
     """Return the day in a folder's name, else the day on which it was last written."""
     match = _DATED.search(path.name)
+    if match is None:
+        return day_written(path)
     try:
-        return date.fromisoformat(match[1]) if match else date.fromtimestamp(path.stat().st_mtime)
-    except (OSError, ValueError):  # the name holds no day that there is
+        return date.fromisoformat(match[1])
+    except ValueError:  # the name holds no day that there is
         return None
 
 

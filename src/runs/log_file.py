@@ -34,7 +34,7 @@ def logging_to_file(path: Path) -> Iterator[None]:
 
 
 class _LineFile(logging.Handler):
-    """Append each record to a file, opened anew for each: a share that was away for a while does no lasting harm."""
+    """Append each record to a file, opened for each one: a network share may disappear for a while."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

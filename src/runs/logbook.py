@@ -82,7 +82,7 @@ class Logbook:
         return [dict(row) for row in self._rows]
 
     def keep_until(self, epoch: int) -> None:
-        """Drop the rows of epochs after `epoch`, so that a resumed run can write them anew.
+        """Drop the rows of epochs after `epoch`, so that a resumed run can write them again.
 
         Raises:
             UserError: a file cannot be written.

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..plots import figures
 from ..plots.figures import CurveFacts, draw_confusion, draw_training_curve
 from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
+from ..utils.extras import extra_problem
 from ..utils.numbers import counted
 from .folder import RunFolder
 from .history import Run, read_run
@@ -24,7 +24,7 @@ def draw_run(folder: RunFolder) -> None:
 
     A picture never fails a run: what cannot be drawn is one warning, and one line where matplotlib cannot be imported.
     """
-    problem = figures.drawing_problem(PICTURES)
+    problem = extra_problem("matplotlib", PICTURES)
     if problem is not None:
         _log.info(str(problem))
         return

@@ -43,7 +43,7 @@ HARMLESS = (
     "data.how_to_get",
     "data.own_layout.extra_edges",
 )
-# Keys that make another model, other clips or other figures of a run; no option lets a run go on with those.
+# Keys that define the model, the clips or the metrics; a run cannot be resumed with other values, whatever is asked.
 _FIXED = (
     *("model", "data.name", "data.layout", "data.own_layout", "data.classes", "data.bodies"),
     *("data.split", "data.protocols", "data.select"),

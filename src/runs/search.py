@@ -45,7 +45,7 @@ def find_run(
     for run in sorted(own, key=lambda each: each.age, reverse=True):
         if is_wanted(run, own_configuration(run)):
             return run
-    attached = [run for run in attached_runs(output_root, input_roots) if is_wanted(run, _attempt(run))]
+    attached = [run for run in attached_runs(output_root, input_roots) if is_wanted(run, _configuration(run))]
     days = sorted({run.age[0] for run in attached}, reverse=True)
     found = (_furthest([run for run in attached if run.age[0] == day]) for day in days)
     return next((run for run in found if run is not None), None)
@@ -64,13 +64,13 @@ def attached_runs(output_root: Path, input_roots: Sequence[Path]) -> list[RunFol
 def _runs_below(roots: Sequence[Path], skip: Callable[[Path], bool] = lambda _: False) -> list[RunFolder]:
     """Return the runs of LAST below some folders; other programs have files of that name too."""
     found = map(RunFolder, folders_below(roots, RunFolder.CONFIG, skip))
-    return [run for run in found if all(isinstance(name, str) for name in _identity(_attempt(run))[:2])]
+    return [run for run in found if all(isinstance(name, str) for name in _identity(_configuration(run))[:2])]
 
 
 def latest_run(places: Places) -> RunFolder:
     """Return the newest run: of those in the output folder, else of those below the input folders.
 
-    In one folder the number within the day decides; between folders, each of which begins to count anew, the time at
+    In one folder the number within the day decides; between folders, each of which counts from one, the time at
     which something of the run was last written.
 
     Raises:
@@ -135,19 +135,17 @@ def _furthest(runs: Sequence[RunFolder]) -> RunFolder | None:
 
 
 def own_configuration(run: RunFolder) -> Mapping[str, Any]:
-    """Return the configuration of a run in the output folder; nothing, and a warning, where it cannot be read."""
+    """Return the configuration of a run in the output folder; log a warning and return nothing if it is unreadable."""
+    return _configuration(run, "%s The run is passed over.")
+
+
+def _configuration(run: RunFolder, warning: str = "") -> Mapping[str, Any]:
+    """Return a run's configuration, or nothing if it is missing or unreadable, as in a folder of another program."""
     try:
         return read_yaml(run.config) if run.config.exists() else {}
     except (UserError, OSError) as error:  # an OSError from a folder that may not be entered
-        _log.warning("%s The run is passed over.", error)
-        return {}
-
-
-def _attempt(run: RunFolder) -> Mapping[str, Any]:
-    """Return a run's configuration; nothing where it cannot be read, as in a folder that is none of ours."""
-    try:
-        return read_yaml(run.config)
-    except UserError:
+        if warning:
+            _log.warning(warning, error)
         return {}
 
 

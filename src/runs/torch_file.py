@@ -296,5 +296,5 @@ def _refuse_too_much(value: Any, byte_count: int) -> None:
             waiting.extend((part, depth + 1) for part in (each.values() if isinstance(each, dict) else each))
         elif not (each is None or type(each) in (bool, int, float, str)):
             raise NotTorchFile("it holds what is no tensor and no plain value")
-        if depth > _DEEPEST or values > _MOST_VALUES or tensor_bytes > 2 * byte_count or len(waiting) > _MOST_VALUES:
+        if depth > _DEEPEST or values > _MOST_VALUES or tensor_bytes > 2 * byte_count:
             raise NotTorchFile("it is nested too deeply, or holds the same many times")

@@ -85,7 +85,7 @@ class Meter:
         self._sums[self._averaged + 1] += torch.where(made, grad_norm.detach().to(self._sums.dtype), 0.0)
 
     def state(self, world: World) -> Tensor:
-        """Return the sums over all processes, to go on from in one of them."""
+        """Return the sums over all processes, which one of them loads to continue."""
         sums = self._sums.clone()
         world.all_reduce_sum(sums)
         return sums
@@ -96,7 +96,7 @@ class Meter:
         return len(self._sums)
 
     def load_state(self, sums: Tensor) -> None:
-        """Take up sums begun earlier."""
+        """Load the sums of an unfinished epoch."""
         self._sums.copy_(sums)
 
     def confusion(self, world: World) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ class EpochTests:
         data: what the run is measured on.
         last_test: takes the confusion matrix.
         pace: is told of every tested batch.
-        run_context: where it computes.
+        run_context: device, processes, stop requests and progress display.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class GradientWindow:
         return {"clips": self.clips} | ({} if self._sum is None else {"sum": self._sum / scale})
 
     def load_state(self, state: dict[str, Tensor], scale: float) -> None:
-        """Take up a window begun earlier, whose gradients get this run's `scale`; a run that sums none begins anew."""
+        """Load an unfinished window with this run's `scale`; a run without accumulation starts an empty one."""
         if self.sums and "sum" in state:
             self.clips = state["clips"].to(self.clips.device)
             self._sum = state["sum"].to(self.clips.device) * scale

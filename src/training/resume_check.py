@@ -36,7 +36,7 @@ def refuse_other_state(checkpoint: Checkpoint, own: Checkpoint, origin: str, siz
         own: what the run would write at its beginning.
         origin: names the checkpoint in errors.
         sizes: of the run.
-        replay: whether the configuration was changed on purpose: the rates are then made anew.
+        replay: whether the configuration was changed on purpose: the rates are then computed again.
 
     Raises:
         UserError: it does not fit; one thing that does not is told.

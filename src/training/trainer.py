@@ -49,7 +49,7 @@ class Trainer:
         task: what a step minimises.
         data: what it learns from and is measured on.
         run: where its files go.
-        run_context: where it computes and in what company.
+        run_context: device, processes, stop requests and progress display.
 
     Attributes:
         state: all that the next step depends on.
@@ -99,7 +99,7 @@ class Trainer:
                         self._finish_epoch(self._evaluate(), logbook)
                 except Stopped as stop:
                     self._save_within()
-                    self.world.barrier()  # whoever left before the file is written would have the first one ended
+                    self.world.barrier()  # a process that leaves before the file is written would end the first one
                     return stop.reason
             if state.guard.updates == 0:
                 raise TrainingDiverged("No update was made in the whole run: every batch was skipped.")

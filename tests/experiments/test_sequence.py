@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -384,22 +385,25 @@ def test_a_sequence_trains_everything_once_and_starting_it_again_trains_nothing(
     assert {path: path.stat().st_mtime_ns for path in whole.folder.rglob("*.pth")} == written
 
 
+def interrupted_at(number: int) -> Callable[..., Result]:
+    """Return what trains as `train` does until the training of that number, counted from 1, which is interrupted."""
+    train, trainings = sequence.train, count(1)
+
+    def interrupted(*arguments: object, **named: object) -> Result:
+        if next(trainings) == number:
+            raise KeyboardInterrupt
+        return train(*arguments, **named)  # type: ignore[arg-type]
+
+    return interrupted
+
+
 def test_an_interrupted_sequence_ends_as_one_that_was_not(
     plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     uninterrupted = plan()
     run_sequence(uninterrupted)
-    train, begun = sequence.train, 0
-
-    def interrupted(*arguments: object, **named: object) -> Result:
-        nonlocal begun
-        begun += 1
-        if begun == 3:
-            raise KeyboardInterrupt
-        return train(*arguments, **named)  # type: ignore[arg-type]
-
     whole = plan(flags={"output_root": str(tmp_path / "again")})
-    monkeypatch.setattr(sequence, "train", interrupted)
+    monkeypatch.setattr(sequence, "train", interrupted_at(3))
     with pytest.raises(KeyboardInterrupt):
         run_sequence(whole)
     assert statuses(whole) == ["done", "done", "planned"]
@@ -421,18 +425,9 @@ def test_a_recipe_that_is_a_distilled_runs_configuration_teaches_nobody_else(pla
 def test_a_sequence_continues_in_another_session_from_an_input_folder(
     plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    train, begun = sequence.train, 0
-
-    def interrupted(*arguments: object, **named: object) -> Result:
-        nonlocal begun
-        begun += 1
-        if begun == 3:
-            raise KeyboardInterrupt
-        return train(*arguments, **named)  # type: ignore[arg-type]
-
     first = plan()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(sequence, "train", interrupted)
+        patch.setattr(sequence, "train", interrupted_at(3))
         run_sequence(first)
     place = tmp_path / "input" / "session-1" / first.folder.name
     place.parent.mkdir(parents=True)

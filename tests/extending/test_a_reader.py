@@ -1,12 +1,11 @@
 """A reader is one file, found by its name; with a YAML the commands prepare its recordings and train on them."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pytest
 from conftest import TINY
 
 from last.data import open_store
@@ -23,22 +22,14 @@ data:
   split: own
   protocols: {own: {by: subject, test: [4]}}
 """
-READER = Path(__file__).with_name("joint_lines.py")
-
-
-def test_the_document_shows_the_reader_as_it_is() -> None:
-    document = Path(__file__).parents[2] / "docs" / "extending.md"
-    assert READER.read_text() in document.read_text(encoding="utf-8")
 
 
 def test_a_reader_in_one_file_is_prepared_and_trained(
-    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cli: Callable[..., Any], plug_in: Callable[[ModuleType, Path], None], tmp_path: Path
 ) -> None:
-    package, raw = tmp_path / "readers", tmp_path / "raw"
-    package.mkdir()
+    plug_in(readers, Path(__file__).with_name("joint_lines.py"))
+    raw = tmp_path / "raw"
     raw.mkdir()
-    shutil.copy(READER, package)
-    monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(package)])
     rng = np.random.default_rng(0)
     for take in range(8):
         for name in ("push", "wave"):

@@ -1,4 +1,4 @@
-"""The names of run folders, and finding the run to go on with."""
+"""The names of run folders, and finding the run to resume."""
 
 import json
 import os

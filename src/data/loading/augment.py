@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...settings.data import AugmentConfig
 from ...skeleton import Layout
-from . import counter_rng as counter
+from . import counter_rng
 from .device_constants import constant
 
 _ROTATION, _SCALE, _SHEAR, _JITTER, _MIRROR = 11, 12, 13, 14, 15  # purposes of random numbers
@@ -26,13 +26,13 @@ def augment(joints: Tensor, config: AugmentConfig, layout: Layout, rng_keys: Ten
         rng_keys: (N,) the RNG keys of the clips.
     """
     if config.mirror_probability > 0:
-        flip = counter.uniform(rng_keys, _MIRROR, 1)[:, 0] < config.mirror_probability
+        flip = counter_rng.uniform(rng_keys, _MIRROR, 1)[:, 0] < config.mirror_probability
         joints = torch.where(flip[:, None, None, None, None], mirror(joints, layout), joints)
     if any(config.rotation_degrees) or config.scale > 0 or config.shear > 0:
         joints = torch.einsum("nij,njtvm->nitvm", _linear_maps(config, layout, rng_keys), joints)
     if config.jitter_metres > 0:
         per_clip = joints[0].numel()
-        noise = counter.normal(rng_keys, _JITTER, per_clip).view(joints.shape)
+        noise = counter_rng.normal(rng_keys, _JITTER, per_clip).view(joints.shape)
         joints = joints + config.jitter_metres * noise
     return joints
 
@@ -43,12 +43,12 @@ def _linear_maps(config: AugmentConfig, layout: Layout, rng_keys: Tensor) -> Ten
     if layout.flat:
         degrees = [0.0, 0.0, degrees[2]]  # about x or y a picture would turn out of its plane
     limits = constant(degrees, torch.float32, rng_keys.device) * (math.pi / 180)
-    maps = rotation_matrices(limits * (2 * counter.uniform(rng_keys, _ROTATION, 3) - 1))
+    maps = rotation_matrices(limits * (2 * counter_rng.uniform(rng_keys, _ROTATION, 3) - 1))
     if config.scale > 0:
-        factors = 1 + config.scale * (2 * counter.uniform(rng_keys, _SCALE, 3) - 1)
+        factors = 1 + config.scale * (2 * counter_rng.uniform(rng_keys, _SCALE, 3) - 1)
         maps = factors[:, :, None] * maps
     if config.shear > 0:
-        draws = config.shear * (2 * counter.uniform(rng_keys, _SHEAR, 9) - 1).view(-1, 3, 3)
+        draws = config.shear * (2 * counter_rng.uniform(rng_keys, _SHEAR, 9) - 1).view(-1, 3, 3)
         eye = torch.eye(3, device=rng_keys.device)
         maps = (eye + draws * (1 - eye)) @ maps
     return maps[:, : layout.coordinates, : layout.coordinates]

@@ -22,7 +22,7 @@ from ...utils.errors import UserError
 from ...utils.machine import usable_cores
 from ...utils.signals import end_later, ignore_terminal
 from ..store.reader import Store
-from . import counter_rng as counter
+from . import counter_rng
 from .placement import ClipReader, FileClipReader
 from .sampling import ClipSpans, evaluation_positions, presence, read_positions, training_positions
 
@@ -152,7 +152,7 @@ class TrainSampler(Sampler[BatchIndices]):
     def __iter__(self) -> Iterator[BatchIndices]:
         if self.start >= self.clips:
             return
-        passes = [counter.shuffled(self.seed, self.epoch, self.indices, each) for each in range(self.repeat)]
+        passes = [counter_rng.shuffled(self.seed, self.epoch, self.indices, each) for each in range(self.repeat)]
         keys_by_pass = [self._keys(order, each) for each, order in enumerate(passes)]
         batches = zip(
             torch.split(torch.cat(passes)[self.start :], self.batch_size),
@@ -168,8 +168,8 @@ class TrainSampler(Sampler[BatchIndices]):
     def _keys(self, indices: Tensor, repetition: int) -> Tensor:
         """Return the RNG keys of clips in one pass of the epoch."""
         if self.draws:
-            return counter.fixed_keys(indices, (self.epoch * self.repeat + repetition) % self.draws)
-        return counter.clip_keys(self.seed, self.epoch, indices, repetition)
+            return counter_rng.fixed_keys(indices, (self.epoch * self.repeat + repetition) % self.draws)
+        return counter_rng.clip_keys(self.seed, self.epoch, indices, repetition)
 
     def _part(self, clips: int) -> slice:
         """Return this process's slice of a batch with that many clips."""
@@ -200,7 +200,7 @@ class FixedAugmentationSampler(Sampler[BatchIndices]):
     @property
     def rng_keys(self) -> Tensor:
         """Return the RNG keys (n, R) of all views."""
-        return torch.stack([counter.fixed_keys(self.indices, each) for each in range(self.draws)], dim=1)
+        return torch.stack([counter_rng.fixed_keys(self.indices, each) for each in range(self.draws)], dim=1)
 
     @property
     def _batches(self) -> int:
@@ -220,7 +220,7 @@ class FixedAugmentationSampler(Sampler[BatchIndices]):
         for batch in range(self.start, self.draws * self._batches):
             begin = batch % self._batches * self.batch_size
             indices = self.indices[begin : begin + self.batch_size]
-            yield BatchIndices(indices, counter.fixed_keys(indices, self.view(batch)))
+            yield BatchIndices(indices, counter_rng.fixed_keys(indices, self.view(batch)))
 
 
 class EvalSampler(Sampler[BatchIndices]):

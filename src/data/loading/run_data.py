@@ -14,7 +14,7 @@ from ..store.fingerprints import data_fingerprints
 from ..store.protocols import Split, hold_out, labelled, split
 from ..store.reader import Store
 from ..store.suitability import untrained_classes
-from . import counter_rng as counter
+from . import counter_rng
 from .bucketing import of_few_shapes
 from .loader import Batch, ClipDataset, EvalSampler, FixedAugmentationSampler, TrainSampler, build_loader
 from .pipeline import InputPipeline
@@ -122,7 +122,7 @@ def sample_for_statistics(
 
     The selection, sampling and augmentation are the same in every epoch, process and run.
     """
-    sampled = counter.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
+    sampled = counter_rng.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
     order = FixedAugmentationSampler(sampled, draws=1, batch_size=max(config.batch_size, _TEST_BATCH))
     hardware = replace(config.hardware, num_workers=0)  # too few batches to pay for worker processes
     return build_loader(clips, order, hardware, placement is not None and placement.on_device)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...settings.data import SamplingConfig
-from . import counter_rng as counter
+from . import counter_rng
 from .placement import ClipReader
 
 _CROP, _SEGMENT = 1, 2  # purposes of random numbers
@@ -28,8 +28,8 @@ def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_
         rng_keys: (N,) the RNG keys of the clips.
     """
     if config.method == "uniform":
-        return _segment_positions(frames, target, counter.uniform(rng_keys, _SEGMENT, target))
-    draws = counter.uniform(rng_keys, _CROP, 2)
+        return _segment_positions(frames, target, counter_rng.uniform(rng_keys, _SEGMENT, target))
+    draws = counter_rng.uniform(rng_keys, _CROP, 2)
     share = config.crop_min + (config.crop_max - config.crop_min) * draws[:, 0]
     return _crop_positions(frames, target, share, draws[:, 1])
 
@@ -44,7 +44,7 @@ def evaluation_positions(frames: Tensor, target: int, config: SamplingConfig, in
         if draw == 0:
             inside = torch.full((len(frames), target), 0.5, device=frames.device)
         else:
-            inside = counter.uniform(counter.clip_keys(0, draw, indices), _SEGMENT, target)
+            inside = counter_rng.uniform(counter_rng.clip_keys(0, draw, indices), _SEGMENT, target)
         return _segment_positions(frames, target, inside)
     share = torch.full((len(frames),), config.test_crop, device=frames.device)
     return _crop_positions(frames, target, share, torch.full_like(share, 0.5))
