@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 Norm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 AllReduceSum = Callable[[Tensor], Any]  # replaces a tensor by its sum over all processes
 
 
@@ -24,9 +25,15 @@ def recorded() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
 
 
+def watched(module: nn.Module) -> bool:
+    """Tell whether a module has hooks, which see a module that is called, not one whose weights a function takes."""
+    return not recorded() and any(getattr(module, kind) for kind in _HOOKS)
+
+
 def spreads(norm: nn.Module, x: Tensor) -> TypeGuard[Norm]:
     """Tell whether `normalise_rows` takes a BatchNorm on `x`."""
-    return x.device.type == "cuda" and isinstance(norm, Norm) and norm.running_mean is not None and not recorded()
+    known = isinstance(norm, Norm) and norm.running_mean is not None
+    return x.device.type == "cuda" and known and not recorded() and not watched(norm)
 
 
 def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllReduceSum | None = None) -> Tensor:

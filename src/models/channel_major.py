@@ -9,14 +9,14 @@ faster than a depthwise convolution, which matrix units do not help; for long cl
 Legend: B folded bodies, C channels, T frames, V joints, K taps of a filter.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from ..utils.kept import kept
-from .batch_norm import normalise_rows, spreads
+from .batch_norm import normalise_rows, spreads, watched
 from .cpu_kernels import multiply, normalise_by_batch, normalises_here
 
 _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convolution
@@ -41,6 +41,8 @@ def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:
 
 def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """Apply a 1x1 convolution, (C, T, B, V) -> (C', T', B, V), with its groups, bias and stride over frames."""
+    if watched(layer):
+        return channels_first(layer(x.permute(2, 0, 1, 3)))
     stride = layer.stride[0]
     if stride > 1:
         x = x[:, ::stride]
@@ -63,10 +65,10 @@ def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
 
 def filter_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
     """Apply depthwise (K, 1) convolutions, each to its part of the channels, (C, T, B, V) -> (C, T', B, V)."""
-    frames = x.shape[1]
-    if frames > _LONGEST_PRODUCT_FRAMES or not _filters_are_products:
-        return _convolve_frames(filters, x)
-    filtered = torch.bmm(frame_matrices(filters, frames), x.view(len(x), frames, -1))  # (C, T', B*V)
+    frames, layers = x.shape[1], list(filters)
+    if frames > _LONGEST_PRODUCT_FRAMES or not _filters_are_products or any(map(watched, layers)):
+        return _convolve_frames(layers, x)
+    filtered = torch.bmm(frame_matrices(layers, frames), x.view(len(x), frames, -1))  # (C, T', B*V)
     return filtered.view(len(x), -1, *x.shape[2:])
 
 
@@ -106,8 +108,7 @@ def _places(frames: int, stride: int, dilation: int, taps: int, dtype: torch.dty
 _kept_places = kept(64)(_places)
 
 
-def _convolve_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
-    layers = list(filters)
+def _convolve_frames(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
     parts = x.permute(2, 0, 1, 3).chunk(len(layers), dim=1)  # (B, C / parts, T, V) each
     filtered = torch.cat([layer(part) for layer, part in zip(layers, parts, strict=True)], dim=1)
     return channels_first(filtered)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .batch_norm import move_statistics, recorded
+from .batch_norm import move_statistics, recorded, watched
 
 _HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
@@ -25,7 +25,7 @@ PRODUCT_COSTS = {torch.ops.mkldnn._linear_pointwise: _product_cost} if _HAS_ONED
 
 def normalises_here(norm: nn.Module, x: Tensor) -> bool:
     """Tell whether `normalise_by_batch` takes a BatchNorm in training on `x`."""
-    return _here(x) and type(norm) is nn.BatchNorm2d and norm.training
+    return _here(x) and type(norm) is nn.BatchNorm2d and norm.training and not watched(norm)
 
 
 def normalise_by_batch(norm: nn.BatchNorm2d, rows: Tensor, relu: bool) -> Tensor:

@@ -92,7 +92,10 @@ def _bad_clips(data: "TrainingData", skipped: list[Skipped], names: Any) -> list
 
 
 def _activations(state: TrainState, data: "TrainingData", skipped: Skipped) -> dict[str, Tensor]:
-    """Return the outputs of all modules for a batch, by name in the order in which they were computed."""
+    """Return the outputs of all modules for a batch, by name in the order in which they were computed.
+
+    A layer that has hooks is called as a module, not computed by a faster function.
+    """
     device = next(state.task.parameters()).device
     batch = data.source[BatchIndices(skipped.batch.indices, skipped.batch.rng_keys)].to(device)
     streams = state.guard.examine(data.pipeline(batch, training=True))

@@ -67,9 +67,6 @@ def test_they_are_the_mean_and_variance_of_what_enters_each_norm(
     monkeypatch.setattr(
         "last.data.loading.run_data._TEST_BATCH", 5
     )  # so that the sample has several batches, the last short
-    monkeypatch.setattr(
-        "last.models.channel_major.normalises_here", lambda *_: False
-    )  # the norms themselves are called
     measured = population(tiny_config("model.family=last_e"))
     statistics = measured.measure()
     inputs = inputs_of_norms(measured)
