@@ -155,7 +155,7 @@ class CurveFacts:
 
     Attributes:
         train, test: what the two losses are, of what clips: they are not the same quantity.
-        labels: what the labels' part of a distilled run's loss is.
+        part: the column of a part of the train loss that is drawn too, and what it is; empty for none.
         weights: what the columns of the weights that count begin with: `ema_` for averaged ones.
         test_clips: how many clips are tested; None where that is not known.
         metric: the name of the metric in the rows, its title and its unit.
@@ -164,7 +164,7 @@ class CurveFacts:
 
     train: str = "loss as it is minimised, augmented clips"
     test: str = "plain cross-entropy, unaugmented clips"
-    labels: str = "its labels' part"
+    part: tuple[str, str] = ("", "")
     weights: str = ""
     test_clips: int | None = None
     metric: tuple[str, str, str] = ("top1", "top-1", "%")
@@ -184,8 +184,8 @@ def draw_training_curve(
 
     Args:
         rows: the logbook's rows; read are `epoch`, `train_loss`, `test_loss`, `train_`, `test_` and `val_<metric>`,
-            of a distilled run `train_labels_loss`, and `learning_rate`. Values that are missing or not finite leave
-            their point out.
+            the column of `facts.part`, and `learning_rate`. Values that are missing or not finite leave their point
+            out.
         path: the file.
         title: the title of the figure.
         facts: the texts of the legends.
@@ -213,10 +213,10 @@ def draw_training_curve(
 
 
 def _plot_loss(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> None:
-    columns = ("train_loss", "train_labels_loss", f"{facts.weights}test_loss")
+    columns = ("train_loss", facts.part[0], f"{facts.weights}test_loss")
     plot_column(axes, rows, columns[0], _TRAIN, f"train: {facts.train}")
     if _points(rows, columns[1]):
-        plot_column(axes, rows, columns[1], _TRAIN, f"train: {facts.labels}", dashes=(3, 2))
+        plot_column(axes, rows, columns[1], _TRAIN, f"train: {facts.part[1]}", dashes=(3, 2))
     plot_column(axes, rows, columns[2], _TEST, f"test: {facts.test}")
     axes.set_ylabel("loss")
     values = sorted(value for name in columns for _, value in _points(rows, name))

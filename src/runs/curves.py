@@ -1,6 +1,7 @@
 """A picture of several runs: the primary test metric and the train loss over the epochs, one line a run.
 
-The loss is the cross-entropy with a run's own label smoothing, augmented clips, which distilled runs have as a part.
+The loss is the part that runs have in common, augmented clips: of classification the cross-entropy with the run's own
+label smoothing, whatever else the run minimised.
 """
 
 import math
@@ -39,7 +40,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         metric, loss = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2], gridspec_kw={"hspace": 0.1})
         for number, (run, label) in enumerate(zip(runs, _labels(runs), strict=True)):
             colour, dash = _LOOKS[number % len(_LOOKS)]
-            for axes, name in ((metric, f"{run.weights}test_{run.measures.primary}"), (loss, _train_loss(run))):
+            for axes, name in ((metric, f"{run.weights}test_{run.measures.primary}"), (loss, run.comparable_loss)):
                 figures.plot_column(axes, run.rows, name, colour, label)
                 line = axes.get_lines()[-1]
                 line.set(linestyle=dash, linewidth=width)
@@ -70,11 +71,6 @@ def _test_clips(runs: Sequence[Run]) -> int | None:
     """Return how many clips the smallest test part of the runs has, as far as it is known."""
     known = [run.figure("test_clips") for run in runs if math.isfinite(run.figure("test_clips"))]
     return int(min(known)) if known else None
-
-
-def _train_loss(run: Run) -> str:
-    """Return the column of the loss that runs can be compared in: a distilled run's is without its teachers' part."""
-    return "train_labels_loss" if any("train_labels_loss" in row for row in run.rows) else "train_loss"
 
 
 def _title(runs: Sequence[Run]) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..settings.distillation import teachers_in
 from ..tasks.measures import CLASSIFICATION, Measures
 from ..utils.config import flat, read_yaml
 from ..utils.errors import UserError
@@ -25,6 +26,7 @@ Value = TypeVar("Value")
 
 _LOGBOOK = "metrics.jsonl"
 _SEQUENCE, _SEQUENCE_LEVELS = "sequence.json", 3  # <sequence>/<data>/<model>/<run>
+_TERM = re.compile(r"train_(\w{1,40})_loss", re.ASCII)
 _DATED = re.compile(r"(\d{4}-\d{2}-\d{2})(?:_(\d{1,9}))?")
 _MOST_EPOCHS = 1_000_000_000
 _LONGEST_PROBLEM = 160
@@ -86,6 +88,17 @@ class Run:
     def weights(self) -> str:
         """Return what stands before the logbook's columns of the weights that count: `ema_` for averaged ones."""
         return _weights(self.rows, self.measures)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Return the names of the parts of its loss that its logbook has, in the task's order."""
+        fullest = max(self.rows, key=len, default={})
+        return tuple(found[1] for found in map(_TERM.fullmatch, fullest) if found)
+
+    @property
+    def comparable_loss(self) -> str:
+        """Return the column of the loss that runs are compared in: the first part, where there are parts."""
+        return f"train_{self.terms[0]}_loss" if self.terms else "train_loss"
 
     @property
     def data(self) -> str:
@@ -302,9 +315,7 @@ def _levels_below(path: Path, levels: int) -> int:
 
 def _teachers(path: Path, config: Mapping[str, Any]) -> list[str]:
     """Return what a run's teachers are called, each name once."""
-    named = _section(config, "distillation").get("teachers")
-    teachers = [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
-    return list(dict.fromkeys(printable(_teacher(path, each)) for each in teachers))
+    return list(dict.fromkeys(printable(_teacher(path, each)) for each in teachers_in(config)))
 
 
 def _teacher(path: Path, checkpoint: str) -> str:

@@ -75,29 +75,27 @@ def _how_far(run: Run) -> str:
 
 
 def _curve_facts(run: Run, test_clips: int | None) -> CurveFacts:
-    """Return what the losses of a run are, as its configuration says."""
-    smoothing = run.config.get("label_smoothing", 0)
-    smoothed = isinstance(smoothing, float | int) and smoothing > 0
-    loss = f"loss with label smoothing {smoothing:g}" if smoothed else "cross-entropy"
-    train = "the labels' and the teachers' loss together" if run.teachers else loss
-    metric = run.measures.deciding
-    if run.measures != CLASSIFICATION:
-        return CurveFacts(
-            train="loss, augmented clips",
-            test=f"loss, unaugmented clips{', averaged weights' if run.weights else ''}",
-            weights=run.weights,
-            test_clips=test_clips,
-            metric=(metric.name, metric.title, metric.unit),
-            higher_is_better=metric.higher_is_better,
-        )
+    """Return what the losses of a run are, as its task, its logbook and its configuration say."""
+    classifies, metric = run.measures == CLASSIFICATION, run.measures.deciding
+    loss = _loss_of_labels(run.config) if classifies else "loss"
+    parts = [f"the {name}'" + ("" if name.endswith("s") else "s") for name in run.terms]
+    train = f"{' and '.join(parts)} loss together" if parts else loss
+    test = "plain cross-entropy" if classifies else "loss"
     return CurveFacts(
-        train=f"{train}, augmented clips{', dropout' if _drops(run.config) else ''}",
-        test=f"plain cross-entropy, unaugmented clips{', averaged weights' if run.weights else ''}",
-        labels=f"the labels' {loss}",
+        train=f"{train}, augmented clips{', dropout' if classifies and _drops(run.config) else ''}",
+        test=f"{test}, unaugmented clips{', averaged weights' if run.weights else ''}",
+        part=(run.comparable_loss, f"{parts[0]} {loss}") if parts else ("", ""),
         weights=run.weights,
         test_clips=test_clips,
         metric=(metric.name, metric.title, metric.unit),
+        higher_is_better=metric.higher_is_better,
     )
+
+
+def _loss_of_labels(config: Mapping[str, Any]) -> str:
+    smoothing = config.get("label_smoothing", 0)
+    smoothed = isinstance(smoothing, float | int) and smoothing > 0
+    return f"loss with label smoothing {smoothing:g}" if smoothed else "cross-entropy"
 
 
 def _drops(config: Mapping[str, Any]) -> bool:

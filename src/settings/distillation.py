@@ -1,7 +1,8 @@
 """The `distillation:` part of a configuration: which teachers, and how a student learns from them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Interval
 
@@ -81,3 +82,10 @@ def _between(start: float, end: float | None, epoch: int, epochs: int) -> float:
     if end is None or epochs < 2:
         return start
     return start + (end - start) * epoch / (epochs - 1)
+
+
+def teachers_in(config: Mapping[str, Any]) -> list[str]:
+    """Return the teachers' checkpoints that a plain configuration names; none where it cannot be read."""
+    section = config.get("distillation")
+    named = section.get("teachers") if isinstance(section, Mapping) else None
+    return [each for each in named if isinstance(each, str)] if isinstance(named, list) else []

@@ -62,7 +62,8 @@ class Task(nn.Module):
 
     Attributes:
         measures: the metrics, and which one decides the best epoch.
-        terms: the names of the parts of its loss that the logbook should have, each a column `train_<name>_loss`.
+        terms: the names of the parts of its loss that the logbook should have, each a column `train_<name>_loss`. Runs
+            are compared in the first one, which a run whose loss has no parts has as `train_loss`.
         classifies: whether `test` returns `answers`.
     """
 

@@ -130,7 +130,8 @@ def test_the_curve_says_of_each_loss_what_it_is(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_curve_of_a_distilled_run_has_the_labels_part_beside_its_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    loss, *_ = curve_axes(monkeypatch, [epoch(0, train_labels_loss=2.0), epoch(1, train_labels_loss=1.0)], labels="own")
+    rows = [epoch(0, train_labels_loss=2.0), epoch(1, train_labels_loss=1.0)]
+    loss, *_ = curve_axes(monkeypatch, rows, part=("train_labels_loss", "own"))
     assert legend(loss)[1] == "train: own"
     assert loss.get_lines()[1].get_ydata().tolist() == [2.0, 1.0]
 

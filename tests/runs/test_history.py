@@ -370,6 +370,15 @@ def test_runs_are_compared_in_the_loss_that_they_all_have(tmp_path: Path, monkey
     assert drawn == ["test_top1", "train_loss", "test_top1", "train_labels_loss"]
 
 
+def test_the_parts_of_a_loss_are_known_by_the_columns_of_any_task(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [1.0])
+    rows = [epoch(0, 1.0, train_joints_loss=math.nan, train_bones_loss=2.0)]
+    rows += [epoch(1, 1.0, train_joints_loss=1.0, train_bones_loss=2.0)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = read_run(path)
+    assert (run.terms, run.comparable_loss) == (("joints", "bones"), "train_joints_loss")
+
+
 @pytest.mark.usefixtures("coarse_pictures")
 def test_compared_curves_do_not_make_one_clip_look_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure

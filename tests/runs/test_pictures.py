@@ -183,7 +183,7 @@ def test_the_curve_of_a_distilled_run_says_who_taught_and_what_its_loss_is_made_
 ) -> None:
     told = facts(session.train(tiny_config("epochs=1", f"distillation.teachers=['{teacher}']")).run, drawn)
     assert told.train == "the labels' and the teachers' loss together, augmented clips, dropout"
-    assert told.labels == "the labels' loss with label smoothing 0.1"
+    assert told.part == ("train_labels_loss", "the labels' loss with label smoothing 0.1")
     assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, distilled from nano_e"
 
 
