@@ -29,8 +29,8 @@ from ..runtime.precision import choose_device, refuse_missing_format
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.run import RunConfig
-from ..tasks.measures import Measures
-from ..tasks.recipe import TaskRecipe
+from ..tasks.measures import CLASSIFICATION, Measures
+from ..tasks.recipe import TaskRecipe, get_recipe
 from ..training.epoch_report import refuse_no_result
 from ..training.trainer import Trainer
 from ..utils.config import to_yaml
@@ -72,7 +72,6 @@ def train(
     began: float | None = None,
     attached: bool = True,
     ending: Ending | None = None,
-    recipe: TaskRecipe | None = None,
 ) -> Result:
     """Train a model as `config` says and return the run's folder and summary.
 
@@ -87,7 +86,6 @@ def train(
         began: the `time.monotonic()` from which `max_hours` count; now where it is None.
         attached: whether `auto` looks below the input folders too.
         ending: what the first process does with the run's folder when the run has ended, stopped or diverged.
-        recipe: sets up the task; classification, with the configuration's teachers, where it is None.
 
     Raises:
         UserError: the data are missing, the configuration does not fit them or the run to resume, or a file
@@ -95,14 +93,13 @@ def train(
         TrainingDiverged: the numbers left the finite range.
         KeyboardInterrupt: a signal came before the first step, or a second one before the state was saved.
     """
-    watch = StopWatch(config.max_hours, began)
+    watch, recipe = StopWatch(config.max_hours, began), _recipe(config)
     device = choose_device(config.device, device_index())
     refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
         torch.set_num_threads(config.hardware.cpu_threads)
     with joined(device, config.distributed.timeout_minutes) as world, _voice(world), ExitStack() as held:
         _refuse_impossible_worlds(config, world)
-        recipe = recipe or DistillationRecipe()
         config = recipe.prepare(config, world)
         beginning = find_beginning(config, resume, asked, world, recipe, attached=attached, held=held)
         if beginning.finished and beginning.run is not None:
@@ -114,6 +111,23 @@ def train(
         _refuse_diverged(config, beginning)
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
         return _run(*_build(config, beginning, recipe, run_context), ending)
+
+
+def _recipe(config: RunConfig) -> TaskRecipe:
+    """Return the recipe of the configuration's task.
+
+    Raises:
+        UserError: there is no such task, or it is one that teachers know nothing of.
+    """
+    if config.task == CLASSIFICATION.task:
+        return DistillationRecipe()
+    recipe = get_recipe(config.task)
+    if config.distillation.teachers:
+        raise UserError(
+            f"Teachers are for classification, and the task is {config.task}. Train it without teachers, or set "
+            f"task={CLASSIFICATION.task}."
+        )
+    return recipe
 
 
 def _build(

@@ -11,6 +11,7 @@ from typing import Any
 from ..runtime.distributed import device_index, joined
 from ..runtime.precision import choose_device
 from ..settings.run import RunConfig
+from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
 from ..utils.files import write_json
 from ..utils.limits import LARGEST_SEED
@@ -48,6 +49,7 @@ def train_seeds(
         raise UserError("--seeds has a run for each seed and goes on only with --resume auto.")
     named = "_".join(map(str, seeds[:8])) + ("_and_more" if len(seeds) > 8 else "")
     identity = f"{config.model.name}-{config.data.name}-{config.data.split}"
+    identity += f"-{config.task}" if config.task != CLASSIFICATION.task else ""
     identity += f"-distilled-{config.distillation.method}" if config.distillation.teachers else ""
     file, began = Path(config.output_root) / f"seeds-{identity}-{named}.json", time.monotonic()
     results: list[Result] = []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..settings.run import RunConfig
+from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
 from .config import resolve
 
@@ -20,6 +21,7 @@ TARGETS = {
 _FIRST_STUDENT_STEP, _OTHER_STUDENTS_STEP, _DISTILLATION_STEP, _SECOND_DATA_STEP = 2, 3, 4, 5
 _FAMILIES = {"last_e": "LAST-E", "last_v2": "LAST-v2"}
 _DECIDED = {
+    "task": "the sequence itself, which trains classifiers",
     "seed": "--seeds and --teacher_seeds",
     "model.name": "--students and --teacher",
     "data.name": "--dataset and --then",
@@ -190,6 +192,7 @@ def _resolve(
     flags = {"data.split": split or None, **request.flags}
     taught = role == DISTILLED
     flags |= {  # whatever a recipe says, such as the configuration of a distilled run
+        "task": CLASSIFICATION.task,
         "distillation.teachers": list(teachers) if taught else [],
         "distillation.weights": None if taught else [],
         "distillation.fingerprints": [],

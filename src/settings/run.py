@@ -61,6 +61,7 @@ class DistributedConfig:
 class RunConfig:
     """Everything a run depends on. `configs/training/default.yaml` explains the training keys one by one."""
 
+    task: str = "classification"
     optimizer: Literal["sgd"] = "sgd"
     momentum: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.9
     nesterov: bool = True

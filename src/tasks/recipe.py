@@ -1,9 +1,16 @@
-"""How a run gets its task, and which configuration keys of it a resumed run may change."""
+"""How a run gets its task, and which configuration keys of it a resumed run may change.
 
+`task: masked_joints` is the class `Recipe` of the module `masked_joints` of this package. Classification is not among
+them: it stands above, in `training`, with distillation on top.
+"""
+
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..utils.errors import UserError
 from .measures import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -14,6 +21,8 @@ if TYPE_CHECKING:
     from ..runtime.run_context import RunContext
     from ..settings.run import RunConfig
     from .task import Task
+
+_PACKAGE, _PROTOCOL = __name__.rpartition(".")[0], ("measures", "recipe", "task")
 
 
 @dataclass(frozen=True)
@@ -71,3 +80,21 @@ class TaskRecipe:
     def identity_words(self, config: "RunConfig") -> str:  # noqa: ARG002
         """Return how a message names `identity`, such as " and these teachers"; empty where it does not matter."""
         return ""
+
+
+def list_tasks() -> list[str]:
+    """Return the names that the configuration key `task` accepts; no task is imported for it."""
+    found = sorted(module.name for module in pkgutil.iter_modules(import_module(_PACKAGE).__path__))
+    return [CLASSIFICATION.task, *(name for name in found if name not in _PROTOCOL)]
+
+
+def get_recipe(name: str) -> TaskRecipe:
+    """Return a new recipe of a task that is a module of this package.
+
+    Raises:
+        UserError: there is no such task.
+    """
+    if name not in list_tasks():
+        raise UserError(f"There is no task {name!r}. The tasks are: {', '.join(list_tasks())}.")
+    recipe: TaskRecipe = import_module(f"{_PACKAGE}.{name}").Recipe()
+    return recipe

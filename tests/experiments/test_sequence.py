@@ -170,6 +170,7 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
         ({"teacher_settings": ["distillation.tau=2"]}, "teachers are trained alone"),
         ({"settings": ["seed=3"]}, "seed is not set with seed=.*--seeds"),
         ({"student_settings": ["output_root=here"]}, "it comes from --output_root"),
+        ({"teacher_settings": ["task=other"]}, "it comes from the sequence itself, which trains classifiers"),
         ({"student_settings": ["input_frames=16"]}, "input_frames is 8 for the teacher small_e and 16 for the student"),
         ({"student_settings": ["data.normalize.face_camera=true"]}, "data.normalize is"),
         ({"student_settings": ["distillation.alpha_of={nano_e: 7}"]}, "alpha_of: .* each value at most 1.0"),

@@ -4,18 +4,21 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import masked_joints
 import pytest
 import torch
+from conftest import TINY
 
+from last import tasks
 from last.experiments.run import train
 from last.runs.checkpoint import load_checkpoint, read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.history import read_run
 from last.runs.pictures import draw_run
 from last.runtime.stop_requests import Stop
+from last.settings.distillation import DistillationConfig
 from last.settings.run import EmaConfig, RunConfig
 from last.training.epoch_metrics import Figures
 from last.training.epoch_tests import EpochTests
@@ -25,13 +28,18 @@ from last.utils.errors import UserError
 MakeConfig = Callable[..., RunConfig]
 
 
+@pytest.fixture(autouse=True)
+def added(plug_in: Callable[[ModuleType, Path], None]) -> None:
+    plug_in(tasks, Path(__file__).with_name("masked_joints.py"))
+
+
 @pytest.fixture
 def config(tiny_config: MakeConfig) -> RunConfig:
-    return tiny_config("epochs=2", "learning_rate=0.05", "ema.decay=0.5")
+    return tiny_config("task=masked_joints", "epochs=2", "learning_rate=0.05", "ema.decay=0.5")
 
 
 def trained(config: RunConfig, resume: str = "") -> RunFolder:
-    return train(config, resume, recipe=masked_joints.Recipe()).run
+    return train(config, resume).run
 
 
 def test_the_run_has_the_metrics_of_its_task_and_none_of_another(config: RunConfig, cli: Callable[..., Any]) -> None:
@@ -105,7 +113,33 @@ def test_a_checkpoint_of_another_task_is_no_classifier(config: RunConfig) -> Non
 
 def test_a_run_is_resumed_as_what_it_is(config: RunConfig) -> None:
     folder = trained(config)
-    assert train(config, str(folder.path), recipe=masked_joints.Recipe()).summary["final_mse"] > 0
+    assert train(config, str(folder.path)).summary["final_mse"] > 0
+    classifying = replace(config, task="classification")
     with pytest.raises(UserError, match="is of the task masked joints, not of classification"):
-        train(config, str(folder.path))
-    assert train(config, "auto").run.path != folder.path
+        train(classifying, str(folder.path))
+    assert train(classifying, "auto").run.path != folder.path
+
+
+def test_a_task_is_chosen_by_its_name_and_a_run_of_it_resumed_by_its_path(
+    cli: Callable[..., Any], data_yaml: Path, tmp_path: Path
+) -> None:
+    roots = ("--data_root", data_yaml.parent / "data", "--output_root", tmp_path / "runs")
+    chosen = ("--model", "nano_e", "--dataset", data_yaml, "--epochs", 1, "--set", *TINY, "task=masked_joints")
+    done = cli("train", *roots, *chosen)
+    assert done.code == 0, done.err
+    assert "MSE" in done.out
+    (run,) = (tmp_path / "runs").glob("run-*")
+    assert cli("train", *roots, "--resume", run, "--set", "epochs=2").code == 0
+    assert read_run(run).epochs_done == 2
+
+
+def test_an_unknown_task_is_refused_with_the_names_of_those_there_are(config: RunConfig) -> None:
+    with pytest.raises(UserError, match=r"no task 'recipe'\. The tasks are: classification, masked_joints"):
+        train(replace(config, task="recipe"))
+    assert not Path(config.output_root).exists()
+
+
+def test_teachers_are_for_classification(config: RunConfig, teacher: Path) -> None:
+    taught = replace(config, distillation=DistillationConfig(teachers=[str(teacher)]))
+    with pytest.raises(UserError, match="Teachers are for classification, and the task is masked_joints"):
+        train(taught)
