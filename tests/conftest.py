@@ -187,9 +187,10 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
 
     def add(package: ModuleType, file: Path) -> None:
         folder = tmp_path / package.__name__
-        folder.mkdir()
+        if not folder.exists():
+            folder.mkdir()
+            monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
         shutil.copy(file, folder)
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
         added.append(f"{package.__name__}.{file.stem}")
 
     yield add

@@ -27,6 +27,7 @@ from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.model_files import model_files, model_layer
 from ..utils.places import environment_layer
+from .plug_in_settings import with_plug_in_settings
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def resolve(
     config = merge(replace(RunConfig(), model=family_config(families[-1])), layers)
     check_complete(config.model)
     _refuse_disorder(config)
-    return config
+    return with_plug_in_settings(config, layers)
 
 
 def _refuse_disorder(config: RunConfig) -> None:

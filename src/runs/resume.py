@@ -45,7 +45,7 @@ HARMLESS = (
 )
 # Keys that define the model, the clips or the metrics; a run cannot be resumed with other values, whatever is asked.
 _FIXED = (
-    *("task", "model", "data.name", "data.layout", "data.own_layout", "data.classes", "data.bodies"),
+    *("task", "optimizer", "model", "data.name", "data.layout", "data.own_layout", "data.classes", "data.bodies"),
     *("data.split", "data.protocols", "data.select"),
     *("ema", "validation", "validation_share", "label_share"),
 )

@@ -1,7 +1,7 @@
 """The whole configuration of a run: one dataclass a section, with the limits of every value."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
@@ -62,7 +62,8 @@ class RunConfig:
     """Everything a run depends on. `configs/training/default.yaml` explains the training keys one by one."""
 
     task: str = "classification"
-    optimizer: Literal["sgd"] = "sgd"
+    optimizer: str = "sgd"
+    optimizer_settings: dict[str, Any] = field(default_factory=dict)
     momentum: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.9
     nesterov: bool = True
     weight_decay: Annotated[float, Interval(ge=0.0, le=1e6)] = 0.0004

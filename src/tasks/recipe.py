@@ -4,13 +4,13 @@
 them: it stands above, in `training`, with distillation on top.
 """
 
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..utils.errors import UserError
+from ..utils.plug_ins import plug_in_names
 from .measures import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ class TaskRecipe:
 
 def list_tasks() -> list[str]:
     """Return the names that the configuration key `task` accepts; no task is imported for it."""
-    found = sorted(module.name for module in pkgutil.iter_modules(import_module(_PACKAGE).__path__))
-    return [CLASSIFICATION.task, *(name for name in found if name not in _PROTOCOL)]
+    return [CLASSIFICATION.task, *(name for name in plug_in_names(_PACKAGE) if name not in _PROTOCOL)]
 
 
 def get_recipe(name: str) -> TaskRecipe:

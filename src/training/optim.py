@@ -1,9 +1,15 @@
-"""The optimizer, and which parameters weight decay may touch."""
+"""The optimizer of a run: its parameters, its first state, and a step that can be refused on the device."""
+
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ..settings.run import RunConfig
+from ..utils.errors import UserError
+from ..utils.plug_ins import settings_from
+from .optimizers import get_optimizer
 from .schedule import scaled
 
 _STRUCTURAL = {"bias", "alpha", "A_learned"}
@@ -24,22 +30,74 @@ def split_for_decay(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Param
     return decayed, free
 
 
-def build_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.SGD:
-    """Return SGD with Nesterov momentum over the two groups of parameters.
+def build_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
+    """Return the optimizer of the configuration over the two groups of parameters, with the state of its beginning.
 
-    It is the fused one, whose step can be left out on the device. Momentum starts at zero, which makes the same first
-    step as starting at the first gradient does; torch would otherwise leave it uninitialised where the first step is
-    left out.
+    Raises:
+        UserError: there is no such optimizer, or its state is such that a refused step could not leave it alone.
     """
+    module = get_optimizer(config.optimizer)
     decayed, free = split_for_decay(model)
-    optimizer = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}],
-        lr=scaled(config.learning_rate, config),
-        momentum=config.momentum,
-        nesterov=config.nesterov and config.momentum > 0,
-        fused=True,
-    )
-    if config.momentum > 0:
-        for parameter in (*decayed, *free):
-            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    settings = settings_from(module, config.optimizer_settings, "optimizer_settings")
+    optimizer = module.build(groups, scaled(config.learning_rate, config), config, settings)
+    if not optimizer.state:
+        _create_state(optimizer)
+    for state in optimizer.state.values():
+        if plain := [name for name, value in state.items() if not isinstance(value, Tensor | None)]:
+            raise UserError(
+                f"The optimizer {config.optimizer} keeps {', '.join(plain)} as a plain value, which a refused step "
+                "cannot leave alone: it should be a tensor."
+            )
     return optimizer
+
+
+def step_unless(skip: Tensor, optimizer: Optimizer) -> None:
+    """Make an optimizer's step unless `skip`, a bool () on the device; parameters and state stay as they are then.
+
+    The fused optimizers do so themselves, in the way in which torch's GradScaler tells them of overflows. The step of
+    any other is undone.
+    """
+    if not getattr(optimizer, "_step_supports_amp_scaling", False):
+        _step_and_undo(skip, optimizer)
+        return
+    optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
+    optimizer.step()
+    del optimizer.found_inf  # type: ignore[attr-defined]
+
+
+@torch.no_grad()
+def _step_and_undo(skip: Tensor, optimizer: Optimizer) -> None:
+    """Make a step, and put back what it changed where `skip`; state that it created becomes zero then."""
+    parameters = _parameters(optimizer)
+    weights = [each.clone() for each in parameters]
+    before = {key: value.clone() for key, value in _state_tensors(optimizer).items()}
+    optimizer.step()
+    for parameter, weight in zip(parameters, weights, strict=True):
+        parameter.copy_(torch.where(skip, weight, parameter))
+    for key, value in _state_tensors(optimizer).items():
+        value.copy_(torch.where(skip.to(value.device), before.get(key, torch.zeros_like(value)), value))
+
+
+def _create_state(optimizer: Optimizer) -> None:
+    """Have an optimizer create its state now, not in its first step: a checkpoint's state is compared with it."""
+    parameters = _parameters(optimizer)
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    step_unless(torch.ones((), dtype=torch.bool, device=parameters[0].device), optimizer)
+    for parameter in parameters:
+        parameter.grad = None
+
+
+def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _state_tensors(optimizer: Optimizer) -> dict[tuple[Any, str], Tensor]:
+    """Return the tensors of an optimizer's state by parameter and name."""
+    return {
+        (parameter, name): value
+        for parameter, state in optimizer.state.items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }

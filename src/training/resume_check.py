@@ -65,7 +65,8 @@ def _optimizer_problem(checkpoint: Checkpoint, own: Checkpoint, replay: bool) ->
         return misfit(states, wanted, "optimizer.state") or misfit(
             given["param_groups"], mine["param_groups"], "optimizer.param_groups"
         )
-    schedule, rates = schedule_after(checkpoint.epoch + 1, own.config)
+    initial = [group["initial_lr"] for group in mine["param_groups"]]
+    schedule, rates = schedule_after(checkpoint.epoch + 1, own.config, initial)
     groups = [{**group, "lr": rate} for group, rate in zip(mine["param_groups"], rates, strict=True)]
     return (
         misfit(given["state"], mine["state"], "optimizer.state")

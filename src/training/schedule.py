@@ -1,5 +1,6 @@
 """The learning rate: a linear warm-up, then a cosine, one step an epoch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,10 +37,18 @@ def build_schedule(optimizer: Optimizer, config: RunConfig) -> SequentialLR:
     return SequentialLR(optimizer, phases, milestones=[warmup] if warmup else [])
 
 
-def schedule_after(epochs: int, config: RunConfig) -> tuple[dict[str, Any], list[float]]:
-    """Return the state of a run's schedule after so many epochs, and the rates of both groups of parameters then."""
-    groups = [{"params": [torch.zeros(1)]} for _ in range(2)]
-    optimizer = SGD(groups, lr=scaled(config.learning_rate, config))
+def schedule_after(
+    epochs: int, config: RunConfig, rates: Sequence[float] | None = None
+) -> tuple[dict[str, Any], list[float]]:
+    """Return the state of a run's schedule after so many epochs, and the rates of the groups of parameters then.
+
+    Args:
+        epochs: how many are over.
+        config: of the run.
+        rates: of each group after the warm-up; two groups with that of the configuration where it is None.
+    """
+    rates = [scaled(config.learning_rate, config)] * 2 if rates is None else rates
+    optimizer = SGD([{"params": [torch.zeros(1)], "lr": rate} for rate in rates])
     schedule = build_schedule(optimizer, config)
     optimizer.step()  # torch warns of a schedule that is stepped before
     for _ in range(epochs):

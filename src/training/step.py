@@ -14,6 +14,7 @@ from ..data.loading.loader import Batch
 from ..tasks.task import TaskOutput
 from .epoch_metrics import Meter
 from .guard import BatchId, Requests
+from .optim import step_unless
 from .train_state import TrainState
 
 
@@ -94,16 +95,6 @@ class TrainingStep:
             state.average.update(made)
         meter.add_update(norm, made)
         state.accumulation.reset()
-
-
-def step_unless(skip: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Make an optimizer's step unless `skip`, a bool () on the device; the fused optimizers leave all as it is then.
-
-    It is the way in which torch's GradScaler tells them of overflows.
-    """
-    optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
-    optimizer.step()
-    del optimizer.found_inf  # type: ignore[attr-defined]
 
 
 def seed_step(seed: int, epoch: int, clips_before: int, rank: int) -> None:

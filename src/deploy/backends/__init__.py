@@ -8,7 +8,6 @@ A backend's module has
 - `open_file(path, threads, precision)`: returns a function from joints (N, C, T, V, M) to logits (N, classes).
 """
 
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ...utils.errors import UserError
 from ...utils.extras import extra_problem
+from ...utils.plug_ins import plug_in_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class Backend(Protocol):
 
 def list_backends() -> tuple[str, ...]:
     """Return the names that `export --format` accepts; no backend's packages are imported for it."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    return tuple(plug_in_names(__name__))
 
 
 def get_backend(name: str) -> Backend:

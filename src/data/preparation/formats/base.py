@@ -1,6 +1,5 @@
 """What a reader of recordings is: it lists what there is, then reads one clip at a time."""
 
-import pkgutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from ....skeleton import Layout
 from ....utils.errors import UserError
+from ....utils.plug_ins import plug_in_names
 from ...store.clip import Clip
 
 # A reason may quote what a file holds, which can be one line of megabytes.
@@ -103,7 +103,7 @@ class ListsSplits(Protocol):
 
 def list_formats() -> list[str]:
     """Return the names that `data.format` accepts."""
-    return sorted(module.name for module in pkgutil.iter_modules(import_module(_READERS).__path__))
+    return plug_in_names(_READERS)
 
 
 def get_reader(name: str, source: Source) -> Reader:

@@ -1,0 +1,41 @@
+"""The settings of plug-ins: each is checked by the plug-in's own dataclass, where it stands, before anything is built.
+
+The configuration holds them as plain values, so that a run can be read without the plug-ins' packages.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from ..settings.run import RunConfig
+from ..training.optimizers import get_optimizer
+from ..utils.config import Layer
+from ..utils.plug_ins import plug_in_settings
+
+
+def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConfig:
+    """Return a configuration whose plug-ins have all their settings, checked.
+
+    Args:
+        config: what `layers` make.
+        layers: the lowest first; errors name them.
+
+    Raises:
+        UserError: there is no plug-in of a name, or a setting of one is unknown or impossible.
+    """
+    settings = _settings(get_optimizer(config.optimizer), layers, "optimizer_settings")
+    return replace(config, optimizer_settings=settings)
+
+
+def _settings(plug_in: Any, layers: Sequence[Layer], key: str) -> dict[str, Any]:
+    """Return all settings of a plug-in, of which layers set some under a dotted key."""
+    sections = [Layer(f"{each.origin}: {key}", _at(each.values, key), _at(each.texts, key)) for each in layers]
+    return asdict(plug_in_settings(plug_in, sections))
+
+
+def _at(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the section at a dotted key, nothing where there is none."""
+    section: Any = tree
+    for name in key.split("."):
+        section = section.get(name) if isinstance(section, Mapping) else None
+    return section if isinstance(section, Mapping) else {}

@@ -1,0 +1,40 @@
+"""Optimizers, one module each, found by its name: `optimizer: sgd` is the module `sgd`.
+
+A module has
+
+- `build(groups, rate, config, settings)`: returns a `torch.optim.Optimizer` over `groups`, two dicts with `params` and
+  `weight_decay`, at the learning rate `rate`, which the schedule changes;
+- `Settings`, where it has configuration keys of its own: a dataclass, filled from `optimizer_settings`.
+
+All that an optimizer remembers has to be tensors in `optimizer.state`: they are saved, and a step that the guard
+refuses leaves them alone. What it creates in its first step begins at zero; `build` creates what does not. torch's
+fused optimizers (`fused=True`) leave a refused step out on the device; the step of any other is undone, which costs a
+copy of the weights and of the state.
+"""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...utils.plug_ins import find_plug_in
+
+if TYPE_CHECKING:
+    import torch
+
+    from ...settings.run import RunConfig
+
+
+class OptimizerModule(Protocol):
+    """What an optimizer's module has."""
+
+    def build(
+        self, groups: list[dict[str, Any]], rate: float, config: "RunConfig", settings: Any
+    ) -> "torch.optim.Optimizer": ...
+
+
+def get_optimizer(name: str) -> OptimizerModule:
+    """Return the module of an optimizer by its name.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    module: OptimizerModule = find_plug_in(__name__, name, "optimizer")
+    return module

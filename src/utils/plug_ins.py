@@ -1,0 +1,56 @@
+"""Plug-ins: modules that are found by their file's name in a package, and imported only when they are used."""
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from .config import Layer, merge, unknown_name
+from .errors import UserError
+
+
+@dataclass
+class NoSettings:
+    """The settings of a plug-in that has no configuration keys of its own."""
+
+
+def plug_in_names(package: str) -> list[str]:
+    """Return the names of a package's modules in alphabetical order; none of them is imported."""
+    return sorted(module.name for module in pkgutil.iter_modules(import_module(package).__path__))
+
+
+def find_plug_in(package: str, name: str, what: str, others: Sequence[str] = ()) -> Any:
+    """Import a package's module by its name and return it.
+
+    Args:
+        package: its full name, such as `last.training.optimizers`.
+        name: the module's name in it.
+        what: what the modules are, for the message, such as `optimizer`.
+        others: names that can be chosen in place of a module's.
+
+    Raises:
+        UserError: there is no such module; the nearest name and all names are told.
+    """
+    names = plug_in_names(package)
+    if name not in names:
+        raise UserError(unknown_name(what, name, [*others, *names]))
+    return import_module(f"{package}.{name}")
+
+
+def plug_in_settings(plug_in: Any, layers: Sequence[Layer]) -> Any:
+    """Return the settings of a plug-in: its dataclass `Settings` with the values of `layers`, the lowest first.
+
+    Raises:
+        UserError: a key is unknown or a value impossible; all of them in one message.
+    """
+    return merge(getattr(plug_in, "Settings", NoSettings)(), layers)
+
+
+def settings_from(plug_in: Any, values: Mapping[str, Any], key: str) -> Any:
+    """Return the settings of a plug-in from the plain values that the configuration has under `key`.
+
+    Raises:
+        UserError: see `plug_in_settings`.
+    """
+    return plug_in_settings(plug_in, [Layer(key, values)])

@@ -1,0 +1,22 @@
+"""AdamW, the fused one of torch, which leaves a refused step out by itself."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Interval
+
+from last.settings.run import RunConfig
+
+
+@dataclass
+class Settings:
+    """Settings of AdamW."""
+
+    beta1: Annotated[float, Interval(ge=0.0, lt=1.0)] = 0.9
+    beta2: Annotated[float, Interval(ge=0.0, lt=1.0)] = 0.999
+
+
+def build(groups: list[dict[str, Any]], rate: float, config: RunConfig, settings: Settings) -> torch.optim.Optimizer:
+    """Return AdamW over `groups`."""
+    return torch.optim.AdamW(groups, lr=rate, betas=(settings.beta1, settings.beta2), fused=True)
