@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models.last_e import LastE
+from ..models.classifier import SkeletonClassifier
+from ..models.last_v2 import LastV2
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint, warn_of_lagging_statistics
 from ..utils.errors import UserError
@@ -22,7 +23,7 @@ from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .backends import INPUT, OUTPUT, check_installed, get_backend, list_backends, open_exported
 from .onnx_graph import OPSET, PACKAGES, write_onnx
-from .recogniser import Recogniser, evaluated_logits
+from .recogniser import evaluated_logits, recogniser_of
 
 TOLERANCE = 1e-4  # of the largest logit, but of 1 where all are smaller
 _CLIPS_COMPARED = 8
@@ -78,7 +79,7 @@ def export(order: ExportRequest, out: Path, progress: Progress = SILENT) -> list
     check_installed([*PACKAGES, *(package for each in backends.values() for package in (*each.WRITES, *each.RUNS))])
     checkpoint = read_checkpoint(order.checkpoint)
     model = _model(checkpoint, order)
-    recogniser = Recogniser(model, checkpoint.config.data, checkpoint.config.input_frames).eval()
+    recogniser = recogniser_of(model, checkpoint.config.data, checkpoint.config.input_frames).eval()
     facts = _facts(checkpoint, order, model)
     clips = random_clips(checkpoint, order)
     expected = torch.stack([evaluated_logits(model, checkpoint.config.data, each) for each in clips])
@@ -113,19 +114,19 @@ def random_clips(checkpoint: Checkpoint, order: ExportRequest) -> Tensor:
     return clips
 
 
-def _model(checkpoint: Checkpoint, order: ExportRequest) -> LastE:
-    """Return the checkpoint's model, which has to be of a family that can be folded."""
+def _model(checkpoint: Checkpoint, order: ExportRequest) -> SkeletonClassifier:
+    """Return the checkpoint's model, which has to be no teacher."""
     warn_of_lagging_statistics(checkpoint, str(order.checkpoint), order.raw)
     model = model_of(checkpoint, str(order.checkpoint), order.raw)
-    if not isinstance(model, LastE):
+    if isinstance(model, LastV2):
         raise UserError(
             f"{order.checkpoint} holds {checkpoint.config.model.name}, of the family {checkpoint.config.model.family}. "
-            "Only LAST-E models are exported: export a student of it."
+            "Only LAST-E models are exported, and those of families that were added: export a student of it."
         )
     return model
 
 
-def _facts(checkpoint: Checkpoint, order: ExportRequest, model: LastE) -> dict[str, Any]:
+def _facts(checkpoint: Checkpoint, order: ExportRequest, model: SkeletonClassifier) -> dict[str, Any]:
     """Return what a user of the files has to know, as plain values."""
     config = checkpoint.config
     layout = config.data.skeleton

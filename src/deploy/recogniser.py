@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..data.loading.loader import Batch
 from ..data.loading.normalize import face_camera, scale_to_unit
 from ..data.loading.pipeline import InputPipeline
+from ..models.classifier import SkeletonClassifier, trusted
 from ..models.last_e import LastE
 from ..models.multi_body import average_bodies
 from ..settings.data import DataConfig
@@ -60,11 +61,38 @@ class Recogniser(nn.Module):
         return scale_to_unit(joints, valid) if self.normalize.scale == "unit" else joints
 
 
+class PlainRecogniser(nn.Module):
+    """Classify clips of joints alone, with a model as it is.
+
+    Args:
+        model: a trained model of any family.
+        data: the data configuration of its run: layout and normalisation.
+    """
+
+    def __init__(self, model: SkeletonClassifier, data: DataConfig) -> None:
+        super().__init__()
+        self.model, self.pipeline = model, InputPipeline(data)
+
+    def forward(self, joints: Tensor) -> Tensor:
+        """Return the logits (N, classes) of joints (N, C, T, V, M), zeros where a body is absent."""
+        with trusted(self.model):
+            return _logits(self.model, self.pipeline, joints)
+
+
+def recogniser_of(model: SkeletonClassifier, data: DataConfig, frames: int) -> nn.Module:
+    """Return what is exported of a model: a LAST-E folded, one of another family as it is."""
+    return Recogniser(model, data, frames) if isinstance(model, LastE) else PlainRecogniser(model, data)
+
+
 @torch.no_grad()
 def evaluated_logits(model: nn.Module, data: DataConfig, joints: Tensor) -> Tensor:
     """Return the logits (N, classes) that `evaluate` computes for joints (N, C, T, V, M)."""
+    return _logits(model, InputPipeline(data), joints)
+
+
+def _logits(model: nn.Module, pipeline: InputPipeline, joints: Tensor) -> Tensor:
     valid = bodies_present(joints)
     numbers = torch.arange(len(joints))
     batch = Batch(joints, valid, torch.arange(valid[..., 0].numel()), numbers, numbers, numbers)
-    logits: Tensor = model(InputPipeline(data)(batch, training=False), valid.any(dim=2))
+    logits: Tensor = model(pipeline(batch, training=False), valid.any(dim=2))
     return logits

@@ -11,13 +11,15 @@ from ..utils.config import Layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.model_files import model_files, model_layer
+from ..utils.plug_ins import find_plug_in, plug_in_names
 from .classifier import SkeletonClassifier
 from .facts import ModelFacts
 from .last_e import LastE, LastEConfig
 from .last_v2 import LastV2, LastV2Config
 
-# family -> (configuration class, model class)
-_FAMILIES: dict[str, tuple[type[ModelConfig], Any]] = {
+_PACKAGE = f"{__package__}.families"
+# family -> (configuration class, model class); those of others are modules of the package `families`
+_OWN: dict[str, tuple[type[ModelConfig], Any]] = {
     "last_e": (LastEConfig, LastE),
     "last_v2": (LastV2Config, LastV2),
 }
@@ -33,15 +35,20 @@ def count_parameters(model: nn.Module) -> int:
     return sum(each.numel() for each in model.parameters())
 
 
+def list_families() -> list[str]:
+    """Return the names that `model.family` accepts; no family of the package `families` is imported for it."""
+    return [*_OWN, *plug_in_names(_PACKAGE)]
+
+
 def family_config(family: str) -> ModelConfig:
     """Return the default configuration of a model family.
 
     Raises:
         UserError: there is no such family.
     """
-    if family not in _FAMILIES:
-        raise UserError(f"There is no model family {family!r}. The families are: {', '.join(_FAMILIES)}.")
-    return _FAMILIES[family][0]()
+    if family not in list_families():
+        raise UserError(f"There is no model family {family!r}. The families are: {', '.join(list_families())}.")
+    return _classes(family)[0]()
 
 
 def build_model(config: ModelConfig, num_classes: int, layout: Layout | str) -> SkeletonClassifier:
@@ -52,7 +59,7 @@ def build_model(config: ModelConfig, num_classes: int, layout: Layout | str) -> 
     """
     check_complete(config)
     joints = load_layout(layout) if isinstance(layout, str) else layout
-    model: SkeletonClassifier = _FAMILIES[config.family][1](config, joints, num_classes)
+    model: SkeletonClassifier = _classes(config.family)[1](config, joints, num_classes)
     model.facts = ModelFacts(config.name, joints)
     return model
 
@@ -76,6 +83,14 @@ def create_model(
     changes = Layer("create_model", sizes)
     config = merge(family_config(layer.values["family"]), [layer, changes])
     return build_model(config, num_classes, layout if isinstance(layout, Layout) else str(layout))
+
+
+def _classes(family: str) -> tuple[type[ModelConfig], Any]:
+    """Return the configuration class and the model class of a family that there is."""
+    if family in _OWN:
+        return _OWN[family]
+    module = find_plug_in(_PACKAGE, family, "model family", list(_OWN))
+    return module.Config, module.Model
 
 
 def _check_arguments(name: object, num_classes: object, layout: object) -> None:
