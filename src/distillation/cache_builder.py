@@ -70,6 +70,9 @@ def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, run_
 def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str, Any]:
     """Return everything that the teachers' outputs depend on, as JSON values."""
     about = config.data
+    augment = asdict(about.augment)
+    if not augment["added"]:
+        del augment["added"]  # as in the keys of outputs from before there were any
     return {
         "format_version": FORMAT_VERSION,
         "teachers": list(config.distillation.fingerprints),
@@ -81,7 +84,7 @@ def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str,
         "input_frames": config.input_frames,
         "layout": data.fingerprints["layout"],
         "sampling": asdict(about.sampling),
-        "augment": asdict(about.augment),
+        "augment": augment,
         "normalize": asdict(about.normalize),
     }
 

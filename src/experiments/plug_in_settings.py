@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from ..data.loading.augmentations import get_augmentation
 from ..settings.run import RunConfig
 from ..training.optimizers import get_optimizer
 from ..utils.config import Layer
@@ -24,7 +25,12 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
         UserError: there is no plug-in of a name, or a setting of one is unknown or impossible.
     """
     settings = _settings(get_optimizer(config.optimizer), layers, "optimizer_settings")
-    return replace(config, optimizer_settings=settings)
+    added = {
+        name: _settings(get_augmentation(name), layers, f"data.augment.added.{name}")
+        for name in config.data.augment.added
+    }
+    data = replace(config.data, augment=replace(config.data.augment, added=added))
+    return replace(config, optimizer_settings=settings, data=data)
 
 
 def _settings(plug_in: Any, layers: Sequence[Layer], key: str) -> dict[str, Any]:

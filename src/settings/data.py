@@ -1,7 +1,7 @@
 """The `data:` part of a configuration: what a data set is, how it is split, sampled and augmented."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
@@ -54,7 +54,11 @@ class SamplingConfig:
 
 @dataclass
 class AugmentConfig:
-    """Say how training clips are varied. Every number 0 (or empty) switches its transform off."""
+    """Say how training clips are varied. Every number 0 (or empty) switches its transform off.
+
+    Attributes:
+        added: augmentations of the package `data.loading.augmentations` by their names, each with its own settings.
+    """
 
     rotation_degrees: Annotated[list[Annotated[float, Interval(ge=0.0, le=180.0)]], Lengths((0, 3))] = field(
         default_factory=lambda: [17.0, 17.0, 17.0]
@@ -63,6 +67,7 @@ class AugmentConfig:
     shear: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     jitter_metres: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     mirror_probability: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    added: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass

@@ -1,11 +1,14 @@
 """From a sampled batch to the model's input streams, on the training device."""
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
 from ...settings.data import DataConfig
 from ...skeleton import Layout
 from .augment import augment
+from .augmentations import AddedAugmentations
 from .loader import Batch
 from .normalize import face_camera, scale_to_unit
 from .streams import derive_streams
@@ -23,6 +26,10 @@ class InputPipeline:
         self.config = config
         self.layout = layout or config.skeleton
 
+    @cached_property
+    def _added(self) -> AddedAugmentations:
+        return AddedAugmentations(self.config.augment)  # where it trains: a trained model needs none of them
+
     def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Return the streams of a batch, each (N, C, T, V, M), in the precision of its joints.
 
@@ -35,6 +42,7 @@ class InputPipeline:
                 joints = face_camera(joints, batch.frame_mask, self.layout)
             if training:
                 joints = augment(joints, self.config.augment, self.layout, batch.rng_keys)
+                joints = self._added(joints, self.layout, batch.frame_mask, batch.rng_keys)
             if self.config.normalize.scale == "unit":
                 joints = scale_to_unit(joints, batch.frame_mask)
             return derive_streams(joints, batch.frame_mask, self.layout)
