@@ -39,7 +39,7 @@ def model_inputs(
         frames: T; as many as the model was trained with where it is 0.
 
     Returns:
-        The streams `joint`, `velocity` and `bone`, each (N, C, T, V, M), and which bodies are there, (N, M) bool, on
+        The streams that the model reads, each (N, C, T, V, M), and which bodies are there, (N, M) bool, on
         the model's device: call `model(streams, body_mask)`.
 
     Raises:
@@ -61,7 +61,7 @@ def model_inputs(
     length = frames or facts.input_frames or RunConfig.input_frames
     rows = TensorClipReader(torch.tensor(held.joints), torch.tensor(held.valid))
     batch = ClipDataset(held, length, config.sampling, training=False, clips=rows)[BatchIndices(numbers, numbers)]
-    streams = InputPipeline(config, facts.layout)(batch, training=False)
+    streams = InputPipeline(config, facts.layout, facts.added_streams)(batch, training=False)
     weight = next(model.parameters())
     return {name: stream.to(weight) for name, stream in streams.items()}, batch.bodies.to(weight.device)
 

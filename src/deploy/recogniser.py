@@ -11,7 +11,7 @@ from ..data.loading.normalize import face_camera, scale_to_unit
 from ..data.loading.pipeline import InputPipeline
 from ..models.classifier import SkeletonClassifier, trusted
 from ..models.last_e import LastE
-from ..models.multi_body import average_bodies
+from ..models.multi_body import STREAMS, average_bodies
 from ..settings.data import DataConfig
 from .fused import fold
 
@@ -71,7 +71,7 @@ class PlainRecogniser(nn.Module):
 
     def __init__(self, model: SkeletonClassifier, data: DataConfig) -> None:
         super().__init__()
-        self.model, self.pipeline = model, InputPipeline(data)
+        self.model, self.pipeline = model, _pipeline(model, data)
 
     def forward(self, joints: Tensor) -> Tensor:
         """Return the logits (N, classes) of joints (N, C, T, V, M), zeros where a body is absent."""
@@ -80,14 +80,21 @@ class PlainRecogniser(nn.Module):
 
 
 def recogniser_of(model: SkeletonClassifier, data: DataConfig, frames: int) -> nn.Module:
-    """Return what is exported of a model: a LAST-E folded, one of another family as it is."""
-    return Recogniser(model, data, frames) if isinstance(model, LastE) else PlainRecogniser(model, data)
+    """Return what is exported of a model: a LAST-E folded, one of another family or with other streams as it is."""
+    if isinstance(model, LastE) and model.streams == STREAMS:
+        return Recogniser(model, data, frames)
+    return PlainRecogniser(model, data)
 
 
 @torch.no_grad()
 def evaluated_logits(model: nn.Module, data: DataConfig, joints: Tensor) -> Tensor:
     """Return the logits (N, classes) that `evaluate` computes for joints (N, C, T, V, M)."""
-    return _logits(model, InputPipeline(data), joints)
+    return _logits(model, _pipeline(model, data), joints)
+
+
+def _pipeline(model: nn.Module, data: DataConfig) -> InputPipeline:
+    added = model.facts.added_streams if isinstance(model, SkeletonClassifier) else {}
+    return InputPipeline(data, added_streams=added)
 
 
 def _logits(model: nn.Module, pipeline: InputPipeline, joints: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from ..data.loading.loader import Batch
 from ..evaluation.unusable_clips import unusable
 from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
-from ..models.multi_body import STREAMS
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
 from ..runs.folder import RunFolder
@@ -50,7 +49,7 @@ class Teacher:
     path: str
     fingerprint: str
     config: RunConfig
-    model: nn.Module
+    model: SkeletonClassifier
     top1: float
 
     @property
@@ -131,7 +130,6 @@ def _read(named: str, config: RunConfig, world: World) -> Teacher:
     for warning in _doubts(checkpoint, config):
         _log.warning("The teacher %s %s", path, warning)
     model = model_of(checkpoint, str(path)).requires_grad_(False)
-    assert isinstance(model, SkeletonClassifier)
     model.trusting = True  # a store has finite numbers only, the guard sees to the rest; and a GPU's host does not wait
     prefix = "ema_" if checkpoint.ema else ""
     return Teacher(
@@ -150,11 +148,13 @@ def _refuse_unfit(checkpoint: Checkpoint, path: Path, ours: RunConfig) -> None:
         UserError: classes, layout, frames or normalisation differ; all that differs is told.
     """
     theirs = checkpoint.config
+    read, given = theirs.model.added_streams, ours.model.added_streams
     facts = {
         "classes": (list(checkpoint.classes), list(ours.data.classes)),
         "layout": (theirs.data.skeleton, ours.data.skeleton),
         "input_frames": (theirs.input_frames, ours.input_frames),
         "data.normalize": (asdict(theirs.data.normalize), asdict(ours.data.normalize)),
+        "model.added_streams": (read, {name: given[name] for name in read if name in given}),
     }
     lines = [
         f"  {name}: {_short(its)}, the student's {_short(own)}" for name, (its, own) in facts.items() if its != own
@@ -231,7 +231,8 @@ class LiveTeachers:
         answers: list[ForwardDetails] = []
         for model, precision in zip(self._models, self._precisions, strict=True):
             with precision.autocast():
-                answer = model(streams, batch.bodies, batch.body_slots, return_details=self.method in HINTS)
+                read = {name: streams[name] for name in model.streams}  # a student may read more
+                answer = model(read, batch.bodies, batch.body_slots, return_details=self.method in HINTS)
             answers.append(answer if self.method in HINTS else ForwardDetails(answer, answer, []))
         return self._lesson(answers)
 
@@ -259,7 +260,7 @@ def forward_details(model: nn.Module, config: RunConfig, device: torch.device) -
     """Return what a model makes of one clip of zeros, which tells the shapes; its mode and statistics stay."""
     assert isinstance(model, SkeletonClassifier)
     shape = (1, model.coordinates, config.input_frames, model.num_joints, 1)
-    streams = dict.fromkeys(STREAMS, torch.zeros(shape, device=device))
+    streams = dict.fromkeys(model.streams, torch.zeros(shape, device=device))
     was_training = model.training
     inside: ForwardDetails = model.eval()(streams, return_details=True)
     model.train(was_training)

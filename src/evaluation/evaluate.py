@@ -99,7 +99,7 @@ def evaluate(question: EvalRequest, out: Path, progress: Progress = SILENT) -> E
     predictions = predict(
         model,
         part,
-        InputPipeline(config.data),
+        InputPipeline(config.data, added_streams=config.model.added_streams),
         device,
         store.clips["name"],
         progress,

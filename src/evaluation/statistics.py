@@ -69,4 +69,5 @@ def _population(model: nn.Module, config: RunConfig, asked: RunConfig) -> Popula
     clips = ClipDataset(store, config.input_frames, config.data.sampling, training=True)
     sample = sample_for_statistics(config, clips, torch.from_numpy(drawn_clips(config, store, train)))
     precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
-    return PopulationStatistics(model, sample, InputPipeline(config.data), device, precision=precision)
+    pipeline = InputPipeline(config.data, added_streams=config.model.added_streams)
+    return PopulationStatistics(model, sample, pipeline, device, precision=precision)

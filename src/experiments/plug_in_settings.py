@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from ..data.loading.added_streams import get_stream
 from ..data.loading.augmentations import get_augmentation
 from ..settings.run import RunConfig
 from ..training.optimizers import get_optimizer
@@ -30,7 +31,11 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
         for name in config.data.augment.added
     }
     data = replace(config.data, augment=replace(config.data.augment, added=added))
-    return replace(config, optimizer_settings=settings, data=data)
+    streams = {
+        name: _settings(get_stream(name), layers, f"model.added_streams.{name}") for name in config.model.added_streams
+    }
+    model = replace(config.model, added_streams=streams)
+    return replace(config, optimizer_settings=settings, data=data, model=model)
 
 
 def _settings(plug_in: Any, layers: Sequence[Layer], key: str) -> dict[str, Any]:

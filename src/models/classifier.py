@@ -3,7 +3,7 @@
 Legend: N clips, M bodies, B bodies computed (at most N*M), C coordinates, T frames, V joints, D features.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -38,6 +38,7 @@ class SkeletonClassifier(nn.Module):
     Args:
         layout: the joint layout of the input.
         num_features: D, how many features describe a clip.
+        streams: the names of the streams that it reads.
 
     Attributes:
         facts: input, classes and training of the model; completed by `load_checkpoint`.
@@ -47,10 +48,11 @@ class SkeletonClassifier(nn.Module):
     dropout: nn.Dropout
     classifier: nn.Linear
 
-    def __init__(self, layout: Layout, num_features: int) -> None:
+    def __init__(self, layout: Layout, num_features: int, streams: Sequence[str] = STREAMS) -> None:
         super().__init__()
         self.coordinates, self.num_joints = layout.coordinates, layout.num_joints
         self.num_features = num_features
+        self.streams = tuple(streams)
         self.facts = ModelFacts(type(self).__name__, layout)
         self.trusting = False
 
@@ -71,7 +73,7 @@ class SkeletonClassifier(nn.Module):
         """Return the clip's features (N, D), averaged over the bodies that are present.
 
         Args:
-            streams: `joint`, `velocity` and `bone`, each (N, C, T, V, M).
+            streams: `joint`, `velocity`, `bone` and those that were added, each (N, C, T, V, M).
             body_mask: (N, M) bool, which bodies are present; every body where it is None.
             body_slots: (B,) the indices n * M + m of the bodies to compute, if known on the host, or the result of
                 `multi_body.padded`. In training absent bodies are always left out, since they would move the
@@ -83,15 +85,15 @@ class SkeletonClassifier(nn.Module):
                 body or a body that is present has a coordinate that is not finite. Training leaves values to the
                 trainer's guard, which skips such a batch; a compiled or exported model does not read them either.
         """
-        check_streams(streams, body_mask, body_slots, self.coordinates, self.num_joints)
+        check_streams(streams, body_mask, body_slots, self.coordinates, self.num_joints, self.streams)
         joint = streams["joint"]
         if not (self.training or self.trusting) and _values_are_there(joint):
-            check_values(streams, body_mask)
+            check_values(streams, body_mask, self.streams)
         if body_mask is None:
             body_mask = torch.ones(joint.shape[0], joint.shape[4], dtype=torch.bool, device=joint.device)
         elif body_slots is None and self.training:
             body_slots = present_body_slots(body_mask)
-        folded = {name: fold_bodies(streams[name], body_slots) for name in STREAMS}
+        folded = {name: fold_bodies(streams[name], body_slots) for name in self.streams}
         by_body: list[Tensor] = []
         features = self.body_features(folded, None if activation_maps is None else by_body)  # (B, D)
         if activation_maps is not None:

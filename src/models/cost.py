@@ -6,7 +6,7 @@ Legend: N clips, C coordinates, T frames, V joints, M bodies.
 import statistics
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +72,7 @@ def measure_cost(name: str, workload: Workload) -> Cost:
         UserError: the model, given by its name or its file, or the layout does not exist.
     """
     model = create_model(name, workload.classes, workload.layout)
-    streams = random_streams(workload)
+    streams = random_streams(workload, names=model.streams)
     training_mib = _saved_bytes(model.train(), streams) / 2**20
     model.eval()
     with torch.no_grad():
@@ -87,11 +87,11 @@ def measure_cost(name: str, workload: Workload) -> Cost:
         )
 
 
-def random_streams(workload: Workload, clips: int = 1) -> dict[str, Tensor]:
+def random_streams(workload: Workload, clips: int = 1, names: Sequence[str] = STREAMS) -> dict[str, Tensor]:
     """Return streams of random numbers, each (N, C, T, V, M)."""
     layout = load_layout(workload.layout)
     shape = (clips, layout.coordinates, workload.frames, layout.num_joints, workload.bodies)
-    return {name: torch.randn(shape) for name in STREAMS}
+    return {name: torch.randn(shape) for name in names}
 
 
 def count_multiply_adds(model: nn.Module, streams: Mapping[str, Tensor]) -> int:

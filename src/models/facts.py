@@ -1,6 +1,8 @@
 """Facts about a model besides its weights: its input, its classes and its training."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..settings.data import NormalizeConfig, SamplingConfig
 from ..skeleton import Layout
@@ -8,7 +10,7 @@ from ..skeleton import Layout
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts about a model. All except `name` and `layout` are empty or None for an untrained model.
+    """Facts about a model. All except `name`, `layout` and `added_streams` are empty or None for an untrained model.
 
     Attributes:
         name: the model, such as `nano_e`.
@@ -18,6 +20,7 @@ class ModelFacts:
         bodies: maximum number of bodies per clip.
         sampling, normalize: how clips were sampled and brought into one frame of reference.
         dataset, split: the data set and the protocol that it was trained on.
+        added_streams: what it reads beside joint, velocity and bone, by name with the settings of each.
         seed, epoch: of its run; epochs count from 0, and it is -1 within the first one.
     """
 
@@ -32,3 +35,4 @@ class ModelFacts:
     split: str = ""
     seed: int | None = None
     epoch: int | None = None
+    added_streams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -5,11 +5,11 @@ multi-stream fusion is a stem and not two more networks. A block mixes joints wi
 then frames with two dilated depthwise convolutions. What differs from the ST-GCN line: the three graph subsets are
 blended by learned softmax weights in front of a single projection, instead of having a projection each.
 
-Legend: N clips, M bodies, B = N*M folded bodies, S streams (3), K graph subsets (3), C channels, T frames, V joints,
-D features.
+Legend: N clips, M bodies, B = N*M folded bodies, S streams (3, and those that were added), K graph subsets (3), C
+channels, T frames, V joints, D features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -24,7 +24,7 @@ from ..utils.limits import Lengths
 from .channel_major import channels_first, filter_frames, mix_joints, normalise, project
 from .classifier import SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes
-from .multi_body import STREAMS
+from .multi_body import STREAMS, streams_of
 
 
 @dataclass
@@ -68,22 +68,24 @@ class StreamFusion(nn.Module):
     and in evaluation.
     """
 
-    def __init__(self, coordinates: int, channels: int) -> None:
+    def __init__(self, coordinates: int, channels: int, streams: Sequence[str] = STREAMS) -> None:
         super().__init__()
-        self.input_norms = nn.ModuleDict({name: nn.BatchNorm2d(coordinates) for name in STREAMS})
+        self.input_norms = nn.ModuleDict({name: nn.BatchNorm2d(coordinates) for name in streams})
         self.stem = nn.Conv2d(coordinates, channels, kernel_size=1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        self.alpha = nn.Parameter(torch.zeros(len(STREAMS), channels))
+        self.alpha = nn.Parameter(torch.zeros(len(streams), channels))
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """(B, coordinates, T, V) a stream -> (C, T, B, V)."""
-        normed = [normalise(self.input_norms[name], channels_first(streams[name])) for name in STREAMS]
+        normed = [normalise(norm, channels_first(streams[name])) for name, norm in self.input_norms.items()]
         stacked = torch.cat(normed, dim=1)  # (coordinates, S*T, B, V)
         lifted = normalise(self.norm, project(self.stem, stacked), relu=True)  # (C, S*T, B, V)
         weights = self.alpha.softmax(dim=0).to(lifted.dtype)[:, :, None, None, None]  # (S, C, 1, 1, 1)
-        joint, velocity, bone = lifted.chunk(len(STREAMS), dim=1)
-        blended = torch.addcmul(joint * weights[0], velocity, weights[1])
-        return torch.addcmul(blended, bone, weights[2])
+        first, *others = lifted.chunk(len(normed), dim=1)
+        blended = first * weights[0]
+        for stream, weight in zip(others, weights[1:], strict=True):
+            blended = torch.addcmul(blended, stream, weight)
+        return blended
 
 
 class DirectionalGCNConv(nn.Module):
@@ -157,10 +159,10 @@ class LastE(SkeletonClassifier):
     """
 
     def __init__(self, config: LastEConfig, layout: Layout, num_classes: int) -> None:
-        super().__init__(layout, num_features=config.channels[-1])
+        super().__init__(layout, num_features=config.channels[-1], streams=streams_of(config))
         adjacency = torch.from_numpy(adjacency_subsets(layout))
         sizes = block_sizes(config.channels, config.blocks)
-        self.fusion = StreamFusion(layout.coordinates, config.channels[0])
+        self.fusion = StreamFusion(layout.coordinates, config.channels[0], self.streams)
         self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)

@@ -31,7 +31,7 @@ from ..utils.errors import UserError
 from .channel_major import channels_first, filter_frames, normalise, project
 from .classifier import SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
-from .multi_body import STREAMS
+from .multi_body import streams_of
 
 _SMALL = 1e-6  # keeps a division finite where nothing is to be divided
 
@@ -227,18 +227,19 @@ class LastV2(SkeletonClassifier):
     """
 
     def __init__(self, config: LastV2Config, layout: Layout, num_classes: int) -> None:
-        super().__init__(layout, num_features=len(STREAMS) * config.channels[-1])
+        streams = streams_of(config)
+        super().__init__(layout, num_features=len(streams) * config.channels[-1], streams=streams)
         adjacency = torch.from_numpy(adjacency_subsets(layout))
-        self.backbones = nn.ModuleDict({name: Backbone(adjacency, layout.coordinates, config) for name in STREAMS})
+        self.backbones = nn.ModuleDict({name: Backbone(adjacency, layout.coordinates, config) for name in streams})
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
     def body_features(self, streams: Mapping[str, Tensor], activation_maps: list[Tensor] | None = None) -> Tensor:
         """Return the features (B, D) of single bodies; each stream is (B, C, T, V). Maps are averaged over streams."""
-        by_stream: list[list[Tensor]] = [[] for _ in STREAMS]
+        by_stream: list[list[Tensor]] = [[] for _ in self.streams]
         features = [
             self.backbones[name](streams[name], None if activation_maps is None else own)
-            for name, own in zip(STREAMS, by_stream, strict=True)
+            for name, own in zip(self.streams, by_stream, strict=True)
         ]
         if activation_maps is not None:
             activation_maps += [torch.stack(stage).mean(dim=0) for stage in zip(*by_stream, strict=True)]

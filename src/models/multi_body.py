@@ -3,10 +3,12 @@
 Legend: N clips, M bodies, B bodies computed (at most N*M), S streams, C coordinates, T frames, V joints, D features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from ..settings.model import ModelConfig
 
 STREAMS = ("joint", "velocity", "bone")
 _HOW = (
@@ -15,8 +17,18 @@ _HOW = (
 )
 
 
+def streams_of(config: ModelConfig) -> tuple[str, ...]:
+    """Return the names of the streams that a model reads."""
+    return (*STREAMS, *config.added_streams)
+
+
 def check_streams(
-    streams: Mapping[str, Tensor], body_mask: Tensor | None, body_slots: Tensor | None, coordinates: int, joints: int
+    streams: Mapping[str, Tensor],
+    body_mask: Tensor | None,
+    body_slots: Tensor | None,
+    coordinates: int,
+    joints: int,
+    names: Sequence[str] = STREAMS,
 ) -> None:
     """Refuse an input whose shapes or types do not fit the model.
 
@@ -26,18 +38,18 @@ def check_streams(
             `body_mask` is not bool (N, M), or `body_slots` is not int64 (B,) or comes without `body_mask`.
     """
     wanted = f"(clips, {coordinates}, frames, {joints}, bodies)"
-    if not isinstance(streams, Mapping) or set(streams) != set(STREAMS):
+    if not isinstance(streams, Mapping) or set(streams) != set(names):
         raise ValueError(
-            f"The model needs a dict of the streams {', '.join(STREAMS)}, each a tensor {wanted}; its input has "
+            f"The model needs a dict of the streams {', '.join(names)}, each a tensor {wanted}; its input has "
             f"{_described(streams)}.{_HOW}"
         )
-    for name in STREAMS:
+    for name in names:
         if not isinstance(streams[name], Tensor):
             raise ValueError(f"A stream should be a tensor {wanted}; {name!r} has {_described(streams[name])}.{_HOW}")
     shape = streams["joint"].shape
     if len(shape) != 5 or shape[1] != coordinates or shape[3] != joints or shape[2] < 1 or shape[4] < 1:
         raise ValueError(f"A stream should have the shape {wanted}; 'joint' has {tuple(shape)}.{_HOW}")
-    for name in STREAMS:
+    for name in names:
         if not streams[name].is_floating_point():
             raise ValueError(f"A stream should hold floating-point numbers; {name!r} holds {streams[name].dtype}.")
         if streams[name].shape != shape:
@@ -76,7 +88,7 @@ def _check_presence(body_mask: Tensor | None, body_slots: Tensor | None, wanted:
         )
 
 
-def check_values(streams: Mapping[str, Tensor], body_mask: Tensor | None) -> None:
+def check_values(streams: Mapping[str, Tensor], body_mask: Tensor | None, names: Sequence[str] = STREAMS) -> None:
     """Refuse clips without a body and coordinates that are not finite; what an absent body holds does not matter.
 
     Reads the values on the host, which waits for a GPU once.
@@ -84,7 +96,7 @@ def check_values(streams: Mapping[str, Tensor], body_mask: Tensor | None) -> Non
     Raises:
         ValueError: it names the first clip, and the stream, at fault.
     """
-    broken, empty = _faults(streams, body_mask)
+    broken, empty = _faults([streams[name] for name in names], body_mask)
     if not bool(broken.any() | empty.any()):
         return
     if bool(empty.any()):
@@ -92,14 +104,14 @@ def check_values(streams: Mapping[str, Tensor], body_mask: Tensor | None) -> Non
         raise ValueError(f"Every clip should have at least one valid body; clip {clip} of {len(empty)} has none.")
     stream, clip, body = broken.nonzero()[0].tolist()
     raise ValueError(
-        f"Streams should hold finite numbers only; {STREAMS[stream]!r}, given with the shape "
-        f"{tuple(streams[STREAMS[stream]].shape)}, holds NaN or infinity in clip {clip}, body {body}."
+        f"Streams should hold finite numbers only; {names[stream]!r}, given with the shape "
+        f"{tuple(streams[names[stream]].shape)}, holds NaN or infinity in clip {clip}, body {body}."
     )
 
 
-def _faults(streams: Mapping[str, Tensor], body_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _faults(streams: Sequence[Tensor], body_mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return where a body that is present is not finite, (S, N, M), and which clips have none, (N,)."""
-    finite = torch.stack([torch.isfinite(streams[name]).all(dim=(1, 2, 3)) for name in STREAMS])
+    finite = torch.stack([torch.isfinite(stream).all(dim=(1, 2, 3)) for stream in streams])
     present = torch.ones_like(finite[0]) if body_mask is None else body_mask  # (N, M)
     return present & ~finite, ~present.any(dim=1)
 

@@ -16,6 +16,7 @@ from .classifier import SkeletonClassifier
 from .facts import ModelFacts
 from .last_e import LastE, LastEConfig
 from .last_v2 import LastV2, LastV2Config
+from .multi_body import streams_of
 
 _PACKAGE = f"{__package__}.families"
 # family -> (configuration class, model class); those of others are modules of the package `families`
@@ -55,12 +56,16 @@ def build_model(config: ModelConfig, num_classes: int, layout: Layout | str) -> 
     """Build the model that `config` describes, with fresh weights from torch's random state.
 
     Raises:
-        UserError: it has no sizes.
+        UserError: it has no sizes, or its family does not read the streams.
     """
     check_complete(config)
     joints = load_layout(layout) if isinstance(layout, str) else layout
     model: SkeletonClassifier = _classes(config.family)[1](config, joints, num_classes)
-    model.facts = ModelFacts(config.name, joints)
+    if model.streams != streams_of(config):
+        raise UserError(
+            f"model.added_streams: the family {config.family} reads the streams {', '.join(model.streams)} alone."
+        )
+    model.facts = ModelFacts(config.name, joints, added_streams=config.added_streams)
     return model
 
 

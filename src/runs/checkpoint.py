@@ -288,6 +288,7 @@ def facts_of(checkpoint: Checkpoint) -> ModelFacts:
         split=data.split,
         seed=config.seed,
         epoch=checkpoint.epoch,
+        added_streams=config.model.added_streams,
     )
 
 

@@ -1,7 +1,7 @@
 """What every model family's configuration has in common."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 from annotated_types import Interval
@@ -15,10 +15,16 @@ StageSizes = Annotated[list[Annotated[int, Interval(ge=1, le=4096)]], Lengths((1
 
 @dataclass
 class ModelConfig:
-    """Name a model and the family that it belongs to; each family adds its own numbers."""
+    """Name a model and the family that it belongs to; each family adds its own numbers.
+
+    Attributes:
+        added_streams: the streams that it reads beside joint, velocity and bone: modules of the package
+            `data.loading.added_streams` by their names, each with its own settings.
+    """
 
     name: str = ""
     family: str = ""
+    added_streams: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def check_stages(kernel_frames: int, **lists: Sequence[Any]) -> None:

@@ -1,12 +1,15 @@
 """From a sampled batch to the model's input streams, on the training device."""
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...settings.data import DataConfig
 from ...skeleton import Layout
+from .added_streams import AddedStreams
 from .augment import augment
 from .augmentations import AddedAugmentations
 from .loader import Batch
@@ -20,11 +23,15 @@ class InputPipeline:
     Args:
         config: which of these steps to apply.
         layout: of the skeletons; that of `config` where it is None.
+        added_streams: what the model reads beside joint, velocity and bone, by name with the settings of each.
     """
 
-    def __init__(self, config: DataConfig, layout: Layout | None = None) -> None:
+    def __init__(
+        self, config: DataConfig, layout: Layout | None = None, added_streams: Mapping[str, Mapping[str, Any]] = {}
+    ) -> None:
         self.config = config
         self.layout = layout or config.skeleton
+        self._added_streams = AddedStreams(added_streams)
 
     @cached_property
     def _added(self) -> AddedAugmentations:
@@ -45,4 +52,5 @@ class InputPipeline:
                 joints = self._added(joints, self.layout, batch.frame_mask, batch.rng_keys)
             if self.config.normalize.scale == "unit":
                 joints = scale_to_unit(joints, batch.frame_mask)
-            return derive_streams(joints, batch.frame_mask, self.layout)
+            streams = derive_streams(joints, batch.frame_mask, self.layout)
+            return self._added_streams(streams, batch.frame_mask, self.layout)

@@ -91,7 +91,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         order=order,
         test=part_for_testing(config, store, parts.test, world, placement),
         validation=part_for_testing(config, store, held_out, world, placement) if len(held_out) else None,
-        pipeline=InputPipeline(config.data),
+        pipeline=InputPipeline(config.data, added_streams=config.model.added_streams),
         classes=list(config.data.classes),
         placement=placement,
         labelled=known,
