@@ -19,11 +19,14 @@ from ..runtime.run_context import RunContext
 from ..settings.run import RunConfig
 from ..tasks.task import TaskOutput
 from ..training.classification import Classification
+from ..utils.errors import UserError
+from ..utils.plug_ins import settings_from
 from .cache import CachedTeachers
 from .cache_builder import kept_outputs
 from .losses import blended, match_activity, match_apart, match_features, match_probabilities
+from .methods import LOGITS, MAPS, Context, MethodModule, compared, find_method
 from .teacher_outputs import Lesson, Source, refuse_broken
-from .teachers import HINTS, LiveTeachers, Teacher, forward_details, refuse_other_stages
+from .teachers import LiveTeachers, Teacher, forward_details, refuse_other_stages
 
 
 class Distillation(Classification):
@@ -58,12 +61,17 @@ class Distillation(Classification):
         assert isinstance(model, SkeletonClassifier)
         self.config, self.source, self.teachers, self.known_share = config, source, teachers, known_share
         self.distillation = config.distillation
+        self.method, self.settings = find_method(self.distillation.method), None
+        if self.method is not None:
+            values = self.distillation.method_settings
+            self.settings = settings_from(self.method, values, "distillation.method_settings")
+        self.looks_inside = compared(self.distillation.method) != LOGITS
         given = torch.tensor(self.distillation.weights or [1.0] * source.form.teachers, dtype=torch.float64)
         self.register_buffer("weights", (given / given.sum()).float(), persistent=False)  # (W,)
         self.register_buffer("known", known, persistent=False)
         # What maps the student's features to each teacher's width; where alpha is 1 there is nothing for it to learn.
         teaches = min(self._ce_weight(0), self._ce_weight(config.epochs - 1)) < 1
-        widths = source.form.features if teaches else []
+        widths = source.form.features if teaches and self.method is None else []
         self.adapters = nn.ModuleList(nn.Linear(model.num_features, width) for width in widths)
         self.begin_epoch(0)
 
@@ -94,15 +102,17 @@ class Distillation(Classification):
         if self.ce_weight == 1 and not len(self.adapters) and self.known is None:
             output = super().forward(batch)  # adapters would need their gradient, be it zero
             return replace(output, terms={"labels": output.loss, "teachers": torch.zeros_like(output.loss)})
-        looks_inside = self.distillation.method in HINTS
         answer = self.model(
-            batch.streams, batch.bodies, batch.body_slots, **({"return_details": True} if looks_inside else {})
+            batch.streams, batch.bodies, batch.body_slots, **({"return_details": True} if self.looks_inside else {})
         )
-        logits: Tensor = answer.logits if looks_inside else answer  # (N, classes)
+        logits: Tensor = answer.logits if self.looks_inside else answer  # (N, classes)
         lesson = self.source(batch.streams, batch)
         with torch.autocast(logits.device.type, enabled=False):
-            taught = self._match_answers(widened(logits), lesson, batch.labels)
-            if looks_inside:
+            if self.method is None:
+                taught = self._match_answers(widened(logits), lesson, batch.labels)
+            else:
+                taught = self._match_by_module(self.method, answer, lesson, batch.labels)
+            if self.looks_inside and self.method is None:
                 taught = taught + self.distillation.hint_weight * self._match_hints(answer, lesson)
             own = self._learn_labels(logits, batch)
             loss = self.ce_weight * own + (1 - self.ce_weight) * taught
@@ -131,6 +141,14 @@ class Distillation(Classification):
         weights = {"target": self.distillation.dkd_target, "others": self.distillation.dkd_others}
         return match_apart(logits, teacher, labels, self.tau, **weights)
 
+    def _match_by_module(self, method: MethodModule, answer: Any, lesson: Lesson, labels: Tensor) -> Tensor:
+        """Return the loss of a method that is a module of its own."""
+        inside = answer if self.looks_inside else ForwardDetails(answer, answer, [])
+        maps = [widened(each) for each in inside.activation_maps]
+        student = ForwardDetails(widened(inside.logits), widened(inside.features), maps)
+        known = labels if method.USES_LABELS else None
+        return method.loss(student, lesson, Context(self.weights, self.tau, known, self.settings))
+
     def _match_hints(self, answer: ForwardDetails, lesson: Lesson) -> Tensor:
         """Return how far the student's features, or its maps of activity, are from the teachers'."""
         if self.distillation.method == "features":
@@ -155,10 +173,14 @@ def distillation(
         UserError: the method needs stages that agree and they do not, or the kept outputs are refused.
     """
     live = LiveTeachers(teachers, config, run_context.device)
-    if config.distillation.method == "attention":
+    method = config.distillation.method
+    module = find_method(method)
+    if module is not None and module.USES_LABELS and config.distillation.unlabelled:
+        raise UserError(f"distillation.unlabelled needs a method without labels, and {method} uses them.")
+    if compared(method) == MAPS:
         own = forward_details(model, config, torch.device("cpu")).activation_maps
         theirs = [torch.empty(1, *shape) for shape in live.form.maps]
-        refuse_other_stages([own, theirs], [config.model.name, teachers[0].path])
+        refuse_other_stages([own, theirs], [config.model.name, teachers[0].path], method)
     source: Source = live
     if not config.distillation.cached:
         batch = next(iter(data.sample)).to(run_context.device)

@@ -27,11 +27,10 @@ from ..runtime.precision import precision_of_a_run
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from ..utils.places import folders_below
+from .methods import FEATURES, LOGITS, MAPS, compared
 from .teacher_outputs import Lesson
 
 _log = logging.getLogger(__name__)
-
-HINTS = ("features", "attention")  # the methods that compare more than logits
 
 
 @dataclass(frozen=True)
@@ -207,14 +206,16 @@ class LiveTeachers:
 
     def __init__(self, teachers: Sequence[Teacher], config: RunConfig, device: torch.device) -> None:
         self.method = config.distillation.method
+        self.compares = compared(self.method)
         self.paths = [each.path for each in teachers]
         self._models = [each.model.to(device) for each in teachers]
         self._precisions = [
             precision_of_a_run(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers
         ]
         insides = [forward_details(each, config, device) for each in self._models]
-        if self.method == "attention":
-            refuse_other_stages([each.activation_maps for each in insides], [each.path for each in teachers])
+        if self.compares == MAPS:
+            maps = [each.activation_maps for each in insides]
+            refuse_other_stages(maps, [each.path for each in teachers], self.method)
         self.form = self._lesson(insides).form
         if config.compile:
             for model in self._models:
@@ -229,11 +230,12 @@ class LiveTeachers:
     def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> Lesson:
         """Return what the teachers say of a batch; `streams` are (N, C, T, V, M)."""
         answers: list[ForwardDetails] = []
+        inside = self.compares != LOGITS
         for model, precision in zip(self._models, self._precisions, strict=True):
             with precision.autocast():
                 read = {name: streams[name] for name in model.streams}  # a student may read more
-                answer = model(read, batch.bodies, batch.body_slots, return_details=self.method in HINTS)
-            answers.append(answer if self.method in HINTS else ForwardDetails(answer, answer, []))
+                answer = model(read, batch.bodies, batch.body_slots, return_details=inside)
+            answers.append(answer if inside else ForwardDetails(answer, answer, []))
         return self._lesson(answers)
 
     def asked(self, streams: Mapping[str, Tensor], batch: Batch) -> tuple[Lesson, Tensor]:
@@ -247,9 +249,9 @@ class LiveTeachers:
     def _lesson(self, answers: Sequence[ForwardDetails]) -> Lesson:
         """Return what the method compares, in float32 at least."""
         logits = torch.stack([widened(each.logits) for each in answers], dim=1)  # (N, W, K)
-        if self.method == "features":
+        if self.compares == FEATURES:
             return Lesson(logits, features=[widened(each.features) for each in answers])
-        if self.method == "attention":
+        if self.compares == MAPS:
             stages = zip(*(each.activation_maps for each in answers), strict=True)
             return Lesson(logits, maps=[torch.stack([widened(each) for each in stage], dim=1) for stage in stages])
         return Lesson(logits)
@@ -267,8 +269,13 @@ def forward_details(model: nn.Module, config: RunConfig, device: torch.device) -
     return inside
 
 
-def refuse_other_stages(maps: Sequence[Sequence[Tensor]], names: Sequence[str]) -> None:
-    """Refuse to compare models whose stages differ in number, frames or joints; `maps` are one list a model.
+def refuse_other_stages(maps: Sequence[Sequence[Tensor]], names: Sequence[str], method: str) -> None:
+    """Refuse to compare models whose stages differ in number, frames or joints.
+
+    Args:
+        maps: of the stages, one list a model.
+        names: of the models.
+        method: what compares them.
 
     Raises:
         UserError: they differ.
@@ -277,6 +284,6 @@ def refuse_other_stages(maps: Sequence[Sequence[Tensor]], names: Sequence[str]) 
     for name, own in zip(names, shapes, strict=True):
         if own != shapes[0]:
             raise UserError(
-                f"The method attention needs models whose stages have the same frames and joints: {names[0]} has "
+                f"The method {method} needs models whose stages have the same frames and joints: {names[0]} has "
                 f"{shapes[0]}, {name} has {own}. Use another --method."
             )

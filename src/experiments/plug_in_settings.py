@@ -9,10 +9,11 @@ from typing import Any
 
 from ..data.loading.added_streams import get_stream
 from ..data.loading.augmentations import get_augmentation
+from ..distillation.methods import find_method
 from ..settings.run import RunConfig
 from ..training.optimizers import get_optimizer
 from ..utils.config import Layer
-from ..utils.plug_ins import plug_in_settings
+from ..utils.plug_ins import NoSettings, plug_in_settings
 
 
 def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConfig:
@@ -31,11 +32,14 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
         for name in config.data.augment.added
     }
     data = replace(config.data, augment=replace(config.data.augment, added=added))
+    method = find_method(config.distillation.method) or NoSettings
+    learned = _settings(method, layers, "distillation.method_settings")
+    distillation = replace(config.distillation, method_settings=learned)
     streams = {
         name: _settings(get_stream(name), layers, f"model.added_streams.{name}") for name in config.model.added_streams
     }
     model = replace(config.model, added_streams=streams)
-    return replace(config, optimizer_settings=settings, data=data, model=model)
+    return replace(config, optimizer_settings=settings, data=data, model=model, distillation=distillation)
 
 
 def _settings(plug_in: Any, layers: Sequence[Layer], key: str) -> dict[str, Any]:

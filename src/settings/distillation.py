@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from annotated_types import Interval
 
 from ..utils.errors import UserError
 
-Method = Literal["kl", "dkd", "features", "attention"]
-METHODS: tuple[str, ...] = get_args(Method)
+METHODS = ("kl", "dkd", "features", "attention")  # beside the modules of the package `distillation.methods`
 
 
 @dataclass
@@ -27,7 +26,8 @@ class DistillationConfig:
     teachers: list[str] = field(default_factory=list)
     weights: list[Annotated[float, Interval(gt=0.0, le=1e6)]] = field(default_factory=list)
     fingerprints: list[str] = field(default_factory=list)
-    method: Method = "kl"
+    method: str = "kl"
+    method_settings: dict[str, Any] = field(default_factory=dict)
     alpha: Annotated[float, Interval(ge=0.0, le=1.0)] | None = None
     alpha_of: dict[str, Annotated[float, Interval(ge=0.0, le=1.0)]] = field(default_factory=dict)
     alpha_other: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.5

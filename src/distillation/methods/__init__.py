@@ -1,0 +1,81 @@
+"""Distillation methods beside kl, dkd, features and attention, one module each: `distillation.method: NAME`.
+
+A module has
+
+- `loss(student, teachers, context)`: returns the loss () of a batch, a mean over its clips, in place of the divergence
+  between the students' and the teachers' probabilities;
+- `COMPARES`: what the teachers have to say beside their logits: `FEATURES`, `MAPS`, or `LOGITS` where that is all;
+- `USES_LABELS`: whether the loss needs the labels; such a method cannot learn from clips without one;
+- `Settings`, where it has configuration keys of its own: a dataclass, filled from `distillation.method_settings`.
+
+Legend: N clips, W teachers.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...settings.distillation import METHODS
+from ...utils.errors import UserError
+from ...utils.names import suggestion
+from ...utils.plug_ins import find_plug_in, plug_in_names
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...models.classifier import ForwardDetails
+    from ..teacher_outputs import Lesson
+
+LOGITS, FEATURES, MAPS = "logits", "features", "maps"
+_COMPARED = {"features": FEATURES, "attention": MAPS}  # of our own methods; the others compare logits
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a loss may depend on beside the outputs.
+
+    Attributes:
+        weights: (W,), how much each teacher counts; their sum is one.
+        tau: the temperature of this epoch.
+        labels: (N,), the right classes; None where the method does not use them.
+        settings: the method's own.
+    """
+
+    weights: "Tensor"
+    tau: float
+    labels: "Tensor | None"
+    settings: Any
+
+
+class MethodModule(Protocol):
+    """What a method's module has."""
+
+    COMPARES: str
+    USES_LABELS: bool
+
+    def loss(self, student: "ForwardDetails", teachers: "Lesson", context: Context) -> "Tensor": ...
+
+
+def list_methods() -> list[str]:
+    """Return the names that `distillation.method` accepts; no method is imported for it."""
+    return [*METHODS, *plug_in_names(__name__)]
+
+
+def find_method(name: str) -> MethodModule | None:
+    """Return the module of a method by its name; None for one of our own.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name in METHODS:
+        return None
+    known = list_methods()
+    if name not in known:
+        raise UserError(f"distillation.method: {name!r} should be one of {', '.join(known)}.{suggestion(name, known)}")
+    module: MethodModule = find_plug_in(__name__, name, "distillation method", METHODS)
+    return module
+
+
+def compared(name: str) -> str:
+    """Return what a method compares: `LOGITS`, or beside them `FEATURES` or `MAPS`."""
+    module = find_method(name)
+    return _COMPARED.get(name, LOGITS) if module is None else module.COMPARES

@@ -1,0 +1,43 @@
+"""Similarity-preserving distillation (Tung and Mori, ICCV 2019): clips alike for a teacher are alike for the student.
+
+Legend: N clips, D features.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from annotated_types import Interval
+from torch import Tensor
+from torch.nn import functional
+
+from last.distillation.losses import blended, match_probabilities
+from last.distillation.methods import FEATURES, Context
+from last.distillation.teacher_outputs import Lesson
+from last.models.classifier import ForwardDetails
+
+COMPARES = FEATURES
+USES_LABELS = False
+
+
+@dataclass
+class Settings:
+    """Settings of similarity-preserving distillation: its weight beside the divergence of probabilities."""
+
+    weight: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
+
+
+def loss(student: ForwardDetails, teachers: Lesson, context: Context) -> Tensor:
+    """Return the divergence of probabilities, and the distance of similarities, a mean over pairs of clips."""
+    divergence = match_probabilities(
+        student.logits, blended(teachers.logits, context.weights, context.tau), context.tau
+    )
+    own = similarities(student.features)
+    distances = torch.stack([(own - similarities(theirs)).square().sum(dim=1).mean() for theirs in teachers.features])
+    weight: float = context.settings.weight
+    return divergence + weight * (distances * context.weights).sum()
+
+
+def similarities(features: Tensor) -> Tensor:
+    """Return the products of features (N, D) of all pairs of clips, (N, N), each row of length one."""
+    return functional.normalize(features @ features.t(), dim=1)
