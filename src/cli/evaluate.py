@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="BatchNorm statistics: running (from training), measured (over training clips) or auto (default: as the "
         "run was tested)",
     )
+    parser.add_argument(
+        "--metric",
+        action="append",
+        metavar="NAME",
+        default=[],
+        help="a further metric, beside those of the run: a module of last.evaluation.clip_metrics; repeatable",
+    )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device")
     parser.epilog = examples(
         """
@@ -62,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device or "auto",
         raw=arguments.raw,
         statistics=arguments.statistics,
+        metrics=tuple(arguments.metric),
     )
     out = arguments.out or results_folder(arguments, question.checkpoint, "evaluation", _asked(question))
     answer = evaluate(question, out, progress(arguments.quiet))
@@ -79,6 +87,7 @@ def show(answer: "EvalResult") -> None:
         ["top-1", f"{metrics.top1:.2f} %"],
         ["top-5", f"{metrics.top5:.2f} %"],
         ["mean class accuracy", f"{metrics.mean_class_accuracy:.2f} %"],
+        *([metric.title, f"{metric.text(value).strip()} {metric.unit}".strip()] for metric, value in answer.added),
         ["loss", f"{metrics.loss:.4f}"],
     ]
     if missing := int(metrics.unanswered.sum()):

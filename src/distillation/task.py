@@ -57,7 +57,7 @@ class Distillation(Classification):
         known: Tensor | None = None,
         known_share: float = 1.0,
     ) -> None:
-        super().__init__(model, config.label_smoothing)
+        super().__init__(model, config.label_smoothing, config.metrics)
         assert isinstance(model, SkeletonClassifier)
         self.config, self.source, self.teachers, self.known_share = config, source, teachers, known_share
         self.distillation = config.distillation

@@ -1,7 +1,7 @@
 """Measuring a checkpoint on a part of its data set, from the file to the report."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint
 from ..runtime.precision import Precision, choose_device, precision_of_a_run
 from ..settings.data import DataConfig
 from ..settings.run import RunConfig
+from ..tasks.measures import Metric
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
@@ -29,6 +30,7 @@ from ..utils.numbers import counted
 from ..utils.places import places
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
+from .clip_metrics import clip_metrics, get_metric, list_metrics
 from .metrics import Metrics, Predictions, measure
 from .report import PICTURES, write_report
 from .scoring import has_no_score, score_batches
@@ -54,6 +56,7 @@ class EvalRequest:
         statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
             `auto` those that training tested with, measured where the checkpoint lacks them.
         pictures: draw the report's pictures too, where matplotlib is installed.
+        metrics: names of further metrics, beside those of the run.
     """
 
     checkpoint: Path
@@ -66,13 +69,15 @@ class EvalRequest:
     raw: bool = False
     statistics: str = "auto"
     pictures: bool = True
+    metrics: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class EvalResult:
-    """The figures of an evaluation, what they are of, and the files of its report."""
+    """The figures of an evaluation, further metrics of it, what they are of, and the files of its report."""
 
     metrics: Metrics
+    added: Sequence[tuple[Metric, float]]
     class_names: list[str]
     facts: Mapping[str, str]
     files: Mapping[str, Path]
@@ -84,6 +89,8 @@ def evaluate(question: EvalRequest, out: Path, progress: Progress = SILENT) -> E
     Raises:
         UserError: the checkpoint cannot be read, the data are missing or do not fit it, or `out` cannot be written.
     """
+    for name in question.metrics:
+        get_metric(name)  # an unknown one is told now
     checkpoint = read_checkpoint(question.checkpoint)
     config = _asked_config(checkpoint, question)
     device = choose_device(question.device)
@@ -109,9 +116,22 @@ def evaluate(question: EvalRequest, out: Path, progress: Progress = SILENT) -> E
         unusable = [predictions.names[number] for number in np.flatnonzero(~predictions.answered)]
         warn_of_unusable(unusable, NOT_RECOGNISED)
     metrics = measure(predictions, len(checkpoint.classes))
+    added = _further(predictions, config, question)
     facts = {**_facts(question, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
-    files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures)
-    return EvalResult(metrics, checkpoint.classes, facts, files)
+    files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures, added=added)
+    return EvalResult(metrics, added, checkpoint.classes, facts, files)
+
+
+def _further(predictions: Predictions, config: RunConfig, question: EvalRequest) -> list[tuple[Metric, float]]:
+    """Return the metrics of the run, and those that are asked for, with their values."""
+    if gone := [name for name in config.metrics if name not in list_metrics()]:
+        _log.warning("The run has metrics that are no longer there, and are left out: %s.", ", ".join(gone))
+    chosen = {name: values for name, values in config.metrics.items() if name not in gone}
+    scores, labels = torch.from_numpy(predictions.scores), torch.from_numpy(predictions.labels)
+    return [
+        (each.metric, each.metric.scale * float(each.total(scores, labels)) / len(labels))
+        for each in clip_metrics({**{name: {} for name in question.metrics}, **chosen})
+    ]
 
 
 def predict(

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..plots.figures import draw_class_accuracy, draw_confusion, draws_or_warns
 from ..runs.last_test import Confusion
+from ..tasks.measures import Metric
 from ..utils.files import write_csv, write_json
 from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
 
@@ -24,6 +25,7 @@ def write_report(
     class_names: Sequence[str],
     facts: Mapping[str, str],
     pictures: bool | None = None,
+    added: Sequence[tuple[Metric, float]] = (),
 ) -> dict[str, Path]:
     """Write the report of an evaluation into the folder `out` and return its files by what they hold.
 
@@ -35,6 +37,7 @@ def write_report(
         facts: what was evaluated and how (checkpoint, dataset, split, subset, model, date, versions ...);
             `model`, `dataset`, `split` and `subset` make up the title of the pictures.
         pictures: whether to draw them, where that was found out before; None finds it out.
+        added: further metrics and their values, which stand in the JSON file under `metrics`.
 
     Raises:
         ValueError: there is not one name a class.
@@ -48,7 +51,7 @@ def write_report(
         "confusion": out / "confusion.csv",
         "predictions": out / "predictions.csv",
     }
-    write_json(files["metrics"], _summary(metrics, predictions, class_names, facts))
+    write_json(files["metrics"], {**_summary(metrics, predictions, class_names, facts), **_further(added)})
     write_csv(files["per_class"], *_per_class_table(metrics, class_names))
     confusion = Confusion(class_names, metrics.confusion, metrics.unanswered)
     write_csv(files["confusion"], *confusion.table())
@@ -87,6 +90,11 @@ def _summary(
         "loss": round(metrics.loss, _DECIMALS),
         "per_class": [_class_entry(result, class_names) for result in metrics.per_class],
     }
+
+
+def _further(added: Sequence[tuple[Metric, float]]) -> dict[str, Any]:
+    """Return further metrics as plain values; nothing where there are none."""
+    return {"metrics": {metric.name: round(value, _DECIMALS) for metric, value in added}} if added else {}
 
 
 def _class_entry(result: ClassResult, class_names: Sequence[str]) -> dict[str, Any]:

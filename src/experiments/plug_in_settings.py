@@ -10,6 +10,7 @@ from typing import Any
 from ..data.loading.added_streams import get_stream
 from ..data.loading.augmentations import get_augmentation
 from ..distillation.methods import find_method
+from ..evaluation.clip_metrics import get_metric
 from ..settings.run import RunConfig
 from ..training.optimizers import get_optimizer
 from ..utils.config import Layer
@@ -39,7 +40,10 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
         name: _settings(get_stream(name), layers, f"model.added_streams.{name}") for name in config.model.added_streams
     }
     model = replace(config.model, added_streams=streams)
-    return replace(config, optimizer_settings=settings, data=data, model=model, distillation=distillation)
+    metrics = {name: _settings(get_metric(name), layers, f"metrics.{name}") for name in config.metrics}
+    return replace(
+        config, metrics=metrics, optimizer_settings=settings, data=data, model=model, distillation=distillation
+    )
 
 
 def _settings(plug_in: Any, layers: Sequence[Layer], key: str) -> dict[str, Any]:

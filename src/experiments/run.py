@@ -127,6 +127,11 @@ def _recipe(config: RunConfig) -> TaskRecipe:
             f"Teachers are for classification, and the task is {config.task}. Train it without teachers, or set "
             f"task={CLASSIFICATION.task}."
         )
+    if config.metrics:
+        raise UserError(
+            f"metrics: {', '.join(config.metrics)} are of classification, and the task is {config.task}, which has its "
+            "own. Leave them out."
+        )
     return recipe
 
 

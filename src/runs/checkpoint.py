@@ -63,7 +63,7 @@ class Checkpoint:
             `trained` those of the trained ones where the running statistics lag behind them. Empty within an epoch and
             in older files.
         data: fingerprints of what the run learns from (`data.fingerprints`); older files have none.
-        measures: the metrics of the task (`tasks.measures`); nothing for classification.
+        measures: the metrics of the task (`tasks.measures`); nothing for classification without further ones.
     """
 
     model: Mapping[str, Tensor]
@@ -244,7 +244,7 @@ def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -
 def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> SkeletonClassifier:
     """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
     config = checkpoint.config
-    if checkpoint.measures:
+    if not checkpoint.task_measures.classifies:
         raise UserError(
             f"{origin} is of the task {checkpoint.task_measures.task}, not of classification: it cannot be evaluated, "
             "exported or taught with. It can be resumed, and --init_from takes what fits of its weights."
@@ -263,7 +263,7 @@ def refuse_other_sizes(checkpoint: Checkpoint, origin: str) -> None:
         UserError: it is not.
     """
     config = checkpoint.config
-    if checkpoint.measures:
+    if not checkpoint.task_measures.classifies:
         return  # its model is not the classifier of the configuration
     if sum(getattr(config.model, "blocks", [])) <= len(checkpoint.model):  # each has tensors of its own
         with torch.device("meta"):

@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from ..plots import figures
-from ..tasks.measures import CLASSIFICATION, PERCENT
+from ..tasks.measures import PERCENT
 from ..utils.numbers import counted
 from .history import Run
 
@@ -53,7 +53,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
             metric.set_ylim(figures.spread_out(low, high, figures.span_of_curve(_test_clips(runs))))
         epochs = [row["epoch"] for run in runs for row in run.rows]
         metric.set_ylabel(f"test {deciding.label}")
-        labelled = all(run.measures == CLASSIFICATION for run in runs)
+        labelled = all(run.measures.classifies for run in runs)
         loss.set(
             ylabel=_LOSS if labelled else "train loss", xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5)
         )

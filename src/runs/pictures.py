@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ..plots.figures import CurveFacts, draw_confusion, draw_training_curve
-from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
 from ..utils.extras import extra_problem
 from ..utils.numbers import counted
@@ -76,7 +75,7 @@ def _how_far(run: Run) -> str:
 
 def _curve_facts(run: Run, test_clips: int | None) -> CurveFacts:
     """Return what the losses of a run are, as its task, its logbook and its configuration say."""
-    classifies, metric = run.measures == CLASSIFICATION, run.measures.deciding
+    classifies, metric = run.measures.classifies, run.measures.deciding
     loss = _loss_of_labels(run.config) if classifies else "loss"
     parts = [f"the {name}'" + ("" if name.endswith("s") else "s") for name in run.terms]
     train = f"{' and '.join(parts)} loss together" if parts else loss

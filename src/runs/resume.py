@@ -47,7 +47,7 @@ HARMLESS = (
 _FIXED = (
     *("task", "optimizer", "model", "data.name", "data.layout", "data.own_layout", "data.classes", "data.bodies"),
     *("data.split", "data.protocols", "data.select"),
-    *("ema", "validation", "validation_share", "label_share"),
+    *("ema", "validation", "validation_share", "label_share", "metrics"),
 )
 
 

@@ -96,6 +96,7 @@ class RunConfig:
 
     validation: Literal["test", "split"] = "test"
     validation_share: Annotated[float, Interval(gt=0.0, le=0.5)] = 0.1
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     test_every: Annotated[int, Interval(ge=1, le=1_000_000)] = 1
     tensorboard: bool = True
 

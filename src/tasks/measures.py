@@ -76,6 +76,11 @@ class Measures:
         return next(each for each in self.metrics if each.name == self.primary)
 
     @property
+    def classifies(self) -> bool:
+        """Tell whether they are those of classification, be it with further metrics."""
+        return self.task == CLASSIFICATION.task
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Return the names of all metrics."""
         return tuple(each.name for each in self.metrics)

@@ -1,9 +1,11 @@
-"""The task of classification: cross-entropy, top-1 and top-5.
+"""The task of classification: cross-entropy, top-1, top-5 and the metrics that a configuration adds.
 
 Legend: N clips, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from torch.nn import functional
 
 from ..data.loading.loader import Batch
 from ..data.loading.run_data import TrainingData
+from ..evaluation.clip_metrics import clip_metrics
 from ..evaluation.scoring import class_scores, has_no_score
 from ..models.layers import widened
 from ..models.registry import build_model
@@ -30,14 +33,17 @@ class Classification(Task):
     Args:
         model: takes streams, `body_mask` and `body_slots`, returns logits.
         label_smoothing: the share of each target spread over all classes.
+        metrics: further metrics by name, each with its settings.
     """
 
     measures = CLASSIFICATION
     classifies = True
 
-    def __init__(self, model: nn.Module, label_smoothing: float) -> None:
+    def __init__(self, model: nn.Module, label_smoothing: float, metrics: Mapping[str, Mapping[str, Any]] = {}) -> None:
         super().__init__(model)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.added = label_smoothing, clip_metrics(metrics)
+        named = (*CLASSIFICATION.metrics, *(each.metric for each in self.added))
+        self.measures = replace(CLASSIFICATION, metrics=named)
 
     def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch and the logits (N, K)."""
@@ -49,16 +55,22 @@ class Classification(Task):
         return functional.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
 
     def sums(self, predictions: Tensor, batch: Batch) -> Sequence[Tensor]:
-        """Return how many clips of a batch are right in top-1 and in top-5."""
-        return _hits(predictions, batch.labels)[0]
+        """Return how many clips of a batch are right in top-1 and in top-5, and the sums of further metrics."""
+        hits = _hits(predictions, batch.labels)[0]
+        if not self.added:
+            return hits
+        scores = widened(predictions.detach()).softmax(dim=1)
+        return (*hits, *(each.total(scores, batch.labels) for each in self.added))
 
     def predict(self, batch: Batch, precision: Precision | None = None) -> Tensor:
         """Return the probabilities (N, K), `NO_SCORE` for a clip that is unusable."""
         return class_scores(self.model, batch, precision)
 
     def test(self, predictions: Tensor, batch: Batch) -> TestOutput:
-        """Return the loss without label smoothing, the hits and the answers; see `measure_scores`."""
-        return measure_scores(predictions, batch.labels)
+        """Return the loss without label smoothing, the metrics and the answers; see `measure_scores`."""
+        output = measure_scores(predictions, batch.labels)
+        added = [each.total(predictions, batch.labels) for each in self.added]
+        return replace(output, sums=(*output.sums, *added))
 
 
 class ClassificationRecipe(TaskRecipe):
@@ -76,7 +88,7 @@ class ClassificationRecipe(TaskRecipe):
         run_context: RunContext,  # noqa: ARG002
     ) -> Task:
         """Return the task."""
-        return Classification(model, config.label_smoothing)
+        return Classification(model, config.label_smoothing, config.metrics)
 
 
 def measure_scores(scores: Tensor, labels: Tensor) -> TestOutput:
