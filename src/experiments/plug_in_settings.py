@@ -27,14 +27,16 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
     Raises:
         UserError: there is no plug-in of a name, or a setting of one is unknown or impossible.
     """
-    settings = _settings(get_optimizer(config.optimizer), layers, "optimizer_settings")
+    own = _since_chosen(layers, "optimizer")
+    settings = _settings(get_optimizer(config.optimizer), own, "optimizer_settings")
     added = {
         name: _settings(get_augmentation(name), layers, f"data.augment.added.{name}")
         for name in config.data.augment.added
     }
     data = replace(config.data, augment=replace(config.data.augment, added=added))
     method = find_method(config.distillation.method) or NoSettings
-    learned = _settings(method, layers, "distillation.method_settings")
+    own = _since_chosen(layers, "distillation.method")
+    learned = _settings(method, own, "distillation.method_settings")
     distillation = replace(config.distillation, method_settings=learned)
     streams = {
         name: _settings(get_stream(name), layers, f"model.added_streams.{name}") for name in config.model.added_streams
@@ -46,6 +48,16 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
     )
 
 
+def _since_chosen(layers: Sequence[Layer], key: str) -> Sequence[Layer]:
+    """Return the layers from the one on that chose the plug-in under a dotted key: those below set another's keys."""
+    first, chosen = 0, None
+    for index, layer in enumerate(layers):
+        name = _value(layer.values, key)
+        if name is not None and name != chosen:
+            first, chosen = index, name
+    return layers[first:]
+
+
 def _settings(plug_in: Any, layers: Sequence[Layer], key: str) -> dict[str, Any]:
     """Return all settings of a plug-in, of which layers set some under a dotted key."""
     sections = [Layer(f"{each.origin}: {key}", _at(each.values, key), _at(each.texts, key)) for each in layers]
@@ -54,7 +66,13 @@ def _settings(plug_in: Any, layers: Sequence[Layer], key: str) -> dict[str, Any]
 
 def _at(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return the section at a dotted key, nothing where there is none."""
-    section: Any = tree
-    for name in key.split("."):
-        section = section.get(name) if isinstance(section, Mapping) else None
+    section = _value(tree, key)
     return section if isinstance(section, Mapping) else {}
+
+
+def _value(tree: Mapping[str, Any], key: str) -> Any:
+    """Return what is at a dotted key, None where there is nothing."""
+    value: Any = tree
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

@@ -44,7 +44,11 @@ def plug_in_settings(plug_in: Any, layers: Sequence[Layer]) -> Any:
     Raises:
         UserError: a key is unknown or a value impossible; all of them in one message.
     """
-    return merge(getattr(plug_in, "Settings", NoSettings)(), layers)
+    settings = getattr(plug_in, "Settings", NoSettings)()
+    for layer in layers if isinstance(settings, NoSettings) else ():
+        if layer.values:
+            raise UserError(f"{layer.origin}: there are no such keys for what was chosen: {', '.join(layer.values)}.")
+    return merge(settings, layers)
 
 
 def settings_from(plug_in: Any, values: Mapping[str, Any], key: str) -> Any:

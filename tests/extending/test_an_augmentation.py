@@ -1,5 +1,6 @@
 """An augmentation is one file: a run trains with it, and every clip's change is a function of its RNG key."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY
+from distillation_probes import taught_by
 
 from last.data.loading import augmentations
 from last.data.loading.loader import Batch
@@ -86,3 +88,15 @@ def test_an_unknown_name_or_setting_is_refused_before_anything_is_built(
     with pytest.raises(UserError) as refused:
         tiny_config(setting)
     assert message in str(refused.value)
+
+
+def test_stored_teacher_outputs_are_of_one_strength_and_older_ones_are_found_where_there_is_none(
+    tiny_config: MakeConfig, teacher: Path
+) -> None:
+    stored = (taught_by(teacher), "distillation.draws=1", "distillation.cached=true", "epochs=1")
+    kept = Path(train(tiny_config(*stored)).run.path.parent) / "teacher_outputs"
+    (first,) = kept.glob("*/outputs.json")
+    assert "added" not in json.loads(first.read_text())["key"]["augment"], "as in the keys of outputs from before"
+    for settings in ((), (HIDES,), (HIDES,), (HIDES.replace("0.5", "0.9"),)):
+        train(tiny_config(*stored, *settings))
+    assert len(list(kept.glob("*/outputs.json"))) == 3
