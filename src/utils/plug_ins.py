@@ -8,6 +8,7 @@ from typing import Any
 
 from .config import Layer, merge, unknown_name
 from .errors import UserError
+from .foreign_text import short
 
 
 @dataclass
@@ -34,7 +35,12 @@ def find_plug_in(package: str, name: str, what: str, others: Sequence[str] = ())
     """
     names = plug_in_names(package)
     if name not in names:
-        raise UserError(unknown_name(what, name, [*others, *names]))
+        known = [*others, *names]
+        raise UserError(
+            unknown_name(what, name, known)
+            if known
+            else f"There is no {what} {short(name)}, nor any other yet: docs/extending.md shows how to add one."
+        )
     return import_module(f"{package}.{name}")
 
 
@@ -47,7 +53,8 @@ def plug_in_settings(plug_in: Any, layers: Sequence[Layer]) -> Any:
     settings = getattr(plug_in, "Settings", NoSettings)()
     for layer in layers if isinstance(settings, NoSettings) else ():
         if layer.values:
-            raise UserError(f"{layer.origin}: there are no such keys for what was chosen: {', '.join(layer.values)}.")
+            keys = ", ".join(map(str, layer.values))
+            raise UserError(f"{layer.origin}: {keys}: unknown key. What was chosen has no keys of its own.")
     return merge(settings, layers)
 
 

@@ -106,11 +106,16 @@ def _from_file(annotation: Any) -> Any:
     if origin is list:  # of very many wrong elements, one is enough
         return _annotated(list[_from_file(parts[0])], FailFast(), *limits, BeforeValidator(_list))  # type: ignore[misc]
     if origin is dict:
-        return _annotated(dict[tuple(map(_from_file, parts))], *limits, BeforeValidator(_plain))  # type: ignore[misc]
+        types = [_from_file(parts[0]), _annotated(_from_file(parts[1]), *_section_limits(parts[1]))]
+        return _annotated(dict[tuple(types)], *limits, BeforeValidator(_plain))  # type: ignore[misc]
     if origin in (UnionType, Union):
         return _annotated(Union[tuple(map(_from_file, parts))], *limits)  # noqa: UP007 - of types found only now
     read = {int: _number, float: _number, str: _text, Literal: _text}.get(origin or base, _plain)
     return _annotated(base, *limits, BeforeValidator(read))
+
+
+def _section_limits(annotation: Any) -> list[BeforeValidator]:
+    return [BeforeValidator(_lines)] if get_origin(annotation) is dict else []
 
 
 def _annotated(base: Any, *metadata: Any) -> Any:
@@ -213,8 +218,8 @@ def _problem(error: ErrorDetails, annotation: Any, value: Any) -> str:
     if is_dataclass(annotation):
         known = ", ".join(annotations_of(annotation))
         return f"is a section with the keys {known}, not the single value {short(value)}."
-    if is_dataclass(entry_type(annotation)):
-        return f"should be a mapping of names to sections, not {short(value)}."
+    if is_dataclass(entry := entry_type(annotation)) or get_origin(entry) is dict:
+        return f"should be a mapping of names to sections, not {short(value)}, such as {{NAME: {{}}}}."
     if error["type"] == "literal_error" and isinstance(error["input"], str):
         wanted = f"one of {', '.join(_choices(annotation))}"
     elif error["type"] in _WANTED:

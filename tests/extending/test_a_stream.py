@@ -17,6 +17,7 @@ from last.data.loading.run_data import training_data
 from last.models import families
 from last.models.multi_body import STREAMS
 from last.settings.run import RunConfig
+from last.skeleton import load_layout
 from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
@@ -42,6 +43,17 @@ def test_the_stream_stands_beside_the_three_and_is_zero_where_there_is_no_body(t
     absent = ~batch.frame_mask.permute(0, 2, 1)[:, None, :, None, :].expand_as(joint)
     assert not streams["acceleration"][absent].any()
     assert tuple(InputPipeline(config.data)(batch, training=False)) == STREAMS
+
+
+def test_a_stream_is_zero_in_frames_without_the_body_whatever_it_derives(
+    plug_in: Callable[[ModuleType, Path], None], tmp_path: Path
+) -> None:
+    (tmp_path / "ones.py").write_text("def derive(streams, *_):\n    return streams['joint'] + 1\n")
+    plug_in(added_streams, tmp_path / "ones.py")
+    frame_mask = torch.tensor([[[True, False, True]]])  # (N, M, T)
+    joints = {"joint": torch.zeros(1, 3, 3, 2, 1)}
+    derived = added_streams.AddedStreams({"ones": {}})(joints, frame_mask, load_layout("ntu25"))["ones"]
+    assert derived[0, 0, :, 0, 0].tolist() == [1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("model", ["nano_e", "small"])

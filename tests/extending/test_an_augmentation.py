@@ -79,7 +79,10 @@ def test_a_run_with_another_strength_learns_something_else(tiny_config: MakeConf
         ),
         ("data.augment.added.hidden_joints.shar=0.5", "--set: data.augment.added.hidden_joints: shar: unknown key"),
         ("data.augment.added.hidden_joints.share=2", "--set: data.augment.added.hidden_joints: share: 2 should be at"),
-        ("data.augment.added=hidden_joints", "data.augment.added: 'hidden_joints' should be of type dict"),
+        (
+            "data.augment.added=hidden_joints",
+            "should be a mapping of names to sections, not 'hidden_joints', such as {NAME: {}}",
+        ),
     ],
 )
 def test_an_unknown_name_or_setting_is_refused_before_anything_is_built(
@@ -100,3 +103,8 @@ def test_stored_teacher_outputs_are_of_one_strength_and_older_ones_are_found_whe
     for settings in ((), (HIDES,), (HIDES,), (HIDES.replace("0.5", "0.9"),)):
         train(tiny_config(*stored, *settings))
     assert len(list(kept.glob("*/outputs.json"))) == 3
+
+
+def test_a_name_alone_takes_the_defaults(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    named = tiny_config("data.augment.added.hidden_joints=").data.augment.added
+    assert named == {"hidden_joints": {"probability": 0.5, "share": 0.2}}

@@ -119,7 +119,10 @@ def test_it_trains_with_accumulation_averaging_and_the_guard(tiny_config: MakeCo
     [
         ("optimizer=lyon", "There is no optimizer 'lyon'. Did you mean 'lion'? Known: adamw, lion, sgd"),
         ("optimizer_settings.beta3=0.5", "--set: optimizer_settings: beta3: unknown key .* Did you mean 'beta2'?"),
-        ("optimizer=sgd optimizer_settings.beta1=0.5", "--set: optimizer_settings: there are no such keys .*: beta1"),
+        (
+            "optimizer=sgd optimizer_settings.beta1=0.5",
+            "--set: optimizer_settings: beta1: unknown key. What was chosen has no keys",
+        ),
         ("optimizer_settings.beta1=1.5", "--set: optimizer_settings: beta1: 1.5 should be below 1.0"),
     ],
 )
