@@ -32,7 +32,7 @@ class JointGate(nn.Sequential):
         """(1, C, P, 1) -> (1, C, P, 1), of P frames or joints of all bodies."""
         squeeze, norm, relu, excite, gate = self
         hidden = squeeze(x)
-        if spreads(norm, hidden):
+        if len(hidden) == 1 and spreads(norm, hidden):
             rows = normalise_rows(norm, hidden.reshape(hidden.shape[1], -1), relu=True)
             hidden = rows.view(hidden.shape)
         else:
