@@ -16,13 +16,15 @@ from ..training.optimizers import get_optimizer
 from ..utils.config import Layer
 from ..utils.plug_ins import NoSettings, plug_in_settings
 
+_OF_COMMAND = 2  # the last layers are of `--set` and of flags
+
 
 def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConfig:
     """Return a configuration whose plug-ins have all their settings, checked.
 
     Args:
         config: what `layers` make.
-        layers: the lowest first; errors name them.
+        layers: the lowest first, the last two those of the command; errors name them.
 
     Raises:
         UserError: there is no plug-in of a name, or a setting of one is unknown or impossible.
@@ -49,13 +51,16 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
 
 
 def _since_chosen(layers: Sequence[Layer], key: str) -> Sequence[Layer]:
-    """Return the layers from the one on that chose the plug-in under a dotted key: those below set another's keys."""
+    """Return the layers from the one on that chose the plug-in under a dotted key: the files below set another's keys.
+
+    What the command sets itself always counts, whichever of its options does.
+    """
     first, chosen = 0, None
     for index, layer in enumerate(layers):
         name = _value(layer.values, key)
         if name is not None and name != chosen:
             first, chosen = index, name
-    return layers[first:]
+    return layers[min(first, len(layers) - _OF_COMMAND) :]
 
 
 def _settings(plug_in: Any, layers: Sequence[Layer], key: str) -> dict[str, Any]:
