@@ -3,6 +3,7 @@
 The configuration holds them as plain values, so that a run can be read without the plug-ins' packages.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,6 +13,8 @@ from ..data.loading.augmentations import get_augmentation
 from ..distillation.methods import find_method
 from ..evaluation.clip_metrics import get_metric
 from ..settings.run import RunConfig
+from ..tasks.measures import CLASSIFICATION
+from ..tasks.recipe import get_recipe
 from ..training.optimizers import get_optimizer
 from ..utils.config import Layer
 from ..utils.plug_ins import NoSettings, plug_in_settings
@@ -29,6 +32,10 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
     Raises:
         UserError: there is no plug-in of a name, or a setting of one is unknown or impossible.
     """
+    task: Any = NoSettings
+    if config.task != CLASSIFICATION.task:
+        task = sys.modules[type(get_recipe(config.task)).__module__]
+    task_settings = _settings(task, _since_chosen(layers, "task"), "task_settings")
     own = _since_chosen(layers, "optimizer")
     settings = _settings(get_optimizer(config.optimizer), own, "optimizer_settings")
     added = {
@@ -46,7 +53,13 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
     model = replace(config.model, added_streams=streams)
     metrics = {name: _settings(get_metric(name), layers, f"metrics.{name}") for name in config.metrics}
     return replace(
-        config, metrics=metrics, optimizer_settings=settings, data=data, model=model, distillation=distillation
+        config,
+        task_settings=task_settings,
+        metrics=metrics,
+        optimizer_settings=settings,
+        data=data,
+        model=model,
+        distillation=distillation,
     )
 
 

@@ -62,6 +62,7 @@ class RunConfig:
     """Everything a run depends on. `configs/training/default.yaml` explains the training keys one by one."""
 
     task: str = "classification"
+    task_settings: dict[str, Any] = field(default_factory=dict)
     optimizer: str = "sgd"
     optimizer_settings: dict[str, Any] = field(default_factory=dict)
     momentum: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.9

@@ -1,16 +1,18 @@
 """How a run gets its task, and which configuration keys of it a resumed run may change.
 
-`task: masked_joints` is the class `Recipe` of the module `masked_joints` of this package. Classification is not among
+`task: masked_joints` is the class `Recipe` of the module `masked_joints` of this package. Where it has configuration
+keys of its own, it has a dataclass `Settings`, filled from `task_settings`. Classification is not among
 them: it stands above, in `training`, with distillation on top.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..utils.errors import UserError
-from ..utils.plug_ins import plug_in_names
+from ..utils.plug_ins import plug_in_names, settings_from
 from .measures import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ class TaskRecipe:
     """
 
     task = CLASSIFICATION.task
+
+    def settings(self, config: "RunConfig") -> Any:
+        """Return the task's own settings: the dataclass `Settings` of its module, with `task_settings`."""
+        return settings_from(sys.modules[type(self).__module__], config.task_settings, "task_settings")
 
     def prepare(self, config: "RunConfig", world: "World") -> "RunConfig":  # noqa: ARG002
         """Return the configuration with what the task fills in, before a run to resume is looked for.

@@ -17,7 +17,14 @@ from last.utils.config import read_yaml
 from last.utils.errors import UserError
 from last.utils.yaml_text import yaml_of
 
-NEW = ("optimizer_settings", "metrics", "distillation.method_settings", "data.augment.added", "model.added_streams")
+NEW = (
+    "task_settings",
+    "optimizer_settings",
+    "metrics",
+    "distillation.method_settings",
+    "data.augment.added",
+    "model.added_streams",
+)
 
 
 def without_new_keys(config: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +54,6 @@ def test_a_run_from_before_there_were_plug_ins_is_resumed(
 
 
 def test_settings_without_a_plug_in_are_refused(tiny_config: Callable[..., RunConfig], tmp_path: Path) -> None:
-    for key in ("optimizer_settings", "distillation.method_settings"):
+    for key in ("task_settings", "optimizer_settings", "distillation.method_settings"):
         with pytest.raises(UserError, match=rf"--set: {key}: beta: unknown key"):
             tiny_config(f"{key}.beta=1")

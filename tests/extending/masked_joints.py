@@ -4,8 +4,11 @@ Legend: N clips, C coordinates, T frames, V joints, M bodies.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from last.data.loading.loader import Batch
@@ -17,7 +20,12 @@ from last.tasks.measures import Measures, Metric
 from last.tasks.recipe import TaskRecipe
 from last.tasks.task import Task, TaskOutput, TestOutput
 
-HIDDEN = 0.4  # the share of the joints
+
+@dataclass
+class Settings:
+    """Settings of masked-joint reconstruction: which share of the joints is hidden."""
+
+    hidden: Annotated[float, Interval(gt=0.0, lt=1.0)] = 0.4
 
 
 class Reconstructor(nn.Module):
@@ -41,8 +49,9 @@ class MaskedJoints(Task):
     measures = Measures("masked joints", (Metric("mse", "MSE", higher_is_better=False),), primary="mse")
     hidden: Tensor
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, share: float) -> None:
         super().__init__(model)
+        self.share = share
         self.register_buffer("hidden", torch.zeros((), dtype=torch.int64))  # how many joints were hidden so far
 
     def forward(self, batch: Batch) -> TaskOutput:
@@ -78,7 +87,7 @@ class MaskedJoints(Task):
         """Return which joints are hidden, (N, V) bool: a function of the keys (N,), so there is no random state."""
         joints = torch.arange(batch.joints.shape[3], device=keys.device)
         mixed = torch.sin((keys % 4093)[:, None] * 12.9898 + joints * 78.233) * 43758.5453
-        return mixed - mixed.floor() < HIDDEN
+        return mixed - mixed.floor() < self.share
 
 
 class Recipe(TaskRecipe):
@@ -93,4 +102,4 @@ class Recipe(TaskRecipe):
 
     def build(self, model: nn.Module, config: RunConfig, data: TrainingData, run_context: RunContext) -> Task:
         """Return the task."""
-        return MaskedJoints(model)
+        return MaskedJoints(model, self.settings(config).hidden)

@@ -143,3 +143,12 @@ def test_teachers_are_for_classification(config: RunConfig, teacher: Path) -> No
     taught = replace(config, distillation=DistillationConfig(teachers=[str(teacher)]))
     with pytest.raises(UserError, match="Teachers are for classification, and the task is masked_joints"):
         train(taught)
+
+
+def test_its_own_settings_are_checked_recorded_and_used(tiny_config: MakeConfig) -> None:
+    few, many = (tiny_config("task=masked_joints", "epochs=1", f"task_settings.hidden={share}") for share in (0.1, 0.9))
+    hidden = [int(read_checkpoint(trained(each).last).task["hidden"]) for each in (few, many)]
+    assert 0 < 3 * hidden[0] < hidden[1]
+    assert tiny_config("task=masked_joints").task_settings == {"hidden": 0.4}
+    with pytest.raises(UserError, match=r"--set: task_settings: hiden: unknown key .* Did you mean 'hidden'"):
+        tiny_config("task=masked_joints", "task_settings.hiden=0.1")
