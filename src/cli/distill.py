@@ -78,7 +78,7 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
         "method": arguments.method,
         "alpha": arguments.alpha,
         "tau": arguments.tau,
-        "draws": arguments.cached,
+        "fixed_augmentations": arguments.cached,
         "cached": None if arguments.cached is None else True,
         "cache": arguments.cache,
     }

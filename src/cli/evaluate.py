@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "read-only run, in the output folder)",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="evaluate the trained weights instead of their moving average (ema.decay)"
+        "--no_ema", action="store_true", help="evaluate the trained weights instead of their moving average (ema.decay)"
     )
     parser.add_argument(
         "--statistics",
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         data_root=arguments.data_root or "",
         environment=arguments.env or "",
         device=arguments.device or "auto",
-        raw=arguments.raw,
+        no_ema=arguments.no_ema,
         statistics=arguments.statistics,
     )
     out = arguments.out or results_folder(arguments, question.checkpoint, "evaluation", _asked(question))
@@ -103,5 +103,5 @@ def show(answer: "EvalResult") -> None:
 def _asked(question: "EvalRequest") -> list[str]:
     """Return what stands in the name of a report's folder: the checkpoint, and what is not as in the run."""
     parts = [question.checkpoint.stem, Path(question.dataset).stem, question.split, question.subset]
-    parts += ["raw"] if question.raw else []
+    parts += ["no_ema"] if question.no_ema else []
     return parts + ([question.statistics] if question.statistics != "auto" else [])

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the files (default: <run>/export/<checkpoint>; for a read-only run, in the output folder)",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="export the trained weights instead of their moving average (ema.decay)"
+        "--no_ema", action="store_true", help="export the trained weights instead of their moving average (ema.decay)"
     )
     add_shared(parser, "--env", "--output_root")
     parser.epilog = examples(
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         bodies=arguments.bodies,
         batch=arguments.batch,
         threads=arguments.threads,
-        raw=arguments.raw,
+        no_ema=arguments.no_ema,
     )
     out = arguments.out or results_folder(arguments, checkpoint, "export", _asked(arguments, checkpoint))
     rows = [
@@ -78,4 +78,4 @@ def _asked(arguments: argparse.Namespace, checkpoint: Path) -> list[str]:
     parts = [checkpoint.stem]
     parts += ["2-bodies"] if arguments.bodies == 2 else []
     parts += [f"batch-{arguments.batch}"] if arguments.batch > 1 else []
-    return parts + (["raw"] if arguments.raw else [])
+    return parts + (["no_ema"] if arguments.no_ema else [])

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from ..utils.errors import UserError
 from ..utils.program import naming_program
+from ..utils.renamed_keys import RENAMED_OPTIONS
 from ..utils.yaml_text import decimal
 from .suggestions import suggestion
 
@@ -59,6 +60,8 @@ class _Parser(argparse.ArgumentParser):
         if not value and len(arguments) > 1 and not arguments[1].startswith("-"):
             value = arguments[1]
         known = [option for action in self._actions for option in action.option_strings]
+        if RENAMED_OPTIONS.get(flag) in known:
+            return f"the option {flag} was renamed: write {RENAMED_OPTIONS[flag]}"
         meant = suggestion(flag, value, known) if flag.startswith("-") else ""
         return f"there is no option {flag!r}" + (f" (did you mean {meant!r}?)" if meant else "")
 

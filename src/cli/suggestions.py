@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import cache
 
 from ..utils.aliases import ALIASES
+from ..utils.renamed_keys import RENAMED_KEYS
 
 _NEAR = 0.75
 
@@ -53,6 +54,8 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
     if name.startswith("no_") and f"--{name[3:]}" in options and name[3:] in keys:
         return f"--set {name[3:]}=false"
     by_name = {key: key for key in keys} | {key.rpartition(".")[2]: key for key in reversed(keys)}
+    sections = {key.rpartition(".")[0] for key in keys} | ({"distillation"} if "--model" in options else set())
+    by_name |= {old.rpartition(".")[2]: new for old, new in RENAMED_KEYS.items() if new.rpartition(".")[0] in sections}
     by_name |= {other: key for other, key in ALIASES.items() if key in keys}
     if name not in by_name:
         near = difflib.get_close_matches(f"--{name}", [*options, *(f"--{each}" for each in by_name)], n=1, cutoff=_NEAR)

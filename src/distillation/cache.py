@@ -26,6 +26,8 @@ from .teacher_outputs import Form, Lesson, unpacked
 
 Outputs = np.memmap[Any, np.dtype[np.float32]]
 
+_PRESENT = {"draws": "fixed_augmentations"}  # a record keeps the old name: its hash names the folder
+
 
 class CachedTeachers:
     """Read what teachers said of a clip's fixed variations.
@@ -161,7 +163,7 @@ class OutputFolder:
         """Refuse a folder whose record describes other outputs."""
         found = read_json(record).get("key")
         found = found if isinstance(found, dict) else {}
-        differing = [name for name in self.key if found.get(name) != self.key[name]]
+        differing = [_PRESENT.get(name, name) for name in self.key if found.get(name) != self.key[name]]
         if differing:
             raise UserError(
                 f"{self.path} holds teachers' outputs of another kind: {', '.join(differing)} differ from this run's. "

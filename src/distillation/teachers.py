@@ -175,12 +175,12 @@ def _doubts(checkpoint: Checkpoint, ours: RunConfig) -> list[str]:
             f"was trained on {theirs.data.name} {theirs.data.split}: it may have learned from clips that test the "
             f"student on {ours.data.name} {ours.data.split}, which makes the result look better than it is."
         )
-    if theirs.label_share > ours.label_share:
+    if theirs.label_fraction > ours.label_fraction:
         doubts.append(
-            f"was trained with {theirs.label_share:.0%} of the labels, the student may use {ours.label_share:.0%}: "
-            "what it says holds more labels than that."
+            f"was trained with {theirs.label_fraction:.0%} of the labels, the student may use "
+            f"{ours.label_fraction:.0%}: its outputs contain information from more labels than that."
         )
-    held_out = [(each.validation, each.validation_share, each.seed) for each in (theirs, ours)]
+    held_out = [(each.validation, each.validation_fraction, each.seed) for each in (theirs, ours)]
     if ours.validation == "split" and held_out[0] != held_out[1]:
         doubts.append("has trained on clips that this run holds out: its validation accuracy is too high.")
     if checkpoint.within:

@@ -27,6 +27,7 @@ from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.model_files import model_files, model_layer
 from ..utils.places import environment_layer
+from ..utils.renamed_keys import with_present_keys
 
 _log = logging.getLogger(__name__)
 
@@ -150,10 +151,10 @@ def _environment(asked: str, recipe: Layer) -> tuple[str, Layer]:
     is Kaggle and this machine is not, or the other way round, its folders and hardware settings have no meaning here.
     """
     here, saved = detect_environment(), _word(recipe, "environment")
-    is_whole = bool(saved) and all(recipe.values.get(key) for key in ("data_root", "output_root", "hardware"))
-    moved = is_whole and (here == _KAGGLE) != (saved == _KAGGLE)
+    is_saved = _is_saved(recipe)
+    moved = is_saved and (here == _KAGGLE) != (saved == _KAGGLE)
     name = asked or (saved if saved and not moved else here)
-    if not is_whole or name == saved:
+    if not is_saved or name == saved:
         return name, recipe
     number_type = section_layer(recipe, "hardware").values.get("amp_dtype")
     kept = {key: value for key, value in recipe.values.items() if key not in (*_OF_MACHINE, "environment")}
@@ -183,8 +184,18 @@ def _described(layer: Layer, section: str) -> Mapping[str, Any]:
 
 def _recipe_layer(recipe: str) -> Layer:
     if recipe.endswith(YAML_ENDINGS):
-        return file_layer(Path(recipe))
+        layer = file_layer(Path(recipe))
+        if not _is_saved(layer):
+            return layer
+        return replace(layer, values=with_present_keys(layer.values), texts=with_present_keys(layer.texts))
     return named_layer("training", recipe, "recipe")
+
+
+def _is_saved(recipe: Layer) -> bool:
+    """Return whether a recipe is the configuration that a run saved: it has every key of its machine."""
+    return bool(_word(recipe, "environment")) and all(
+        recipe.values.get(key) for key in ("data_root", "output_root", "hardware")
+    )
 
 
 def _flag_layer(flags: Mapping[str, Any]) -> Layer:

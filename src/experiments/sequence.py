@@ -15,7 +15,7 @@ from ..runs.search import own_configuration
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device
 from ..runtime.stop_requests import Stop, StopWatch
-from ..utils.config import flat, read_yaml
+from ..utils.config import flat
 from ..utils.errors import ReportedElsewhere, UserError
 from ..utils.files import copy_files, make_folder
 from ..utils.locks import sole_writer
@@ -150,7 +150,7 @@ def _shortened(titles: Sequence[str]) -> str:
 
 def _differences(step: Step, run: RunFolder, seed: int) -> list[str]:
     """Return what is no longer as it was when a run was begun, as far as it changes what is computed."""
-    before, now = flat(read_yaml(run.config)), flat(asdict(step.run_config(seed)))
+    before, now = flat(run.read_config()), flat(asdict(step.run_config(seed)))
     ignored = (*HARMLESS, *resume_rules.HARMLESS, *_FILLED_IN, *(() if step.role == DISTILLED else ("distillation",)))
     pairs = {key: (before[key], now[key]) for key in sorted(before.keys() & now.keys()) if not within(key, ignored)}
     if step.role == DISTILLED:

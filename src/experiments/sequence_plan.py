@@ -27,7 +27,7 @@ _DECIDED = {
     "data.name": "--dataset and --then",
     "data.split": "--split and --then_split",
     "distillation.teachers": "--teacher and --teacher_seeds",
-    "distillation.draws": "--cached",
+    "distillation.fixed_augmentations": "--cached",
     "distillation.cached": "--cached",
     "distillation.cache": "--cached",
     "output_root": "--output_root",
@@ -107,7 +107,9 @@ class Step:
         lesson = replace(self.config.distillation, teachers=list(teachers))
         if lesson.cached:
             # One folder for all students, which are taught the same; but held-out clips differ with the seed.
-            name = f"{lesson.method}-{lesson.draws}" + (f"-seed{seed}" if self.config.validation == "split" else "")
+            name = f"{lesson.method}-{lesson.fixed_augmentations}" + (
+                f"-seed{seed}" if self.config.validation == "split" else ""
+            )
             lesson = replace(lesson, cache=str(Path(self.config.output_root).parent / "teacher_outputs" / name))
         return replace(self.config, seed=seed, distillation=lesson)
 
@@ -196,7 +198,7 @@ def _resolve(
         "distillation.teachers": list(teachers) if taught else [],
         "distillation.weights": None if taught else [],
         "distillation.fingerprints": [],
-        "distillation.draws": request.cached if taught else 0,
+        "distillation.fixed_augmentations": request.cached if taught else 0,
         "distillation.cached": taught and request.cached > 0,
         "distillation.cache": "",
     }

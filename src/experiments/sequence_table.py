@@ -8,7 +8,7 @@ from typing import Any
 
 from ..runs.folder import SEQUENCE_FILE, RunFolder
 from ..runs.search import own_configuration
-from ..utils.config import MODEL_FILES, read_yaml
+from ..utils.config import MODEL_FILES
 from ..utils.files import write_json, write_text
 from ..utils.spread import mean_and_deviation
 from .sequence_plan import ALONE, DISTILLED, TARGETS, TEACHER, Plan, Step
@@ -190,7 +190,7 @@ def _outcome(step: Step, seed: int, running: bool) -> Outcome:
         return Outcome(seed, RUNNING if running else waiting, None, "", {})
     status = RUNNING if running else _status(run)
     summary = run.read_summary(("parameters", "final_top1"), ()) if status == DONE else {}
-    return Outcome(seed, status, run.path, str(read_yaml(run.config).get("environment", "")), summary)
+    return Outcome(seed, status, run.path, str(run.read_config().get("environment", "")), summary)
 
 
 def _status(run: RunFolder) -> str:

@@ -26,6 +26,7 @@ from ..tasks.measures import Measures, measures_from
 from ..utils.config import Layer, merge
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, read_whole
+from ..utils.renamed_keys import with_present_keys
 from .checkpoint_check import field_problem
 from .search import checkpoint_in
 from .torch_file import NotTorchFile, read_torch_file
@@ -105,30 +106,30 @@ class Checkpoint:
     @property
     def weights(self) -> Mapping[str, Tensor]:
         """Return the weights that the run offers: the averaged ones where there are any."""
-        return self.weights_for(raw=False)
+        return self.weights_for(no_ema=False)
 
-    def weights_for(self, raw: bool) -> Mapping[str, Tensor]:
-        """Return the averaged weights, or where there are none or `raw`, the trained ones, with their statistics."""
-        average = {} if raw else self.ema
-        return {**self.model, **average, **self.statistics.get(self.kind_of_weights(raw), {})}
+    def weights_for(self, no_ema: bool) -> Mapping[str, Tensor]:
+        """Return the averaged weights, or where there are none or `no_ema`, the trained ones, with their statistics."""
+        average = {} if no_ema else self.ema
+        return {**self.model, **average, **self.statistics.get(self.kind_of_weights(no_ema), {})}
 
-    def kind_of_weights(self, raw: bool) -> str:
-        """Say which weights it gives: those averaged over time, or, where there are none or `raw`, the trained ones."""
-        return "averaged" if self.ema and not raw else "trained"
+    def kind_of_weights(self, no_ema: bool) -> str:
+        """Return which weights `weights_for` gives: `averaged`, or `trained` with `no_ema` or without an average."""
+        return "averaged" if self.ema and not no_ema else "trained"
 
-    def kind_of_statistics(self, raw: bool) -> str:
+    def kind_of_statistics(self, no_ema: bool) -> str:
         """Say where the BatchNorm statistics of these weights come from: `measured` for them, or `running`."""
-        return "measured" if self.kind_of_weights(raw) in self.statistics else "running"
+        return "measured" if self.kind_of_weights(no_ema) in self.statistics else "running"
 
-    def lacks_statistics(self, raw: bool) -> bool:
+    def lacks_statistics(self, no_ema: bool) -> bool:
         """Tell whether these weights come with running statistics that lag behind them, or belong to other weights.
 
         How long a run is tells the number of batches that its BatchNorms have counted.
         """
-        if self.kind_of_statistics(raw) == "measured":
+        if self.kind_of_statistics(no_ema) == "measured":
             return False
         counts = [int(each) for name, each in self.model.items() if name.endswith("num_batches_tracked")]
-        if self.kind_of_weights(raw) == "averaged" or not counts:
+        if self.kind_of_weights(no_ema) == "averaged" or not counts:
             return bool(counts)
         clips = max(counts) * self.config.batch_size / max(1, self.epoch + 1)  # of an epoch, about
         return statistics_lag(self.config, round(clips), self.guard.get("batches_since_reset", UNKNOWN_BATCHES))
@@ -208,7 +209,7 @@ def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
     return checkpoint
 
 
-def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", raw: bool = False) -> SkeletonClassifier:
+def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", no_ema: bool = False) -> SkeletonClassifier:
     """Return the trained model of a checkpoint, ready to classify (in evaluation mode).
 
     Its `facts` say what it reads, what its logits mean and what it was trained on; `last.model_inputs(model, clip)`
@@ -217,7 +218,7 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", raw: b
     Args:
         path: the file, or the folder of a run for its last epoch.
         device: where the model goes: as torch calls it, or `auto` for a GPU where there is one.
-        raw: take the trained weights even where the run averaged them over time (`ema.decay`).
+        no_ema: take the trained weights even where the run averaged them over time (`ema.decay`).
 
     Raises:
         UserError: the file is not a whole checkpoint of LAST, its weights do not fit its configuration, or there is no
@@ -226,22 +227,22 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", raw: b
     place = usable_device(device)
     path = checkpoint_in(Path(path))
     checkpoint = read_checkpoint(path)
-    warn_of_lagging_statistics(checkpoint, str(path), raw)
-    return model_of(checkpoint, str(path), raw).to(place)
+    warn_of_lagging_statistics(checkpoint, str(path), no_ema)
+    return model_of(checkpoint, str(path), no_ema).to(place)
 
 
-def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -> None:
+def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, no_ema: bool) -> None:
     """Warn where weights come with BatchNorm statistics that do not belong to them."""
-    if checkpoint.lacks_statistics(raw):
+    if checkpoint.lacks_statistics(no_ema):
         _log.warning(
             "%s holds %s weights without BatchNorm statistics of their own: it was saved within an epoch or after one "
             "that was not tested, or by an older version. Its accuracy may be far too low; `evaluate` measures them "
             "from the data.",
-            *(origin, checkpoint.kind_of_weights(raw)),
+            *(origin, checkpoint.kind_of_weights(no_ema)),
         )
 
 
-def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> SkeletonClassifier:
+def model_of(checkpoint: Checkpoint, origin: str, no_ema: bool = False) -> SkeletonClassifier:
     """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
     config = checkpoint.config
     if checkpoint.measures:
@@ -251,7 +252,7 @@ def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> Skeleton
         )
     refuse_other_sizes(checkpoint, origin)
     model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
-    load_weights(model, checkpoint.weights_for(raw), origin)
+    load_weights(model, checkpoint.weights_for(no_ema), origin)
     model.facts = facts_of(checkpoint)
     return model.eval()
 
@@ -361,7 +362,7 @@ def _config(origin: str, values: Any) -> RunConfig:
     if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
         raise UserError(f"{origin} is damaged: it holds no configuration.")
     schema = replace(RunConfig(), model=family_config(str(values["model"].get("family"))))
-    return merge(schema, [Layer(origin, values)])
+    return merge(schema, [Layer(origin, with_present_keys(values))])
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

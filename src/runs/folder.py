@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..tasks.measures import Measures, measures_from
+from ..utils.config import read_yaml
 from ..utils.errors import UserError
 from ..utils.files import copy_file, make_folder, read_json, uncopied, unwritable, write_json
 from ..utils.foreign_text import short
 from ..utils.leftovers import temporary_folder
 from ..utils.locks import sole_writer
+from ..utils.renamed_keys import with_present_keys
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
@@ -96,6 +98,14 @@ class RunFolder:
             if not (is_figure if name in figures else isinstance(value, str)):
                 raise UserError(f"{self.summary} is damaged: {name} is {short(value)}.{again}")
         return summary
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the configuration of the run as plain values, with the present names of keys.
+
+        Raises:
+            UserError: it is missing or no configuration.
+        """
+        return with_present_keys(read_yaml(self.config))
 
     def read_measures(self) -> Measures:
         """Return what the task of the run measures, as `task.json` says; classification's where there is none.

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ..settings.distillation import teachers_in
 from ..tasks.measures import CLASSIFICATION, Measures
-from ..utils.config import flat, read_yaml
+from ..utils.config import flat
 from ..utils.errors import UserError
 from ..utils.files import read_json
 from ..utils.foreign_text import printable
@@ -160,7 +160,7 @@ def read_run(path: Path, output_root: Path | None = None) -> Run:
     folder = RunFolder(path)
     problems: list[str] = []
     nothing: Mapping[str, Any] = {}
-    config = _attempt(read_yaml, folder.config, nothing, problems)
+    config = _attempt(lambda _: folder.read_config(), folder.config, nothing, problems)
     rows = _numbers(_attempt(read_rows, path / _LOGBOOK, [], problems), problems)
     summary = _attempt(_read_summary, folder.summary, nothing, problems)
     if summary and not rows:
@@ -326,9 +326,9 @@ def _teacher(path: Path, checkpoint: str) -> str:
     parts = Path(checkpoint).parts
     beside = [path.parent.joinpath(*parts[-3:]), path.parent.parent.joinpath(*parts[-4:])]
     for place in (Path(checkpoint), *beside):
-        config = RunFolder(place.parent.parent).config
+        run = RunFolder(place.parent.parent)
         try:
-            model = _section(read_yaml(config), "model").get("name") if _exists(config) else None
+            model = _section(run.read_config(), "model").get("name") if _exists(run.config) else None
         except UserError:
             continue
         if isinstance(model, str):

@@ -27,7 +27,7 @@ HARMLESS = (
     "data_root",
     "output_root",
     "input_roots",
-    "hardware.residency",
+    "hardware.data_placement",
     "hardware.num_workers",
     "hardware.pin_memory",
     "hardware.prefetch_factor",
@@ -47,7 +47,7 @@ HARMLESS = (
 _FIXED = (
     *("task", "model", "data.name", "data.layout", "data.own_layout", "data.classes", "data.bodies"),
     *("data.split", "data.protocols", "data.select"),
-    *("ema", "validation", "validation_share", "label_share"),
+    *("ema", "validation", "validation_fraction", "label_fraction"),
 )
 
 

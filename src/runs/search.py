@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..tasks.recipe import TaskRecipe
-from ..utils.config import read_yaml
 from ..utils.errors import UserError
 from ..utils.places import Places, folders_below, is_file, outermost
 from .folder import SEQUENCE_FILE, RunFolder
@@ -142,7 +141,7 @@ def own_configuration(run: RunFolder) -> Mapping[str, Any]:
 def _configuration(run: RunFolder, warning: str = "") -> Mapping[str, Any]:
     """Return a run's configuration, or nothing if it is missing or unreadable, as in a folder of another program."""
     try:
-        return read_yaml(run.config) if run.config.exists() else {}
+        return run.read_config() if run.config.exists() else {}
     except (UserError, OSError) as error:  # an OSError from a folder that may not be entered
         if warning:
             _log.warning(warning, error)

@@ -20,6 +20,7 @@ from .aliases import ALIASES
 from .foreign_text import is_readable, short
 from .limits import Lengths, annotations_of, entry_type
 from .names import suggestion
+from .renamed_keys import present_key
 from .yaml_text import decimal
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -74,7 +75,8 @@ def _problems(schema: Any, values: Mapping[str, Any], error: ValidationError) ->
         if is_name:
             problem = "a name should be text in UTF-8."
         elif annotation is None:
-            problem = _unknown_key(str(path[-1]), value, list(annotations_of(_annotation_at(schema, path[:-1])[1])))
+            known = list(annotations_of(_annotation_at(schema, path[:-1])[1]))
+            problem = _unknown_key([str(name) for name in path], value, known)
         else:
             problem = _problem(each, annotation, value)
         yield [str(name) for name in path], problem
@@ -237,7 +239,10 @@ def _wrong_type(annotation: Any, value: Any) -> str:
     return f"{'no value' if value is None else short(value)} should be of type {_type_name(annotation)}{advice}."
 
 
-def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
+def _unknown_key(path: Sequence[str], value: Any, known: Sequence[str]) -> str:
+    *section, name = path
+    if present := present_key(name, known):
+        return f"was renamed: write {'.'.join([*section, present])} (its value is {short(value)})."
     alias = ALIASES.get(name, "")
     advice = f" Did you mean {alias!r}?" if alias.partition(".")[0] in known else suggestion(name, known)
     advice = advice or f" Known here: {', '.join(known)}."

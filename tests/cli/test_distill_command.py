@@ -86,7 +86,7 @@ def test_impossible_ways_to_teach_are_refused(distill: Callable[..., Any], teach
     refused(distill("--teacher", teacher, "--tau", 0), "at least 0.01")
     refused(distill("--teacher", teacher, "--cached", 0), "should be a whole number above 0")
     cached = ("--set", "distillation.cached=true")
-    refused(distill("--teacher", teacher, *cached), "distillation.cached needs distillation.draws")
+    refused(distill("--teacher", teacher, *cached), "distillation.cached needs distillation.fixed_augmentations")
 
 
 def test_a_cache_of_other_teachers_data_or_draws_is_refused(
@@ -99,7 +99,7 @@ def test_a_cache_of_other_teachers_data_or_draws_is_refused(
     told = (str(folder), "another kind: {} differ from this run's")
     other = session.train(tiny_config("epochs=1")).run.last
     refused(distill("--teacher", other, *cached, 2), told[0], told[1].format("teachers"))
-    refused(distill("--teacher", teacher, *cached, 3), told[1].format("draws"))
+    refused(distill("--teacher", teacher, *cached, 3), told[1].format("fixed_augmentations"))
     varied = ("data.augment.scale=0.2",)
     refused(distill("--teacher", teacher, *cached, 2, "--set", *varied), told[1].format("augment"))
     file = folder / "outputs.npy"
@@ -178,7 +178,7 @@ def test_options_reach_the_run(distill: Callable[..., Any], teacher: Path, tmp_p
     assert result.code == 0, result.err
     (run,) = (tmp_path / "students").glob("run-*")
     how = read_checkpoint(run / "checkpoints" / "last.pth").config.distillation
-    assert (how.weights, how.tau, how.draws, how.cached) == ([2.0, 1.0], 2.0, 3, True)
+    assert (how.weights, how.tau, how.fixed_augmentations, how.cached) == ([2.0, 1.0], 2.0, 3, True)
     assert how.teachers == [str(teacher)] * 2
 
 

@@ -165,7 +165,9 @@ def test_options_reach_the_runs_they_are_for(run: Callable, monkeypatch: pytest.
     told = []
 
     def train(config: RunConfig, *_: object, **__: object) -> Result:
-        told.append((config.batch_size, config.epochs, config.distillation.draws, config.distillation.cached))
+        told.append(
+            (config.batch_size, config.epochs, config.distillation.fixed_augmentations, config.distillation.cached)
+        )
         return Result(RunFolder(Path()), {})
 
     monkeypatch.setattr(sequence, "train", train)

@@ -155,10 +155,10 @@ def test_summary_and_log_tell_who_taught_and_how(tiny_config: MakeConfig, teache
     assert "alpha 0.7 to 0.9, tau 4; every clip as the student sees it" in run.log.read_text()
 
 
-def test_log_tells_how_often_a_kept_variation_is_shown(tiny_config: MakeConfig, teacher: Path) -> None:
-    how = ("epochs=3", "repeat=2", "distillation.draws=4", "distillation.cached=true")
+def test_the_log_says_how_often_a_cached_view_is_shown(tiny_config: MakeConfig, teacher: Path) -> None:
+    how = ("epochs=3", "repeats_per_epoch=2", "distillation.fixed_augmentations=4", "distillation.cached=true")
     run = session.train(tiny_config(taught_by(teacher), *how)).run
-    assert "tau 4; 4 variations a clip, computed once, each shown 1.5 times" in run.log.read_text()
+    assert "tau 4; 4 augmented views per clip, computed once, each shown 1.5 times" in run.log.read_text()
 
 
 def test_alpha_and_tau_go_in_equal_steps_to_where_they_should(tiny_config: MakeConfig) -> None:
@@ -179,8 +179,8 @@ def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
     ("change", "overrides", "told"),
     [
         ({"data": {"split": "xview"}}, [], "it may have learned from clips that test the student"),
-        ({}, ["label_share=0.5"], "holds more labels than that"),
-        ({}, ["validation=split", "validation_share=0.3"], "has trained on clips that this run holds out"),
+        ({}, ["label_fraction=0.5"], "contain information from more labels than that"),
+        ({}, ["validation=split", "validation_fraction=0.3"], "has trained on clips that this run holds out"),
     ],
 )
 def test_a_teacher_that_knows_too_much_is_warned_of(
@@ -220,8 +220,8 @@ def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConf
     weights, tau = torch.tensor([0.75, 0.25]), 2.0
     for method, further in (
         ("dkd", ["distillation.dkd_target=0.5", "distillation.dkd_others=3"]),
-        ("features", ["distillation.hint_weight=7"]),
-        ("attention", ["distillation.hint_weight=7"]),
+        ("features", ["distillation.feature_weight=7"]),
+        ("attention", ["distillation.feature_weight=7"]),
     ):
         how = [*base, *further, f"distillation.method={method}"]
         config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
@@ -265,7 +265,7 @@ def test_the_course_of_alpha_and_tau_reaches_training(
 
 
 @pytest.mark.parametrize(
-    "change", ["distillation.method=dkd", "label_share=0.5", "distillation.unlabelled=true", "distillation.alpha=1"]
+    "change", ["distillation.method=dkd", "label_fraction=0.5", "distillation.unlabelled=true", "distillation.alpha=1"]
 )
 def test_what_a_distilled_run_is_made_of_cannot_change_within_it(
     tiny_config: MakeConfig, teacher: Path, change: str
@@ -277,7 +277,7 @@ def test_what_a_distilled_run_is_made_of_cannot_change_within_it(
 
 
 def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[Distillation, TrainingData]:
-    how = ("label_share=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
+    how = ("label_fraction=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
     config, teachers = introduce(make(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     return distillation(config, last_model(teacher), teachers, data, PLACE), data

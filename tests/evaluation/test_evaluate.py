@@ -23,7 +23,7 @@ MakeConfig = Callable[..., RunConfig]
 
 @pytest.fixture
 def run(tiny_config: MakeConfig) -> RunFolder:
-    return session.train(tiny_config("epochs=2", "validation=split", "validation_share=0.3")).run
+    return session.train(tiny_config("epochs=2", "validation=split", "validation_fraction=0.3")).run
 
 
 def test_figures_of_the_last_epoch_equal_those_of_training(run: RunFolder, tmp_path: Path) -> None:

@@ -152,27 +152,27 @@ def test_testing_with_them_does_not_change_what_is_trained(
     assert all(torch.equal(each, plain.model[name]) for name, each in measuring.model.items())
 
 
-@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("no_ema", [False, True])
 @pytest.mark.parametrize("settled", [False, True])
 def test_evaluating_a_checkpoint_gives_the_figures_of_its_run(
-    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: bool, settled: bool
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_ema: bool, settled: bool
 ) -> None:
     if settled:
         monkeypatch.setattr(running_statistics, "SETTLED_UPDATES", 0)
         monkeypatch.setattr(running_statistics, "SETTLED_BATCHES", 0)
     run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1", "amp=true")).run
     row = read_rows(run.path / "metrics.jsonl")[-1]
-    answer = evaluate(EvalRequest(run.last, raw=raw), tmp_path / "report")
-    assert answer.metrics.loss == pytest.approx(row["test_loss" if raw else "ema_test_loss"], rel=1e-5)
-    assert answer.facts["statistics"] == ("running" if raw and settled else "measured")
+    answer = evaluate(EvalRequest(run.last, no_ema=no_ema), tmp_path / "report")
+    assert answer.metrics.loss == pytest.approx(row["test_loss" if no_ema else "ema_test_loss"], rel=1e-5)
+    assert answer.facts["statistics"] == ("running" if no_ema and settled else "measured")
 
 
 def test_averaged_weights_come_with_statistics_of_their_own(tiny_config: MakeConfig) -> None:
     run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1")).run
     checkpoint = states(run)
     assert set(checkpoint.statistics) == {"trained", "averaged"}
-    offered, raw = last.load_checkpoint(run.last), last.load_checkpoint(run.last, raw=True)
-    for model, weights in ((offered, "averaged"), (raw, "trained")):
+    offered, trained = last.load_checkpoint(run.last), last.load_checkpoint(run.last, no_ema=True)
+    for model, weights in ((offered, "averaged"), (trained, "trained")):
         kept = checkpoint.statistics[weights]
         assert all(torch.equal(model.state_dict()[name], each) for name, each in kept.items())
     own, other = checkpoint.statistics["averaged"], checkpoint.statistics["trained"]
@@ -258,6 +258,6 @@ def test_statistics_are_measured_where_the_run_found_its_clips_or_that_is_told(
 @pytest.mark.parametrize("epochs", [90, 1000])
 def test_how_long_a_run_is_tells_the_number_of_batches_that_were_counted(tiny_config: MakeConfig, epochs: int) -> None:
     checkpoint = replace(states(session.train(tiny_config("epochs=1")).run), statistics={})
-    assert checkpoint.lacks_statistics(raw=False)
+    assert checkpoint.lacks_statistics(no_ema=False)
     long = replace(checkpoint, config=replace(checkpoint.config, epochs=epochs), guard={})  # three batches an epoch
-    assert long.lacks_statistics(raw=False) is (3 * epochs < 1000)
+    assert long.lacks_statistics(no_ema=False) is (3 * epochs < 1000)

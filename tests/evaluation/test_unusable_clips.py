@@ -101,7 +101,11 @@ def test_evaluation_reports_it_in_every_file(
 def test_teachers_pass_over_a_training_clip_as_training_does(
     spoilt: Callable[..., Path], teacher: Path, tmp_path: Path, value: float, cached: str
 ) -> None:
-    taught = [f"distillation.teachers=[{teacher}]", "distillation.draws=2", f"distillation.cached={cached}"]
+    taught = [
+        f"distillation.teachers=[{teacher}]",
+        "distillation.fixed_augmentations=2",
+        f"distillation.cached={cached}",
+    ]
     run = session.train(tiny_run(spoilt(value, TRAINED), tmp_path / "runs", "epochs=2", *taught)).run
     assert read_json(run.summary)["skipped_batches"] == 2
     assert all(math.isfinite(loss) for loss, _ in figures_of(run))

@@ -33,7 +33,7 @@ RICH = [
     "ema.decay=0.9",
     "batch_size=2",
     "validation=split",
-    "validation_share=0.3",
+    "validation_fraction=0.3",
 ]
 
 

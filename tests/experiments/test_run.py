@@ -325,7 +325,7 @@ def test_best_epoch_is_the_first_with_the_highest_test_top1(
 
 
 def test_best_epoch_is_chosen_on_held_out_clips_when_asked(tiny_config: MakeConfig) -> None:
-    result = session.train(tiny_config("epochs=3", "validation=split", "validation_share=0.3"))
+    result = session.train(tiny_config("epochs=3", "validation=split", "validation_fraction=0.3"))
     run, summary = result.run, result.summary
     accuracies = [float(str(row["val_top1"])) for row in rows(run)]
     assert summary["best_epoch"] == int(np.argmax(accuracies))

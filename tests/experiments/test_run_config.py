@@ -82,7 +82,9 @@ def test_data_yaml_without_its_section_is_refused(recipe: Path, tmp_path: Path, 
             resolve(dataset=str(tmp_path / "mine.yaml"), **options)
 
 
-@pytest.mark.parametrize("setting", ["seed=99999999999999999999", "batch_size=10000000", "repeat=100000", "epochs=0"])
+@pytest.mark.parametrize(
+    "setting", ["seed=99999999999999999999", "batch_size=10000000", "repeats_per_epoch=100000", "epochs=0"]
+)
 def test_number_that_no_run_can_have_is_refused(setting: str) -> None:
     with pytest.raises(UserError, match=setting.partition("=")[0]):
         resolve(model="nano_e", dataset="synthetic", overrides=[setting])

@@ -414,13 +414,26 @@ def test_an_interrupted_sequence_ends_as_one_that_was_not(
 
 def test_a_recipe_that_is_a_distilled_runs_configuration_teaches_nobody_else(plan: MakePlan, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("distillation: {teachers: [x.pth], fingerprints: [abc], weights: [1], draws: 4, cached: true}")
+    recipe.write_text(
+        "distillation: {teachers: [x.pth], fingerprints: [abc], weights: [1], fixed_augmentations: 4, cached: true}"
+    )
     by_role = {step.role: step.config.distillation for step in plan(recipe=str(recipe)).steps}
     for role in ("teacher", "alone"):
         how = by_role[role]
-        assert (how.teachers, how.fingerprints, how.weights, how.draws, how.cached) == ([], [], [], 0, False)
+        assert (how.teachers, how.fingerprints, how.weights, how.fixed_augmentations, how.cached) == (
+            [],
+            [],
+            [],
+            0,
+            False,
+        )
     how = by_role["distilled"]
-    assert (how.teachers, how.fingerprints, how.draws, how.cached) == (["small_e of seed 0"], [], 0, False)
+    assert (how.teachers, how.fingerprints, how.fixed_augmentations, how.cached) == (
+        ["small_e of seed 0"],
+        [],
+        0,
+        False,
+    )
 
 
 def test_a_sequence_continues_in_another_session_from_an_input_folder(

@@ -81,7 +81,7 @@ def try_out(path: Path, config: RunConfig) -> str:
     try:
         read_checkpoint(path)
         last.load_checkpoint(path)
-        last.load_checkpoint(path, raw=True)
+        last.load_checkpoint(path, no_ema=True)
         session.train(config, resume=str(path))
     except (UserError, TrainingDiverged) as error:
         return str(error) or "refused"

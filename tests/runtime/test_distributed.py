@@ -38,12 +38,12 @@ REPOSITORY = Path(__file__).parents[2]
 EXACT = {"rtol": 1e-6, "atol": 1e-8}  # the guard counts clips in float32, whose rounding is the largest there is
 CONFIGS = {
     # 13 clips in batches of 8 and 5.
-    "uneven": ["repeat=1", "epochs=3"],
+    "uneven": ["repeats_per_epoch=1", "epochs=3"],
     # 26 clips in batches of 8, 8, 8 and 2, so that with four processes two have none; updates after 16 and 10 clips.
-    "scarce": ["repeat=2", "epochs=3", "gradient_accumulation_steps=2"],
+    "scarce": ["repeats_per_epoch=2", "epochs=3", "gradient_accumulation_steps=2"],
     # 3 clips to test on.
-    "few": ["repeat=1", "epochs=1", "data.split=few"],
-    "long": ["repeat=1", "epochs=500"],
+    "few": ["repeats_per_epoch=1", "epochs=1", "data.split=few"],
+    "long": ["repeats_per_epoch=1", "epochs=500"],
 }
 Results = list[dict[str, Any]]  # by rank, what it has of each task
 

@@ -62,10 +62,11 @@ def test_averaged_weights_are_tested_saved_and_offered(tiny_config: Callable[...
     assert result.summary["weights"] == "averaged"
     assert result.summary["final_top1"] == row["ema_test_top1"]
     checkpoint = read_checkpoint(result.run.last)
-    averaged, raw = (last.load_checkpoint(result.run.last, raw=each).state_dict() for each in (False, True))
+    averaged, trained = (last.load_checkpoint(result.run.last, no_ema=each).state_dict() for each in (False, True))
     assert torch.equal(averaged["classifier.weight"], checkpoint.ema["classifier.weight"])
-    assert torch.equal(raw["classifier.weight"], checkpoint.model["classifier.weight"])
+    assert torch.equal(trained["classifier.weight"], checkpoint.model["classifier.weight"])
     losses = [
-        evaluate(EvalRequest(result.run.last, raw=raw), tmp_path / str(raw)).metrics.loss for raw in (False, True)
+        evaluate(EvalRequest(result.run.last, no_ema=no_ema), tmp_path / str(no_ema)).metrics.loss
+        for no_ema in (False, True)
     ]
     assert losses == pytest.approx([row["ema_test_loss"], row["test_loss"]], rel=1e-5)

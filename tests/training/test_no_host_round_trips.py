@@ -58,7 +58,7 @@ def test_step_reads_nothing_on_the_host(
 def test_distilling_step_reads_nothing_on_the_host(
     tiny_config: Callable[..., RunConfig], teacher: Path, method: str, cached: str
 ) -> None:
-    how = (f"distillation.method={method}", "distillation.draws=2", f"distillation.{cached}")
+    how = (f"distillation.method={method}", "distillation.fixed_augmentations=2", f"distillation.{cached}")
     assert_an_epoch_reads_nothing(trainer_of(tiny_config(taught_by(teacher), *how)))
 
 
@@ -96,7 +96,7 @@ def test_measuring_statistics_reads_nothing_on_the_host(tiny_config: Callable[..
 def test_batches_of_resident_clips_come_into_being_without_reading_on_the_host(
     tiny_config: Callable[..., RunConfig],
 ) -> None:
-    loader = trainer_of(tiny_config("hardware.residency=device", "batch_size=4")).data.loader
+    loader = trainer_of(tiny_config("hardware.data_placement=device", "batch_size=4")).data.loader
     batches = iter(loader)
     next(batches)  # which bodies are there is read once, for the whole epoch
     with NoReading():

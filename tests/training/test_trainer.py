@@ -66,7 +66,7 @@ def fitted(trainer: Trainer) -> list[Row]:
 
 
 def test_only_every_so_many_epochs_and_the_last_are_tested(tiny_config: MakeConfig) -> None:
-    trainer = plain_trainer(tiny_config("epochs=5", "test_every=2", "validation=split", "validation_share=0.3"))
+    trainer = plain_trainer(tiny_config("epochs=5", "test_every=2", "validation=split", "validation_fraction=0.3"))
     rows = fitted(trainer)
     tested = [row["epoch"] for row in rows if not math.isnan(float(row["test_top1"]))]
     assert tested == [row["epoch"] for row in rows if not math.isnan(float(row["val_loss"]))] == [1, 3, 4]
@@ -326,7 +326,7 @@ def test_progress_shows_the_loss_and_how_long_the_whole_run_takes(tiny_config: M
 
 def test_testing_counts_every_clip_of_every_test_once(tiny_config: MakeConfig) -> None:
     shown = NotedProgress()
-    parts = ("validation=split", "validation_share=0.3", "ema.decay=0.9")
+    parts = ("validation=split", "validation_fraction=0.3", "ema.decay=0.9")
     session.train(tiny_config("epochs=1", *parts), progress=shown)
     tests = [task for task in shown.tasks if task.description.startswith("testing")]
     assert [task.total for task in tests] == [12, 3, 12, 3]

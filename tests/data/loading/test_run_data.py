@@ -28,7 +28,7 @@ def test_without_validation_the_whole_train_part_trains(tiny_config: Callable[..
 
 
 def test_held_out_clips_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
-    data = made(tiny_config("validation=split", "validation_share=0.3"))
+    data = made(tiny_config("validation=split", "validation_fraction=0.3"))
     assert data.validation is not None
     held_out = numbers(data.validation)
     assert 0 < len(held_out) == data.validation.clips < 12
@@ -37,7 +37,7 @@ def test_held_out_clips_do_not_train(tiny_config: Callable[..., RunConfig]) -> N
 
 
 def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
-    data, other = made(tiny_config("label_share=0.5")), made(tiny_config("label_share=0.5", "seed=5"))
+    data, other = made(tiny_config("label_fraction=0.5")), made(tiny_config("label_fraction=0.5", "seed=5"))
     known = data.order.indices.tolist()
     assert known == other.order.indices.tolist() == data.labelled.tolist()
     assert [number % 3 for number in known].count(0) == [number % 3 for number in known].count(1) == 2
