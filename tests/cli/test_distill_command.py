@@ -12,7 +12,7 @@ import pytest
 from conftest import TINY
 from distillation_probes import changed_copy
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.models.registry import build_model
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.settings.data import NormalizeConfig
@@ -97,7 +97,7 @@ def test_a_cache_of_other_teachers_data_or_draws_is_refused(
     assert distill("--teacher", teacher, *cached, 2).code == 0
     assert distill("--teacher", teacher, *cached, 2, "--seed", 1).code == 0
     told = (str(folder), "another kind: {} differ from this run's")
-    other = session.train(tiny_config("epochs=1")).run.last
+    other = experiment.train(tiny_config("epochs=1")).run.last
     refused(distill("--teacher", other, *cached, 2), told[0], told[1].format("teachers"))
     refused(distill("--teacher", teacher, *cached, 3), told[1].format("fixed_augmentations"))
     varied = ("data.augment.scale=0.2",)
@@ -162,7 +162,7 @@ def test_a_teacher_with_other_stages_cannot_show_where_to_look(
     distill: Callable[..., Any], tiny_config: Callable[..., RunConfig]
 ) -> None:
     deeper = ("model.channels=[8,8,8]", "model.blocks=[1,1,1]", "model.attention=[false,false,false]")
-    teacher = session.train(tiny_config("epochs=1", *deeper)).run.last
+    teacher = experiment.train(tiny_config("epochs=1", *deeper)).run.last
     result = distill("--teacher", teacher, "--method", "attention")
     refused(result, "stages have the same frames and joints")
 

@@ -22,7 +22,7 @@ from last.distillation import cache_builder as asking
 from last.distillation.cache import CachedTeachers
 from last.distillation.cache_builder import kept_outputs
 from last.distillation.teachers import LiveTeachers, introduce
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
 from last.runtime.distributed import ALONE
@@ -56,7 +56,9 @@ def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfi
 
 def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: MakeConfig, teacher: Path) -> None:
     augmented = ("epochs=3", taught_by(teacher), "distillation.fixed_augmentations=2")
-    live, cached = (session.train(tiny_config(*augmented, f"distillation.cached={each}")).run for each in ("no", "yes"))
+    live, cached = (
+        experiment.train(tiny_config(*augmented, f"distillation.cached={each}")).run for each in ("no", "yes")
+    )
     torch.testing.assert_close(weights(cached), weights(live), rtol=1e-3, atol=1e-5)
 
 
@@ -175,5 +177,5 @@ def test_live_outputs_that_are_not_finite_are_refused_by_name_before_anything_is
     save_checkpoint(broken, replace(checkpoint, model=spoilt))
     before = sorted(Path(tiny_config().output_root).glob("run-*"))
     with pytest.raises(UserError, match=r"outputs are not finite \(.*broken.pth\)"):
-        session.train(tiny_config("epochs=1", taught_by(teacher, broken)))
+        experiment.train(tiny_config("epochs=1", taught_by(teacher, broken)))
     assert sorted(Path(tiny_config().output_root).glob("run-*")) == before

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import last
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
@@ -17,7 +17,7 @@ from last.utils.errors import UserError
 
 @pytest.fixture
 def checkpoint(tiny_config: Callable[..., RunConfig]) -> Path:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     return run.last
 
 
@@ -121,4 +121,4 @@ def test_resuming_with_a_checkpoint_outside_a_run_is_refused(
     stray = tmp_path / "stray.pth"
     stray.write_bytes(checkpoint.read_bytes())
     with pytest.raises(UserError, match="does not lie in a run's folder"):
-        session.train(tiny_config("epochs=1"), resume=str(stray))
+        experiment.train(tiny_config("epochs=1"), resume=str(stray))

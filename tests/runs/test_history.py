@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.plots import figures
 from last.runs import curves
 from last.runs.comparison import differing_keys, record, seed_spreads, write_comparison
@@ -100,7 +100,7 @@ def test_older_rows_without_some_columns_are_read(tmp_path: Path) -> None:
 
 
 def test_a_run_that_training_wrote_is_read_as_it_was_summarised(tiny_config: Callable[..., RunConfig]) -> None:
-    result = session.train(tiny_config("epochs=2"))
+    result = experiment.train(tiny_config("epochs=2"))
     folder, summary = result.run, result.summary
     run = read_run(folder.path)
     assert run.problems == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs import last_test
 from last.runs.last_test import LastTest, read_confusion
 from last.settings.run import RunConfig
@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_written_is_told_once_and_does_not_end_the_run(
         raise UserError(f"Cannot write {path}: the disk is full.")
 
     monkeypatch.setattr(last_test, "write_csv", fail)
-    result = session.train(tiny_config("epochs=3"))
+    result = experiment.train(tiny_config("epochs=3"))
     assert result.summary["test_clips"] == 12
     assert caplog.text.count("confusion.csv: the disk is full. Training continues without it") == 1
 
@@ -70,7 +70,7 @@ def test_a_run_keeps_what_the_weights_that_it_offers_answered(
     tiny_config: Callable[..., RunConfig], overrides: list[str], column: str
 ) -> None:
     parts = ("validation=split", "validation_fraction=0.3", "epochs=3", "test_every=2", "learning_rate=0.05")
-    run = session.train(tiny_config(*parts, *overrides)).run
+    run = experiment.train(tiny_config(*parts, *overrides)).run
     found = read_confusion(run.confusion)
     assert found is not None
     rows = last_rows(run.path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY, tiny_run
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.sequence import run_sequence
 from last.experiments.sequence_plan import Plan, Request, plan_sequence
 from last.runs.folder import RunFolder
@@ -23,21 +23,23 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def run(tiny_config: MakeConfig) -> RunFolder:
-    return session.train(tiny_config("epochs=1")).run
+    return experiment.train(tiny_config("epochs=1")).run
 
 
 @pytest.mark.parametrize("resume", ["auto", ".", "checkpoints/last.pth", "checkpoints/best_model.pth"])
 def test_a_run_that_is_being_trained_is_not_resumed(tiny_config: MakeConfig, run: RunFolder, resume: str) -> None:
     before = contents(run.path.parent)
     with run.claimed(), pytest.raises(UserError, match=f"{run.path} is being trained by another process: resume it"):
-        session.train(tiny_config("epochs=2"), resume if resume == "auto" else str(run.path / resume), asked=["epochs"])
+        experiment.train(
+            tiny_config("epochs=2"), resume if resume == "auto" else str(run.path / resume), asked=["epochs"]
+        )
     assert contents(run.path.parent) == before
 
 
 def test_a_run_that_is_being_trained_is_not_copied(data_yaml: Path, tmp_path: Path, run: RunFolder) -> None:
     config = tiny_run(data_yaml, tmp_path / "elsewhere", "epochs=2")
     with run.claimed(), pytest.raises(UserError, match="is being trained by another process: copy it"):
-        session.train(config, str(run.path), asked=["epochs", "output_root"])
+        experiment.train(config, str(run.path), asked=["epochs", "output_root"])
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -51,13 +53,13 @@ def test_a_copied_run_may_be_trained_where_it_was(data_yaml: Path, tmp_path: Pat
         seen.append(copy)
 
     assert not (run.path / LOCK_FILE).exists()
-    session.train(config, str(run.path), asked=["epochs", "output_root"], ending=ending)
+    experiment.train(config, str(run.path), asked=["epochs", "output_root"], ending=ending)
     assert len(seen) == 1
 
 
 def test_a_new_run_begins_beside_one_that_is_being_trained(tiny_config: MakeConfig, run: RunFolder) -> None:
     with run.claimed():
-        assert session.train(tiny_config("epochs=1")).run.path != run.path
+        assert experiment.train(tiny_config("epochs=1")).run.path != run.path
 
 
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, TrainingDiverged, UserError])
@@ -74,10 +76,10 @@ def test_a_run_is_free_when_its_training_has_ended_however_it_did(
             raise end("over")
 
     if end is None:
-        session.train(tiny_config("epochs=1"), ending=ending)
+        experiment.train(tiny_config("epochs=1"), ending=ending)
     else:
         with pytest.raises(end):
-            session.train(tiny_config("epochs=1"), ending=ending)
+            experiment.train(tiny_config("epochs=1"), ending=ending)
     with found[0].claimed():
         pass
 

@@ -24,7 +24,7 @@ from patience import PATIENCE_S
 from shard_reference import ShardReference
 
 from last.data.store.reader import write_store
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.config import resolve
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
@@ -280,7 +280,7 @@ def test_another_number_of_processes_goes_on(
         config = config_of(ground, "scarce")
         with distributed_probe.float64():
             (copied,) = _copied(two[0]["signal"]["run"], tmp_path).iterdir()
-            run = session.train(config, resume=str(copied)).run
+            run = experiment.train(config, resume=str(copied)).run
         state = read_checkpoint(run.last).model
     else:
         four: Results = request.getfixturevalue("four")

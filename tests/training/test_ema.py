@@ -8,7 +8,7 @@ from torch import nn
 
 import last
 from last.evaluation.evaluate import EvalRequest, evaluate
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.logbook import read_rows
 from last.settings.run import RunConfig
@@ -56,7 +56,7 @@ def test_model_has_the_average_for_a_while_and_its_own_weights_after() -> None:
 
 
 def test_averaged_weights_are_tested_saved_and_offered(tiny_config: Callable[..., RunConfig], tmp_path) -> None:
-    result = session.train(tiny_config("epochs=3", "ema.decay=0.9", "learning_rate=0.1"))
+    result = experiment.train(tiny_config("epochs=3", "ema.decay=0.9", "learning_rate=0.1"))
     row = read_rows(result.run.path / "metrics.jsonl")[-1]
     assert row["ema_test_loss"] != row["test_loss"]
     assert result.summary["weights"] == "averaged"

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from last.data.loading.run_data import TestPart
 from last.distillation.recipe import DistillationRecipe
 from last.evaluation.scoring import score_batches
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.resume import Beginning
 from last.runtime.async_reader import DelayedReader
 from last.runtime.distributed import ALONE
@@ -38,7 +38,7 @@ def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
     recipe = DistillationRecipe()
     config = recipe.prepare(config, ALONE)
     run_context = RunContext(torch.device(device))
-    return session._build(config, Beginning(), recipe, run_context)[0]
+    return experiment._build(config, Beginning(), recipe, run_context)[0]
 
 
 @pytest.mark.parametrize("overrides", [[], RICH, ["nan_guard.bn_recovery=restore"]])

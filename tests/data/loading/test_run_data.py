@@ -8,7 +8,7 @@ import pytest
 
 from last.data.loading.run_data import TestPart, TrainingData, training_data
 from last.data.store.find_store import find_store
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.settings.run import RunConfig
 
 
@@ -47,11 +47,11 @@ def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig
 def test_a_class_without_training_clips_is_told_when_training_begins(
     tiny_config: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session.train(tiny_config("epochs=1"))
+    experiment.train(tiny_config("epochs=1"))
     assert "no training clip" not in caplog.text
     store = find_store(tiny_config().data, Path(tiny_config().data_root))
     store.clips["subject"][store.clips["label"] == 1] = 2
-    monkeypatch.setattr(session, "find_store", lambda *_: store)
+    monkeypatch.setattr(experiment, "find_store", lambda *_: store)
     with caplog.at_level(logging.INFO):
-        session.train(tiny_config("epochs=1"))
+        experiment.train(tiny_config("epochs=1"))
     assert "1 of 3 classes have no training clip (fall); tested though they cannot be recognised: 1" in caplog.text
