@@ -167,7 +167,7 @@ def _stores(places: Places) -> Iterator[Finding]:
 def _runs(places: Places, given: str) -> Iterator[Finding]:
     """Find the runs of earlier sessions, below the input folders; the newest that has not ended is to be resumed."""
     runs = attached_runs(places.output_root, places.input_roots)
-    open_ones = sorted((run for run in runs if not run.finished), key=lambda run: run.age)
+    open_ones = sorted((run for run in runs if not run.finished), key=lambda run: run.sort_key)
     for run in runs:
         again = f"{program()} train{given} --resume {typed(run.path)}"
         step = f"resume {run.path.name}: {again} (or the command that began it, with --resume auto)"

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..runs.search import LATEST, checkpoint_file, latest_run
+from ..runs.search import LATEST, find_checkpoint, latest_run
 from ..utils.places import Places, places, writable
 
 __all__ = ["CHECKPOINT_HELP", "LATEST", "checkpoint_of", "places_of", "results_folder", "run_to_resume"]
@@ -22,7 +22,7 @@ def places_of(arguments: argparse.Namespace) -> Places:
 
 def checkpoint_of(arguments: argparse.Namespace, named: str) -> Path:
     """Return the checkpoint that an option names: see `CHECKPOINT_HELP`."""
-    file = checkpoint_file(_by_name(arguments, named), places_of(arguments))
+    file = find_checkpoint(_by_name(arguments, named), places_of(arguments))
     if str(file) != named:
         _log.info(f"Checkpoint: {file}")
     return file

@@ -18,7 +18,7 @@ from .options import add_shared, examples
 from .terminal import say, table
 
 if TYPE_CHECKING:
-    from ..runs.comparison import Spread
+    from ..runs.comparison import SeedSpread
     from ..runs.history import Run
     from ..tasks.measures import Metric
 
@@ -202,7 +202,7 @@ def _show_keys(runs: "Sequence[Run]", differing: dict[str, list[str]]) -> None:
         table("What differs in the configuration", ["key", *names], [[key, *differing[key]] for key in differing])
 
 
-def _show_spreads(spreads: "Sequence[Spread]") -> None:
+def _show_spreads(spreads: "Sequence[SeedSpread]") -> None:
     if not spreads:
         return
     rows = [

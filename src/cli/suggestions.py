@@ -69,11 +69,13 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
 def _keys() -> tuple[str, ...]:
     """Return the configuration keys that a user may set, the most common first, with dots between sections."""
     from ..settings.data import DataConfig
-    from ..utils.config import flat, named_layer
+    from ..utils.config import flatten, named_layer
     from ..utils.model_files import model_layer
 
     layers = [named_layer("training", "default", "file"), named_layer("environment", "local", "file")]
     layers += [model_layer(name) for name in ("nano_e", "base")]
-    files = [key for layer in layers for key in flat(layer.values)]
-    data = [f"data.{key}" for key in flat(asdict(DataConfig())) if not key.startswith(("own_layout", "select", "name"))]
+    files = [key for layer in layers for key in flatten(layer.values)]
+    data = [
+        f"data.{key}" for key in flatten(asdict(DataConfig())) if not key.startswith(("own_layout", "select", "name"))
+    ]
     return tuple(dict.fromkeys([*files, *data]))

@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None = None) -> "RunConfig":
     """Return the configuration that the options of `train` make up; a run that is resumed by its path brings its own.
 
-    In `arguments`, `latest` becomes the run that it stands for, and `asked` the keys that the user sets on purpose.
+    In `arguments`, `latest` is replaced by the run that it means, and `explicit_keys` lists the keys that the user set.
 
     Args:
         arguments: the parsed options.
@@ -100,11 +100,11 @@ def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None
     if arguments.init_from == LATEST:
         arguments.init_from = str(checkpoint_of(arguments, LATEST))
     flags = {key: getattr(arguments, key) for key in _KEYS} | {"data.split": arguments.split, **(further or {})}
-    arguments.asked = [text.partition("=")[0].strip() for text in arguments.set]
-    arguments.asked += [key for key, value in flags.items() if value is not None]
+    arguments.explicit_keys = [text.partition("=")[0].strip() for text in arguments.set]
+    arguments.explicit_keys += [key for key, value in flags.items() if value is not None]
     recipe = arguments.config
     if arguments.resume not in ("", "auto") and not recipe:
-        recipe = str(RunFolder.of(Path(arguments.resume)).config)
+        recipe = str(RunFolder.containing(Path(arguments.resume)).config)
     return resolve(
         model=arguments.model or "",
         dataset=arguments.dataset or "",
@@ -134,10 +134,10 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
     ending = draw_run if rank() == 0 and draws_or_warns(PICTURES) else None
     if arguments.seeds:
         results, file = train_seeds(
-            config, arguments.seeds, arguments.resume, shown, asked=arguments.asked, ending=ending
+            config, arguments.seeds, arguments.resume, shown, explicit_keys=arguments.explicit_keys, ending=ending
         )
     else:
-        results = [train(config, arguments.resume, shown, asked=arguments.asked, ending=ending)]
+        results = [train(config, arguments.resume, shown, explicit_keys=arguments.explicit_keys, ending=ending)]
     result = results[-1]
     if rank() != 0:
         return _leave(result)

@@ -21,7 +21,7 @@ from ..models.multi_body import STREAMS
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
 from ..runs.folder import RunFolder
-from ..runs.search import checkpoint_in
+from ..runs.search import resolve_checkpoint
 from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World
 from ..runtime.precision import precision_of_a_run
@@ -108,7 +108,7 @@ def _file(path: str, config: RunConfig) -> bytes:
     """
     if not path:
         raise UserError("--teacher names no file. Give a run, or a checkpoint such as <run>/checkpoints/last.pth.")
-    file = checkpoint_in(Path(path).absolute())
+    file = resolve_checkpoint(Path(path).absolute())
     if not file.exists() and config.distillation.fingerprints:
         run, roots = file.parent.parent.name, [Path(root) for root in (config.output_root, *config.input_roots)]
         elsewhere = [

@@ -16,12 +16,12 @@ from ..utils.config import (
     data_layer,
     detect_environment,
     file_layer,
-    flat,
+    flatten,
     merge,
     named_layer,
     override_layer,
-    plant,
     section_layer,
+    set_nested,
 )
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
@@ -98,7 +98,7 @@ def _refuse_disorder(config: RunConfig) -> None:
         ("min_learning_rate", "learning_rate", "the cosine falls from it"),
         ("data.sampling.crop_min", "data.sampling.crop_max", "a training crop is between the two"),
     ]
-    values, defaults = flat(asdict(config)), flat(asdict(RunConfig()))
+    values, defaults = flatten(asdict(config)), flatten(asdict(RunConfig()))
     problems = [
         f"  {low} {values[low]:g} should be at most {high}, which is {values[high]:g}: {why}."
         for low, high, why in low_and_high
@@ -203,7 +203,7 @@ def _flag_layer(flags: Mapping[str, Any]) -> Layer:
     nested: dict[str, Any] = {}
     for key, value in flags.items():
         if value is not None:
-            plant(nested, key.split("."), value)
+            set_nested(nested, key.split("."), value)
     return Layer("command line", nested)
 
 

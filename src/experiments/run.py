@@ -18,11 +18,11 @@ from ..data.store.protocols import split
 from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
 from ..models.registry import count_parameters
-from ..runs.checkpoint import read_checkpoint, refuse_other_sizes, start_from
+from ..runs.checkpoint import load_backbone, read_checkpoint, refuse_other_sizes
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
-from ..runs.resume import Beginning, find_beginning
+from ..runs.resume import ResumePoint, find_resume_point
 from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device, refuse_missing_format
@@ -68,9 +68,9 @@ def train(
     resume: str = "",
     progress: Progress = SILENT,
     *,
-    asked: Collection[str] = (),
+    explicit_keys: Collection[str] = (),
     began: float | None = None,
-    attached: bool = True,
+    search_inputs: bool = True,
     ending: Ending | None = None,
 ) -> Result:
     """Train a model as `config` says and return the run's folder and summary.
@@ -98,19 +98,25 @@ def train(
     refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
         torch.set_num_threads(config.hardware.cpu_threads)
-    with joined(device, config.distributed.timeout_minutes) as world, _voice(world), ExitStack() as held:
+    with joined(device, config.distributed.timeout_minutes) as world, _voice(world), ExitStack() as locks:
         _refuse_impossible_worlds(config, world)
         config = recipe.prepare(config, world)
-        beginning = find_beginning(config, resume, asked, world, recipe, attached=attached, held=held)
-        if beginning.finished and beginning.run is not None:
-            _refuse_other_data(beginning, lambda: _present_data(config), world)
-            _log.info(f"The run {beginning.run.path} is finished; there is nothing to resume.")
-            if ending is not None and world.is_first and not (beginning.copies or beginning.run.curve.exists()):
-                ending(beginning.run)  # the process that finished it was killed before
-            return Result(beginning.run, beginning.run.read_summary() if world.is_first else {})
-        _refuse_diverged(config, beginning)
+        resume_point = find_resume_point(
+            config, resume, explicit_keys, world, recipe, search_inputs=search_inputs, locks=locks
+        )
+        if resume_point.finished and resume_point.run is not None:
+            _refuse_other_data(resume_point, lambda: _present_data(config), world)
+            _log.info(f"The run {resume_point.run.path} is finished; there is nothing to resume.")
+            if (
+                ending is not None
+                and world.is_first
+                and not (resume_point.must_copy or resume_point.run.curve.exists())
+            ):
+                ending(resume_point.run)  # the process that finished it was killed before
+            return Result(resume_point.run, resume_point.run.read_summary() if world.is_first else {})
+        _refuse_diverged(config, resume_point)
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
-        return _run(*_build(config, beginning, recipe, run_context), ending)
+        return _run(*_build(config, resume_point, recipe, run_context), ending)
 
 
 def _recipe(config: RunConfig) -> TaskRecipe:
@@ -131,29 +137,29 @@ def _recipe(config: RunConfig) -> TaskRecipe:
 
 
 def _build(
-    config: RunConfig, beginning: Beginning, recipe: TaskRecipe, run_context: RunContext
-) -> tuple[Trainer, Beginning]:
+    config: RunConfig, resume_point: ResumePoint, recipe: TaskRecipe, run_context: RunContext
+) -> tuple[Trainer, ResumePoint]:
     """Return the trainer of a run and where it begins; nothing of a run is overwritten yet."""
     device, world = run_context.device, run_context.world
     store = _store(config)
     data = training_data(config, store, world, device)
-    if beginning.checkpoint is not None:
-        _refuse_other_data(beginning, lambda: data.fingerprints, world)
-        refuse_other_sizes(beginning.checkpoint, beginning.origin)
+    if resume_point.checkpoint is not None:
+        _refuse_other_data(resume_point, lambda: data.fingerprints, world)
+        refuse_other_sizes(resume_point.checkpoint, resume_point.origin)
     torch.manual_seed(config.seed)
     model = recipe.build_model(config, data)
-    if config.init_from and beginning.checkpoint is None:
-        start_from(model, Path(config.init_from))
+    if config.init_from and resume_point.checkpoint is None:
+        load_backbone(model, Path(config.init_from))
     task = recipe.build(model, config, data, run_context)
     if config.compile:
         compile_where_possible(model, device, config.hardware.cuda_graphs)
     _refuse_time_that_is_over(config, run_context.watch, world)
-    beginning = beginning.settled(Path(config.output_root), world)
-    run = beginning.run or RunFolder(Path(world.broadcast(lambda: _new_run(config, beginning.held)).decode()))
+    resume_point = resume_point.with_writable_run(Path(config.output_root), world)
+    run = resume_point.run or RunFolder(Path(world.broadcast(lambda: _new_run(config, resume_point.locks)).decode()))
     trainer = Trainer(config, task, data, run=run, run_context=run_context)
-    if beginning.checkpoint is not None:
-        trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
-    return trainer, beginning
+    if resume_point.checkpoint is not None:
+        trainer.resume(resume_point.checkpoint, resume_point.origin, resume_point.changed)
+    return trainer, resume_point
 
 
 def _store(config: RunConfig, verify: bool = True) -> Store:
@@ -161,21 +167,21 @@ def _store(config: RunConfig, verify: bool = True) -> Store:
     return find_store(config.data, root, verify, inputs)
 
 
-def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Result:
+def _run(trainer: Trainer, resume_point: ResumePoint, ending: Ending | None) -> Result:
     """Train to the end or to a stop, and write what there is to write of it."""
     config, run, first = trainer.config, trainer.run, trainer.world.is_first
     with logging_to_file(run.log) if first else nullcontext(), _ended(trainer, ending):
-        if beginning.beyond:
-            aside = trainer.world.broadcast(lambda: str(run.set_aside(beginning.beyond).path).encode()).decode()
+        if resume_point.later:
+            aside = trainer.world.broadcast(lambda: str(run.archive(resume_point.later).path).encode()).decode()
             _log.info(f"The epochs beyond are kept in {aside}. To continue from there instead: --resume {aside}")
         trainer.world.agree(lambda: _write_config(run, config, trainer.measures))
-        if beginning.branches:
-            trainer.branch_off(beginning.beyond)
-        if beginning.checkpoint is not None:
-            trainer.files.make_up_for(beginning.checkpoint)
-        logbook = _open_logbook(trainer, beginning) if first else None
-        if beginning.checkpoint is not None:
-            _log.info(_going_on(run, beginning))
+        if resume_point.branches_off:
+            trainer.branch_off(resume_point.later)
+        if resume_point.checkpoint is not None:
+            trainer.files.write_missing(resume_point.checkpoint)
+        logbook = _open_logbook(trainer, resume_point) if first else None
+        if resume_point.checkpoint is not None:
+            _log.info(_going_on(run, resume_point))
         with _memory_told_of(config):
             stopped = trainer.fit(logbook)
         if stopped is not None:
@@ -183,7 +189,7 @@ def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Resul
             return Result(run, {}, stopped)
         summary = _summary(trainer, logbook) if logbook is not None else {}
         if logbook is not None:
-            logbook.settle()
+            logbook.flush()
             write_json(run.summary, summary)
     return Result(run, summary)
 
@@ -226,13 +232,13 @@ def _memory_told_of(config: RunConfig) -> Iterator[None]:
         ) from error
 
 
-def _refuse_diverged(config: RunConfig, beginning: Beginning) -> None:
+def _refuse_diverged(config: RunConfig, resume_point: ResumePoint) -> None:
     """Refuse to resume a run that has made all its epochs and whose model gives no numbers.
 
     Raises:
         TrainingDiverged: it has diverged; what was found out about it then is left as it is.
     """
-    checkpoint, run = beginning.checkpoint, beginning.run
+    checkpoint, run = resume_point.checkpoint, resume_point.run
     if checkpoint is None or run is None or checkpoint.within or checkpoint.epoch + 1 < config.epochs:
         return
     try:
@@ -247,16 +253,16 @@ def _refuse_diverged(config: RunConfig, beginning: Beginning) -> None:
         ) from error
 
 
-def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, str]], world: World) -> None:
+def _refuse_other_data(resume_point: ResumePoint, present: Callable[[], Mapping[str, str]], world: World) -> None:
     """Refuse to resume a run on other data than it learned from; the first process tells it."""
 
     def refuse() -> None:
-        assert beginning.checkpoint is not None and beginning.run is not None
-        if other := differing(beginning.checkpoint.data, present()):
+        assert resume_point.checkpoint is not None and resume_point.run is not None
+        if other := differing(resume_point.checkpoint.data, present()):
             raise UserError(
-                f"The run {beginning.run.path} learned from other data: {' and '.join(other)} changed since. Bring the "
-                "data back as they were, or leave --resume out to start a new run; with --init_from it can begin with "
-                "the weights of the old one."
+                f"The run {resume_point.run.path} learned from other data: {' and '.join(other)} changed since. "
+                "Restore the data, or leave --resume out to start a new run; with --init_from it can start from the "
+                "weights of the old one."
             )
 
     world.agree(refuse)
@@ -298,9 +304,9 @@ def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World)
     world.agree(refuse)
 
 
-def _new_run(config: RunConfig, held: ExitStack) -> bytes:
+def _new_run(config: RunConfig, locks: ExitStack) -> bytes:
     run = RunFolder.create(Path(config.output_root))
-    held.enter_context(run.claimed())
+    locks.enter_context(run.locked())
     return str(run.path).encode()
 
 
@@ -313,21 +319,21 @@ def _write_config(run: RunFolder, config: RunConfig, measures: Measures) -> None
     run.divergence.unlink(missing_ok=True)
 
 
-def _open_logbook(trainer: Trainer, beginning: Beginning) -> Logbook:
+def _open_logbook(trainer: Trainer, resume_point: ResumePoint) -> Logbook:
     """Open the logbook where the run goes on."""
     logbook = Logbook(trainer.run.path, tensorboard=trainer.config.tensorboard)
-    checkpoint = beginning.checkpoint
-    logbook.keep_until(-1 if checkpoint is None else checkpoint.epoch)
+    checkpoint = resume_point.checkpoint
+    logbook.drop_rows_after(-1 if checkpoint is None else checkpoint.epoch)
     if checkpoint is not None and checkpoint.metrics and len(logbook.rows()) <= checkpoint.epoch:
         logbook.write(dict(checkpoint.metrics))  # its row did not reach the disk, the checkpoint did
     return logbook
 
 
-def _going_on(run: RunFolder, beginning: Beginning) -> str:
-    assert beginning.checkpoint is not None
-    epochs, clips = beginning.checkpoint.progress
+def _going_on(run: RunFolder, resume_point: ResumePoint) -> str:
+    assert resume_point.checkpoint is not None
+    epochs, clips = resume_point.checkpoint.progress
     where = f"in epoch {epochs}, {counted(clips, 'clip')} on" if clips else f"with epoch {epochs}"
-    return f"Going on with {run.path} {where}, from {Path(beginning.origin).name}."
+    return f"Going on with {run.path} {where}, from {Path(resume_point.origin).name}."
 
 
 @contextmanager

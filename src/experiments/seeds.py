@@ -28,7 +28,7 @@ def train_seeds(
     resume: str = "",
     progress: Progress = SILENT,
     *,
-    asked: Collection[str] = (),
+    explicit_keys: Collection[str] = (),
     ending: Ending | None = None,
 ) -> tuple[list[Result], Path]:
     """Train once a seed, one after the other, and return the results and the file that holds them.
@@ -58,7 +58,16 @@ def train_seeds(
         for number, seed in enumerate(seeds, start=1):
             if world.is_first:
                 _log.info(f"Seed {seed}, run {number} of {len(seeds)}.")
-            results.append(train(replace(config, seed=seed), resume, progress, asked=asked, began=began, ending=ending))
+            results.append(
+                train(
+                    replace(config, seed=seed),
+                    resume,
+                    progress,
+                    explicit_keys=explicit_keys,
+                    began=began,
+                    ending=ending,
+                )
+            )
             if results[-1].stopped is not None:
                 break
             if world.is_first:

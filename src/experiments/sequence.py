@@ -10,12 +10,12 @@ from pathlib import Path
 from ..data.store.find_store import find_store
 from ..distillation import resume_rules
 from ..runs.folder import SEQUENCE_FILE, RunFolder
-from ..runs.resume import HARMLESS, within
-from ..runs.search import own_configuration
+from ..runs.resume import HARMLESS, covers
+from ..runs.search import read_config_or_warn
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device
 from ..runtime.stop_requests import Stop, StopWatch
-from ..utils.config import flat
+from ..utils.config import flatten
 from ..utils.errors import ReportedElsewhere, UserError
 from ..utils.files import copy_files, make_folder
 from ..utils.locks import sole_writer
@@ -46,10 +46,10 @@ def run_sequence(plan: Plan, progress: Progress = SILENT, ending: Ending | None 
     config, began = plan.steps[0].config, time.monotonic()
     # Several processes come together once for all runs: `torchrun` has a place for one meeting only.
     meeting = joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes)
-    with meeting as world, ExitStack() as held:
+    with meeting as world, ExitStack() as locks:
         world.agree(lambda: _fetch(plan))
         world.agree(lambda: _refuse_impossible(plan))
-        world.agree(lambda: _claim(plan, held))
+        world.agree(lambda: _lock(plan, locks))
         try:
             return _train_all(plan, progress, world, began, ending)
         finally:
@@ -67,19 +67,19 @@ def _fetch(plan: Plan) -> None:
     if fitting:
         source = max(fitting, key=_extent)
         _log.info(f"{source} is copied to {plan.folder} and continued there.")
-        with _claimed(source, makes=False):
+        with _locked(source, makes=False):
             copy_files(source, plan.folder)
     elif same:
         others = ", ".join(map(str, same))
         _log.warning("Begun with other options, and so not continued: %s. A new sequence starts.", others)
 
 
-def _claim(plan: Plan, held: ExitStack) -> None:
-    """Keep other processes out of the sequence until `held` is closed."""
-    held.enter_context(_claimed(make_folder(plan.folder)))
+def _lock(plan: Plan, locks: ExitStack) -> None:
+    """Lock the sequence until `locks` is closed."""
+    locks.enter_context(_locked(make_folder(plan.folder)))
 
 
-def _claimed(folder: Path, makes: bool = True) -> AbstractContextManager[None]:
+def _locked(folder: Path, makes: bool = True) -> AbstractContextManager[None]:
     refusal = f"Another process is training the sequence {folder}. Give the same command when that has ended."
     return sole_writer(folder, refusal, makes=makes)
 
@@ -103,7 +103,7 @@ def _train_all(plan: Plan, progress: Progress, world: World, began: float, endin
             write_table(plan, (step, seed))
         try:
             config = step.run_config(seed, teachers.get(step.data, []))
-            result = train(config, "auto", progress, began=began, attached=False, ending=ending)
+            result = train(config, "auto", progress, began=began, search_inputs=False, ending=ending)
         except UserError as error:
             if watch.is_over:  # it ended while data or teachers' outputs were made ready
                 _log.warning("%s", error)
@@ -150,9 +150,9 @@ def _shortened(titles: Sequence[str]) -> str:
 
 def _differences(step: Step, run: RunFolder, seed: int) -> list[str]:
     """Return what is no longer as it was when a run was begun, as far as it changes what is computed."""
-    before, now = flat(run.read_config()), flat(asdict(step.run_config(seed)))
+    before, now = flatten(run.read_config()), flatten(asdict(step.run_config(seed)))
     ignored = (*HARMLESS, *resume_rules.HARMLESS, *_FILLED_IN, *(() if step.role == DISTILLED else ("distillation",)))
-    pairs = {key: (before[key], now[key]) for key in sorted(before.keys() & now.keys()) if not within(key, ignored)}
+    pairs = {key: (before[key], now[key]) for key in sorted(before.keys() & now.keys()) if not covers(ignored, key)}
     if step.role == DISTILLED:
         taught = [_teacher_name(step, path) for path in before.get("distillation.teachers", [])]
         pairs["teachers"] = taught, step.config.distillation.teachers
@@ -165,7 +165,7 @@ def _teacher_name(step: Step, checkpoint: str) -> str:
     The folder may have been moved since, so only the end of the path counts.
     """
     run = Path(step.config.output_root).parent.joinpath(*Path(checkpoint).parts[-4:-2])
-    teacher = flat(own_configuration(RunFolder(run)))
+    teacher = flatten(read_config_or_warn(RunFolder(run)))
     if not teacher:
         return checkpoint
     return teacher_name(teacher.get("model.name", ""), teacher.get("seed", 0))

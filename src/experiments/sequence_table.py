@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.folder import SEQUENCE_FILE, RunFolder
-from ..runs.search import own_configuration
+from ..runs.search import read_config_or_warn
 from ..utils.config import MODEL_FILES
 from ..utils.files import write_json, write_text
 from ..utils.spread import mean_and_deviation
@@ -179,8 +179,8 @@ def markdown(plan: Plan, rows: Sequence[Row]) -> str:
 def find_step_run(step: Step, seed: int) -> RunFolder | None:
     """Return the newest run of a step with a seed, if there is one; its folder has runs of this step alone."""
     runs = map(RunFolder, Path(step.config.output_root).glob("run-*"))
-    newest_first = sorted((run for run in runs if run.dated), key=lambda run: run.age, reverse=True)
-    return next((run for run in newest_first if own_configuration(run).get("seed") == seed), None)
+    newest_first = sorted((run for run in runs if run.has_dated_name), key=lambda run: run.sort_key, reverse=True)
+    return next((run for run in newest_first if read_config_or_warn(run).get("seed") == seed), None)
 
 
 def _outcome(step: Step, seed: int, running: bool) -> Outcome:

@@ -203,8 +203,8 @@ def override_layer(assignments: Sequence[str]) -> Layer:
             raise UserError(f"--set {short(assignment)} should look like key=value, for example --set epochs=20.")
         try:
             value, written = parse_with_texts(text)
-            plant(values, path, value)
-            plant(texts, path, written)
+            set_nested(values, path, value)
+            set_nested(texts, path, written)
         except ValueError as error:
             raise UserError(f"--set {short(assignment)}: the value is not valid YAML: {error}") from error
     return _with_own_layout(Layer("--set", values, texts), Path())
@@ -233,11 +233,11 @@ def to_yaml(config: Any) -> str:
     return yaml_of(asdict(config))
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested mappings as one with dotted keys."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return found
 
 
@@ -289,7 +289,7 @@ def _lay_over(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
             values[key] = value
 
 
-def plant(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
+def set_nested(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
     """Put `value` at `path` in a tree of dicts; what stood in the way gives way."""
     for name in path[:-1]:
         if not isinstance(tree.get(name), dict):

@@ -68,7 +68,7 @@ def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], te
     refused(distill("--teacher", tmp_path / "nobody.pth"), "Cannot read the checkpoint", "nobody.pth")
     torn = tmp_path / "torn.pth"
     torn.write_bytes(teacher.read_bytes()[:-1000])
-    refused(distill("--teacher", torn), "not a whole checkpoint")
+    refused(distill("--teacher", torn), "not a complete checkpoint")
     refused(distill("--teacher", tmp_path), "is a folder, but not a run's")
     refused(distill("--teacher", ""), "--teacher names no file")
 

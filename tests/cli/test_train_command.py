@@ -19,7 +19,7 @@ from last.runs.logbook import read_rows
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.utils.aliases import ALIASES
-from last.utils.config import flat
+from last.utils.config import flatten
 
 ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)]
 
@@ -118,8 +118,8 @@ def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
 def test_an_option_given_by_name_is_as_deliberate_as_set_when_resuming(cli: Callable, run: RunFolder) -> None:
     result = cli("train", "--epochs", 2, "--batch_size", 2, "--resume", run.path)
     assert result.code == 0, result.err
-    assert "epochs is changed from 1 to 2, as asked" in result.err
-    assert "batch_size is changed from 4 to 2, as asked" in result.err
+    assert "epochs is changed from 1 to 2." in result.err
+    assert "batch_size is changed from 4 to 2." in result.err
     assert len(read_rows(run.path / "metrics.jsonl")) == 2
 
 
@@ -161,8 +161,8 @@ def test_an_option_that_is_a_key_or_has_another_name_elsewhere_gets_the_right_hi
 
 
 def test_every_key_of_the_hints_is_one_that_can_be_set() -> None:
-    known = set(flat(asdict(RunConfig())))
-    known |= {f"model.{key}" for name in ("last_e", "last_v2") for key in flat(asdict(family_config(name)))}
+    known = set(flatten(asdict(RunConfig())))
+    known |= {f"model.{key}" for name in ("last_e", "last_v2") for key in flatten(asdict(family_config(name)))}
     assert {*ALIASES.values(), *suggestions._keys()} <= known
 
 

@@ -273,7 +273,9 @@ def test_what_a_distilled_run_is_made_of_cannot_change_within_it(
     how = ("epochs=1", taught_by(teacher), "distillation.method=features")
     experiment.train(tiny_config(*how), "auto")
     with pytest.raises(UserError, match="cannot change within a run"):
-        experiment.train(tiny_config(*how, "epochs=2", change), "auto", asked=["epochs", change.partition("=")[0]])
+        experiment.train(
+            tiny_config(*how, "epochs=2", change), "auto", explicit_keys=["epochs", change.partition("=")[0]]
+        )
 
 
 def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[Distillation, TrainingData]:
@@ -333,7 +335,7 @@ def test_a_distilled_run_finds_its_teacher_where_another_session_left_it(
         shutil.move(folder, inputs / str(number) / folder.name)
     moved = RunFolder(inputs / "0" / run.path.name)
     config = replace(read_checkpoint(moved.last).config, input_roots=[str(inputs)], epochs=2)
-    resumed = experiment.train(config, resume=str(moved.path), asked=["epochs"])
+    resumed = experiment.train(config, resume=str(moved.path), explicit_keys=["epochs"])
     assert read_checkpoint(resumed.run.last).epoch == 1
     teachers = read_checkpoint(resumed.run.last).config.distillation.teachers
     assert teachers == [str(inputs / "1" / teacher.parent.parent.name / "checkpoints" / "last.pth")]

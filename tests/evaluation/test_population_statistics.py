@@ -186,7 +186,7 @@ def test_a_checkpoint_that_lacks_them_is_doubted_and_measured_from_the_data(
     older = tmp_path / "older.pth"
     save_checkpoint(older, replace(states(run), statistics={}))
     last.load_checkpoint(older)
-    assert "without BatchNorm statistics of their own" in caplog.text
+    assert "without matching BatchNorm statistics" in caplog.text
     measured, kept = (evaluate(EvalRequest(path), tmp_path / path.stem) for path in (older, run.last))
     running = evaluate(EvalRequest(older, statistics="running"), tmp_path / "running")
     assert measured.metrics.loss == pytest.approx(kept.metrics.loss, rel=1e-6)
@@ -223,7 +223,7 @@ def test_weights_that_lack_their_statistics_are_never_offered_or_tested_without_
     save_checkpoint(older, replace(states(run), statistics={}, config=replace(states(run).config, **elsewhere)))
     last.load_checkpoint(older)
     kind = "averaged" if averaged else "trained"
-    assert f"holds {kind} weights without BatchNorm statistics of their own" in caplog.text
+    assert f"holds {kind} weights without matching BatchNorm statistics" in caplog.text
     caplog.clear()
     answer = evaluate(EvalRequest(older, data_root=tiny_config().data_root), tmp_path / "report")
     assert answer.facts["statistics"] == "measured" and "may be far too low" not in caplog.text

@@ -19,7 +19,7 @@ from last.runs.comparison import differing_keys, seed_spreads
 from last.runs.folder import RunFolder
 from last.runs.history import read_run
 from last.settings.run import RunConfig
-from last.utils.config import flat, plant
+from last.utils.config import flatten, set_nested
 from last.utils.renamed_keys import RENAMED_KEYS
 
 MakeConfig = Callable[..., RunConfig]
@@ -29,14 +29,14 @@ CHANGED = ("repeats_per_epoch=2", "label_fraction=0.5", "validation=split", "val
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, value in values.items():
-        plant(tree, key.split("."), value)
+        set_nested(tree, key.split("."), value)
     return tree
 
 
 def with_old_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration as an earlier version wrote it."""
     old_names = {new: old for old, new in RENAMED_KEYS.items()}
-    return nested({old_names.get(key, key): value for key, value in flat(values).items()})
+    return nested({old_names.get(key, key): value for key, value in flatten(values).items()})
 
 
 def age(run: RunFolder) -> RunFolder:
@@ -70,7 +70,7 @@ def test_an_old_run_is_resumed_as_if_its_keys_had_always_had_these_names(
     more = ("epochs=2", *CHANGED)
     whole = experiment.train(tiny_config(*more)).run
     shutil.rmtree(whole.path.rename(tmp_path / "whole") / "tensorboard", ignore_errors=True)
-    resumed = experiment.train(tiny_config(*more), str(old_run.last), asked=["epochs"]).run
+    resumed = experiment.train(tiny_config(*more), str(old_run.last), explicit_keys=["epochs"]).run
     assert resumed.path == old_run.path
     one, other = (read_checkpoint(RunFolder(each).last) for each in (tmp_path / "whole", resumed.path))
     assert all(torch.equal(one.model[name], other.model[name]) for name in one.model)

@@ -255,7 +255,7 @@ def test_automatic_resume_passes_over_a_damaged_checkpoint(
     torn = {"torn": run.partial.read_bytes()[:5000], "empty": b"", "foreign": b"PK not one", "flipped": bytes(content)}
     run.partial.write_bytes(torn[damage])
     resumed = experiment.train(tiny_config(*RICH), resume="auto")
-    assert any("partial.pth" in message and "passed over" in message for message in caplog.messages)
+    assert any("partial.pth" in message and "is skipped" in message for message in caplog.messages)
     assert_same(whole, resumed.run)
 
 
@@ -273,7 +273,7 @@ def test_full_disk_keeps_the_older_files_and_the_run_going(
 ) -> None:
     _full_disk(monkeypatch, calls=range(2, 4))
     run = experiment.train(tiny_config(*RICH)).run
-    assert any("the disk is full" in message and "Training goes on" in message for message in caplog.messages)
+    assert any("the disk is full" in message and "Training continues" in message for message in caplog.messages)
     assert_same(whole, run)
 
 
@@ -329,7 +329,7 @@ def test_key_that_is_set_on_purpose_may_change(tiny_config: MakeConfig, monkeypa
     changed = tiny_config(*RICH, "epochs=4", "learning_rate=0.5")
     with pytest.raises(UserError, match=r"(?s)epochs: 3 in the run, 4 now.*learning_rate: 0\.01 in the run, 0\.5 now"):
         experiment.train(changed, resume=str(run.path))
-    result = experiment.train(changed, resume=str(run.path), asked=["epochs", "learning_rate"])
+    result = experiment.train(changed, resume=str(run.path), explicit_keys=["epochs", "learning_rate"])
     rates = [row["learning_rate"] for row in read_rows(result.run.path / "metrics.jsonl")]
     fresh = [row["learning_rate"] for row in read_rows(experiment.train(changed).run.path / "metrics.jsonl")]
     assert rates[0] == 0.01
@@ -342,7 +342,7 @@ def test_another_model_is_refused_even_where_it_is_set_on_purpose(
     run = stopped_run(tiny_config, monkeypatch)
     other = tiny_config(*RICH, "model.channels=[12,12]")
     with pytest.raises(UserError, match=r"(?s)model\.channels: \[8, 8\] in the run.*leave --resume out"):
-        experiment.train(other, resume=str(run.path), asked=["model.channels"])
+        experiment.train(other, resume=str(run.path), explicit_keys=["model.channels"])
 
 
 def test_row_that_did_not_reach_the_disk_is_written_on_resume(
@@ -363,7 +363,7 @@ def test_another_course_from_an_earlier_epoch_is_gone_on_with_and_not_the_former
     changed = tiny_config(*usual, *other)
     with monkeypatch.context() as patch:
         stop_at(patch, looks=2)
-        branch = experiment.train(changed, resume=str(run.of_epoch(1)), asked=["learning_rate"])
+        branch = experiment.train(changed, resume=str(run.of_epoch(1)), explicit_keys=["learning_rate"])
     assert branch.stopped is not None
     assert read_checkpoint(run.last).epoch == 1
     assert [path.name for path in run.epochs()] == ["epoch_0000.pth", "epoch_0001.pth"]
@@ -379,7 +379,9 @@ def test_what_lay_beyond_an_earlier_checkpoint_is_a_run_that_can_be_resumed(
 ) -> None:
     config = tiny_config("epochs=3", "checkpoint.keep=9")
     run = experiment.train(config).run
-    other = experiment.train(replace(config, learning_rate=0.5), resume=str(run.of_epoch(0)), asked=["learning_rate"])
+    other = experiment.train(
+        replace(config, learning_rate=0.5), resume=str(run.of_epoch(0)), explicit_keys=["learning_rate"]
+    )
     assert "resumed from epoch_0000.pth, epoch 0. last.pth is 2 epochs further" in caplog.text
     aside = RunFolder(run.path / "superseded")
     assert f"--resume {aside.path}" in caplog.text
@@ -396,14 +398,16 @@ def test_changed_run_that_dies_before_its_first_save_keeps_its_new_configuration
     changed = tiny_config("epochs=3", "learning_rate=0.5")
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
         patch.setattr(Trainer, "_train_epoch", lambda *_: 1 / 0)
-        experiment.train(changed, resume=str(run.path), asked=["epochs", "learning_rate"])
+        experiment.train(changed, resume=str(run.path), explicit_keys=["epochs", "learning_rate"])
     assert experiment.train(changed, resume=str(run.path)).run.finished
 
 
 def test_averaging_cannot_begin_within_a_run(tiny_config: MakeConfig) -> None:
     run = experiment.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match=r"(?s)ema\.decay: 0\.0 in the run, 0\.9 now.*cannot change within a run"):
-        experiment.train(tiny_config("epochs=2", "ema.decay=0.9"), resume=str(run.path), asked=["ema.decay", "epochs"])
+        experiment.train(
+            tiny_config("epochs=2", "ema.decay=0.9"), resume=str(run.path), explicit_keys=["ema.decay", "epochs"]
+        )
 
 
 def test_gradients_of_an_unfinished_window_are_saved_without_their_scale() -> None:

@@ -89,10 +89,10 @@ def test_a_run_that_can_be_written_continues_in_its_place_unless_another_is_aske
 ) -> None:
     run = experiment.train(tiny_config("epochs=1")).run
     config = replace(tiny_config("epochs=2"), output_root=str(tmp_path / "other"))
-    in_place = experiment.train(config, resume=str(run.path), asked=["epochs"]).run
+    in_place = experiment.train(config, resume=str(run.path), explicit_keys=["epochs"]).run
     assert in_place.path == run.path
     config = replace(config, epochs=3)
-    moved = experiment.train(config, resume=str(run.path), asked=["epochs", "output_root"]).run
+    moved = experiment.train(config, resume=str(run.path), explicit_keys=["epochs", "output_root"]).run
     assert moved.path.parent == tmp_path / "other"
     assert (read_checkpoint(run.last).epoch, read_checkpoint(moved.last).epoch) == (1, 2)
 
@@ -136,8 +136,8 @@ def test_checkpoints_that_cannot_be_seen_are_no_reason_to_start_over_in_a_copy(
 def test_who_may_not_copy_a_run_that_is_trained_is_not_sent_to_another_folder(
     tmp_path: Path, attached: RunFolder
 ) -> None:
-    with ExitStack() as held, attached.claimed(), pytest.raises(UserError, match="copy it when that has") as caught:
-        resume._copied(attached, tmp_path / "working", held)  # its training began after the data were read
+    with ExitStack() as locks, attached.locked(), pytest.raises(UserError, match="copy it when that") as caught:
+        resume._copied(attached, tmp_path / "working", locks)  # its training began after the data were read
     assert "--output_root" not in str(caught.value)
 
 
@@ -197,6 +197,6 @@ def test_a_run_without_a_whole_checkpoint_starts_over_and_says_so(
         path.unlink()
     before = contents(tmp_path / "input")
     result = experiment.train(elsewhere(tiny_config("epochs=1"), tmp_path), resume=str(attached.path))
-    assert "has no whole checkpoint: training starts from the beginning" in caplog.text
+    assert "has no readable checkpoint: training starts from the beginning" in caplog.text
     assert result.run.path.parent == tmp_path / "working"
     assert contents(tmp_path / "input") == before

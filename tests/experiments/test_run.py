@@ -349,7 +349,7 @@ def test_fine_tuning_takes_the_backbone_and_a_new_head(
     taken, fresh = weights(run), weights(tuned)
     torch.testing.assert_close(fresh["blocks.0.spatial.project.weight"], taken["blocks.0.spatial.project.weight"])
     assert not torch.allclose(fresh["classifier.weight"], taken["classifier.weight"])
-    assert any("Not used of it: classifier.bias, classifier.weight." in message for message in caplog.messages)
+    assert any("Unused: classifier.bias, classifier.weight." in message for message in caplog.messages)
 
 
 def test_fine_tuning_from_another_model_is_refused(tiny_config: MakeConfig) -> None:

@@ -61,7 +61,7 @@ def test_a_run_is_not_resumed_on_other_data(on_a_copy: MakeConfig, changed: str,
     before = run.last.read_bytes()
     again = on_a_copy("epochs=1" if finished else "epochs=2")
     with pytest.raises(UserError, match=r"learned from other data: the clips in the store.* start a new run"):
-        experiment.train(again, resume=path, asked=["epochs"])
+        experiment.train(again, resume=path, explicit_keys=["epochs"])
     assert run.last.read_bytes() == before
     assert run.finished
 
@@ -70,7 +70,10 @@ def test_a_copy_of_the_data_is_the_same_data(on_a_copy: MakeConfig, tiny_config:
     run = experiment.train(on_a_copy("epochs=1")).run
     prepare_again(on_a_copy())
     shutil.rmtree(on_a_copy().data_root)
-    assert experiment.train(tiny_config("epochs=2"), resume=str(run.path), asked=["epochs"]).summary["best_top1"] >= 0
+    assert (
+        experiment.train(tiny_config("epochs=2"), resume=str(run.path), explicit_keys=["epochs"]).summary["best_top1"]
+        >= 0
+    )
 
 
 def test_a_finished_run_whose_data_are_gone_is_still_finished(on_a_copy: MakeConfig) -> None:
@@ -83,7 +86,7 @@ def test_an_older_checkpoint_without_fingerprints_is_resumed(on_a_copy: MakeConf
     run = experiment.train(on_a_copy("epochs=1")).run
     for path in run.all_checkpoints():
         save_checkpoint(path, replace(read_checkpoint(path), data={}))
-    assert experiment.train(on_a_copy("epochs=2"), resume=str(run.path), asked=["epochs"]).summary
+    assert experiment.train(on_a_copy("epochs=2"), resume=str(run.path), explicit_keys=["epochs"]).summary
 
 
 def test_the_summary_names_the_data(on_a_copy: MakeConfig) -> None:
@@ -143,5 +146,5 @@ def test_how_many_clips_trained_the_model_is_told_in_the_right_number(
 @pytest.mark.parametrize("key", ["data.protocols.xsub.train", "data.select.actions"])
 def test_who_trains_cannot_change_within_a_run_even_on_purpose(on_a_copy: MakeConfig, key: str) -> None:
     run = experiment.train(on_a_copy("epochs=1")).run
-    with pytest.raises(UserError, match=f"{key}: .*(.|\n)*cannot change within a run; start a new one"):
-        experiment.train(on_a_copy("epochs=2", f"{key}=[2]"), resume=str(run.path), asked=["epochs", key])
+    with pytest.raises(UserError, match=f"{key}: .*(.|\n)*cannot change within a run. Start a new run"):
+        experiment.train(on_a_copy("epochs=2", f"{key}=[2]"), resume=str(run.path), explicit_keys=["epochs", key])

@@ -70,9 +70,9 @@ class Trainings:
         self.tables: list[str] = []
 
     def __call__(
-        self, config: RunConfig, resume: str, _: object, *, began: float, attached: bool, ending: object = None
+        self, config: RunConfig, resume: str, _: object, *, began: float, search_inputs: bool, ending: object = None
     ) -> Result:
-        assert (resume, attached) == ("auto", False)  # the sequence brings its own runs from an input folder
+        assert (resume, search_inputs) == ("auto", False)  # the sequence brings its own runs from an input folder
         self.configs.append(config)
         self.began.add(began)
         self.endings.append(ending)

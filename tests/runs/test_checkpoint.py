@@ -35,7 +35,7 @@ def test_missing_file_is_told(tmp_path: Path) -> None:
 def test_torn_file_is_refused(checkpoint: Path, share: float) -> None:
     content = checkpoint.read_bytes()
     checkpoint.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(UserError, match="not a whole checkpoint"):
+    with pytest.raises(UserError, match="not a complete checkpoint"):
         read_checkpoint(checkpoint)
 
 
@@ -86,7 +86,7 @@ def test_hostile_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     torch.save({"model": _Exploit(mark)}, tmp_path / "hostile.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(_Exploit(mark)))
     for name in ("hostile.pth", "plain.pth"):
-        with pytest.raises(UserError, match="not a whole checkpoint"):
+        with pytest.raises(UserError, match="not a complete checkpoint"):
             last.load_checkpoint(tmp_path / name)
     assert not mark.exists()
 
@@ -120,5 +120,5 @@ def test_resuming_with_a_checkpoint_outside_a_run_is_refused(
 ) -> None:
     stray = tmp_path / "stray.pth"
     stray.write_bytes(checkpoint.read_bytes())
-    with pytest.raises(UserError, match="does not lie in a run's folder"):
+    with pytest.raises(UserError, match="is not in a run's folder"):
         experiment.train(tiny_config("epochs=1"), resume=str(stray))

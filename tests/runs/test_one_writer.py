@@ -29,17 +29,17 @@ def run(tiny_config: MakeConfig) -> RunFolder:
 @pytest.mark.parametrize("resume", ["auto", ".", "checkpoints/last.pth", "checkpoints/best_model.pth"])
 def test_a_run_that_is_being_trained_is_not_resumed(tiny_config: MakeConfig, run: RunFolder, resume: str) -> None:
     before = contents(run.path.parent)
-    with run.claimed(), pytest.raises(UserError, match=f"{run.path} is being trained by another process: resume it"):
+    with run.locked(), pytest.raises(UserError, match=f"{run.path} is being trained by another process: resume it"):
         experiment.train(
-            tiny_config("epochs=2"), resume if resume == "auto" else str(run.path / resume), asked=["epochs"]
+            tiny_config("epochs=2"), resume if resume == "auto" else str(run.path / resume), explicit_keys=["epochs"]
         )
     assert contents(run.path.parent) == before
 
 
 def test_a_run_that_is_being_trained_is_not_copied(data_yaml: Path, tmp_path: Path, run: RunFolder) -> None:
     config = tiny_run(data_yaml, tmp_path / "elsewhere", "epochs=2")
-    with run.claimed(), pytest.raises(UserError, match="is being trained by another process: copy it"):
-        experiment.train(config, str(run.path), asked=["epochs", "output_root"])
+    with run.locked(), pytest.raises(UserError, match="is being trained by another process: copy it"):
+        experiment.train(config, str(run.path), explicit_keys=["epochs", "output_root"])
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -48,17 +48,17 @@ def test_a_copied_run_may_be_trained_where_it_was(data_yaml: Path, tmp_path: Pat
     config, seen = tiny_run(data_yaml, tmp_path / "elsewhere", "epochs=2"), []
 
     def ending(copy: RunFolder) -> None:
-        with run.claimed(), pytest.raises(UserError), copy.claimed():
+        with run.locked(), pytest.raises(UserError), copy.locked():
             pass
         seen.append(copy)
 
     assert not (run.path / LOCK_FILE).exists()
-    experiment.train(config, str(run.path), asked=["epochs", "output_root"], ending=ending)
+    experiment.train(config, str(run.path), explicit_keys=["epochs", "output_root"], ending=ending)
     assert len(seen) == 1
 
 
 def test_a_new_run_begins_beside_one_that_is_being_trained(tiny_config: MakeConfig, run: RunFolder) -> None:
-    with run.claimed():
+    with run.locked():
         assert experiment.train(tiny_config("epochs=1")).run.path != run.path
 
 
@@ -70,7 +70,7 @@ def test_a_run_is_free_when_its_training_has_ended_however_it_did(
 
     def ending(run: RunFolder) -> None:
         found.append(run)
-        with pytest.raises(UserError), run.claimed():
+        with pytest.raises(UserError), run.locked():
             pass
         if end is not None:
             raise end("over")
@@ -80,7 +80,7 @@ def test_a_run_is_free_when_its_training_has_ended_however_it_did(
     else:
         with pytest.raises(end):
             experiment.train(tiny_config("epochs=1"), ending=ending)
-    with found[0].claimed():
+    with found[0].locked():
         pass
 
 

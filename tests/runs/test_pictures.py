@@ -13,8 +13,8 @@ import last
 from last.experiments import run as experiment
 from last.plots import figures
 from last.runs import pictures as run_pictures
+from last.runs.confusion import read_confusion
 from last.runs.folder import RunFolder
-from last.runs.last_test import read_confusion
 from last.runs.pictures import draw_run, pictures_of
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
@@ -106,7 +106,7 @@ def test_a_test_of_a_course_that_the_run_has_left_is_not_shown(
     assert names(run) == BOTH
     monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
     changed = tiny_config("epochs=4", "checkpoint.keep=3", "test_every=3")
-    experiment.train(changed, resume=str(run.of_epoch(0)), asked=["epochs"], ending=draw_run)
+    experiment.train(changed, resume=str(run.of_epoch(0)), explicit_keys=["epochs"], ending=draw_run)
     assert names(run) == BOTH[:1]
     assert read_confusion(run.confusion) is None
 

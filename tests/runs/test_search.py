@@ -10,7 +10,7 @@ import pytest
 
 from last.experiments import run as experiment
 from last.runs.folder import RunFolder
-from last.runs.search import attached_runs, checkpoint_file, find_run, latest_run
+from last.runs.search import attached_runs, find_checkpoint, find_run, latest_run
 from last.settings.run import RunConfig
 from last.utils.config import to_yaml
 from last.utils.errors import UserError
@@ -138,9 +138,9 @@ def test_a_run_is_named_by_its_folder_by_that_of_its_checkpoints_or_as_the_lates
     here = Places("local", tmp_path / "data", tmp_path / "runs")
     run = begun(tmp_path / "runs/run-2026-01-02", tiny_config())
     with pytest.raises(UserError, match="has no finished epoch"):
-        checkpoint_file(str(run.path), here)
+        find_checkpoint(str(run.path), here)
     run.last.write_bytes(b"")
     for named in (run.path, run.checkpoints, run.last, "latest"):
-        assert checkpoint_file(str(named), here) == run.last
+        assert find_checkpoint(str(named), here) == run.last
     with pytest.raises(UserError, match="not a run's"):
-        checkpoint_file(str(tmp_path), here)
+        find_checkpoint(str(tmp_path), here)

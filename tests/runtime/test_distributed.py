@@ -155,7 +155,7 @@ def two(ground: Path) -> Results:
                 "command": ["--method", "features", "--cached", "2"],
             },
         ]
-        with taken.claimed():
+        with taken.locked():
             do_tasks(ground, folder, 2, [_with_config(ground, task) for task in tasks])
 
     return results_in(once(ground / "two", make), 2)

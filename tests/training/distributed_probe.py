@@ -57,7 +57,7 @@ class WatchedTrainer(Trainer):
     def fit(self, logbook: Logbook | None) -> Stop | None:
         """Train, and see before that whether another trainer could have the run."""
         try:
-            with self.run.claimed():
+            with self.run.locked():
                 pass
         except UserError as error:
             self.refusal = str(error)

@@ -14,7 +14,7 @@ from last.data.loading.run_data import TestPart
 from last.distillation.recipe import DistillationRecipe
 from last.evaluation.scoring import score_batches
 from last.experiments import run as experiment
-from last.runs.resume import Beginning
+from last.runs.resume import ResumePoint
 from last.runtime.async_reader import DelayedReader
 from last.runtime.distributed import ALONE
 from last.runtime.run_context import RunContext
@@ -38,7 +38,7 @@ def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
     recipe = DistillationRecipe()
     config = recipe.prepare(config, ALONE)
     run_context = RunContext(torch.device(device))
-    return experiment._build(config, Beginning(), recipe, run_context)[0]
+    return experiment._build(config, ResumePoint(), recipe, run_context)[0]
 
 
 @pytest.mark.parametrize("overrides", [[], RICH, ["nan_guard.bn_recovery=restore"]])

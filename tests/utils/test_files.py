@@ -10,7 +10,7 @@ from conftest import deny_listing
 from last.data.preparation.preprocess import read_ignore_list
 from last.runs.append_file import append
 from last.runs.checkpoint import read_checkpoint
-from last.runs.last_test import read_confusion
+from last.runs.confusion import read_confusion
 from last.runs.logbook import read_rows
 from last.utils.config import read_yaml
 from last.utils.errors import Unwritable, UserError

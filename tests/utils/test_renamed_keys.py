@@ -10,7 +10,7 @@ import pytest
 
 from last.settings.data import DataConfig
 from last.settings.run import RunConfig
-from last.utils.config import Layer, file_layer, flat, merge, override_layer, plant
+from last.utils.config import Layer, file_layer, flatten, merge, override_layer, set_nested
 from last.utils.errors import UserError
 from last.utils.renamed_keys import RENAMED_KEYS, RENAMED_OPTIONS, with_present_keys
 
@@ -18,12 +18,12 @@ from last.utils.renamed_keys import RENAMED_KEYS, RENAMED_OPTIONS, with_present_
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, value in values.items():
-        plant(tree, key.split("."), value)
+        set_nested(tree, key.split("."), value)
     return tree
 
 
 def test_every_present_name_is_a_key_and_no_old_one_is() -> None:
-    keys = set(flat(asdict(RunConfig())))
+    keys = set(flatten(asdict(RunConfig())))
     assert keys >= set(RENAMED_KEYS.values())
     assert not keys & RENAMED_KEYS.keys()
 
@@ -35,7 +35,9 @@ def test_a_key_stays_in_its_section() -> None:
 def test_a_saved_configuration_gets_the_present_names_and_is_not_changed_itself() -> None:
     old = nested(dict.fromkeys([*RENAMED_KEYS, "epochs", "hardware.cpu_threads"], 3))
     before = deepcopy(old)
-    assert flat(with_present_keys(old)) == dict.fromkeys([*RENAMED_KEYS.values(), "epochs", "hardware.cpu_threads"], 3)
+    assert flatten(with_present_keys(old)) == dict.fromkeys(
+        [*RENAMED_KEYS.values(), "epochs", "hardware.cpu_threads"], 3
+    )
     assert old == before
 
 
