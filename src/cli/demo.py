@@ -99,7 +99,7 @@ def _train(config: "RunConfig", drawing: bool, shown: "Progress") -> "Result":
     from ..experiments.run import train
     from ..runs.pictures import draw_run
 
-    result = train(config, progress=shown, ending=draw_run if drawing else None)
+    result = train(config, progress=shown, on_end=draw_run if drawing else None)
     if result.stopped is not None:
         result.stopped.raise_signal()
     return result

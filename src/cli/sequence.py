@@ -10,7 +10,7 @@ from .terminal import progress, say, table
 from .train import show_tensorboard
 
 if TYPE_CHECKING:
-    from ..experiments.sequence_plan import Plan, Request
+    from ..experiments.sequence_plan import Plan, SequenceSpec
     from ..experiments.sequence_table import DataResult
 
 _LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128"
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..runs.pictures import draw_run
     from ..runtime.distributed import rank
 
-    plan = plan_sequence(_request(arguments))
+    plan = plan_sequence(_spec(arguments))
     drawing = rank() == 0 and draws_or_warns("Drawing the picture")
     try:
         stopped = run_sequence(plan, progress(arguments.quiet), draw_run if drawing else None)
@@ -108,10 +108,10 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _request(arguments: argparse.Namespace) -> "Request":
-    from ..experiments.sequence_plan import Request
+def _spec(arguments: argparse.Namespace) -> "SequenceSpec":
+    from ..experiments.sequence_plan import SequenceSpec
 
-    return Request(
+    return SequenceSpec(
         dataset=arguments.dataset or "",
         split=arguments.split,
         then=arguments.then,
@@ -152,7 +152,7 @@ def _show(plan: "Plan", drawing: bool) -> None:
     say(f"The table is in {plan.folder / 'sequence.md'} and, with all figures, in sequence.json beside it")
     if drawing:
         _draw(found, plan.folder / "sequence.png")
-    runs = [outcome.run for row in rows for outcome in row.outcomes if outcome.run is not None]
+    runs = [run_status.run for row in rows for run_status in row.runs if run_status.run is not None]
     show_tensorboard(plan.folder, runs)
     say(f"The sequence is in {plan.folder}")
 
@@ -167,21 +167,21 @@ def _worth_of_a_clip(result: "DataResult") -> str:
 
 def _better_than_their_teacher(result: "DataResult") -> str:
     """Return the names of the students that alone do better than the mean teacher."""
-    from ..experiments.sequence_table import Spread
+    from ..experiments.sequence_table import MeanDeviation
 
-    teacher = Spread.of(list(result.teacher.top1.values())).mean
+    teacher = MeanDeviation.of(list(result.teacher.top1.values())).mean
     return ", ".join(student.model for student in result.students if student.alone.mean > teacher)
 
 
 def _show_result(result: "DataResult") -> None:
-    from ..experiments.sequence_table import Spread
+    from ..experiments.sequence_table import MeanDeviation
 
     teacher = result.teacher
     rows = [
         [
             f"{teacher.step.config.model.name} (teacher)",
             _count(teacher.parameters),
-            Spread.of(list(teacher.top1.values())).text(),
+            MeanDeviation.of(list(teacher.top1.values())).text(),
             *("", "", ""),
         ]
     ]

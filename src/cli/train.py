@@ -131,13 +131,13 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
     if arguments.seeds and arguments.seed is not None:
         raise UserError("Give --seed or --seeds, not both.")
     shown = progress(arguments.quiet)
-    ending = draw_run if rank() == 0 and draws_or_warns(PICTURES) else None
+    on_end = draw_run if rank() == 0 and draws_or_warns(PICTURES) else None
     if arguments.seeds:
         results, file = train_seeds(
-            config, arguments.seeds, arguments.resume, shown, explicit_keys=arguments.explicit_keys, ending=ending
+            config, arguments.seeds, arguments.resume, shown, explicit_keys=arguments.explicit_keys, on_end=on_end
         )
     else:
-        results = [train(config, arguments.resume, shown, explicit_keys=arguments.explicit_keys, ending=ending)]
+        results = [train(config, arguments.resume, shown, explicit_keys=arguments.explicit_keys, on_end=on_end)]
     result = results[-1]
     if rank() != 0:
         return _leave(result)

@@ -102,7 +102,7 @@ def test_without_matplotlib_none_of_the_runs_says_so_again(
     train, endings = sequence.train, []
 
     def watched(*arguments: Any, **options: Any) -> Result:
-        endings.append(options["ending"])
+        endings.append(options["on_end"])
         return train(*arguments, **options)
 
     monkeypatch.setattr(sequence, "train", watched)

@@ -106,7 +106,7 @@ def test_without_tensorboard_its_command_is_not_told(tiny: Callable, monkeypatch
 def test_without_options_all_that_is_missing_is_one_message(cli: Callable) -> None:
     result = cli("train")
     assert result.code == 2
-    assert result.err.startswith("error: Say with --model and --dataset what to train")
+    assert result.err.startswith("error: Choose what to train with --model and --dataset")
     assert len(result.err.splitlines()) == 1
 
 

@@ -229,7 +229,7 @@ def test_end_of_the_time_saves_and_stops(tiny_config: MakeConfig, monkeypatch: p
 
 
 def test_time_that_is_over_before_the_first_step_is_refused_and_changes_nothing(tiny_config: MakeConfig) -> None:
-    with pytest.raises(UserError, match="max_hours 1e-09 were over before the first step"):
+    with pytest.raises(UserError, match="max_hours 1e-09 passed before the first step"):
         experiment.train(tiny_config("max_hours=1e-9"))
     assert not Path(tiny_config().output_root).exists()
 

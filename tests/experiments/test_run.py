@@ -280,7 +280,7 @@ def test_what_is_to_happen_at_the_end_happens_once_when_all_else_is_written(
 ) -> None:
     ended: list[tuple[Path, bool]] = []
     monkeypatch.setattr(StopWatch, "reason", reason)
-    result = experiment.train(tiny_config("epochs=1"), ending=lambda run: ended.append((run.path, run.finished)))
+    result = experiment.train(tiny_config("epochs=1"), on_end=lambda run: ended.append((run.path, run.finished)))
     assert ended == [(result.run.path, reason is None)]
     assert result.stopped is reason
 
@@ -291,7 +291,7 @@ def test_what_is_to_happen_at_the_end_happens_after_a_divergence_too(
     monkeypatch.setattr(classification, "build_model", _exploding_model)
     ended: list[bool] = []
     with pytest.raises(TrainingDiverged):
-        experiment.train(tiny_config("epochs=1"), ending=lambda run: ended.append(run.divergence.exists()))
+        experiment.train(tiny_config("epochs=1"), on_end=lambda run: ended.append(run.divergence.exists()))
     assert ended == [True]
 
 
@@ -373,7 +373,8 @@ def test_too_little_memory_names_the_batch_the_model_and_what_to_try(
         raise error
 
     monkeypatch.setattr(Trainer, "_train_batch", fail)
-    with pytest.raises(UserError, match=r"nano_e with batch_size 4 and 8 frames. Try --batch_size 2 .*, or --amp\.$"):
+    message = r"nano_e with batch_size 4 and 8 frames needs more memory.*\. Try --batch_size 2 .*, or --amp\.$"
+    with pytest.raises(UserError, match=message):
         experiment.train(tiny_config("epochs=1"))
 
 

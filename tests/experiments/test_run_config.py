@@ -27,15 +27,15 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_model_and_data_set_that_nobody_names_are_asked_for_at_once() -> None:
-    with pytest.raises(UserError, match=r"--model and --dataset what to train.*nano_e.*synthetic"):
+    with pytest.raises(UserError, match=r"Choose what to train with --model and --dataset.*nano_e.*synthetic"):
         resolve()
 
 
 def test_only_what_is_missing_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="Say with --dataset what to train"):
+    with pytest.raises(UserError, match="Choose what to train with --dataset"):
         resolve(model="nano_e")
     (tmp_path / "half.yaml").write_text("data: {name: synthetic}")
-    with pytest.raises(UserError, match="Say with --model what to train"):
+    with pytest.raises(UserError, match="Choose what to train with --model"):
         resolve(recipe=str(tmp_path / "half.yaml"))
 
 

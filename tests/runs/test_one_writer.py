@@ -8,7 +8,7 @@ from conftest import TINY, tiny_run
 
 from last.experiments import run as experiment
 from last.experiments.sequence import run_sequence
-from last.experiments.sequence_plan import Plan, Request, plan_sequence
+from last.experiments.sequence_plan import Plan, SequenceSpec, plan_sequence
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
 from last.utils.errors import TrainingDiverged, UserError
@@ -53,7 +53,7 @@ def test_a_copied_run_may_be_trained_where_it_was(data_yaml: Path, tmp_path: Pat
         seen.append(copy)
 
     assert not (run.path / LOCK_FILE).exists()
-    experiment.train(config, str(run.path), explicit_keys=["epochs", "output_root"], ending=ending)
+    experiment.train(config, str(run.path), explicit_keys=["epochs", "output_root"], on_end=ending)
     assert len(seen) == 1
 
 
@@ -76,10 +76,10 @@ def test_a_run_is_free_when_its_training_has_ended_however_it_did(
             raise end("over")
 
     if end is None:
-        experiment.train(tiny_config("epochs=1"), ending=ending)
+        experiment.train(tiny_config("epochs=1"), on_end=ending)
     else:
         with pytest.raises(end):
-            experiment.train(tiny_config("epochs=1"), ending=ending)
+            experiment.train(tiny_config("epochs=1"), on_end=ending)
     with found[0].locked():
         pass
 
@@ -106,7 +106,7 @@ def plan(data_yaml: Path, tmp_path: Path) -> Callable[..., Plan]:
     def make(**flags: object) -> Plan:
         roots = {"data_root": str(data_yaml.parent / "data"), "output_root": str(tmp_path / "runs"), "device": "cpu"}
         return plan_sequence(
-            Request(
+            SequenceSpec(
                 dataset=str(data_yaml),
                 environment="local",
                 teacher="small_e",

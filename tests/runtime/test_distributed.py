@@ -295,7 +295,7 @@ def test_another_number_of_processes_goes_on(
 def test_a_batch_that_cannot_be_shared_is_refused_once(two: Results) -> None:
     first, second = (each["refused"] for each in two)
     assert (first["code"], second["code"]) == (2, 2)
-    assert first["spoken"].startswith("error: batch_size 7 cannot be shared by 2 processes.")
+    assert first["spoken"].startswith("error: batch_size 7 cannot be divided among 2 processes.")
     assert first["spoken"].count("\n") == 1
     assert second["spoken"] == ""
 
@@ -380,7 +380,7 @@ def test_torchrun_starts_again_what_was_killed(ground: Path, tmp_path: Path) -> 
     os.kill(_children(launched.pid)[1], signal.SIGKILL)
     out, errors = launched.communicate(timeout=PATIENCE_S)
     assert launched.returncode == 0, errors
-    assert "Going on with" in errors
+    assert "Resuming" in errors
     assert "The run is in" in out
     (run,) = tmp_path.glob("run-*")
     assert [row["epoch"] for row in rows(str(run))] == list(range(40))
