@@ -1,4 +1,4 @@
-"""What an option that does not exist may have meant: another option, or a configuration key."""
+"""Suggestions for an unknown option: another option, or a configuration key."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ..utils.renamed_keys import RENAMED_KEYS
 
 _NEAR = 0.75
 
-# What other programs call an option of ours.
+# Names of our options in other programs.
 _OPTIONS = {
     "num_epoch": "--epochs",
     "max_epochs": "--epochs",
@@ -37,13 +37,13 @@ _OPTIONS = {
 
 
 def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
-    """Return what an unknown option should probably be, as one types it; empty where nothing is near.
+    """Return the option that was probably meant, as text for a command line; empty if none is similar.
 
     Args:
-        flag: the option, with its dashes.
-        value: what was given with it, if anything was.
-        options: those that the command has. Where `--model` and `--set` are among them, any configuration key can be
-            set; with `--set` alone, those of the data set.
+        flag: the unknown option, with its dashes.
+        value: its value, if it has one.
+        options: the command's options. With `--model` and `--set` any configuration key can be set; with `--set` alone
+            only those of the data set.
     """
     name = flag.lstrip("-")
     if _OPTIONS.get(name) in options:
@@ -67,7 +67,7 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
 
 @cache
 def _keys() -> tuple[str, ...]:
-    """Return the configuration keys that a user may set, the most common first, with dots between sections."""
+    """Return the dotted configuration keys that a user may set, the most common first."""
     from ..settings.data import DataConfig
     from ..utils.config import flatten, named_layer
     from ..utils.model_files import model_layer

@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None = None) -> "RunConfig":
-    """Return the configuration that the options of `train` make up; a run that is resumed by its path brings its own.
+    """Return the configuration of the options of `train`; a run that is resumed by its path has its own.
 
     In `arguments`, `latest` is replaced by the run that it means, and `explicit_keys` lists the keys that the user set.
 
@@ -117,12 +117,12 @@ def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and show the result; return the exit code."""
-    return carry_out(config_from(arguments), arguments, "train")
+    return train_and_show(config_from(arguments), arguments, "train")
 
 
-def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) -> int:
-    """Train as `config` says, once or once a seed, and show the result; return the exit code of `command`."""
-    from ..experiments.run import train  # torch takes a second to import, which --help need not wait for
+def train_and_show(config: "RunConfig", arguments: argparse.Namespace, command: str) -> int:
+    """Train with `config`, once or once per seed, and show the results; return the exit code of `command`."""
+    from ..experiments.run import train  # it imports torch, which `--help` does not need
     from ..experiments.seeds import train_seeds
     from ..plots.figures import draws_or_warns
     from ..runs.pictures import PICTURES, draw_run
@@ -140,7 +140,7 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
         results = [train(config, arguments.resume, shown, explicit_keys=arguments.explicit_keys, on_end=on_end)]
     result = results[-1]
     if rank() != 0:
-        return _leave(result)
+        return _exit_code(result)
     if result.stopped is not None:
         show_pictures(result.run.path)
         again = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
@@ -152,10 +152,10 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
                 "the same command with --resume auto" if arguments.seeds else f"{program()} {command} --resume latest"
             )
             say(f"In another session, with the output of this one attached: {again}")
-        return _leave(result)
+        return _exit_code(result)
     if arguments.seeds:
         _show_seeds(results)
-        say(f"The figures of all seeds are in {file}")
+        say(f"The results of all seeds are in {file}")
     else:
         _show_one(result)
     show_pictures(result.run.path)
@@ -164,7 +164,7 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
 
 
 def show_pictures(run: Path) -> None:
-    """Print which pictures a run has left, and how to see its scalars in TensorBoard."""
+    """Print the paths of a run's pictures, and the command for TensorBoard."""
     from ..runs.pictures import pictures_of
 
     if pictures := pictures_of(run):
@@ -174,13 +174,13 @@ def show_pictures(run: Path) -> None:
 
 
 def show_tensorboard(folder: Path, runs: "Sequence[Path]") -> None:
-    """Print how TensorBoard shows what runs in a folder wrote for it; nothing where it is not installed."""
+    """Print the command that shows the runs of a folder in TensorBoard; nothing if it is not installed."""
     if find_spec("tensorboard") is not None and any((run / "tensorboard").is_dir() for run in runs):
         say(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
 
 
-def _leave(result: "Result") -> int:
-    """Return the exit code 0, or raise what the signal that stopped the run would have raised."""
+def _exit_code(result: "Result") -> int:
+    """Return the exit code 0, or raise the exception of the signal that stopped the run."""
     if result.stopped is not None:
         result.stopped.raise_signal()
     return 0
@@ -196,7 +196,7 @@ def _show_one(result: "Result") -> None:
 
 
 def _show_seeds(results: "Sequence[Result]") -> None:
-    """Print a row a seed, then the mean and the standard deviation."""
+    """Print a row per seed, then mean and standard deviation."""
     measures = results[0].run.read_measures()
     figures = measures.figures()
 

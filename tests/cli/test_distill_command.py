@@ -74,17 +74,17 @@ def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], te
 
 
 def test_without_a_teacher_it_is_asked_for(distill: Callable[..., Any]) -> None:
-    refused(distill(), "Say with --teacher which checkpoint teaches")
+    refused(distill(), "Name a teacher with --teacher")
 
 
 def test_impossible_ways_to_teach_are_refused(distill: Callable[..., Any], teacher: Path) -> None:
     refused(distill("--teacher", teacher, "--weights", "1,2"), "weights has 2 numbers for 1 teachers")
     refused(distill("--teacher", teacher, "--weights", "0"), "should be a list, each element above 0")
-    refused(distill("--teacher", teacher, "--weights", "much"), "'much' should be numbers with commas between")
+    refused(distill("--teacher", teacher, "--weights", "much"), "'much' should be numbers, separated by commas")
     refused(distill("--teacher", teacher, "--method", "kd"), "should be one of kl, dkd, features, attention")
     refused(distill("--teacher", teacher, "--alpha", 2), "at most 1.0")
     refused(distill("--teacher", teacher, "--tau", 0), "at least 0.01")
-    refused(distill("--teacher", teacher, "--cached", 0), "should be a whole number above 0")
+    refused(distill("--teacher", teacher, "--cached", 0), "should be an integer above 0")
     cached = ("--set", "distillation.cached=true")
     refused(distill("--teacher", teacher, *cached), "distillation.cached needs distillation.fixed_augmentations")
 
@@ -197,7 +197,7 @@ def test_the_latest_run_teaches_a_new_student_and_not_one_that_is_resumed(
     distill: Callable[..., Any], teacher: Path, tmp_path: Path
 ) -> None:
     refused(
-        distill("--teacher", "latest", "--resume", "auto"), "--teacher latest is the newest run", "Name the teacher"
+        distill("--teacher", "latest", "--resume", "auto"), "--teacher latest may be the student", "Name the teacher"
     )
     shutil.copytree(teacher.parent.parent, tmp_path / "students" / teacher.parent.parent.name)
     result = distill("--teacher", "latest")

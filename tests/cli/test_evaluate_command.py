@@ -87,8 +87,8 @@ def test_the_report_of_a_run_that_cannot_be_written_goes_into_the_output_folder(
     assert result.code == 0, result.err
     report = tmp_path / "working" / "evaluation" / f"runs-{run.path.name}" / "last-test"
     assert (report / "metrics.json").exists()
-    assert "cannot be written" in result.err
-    assert "--out names another folder" in result.err
+    assert "is read-only" in result.err
+    assert "--out chooses another folder" in result.err
     assert sorted(run.path.rglob("*")) == before
 
 

@@ -140,7 +140,7 @@ def test_a_diverged_run_ends_it_with_its_own_exit_code(run: Callable, monkeypatc
     ("arguments", "told"),
     [
         (["--students", "nano_e,tiny_e"], "There is no model 'tiny_e'"),
-        (["--cached", "0"], "'0' should be a whole number above 0"),
+        (["--cached", "0"], "'0' should be an integer above 0"),
         (["--teacher_set", "epochs"], "should look like key=value"),
         (["--then", "ntu120"], "There is no prepared data set 'ntu120'"),
     ],
