@@ -17,7 +17,7 @@ from ..utils.errors import (
     TrainingDiverged,
     UserError,
     is_out_of_memory,
-    tells_of_unfit_gpu,
+    is_unsupported_gpu,
 )
 from ..utils.extras import fault_of, repair_command
 from ..utils.files import reason
@@ -92,7 +92,7 @@ def _message(error: BaseException) -> str:
         return f"The package {error.name} is missing. Install it with: {install_command('last-har')}"
     if is_out_of_memory(error):
         return f"Out of memory. A smaller --batch_size needs less. {error}".rstrip()
-    if tells_of_unfit_gpu(error):
+    if is_unsupported_gpu(error):
         return (
             "The installed torch has no code for this GPU: the GPU is too old for it, or too new. Use another GPU (in "
             "a Kaggle notebook the accelerator T4), --device cpu, or a torch that was built for it."

@@ -20,7 +20,7 @@ from ..data.loading.loader import Batch, FixedAugmentationSampler
 from ..data.loading.placement import room_on
 from ..utils.array_files import DamagedArray, Mode, map_array
 from ..utils.errors import UserError
-from ..utils.files import file_checksum, make_folder, read_json, unwritable, write_json
+from ..utils.files import file_checksum, make_folder, read_json, write_error, write_json
 from ..utils.locks import sole_writer
 from .teacher_outputs import Form, Lesson, unpacked
 
@@ -110,7 +110,7 @@ class OutputFolder:
             with sole_writer(self.path, waiting, waits=True):
                 yield
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def begin(self, batches: int) -> tuple[Outputs, int]:
         """Return the array to fill and how many of the `batches` it takes are there from an earlier attempt.

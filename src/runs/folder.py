@@ -13,7 +13,7 @@ from typing import Any
 from ..tasks.measures import Measures, measures_from
 from ..utils.config import read_yaml
 from ..utils.errors import UserError
-from ..utils.files import copy_file, make_folder, read_json, uncopied, unwritable, write_json
+from ..utils.files import copy_error, copy_file, make_folder, read_json, write_error, write_json
 from ..utils.foreign_text import short
 from ..utils.leftovers import temporary_folder
 from ..utils.locks import sole_writer
@@ -151,7 +151,7 @@ class RunFolder:
                 number += 1
                 continue
             except OSError as error:
-                raise unwritable(path, error) from error
+                raise write_error(path, error) from error
             return cls(path)
 
     def locked(self, copies: bool = False) -> AbstractContextManager[None]:
@@ -200,7 +200,7 @@ class RunFolder:
                     next(folder.iterdir(), None)
             return [path for pattern in _OF_RUN for path in self.path.glob(pattern) if path.is_file()]
         except OSError as error:
-            raise uncopied(Path(error.filename or self.path), error) from error
+            raise copy_error(Path(error.filename or self.path), error) from error
 
     def archive(self, checkpoints: Sequence[Path]) -> "RunFolder":
         """Copy checkpoints, the best one, the logbook and the configuration into a subfolder, which is a run too.
@@ -293,7 +293,7 @@ def _atomic_folder(folder: Path) -> Iterator[Path]:
             ):  # which makes it a run
                 path.replace(folder / path.name)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
 
 
 def modification_day(path: Path) -> date | None:

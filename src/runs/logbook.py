@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..utils.errors import UserError
-from ..utils.files import failure, make_folder, read_whole, unwritable, write_text
+from ..utils.files import failure, make_folder, read_whole, write_error, write_text
 from .append_file import append
 from .tensorboard_scalars import TensorboardScalars
 
@@ -162,7 +162,7 @@ def _write_if_different(path: Path, text: str) -> None:
     try:
         present = read_whole(path, 2 * _LIMIT_BYTES, "a logbook") if path.exists() else b""
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
     if present != text.encode():
         write_text(path, text)
 

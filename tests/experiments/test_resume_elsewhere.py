@@ -118,7 +118,7 @@ def test_of_a_run_that_cannot_be_copied_the_file_that_cannot_be_read_is_named(
     bad = attached.path / place
     bad.unlink()
     bad.symlink_to("/proc/self/mem")
-    with pytest.raises(UserError, match=f"^Cannot read {bad}, which is to be copied: Input/output error") as caught:
+    with pytest.raises(UserError, match=f"^Cannot read {bad} for copying: Input/output error") as caught:
         experiment.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume="auto")
     assert "--output_root" not in str(caught.value)
     assert list((tmp_path / "working").iterdir()) == []
@@ -128,7 +128,7 @@ def test_checkpoints_that_cannot_be_seen_are_no_reason_to_start_over_in_a_copy(
     tiny_config: MakeConfig, tmp_path: Path, attached: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deny_listing(attached.checkpoints, monkeypatch)
-    with pytest.raises(UserError, match=f"^Cannot read {attached.checkpoints}, .*: permission was denied"):
+    with pytest.raises(UserError, match=f"^Cannot read {attached.checkpoints} for copying: permission was denied"):
         experiment.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume=str(attached.path))
     assert list((tmp_path / "working").iterdir()) == []
 
