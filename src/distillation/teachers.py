@@ -218,7 +218,7 @@ class LiveTeachers:
         self.form = self._lesson(insides).form
         if config.compile:
             for model in self._models:
-                compile_where_possible(model, device, config.hardware.cuda_graphs)
+                compile_where_possible(model, device, bool(config.hardware.cuda_graphs))
 
     @property
     def precisions(self) -> list[str]:

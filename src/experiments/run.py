@@ -17,6 +17,7 @@ from ..data.store.fingerprints import data_fingerprints, differing
 from ..data.store.protocols import split
 from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
+from ..models.classifier import SkeletonClassifier
 from ..models.registry import count_parameters
 from ..runs.checkpoint import load_backbone, read_checkpoint, refuse_other_sizes
 from ..runs.folder import RunFolder
@@ -24,6 +25,7 @@ from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
 from ..runs.resume import ResumePoint, find_resume_point
 from ..runtime.compilation import compile_where_possible
+from ..runtime.cuda_graphs import record_steps, records_steps
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device, refuse_missing_format
 from ..runtime.run_context import RunContext
@@ -153,7 +155,9 @@ def _build(
         load_backbone(model, Path(config.init_from))
     task = recipe.build(model, config, data, run_context)
     if config.compile:
-        compile_where_possible(model, device, config.hardware.cuda_graphs)
+        compile_where_possible(model, device, bool(config.hardware.cuda_graphs))
+    elif isinstance(model, SkeletonClassifier) and records_steps(config, device, world.size):
+        record_steps(model)
     _refuse_expired_time(config, run_context.watch, world)
     resume_point = resume_point.with_writable_run(Path(config.output_root), world)
     run = resume_point.run or RunFolder(Path(world.broadcast(lambda: _new_run(config, resume_point.locks)).decode()))

@@ -1,4 +1,7 @@
-"""BatchNorm over channels of contiguous memory, for GPUs and for several processes, in plain torch.
+"""BatchNorm over channels of contiguous memory, for GPUs and for several processes.
+
+On NVIDIA GPUs it is computed by the Triton kernels of `triton_batch_norm`, where Triton is there and works; everywhere
+else, and as the reference of those kernels, by plain torch.
 
 torch's CUDA kernels work on a channel of (1, C, P) with one block each, in evaluation too: 24 to 256 blocks, of which
 a large GPU computes many more at once. Sums and element by element operations over (C, P) use all of it. torch's
@@ -15,19 +18,11 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, distributed, nn
 
+from .gpu_kernels import serves
+from .recording import recorded, watched
+
 Norm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
-_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 AllReduceSum = Callable[[Tensor], Any]  # replaces a tensor by its sum over all processes
-
-
-def recorded() -> bool:
-    """Tell whether what is computed now is recorded for a compiler or an exported file."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-
-
-def watched(module: nn.Module) -> bool:
-    """Tell whether a module has hooks, which see a module that is called, not one whose weights a function takes."""
-    return not recorded() and any(getattr(module, kind) for kind in _HOOKS)
 
 
 def spreads(norm: nn.Module, x: Tensor) -> TypeGuard[Norm]:
@@ -45,12 +40,14 @@ def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllRedu
         relu: whether negative results become zero.
         all_reduce_sum: sums a tensor over the processes that normalise together; the group of a SyncBatchNorm if None.
     """
+    all_reduce_sum = all_reduce_sum or _of_group(norm)
+    if all_reduce_sum is None and serves(rows):
+        return _normalise_by_kernels(norm, rows, relu)
     if not norm.training:
         assert norm.running_mean is not None and norm.running_var is not None
         factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         evaluated = _scaled(rows, factor, norm.bias - norm.running_mean * factor)
         return evaluated.relu_() if relu else evaluated
-    all_reduce_sum = all_reduce_sum or _of_group(norm)
     normed, mean, variance, places = _NormByRows.apply(rows, norm.weight, norm.bias, norm.eps, relu, all_reduce_sum)  # type: ignore[no-untyped-call]
     move_statistics(norm, mean, variance, places)
     result: Tensor = normed
@@ -65,6 +62,27 @@ def move_statistics(norm: Norm, mean: Tensor, variance: Tensor, places: float | 
     momentum = norm.num_batches_tracked.to(norm.running_mean).reciprocal() if norm.momentum is None else norm.momentum
     norm.running_mean.lerp_(mean.to(norm.running_mean), momentum)
     norm.running_var.lerp_(variance.to(norm.running_var) * (places / (places - 1)), momentum)
+
+
+def _normalise_by_kernels(norm: Norm, rows: Tensor, relu: bool) -> Tensor:
+    from .triton_batch_norm import NormByKernels, scaled
+
+    mean, variance, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
+    assert mean is not None and variance is not None
+    if not norm.training:
+        factor = norm.weight * torch.rsqrt(variance + norm.eps)
+        offset = norm.bias - mean * factor
+        if torch.is_grad_enabled():
+            evaluated = torch.addcmul(offset[:, None], rows, factor[:, None]).to(rows.dtype)
+            return evaluated.relu_() if relu else evaluated
+        return scaled(rows, factor, offset, relu)
+    momentum: float | Tensor | None = norm.momentum
+    if momentum is None and count is not None:  # the mean of all batches, whose weight is known to the device alone
+        momentum = (count + 1).float().reciprocal()
+    normed: Tensor = NormByKernels.apply(  # type: ignore[no-untyped-call]
+        rows, norm.weight, norm.bias, norm.eps, relu, momentum, None if count is None else (mean, variance, count)
+    )
+    return normed
 
 
 def _of_group(norm: Norm) -> AllReduceSum | None:

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.tensor_cache import cache_tensors
-from .batch_norm import normalise_rows, spreads, watched
+from .batch_norm import normalise_rows, spreads
 from .cpu_kernels import multiply, normalise_by_batch, normalises_here
+from .gpu_products import multiply_groups, multiply_joints, splits
+from .recording import watched
 
 _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convolution
 _filters_are_products = True
@@ -47,7 +49,12 @@ def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
     if stride > 1:
         x = x[:, ::stride]
     weight = layer.weight.flatten(1)  # (C', C / groups)
-    if layer.groups == 1:
+    if splits(x):
+        rows = x.reshape(layer.groups, len(x) // layer.groups, -1)  # (groups, C / groups, T'*B*V)
+        mixed = multiply_groups(weight.view(layer.groups, -1, weight.shape[1]), rows).flatten(0, 1)
+        if layer.bias is not None:
+            mixed = mixed + layer.bias.to(mixed.dtype)[:, None]
+    elif layer.groups == 1:
         mixed = multiply(weight, x.reshape(len(x), -1))  # (C', T'*B*V)
         if layer.bias is not None:
             mixed = mixed + layer.bias.to(mixed.dtype)[:, None]
@@ -60,7 +67,8 @@ def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
     """Mix joints with an adjacency (C, V, V) a channel, (C, T, B, V) -> (C, T, B, V)."""
-    return torch.bmm(x.view(len(x), -1, x.shape[3]), adjacency).view(x.shape)
+    multiply_each = multiply_joints if splits(x) else torch.bmm
+    return multiply_each(x.view(len(x), -1, x.shape[3]), adjacency).view(x.shape)
 
 
 def filter_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .batch_norm import move_statistics, recorded, watched
+from .batch_norm import move_statistics
+from .recording import recorded, watched
 
 _HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from . import cpu_kernels, gpu_kernels
 from .batch_norm import Norm, normalise_rows, spreads
 from .channel_major import normalise, project
-from .cpu_kernels import dropped_sum, means, weighed
 
 
 class JointGate(nn.Sequential):
@@ -32,7 +32,7 @@ class JointGate(nn.Sequential):
         """(1, C, P, 1) -> (1, C, P, 1), of P frames or joints of all bodies."""
         squeeze, norm, relu, excite, gate = self
         hidden = squeeze(x)
-        if spreads(norm, hidden):
+        if len(hidden) == 1 and spreads(norm, hidden):
             rows = normalise_rows(norm, hidden.reshape(hidden.shape[1], -1), relu=True)
             hidden = rows.view(hidden.shape)
         else:
@@ -58,9 +58,11 @@ class STJointAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T, B, V)."""
         channels, frames, bodies, joints = x.shape
-        x, over_joints, over_frames = means(x)
+        on_gpu = gpu_kernels.serves(x)
+        x, over_joints, over_frames = gpu_kernels.means(x) if on_gpu else cpu_kernels.means(x)
         frame_gate = self.frame_gate(over_joints.view(1, channels, -1, 1)).view(channels, frames, bodies, 1)
         joint_gate = self.joint_gate(over_frames.view(1, channels, -1, 1)).view(channels, 1, bodies, joints)
+        weighed = gpu_kernels.weighed if on_gpu else cpu_kernels.weighed
         return weighed(x, frame_gate, joint_gate, self.alpha.to(x.dtype)[:, None, None, None])
 
 
@@ -140,7 +142,11 @@ class Block(nn.Module):
         mixed = self.attention(normalise(self.norm, self.spatial(x), relu=True))
         dropout = self.temporal.dropout
         assert isinstance(dropout, nn.Dropout | nn.Dropout2d)
-        return dropped_sum(dropout, self.temporal(mixed), self.shortcut(x)).relu_()
+        mixed, shortcut = self.temporal(mixed), self.shortcut(x)
+        probability = dropout.p if dropout.training else 0.0
+        if gpu_kernels.sums(mixed, shortcut) and (probability == 0 or isinstance(dropout, nn.Dropout)):
+            return gpu_kernels.dropped_sum(mixed, shortcut, probability)
+        return cpu_kernels.dropped_sum(dropout, mixed, shortcut).relu_()
 
     def shortcut(self, x: Tensor) -> Tensor:
         """Return what is added to the block's result."""

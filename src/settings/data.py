@@ -137,4 +137,4 @@ class HardwareConfig:
     prefetch_factor: Annotated[int, Interval(ge=1, le=64)] = 2
     amp_dtype: Literal["auto", "fp16", "bf16"] = "auto"
     cpu_threads: Annotated[int, Interval(ge=0, le=1024)] = 0
-    cuda_graphs: bool = False
+    cuda_graphs: bool | None = None

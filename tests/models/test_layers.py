@@ -8,8 +8,9 @@ from model_probes import opened
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from last.models import layers
 from last.models.channel_major import channels_first, project
-from last.models.layers import BlockSize, STJointAttention, block_sizes, recomputed
+from last.models.layers import BlockSize, JointGate, STJointAttention, block_sizes, recomputed
 
 
 def test_later_stages_widen_and_halve_time_in_their_first_block() -> None:
@@ -58,3 +59,11 @@ def test_the_gradient_of_a_projection_is_not_copied_into_zeros(groups: int) -> N
     with Counting() as counted:
         total.backward()
     assert not {"select_backward", "slice_backward", "zeros", "new_zeros", "copy_"} & set(counted.names)
+
+
+def test_a_gate_takes_several_bodies_apart_on_a_gpu_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = JointGate(8, 4)
+    x = torch.randn(3, 8, 5, 1)
+    expected = gate(x)
+    monkeypatch.setattr(layers, "spreads", lambda _norm, _x: True)  # as on a GPU
+    torch.testing.assert_close(gate(x), expected)

@@ -1,4 +1,4 @@
-"""Batches of few shapes, for compiled models: the number of bodies to compute is padded to a multiple."""
+"""Batches of few shapes, for compiled or recorded models: the number of bodies to compute is padded to a multiple."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -8,9 +8,14 @@ from ...settings.run import RunConfig
 from .loader import Batch
 
 
-def of_few_shapes(batches: Iterable[Batch], config: RunConfig) -> Iterable[Batch]:
-    """Return the batches with few numbers of bodies to compute, where the model is compiled for each."""
-    return _FewShapes(batches, max(1, config.batch_size // 4)) if config.compile else batches
+def of_few_shapes(batches: Iterable[Batch], config: RunConfig, *, recorded: bool = False) -> Iterable[Batch]:
+    """Return the batches with few numbers of bodies to compute, where the model is compiled or recorded for each.
+
+    Recording is quick and a graph small, so that more shapes are allowed there, and less is computed for nothing.
+    """
+    if config.compile:
+        return _FewShapes(batches, max(1, config.batch_size // 4))
+    return _FewShapes(batches, config.batch_size // 64) if recorded and config.batch_size >= 128 else batches
 
 
 class _FewShapes:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...runtime.cuda_graphs import records_steps
 from ...runtime.distributed import ALONE, World, processes_here
 from ...settings.run import RunConfig
 from ..store.fingerprints import data_fingerprints
@@ -86,7 +87,11 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     )
     clips = ClipDataset(store, config.input_frames, config.data.sampling, training=True, clips=placement.clips)
     return TrainingData(
-        loader=of_few_shapes(build_loader(clips, order, config.hardware, placement.on_device), config),
+        loader=of_few_shapes(
+            build_loader(clips, order, config.hardware, placement.on_device),
+            config,
+            recorded=records_steps(config, device, world.size),
+        ),
         source=clips,
         order=order,
         test=part_for_testing(config, store, parts.test, world, placement),

@@ -1,0 +1,132 @@
+"""CUDA graphs: the forward and the backward pass of a training step are recorded once a shape, then replayed whole.
+
+A step of these models is one to ten thousand small kernels. Sent one by one they take the host longer than they take
+a large GPU; a graph is sent at once.
+
+Legend: N clips, M bodies, B bodies computed.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..settings.run import RunConfig
+from ..utils.errors import UserError, is_out_of_memory
+
+_MOST_GRAPHS = 24  # of different shapes; further shapes run as they are written
+Key = tuple[object, ...]
+
+
+def records_steps(config: RunConfig, device: torch.device, processes: int) -> bool:
+    """Tell whether the passes of a run's training steps are recorded as CUDA graphs.
+
+    DistributedDataParallel and recomputed features do not allow it; compiled code has graphs of its own.
+    """
+    possible = device.type == "cuda" and torch.version.cuda is not None and processes == 1 and not config.compile
+    recomputes = getattr(config.model, "recompute", False)
+    return possible and not recomputes and config.hardware.cuda_graphs is not False
+
+
+def record_steps(model: nn.Module) -> None:
+    """Let a model's training passes run as CUDA graphs.
+
+    Evaluation, passes without gradients and passes that ask for details run as they are written.
+    """
+    # Recording makes torch's nodes that accumulate gradients on a stream of its own, of which torch warns later.
+    warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
+    model.forward = GraphedForward(model)
+
+
+class GraphedForward:
+    """Stand in for the `forward` of a model on streams: (N, C, T, V, M) each, (N, M) and (B,) -> (N, classes)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.plain: Callable[..., Any] = model.forward
+        self.graphs: dict[Key, Callable[..., Tensor]] = {}
+        self.pool: Any = None
+
+    def __call__(
+        self, streams: dict[str, Tensor], body_mask: Tensor | None = None, body_slots: Tensor | None = None, **more: Any
+    ) -> Any:
+        """Return what the model's own `forward` returns, which has the same arguments."""
+        if body_mask is None or body_slots is None or any(more.values()) or not self._applies():
+            return self.plain(streams, body_mask, body_slots, **more)
+        names = tuple(streams)
+        inputs = (*streams.values(), body_mask, body_slots)
+        key = (names, _precision(), *((each.shape, each.dtype) for each in inputs))
+        if key not in self.graphs:
+            if len(self.graphs) >= _MOST_GRAPHS:
+                return self.plain(streams, body_mask, body_slots)
+            self._record(key, names, inputs)
+        return self.graphs[key](*inputs)
+
+    def _applies(self) -> bool:
+        return self.model.training and torch.is_grad_enabled()
+
+    def _record(self, key: Key, names: tuple[str, ...], inputs: tuple[Tensor, ...]) -> None:
+        """Record both passes for inputs of a new shape.
+
+        Raises:
+            UserError: CUDA cannot record them here. A failed recording leaves CUDA's random generator unusable, so that
+                there is no going on without one in the same process.
+        """
+        device = inputs[0].device
+        before = [each.clone() for each in self.model.buffers()]
+        passes = _Passes(self.model, self.plain, names, _precision_of(key))
+        copies = tuple(each.clone() for each in inputs)
+        self.pool = self.pool or torch.cuda.graph_pool_handle()
+        try:
+            with torch.random.fork_rng([device]), torch.autocast("cuda", enabled=False):
+                torch.cuda.make_graphed_callables(passes, copies, allow_unused_input=True, pool=self.pool)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"A training step cannot be recorded as a CUDA graph on this machine: {_root(error)} Train without: "
+                "--set hardware.cuda_graphs=false"
+            ) from error
+        self.graphs[key] = passes.forward  # the recorded one now
+        with torch.no_grad():  # recording has moved the running statistics
+            torch._foreach_copy_(list(self.model.buffers()), before)
+
+
+def _root(error: BaseException) -> str:
+    """Return the first line of the error that came first: CUDA reports later ones of a recording that it ended."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return f"{str(error).strip().partition(chr(10))[0].rstrip('.')}."
+
+
+class _Passes(nn.Module):
+    """Call a model with tensors alone, in the number format that the step has."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        plain: Callable[..., Tensor],
+        names: tuple[str, ...],
+        precision: tuple[bool, torch.dtype],
+    ) -> None:
+        super().__init__()
+        self.model, self.names, self.precision = model, names, precision
+        self.plain = plain
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        enabled, dtype = self.precision
+        *streams, body_mask, body_slots = inputs
+        with torch.autocast("cuda", dtype, enabled=enabled, cache_enabled=False):
+            return self.plain(dict(zip(self.names, streams, strict=True)), body_mask, body_slots)
+
+
+def _precision() -> tuple[bool, torch.dtype]:
+    return torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+
+
+def _precision_of(key: Key) -> tuple[bool, torch.dtype]:
+    precision = key[1]
+    assert isinstance(precision, tuple)
+    return precision

@@ -1,0 +1,159 @@
+"""Compare Triton's kernels with plain torch in float64: as a script it prints the largest relative differences as JSON.
+
+On a machine without a GPU Triton has to interpret its kernels (TRITON_INTERPRET=1), which it decides when it is
+imported: so this runs in a process of its own.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from last.models import triton_attention, triton_batch_norm, triton_dropout
+from last.models.batch_norm import normalise_rows
+
+Case = Callable[[torch.device], Iterable[tuple[Tensor, Tensor]]]
+CASES: dict[str, Case] = {}
+
+
+def gradients(found: Iterable[Tensor], expected: Iterable[Tensor]) -> Iterable[tuple[Tensor, Tensor]]:
+    """Return pairs of gradients."""
+    for one, other in zip(found, expected, strict=True):
+        assert one.grad is not None and other.grad is not None
+        yield one.grad, other.grad
+
+
+def batch_norm_case(dtype: torch.dtype, shape: tuple[int, int], relu: bool, momentum: float | Tensor) -> Case:
+    def compare(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
+        norm, reference = nn.BatchNorm2d(shape[0]).to(device), nn.BatchNorm2d(shape[0]).double().to(device)
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+        reference.load_state_dict(norm.state_dict())
+        reference.momentum = float(momentum)
+        values = (torch.randn(shape, device=device) * 3 + 20).to(dtype)
+        values[:, 0] -= 7  # of the first place differences are taken
+        rows, exact = values.clone().requires_grad_(), values.double().requires_grad_()
+        running = (norm.running_mean, norm.running_var, norm.num_batches_tracked)
+        step = momentum.to(device) if isinstance(momentum, Tensor) else momentum
+        found = triton_batch_norm.NormByKernels.apply(rows, norm.weight, norm.bias, norm.eps, relu, step, running)
+        expected = normalise_rows(reference, exact, relu)
+        # No gradient where the result is so near zero that its sign is one of rounding.
+        slopes = torch.randn(shape, device=device).to(dtype) * (expected.detach().abs() > 0.05 * (not relu) + 0.05)
+        found.backward(slopes)
+        expected.backward(slopes.double())
+        yield found, expected
+        yield rows.grad, exact.grad
+        yield from gradients(norm.parameters(), reference.parameters())
+        yield from zip(norm.buffers(), reference.buffers(), strict=True)
+        factor, offset = torch.rand(2, shape[0], device=device)
+        scaled = rows.detach().double() * factor.double()[:, None] + offset.double()[:, None]
+        yield triton_batch_norm.scaled(rows.detach(), factor, offset, relu), scaled.relu() if relu else scaled
+
+    return compare
+
+
+def attention_case(dtype: torch.dtype, shape: tuple[int, int, int, int]) -> Case:
+    def compare(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
+        channels, frames, bodies, joints = shape
+        sizes = (shape, (channels, frames, bodies, 1), (channels, 1, bodies, joints), (channels, 1, 1, 1))
+        inputs = [torch.randn(size, device=device).to(dtype).requires_grad_() for size in sizes]
+        exact = [each.detach().double().requires_grad_() for each in inputs]
+        x, over_joints, over_frames = triton_attention.MeansByKernels.apply(inputs[0])
+        found = [triton_attention.WeighedByKernels.apply(x, *inputs[1:]), over_joints, over_frames]
+        x, frame_gate, joint_gate, alpha = exact
+        expected = [x + alpha * (x * frame_gate * joint_gate - x), x.mean(dim=3), x.mean(dim=1)]
+        slopes = [torch.randn(each.shape, device=device).to(dtype) for each in found]
+        torch.autograd.backward(found, slopes)
+        torch.autograd.backward(expected, [each.double() for each in slopes])
+        yield from zip(found, expected, strict=True)
+        yield from gradients(inputs, exact)
+
+    return compare
+
+
+def sum_case(dtype: torch.dtype, probability: float) -> Case:
+    def compare(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
+        x, other = (torch.randn(7, 3, 5, 25, device=device).to(dtype).requires_grad_() for _ in range(2))
+        found = triton_dropout.DroppedSumByKernels.apply(x, other, probability)
+        slopes = torch.randn(x.shape, device=device).to(dtype)
+        of_x, of_other = torch.autograd.grad(found, (x, other), slopes)
+        # What was kept shows in the gradient: where the result is positive and the gradient is not zero.
+        kept = torch.where(found > 0, (of_x != 0) | (slopes == 0), True).double() / (1 - probability)
+        shown = found > 0
+        exact = torch.relu(x.double() * kept + other.double())
+        yield found[shown], exact[shown]
+        yield of_other, slopes.double() * shown
+        yield of_x, slopes.double() * shown * kept
+
+    return compare
+
+
+def share_dropped(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
+    """Compare the share of dropped places, and that masks follow torch's seed and change with it."""
+    ones = torch.ones(40_000, device=device)
+    torch.manual_seed(3)
+    first, second = (triton_dropout.DroppedSumByKernels.apply(ones, ones * 0, 0.25) for _ in range(2))
+    torch.manual_seed(3)
+    again = triton_dropout.DroppedSumByKernels.apply(ones, ones * 0, 0.25)
+    yield torch.equal(first, again) * ones[:1], ones[:1]
+    yield torch.equal(first, second) * ones[:1] + 1, ones[:1]
+    yield (first == 0).double().mean().mul(40).round(), ones[0] * 10
+
+
+def nan_case(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
+    """Compare which results are NaN where a value of one channel, or of one place, is."""
+    rows = torch.randn(3, 200, device=device)
+    rows[1, 150] = math.nan
+    norm = nn.BatchNorm2d(3).to(device)
+    result = triton_batch_norm.NormByKernels.apply(rows, norm.weight, norm.bias, norm.eps, True, 0.1, None)
+    yield result.isnan().double(), torch.tensor([[0.0], [1.0], [0.0]], device=device).expand(3, 200)
+    total = triton_dropout.DroppedSumByKernels.apply(rows, rows, 0.0)
+    yield total.isnan().double(), rows.isnan()
+
+
+for _relu in (True, False):
+    for _shape in ((5, 400), (3, 641), (5, 7)):
+        CASES[f"BatchNorm {_shape} relu={_relu} float32"] = batch_norm_case(torch.float32, _shape, _relu, 0.1)
+for _size in ((3, 5, 7, 25), (2, 1, 1, 17), (4, 6, 33, 20)):
+    CASES[f"attention {_size} float32"] = attention_case(torch.float32, _size)
+CASES["sum without dropout float32"] = sum_case(torch.float32, 0.0)
+for _dtype in (torch.float32, torch.float16, torch.bfloat16):
+    _name = str(_dtype).removeprefix("torch.")
+    CASES[f"sum {_name}"] = sum_case(_dtype, 0.3)
+for _dtype in (torch.float16, torch.bfloat16):
+    _name = str(_dtype).removeprefix("torch.")
+    CASES[f"BatchNorm {_name}"] = batch_norm_case(_dtype, (3, 321), True, 0.1)
+    CASES[f"attention {_name}"] = attention_case(_dtype, (2, 5, 7, 25))
+CASES["BatchNorm that keeps its statistics float32"] = batch_norm_case(torch.float32, (3, 150), True, 0.0)
+CASES["BatchNorm whose momentum is a tensor float32"] = batch_norm_case(
+    torch.float32, (3, 150), True, torch.tensor(0.5)
+)
+CASES["share dropped float32"] = share_dropped
+CASES["NaN float32"] = nan_case
+
+
+def difference(found: Tensor, expected: Tensor) -> float:
+    """Return the largest difference, of the largest value that is expected."""
+    found, expected = found.detach().double(), expected.detach().double()
+    largest = float((found - expected).abs().max()) / max(float(expected.abs().max()), 1e-9)
+    return largest if math.isfinite(largest) else 1e9
+
+
+def main() -> None:
+    device = torch.device(sys.argv[1])
+    torch.set_num_threads(1)
+    if device.type == "cpu":  # small blocks, so that channels have several parts and rests
+        triton_batch_norm._BLOCK, triton_batch_norm._PROGRAMS = 64, 30
+        triton_attention._BLOCK, triton_attention._TILE, triton_dropout._BLOCK = 64, 128, 4096
+    found = {}
+    for name, case in CASES.items():
+        torch.manual_seed(0)
+        found[name] = max(difference(*pair) for pair in case(device))
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Recorded steps compute what steps that are sent kernel by kernel compute."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from last.experiments.run import train
+from last.runs.logbook import read_rows
+from last.runtime.cuda_graphs import GraphedForward, records_steps
+from last.settings.run import RunConfig
+from last.utils.errors import UserError
+
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+CUDA = torch.device("cuda")
+
+
+def rows_of(config: RunConfig) -> list[dict[str, Any]]:
+    """Return what a run's logbook says of each epoch, but for times."""
+    run = train(config).run
+    rows = read_rows(Path(run.path) / "metrics.jsonl")
+    timed = {"seconds", "clips_per_second", "data_wait_share", "memory_mib"}
+    return [{key: value for key, value in row.items() if key not in timed and value == value} for row in rows]
+
+
+def test_steps_are_recorded_on_a_gpu_alone(tiny_config: Callable[..., RunConfig], monkeypatch: Any) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert records_steps(tiny_config(), CUDA, 1)
+    assert not records_steps(tiny_config(), torch.device("cpu"), 1)
+    assert not records_steps(tiny_config(), CUDA, 2)
+    assert not records_steps(tiny_config("hardware.cuda_graphs=false"), CUDA, 1)
+    assert not records_steps(tiny_config("compile=true"), CUDA, 1)
+
+
+@pytest.mark.gpu
+@on_gpu
+@pytest.mark.parametrize("precision", [[], ["amp=true"], ["amp=true", "hardware.amp_dtype=bf16"]])
+def test_recorded_steps_give_the_same_run(tiny_config: Callable[..., RunConfig], precision: list[str]) -> None:
+    same = ("device=cuda", "model.block_dropout=0.1", "model.dropout=0.3", *precision)
+    recorded, sent = (rows_of(tiny_config(*same, f"hardware.cuda_graphs={each}")) for each in ("true", "false"))
+    assert recorded == sent
+
+
+class Model(torch.nn.Module):
+    """Count how often it is run as it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs = 0
+
+    def forward(self, *_: Any, **__: Any) -> Tensor:
+        self.runs += 1
+        return torch.ones(1)
+
+
+STREAMS = {"joint": torch.ones(1)}
+MASK, SLOTS = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, dtype=torch.int64)
+
+
+def test_a_step_that_cannot_be_recorded_says_how_to_train_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        try:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nSearch for it.")
+        except RuntimeError:
+            raise RuntimeError("operation failed due to a previous error during capture")  # noqa: B904 - as torch does
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", fail)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
+    monkeypatch.setattr(torch.random, "fork_rng", lambda _devices: nullcontext())
+    with pytest.raises(UserError, match=r"not permitted when stream is capturing\. Train.*cuda_graphs=false"):
+        GraphedForward(Model())(STREAMS, MASK, SLOTS)
+
+
+def test_evaluation_and_details_are_never_recorded() -> None:
+    model = Model().eval()
+    forward = GraphedForward(model)
+    forward(STREAMS, MASK, SLOTS)
+    model.train()
+    forward(STREAMS, MASK, SLOTS, return_details=True)
+    forward(STREAMS, MASK, None)
+    with torch.no_grad():
+        forward(STREAMS, MASK, SLOTS)
+    assert model.runs == 4
