@@ -20,11 +20,13 @@ from ..data.loading.loader import Batch, FixedAugmentationSampler
 from ..data.loading.placement import room_on
 from ..utils.array_files import DamagedArray, Mode, map_array
 from ..utils.errors import UserError
-from ..utils.files import file_checksum, make_folder, read_json, unwritable, write_json
+from ..utils.files import file_checksum, make_folder, read_json, write_error, write_json
 from ..utils.locks import sole_writer
 from .teacher_outputs import Form, Lesson, unpacked
 
 Outputs = np.memmap[Any, np.dtype[np.float32]]
+
+_PRESENT = {"draws": "fixed_augmentations"}  # a record keeps the old name: its hash names the folder
 
 
 class CachedTeachers:
@@ -108,7 +110,7 @@ class OutputFolder:
             with sole_writer(self.path, waiting, waits=True):
                 yield
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def begin(self, batches: int) -> tuple[Outputs, int]:
         """Return the array to fill and how many of the `batches` it takes are there from an earlier attempt.
@@ -161,7 +163,7 @@ class OutputFolder:
         """Refuse a folder whose record describes other outputs."""
         found = read_json(record).get("key")
         found = found if isinstance(found, dict) else {}
-        differing = [name for name in self.key if found.get(name) != self.key[name]]
+        differing = [_PRESENT.get(name, name) for name in self.key if found.get(name) != self.key[name]]
         if differing:
             raise UserError(
                 f"{self.path} holds teachers' outputs of another kind: {', '.join(differing)} differ from this run's. "

@@ -48,7 +48,10 @@ def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, run_
     """
     key = _key(config, data, live)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    how, shape = config.distillation, (len(data.order.indices), config.distillation.draws, live.form.width)
+    how, shape = (
+        config.distillation,
+        (len(data.order.indices), config.distillation.fixed_augmentations, live.form.width),
+    )
     path = Path(how.cache) if how.cache else Path(config.output_root) / "teacher_outputs" / digest
 
     def prepare() -> bytes:
@@ -62,7 +65,7 @@ def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, run_
         return str(path).encode()
 
     found = Path(run_context.world.broadcast(prepare).decode())
-    content = f"{counted(how.draws, 'variation')} of {counted(shape[0], 'clip')}"
+    content = f"{counted(how.fixed_augmentations, 'variation')} of {counted(shape[0], 'clip')}"
     _log.info(f"The teachers' outputs for {content} are in {found}.")
     return OutputFolder(found, key, shape)
 
@@ -80,7 +83,7 @@ def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str,
         "outputs": asdict(live.form),
         "store": data.fingerprints["store"],
         "clips": hashlib.sha256(data.order.indices.numpy().astype("<i8").tobytes()).hexdigest(),
-        "draws": config.distillation.draws,
+        "draws": config.distillation.fixed_augmentations,
         "input_frames": config.input_frames,
         "layout": data.fingerprints["layout"],
         "sampling": asdict(about.sampling),
@@ -93,7 +96,7 @@ def _ask(
     folder: OutputFolder, config: RunConfig, data: TrainingData, live: LiveTeachers, run_context: RunContext
 ) -> None:
     """Fill a folder with what the teachers say of every variation of every clip."""
-    order = FixedAugmentationSampler(data.order.indices, config.distillation.draws, _BATCH)
+    order = FixedAugmentationSampler(data.order.indices, config.distillation.fixed_augmentations, _BATCH)
     outputs, order.start = folder.begin(len(order))
     batches = of_few_shapes(build_loader(data.source, order, config.hardware, data.placement.on_device), config)
     bad = UnusableClips(

@@ -88,9 +88,10 @@ class Distillation(Classification):
         alpha = _course(self._ce_weight(0), self._ce_weight(last))
         tau = _course(how.temperature(0, last + 1), how.temperature(last, last + 1))
         shown = "every clip as the student sees it"
-        if how.draws:
-            times = self.config.epochs * self.config.repeat / how.draws
-            shown = f"{how.draws} variations a clip{', computed once' * how.cached}, each shown {times:.3g} times"
+        if how.fixed_augmentations:
+            times = self.config.epochs * self.config.repeats_per_epoch / how.fixed_augmentations
+            shown = f"{how.fixed_augmentations} augmented views per clip{', computed once' * how.cached}"
+            shown += f", each shown {times:.3g} times"
         return "\n" + "\n".join([*names, f"method {how.method}, alpha {alpha}, tau {tau}; {shown}"])
 
     def facts(self) -> dict[str, Any]:
@@ -113,7 +114,7 @@ class Distillation(Classification):
             else:
                 taught = self._match_by_module(self.method, answer, lesson, batch.labels)
             if self.looks_inside and self.method is None:
-                taught = taught + self.distillation.hint_weight * self._match_hints(answer, lesson)
+                taught = taught + self.distillation.feature_weight * self._match_hints(answer, lesson)
             own = self._learn_labels(logits, batch)
             loss = self.ce_weight * own + (1 - self.ce_weight) * taught
         return TaskOutput(loss, logits, {"labels": own, "teachers": taught})
@@ -189,7 +190,7 @@ def distillation(
     else:
         outputs = kept_outputs(config, data, live, run_context).open()
         source = CachedTeachers(outputs, live.form, data.order.indices, run_context.device)
-    if not (config.distillation.unlabelled and config.label_share < 1):
+    if not (config.distillation.unlabelled and config.label_fraction < 1):
         return Distillation(model, config, source, teachers)
     known = torch.zeros(len(data.source.store), dtype=torch.bool)
     known[torch.from_numpy(data.labelled)] = True

@@ -20,7 +20,7 @@ from ..models.layers import widened
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
 from ..runs.folder import RunFolder
-from ..runs.search import checkpoint_in
+from ..runs.search import resolve_checkpoint
 from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World
 from ..runtime.precision import precision_of_a_run
@@ -106,7 +106,7 @@ def _file(path: str, config: RunConfig) -> bytes:
     """
     if not path:
         raise UserError("--teacher names no file. Give a run, or a checkpoint such as <run>/checkpoints/last.pth.")
-    file = checkpoint_in(Path(path).absolute())
+    file = resolve_checkpoint(Path(path).absolute())
     if not file.exists() and config.distillation.fingerprints:
         run, roots = file.parent.parent.name, [Path(root) for root in (config.output_root, *config.input_roots)]
         elsewhere = [
@@ -174,12 +174,12 @@ def _doubts(checkpoint: Checkpoint, ours: RunConfig) -> list[str]:
             f"was trained on {theirs.data.name} {theirs.data.split}: it may have learned from clips that test the "
             f"student on {ours.data.name} {ours.data.split}, which makes the result look better than it is."
         )
-    if theirs.label_share > ours.label_share:
+    if theirs.label_fraction > ours.label_fraction:
         doubts.append(
-            f"was trained with {theirs.label_share:.0%} of the labels, the student may use {ours.label_share:.0%}: "
-            "what it says holds more labels than that."
+            f"was trained with {theirs.label_fraction:.0%} of the labels, the student may use "
+            f"{ours.label_fraction:.0%}: its outputs contain information from more labels than that."
         )
-    held_out = [(each.validation, each.validation_share, each.seed) for each in (theirs, ours)]
+    held_out = [(each.validation, each.validation_fraction, each.seed) for each in (theirs, ours)]
     if ours.validation == "split" and held_out[0] != held_out[1]:
         doubts.append("has trained on clips that this run holds out: its validation accuracy is too high.")
     if checkpoint.within:

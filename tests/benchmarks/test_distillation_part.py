@@ -29,7 +29,7 @@ from last.distillation.teachers import LiveTeachers
 from last.utils.progress import SILENT
 
 CLIPS, BATCH, DRAWS, TURNS, FILLS = 6, 4, 3, 3, 2
-SIZES = {"clips": CLIPS, "batch": BATCH, "draws": DRAWS, "turns": TURNS, "fills": FILLS, "frames": 4}
+SIZES = {"clips": CLIPS, "batch": BATCH, "fixed_augmentations": DRAWS, "turns": TURNS, "fills": FILLS, "frames": 4}
 WARMUP_TURNS = 2
 
 

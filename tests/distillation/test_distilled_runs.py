@@ -17,7 +17,7 @@ from last.data.store.find_store import find_store
 from last.distillation import losses
 from last.distillation.task import Distillation, distillation
 from last.distillation.teachers import LiveTeachers, introduce
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
@@ -44,20 +44,20 @@ def same_weights(first: RunFolder, second: RunFolder) -> bool:
 
 @pytest.mark.parametrize("method", ["kl", "features"])
 def test_alpha_one_is_plain_training_bit_for_bit(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
-    plain = session.train(tiny_config("epochs=2")).run
+    plain = experiment.train(tiny_config("epochs=2")).run
     settings = ["distillation.alpha=1", f"distillation.method={method}"]
-    taught = session.train(tiny_config("epochs=2", taught_by(teacher), *settings)).run
+    taught = experiment.train(tiny_config("epochs=2", taught_by(teacher), *settings)).run
     assert same_weights(plain, taught)
 
 
 def test_a_teacher_teaches(tiny_config: MakeConfig, teacher: Path) -> None:
-    plain = session.train(tiny_config("epochs=2")).run
-    assert not same_weights(plain, session.train(tiny_config("epochs=2", taught_by(teacher))).run)
+    plain = experiment.train(tiny_config("epochs=2")).run
+    assert not same_weights(plain, experiment.train(tiny_config("epochs=2", taught_by(teacher))).run)
 
 
 @pytest.mark.parametrize("method", ["kl", "dkd", "features", "attention"])
 def test_a_student_that_is_its_teacher_gets_no_gradient_from_it(tiny_config: MakeConfig, method: str) -> None:
-    teacher = session.train(tiny_config("epochs=1")).run.last
+    teacher = experiment.train(tiny_config("epochs=1")).run.last
     how = ["distillation.alpha=0", f"distillation.method={method}"]
     config, teachers = introduce(tiny_config(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
@@ -107,7 +107,7 @@ def test_an_interrupted_distilled_run_goes_on_as_if_it_had_not_been(
 ) -> None:
     settings = [taught_by(teacher), f"distillation.method={method}", "distillation.alpha_end=1", "ema.decay=0.9"]
     settings += ["gradient_accumulation_steps=2", "amp=true", "epochs=3"]
-    whole = session.train(tiny_config(*settings)).run
+    whole = experiment.train(tiny_config(*settings)).run
     finish = Trainer._finish_epoch
 
     def finish_and_die(trainer: Trainer, row: dict[str, object], logbook: object) -> None:
@@ -116,8 +116,8 @@ def test_an_interrupted_distilled_run_goes_on_as_if_it_had_not_been(
 
     with monkeypatch.context() as patches, pytest.raises(KeyboardInterrupt):
         patches.setattr(Trainer, "_finish_epoch", finish_and_die)
-        session.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")))
-    resumed = session.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")), "auto").run
+        experiment.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")))
+    resumed = experiment.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")), "auto").run
     assert same_weights(whole, resumed)
     assert read_checkpoint(whole.last).task.keys() == read_checkpoint(resumed.last).task.keys()
 
@@ -125,29 +125,29 @@ def test_an_interrupted_distilled_run_goes_on_as_if_it_had_not_been(
 def test_auto_tells_a_distilled_run_from_a_plain_one_and_from_another_teachers(
     tiny_config: MakeConfig, teacher: Path
 ) -> None:
-    plain = session.train(tiny_config("epochs=1")).run
-    first = session.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run
-    second = session.train(tiny_config("epochs=1", taught_by(plain.last)), "auto").run
+    plain = experiment.train(tiny_config("epochs=1")).run
+    first = experiment.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run
+    second = experiment.train(tiny_config("epochs=1", taught_by(plain.last)), "auto").run
     assert len({plain.path, first.path, second.path}) == 3
-    assert session.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run.path == first.path
+    assert experiment.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run.path == first.path
 
 
 def test_a_run_knows_its_teacher_again_wherever_it_lies(tiny_config: MakeConfig, teacher: Path, tmp_path: Path) -> None:
-    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    run = experiment.train(tiny_config("epochs=1", taught_by(teacher))).run
     teacher.rename(tmp_path / "moved.pth")
-    assert session.train(tiny_config("epochs=1", taught_by(tmp_path / "moved.pth")), "auto").run.path == run.path
+    assert experiment.train(tiny_config("epochs=1", taught_by(tmp_path / "moved.pth")), "auto").run.path == run.path
 
 
 def test_a_run_refuses_another_teacher_under_the_same_name(tiny_config: MakeConfig, teacher: Path) -> None:
-    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    run = experiment.train(tiny_config("epochs=1", taught_by(teacher))).run
     train_teacher(tiny_config, "learning_rate=0.02").replace(teacher)
     fingerprint = read_checkpoint(run.last).config.distillation.fingerprints[0]
     with pytest.raises(UserError, match="not those that the run was begun with"):
-        session.train(tiny_config("epochs=1", taught_by(teacher), f"distillation.fingerprints=[{fingerprint}]"))
+        experiment.train(tiny_config("epochs=1", taught_by(teacher), f"distillation.fingerprints=[{fingerprint}]"))
 
 
 def test_summary_and_log_tell_who_taught_and_how(tiny_config: MakeConfig, teacher: Path) -> None:
-    run = session.train(tiny_config("epochs=2", taught_by(teacher), "distillation.alpha_end=0.9")).run
+    run = experiment.train(tiny_config("epochs=2", taught_by(teacher), "distillation.alpha_end=0.9")).run
     summary = json.loads(run.summary.read_text())
     (told,) = summary["teachers"]
     assert (told["model"], told["seed"], told["path"]) == ("nano_e", 7, str(teacher))
@@ -155,10 +155,10 @@ def test_summary_and_log_tell_who_taught_and_how(tiny_config: MakeConfig, teache
     assert "alpha 0.7 to 0.9, tau 4; every clip as the student sees it" in run.log.read_text()
 
 
-def test_log_tells_how_often_a_kept_variation_is_shown(tiny_config: MakeConfig, teacher: Path) -> None:
-    how = ("epochs=3", "repeat=2", "distillation.draws=4", "distillation.cached=true")
-    run = session.train(tiny_config(taught_by(teacher), *how)).run
-    assert "tau 4; 4 variations a clip, computed once, each shown 1.5 times" in run.log.read_text()
+def test_the_log_says_how_often_a_cached_view_is_shown(tiny_config: MakeConfig, teacher: Path) -> None:
+    how = ("epochs=3", "repeats_per_epoch=2", "distillation.fixed_augmentations=4", "distillation.cached=true")
+    run = experiment.train(tiny_config(taught_by(teacher), *how)).run
+    assert "tau 4; 4 augmented views per clip, computed once, each shown 1.5 times" in run.log.read_text()
 
 
 def test_alpha_and_tau_go_in_equal_steps_to_where_they_should(tiny_config: MakeConfig) -> None:
@@ -179,8 +179,8 @@ def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
     ("change", "overrides", "told"),
     [
         ({"data": {"split": "xview"}}, [], "it may have learned from clips that test the student"),
-        ({}, ["label_share=0.5"], "holds more labels than that"),
-        ({}, ["validation=split", "validation_share=0.3"], "has trained on clips that this run holds out"),
+        ({}, ["label_fraction=0.5"], "contain information from more labels than that"),
+        ({}, ["validation=split", "validation_fraction=0.3"], "has trained on clips that this run holds out"),
     ],
 )
 def test_a_teacher_that_knows_too_much_is_warned_of(
@@ -220,8 +220,8 @@ def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConf
     weights, tau = torch.tensor([0.75, 0.25]), 2.0
     for method, further in (
         ("dkd", ["distillation.dkd_target=0.5", "distillation.dkd_others=3"]),
-        ("features", ["distillation.hint_weight=7"]),
-        ("attention", ["distillation.hint_weight=7"]),
+        ("features", ["distillation.feature_weight=7"]),
+        ("attention", ["distillation.feature_weight=7"]),
     ):
         how = [*base, *further, f"distillation.method={method}"]
         config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
@@ -257,7 +257,7 @@ def test_the_course_of_alpha_and_tau_reaches_training(
     forward = Distillation.forward
     monkeypatch.setattr(Distillation, "forward", watched)
     how = ("distillation.alpha=0.2", "distillation.alpha_end=0.8", "distillation.tau_end=1", "batch_size=12")
-    run = session.train(tiny_config("epochs=4", taught_by(teacher), *how)).run
+    run = experiment.train(tiny_config("epochs=4", taught_by(teacher), *how)).run
     assert used == [(0.2, 4.0), (0.4, 3.0), (0.6, 2.0), (0.8, 1.0)]
     for row, (alpha, _) in zip(read_rows(run.path / "metrics.jsonl"), used, strict=True):
         mixed = alpha * float(row["train_labels_loss"]) + (1 - alpha) * float(row["train_teachers_loss"])
@@ -265,19 +265,21 @@ def test_the_course_of_alpha_and_tau_reaches_training(
 
 
 @pytest.mark.parametrize(
-    "change", ["distillation.method=dkd", "label_share=0.5", "distillation.unlabelled=true", "distillation.alpha=1"]
+    "change", ["distillation.method=dkd", "label_fraction=0.5", "distillation.unlabelled=true", "distillation.alpha=1"]
 )
 def test_what_a_distilled_run_is_made_of_cannot_change_within_it(
     tiny_config: MakeConfig, teacher: Path, change: str
 ) -> None:
     how = ("epochs=1", taught_by(teacher), "distillation.method=features")
-    session.train(tiny_config(*how), "auto")
+    experiment.train(tiny_config(*how), "auto")
     with pytest.raises(UserError, match="cannot change within a run"):
-        session.train(tiny_config(*how, "epochs=2", change), "auto", asked=["epochs", change.partition("=")[0]])
+        experiment.train(
+            tiny_config(*how, "epochs=2", change), "auto", explicit_keys=["epochs", change.partition("=")[0]]
+        )
 
 
 def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[Distillation, TrainingData]:
-    how = ("label_share=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
+    how = ("label_fraction=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
     config, teachers = introduce(make(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     return distillation(config, last_model(teacher), teachers, data, PLACE), data
@@ -326,14 +328,14 @@ def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: Ma
 def test_a_distilled_run_finds_its_teacher_where_another_session_left_it(
     tiny_config: MakeConfig, teacher: Path, tmp_path: Path
 ) -> None:
-    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    run = experiment.train(tiny_config("epochs=1", taught_by(teacher))).run
     inputs = tmp_path / "input"
     for number, folder in enumerate((run.path, teacher.parent.parent)):
         (inputs / str(number)).mkdir(parents=True)
         shutil.move(folder, inputs / str(number) / folder.name)
     moved = RunFolder(inputs / "0" / run.path.name)
     config = replace(read_checkpoint(moved.last).config, input_roots=[str(inputs)], epochs=2)
-    resumed = session.train(config, resume=str(moved.path), asked=["epochs"])
+    resumed = experiment.train(config, resume=str(moved.path), explicit_keys=["epochs"])
     assert read_checkpoint(resumed.run.last).epoch == 1
     teachers = read_checkpoint(resumed.run.last).config.distillation.teachers
     assert teachers == [str(inputs / "1" / teacher.parent.parent.name / "checkpoints" / "last.pth")]

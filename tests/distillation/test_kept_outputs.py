@@ -22,7 +22,7 @@ from last.distillation import cache_builder as asking
 from last.distillation.cache import CachedTeachers
 from last.distillation.cache_builder import kept_outputs
 from last.distillation.teachers import LiveTeachers, introduce
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
 from last.runtime.distributed import ALONE
@@ -42,7 +42,7 @@ def weights(run: RunFolder) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("method", ["kl", "features", "attention"])
 def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
     other = train_teacher(tiny_config, "model.blocks=[1,2]")
-    how = ["distillation.draws=3", f"distillation.method={method}", "repeat=2"]
+    how = ["distillation.fixed_augmentations=3", f"distillation.method={method}", "repeats_per_epoch=2"]
     config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live = LiveTeachers(teachers, config, CPU)
@@ -55,8 +55,10 @@ def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfi
 
 
 def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: MakeConfig, teacher: Path) -> None:
-    draws = ("epochs=3", taught_by(teacher), "distillation.draws=2")
-    live, cached = (session.train(tiny_config(*draws, f"distillation.cached={each}")).run for each in ("no", "yes"))
+    augmented = ("epochs=3", taught_by(teacher), "distillation.fixed_augmentations=2")
+    live, cached = (
+        experiment.train(tiny_config(*augmented, f"distillation.cached={each}")).run for each in ("no", "yes")
+    )
     torch.testing.assert_close(weights(cached), weights(live), rtol=1e-3, atol=1e-5)
 
 
@@ -65,8 +67,8 @@ def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: Mak
     [
         (["data.sampling.crop_min=0.7"], "sampling"),
         (["data.augment.scale=0.2"], "augment"),
-        (["label_share=0.5"], "clips"),
-        (["distillation.draws=3"], "draws"),
+        (["label_fraction=0.5"], "clips"),
+        (["distillation.fixed_augmentations=3"], "draws"),
         (["distillation.method=features"], "outputs"),
         (["data.normalize.face_camera=true"], "normalize"),
         (["input_frames=12"], "input_frames"),
@@ -75,13 +77,13 @@ def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: Mak
 def test_outputs_are_kept_for_what_they_depend_on(
     tiny_config: MakeConfig, teacher: Path, changes: list[str], differing: str
 ) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     store = find_store(config.data, Path(config.data_root))
 
     def key(now: RunConfig) -> dict[str, Any]:
         return asking._key(now, training_data(now, store), LiveTeachers(teachers, now, CPU))
 
-    before, after = key(config), key(tiny_config(taught_by(teacher), "distillation.draws=2", *changes))
+    before, after = key(config), key(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2", *changes))
     expected = {differing, "teachers"}  # whose fingerprints only `introduce` fills in
     assert {name for name in before if before[name] != after[name]} == expected
 
@@ -89,7 +91,7 @@ def test_outputs_are_kept_for_what_they_depend_on(
 def test_outputs_depend_on_the_store_and_the_teachers_precision(
     tiny_config: MakeConfig, teacher: Path, tmp_path: Path
 ) -> None:
-    config, (one,) = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, (one,) = introduce(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     narrow = replace(one, config=replace(one.config, amp=True))
     own = find_store(config.data, Path(config.data_root))
     larger = [replace(clip, joints=clip.joints * 1.5) for clip in own]
@@ -103,7 +105,7 @@ def test_outputs_depend_on_the_store_and_the_teachers_precision(
 
 
 def test_outputs_that_are_not_finite_are_refused(tiny_config: MakeConfig, teacher: Path) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     torch.nn.init.constant_(teachers[0].model.classifier.bias, float("inf"))
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     with pytest.raises(UserError, match="outputs are not finite"):
@@ -115,7 +117,7 @@ def test_an_interrupted_computation_of_outputs_is_gone_on_with(
 ) -> None:
     monkeypatch.setattr(asking, "_BATCH", 5)
     monkeypatch.setattr(asking, "_SAVED_EVERY", 2)
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live = LiveTeachers(teachers, config, CPU)
     whole = kept_outputs(config, data, live, PLACE).open()
@@ -142,7 +144,7 @@ def test_an_interrupted_computation_of_outputs_is_gone_on_with(
 def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
     tiny_config: MakeConfig, teacher: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     asked: list[int] = []
     waits = threading.Event()
@@ -175,5 +177,5 @@ def test_live_outputs_that_are_not_finite_are_refused_by_name_before_anything_is
     save_checkpoint(broken, replace(checkpoint, model=spoilt))
     before = sorted(Path(tiny_config().output_root).glob("run-*"))
     with pytest.raises(UserError, match=r"outputs are not finite \(.*broken.pth\)"):
-        session.train(tiny_config("epochs=1", taught_by(teacher, broken)))
+        experiment.train(tiny_config("epochs=1", taught_by(teacher, broken)))
     assert sorted(Path(tiny_config().output_root).glob("run-*")) == before

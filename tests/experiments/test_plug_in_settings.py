@@ -49,7 +49,7 @@ def test_a_run_from_before_there_were_plug_ins_is_resumed(
     run.config.write_text(yaml_of(without_new_keys(read_yaml(run.config))))
     config = resolve(recipe=str(run.config))
     assert config == tiny_config("epochs=1")
-    train(replace(config, epochs=2), str(run.path), asked=("epochs",))
+    train(replace(config, epochs=2), str(run.path), explicit_keys=("epochs",))
     assert read_run(run.path).epochs_done == 2
 
 

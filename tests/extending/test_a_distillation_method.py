@@ -54,8 +54,8 @@ def test_a_student_learns_by_it_and_by_its_settings(taught: MakeConfig) -> None:
 
 
 def test_it_learns_from_stored_outputs_too(taught: MakeConfig) -> None:
-    stored = ("distillation.draws=2", "distillation.cached=true")
-    live, cached = (train(taught("distillation.draws=2")).run, train(taught(*stored)).run)
+    stored = ("distillation.fixed_augmentations=2", "distillation.cached=true")
+    live, cached = (train(taught("distillation.fixed_augmentations=2")).run, train(taught(*stored)).run)
     torch.testing.assert_close(weights_of(live), weights_of(cached), rtol=1e-4, atol=1e-5)
 
 
@@ -78,7 +78,7 @@ def test_a_method_that_uses_labels_gets_them_and_is_refused_clips_without(
     plug_in(methods, tmp_path / "labelled.py")
     assert train(taught("distillation.method=labelled")).summary["final_top1"] >= 0
     with pytest.raises(UserError, match="needs a method without labels, and labelled uses them"):
-        train(taught("distillation.method=labelled", "label_share=0.5", "distillation.unlabelled=true"))
+        train(taught("distillation.method=labelled", "label_fraction=0.5", "distillation.unlabelled=true"))
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_an_unknown_task_is_refused_with_the_names_of_those_there_are(config: Ru
 
 def test_teachers_are_for_classification(config: RunConfig, teacher: Path) -> None:
     taught = replace(config, distillation=DistillationConfig(teachers=[str(teacher)]))
-    with pytest.raises(UserError, match="Teachers are for classification, and the task is masked_joints"):
+    with pytest.raises(UserError, match="Distillation needs the task classification, and the task is masked_joints"):
         train(taught)
 
 

@@ -96,7 +96,7 @@ def test_an_unknown_name_or_setting_is_refused_before_anything_is_built(
 def test_stored_teacher_outputs_are_of_one_strength_and_older_ones_are_found_where_there_is_none(
     tiny_config: MakeConfig, teacher: Path
 ) -> None:
-    stored = (taught_by(teacher), "distillation.draws=1", "distillation.cached=true", "epochs=1")
+    stored = (taught_by(teacher), "distillation.fixed_augmentations=1", "distillation.cached=true", "epochs=1")
     kept = Path(train(tiny_config(*stored)).run.path.parent) / "teacher_outputs"
     (first,) = kept.glob("*/outputs.json")
     assert "added" not in json.loads(first.read_text())["key"]["augment"], "as in the keys of outputs from before"

@@ -198,7 +198,7 @@ def _task(config: RunConfig, teachers: Sequence[Teacher], data: TrainingData) ->
     live = LiveTeachers(teachers, config, GPU) if teachers else None
     source: Source | None = live
     if live is not None and config.distillation.cached:
-        outputs = torch.zeros(len(data.order.indices), config.distillation.draws, live.form.width)
+        outputs = torch.zeros(len(data.order.indices), config.distillation.fixed_augmentations, live.form.width)
         source = CachedTeachers(outputs, live.form, data.order.indices, GPU)
     with unset_fake_temporarily():
         model = build_model(config.model, len(data.classes), config.data.skeleton)
