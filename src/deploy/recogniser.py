@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..data.loading.loader import Batch
 from ..data.loading.normalize import face_camera, scale_to_unit
 from ..data.loading.pipeline import InputPipeline
-from ..models.classifier import SkeletonClassifier, trusted
+from ..models.classifier import SkeletonClassifier
 from ..models.last_e import LastE
 from ..models.multi_body import STREAMS, average_bodies
 from ..settings.data import DataConfig
@@ -75,8 +75,7 @@ class PlainRecogniser(nn.Module):
 
     def forward(self, joints: Tensor) -> Tensor:
         """Return the logits (N, classes) of joints (N, C, T, V, M), zeros where a body is absent."""
-        with trusted(self.model):
-            return _logits(self.model, self.pipeline, joints)
+        return _logits(self.model, self.pipeline, joints, check_values=False)
 
 
 def recogniser_of(model: SkeletonClassifier, data: DataConfig, frames: int) -> nn.Module:
@@ -97,9 +96,9 @@ def _pipeline(model: nn.Module, data: DataConfig) -> InputPipeline:
     return InputPipeline(data, added_streams=added)
 
 
-def _logits(model: nn.Module, pipeline: InputPipeline, joints: Tensor) -> Tensor:
+def _logits(model: nn.Module, pipeline: InputPipeline, joints: Tensor, **options: bool) -> Tensor:
     valid = bodies_present(joints)
     numbers = torch.arange(len(joints))
     batch = Batch(joints, valid, torch.arange(valid[..., 0].numel()), numbers, numbers, numbers)
-    logits: Tensor = model(pipeline(batch, training=False), valid.any(dim=2))
+    logits: Tensor = model(pipeline(batch, training=False), valid.any(dim=2), **options)
     return logits

@@ -11,7 +11,7 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
-from last.models.classifier import SkeletonClassifier
+from last.models.classifier import BodyFeatures, SkeletonClassifier
 from last.models.multi_body import STREAMS
 from last.settings.model import ModelConfig
 from last.skeleton import Layout
@@ -37,10 +37,9 @@ class Model(SkeletonClassifier):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.width, num_classes)
 
-    def body_features(self, streams: Mapping[str, Tensor], activation_maps: list[Tensor] | None = None) -> Tensor:
+    def body_features(self, streams: Mapping[str, Tensor]) -> BodyFeatures:
         """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
         frames = torch.stack([streams[name] for name in STREAMS], dim=1)  # (B, S, C, T, V)
         frames = frames.permute(0, 3, 1, 2, 4).flatten(2)  # (B, T, S*C*V)
         normed = self.norm(frames.flatten(0, 1)).view(frames.shape)
-        features: Tensor = self.layers(normed).relu().mean(dim=1)
-        return features
+        return BodyFeatures(self.layers(normed).relu().mean(dim=1), stages=[])
