@@ -51,7 +51,7 @@ from last.settings.run import RunConfig
 from last.skeleton import Layout
 from last.training import trainer
 from last.training.classification import Classification
-from last.training.epoch_metrics import Figures, Meter
+from last.training.epoch_metrics import EpochFigures, EpochMetrics
 from last.training.trainer import Trainer
 
 GPU = torch.device("cuda", 0)
@@ -155,8 +155,8 @@ def stand_in() -> None:
     cache.room_on = lambda *_: math.inf
     trainer.peak_memory_mib = lambda _: 0.0
     DelayedReader._take = _unread
-    Meter.read = lambda meter, _: Figures(1.0, (50.0, 50.0), 1.0, (0.0,) * meter._terms)
-    Meter.confusion = lambda meter, _: np.zeros((meter._classes, meter._classes + 1), np.int64)
+    EpochMetrics.read = lambda meter, _: EpochFigures(1.0, (50.0, 50.0), 1.0, (0.0,) * meter._terms)
+    EpochMetrics.confusion = lambda meter, _: np.zeros((meter._classes, meter._classes + 1), np.int64)
     scoring._refuse = lambda *_: None
     distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)  # for SyncBatchNorm alone
 
