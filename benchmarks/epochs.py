@@ -21,6 +21,7 @@ from ..data.store.format import HEADER_FILE
 from ..data.store.reader import open_store
 from ..experiments.run import Result as RunResult
 from ..experiments.run import train
+from ..models.plain import from_fused
 from ..runs.logbook import read_rows
 from ..runtime.precision import Precision, choose_device
 from ..settings.run import RunConfig
@@ -29,7 +30,6 @@ from ..utils.progress import Progress
 from .content import DATASET, write_clips
 from .gpu import GpuWatch
 from .measure import Turns, spread, take_turns
-from .plain import from_fused
 from .report import Result, Table
 from .steps import PlainLearner, benchmark_config, build_task, moving_batch
 

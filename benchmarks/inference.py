@@ -22,13 +22,13 @@ from ..deploy.backends import check_installed, open_exported
 from ..deploy.backends.openvino import convert
 from ..deploy.onnx_graph import write_onnx
 from ..deploy.recogniser import Recogniser
+from ..models.plain import from_fused
 from ..models.registry import create_model
 from ..settings.data import DataConfig
 from ..skeleton import load_layout
 from ..utils.numbers import counted
 from ..utils.progress import Progress
 from .measure import CLASSES, Turns, ratio, spread, take_turns
-from .plain import from_fused
 from .report import Result, Table
 from .training import chosen_models
 

@@ -18,12 +18,12 @@ from torch.nn import functional
 
 from ..data.loading.loader import Batch
 from ..data.loading.pipeline import InputPipeline
+from ..models.plain import from_fused
 from ..runtime.precision import choose_device
 from ..settings.run import RunConfig
 from ..tasks.task import TaskOutput
 from ..training.classification import Classification
 from ..utils.progress import Progress
-from .plain import from_fused
 from .report import Result, Table
 from .steps import Learner, PlainLearner, build_task, config_of, moving_batch, note_of
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from ..models.classifier import SkeletonClassifier
 from ..models.multi_body import STREAMS, present_body_slots
+from ..models.plain import from_fused
 from ..models.registry import create_model
 from ..runtime.precision import choose_device
 from ..skeleton import load_layout
@@ -25,7 +26,6 @@ from ..utils.config import MODEL_FILES
 from ..utils.model_files import model_layer
 from ..utils.progress import Progress
 from .measure import CLASSES, Turns, Way, ratio, spread, take_turns
-from .plain import from_fused
 from .report import Result, Table
 
 _COLUMNS = {

@@ -50,6 +50,8 @@ def shapes_of_a_forward_pass(model: nn.Module) -> set[tuple[int, ...]]:
                 seen.add(tuple(value.shape))
             elif isinstance(value, dict):
                 look(*value.values())
+            elif isinstance(value, tuple | list):
+                look(*value)
 
     for module in model.modules():
         module.register_forward_hook(lambda _module, inputs, output: look(*inputs, output))

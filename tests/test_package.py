@@ -127,7 +127,7 @@ def normalised(name: str) -> str:
 
 
 def installed_requirements() -> dict[str, str]:
-    """Return the installed versions of all that the extra `dev` brings, but for what torch brings for CUDA."""
+    """Return the installed versions of all that the extra `dev` brings, but for what torch pins itself for CUDA."""
     found: dict[str, str] = {}
     waiting = [("last-har", frozenset({"dev"}))]
     seen = set(waiting)
@@ -144,7 +144,8 @@ def installed_requirements() -> dict[str, str]:
             marker, child = needed.marker, normalised(needed.name)
             wanted = marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""})
             ask = (child, frozenset(needed.extras))
-            if wanted and ask not in seen and not (name == "torch" and re.match("cuda|nvidia|triton", child)):
+            of_cuda = child == "triton" or (name == "torch" and re.match("cuda|nvidia", child))
+            if wanted and ask not in seen and not of_cuda:
                 seen.add(ask)
                 waiting.append(ask)
     return found

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from ..data.loading.loader import Batch
 from ..data.loading.pipeline import InputPipeline
 from ..data.loading.run_data import TestPart
-from ..models.classifier import trusted
 from ..runtime.precision import Precision
 from .unusable_clips import unusable
 
@@ -33,11 +32,10 @@ def score_batches(
     A clip with values that no model can take has `NO_SCORE` for every class; it changes no other clip's scores. The
     model should be in evaluation mode. It computes in `precision`, the streams are derived in float32 always.
     """
-    return predict_batches(model, lambda batch: class_scores(model, batch, precision), part, pipeline, device)
+    return predict_batches(lambda batch: class_scores(model, batch, precision), part, pipeline, device)
 
 
 def predict_batches(
-    model: nn.Module,
     predict: Callable[[Batch], Tensor],
     part: TestPart,
     pipeline: InputPipeline,
@@ -46,7 +44,7 @@ def predict_batches(
     """Yield each batch on the device with what `predict` returns of it, averaged over the test draws."""
     for draws in zip(*part.loaders, strict=True):
         moved = [batch.to(device) for batch in draws]
-        with torch.no_grad(), trusted(model):
+        with torch.no_grad():
             predictions = [predict(batch.with_streams(pipeline(batch, training=False))) for batch in moved]
         yield moved[0], torch.stack(predictions).mean(dim=0)
 
@@ -59,6 +57,6 @@ def has_no_score(scores: Tensor) -> Tensor:
 def class_scores(model: nn.Module, batch: Batch, precision: Precision | None = None) -> Tensor:
     """Return the probabilities (N, classes) of a batch with its streams, `NO_SCORE` for a clip that is unusable."""
     with nullcontext() if precision is None else precision.autocast():
-        logits: Tensor = model(batch.streams, batch.bodies, batch.body_slots)
+        logits: Tensor = model(batch.streams, batch.bodies, batch.body_slots, check_values=False)
     bad = unusable(batch.streams, batch.bodies, logits)
     return torch.where(bad[:, None], NO_SCORE, logits.float().softmax(dim=1))

@@ -9,8 +9,7 @@ faster than a depthwise convolution, which matrix units do not help; for long cl
 Legend: B folded bodies, C channels, T frames, V joints, K taps of a filter.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,6 @@ from .gpu_products import multiply_groups, multiply_joints, splits
 from .recording import watched
 
 _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convolution
-_filters_are_products = True
 
 
 def channels_first(x: Tensor) -> Tensor:
@@ -74,7 +72,7 @@ def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
 def filter_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
     """Apply depthwise (K, 1) convolutions, each to its part of the channels, (C, T, B, V) -> (C, T', B, V)."""
     frames, layers = x.shape[1], list(filters)
-    if frames > _LONGEST_PRODUCT_FRAMES or not _filters_are_products or any(map(watched, layers)):
+    if frames > _LONGEST_PRODUCT_FRAMES or any(map(watched, layers)):
         return _convolve_frames(layers, x)
     filtered = torch.bmm(frame_matrices(layers, frames), x.view(len(x), frames, -1))  # (C, T', B*V)
     return filtered.view(len(x), -1, *x.shape[2:])
@@ -83,17 +81,6 @@ def filter_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
 def frame_matrices(filters: Iterable[nn.Module], frames: int) -> Tensor:
     """Return the matrices (C, T', T) that filter frames as depthwise (K, 1) convolutions side by side do."""
     return torch.cat([_as_product(layer, frames) for layer in filters if isinstance(layer, nn.Conv2d)])
-
-
-@contextmanager
-def filters_as_convolutions() -> Iterator[None]:
-    """Filter frames by convolutions while the block runs: they do the work that a network is said to cost."""
-    global _filters_are_products
-    _filters_are_products = False
-    try:
-        yield
-    finally:
-        _filters_are_products = True
 
 
 def _as_product(layer: nn.Conv2d, frames: int) -> Tensor:

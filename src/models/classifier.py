@@ -3,17 +3,17 @@
 Legend: N clips, M bodies, B bodies computed (at most N*M), C coordinates, T frames, V joints, D features.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..skeleton import Layout
+from . import multi_body
 from .facts import ModelFacts
-from .multi_body import STREAMS, average_bodies, check_streams, check_values, fold_bodies, present_body_slots
+from .layers import activity
+from .multi_body import STREAMS, average_bodies, check_streams, fold_bodies, present_body_slots
 
 
 class ForwardDetails(NamedTuple):
@@ -30,6 +30,23 @@ class ForwardDetails(NamedTuple):
     activation_maps: list[Tensor]
 
 
+class BodyFeatures(NamedTuple):
+    """What a backbone, or several, compute of single bodies.
+
+    Attributes:
+        features: (B, D), pooled over frames and joints.
+        stages: what each stage ended with, (C, T, B, V), one tensor for each backbone.
+    """
+
+    features: Tensor
+    stages: list[list[Tensor]]
+
+    @classmethod
+    def of(cls, stages: Sequence[Tensor]) -> "BodyFeatures":
+        """Pool what the last stage of one backbone ends with; `stages` are (C, T, B, V) each."""
+        return cls(stages[-1].mean(dim=(1, 3)).t(), [[each] for each in stages])
+
+
 class SkeletonClassifier(nn.Module):
     """Classify a clip from its joint, velocity and bone streams, with one body or several.
 
@@ -41,7 +58,6 @@ class SkeletonClassifier(nn.Module):
 
     Attributes:
         facts: input, classes and training of the model; completed by `load_checkpoint`.
-        trusting: whether to skip the check of input values outside of training, which makes the host wait for a GPU.
     """
 
     dropout: nn.Dropout
@@ -52,13 +68,9 @@ class SkeletonClassifier(nn.Module):
         self.coordinates, self.num_joints = layout.coordinates, layout.num_joints
         self.num_features = num_features
         self.facts = ModelFacts(type(self).__name__, layout)
-        self.trusting = False
 
-    def body_features(self, streams: Mapping[str, Tensor], activation_maps: list[Tensor] | None = None) -> Tensor:
-        """Return the features (B, D) of single bodies; each stream is (B, C, T, V).
-
-        The activity (B, T, V) at the end of each stage is added to `activation_maps` where there is such a list.
-        """
+    def body_features(self, streams: Mapping[str, Tensor]) -> BodyFeatures:
+        """Return the features of single bodies; each stream is (B, C, T, V)."""
         raise NotImplementedError
 
     def forward_features(
@@ -66,7 +78,8 @@ class SkeletonClassifier(nn.Module):
         streams: Mapping[str, Tensor],
         body_mask: Tensor | None = None,
         body_slots: Tensor | None = None,
-        activation_maps: list[Tensor] | None = None,
+        *,
+        check_values: bool = True,
     ) -> Tensor:
         """Return the clip's features (N, D), averaged over the bodies that are present.
 
@@ -76,65 +89,62 @@ class SkeletonClassifier(nn.Module):
             body_slots: (B,) the indices n * M + m of the bodies to compute, if known on the host, or the result of
                 `multi_body.padded`. In training absent bodies are always left out, since they would move the
                 BatchNorm statistics.
-            activation_maps: a list that gets the activity (N, T, V) of each stage, averaged as the features are.
+            check_values: outside of training, look for values that no model can take, for which the host waits for a
+                GPU. Leave it out only where the values are known.
 
         Raises:
             ValueError: a stream is missing, a shape or type does not fit, or, outside of training, a clip has no
                 body or a body that is present has a coordinate that is not finite. Training leaves values to the
                 trainer's guard, which skips such a batch; a compiled or exported model does not read them either.
         """
-        check_streams(streams, body_mask, body_slots, self.coordinates, self.num_joints)
-        joint = streams["joint"]
-        if not (self.training or self.trusting) and _values_are_there(joint):
-            check_values(streams, body_mask)
-        if body_mask is None:
-            body_mask = torch.ones(joint.shape[0], joint.shape[4], dtype=torch.bool, device=joint.device)
-        elif body_slots is None and self.training:
-            body_slots = present_body_slots(body_mask)
-        folded = {name: fold_bodies(streams[name], body_slots) for name in STREAMS}
-        by_body: list[Tensor] = []
-        features = self.body_features(folded, None if activation_maps is None else by_body)  # (B, D)
-        if activation_maps is not None:
-            averages = [average_bodies(each.flatten(1), body_mask, body_slots) for each in by_body]
-            activation_maps += [
-                average.view(-1, *each.shape[1:]) for average, each in zip(averages, by_body, strict=True)
-            ]
-        return average_bodies(features, body_mask, body_slots)
+        body_mask, body_slots = self._checked(streams, body_mask, body_slots, check_values)
+        return average_bodies(self._computed(streams, body_slots).features, body_mask, body_slots)
 
     def forward(
         self,
         streams: Mapping[str, Tensor],
         body_mask: Tensor | None = None,
         body_slots: Tensor | None = None,
+        *,
         return_details: bool = False,
+        check_values: bool = True,
     ) -> Tensor | ForwardDetails:
         """Return the logits (N, classes), or `ForwardDetails` if `return_details`.
 
         The other arguments are those of `forward_features`.
         """
-        activation_maps: list[Tensor] = []
-        features = self.forward_features(streams, body_mask, body_slots, activation_maps if return_details else None)
+        body_mask, body_slots = self._checked(streams, body_mask, body_slots, check_values)
+        computed = self._computed(streams, body_slots)
+        features = average_bodies(computed.features, body_mask, body_slots)
         logits: Tensor = self.classifier(self.dropout(features))
-        return ForwardDetails(logits, features, activation_maps) if return_details else logits
+        if not return_details:
+            return logits
+        maps = [_mean_activity(stage) for stage in computed.stages]  # each (B, T, V)
+        averaged = [average_bodies(each.flatten(1), body_mask, body_slots) for each in maps]
+        shaped = [each.view(-1, *one.shape[1:]) for each, one in zip(averaged, maps, strict=True)]
+        return ForwardDetails(logits, features, shaped)
 
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put a new, untrained head of `num_classes` classes behind the features."""
-        weight = self.classifier.weight
-        self.classifier = nn.Linear(self.num_features, num_classes).to(weight.device, weight.dtype)
-        self.facts = replace(self.facts, classes=())
+    def _computed(self, streams: Mapping[str, Tensor], body_slots: Tensor | None) -> BodyFeatures:
+        return self.body_features({name: fold_bodies(streams[name], body_slots) for name in STREAMS})
+
+    def _checked(
+        self, streams: Mapping[str, Tensor], body_mask: Tensor | None, body_slots: Tensor | None, check_values: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Refuse an input that does not fit; return which bodies are present, and which are computed."""
+        check_streams(streams, body_mask, body_slots, self.coordinates, self.num_joints)
+        joint = streams["joint"]
+        if check_values and not self.training and _values_are_there(joint):
+            multi_body.check_values(streams, body_mask)
+        if body_mask is None:
+            return torch.ones(joint.shape[0], joint.shape[4], dtype=torch.bool, device=joint.device), body_slots
+        if body_slots is None and self.training:
+            body_slots = present_body_slots(body_mask)
+        return body_mask, body_slots
 
 
-@contextmanager
-def trusted(model: nn.Module) -> Iterator[None]:
-    """Skip a model's check of input values while the block runs; the caller has checked or made them."""
-    if not isinstance(model, SkeletonClassifier):
-        yield
-        return
-    before, model.trusting = model.trusting, True
-    try:
-        yield
-    finally:
-        model.trusting = before
+def _mean_activity(stage: Sequence[Tensor]) -> Tensor:
+    """Return how active each frame and joint is, (B, T, V), averaged over backbones; each tensor is (C, T, B, V)."""
+    return torch.stack([activity(each) for each in stage]).mean(dim=0) if len(stage) > 1 else activity(stage[0])
 
 
 def _values_are_there(tensor: Tensor) -> bool:

@@ -17,7 +17,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..skeleton import load_layout
-from .channel_major import filters_as_convolutions
 from .cpu_kernels import PRODUCT_COSTS
 from .multi_body import STREAMS
 from .registry import count_parameters, create_model
@@ -98,11 +97,21 @@ def count_multiply_adds(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
     """Return the multiply-adds of matrix products and convolutions in a forward pass, by torch's own counter.
 
     The counter counts an addition and a multiplication each; they are halved here. Filters over frames count as the
-    convolutions that they are, though LAST-E computes them as products, which do more in less time.
+    convolutions that they are, though LAST-E computes them as products, which do more in less time: a layer that has a
+    hook is called.
     """
-    with filters_as_convolutions(), FlopCounterMode(display=False, custom_mapping=PRODUCT_COSTS) as counter:
-        model(streams)
+    hooks = [each.register_forward_hook(_nothing) for each in model.modules() if isinstance(each, nn.Conv2d)]
+    try:
+        with FlopCounterMode(display=False, custom_mapping=PRODUCT_COSTS) as counter:
+            model(streams)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return int(counter.get_total_flops()) // 2
+
+
+def _nothing(*_: object) -> None:
+    """Change nothing of what a layer returns."""
 
 
 def _saved_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:

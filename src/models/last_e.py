@@ -22,7 +22,7 @@ from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.limits import Lengths
 from .channel_major import channels_first, filter_frames, mix_joints, normalise, project
-from .classifier import SkeletonClassifier
+from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes
 from .multi_body import STREAMS
 
@@ -165,10 +165,9 @@ class LastE(SkeletonClassifier):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def body_features(self, streams: Mapping[str, Tensor], activation_maps: list[Tensor] | None = None) -> Tensor:
-        """Return the features (B, D) of single bodies; each stream is (B, C, T, V)."""
-        features: Tensor = self.blocks(self.fusion(streams), activation_maps)  # (C, T, B, V)
-        return features.mean(dim=(1, 3)).t()
+    def body_features(self, streams: Mapping[str, Tensor]) -> BodyFeatures:
+        """Return the features of single bodies; each stream is (B, C, T, V)."""
+        return BodyFeatures.of(self.blocks(self.fusion(streams)))
 
 
 def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> Block:

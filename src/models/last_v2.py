@@ -18,6 +18,7 @@ head, D features.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Annotated, Literal
 
 import torch
@@ -29,7 +30,7 @@ from ..settings.model import ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from .channel_major import channels_first, filter_frames, normalise, project
-from .classifier import SkeletonClassifier
+from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
 from .multi_body import STREAMS
 
@@ -207,12 +208,10 @@ class Backbone(nn.Module):
         self.norm = nn.BatchNorm2d(config.channels[0])
         self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes, config.recompute)
 
-    def forward(self, stream: Tensor, activation_maps: list[Tensor] | None = None) -> Tensor:
-        """(B, coordinates, T, V) -> (B, C); each stage's activity (B, T, V) is added to `activation_maps`."""
+    def forward(self, stream: Tensor) -> BodyFeatures:
+        """(B, coordinates, T, V) -> features (B, C), and what each stage ends with."""
         x = normalise(self.input_norm, channels_first(stream))
-        x = normalise(self.norm, project(self.stem, x), relu=True)  # (C, T, B, V)
-        features: Tensor = self.blocks(x, activation_maps)
-        return features.mean(dim=(1, 3)).t()
+        return BodyFeatures.of(self.blocks(normalise(self.norm, project(self.stem, x), relu=True)))
 
 
 class LastV2(SkeletonClassifier):
@@ -233,16 +232,13 @@ class LastV2(SkeletonClassifier):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def body_features(self, streams: Mapping[str, Tensor], activation_maps: list[Tensor] | None = None) -> Tensor:
-        """Return the features (B, D) of single bodies; each stream is (B, C, T, V). Maps are averaged over streams."""
-        by_stream: list[list[Tensor]] = [[] for _ in STREAMS]
-        features = [
-            self.backbones[name](streams[name], None if activation_maps is None else own)
-            for name, own in zip(STREAMS, by_stream, strict=True)
-        ]
-        if activation_maps is not None:
-            activation_maps += [torch.stack(stage).mean(dim=0) for stage in zip(*by_stream, strict=True)]
-        return torch.cat(features, dim=1)
+    def body_features(self, streams: Mapping[str, Tensor]) -> BodyFeatures:
+        """Return the features of single bodies, those of the streams one after the other; streams are (B, C, T, V)."""
+        by_stream = [self.backbones[name](streams[name]) for name in STREAMS]
+        stages = zip(*(each.stages for each in by_stream), strict=True)
+        return BodyFeatures(
+            torch.cat([each.features for each in by_stream], dim=1), [list(chain(*each)) for each in stages]
+        )
 
 
 def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config) -> Block:

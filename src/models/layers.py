@@ -172,13 +172,14 @@ class Stages(nn.Sequential):
         self.ends = [size.stage != after for size, after in zip(sizes, following, strict=True)]
         self.recompute = recompute
 
-    def forward(self, x: Tensor, activation_maps: list[Tensor] | None = None) -> Tensor:
-        """(C, T, B, V) -> (C', T', B, V); at the end of each stage its activity is added to `activation_maps`."""
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(C, T, B, V) -> what each stage ends with, (C', T', B, V)."""
+        results: list[Tensor] = []
         for block, ends in zip(self, self.ends, strict=True):
             x = recomputed(block, x) if self.recompute and self.training else block(x)
-            if activation_maps is not None and ends:
-                activation_maps.append(activity(x))
-        return x
+            if ends:
+                results.append(x)
+        return results
 
 
 def activity(x: Tensor) -> Tensor:

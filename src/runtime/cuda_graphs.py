@@ -50,11 +50,17 @@ class GraphedForward:
         self.pool: Any = None
 
     def __call__(
-        self, streams: dict[str, Tensor], body_mask: Tensor | None = None, body_slots: Tensor | None = None, **more: Any
+        self,
+        streams: dict[str, Tensor],
+        body_mask: Tensor | None = None,
+        body_slots: Tensor | None = None,
+        *,
+        return_details: bool = False,
+        **more: Any,
     ) -> Any:
         """Return what the model's own `forward` returns, which has the same arguments."""
-        if body_mask is None or body_slots is None or any(more.values()) or not self._applies():
-            return self.plain(streams, body_mask, body_slots, **more)
+        if body_mask is None or body_slots is None or return_details or not self._applies():
+            return self.plain(streams, body_mask, body_slots, return_details=return_details, **more)
         names = tuple(streams)
         inputs = (*streams.values(), body_mask, body_slots)
         key = (names, _precision(), *((each.shape, each.dtype) for each in inputs))

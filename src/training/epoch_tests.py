@@ -115,7 +115,7 @@ class EpochTests:
         kept = kept and task.classifies
         meter = EpochMetrics(self.device, task.measures, classes=len(self.data.classes) if kept else 0)
         predict, tested = partial(task.predict, precision=self.state.precision), 0
-        predicted = predict_batches(self.model, predict, part, self.data.pipeline, self.device)
+        predicted = predict_batches(predict, part, self.data.pipeline, self.device)
         with progress.task(f"testing epoch {epoch}", part.clips, in_run=True):
             for batch, predictions in predicted:
                 output = task.test(predictions, batch)

@@ -1,7 +1,6 @@
 """What both families do with clips and bodies, and which input they refuse."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,13 +78,6 @@ def test_features_feed_the_classifier(build: Build) -> None:
     torch.testing.assert_close(model.classifier(features), model(streams))
 
 
-def test_reset_classifier_changes_the_number_of_classes(build: Build) -> None:
-    model = build().eval().double()
-    model.reset_classifier(11)
-    streams = {name: stream.double() for name, stream in random_streams().items()}
-    assert model(streams).shape == (2, 11)
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -129,13 +121,6 @@ def test_presence_that_is_no_tensor_is_refused(build: Build, given: dict[str, ob
     valid = torch.ones(2, 2, dtype=torch.bool)
     with pytest.raises(ValueError, match=f"`{next(iter(given))}` should be a tensor; it has the type "):
         build().eval()(random_streams(), **{"body_mask": valid, **given})
-
-
-def test_a_new_head_has_no_class_names(build: Build) -> None:
-    model = build()
-    model.facts = replace(model.facts, classes=("a", "b", "c", "d", "e"))
-    model.reset_classifier(2)
-    assert model.facts.classes == () and model.facts.layout.name == "ntu25"
 
 
 def test_missing_stream_is_refused(build: Build) -> None:

@@ -129,7 +129,7 @@ def test_logits_are_the_sum_of_a_head_a_stream() -> None:
     streams = random_streams(bodies=1)
     heads = dict(zip(STREAMS, model.classifier.weight.chunk(3, dim=1), strict=True))
     expected = model.classifier.bias + sum(
-        functional.linear(model.backbones[name](streams[name][..., 0]), heads[name]) for name in STREAMS
+        functional.linear(model.backbones[name](streams[name][..., 0]).features, heads[name]) for name in STREAMS
     )
     torch.testing.assert_close(model(streams), expected)
 

@@ -16,7 +16,7 @@ import math
 import pickle
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from last.distillation.task import Distillation
 from last.distillation.teacher_outputs import OutputSource
 from last.distillation.teachers import LiveTeachers, Teacher, load_teachers
 from last.evaluation import scoring
+from last.models.classifier import SkeletonClassifier
 from last.models.registry import build_model
 from last.runs.folder import RunFolder
 from last.runtime.async_reader import DelayedReader
@@ -223,10 +224,16 @@ def _mirror_by_an_element(joints: Tensor, layout: Layout) -> Tensor:
     return joints.flip(3) * sign[:, None, None, None]
 
 
+def _looking_forward(model: SkeletonClassifier, *inputs: Any, check_values: bool = False, **more: Any) -> Any:
+    return _FORWARD(model, *inputs, check_values=True, **more)
+
+
 def _loss(fault: Callable[[Tensor], Tensor]) -> tuple[Any, str, Callable[..., Tensor]]:
     """Return the fault of a loss, of logits (N, classes)."""
     return Classification, "cross_entropy", lambda _, logits, __: fault(logits)
 
+
+_FORWARD = SkeletonClassifier.forward
 
 # Faults by name: what is replaced, where, and by what.
 PLANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
@@ -237,7 +244,7 @@ PLANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "a tensor of the host": _loss(lambda logits: (logits + torch.ones(3)).sum()),
     "a number of the host": _loss(lambda logits: (logits * torch.ones(())).sum()),
     "an element that is set": (augment, "mirror", _mirror_by_an_element),
-    "a look at tested clips": (scoring, "trusted", nullcontext),
+    "a look at tested clips": (SkeletonClassifier, "forward", _looking_forward),
 }
 
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..models.last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusion
-from ..models.last_v2 import AdaptiveGCNConv, Backbone, JointSimilarity, LastV2, LinearAttentionTCN, SeparableTCN
-from ..models.layers import Block, STJointAttention
-from ..models.multi_body import STREAMS
+from .last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusion
+from .last_v2 import AdaptiveGCNConv, Backbone, JointSimilarity, LastV2, LinearAttentionTCN, SeparableTCN
+from .layers import Block, STJointAttention
+from .multi_body import STREAMS
 
 
 class PlainJointAttention(nn.Module):
@@ -214,7 +214,7 @@ class PlainBackbone(nn.Module):
         super().__init__()
         self.input_norm = deepcopy(fused.input_norm)
         self.stem, self.norm = deepcopy(fused.stem), deepcopy(fused.norm)
-        self.blocks = nn.Sequential(*map(PlainBlock, fused.blocks))
+        self.blocks = nn.Sequential(*_plain_blocks(fused.blocks))
 
     def forward(self, stream: Tensor) -> Tensor:
         """(B, coordinates, T, V) -> (B, C)."""
@@ -229,7 +229,7 @@ class PlainLastE(nn.Module):
     def __init__(self, fused: LastE) -> None:
         super().__init__()
         self.fusion = PlainStreamFusion(fused.fusion)
-        self.blocks = nn.Sequential(*map(PlainBlock, fused.blocks))
+        self.blocks = nn.Sequential(*_plain_blocks(fused.blocks))
         self.dropout = deepcopy(fused.dropout)
         self.classifier = deepcopy(fused.classifier)
 
@@ -245,7 +245,7 @@ class PlainLastV2(nn.Module):
 
     def __init__(self, fused: LastV2) -> None:
         super().__init__()
-        self.backbones = nn.ModuleDict({name: PlainBackbone(fused.backbones[name]) for name in STREAMS})
+        self.backbones = nn.ModuleDict({name: _plain_backbone(fused.backbones[name]) for name in STREAMS})
         self.dropout = deepcopy(fused.dropout)
         weights = fused.classifier.weight.chunk(len(STREAMS), dim=1)  # S of (classes, C)
         heads = [_with_weight(nn.Linear(weight.shape[1], weight.shape[0], bias=False), weight) for weight in weights]
@@ -284,6 +284,15 @@ def from_fused(fused: nn.Module) -> nn.Module:
     if type(fused) not in counterparts:
         raise TypeError(f"There is no plain counterpart of a {type(fused).__name__}.")
     return counterparts[type(fused)](fused).train(fused.training)
+
+
+def _plain_blocks(blocks: nn.Module) -> list[nn.Module]:
+    return [PlainBlock(block) for block in blocks.children() if isinstance(block, Block)]
+
+
+def _plain_backbone(backbone: nn.Module) -> nn.Module:
+    assert isinstance(backbone, Backbone)
+    return PlainBackbone(backbone)
 
 
 def _fold(streams: Mapping[str, Tensor]) -> dict[str, Tensor]:

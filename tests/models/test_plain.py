@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import last
-from last.benchmarks import plain
+from last.models import plain
 from last.models.multi_body import STREAMS
 
 TINY = {
