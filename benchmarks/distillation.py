@@ -20,9 +20,9 @@ import torch
 from ..data.loading.loader import Batch
 from ..data.loading.run_data import TrainingData, training_data
 from ..distillation.cache import CachedTeachers, OutputFolder
-from ..distillation.cache_builder import kept_outputs
+from ..distillation.cache_builder import cached_outputs
 from ..distillation.task import Distillation
-from ..distillation.teacher_outputs import Source
+from ..distillation.teacher_outputs import OutputSource
 from ..distillation.teachers import LiveTeachers, Teacher
 from ..models.classifier import SkeletonClassifier
 from ..runtime.precision import choose_device
@@ -134,14 +134,14 @@ def batches_of_variations(setup: Setup) -> list[Batch]:
 
 def random_cache(setup: Setup) -> CachedTeachers:
     """Return a cache of all clips and variations, memory-mapped, which holds random numbers."""
-    numbers, form = setup.data.order.indices, setup.live.form
+    numbers, form = setup.data.order.indices, setup.live.clip_shapes
     random = np.random.default_rng(setup.config.seed)
     shape = (len(numbers), setup.config.distillation.fixed_augmentations, form.width)
     np.save(setup.folder / "outputs.npy", random.standard_normal(shape, dtype=np.float32))
     return CachedTeachers(OutputFolder(setup.folder, {}, shape).open(), form, numbers, setup.device)
 
 
-def _taught(setup: Setup, source: Source) -> Distillation:
+def _taught(setup: Setup, source: OutputSource) -> Distillation:
     """Return the task of a student with the same weights as the plain one's."""
     student = build_task(setup.config, setup.device).model
     return Distillation(student, setup.config, source, [setup.teacher]).to(setup.device)
@@ -170,7 +170,7 @@ def filling(setup: Setup) -> Way:
         cache = str(setup.folder / f"cache{next(caches)}")
         wanted = replace(setup.config.distillation, cached=True, fixed_augmentations=1, cache=cache)
         config = replace(setup.config, distillation=wanted)
-        kept_outputs(config, setup.data, setup.live, RunContext(setup.device))
+        cached_outputs(config, setup.data, setup.live, RunContext(setup.device))
 
     return run
 

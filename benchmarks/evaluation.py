@@ -12,7 +12,7 @@ from pathlib import Path
 from ..data.loading.run_data import TrainingData, training_data
 from ..evaluation.scoring import score_batches
 from ..runtime.precision import choose_device
-from ..training.epoch_metrics import Meter
+from ..training.epoch_metrics import EpochMetrics
 from ..training.guard import BatchId
 from ..utils.progress import Progress
 from .content import write_clips
@@ -89,7 +89,7 @@ def _testing(data: TrainingData, learner: Learner) -> Way:
 
     def run() -> None:
         task.eval()
-        meter = Meter(device)
+        meter = EpochMetrics(device)
         for batch, scores in score_batches(task.model, data.test, data.pipeline, device, precision):
             meter.add_test(task.test(scores, batch), batch.labels)
         meter.state(learner.step.world).tolist()

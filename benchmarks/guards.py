@@ -19,7 +19,7 @@ from ..runtime.precision import choose_device
 from ..settings.run import RunConfig
 from ..skeleton import layout_facts
 from ..training.classification import Classification
-from ..training.epoch_metrics import Meter
+from ..training.epoch_metrics import EpochMetrics
 from ..training.optim import build_optimizer
 from ..utils.progress import Progress
 from .measure import Turns, Way, ratio, seconds, spread, take_turns
@@ -63,7 +63,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
 
 def _plain_step(config: RunConfig, task: Classification, batch: Batch, device: torch.device) -> Way:
     """Return a training step that trusts every number."""
-    pipeline, optimizer, meter = InputPipeline(config.data), build_optimizer(task, config), Meter(device)
+    pipeline, optimizer, meter = InputPipeline(config.data), build_optimizer(task, config), EpochMetrics(device)
     made = torch.ones((), dtype=torch.bool, device=device)
 
     def run() -> None:

@@ -17,11 +17,11 @@ from ..models.registry import build_model
 from ..runtime.distributed import ALONE
 from ..settings.run import RunConfig
 from ..training.classification import Classification
-from ..training.epoch_metrics import Meter
+from ..training.epoch_metrics import EpochMetrics
 from ..training.guard import BatchId
 from ..training.optim import split_for_decay
 from ..training.schedule import scaled
-from ..training.step import Share, TrainingStep, seed_step
+from ..training.step import LocalBatch, TrainingStep, seed_step
 from ..training.train_state import TrainState
 from .content import DATASET, moving_body
 
@@ -90,7 +90,7 @@ class Learner:
         """Make one step on a batch, of which the host keeps a note."""
         seed_step(self.config.seed, 0, 0, 0)
         clips = len(batch)
-        self.step(streams, batch, Share(clips, clips), closes=True, meter=self.meter)
+        self.step(streams, batch, LocalBatch(clips, clips), closes=True, meter=self.meter)
         self.step.note(note)
         self.state.guard.read()
 
@@ -100,8 +100,8 @@ class Learner:
         self.meter = self._new_meter()
         return loss
 
-    def _new_meter(self) -> Meter:
-        return Meter(self.device, terms=len(self.state.task.terms))
+    def _new_meter(self) -> EpochMetrics:
+        return EpochMetrics(self.device, terms=len(self.state.task.terms))
 
 
 class PlainLearner:

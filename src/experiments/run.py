@@ -361,7 +361,7 @@ def _quiet_unless_rank_zero(world: World) -> Iterator[None]:
 
 def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
     """Return the content of `summary.json`; accuracies are percent on the protocol's test part."""
-    config, state, prefix = trainer.config, trainer.state, trainer.tests.offered
+    config, state, prefix = trainer.config, trainer.state, trainer.tests.reported_prefix
     rows = {row["epoch"]: row for row in logbook.rows()}
     best, final = (_row_of(trainer.run, rows, epoch) for epoch in (state.progress.best_epoch, config.epochs - 1))
     skips = state.guard.skips

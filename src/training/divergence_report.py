@@ -1,4 +1,4 @@
-"""What to look at when a training has diverged: the clips, the parameters and the activations at fault."""
+"""The report of a diverged training: the clips, parameters and activations that are not finite."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from ..runs.folder import RunFolder
 from ..runtime.distributed import World
 from ..utils.errors import TrainingDiverged, UserError
 from ..utils.files import write_json
-from .guard import CAUSES, Skipped
+from .guard import CAUSES, SkippedBatch
 from .train_state import TrainState
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _SHOWN = 10
 def report_divergence(
     error: TrainingDiverged, state: TrainState, data: "TrainingData", run: RunFolder, world: World
 ) -> TrainingDiverged:
-    """Write `divergence.json` into the run's folder and return the error with what a user should know."""
+    """Write `divergence.json` into the run's folder and return the error with a summary of the report."""
     report = diagnose(state, data)
     where = ""
     if world.is_first:
@@ -45,7 +45,7 @@ def report_divergence(
 
 
 def diagnose(state: TrainState, data: "TrainingData") -> dict[str, Any]:
-    """Return what is not finite, or largest, as plain values.
+    """Return the names of non-finite and of the largest values, as plain values.
 
     `batches` are the skipped ones, newest last, with their cause and clips; `parameters` and `activations` (of the
     last skipped batch) have the names of what is not finite and the largest absolute values of the rest.
@@ -68,7 +68,7 @@ def diagnose(state: TrainState, data: "TrainingData") -> dict[str, Any]:
 
 
 def _finding(report: Mapping[str, Any]) -> str:
-    """Return the most telling finding as one sentence."""
+    """Return the most informative finding as one sentence."""
     if report["clips_with_bad_values"]:
         return f"Values that are not finite are in the clip {report['clips_with_bad_values'][0]}."
     for what in ("parameters", "activations"):
@@ -78,7 +78,7 @@ def _finding(report: Mapping[str, Any]) -> str:
     return f"All {looked_at} are finite."
 
 
-def _bad_clips(data: "TrainingData", skipped: list[Skipped], names: Any) -> list[str]:
+def _bad_clips(data: "TrainingData", skipped: list[SkippedBatch], names: Any) -> list[str]:
     """Return the names of clips in skipped batches whose streams are not finite."""
     found: dict[str, None] = {}
     for each in skipped:
@@ -91,14 +91,14 @@ def _bad_clips(data: "TrainingData", skipped: list[Skipped], names: Any) -> list
     return list(found)
 
 
-def _activations(state: TrainState, data: "TrainingData", skipped: Skipped) -> dict[str, Tensor]:
+def _activations(state: TrainState, data: "TrainingData", skipped: SkippedBatch) -> dict[str, Tensor]:
     """Return the outputs of all modules for a batch, by name in the order in which they were computed.
 
     A layer that has hooks is called as a module, not computed by a faster function.
     """
     device = next(state.task.parameters()).device
     batch = data.source[BatchIndices(skipped.batch.indices, skipped.batch.rng_keys)].to(device)
-    streams = state.guard.examine(data.pipeline(batch, training=True))
+    streams = state.guard.sanitize_inputs(data.pipeline(batch, training=True))
     state.task.train()
     with torch.no_grad(), state.precision.autocast(), _outputs(state.task.model) as outputs:
         state.task(batch.with_streams(streams))

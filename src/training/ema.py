@@ -1,4 +1,4 @@
-"""Weights averaged over time, which often test better than the last ones."""
+"""Exponential moving average of the weights, which often tests better than the last weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 class WeightAverage:
     """Keep an exponential moving average of a model's parameters.
 
-    After n steps the average takes `1 - min(decay, (1 + n) / (10 + n))` of the new weights, so that a young average is
-    not held back by the first, random weights (the rule of TensorFlow's ExponentialMovingAverage). Buffers, such as
-    BatchNorm's statistics, are averages already, or counts: the model's own are used.
+    After n steps the average takes `1 - min(decay, (1 + n) / (10 + n))` of the new weights, so that the
+    first, random weights have little influence (the rule of TensorFlow's ExponentialMovingAverage). Buffers, such as
+    BatchNorm's statistics, are averages or counts already, so the model's own are used.
 
     Args:
-        model: whose parameters.
-        decay: how much of the average stays in a step.
+        model: the model with the parameters.
+        decay: the weight of the previous average in a step.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -27,7 +27,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, made: Tensor) -> None:
-        """Move towards the parameters, if `made`, a bool (), says that the step was made."""
+        """Update the average with the parameters, if the step was `made`, a bool ()."""
         self.steps += 1
         weight = made * (1 - min(self.decay, (1 + self.steps) / (10 + self.steps)))
         average = list(self._average.values())
@@ -37,7 +37,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Give the model the average while the block runs."""
+        """Set the model's parameters to the average while the block runs."""
         own = [each.detach().clone() for each in self._parameters.values()]
         self._put(list(self._average.values()))
         try:
@@ -50,7 +50,7 @@ class WeightAverage:
         return dict(self._average)
 
     def load_state(self, average: Mapping[str, Tensor], steps: int) -> None:
-        """Take up an average of so many `steps`."""
+        """Load an average over `steps` steps."""
         self.steps = steps
         for name, own in self._average.items():
             own.copy_(average[name])

@@ -15,13 +15,13 @@ from ..tasks.task import TestOutput
 
 
 @dataclass(frozen=True)
-class Figures:
-    """The averages of an epoch; NaN where nothing was counted.
+class EpochFigures:
+    """Averages over an epoch; NaN if nothing was counted.
 
     Attributes:
-        metrics: of the task, in the order of its measures; none where nothing was measured.
-        terms: of the loss.
-        unusable: how many clips have values that no model can take; they count in the metrics, not in the loss.
+        metrics: the task's metrics, in the order of its measures; empty if nothing was measured.
+        terms: the terms of the loss.
+        unusable: the number of clips with unusable values; they count in the metrics, not in the loss.
     """
 
     loss: float = math.nan
@@ -31,14 +31,14 @@ class Figures:
     unusable: int = 0
 
 
-class Meter:
-    """Sum over batches without ever waiting for the device; `read` waits once.
+class EpochMetrics:
+    """Sums over batches on the device; only `read` waits for it, once.
 
     Args:
-        device: where the batches are.
-        measures: which metrics are averaged.
-        terms: how many terms of the loss are averaged too.
-        classes: of how many classes a confusion matrix is counted; 0 for none.
+        device: the device of the batches.
+        measures: the metrics to average.
+        terms: the number of loss terms to average.
+        classes: the number of classes of a confusion matrix; 0 for none.
     """
 
     def __init__(
@@ -60,10 +60,7 @@ class Meter:
         counts: Tensor | None = None,
         terms: Iterable[Tensor] = (),
     ) -> None:
-        """Count a batch of so many clips: its mean loss and the sums of its metrics, if `counts`, a bool ().
-
-        `terms` are those of the loss, means too.
-        """
+        """Add a batch of `clips` clips, if `counts`, a bool (): mean loss, sums of metrics, mean loss terms."""
         added = [torch.full((), clips, device=loss.device), loss.detach() * clips, *sums]
         added += [term.detach() * clips for term in terms]
         stacked = torch.stack([each.to(self._sums.dtype) for each in added])
@@ -72,27 +69,28 @@ class Meter:
         self._sums[self._averaged + 2 :] += stacked[self._averaged :]
 
     def add_test(self, output: TestOutput, labels: Tensor) -> None:
-        """Count a tested batch with the labels (N,); those enter the confusion matrix where there is one."""
+        """Add a tested batch with the labels (N,), also to the confusion matrix if there is one."""
         self.add(output.loss, len(labels), output.sums)
         self._unusable += output.unusable.sum()
         if self._classes and output.answers is not None:
             cells = labels * (self._classes + 1) + output.answers
-            self._confusion.scatter_add_(0, cells, torch.ones_like(cells))  # `bincount` would wait for the device
+            # Not `bincount`, which would synchronise with the device.
+            self._confusion.scatter_add_(0, cells, torch.ones_like(cells))
 
     def add_update(self, grad_norm: Tensor, made: Tensor) -> None:
-        """Count an optimizer step and the norm of its gradient before clipping, if it was `made`, a bool ()."""
+        """Add an optimizer step and the norm of its gradient before clipping, if it was `made`, a bool ()."""
         self._sums[self._averaged] += made
         self._sums[self._averaged + 1] += torch.where(made, grad_norm.detach().to(self._sums.dtype), 0.0)
 
     def state(self, world: World) -> Tensor:
-        """Return the sums over all processes, which one of them loads to continue."""
+        """Return the sums over all processes, which one of them loads on resume."""
         sums = self._sums.clone()
         world.all_reduce_sum(sums)
         return sums
 
     @property
     def sums(self) -> int:
-        """Return how many sums it keeps."""
+        """Return the number of sums."""
         return len(self._sums)
 
     def load_state(self, sums: Tensor) -> None:
@@ -100,19 +98,19 @@ class Meter:
         self._sums.copy_(sums)
 
     def confusion(self, world: World) -> NDArray[np.int64]:
-        """Return the counts over all processes, (classes, classes + 1): rows true, columns answered; waits once.
+        """Return the counts over all processes, (classes, classes + 1): rows true, columns predicted; it waits once.
 
-        The last column counts clips without an answer: a score was not finite. Every clip counts, refused or not.
+        The last column counts clips without a prediction, because a score was not finite.
         """
         counts = self._confusion.clone()
         world.all_reduce_sum(counts)
         matrix: NDArray[np.int64] = counts.view(self._classes, self._classes + 1).cpu().numpy()
         return matrix
 
-    def read(self, world: World) -> Figures:
-        """Return the averages over all processes; this is where the host waits for the device.
+    def read(self, world: World) -> EpochFigures:
+        """Return the averages over all processes; the host waits for the device here.
 
-        A metric of clips that were counted is never NaN, which means "not measured": the worst value stands for it.
+        NaN means "not measured", so a metric of counted clips that is NaN becomes the worst value.
         """
         totals = torch.cat([self._unusable, self._sums])
         world.all_reduce_sum(totals)
@@ -120,9 +118,9 @@ class Meter:
         count = len(self._measures.metrics)
         sums, (updates, norms), terms = others[:count], others[count : count + 2], others[count + 2 :]
         if clips == 0:
-            return Figures(terms=(math.nan,) * self._terms)
+            return EpochFigures(terms=(math.nan,) * self._terms)
         values = [each.scale * total / clips for each, total in zip(self._measures.metrics, sums, strict=True)]
-        return Figures(
+        return EpochFigures(
             loss=loss / (clips - unusable) if clips > unusable else math.nan,
             metrics=[
                 each.worst if math.isnan(value) else value

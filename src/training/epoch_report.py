@@ -1,4 +1,4 @@
-"""What is written and said about a run's beginning and its epochs."""
+"""Log lines and logbook columns about the start of a run and its epochs."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ from ..tasks.measures import Measures
 from ..tasks.task import Task
 from ..utils.errors import TrainingDiverged
 from ..utils.numbers import counted
-from .epoch_metrics import Figures
+from .epoch_metrics import EpochFigures
 from .guard import counts_by_cause
 from .train_state import TrainState
 
@@ -26,7 +26,7 @@ _OTHER_TESTS = {"val": "val", "ema_test": "EMA", "ema_val": "EMA val"}
 
 
 def banner(config: RunConfig, task: Task, data: TrainingData, run_context: RunContext, precision: str) -> str:
-    """Return the lines that say what is trained on what, where and how long."""
+    """Return the log lines at the start of a run: model, data, epochs, device."""
     model, size = task.model, run_context.world.size
     processes = f", {size} processes" if size > 1 else ""
     untrained = f"{data.untrained}\n" if data.untrained else ""
@@ -40,21 +40,21 @@ def banner(config: RunConfig, task: Task, data: TrainingData, run_context: RunCo
     )
 
 
-def named(part: str, figures: Figures, measures: Measures) -> dict[str, float]:
-    """Return the figures of a part of the data by the names of the logbook's columns."""
+def columns_of(part: str, figures: EpochFigures, measures: Measures) -> dict[str, float]:
+    """Return the metrics of a part of the data by the names of the logbook's columns."""
     values = figures.metrics or [math.nan] * len(measures.metrics)
     metrics = {f"{part}_{name}": value for name, value in zip(measures.names, values, strict=True)}
     return {f"{part}_loss": figures.loss, **metrics}
 
 
 def training_columns(state: TrainState, clips: int, device: torch.device) -> dict[str, Any]:
-    """Return the columns of an epoch's row that say how its training of so many clips went."""
+    """Return the training columns of an epoch's row; the epoch has `clips` clips."""
     task, epoch = state.task, state.epoch
     seconds, figures = epoch.elapsed, epoch.meter.read(state.world)
     return {
         "epoch": state.progress.epoch,
         "learning_rate": state.optimizer.param_groups[0]["lr"],
-        **named("train", figures, task.measures),
+        **columns_of("train", figures, task.measures),
         **{f"train_{name}_loss": term for name, term in zip(task.terms, figures.terms, strict=True)},
         "grad_norm": figures.grad_norm,
         "clips_per_second": clips / seconds,
@@ -65,7 +65,7 @@ def training_columns(state: TrainState, clips: int, device: torch.device) -> dic
 
 
 def epoch_line(row: Mapping[str, Any], epochs: int, better: bool, measures: Measures) -> str:
-    """Return the one line that people read about an epoch."""
+    """Return the log line of an epoch."""
     metric = measures.deciding
     width = len(str(epochs - 1))
     parts = [
@@ -86,19 +86,19 @@ def epoch_line(row: Mapping[str, Any], epochs: int, better: bool, measures: Meas
 
 
 def refuse_no_result(row: Mapping[str, Any], part: str, measures: Measures, has_best: bool) -> None:
-    """Refuse to end a run whose model no longer gives numbers.
+    """Refuse to finish a run without finite scores.
 
     Args:
-        row: of the last epoch.
-        part: how the columns of the decisive test begin.
-        measures: of the task.
-        has_best: whether there was an epoch with finite scores.
+        row: the row of the last epoch.
+        part: the prefix of the columns of the deciding test.
+        measures: the metrics of the task.
+        has_best: whether an epoch had finite scores.
 
     Raises:
-        TrainingDiverged: no score was finite in the last epoch's test, or in no epoch's all of them.
+        TrainingDiverged: no score of the last test was finite, or no epoch had only finite scores.
     """
     loss, metrics = row[f"{part}_loss"], [row[f"{part}_{name}"] for name in measures.names]
-    if math.isfinite(loss) or any(map(math.isnan, metrics)):  # where the epoch was not tested there are no metrics
+    if math.isfinite(loss) or any(map(math.isnan, metrics)):  # NaN: the epoch was not tested
         return
     if not any(value and math.isfinite(value) for value in metrics) or not has_best:
         raise TrainingDiverged("The model's scores in the last epoch's test are not finite.")
@@ -106,7 +106,7 @@ def refuse_no_result(row: Mapping[str, Any], part: str, measures: Measures, has_
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """Return the most memory that was in use: the GPU's where it computes, else the process's."""
+    """Return the peak memory: of the GPU if it is the device, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""The tests at the end of an epoch: of trained and averaged weights, on the test part and on validation clips."""
+"""The tests at the end of an epoch: trained and averaged weights, on the test part and on validation clips."""
 
 from functools import partial
 
@@ -13,21 +13,21 @@ from ..runs.confusion import ConfusionFile
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stopped
 from ..settings.run import RunConfig
-from .epoch_metrics import Figures, Meter
-from .epoch_report import named
+from .epoch_metrics import EpochFigures, EpochMetrics
+from .epoch_report import columns_of
 from .run_progress import Pace
 from .train_state import TrainState
 
 
 class EpochTests:
-    """Test a run's model, and name the columns of the logbook that say how good it is.
+    """Test a run's model and return the test columns of the logbook.
 
     Args:
         config: the run's configuration.
-        state: of the run; the statistics that are measured for a test are put into it.
-        data: what the run is measured on.
-        confusion_file: takes the confusion matrix.
-        pace: is told of every tested batch.
+        state: the training state; the statistics measured for a test are stored in it.
+        data: the test and validation data.
+        confusion_file: receives the confusion matrix.
+        pace: receives the progress of the tests.
         run_context: device, processes, stop requests and progress display.
     """
 
@@ -50,32 +50,32 @@ class EpochTests:
 
     @property
     def model(self) -> nn.Module:
-        """Return the model that is tested."""
+        """Return the model under test."""
         return self.state.task.model
 
     @property
-    def offered(self) -> str:
-        """Return the prefix of the logbook's columns of the weights that the run offers."""
+    def reported_prefix(self) -> str:
+        """Return the prefix of the logbook's columns of the reported weights: `ema_` for averaged ones."""
         return "" if self.state.average is None else "ema_"
 
     @property
     def deciding_part(self) -> str:
-        """Return the prefix of the logbook's columns that choose the best epoch."""
-        return f"{self.offered}{'test' if self.data.validation is None else 'val'}"
+        """Return the prefix of the logbook's columns that decide the best epoch."""
+        return f"{self.reported_prefix}{'test' if self.data.validation is None else 'val'}"
 
     @property
     def deciding_column(self) -> str:
-        """Return the logbook's column that chooses the best epoch."""
+        """Return the logbook's column that decides the best epoch."""
         return f"{self.deciding_part}_{self.state.task.measures.primary}"
 
     @property
     def statistics_lag(self) -> bool:
-        """Tell whether BatchNorm's running statistics are too far behind the trained weights to test with."""
+        """Whether BatchNorm's running statistics lag too far behind the trained weights for a test."""
         return statistics_lag(self.config, self.data.order.clips, self.state.guard.batches_since_reset)
 
     @property
     def is_due(self) -> bool:
-        """Tell whether the epoch that ends is one that is tested."""
+        """Whether the present epoch is tested."""
         epochs = self.state.progress.epoch + 1
         return epochs % self.config.test_every == 0 or epochs == self.config.epochs
 
@@ -94,26 +94,26 @@ class EpochTests:
     def _test(self, prefix: str, weights: str, measured: bool) -> dict[str, float]:
         """Return the columns of a test of the model's present `weights`, with BatchNorm statistics `measured` for them.
 
-        Those are kept for the checkpoint. In an epoch that is not tested they are not worth their time.
+        The statistics are stored for the checkpoint. They are not measured in an untested epoch.
         """
         statistics, measures = self.state.statistics, self.state.task.measures
         statistics.pop(weights, None)
         if measured and self.is_due:
             statistics[weights] = self.population.measure()
         with self.population.lent(statistics.get(weights, {})):
-            row = named(f"{prefix}test", self.measure(self.data.test, prefix == self.offered), measures)
+            row = columns_of(f"{prefix}test", self.measure(self.data.test, prefix == self.reported_prefix), measures)
             if self.data.validation is not None:
-                row |= named(f"{prefix}val", self.measure(self.data.validation), measures)
+                row |= columns_of(f"{prefix}val", self.measure(self.data.validation), measures)
         return row
 
-    def measure(self, part: TestPart, kept: bool = False) -> Figures:
-        """Return the figures on a part, unknown ones where it is not the epoch to test; `kept` are all the answers."""
+    def measure(self, part: TestPart, kept: bool = False) -> EpochFigures:
+        """Return the metrics of a part, NaN in an untested epoch; `kept` records the confusion matrix."""
         if not self.is_due:
-            return Figures()
+            return EpochFigures()
         task, epoch = self.state.task.eval(), self.state.progress.epoch
         progress, watch = self.run_context.progress, self.run_context.watch
         kept = kept and task.classifies
-        meter = Meter(self.device, task.measures, classes=len(self.data.classes) if kept else 0)
+        meter = EpochMetrics(self.device, task.measures, classes=len(self.data.classes) if kept else 0)
         predict, tested = partial(task.predict, precision=self.state.precision), 0
         predicted = predict_batches(predict, part, self.data.pipeline, self.device)
         with progress.task(f"testing epoch {epoch}", part.clips, in_run=True):
@@ -121,13 +121,13 @@ class EpochTests:
                 output = task.test(predictions, batch)
                 meter.add_test(output, batch.labels)
                 self._unusable.note(batch.indices, output.unusable)
-                clips = min(len(batch) * self.world.size, part.clips - tested)  # the other processes have as many
+                clips = min(len(batch) * self.world.size, part.clips - tested)  # each process has as many
                 tested += clips
                 self.pace.tested(clips)
                 progress.advance(clips, run_left_s=self.pace.left_s(epoch, self.state.epoch.clips))
-                if watch.reason is not None and self.world.size == 1:  # several stop together, within an epoch
+                if watch.reason is not None and self.world.size == 1:  # several processes stop together
                     raise Stopped(watch.reason)
-            figures = meter.read(self.world)  # only now the device is through
+            figures = meter.read(self.world)  # waits for the device
             self._unusable.tell(figures.unusable, self.world)
             if kept:
                 self.confusion_file.update(meter.confusion(self.world), epoch)

@@ -1,4 +1,4 @@
-"""The gradients since the last update, without those of refused batches.
+"""Gradient accumulation: the gradients since the last update, without those of skipped batches.
 
 Legend: P numbers of all parameters.
 """
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 
-class GradientWindow:
-    """Sum the gradients of several batches, leaving out on the device those that a guard refuses.
+class GradientAccumulator:
+    """Sum the gradients of several batches; batches that the guard skips are left out on the device.
 
     Args:
-        parameters: whose gradients.
-        sums: whether to sum at all. A window of one batch need not be, since its update can be left out instead.
-        device: where they are.
+        parameters: the parameters, which hold the gradients.
+        sums: whether to sum. A single batch needs no sum, since its update can be skipped instead.
+        device: the device of the parameters.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], sums: bool, device: torch.device) -> None:
@@ -25,7 +25,7 @@ class GradientWindow:
         self._sum: Tensor | None = None  # (P,)
 
     def add(self, good: Tensor, clips: int) -> None:
-        """Take the gradients of a batch of so many `clips` from the parameters, if it is `good`, a bool ()."""
+        """Add the gradients of a batch of `clips` clips, if it is `good`, a bool ()."""
         self.clips = self.clips + good * clips
         if not self.sums:
             return
@@ -35,7 +35,7 @@ class GradientWindow:
         self._drop()
 
     def close(self) -> list[Tensor]:
-        """Put the window's gradients into the parameters and return them."""
+        """Set the accumulated gradients in the parameters and return them."""
         if self.sums and self._sum is not None:
             parts = torch.split(self._sum, [each.numel() for each in self.parameters])
             for parameter, part in zip(self.parameters, parts, strict=True):
@@ -43,17 +43,17 @@ class GradientWindow:
         return [each.grad for each in self.parameters if each.grad is not None]
 
     def reset(self) -> None:
-        """Begin an empty window."""
+        """Remove all gradients."""
         self.clips = torch.zeros_like(self.clips)
         self._sum = None
         self._drop()
 
     def state(self, scale: float) -> dict[str, Tensor]:
-        """Return what the window holds, its gradients without the `scale` that a GradScaler gave them."""
+        """Return the accumulated gradients, divided by the `scale` of a GradScaler."""
         return {"clips": self.clips} | ({} if self._sum is None else {"sum": self._sum / scale})
 
     def load_state(self, state: dict[str, Tensor], scale: float) -> None:
-        """Load an unfinished window with this run's `scale`; a run without accumulation starts an empty one."""
+        """Load accumulated gradients with this run's `scale`; a run without accumulation starts without any."""
         if self.sums and "sum" in state:
             self.clips = state["clips"].to(self.clips.device)
             self._sum = state["sum"].to(self.clips.device) * scale

@@ -32,31 +32,31 @@ CAUSES = {
 _OVERFLOWS = "the gradient overflows, however small its scale"
 _RESET = " BatchNorm's running statistics are reset to mean 0 and variance 1; nan_guard.bn_recovery=restore keeps them."
 _RECENT_LOSSES = 32
-_KEPT_BATCHES = 32  # so many skipped batches are remembered for the report
-# What is counted over a whole run, and what stands for it in checkpoints from before it was counted.
+_KEPT_BATCHES = 32  # for the divergence report
+# Counts over a whole run, with their values in older checkpoints, which lack them.
 TOTALS = {"updates": 1, "batches_since_reset": UNKNOWN_BATCHES}
 _SCALE_SEARCH = 24  # overflows in a row, beyond those allowed, that take a GradScaler from its first scale below one
 
 
 @dataclass(frozen=True)
 class BatchId:
-    """Which batch a decision is about: its clips in the store and the keys of their random choices."""
+    """Identity of a batch: the store indices of its clips and the RNG keys of their augmentation."""
 
     indices: Tensor
     rng_keys: Tensor
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A batch that trained nothing, and why: a word of `CAUSES`."""
+class SkippedBatch:
+    """A skipped batch, and the cause: a key of `CAUSES`."""
 
     batch: BatchId
     cause: str
 
 
 @dataclass
-class Skips:
-    """How often something was skipped: batches by cause, and steps that a GradScaler left out to find its scale."""
+class SkipCounts:
+    """Counts of skipped batches by cause, and of steps that a GradScaler skipped to find its scale."""
 
     inputs: int = 0
     losses: int = 0
@@ -65,13 +65,13 @@ class Skips:
 
     @property
     def batches(self) -> int:
-        """Return how many batches trained nothing, a scaler's search for its scale apart."""
+        """Return the number of skipped batches, without a scaler's search for its scale."""
         return self.inputs + self.losses + self.gradients
 
 
 @dataclass
 class Requests:
-    """What processes ask of all: whole numbers that are summed over them and read by all at the same step."""
+    """Requests of processes to all: integers that are summed over processes and read by all at the same step."""
 
     out_of_time: int = 0
     interrupted: int = 0
@@ -90,84 +90,84 @@ class _InARow:
 class NanGuard:
     """Keep non-finite numbers out of a model.
 
-    A step is `examine` (the streams, before the forward pass), `judge` (the loss, after it), `mend` (BatchNorm's
-    statistics, after the backward pass, which may need them), for an update `judge_gradient`, and `note` at its end;
-    `read` then counts what is known by now.
+    A step calls `sanitize_inputs` before the forward pass, `check_loss` after it, `restore_batchnorm` after the
+    backward pass, which may need the statistics, `check_gradient` for an update, and `note` at its end. `read` then
+    counts the decisions that have reached the host.
 
     Args:
-        model: whose BatchNorm statistics are put right.
-        config: when to give up, and what happens to the statistics after a bad loss.
-        device: where the model is.
+        model: the model, whose BatchNorm statistics are restored.
+        config: when training ends, and what a bad loss does to the statistics.
+        device: the device of the model.
         world: the processes that decide together.
 
     Attributes:
-        skips: what was skipped so far.
-        updates: how many updates the run has made.
-        batches_since_reset: how many batches have moved BatchNorm's statistics since they were neutral.
+        skips: the counts so far.
+        updates: the number of updates of the run.
+        batches_since_reset: the number of batches in BatchNorm's statistics since their reset.
         recent: the last skipped batches.
-        losses: the losses of the last batches that were not skipped, as far as they are known by now.
+        losses: the losses of the last batches that were not skipped and have reached the host.
     """
 
     def __init__(self, model: nn.Module, config: NanGuardConfig, device: torch.device, world: World) -> None:
         self.config, self.world = config, world
         self.statistics = RunningStatistics(model)
-        self.skips = Skips()
+        self.skips = SkipCounts()
         self.updates = 0
         self.batches_since_reset = 0
-        self.recent: deque[Skipped] = deque(maxlen=_KEPT_BATCHES)
+        self.recent: deque[SkippedBatch] = deque(maxlen=_KEPT_BATCHES)
         self.losses: deque[float] = deque(maxlen=_RECENT_LOSSES)
         self._in_a_row = _InARow()
         self._reader: DelayedReader[BatchId] = DelayedReader(device)
         self._good = torch.zeros((), device=device)
         self._bad = self._bad_input = self._good
         self._flags: list[Tensor] = []
-        self._before = self._mended = self.statistics.neutral
+        self._before = self._restored = self.statistics.neutral
 
-    def examine(self, streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the streams (N, C, T, V, M) with zeros for whatever is not finite; the batch is then refused."""
+    def sanitize_inputs(self, streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the streams (N, C, T, V, M) with zeros for non-finite values; such a batch is then skipped."""
         finite = {name: torch.isfinite(stream) for name, stream in streams.items()}
         self._bad_input = ~torch.stack([each.all() for each in finite.values()]).all()
         self._before = self.statistics.read()
         return {name: torch.where(finite[name], stream, 0.0) for name, stream in streams.items()}
 
-    def judge(self, loss: Tensor, share: float, requests: Requests) -> Tensor:
-        """Tell whether a batch may train the model, a bool ().
+    def check_loss(self, loss: Tensor, share: float, requests: Requests) -> Tensor:
+        """Return whether a batch may train the model, a bool ().
 
         Args:
-            loss: this process's part of the batch's loss.
-            share: the share of the batch's clips that this process has; the running statistics of all processes are
-                averaged with it, so that they stay the same in all.
-            requests: what this process asks of all.
+            loss: the loss of this process's part of the batch.
+            share: the fraction of the batch's clips in this process, which weights its running statistics in the
+                average over processes.
+            requests: the requests of this process.
         """
         bad_loss = ~torch.isfinite(loss.detach())
-        asked = [torch.full_like(self._good, getattr(requests, item.name)) for item in fields(requests)]
-        flags = torch.stack([self._bad_input.to(self._good), bad_loss.to(self._good), *asked])
+        requested = [torch.full_like(self._good, getattr(requests, item.name)) for item in fields(requests)]
+        flags = torch.stack([self._bad_input.to(self._good), bad_loss.to(self._good), *requested])
         moved = self.statistics.read()  # (P,)
         if self.world.size > 1:
             message = torch.cat([flags, moved * share])
             self.world.all_reduce_sum(message)
             flags, moved = torch.split(message, [len(flags), len(moved)])
         bad_input = flags[0] > 0
-        # Values too large to square leave a finite loss, but statistics that no later batch could bring back.
+        # Values too large to square give a finite loss, but statistics that no later batch could correct.
         bad = bad_input | (flags[1] > 0) | ~torch.isfinite(moved).all()
         neutral = self.statistics.neutral if self.config.bn_recovery == "reset" else self._before
-        self._bad, self._mended = bad, torch.where(bad, torch.where(bad_input, self._before, neutral), moved)
+        self._bad, self._restored = bad, torch.where(bad, torch.where(bad_input, self._before, neutral), moved)
         self._flags = [bad_input.to(flags), (bad & ~bad_input).to(flags), self._good, self._good, self._good]
         self._flags += [*flags[2:], loss.detach().to(self._good)]
         return ~bad
 
-    def mend(self) -> None:
-        """Put the running statistics right after a bad batch, and make them those of all processes after any."""
-        self.statistics.write(self._mended)
+    def restore_batchnorm(self) -> None:
+        """Restore the running statistics after a bad batch, and set them to the average over processes after any."""
+        self.statistics.write(self._restored)
         self.statistics.uncount(self._bad)
 
-    def judge_gradient(self, norm: Tensor, window_clips: Tensor, scaled: bool) -> Tensor:
-        """Tell whether the step along a gradient may be made, a bool ().
+    def check_gradient(self, norm: Tensor, window_clips: Tensor, scaled: bool) -> Tensor:
+        """Return whether an optimizer step may be made, a bool ().
 
         Args:
-            norm: the length of the gradient.
-            window_clips: how many clips it is of; without any there is no step.
-            scaled: whether a GradScaler looks for its scale, whose overflows are normal and counted apart.
+            norm: the norm of the gradient.
+            window_clips: the number of accumulated clips; without any there is no step.
+            scaled: whether a GradScaler is used, whose overflows are normal and counted separately.
         """
         bad = ~torch.isfinite(norm) & (window_clips > 0)
         self._flags[3 if scaled else 2] = bad.to(self._good)
@@ -180,33 +180,33 @@ class NanGuard:
         self._reader.put(torch.stack(self._flags), batch)
 
     def read(self, everything: bool = False) -> Requests:
-        """Count what has arrived, all there is where `everything`; return what was asked since the last reading.
+        """Count the decisions that have reached the host, or wait for `everything`; return the requests since then.
 
         Raises:
             TrainingDiverged: `max_consecutive` batches or steps in a row were skipped.
         """
-        asked = Requests()
+        requested = Requests()
         for values, batch in self._reader.rest() if everything else self._reader.due():
             self._count(values[:5], batch)
             if not any(values[:2]):
                 self.losses.append(values[-1])
-            for item, value in zip(fields(asked), values[5:-1], strict=True):
-                setattr(asked, item.name, getattr(asked, item.name) + int(value))
-        return asked
+            for item, value in zip(fields(requested), values[5:-1], strict=True):
+                setattr(requested, item.name, getattr(requested, item.name) + int(value))
+        return requested
 
     @property
     def recent_loss(self) -> float:
-        """Return the mean loss of the last batches that were not skipped; NaN where there is none yet."""
+        """Return the mean loss of the last batches that were not skipped; NaN before the first one."""
         return sum(self.losses) / len(self.losses) if self.losses else math.nan
 
     def state(self) -> dict[str, int]:
-        """Return the counts, those in a row too, as plain numbers."""
+        """Return all counts, including those in a row, as plain numbers."""
         in_a_row = {f"{name}_in_a_row": count for name, count in vars(self._in_a_row).items()}
         return {**vars(self.skips), **in_a_row, **{name: getattr(self, name) for name in TOTALS}}
 
     def load_state(self, state: Mapping[str, int]) -> None:
-        """Take up the counts of `state`."""
-        self.skips = Skips(**{item.name: state[item.name] for item in fields(Skips)})
+        """Load the counts of `state`."""
+        self.skips = SkipCounts(**{item.name: state[item.name] for item in fields(SkipCounts)})
         self._in_a_row = _InARow(**{item.name: state[f"{item.name}_in_a_row"] for item in fields(_InARow)})
         for name, unknown in TOTALS.items():
             setattr(self, name, state.get(name, unknown))
@@ -224,24 +224,24 @@ class NanGuard:
         for bad, cause in ((bad_input, "inputs"), (bad_loss, "losses"), (bad_gradient, "gradients")):
             if bad:
                 setattr(self.skips, cause, getattr(self.skips, cause) + 1)
-                self.recent.append(Skipped(batch, cause))
-                self._tell(cause)
+                self.recent.append(SkippedBatch(batch, cause))
+                self._warn_or_end(cause)
         if self._in_a_row.overflows >= self.config.max_consecutive + _SCALE_SEARCH:
             raise TrainingDiverged(f"{self._in_a_row.overflows} steps in a row were skipped: {_OVERFLOWS}.")
 
-    def _tell(self, cause: str) -> None:
-        """Warn of the first of several skips in a row, and give up at the last one allowed."""
+    def _warn_or_end(self, cause: str) -> None:
+        """Log a warning at the first of several skips in a row, and end training at the maximum."""
         what = "steps" if cause == "gradients" else "batches"
         in_a_row = getattr(self._in_a_row, what)
         if in_a_row == 1:
-            starts_anew = cause == "losses" and self.config.bn_recovery == "reset"
-            _log.warning("A batch was skipped: %s.%s", CAUSES[cause], _RESET if starts_anew else "")
+            resets = cause == "losses" and self.config.bn_recovery == "reset"
+            _log.warning("A batch was skipped: %s.%s", CAUSES[cause], _RESET if resets else "")
         if in_a_row >= self.config.max_consecutive:
             raise TrainingDiverged(f"{in_a_row} {what} in a row were skipped, the last because {CAUSES[cause]}.")
 
 
-def counts_by_cause(now: Skips, before: Skips) -> dict[str, int]:
-    """Return how much was skipped since `before`, by the names of the logbook's columns."""
+def counts_by_cause(now: SkipCounts, before: SkipCounts) -> dict[str, int]:
+    """Return the counts since `before`, by the names of the logbook's columns."""
     return {
         "skipped_batches": now.batches - before.batches,
         "skipped_inputs": now.inputs - before.inputs,

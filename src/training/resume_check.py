@@ -1,4 +1,4 @@
-"""What a run refuses to continue from: a state that is not of the form of its own, or contradicts its configuration."""
+"""Validation of a state to resume: its structure must be the run's own, and its rates must fit the configuration."""
 
 from dataclasses import asdict, dataclass
 
@@ -8,13 +8,13 @@ from torch import nn
 from ..runs.checkpoint import Checkpoint
 from ..runs.checkpoint_check import state_mismatch
 from ..utils.errors import UserError
-from .guard import TOTALS, Skips
+from .guard import TOTALS, SkipCounts
 from .schedule import schedule_after
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of what a run has: numbers of all parameters, clips of an epoch, sums that its meter keeps."""
+    """Sizes of a run: the number of parameters, of clips per epoch, and of sums of its metrics."""
 
     parameters: int
     clips: int
@@ -22,24 +22,24 @@ class Sizes:
 
     @classmethod
     def of(cls, task: nn.Module, clips: int, sums: int) -> "Sizes":
-        """Return those of a run with this task."""
+        """Return the sizes of a run with this task."""
         return cls(sum(each.numel() for each in task.parameters()), clips, sums)
 
 
 def refuse_other_state(checkpoint: Checkpoint, own: Checkpoint, origin: str, sizes: Sizes, *, replay: bool) -> None:
     """Refuse a checkpoint that this run could not have written.
 
-    The rates of an epoch are a function of the configuration, so they are compared with those.
+    The learning rates of an epoch are a function of the configuration, so they are compared too.
 
     Args:
-        checkpoint: the state to continue from, whose configuration is the run's.
-        own: what the run would write at its beginning.
+        checkpoint: the state to resume, with the configuration of the run.
+        own: the state that the run would write at its start.
         origin: names the checkpoint in errors.
-        sizes: of the run.
-        replay: whether the configuration was changed on purpose: the rates are then computed again.
+        sizes: the sizes of the run.
+        replay: whether the configuration was changed explicitly; the rates are then computed again.
 
     Raises:
-        UserError: it does not fit; one thing that does not is told.
+        UserError: it does not fit; the message names the first difference.
     """
     problems = (
         *(_optimizer_problem(checkpoint, own, replay), _guard_problem(checkpoint, own)),
@@ -98,5 +98,5 @@ def _within_problem(checkpoint: Checkpoint, sizes: Sizes) -> str:
         return f"within.clips is {within['clips']}, of an epoch of {sizes.clips}"
     sums = torch.zeros(sizes.sums)
     return state_mismatch(within["meter"], sums, "within.meter") or state_mismatch(
-        within["skips"], asdict(Skips()), "within.skips"
+        within["skips"], asdict(SkipCounts()), "within.skips"
     )

@@ -1,18 +1,18 @@
-"""How far a run has come, and how long it still takes."""
+"""Progress of a run and of its present epoch, and the estimated time left."""
 
 import math
 import time
 from dataclasses import dataclass, field
 
-from .epoch_metrics import Meter
-from .guard import Skips
+from .epoch_metrics import EpochMetrics
+from .guard import SkipCounts
 
 _FORWARD_SHARE = 1 / 3  # of what a training step costs: its backward pass takes about twice as long
 
 
 @dataclass
 class RunProgress:
-    """How far a run has come in epochs."""
+    """Finished epochs of a run, and the best one."""
 
     best: float
     epoch: int = 0
@@ -21,20 +21,20 @@ class RunProgress:
 
 @dataclass
 class EpochState:
-    """How far an epoch has come.
+    """Progress within an epoch.
 
     Attributes:
-        clips: how many were drawn.
-        meter: what counts loss and metrics.
-        skips: what had been skipped before the epoch.
+        meter: the sums of loss and metrics.
+        clips: the number of clips drawn.
+        skips: the skip counts before the epoch.
         waited: seconds spent waiting for data.
-        seconds: how long the epoch took before it was interrupted.
-        began: the `time.perf_counter()` from which to add to it.
+        seconds: seconds of the epoch before an interruption.
+        began: the `time.perf_counter()` at the start, or at the resume.
     """
 
-    meter: Meter
+    meter: EpochMetrics
     clips: int = 0
-    skips: Skips = field(default_factory=Skips)
+    skips: SkipCounts = field(default_factory=SkipCounts)
     waited: float = 0.0
     seconds: float = 0.0
     began: float = field(default_factory=time.perf_counter)
@@ -47,7 +47,7 @@ class EpochState:
 
 @dataclass
 class _Cost:
-    """What one unit costs: measured in this epoch and the one before, since the first ones are slower."""
+    """Seconds per unit, measured over this epoch and the previous one, since the first units are slower."""
 
     units: float = 0.0
     seconds: float = 0.0
@@ -63,22 +63,22 @@ class _Cost:
 
     @property
     def each(self) -> float:
-        """Return the seconds a unit, NaN where none was measured."""
+        """Return the seconds per unit, NaN before the first one."""
         units, seconds = self.before
         units += self.units
         return (seconds + self.seconds) / units if units else math.nan
 
 
 class Pace:
-    """Measure how fast this process goes, and tell from it how long the whole run still takes.
+    """Measure the speed of this process and estimate the time left of the whole run.
 
-    What the run did in earlier processes does not count: they may have had another machine.
+    Earlier processes of the run do not count, since they may have used another machine.
 
     Args:
-        epochs: how many the run has.
-        test_every: after how many epochs it tests; the last one is tested always.
-        clips: how many an epoch trains on.
-        test_clips: how many all tests of an epoch go through together.
+        epochs: the number of epochs of the run.
+        test_every: the number of epochs between tests; the last epoch is always tested.
+        clips: the training clips of an epoch.
+        test_clips: the clips of all tests of an epoch together.
     """
 
     def __init__(self, epochs: int, test_every: int, clips: int, test_clips: int) -> None:
@@ -88,27 +88,27 @@ class Pace:
         self.begin()
 
     def begin(self) -> None:
-        """Measure from now on."""
+        """Start measuring."""
         self._mark = time.perf_counter()
 
     def trained(self, clips: int) -> None:
-        """Count clips that were trained on since the last count."""
+        """Add clips that were trained on since the last call."""
         self._training.add(clips, self._lap())
 
     def tested(self, clips: int) -> None:
-        """Count clips that were tested since the last count."""
+        """Add clips that were tested since the last call."""
         self._tested += clips
         self._testing.add(clips, self._lap())
 
     def closed_epoch(self) -> None:
-        """Count what ended an epoch, which is mostly saving it."""
+        """Add the end of an epoch, which is mostly saving."""
         self._closing.add(1, self._lap())
         self._tested = 0
         for cost in (self._training, self._testing, self._closing):
             cost.end_epoch()
 
     def left_s(self, epoch: int, clips: int) -> float:
-        """Return the seconds that the run still takes, in `epoch` after `clips` of it; NaN before the first step."""
+        """Return the estimated seconds left after `clips` of `epoch`; NaN before the first step."""
         training = (self.epochs - epoch) * self.clips - clips
         testing = self._tests(epoch) * self.test_clips - self._tested
         test_each = self._testing.each if math.isfinite(self._testing.each) else _FORWARD_SHARE * self._training.each
@@ -116,7 +116,7 @@ class Pace:
         return training * self._training.each + testing * test_each + (self.epochs - epoch) * close_each
 
     def _tests(self, epoch: int) -> int:
-        """Return how many epochs are tested from `epoch` on."""
+        """Return the number of tested epochs from `epoch` on."""
         last = self.epochs % self.test_every > 0
         return self.epochs // self.test_every - epoch // self.test_every + last
 

@@ -12,19 +12,19 @@ from torch import Tensor
 
 from ..data.loading.loader import Batch
 from ..tasks.task import TaskOutput
-from .epoch_metrics import Meter
+from .epoch_metrics import EpochMetrics
 from .guard import BatchId, Requests
 from .optim import step_unless
 from .train_state import TrainState
 
 
 @dataclass(frozen=True)
-class Share:
-    """How much of a batch a process has.
+class LocalBatch:
+    """The part of a batch in this process.
 
     Attributes:
-        clips: how many clips the whole batch has.
-        own: how many of them are this process's; where it has none it is given one that does not count, since all
+        clips: the number of clips of the whole batch.
+        own: the number of clips in this process; a process without clips gets one that does not count, since all
             processes have to take part in a step.
     """
 
@@ -36,7 +36,7 @@ class TrainingStep:
     """One step of a training: forward, guard, backward, update.
 
     Args:
-        state: what a step changes.
+        state: the training state, which a step changes.
     """
 
     def __init__(self, state: TrainState) -> None:
@@ -44,28 +44,28 @@ class TrainingStep:
         self.requests = Requests()
 
     def __call__(
-        self, streams: Mapping[str, Tensor], batch: Batch, share: Share, *, closes: bool, meter: Meter
+        self, streams: Mapping[str, Tensor], batch: Batch, share: LocalBatch, *, closes: bool, meter: EpochMetrics
     ) -> None:
-        """Learn from one batch.
+        """Train on one batch.
 
         Args:
-            streams: of this process's clips, each (N, C, T, V, M).
-            batch: what else the task needs, on the device.
-            share: how much of the whole batch this is.
-            closes: whether an update follows, of the gradients since the last one.
-            meter: what counts the batch's loss and metrics.
+            streams: the streams of this process's clips, each (N, C, T, V, M).
+            batch: the rest of the batch, on the device.
+            share: the part of the whole batch in this process.
+            closes: whether an update follows, with the gradients since the last one.
+            meter: sums the batch's loss and metrics.
 
-        What `requests` holds is asked of all processes with it.
+        The step also sends `requests` to all processes.
         """
         state, guard = self.state, self.state.guard
-        streams = guard.examine(streams)
+        streams = guard.sanitize_inputs(streams)
         with state.precision.autocast():
             output: TaskOutput = state.forward(batch.with_streams(streams))
-        good = guard.judge(output.loss, share.own / share.clips, self.requests)
+        good = guard.check_loss(output.loss, share.own / share.clips, self.requests)
         # DistributedDataParallel divides the sum of all processes' gradients by their number.
         weight = share.own * self.world.size / self.config.batch_size
         state.precision.scaler.scale(output.loss * weight).backward()  # type: ignore[no-untyped-call]
-        guard.mend()
+        guard.restore_batchnorm()
         state.accumulation.add(good, share.clips)
         counts = good if share.own else torch.zeros_like(good)
         sums = state.task.sums(output.predictions, batch)
@@ -74,12 +74,12 @@ class TrainingStep:
             self._update(meter)
 
     def note(self, batch: BatchId) -> None:
-        """Tell the guard which batch the step was about."""
+        """Pass the identity of the batch to the guard."""
         self.state.guard.note(batch)
         self.requests = Requests()
 
-    def _update(self, meter: Meter) -> None:
-        """Step along the mean gradient over the clips that the window really had, unless it is not finite."""
+    def _update(self, meter: EpochMetrics) -> None:
+        """Make an optimizer step with the mean gradient over the accumulated clips, unless it is not finite."""
         state, scaler, clips = self.state, self.state.precision.scaler, self.state.accumulation.clips
         gradients = state.accumulation.close()
         scaler.unscale_(state.optimizer)
@@ -88,7 +88,7 @@ class TrainingStep:
         if self.config.grad_clip > 0:
             factor = factor * torch.clamp(self.config.grad_clip / (norm + 1e-6), max=1.0)
         torch._foreach_mul_(gradients, factor)
-        made = state.guard.judge_gradient(norm, clips, scaled=scaler.is_enabled())
+        made = state.guard.check_gradient(norm, clips, scaled=scaler.is_enabled())
         step_unless(~made, state.optimizer)
         state.precision.update_scale(clips > 0)
         if state.average is not None:
@@ -98,9 +98,9 @@ class TrainingStep:
 
 
 def seed_step(seed: int, epoch: int, clips_before: int, rank: int) -> None:
-    """Seed torch's generators, from which dropout draws, as a function of where in a run a step is.
+    """Seed torch's generators, which dropout uses, as a function of the position of a step in a run.
 
-    So there is no random state to save, whichever number of processes goes on.
+    There is therefore no random state to save, for any number of processes.
     """
     text = f"{seed} {epoch} {clips_before} {rank}"
     torch.manual_seed(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1)

@@ -1,4 +1,4 @@
-"""All that the next step of a run depends on. It saves and loads itself; a checkpoint holds no other state."""
+"""The training state: everything that the next step depends on. It saves and loads itself; a checkpoint holds it."""
 
 import inspect
 from collections.abc import Collection, Mapping
@@ -16,9 +16,9 @@ from ..settings.run import RunConfig
 from ..tasks.task import Task
 from ..utils.errors import UserError
 from .ema import WeightAverage
-from .epoch_metrics import Meter
-from .gradient_accumulation import GradientWindow
-from .guard import NanGuard, Skips
+from .epoch_metrics import EpochMetrics
+from .gradient_accumulation import GradientAccumulator
+from .guard import NanGuard, SkipCounts
 from .optim import build_optimizer
 from .resume_check import Sizes, refuse_other_state
 from .run_progress import EpochState, RunProgress
@@ -30,18 +30,18 @@ class TrainState:
 
     Args:
         config: the run's configuration.
-        task: what a step minimises, on `device`.
-        device: where it computes.
+        task: the task, on `device`.
+        device: the device of this process.
         world: the processes that train together.
 
     Attributes:
-        forward: the task as the processes compute it together.
+        forward: the task, wrapped for several processes.
         precision: the number format, with the scaler.
         accumulation: the gradients since the last update.
-        progress: finished epochs, and the best of them.
+        progress: the number of finished epochs, and the best of them.
         epoch: the progress within the present epoch.
         row: the logbook's row of the last finished epoch.
-        statistics: BatchNorm statistics that were measured for the tests of that epoch.
+        statistics: BatchNorm statistics measured for the tests of that epoch.
     """
 
     def __init__(self, config: RunConfig, task: Task, device: torch.device, world: World) -> None:
@@ -53,7 +53,7 @@ class TrainState:
         self.guard = NanGuard(task, config.nan_guard, device, world)
         self.average = WeightAverage(task.model, config.ema.decay) if config.ema.decay > 0 else None
         sums = config.gradient_accumulation_steps > 1 or self.precision.scaler.is_enabled()
-        self.accumulation = GradientWindow(task.parameters(), sums, device)
+        self.accumulation = GradientAccumulator(task.parameters(), sums, device)
         self.progress = RunProgress(task.measures.deciding.worst)
         self.row: Mapping[str, Any] = {}
         self.statistics: dict[str, Mapping[str, Tensor]] = {}
@@ -61,13 +61,13 @@ class TrainState:
 
     @property
     def has_best(self) -> bool:
-        """Tell whether an epoch had a result."""
+        """Whether an epoch had a result."""
         return self.progress.best != self.task.measures.deciding.worst
 
     def begin_epoch(self) -> None:
-        """Begin an epoch of which nothing is counted yet."""
-        meter = Meter(self.device, self.task.measures, terms=len(self.task.terms))
-        self.epoch = EpochState(meter, skips=Skips(**asdict(self.guard.skips)))
+        """Start an epoch with empty counts."""
+        meter = EpochMetrics(self.device, self.task.measures, terms=len(self.task.terms))
+        self.epoch = EpochState(meter, skips=SkipCounts(**asdict(self.guard.skips)))
 
     def save(self, *, within: bool = False) -> dict[str, Any]:
         """Return the state as fields of a checkpoint, at the end of an epoch or `within` one."""
@@ -129,7 +129,7 @@ class TrainState:
         self.row, self.statistics = checkpoint.metrics, dict(checkpoint.statistics)
         self.begin_epoch()
         if within := checkpoint.within:
-            self.epoch.clips, self.epoch.skips = within["clips"], Skips(**within["skips"])
+            self.epoch.clips, self.epoch.skips = within["clips"], SkipCounts(**within["skips"])
             self.epoch.waited, self.epoch.seconds = within["waited"], within["seconds"]
             if self.world.is_first:  # the sums are those of all processes
                 self.epoch.meter.load_state(within["meter"])

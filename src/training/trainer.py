@@ -1,4 +1,4 @@
-"""The training loop: epochs of guarded steps, tests after each, checkpoints at its end and now and then within it."""
+"""The training loop: epochs of guarded steps, tests after each, and checkpoints at its end and at intervals."""
 
 import logging
 import math
@@ -27,12 +27,12 @@ from .epoch_report import banner, epoch_line, refuse_no_result, training_columns
 from .epoch_tests import EpochTests
 from .guard import BatchId, Requests
 from .run_progress import Pace
-from .step import Share, TrainingStep, seed_step
+from .step import LocalBatch, TrainingStep, seed_step
 from .train_state import TrainState
 
 _log = logging.getLogger(__name__)
 
-# How processes ask each other to stop; where they ask for several reasons, the first one is it.
+# The field of `Requests` for each reason to stop; of several reasons the first in this order counts.
 _REQUESTS = {
     Stop.TERMINATE: "terminated",
     Stop.HANG_UP: "hung_up",
@@ -42,17 +42,17 @@ _REQUESTS = {
 
 
 class Trainer:
-    """Train a task's model and keep the run's folder up to date.
+    """Train a task's model and write the run's files.
 
     Args:
         config: the run's configuration.
-        task: what a step minimises.
-        data: what it learns from and is measured on.
-        run: where its files go.
+        task: the task, whose loss is minimised.
+        data: the training and test data.
+        run: the folder of the run.
         run_context: device, processes, stop requests and progress display.
 
     Attributes:
-        state: all that the next step depends on.
+        state: everything that the next step depends on.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class Trainer:
 
     @property
     def model(self) -> nn.Module:
-        """Return the model that is trained."""
+        """Return the model in training."""
         return self.task.model
 
     def fit(self, logbook: Logbook | None) -> Stop | None:
-        """Train from where the run is to its end, or until there is a reason to stop, which is returned.
+        """Train from the present state to the end, or until there is a reason to stop, which is returned.
 
         Args:
-            logbook: where the epochs' rows go; of several processes only the first has one.
+            logbook: receives the rows of the epochs; only the first process has one.
 
         Raises:
             TrainingDiverged: too many batches in a row were not finite.
@@ -99,18 +99,18 @@ class Trainer:
                         self._finish_epoch(self._evaluate(), logbook)
                 except Stopped as stop:
                     self._save_within()
-                    self.world.barrier()  # a process that leaves before the file is written would end the first one
+                    self.world.barrier()  # if a process exits earlier, torchrun ends the one that writes
                     return stop.reason
             if state.guard.updates == 0:
                 raise TrainingDiverged("No update was made in the whole run: every batch was skipped.")
-            refuse_no_result(state.row, f"{self.tests.offered}test", self.measures, has_best=state.has_best)
+            refuse_no_result(state.row, f"{self.tests.reported_prefix}test", self.measures, has_best=state.has_best)
         except TrainingDiverged as error:
             raise report_divergence(error, state, self.data, self.run, self.world) from error
         self.files.finalize(self._checkpoint)
         return None
 
     def _train_epoch(self) -> None:
-        """Train on every clip that the epoch has left."""
+        """Train on the remaining clips of the epoch."""
         number, epoch, order, guard = self.state.progress.epoch, self.state.epoch, self.data.order, self.state.guard
         self.task.train()
         self.task.begin_epoch(number)
@@ -119,12 +119,12 @@ class Trainer:
         with progress.task(title, order.clips, before=epoch.clips, in_run=True):
             batches = iter(self.data.loader)
             for clips, own in order.parts():
-                asked = time.perf_counter()
+                fetch_started = time.perf_counter()
                 batch = next(batches)
                 note = BatchId(batch.indices, batch.rng_keys)
                 batch = batch.to(self.device)
-                epoch.waited += time.perf_counter() - asked
-                self._train_batch(batch, note, Share(clips, own))
+                epoch.waited += time.perf_counter() - fetch_started
+                self._train_batch(batch, note, LocalBatch(clips, own))
                 requests = guard.read()
                 self.pace.trained(clips)
                 loss = guard.recent_loss  # of some steps ago
@@ -135,7 +135,7 @@ class Trainer:
         self.pace.trained(0)
         self._handle_requests(requests)
 
-    def _train_batch(self, batch: Batch, note: BatchId, share: Share) -> None:
+    def _train_batch(self, batch: Batch, note: BatchId, share: LocalBatch) -> None:
         epoch, order = self.state.epoch, self.data.order
         seed_step(self.config.seed, self.state.progress.epoch, epoch.clips, self.world.rank)
         batches = epoch.clips // self.config.batch_size + 1
@@ -147,7 +147,7 @@ class Trainer:
         self.step.note(note)
 
     def _collect_requests(self, requests: Requests) -> None:
-        """Ask all processes to stop or to save where there is a reason."""
+        """Request all processes to stop or to save if there is a reason."""
         if (reason := self.watch.reason) is not None:
             setattr(requests, _REQUESTS[reason], 1)
         minutes = self.config.checkpoint.every_minutes
@@ -156,7 +156,7 @@ class Trainer:
             self._saved = time.monotonic()
 
     def _handle_requests(self, requests: Requests) -> None:
-        """Do what processes asked for: all do it after the same step."""
+        """Execute the requests of all processes, after the same step in each."""
         for reason, request in _REQUESTS.items():
             if getattr(requests, request):
                 raise Stopped(reason)
@@ -164,11 +164,11 @@ class Trainer:
             self._save_within()
 
     def _evaluate(self) -> dict[str, Any]:
-        """Return the epoch's row: the figures of training, on the test part and, where there is one, on validation."""
+        """Return the epoch's row: metrics of training, of the test part and of the validation part, if any."""
         return {**training_columns(self.state, self.data.order.clips, self.device), **self.tests.columns()}
 
     def _finish_epoch(self, row: dict[str, Any], logbook: Logbook | None) -> None:
-        """Record the epoch: a row in the logbook, a line for people, the checkpoints."""
+        """Record the epoch: its row in the logbook, its log line, its checkpoints."""
         state, tests = self.state, self.tests
         value, loss = row[tests.deciding_column], row[f"{tests.deciding_part}_loss"]
         better = self.measures.deciding.is_better(value, state.progress.best)
@@ -189,7 +189,7 @@ class Trainer:
         self.pace.closed_epoch()
 
     def resume(self, checkpoint: Checkpoint, origin: str, changed: Collection[str] = ()) -> None:
-        """Continue where `checkpoint` was written; `origin` names it, and `changed` keys keep their present values.
+        """Continue where `checkpoint` was written; `origin` names it, `changed` keys keep their present values.
 
         Raises:
             UserError: it is of another model.
@@ -197,10 +197,10 @@ class Trainer:
         self.state.load(checkpoint, self._checkpoint(), origin, self.data.order.clips, changed)
         self.files.resume_from(origin)
 
-    def branch_off(self, beyond: Sequence[Path]) -> None:
-        """Save the resumed state as the run's own; `beyond` are checkpoints of its former course, further on.
+    def branch_off(self, later: Sequence[Path]) -> None:
+        """Save the resumed state as the run's last one; `later` are its later checkpoints.
 
-        Without this a run that is stopped again would continue along its former course.
+        Otherwise a run that is stopped again would resume from the later checkpoints.
 
         Raises:
             UserError: the state cannot be written.
@@ -209,11 +209,11 @@ class Trainer:
         if state.epoch.clips:
             self._save_within()
             return
-        if self.run.best in beyond:
+        if self.run.best in later:
             value, worst = state.row[self.tests.deciding_column], self.measures.deciding.worst
             state.progress.best = worst if math.isnan(value) else value  # so that any tested epoch is better
             state.progress.best_epoch = state.row["epoch"]
-        self.files.branch_off(self._checkpoint(), beyond)
+        self.files.branch_off(self._checkpoint(), later)
 
     def _save_within(self) -> None:
         """Save the state within an epoch."""

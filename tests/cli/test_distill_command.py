@@ -70,7 +70,7 @@ def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], te
     torn.write_bytes(teacher.read_bytes()[:-1000])
     refused(distill("--teacher", torn), "not a complete checkpoint")
     refused(distill("--teacher", tmp_path), "is a folder, but not a run's")
-    refused(distill("--teacher", ""), "--teacher names no file")
+    refused(distill("--teacher", ""), "--teacher is empty")
 
 
 def test_without_a_teacher_it_is_asked_for(distill: Callable[..., Any]) -> None:
@@ -153,7 +153,7 @@ def test_a_run_whose_time_is_over_while_teachers_are_asked_keeps_what_they_said(
 ) -> None:
     folder = tmp_path / "kept"
     result = distill("--teacher", teacher, "--cached", 2, "--cache", folder, "--max_hours", "1e-9", "--quiet")
-    refused(result, "were over while the teachers were asked", str(folder))
+    refused(result, "passed while the teacher outputs were computed", str(folder))
     assert json.loads((folder / "progress.json").read_text())["batches"] == 1
     assert distill("--teacher", teacher, "--cached", 2, "--cache", folder).code == 0
 

@@ -16,7 +16,7 @@ from last.data.loading.run_data import TrainingData, training_data
 from last.data.store.find_store import find_store
 from last.distillation import losses
 from last.distillation.task import Distillation, distillation
-from last.distillation.teachers import LiveTeachers, introduce
+from last.distillation.teachers import LiveTeachers, load_teachers
 from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
@@ -59,7 +59,7 @@ def test_a_teacher_teaches(tiny_config: MakeConfig, teacher: Path) -> None:
 def test_a_student_that_is_its_teacher_gets_no_gradient_from_it(tiny_config: MakeConfig, method: str) -> None:
     teacher = experiment.train(tiny_config("epochs=1")).run.last
     how = ["distillation.alpha=0", f"distillation.method={method}"]
-    config, teachers = introduce(tiny_config(taught_by(teacher), *how), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     task = distillation(config, last_model(teacher), teachers, data, PLACE)
     for adapter in task.adapters:
@@ -77,7 +77,7 @@ def last_model(path: Path) -> torch.nn.Module:
 
 
 def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig, teacher: Path) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher)), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher)), ALONE)
     before = {name: value.clone() for name, value in teachers[0].model.state_dict().items()}
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     task = distillation(config, last_model(teacher), teachers, data, PLACE)
@@ -92,7 +92,7 @@ def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig,
 
 
 def test_a_teacher_says_the_same_whatever_the_students_precision(tiny_config: MakeConfig, teacher: Path) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher)), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher)), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live, batch = LiveTeachers(teachers, config, CPU), next(iter(data.loader))
     streams = data.pipeline(batch, training=True)
@@ -142,7 +142,7 @@ def test_a_run_refuses_another_teacher_under_the_same_name(tiny_config: MakeConf
     run = experiment.train(tiny_config("epochs=1", taught_by(teacher))).run
     train_teacher(tiny_config, "learning_rate=0.02").replace(teacher)
     fingerprint = read_checkpoint(run.last).config.distillation.fingerprints[0]
-    with pytest.raises(UserError, match="not those that the run was begun with"):
+    with pytest.raises(UserError, match="not those that the run was started with"):
         experiment.train(tiny_config("epochs=1", taught_by(teacher), f"distillation.fingerprints=[{fingerprint}]"))
 
 
@@ -152,7 +152,7 @@ def test_summary_and_log_tell_who_taught_and_how(tiny_config: MakeConfig, teache
     (told,) = summary["teachers"]
     assert (told["model"], told["seed"], told["path"]) == ("nano_e", 7, str(teacher))
     assert summary["distillation"]["method"] == "kl"
-    assert "alpha 0.7 to 0.9, tau 4; every clip as the student sees it" in run.log.read_text()
+    assert "alpha 0.7 to 0.9, tau 4; teachers see the student's input" in run.log.read_text()
 
 
 def test_the_log_says_how_often_a_cached_view_is_shown(tiny_config: MakeConfig, teacher: Path) -> None:
@@ -178,7 +178,7 @@ def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
 @pytest.mark.parametrize(
     ("change", "overrides", "told"),
     [
-        ({"data": {"split": "xview"}}, [], "it may have learned from clips that test the student"),
+        ({"data": {"split": "xview"}}, [], "perhaps on test clips of the student"),
         ({}, ["label_fraction=0.5"], "contain information from more labels than that"),
         ({}, ["validation=split", "validation_fraction=0.3"], "has trained on clips that this run holds out"),
     ],
@@ -193,16 +193,18 @@ def test_a_teacher_that_knows_too_much_is_warned_of(
     told: str,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        introduce(tiny_config(taught_by(changed_copy(teacher, tmp_path / "knowing.pth", **change)), *overrides), ALONE)
+        load_teachers(
+            tiny_config(taught_by(changed_copy(teacher, tmp_path / "knowing.pth", **change)), *overrides), ALONE
+        )
     assert told in caplog.text
     caplog.clear()
-    introduce(tiny_config(taught_by(teacher)), ALONE)
+    load_teachers(tiny_config(taught_by(teacher)), ALONE)
     assert not caplog.text
 
 
 def test_a_teacher_speaks_with_its_averaged_weights_and_in_its_own_precision(tiny_config: MakeConfig) -> None:
     path = train_teacher(tiny_config, "ema.decay=0.5", "amp=true")
-    config, (teacher,) = introduce(tiny_config(taught_by(path)), ALONE)
+    config, (teacher,) = load_teachers(tiny_config(taught_by(path)), ALONE)
     averaged = read_checkpoint(path).ema
     assert averaged
     assert all(torch.equal(teacher.model.state_dict()[name], value) for name, value in averaged.items())
@@ -224,22 +226,22 @@ def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConf
         ("attention", ["distillation.feature_weight=7"]),
     ):
         how = [*base, *further, f"distillation.method={method}"]
-        config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
+        config, teachers = load_teachers(tiny_config(taught_by(teacher, other), *how), ALONE)
         data = training_data(config, find_store(config.data, Path(config.data_root)))
         task = distillation(config, last_model(teacher), teachers, data, PLACE).eval()
         batch = next(iter(data.loader))
         streams = data.pipeline(batch, training=True)
-        outcome, lesson = task(batch.with_streams(streams)), task.source(streams, batch)
+        outcome, outputs = task(batch.with_streams(streams)), task.source(streams, batch)
         inside = task.model(streams, batch.bodies, batch.body_slots, return_details=True)
-        said = losses.blended(lesson.logits, weights, tau)
+        said = losses.blended(outputs.logits, weights, tau)
         if method == "dkd":
             taught = losses.match_apart(inside.logits, said, batch.labels, tau, target=0.5, others=3)
         else:
             if method == "features":
                 mapped = [adapter(inside.features) for adapter in task.adapters]
-                hint = losses.match_features(mapped, lesson.features, weights)
+                hint = losses.match_features(mapped, outputs.features, weights)
             else:
-                hint = losses.match_activity(inside.activation_maps, lesson.maps, weights)
+                hint = losses.match_activity(inside.activation_maps, outputs.maps, weights)
             taught = losses.match_probabilities(inside.logits, said, tau) + 7 * hint
         own = task.cross_entropy(inside.logits, batch.labels)
         torch.testing.assert_close(outcome.loss, 0.25 * own + 0.75 * taught)
@@ -280,7 +282,7 @@ def test_what_a_distilled_run_is_made_of_cannot_change_within_it(
 
 def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[Distillation, TrainingData]:
     how = ("label_fraction=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
-    config, teachers = introduce(make(taught_by(teacher), *how), ALONE)
+    config, teachers = load_teachers(make(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     return distillation(config, last_model(teacher), teachers, data, PLACE), data
 
@@ -313,8 +315,8 @@ def test_a_label_weighs_the_same_however_many_processes_share_a_batch(tiny_confi
         replace(batch, labels=part, indices=numbers)
         for part, numbers in zip(batch.labels.split(4), batch.indices.split(4), strict=True)
     ]
-    shares = [task._learn_labels(own, part) for own, part in zip(logits.split(4), parts, strict=True)]
-    torch.testing.assert_close(torch.stack(shares).mean(), task._learn_labels(logits, batch))
+    shares = [task._label_loss(own, part) for own, part in zip(logits.split(4), parts, strict=True)]
+    torch.testing.assert_close(torch.stack(shares).mean(), task._label_loss(logits, batch))
 
 
 def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: MakeConfig, teacher: Path) -> None:

@@ -21,7 +21,7 @@ from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
 from last.runtime.distributed import ALONE
 from last.training.classification import measure_scores
-from last.training.epoch_metrics import Meter
+from last.training.epoch_metrics import EpochMetrics
 from last.utils.files import read_json
 
 VALUES = [math.nan, math.inf, -math.inf, 3e38]
@@ -157,7 +157,7 @@ def test_a_clip_without_a_body_is_at_fault() -> None:
 
 
 def test_a_clip_without_a_score_is_wrong_and_has_no_part_in_the_loss() -> None:
-    meter = Meter(torch.device("cpu"), classes=2)
+    meter = EpochMetrics(torch.device("cpu"), classes=2)
     labels = torch.tensor([0, 0])
     meter.add_test(measure_scores(torch.tensor([[0.5, 0.5], [NO_SCORE, NO_SCORE]]), labels), labels)
     figures = meter.read(ALONE)

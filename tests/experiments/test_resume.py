@@ -20,7 +20,7 @@ from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
-from last.training.gradient_accumulation import GradientWindow
+from last.training.gradient_accumulation import GradientAccumulator
 from last.training.guard import Requests
 from last.training.trainer import Trainer
 from last.utils.errors import Terminated, UserError
@@ -412,10 +412,10 @@ def test_averaging_cannot_begin_within_a_run(tiny_config: MakeConfig) -> None:
 
 def test_gradients_of_an_unfinished_window_are_saved_without_their_scale() -> None:
     parameter = torch.nn.Parameter(torch.ones(2))
-    window = GradientWindow([parameter], sums=True, device=torch.device("cpu"))
+    window = GradientAccumulator([parameter], sums=True, device=torch.device("cpu"))
     parameter.grad = torch.full((2,), 1024.0)
     window.add(torch.tensor(True), clips=3)
-    other = GradientWindow([parameter], sums=True, device=torch.device("cpu"))
+    other = GradientAccumulator([parameter], sums=True, device=torch.device("cpu"))
     other.load_state(window.state(scale=1024.0), scale=2.0)
     assert other.close()[0].tolist() == [2.0, 2.0]
     assert other.clips == 3

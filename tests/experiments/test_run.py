@@ -20,7 +20,7 @@ from last.runs.logbook import read_rows
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.training import classification
-from last.training.epoch_metrics import Figures, Meter
+from last.training.epoch_metrics import EpochFigures, EpochMetrics
 from last.training.epoch_tests import EpochTests
 from last.training.step import TrainingStep
 from last.training.trainer import Trainer
@@ -145,7 +145,7 @@ def test_finished_run_that_is_taken_up_again_is_unfinished_until_its_end(
     config = tiny_config("epochs=3")
     with monkeypatch.context() as patch:
         measured = iter([(30.0, 50.0), (20.0, 50.0), (20.0, 50.0)])
-        patch.setattr(EpochTests, "measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
+        patch.setattr(EpochTests, "measure", lambda *_: EpochFigures(1.0, next(measured), grad_norm=0.0))
         run = experiment.train(config).run
     assert run.finished
     stop_after(monkeypatch, epoch=1)
@@ -239,7 +239,7 @@ def test_a_step_along_a_bad_gradient_is_not_made(tiny_config: MakeConfig, monkey
         asked.append(norm(gradients))
         return torch.tensor(float("inf")) if len(asked) == 2 else asked[-1]
 
-    def watched_update(step: TrainingStep, meter: Meter) -> None:
+    def watched_update(step: TrainingStep, meter: EpochMetrics) -> None:
         before = _everything(step)
         update(step, meter)
         moved.append([not torch.equal(old, new) for old, new in zip(before, _everything(step), strict=True)])
@@ -316,7 +316,7 @@ def test_best_epoch_is_the_first_with_the_highest_test_top1(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = iter([(10.0, 50.0), (30.0, 70.0), (30.0, 60.0), (20.0, 80.0)])
-    monkeypatch.setattr(EpochTests, "measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
+    monkeypatch.setattr(EpochTests, "measure", lambda *_: EpochFigures(1.0, next(measured), grad_norm=0.0))
     result = experiment.train(tiny_config("epochs=4"))
     run, summary = result.run, result.summary
     found = [summary[key] for key in ("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")]

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from last.distillation.losses import blended, match_probabilities
 from last.distillation.methods import FEATURES, Context
-from last.distillation.teacher_outputs import Lesson
+from last.distillation.teacher_outputs import TeacherOutputs
 from last.models.classifier import ForwardDetails
 
 COMPARES = FEATURES
@@ -27,7 +27,7 @@ class Settings:
     weight: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
 
 
-def loss(student: ForwardDetails, teachers: Lesson, context: Context) -> Tensor:
+def loss(student: ForwardDetails, teachers: TeacherOutputs, context: Context) -> Tensor:
     """Return the divergence of probabilities, and the distance of similarities, a mean over pairs of clips."""
     divergence = match_probabilities(
         student.logits, blended(teachers.logits, context.weights, context.tau), context.tau

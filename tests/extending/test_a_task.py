@@ -20,7 +20,7 @@ from last.runs.pictures import draw_run
 from last.runtime.stop_requests import Stop
 from last.settings.distillation import DistillationConfig
 from last.settings.run import EmaConfig, RunConfig
-from last.training.epoch_metrics import Figures
+from last.training.epoch_metrics import EpochFigures
 from last.training.epoch_tests import EpochTests
 from last.training.trainer import Trainer
 from last.utils.errors import UserError
@@ -61,7 +61,7 @@ def test_the_run_has_the_metrics_of_its_task_and_none_of_another(config: RunConf
 
 def test_the_epoch_with_the_lowest_error_is_the_best(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = iter([5.0, 3.0, 3.0, 4.0])
-    monkeypatch.setattr(EpochTests, "measure", lambda *_: Figures(1.0, [next(measured)]))
+    monkeypatch.setattr(EpochTests, "measure", lambda *_: EpochFigures(1.0, [next(measured)]))
     folder = trained(replace(config, epochs=4, ema=EmaConfig()))
     summary = json.loads(folder.summary.read_text())
     assert (summary["best_epoch"], summary["best_mse"], summary["final_mse"]) == (1, 3.0, 4.0)

@@ -29,9 +29,9 @@ from last.runtime.distributed import ALONE
 from last.settings.run import RunConfig
 from last.tasks.recipe import get_recipe, list_tasks
 from last.training import optimizers
-from last.training.epoch_metrics import Meter
+from last.training.epoch_metrics import EpochMetrics
 from last.training.optimizers import get_optimizer
-from last.training.step import Share
+from last.training.step import LocalBatch
 from last.utils.errors import UserError
 from last.utils.plug_ins import plug_in_names
 
@@ -106,11 +106,11 @@ def test_all_of_them_together_train_without_the_host_waiting_for_the_device(
         )
     )
     trainer.task.train()
-    meter = Meter(torch.device("cpu"), trainer.measures, terms=len(trainer.task.terms))
+    meter = EpochMetrics(torch.device("cpu"), trainer.measures, terms=len(trainer.task.terms))
     for batch in trainer.data.loader:
         with NoReading():
             streams = trainer.data.pipeline(batch, training=True)
-            trainer.step(streams, batch, Share(len(batch), len(batch)), closes=True, meter=meter)
+            trainer.step(streams, batch, LocalBatch(len(batch), len(batch)), closes=True, meter=meter)
     figures = meter.read(ALONE)
     assert len(figures.metrics) == 3 and figures.loss > 0
 

@@ -33,9 +33,9 @@ from last.settings.model import ModelConfig
 from last.settings.run import EmaConfig, NanGuardConfig, RunConfig
 from last.skeleton import load_layout
 from last.training.classification import Classification
-from last.training.epoch_metrics import Meter
+from last.training.epoch_metrics import EpochMetrics
 from last.training.guard import BatchId
-from last.training.step import Share, TrainingStep, seed_step
+from last.training.step import LocalBatch, TrainingStep, seed_step
 from last.training.train_state import TrainState
 
 Filled = TypeVar("Filled", bound=nn.Module)
@@ -152,7 +152,13 @@ def run(case: Case) -> dict[str, list[float]]:
             clips += size
             closes = (number + 1) % config.gradient_accumulation_steps == 0 or clips == CLIPS
             with _fault(case.faults.get(len(losses), ""), task, streams_of(batch.indices)) as streams:
-                step(streams, batch, Share(size, size), closes=closes, meter=Meter(CPU, terms=len(task.terms)))
+                step(
+                    streams,
+                    batch,
+                    LocalBatch(size, size),
+                    closes=closes,
+                    meter=EpochMetrics(CPU, terms=len(task.terms)),
+                )
             step.note(BatchId(batch.indices, batch.rng_keys))
             state.guard.read()
         state.schedule.step()

@@ -40,12 +40,12 @@ def streams(bad: float = 0.0, stream: str = "joint") -> dict[str, Tensor]:
 
 def step(guard: NanGuard, net: Net, *, bad: float = 0.0, loss: float = 1.0, norm: float = 1.0, scaled=False) -> bool:
     """Do what a training step does with the guard; return whether the optimizer may step."""
-    seen = guard.examine(streams(bad))
+    seen = guard.sanitize_inputs(streams(bad))
     assert all(each.isfinite().all() for each in seen.values())
     net.norm(torch.randn(8, 3) * loss)
-    good = guard.judge(torch.tensor(loss), 1.0, Requests())
-    guard.mend()
-    made = guard.judge_gradient(torch.tensor(norm), good * 2, scaled)
+    good = guard.check_loss(torch.tensor(loss), 1.0, Requests())
+    guard.restore_batchnorm()
+    made = guard.check_gradient(torch.tensor(norm), good * 2, scaled)
     guard.note(NOTE)
     guard.read()
     return bool(made)
@@ -55,10 +55,10 @@ def step(guard: NanGuard, net: Net, *, bad: float = 0.0, loss: float = 1.0, norm
 @pytest.mark.parametrize("stream", ["joint", "velocity", "bone"])
 def test_one_bad_value_in_any_stream_refuses_the_batch(bad: float, stream: str) -> None:
     guard = guard_of(Net())
-    guard.examine(streams())
-    assert bool(guard.judge(torch.tensor(1.0), 1.0, Requests()))
-    guard.examine(streams(bad, stream))
-    assert not bool(guard.judge(torch.tensor(1.0), 1.0, Requests()))
+    guard.sanitize_inputs(streams())
+    assert bool(guard.check_loss(torch.tensor(1.0), 1.0, Requests()))
+    guard.sanitize_inputs(streams(bad, stream))
+    assert not bool(guard.check_loss(torch.tensor(1.0), 1.0, Requests()))
 
 
 @pytest.mark.parametrize("bn_recovery", ["reset", "restore"])
@@ -98,10 +98,10 @@ def test_values_too_large_for_the_statistics_do_not_stay_in_them() -> None:
     net = Net()
     guard = guard_of(net, bn_recovery="restore")
     before = net.statistics
-    guard.examine(streams())
+    guard.sanitize_inputs(streams())
     net.norm(torch.full((8, 3), 1e25) * torch.randn(8, 3))
-    assert not bool(guard.judge(torch.tensor(1.0), 1.0, Requests()))
-    guard.mend()
+    assert not bool(guard.check_loss(torch.tensor(1.0), 1.0, Requests()))
+    guard.restore_batchnorm()
     assert all(map(torch.equal, net.statistics, before))
 
 
@@ -163,10 +163,10 @@ def test_counts_go_on_where_another_guard_left_them() -> None:
 def test_requests_come_back_after_the_step_they_were_made_in() -> None:
     net = Net()
     guard = guard_of(net)
-    guard.examine(streams())
-    guard.judge(torch.tensor(1.0), 1.0, Requests(terminated=1, save=1))
-    guard.mend()
-    guard.judge_gradient(torch.tensor(1.0), torch.tensor(2.0), False)
+    guard.sanitize_inputs(streams())
+    guard.check_loss(torch.tensor(1.0), 1.0, Requests(terminated=1, save=1))
+    guard.restore_batchnorm()
+    guard.check_gradient(torch.tensor(1.0), torch.tensor(2.0), False)
     guard.note(NOTE)
     assert guard.read() == Requests(terminated=1, save=1)
     assert guard.read() == Requests()

@@ -21,8 +21,8 @@ from last.runtime.distributed import ALONE
 from last.runtime.run_context import RunContext
 from last.settings.distillation import METHODS
 from last.settings.run import RunConfig
-from last.training.epoch_metrics import Meter
-from last.training.step import Share
+from last.training.epoch_metrics import EpochMetrics
+from last.training.step import LocalBatch
 from last.training.trainer import Trainer
 
 EAGER = ["amp=true", "hardware.cuda_graphs=false"]
@@ -67,18 +67,18 @@ def test_distilling_step_reads_nothing_on_the_host(
 
 def assert_an_epoch_reads_nothing(trainer: Trainer) -> None:
     trainer.task.train()
-    meter = Meter(torch.device("cpu"), terms=len(trainer.task.terms))
+    meter = EpochMetrics(torch.device("cpu"), terms=len(trainer.task.terms))
     for batch in trainer.data.loader:
         with NoReading():
             streams = trainer.data.pipeline(batch, training=True)
-            trainer.step(streams, batch, Share(len(batch), len(batch)), closes=True, meter=meter)
+            trainer.step(streams, batch, LocalBatch(len(batch), len(batch)), closes=True, meter=meter)
     assert meter.read(ALONE).loss > 0
 
 
 def test_a_test_reads_nothing_on_the_host_before_its_end(tiny_config: Callable[..., RunConfig]) -> None:
     trainer = trainer_of(tiny_config())
     part = TestPart([list(loader) for loader in trainer.data.test.loaders], trainer.data.test.clips)
-    meter = Meter(torch.device("cpu"), classes=3)
+    meter = EpochMetrics(torch.device("cpu"), classes=3)
     trainer.task.eval()
     scored = score_batches(trainer.model, part, trainer.data.pipeline, trainer.device)
     for _ in part.loaders[0]:

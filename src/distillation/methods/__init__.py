@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...models.classifier import ForwardDetails
-    from ..teacher_outputs import Lesson
+    from ..teacher_outputs import TeacherOutputs
 
 LOGITS, FEATURES, MAPS = "logits", "features", "maps"
 _COMPARED = {"features": FEATURES, "attention": MAPS}  # of our own methods; the others compare logits
@@ -52,7 +52,7 @@ class MethodModule(Protocol):
     COMPARES: str
     USES_LABELS: bool
 
-    def loss(self, student: "ForwardDetails", teachers: "Lesson", context: Context) -> "Tensor": ...
+    def loss(self, student: "ForwardDetails", teachers: "TeacherOutputs", context: Context) -> "Tensor": ...
 
 
 def list_methods() -> list[str]:
