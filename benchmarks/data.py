@@ -43,7 +43,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
     device = choose_device(arguments.device)
     config = config_of(
         arguments,
-        hardware__residency=arguments.residency,
+        hardware__data_placement=arguments.data_placement,
     )
     batches = -(-arguments.clips // arguments.batch)
     with tempfile.TemporaryDirectory() as folder:

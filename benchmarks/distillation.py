@@ -20,9 +20,9 @@ import torch
 from ..data.loading.loader import Batch
 from ..data.loading.run_data import TrainingData, training_data
 from ..distillation.cache import CachedTeachers, OutputFolder
-from ..distillation.cache_builder import kept_outputs
+from ..distillation.cache_builder import cached_outputs
 from ..distillation.task import Distillation
-from ..distillation.teacher_outputs import Source
+from ..distillation.teacher_outputs import OutputSource
 from ..distillation.teachers import LiveTeachers, Teacher
 from ..models.classifier import SkeletonClassifier
 from ..runtime.precision import choose_device
@@ -94,7 +94,7 @@ def prepare(arguments: Namespace, folder: Path, progress: Progress) -> Setup:
         arguments,
         amp=arguments.amp,
         distillation__teachers=[arguments.teacher],
-        distillation__draws=arguments.draws,
+        distillation__fixed_augmentations=arguments.fixed_augmentations,
     )
     teacher = _fresh_teacher(arguments, device)
     clips = max(arguments.clips, arguments.batch)  # no batch is smaller than asked for
@@ -126,7 +126,7 @@ def build_tasks(setup: Setup) -> dict[str, Classification]:
 def batches_of_variations(setup: Setup) -> list[Batch]:
     """Return a batch of each cached variation, on the device: the first ones of as many epochs."""
     batches = []
-    for epoch in range(setup.config.distillation.draws):
+    for epoch in range(setup.config.distillation.fixed_augmentations):
         setup.data.order.epoch = epoch
         batches.append(next(iter(setup.data.loader)).to(setup.device))
     return batches
@@ -134,14 +134,14 @@ def batches_of_variations(setup: Setup) -> list[Batch]:
 
 def random_cache(setup: Setup) -> CachedTeachers:
     """Return a cache of all clips and variations, memory-mapped, which holds random numbers."""
-    numbers, form = setup.data.order.indices, setup.live.form
+    numbers, form = setup.data.order.indices, setup.live.clip_shapes
     random = np.random.default_rng(setup.config.seed)
-    shape = (len(numbers), setup.config.distillation.draws, form.width)
+    shape = (len(numbers), setup.config.distillation.fixed_augmentations, form.width)
     np.save(setup.folder / "outputs.npy", random.standard_normal(shape, dtype=np.float32))
     return CachedTeachers(OutputFolder(setup.folder, {}, shape).open(), form, numbers, setup.device)
 
 
-def _taught(setup: Setup, source: Source) -> Distillation:
+def _taught(setup: Setup, source: OutputSource) -> Distillation:
     """Return the task of a student with the same weights as the plain one's."""
     student = build_task(setup.config, setup.device).model
     return Distillation(student, setup.config, source, [setup.teacher]).to(setup.device)
@@ -168,9 +168,9 @@ def filling(setup: Setup) -> Way:
 
     def run() -> None:
         cache = str(setup.folder / f"cache{next(caches)}")
-        wanted = replace(setup.config.distillation, cached=True, draws=1, cache=cache)
+        wanted = replace(setup.config.distillation, cached=True, fixed_augmentations=1, cache=cache)
         config = replace(setup.config, distillation=wanted)
-        kept_outputs(config, setup.data, setup.live, RunContext(setup.device))
+        cached_outputs(config, setup.data, setup.live, RunContext(setup.device))
 
     return run
 
@@ -210,7 +210,7 @@ def _result(taken: dict[str, list[float]], fills: list[float], setup: Setup, arg
         Table("filling", f"asking {arguments.teacher} about one variation of every clip", _FILLS, [filled]),
     ]
     remarks = [
-        f"The cache that is read has {arguments.draws} variations of {clips:,} clips; reading a batch's clips is in no "
-        "step. Filling includes reading the clips, deriving their streams and writing."
+        f"The cache holds {arguments.fixed_augmentations} augmented views of {clips:,} clips; reading a batch's clips "
+        "is in no step. Filling includes reading the clips, deriving their streams and writing."
     ]
     return Result(tables, summary, remarks)

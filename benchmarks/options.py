@@ -141,7 +141,7 @@ def _data(parser: ArgumentParser) -> None:
     parser.add_argument("--turns", type=count, default=9, metavar="N", help="epochs of each way (default: 9)")
     parser.add_argument("--steps", type=count, default=4, metavar="N", help="training steps in a turn (default: 4)")
     parser.add_argument(
-        "--residency",
+        "--data_placement",
         choices=("auto", "device", "ram", "disk"),
         help="where the clips lie (default: the configuration's, which is auto)",
     )
@@ -175,7 +175,11 @@ def _distillation(parser: ArgumentParser) -> None:
     parser.add_argument("--teacher", default="large_e", metavar="M", help="which teacher (default: large_e)")
     parser.add_argument("--clips", type=least, default=256, metavar="N", help="clips in the store (default: 256)")
     parser.add_argument(
-        "--draws", type=least, default=20, metavar="R", help="cached variations of each clip (default: 20)"
+        "--fixed_augmentations",
+        type=least,
+        default=20,
+        metavar="R",
+        help="cached variations of each clip (default: 20)",
     )
     parser.add_argument("--turns", type=least, default=20, metavar="N", help="turns of each step (default: 20)")
     parser.add_argument(
@@ -269,8 +273,8 @@ _OPTIONS = {
         _data,
         """
         {program} benchmark data
-        {program} benchmark data --batch 256 --device cuda --residency device
-        {program} benchmark data --residency disk --json data.json
+        {program} benchmark data --batch 256 --device cuda --data_placement device
+        {program} benchmark data --data_placement disk --json data.json
         """,
         quick={"clips": 8, "batch": 4, "frames": 8, "turns": 2, "steps": 1},
         in_all={"turns": 4},
@@ -302,7 +306,15 @@ _OPTIONS = {
         {program} benchmark distillation --model small_e --teacher small --json distillation.json
         {program} benchmark distillation --device cuda --batch 512 --clips 16384 --amp
         """,
-        quick={"teacher": "nano_e", "batch": 2, "frames": 8, "clips": 4, "draws": 2, "turns": 2, "fills": 1},
+        quick={
+            "teacher": "nano_e",
+            "batch": 2,
+            "frames": 8,
+            "clips": 4,
+            "fixed_augmentations": 2,
+            "turns": 2,
+            "fills": 1,
+        },
         in_all={"turns": 5, "clips": 64, "fills": 1},
     ),
     "epochs": PartOptions(

@@ -20,7 +20,7 @@ from hypothesis import settings
 from last.cli import main
 from last.data.store.clip import Clip
 from last.data.store.reader import write_store
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.config import resolve
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
@@ -158,7 +158,7 @@ def tiny_config(data_yaml: Path, tmp_path: Path) -> Callable[..., RunConfig]:
 def trained_teacher(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Return the run of a teacher wider than the student; tests leave it as it is."""
     overrides = ("epochs=2", "model.channels=[16,16]", "seed=7")
-    return session.train(tiny_run(data_yaml, tmp_path_factory.mktemp("teacher"), *overrides)).run
+    return experiment.train(tiny_run(data_yaml, tmp_path_factory.mktemp("teacher"), *overrides)).run
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_own_recordings_go_from_arrays_to_a_measured_model(reader_of_it: Callabl
     (tmp_path / "gestures.yaml").write_text(blocks("yaml")[0])
     prepare, train = commands("gestures.yaml")
     assert "32 train, 16 test" in reader_of_it(prepare).out
-    reader_of_it(re.sub(r"--epochs \d+ (.*) repeat=\d+", r"--epochs 1 \1", train))
+    reader_of_it(re.sub(r"--epochs \d+ (.*) repeats_per_epoch=\d+", r"--epochs 1 \1", train))
     (evaluate,) = commands("evaluate.py")
     run = next(tmp_path.glob("runs/run-*")).name
     assert re.search(r"^clips +16$", reader_of_it(evaluate.replace("run-YYYY-MM-DD", run)).out, re.MULTILINE)

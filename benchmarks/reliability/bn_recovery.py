@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.config import resolve
 from last.runs.logbook import read_rows
 from last.training.classification import Classification
@@ -78,7 +78,7 @@ def train_once(options: argparse.Namespace, recovery: str, share: float, seed: i
         },
     )
     with bad_activations(seed, share):
-        result = session.train(config)
+        result = experiment.train(config)
     tested = [float(row["test_top1"]) for row in read_rows(result.run.path / "metrics.jsonl")]
     return {
         "recovery": recovery,

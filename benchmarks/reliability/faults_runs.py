@@ -18,7 +18,7 @@ from last.data.store.reader import write_store
 from last.runs.checkpoint import Checkpoint, read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
-from last.utils.config import flat
+from last.utils.config import flatten
 from last.utils.files import read_json
 
 CLASSES = ["rise", "fall", "still"]
@@ -220,7 +220,7 @@ def _leaves_of(checkpoint: Checkpoint) -> dict[str, object]:
     """Return the values of a checkpoint by dotted name; a tensor as its type, its shape and its bytes."""
     values = {
         **vars(checkpoint),
-        "config": {key: value for key, value in flat(asdict(checkpoint.config)).items() if key not in _PATHS},
+        "config": {key: value for key, value in flatten(asdict(checkpoint.config)).items() if key not in _PATHS},
         "metrics": _lasting(checkpoint.metrics),
         "within": {name: value for name, value in checkpoint.within.items() if name not in ("waited", "seconds")},
     }

@@ -208,8 +208,8 @@ def run_seeds(folder: Path) -> list[Files]:
 
 
 def read_run(folder: Path) -> None:
+    from last.runs.confusion import read_confusion
     from last.runs.history import find_runs
-    from last.runs.last_test import read_confusion
 
     for run in find_runs(folder):
         repr(run).encode("utf-8", "backslashreplace")

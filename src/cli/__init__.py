@@ -1,4 +1,4 @@
-"""The command line: `last <command> ...`, one module a command, imported only when it is asked for."""
+"""The command line: `last <command> ...`, one module per command, imported only when that command runs."""
 # PYTHON_ARGCOMPLETE_OK: a shell may start this program to complete a command line.
 
 import os
@@ -9,8 +9,8 @@ from importlib import import_module
 from ..utils.errors import UserError
 from ..utils.program import program
 from ..version import __version__
-from .failures import signals_as_exceptions, tell
-from .output import left_early, shown_to_people, why
+from .failures import report_error, signals_as_exceptions
+from .output import reader_left, reason_for, safe_output
 
 COMMANDS = {
     "train": (".train", "train a model on a prepared data set"),
@@ -26,7 +26,7 @@ COMMANDS = {
     "cost": (".cost", "measure the models: parameters, multiply-adds, memory, latency"),
     "doctor": (".doctor", "check the installation, and list data and runs and what is missing"),
 }
-_ANSWERS = ("runs", "cost", "doctor", "benchmark")  # their result is what they print; the others leave theirs in files
+_PRINT_THEIR_RESULT = ("runs", "cost", "doctor", "benchmark")  # they print their result; the others write it to files
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,40 +34,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done; 1 a defect of LAST; 2 the user's input was wrong; 3 training diverged; 4 another process of the
-        training is gone; 129, 130 or 143 stopped by a signal; 141 the reader of an output that was all there was to do
-        went away.
+        training has exited; 129, 130 or 143 stopped by a signal; 141 the reader of the output left, and the output was
+        the result.
     """
     if "_ARGCOMPLETE" in os.environ:
         from .completion import complete
 
         return complete(COMMANDS)
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with shown_to_people() as (out, _):
+    with safe_output() as (out, _):
         code = _guarded(arguments)
-        out.settle()
-        return code if out.problem is None else _told_of_lost_output(out.problem, code, arguments)
+        out.finish()
+        return code if out.problem is None else _report_lost_output(out.problem, code, arguments)
 
 
 def _guarded(arguments: list[str]) -> int:
-    """Run one command and return the exit code of its work, whatever it raises."""
+    """Run one command and return its exit code, also after any exception."""
     try:
         with signals_as_exceptions():
             return _run(arguments)
-    except SystemExit as stop:  # argparse ends --help so
+    except SystemExit as stop:  # argparse exits after --help
         return stop.code if isinstance(stop.code, int) else 0
     except BaseException as error:
-        return tell(error, program())
+        return report_error(error, program())
 
 
-def _told_of_lost_output(problem: OSError | ValueError, code: int, arguments: list[str]) -> int:
-    """Say that not all of the output arrived and return the exit code: that of the work, where there was other work."""
-    is_answer = arguments[:1] == [] or arguments[0] not in COMMANDS or arguments[0] in _ANSWERS
-    is_answer = is_answer or not {"-h", "--help"}.isdisjoint(arguments)
-    if left_early(problem):  # it has enough, which is nothing to tell
-        return code or (141 if is_answer else 0)
-    kind = "error" if is_answer else "warning"
-    print(f"{kind}: Not everything that should be shown on stdout could be written: {why(problem)}.", file=sys.stderr)
-    return code or (2 if is_answer else 0)
+def _report_lost_output(problem: OSError | ValueError, code: int, arguments: list[str]) -> int:
+    """Report that output was lost and return the exit code: that of the command, if its result is in files."""
+    output_is_result = arguments[:1] == [] or arguments[0] not in COMMANDS or arguments[0] in _PRINT_THEIR_RESULT
+    output_is_result = output_is_result or not {"-h", "--help"}.isdisjoint(arguments)
+    if reader_left(problem):  # as with `head`, which is no error
+        return code or (141 if output_is_result else 0)
+    kind = "error" if output_is_result else "warning"
+    print(f"{kind}: Part of the output could not be written to stdout: {reason_for(problem)}.", file=sys.stderr)
+    return code or (2 if output_is_result else 0)
 
 
 def _run(arguments: list[str]) -> int:
@@ -87,9 +87,9 @@ def _run(arguments: list[str]) -> int:
 
 def _run_command(name: str, arguments: list[str]) -> int:
     from .options import parse
-    from .terminal import logging_to_terminal, survive_any_encoding
+    from .terminal import logging_to_terminal, replace_unencodable
 
-    survive_any_encoding()
+    replace_unencodable()
     module, purpose = COMMANDS[name]
     command = import_module(module, __name__)
     parsed = parse(f"{program()} {name}", purpose, command.add_arguments, arguments)

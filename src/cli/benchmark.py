@@ -29,7 +29,7 @@ _ALL = "every part that this machine supports, with less data and fewer repetiti
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to its parser; what follows the part's name is read with the part's own."""
+    """Add the command's options to its parser; the options after the part's name have their own parser."""
     parser.add_argument("part", metavar="PART", help="what to measure, or all")
     options = parser.add_argument(
         "options", nargs=argparse.REMAINDER, help="options of the part; `PART --help` lists them"
@@ -41,16 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure one part or all, and show what was found; return the exit code."""
+    """Measure one part or all and show the results; return the exit code."""
     name = arguments.part
     if name not in (*PARTS, "all"):
         raise UserError(unknown_name("benchmark", name, [*PARTS, "all"]))
-    asked = _parse(name, arguments.options)
-    asked.quiet |= arguments.quiet
-    if asked.quiet:  # said after the part's name, when the log has been opened already
+    chosen = _parse(name, arguments.options)
+    chosen.quiet |= arguments.quiet
+    if chosen.quiet:  # given after the part's name, so after the log was opened
         for handler in logging.getLogger(__package__.partition(".")[0]).handlers:
             handler.setLevel(logging.WARNING)
-    return _measure_all(asked) if name == "all" else _measure_one(name, asked)
+    return _measure_all(chosen) if name == "all" else _measure_one(name, chosen)
 
 
 def _parse(name: str, options: list[str]) -> argparse.Namespace:
@@ -69,36 +69,36 @@ def _parse(name: str, options: list[str]) -> argparse.Namespace:
     return parse(f"{program()} benchmark {name}", {**PARTS, "all": _ALL}[name], add_options, options)
 
 
-def _measure_one(name: str, asked: argparse.Namespace) -> int:
+def _measure_one(name: str, chosen: argparse.Namespace) -> int:
     from ..benchmarks.suite import run_part
     from ..utils.files import write_json
 
-    report = run_part(name, asked, progress(asked.quiet))
+    report = run_part(name, chosen, progress(chosen.quiet))
     _show(report)
-    if asked.json:
-        write_json(asked.json, report.values())
+    if chosen.json:
+        write_json(chosen.json, report.values())
     return 0
 
 
-def _measure_all(asked: argparse.Namespace) -> int:
+def _measure_all(chosen: argparse.Namespace) -> int:
     from ..benchmarks.suite import run_all
     from ..utils.files import write_json
 
     left_out: dict[str, str] = {}
 
-    def tell(name: str, reason: str) -> None:
+    def skip(name: str, reason: str) -> None:
         left_out[name] = reason
         say(f"\n{name} is skipped: {reason}")
 
-    reports = run_all(asked, progress(asked.quiet), _show, tell)
-    if asked.json:
+    reports = run_all(chosen, progress(chosen.quiet), _show, skip)
+    if chosen.json:
         parts = {report.part: report.values() for report in reports}
-        write_json(asked.json, {"part": "all", "parts": parts, "left_out": left_out})
+        write_json(chosen.json, {"part": "all", "parts": parts, "left_out": left_out})
     return 0
 
 
 def _show(report: "Report") -> None:
-    """Print what was measured on what, then the tables and what they mean."""
+    """Print the part, the machine, the tables and the remarks."""
     machine: dict[str, Any] = dict(report.machine)
     versions = machine["versions"]
     where = machine["gpu"] or machine["cpu"]

@@ -1,4 +1,4 @@
-"""How a table's columns share the width of a terminal: numbers and words stay whole, whatever the width."""
+"""Fitting a table's columns into the width of a terminal, without breaking numbers and words."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _PIECE = re.compile(r"[^\s/_.,=-]*[/_.,=-]+\s*|[^\s/_.,=-]+\s*|\s+")
 
 
 def is_numeric(cells: Sequence[object]) -> bool:
-    """Tell whether a column holds numbers, or texts that are numbers with a unit or a spread; some may be unknown."""
+    """Return whether a column holds numbers, also with a unit or a deviation; some may be unknown."""
     if all(isinstance(cell, int | float) for cell in cells):
         return True
     texts = [str(cell) for cell in cells if str(cell) not in _UNKNOWN]
@@ -34,23 +34,23 @@ class _Column:
     numeric: bool
 
     def least(self, of_heading: re.Pattern[str], of_cell: re.Pattern[str]) -> int:
-        """Return the least width at which no unit of a text is broken, nor a number."""
+        """Return the smallest width that breaks neither a number nor a unit of a text."""
         bodies = (cell_len(cell) if self.numeric else _longest(cell, of_cell) for cell in self.cells)
         return max([1, _longest(self.heading, of_heading), *bodies])
 
     @property
     def whole(self) -> int:
-        """Return the width at which nothing needs a second line."""
+        """Return the width at which every cell fits on one line."""
         return max([1, cell_len(self.heading), *map(cell_len, self.cells)])
 
 
 def fitted(
     columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], room: int
 ) -> tuple[list[str], list[list[str]]] | None:
-    """Return headings and rows with line breaks put in, so that the columns together are at most `room` wide.
+    """Return headings and rows with line breaks, so that the columns together are at most `room` wide.
 
-    Lines end between words; where these do not fit, in cells behind a slash and in headings behind a hyphen. None where
-    that is not enough: then the rows are better shown one below the other, as `blocks` does.
+    Lines break between words; if these do not fit, after a slash in cells and after a hyphen in headings. The result is
+    None if that is not enough; `blocks` then shows the rows one below the other.
     """
     bodies = [[row[index] for row in cells] for index in range(len(columns))]
     parts = [_Column(*each) for each in zip(columns, bodies, numeric, strict=True)]
@@ -64,7 +64,7 @@ def fitted(
 
 
 def blocks(columns: Sequence[str], cells: Sequence[Sequence[str]], room: int) -> Iterator[str]:
-    """Yield for each row its lines `heading: cell`, at most `room` wide; what is empty is left out."""
+    """Yield for each row its lines `heading: cell`, at most `room` wide, without empty cells."""
     indent = "  "
     for row in cells:
         lines = [
@@ -74,7 +74,7 @@ def blocks(columns: Sequence[str], cells: Sequence[Sequence[str]], room: int) ->
 
 
 def _narrow(widths: list[int], floor: Sequence[int], room: int) -> None:
-    """Take width from the widest columns that have more than their `floor`, until all fit or none has."""
+    """Shrink the widest columns that exceed their `floor`, until all fit or none exceeds it."""
     while sum(widths) > room:
         above = [index for index, width in enumerate(widths) if width > floor[index]]
         if not above:
@@ -83,7 +83,7 @@ def _narrow(widths: list[int], floor: Sequence[int], room: int) -> None:
 
 
 def _broken(text: str, width: int, units: Sequence[re.Pattern[str]] = (_WORD, _PATH, _PIECE)) -> str:
-    """Return a text in lines of at most `width`; only a unit wider than a line is broken into smaller ones."""
+    """Return a text in lines of at most `width`; only a unit wider than a line is broken."""
     if cell_len(text) <= width:
         return text
     lines = [""]
@@ -95,7 +95,7 @@ def _broken(text: str, width: int, units: Sequence[re.Pattern[str]] = (_WORD, _P
 
 
 def _parts(text: str, width: int, units: Sequence[re.Pattern[str]]) -> Iterator[str]:
-    """Yield the parts of a text that stay on one line."""
+    """Yield the parts of a text that are not broken."""
     if cell_len(text.rstrip()) <= width:
         yield text
     elif units:

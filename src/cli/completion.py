@@ -11,15 +11,15 @@ from ..utils.config import MODEL_FILES, config_names
 
 
 def complete(commands: Mapping[str, tuple[str, str]]) -> int:
-    """Write what can follow on the shell's command line and end the program.
+    """Write the completions of the shell's command line and exit.
 
-    Only the command that the line names is imported, so that no key press waits for the others.
+    Only the command in the line is imported, so that completion is fast.
 
     Args:
         commands: each command's module, relative to this package, and its purpose.
 
     Returns:
-        An exit code, where argcomplete is not installed.
+        An exit code if argcomplete is not installed.
     """
     try:
         import argcomplete
@@ -41,7 +41,7 @@ def complete(commands: Mapping[str, tuple[str, str]]) -> int:
 
 
 def _offer_names(parser: argparse.ArgumentParser, files: Callable[..., Any]) -> None:
-    """Let options that take one of our names or the path of a file offer both."""
+    """Set the completions of options that take a known name or a file."""
     names = {
         "model": list(MODEL_FILES),
         "dataset": config_names("data"),

@@ -8,7 +8,7 @@ from ..utils.config import MODEL_FILES
 from ..utils.files import write_csv, write_json
 from ..utils.model_files import model_files, model_layer
 from ..utils.numbers import counted
-from .options import MOST_THREADS, examples, refuse_outside
+from .options import MOST_THREADS, check_bounds, examples
 from .terminal import progress, table
 
 
@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..models.cost import Workload, measure_cost, threads
     from ..skeleton import load_layout
 
-    refuse_outside(arguments, frames=(1, 4096), classes=(1, 1_000_000), threads=(0, MOST_THREADS))
-    load_layout(arguments.layout)  # an unknown layout or model is told before anything begins
+    check_bounds(arguments, frames=(1, 4096), classes=(1, 1_000_000), threads=(0, MOST_THREADS))
+    load_layout(arguments.layout)  # refuse an unknown layout or model first
     workload = Workload(arguments.layout, arguments.frames, arguments.bodies, arguments.classes)
     names = list(model_files()) if arguments.model == "all" else [arguments.model]
     for name in names:

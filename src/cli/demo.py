@@ -1,4 +1,4 @@
-"""`demo`: go the whole way once, from raw recordings to a measured model, on synthetic data."""
+"""`demo`: run the whole pipeline once on synthetic data, from raw recordings to an evaluated model."""
 
 import argparse
 import time
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..utils.extras import EXTRAS, import_fault
 from ..utils.program import install_command, program
-from .options import examples, typed
+from .options import examples, quoted
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class _Steps:
-    """Name each step on the terminal and keep how long it took."""
+    """Print the title of each step and measure its time."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -56,7 +56,7 @@ class _Steps:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run every step and print what came of it; return the exit code."""
+    """Run every step and print the results; return the exit code."""
     from ..data.synthetic import synthesize
     from ..experiments.config import resolve
     from ..plots.figures import draws_or_warns
@@ -74,13 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
         store = _prepare(config.data, out, shown)
     with steps.step(f"train {config.model.name} on {len(config.data.classes)} actions"):
         result = _train(config, drawing, shown)
-    with steps.step("evaluate the last epoch on people it has never seen"):
-        answer = _evaluate(result.run, config, drawing, shown)
+    with steps.step("evaluate the last epoch on people that it was not trained on"):
+        evaluation = _evaluate(result.run, config, drawing, shown)
     pictures: dict[str, Path] = {}
     if drawing:
         with steps.step("draw a moving skeleton"):
             pictures = _draw(result.run, store)
-    _close(steps, result.summary, answer, result.run, pictures)
+    _print_results(steps, result.summary, evaluation, result.run, pictures)
     say(_next_steps(result.run, config))
     say(f"The run is in {result.run.path}")
     return 0
@@ -99,7 +99,7 @@ def _train(config: "RunConfig", drawing: bool, shown: "Progress") -> "Result":
     from ..experiments.run import train
     from ..runs.pictures import draw_run
 
-    result = train(config, progress=shown, ending=draw_run if drawing else None)
+    result = train(config, progress=shown, on_end=draw_run if drawing else None)
     if result.stopped is not None:
         result.stopped.raise_signal()
     return result
@@ -108,12 +108,12 @@ def _train(config: "RunConfig", drawing: bool, shown: "Progress") -> "Result":
 def _evaluate(run: "RunFolder", config: "RunConfig", drawing: bool, shown: "Progress") -> "EvalResult":
     from ..evaluation.evaluate import EvalRequest, evaluate
 
-    question = EvalRequest(run.last, data_root=config.data_root, pictures=drawing)
-    return evaluate(question, run.path / "evaluation" / "last-test", shown)
+    request = EvalRequest(run.last, data_root=config.data_root, pictures=drawing)
+    return evaluate(request, run.path / "evaluation" / "last-test", shown)
 
 
 def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
-    """Draw the clip with the most bodies; return the run's pictures by their names."""
+    """Draw the clip with the most bodies; return the run's pictures by name."""
     from ..plots.skeletons import animate
 
     skeleton = folder.path / "skeleton.gif"
@@ -122,22 +122,22 @@ def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
     return {"training curve": folder.curve, "animated skeleton": skeleton}
 
 
-def _close(
+def _print_results(
     steps: _Steps,
     summary: Mapping[str, object],
-    answer: "EvalResult",
+    evaluation: "EvalResult",
     folder: "RunFolder",
     pictures: Mapping[str, Path],
 ) -> None:
-    """Print the closing tables: how long, how well, where."""
+    """Print the tables of times, results and files."""
     total = sum(steps.seconds.values())
     times = [[name, f"{seconds:.1f} s"] for name, seconds in steps.seconds.items()]
     table("time", ["step", "took"], [*times, ["all", f"{total:.1f} s"]])
-    metrics = answer.metrics
+    metrics = evaluation.metrics
     figures = [
         ["parameters", f"{summary['parameters']:,}"],
-        ["classes", str(len(answer.class_names))],
-        ["chance", f"{100 / len(answer.class_names):.1f} %"],
+        ["classes", str(len(evaluation.class_names))],
+        ["chance", f"{100 / len(evaluation.class_names):.1f} %"],
         ["top-1, last epoch, held-out people", f"{metrics.top1:.2f} %"],
         ["mean class accuracy", f"{metrics.mean_class_accuracy:.2f} %"],
         ["training speed", f"{summary['clips_per_second']:.0f} clips/s"],
@@ -147,15 +147,15 @@ def _close(
         "run": folder.path,
         "trained model": folder.best,
         "logbook": folder.path / "metrics.csv",
-        **{name.replace("_", " "): path for name, path in answer.files.items()},
+        **{name.replace("_", " "): path for name, path in evaluation.files.items()},
         **pictures,
     }
     table("files", ["what", "where"], [[name, str(path)] for name, path in files.items()])
 
 
 def _next_steps(run: "RunFolder", config: "RunConfig") -> str:
-    """Return commands to try now, with the places of this demo filled in."""
-    data, runs = typed(Path(config.data_root)), typed(Path(config.output_root))
+    """Return the commands to try next, with the folders of this demo."""
+    data, runs = quoted(Path(config.data_root)), quoted(Path(config.output_root))
     larger = f"train --config demo --model small_e --data_root {data} --output_root {runs}"
     absent = any(import_fault(package) is not None for package in EXTRAS["deploy"])
     install = [install_command("last-har[deploy]")] if absent else []
@@ -164,7 +164,7 @@ def _next_steps(run: "RunFolder", config: "RunConfig") -> str:
         "list the runs with their results": [f"{program()} runs --output_root {runs}"],
         "write the model for ONNX Runtime and OpenVINO": [
             *install,
-            f"{program()} export --checkpoint {typed(run.best)}",
+            f"{program()} export --checkpoint {quoted(run.best)}",
         ],
         "prepare real recordings": [f"{program()} preprocess --dataset ntu60 --raw DIR"],
     }

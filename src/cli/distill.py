@@ -19,7 +19,7 @@ _EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to its parser: those of `train`, and who teaches and how."""
+    """Add the command's options to its parser: those of `train`, and the teachers and the method."""
     parser.add_argument(
         "--teacher",
         action="append",
@@ -59,16 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Train the student and show the result; return the exit code."""
     config = train.config_from(arguments, _flags(arguments))
     if not config.distillation.teachers:
-        raise UserError("Say with --teacher which checkpoint teaches, for example <run>/checkpoints/last.pth.")
-    return train.carry_out(config, arguments, "distill")
+        raise UserError("Name a teacher with --teacher, for example <run>/checkpoints/last.pth.")
+    return train.train_and_show(config, arguments, "distill")
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the configuration keys that the options of distillation set."""
+    """Return the configuration keys that the distillation options set."""
     if arguments.resume and LATEST in (arguments.teacher or ()):
-        raise UserError(
-            f"--teacher {LATEST} is the newest run, which may be the student that is resumed. Name the teacher's run."
-        )
+        raise UserError(f"--teacher {LATEST} may be the student's own run when it is resumed. Name the teacher's run.")
     teachers = arguments.teacher and [
         str(checkpoint_of(arguments, LATEST)) if each == LATEST else each for each in arguments.teacher
     ]
@@ -78,10 +76,10 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
         "method": arguments.method,
         "alpha": arguments.alpha,
         "tau": arguments.tau,
-        "draws": arguments.cached,
+        "fixed_augmentations": arguments.cached,
         "cached": None if arguments.cached is None else True,
         "cache": arguments.cache,
     }
     if arguments.teacher and not arguments.resume:
-        flags["fingerprints"] = []  # a recipe that is a run's configuration holds those of its teachers
+        flags["fingerprints"] = []  # a run's configuration as a recipe holds those of its own teachers
     return {f"distillation.{key}": value for key, value in flags.items()}

@@ -1,4 +1,4 @@
-"""Tell what is installed, found and missing, and what to do next."""
+"""`doctor`: report what is installed, found and missing, and what to do next."""
 
 import argparse
 import json
@@ -20,9 +20,9 @@ from ..utils.versions import git_commit, versions
 from . import terminal
 from .failures import REQUIRED
 from .folders import places_of
-from .options import add_shared, examples, typed
+from .options import add_shared, examples, quoted
 
-_PLACES = ("env", "data_root", "output_root")  # the flags of places, which every command that is proposed repeats
+_PLACES = ("env", "data_root", "output_root")  # flags for folders, repeated in every suggested command
 _DIGITS_OF_COMMIT = 12
 _A_FILE = ", is a file"
 _PURPOSES = {  # of the extras
@@ -37,11 +37,11 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        topic, subject: what was looked at.
-        found: what was found there, in words.
-        state: `ok`; `missing`, or `unusable` where it is there and does not work, which LAST can do without; `broken`,
-            which it cannot.
-        steps: what to do about it, a line each.
+        topic, subject: what was checked.
+        found: the result in words.
+        state: `ok`; `missing`, or `unusable` if it is installed but does not work, for optional items; `broken` for
+            required ones.
+        steps: what to do about it, one line each.
     """
 
     topic: str
@@ -52,7 +52,7 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Add the command's options to its parser."""
     add_shared(parser, "--env", "--data_root", "--output_root")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.epilog = examples("""
@@ -62,20 +62,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the report; return 0, or 1 where something essential is broken."""
+    """Print the report; return 0, or 1 if something required is broken."""
     places = places_of(arguments)
     findings = [
         *_versions(),
         *_devices(),
         *_folders(places),
         *_stores(places),
-        *_runs(places, _given(arguments)),
+        *_runs(places, _folder_flags(arguments)),
         *_extras(),
     ]
     steps = list(_next_steps(findings, arguments))
     ok = all(finding.state != "broken" for finding in findings)
     if arguments.json:
-        print(json.dumps({"ok": ok, "findings": [_shown(item) for item in findings], "next": steps}, indent=2))
+        print(json.dumps({"ok": ok, "findings": [_as_json(item) for item in findings], "next": steps}, indent=2))
     else:
         rows = [(item.topic, item.subject, item.found, item.state) for item in findings]
         terminal.table("LAST doctor", ("what", "which", "found", "state"), rows)
@@ -83,8 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if ok else 1
 
 
-def _shown(finding: Finding) -> dict[str, str]:
-    """Return what the JSON says of a finding; its steps stand beside the findings."""
+def _as_json(finding: Finding) -> dict[str, str]:
+    """Return a finding as JSON values; its steps are listed separately."""
     return {name: getattr(finding, name) for name in ("topic", "subject", "found", "state")}
 
 
@@ -98,7 +98,7 @@ def _versions() -> Iterator[Finding]:
 
 
 def _short(commit: str) -> str:
-    """Return a commit in as many digits as tell it from others, and whether files differ from it."""
+    """Return a commit with fewer digits, and whether files differ from it."""
     digits, dash, dirty = commit.partition("-")
     return f"{digits[:_DIGITS_OF_COMMIT]}{dash}{dirty}"
 
@@ -106,7 +106,7 @@ def _short(commit: str) -> str:
 def _devices() -> Iterator[Finding]:
     try:
         import torch
-    except (ImportError, OSError) as error:  # OSError: a shared library of torch does not load
+    except (ImportError, OSError) as error:  # OSError: a shared library of torch cannot be loaded
         yield Finding("device", "torch", f"cannot be imported: {error}", "broken")
         return
     from ..runtime.precision import gpu_problem
@@ -116,8 +116,8 @@ def _devices() -> Iterator[Finding]:
         device = torch.cuda.get_device_properties(index)
         bf16 = "bf16" if device.major >= 8 else "no fast bf16"
         problem = gpu_problem(index)
-        about = f"{device.name}, {device.total_memory / 2**30:.1f} GiB, {bf16}"
-        yield Finding("device", f"cuda:{index}", problem or about, "broken" if problem else "ok")
+        description = f"{device.name}, {device.total_memory / 2**30:.1f} GiB, {bf16}"
+        yield Finding("device", f"cuda:{index}", problem or description, "broken" if problem else "ok")
     if not torch.cuda.is_available():
         yield Finding("device", "cuda", "none", "missing")
     if torch.backends.mps.is_available():
@@ -147,14 +147,14 @@ def _folders(places: Places) -> Iterator[Finding]:
 
 
 def _no_folder(root: Path) -> str:
-    """Return what is said of a root that is no folder; nothing of one that is."""
+    """Return why a root is not a folder; empty if it is one."""
     if root.is_dir():
         return ""
     return _A_FILE if root.exists() else ", does not exist"
 
 
 def _stores(places: Places) -> Iterator[Finding]:
-    """Find the prepared data sets, where training would find them."""
+    """Find the prepared data sets in the folders that training searches."""
     from ..data.store.find_store import find_stores
 
     for store in find_stores([places.data_root, *places.input_roots]):
@@ -165,12 +165,12 @@ def _stores(places: Places) -> Iterator[Finding]:
 
 
 def _runs(places: Places, given: str) -> Iterator[Finding]:
-    """Find the runs of earlier sessions, below the input folders; the newest that has not ended is to be resumed."""
+    """Find the runs of earlier sessions below the input folders; suggest to resume the newest unfinished one."""
     runs = attached_runs(places.output_root, places.input_roots)
-    open_ones = sorted((run for run in runs if not run.finished), key=lambda run: run.age)
+    open_ones = sorted((run for run in runs if not run.finished), key=lambda run: run.sort_key)
     for run in runs:
-        again = f"{program()} train{given} --resume {typed(run.path)}"
-        step = f"resume {run.path.name}: {again} (or the command that began it, with --resume auto)"
+        again = f"{program()} train{given} --resume {quoted(run.path)}"
+        step = f"resume {run.path.name}: {again} (or the original command, with --resume auto)"
         steps = (step,) if run in open_ones[-1:] else ()
         yield Finding(
             "run", run.path.name, f"{run.path}, {'finished' if run.finished else 'can be resumed'}", steps=steps
@@ -178,43 +178,43 @@ def _runs(places: Places, given: str) -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    """Import the packages of each extra: one that is installed may still not work."""
+    """Import the packages of each extra, since an installed one may not work."""
     for extra, packages in EXTRAS.items():
         faults = {package: fault for package in packages if (fault := import_fault(package)) is not None}
         if not faults:
             yield Finding("extra", extra, _PURPOSES[extra])
             continue
         unusable = [package for package, fault in faults.items() if fault]
-        told = [f"{name} cannot be imported ({fault})" if fault else f"no {name}" for name, fault in faults.items()]
+        problems = [f"{name} cannot be imported ({fault})" if fault else f"no {name}" for name, fault in faults.items()]
         remedies = [install_command(f"last-har[{extra}]")] if len(unusable) < len(faults) else []
         remedies += [repair_command(*unusable)] if unusable else []
         yield Finding(
             "extra",
             extra,
-            f"{', '.join(told)}, needed for {_PURPOSES[extra]}",
+            f"{', '.join(problems)}, needed for {_PURPOSES[extra]}",
             "unusable" if unusable else "missing",
             tuple(f"for {_PURPOSES[extra]}: {command}" for command in remedies),
         )
 
 
 def _repair(findings: list[Finding]) -> str:
-    """Return the command that installs what is not there, or again what is there and cannot be imported."""
+    """Return the command that installs missing packages, or reinstalls those that cannot be imported."""
     absent = any(finding.topic == "version" and finding.state == "broken" for finding in findings)
     return install_command("last-har") if absent else install_command("--force-reinstall", "torch")
 
 
-def _given(arguments: argparse.Namespace, *left_out: str) -> str:
-    """Return the environment and the folders that the user named, as flags for a command that is proposed.
+def _folder_flags(arguments: argparse.Namespace, *left_out: str) -> str:
+    """Return the environment and the folders that the user named, as flags for a suggested command.
 
-    A file that was named as a folder is not among them: no command takes it.
+    A file that was given as a folder is left out: no command accepts it.
     """
     named = {name: Path(getattr(arguments, name)) for name in _PLACES if getattr(arguments, name)}
     kept = [name for name, path in named.items() if name not in left_out and (name == "env" or not path.is_file())]
-    return "".join(f" --{name} {typed(named[name])}" for name in kept)
+    return "".join(f" --{name} {quoted(named[name])}" for name in kept)
 
 
 def _next_steps(findings: list[Finding], arguments: argparse.Namespace) -> Iterator[str]:
-    """Yield what a newcomer would do now, the most urgent first."""
+    """Yield the next steps, the most urgent first."""
     broken = [finding for finding in findings if finding.state == "broken"]
     if any(finding.topic == "version" or finding.subject == "torch" for finding in broken):
         yield f"reinstall the broken packages above: {_repair(findings)}"
@@ -229,8 +229,9 @@ def _next_steps(findings: list[Finding], arguments: argparse.Namespace) -> Itera
     ready = [finding.subject for finding in findings if finding.topic == "data" and finding.state == "ok"]
     if ready:
         known = [name for name in ready if name in config_names("data")]
-        yield f"train: {program()} train{_given(arguments)} --model nano_e --dataset {known[0] if known else 'YAML'}"
+        name = known[0] if known else "YAML"
+        yield f"train: {program()} train{_folder_flags(arguments)} --model nano_e --dataset {name}"
     else:
         yield f"see everything work on synthetic data: {program()} demo"
-        given = _given(arguments, "output_root")
+        given = _folder_flags(arguments, "output_root")
         yield f"prepare real recordings: {program()} preprocess{given} --dataset ntu60 --raw DIR"

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "read-only run, in the output folder)",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="evaluate the trained weights instead of their moving average (ema.decay)"
+        "--no_ema", action="store_true", help="evaluate the trained weights instead of their moving average (ema.decay)"
     )
     parser.add_argument(
         "--statistics",
@@ -49,10 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, print the figures and say where the report is; return the exit code."""
+    """Evaluate, print the results and the folder of the report; return the exit code."""
     from ..evaluation.evaluate import EvalRequest, evaluate
 
-    question = EvalRequest(
+    request = EvalRequest(
         checkpoint=checkpoint_of(arguments, arguments.checkpoint),
         subset=arguments.subset,
         dataset=arguments.dataset,
@@ -60,19 +60,19 @@ def run(arguments: argparse.Namespace) -> int:
         data_root=arguments.data_root or "",
         environment=arguments.env or "",
         device=arguments.device or "auto",
-        raw=arguments.raw,
+        no_ema=arguments.no_ema,
         statistics=arguments.statistics,
     )
-    out = arguments.out or results_folder(arguments, question.checkpoint, "evaluation", _asked(question))
-    answer = evaluate(question, out, progress(arguments.quiet))
-    show(answer)
+    out = arguments.out or results_folder(arguments, request.checkpoint, "evaluation", _folder_parts(request))
+    result = evaluate(request, out, progress(arguments.quiet))
+    show(result)
     say(f"The report is in {out}")
     return 0
 
 
-def show(answer: "EvalResult") -> None:
-    """Print the figures of an evaluation and its worst classes."""
-    metrics, facts = answer.metrics, answer.facts
+def show(result: "EvalResult") -> None:
+    """Print the results of an evaluation and its worst classes."""
+    metrics, facts = result.metrics, result.facts
     title = f"{facts['model']} on {facts['dataset']} {facts['split']}, {facts['subset']} part"
     rows = [
         ["clips", str(sum(each.clips for each in metrics.per_class))],
@@ -84,7 +84,7 @@ def show(answer: "EvalResult") -> None:
     if missing := int(metrics.unanswered.sum()):
         rows.insert(1, ["unusable clips, counted as not recognised", str(missing)])
     table(title, ["figure", "value"], rows)
-    names = answer.class_names
+    names = result.class_names
     tested = [each for each in metrics.per_class if each.accuracy is not None]
     worst = sorted(tested, key=lambda each: each.accuracy or 0.0)[:_WORST_SHOWN]
     shown = [
@@ -100,8 +100,8 @@ def show(answer: "EvalResult") -> None:
     table(f"{which} classes, worst first", ["class", "clips", "accuracy %", "most often taken for"], shown)
 
 
-def _asked(question: "EvalRequest") -> list[str]:
-    """Return what stands in the name of a report's folder: the checkpoint, and what is not as in the run."""
-    parts = [question.checkpoint.stem, Path(question.dataset).stem, question.split, question.subset]
-    parts += ["raw"] if question.raw else []
-    return parts + ([question.statistics] if question.statistics != "auto" else [])
+def _folder_parts(request: "EvalRequest") -> list[str]:
+    """Return the parts of the report folder's name: the checkpoint, and options that differ from the run's."""
+    parts = [request.checkpoint.stem, Path(request.dataset).stem, request.split, request.subset]
+    parts += ["no_ema"] if request.no_ema else []
+    return parts + ([request.statistics] if request.statistics != "auto" else [])

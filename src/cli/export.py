@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..deploy.backends import list_backends
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
-from .options import MOST_THREADS, add_shared, examples, refuse_outside
+from .options import MOST_THREADS, add_shared, check_bounds, examples
 from .terminal import progress, say, table
 
 _BOTH = ("onnx", "openvino")
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the files (default: <run>/export/<checkpoint>; for a read-only run, in the output folder)",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="export the trained weights instead of their moving average (ema.decay)"
+        "--no_ema", action="store_true", help="export the trained weights instead of their moving average (ema.decay)"
     )
     add_shared(parser, "--env", "--output_root")
     parser.epilog = examples(
@@ -45,20 +45,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export, print what was written and how it compares; return the exit code."""
+    """Export, print the files and their differences from the checkpoint; return the exit code."""
     from ..deploy.export import ExportRequest, export
 
-    refuse_outside(arguments, batch=(1, 4096), threads=(0, MOST_THREADS))
+    check_bounds(arguments, batch=(1, 4096), threads=(0, MOST_THREADS))
     checkpoint = checkpoint_of(arguments, arguments.checkpoint)
-    order = ExportRequest(
+    request = ExportRequest(
         checkpoint=checkpoint,
         formats=_BOTH if arguments.format == "both" else (arguments.format,),
         bodies=arguments.bodies,
         batch=arguments.batch,
         threads=arguments.threads,
-        raw=arguments.raw,
+        no_ema=arguments.no_ema,
     )
-    out = arguments.out or results_folder(arguments, checkpoint, "export", _asked(arguments, checkpoint))
+    out = arguments.out or results_folder(arguments, checkpoint, "export", _folder_parts(arguments, checkpoint))
     rows = [
         [
             " ".join(path.name for path in each.files),
@@ -66,16 +66,16 @@ def run(arguments: argparse.Namespace) -> int:
             f"{each.difference:.1e}",
             f"{each.latency_ms:.2f}",
         ]
-        for each in export(order, out, progress(arguments.quiet))
+        for each in export(request, out, progress(arguments.quiet))
     ]
     table("exported", ["files", "MiB", "largest difference of a logit", "CPU ms"], rows)
     say(f"The files are in {out}")
     return 0
 
 
-def _asked(arguments: argparse.Namespace, checkpoint: Path) -> list[str]:
-    """Return what stands in the name of the files' folder: the checkpoint, and what else than the defaults is asked."""
+def _folder_parts(arguments: argparse.Namespace, checkpoint: Path) -> list[str]:
+    """Return the parts of the folder's name: the checkpoint, and options other than the defaults."""
     parts = [checkpoint.stem]
     parts += ["2-bodies"] if arguments.bodies == 2 else []
     parts += [f"batch-{arguments.batch}"] if arguments.batch > 1 else []
-    return parts + (["raw"] if arguments.raw else [])
+    return parts + (["no_ema"] if arguments.no_ema else [])

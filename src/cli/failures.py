@@ -1,4 +1,4 @@
-"""What a command that failed says, and its exit code."""
+"""Error messages of failed commands, and their exit codes."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from ..utils.errors import (
     TrainingDiverged,
     UserError,
     is_out_of_memory,
-    tells_of_unfit_gpu,
+    is_unsupported_gpu,
 )
 from ..utils.extras import fault_of, repair_command
 from ..utils.files import reason
@@ -30,10 +30,10 @@ _STOPPED = {HungUp: 129, Terminated: 143}
 REQUIRED = ("torch", "numpy", "pydantic", "annotated_types", "typing_extensions", "yaml", "rich", "filelock")
 
 
-def tell(error: BaseException, program: str) -> int:
-    """Say on stderr what `error` means to the user and return the exit code.
+def report_error(error: BaseException, program: str) -> int:
+    """Print an error message for the user on stderr and return the exit code.
 
-    Only what nobody foresaw shows its traceback: it is a defect of LAST, to be reported.
+    Only an unexpected exception shows its traceback: it is a defect of LAST.
     """
     if isinstance(error, KeyboardInterrupt):
         return next((code for kind, code in _STOPPED.items() if isinstance(error, kind)), 130)
@@ -55,9 +55,9 @@ def tell(error: BaseException, program: str) -> int:
 def signals_as_exceptions() -> Iterator[None]:
     """Raise `Terminated` in this process while the block runs when SIGTERM arrives, and `HungUp` when SIGHUP does.
 
-    A signal that is ignored, as `nohup` has it with SIGHUP, stays so.
+    A signal that is ignored, as SIGHUP under `nohup`, stays ignored.
     """
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one alone
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals only in the main thread
         yield
         return
     owner = os.getpid()
@@ -65,11 +65,11 @@ def signals_as_exceptions() -> Iterator[None]:
     def terminate(number: int, _frame: FrameType | None) -> None:
         if os.getpid() == owner:
             raise ENDING_SIGNALS[number]
-        signal.signal(number, signal.SIG_DFL)  # a forked worker inherits this function and just ends
+        signal.signal(number, signal.SIG_DFL)  # a forked worker inherits this handler and exits
         os.kill(os.getpid(), number)
 
-    heeded = [number for number in ENDING_SIGNALS if not is_ignored(number)]
-    previous = {number: signal.signal(number, terminate) for number in heeded}
+    handled = [number for number in ENDING_SIGNALS if not is_ignored(number)]
+    previous = {number: signal.signal(number, terminate) for number in handled}
     try:
         yield
     finally:
@@ -78,10 +78,10 @@ def signals_as_exceptions() -> Iterator[None]:
 
 
 def _message(error: BaseException) -> str:
-    """Return the one message for an error that a user can do something about, else an empty string."""
+    """Return the message for an error that a user can resolve, else an empty string."""
     if isinstance(error, UserError | TrainingDiverged):
         return str(error)
-    if package := _unimportable(error):
+    if package := _package_at_fault(error):
         return (
             f"The package {package} is installed and cannot be imported ({fault_of(error)}). Install it again with: "
             f"{repair_command(package)}"
@@ -91,8 +91,8 @@ def _message(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name in REQUIRED:
         return f"The package {error.name} is missing. Install it with: {install_command('last-har')}"
     if is_out_of_memory(error):
-        return f"The memory is used up. A smaller --batch_size needs less. {error}".rstrip()
-    if tells_of_unfit_gpu(error):
+        return f"Out of memory. A smaller --batch_size needs less. {error}".rstrip()
+    if is_unsupported_gpu(error):
         return (
             "The installed torch has no code for this GPU: the GPU is too old for it, or too new. Use another GPU (in "
             "a Kaggle notebook the accelerator T4), --device cpu, or a torch that was built for it."
@@ -100,11 +100,11 @@ def _message(error: BaseException) -> str:
     return ""
 
 
-def _unimportable(error: BaseException) -> str:
-    """Return which package that LAST needs raised an error as it was imported; empty where none did.
+def _package_at_fault(error: BaseException) -> str:
+    """Return the required package that raised an error while it was imported; empty if none did.
 
-    Such an error can be of any kind and need not name its package: a numpy that was built for another Python, a torch
-    without one of its libraries.
+    The error can be of any type and need not name its package, such as a numpy that was built for another Python, or a
+    torch without one of its libraries.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>"]
     names = [str(frame.f_globals.get("__name__")) for frame in frames]

@@ -1,4 +1,4 @@
-"""What the commands' options share: how they are parsed, how help looks, and the flags that several have."""
+"""Parsing of command line options: the parser, the form of `--help`, and the flags that several commands share."""
 
 import argparse
 import math
@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from ..utils.errors import UserError
 from ..utils.program import naming_program
+from ..utils.renamed_keys import RENAMED_OPTIONS
 from ..utils.yaml_text import decimal
 from .suggestions import suggestion
 
@@ -40,25 +41,27 @@ _SHARED: dict[str, dict[str, Any]] = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Report wrong options as every other user's error: one message, no page of usage before it.
+    """Argument parser that reports a wrong option with one message, without the usage text.
 
-    A number is read as a configuration reads it, in decimal digits: Python takes `1_000` and digits of other scripts.
+    Numbers are decimal, as in a configuration: Python would also accept `1_000` and digits of other scripts.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.register("type", int, _whole)
+        self.register("type", int, _integer)
         self.register("type", float, _decimal)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; `{self.prog} --help` lists the options.")
 
-    def unknown(self, arguments: Sequence[str]) -> str:
-        """Return the message for arguments that no option takes."""
+    def unknown_message(self, arguments: Sequence[str]) -> str:
+        """Return the message for unknown arguments."""
         flag, _, value = arguments[0].partition("=")
         if not value and len(arguments) > 1 and not arguments[1].startswith("-"):
             value = arguments[1]
         known = [option for action in self._actions for option in action.option_strings]
+        if RENAMED_OPTIONS.get(flag) in known:
+            return f"the option {flag} was renamed: write {RENAMED_OPTIONS[flag]}"
         meant = suggestion(flag, value, known) if flag.startswith("-") else ""
         return f"there is no option {flag!r}" + (f" (did you mean {meant!r}?)" if meant else "")
 
@@ -82,19 +85,19 @@ def parse(
     )
     add_arguments(parser)
     parser.add_argument("--quiet", action="store_true", help="show warnings and results only")
-    parsed, unknown = parser.parse_known_args([_underscored(argument) for argument in arguments])
+    parsed, unknown = parser.parse_known_args([_with_underscores(argument) for argument in arguments])
     if unknown:
-        parser.error(parser.unknown(unknown))
+        parser.error(parser.unknown_message(unknown))
     return parsed
 
 
 def add_shared(parser: argparse.ArgumentParser, *flags: str) -> None:
-    """Add flags that mean the same in every command."""
+    """Add flags that have the same meaning in every command."""
     for flag in flags:
         parser.add_argument(flag, **_SHARED[flag])
 
 
-def _whole(text: str) -> int:
+def _integer(text: str) -> int:
     number = decimal(text.strip())
     if not isinstance(number, int):
         raise ValueError
@@ -109,20 +112,20 @@ def _decimal(text: str) -> float:
 
 
 def numbers(text: str, kind: type = int) -> list[Any]:
-    """Return the numbers of a list such as `0,1,2`, whole ones from 0 where `kind` is not float."""
+    """Parse a list such as `0,1,2`; with `kind=int` its numbers are integers from 0."""
     parts = [part.strip() for part in text.split(",")]
     try:
-        found = [(_decimal if kind is float else _whole)(part) for part in parts]
+        found = [(_decimal if kind is float else _integer)(part) for part in parts]
         if kind is float or min(found) >= 0:
             return found
     except ValueError:
         pass
-    what = "numbers" if kind is float else "whole numbers"
-    raise argparse.ArgumentTypeError(f"{text!r} should be {what} with commas between, such as 0,1,2")
+    what = "numbers" if kind is float else "integers from 0"
+    raise argparse.ArgumentTypeError(f"{text!r} should be {what}, separated by commas, such as 0,1,2")
 
 
 def hours(text: str) -> float:
-    """Return a time that is not over yet."""
+    """Parse a number of hours above 0."""
     try:
         number = _decimal(text)
     except ValueError:
@@ -132,11 +135,11 @@ def hours(text: str) -> float:
     return number
 
 
-def refuse_outside(arguments: argparse.Namespace, **bounds: tuple[int, int]) -> None:
-    """Refuse options whose number is below or above what `bounds` allow, by the options' names.
+def check_bounds(arguments: argparse.Namespace, **bounds: tuple[int, int]) -> None:
+    """Refuse options outside of `bounds`, which are by option name.
 
     Raises:
-        UserError: one is.
+        UserError: an option is outside of its bounds.
     """
     for name, (least, most) in bounds.items():
         value: int = getattr(arguments, name)
@@ -146,31 +149,31 @@ def refuse_outside(arguments: argparse.Namespace, **bounds: tuple[int, int]) -> 
 
 
 def count(text: str) -> int:
-    """Return a whole number above 0, and not above what any machine could do."""
+    """Parse an integer from 1 to a billion."""
     try:
-        number = _whole(text)
+        number = _integer(text)
     except ValueError:
         number = 0
     if not 0 < number <= _MOST:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0, such as 20")
+        raise argparse.ArgumentTypeError(f"{text!r} should be an integer above 0, such as 20")
     return number
 
 
 def examples(text: str) -> str:
-    """Return `text`, one command a line, as the part of a command's help that shows examples.
+    """Return the examples section of a command's help; `text` has one command per line.
 
-    `{program}` in it stands for how the program is called: `python -m last` or `last-har`.
+    `{program}` in it is replaced by how the program is called: `python -m last` or `last-har`.
     """
     return "examples:\n" + textwrap.indent(naming_program(textwrap.dedent(text).strip()), "  ")
 
 
-def typed(path: Path) -> str:
-    """Return a path as one types it in a command line."""
+def quoted(path: Path) -> str:
+    """Return a path for a command line, quoted if it has a space."""
     return f'"{path}"' if " " in str(path) else str(path)
 
 
-def _underscored(argument: str) -> str:
-    """Return `--batch-size=4` as `--batch_size=4`; anything but a flag stays as it is."""
+def _with_underscores(argument: str) -> str:
+    """Return `--batch-size=4` as `--batch_size=4`; anything but a flag is unchanged."""
     if not argument.startswith("--"):
         return argument
     flag, equals, value = argument.removeprefix("--").partition("=")

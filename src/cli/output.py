@@ -1,8 +1,8 @@
-"""What is shown to people: text that cannot be written is dropped, and the work goes on.
+"""Output streams that drop text that cannot be written, so that a command continues.
 
-A terminal vanishes, a reader such as `head` leaves, a disk gets full under `> log.txt`, a shell starts a command with
-`>&-`, `pythonw` has no streams at all. Everything that the commands show passes `sys.stdout` or `sys.stderr`: print,
-Rich, logging, tracebacks, argparse. So these two are what is replaced, and nothing else needs to know.
+A terminal may close, a reader such as `head` may exit, a disk may be full under `> log.txt`, a shell may start a
+command with `>&-`, and `pythonw` has no streams. All output passes through `sys.stdout` or `sys.stderr`: print, Rich,
+logging, tracebacks, argparse. Replacing these two therefore covers everything.
 """
 
 import os
@@ -14,19 +14,19 @@ from typing import Any, TextIO, cast
 from ..utils.files import reason
 
 _STANDARD = (0, 1, 2)  # the descriptors of stdin, stdout and stderr
-_NOT_WRITABLE = (OSError, ValueError)  # Python says ValueError where a stream was closed within the process
+_NOT_WRITABLE = (OSError, ValueError)  # ValueError: the stream was closed within the process
 
 
-class Shown:
-    """A text stream that raises nothing where it cannot be written.
+class SafeStream:
+    """A text stream that drops text when a write fails.
 
-    Each text is tried, so that a disk with space again, or a reader that is slow, gets what comes then.
+    Each write is attempted, so that output continues when a disk has space again.
 
     Args:
-        stream: where the text goes; None where there is nothing, and all is dropped.
+        stream: the underlying stream; None drops everything.
 
     Attributes:
-        problem: why text was dropped, the first time; None where none was.
+        problem: the first error; None if there was none.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -34,7 +34,7 @@ class Shown:
         self.problem: OSError | ValueError | None = None
 
     def write(self, text: str) -> int:
-        """Write `text`, or drop it; return its length as every text stream does."""
+        """Write `text`, or drop it; return its length, as text streams do."""
         if self._stream is not None:
             with self._dropping():
                 self._stream.write(text)
@@ -46,27 +46,27 @@ class Shown:
             self.write(line)
 
     def flush(self) -> None:
-        """Pass on what the stream holds back."""
+        """Flush the stream."""
         if self._stream is not None:
             with self._dropping():
                 self._stream.flush()
 
     def isatty(self) -> bool:
-        """Tell whether the stream is a terminal that is still there."""
+        """Return whether the stream is an open terminal."""
         try:
             return self._stream is not None and self._stream.isatty()
         except _NOT_WRITABLE:
             return False
 
-    def settle(self) -> None:
-        """Flush for the last time; what cannot be written then is forgotten, or Python would complain at its end."""
+    def finish(self) -> None:
+        """Flush for the last time and discard what cannot be written, so that Python reports no error at exit."""
         self.flush()
         if self.problem is not None and self._stream is not None:
             with suppress(*_NOT_WRITABLE):
-                _forget_buffered(self._stream)
+                _discard_buffer(self._stream)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what else the stream has, such as its encoding and its descriptor."""
+        """Return other attributes of the stream, such as its encoding and its descriptor."""
         return getattr(self._stream, name)
 
     @contextmanager
@@ -78,51 +78,51 @@ class Shown:
 
 
 @contextmanager
-def shown_to_people() -> Iterator[tuple[Shown, Shown]]:
-    """Let nothing that is printed raise while the block runs; yield what stands for stdout and stderr.
+def safe_output() -> Iterator[tuple[SafeStream, SafeStream]]:
+    """Replace stdout and stderr by streams that never raise while the block runs, and yield them.
 
-    Descriptors that are closed lead nowhere from then on: the next file that is opened, a checkpoint for example, would
-    get the number of one of them, and with it whatever a library prints.
+    Closed standard descriptors are redirected to the null device. Otherwise the next opened file, such as a checkpoint,
+    would get such a number and receive what a library prints.
     """
-    _occupy_closed_descriptors()
-    out, err = Shown(sys.stdout), Shown(sys.stderr)
+    _redirect_closed_descriptors()
+    out, err = SafeStream(sys.stdout), SafeStream(sys.stderr)
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
     try:
         yield out, err
     finally:
-        out.settle()
-        err.settle()
+        out.finish()
+        err.finish()
         sys.stdout, sys.stderr = before
 
 
-def left_early(problem: OSError | ValueError | None) -> bool:
-    """Tell whether a reader such as `head` left before the end of the output."""
+def reader_left(problem: OSError | ValueError | None) -> bool:
+    """Return whether the reader, such as `head`, exited before the end of the output."""
     return isinstance(problem, BrokenPipeError)
 
 
-def why(problem: OSError | ValueError) -> str:
-    """Return why output was dropped, in plain words."""
+def reason_for(problem: OSError | ValueError) -> str:
+    """Return why output was dropped."""
     if not isinstance(problem, OSError):
         return str(problem)
     return reason(problem) or problem.strerror or str(problem)
 
 
-def _occupy_closed_descriptors() -> None:
+def _redirect_closed_descriptors() -> None:
     for number in _STANDARD:
         try:
             os.fstat(number)
         except OSError:
             nowhere = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nowhere, number)  # inheritable: a process that this one starts needs it as much
+            os.dup2(nowhere, number)  # inheritable, for child processes too
             if nowhere != number:
                 os.close(nowhere)
             else:
                 os.set_inheritable(number, True)
 
 
-def _forget_buffered(stream: TextIO) -> None:
-    """Let what a stream holds back go nowhere; its descriptor stays what it is."""
+def _discard_buffer(stream: TextIO) -> None:
+    """Discard the buffer of a stream; its descriptor is unchanged."""
     number = stream.fileno()
     kept, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
     try:

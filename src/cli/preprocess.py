@@ -23,7 +23,7 @@ _NAMES_SHOWN = 10
 
 @dataclass
 class _Settings:
-    """The part of a configuration that preparing a data set reads."""
+    """The part of a configuration that `preprocess` reads."""
 
     data: DataConfig = field(default_factory=DataConfig)
 
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prepare the data set and print what was kept and left out; return the exit code."""
+    """Prepare the data set and print which recordings were kept and skipped; return the exit code."""
     if arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} should be 0, for one process a core, or more.")
     config, here = _data_config(arguments.dataset, arguments.set), places_of(arguments)
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
     layer = data_layer(dataset)
-    # A data YAML may also set how to train on it; that is none of this command's business.
+    # A data YAML may also have training keys, which this command ignores.
     described = replace(layer, values={"data": section_layer(layer, "data").values})
     config = merge(_Settings(), [described, override_layer(assignments)]).data
     if not config.name or Path(config.name).name != config.name:
@@ -111,7 +111,7 @@ def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
 
 
 def _store_in(data_root: Path, name: str) -> Path:
-    """Return where the store of a data set goes: below the data root, or there where that is such a store itself.
+    """Return the folder for the store of a data set: below the data root, or the data root if it is that store.
 
     Raises:
         UserError: it is the store of another data set.

@@ -1,4 +1,4 @@
-"""The line of a task on a terminal: what it shows gives way piece by piece where the terminal is narrow."""
+"""The progress line of a task on a terminal, shortened step by step to the terminal's width."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ _NARROWEST_BAR, _WIDEST_BAR = 8, 40
 
 @dataclass(frozen=True)
 class Figures:
-    """What is told of a task beside how much of it is done; each may be empty.
+    """Texts beside the count of a task; each may be empty.
 
     Attributes:
         rate: such as `196 clips/s`.
         note: such as `loss 2.552`.
         left: the time left, such as `run: 19 s left`.
-        short_left: the same in fewer letters.
+        short_left: the same, shorter.
     """
 
     rate: str = ""
@@ -31,8 +31,8 @@ class Figures:
     def __str__(self) -> str:
         return _joined(self.rate, self.note, self.left)
 
-    def ever_shorter(self) -> tuple[str, ...]:
-        """Return what stands behind the count, from all of it to the time left alone."""
+    def shorter_forms(self) -> tuple[str, ...]:
+        """Return the texts behind the count, from the full one to only the time left."""
         return str(self), _joined(self.note, self.left), self.left, self.short_left
 
 
@@ -40,13 +40,13 @@ class FittedLine(ProgressColumn):
     """Show a whole task, whose field `figures` holds `Figures`, as one line that fits the terminal."""
 
     def render(self, task: Task) -> "_Line":
-        """Return the line of a task as it stands now."""
+        """Return the present line of a task."""
         return _Line(task, task.fields["figures"])
 
 
 @dataclass(frozen=True)
 class _Line:
-    """What is done of a task. The bar gives way first, then the rate, then the note; last of all the description."""
+    """The line of a task. A narrow terminal drops the bar, then the rate, the note, and part of the description."""
 
     task: Task
     figures: Figures
@@ -57,11 +57,11 @@ class _Line:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         description, room = Text(self.task.description), options.max_width
         count = f"{self.task.completed:.0f}/{self.task.total or 0:.0f}"
-        choices = self.figures.ever_shorter()
+        choices = self.figures.shorter_forms()
         needed = [cell_len(_spaced(self.task.description, count, each)) for each in choices]
         shown = next((each for each, width in zip(choices, needed, strict=True) if width <= room), choices[-1])
         description.truncate(max(room - cell_len(_spaced("", count, shown)) - 1, 1), overflow="ellipsis")
-        yield from description.render(console)  # not the text itself, which would be filled up to the whole width
+        yield from description.render(console)  # the text itself would be padded to the whole width
         bar = room - needed[0] - 1
         if bar >= _NARROWEST_BAR:
             yield from Text(" ").render(console)

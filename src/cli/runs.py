@@ -18,7 +18,7 @@ from .options import add_shared, examples
 from .terminal import say, table
 
 if TYPE_CHECKING:
-    from ..runs.comparison import Spread
+    from ..runs.comparison import SeedSpread
     from ..runs.history import Run
     from ..tasks.measures import Metric
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_list_options(parser)
     parser.epilog = examples(_LIST_EXAMPLES.rstrip() + _COMPARE_EXAMPLES)
     actions = parser.add_subparsers(dest="action", metavar="list | compare")
-    # What stands before the word counts too, so an option left out after it must not set a default.
+    # Options before the word `list` count too, so options after it must not set defaults.
     listing = _add_action(actions, "list", "List runs with their results, newest first.", _LIST_EXAMPLES)
     _add_list_options(listing)
     compare = _add_action(actions, "compare", "Compare runs: results, configuration, curves.", _COMPARE_EXAMPLES)
@@ -82,7 +82,7 @@ def _add_action(
 def _add_list_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="M", help="only runs of this model")
     parser.add_argument("--dataset", metavar="D", help="only runs on this data set")
-    # `store_true` would set False here, and so undo a --json that stands before the word `list`.
+    # `store_true` would set False here, and undo a --json before the word `list`.
     left_out = argparse.SUPPRESS if parser.argument_default == argparse.SUPPRESS else False
     parser.add_argument("--json", action="store_true", default=left_out, help="print the runs as JSON")
     add_shared(parser, "--env", "--output_root")
@@ -109,7 +109,7 @@ def _list(arguments: argparse.Namespace) -> int:
         _show_runs(f"{count} in {root}; {_measured(runs)} on the test part", columns, runs)
         _show_problems(runs)
     elif found:
-        say(_nothing_left(found, wanted))
+        say(_no_match_message(found, wanted))
     else:
         say(f"There is no run in {root} yet. Start one with `{program()} train`, or set --output_root.")
         if attached := attached_runs(root, places_of(arguments).input_roots):
@@ -125,22 +125,22 @@ def _output_root(arguments: argparse.Namespace) -> Path:
     return root
 
 
-def _nothing_left(found: "Sequence[Run]", wanted: dict[str, str | None]) -> str:
-    """Return what is said where there are runs, but none of the model or data set that was asked for."""
-    asked = " and ".join(f"the {what} {value}" for what, value in wanted.items() if value)
+def _no_match_message(found: "Sequence[Run]", wanted: dict[str, str | None]) -> str:
+    """Return the message if no run has the requested model or data set."""
+    requested = " and ".join(f"the {what} {value}" for what, value in wanted.items() if value)
     there = [
         f"{what}s: {', '.join(sorted({getattr(each, what) for each in found} - {''})) or 'none'}"
         for what, value in wanted.items()
         if value
     ]
-    return f"Of {counted(len(found), 'run')} none has {asked}. There are {'; '.join(there)}."
+    return f"Of {counted(len(found), 'run')} none has {requested}. There are {'; '.join(there)}."
 
 
 def _show_problems(runs: "Sequence[Run]") -> None:
-    troubled = [each for each in runs if each.problems]
-    if troubled:
+    incomplete = [each for each in runs if each.problems]
+    if incomplete:
         say("\nIncomplete runs:")
-    for each in troubled:
+    for each in incomplete:
         say(f"  {each.name}", *each.problems, sep="\n    ")
 
 
@@ -179,7 +179,7 @@ def _refuse_list_options(arguments: argparse.Namespace) -> None:
 
 
 def _show_results(runs: "Sequence[Run]") -> None:
-    """Print the figures, without the columns that are the same for all: those stand in the title."""
+    """Print the results; a model or data set that all runs share is in the title, not in a column."""
     values = {what: {getattr(each, what) for each in runs} - {""} for what in ("model", "data")}
     common = [what for what, known in values.items() if len(known) == 1]
     columns = [name for name in _COMPARED if name not in common]
@@ -188,7 +188,7 @@ def _show_results(runs: "Sequence[Run]") -> None:
 
 
 def _show_keys(runs: "Sequence[Run]", differing: dict[str, list[str]]) -> None:
-    """Print what differs between the configurations; the longer side of the table goes down."""
+    """Print the differing configuration keys; the longer side of the table is vertical."""
     say()
     if not differing:
         known = sum(bool(each.config) for each in runs)
@@ -202,7 +202,7 @@ def _show_keys(runs: "Sequence[Run]", differing: dict[str, list[str]]) -> None:
         table("What differs in the configuration", ["key", *names], [[key, *differing[key]] for key in differing])
 
 
-def _show_spreads(spreads: "Sequence[Spread]") -> None:
+def _show_spreads(spreads: "Sequence[SeedSpread]") -> None:
     if not spreads:
         return
     rows = [
@@ -237,7 +237,7 @@ def _draw(runs: "Sequence[Run]", path: Path) -> None:
 
 
 class _Number(float):
-    """Stand in a table as a number, so aligned right, with its own form; `-` where it is not known."""
+    """A number in a table, aligned right, with a format; `-` if unknown."""
 
     form: str
 
@@ -251,7 +251,7 @@ class _Number(float):
 
 
 class _Duration(_Number):
-    """Stand in a table as hours, minutes and seconds."""
+    """A duration in a table: hours, minutes and seconds."""
 
     def __str__(self) -> str:
         if not math.isfinite(self) or self < 0:
@@ -261,16 +261,16 @@ class _Duration(_Number):
 
 
 def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> None:
-    """Print a table of runs; on a terminal too narrow for it, leave out what can be missed most easily.
+    """Print a table of runs; on a narrow terminal, drop the least important columns.
 
-    Where that does not help, all is shown, a run below the other.
+    If that is not enough, show all columns, one run below the other.
     """
-    taught = any(each.teachers for each in runs)
-    missing = {_TAUGHT} if not taught else set()
+    distilled = any(each.teachers for each in runs)
+    missing = {_TEACHER} if not distilled else set()
     missing |= set() if any(len(each.measures.metrics) > 1 for each in runs) else {_SECOND}
     everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if name not in missing}
     shown, left_out = dict(everything), list[str]()
-    for name in filter(shown.__contains__, _LEFT_OUT_FIRST):
+    for name in filter(shown.__contains__, _DROPPED_FIRST):
         if not terminal.console().is_terminal or _drawn_width(shown) <= terminal.console().width:
             break
         del shown[name]
@@ -283,16 +283,16 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
 
 
 def _drawn_width(columns: dict[str, list[object]]) -> int:
-    """Return the width in characters of a table as a terminal shows it: two spaces and a line a column.
+    """Return the width in characters of a table on a terminal, with two spaces and a line per column.
 
-    Headings may be broken between words, and a run's name behind a slash.
+    Headings may break between words, and a run's name after a slash.
     """
     cells = {name: [part for cell in column for part in _unbroken(name, cell)] for name, column in columns.items()}
     return 1 + sum(3 + max(map(len, [*name.split(), *parts])) for name, parts in cells.items())
 
 
 def _unbroken(column: str, cell: object) -> list[str]:
-    """Return the parts of a cell that should not be broken."""
+    """Return the parts of a cell that must not be broken."""
     return str(cell).split("/") if column == "run" else [str(cell)]
 
 
@@ -327,20 +327,20 @@ def _measured(runs: "Sequence[Run]") -> str:
 
 
 def _headings(columns: "Sequence[str]", runs: "Sequence[Run]") -> list[str]:
-    """Return what stands above the columns, which depends on what the tasks of the runs measure."""
+    """Return the headings of the columns, which depend on the metrics of the runs' tasks."""
     plain = any(not run.measures.deciding.unit for run in runs)
     second = [metrics[1] for run in runs if len(metrics := _ordered(run)) > 1]
     others = " or ".join(dict.fromkeys(f"{each.title} {each.unit}".strip() for each in second))
     return [others if name == _SECOND else name.removesuffix(" %") if plain else name for name in columns]
 
 
-_TAUGHT, _SECOND = "teacher", "second metric"
+_TEACHER, _SECOND = "teacher", "second metric"
 _COLUMNS: "dict[str, Callable[[Run], object]]" = {
     "run": lambda run: run.name,
     "date": lambda run: "-" if run.begun is None else str(run.begun),
     "model": lambda run: run.model or "-",
     "data": lambda run: run.data or "-",
-    _TAUGHT: lambda run: ", ".join(run.teachers) or "-",
+    _TEACHER: lambda run: ", ".join(run.teachers) or "-",
     "seed": lambda run: _Number(math.nan) if run.seed is None else run.seed,
     "epochs": _epochs,
     "best %": _metric("best"),
@@ -353,6 +353,6 @@ _COLUMNS: "dict[str, Callable[[Run], object]]" = {
     "time": lambda run: _Duration(run.figure("train_seconds")),
     "state": lambda run: run.state,
 }
-_LISTED = ("run", "date", "model", "data", _TAUGHT, "seed", "epochs", "best %", "final %", "time", "state")
+_LISTED = ("run", "date", "model", "data", _TEACHER, "seed", "epochs", "best %", "final %", "time", "state")
 _COMPARED = tuple(name for name in _COLUMNS if name != "date")
-_LEFT_OUT_FIRST = ("date", "clips/s", "skipped", "time", "state", "parameters", "in epoch", _SECOND, "data", _TAUGHT)
+_DROPPED_FIRST = ("date", "clips/s", "skipped", "time", "state", "parameters", "in epoch", _SECOND, "data", _TEACHER)

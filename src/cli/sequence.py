@@ -10,7 +10,7 @@ from .terminal import progress, say, table
 from .train import show_tensorboard
 
 if TYPE_CHECKING:
-    from ..experiments.sequence_plan import Plan, Request
+    from ..experiments.sequence_plan import Plan, SequenceSpec
     from ..experiments.sequence_table import DataResult
 
 _LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128"
@@ -78,14 +78,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train what is missing of the sequence and show what came of it; return the exit code."""
+    """Train the unfinished runs of the sequence and show the results; return the exit code."""
     from ..experiments.sequence import run_sequence
     from ..experiments.sequence_plan import plan_sequence
     from ..plots.figures import draws_or_warns
     from ..runs.pictures import draw_run
     from ..runtime.distributed import rank
 
-    plan = plan_sequence(_request(arguments))
+    plan = plan_sequence(_spec(arguments))
     drawing = rank() == 0 and draws_or_warns("Drawing the picture")
     try:
         stopped = run_sequence(plan, progress(arguments.quiet), draw_run if drawing else None)
@@ -93,12 +93,12 @@ def run(arguments: argparse.Namespace) -> int:
             stopped.raise_signal()
     except KeyboardInterrupt:
         if rank() == 0:
-            _tell_how_to_go_on(plan)
+            _say_how_to_resume(plan)
         raise
     if rank() != 0:
         return 0
     if stopped is not None:
-        _tell_how_to_go_on(plan)
+        _say_how_to_resume(plan)
     else:
         _show(plan, drawing)
     return 0
@@ -108,10 +108,10 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _request(arguments: argparse.Namespace) -> "Request":
-    from ..experiments.sequence_plan import Request
+def _spec(arguments: argparse.Namespace) -> "SequenceSpec":
+    from ..experiments.sequence_plan import SequenceSpec
 
-    return Request(
+    return SequenceSpec(
         dataset=arguments.dataset or "",
         split=arguments.split,
         then=arguments.then,
@@ -130,58 +130,58 @@ def _request(arguments: argparse.Namespace) -> "Request":
     )
 
 
-def _tell_how_to_go_on(plan: "Plan") -> None:
+def _say_how_to_resume(plan: "Plan") -> None:
     say(f"Progress: {plan.folder / 'sequence.md'}\nTo resume: the same command")
     if plan.steps[0].config.environment == "kaggle":
         say("In another session, with the output of this one attached: the same command")
 
 
 def _show(plan: "Plan", drawing: bool) -> None:
-    """Print what distillation gains on each data set, and draw it."""
+    """Print and draw the gain from distillation on each data set."""
     from ..experiments.sequence_table import read_rows, results
 
     rows = read_rows(plan)
     found = results(rows)
     for result in found:
         _show_result(result)
-        if weak := _better_than_their_teacher(result):
-            say(f"The teacher is less accurate than {weak} alone and has little to teach them: train it longer.")
+        if weak := _students_above_teacher(result):
+            say(f"The teacher is less accurate than {weak} alone, so distillation can gain little: train it longer.")
         say()
     worth = "".join(map(_worth_of_a_clip, found))
     say(f"Top-1 of the last epoch on the test part. Gain: distilled minus alone, seed by seed.{worth}")
     say(f"The table is in {plan.folder / 'sequence.md'} and, with all figures, in sequence.json beside it")
     if drawing:
         _draw(found, plan.folder / "sequence.png")
-    runs = [outcome.run for row in rows for outcome in row.outcomes if outcome.run is not None]
+    runs = [run_status.run for row in rows for run_status in row.runs if run_status.run is not None]
     show_tensorboard(plan.folder, runs)
     say(f"The sequence is in {plan.folder}")
 
 
 def _worth_of_a_clip(result: "DataResult") -> str:
-    """Return a sentence that says what one test clip counts, where the test part is so small that it can be seen."""
+    """Return a sentence with the weight of one test clip, if the test part is small; else an empty string."""
     from ..plots.figures import worth_of_a_clip
 
     worth = worth_of_a_clip(result.test_clips).lstrip("; ")
     return f" {result.data}: {worth}." if worth else ""
 
 
-def _better_than_their_teacher(result: "DataResult") -> str:
-    """Return the names of the students that alone do better than the mean teacher."""
-    from ..experiments.sequence_table import Spread
+def _students_above_teacher(result: "DataResult") -> str:
+    """Return the names of the students that are better alone than the mean teacher."""
+    from ..experiments.sequence_table import MeanDeviation
 
-    teacher = Spread.of(list(result.teacher.top1.values())).mean
+    teacher = MeanDeviation.of(list(result.teacher.top1.values())).mean
     return ", ".join(student.model for student in result.students if student.alone.mean > teacher)
 
 
 def _show_result(result: "DataResult") -> None:
-    from ..experiments.sequence_table import Spread
+    from ..experiments.sequence_table import MeanDeviation
 
     teacher = result.teacher
     rows = [
         [
             f"{teacher.step.config.model.name} (teacher)",
             _count(teacher.parameters),
-            Spread.of(list(teacher.top1.values())).text(),
+            MeanDeviation.of(list(teacher.top1.values())).text(),
             *("", "", ""),
         ]
     ]

@@ -1,4 +1,4 @@
-"""What an option that does not exist may have meant: another option, or a configuration key."""
+"""Suggestions for an unknown option: another option, or a configuration key."""
 
 import difflib
 from collections.abc import Sequence
@@ -6,10 +6,11 @@ from dataclasses import asdict
 from functools import cache
 
 from ..utils.aliases import ALIASES
+from ..utils.renamed_keys import RENAMED_KEYS
 
 _NEAR = 0.75
 
-# What other programs call an option of ours.
+# Names of our options in other programs.
 _OPTIONS = {
     "num_epoch": "--epochs",
     "max_epochs": "--epochs",
@@ -36,13 +37,13 @@ _OPTIONS = {
 
 
 def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
-    """Return what an unknown option should probably be, as one types it; empty where nothing is near.
+    """Return the option that was probably meant, as text for a command line; empty if none is similar.
 
     Args:
-        flag: the option, with its dashes.
-        value: what was given with it, if anything was.
-        options: those that the command has. Where `--model` and `--set` are among them, any configuration key can be
-            set; with `--set` alone, those of the data set.
+        flag: the unknown option, with its dashes.
+        value: its value, if it has one.
+        options: the command's options. With `--model` and `--set` any configuration key can be set; with `--set` alone
+            only those of the data set.
     """
     name = flag.lstrip("-")
     if _OPTIONS.get(name) in options:
@@ -53,6 +54,8 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
     if name.startswith("no_") and f"--{name[3:]}" in options and name[3:] in keys:
         return f"--set {name[3:]}=false"
     by_name = {key: key for key in keys} | {key.rpartition(".")[2]: key for key in reversed(keys)}
+    sections = {key.rpartition(".")[0] for key in keys} | ({"distillation"} if "--model" in options else set())
+    by_name |= {old.rpartition(".")[2]: new for old, new in RENAMED_KEYS.items() if new.rpartition(".")[0] in sections}
     by_name |= {other: key for other, key in ALIASES.items() if key in keys}
     if name not in by_name:
         near = difflib.get_close_matches(f"--{name}", [*options, *(f"--{each}" for each in by_name)], n=1, cutoff=_NEAR)
@@ -64,13 +67,15 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
 
 @cache
 def _keys() -> tuple[str, ...]:
-    """Return the configuration keys that a user may set, the most common first, with dots between sections."""
+    """Return the dotted configuration keys that a user may set, the most common first."""
     from ..settings.data import DataConfig
-    from ..utils.config import flat, named_layer
+    from ..utils.config import flatten, named_layer
     from ..utils.model_files import model_layer
 
     layers = [named_layer("training", "default", "file"), named_layer("environment", "local", "file")]
     layers += [model_layer(name) for name in ("nano_e", "base")]
-    files = [key for layer in layers for key in flat(layer.values)]
-    data = [f"data.{key}" for key in flat(asdict(DataConfig())) if not key.startswith(("own_layout", "select", "name"))]
+    files = [key for layer in layers for key in flatten(layer.values)]
+    data = [
+        f"data.{key}" for key in flatten(asdict(DataConfig())) if not key.startswith(("own_layout", "select", "name"))
+    ]
     return tuple(dict.fromkeys([*files, *data]))

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..data.synthetic import class_names, synthesize
 from ..utils.numbers import counted
 from ..utils.program import program
-from .options import examples, typed
+from .options import examples, quoted
 from .terminal import progress, say
 
 
@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the recordings and say where they are and what comes next; return the exit code."""
+    """Write the recordings and print their folder and the next command; return the exit code."""
     paths = synthesize(arguments.out, arguments.clips, arguments.seed, progress(arguments.quiet))
     written = counted(len(paths), "recording")
     actions = len({path.stem[-3:] for path in paths})
     say(f"Wrote {written} of {actions} of {len(class_names())} actions, in the raw NTU format.")
     say(f"Recordings: {arguments.out}")
-    say(f"Next: {program()} preprocess --dataset synthetic --raw {typed(arguments.out)}")
+    say(f"Next: {program()} preprocess --dataset synthetic --raw {quoted(arguments.out)}")
     return 0

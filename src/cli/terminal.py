@@ -1,4 +1,4 @@
-"""What the commands show: Rich on a terminal, plain lines elsewhere."""
+"""Output of the commands: Rich on a terminal, plain lines elsewhere."""
 
 import io
 import logging
@@ -25,9 +25,9 @@ from .columns import blocks, fitted, is_numeric
 from .progress_line import Figures, FittedLine
 
 _SECONDS_BETWEEN_LINES = 10.0
-_LINES = 20  # what is between two lines is at most this part of the time so far
+_LINES = 20  # the interval grows to this part of the elapsed time
 _SHOWN_IN_SECONDS = 100
-_FAST = 100  # from so many units a second on, their decimals say nothing
+_FAST = 100  # units per second from which decimals are not shown
 
 
 @cache
@@ -38,19 +38,19 @@ def console() -> Console:
 
 @cache
 def messages() -> Console:
-    """Return the console of what goes on meanwhile, on stderr: progress and log."""
+    """Return the console of progress and log, on stderr."""
     return Console(stderr=True, highlight=False)
 
 
 def say(*texts: object, sep: str = " ", flush: bool = False) -> None:
-    """Print as `print` does, on stdout; whatever file names and foreign texts hold does nothing to a terminal."""
+    """Print to stdout; control characters in file names and foreign texts are escaped."""
     print(*(harmless(str(each)) for each in texts), sep=sep, flush=flush)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: drawn on a terminal, aligned plain text elsewhere; its rows as blocks where it is too narrow.
+    """Print a table: with lines on a terminal, as aligned text elsewhere, and as blocks if the terminal is too narrow.
 
-    Columns of numbers align right, of texts that are numbers with a unit too.
+    Columns of numbers, also with units, are aligned right.
     """
     numeric = [is_numeric([row[index] for row in rows]) for index in range(len(columns))]
     title, columns = printable(title), [printable(name) for name in columns]
@@ -62,8 +62,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 def _print_drawn(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    console().print(Text(title, style="italic"))  # a title of the table itself is broken at the table's width
-    room = console().width - 1 - 3 * len(columns)  # a line and two spaces a column
+    console().print(Text(title, style="italic"))  # Rich would wrap a table's own title at the table's width
+    room = console().width - 1 - 3 * len(columns)  # a line and two spaces per column
     fitting = fitted(columns, cells, numeric, room)
     if fitting is None:
         shown = "\n\n".join(blocks(columns, cells, console().width))
@@ -90,28 +90,28 @@ def _print_plain(title: str, columns: Sequence[str], cells: Sequence[Sequence[st
 
 
 def progress(quiet: bool = False) -> Progress:
-    """Return what shows how far a long task is; it says nothing when `quiet`."""
+    """Return a progress display; a silent one with `quiet`."""
     return SILENT if quiet else TerminalProgress()
 
 
 class TerminalProgress(Progress):
-    """Show one task at a time: a bar on a terminal, elsewhere a line now and then and a last one.
+    """Show one task at a time: a bar on a terminal, elsewhere a line at intervals and a last one.
 
-    The lines are ten seconds apart at first and become rarer the longer it takes. The tasks of a run share them, and
-    have no last one.
+    The first lines are ten seconds apart, later ones further. The tasks of a run share the interval and have no last
+    line.
     """
 
     def __init__(self) -> None:
-        self._count: _Count | None = None
+        self._count: _TaskProgress | None = None
         self._bar: RichBar | None = None
         self._in_run = False
         self._began = self._line_due = 0.0
 
     def task(self, description: str, total: int, unit: str = "clips", *, before: int = 0, in_run: bool = False) -> Self:
-        """Begin a task of `total` units; one that is still open ends."""
+        """Start a task of `total` units; an unfinished one ends."""
         self.finish()
         description = printable(description)
-        self._count = _Count(description, total, unit, before)
+        self._count = _TaskProgress(description, total, unit, before)
         if not (in_run and self._in_run):
             self._began = time.monotonic()
             self._line_due = self._began + _SECONDS_BETWEEN_LINES
@@ -123,7 +123,7 @@ class TerminalProgress(Progress):
         return self
 
     def advance(self, done: int = 1, note: str = "", run_left_s: float = math.nan) -> None:
-        """Count `done` more units; `note` is a short text of current figures, `run_left_s` what the whole run needs."""
+        """Count `done` more units; `note` is a short text, `run_left_s` the time left of the whole run."""
         if self._count is None:
             return
         self._count.done += done
@@ -137,7 +137,7 @@ class TerminalProgress(Progress):
             self._print_line()
 
     def finish(self) -> None:
-        """End the task: a bar goes away, elsewhere its last line stays."""
+        """End the task: remove its bar, or print its last line."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -151,8 +151,8 @@ class TerminalProgress(Progress):
 
 
 @dataclass
-class _Count:
-    """How far a task has come: `before` when it began here, `done` since."""
+class _TaskProgress:
+    """Progress of a task: `before` units were done at its start, and `done` since."""
 
     description: str
     total: int
@@ -165,11 +165,11 @@ class _Count:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether nothing is left to do."""
+        """Whether all units are done."""
         return self.before + self.done >= self.total
 
     def figures(self) -> Figures:
-        """Return the rate, the note and the time left: of the whole run where that is known, else of the task."""
+        """Return the rate, the note and the time left: of the whole run if known, else of the task."""
         rate = f"{self._rate():.{0 if self._rate() >= _FAST else 1}f} {self.unit}/s"
         if math.isfinite(self.run_left_s):
             left = duration(self.run_left_s)
@@ -180,7 +180,7 @@ class _Count:
         return Figures(rate, self.note)
 
     def line(self) -> str:
-        """Return all there is to say in one line."""
+        """Return the progress in one line."""
         done = self.before + self.done
         percent = 100 * done // max(self.total, 1)
         return f"{self.description}: {done}/{self.total} {self.unit} ({percent}%), {self.figures()}"
@@ -190,7 +190,7 @@ class _Count:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it: `45 s`, `12 min`, `3 h 05 min`."""
+    """Return a duration as text: `45 s`, `12 min`, `3 h 05 min`."""
     if seconds < _SHOWN_IN_SECONDS:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -227,7 +227,7 @@ def logging_to_terminal(quiet: bool = False) -> Iterator[None]:
 
 
 def _log_handler() -> logging.Handler:
-    """Return a handler that shows plain text for information and says `warning:` where it is one."""
+    """Return a handler that prints messages, with the prefix `warning:` or `error:` above the level INFO."""
     handler = (
         RichHandler(
             console=messages(), highlighter=NullHighlighter(), show_path=False, show_time=False, show_level=False
@@ -245,8 +245,8 @@ class _MessageFormatter(logging.Formatter):
         return text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}"
 
 
-def survive_any_encoding() -> None:
-    """Let a character that the terminal's encoding lacks come out as `?` rather than end the program."""
+def replace_unencodable() -> None:
+    """Print `?` for a character that the terminal's encoding lacks, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

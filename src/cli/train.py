@@ -82,9 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None = None) -> "RunConfig":
-    """Return the configuration that the options of `train` make up; a run that is resumed by its path brings its own.
+    """Return the configuration of the options of `train`; a run that is resumed by its path has its own.
 
-    In `arguments`, `latest` becomes the run that it stands for, and `asked` the keys that the user sets on purpose.
+    In `arguments`, `latest` is replaced by the run that it means, and `explicit_keys` lists the keys that the user set.
 
     Args:
         arguments: the parsed options.
@@ -100,11 +100,11 @@ def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None
     if arguments.init_from == LATEST:
         arguments.init_from = str(checkpoint_of(arguments, LATEST))
     flags = {key: getattr(arguments, key) for key in _KEYS} | {"data.split": arguments.split, **(further or {})}
-    arguments.asked = [text.partition("=")[0].strip() for text in arguments.set]
-    arguments.asked += [key for key, value in flags.items() if value is not None]
+    arguments.explicit_keys = [text.partition("=")[0].strip() for text in arguments.set]
+    arguments.explicit_keys += [key for key, value in flags.items() if value is not None]
     recipe = arguments.config
     if arguments.resume not in ("", "auto") and not recipe:
-        recipe = str(RunFolder.of(Path(arguments.resume)).config)
+        recipe = str(RunFolder.containing(Path(arguments.resume)).config)
     return resolve(
         model=arguments.model or "",
         dataset=arguments.dataset or "",
@@ -117,12 +117,12 @@ def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and show the result; return the exit code."""
-    return carry_out(config_from(arguments), arguments, "train")
+    return train_and_show(config_from(arguments), arguments, "train")
 
 
-def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) -> int:
-    """Train as `config` says, once or once a seed, and show the result; return the exit code of `command`."""
-    from ..experiments.run import train  # torch takes a second to import, which --help need not wait for
+def train_and_show(config: "RunConfig", arguments: argparse.Namespace, command: str) -> int:
+    """Train with `config`, once or once per seed, and show the results; return the exit code of `command`."""
+    from ..experiments.run import train  # it imports torch, which `--help` does not need
     from ..experiments.seeds import train_seeds
     from ..plots.figures import draws_or_warns
     from ..runs.pictures import PICTURES, draw_run
@@ -131,16 +131,16 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
     if arguments.seeds and arguments.seed is not None:
         raise UserError("Give --seed or --seeds, not both.")
     shown = progress(arguments.quiet)
-    ending = draw_run if rank() == 0 and draws_or_warns(PICTURES) else None
+    on_end = draw_run if rank() == 0 and draws_or_warns(PICTURES) else None
     if arguments.seeds:
         results, file = train_seeds(
-            config, arguments.seeds, arguments.resume, shown, asked=arguments.asked, ending=ending
+            config, arguments.seeds, arguments.resume, shown, explicit_keys=arguments.explicit_keys, on_end=on_end
         )
     else:
-        results = [train(config, arguments.resume, shown, asked=arguments.asked, ending=ending)]
+        results = [train(config, arguments.resume, shown, explicit_keys=arguments.explicit_keys, on_end=on_end)]
     result = results[-1]
     if rank() != 0:
-        return _leave(result)
+        return _exit_code(result)
     if result.stopped is not None:
         show_pictures(result.run.path)
         again = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
@@ -152,10 +152,10 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
                 "the same command with --resume auto" if arguments.seeds else f"{program()} {command} --resume latest"
             )
             say(f"In another session, with the output of this one attached: {again}")
-        return _leave(result)
+        return _exit_code(result)
     if arguments.seeds:
         _show_seeds(results)
-        say(f"The figures of all seeds are in {file}")
+        say(f"The results of all seeds are in {file}")
     else:
         _show_one(result)
     show_pictures(result.run.path)
@@ -164,7 +164,7 @@ def carry_out(config: "RunConfig", arguments: argparse.Namespace, command: str) 
 
 
 def show_pictures(run: Path) -> None:
-    """Print which pictures a run has left, and how to see its scalars in TensorBoard."""
+    """Print the paths of a run's pictures, and the command for TensorBoard."""
     from ..runs.pictures import pictures_of
 
     if pictures := pictures_of(run):
@@ -174,13 +174,13 @@ def show_pictures(run: Path) -> None:
 
 
 def show_tensorboard(folder: Path, runs: "Sequence[Path]") -> None:
-    """Print how TensorBoard shows what runs in a folder wrote for it; nothing where it is not installed."""
+    """Print the command that shows the runs of a folder in TensorBoard; nothing if it is not installed."""
     if find_spec("tensorboard") is not None and any((run / "tensorboard").is_dir() for run in runs):
         say(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
 
 
-def _leave(result: "Result") -> int:
-    """Return the exit code 0, or raise what the signal that stopped the run would have raised."""
+def _exit_code(result: "Result") -> int:
+    """Return the exit code 0, or raise the exception of the signal that stopped the run."""
     if result.stopped is not None:
         result.stopped.raise_signal()
     return 0
@@ -196,7 +196,7 @@ def _show_one(result: "Result") -> None:
 
 
 def _show_seeds(results: "Sequence[Result]") -> None:
-    """Print a row a seed, then the mean and the standard deviation."""
+    """Print a row per seed, then mean and standard deviation."""
     measures = results[0].run.read_measures()
     figures = measures.figures()
 

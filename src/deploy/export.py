@@ -39,7 +39,7 @@ class ExportRequest:
         bodies: M, how many bodies the input has room for.
         batch: N, how many clips a run takes.
         threads: with which the latency is measured; 0 leaves it to the runtime.
-        raw: export the trained weights even where the run averaged them over time.
+        no_ema: export the trained weights even where the run averaged them over time.
     """
 
     checkpoint: Path
@@ -47,7 +47,7 @@ class ExportRequest:
     bodies: int = 1
     batch: int = 1
     threads: int = 0
-    raw: bool = False
+    no_ema: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def random_clips(checkpoint: Checkpoint, order: ExportRequest) -> Tensor:
 
 def _model(checkpoint: Checkpoint, order: ExportRequest) -> LastE:
     """Return the checkpoint's model, which has to be of a family that can be folded."""
-    warn_of_lagging_statistics(checkpoint, str(order.checkpoint), order.raw)
-    model = model_of(checkpoint, str(order.checkpoint), order.raw)
+    warn_of_lagging_statistics(checkpoint, str(order.checkpoint), order.no_ema)
+    model = model_of(checkpoint, str(order.checkpoint), order.no_ema)
     if not isinstance(model, LastE):
         raise UserError(
             f"{order.checkpoint} holds {checkpoint.config.model.name}, of the family {checkpoint.config.model.family}. "
@@ -142,7 +142,7 @@ def _facts(checkpoint: Checkpoint, order: ExportRequest, model: LastE) -> dict[s
         "split": config.data.split,
         "epoch": checkpoint.epoch,
         "seed": config.seed,
-        "weights": checkpoint.kind_of_weights(order.raw),
+        "weights": checkpoint.kind_of_weights(order.no_ema),
         "checkpoint": order.checkpoint.name,
         "checkpoint_sha256": file_checksum(order.checkpoint),
         "input": {

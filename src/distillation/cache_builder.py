@@ -1,6 +1,6 @@
-"""Asking teachers once about fixed variations of every training clip.
+"""Filling the teacher cache: outputs for fixed augmented views of every training clip.
 
-Legend: n training clips, R variations of each, F numbers of a lesson.
+Legend: n training clips, R views of each, F numbers per clip.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 from .cache import OutputFolder
-from .teacher_outputs import refuse_broken
+from .teacher_outputs import refuse_non_finite
 from .teachers import LiveTeachers
 
 _log = logging.getLogger(__name__)
@@ -31,53 +31,56 @@ _BATCH = 128  # clips
 _SAVED_EVERY = 50  # batches
 
 
-def kept_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, run_context: RunContext) -> OutputFolder:
-    """Return the teachers' outputs for a run; the first process computes them where they are not there yet.
+def cached_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, run_context: RunContext) -> OutputFolder:
+    """Return the cached teacher outputs for a run; the first process computes missing ones.
 
     An interrupted computation is resumed.
 
     Args:
-        config: of the student's run.
-        data: what the run learns from.
+        config: the configuration of the student's run.
+        data: the training data.
         live: the teachers.
-        run_context: where they compute.
+        run_context: device, processes, stop signals and progress display.
 
     Raises:
-        UserError: the folder that the configuration names holds other outputs, they are damaged or not finite, the
-            folder cannot be written, or the time of the run is over.
+        UserError: the configured folder holds other outputs, they are damaged or not finite, the folder is not
+            writable, or the time limit of the run has passed.
     """
     key = _key(config, data, live)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    how, shape = config.distillation, (len(data.order.indices), config.distillation.draws, live.form.width)
+    how, shape = (
+        config.distillation,
+        (len(data.order.indices), config.distillation.fixed_augmentations, live.clip_shapes.width),
+    )
     path = Path(how.cache) if how.cache else Path(config.output_root) / "teacher_outputs" / digest
 
     def prepare() -> bytes:
         folder = OutputFolder(path, key, shape)
-        if not folder.is_whole:
+        if not folder.is_complete:
             with folder.alone():
-                if not folder.is_whole:  # the process that held the lock may have finished them
-                    _ask(folder, config, data, live, run_context)
-                    return str(path).encode()  # just made, and hashed for it
+                if not folder.is_complete:  # the previous owner of the lock may have completed them
+                    _compute(folder, config, data, live, run_context)
+                    return str(path).encode()  # just computed, so its checksum is correct
         folder.check()
         return str(path).encode()
 
     found = Path(run_context.world.broadcast(prepare).decode())
-    content = f"{counted(how.draws, 'variation')} of {counted(shape[0], 'clip')}"
-    _log.info(f"The teachers' outputs for {content} are in {found}.")
+    content = f"{counted(how.fixed_augmentations, 'view')} of {counted(shape[0], 'clip')}"
+    _log.info(f"The teacher outputs for {content} are in {found}.")
     return OutputFolder(found, key, shape)
 
 
 def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str, Any]:
-    """Return everything that the teachers' outputs depend on, as JSON values."""
+    """Return everything that the teacher outputs depend on, as JSON values."""
     about = config.data
     return {
         "format_version": FORMAT_VERSION,
         "teachers": list(config.distillation.fingerprints),
         "precision": live.precisions,
-        "outputs": asdict(live.form),
+        "outputs": asdict(live.clip_shapes),
         "store": data.fingerprints["store"],
         "clips": hashlib.sha256(data.order.indices.numpy().astype("<i8").tobytes()).hexdigest(),
-        "draws": config.distillation.draws,
+        "draws": config.distillation.fixed_augmentations,
         "input_frames": config.input_frames,
         "layout": data.fingerprints["layout"],
         "sampling": asdict(about.sampling),
@@ -86,23 +89,23 @@ def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str,
     }
 
 
-def _ask(
+def _compute(
     folder: OutputFolder, config: RunConfig, data: TrainingData, live: LiveTeachers, run_context: RunContext
 ) -> None:
-    """Fill a folder with what the teachers say of every variation of every clip."""
-    order = FixedAugmentationSampler(data.order.indices, config.distillation.draws, _BATCH)
+    """Compute the teacher outputs for every view of every clip."""
+    order = FixedAugmentationSampler(data.order.indices, config.distillation.fixed_augmentations, _BATCH)
     outputs, order.start = folder.begin(len(order))
     batches = of_few_shapes(build_loader(data.source, order, config.hardware, data.placement.on_device), config)
     bad = UnusableClips(
         data.source.store.clips["name"], "train nothing: the batches with them are skipped", run_context.device
     )
-    with run_context.progress.task("asking the teachers", order.clips, before=order.clips_before(order.start)):
+    with run_context.progress.task("computing teacher outputs", order.clips, before=order.clips_before(order.start)):
         for number, batch in enumerate(batches, start=order.start):
             moved = batch.to(run_context.device)
-            lesson, excused = live.asked(data.pipeline(moved, training=True), moved)
-            refuse_broken(lesson, live.paths, excused)
-            bad.note(moved.indices, excused)
-            packed = lesson.packed().cpu().numpy()
+            teacher_outputs, unusable_clips = live.with_unusable_clips(data.pipeline(moved, training=True), moved)
+            refuse_non_finite(teacher_outputs, live.paths, unusable_clips)
+            bad.note(moved.indices, unusable_clips)
+            packed = teacher_outputs.packed().cpu().numpy()
             rows = np.searchsorted(order.indices.numpy(), batch.indices.cpu().numpy())
             outputs[rows, order.view(number)] = packed
             run_context.progress.advance(len(batch))
@@ -111,8 +114,8 @@ def _ask(
                 folder.save(outputs, number + 1)
             if over:
                 raise UserError(
-                    f"max_hours {config.max_hours:g} were over while the teachers were asked. What they said is kept "
-                    f"in {folder.path}; the same command goes on."
+                    f"max_hours {config.max_hours:g} passed while the teacher outputs were computed. Those so far are "
+                    f"in {folder.path}; the same command continues."
                 )
     bad.tell()
     outputs.flush()

@@ -1,4 +1,4 @@
-"""What a student is taught with: each distillation loss a function of tensors, from its paper.
+"""What a student is teacher_loss with: each distillation loss a function of tensors, from its paper.
 
 Legend: N clips, W teachers, K classes, D features, T frames, V joints.
 """

@@ -1,4 +1,4 @@
-"""How a run gets a teacher: classification, distilled where the configuration names teachers."""
+"""The recipe for classification, with distillation if the configuration names teachers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from ..tasks.task import Task
 from ..training.classification import ClassificationRecipe
 from .resume_rules import distillation_rules, fingerprints
 from .task import distillation
-from .teachers import Teacher, introduce
+from .teachers import Teacher, load_teachers
 
 
 class DistillationRecipe(ClassificationRecipe):
@@ -24,12 +24,12 @@ class DistillationRecipe(ClassificationRecipe):
         self.teachers: list[Teacher] = []
 
     def prepare(self, config: RunConfig, world: World) -> RunConfig:
-        """Read the teachers, and return the configuration with their fingerprints.
+        """Load the teachers, and return the configuration with their fingerprints.
 
         Raises:
-            UserError: a checkpoint is missing or damaged, cannot teach this run, or is no longer the one that did.
+            UserError: a checkpoint is missing or damaged, does not suit this run, or has changed.
         """
-        config, self.teachers = introduce(config, world)
+        config, self.teachers = load_teachers(config, world)
         return config
 
     def build(self, model: nn.Module, config: RunConfig, data: TrainingData, run_context: RunContext) -> Task:

@@ -1,4 +1,4 @@
-"""The task of distillation: a student learns the labels, and what its teachers say of the same clips.
+"""The task of distillation: a student learns from the labels and from teacher outputs for the same clips.
 
 Legend: N clips.
 """
@@ -20,24 +20,24 @@ from ..settings.run import RunConfig
 from ..tasks.task import TaskOutput
 from ..training.classification import Classification
 from .cache import CachedTeachers
-from .cache_builder import kept_outputs
+from .cache_builder import cached_outputs
 from .losses import blended, match_activity, match_apart, match_features, match_probabilities
-from .teacher_outputs import Lesson, Source, refuse_broken
+from .teacher_outputs import OutputSource, TeacherOutputs, refuse_non_finite
 from .teachers import HINTS, LiveTeachers, Teacher, forward_details, refuse_other_stages
 
 
 class Distillation(Classification):
     """Minimise `alpha * cross-entropy + (1 - alpha) * distillation`.
 
-    The teachers are no part of the module: nothing of theirs is trained, averaged, saved or put into training mode.
+    The teachers are not submodules, so they are not trained, averaged, saved or set to training mode.
 
     Args:
         model: the student.
-        config: of the run.
-        source: what the teachers say.
-        teachers: who they are.
-        known: by the numbers of the store's clips whether their label may be used, bool; None where every one may.
-        known_share: how many of the clips that train have such a label.
+        config: the configuration of the run.
+        source: the source of the teacher outputs.
+        teachers: the teachers, for descriptions.
+        known: (clips of the store,) bool, whether a clip's label may be used; None if every label may.
+        known_share: the fraction of training clips whose label may be used.
     """
 
     weights: Tensor
@@ -48,7 +48,7 @@ class Distillation(Classification):
         self,
         model: nn.Module,
         config: RunConfig,
-        source: Source,
+        source: OutputSource,
         teachers: Sequence[Teacher] = (),
         *,
         known: Tensor | None = None,
@@ -58,63 +58,66 @@ class Distillation(Classification):
         assert isinstance(model, SkeletonClassifier)
         self.config, self.source, self.teachers, self.known_share = config, source, teachers, known_share
         self.distillation = config.distillation
-        given = torch.tensor(self.distillation.weights or [1.0] * source.form.teachers, dtype=torch.float64)
+        given = torch.tensor(self.distillation.weights or [1.0] * source.clip_shapes.teachers, dtype=torch.float64)
         self.register_buffer("weights", (given / given.sum()).float(), persistent=False)  # (W,)
         self.register_buffer("known", known, persistent=False)
-        # What maps the student's features to each teacher's width; where alpha is 1 there is nothing for it to learn.
+        # Map the student's features to each teacher's width; with alpha 1 they would get no gradient.
         teaches = min(self._ce_weight(0), self._ce_weight(config.epochs - 1)) < 1
-        widths = source.form.features if teaches else []
+        widths = source.clip_shapes.features if teaches else []
         self.adapters = nn.ModuleList(nn.Linear(model.num_features, width) for width in widths)
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Take up the epoch's alpha and tau."""
+        """Set alpha and tau of the epoch."""
         self.ce_weight = self._ce_weight(epoch)
         self.tau = self.distillation.temperature(epoch, self.config.epochs)
 
     def description(self) -> str:
-        """Return lines for people that tell who teaches, and how."""
+        """Return lines that describe the teachers and the method."""
         how, last = self.distillation, self.config.epochs - 1
         pairs = zip(self.weights.tolist(), self.teachers, strict=True)
-        names = [f"taught by {each}" + ("" if weight == 1 else f", weight {weight:.2f}") for weight, each in pairs]
+        names = [f"teacher: {each}" + ("" if weight == 1 else f", weight {weight:.2f}") for weight, each in pairs]
         alpha = _course(self._ce_weight(0), self._ce_weight(last))
         tau = _course(how.temperature(0, last + 1), how.temperature(last, last + 1))
-        shown = "every clip as the student sees it"
-        if how.draws:
-            times = self.config.epochs * self.config.repeat / how.draws
-            shown = f"{how.draws} variations a clip{', computed once' * how.cached}, each shown {times:.3g} times"
+        shown = "teachers see the student's input"
+        if how.fixed_augmentations:
+            times = self.config.epochs * self.config.repeats_per_epoch / how.fixed_augmentations
+            shown = f"{how.fixed_augmentations} augmented views per clip{', computed once' * how.cached}"
+            shown += f", each shown {times:.3g} times"
         return "\n" + "\n".join([*names, f"method {how.method}, alpha {alpha}, tau {tau}; {shown}"])
 
     def facts(self) -> dict[str, Any]:
-        """Return who taught, and how, for the run's summary."""
+        """Return the teachers and the method for the run's summary."""
         return {"teachers": [each.facts for each in self.teachers], "distillation": asdict(self.distillation)}
 
     def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch, its two terms, and the student's logits."""
         if self.ce_weight == 1 and not len(self.adapters) and self.known is None:
-            output = super().forward(batch)  # adapters would need their gradient, be it zero
+            output = super().forward(batch)  # with adapters, they need a gradient, even of zero
             return replace(output, terms={"labels": output.loss, "teachers": torch.zeros_like(output.loss)})
         looks_inside = self.distillation.method in HINTS
         answer = self.model(
             batch.streams, batch.bodies, batch.body_slots, **({"return_details": True} if looks_inside else {})
         )
         logits: Tensor = answer.logits if looks_inside else answer  # (N, classes)
-        lesson = self.source(batch.streams, batch)
+        teacher_outputs = self.source(batch.streams, batch)
         with torch.autocast(logits.device.type, enabled=False):
-            taught = self._match_answers(widened(logits), lesson, batch.labels)
+            teacher_loss = self._logit_loss(widened(logits), teacher_outputs, batch.labels)
             if looks_inside:
-                taught = taught + self.distillation.hint_weight * self._match_hints(answer, lesson)
-            own = self._learn_labels(logits, batch)
-            loss = self.ce_weight * own + (1 - self.ce_weight) * taught
-        return TaskOutput(loss, logits, {"labels": own, "teachers": taught})
+                teacher_loss = teacher_loss + self.distillation.feature_weight * self._detail_loss(
+                    answer, teacher_outputs
+                )
+            label_loss = self._label_loss(logits, batch)
+            loss = self.ce_weight * label_loss + (1 - self.ce_weight) * teacher_loss
+        return TaskOutput(loss, logits, {"labels": label_loss, "teachers": teacher_loss})
 
     def _ce_weight(self, epoch: int) -> float:
         return self.distillation.ce_weight(self.config.model.name, epoch, self.config.epochs)
 
-    def _learn_labels(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the cross-entropy over the clips whose label may be used, as if each batch had its share of them.
+    def _label_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the cross-entropy over clips whose label may be used, divided by their expected number.
 
-        A mean over those of the batch would weigh a clip by its batch mates, and by how many processes share a batch.
+        A mean over those in the batch would weight a clip by its batch mates and by the number of processes.
         """
         if self.known is None:
             return self.cross_entropy(logits, batch.labels)
@@ -123,51 +126,53 @@ class Distillation(Classification):
         )
         return (losses * self.known[batch.indices]).mean() / self.known_share
 
-    def _match_answers(self, logits: Tensor, lesson: Lesson, labels: Tensor) -> Tensor:
-        """Return how far the student's answers are from the teachers'."""
-        teacher = blended(lesson.logits, self.weights, self.tau)
+    def _logit_loss(self, logits: Tensor, teacher_outputs: TeacherOutputs, labels: Tensor) -> Tensor:
+        """Return the loss between the student's logits and the teachers'."""
+        teacher = blended(teacher_outputs.logits, self.weights, self.tau)
         if self.distillation.method != "dkd":
             return match_probabilities(logits, teacher, self.tau)
         weights = {"target": self.distillation.dkd_target, "others": self.distillation.dkd_others}
         return match_apart(logits, teacher, labels, self.tau, **weights)
 
-    def _match_hints(self, answer: ForwardDetails, lesson: Lesson) -> Tensor:
-        """Return how far the student's features, or its maps of activity, are from the teachers'."""
+    def _detail_loss(self, answer: ForwardDetails, teacher_outputs: TeacherOutputs) -> Tensor:
+        """Return the loss between the student's features or activation maps and the teachers'."""
         if self.distillation.method == "features":
             features = widened(answer.features)
-            return match_features([adapter(features) for adapter in self.adapters], lesson.features, self.weights)
-        return match_activity(answer.activation_maps, lesson.maps, self.weights)
+            return match_features(
+                [adapter(features) for adapter in self.adapters], teacher_outputs.features, self.weights
+            )
+        return match_activity(answer.activation_maps, teacher_outputs.maps, self.weights)
 
 
 def distillation(
     config: RunConfig, model: nn.Module, teachers: Sequence[Teacher], data: TrainingData, run_context: RunContext
 ) -> Distillation:
-    """Return the task of a student; where its teachers' outputs are kept, those are computed first.
+    """Return the task of a student; with `distillation.cached`, compute the missing teacher outputs first.
 
     Args:
-        config: of the run.
+        config: the configuration of the run.
         model: the student, on the CPU and not compiled yet.
         teachers: at least one.
-        data: what the run learns from.
-        run_context: where it computes.
+        data: the training data.
+        run_context: device, processes, stop signals and progress display.
 
     Raises:
-        UserError: the method needs stages that agree and they do not, or the kept outputs are refused.
+        UserError: the method needs equal stages and they differ, or the cached outputs are refused.
     """
     live = LiveTeachers(teachers, config, run_context.device)
     if config.distillation.method == "attention":
         own = forward_details(model, config, torch.device("cpu")).activation_maps
-        theirs = [torch.empty(1, *shape) for shape in live.form.maps]
+        theirs = [torch.empty(1, *shape) for shape in live.clip_shapes.maps]
         refuse_other_stages([own, theirs], [config.model.name, teachers[0].path])
-    source: Source = live
+    source: OutputSource = live
     if not config.distillation.cached:
         batch = next(iter(data.sample)).to(run_context.device)
-        lesson, excused = live.asked(data.pipeline(batch, training=True), batch)
-        refuse_broken(lesson, live.paths, excused)
+        teacher_outputs, unusable_clips = live.with_unusable_clips(data.pipeline(batch, training=True), batch)
+        refuse_non_finite(teacher_outputs, live.paths, unusable_clips)
     else:
-        outputs = kept_outputs(config, data, live, run_context).open()
-        source = CachedTeachers(outputs, live.form, data.order.indices, run_context.device)
-    if not (config.distillation.unlabelled and config.label_share < 1):
+        outputs = cached_outputs(config, data, live, run_context).open()
+        source = CachedTeachers(outputs, live.clip_shapes, data.order.indices, run_context.device)
+    if not (config.distillation.unlabelled and config.label_fraction < 1):
         return Distillation(model, config, source, teachers)
     known = torch.zeros(len(data.source.store), dtype=torch.bool)
     known[torch.from_numpy(data.labelled)] = True
@@ -176,5 +181,5 @@ def distillation(
 
 
 def _course(start: float, end: float) -> str:
-    """Return a value's course over a run, from its first to its last epoch."""
+    """Return a value in the first and the last epoch as text."""
     return f"{start:g}" if start == end else f"{start:g} to {end:g}"

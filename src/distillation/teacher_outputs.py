@@ -1,4 +1,4 @@
-"""What teachers say of a batch, and the one row of numbers a clip that it can be kept as.
+"""Teacher outputs for a batch, and their packed form for the cache: one row of numbers per clip.
 
 Legend: N clips, W teachers, K classes, D features, T frames, V joints, F numbers of a row.
 """
@@ -16,13 +16,13 @@ from ..utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Form:
-    """Say how large what teachers say is.
+class OutputShapes:
+    """Shapes of teacher outputs for one clip.
 
     Attributes:
         teachers, classes: W and K.
-        features: D of each teacher, empty where nobody asks for features.
-        maps: T and V of each stage, empty where nobody asks for maps.
+        features: D of each teacher; empty if the method needs no features.
+        maps: T and V of each stage; empty if the method needs no maps.
     """
 
     teachers: int
@@ -32,24 +32,24 @@ class Form:
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Return the shapes of a clip's parts: logits, each teacher's features, each stage's maps."""
+        """Return the shapes of the parts: logits, each teacher's features, each stage's maps."""
         maps = [(self.teachers, *each) for each in self.maps]
         return [(self.teachers, self.classes), *((each,) for each in self.features), *maps]
 
     @property
     def width(self) -> int:
-        """Return F, the numbers of a clip."""
+        """Return F, the numbers per clip."""
         return sum(map(math.prod, self.shapes))
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What teachers say of a batch.
+class TeacherOutputs:
+    """Teacher outputs for a batch.
 
     Attributes:
         logits: (N, W, K).
-        features: (N, D) for each teacher, pooled; empty where nobody asks.
-        maps: (N, W, T, V) for each stage, the activity of frames and joints; empty where nobody asks.
+        features: (N, D) for each teacher, pooled; empty if the method needs none.
+        maps: (N, W, T, V) for each stage, activation maps over frames and joints; empty if the method needs none.
     """
 
     logits: Tensor
@@ -57,47 +57,49 @@ class Lesson:
     maps: list[Tensor] = field(default_factory=list)
 
     @property
-    def form(self) -> Form:
-        """Return how large it is."""
+    def clip_shapes(self) -> OutputShapes:
+        """Return the shapes for one clip."""
         maps = [list(each.shape[2:]) for each in self.maps]
-        return Form(self.logits.shape[1], self.logits.shape[2], [each.shape[1] for each in self.features], maps)
+        return OutputShapes(self.logits.shape[1], self.logits.shape[2], [each.shape[1] for each in self.features], maps)
 
     def packed(self) -> Tensor:
-        """Return it as (N, F)."""
+        """Return the outputs as one tensor (N, F)."""
         return torch.cat([each.flatten(1) for each in (self.logits, *self.features, *self.maps)], dim=1)
 
 
-def refuse_broken(lesson: Lesson, paths: Sequence[str] = (), excused: Tensor | None = None) -> None:
-    """Refuse what a model says that is not a number: a student would learn nothing from it.
+def refuse_non_finite(
+    teacher_outputs: TeacherOutputs, paths: Sequence[str] = (), unusable_clips: Tensor | None = None
+) -> None:
+    """Refuse teacher outputs that are not finite.
 
     Args:
-        lesson: what the teachers say of a batch; the host reads it.
-        paths: the teachers' checkpoints, to name the one at fault.
-        excused: (N,) bool, clips that are at fault themselves: the trainer's guard skips their batches.
+        teacher_outputs: the outputs for a batch; the host reads them.
+        paths: the teachers' checkpoints, for the message.
+        unusable_clips: (N,) bool, clips that are invalid themselves: the trainer's guard skips their batches.
 
     Raises:
-        UserError: a number is not finite.
+        UserError: an output is not finite.
     """
-    counted = slice(None) if excused is None else ~excused
-    if bool(lesson.packed()[counted].isfinite().all()):
+    counted = slice(None) if unusable_clips is None else ~unusable_clips
+    if bool(teacher_outputs.packed()[counted].isfinite().all()):
         return
-    broken = (~lesson.logits[counted].isfinite()).flatten(2).any(dim=2).any(dim=0).tolist()  # (W,)
+    broken = (~teacher_outputs.logits[counted].isfinite()).flatten(2).any(dim=2).any(dim=0).tolist()  # (W,)
     at_fault = [path for path, bad in zip(paths, broken, strict=False) if bad]
     named = f" ({', '.join(at_fault)})" if at_fault else ""
     raise UserError(f"A teacher's outputs are not finite{named}. Choose another checkpoint of its run.")
 
 
-def unpacked(rows: Tensor, form: Form) -> Lesson:
-    """Return the lesson that is kept as `rows` (N, F)."""
-    parts = torch.split(rows, [math.prod(shape) for shape in form.shapes], dim=1)
-    logits, *others = (part.view(-1, *shape) for part, shape in zip(parts, form.shapes, strict=True))
-    return Lesson(logits, others[: len(form.features)], others[len(form.features) :])
+def unpacked(rows: Tensor, clip_shapes: OutputShapes) -> TeacherOutputs:
+    """Return the outputs of packed `rows` (N, F)."""
+    parts = torch.split(rows, [math.prod(shape) for shape in clip_shapes.shapes], dim=1)
+    logits, *others = (part.view(-1, *shape) for part, shape in zip(parts, clip_shapes.shapes, strict=True))
+    return TeacherOutputs(logits, others[: len(clip_shapes.features)], others[len(clip_shapes.features) :])
 
 
-class Source(Protocol):
-    """Where a task has its lessons from: the teachers themselves, or what was kept of them."""
+class OutputSource(Protocol):
+    """Source of teacher outputs: the teachers themselves, or the cache."""
 
-    form: Form
+    clip_shapes: OutputShapes
 
-    def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> Lesson:
-        """Return what the teachers say of the clips as the student sees them; `streams` are (N, C, T, V, M)."""
+    def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> TeacherOutputs:
+        """Return the teacher outputs for the student's input; `streams` are (N, C, T, V, M)."""

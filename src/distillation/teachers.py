@@ -1,4 +1,4 @@
-"""Teachers: reading them, refusing those that cannot teach this run, asking them.
+"""Loading teachers, refusing unsuitable ones, and computing their outputs.
 
 Legend: N clips, C coordinates, T frames, V joints, M bodies.
 """
@@ -21,14 +21,14 @@ from ..models.multi_body import STREAMS
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
 from ..runs.folder import RunFolder
-from ..runs.search import checkpoint_in
+from ..runs.search import resolve_checkpoint
 from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World
 from ..runtime.precision import precision_of_a_run
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from ..utils.places import folders_below
-from .teacher_outputs import Lesson
+from .teacher_outputs import TeacherOutputs
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +37,14 @@ HINTS = ("features", "attention")  # the methods that compare more than logits
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained model that teaches.
+    """A trained model used as a teacher.
 
     Attributes:
         path: its checkpoint.
-        fingerprint: of its weights.
-        config: of the run that trained it.
+        fingerprint: the fingerprint of its weights.
+        config: the configuration of the run that trained it.
         model: frozen and in evaluation mode.
-        top1: in percent at the checkpoint's epoch on the test part of that run's protocol; NaN where it was not tested.
+        top1: in percent at the checkpoint's epoch on the test part of that run's protocol; NaN if it was not tested.
     """
 
     path: str
@@ -55,7 +55,7 @@ class Teacher:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return what a run's summary says of the teacher."""
+        """Return the teacher's entry in a run's summary."""
         config = self.config
         return {
             "path": self.path,
@@ -77,11 +77,11 @@ class Teacher:
         )
 
 
-def introduce(config: RunConfig, world: World) -> tuple[RunConfig, list[Teacher]]:
-    """Return the configuration with its teachers' fingerprints, and the teachers; none where it names none.
+def load_teachers(config: RunConfig, world: World) -> tuple[RunConfig, list[Teacher]]:
+    """Load the teachers in a configuration; return it with their fingerprints, and the teachers.
 
     Raises:
-        UserError: a checkpoint is missing or damaged, cannot teach this run, or is no longer the one that taught it.
+        UserError: a checkpoint is missing or damaged, does not suit this run, or has changed since the run started.
     """
     wanted = config.distillation
     if not wanted.teachers:
@@ -91,24 +91,23 @@ def introduce(config: RunConfig, world: World) -> tuple[RunConfig, list[Teacher]
     if wanted.fingerprints and wanted.fingerprints != fingerprints:
         changed = [each.path for each in teachers if each.fingerprint not in wanted.fingerprints]
         raise UserError(
-            "The teachers are not those that the run was begun with: "
-            f"{', '.join(changed) or 'their number or order'} changed. Give the same ones, or begin a new run with "
+            "The teachers are not those that the run was started with: "
+            f"{', '.join(changed) or 'their number or order'} changed. Use the same ones, or start a new run with "
             "--teacher."
         )
-    settled = replace(wanted, teachers=[each.path for each in teachers], fingerprints=fingerprints)
-    return replace(config, distillation=settled), teachers
+    updated = replace(wanted, teachers=[each.path for each in teachers], fingerprints=fingerprints)
+    return replace(config, distillation=updated), teachers
 
 
 def _file(path: str, config: RunConfig) -> bytes:
-    """Return the checkpoint that a path means, as bytes: itself, or the last epoch of the run whose folder it is.
+    """Return the path of a teacher's checkpoint as bytes: the file itself, or the last epoch of a run.
 
-    A run that is resumed in another session may find its teachers in another place: a file that is no longer there is
-    looked for in a run of the same name in the output folder and below the input folders. Its fingerprint then tells
-    whether it is the same teacher.
+    In another session the teachers may be elsewhere, so a missing file is searched in a run of the same name in the
+    output folder and below the input folders. Its fingerprint then identifies the teacher.
     """
     if not path:
-        raise UserError("--teacher names no file. Give a run, or a checkpoint such as <run>/checkpoints/last.pth.")
-    file = checkpoint_in(Path(path).absolute())
+        raise UserError("--teacher is empty. Give a run, or a checkpoint such as <run>/checkpoints/last.pth.")
+    file = resolve_checkpoint(Path(path).absolute())
     if not file.exists() and config.distillation.fingerprints:
         run, roots = file.parent.parent.name, [Path(root) for root in (config.output_root, *config.input_roots)]
         elsewhere = [
@@ -119,7 +118,7 @@ def _file(path: str, config: RunConfig) -> bytes:
 
 
 def _read(named: str, config: RunConfig, world: World) -> Teacher:
-    """Read one teacher; the first process finds and reads the file for all, and refuses it for all."""
+    """Load one teacher; the first process finds, reads and validates the file for all processes."""
     path = Path(world.broadcast(lambda: _file(named, config)).decode())
 
     def fitting() -> bytes:
@@ -128,7 +127,7 @@ def _read(named: str, config: RunConfig, world: World) -> Teacher:
         return content
 
     checkpoint = parse_checkpoint(world.broadcast(fitting), str(path))
-    for warning in _doubts(checkpoint, config):
+    for warning in _warnings_about(checkpoint, config):
         _log.warning("The teacher %s %s", path, warning)
     model = model_of(checkpoint, str(path)).requires_grad_(False)
     assert isinstance(model, SkeletonClassifier)
@@ -143,10 +142,10 @@ def _read(named: str, config: RunConfig, world: World) -> Teacher:
 
 
 def _refuse_unfit(checkpoint: Checkpoint, path: Path, ours: RunConfig) -> None:
-    """Refuse a teacher that would see other clips than the student or answer another question.
+    """Refuse a teacher with other classes or other inputs than the student.
 
     Raises:
-        UserError: classes, layout, frames or normalisation differ; all that differs is told.
+        UserError: classes, layout, frames or normalisation differ; the message names all differences.
     """
     theirs = checkpoint.config
     facts = {
@@ -160,31 +159,31 @@ def _refuse_unfit(checkpoint: Checkpoint, path: Path, ours: RunConfig) -> None:
     ]
     if lines:
         raise UserError(
-            f"The teacher {path} cannot teach {ours.model.name}:\n" + "\n".join(lines) + "\nChoose a teacher that was "
-            "trained for the same classes and skeletons, and give the student its input_frames and data.normalize."
+            f"The teacher {path} does not suit {ours.model.name}:\n" + "\n".join(lines) + "\nChoose a teacher that was "
+            "trained for the same classes and skeletons, and set input_frames and data.normalize to the teacher's."
         )
 
 
-def _doubts(checkpoint: Checkpoint, ours: RunConfig) -> list[str]:
-    """Return what makes a result look better than it is, or a teacher worse than it could be."""
+def _warnings_about(checkpoint: Checkpoint, ours: RunConfig) -> list[str]:
+    """Return warnings about a teacher whose training makes the student's result too high, or that is unfinished."""
     theirs = checkpoint.config
-    doubts = []
+    warnings = []
     if (theirs.data.name, theirs.data.split) != (ours.data.name, ours.data.split):
-        doubts.append(
-            f"was trained on {theirs.data.name} {theirs.data.split}: it may have learned from clips that test the "
-            f"student on {ours.data.name} {ours.data.split}, which makes the result look better than it is."
+        warnings.append(
+            f"was trained on {theirs.data.name} {theirs.data.split}, perhaps on test clips of the student's "
+            f"{ours.data.name} {ours.data.split}: the student's accuracy may be too high."
         )
-    if theirs.label_share > ours.label_share:
-        doubts.append(
-            f"was trained with {theirs.label_share:.0%} of the labels, the student may use {ours.label_share:.0%}: "
-            "what it says holds more labels than that."
+    if theirs.label_fraction > ours.label_fraction:
+        warnings.append(
+            f"was trained with {theirs.label_fraction:.0%} of the labels, the student may use "
+            f"{ours.label_fraction:.0%}: its outputs contain information from more labels than that."
         )
-    held_out = [(each.validation, each.validation_share, each.seed) for each in (theirs, ours)]
+    held_out = [(each.validation, each.validation_fraction, each.seed) for each in (theirs, ours)]
     if ours.validation == "split" and held_out[0] != held_out[1]:
-        doubts.append("has trained on clips that this run holds out: its validation accuracy is too high.")
+        warnings.append("has trained on clips that this run holds out: its validation accuracy is too high.")
     if checkpoint.within:
-        doubts.append("was not trained to the end of an epoch: it is the state of a run that was stopped.")
-    return doubts
+        warnings.append("is the state of a run that was stopped within an epoch.")
+    return warnings
 
 
 def _short(value: object) -> str:
@@ -193,12 +192,12 @@ def _short(value: object) -> str:
 
 
 class LiveTeachers:
-    """Ask the teachers themselves about every batch, each in the precision in which it was trained.
+    """Source of teacher outputs that runs the teachers on every batch, each in its training precision.
 
     Args:
-        teachers: who is asked.
-        config: of the student's run; its method decides what they are asked for.
-        device: where the student computes.
+        teachers: the teachers.
+        config: the configuration of the student's run; its method decides which outputs are needed.
+        device: the student's device.
 
     Raises:
         UserError: the method compares stages, and theirs differ.
@@ -214,19 +213,19 @@ class LiveTeachers:
         insides = [forward_details(each, config, device) for each in self._models]
         if self.method == "attention":
             refuse_other_stages([each.activation_maps for each in insides], [each.path for each in teachers])
-        self.form = self._lesson(insides).form
+        self.clip_shapes = self._collect(insides).clip_shapes
         if config.compile:
             for model in self._models:
                 compile_where_possible(model, device, bool(config.hardware.cuda_graphs))
 
     @property
     def precisions(self) -> list[str]:
-        """Return the number formats in which the teachers compute."""
+        """Return the number formats of the teachers."""
         return [str(each) for each in self._precisions]
 
     @torch.no_grad()
-    def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> Lesson:
-        """Return what the teachers say of a batch; `streams` are (N, C, T, V, M)."""
+    def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> TeacherOutputs:
+        """Return the teacher outputs for a batch; `streams` are (N, C, T, V, M)."""
         answers: list[ForwardDetails] = []
         for model, precision in zip(self._models, self._precisions, strict=True):
             with precision.autocast():
@@ -235,30 +234,32 @@ class LiveTeachers:
                     streams, batch.bodies, batch.body_slots, return_details=self.method in HINTS, check_values=False
                 )
             answers.append(answer if self.method in HINTS else ForwardDetails(answer, answer, []))
-        return self._lesson(answers)
+        return self._collect(answers)
 
-    def asked(self, streams: Mapping[str, Tensor], batch: Batch) -> tuple[Lesson, Tensor]:
-        """Return what the teachers say of a batch as it came, and which clips are at fault themselves, (N,) bool.
+    def with_unusable_clips(self, streams: Mapping[str, Tensor], batch: Batch) -> tuple[TeacherOutputs, Tensor]:
+        """Return the teacher outputs for an unsanitised batch, and its unusable clips, (N,) bool.
 
-        What they say of those is not finite, so that the student's loss is not either, and its guard skips the batch.
+        The outputs of unusable clips are not finite, nor is then the student's loss, and its guard skips the batch.
         """
-        lesson = self(streams, batch)
-        return lesson, unusable(streams, batch.bodies, lesson.packed())
+        teacher_outputs = self(streams, batch)
+        return teacher_outputs, unusable(streams, batch.bodies, teacher_outputs.packed())
 
-    def _lesson(self, answers: Sequence[ForwardDetails]) -> Lesson:
-        """Return what the method compares, in float32 at least."""
+    def _collect(self, answers: Sequence[ForwardDetails]) -> TeacherOutputs:
+        """Return the outputs that the method compares, in float32 at least."""
         logits = torch.stack([widened(each.logits) for each in answers], dim=1)  # (N, W, K)
         if self.method == "features":
-            return Lesson(logits, features=[widened(each.features) for each in answers])
+            return TeacherOutputs(logits, features=[widened(each.features) for each in answers])
         if self.method == "attention":
             stages = zip(*(each.activation_maps for each in answers), strict=True)
-            return Lesson(logits, maps=[torch.stack([widened(each) for each in stage], dim=1) for stage in stages])
-        return Lesson(logits)
+            return TeacherOutputs(
+                logits, maps=[torch.stack([widened(each) for each in stage], dim=1) for stage in stages]
+            )
+        return TeacherOutputs(logits)
 
 
 @torch.no_grad()
 def forward_details(model: nn.Module, config: RunConfig, device: torch.device) -> ForwardDetails:
-    """Return what a model makes of one clip of zeros, which tells the shapes; its mode and statistics stay."""
+    """Return a model's details for one clip of zeros, for their shapes; its mode and statistics are unchanged."""
     assert isinstance(model, SkeletonClassifier)
     shape = (1, model.coordinates, config.input_frames, model.num_joints, 1)
     streams = dict.fromkeys(STREAMS, torch.zeros(shape, device=device))

@@ -50,7 +50,7 @@ class EvalRequest:
             this machine's environment.
         environment: its name; detected where it is empty.
         device: where to compute.
-        raw: measure the trained weights even where the run averaged them over time.
+        no_ema: measure the trained weights even where the run averaged them over time.
         statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
             `auto` those that training tested with, measured where the checkpoint lacks them.
         pictures: draw the report's pictures too, where matplotlib is installed.
@@ -63,7 +63,7 @@ class EvalRequest:
     data_root: str = ""
     environment: str = ""
     device: str = "auto"
-    raw: bool = False
+    no_ema: bool = False
     statistics: str = "auto"
     pictures: bool = True
 
@@ -87,7 +87,7 @@ def evaluate(question: EvalRequest, out: Path, progress: Progress = SILENT) -> E
     checkpoint = read_checkpoint(question.checkpoint)
     config = _asked_config(checkpoint, question)
     device = choose_device(question.device)
-    model = model_of(checkpoint, str(question.checkpoint), question.raw).to(device)
+    model = model_of(checkpoint, str(question.checkpoint), question.no_ema).to(device)
     store = find_store(config.data, Path(config.data_root), input_roots=[Path(root) for root in config.input_roots])
     numbers = _numbers(config, store, question.subset)
     part = part_for_testing(config, store, numbers)
@@ -95,7 +95,7 @@ def evaluate(question: EvalRequest, out: Path, progress: Progress = SILENT) -> E
         _warn_of_trained_clips(checkpoint, store, numbers)
     make_folder(out)  # a place that cannot be written is told now, not when all clips are through
     pictures = question.pictures and draws_or_warns(PICTURES)
-    statistics = put_statistics(model, checkpoint, question.statistics, raw=question.raw, asked=config)
+    statistics = put_statistics(model, checkpoint, question.statistics, no_ema=question.no_ema, asked=config)
     predictions = predict(
         model,
         part,
@@ -169,7 +169,7 @@ def _asked_config(checkpoint: Checkpoint, question: EvalRequest) -> RunConfig:
 def _warn_of_trained_clips(checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64]) -> None:
     """Warn where clips that are tested may have trained the model, or did."""
     own = checkpoint.config
-    if store.name not in (own.data.name, own.data.drawn_from):
+    if store.name not in (own.data.name, own.data.subset_of):
         return
     if checkpoint.data.get("store", store.fingerprint) != store.fingerprint:
         _log.warning(
@@ -199,7 +199,7 @@ def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:
                 "This run held out no clips to validate on. Train with --set validation=split to have some."
             )
         return parts.train
-    train, held_out = hold_out(store.clips, parts.train, config.validation_share, config.seed)
+    train, held_out = hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
     return train if subset == "train" else held_out
 
 
@@ -212,7 +212,7 @@ def _facts(question: EvalRequest, checkpoint: Checkpoint, config: RunConfig, mod
         "split": config.data.split,
         "subset": question.subset,
         "seed": str(config.seed),
-        "weights": checkpoint.kind_of_weights(question.raw),
+        "weights": checkpoint.kind_of_weights(question.no_ema),
         "parameters": str(count_parameters(model)),
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "last": __version__,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..plots.figures import draw_class_accuracy, draw_confusion, draws_or_warns
-from ..runs.last_test import Confusion
+from ..runs.confusion import Confusion
 from ..utils.files import write_csv, write_json
 from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
 

@@ -25,14 +25,14 @@ from .population_statistics import PopulationStatistics
 _log = logging.getLogger(__name__)
 
 
-def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw: bool, asked: RunConfig) -> str:
+def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, no_ema: bool, asked: RunConfig) -> str:
     """Give a checkpoint's model the statistics of `choice`, and return which they are: `measured` or `running`.
 
     Args:
         model: with the checkpoint's weights, where it will be tested.
         checkpoint: what it comes from; its run says which clips train.
         choice: a word of `choices.STATISTICS`.
-        raw: whether the model has the trained weights though there are averaged ones.
+        no_ema: whether the model has the trained weights though there are averaged ones.
         asked: what the evaluation is made with; it says where prepared data sets lie.
 
     Raises:
@@ -42,8 +42,8 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
     if choice == "running":
         running.write(running.vector(checkpoint.model))
         return "running"
-    if choice == "auto" and not checkpoint.lacks_statistics(raw):
-        return checkpoint.kind_of_statistics(raw)
+    if choice == "auto" and not checkpoint.lacks_statistics(no_ema):
+        return checkpoint.kind_of_statistics(no_ema)
     try:
         population = _population(model, checkpoint.config, asked)
     except UserError as error:
@@ -52,7 +52,7 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, raw
         _log.warning(
             "The %s weights are tested with running statistics that lag behind them; the accuracy may be far too low. "
             "Measuring others needs the clips that trained them: %s",
-            *(checkpoint.kind_of_weights(raw), error),
+            *(checkpoint.kind_of_weights(no_ema), error),
         )
         return "running"
     if measured := population.measure():

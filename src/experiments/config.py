@@ -1,4 +1,4 @@
-"""How files and flags make up the configuration of a run."""
+"""Building the configuration of a run from files and flags."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,22 +16,23 @@ from ..utils.config import (
     data_layer,
     detect_environment,
     file_layer,
-    flat,
+    flatten,
     merge,
     named_layer,
     override_layer,
-    plant,
     section_layer,
+    set_nested,
 )
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.model_files import model_files, model_layer
 from ..utils.places import environment_layer
+from ..utils.renamed_keys import with_present_keys
 
 _log = logging.getLogger(__name__)
 
 _KAGGLE = "kaggle"
-_OF_MACHINE = ("data_root", "output_root", "input_roots", "hardware")  # what a saved configuration says of its machine
+_MACHINE_KEYS = ("data_root", "output_root", "input_roots", "hardware")
 
 
 def resolve(
@@ -49,8 +50,8 @@ def resolve(
     set's and the environment's files, the recipe, `overrides`, `flags`.
 
     Args:
-        model, dataset: the choices of `--model` and `--dataset`; where empty, the recipe must name them.
-        environment: the choice of `--env`; detected where empty.
+        model, dataset: the values of `--model` and `--dataset`; if empty, the recipe must name them.
+        environment: the value of `--env`; detected if empty.
         recipe: the path of a YAML file, or the name of one in `configs/training`.
         overrides: `key=value` texts.
         flags: values of named flags by dotted key.
@@ -63,7 +64,7 @@ def resolve(
     model_part, recipe_layer = _choose("model", model, recipe_layer)
     data_part, recipe_layer = _choose("data", dataset, recipe_layer)
     settings = override_layer(overrides)
-    environment, recipe_layer = _environment(environment or _word(settings, "environment"), recipe_layer)
+    environment, recipe_layer = _environment(environment or _text_at(settings, "environment"), recipe_layer)
     layers = [
         named_layer("training", "default", "training configuration"),
         named_layer("distillation", "default", "distillation configuration"),
@@ -74,30 +75,30 @@ def resolve(
         settings,
         _flag_layer({"environment": environment, **(flags or {})}),
     ]
-    _refuse_names(settings, [*model_part, *data_part, recipe_layer])
+    _refuse_renaming(settings, [*model_part, *data_part, recipe_layer])
     families = [str(values["family"]) for values in _sections(layers, "model") if "family" in values]
     if not families:
-        raise UserError(f"{recipe_layer.origin} describes a model without its family. Name one with --model.")
+        raise UserError(f"{recipe_layer.origin} has a model without a family. Name a model with --model.")
     config = merge(replace(RunConfig(), model=family_config(families[-1])), layers)
     check_complete(config.model)
-    _refuse_disorder(config)
+    _refuse_wrong_order(config)
     return config
 
 
-def _refuse_disorder(config: RunConfig) -> None:
-    """Refuse settings of which one is above another that it must not exceed; a default gives way to the other.
+def _refuse_wrong_order(config: RunConfig) -> None:
+    """Refuse a setting that exceeds its upper bound in another setting; defaults may exceed it.
 
-    Checkpoints and runs of earlier versions, which took them, can still be read.
+    Checkpoints and runs of earlier versions, which allowed that, can still be read.
 
     Raises:
-        UserError: there are such settings; all are told.
+        UserError: there are such settings; the message names all.
     """
     low_and_high = [
-        ("warmup_learning_rate", "learning_rate", "the warm-up rises to it"),
-        ("min_learning_rate", "learning_rate", "the cosine falls from it"),
-        ("data.sampling.crop_min", "data.sampling.crop_max", "a training crop is between the two"),
+        ("warmup_learning_rate", "learning_rate", "the warm-up ends there"),
+        ("min_learning_rate", "learning_rate", "the cosine starts there"),
+        ("data.sampling.crop_min", "data.sampling.crop_max", "they are the bounds of training crops"),
     ]
-    values, defaults = flat(asdict(config)), flat(asdict(RunConfig()))
+    values, defaults = flatten(asdict(config)), flatten(asdict(RunConfig()))
     problems = [
         f"  {low} {values[low]:g} should be at most {high}, which is {values[high]:g}: {why}."
         for low, high, why in low_and_high
@@ -107,11 +108,11 @@ def _refuse_disorder(config: RunConfig) -> None:
         raise UserError("The configuration cannot be used:\n" + "\n".join(problems))
 
 
-def _refuse_names(settings: Layer, chosen: Sequence[Layer]) -> None:
-    """Refuse to rename a model or a data set with `--set`: its name says whose numbers a run has, and finds its store.
+def _refuse_renaming(settings: Layer, chosen: Sequence[Layer]) -> None:
+    """Refuse to rename a model or a data set with `--set`: the name identifies results and finds the store.
 
     Raises:
-        UserError: a name is another than the one that was chosen.
+        UserError: a name differs from the chosen one.
     """
     for section, option in (("model", "--model"), ("data", "--dataset")):
         given = _sections([settings], section)
@@ -125,13 +126,13 @@ def _refuse_names(settings: Layer, chosen: Sequence[Layer]) -> None:
 
 
 def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
-    """Return the file of a model or data set, and the recipe without what belongs to another one.
+    """Return the layer of a model or data set, and the recipe without the section of another one.
 
-    A recipe may name its model and data set, wholly so when it is a run's saved configuration. A flag that names
-    another one wins over the recipe's whole section.
+    A recipe may name its model and data set; a run's saved configuration describes them completely. A flag that names
+    another one replaces the recipe's whole section.
     """
     load = {"model": model_layer, "data": data_layer}[section]
-    described = _described(recipe, section)
+    described = _values_of(recipe, section)
     named = str(described.get("name", ""))
     if flag:
         layer = load(flag)
@@ -143,60 +144,70 @@ def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]
     return ([] if complete else [load(named)]), recipe
 
 
-def _environment(asked: str, recipe: Layer) -> tuple[str, Layer]:
-    """Return the environment's name, and the recipe without what belongs to another machine.
+def _environment(requested: str, recipe: Layer) -> tuple[str, Layer]:
+    """Return the environment's name, and the recipe without the settings of another machine.
 
-    A run's saved configuration names the environment it was made in. Where that is not the one that is `asked` for, or
-    is Kaggle and this machine is not, or the other way round, its folders and hardware settings have no meaning here.
+    A run's saved configuration names its environment. If that differs from the `requested` one, or only one of it and
+    this machine is Kaggle, its folders and hardware settings are dropped.
     """
-    here, saved = detect_environment(), _word(recipe, "environment")
-    is_whole = bool(saved) and all(recipe.values.get(key) for key in ("data_root", "output_root", "hardware"))
-    moved = is_whole and (here == _KAGGLE) != (saved == _KAGGLE)
-    name = asked or (saved if saved and not moved else here)
-    if not is_whole or name == saved:
+    here, saved = detect_environment(), _text_at(recipe, "environment")
+    is_saved = _is_saved(recipe)
+    moved = is_saved and (here == _KAGGLE) != (saved == _KAGGLE)
+    name = requested or (saved if saved and not moved else here)
+    if not is_saved or name == saved:
         return name, recipe
     number_type = section_layer(recipe, "hardware").values.get("amp_dtype")
-    kept = {key: value for key, value in recipe.values.items() if key not in (*_OF_MACHINE, "environment")}
-    kept |= {"hardware": {"amp_dtype": number_type}} if number_type else {}
-    _log.info(f"{recipe.origin} was made in the environment {saved}: folders and hardware are those of {name} now.")
-    return name, replace(recipe, values=kept)
+    portable = {key: value for key, value in recipe.values.items() if key not in (*_MACHINE_KEYS, "environment")}
+    portable |= {"hardware": {"amp_dtype": number_type}} if number_type else {}
+    _log.info(f"{recipe.origin} is from the environment {saved}: folders and hardware are now those of {name}.")
+    return name, replace(recipe, values=portable)
 
 
 def _refuse_missing_choices(flags: Mapping[str, str], recipe: Layer) -> None:
-    """Refuse a command of which neither a flag nor the recipe names the model or the data set."""
+    """Refuse a command without a model or a data set in a flag or the recipe."""
     options = {"model": "--model", "data": "--dataset"}
     missing = [
-        options[section] for section, flag in flags.items() if not flag and not _described(recipe, section).get("name")
+        options[section] for section, flag in flags.items() if not flag and not _values_of(recipe, section).get("name")
     ]
     if missing:
         raise UserError(
-            f"Say with {' and '.join(missing)} what to train, or give a --config that names it. Models: "
+            f"Choose what to train with {' and '.join(missing)}, or with a --config that names it. Models: "
             f"{', '.join(model_files())}, or a model YAML; data sets: {', '.join(config_names('data'))}, or a data "
             "YAML."
         )
 
 
-def _described(layer: Layer, section: str) -> Mapping[str, Any]:
-    """Return what a layer says in a section, nothing where it has none."""
+def _values_of(layer: Layer, section: str) -> Mapping[str, Any]:
+    """Return the values of a section; empty if the layer has none."""
     return section_layer(layer, section).values if layer.values.get(section) is not None else {}
 
 
 def _recipe_layer(recipe: str) -> Layer:
     if recipe.endswith(YAML_ENDINGS):
-        return file_layer(Path(recipe))
+        layer = file_layer(Path(recipe))
+        if not _is_saved(layer):
+            return layer
+        return replace(layer, values=with_present_keys(layer.values), texts=with_present_keys(layer.texts))
     return named_layer("training", recipe, "recipe")
 
 
+def _is_saved(recipe: Layer) -> bool:
+    """Return whether a recipe is the saved configuration of a run: it has all keys of the machine."""
+    return bool(_text_at(recipe, "environment")) and all(
+        recipe.values.get(key) for key in ("data_root", "output_root", "hardware")
+    )
+
+
 def _flag_layer(flags: Mapping[str, Any]) -> Layer:
-    """Nest dotted keys, leaving out flags that were not given."""
+    """Return the flags that were given as a layer with nested keys."""
     nested: dict[str, Any] = {}
     for key, value in flags.items():
         if value is not None:
-            plant(nested, key.split("."), value)
+            set_nested(nested, key.split("."), value)
     return Layer("command line", nested)
 
 
-def _word(layer: Layer, key: str) -> str:
+def _text_at(layer: Layer, key: str) -> str:
     """Return the text under a top-level key, or an empty string."""
     value = layer.values.get(key)
     return value if isinstance(value, str) else ""

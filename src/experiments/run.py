@@ -1,4 +1,4 @@
-"""A training run from its configuration to its summary: start a new one or resume an earlier one."""
+"""One training run, from its configuration to its summary: a new run or a resumed one."""
 
 import logging
 import time
@@ -19,11 +19,11 @@ from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
 from ..models.classifier import SkeletonClassifier
 from ..models.registry import count_parameters
-from ..runs.checkpoint import read_checkpoint, refuse_other_sizes, start_from
+from ..runs.checkpoint import load_backbone, read_checkpoint, refuse_other_sizes
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
-from ..runs.resume import Beginning, find_beginning
+from ..runs.resume import ResumePoint, find_resume_point
 from ..runtime.compilation import compile_where_possible
 from ..runtime.cuda_graphs import record_steps, records_steps
 from ..runtime.distributed import World, device_index, joined
@@ -47,17 +47,17 @@ from ..utils.versions import git_commit, versions
 _log = logging.getLogger(__name__)
 
 
-Ending = Callable[[RunFolder], None]
+EndCallback = Callable[[RunFolder], None]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
         run: its folder.
-        summary: what `summary.json` holds; nothing where the run is not finished.
-        stopped: why it stopped before its end, if it did: its time was over, or a signal came. Its state is saved.
+        summary: the content of `summary.json`; empty for an unfinished run.
+        stopped: why the run stopped early, if it did: a time limit or a signal. Its state is saved.
     """
 
     run: RunFolder
@@ -70,94 +70,101 @@ def train(
     resume: str = "",
     progress: Progress = SILENT,
     *,
-    asked: Collection[str] = (),
-    began: float | None = None,
-    attached: bool = True,
-    ending: Ending | None = None,
+    explicit_keys: Collection[str] = (),
+    started_at: float | None = None,
+    search_inputs: bool = True,
+    on_end: EndCallback | None = None,
 ) -> Result:
-    """Train a model as `config` says and return the run's folder and summary.
+    """Train a model with the configuration `config` and return the run's folder and summary.
 
-    Started by `torchrun`, each process trains its part of every batch, and the first one writes the files.
+    Under `torchrun`, each process trains on its part of every batch, and the first one writes the files.
 
     Args:
         config: the whole configuration.
         resume: the path of a checkpoint or run to resume; `auto` for the newest run of this model, data set, protocol,
-            seed and teachers, a new run where there is none; empty for a new run.
-        progress: who is told how far it is.
-        asked: keys that the user set on purpose: a resumed run may differ in them.
-        began: the `time.monotonic()` from which `max_hours` count; now where it is None.
-        attached: whether `auto` looks below the input folders too.
-        ending: what the first process does with the run's folder when the run has ended, stopped or diverged.
+            seed and teachers, or a new run if there is none; empty for a new run.
+        progress: the progress display.
+        explicit_keys: keys that the user set explicitly; a resumed run may change them.
+        started_at: the `time.monotonic()` from which `max_hours` count; by default now.
+        search_inputs: whether `auto` also searches below the input folders.
+        on_end: called by the first process with the run's folder when the run has ended, stopped or diverged.
 
     Raises:
         UserError: the data are missing, the configuration does not fit them or the run to resume, or a file
             cannot be written.
-        TrainingDiverged: the numbers left the finite range.
-        KeyboardInterrupt: a signal came before the first step, or a second one before the state was saved.
+        TrainingDiverged: losses, gradients or scores are not finite.
+        KeyboardInterrupt: a signal arrived before the first step, or a second one before the state was saved.
     """
-    watch, recipe = StopWatch(config.max_hours, began), _recipe(config)
+    watch, recipe = StopWatch(config.max_hours, started_at), _recipe(config)
     device = choose_device(config.device, device_index())
     refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
         torch.set_num_threads(config.hardware.cpu_threads)
-    with joined(device, config.distributed.timeout_minutes) as world, _voice(world), ExitStack() as held:
-        _refuse_impossible_worlds(config, world)
+    process_group = joined(device, config.distributed.timeout_minutes)
+    with process_group as world, _quiet_unless_rank_zero(world), ExitStack() as locks:
+        _refuse_uneven_batch(config, world)
         config = recipe.prepare(config, world)
-        beginning = find_beginning(config, resume, asked, world, recipe, attached=attached, held=held)
-        if beginning.finished and beginning.run is not None:
-            _refuse_other_data(beginning, lambda: _present_data(config), world)
-            _log.info(f"The run {beginning.run.path} is finished; there is nothing to resume.")
-            if ending is not None and world.is_first and not (beginning.copies or beginning.run.curve.exists()):
-                ending(beginning.run)  # the process that finished it was killed before
-            return Result(beginning.run, beginning.run.read_summary() if world.is_first else {})
-        _refuse_diverged(config, beginning)
+        resume_point = find_resume_point(
+            config, resume, explicit_keys, world, recipe, search_inputs=search_inputs, locks=locks
+        )
+        if resume_point.finished and resume_point.run is not None:
+            _refuse_other_data(resume_point, lambda: _present_fingerprints(config), world)
+            _log.info(f"The run {resume_point.run.path} is finished; there is nothing to resume.")
+            if (
+                on_end is not None
+                and world.is_first
+                and not (resume_point.must_copy or resume_point.run.curve.exists())
+            ):
+                on_end(resume_point.run)  # the process that finished it was killed before
+            return Result(resume_point.run, resume_point.run.read_summary() if world.is_first else {})
+        _refuse_diverged(config, resume_point)
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
-        return _run(*_build(config, beginning, recipe, run_context), ending)
+        return _run(*_build(config, resume_point, recipe, run_context), on_end)
 
 
 def _recipe(config: RunConfig) -> TaskRecipe:
     """Return the recipe of the configuration's task.
 
     Raises:
-        UserError: there is no such task, or it is one that teachers know nothing of.
+        UserError: there is no such task, or it does not support teachers.
     """
     if config.task == CLASSIFICATION.task:
         return DistillationRecipe()
     recipe = get_recipe(config.task)
     if config.distillation.teachers:
         raise UserError(
-            f"Teachers are for classification, and the task is {config.task}. Train it without teachers, or set "
-            f"task={CLASSIFICATION.task}."
+            f"Distillation needs the task {CLASSIFICATION.task}, and the task is {config.task}. Train it without "
+            f"teachers, or set task={CLASSIFICATION.task}."
         )
     return recipe
 
 
 def _build(
-    config: RunConfig, beginning: Beginning, recipe: TaskRecipe, run_context: RunContext
-) -> tuple[Trainer, Beginning]:
-    """Return the trainer of a run and where it begins; nothing of a run is overwritten yet."""
+    config: RunConfig, resume_point: ResumePoint, recipe: TaskRecipe, run_context: RunContext
+) -> tuple[Trainer, ResumePoint]:
+    """Return the trainer of a run and its resume point; no file of the run is changed yet."""
     device, world = run_context.device, run_context.world
     store = _store(config)
     data = training_data(config, store, world, device)
-    if beginning.checkpoint is not None:
-        _refuse_other_data(beginning, lambda: data.fingerprints, world)
-        refuse_other_sizes(beginning.checkpoint, beginning.origin)
+    if resume_point.checkpoint is not None:
+        _refuse_other_data(resume_point, lambda: data.fingerprints, world)
+        refuse_other_sizes(resume_point.checkpoint, resume_point.origin)
     torch.manual_seed(config.seed)
     model = recipe.build_model(config, data)
-    if config.init_from and beginning.checkpoint is None:
-        start_from(model, Path(config.init_from))
+    if config.init_from and resume_point.checkpoint is None:
+        load_backbone(model, Path(config.init_from))
     task = recipe.build(model, config, data, run_context)
     if config.compile:
         compile_where_possible(model, device, bool(config.hardware.cuda_graphs))
     elif isinstance(model, SkeletonClassifier) and records_steps(config, device, world.size):
         record_steps(model)
-    _refuse_time_that_is_over(config, run_context.watch, world)
-    beginning = beginning.settled(Path(config.output_root), world)
-    run = beginning.run or RunFolder(Path(world.broadcast(lambda: _new_run(config, beginning.held)).decode()))
+    _refuse_expired_time(config, run_context.watch, world)
+    resume_point = resume_point.with_writable_run(Path(config.output_root), world)
+    run = resume_point.run or RunFolder(Path(world.broadcast(lambda: _new_run(config, resume_point.locks)).decode()))
     trainer = Trainer(config, task, data, run=run, run_context=run_context)
-    if beginning.checkpoint is not None:
-        trainer.resume(beginning.checkpoint, beginning.origin, beginning.changed)
-    return trainer, beginning
+    if resume_point.checkpoint is not None:
+        trainer.resume(resume_point.checkpoint, resume_point.origin, resume_point.changed)
+    return trainer, resume_point
 
 
 def _store(config: RunConfig, verify: bool = True) -> Store:
@@ -165,43 +172,43 @@ def _store(config: RunConfig, verify: bool = True) -> Store:
     return find_store(config.data, root, verify, inputs)
 
 
-def _run(trainer: Trainer, beginning: Beginning, ending: Ending | None) -> Result:
-    """Train to the end or to a stop, and write what there is to write of it."""
+def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None) -> Result:
+    """Train until the run ends or stops, and write its files."""
     config, run, first = trainer.config, trainer.run, trainer.world.is_first
-    with logging_to_file(run.log) if first else nullcontext(), _ended(trainer, ending):
-        if beginning.beyond:
-            aside = trainer.world.broadcast(lambda: str(run.set_aside(beginning.beyond).path).encode()).decode()
-            _log.info(f"The epochs beyond are kept in {aside}. To continue from there instead: --resume {aside}")
+    with logging_to_file(run.log) if first else nullcontext(), _calling_at_end(trainer, on_end):
+        if resume_point.later:
+            archive = trainer.world.broadcast(lambda: str(run.archive(resume_point.later).path).encode()).decode()
+            _log.info(f"The later epochs are archived in {archive}. To resume them instead: --resume {archive}")
         trainer.world.agree(lambda: _write_config(run, config, trainer.measures))
-        if beginning.branches:
-            trainer.branch_off(beginning.beyond)
-        if beginning.checkpoint is not None:
-            trainer.files.make_up_for(beginning.checkpoint)
-        logbook = _open_logbook(trainer, beginning) if first else None
-        if beginning.checkpoint is not None:
-            _log.info(_going_on(run, beginning))
-        with _memory_told_of(config):
+        if resume_point.branches_off:
+            trainer.branch_off(resume_point.later)
+        if resume_point.checkpoint is not None:
+            trainer.files.write_missing(resume_point.checkpoint)
+        logbook = _open_logbook(trainer, resume_point) if first else None
+        if resume_point.checkpoint is not None:
+            _log.info(_resume_message(run, resume_point))
+        with _explain_out_of_memory(config):
             stopped = trainer.fit(logbook)
         if stopped is not None:
             _log.info(f"The run stopped: {stopped.value}. Its state is in {run.checkpoints}.")
             return Result(run, {}, stopped)
         summary = _summary(trainer, logbook) if logbook is not None else {}
         if logbook is not None:
-            logbook.settle()
+            logbook.flush()
             write_json(run.summary, summary)
     return Result(run, summary)
 
 
 @contextmanager
-def _ended(trainer: Trainer, ending: Ending | None) -> Iterator[None]:
-    """Call `ending` in the first process when the block is left, at a divergence too; the others wait for it.
+def _calling_at_end(trainer: Trainer, on_end: EndCallback | None) -> Iterator[None]:
+    """Call `on_end` in the first process when the block ends, also after a divergence; the others wait for it.
 
-    A process that left before would have `torchrun` end the first one.
+    If a process exited earlier, `torchrun` would end the first one.
     """
 
     def end() -> None:
-        if ending is not None:
-            ending(trainer.run)
+        if on_end is not None:
+            on_end(trainer.run)
 
     try:
         yield
@@ -212,31 +219,31 @@ def _ended(trainer: Trainer, ending: Ending | None) -> Iterator[None]:
 
 
 @contextmanager
-def _memory_told_of(config: RunConfig) -> Iterator[None]:
-    """Turn an error of torch that means too little memory into one that says what to do."""
+def _explain_out_of_memory(config: RunConfig) -> Iterator[None]:
+    """Replace an out-of-memory error by a UserError that says what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         remedies = [
-            f"--batch_size {max(1, config.batch_size // 2)} (with gradient_accumulation_steps=2 the same update)"
+            f"--batch_size {max(1, config.batch_size // 2)} (the same update with gradient_accumulation_steps=2)"
         ]
         remedies += [] if config.amp else ["--amp"]
         remedies += ["--set model.recompute=true"] if not getattr(config.model, "recompute", True) else []
         raise UserError(
-            f"The memory is used up by a step of {config.model.name} with batch_size {config.batch_size} and "
-            f"{config.input_frames} frames. Try {', or '.join(remedies)}."
+            f"A step of {config.model.name} with batch_size {config.batch_size} and {config.input_frames} frames needs "
+            f"more memory than is available. Try {', or '.join(remedies)}."
         ) from error
 
 
-def _refuse_diverged(config: RunConfig, beginning: Beginning) -> None:
-    """Refuse to resume a run that has made all its epochs and whose model gives no numbers.
+def _refuse_diverged(config: RunConfig, resume_point: ResumePoint) -> None:
+    """Refuse to resume a run that has finished all its epochs without finite scores.
 
     Raises:
-        TrainingDiverged: it has diverged; what was found out about it then is left as it is.
+        TrainingDiverged: it has diverged; its divergence report is kept.
     """
-    checkpoint, run = beginning.checkpoint, beginning.run
+    checkpoint, run = resume_point.checkpoint, resume_point.run
     if checkpoint is None or run is None or checkpoint.within or checkpoint.epoch + 1 < config.epochs:
         return
     try:
@@ -251,23 +258,23 @@ def _refuse_diverged(config: RunConfig, beginning: Beginning) -> None:
         ) from error
 
 
-def _refuse_other_data(beginning: Beginning, present: Callable[[], Mapping[str, str]], world: World) -> None:
-    """Refuse to resume a run on other data than it learned from; the first process tells it."""
+def _refuse_other_data(resume_point: ResumePoint, present: Callable[[], Mapping[str, str]], world: World) -> None:
+    """Refuse to resume a run on data other than its training data; the first process reports it."""
 
     def refuse() -> None:
-        assert beginning.checkpoint is not None and beginning.run is not None
-        if other := differing(beginning.checkpoint.data, present()):
+        assert resume_point.checkpoint is not None and resume_point.run is not None
+        if other := differing(resume_point.checkpoint.data, present()):
             raise UserError(
-                f"The run {beginning.run.path} learned from other data: {' and '.join(other)} changed since. Bring the "
-                "data back as they were, or leave --resume out to start a new run; with --init_from it can begin with "
-                "the weights of the old one."
+                f"The run {resume_point.run.path} learned from other data: {' and '.join(other)} changed since. "
+                "Restore the data, or leave --resume out to start a new run; with --init_from it can start from the "
+                "weights of the old one."
             )
 
     world.agree(refuse)
 
 
-def _present_data(config: RunConfig) -> dict[str, str]:
-    """Return the fingerprints of the data as they are now; none where they are not on this machine."""
+def _present_fingerprints(config: RunConfig) -> dict[str, str]:
+    """Return the fingerprints of the present data; none if the data are not on this machine."""
     try:
         store = _store(config, verify=False)
         return data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
@@ -275,13 +282,13 @@ def _present_data(config: RunConfig) -> dict[str, str]:
         return {}
 
 
-def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:
-    """Refuse a batch that the processes cannot share equally; the first process tells it."""
+def _refuse_uneven_batch(config: RunConfig, world: World) -> None:
+    """Refuse a batch that cannot be divided equally among the processes; the first process reports it."""
 
     def refuse() -> None:
         if config.batch_size % world.size:
             raise UserError(
-                f"batch_size {config.batch_size} cannot be shared by {world.size} processes. It is the number of clips "
+                f"batch_size {config.batch_size} cannot be divided among {world.size} processes. It counts the clips "
                 f"of a step over all processes: choose a multiple of {world.size}, for example "
                 f"--batch_size {config.batch_size // world.size * world.size + world.size}."
             )
@@ -289,27 +296,27 @@ def _refuse_impossible_worlds(config: RunConfig, world: World) -> None:
     world.agree(refuse)
 
 
-def _refuse_time_that_is_over(config: RunConfig, watch: StopWatch, world: World) -> None:
-    """Refuse to begin, before anything is written, where no time is left; the first process decides."""
+def _refuse_expired_time(config: RunConfig, watch: StopWatch, world: World) -> None:
+    """Refuse to start, before anything is written, if the time limit has passed; the first process decides."""
 
     def refuse() -> None:
         if watch.is_over:
             raise UserError(
-                f"max_hours {config.max_hours:g} were over before the first step. Give the run more time; nothing was "
+                f"max_hours {config.max_hours:g} passed before the first step. Give the run more time; nothing was "
                 "changed."
             )
 
     world.agree(refuse)
 
 
-def _new_run(config: RunConfig, held: ExitStack) -> bytes:
+def _new_run(config: RunConfig, locks: ExitStack) -> bytes:
     run = RunFolder.create(Path(config.output_root))
-    held.enter_context(run.claimed())
+    locks.enter_context(run.locked())
     return str(run.path).encode()
 
 
 def _write_config(run: RunFolder, config: RunConfig, measures: Measures) -> None:
-    """Write the configuration, and take back that the run is finished or diverged."""
+    """Write the configuration, and remove the summary and the divergence report of an earlier end."""
     if facts := measures.facts():
         write_json(run.task, facts)
     write_text(run.config, to_yaml(config))
@@ -317,26 +324,26 @@ def _write_config(run: RunFolder, config: RunConfig, measures: Measures) -> None
     run.divergence.unlink(missing_ok=True)
 
 
-def _open_logbook(trainer: Trainer, beginning: Beginning) -> Logbook:
-    """Open the logbook where the run goes on."""
+def _open_logbook(trainer: Trainer, resume_point: ResumePoint) -> Logbook:
+    """Open the logbook with the rows up to the resumed epoch."""
     logbook = Logbook(trainer.run.path, tensorboard=trainer.config.tensorboard)
-    checkpoint = beginning.checkpoint
-    logbook.keep_until(-1 if checkpoint is None else checkpoint.epoch)
+    checkpoint = resume_point.checkpoint
+    logbook.drop_rows_after(-1 if checkpoint is None else checkpoint.epoch)
     if checkpoint is not None and checkpoint.metrics and len(logbook.rows()) <= checkpoint.epoch:
-        logbook.write(dict(checkpoint.metrics))  # its row did not reach the disk, the checkpoint did
+        logbook.write(dict(checkpoint.metrics))  # the checkpoint was written, but not its row
     return logbook
 
 
-def _going_on(run: RunFolder, beginning: Beginning) -> str:
-    assert beginning.checkpoint is not None
-    epochs, clips = beginning.checkpoint.progress
-    where = f"in epoch {epochs}, {counted(clips, 'clip')} on" if clips else f"with epoch {epochs}"
-    return f"Going on with {run.path} {where}, from {Path(beginning.origin).name}."
+def _resume_message(run: RunFolder, resume_point: ResumePoint) -> str:
+    assert resume_point.checkpoint is not None
+    epochs, clips = resume_point.checkpoint.progress
+    where = f"in epoch {epochs}, after {counted(clips, 'clip')}" if clips else f"with epoch {epochs}"
+    return f"Resuming {run.path} {where}, from {Path(resume_point.origin).name}."
 
 
 @contextmanager
-def _voice(world: World) -> Iterator[None]:
-    """Let only the first of several processes say what is no error."""
+def _quiet_unless_rank_zero(world: World) -> Iterator[None]:
+    """Log only errors in all processes but the first."""
     logger = logging.getLogger(__name__.partition(".")[0])
     level = logger.level
     if not world.is_first:
@@ -348,7 +355,7 @@ def _voice(world: World) -> Iterator[None]:
 
 
 def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
-    """Return what `summary.json` holds; accuracies are percent on the protocol's test part."""
+    """Return the content of `summary.json`; accuracies are percent on the protocol's test part."""
     config, state, prefix = trainer.config, trainer.state, trainer.tests.offered
     rows = {row["epoch"]: row for row in logbook.rows()}
     best, final = (_row_of(trainer.run, rows, epoch) for epoch in (state.progress.best_epoch, config.epochs - 1))
@@ -381,10 +388,10 @@ def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
 
 
 def _row_of(run: RunFolder, rows: Mapping[Any, Mapping[str, Any]], epoch: int) -> Mapping[str, Any]:
-    """Return the logbook's row of an epoch; the epoch's checkpoint has it too, where the logbook was damaged.
+    """Return the row of an epoch from the logbook, or from the epoch's checkpoint if the logbook lacks it.
 
     Raises:
-        UserError: neither has it.
+        UserError: both lack it.
     """
     if epoch in rows:
         return rows[epoch]
@@ -393,6 +400,6 @@ def _row_of(run: RunFolder, rows: Mapping[Any, Mapping[str, Any]], epoch: int) -
         if checkpoint.epoch == epoch and checkpoint.metrics:
             return checkpoint.metrics
     raise UserError(
-        f"{run.path} has lost the figures of epoch {epoch}: they are neither in metrics.jsonl nor in a checkpoint. Its "
-        f"weights are whole: measure them with `{program()} evaluate --checkpoint {run.last}`."
+        f"The metrics of epoch {epoch} of {run.path} are missing in metrics.jsonl and in its checkpoints. Its weights "
+        f"are readable: evaluate them with `{program()} evaluate --checkpoint {run.last}`."
     )

@@ -1,4 +1,4 @@
-"""The same training with several seeds, and what they come to together."""
+"""The same training with several seeds, with mean and deviation of the results."""
 
 import logging
 import math
@@ -17,7 +17,7 @@ from ..utils.files import write_json
 from ..utils.limits import LARGEST_SEED
 from ..utils.progress import SILENT, Progress
 from ..utils.spread import mean_and_deviation
-from .run import Ending, Result, train
+from .run import EndCallback, Result, train
 
 _log = logging.getLogger(__name__)
 
@@ -28,14 +28,13 @@ def train_seeds(
     resume: str = "",
     progress: Progress = SILENT,
     *,
-    asked: Collection[str] = (),
-    ending: Ending | None = None,
+    explicit_keys: Collection[str] = (),
+    on_end: EndCallback | None = None,
 ) -> tuple[list[Result], Path]:
-    """Train once a seed, one after the other, and return the results and the file that holds them.
+    """Train once per seed, one after the other, and return the results and the file that holds them.
 
-    With `resume` as `auto` finished seeds are left alone and an interrupted one goes on. A run that stops before its
-    end ends the series, and `max_hours` are those of the series. `asked` and `ending` are
-    what they are to `train`.
+    With `resume="auto"` finished seeds are skipped and an interrupted one is resumed. A run that stops early ends the
+    series, and `max_hours` limits the whole series. `explicit_keys` and `on_end` are passed to `train`.
 
     Raises:
         UserError: a seed is named twice, `resume` is a path, or what `train` refuses.
@@ -46,28 +45,37 @@ def train_seeds(
     if too_large := [seed for seed in seeds if not 0 <= seed <= LARGEST_SEED]:
         raise UserError(f"--seeds: {too_large[0]} should be 0 to {LARGEST_SEED}.")
     if resume not in ("", "auto"):
-        raise UserError("--seeds has a run for each seed and goes on only with --resume auto.")
+        raise UserError("--seeds trains a run for each seed, so it can be resumed only with --resume auto.")
     named = "_".join(map(str, seeds[:8])) + ("_and_more" if len(seeds) > 8 else "")
     identity = f"{config.model.name}-{config.data.name}-{config.data.split}"
     identity += f"-{config.task}" if config.task != CLASSIFICATION.task else ""
     identity += f"-distilled-{config.distillation.method}" if config.distillation.teachers else ""
-    file, began = Path(config.output_root) / f"seeds-{identity}-{named}.json", time.monotonic()
+    file, started_at = Path(config.output_root) / f"seeds-{identity}-{named}.json", time.monotonic()
     results: list[Result] = []
-    # Several processes come together once for all seeds: `torchrun` has a place for one meeting only.
+    # One process group for all seeds: `torchrun` allows only one rendezvous.
     with joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes) as world:
         for number, seed in enumerate(seeds, start=1):
             if world.is_first:
                 _log.info(f"Seed {seed}, run {number} of {len(seeds)}.")
-            results.append(train(replace(config, seed=seed), resume, progress, asked=asked, began=began, ending=ending))
+            results.append(
+                train(
+                    replace(config, seed=seed),
+                    resume,
+                    progress,
+                    explicit_keys=explicit_keys,
+                    started_at=started_at,
+                    on_end=on_end,
+                )
+            )
             if results[-1].stopped is not None:
                 break
             if world.is_first:
-                write_json(file, _together(results))
+                write_json(file, _aggregate(results))
     return results, file
 
 
-def _together(results: Sequence[Result]) -> dict[str, Any]:
-    """Return the figures of all runs, their means and spreads."""
+def _aggregate(results: Sequence[Result]) -> dict[str, Any]:
+    """Return the results of all runs with means and standard deviations."""
     names = results[0].run.read_measures().figures()
     summaries: list[Mapping[str, Any]] = [each.summary for each in results]
     figures = {name: mean_and_deviation([float(each[name]) for each in summaries]) for name in names}

@@ -1,4 +1,4 @@
-"""A whole training sequence: the teacher, the students alone, the students distilled, on one data set or two."""
+"""Running a training sequence: the teacher, the students alone and the students distilled, on one or two data sets."""
 
 import logging
 import time
@@ -10,88 +10,90 @@ from pathlib import Path
 from ..data.store.find_store import find_store
 from ..distillation import resume_rules
 from ..runs.folder import SEQUENCE_FILE, RunFolder
-from ..runs.resume import HARMLESS, within
-from ..runs.search import own_configuration
+from ..runs.resume import HARMLESS, covers
+from ..runs.search import read_config_or_warn
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device
 from ..runtime.stop_requests import Stop, StopWatch
-from ..utils.config import flat, read_yaml
+from ..utils.config import flatten
 from ..utils.errors import ReportedElsewhere, UserError
 from ..utils.files import copy_files, make_folder
 from ..utils.locks import sole_writer
 from ..utils.places import data_roots, folders_below
 from ..utils.progress import SILENT, Progress
-from .run import Ending, train
-from .sequence_plan import DISTILLED, TEACHER, Plan, Step, teacher_name
+from .run import EndCallback, train
+from .sequence_plan import DISTILLED, TEACHER, Plan, SequenceStep, teacher_name
 from .sequence_table import find_step_run, write_table
 
 _log = logging.getLogger(__name__)
 
-# What a distilled run fills in when it begins, and what follows from the machine.
+# Keys that a distilled run sets at its start, and one that depends on the machine.
 _FILLED_IN = ("distillation.teachers", "distillation.fingerprints", "hardware.amp_dtype")
 
 
-def run_sequence(plan: Plan, progress: Progress = SILENT, ending: Ending | None = None) -> Stop | None:
-    """Train what is not trained yet of a sequence, and return why it stopped before its end, if it did.
+def run_sequence(plan: Plan, progress: Progress = SILENT, on_end: EndCallback | None = None) -> Stop | None:
+    """Train the unfinished runs of a sequence, and return why it stopped early, if it did.
 
-    What is finished is read from the runs' folders: their runs are left alone, and an interrupted one goes on.
-    `sequence.md` and `sequence.json` tell at any time how far it is. `max_hours` are those of the whole sequence;
-    `ending` is what it is to `train`.
+    The status of each run is read from its folder: finished runs are skipped, and an interrupted one is resumed.
+    `sequence.md` and `sequence.json` always show the present status. `max_hours` limits the whole sequence; `on_end` is
+    passed to `train`.
 
     Raises:
-        UserError: data are missing, or runs of the sequence were begun with another configuration; before anything
-            is trained. Or what `train` refuses, with the step that it refused.
+        UserError: data are missing, or runs of the sequence were started with another configuration, which is checked
+            before any training. Or `train` raises it; the message names the step.
         TrainingDiverged: a run diverged.
     """
-    config, began = plan.steps[0].config, time.monotonic()
-    # Several processes come together once for all runs: `torchrun` has a place for one meeting only.
-    meeting = joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes)
-    with meeting as world, ExitStack() as held:
-        world.agree(lambda: _fetch(plan))
+    config, started_at = plan.steps[0].config, time.monotonic()
+    # One process group for all runs: `torchrun` allows only one rendezvous.
+    process_group = joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes)
+    with process_group as world, ExitStack() as locks:
+        world.agree(lambda: _copy_from_inputs(plan))
         world.agree(lambda: _refuse_impossible(plan))
-        world.agree(lambda: _claim(plan, held))
+        world.agree(lambda: _lock(plan, locks))
         try:
-            return _train_all(plan, progress, world, began, ending)
+            return _train_all(plan, progress, world, started_at, on_end)
         finally:
             if world.is_first:
                 write_table(plan)
 
 
-def _fetch(plan: Plan) -> None:
-    """Copy the sequence from an input folder where the output folder has none: of several the one that is furthest."""
+def _copy_from_inputs(plan: Plan) -> None:
+    """Copy the most advanced sequence of this name from the input folders if the output folder has none."""
     roots = [Path(root) for root in plan.steps[0].config.input_roots]
     if plan.folder.exists() or not roots:
         return
     same = [each for each in folders_below(roots, SEQUENCE_FILE) if each.name == plan.folder.name]
-    fitting = [each for each in same if not _problems(plan.moved_to(each))]
+    fitting = [each for each in same if not _changed_options(plan.moved_to(each))]
     if fitting:
-        source = max(fitting, key=_extent)
+        source = max(fitting, key=_progress_of)
         _log.info(f"{source} is copied to {plan.folder} and continued there.")
-        with _claimed(source, makes=False):
+        with _locked(source, makes=False):
             copy_files(source, plan.folder)
     elif same:
         others = ", ".join(map(str, same))
-        _log.warning("Begun with other options, and so not continued: %s. A new sequence starts.", others)
+        _log.warning("Started with other options, and therefore not continued: %s. A new sequence starts.", others)
 
 
-def _claim(plan: Plan, held: ExitStack) -> None:
-    """Keep other processes out of the sequence until `held` is closed."""
-    held.enter_context(_claimed(make_folder(plan.folder)))
+def _lock(plan: Plan, locks: ExitStack) -> None:
+    """Lock the sequence until `locks` is closed."""
+    locks.enter_context(_locked(make_folder(plan.folder)))
 
 
-def _claimed(folder: Path, makes: bool = True) -> AbstractContextManager[None]:
-    refusal = f"Another process is training the sequence {folder}. Give the same command when that has ended."
+def _locked(folder: Path, makes: bool = True) -> AbstractContextManager[None]:
+    refusal = f"Another process is training the sequence {folder}. Run the same command when that has ended."
     return sole_writer(folder, refusal, makes=makes)
 
 
-def _extent(folder: Path) -> tuple[int, int]:
-    """Return how far a sequence has come: its finished runs, and the size of all logbooks."""
+def _progress_of(folder: Path) -> tuple[int, int]:
+    """Return the progress of a sequence: the number of finished runs, and the total size of the logbooks."""
     logbooks = sum(path.stat().st_size for path in folder.glob("*/*/run-*/metrics.jsonl"))
     return len(list(folder.glob("*/*/run-*/summary.json"))), logbooks
 
 
-def _train_all(plan: Plan, progress: Progress, world: World, began: float, ending: Ending | None) -> Stop | None:
-    watch = StopWatch(plan.steps[0].config.max_hours, began)
+def _train_all(
+    plan: Plan, progress: Progress, world: World, started_at: float, on_end: EndCallback | None
+) -> Stop | None:
+    watch = StopWatch(plan.steps[0].config.max_hours, started_at)
     teachers: dict[str, list[str]] = {}
     runs = [(step, seed) for step in plan.steps for seed in step.seeds]
     for number, (step, seed) in enumerate(runs, start=1):
@@ -103,9 +105,9 @@ def _train_all(plan: Plan, progress: Progress, world: World, began: float, endin
             write_table(plan, (step, seed))
         try:
             config = step.run_config(seed, teachers.get(step.data, []))
-            result = train(config, "auto", progress, began=began, attached=False, ending=ending)
+            result = train(config, "auto", progress, started_at=started_at, search_inputs=False, on_end=on_end)
         except UserError as error:
-            if watch.is_over:  # it ended while data or teachers' outputs were made ready
+            if watch.is_over:  # the time ended while data or teacher outputs were prepared
                 _log.warning("%s", error)
                 return Stop.TIME
             raise error if isinstance(error, ReportedElsewhere) else UserError(f"{title}: {error}") from error
@@ -117,22 +119,22 @@ def _train_all(plan: Plan, progress: Progress, world: World, began: float, endin
 
 
 def _refuse_impossible(plan: Plan) -> None:
-    """Refuse a sequence whose data are missing or whose runs were begun otherwise; the first process tells it."""
+    """Refuse a sequence whose data are missing or whose runs were started with other options."""
     places = {(step.data, step.config.data_root): step.config for step in plan.steps}
     for config in places.values():
         root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
         find_store(config.data, root, input_roots=inputs)
-    if problems := _problems(plan):
+    if problems := _changed_options(plan):
         lines = "\n".join(f"  {difference}: {_shortened(titles)}" for difference, titles in problems.items())
         raise UserError(
-            f"The sequence in {plan.folder} was begun with other options:\n{lines}\n"
-            "Its runs are compared, so they keep them. Give the same options as then, or begin another sequence with "
-            "another --output_root."
+            f"The sequence in {plan.folder} was started with other options:\n{lines}\n"
+            "Its runs are compared, so their options cannot change. Use the original options, or start another "
+            "sequence with another --output_root."
         )
 
 
-def _problems(plan: Plan) -> dict[str, list[str]]:
-    """Return what is not as it was when the runs of a sequence were begun, each with the steps concerned."""
+def _changed_options(plan: Plan) -> dict[str, list[str]]:
+    """Return the options that have changed since the runs were started, each with the affected steps."""
     problems: dict[str, list[str]] = {}
     for step in plan.steps:
         for seed in step.seeds:
@@ -143,29 +145,29 @@ def _problems(plan: Plan) -> dict[str, list[str]]:
 
 
 def _shortened(titles: Sequence[str]) -> str:
-    """Return the first of the runs that have one difference, and how many more there are."""
+    """Return the first title, and the number of further ones."""
     more = len(titles) - 1
     return titles[0] + (f", and {more} more run{'s' * (more > 1)}" if more else "")
 
 
-def _differences(step: Step, run: RunFolder, seed: int) -> list[str]:
-    """Return what is no longer as it was when a run was begun, as far as it changes what is computed."""
-    before, now = flat(read_yaml(run.config)), flat(asdict(step.run_config(seed)))
+def _differences(step: SequenceStep, run: RunFolder, seed: int) -> list[str]:
+    """Return the changes since the start of a run that affect what is computed."""
+    before, now = flatten(run.read_config()), flatten(asdict(step.run_config(seed)))
     ignored = (*HARMLESS, *resume_rules.HARMLESS, *_FILLED_IN, *(() if step.role == DISTILLED else ("distillation",)))
-    pairs = {key: (before[key], now[key]) for key in sorted(before.keys() & now.keys()) if not within(key, ignored)}
+    pairs = {key: (before[key], now[key]) for key in sorted(before.keys() & now.keys()) if not covers(ignored, key)}
     if step.role == DISTILLED:
-        taught = [_teacher_name(step, path) for path in before.get("distillation.teachers", [])]
-        pairs["teachers"] = taught, step.config.distillation.teachers
+        teachers = [_teacher_name(step, path) for path in before.get("distillation.teachers", [])]
+        pairs["teachers"] = teachers, step.config.distillation.teachers
     return [f"{key} was {old!r}, is {new!r} now" for key, (old, new) in pairs.items() if old != new]
 
 
-def _teacher_name(step: Step, checkpoint: str) -> str:
-    """Return what the plan calls the teacher whose checkpoint a run names: its run lies in the sequence's folder.
+def _teacher_name(step: SequenceStep, checkpoint: str) -> str:
+    """Return the name in the plan of the teacher whose checkpoint a run names.
 
-    The folder may have been moved since, so only the end of the path counts.
+    The sequence's folder may have been moved, so only the end of the path is used.
     """
     run = Path(step.config.output_root).parent.joinpath(*Path(checkpoint).parts[-4:-2])
-    teacher = flat(own_configuration(RunFolder(run)))
+    teacher = flatten(read_config_or_warn(RunFolder(run)))
     if not teacher:
         return checkpoint
     return teacher_name(teacher.get("model.name", ""), teacher.get("seed", 0))

@@ -1,4 +1,4 @@
-"""A picture of a training sequence: for each student, how far distillation carries it towards its teacher."""
+"""Plot of a training sequence: top-1 of each student alone and distilled, beside its teacher's."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..plots import figures
-from .sequence_table import DataResult, Spread, Student
+from .sequence_table import DataResult, MeanDeviation, Student
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,9 +18,9 @@ _MARGIN_SHARE, _LEAST_MARGIN = 0.1, 0.2
 
 
 def draw_sequence(found: Sequence[DataResult], path: Path) -> None:
-    """Draw a PNG with a panel a data set and a line a student: top-1 alone, distilled, and of the teacher.
+    """Draw a PNG with one panel per data set and one line per student: top-1 alone, distilled, and of the teacher.
 
-    Whiskers are standard deviations over seeds. What is not trained yet has no point.
+    Error bars are standard deviations over seeds. Runs that are not trained yet have no point.
 
     Raises:
         UserError: matplotlib cannot be imported, or the file cannot be written.
@@ -36,7 +36,7 @@ def draw_sequence(found: Sequence[DataResult], path: Path) -> None:
 
 
 def _draw_panel(axes: "Axes", result: DataResult) -> None:
-    teacher = Spread.of(list(result.teacher.top1.values()))
+    teacher = MeanDeviation.of(list(result.teacher.top1.values()))
     for place, student in enumerate(result.students):
         _draw_student(axes, student, place)
     if teacher.known:
@@ -57,7 +57,7 @@ def _draw_panel(axes: "Axes", result: DataResult) -> None:
 
 
 def _draw_student(axes: "Axes", student: Student, place: int) -> None:
-    """Draw the two points of a student, what lies between them, and the gain beside the line."""
+    """Draw the two points of a student, the line between them, and the gain beside it."""
     if student.alone.known and student.distilled.known:
         ends = [student.alone.mean, student.distilled.mean]
         axes.plot(ends, [place, place], color=_DISTILLED, linewidth=3.0, alpha=0.3, solid_capstyle="butt", zorder=2)
@@ -82,7 +82,7 @@ def _draw_student(axes: "Axes", student: Student, place: int) -> None:
 
 
 def _write_legend(axes: "Axes") -> None:
-    """Explain the signs above the panel's right end."""
+    """Draw the legend above the right end of the panel."""
     point: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 7}
     axes.plot([], [], color=_ALONE, label="alone", **point)
     axes.plot([], [], color=_DISTILLED, label="distilled", **point)
@@ -97,10 +97,10 @@ def _label(student: Student) -> str:
     return f"{student.model}\n{student.parameters / 1000:,.0f} thousand parameters"
 
 
-def _limits(result: DataResult, teacher: Spread) -> tuple[float, float]:
-    """Return what the axis shows: all points with their whiskers and some air, 0 to 100 where there are none.
+def _limits(result: DataResult, teacher: MeanDeviation) -> tuple[float, float]:
+    """Return the limits of the axis: all points with their error bars and a margin, or 0 to 100 without points.
 
-    It shows so much that a difference of one test clip looks as small as it is.
+    The range is wide enough that the difference of one test clip looks small.
     """
     ends = [
         spread.mean + side * (spread.deviation if math.isfinite(spread.deviation) else 0.0)

@@ -1,4 +1,4 @@
-"""The plan of a training sequence: which runs, in which order, each with its whole configuration."""
+"""The plan of a training sequence: its runs in order, each with its whole configuration."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,14 +20,14 @@ TARGETS = {
 }
 _FIRST_STUDENT_STEP, _OTHER_STUDENTS_STEP, _DISTILLATION_STEP, _SECOND_DATA_STEP = 2, 3, 4, 5
 _FAMILIES = {"last_e": "LAST-E", "last_v2": "LAST-v2"}
-_DECIDED = {
+_RESERVED = {
     "task": "the sequence itself, which trains classifiers",
     "seed": "--seeds and --teacher_seeds",
     "model.name": "--students and --teacher",
     "data.name": "--dataset and --then",
     "data.split": "--split and --then_split",
     "distillation.teachers": "--teacher and --teacher_seeds",
-    "distillation.draws": "--cached",
+    "distillation.fixed_augmentations": "--cached",
     "distillation.cached": "--cached",
     "distillation.cache": "--cached",
     "output_root": "--output_root",
@@ -36,18 +36,18 @@ _DECIDED = {
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a user asks of a sequence.
+class SequenceSpec:
+    """The options of a sequence.
 
     Attributes:
-        dataset, split: the first data set and its protocol; empty: the recipe's data set, the data set's protocol.
-        then, then_split: the second one; empty: none.
+        dataset, split: the first data set and its protocol; if empty, the recipe's data set, the data set's protocol.
+        then, then_split: the second data set and its protocol; empty for none.
         environment, recipe: as `resolve` takes them.
-        teacher, teacher_seeds: the model that teaches; several seeds make an ensemble.
-        students, seeds: the models that learn, each with every seed.
-        cached: of so many variations of each clip the teachers' outputs are stored; 0: none are.
-        settings, teacher_settings, student_settings: `key=value` texts for all runs, the teachers' and the students'.
-        flags: values of named flags by dotted key, None where not given.
+        teacher, teacher_seeds: the teacher model; several seeds make an ensemble.
+        students, seeds: the student models, each trained with every seed.
+        cached: number of augmented views of each clip with cached teacher outputs; 0 disables the cache.
+        settings, teacher_settings, student_settings: `key=value` texts for all runs, the teachers and the students.
+        flags: values of named flags by dotted key, None if not given.
     """
 
     dataset: str = ""
@@ -68,14 +68,14 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Step:
+class SequenceStep:
     """One model in one role on one data set, trained once with each of its seeds.
 
     Attributes:
         number: its step of the sequence, 1 to 5.
         role: `teacher`, `alone` or `distilled`.
-        config: of all of its runs but for the seed and the teachers, whose names stand for their checkpoints.
-        seeds: of its runs.
+        config: of all of its runs, without the seed, and with teacher names instead of their checkpoints.
+        seeds: one for each of its runs.
     """
 
     number: int
@@ -90,35 +90,38 @@ class Step:
 
     @property
     def model(self) -> str:
-        """Return what people call the model, such as `LAST-E base`."""
+        """Return the display name of the model, such as `LAST-E base`."""
         family = self.config.model.family
         return f"{_FAMILIES.get(family, family)} {self.config.model.name.removesuffix('_e')}"
 
     @property
     def title(self) -> str:
-        """Return what the step does."""
+        """Return a description of the step."""
         role = {TEACHER: ", the teacher,", ALONE: " alone", DISTILLED: " distilled"}[self.role]
         return f"{self.config.model.name}{role} on {self.data}"
 
     def run_config(self, seed: int, teachers: Sequence[str] = ()) -> RunConfig:
-        """Return the configuration of one run; `teachers` are checkpoints, which a distilled run needs."""
+        """Return the configuration of one run; a distilled run needs `teachers`, the checkpoints."""
         if self.role != DISTILLED:
             return replace(self.config, seed=seed)
-        lesson = replace(self.config.distillation, teachers=list(teachers))
-        if lesson.cached:
-            # One folder for all students, which are taught the same; but held-out clips differ with the seed.
-            name = f"{lesson.method}-{lesson.draws}" + (f"-seed{seed}" if self.config.validation == "split" else "")
-            lesson = replace(lesson, cache=str(Path(self.config.output_root).parent / "teacher_outputs" / name))
-        return replace(self.config, seed=seed, distillation=lesson)
+        distillation = replace(self.config.distillation, teachers=list(teachers))
+        if distillation.cached:
+            # One cache for all students, whose teacher outputs are equal; but held-out clips depend on the seed.
+            name = f"{distillation.method}-{distillation.fixed_augmentations}" + (
+                f"-seed{seed}" if self.config.validation == "split" else ""
+            )
+            folder = Path(self.config.output_root).parent / "teacher_outputs" / name
+            distillation = replace(distillation, cache=str(folder))
+        return replace(self.config, seed=seed, distillation=distillation)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A sequence: its folder, its steps in their order, and the request that it came from."""
+    """A sequence: its folder, its steps in order, and its options."""
 
     folder: Path
-    steps: Sequence[Step]
-    request: Request
+    steps: Sequence[SequenceStep]
+    spec: SequenceSpec
 
     def moved_to(self, folder: Path) -> "Plan":
         """Return the same sequence in another folder."""
@@ -131,83 +134,83 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        """Return how many runs it has."""
+        """Return the number of runs."""
         return sum(len(step.seeds) for step in self.steps)
 
 
-def plan_sequence(request: Request) -> Plan:
-    """Return the plan that a request makes; every configuration is resolved, so nothing is wrong with one later.
+def plan_sequence(spec: SequenceSpec) -> Plan:
+    """Return the plan of a sequence; every configuration is resolved and validated.
 
     Raises:
-        UserError: a model or data set is unknown or named twice, a setting is impossible or has an option of its own.
+        UserError: a model or data set is unknown or named twice, a setting is impossible or has its own option.
     """
-    _refuse_repetitions(request)
-    _refuse_decided_keys(request)
-    steps = _steps(request, request.dataset, request.split)
+    _refuse_duplicates(spec)
+    _refuse_reserved_keys(spec)
+    steps = _steps(spec, spec.dataset, spec.split)
     folder = Path(steps[0].config.output_root) / f"sequence-{_folder_name(steps[0])}"
-    if request.then:
-        later = _steps(request, request.then, request.then_split)
+    if spec.then:
+        later = _steps(spec, spec.then, spec.then_split)
         if _folder_name(later[0]) == _folder_name(steps[0]):
             raise UserError(
-                f"--then names {steps[0].data} again, which the sequence begins with. Name another data set, or "
-                "another protocol of it with --then_split."
+                f"--then names {steps[0].data}, which is the first data set already. Name another data set, or another "
+                "protocol of it with --then_split."
             )
         steps += [replace(step, number=_SECOND_DATA_STEP) for step in later]
-    return Plan(folder, [_within(folder, step) for step in steps], request)
+    return Plan(folder, [_with_own_folder(folder, step) for step in steps], spec)
 
 
 def teacher_name(model: str, seed: int) -> str:
-    """Return what stands in a plan for a teacher's checkpoint, which is known once the teacher is trained."""
+    """Return the placeholder in a plan for a teacher's checkpoint, which is known once the teacher is trained."""
     return f"{model} of seed {seed}"
 
 
-def _steps(request: Request, dataset: str, split: str) -> list[Step]:
-    """Return the steps on one data set; they still have the output root of the request."""
-    teacher = _resolve(request, TEACHER, request.teacher, dataset, split)
-    names = [teacher_name(teacher.model.name, seed) for seed in request.teacher_seeds]
-    distilled = [_resolve(request, DISTILLED, student, dataset, split, names) for student in request.students]
-    _refuse_twins([config.model.name for config in distilled])
+def _steps(spec: SequenceSpec, dataset: str, split: str) -> list[SequenceStep]:
+    """Return the steps on one data set, with the output root of the options."""
+    teacher = _resolve(spec, TEACHER, spec.teacher, dataset, split)
+    names = [teacher_name(teacher.model.name, seed) for seed in spec.teacher_seeds]
+    distilled = [_resolve(spec, DISTILLED, student, dataset, split, names) for student in spec.students]
+    _refuse_equal_names([config.model.name for config in distilled])
     for config in distilled:
         config.distillation.ce_weight(config.model.name, 0, config.epochs)
         _refuse_other_clips(teacher, config)
-    # Alone, the students have nothing in their configuration of how they would be taught.
+    # Students alone have the default distillation settings in their configuration.
     alone = [replace(config, distillation=teacher.distillation) for config in distilled]
-    seeds, teacher_seeds = tuple(request.seeds), tuple(request.teacher_seeds)
+    seeds, teacher_seeds = tuple(spec.seeds), tuple(spec.teacher_seeds)
     return [
-        Step(1, TEACHER, teacher, teacher_seeds),
-        Step(_FIRST_STUDENT_STEP, ALONE, alone[0], seeds),
-        *(Step(_OTHER_STUDENTS_STEP, ALONE, config, seeds) for config in alone[1:]),
-        *(Step(_DISTILLATION_STEP, DISTILLED, config, seeds) for config in distilled),
+        SequenceStep(1, TEACHER, teacher, teacher_seeds),
+        SequenceStep(_FIRST_STUDENT_STEP, ALONE, alone[0], seeds),
+        *(SequenceStep(_OTHER_STUDENTS_STEP, ALONE, config, seeds) for config in alone[1:]),
+        *(SequenceStep(_DISTILLATION_STEP, DISTILLED, config, seeds) for config in distilled),
     ]
 
 
 def _resolve(
-    request: Request, role: str, model: str, dataset: str, split: str, teachers: Sequence[str] = ()
+    spec: SequenceSpec, role: str, model: str, dataset: str, split: str, teachers: Sequence[str] = ()
 ) -> RunConfig:
-    """Return the configuration of a model in a role; settings of the role win over those of all runs and flags."""
-    option, own = "--student_set", request.student_settings
+    """Return the configuration of a model in a role; settings of the role override those of all runs and flags."""
+    option, own = "--student_set", spec.student_settings
     if role == TEACHER:
-        option, own = "--teacher_set", request.teacher_settings
-    settings = [*request.settings, *own]
-    flags = {"data.split": split or None, **request.flags}
-    taught = role == DISTILLED
-    flags |= {  # whatever a recipe says, such as the configuration of a distilled run
+        option, own = "--teacher_set", spec.teacher_settings
+    settings = [*spec.settings, *own]
+    flags = {"data.split": split or None, **spec.flags}
+    is_distilled = role == DISTILLED
+    flags |= {  # also over a recipe, such as the configuration of a distilled run
         "task": CLASSIFICATION.task,
-        "distillation.teachers": list(teachers) if taught else [],
-        "distillation.weights": None if taught else [],
+        "distillation.teachers": list(teachers) if is_distilled else [],
+        "distillation.weights": None if is_distilled else [],
         "distillation.fingerprints": [],
-        "distillation.draws": request.cached if taught else 0,
-        "distillation.cached": taught and request.cached > 0,
+        "distillation.fixed_augmentations": spec.cached if is_distilled else 0,
+        "distillation.cached": is_distilled and spec.cached > 0,
         "distillation.cache": "",
     }
-    if not taught:
+    if not is_distilled:
         settings = [text for text in settings if not _key(text).startswith("distillation.")]
     try:
         return resolve(
             model=model,
             dataset=dataset,
-            environment=request.environment,
-            recipe=request.recipe,
+            environment=spec.environment,
+            recipe=spec.recipe,
             overrides=settings,
             flags={key: value for key, value in flags.items() if key not in map(_key, own)},
         )
@@ -215,14 +218,14 @@ def _resolve(
         raise UserError(f"{model}, with --set and {option}: {error}" if own else str(error)) from error
 
 
-def _within(folder: Path, step: Step) -> Step:
-    """Return a step whose runs lie in a folder of their own within the sequence's."""
+def _with_own_folder(folder: Path, step: SequenceStep) -> SequenceStep:
+    """Return a step with its own output folder in that of the sequence."""
     name = step.config.model.name + {ALONE: ""}.get(step.role, f"-{step.role}")
     place = folder / _folder_name(step) / name
     return replace(step, config=replace(step.config, output_root=str(place)))
 
 
-def _folder_name(step: Step) -> str:
+def _folder_name(step: SequenceStep) -> str:
     return f"{step.config.data.name}-{step.config.data.split}"
 
 
@@ -231,7 +234,7 @@ def _key(setting: str) -> str:
 
 
 def _refuse_other_clips(teacher: RunConfig, student: RunConfig) -> None:
-    """Refuse a teacher that cannot say anything of the clips as its student sees them."""
+    """Refuse a teacher whose inputs differ from those of its student."""
     for name, theirs, ours in (
         ("input_frames", teacher.input_frames, student.input_frames),
         ("data.normalize", teacher.data.normalize, student.data.normalize),
@@ -239,38 +242,37 @@ def _refuse_other_clips(teacher: RunConfig, student: RunConfig) -> None:
         if theirs != ours:
             raise UserError(
                 f"{name} is {theirs} for the teacher {teacher.model.name} and {ours} for the student "
-                f"{student.model.name}. A student learns from what its teacher says of the same clip: set it for both, "
-                "with --set."
+                f"{student.model.name}. Teacher and student need the same input: set it for both, with --set."
             )
 
 
-def _refuse_repetitions(request: Request) -> None:
+def _refuse_duplicates(spec: SequenceSpec) -> None:
     named: Mapping[str, Collection[object]] = {
-        "--students": request.students,
-        "--seeds": request.seeds,
-        "--teacher_seeds": request.teacher_seeds,
+        "--students": spec.students,
+        "--seeds": spec.seeds,
+        "--teacher_seeds": spec.teacher_seeds,
     }
     for option, values in named.items():
         if not values:
-            raise UserError(f"{option} names nothing. Leave it out for the default.")
+            raise UserError(f"{option} is empty. Leave it out for the default.")
         if len(set(values)) != len(values):
-            raise UserError(f"{option} names one twice: {', '.join(map(str, values))}.")
-    if request.then_split and not request.then:
+            raise UserError(f"{option} has a duplicate: {', '.join(map(str, values))}.")
+    if spec.then_split and not spec.then:
         raise UserError("--then_split is the protocol of the data set that --then names; name one.")
 
 
-def _refuse_twins(students: Sequence[str]) -> None:
-    """Refuse two students of one name, such as those of two files, whose runs would share a folder."""
+def _refuse_equal_names(students: Sequence[str]) -> None:
+    """Refuse two students with the same name, such as from two files: their runs would share a folder."""
     if len(set(students)) != len(students):
-        raise UserError(f"--students names models of which two have the same name: {', '.join(students)}.")
+        raise UserError(f"--students has two models with the same name: {', '.join(students)}.")
 
 
-def _refuse_decided_keys(request: Request) -> None:
-    """Refuse settings that the sequence makes itself, which would have no effect."""
-    settings = [*request.settings, *request.teacher_settings, *request.student_settings]
+def _refuse_reserved_keys(spec: SequenceSpec) -> None:
+    """Refuse settings that the sequence sets itself, which would have no effect."""
+    settings = [*spec.settings, *spec.teacher_settings, *spec.student_settings]
     for key in map(_key, settings):
-        if key in _DECIDED:
-            raise UserError(f"{key} is not set with {key}=...: in a sequence it comes from {_DECIDED[key]}.")
-    for key in map(_key, request.teacher_settings):
+        if key in _RESERVED:
+            raise UserError(f"{key}=... has no effect: in a sequence it is set by {_RESERVED[key]}.")
+    for key in map(_key, spec.teacher_settings):
         if key.startswith("distillation."):
-            raise UserError(f"--teacher_set {key}: teachers are trained alone. Set it with --student_set or --set.")
+            raise UserError(f"--teacher_set {key}: teachers train without distillation. Use --student_set or --set.")

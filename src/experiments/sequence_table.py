@@ -1,4 +1,4 @@
-"""The table of a training sequence: what its run folders tell, as Markdown and JSON."""
+"""The table of a training sequence, read from its run folders: status and results, as Markdown and JSON."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.folder import SEQUENCE_FILE, RunFolder
-from ..runs.search import own_configuration
-from ..utils.config import MODEL_FILES, read_yaml
+from ..runs.search import read_config_or_warn
+from ..utils.config import MODEL_FILES
 from ..utils.files import write_json, write_text
 from ..utils.spread import mean_and_deviation
-from .sequence_plan import ALONE, DISTILLED, TARGETS, TEACHER, Plan, Step
+from .sequence_plan import ALONE, DISTILLED, TARGETS, TEACHER, Plan, SequenceStep
 
 PLANNED, PENDING, RUNNING = "planned", "pending", "running"
 DONE, STOPPED, DIVERGED = "done", "stopped", "diverged"
@@ -24,8 +24,8 @@ _KEPT = ("parameters", "best_epoch", "best_top1", "final_top1", "final_top5", "t
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What has become of one run: its status, its folder where it has begun, its summary where it is done."""
+class RunStatus:
+    """The status of one run; its folder if it has started, its summary if it is done."""
 
     seed: int
     status: str
@@ -35,16 +35,16 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A step with what has become of its runs."""
+class TableRow:
+    """A step with the status of its runs."""
 
-    step: Step
-    outcomes: Sequence[Outcome]
+    step: SequenceStep
+    runs: Sequence[RunStatus]
 
     @property
     def status(self) -> str:
-        """Return the status of the step: that of its runs, or `stopped` where some are done and none is running."""
-        found = {outcome.status for outcome in self.outcomes}
+        """Return the status of the step: that of its runs, or `stopped` if some are done and none is running."""
+        found = {run_status.status for run_status in self.runs}
         for status in (RUNNING, DIVERGED, STOPPED):
             if status in found:
                 return status
@@ -52,24 +52,24 @@ class Row:
 
     @property
     def environment(self) -> str:
-        """Return the environment that the runs were begun in, or will be."""
-        known = [each.environment for each in self.outcomes if each.environment]
+        """Return the environment of the runs, or of the plan before the first run."""
+        known = [each.environment for each in self.runs if each.environment]
         return ", ".join(dict.fromkeys(known)) or self.step.config.environment
 
     @property
     def parameters(self) -> int | None:
-        """Return the model's parameters; None before a run is done."""
-        return next((int(each.summary["parameters"]) for each in self.outcomes if each.summary), None)
+        """Return the number of parameters; None before a run is done."""
+        return next((int(each.summary["parameters"]) for each in self.runs if each.summary), None)
 
     @property
     def top1(self) -> dict[int, float]:
-        """Return the percent right in the last epoch, by the seed, of the runs that are done."""
-        return {each.seed: float(each.summary["final_top1"]) for each in self.outcomes if each.summary}
+        """Return the top-1 accuracy of the last epoch in percent, by seed, of the runs that are done."""
+        return {each.seed: float(each.summary["final_top1"]) for each in self.runs if each.summary}
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A mean and its standard deviation over seeds; not a number where it is not known."""
+class MeanDeviation:
+    """Mean and standard deviation over seeds; NaN if unknown."""
 
     mean: float
     deviation: float
@@ -78,17 +78,17 @@ class Spread:
         return self.text()
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        """Return the spread of some values."""
+    def of(cls, values: Sequence[float]) -> "MeanDeviation":
+        """Return mean and standard deviation of some values."""
         return cls(*mean_and_deviation(values))
 
     @property
     def known(self) -> bool:
-        """Tell whether there is a mean."""
+        """Whether there is a mean."""
         return math.isfinite(self.mean)
 
     def text(self, sign: str = "") -> str:
-        """Return it in words, with a plus for gains where `sign` is one; a dash where it is not known."""
+        """Return it as text, with an explicit plus if `sign` is `+`; a dash if unknown."""
         if not self.known:
             return "-"
         return f"{self.mean:{sign}.2f}" + (f" ± {self.deviation:.2f}" if math.isfinite(self.deviation) else "")
@@ -96,61 +96,63 @@ class Spread:
 
 @dataclass(frozen=True)
 class Student:
-    """What distillation gains for one student on one data set.
+    """The gain from distillation for one student on one data set.
 
     Attributes:
         model: its name.
-        parameters: how many it has; None before a run is done.
-        alone, distilled: percent right in the last epoch.
-        gain: of the distilled run over the one alone of the same seed, in points.
-        errors_removed: the gain as a percentage of what the student alone gets wrong.
+        parameters: their number; None before a run is done.
+        alone, distilled: top-1 of the last epoch in percent.
+        gain: the distilled run minus the run alone with the same seed, in percentage points.
+        errors_removed: the gain as a percentage of the errors of the student alone.
     """
 
     model: str
     parameters: int | None
-    alone: Spread
-    distilled: Spread
-    gain: Spread
+    alone: MeanDeviation
+    distilled: MeanDeviation
+    gain: MeanDeviation
     errors_removed: float
 
 
 @dataclass(frozen=True)
 class DataResult:
-    """What came of the sequence on one data set, its name and protocol; the smallest student comes first."""
+    """The results on one data set and protocol, the smallest student first."""
 
     data: str
-    teacher: Row
+    teacher: TableRow
     students: Sequence[Student]
 
     @property
     def test_clips(self) -> int | None:
-        """Return how many clips the runs are tested on; None before one is done, and of older runs."""
-        counts = [each.summary.get("test_clips") for each in self.teacher.outcomes]
+        """Return the number of test clips; None before a run is done, and for older runs."""
+        counts = [each.summary.get("test_clips") for each in self.teacher.runs]
         return next((count for count in counts if isinstance(count, int)), None)
 
 
-def read_rows(plan: Plan, running: tuple[Step, int] | None = None) -> list[Row]:
-    """Return the table as the run folders tell it; `running` is the step and seed that is being trained.
+def read_rows(plan: Plan, running: tuple[SequenceStep, int] | None = None) -> list[TableRow]:
+    """Read the table from the run folders; `running` is the step and seed in training.
 
     Raises:
         UserError: a run's configuration or summary cannot be read.
     """
-    return [Row(step, [_outcome(step, seed, running == (step, seed)) for seed in step.seeds]) for step in plan.steps]
+    return [
+        TableRow(step, [_run_status(step, seed, running == (step, seed)) for seed in step.seeds]) for step in plan.steps
+    ]
 
 
-def results(rows: Sequence[Row]) -> list[DataResult]:
-    """Return what came of it, one entry a data set in the order of the sequence."""
+def results(rows: Sequence[TableRow]) -> list[DataResult]:
+    """Return the results, one entry per data set in the order of the sequence."""
     found = []
     for teacher in (row for row in rows if row.step.role == TEACHER):
         mine = [row for row in rows if row.step.data == teacher.step.data]
-        students = [_student(row, _partner(row, mine)) for row in mine if row.step.role == DISTILLED]
+        students = [_student(row, _baseline_row(row, mine)) for row in mine if row.step.role == DISTILLED]
         order = [*MODEL_FILES, *(student.model for student in students)]
         students.sort(key=lambda student: order.index(student.model))
         found.append(DataResult(teacher.step.data, teacher, students))
     return found
 
 
-def write_table(plan: Plan, running: tuple[Step, int] | None = None) -> list[Row]:
+def write_table(plan: Plan, running: tuple[SequenceStep, int] | None = None) -> list[TableRow]:
     """Write `sequence.md` and `sequence.json` into the sequence's folder and return their rows.
 
     Raises:
@@ -162,35 +164,35 @@ def write_table(plan: Plan, running: tuple[Step, int] | None = None) -> list[Row
     return rows
 
 
-def markdown(plan: Plan, rows: Sequence[Row]) -> str:
+def markdown(plan: Plan, rows: Sequence[TableRow]) -> str:
     """Return the table as Markdown, with links to the runs relative to the sequence's folder."""
     lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *(_line(_cells(plan, row, rows)) for row in rows)]
     data = ", then ".join(dict.fromkeys(row.step.data for row in rows))
-    seeds, teacher_seeds = (", ".join(map(str, each)) for each in (plan.request.seeds, plan.request.teacher_seeds))
+    seeds, teacher_seeds = (", ".join(map(str, each)) for each in (plan.spec.seeds, plan.spec.teacher_seeds))
     notes = (
-        "Top-1 is percent of the test part right after the last epoch. Teachers teach as they are after their last "
-        "epoch: to choose their best one on the test part would be to select on it. A gain is the distilled student's "
+        "Top-1 is the accuracy on the test part after the last epoch, in percent. Teachers are taken from their last "
+        "epoch: choosing their best epoch on the test part would select on it. A gain is the distilled student's "
         f"top-1 minus that of the student alone with the same seed (students' seeds: {seeds}; teachers': "
         f"{teacher_seeds}); ± is the standard deviation over seeds."
     )
     return f"# Training sequence on {data}\n\n" + "\n".join(lines) + f"\n\n{notes}\n"
 
 
-def find_step_run(step: Step, seed: int) -> RunFolder | None:
-    """Return the newest run of a step with a seed, if there is one; its folder has runs of this step alone."""
+def find_step_run(step: SequenceStep, seed: int) -> RunFolder | None:
+    """Return the newest run of a step with a seed, if there is one; each step has its own output folder."""
     runs = map(RunFolder, Path(step.config.output_root).glob("run-*"))
-    newest_first = sorted((run for run in runs if run.dated), key=lambda run: run.age, reverse=True)
-    return next((run for run in newest_first if own_configuration(run).get("seed") == seed), None)
+    newest_first = sorted((run for run in runs if run.has_dated_name), key=lambda run: run.sort_key, reverse=True)
+    return next((run for run in newest_first if read_config_or_warn(run).get("seed") == seed), None)
 
 
-def _outcome(step: Step, seed: int, running: bool) -> Outcome:
+def _run_status(step: SequenceStep, seed: int, running: bool) -> RunStatus:
     run = find_step_run(step, seed)
     if run is None:
         waiting = PLANNED if step.number >= _FIRST_PLANNED_STEP else PENDING
-        return Outcome(seed, RUNNING if running else waiting, None, "", {})
+        return RunStatus(seed, RUNNING if running else waiting, None, "", {})
     status = RUNNING if running else _status(run)
     summary = run.read_summary(("parameters", "final_top1"), ()) if status == DONE else {}
-    return Outcome(seed, status, run.path, str(read_yaml(run.config).get("environment", "")), summary)
+    return RunStatus(seed, status, run.path, str(run.read_config().get("environment", "")), summary)
 
 
 def _status(run: RunFolder) -> str:
@@ -199,7 +201,7 @@ def _status(run: RunFolder) -> str:
     return DIVERGED if run.divergence.exists() else STOPPED
 
 
-def _partner(row: Row, rows: Sequence[Row]) -> Row:
+def _baseline_row(row: TableRow, rows: Sequence[TableRow]) -> TableRow:
     """Return the row of the same student alone on the same data set."""
     name, data = row.step.config.model.name, row.step.data
     return next(
@@ -207,26 +209,26 @@ def _partner(row: Row, rows: Sequence[Row]) -> Row:
     )
 
 
-def _student(row: Row, partner: Row) -> Student:
-    alone, distilled = partner.top1, row.top1
+def _student(row: TableRow, baseline: TableRow) -> Student:
+    alone, distilled = baseline.top1, row.top1
     both = [seed for seed in alone if seed in distilled]
-    gain = Spread.of([distilled[seed] - alone[seed] for seed in both])
+    gain = MeanDeviation.of([distilled[seed] - alone[seed] for seed in both])
     wrong = 100.0 - mean_and_deviation([alone[seed] for seed in both])[0]
     return Student(
         row.step.config.model.name,
-        partner.parameters,
-        Spread.of(list(alone.values())),
-        Spread.of(list(distilled.values())),
+        baseline.parameters,
+        MeanDeviation.of(list(alone.values())),
+        MeanDeviation.of(list(distilled.values())),
         gain,
         100.0 * gain.mean / wrong if wrong else math.nan,
     )
 
 
-def _cells(plan: Plan, row: Row, rows: Sequence[Row]) -> list[str]:
+def _cells(plan: Plan, row: TableRow, rows: Sequence[TableRow]) -> list[str]:
     step = row.step
     role = {TEACHER: ", teacher", ALONE: "", DISTILLED: ", distilled"}[step.role]
-    student = _student(row, _partner(row, rows)) if step.role == DISTILLED else None
-    links = [f"[{each.run.name}]({each.run.relative_to(plan.folder).as_posix()})" for each in row.outcomes if each.run]
+    student = _student(row, _baseline_row(row, rows)) if step.role == DISTILLED else None
+    links = [f"[{each.run.name}]({each.run.relative_to(plan.folder).as_posix()})" for each in row.runs if each.run]
     return [
         str(step.number),
         f"{step.model}{role}",
@@ -234,26 +236,26 @@ def _cells(plan: Plan, row: Row, rows: Sequence[Row]) -> list[str]:
         row.environment,
         row.status,
         TARGETS[step.number],
-        Spread.of(list(row.top1.values())).text(),
+        MeanDeviation.of(list(row.top1.values())).text(),
         student.alone.text() if student else "",
         student.gain.text("+") if student else "",
         ", ".join(links),
     ]
 
 
-def _place(plan: Plan, outcome: Outcome) -> str | None:
-    """Return a run's folder as seen from the sequence's, which may be moved with all that is in it."""
-    return None if outcome.run is None else outcome.run.relative_to(plan.folder).as_posix()
+def _relative_run(plan: Plan, run_status: RunStatus) -> str | None:
+    """Return the path of a run relative to the sequence's folder, which may be moved."""
+    return None if run_status.run is None else run_status.run.relative_to(plan.folder).as_posix()
 
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _facts(plan: Plan, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return all there is to know, as plain values; an unknown number is null."""
+def _facts(plan: Plan, rows: Sequence[TableRow]) -> dict[str, Any]:
+    """Return the content of `sequence.json`; an unknown number is None."""
     return {
-        "settings": asdict(plan.request),
+        "settings": asdict(plan.spec),
         "steps": [_row_facts(plan, row, rows) for row in rows],
         "gains": [
             {
@@ -271,9 +273,9 @@ def _facts(plan: Plan, rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _row_facts(plan: Plan, row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+def _row_facts(plan: Plan, row: TableRow, rows: Sequence[TableRow]) -> dict[str, Any]:
     step, config = row.step, row.step.config
-    gain = _student(row, _partner(row, rows)).gain if step.role == DISTILLED else None
+    gain = _student(row, _baseline_row(row, rows)).gain if step.role == DISTILLED else None
     return {
         "step": step.number,
         "role": step.role,
@@ -285,17 +287,17 @@ def _row_facts(plan: Plan, row: Row, rows: Sequence[Row]) -> dict[str, Any]:
         "target": TARGETS[step.number],
         "epochs": config.epochs,
         "batch_size": config.batch_size,
-        "final_top1": _numbers(Spread.of(list(row.top1.values()))),
+        "final_top1": _numbers(MeanDeviation.of(list(row.top1.values()))),
         "gain": None if gain is None else _numbers(gain),
         "runs": [
-            {"seed": each.seed, "status": each.status, "run": _place(plan, each)}
+            {"seed": each.seed, "status": each.status, "run": _relative_run(plan, each)}
             | {key: each.summary.get(key) for key in _KEPT}
-            for each in row.outcomes
+            for each in row.runs
         ],
     }
 
 
-def _numbers(spread: Spread) -> dict[str, float | None]:
+def _numbers(spread: MeanDeviation) -> dict[str, float | None]:
     return {"mean": _number(spread.mean), "standard_deviation": _number(spread.deviation)}
 
 

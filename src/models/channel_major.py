@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..utils.kept import kept
+from ..utils.tensor_cache import cache_tensors
 from .batch_norm import normalise_rows, spreads
 from .cpu_kernels import multiply, normalise_by_batch, normalises_here
 from .gpu_products import multiply_groups, multiply_joints, splits
@@ -100,7 +100,7 @@ def _places(frames: int, stride: int, dilation: int, taps: int, dtype: torch.dty
     return (sources - centres == offsets[:, None, None]).flatten(1).to(dtype)
 
 
-_kept_places = kept(64)(_places)
+_kept_places = cache_tensors(64)(_places)
 
 
 def _convolve_frames(layers: Sequence[nn.Module], x: Tensor) -> Tensor:

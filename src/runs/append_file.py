@@ -1,4 +1,4 @@
-"""Files that grow while a run goes on: what is added is on the disk whole, or the file stays as it was."""
+"""Appending to files during a run: an addition is written completely, or the file stays unchanged."""
 
 import os
 from contextlib import suppress
@@ -9,10 +9,10 @@ def append(path: Path, data: bytes) -> None:
     """Append `data` to a file, made where it is missing, and flush it to the disk.
 
     Raises:
-        OSError: the file cannot be written; what was added is taken back.
+        OSError: the file cannot be written; a partial addition is removed.
     """
     # Unbuffered, because a buffer keeps what could not be written and tries it once more on closing.
-    with open(path, "ab", buffering=0, opener=_opened_at_once) as file:
+    with open(path, "ab", buffering=0, opener=_open_without_blocking) as file:
         size = file.tell()
         try:
             written = 0
@@ -25,6 +25,6 @@ def append(path: Path, data: bytes) -> None:
             raise
 
 
-def _opened_at_once(path: str, flags: int) -> int:
-    """Open a file as Python does, but do not wait for a reader where it is a pipe: the system refuses one then."""
+def _open_without_blocking(path: str, flags: int) -> int:
+    """Open a file as Python does, but without waiting for the reader of a pipe: the system then refuses to open it."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)

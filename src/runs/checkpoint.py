@@ -1,7 +1,7 @@
-"""Checkpoints: everything that training needs to go on, and all a user needs to have the model back.
+"""Checkpoints: the state that training resumes from, and everything that is needed to load the model.
 
-A checkpoint holds tensors and plain values only. `torch_file` reads no more than these, so a foreign file cannot run
-code and takes no more memory than its size; `checkpoint_check` says what each field can be.
+A checkpoint holds tensors and plain values only. `torch_file` reads nothing else, so a foreign file cannot run code and
+takes no more memory than its size; `checkpoint_check` validates each field.
 """
 
 import hashlib
@@ -26,8 +26,9 @@ from ..tasks.measures import Measures, measures_from
 from ..utils.config import Layer, merge
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, read_whole
+from ..utils.renamed_keys import with_present_keys
 from .checkpoint_check import field_problem
-from .search import checkpoint_in
+from .search import resolve_checkpoint
 from .torch_file import NotTorchFile, read_torch_file
 
 _log = logging.getLogger(__name__)
@@ -40,30 +41,30 @@ _LIMIT_BYTES = 8 << 30
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds: all that a run depends on.
+    """The content of a checkpoint file.
 
-    There is no random state in it: what is drawn is a function of seed, epoch and place in the epoch.
+    It holds no random state: random choices are a function of seed, epoch and position in the epoch.
 
     Attributes:
         model, optimizer, scheduler, scaler: their states.
-        ema, ema_steps: the averaged parameters by name, empty where the run has none, and of how many steps.
+        ema, ema_steps: the averaged parameters by name, empty for a run without them, and the number of averaged steps.
         window: the gradients of the batches since the last update.
-        guard: how much was skipped so far, and how much of it in a row.
+        guard: the counts of skipped batches and steps, in total and in a row.
         epoch: the last finished epoch, counted from 0; -1 in the first one.
-        within: nothing at the end of an epoch; within the next one how far it has come: `clips` drawn, and what its
-            row of figures will need.
+        within: empty at the end of an epoch; within an epoch its progress: the `clips` drawn, and the sums for its row
+            of the logbook.
         best_acc, best_epoch: the best value of the primary metric so far (of top-1, in percent), and its epoch.
         metrics: the logbook's row of `epoch`.
         config: the run's resolved configuration.
         classes: the class names in the order of the logits.
         layout: the joints and bones of the skeletons.
-        task: what the task holds beside the model, such as a student's map to its teachers' features; files from
-            before there was such a thing have none.
+        task: the state of the task beside the model, such as the adapters from a student's features to its teachers';
+            missing in older files.
         statistics: BatchNorm statistics measured for testing, by buffer name: `averaged` those of the averaged weights,
             `trained` those of the trained ones where the running statistics lag behind them. Empty within an epoch and
             in older files.
-        data: fingerprints of what the run learns from (`data.fingerprints`); older files have none.
-        measures: the metrics of the task (`tasks.measures`); nothing for classification.
+        data: fingerprints of the training data (`data.fingerprints`); missing in older files.
+        measures: the metrics of the task (`tasks.measures`); empty for classification.
     """
 
     model: Mapping[str, Tensor]
@@ -94,43 +95,43 @@ class Checkpoint:
 
     @property
     def has_best(self) -> bool:
-        """Tell whether an epoch of the run had a result."""
+        """Whether an epoch of the run had a result."""
         return self.best_acc != self.task_measures.deciding.worst
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Return how far the run had come: finished epochs, and clips drawn of the next one."""
+        """Return the number of finished epochs, and of clips drawn in the next one."""
         return self.epoch + 1, int(self.within.get("clips", 0))
 
     @property
     def weights(self) -> Mapping[str, Tensor]:
-        """Return the weights that the run offers: the averaged ones where there are any."""
-        return self.weights_for(raw=False)
+        """Return the averaged weights, or the trained ones if the run does not average."""
+        return self.weights_for(no_ema=False)
 
-    def weights_for(self, raw: bool) -> Mapping[str, Tensor]:
-        """Return the averaged weights, or where there are none or `raw`, the trained ones, with their statistics."""
-        average = {} if raw else self.ema
-        return {**self.model, **average, **self.statistics.get(self.kind_of_weights(raw), {})}
+    def weights_for(self, no_ema: bool) -> Mapping[str, Tensor]:
+        """Return the averaged weights, or with `no_ema` or without an average the trained ones; with statistics."""
+        average = {} if no_ema else self.ema
+        return {**self.model, **average, **self.statistics.get(self.kind_of_weights(no_ema), {})}
 
-    def kind_of_weights(self, raw: bool) -> str:
-        """Say which weights it gives: those averaged over time, or, where there are none or `raw`, the trained ones."""
-        return "averaged" if self.ema and not raw else "trained"
+    def kind_of_weights(self, no_ema: bool) -> str:
+        """Return which weights `weights_for` gives: `averaged`, or `trained` with `no_ema` or without an average."""
+        return "averaged" if self.ema and not no_ema else "trained"
 
-    def kind_of_statistics(self, raw: bool) -> str:
-        """Say where the BatchNorm statistics of these weights come from: `measured` for them, or `running`."""
-        return "measured" if self.kind_of_weights(raw) in self.statistics else "running"
+    def kind_of_statistics(self, no_ema: bool) -> str:
+        """Return the origin of the BatchNorm statistics of these weights: `measured` for them, or `running`."""
+        return "measured" if self.kind_of_weights(no_ema) in self.statistics else "running"
 
-    def lacks_statistics(self, raw: bool) -> bool:
-        """Tell whether these weights come with running statistics that lag behind them, or belong to other weights.
+    def lacks_statistics(self, no_ema: bool) -> bool:
+        """Return whether the running statistics lag behind these weights, or belong to other weights.
 
-        How long a run is tells the number of batches that its BatchNorms have counted.
+        The length of the run is estimated from the number of batches that its BatchNorms have counted.
         """
-        if self.kind_of_statistics(raw) == "measured":
+        if self.kind_of_statistics(no_ema) == "measured":
             return False
         counts = [int(each) for name, each in self.model.items() if name.endswith("num_batches_tracked")]
-        if self.kind_of_weights(raw) == "averaged" or not counts:
+        if self.kind_of_weights(no_ema) == "averaged" or not counts:
             return bool(counts)
-        clips = max(counts) * self.config.batch_size / max(1, self.epoch + 1)  # of an epoch, about
+        clips = max(counts) * self.config.batch_size / max(1, self.epoch + 1)  # per epoch, approximately
         return statistics_lag(self.config, round(clips), self.guard.get("batches_since_reset", UNKNOWN_BATCHES))
 
 
@@ -139,15 +140,16 @@ _ABSENT_IN_OLDER: dict[str, Any] = {item.name: {} for item in fields(Checkpoint)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written; an older file of that name stays.
+        UserError: the disk is full or the folder is not writable; an older file of that name is kept.
     """
     content = {name: getattr(checkpoint, name) for name in _KEYS if name != "measures" or checkpoint.measures}
-    content |= {"config": asdict(checkpoint.config), "model": dict(checkpoint.model)}  # torch's own dict has attributes
+    content["config"] = asdict(checkpoint.config)
+    content["model"] = dict(checkpoint.model)  # without the attributes of a state dict
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, "checksum": _checksum(content)}
-    buffer = io.BytesIO()  # torch's writer hides what the system says about a full disk behind an error of its own
+    buffer = io.BytesIO()  # torch hides an error of the disk behind one of its own
     torch.save({**header, **content}, buffer)
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
@@ -157,7 +159,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint onto the CPU.
 
     Raises:
-        UserError: the file is missing, torn, of another program or version, or its checksum is wrong.
+        UserError: the file is missing, incomplete, of another program or version, or its checksum is wrong.
     """
     return parse_checkpoint(checkpoint_bytes(path), str(path))
 
@@ -181,7 +183,7 @@ def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
     """Return the checkpoint in the bytes of a file; `origin` names it in errors.
 
     Raises:
-        UserError: they are torn, of another program or version, or the checksum is wrong.
+        UserError: they are incomplete, of another program or version, or the checksum is wrong.
     """
     values = _load(content, origin)
     if values.get("format") != FORMAT:
@@ -208,64 +210,64 @@ def parse_checkpoint(content: bytes, origin: str) -> Checkpoint:
     return checkpoint
 
 
-def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", raw: bool = False) -> SkeletonClassifier:
+def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", no_ema: bool = False) -> SkeletonClassifier:
     """Return the trained model of a checkpoint, ready to classify (in evaluation mode).
 
-    Its `facts` say what it reads, what its logits mean and what it was trained on; `last.model_inputs(model, clip)`
-    makes of a clip what it takes.
+    Its `facts` describe its inputs, the meaning of its logits and its training data; `last.model_inputs(model, clip)`
+    makes model inputs from a clip.
 
     Args:
         path: the file, or the folder of a run for its last epoch.
-        device: where the model goes: as torch calls it, or `auto` for a GPU where there is one.
-        raw: take the trained weights even where the run averaged them over time (`ema.decay`).
+        device: the device of the model, in torch's notation, or `auto` for a GPU if there is one.
+        no_ema: load the trained weights even if the run averaged them over time (`ema.decay`).
 
     Raises:
-        UserError: the file is not a whole checkpoint of LAST, its weights do not fit its configuration, or there is no
-            such device.
+        UserError: the file is not a complete checkpoint of LAST, its weights do not fit its configuration, or the
+            device does not exist.
     """
     place = usable_device(device)
-    path = checkpoint_in(Path(path))
+    path = resolve_checkpoint(Path(path))
     checkpoint = read_checkpoint(path)
-    warn_of_lagging_statistics(checkpoint, str(path), raw)
-    return model_of(checkpoint, str(path), raw).to(place)
+    warn_of_lagging_statistics(checkpoint, str(path), no_ema)
+    return model_of(checkpoint, str(path), no_ema).to(place)
 
 
-def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, raw: bool) -> None:
-    """Warn where weights come with BatchNorm statistics that do not belong to them."""
-    if checkpoint.lacks_statistics(raw):
+def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, no_ema: bool) -> None:
+    """Log a warning if the BatchNorm statistics do not belong to the weights."""
+    if checkpoint.lacks_statistics(no_ema):
         _log.warning(
-            "%s holds %s weights without BatchNorm statistics of their own: it was saved within an epoch or after one "
-            "that was not tested, or by an older version. Its accuracy may be far too low; `evaluate` measures them "
+            "%s holds %s weights without matching BatchNorm statistics: it was saved within an epoch or after an "
+            "untested one, or by an older version. Its accuracy may be far too low; `evaluate` measures the statistics "
             "from the data.",
-            *(origin, checkpoint.kind_of_weights(raw)),
+            *(origin, checkpoint.kind_of_weights(no_ema)),
         )
 
 
-def model_of(checkpoint: Checkpoint, origin: str, raw: bool = False) -> SkeletonClassifier:
-    """Build a checkpoint's model with its weights, in evaluation mode; `origin` names it in errors."""
+def model_of(checkpoint: Checkpoint, origin: str, no_ema: bool = False) -> SkeletonClassifier:
+    """Build the model of a checkpoint with its weights, in evaluation mode; `origin` names the file in errors."""
     config = checkpoint.config
     if checkpoint.measures:
         raise UserError(
             f"{origin} is of the task {checkpoint.task_measures.task}, not of classification: it cannot be evaluated, "
-            "exported or taught with. It can be resumed, and --init_from takes what fits of its weights."
+            "exported or used as a teacher. It can be resumed, and --init_from loads the weights that fit."
         )
     refuse_other_sizes(checkpoint, origin)
     model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
-    load_weights(model, checkpoint.weights_for(raw), origin)
+    load_weights(model, checkpoint.weights_for(no_ema), origin)
     model.facts = facts_of(checkpoint)
     return model.eval()
 
 
 def refuse_other_sizes(checkpoint: Checkpoint, origin: str) -> None:
-    """Refuse a checkpoint whose model is not of the sizes of its configuration, before a model of these is made.
+    """Refuse a checkpoint whose weights do not fit its configuration, before a model of that size is built.
 
     Raises:
         UserError: it is not.
     """
     config = checkpoint.config
     if checkpoint.measures:
-        return  # its model is not the classifier of the configuration
-    if sum(getattr(config.model, "blocks", [])) <= len(checkpoint.model):  # each has tensors of its own
+        return  # another task may have another model than the configuration's classifier
+    if sum(getattr(config.model, "blocks", [])) <= len(checkpoint.model):  # each block has at least one tensor
         with torch.device("meta"):
             model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
         _refuse_other_shapes(model.state_dict(), checkpoint.model, origin)
@@ -274,7 +276,7 @@ def refuse_other_sizes(checkpoint: Checkpoint, origin: str) -> None:
 
 
 def facts_of(checkpoint: Checkpoint) -> ModelFacts:
-    """Return what a checkpoint says of its model beside the weights."""
+    """Return what a checkpoint holds about its model beside the weights."""
     config, data = checkpoint.config, checkpoint.config.data
     return ModelFacts(
         name=config.model.name,
@@ -292,7 +294,7 @@ def facts_of(checkpoint: Checkpoint) -> ModelFacts:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
-    """Put `weights` into `model`.
+    """Load `weights` into `model`.
 
     Raises:
         UserError: they belong to another model, or to another number of classes.
@@ -312,15 +314,15 @@ def _refuse_other_shapes(own: Mapping[str, Tensor], weights: Mapping[str, Tensor
         )
 
 
-def start_from(model: nn.Module, path: Path) -> None:
-    """Give `model` the backbone of a checkpoint and leave its head as it is, to fine-tune it on other classes.
+def load_backbone(model: nn.Module, path: Path) -> None:
+    """Load the backbone of a checkpoint into `model` and keep its head, to fine-tune it on other classes.
 
-    What the checkpoint has and the model cannot use is logged by name.
+    Tensors of the checkpoint that the model cannot use are logged by name.
 
     Raises:
-        UserError: the file is not a whole checkpoint, or less than half of the backbone fits the model.
+        UserError: the file is not a complete checkpoint, or less than half of the backbone fits the model.
     """
-    weights, own = read_checkpoint(checkpoint_in(path)).weights, model.state_dict()
+    weights, own = read_checkpoint(resolve_checkpoint(path)).weights, model.state_dict()
     backbone = {
         name: weights[name]
         for name in own.keys() & weights.keys()
@@ -330,13 +332,13 @@ def start_from(model: nn.Module, path: Path) -> None:
     wanted = sum(each.numel() for name, each in own.items() if not name.startswith(HEAD))
     if fitting < wanted / 2:
         raise UserError(
-            f"Of the model's {wanted:,} backbone numbers {path} has only {fitting:,} that fit. --init_from needs a "
+            f"Only {fitting:,} of the model's {wanted:,} backbone parameters fit those of {path}. --init_from needs a "
             "checkpoint of the same --model."
         )
     model.load_state_dict({**own, **backbone})
     unused = ", ".join(sorted(weights.keys() - backbone.keys()))
     fresh = len(own) - len(backbone)
-    _log.info(f"Took {len(backbone)} tensors from {path}; {fresh} start fresh. Not used of it: {unused or 'none'}.")
+    _log.info(f"Loaded {len(backbone)} tensors from {path}; {fresh} are newly initialised. Unused: {unused or 'none'}.")
 
 
 def _shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
@@ -348,7 +350,7 @@ def _load(content: bytes, origin: str) -> Mapping[str, Any]:
         values = read_torch_file(content)
     except NotTorchFile as error:
         raise UserError(
-            f"{origin} is not a whole checkpoint: it is torn, or not of LAST ({error}). Use another checkpoint of the "
+            f"{origin} is not a complete checkpoint of LAST: it is damaged or foreign ({error}). Use another of the "
             "run (last.pth or best_model.pth), or copy the file again."
         ) from error
     if not isinstance(values, dict):
@@ -357,15 +359,15 @@ def _load(content: bytes, origin: str) -> Mapping[str, Any]:
 
 
 def _config(origin: str, values: Any) -> RunConfig:
-    """Return the configuration in a checkpoint, checked as if it were a file."""
+    """Return the configuration in a checkpoint, validated like one in a file."""
     if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
         raise UserError(f"{origin} is damaged: it holds no configuration.")
     schema = replace(RunConfig(), model=family_config(str(values["model"].get("family"))))
-    return merge(schema, [Layer(origin, values)])
+    return merge(schema, [Layer(origin, with_present_keys(values))])
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 over every tensor's name, type, shape and bytes, and over every other value."""
+    """Return the SHA-256 over the name, type, shape and bytes of every tensor, and over every other value."""
     digest = hashlib.sha256()
     for name, value in _leaves(content, ""):
         digest.update(name.encode("utf-8", "surrogatepass"))
@@ -379,7 +381,7 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 
 def weights_checksum(checkpoint: Checkpoint) -> str:
-    """Return the SHA-256 over the weights that a checkpoint offers: the same for every copy of a model."""
+    """Return the SHA-256 over the weights of a checkpoint, which is the same for every copy of a model."""
     return _checksum(checkpoint.weights)
 
 

@@ -1,4 +1,4 @@
-"""Comparing runs: what differs in their configurations, how seeds spread, and the table as a file."""
+"""Comparison of runs: differing configuration keys, mean and deviation over seeds, and the table as a file."""
 
 import json
 import math
@@ -18,11 +18,11 @@ _OTHER_FIGURES = ("parameters", "train_seconds", "clips_per_second", "skipped_ba
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How a configuration's results spread over seeds.
+class SeedSpread:
+    """Mean and deviation of the results of one configuration over seeds.
 
     Attributes:
-        runs: one finished run a seed, all of one configuration but for the seed.
+        runs: one finished run per seed, with otherwise equal configurations.
         best, final: mean and sample standard deviation of the primary metric on the test part.
     """
 
@@ -34,8 +34,8 @@ class Spread:
 def differing_keys(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Return the configuration keys in which runs differ, with the value of each run as text.
 
-    Runs whose configuration is not known have `-` everywhere and make no difference; so does a key that a run's
-    configuration lacks, which is a difference.
+    A missing key is `-` and counts as a difference. A run whose configuration is unknown has `-` for every key, and
+    these do not count.
     """
     known = [run.config for run in runs if run.config]
     keys = sorted({key for config in known for key in config})
@@ -43,20 +43,20 @@ def differing_keys(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {printable(key): [_shown(run.config, key) for run in runs] for key in differing}
 
 
-def seed_spreads(runs: Sequence[Run], harmless: Sequence[str] = ()) -> list[Spread]:
-    """Return the spread of every configuration of which several seeds finished.
+def seed_spreads(runs: Sequence[Run], harmless: Sequence[str] = ()) -> list[SeedSpread]:
+    """Return mean and deviation for every configuration with several finished seeds.
 
-    Of runs with the same seed the first counts. `harmless` are further keys that do not change what a run computes.
+    Of runs with the same seed the first counts. `harmless` are more keys that do not change what a run computes.
     """
     groups: dict[str, dict[int, Run]] = {}
     for run in runs:
         if run.finished and run.config and run.seed is not None:
-            groups.setdefault(run.measures.task + _but_the_seed(run.config, harmless), {}).setdefault(run.seed, run)
-    return [_spread(list(seeds.values())) for seeds in groups.values() if len(seeds) > 1]
+            groups.setdefault(run.measures.task + _key_without_seed(run.config, harmless), {}).setdefault(run.seed, run)
+    return [_seed_spread(list(seeds.values())) for seeds in groups.values() if len(seeds) > 1]
 
 
 def write_comparison(path: Path, runs: Sequence[Run]) -> None:
-    """Write a CSV with a row a run: its figures, and as `config.<key>` the keys in which the runs differ.
+    """Write a CSV with one row per run: its metrics, and the differing keys as columns `config.<key>`.
 
     Raises:
         UserError: it cannot be written.
@@ -78,14 +78,14 @@ def write_comparison(path: Path, runs: Sequence[Run]) -> None:
 
 
 def record(run: Run) -> dict[str, Any]:
-    """Return a run as values that JSON has words for; what is not known is None."""
+    """Return a run as JSON values; an unknown value is None."""
     figures = {name: _cell(run.figure(name)) for name in _figures([run])}
     known = {name: None if value == "" else value for name, value in (_identity(run) | figures).items()}
     return {"run": run.name, "path": str(run.path), **known, "problems": list(run.problems)}
 
 
 def _figures(runs: Sequence[Run]) -> list[str]:
-    """Return the names of the figures that runs have together, of tasks that measure other things too."""
+    """Return the metric columns of all runs, which may be of different tasks."""
     metrics = dict.fromkeys(name for run in runs for name in run.measures.figures())
     return ["best_epoch", *metrics, *_OTHER_FIGURES]
 
@@ -104,34 +104,34 @@ def _identity(run: Run) -> dict[str, object]:
     }
 
 
-def _spread(runs: Sequence[Run]) -> Spread:
-    primary = runs[0].measures.primary  # all are of one task
+def _seed_spread(runs: Sequence[Run]) -> SeedSpread:
+    primary = runs[0].measures.primary  # they are all of one task
     best, final = (mean_and_deviation([run.figure(f"{part}_{primary}") for run in runs]) for part in ("best", "final"))
-    return Spread(runs, best, final)
+    return SeedSpread(runs, best, final)
 
 
-def _but_the_seed(config: Mapping[str, Any], harmless: Sequence[str]) -> str:
-    """Return a text that is equal for runs which compute the same but for the seed."""
-    from .resume import HARMLESS, within  # with it comes torch, which a list of runs need not wait for
+def _key_without_seed(config: Mapping[str, Any], harmless: Sequence[str]) -> str:
+    """Return a text that is equal for runs that differ only in the seed and in harmless keys."""
+    from .resume import HARMLESS, covers  # it imports torch, which a list of runs does not need
 
-    kept = [key for key in sorted(config) if key != "seed" and not within(key, (*HARMLESS, *harmless))]
+    kept = [key for key in sorted(config) if key != "seed" and not covers((*HARMLESS, *harmless), key)]
     return "\n".join(f"{key}={_text(config, key)}" for key in kept)
 
 
 def _text(config: Mapping[str, Any], key: str) -> str:
-    """Return a value as a text that is equal for equal values."""
+    """Return a value as canonical JSON text."""
     return json.dumps(config[key], ensure_ascii=False, default=str) if key in config else UNKNOWN
 
 
 def _shown(config: Mapping[str, Any], key: str) -> str:
-    """Return a value as people read it, on one line of bounded length."""
+    """Return a value for display, on one line of limited length."""
     text = printable(config[key] if key in config and isinstance(config[key], str) else _text(config, key))
     text = text or '""'
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1].rstrip() + "…"
 
 
 def _cell(value: float) -> float | int | str:
-    """Return a figure for a CSV: a whole number without decimals, empty where it is not known."""
+    """Return a number for a CSV cell: an integer without decimals, empty if unknown."""
     if not math.isfinite(value):
         return ""
     return int(value) if value.is_integer() else round(value, 4)

@@ -1,7 +1,7 @@
-"""A picture of several runs: the primary test metric and the train loss over the epochs, one line a run.
+"""Plot of several runs: the primary test metric and the train loss over the epochs, one line per run.
 
-The loss is the part that runs have in common, augmented clips: of classification the cross-entropy with the run's own
-label smoothing, whatever else the run minimised.
+The plotted loss is the term that all runs have, on augmented clips. For classification it is the cross-entropy with the
+run's own label smoothing, without the other terms of the run's loss.
 """
 
 import math
@@ -40,11 +40,14 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         metric, loss = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2], gridspec_kw={"hspace": 0.1})
         for number, (run, label) in enumerate(zip(runs, _labels(runs), strict=True)):
             colour, dash = _LOOKS[number % len(_LOOKS)]
-            for axes, name in ((metric, f"{run.weights}test_{run.measures.primary}"), (loss, run.comparable_loss)):
+            for axes, name in (
+                (metric, f"{run.weights_prefix}test_{run.measures.primary}"),
+                (loss, run.comparable_loss_column),
+            ):
                 figures.plot_column(axes, run.rows, name, colour, label)
                 line = axes.get_lines()[-1]
                 line.set(linestyle=dash, linewidth=width)
-                if not run.rows:  # nothing to find in the picture, so no sign in the legend either
+                if not run.rows:  # it has no line in the plot, so it gets no handle in the legend
                     line.set(linestyle="none", marker="")
         for axes in (metric, loss):
             axes.grid(axis="y", color=figures.LINE, linewidth=0.6, alpha=0.7)
@@ -68,7 +71,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
 
 
 def _test_clips(runs: Sequence[Run]) -> int | None:
-    """Return how many clips the smallest test part of the runs has, as far as it is known."""
+    """Return the number of clips in the smallest known test part of the runs."""
     known = [run.figure("test_clips") for run in runs if math.isfinite(run.figure("test_clips"))]
     return int(min(known)) if known else None
 
@@ -81,12 +84,12 @@ def _title(runs: Sequence[Run]) -> tuple[str, str]:
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """Return what the legend says of each run: its name, what it alone has, its result."""
+    """Return the legend entry of each run: its name, what distinguishes it, its result."""
     distinct = [what for what in ("model", "data") if _several(runs, what)]
     seeds = len({run.seed for run in runs}) > 1
     labels = []
     for run in runs:
-        facts = [getattr(run, what) for what in distinct] + [run.lesson]
+        facts = [getattr(run, what) for what in distinct] + [run.distillation_label]
         facts += [f"seed {run.seed}"] if seeds and run.seed is not None else []
         deciding = run.measures.deciding
         final = run.figure(f"final_{deciding.name}")
@@ -97,7 +100,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _shortened(name: str) -> str:
-    """Return a run's name as a legend has room for it: of a long path the end, in which runs of a sequence differ."""
+    """Return a run's name cut to the width of the legend: the end of a long path, where runs of a sequence differ."""
     return name if len(name) <= _LONGEST_NAME else f"…{name[-_LONGEST_NAME + 1 :]}"
 
 

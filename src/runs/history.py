@@ -1,6 +1,6 @@
-"""The runs under an output root: finding them, and reading what a run's folder tells.
+"""Finding the runs below an output root, and reading the results of each.
 
-A folder may be half-written, damaged or foreign. It is read as far as it goes, and what is missing is said.
+A folder may be incomplete, damaged or foreign. What is readable is read, and the rest is reported.
 """
 
 import difflib
@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from ..settings.distillation import teachers_in
 from ..tasks.measures import CLASSIFICATION, Measures
-from ..utils.config import flat, read_yaml
+from ..utils.config import flatten
 from ..utils.errors import UserError
 from ..utils.files import read_json
 from ..utils.foreign_text import printable
-from .folder import RunFolder, day_written
+from .folder import RunFolder, modification_day
 from .logbook import Row, read_rows
 
 Value = TypeVar("Value")
@@ -35,22 +35,22 @@ _NAMES_SUGGESTED = 5
 
 @dataclass(frozen=True)
 class Run:
-    """What a run's folder tells. A text it does not tell is empty, a whole number None, another number NaN.
+    """The content of a run's folder. An unknown text is empty, an unknown integer None, another unknown number NaN.
 
     Attributes:
-        path, name: its folder, and what it is called: the path below the output root, else the folder's name.
+        path, name: its folder, and its name: the path below the output root, else the folder's name.
         begun: the day in its name, else the day on which its folder was last written.
         model, dataset, split, seed: what was trained, on what.
-        epochs_done, epochs: how many epochs are done, and how many it should have.
-        teachers: the models that taught a distilled run, or what else is known of them; nothing for another run.
-        state: `finished`; `diverged`, given up for numbers that were not finite; else `unfinished`.
-        measures: what its task measures.
+        epochs_done, epochs: the number of finished epochs, and of configured ones.
+        teachers: the models of a distilled run's teachers, or their checkpoints if unknown; empty for other runs.
+        state: `finished`; `diverged`, ended because of non-finite numbers; else `unfinished`.
+        measures: the metrics of its task.
         figures: `best_epoch`, `best_<metric>` and `final_<metric>` of the test part, `train_seconds`,
-            `clips_per_second`, `skipped_batches`, `parameters`, `test_clips`, as far as known. Those of an unfinished
-            run are of its epochs so far; with averaged weights, the metrics are theirs.
-        config: its configuration with dotted keys; empty where it could not be read.
-        rows: the numbers of its logbook, a row an epoch.
-        problems: why it is not known completely, a sentence each.
+            `clips_per_second`, `skipped_batches`, `parameters` and `test_clips`, where known. Those of an unfinished
+            run cover its epochs so far; with averaged weights, the metrics are theirs.
+        config: its configuration with dotted keys; empty if it is unreadable.
+        rows: the numbers of its logbook, one row per epoch.
+        problems: what could not be read, one sentence each.
     """
 
     path: Path
@@ -71,33 +71,33 @@ class Run:
     problems: Sequence[str] = ()
 
     def figure(self, name: str) -> float:
-        """Return one of the figures, NaN where it is not known."""
+        """Return one of the figures, NaN if it is unknown."""
         return self.figures.get(name, math.nan)
 
     @property
     def finished(self) -> bool:
-        """Tell whether the run came to its end."""
+        """Whether the run is complete."""
         return self.state == "finished"
 
     @property
-    def lesson(self) -> str:
-        """Return what a distilled run is called beside its model, nothing for another run."""
+    def distillation_label(self) -> str:
+        """Return the teachers of a distilled run for a title; empty for other runs."""
         return f"distilled from {' and '.join(self.teachers)}" if self.teachers else ""
 
     @property
-    def weights(self) -> str:
-        """Return what stands before the logbook's columns of the weights that count: `ema_` for averaged ones."""
-        return _weights(self.rows, self.measures)
+    def weights_prefix(self) -> str:
+        """Return the prefix of the logbook's columns of the reported weights: `ema_` for averaged ones."""
+        return _weights_prefix(self.rows, self.measures)
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Return the names of the parts of its loss that its logbook has, in the task's order."""
+        """Return the names of the loss terms in its logbook, in the task's order."""
         fullest = max(self.rows, key=len, default={})
         return tuple(found[1] for found in map(_TERM.fullmatch, fullest) if found)
 
     @property
-    def comparable_loss(self) -> str:
-        """Return the column of the loss that runs are compared in: the first part, where there are parts."""
+    def comparable_loss_column(self) -> str:
+        """Return the column of the loss in which runs are compared: the first term, if the loss has terms."""
         return f"train_{self.terms[0]}_loss" if self.terms else "train_loss"
 
     @property
@@ -107,13 +107,12 @@ class Run:
 
 
 def find_runs(output_root: Path) -> list[Run]:
-    """Return the runs in a folder, in folders in it, and in those of sequences, newest first.
+    """Return the runs in a folder, in its subfolders, and in sequences, newest first.
 
-    What a run set aside when it was resumed from an earlier checkpoint is a run too. There are none where there is no
-    such folder.
+    The archive that a run makes when it is resumed from an earlier checkpoint is a run too. A missing folder has none.
 
     Raises:
-        UserError: the folder cannot be read, or is none.
+        UserError: the folder cannot be read, or is not a folder.
     """
     try:
         outer = list(_folders(output_root))
@@ -123,15 +122,15 @@ def find_runs(output_root: Path) -> list[Run]:
         raise UserError(f"Cannot read the folder of runs {output_root}: {error.strerror or error}.") from error
     levels = _levels_below(output_root, 2)
     folders = [folder for each in outer for folder in _run_folders(each, levels - 1)]
-    folders.sort(key=_age, reverse=True)
+    folders.sort(key=_sort_key, reverse=True)
     return [read_run(folder, output_root) for folder in folders]
 
 
 def choose_runs(output_root: Path, wanted: Sequence[str]) -> list[Run]:
-    """Return the runs that are wanted: each the name of one under the output root, or the path of its folder.
+    """Return the named runs: each text is a name below the output root, or the path of a folder.
 
     Raises:
-        UserError: one does not exist, is no run, or is named twice.
+        UserError: one does not exist, is not a run, or is named twice.
     """
     folders = [next((path for path in (output_root / text, Path(text)) if is_run(path)), None) for text in wanted]
     unknown = [text for text, folder in zip(wanted, folders, strict=True) if folder is None]
@@ -146,7 +145,7 @@ def choose_runs(output_root: Path, wanted: Sequence[str]) -> list[Run]:
 
 
 def is_run(path: Path) -> bool:
-    """Tell whether a folder is a run's: by its name `run-...`, or by what it holds."""
+    """Return whether a folder is a run: by its name `run-...`, or by its files."""
     try:
         if not path.is_dir():
             return False
@@ -156,52 +155,52 @@ def is_run(path: Path) -> bool:
 
 
 def read_run(path: Path, output_root: Path | None = None) -> Run:
-    """Read a run's folder as far as it goes; what is wrong with it is told in `problems`."""
+    """Read a run's folder; what cannot be read is listed in `problems`."""
     folder = RunFolder(path)
     problems: list[str] = []
     nothing: Mapping[str, Any] = {}
-    config = _attempt(read_yaml, folder.config, nothing, problems)
-    rows = _numbers(_attempt(read_rows, path / _LOGBOOK, [], problems), problems)
-    summary = _attempt(_read_summary, folder.summary, nothing, problems)
+    config = _read_or_note(lambda _: folder.read_config(), folder.config, nothing, problems)
+    rows = _numbers(_read_or_note(read_rows, path / _LOGBOOK, [], problems), problems)
+    summary = _read_or_note(_read_summary, folder.summary, nothing, problems)
     if summary and not rows:
         problems.append(f"{path / _LOGBOOK} has no rows, so its epochs are not known.")
-    measures = _attempt(lambda _: folder.read_measures(), folder.task, CLASSIFICATION, problems)
+    measures = _read_or_note(lambda _: folder.read_measures(), folder.task, CLASSIFICATION, problems)
     model, data = (_section(config, name) for name in ("model", "data"))
     seed = summary.get("seed", config.get("seed"))
     return Run(
         path=path,
         name=_name(path, output_root),
-        begun=_day(path),
-        model=_word(summary.get("model", model.get("name"))),
-        dataset=_word(summary.get("dataset", data.get("name"))),
-        split=_word(summary.get("split", data.get("split"))),
-        seed=_whole(seed),
+        begun=_run_day(path),
+        model=_text(summary.get("model", model.get("name"))),
+        dataset=_text(summary.get("dataset", data.get("name"))),
+        split=_text(summary.get("split", data.get("split"))),
+        seed=_integer(seed),
         epochs_done=int(rows[-1]["epoch"]) + 1 if rows else None if problems else 0,
-        epochs=_whole(config.get("epochs")),
+        epochs=_integer(config.get("epochs")),
         teachers=_teachers(path, config),
         state="finished" if summary else "diverged" if _exists(folder.divergence) else "unfinished",
         measures=measures,
         figures=_figures(rows, measures)
-        | {name: value for name, value in _finite(summary).items() if name in _summarised(measures)},
-        config=flat(config),
+        | {name: value for name, value in _finite(summary).items() if name in _summary_figures(measures)},
+        config=flatten(config),
         rows=rows,
         problems=[printable(problem)[:_LONGEST_PROBLEM] for problem in problems],
     )
 
 
-def _summarised(measures: Measures) -> tuple[str, ...]:
-    """Return the names of all figures that a summary can have."""
+def _summary_figures(measures: Measures) -> tuple[str, ...]:
+    """Return the names of all numbers that a summary can have."""
     others = ("train_seconds", "clips_per_second", "skipped_batches", "parameters", "test_clips")
     return ("best_epoch", *measures.figures(), *others)
 
 
-def _weights(rows: Sequence[Mapping[str, float]], measures: Measures) -> str:
-    """Return the prefix of the columns of the weights that count."""
+def _weights_prefix(rows: Sequence[Mapping[str, float]], measures: Measures) -> str:
+    """Return the prefix of the columns of the reported weights."""
     return "ema_" if any(f"ema_test_{measures.primary}" in row for row in rows) else ""
 
 
-def _attempt(read: Callable[[Path], Value], path: Path, otherwise: Value, problems: list[str]) -> Value:
-    """Return what `read` reads; where it refuses, note why and return `otherwise`."""
+def _read_or_note(read: Callable[[Path], Value], path: Path, otherwise: Value, problems: list[str]) -> Value:
+    """Return what `read` reads; if it raises a UserError, append that to `problems` and return `otherwise`."""
     try:
         return read(path)
     except UserError as error:
@@ -210,12 +209,12 @@ def _attempt(read: Callable[[Path], Value], path: Path, otherwise: Value, proble
 
 
 def _read_summary(path: Path) -> Mapping[str, Any]:
-    """Return what `summary.json` says, nothing where the run has none yet."""
+    """Return the content of `summary.json`; empty if the run has none yet."""
     return read_json(path) if _exists(path) else {}
 
 
 def _exists(path: Path) -> bool:
-    """Tell whether there is a file; there is none in a folder that may not be entered."""
+    """Return whether a file exists; False in a folder without access."""
     try:
         return path.exists()
     except OSError:
@@ -223,7 +222,7 @@ def _exists(path: Path) -> bool:
 
 
 def _numbers(rows: Sequence[Row], problems: list[str]) -> list[dict[str, float]]:
-    """Return the rows' finite numbers; rows whose epoch cannot be one are left out."""
+    """Return the finite numbers of each row, without rows whose epoch is impossible."""
     good = [row for row in rows if 0 <= int(row["epoch"]) < _MOST_EPOCHS]
     if len(good) < len(rows):
         problems.append(f"{_LOGBOOK}: rows with impossible epochs are left out: {len(rows) - len(good)}.")
@@ -237,17 +236,17 @@ def _finite(values: Mapping[str, Any]) -> dict[str, float]:
         try:
             if isinstance(value, int | float) and math.isfinite(value):
                 numbers[name] = float(value)
-        except OverflowError:  # a whole number beyond every float
+        except OverflowError:  # an integer larger than every float
             continue
     return numbers
 
 
 def _figures(rows: Sequence[Mapping[str, float]], measures: Measures) -> dict[str, float]:
-    """Return the figures that the logbook's rows tell, chosen as training chooses them."""
+    """Return the results in the rows of a logbook; the best epoch is chosen as in training."""
     if not rows:
         return {}
     columns = set[str]().union(*rows)
-    primary, weights = measures.deciding, _weights(rows, measures)
+    primary, weights = measures.deciding, _weights_prefix(rows, measures)
     chooser = f"{weights}{'val' if f'{weights}val_{primary.name}' in columns else 'test'}_{primary.name}"
     choose = max if primary.higher_is_better else min
     best = choose(rows, key=lambda row: row.get(chooser, primary.worst))  # the first of equals
@@ -269,23 +268,23 @@ def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
-def _word(value: object) -> str:
+def _text(value: object) -> str:
     return printable(str(value)) if isinstance(value, str | int | float) else ""
 
 
-def _whole(value: object) -> int | None:
+def _integer(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _name(path: Path, output_root: Path | None) -> str:
-    """Return the path below the output root; that of another place is the folder's name."""
+    """Return the path below the output root; elsewhere the folder's name."""
     below = output_root is not None and path.absolute().is_relative_to(output_root.absolute())
     name = path.absolute().relative_to(output_root.absolute()).as_posix() if below and output_root else ""
     return printable(name or path.resolve().name)
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    """Yield the folders in a folder but the hidden ones, in the order of their names."""
+    """Yield the visible subfolders of a folder, by name."""
     return (each for each in sorted(path.iterdir()) if not each.name.startswith(".") and _is_folder(each))
 
 
@@ -297,38 +296,38 @@ def _is_folder(path: Path) -> bool:
 
 
 def _run_folders(path: Path, levels: int) -> list[Path]:
-    """Return a folder if it is a run's, with what it set aside, else the runs at most so many levels below it."""
+    """Return a run's folder and its archives; for another folder the runs at most `levels` below it."""
     if is_run(path):
         return [path, *(each for each in path.glob("superseded*") if is_run(each))]
     levels = _levels_below(path, levels)
     try:
         inside = list(_folders(path)) if levels else []
-    except OSError:  # nobody promised that every folder beside the runs can be read
+    except OSError:  # a folder beside the runs need not be readable
         return []
     return [run for each in inside for run in _run_folders(each, levels - 1)]
 
 
 def _levels_below(path: Path, levels: int) -> int:
-    """Return how deep below a folder to look for runs: those of a sequence lie by data set and model."""
+    """Return how deep to search below a folder: in a sequence, runs are in subfolders by data set and model."""
     return max(levels, _SEQUENCE_LEVELS) if _exists(path / _SEQUENCE) else levels
 
 
 def _teachers(path: Path, config: Mapping[str, Any]) -> list[str]:
-    """Return what a run's teachers are called, each name once."""
+    """Return the distinct names of a run's teachers."""
     return list(dict.fromkeys(printable(_teacher(path, each)) for each in teachers_in(config)))
 
 
 def _teacher(path: Path, checkpoint: str) -> str:
-    """Return the model of the run that a teacher's checkpoint lies in; where that is not found, the run's name.
+    """Return the model of the run of a teacher's checkpoint; if that run is missing, its name.
 
-    Student and teacher may have been moved together, so it is looked for beside the student too.
+    Student and teacher may have been moved together, so the search includes the folders beside the student.
     """
     parts = Path(checkpoint).parts
     beside = [path.parent.joinpath(*parts[-3:]), path.parent.parent.joinpath(*parts[-4:])]
-    for place in (Path(checkpoint), *beside):
-        config = RunFolder(place.parent.parent).config
+    for path_of_teacher in (Path(checkpoint), *beside):
+        run = RunFolder(path_of_teacher.parent.parent)
         try:
-            model = _section(read_yaml(config), "model").get("name") if _exists(config) else None
+            model = _section(run.read_config(), "model").get("name") if _exists(run.config) else None
         except UserError:
             continue
         if isinstance(model, str):
@@ -336,29 +335,29 @@ def _teacher(path: Path, checkpoint: str) -> str:
     return parts[-3] if len(parts) > 2 else checkpoint
 
 
-def _day(path: Path) -> date | None:
+def _run_day(path: Path) -> date | None:
     """Return the day in a folder's name, else the day on which it was last written."""
     match = _DATED.search(path.name)
     if match is None:
-        return day_written(path)
+        return modification_day(path)
     try:
         return date.fromisoformat(match[1])
-    except ValueError:  # the name holds no day that there is
+    except ValueError:  # an impossible date
         return None
 
 
-def _age(path: Path) -> tuple[str, int, float]:
-    """Return what orders folders from old to new: the day, the number within the day, the time of writing."""
+def _sort_key(path: Path) -> tuple[str, int, float]:
+    """Return a key that orders folders from old to new: the day, the number within the day, the time of writing."""
     match = _DATED.search(path.name)
     try:
         written = path.stat().st_mtime
     except OSError:
         written = 0.0
-    return str(_day(path) or ""), int((match and match[2]) or 1), written
+    return str(_run_day(path) or ""), int((match and match[2]) or 1), written
 
 
 def _unknown_runs(output_root: Path, unknown: Sequence[str]) -> str:
-    """Return the message for runs that do not exist, with the names that are near."""
+    """Return the message for runs that do not exist, with similar names."""
     known = [run.name for run in find_runs(output_root)]
     lines = []
     for text in unknown:

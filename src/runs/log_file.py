@@ -1,4 +1,4 @@
-"""The log of a run: what the package logs, copied into a file."""
+"""The log file of a run: a copy of the package's log messages."""
 
 import logging
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def logging_to_file(path: Path) -> Iterator[None]:
-    """Copy what the package logs, from information up, to the end of a file while the block runs.
+    """Append the package's log messages, from level INFO, to a file while the block runs.
 
-    A line that cannot be written is dropped, with one warning until a line is written again; nothing is raised.
+    A line that cannot be written is dropped, with one warning until a write succeeds again; nothing is raised.
     """
     logger = logging.getLogger(__name__.partition(".")[0])
     handler = _LineFile(path)
@@ -34,7 +34,7 @@ def logging_to_file(path: Path) -> Iterator[None]:
 
 
 class _LineFile(logging.Handler):
-    """Append each record to a file, opened for each one: a network share may disappear for a while."""
+    """Append each record to a file that is opened for each one, since a network share may disappear for a while."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -42,11 +42,11 @@ class _LineFile(logging.Handler):
         self._failing = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append the record, or drop it where the file cannot be written."""
+        """Append the record, or drop it if the file cannot be written."""
         try:
-            line = (harmless(self.format(record)) + "\n").encode()  # a log is read on a terminal
+            line = (harmless(self.format(record)) + "\n").encode()  # the log may be shown on a terminal
         except Exception:
-            self.handleError(record)  # a defect of the logging call, told as every other handler tells it
+            self.handleError(record)  # a defect of the logging call, reported as other handlers do
             return
         try:
             append(self._path, line)
@@ -58,5 +58,5 @@ class _LineFile(logging.Handler):
     def _warn_once(self, error: OSError) -> None:
         if self._failing:
             return
-        self._failing = True  # first of all, since the warning comes back to this handler
+        self._failing = True  # first, since the warning reaches this handler too
         _log.warning(f"{failure(self._path, error)} Lines are missing in it until it can be written again.")

@@ -1,4 +1,4 @@
-"""The logbook of a run: a row an epoch, kept as JSON lines, as CSV and as TensorBoard scalars."""
+"""The logbook of a run: one row per epoch, as JSON lines, CSV and TensorBoard scalars."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..utils.errors import UserError
-from ..utils.files import failure, make_folder, read_whole, unwritable, write_text
+from ..utils.files import failure, make_folder, read_whole, write_error, write_text
 from .append_file import append
 from .tensorboard_scalars import TensorboardScalars
 
@@ -22,85 +22,84 @@ _LIMIT_BYTES = 64 << 20
 
 
 class Logbook:
-    """Keep a row an epoch in a run's folder: in `metrics.jsonl`, `metrics.csv` and `tensorboard/`.
+    """Write one row per epoch into a run's folder: to `metrics.jsonl`, `metrics.csv` and `tensorboard/`.
 
-    The JSON lines are the record. Opening the logbook of an interrupted run drops a last line torn by the
-    interruption and makes the CSV agree with the rest. A number that is not finite is written as JSON's null
-    and as an empty CSV cell, and read back as NaN.
+    The JSON lines are authoritative. Opening the logbook of an interrupted run drops an incomplete last line and
+    rewrites the CSV from the rest. A non-finite number is null in JSON and an empty CSV cell, and is read as NaN.
 
-    Once it is open, a file that cannot be written does not end the run: the rows are kept in memory, one warning says
-    so, and each later row tries to bring the files up to date. What is on the disk meanwhile is whole rows.
+    After opening, a failed write does not end the run: the rows stay in memory, one warning is logged, and each later
+    row retries. The files always hold complete rows.
     """
 
     def __init__(self, folder: Path, tensorboard: bool = True) -> None:
-        """Open or begin the logbook in `folder`.
+        """Open or create the logbook in `folder`.
 
         Args:
-            folder: the run's folder, made where it is missing.
-            tensorboard: whether to write TensorBoard scalars too; without the library one line says so.
+            folder: the run's folder, created if missing.
+            tensorboard: whether to write TensorBoard scalars; if the library is missing, one message says so.
 
         Raises:
-            UserError: the folder cannot be written, or what it holds is not a logbook.
+            UserError: the folder is not writable, or a file in it is not a logbook.
         """
         make_folder(folder)
         self._jsonl, self._csv = folder / "metrics.jsonl", folder / "metrics.csv"
         self._scalars = TensorboardScalars(folder / "tensorboard", switched_on=tensorboard)
         self._rows = read_rows(self._jsonl)
-        self._behind = False  # whether a row is missing on the disk
-        self.settle()
+        self._incomplete = False  # whether a row is missing in the files
+        self.flush()
 
     def write(self, row: Mapping[str, float | int | str]) -> None:
-        """Append the row of one epoch; it is on disk when this returns, or else kept and warned of.
+        """Append the row of one epoch; it is on disk on return, or else kept in memory with a warning.
 
-        The first row fixes the columns.
+        The first row defines the columns.
 
         Raises:
-            ValueError: the row has no whole number `epoch`.
+            ValueError: the row has no integer `epoch`.
             UserError: its columns differ from those of the first row.
         """
         if not isinstance(row.get("epoch"), int):
-            raise ValueError("A row of the logbook needs a whole number `epoch`.")
+            raise ValueError("A row of the logbook needs an integer `epoch`.")
         columns = list(self._rows[0] if self._rows else row)
         if set(columns) != set(row):
             differing = ", ".join(sorted(set(columns) ^ set(row)))
             raise UserError(
                 f"{self._csv} has other columns than the new row (differing: {differing}). It was probably "
-                "begun by another version of this program: start a new run instead of resuming this one."
+                "written by another version of LAST: start a new run instead of resuming this one."
             )
-        ordered = {column: math.nan if _is_unbounded(row[column]) else row[column] for column in columns}
+        ordered = {column: math.nan if _is_not_finite(row[column]) else row[column] for column in columns}
         line, cells = _json_line(ordered), _csv_text([ordered], header=not self._rows)
         self._rows.append(ordered)
-        if self._behind:
-            with suppress(UserError):  # told when it began
-                self.settle()
+        if self._incomplete:
+            with suppress(UserError):  # the first failure was logged
+                self.flush()
         else:
             self._append({self._jsonl: line, self._csv: cells})
         self._scalars.write(row)
 
     def rows(self) -> list[Row]:
-        """Return all rows, on the disk or not yet, in the order in which they were written."""
+        """Return all rows in the order of writing, including those that are not on disk yet."""
         return [dict(row) for row in self._rows]
 
-    def keep_until(self, epoch: int) -> None:
-        """Drop the rows of epochs after `epoch`, so that a resumed run can write them again.
+    def drop_rows_after(self, epoch: int) -> None:
+        """Remove the rows after `epoch`, so that a resumed run can write them again.
 
         Raises:
             UserError: a file cannot be written.
         """
         self._rows = [row for row in self._rows if int(row["epoch"]) <= epoch]
         self._scalars.begin_file()
-        self.settle()
+        self.flush()
 
-    def settle(self) -> None:
-        """Make both files hold exactly the rows, touching only what differs; a run ends with this.
+    def flush(self) -> None:
+        """Write all rows to both files, where they differ. A run calls it at its end.
 
         Raises:
             UserError: a file still cannot be written.
         """
-        _settle(self._jsonl, "".join(map(_json_line, self._rows)))
-        _settle(self._csv, _csv_text(self._rows, header=True) if self._rows else "")
-        if self._behind:
-            self._behind = False
+        _write_if_different(self._jsonl, "".join(map(_json_line, self._rows)))
+        _write_if_different(self._csv, _csv_text(self._rows, header=True) if self._rows else "")
+        if self._incomplete:
+            self._incomplete = False
             _log.info(f"{self._jsonl} and {self._csv.name} are complete again.")
 
     def _append(self, additions: Mapping[Path, str]) -> None:
@@ -108,16 +107,16 @@ class Logbook:
             try:
                 append(path, text.encode())
             except OSError as error:
-                self._behind = True
+                self._incomplete = True
                 _log.warning(
-                    f"{failure(path, error)} Training goes on: the rows are kept, and written as soon as they can be, "
-                    "which is tried after each epoch."
+                    f"{failure(path, error)} Training continues: the rows are kept in memory, and each epoch "
+                    "tries to write them."
                 )
                 return
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read the rows of a `metrics.jsonl`; none where the file is missing. A torn last line is left out.
+    """Read the rows of a `metrics.jsonl`; none if the file is missing. An incomplete last line is skipped.
 
     Raises:
         UserError: the file cannot be read, is too large, or another line is not a row like the first.
@@ -127,9 +126,9 @@ def read_rows(path: Path) -> list[Row]:
     for number, line in enumerate(lines, start=1):
         row = _parse(line)
         if row is None and number == len(lines):
-            _log.info(f"{path}: the last line was cut short and is left out.")
+            _log.info(f"{path}: the last line is incomplete and is skipped.")
         elif row is None or (rows and row.keys() != rows[0].keys()):
-            raise UserError(f"{path}, line {number}, is not a row of a logbook. Mend or remove that line.")
+            raise UserError(f"{path}, line {number}, is not a row of a logbook. Correct or remove that line.")
         else:
             rows.append(row)
     return rows
@@ -146,7 +145,7 @@ def _read_lines(path: Path) -> list[bytes]:
 
 
 def _parse(line: bytes) -> Row | None:
-    """Return the row that a line holds, or None where it holds none."""
+    """Return the row in a line, or None if it is not a row."""
     try:
         values = json.loads(line.decode())
     except (ValueError, RecursionError):
@@ -158,18 +157,18 @@ def _parse(line: bytes) -> Row | None:
     return {name: math.nan if value is None else value for name, value in values.items()}
 
 
-def _settle(path: Path, text: str) -> None:
-    """Make a file hold `text` unless it does; a missing file counts as an empty one."""
+def _write_if_different(path: Path, text: str) -> None:
+    """Write `text` to a file unless it already holds it; a missing file counts as empty."""
     try:
         present = read_whole(path, 2 * _LIMIT_BYTES, "a logbook") if path.exists() else b""
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
     if present != text.encode():
         write_text(path, text)
 
 
 def _json_line(row: Row) -> str:
-    values = {name: None if _is_unbounded(value) else value for name, value in row.items()}
+    values = {name: None if _is_not_finite(value) else value for name, value in row.items()}
     return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -179,10 +178,10 @@ def _csv_text(rows: Sequence[Row], header: bool) -> str:
     if header:
         writer.writerow(rows[0])
     for row in rows:
-        writer.writerow(["" if _is_unbounded(value) else value for value in row.values()])
+        writer.writerow(["" if _is_not_finite(value) else value for value in row.values()])
     return text.getvalue()
 
 
-def _is_unbounded(value: float | int | str) -> bool:
-    """Tell whether a value is a number that JSON has no word for."""
+def _is_not_finite(value: float | int | str) -> bool:
+    """Return whether a value is NaN or infinite, which JSON cannot represent."""
     return isinstance(value, float) and not math.isfinite(value)

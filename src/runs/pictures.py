@@ -1,4 +1,4 @@
-"""The pictures that every run leaves in its folder: its training curve, and what it answered in its last test."""
+"""The pictures in a run's folder: its training curve, and the confusion matrix of its last test."""
 
 import logging
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
 from ..utils.extras import extra_problem
 from ..utils.numbers import counted
+from .confusion import Confusion, read_confusion
 from .folder import RunFolder
 from .history import Run, read_run
-from .last_test import Confusion, read_confusion
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ PICTURES = "Drawing the run's curve and confusion matrix"
 def draw_run(folder: RunFolder) -> None:
     """Draw `training_curve.png` and `confusion.png` of a run that has ended, stopped or diverged.
 
-    A picture never fails a run: what cannot be drawn is one warning, and one line where matplotlib cannot be imported.
+    A failure does not end the run: it is one warning, or one message if matplotlib is missing.
     """
     problem = extra_problem("matplotlib", PICTURES)
     if problem is not None:
@@ -32,7 +32,7 @@ def draw_run(folder: RunFolder) -> None:
         _draw(folder)
     except UserError as error:
         _log.warning("The run's pictures are not complete: %s", error)
-    except Exception as error:  # whatever matplotlib raises; the run's state and figures are safe
+    except Exception as error:  # matplotlib may raise anything; the run's files are complete
         _log.warning("The run's pictures are not complete: %s: %s", type(error).__name__, error)
 
 
@@ -42,17 +42,17 @@ def _draw(folder: RunFolder) -> None:
         return  # it ended within its first epoch
     confusion = _confusion_of_last_test(folder, run)
     clips = None if confusion is None else int(confusion.counts.sum() + confusion.unanswered.sum())
-    draw_training_curve(run.rows, folder.curve, _title(run) + _how_far(run), _curve_facts(run, clips))
+    draw_training_curve(run.rows, folder.curve, _title(run) + _progress_note(run), _curve_facts(run, clips))
     if confusion is not None:
-        after = f"after epoch {confusion.epoch}" + (", averaged weights" if run.weights else "")
+        after = f"after epoch {confusion.epoch}" + (", averaged weights" if run.weights_prefix else "")
         missing = int(confusion.unanswered.sum())
         draw_confusion(confusion.counts, confusion.classes, folder.confusion_picture, _title(run), missing, after)
 
 
 def _confusion_of_last_test(folder: RunFolder, run: Run) -> Confusion | None:
-    """Return what was answered in the last test; one of an epoch that the run no longer has is removed.
+    """Return the confusion matrix of the last test; remove one of an epoch that the run no longer has.
 
-    A run that was resumed from an earlier checkpoint has left its former course.
+    That happens when a run is resumed from an earlier checkpoint.
     """
     confusion = read_confusion(folder.confusion)
     if confusion is None or confusion.epoch in {int(row["epoch"]) for row in run.rows}:
@@ -63,11 +63,11 @@ def _confusion_of_last_test(folder: RunFolder, run: Run) -> Confusion | None:
 
 
 def _title(run: Run) -> str:
-    return f"{run.model} on {run.data}" + (f", {run.lesson}" if run.lesson else "")
+    return f"{run.model} on {run.data}" + (f", {run.distillation_label}" if run.distillation_label else "")
 
 
-def _how_far(run: Run) -> str:
-    """Return what a title adds where a run did not come to its end."""
+def _progress_note(run: Run) -> str:
+    """Return the progress of an unfinished run for a title; empty for a finished one."""
     if run.finished:
         return ""
     planned = "?" if run.epochs is None else counted(run.epochs, "epoch")
@@ -75,35 +75,35 @@ def _how_far(run: Run) -> str:
 
 
 def _curve_facts(run: Run, test_clips: int | None) -> CurveFacts:
-    """Return what the losses of a run are, as its task, its logbook and its configuration say."""
+    """Return the descriptions of a run's losses, from its task, logbook and configuration."""
     classifies, metric = run.measures == CLASSIFICATION, run.measures.deciding
-    loss = _loss_of_labels(run.config) if classifies else "loss"
+    loss = _label_loss(run.config) if classifies else "loss"
     parts = [f"the {name}'" + ("" if name.endswith("s") else "s") for name in run.terms]
     train = f"{' and '.join(parts)} loss together" if parts else loss
     test = "plain cross-entropy" if classifies else "loss"
     return CurveFacts(
-        train=f"{train}, augmented clips{', dropout' if classifies and _drops(run.config) else ''}",
-        test=f"{test}, unaugmented clips{', averaged weights' if run.weights else ''}",
-        part=(run.comparable_loss, f"{parts[0]} {loss}") if parts else ("", ""),
-        weights=run.weights,
+        train=f"{train}, augmented clips{', dropout' if classifies and _has_dropout(run.config) else ''}",
+        test=f"{test}, unaugmented clips{', averaged weights' if run.weights_prefix else ''}",
+        part=(run.comparable_loss_column, f"{parts[0]} {loss}") if parts else ("", ""),
+        weights=run.weights_prefix,
         test_clips=test_clips,
         metric=(metric.name, metric.title, metric.unit),
         higher_is_better=metric.higher_is_better,
     )
 
 
-def _loss_of_labels(config: Mapping[str, Any]) -> str:
+def _label_loss(config: Mapping[str, Any]) -> str:
     smoothing = config.get("label_smoothing", 0)
     smoothed = isinstance(smoothing, float | int) and smoothing > 0
     return f"loss with label smoothing {smoothing:g}" if smoothed else "cross-entropy"
 
 
-def _drops(config: Mapping[str, Any]) -> bool:
-    """Tell whether the model of a configuration has dropout."""
+def _has_dropout(config: Mapping[str, Any]) -> bool:
+    """Return whether the model of a configuration has dropout."""
     return any(bool(value) for key, value in config.items() if key.startswith("model.") and key.endswith("dropout"))
 
 
 def pictures_of(path: Path) -> list[Path]:
-    """Return the pictures that there are in a run's folder."""
+    """Return the existing pictures in a run's folder."""
     folder = RunFolder(path)
     return [each for each in (folder.curve, folder.confusion_picture) if each.exists()]

@@ -1,4 +1,4 @@
-"""The scalars of a run for TensorBoard: an event file that the run adds to after each epoch."""
+"""TensorBoard scalars of a run: an event file that grows with each epoch."""
 
 import io
 import logging
@@ -19,16 +19,15 @@ _PARTS = ("train", "test", "val")
 
 
 class TensorboardScalars:
-    """Write the numbers of each epoch as TensorBoard scalars, and never stand in the way of the run.
+    """Write the numbers of each epoch as TensorBoard scalars; a failure does not end the run.
 
-    The event files are written by this class rather than by torch's `SummaryWriter`, whose own thread prints a
-    traceback and leaves a torn event behind when the disk is full. Where the library cannot be imported, one line says
-    so as the run begins; a file that cannot be written switches the scalars off for the rest of the run, with one
-    warning.
+    This class writes the event files, not torch's `SummaryWriter`, whose thread prints a traceback and leaves an
+    incomplete event when the disk is full. If the library is missing, one message says so at the start of the run; a
+    failed write disables the scalars for the rest of the run, with one warning.
     """
 
     def __init__(self, folder: Path, switched_on: bool = True) -> None:
-        """Write into `folder`, which is made with the first epoch; nothing at all unless `switched_on`."""
+        """Write into `folder`, which the first epoch creates; write nothing unless `switched_on`."""
         self._folder = folder
         self._switched_on = switched_on
         self._file: Path | None = None
@@ -40,7 +39,7 @@ class TensorboardScalars:
     def write(self, row: Mapping[str, float | int | str]) -> None:
         """Write the numbers of an epoch at step `epoch`.
 
-        `train_loss` becomes `loss/train` and so on, other numbers `run/<name>`; texts and unknown numbers are left out.
+        `train_loss` becomes `loss/train` and so on, other numbers `run/<name>`; texts and NaN are skipped.
         """
         if not self._switched_on:
             return
@@ -55,14 +54,14 @@ class TensorboardScalars:
         except OSError as error:
             self._switched_on = False
             path = self._file or self._folder
-            _log.warning(f"{failure(path, error)} Training goes on; TensorBoard gets nothing more of this run.")
+            _log.warning(f"{failure(path, error)} Training continues without further TensorBoard scalars.")
 
     def begin_file(self) -> None:
-        """Let the next epoch begin a new file, which hides what older files say of it and of later ones."""
+        """Start a new file with the next epoch, which hides older values of that epoch and later ones."""
         self._file = None
 
     def _add(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Append the events of one epoch in one piece.
+        """Append the events of one epoch in one write.
 
         Raises:
             OSError: the file cannot be written.
@@ -83,7 +82,7 @@ class TensorboardScalars:
 
 
 def _records(events: Sequence[Any]) -> bytes:
-    """Return events as an event file holds them: each with its length and checksums."""
+    """Return events in the format of event files: each with its length and checksums."""
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     file = io.BytesIO()

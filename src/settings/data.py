@@ -91,7 +91,7 @@ class DataConfig:
         classes: the class names, in the order of their labels.
         split: the protocol used where none is named.
         protocols: the known protocols by name.
-        drawn_from: another data set whose store can serve, with `select` applied.
+        subset_of: another data set whose store can serve, with `select` applied.
         how_to_get: what to tell somebody who has no raw files, a command on a line of its own; `{program}` in it is how
             LAST is called.
     """
@@ -104,7 +104,7 @@ class DataConfig:
     classes: list[str] = field(default_factory=list)
     split: str = ""
     protocols: dict[str, ProtocolConfig] = field(default_factory=dict)
-    drawn_from: str = ""
+    subset_of: str = ""
     select: SelectConfig = field(default_factory=SelectConfig)
     how_to_get: str = ""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -131,7 +131,7 @@ class DataConfig:
 class HardwareConfig:
     """Say where clips lie, how batches reach the device and how it computes."""
 
-    residency: Literal["auto", "device", "ram", "disk"] = "auto"
+    data_placement: Literal["auto", "device", "ram", "disk"] = "auto"
     num_workers: Annotated[int, Interval(ge=0, le=256)] = 0
     pin_memory: bool = False
     prefetch_factor: Annotated[int, Interval(ge=1, le=64)] = 2

@@ -36,17 +36,17 @@ class DistillationConfig:
     tau_end: Annotated[float, Interval(ge=0.01, le=1000.0)] | None = None
     dkd_target: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
     dkd_others: Annotated[float, Interval(ge=0.0, le=1e6)] = 8.0
-    hint_weight: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
+    feature_weight: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
     unlabelled: bool = False
-    draws: Annotated[int, Interval(ge=0, le=10_000)] = 0
+    fixed_augmentations: Annotated[int, Interval(ge=0, le=10_000)] = 0
     cached: bool = False
     cache: str = ""
 
     def __post_init__(self) -> None:
-        if self.cached and not self.draws:
+        if self.cached and not self.fixed_augmentations:
             raise UserError(
-                "distillation.cached needs distillation.draws: of how many variations of each clip the teachers' "
-                "outputs are stored. The option --cached R sets both."
+                "distillation.cached needs distillation.fixed_augmentations: the number of augmented views of each "
+                "clip whose teacher outputs are stored. The option --cached R sets both."
             )
         if self.unlabelled and self.method == "dkd":
             raise UserError(

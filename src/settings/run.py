@@ -79,8 +79,8 @@ class RunConfig:
     label_smoothing: Annotated[float, Interval(ge=0.0, le=0.99)] = 0.1
     grad_clip: Annotated[float, Interval(ge=0.0, le=1e12)] = 1.0
     gradient_accumulation_steps: Annotated[int, Interval(ge=1, le=1_000_000)] = 1
-    repeat: Annotated[int, Interval(ge=1, le=10_000)] = 1
-    label_share: Annotated[float, Interval(gt=0.0, le=1.0)] = 1.0
+    repeats_per_epoch: Annotated[int, Interval(ge=1, le=10_000)] = 1
+    label_fraction: Annotated[float, Interval(gt=0.0, le=1.0)] = 1.0
     amp: bool = False
     compile: bool = False
     seed: Annotated[int, Interval(ge=0, le=LARGEST_SEED)] = 0
@@ -94,7 +94,7 @@ class RunConfig:
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
     validation: Literal["test", "split"] = "test"
-    validation_share: Annotated[float, Interval(gt=0.0, le=0.5)] = 0.1
+    validation_fraction: Annotated[float, Interval(gt=0.0, le=0.5)] = 0.1
     test_every: Annotated[int, Interval(ge=1, le=1_000_000)] = 1
     tensorboard: bool = True
 
@@ -109,7 +109,7 @@ class RunConfig:
     @property
     def fixed_augmentations(self) -> int:
         """Return how many fixed augmentations each clip has over the whole run; 0 for a fresh one every time."""
-        return self.distillation.draws if self.distillation.teachers else 0
+        return self.distillation.fixed_augmentations if self.distillation.teachers else 0
 
     @property
     def trains_unlabelled(self) -> bool:

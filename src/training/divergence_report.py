@@ -33,8 +33,8 @@ def report_divergence(
         try:
             write_json(run.divergence, {"error": str(error), **report})
             where = f" Details are in {run.divergence}."
-        except UserError as unwritable:
-            _log.warning("%s", unwritable)
+        except UserError as write_error:
+            _log.warning("%s", write_error)
     clips = report["batches"][-1]["clips"] if report["batches"] else []
     shown = f"{', '.join(clips[:3])}{f' and {len(clips) - 3} more' if len(clips) > 3 else ''}"
     named = f" Clips of the last skipped batch: {shown}." if clips else ""

@@ -9,7 +9,7 @@ from ..evaluation.population_statistics import PopulationStatistics
 from ..evaluation.scoring import predict_batches
 from ..evaluation.unusable_clips import NOT_RECOGNISED, UnusableClips
 from ..models.batchnorm_stats import statistics_lag
-from ..runs.last_test import LastTest
+from ..runs.confusion import ConfusionFile
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stopped
 from ..settings.run import RunConfig
@@ -26,7 +26,7 @@ class EpochTests:
         config: the run's configuration.
         state: of the run; the statistics that are measured for a test are put into it.
         data: what the run is measured on.
-        last_test: takes the confusion matrix.
+        confusion_file: takes the confusion matrix.
         pace: is told of every tested batch.
         run_context: device, processes, stop requests and progress display.
     """
@@ -37,11 +37,11 @@ class EpochTests:
         state: TrainState,
         data: TrainingData,
         *,
-        last_test: LastTest,
+        confusion_file: ConfusionFile,
         pace: Pace,
         run_context: RunContext,
     ) -> None:
-        self.config, self.state, self.data, self.last_test, self.pace = config, state, data, last_test, pace
+        self.config, self.state, self.data, self.confusion_file, self.pace = config, state, data, confusion_file, pace
         self.run_context, self.device, self.world = run_context, run_context.device, run_context.world
         self.population = PopulationStatistics(
             self.model, data.sample, data.pipeline, self.device, precision=state.precision, world=self.world
@@ -130,6 +130,6 @@ class EpochTests:
             figures = meter.read(self.world)  # only now the device is through
             self._unusable.tell(figures.unusable, self.world)
             if kept:
-                self.last_test.take(meter.confusion(self.world), epoch)
+                self.confusion_file.update(meter.confusion(self.world), epoch)
             self.pace.tested(0)
         return figures

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..runs.checkpoint import Checkpoint
-from ..runs.checkpoint_check import misfit
+from ..runs.checkpoint_check import state_mismatch
 from ..utils.errors import UserError
 from .guard import TOTALS, Skips
 from .schedule import schedule_after
@@ -44,9 +44,9 @@ def refuse_other_state(checkpoint: Checkpoint, own: Checkpoint, origin: str, siz
     problems = (
         *(_optimizer_problem(checkpoint, own, replay), _guard_problem(checkpoint, own)),
         *(_window_problem(checkpoint, sizes), _within_problem(checkpoint, sizes)),
-        misfit(checkpoint.scaler, own.scaler, "scaler") if checkpoint.scaler and own.scaler else "",
-        misfit(checkpoint.ema, own.ema, "ema") if own.ema else "",
-        misfit(checkpoint.task, own.task, "task") if checkpoint.task else "",
+        state_mismatch(checkpoint.scaler, own.scaler, "scaler") if checkpoint.scaler and own.scaler else "",
+        state_mismatch(checkpoint.ema, own.ema, "ema") if own.ema else "",
+        state_mismatch(checkpoint.task, own.task, "task") if checkpoint.task else "",
     )
     if problem := next(filter(None, problems), ""):
         raise UserError(
@@ -62,27 +62,31 @@ def _optimizer_problem(checkpoint: Checkpoint, own: Checkpoint, replay: bool) ->
     if replay:
         states = {index: state for index, state in given["state"].items() if index in mine["state"]}
         wanted = {index: mine["state"][index] for index in states}
-        return misfit(states, wanted, "optimizer.state") or misfit(
+        return state_mismatch(states, wanted, "optimizer.state") or state_mismatch(
             given["param_groups"], mine["param_groups"], "optimizer.param_groups"
         )
     schedule, rates = schedule_after(checkpoint.epoch + 1, own.config)
     groups = [{**group, "lr": rate} for group, rate in zip(mine["param_groups"], rates, strict=True)]
     return (
-        misfit(given["state"], mine["state"], "optimizer.state")
-        or misfit(given["param_groups"], groups, "optimizer.param_groups", exact=True)
-        or misfit(checkpoint.scheduler, schedule, "scheduler", exact=True)
+        state_mismatch(given["state"], mine["state"], "optimizer.state")
+        or state_mismatch(given["param_groups"], groups, "optimizer.param_groups", exact=True)
+        or state_mismatch(checkpoint.scheduler, schedule, "scheduler", exact=True)
     )
 
 
 def _guard_problem(checkpoint: Checkpoint, own: Checkpoint) -> str:
     older = TOTALS.keys() - checkpoint.guard.keys()
-    return misfit(checkpoint.guard, {name: each for name, each in own.guard.items() if name not in older}, "guard")
+    return state_mismatch(
+        checkpoint.guard, {name: each for name, each in own.guard.items() if name not in older}, "guard"
+    )
 
 
 def _window_problem(checkpoint: Checkpoint, sizes: Sizes) -> str:
     wanted = {"clips": torch.zeros(()), "sum": torch.empty(sizes.parameters)}
     given = checkpoint.window
-    return misfit(given, {name: each for name, each in wanted.items() if name in given or name == "clips"}, "window")
+    return state_mismatch(
+        given, {name: each for name, each in wanted.items() if name in given or name == "clips"}, "window"
+    )
 
 
 def _within_problem(checkpoint: Checkpoint, sizes: Sizes) -> str:
@@ -92,4 +96,6 @@ def _within_problem(checkpoint: Checkpoint, sizes: Sizes) -> str:
     if within["clips"] > sizes.clips:
         return f"within.clips is {within['clips']}, of an epoch of {sizes.clips}"
     sums = torch.zeros(sizes.sums)
-    return misfit(within["meter"], sums, "within.meter") or misfit(within["skips"], asdict(Skips()), "within.skips")
+    return state_mismatch(within["meter"], sums, "within.meter") or state_mismatch(
+        within["skips"], asdict(Skips()), "within.skips"
+    )

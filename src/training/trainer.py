@@ -13,8 +13,8 @@ from ..data.loading.loader import Batch
 from ..data.loading.run_data import TrainingData
 from ..runs.checkpoint import Checkpoint
 from ..runs.checkpoint_files import CheckpointFiles
+from ..runs.confusion import ConfusionFile
 from ..runs.folder import RunFolder
-from ..runs.last_test import LastTest
 from ..runs.logbook import Logbook
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, Stopped
@@ -66,9 +66,9 @@ class Trainer:
         test_clips = data.test.clips + (0 if data.validation is None else data.validation.clips)
         weights = 1 if self.state.average is None else 2
         self.pace = Pace(config.epochs, config.test_every, data.order.clips, test_clips * weights)
-        self.last_test = LastTest(run.confusion, data.classes)
+        self.confusion_file = ConfusionFile(run.confusion, data.classes)
         self.tests = EpochTests(
-            config, self.state, data, last_test=self.last_test, pace=self.pace, run_context=run_context
+            config, self.state, data, confusion_file=self.confusion_file, pace=self.pace, run_context=run_context
         )
         self.files = CheckpointFiles(run, config.checkpoint.keep, writes=self.world.is_first)
         self._saved = time.monotonic()
@@ -106,7 +106,7 @@ class Trainer:
             refuse_no_result(state.row, f"{self.tests.offered}test", self.measures, has_best=state.has_best)
         except TrainingDiverged as error:
             raise report_divergence(error, state, self.data, self.run, self.world) from error
-        self.files.settle(self._checkpoint)
+        self.files.finalize(self._checkpoint)
         return None
 
     def _train_epoch(self) -> None:
@@ -179,7 +179,7 @@ class Trainer:
         row["seconds"] = state.epoch.elapsed
         if logbook is not None:
             logbook.write(row)
-            self.last_test.write()
+            self.confusion_file.write()
         _log.info(epoch_line(row, self.config.epochs, better, self.measures))
         state.progress.epoch += 1
         state.row = row
@@ -195,7 +195,7 @@ class Trainer:
             UserError: it is of another model.
         """
         self.state.load(checkpoint, self._checkpoint(), origin, self.data.order.clips, changed)
-        self.files.go_on_from(origin)
+        self.files.resume_from(origin)
 
     def branch_off(self, beyond: Sequence[Path]) -> None:
         """Save the resumed state as the run's own; `beyond` are checkpoints of its former course, further on.

@@ -1,4 +1,4 @@
-"""What other programs call a configuration key of ours, for hints."""
+"""Names of our configuration keys in other programs, for hints."""
 
 ALIASES = {
     "lr": "learning_rate",

@@ -1,8 +1,8 @@
-"""Configuration: which files make it up, how they are merged, and what is refused.
+"""Configuration: reading YAML files and `--set key=value`, merging them, and refusing what is invalid.
 
-Every YAML file, and every `--set key=value`, is a part of one tree whose shape is a dataclass. Parts are
-merged, lowest first. Each value is checked against its field before anything is built, and all problems are
-told at once. A value is what stands there: `${...}` is refused, so no file reads environment variables.
+Each source is a layer of one tree whose shape is a dataclass. Layers are merged, lowest first. Each value is validated
+against its field before anything is built, and all problems are reported at once. Values are literal: `${...}` is
+refused, so no file reads environment variables.
 """
 
 import importlib.resources
@@ -33,7 +33,7 @@ MODEL_FILES = {
 YAML_ENDINGS = (".yaml", ".yml")
 _KAGGLE_VARIABLE = "LAST_KAGGLE"
 _YAML_LIMIT_BYTES = 1 << 20
-_MOST_PROBLEMS = 30  # of one layer; nobody mends more at once, and each is compared with all known keys
+_MOST_PROBLEMS = 30  # reported per layer
 _LONGEST_KEY = 100
 
 Schema = TypeVar("Schema")
@@ -44,10 +44,10 @@ class Layer:
     """One part of a configuration.
 
     Attributes:
-        origin: where it came from, as people call it.
-        values: what it sets.
-        texts: the same tree with every value as it is written, where it comes from a text. A setting that is a name
-            takes its value from here: the class `no` is not False, nor `010` the number 8.
+        origin: the name of its source for messages.
+        values: its settings.
+        texts: the same tree with every value as written in the source. A setting whose type is text takes its value
+            from here: the class `no` is not False, nor `010` the number 8.
     """
 
     origin: str
@@ -56,7 +56,7 @@ class Layer:
 
 
 def config_folder() -> Path:
-    """Return the folder of the configuration files that come with the package."""
+    """Return the folder of the configuration files in the package."""
     return Path(str(importlib.resources.files("last.configs")))
 
 
@@ -66,12 +66,12 @@ def config_names(section: str) -> list[str]:
 
 
 def kaggle_folder() -> Path:
-    """Return the folder by which a Kaggle machine is recognised; the variable LAST_KAGGLE names a stand-in for it."""
+    """Return the folder that identifies a Kaggle machine; the variable LAST_KAGGLE overrides it."""
     return Path(os.environ.get(_KAGGLE_VARIABLE) or "/kaggle")
 
 
 def detect_environment(flag: str = "", kaggle_mark: Path | None = None) -> str:
-    """Return the environment's name: the flag wins, then a Kaggle machine is recognised, else `local`."""
+    """Return the environment's name: the flag if given, `kaggle` on a Kaggle machine, else `local`."""
     if flag:
         return flag
     return "kaggle" if (kaggle_mark or kaggle_folder()).exists() else "local"
@@ -105,9 +105,9 @@ def file_layer(path: Path) -> Layer:
 
 
 def _with_own_layout(layer: Layer, folder: Path) -> Layer:
-    """Put the content of a layout's file where a data set names it by its path, relative to `folder`.
+    """Insert the content of a layout file that a data set names by its path, relative to `folder`.
 
-    So a run's configuration and its checkpoints hold all of it, and do not depend on where the file lies.
+    A run's configuration and its checkpoints then contain the layout and do not depend on the file.
     """
     data = layer.texts.get("data")
     named = data.get("layout") if isinstance(data, Mapping) else None
@@ -127,14 +127,14 @@ def _with_own_layout(layer: Layer, folder: Path) -> Layer:
 
 
 def completed_layout(own: Layer, above: Sequence[str] = ()) -> Layer:
-    """Return a layout's file with the keys that it takes over from the layout it is `like`.
+    """Return a layout file with the keys that it inherits from the layout named by `like`.
 
     Args:
         own: the file.
-        above: the layouts on the way to it, which it cannot take anything over from.
+        above: the layouts that inherit from it, which it cannot inherit from.
 
     Raises:
-        UserError: there is no layout that it could be like.
+        UserError: there is no layout with the name in `like`.
     """
     like = own.texts.get("like")
     if not like or like in above:
@@ -159,7 +159,7 @@ def named_layer(section: str, name: str, what: str) -> Layer:
     """Return the layer `configs/<section>/<name>.yaml`.
 
     Raises:
-        UserError: there is no such file; the nearest name and all names are told.
+        UserError: there is no such file; the message has the nearest name and all names.
     """
     names = config_names(section)
     if name not in names:
@@ -168,7 +168,7 @@ def named_layer(section: str, name: str, what: str) -> Layer:
 
 
 def data_layer(name: str) -> Layer:
-    """Return the layer of a `--dataset` choice: a known name, or the path of a YAML file."""
+    """Return the layer of a `--dataset` value: a known name, or the path of a YAML file."""
     if name.endswith(YAML_ENDINGS):
         return file_layer(Path(name))
     return named_layer("data", name, "dataset")
@@ -184,12 +184,12 @@ def section_layer(layer: Layer, section: str) -> Layer:
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
-    """Return the message for a name that does not exist, with the nearest one that does."""
+    """Return the message for an unknown name, with the nearest known one."""
     return f"There is no {what} {short(name)}.{suggestion(name, known)} Known: {', '.join(known)}."
 
 
 def override_layer(assignments: Sequence[str]) -> Layer:
-    """Return the layer of `--set key=value ...`: dots lead into sections, values are read as YAML.
+    """Return the layer of `--set key=value ...`: dots separate sections, values are YAML.
 
     Raises:
         UserError: an assignment has no key or no `=`, or its value is not YAML.
@@ -203,8 +203,8 @@ def override_layer(assignments: Sequence[str]) -> Layer:
             raise UserError(f"--set {short(assignment)} should look like key=value, for example --set epochs=20.")
         try:
             value, written = parse_with_texts(text)
-            plant(values, path, value)
-            plant(texts, path, written)
+            set_nested(values, path, value)
+            set_nested(texts, path, written)
         except ValueError as error:
             raise UserError(f"--set {short(assignment)}: the value is not valid YAML: {error}") from error
     return _with_own_layout(Layer("--set", values, texts), Path())
@@ -229,27 +229,27 @@ def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
 
 
 def to_yaml(config: Any) -> str:
-    """Return a configuration dataclass as YAML that `merge` reads back to the same values."""
+    """Return a configuration dataclass as YAML, from which `merge` restores the same values."""
     return yaml_of(asdict(config))
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested mappings as one with dotted keys."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return found
 
 
 def _checked(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
-    """Return what a layer sets, with the types of the schema; where it does not fit, its problems instead."""
-    from .validation import validated  # not at import: `--help` waits for no pydantic
+    """Return a layer's values with the types of the schema, or its problems."""
+    from .validation import validated  # not at import, since `--help` does not need pydantic
 
     checked, problems = validated(schema, layer.values, layer.texts)
-    told = [f"{layer.origin}: {_dotted(path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]
-    if len(told) == _MOST_PROBLEMS:
-        told.append(f"{layer.origin}: perhaps more, which was not looked at.")
-    return checked, told
+    messages = [f"{layer.origin}: {_dotted(path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]
+    if len(messages) == _MOST_PROBLEMS:
+        messages.append(f"{layer.origin}: there may be more problems.")
+    return checked, messages
 
 
 def _dotted(path: Sequence[str]) -> str:
@@ -257,7 +257,7 @@ def _dotted(path: Sequence[str]) -> str:
 
 
 def _filled(instance: Any, values: Mapping[str, Any]) -> Any:
-    """Return a copy of a dataclass instance with `values`, which fit its fields, in place of what it has."""
+    """Return a copy of a dataclass instance with validated `values` in place of its own."""
     annotations = annotations_of(type(instance))
     filled: dict[str, Any] = {}
     for item in fields(instance):
@@ -280,7 +280,7 @@ def _filled(instance: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _lay_over(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    """Put a layer over `values`, key by key. Validation made it for this, so nothing is copied."""
+    """Merge a validated layer into `values`, key by key, without copying."""
     for key, value in layer.items():
         below = values.get(key)
         if isinstance(below, dict) and isinstance(value, Mapping):
@@ -289,8 +289,8 @@ def _lay_over(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
             values[key] = value
 
 
-def plant(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Put `value` at `path` in a tree of dicts; what stood in the way gives way."""
+def set_nested(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set `value` at `path` in nested dicts; a value that is not a dict on the way is replaced."""
     for name in path[:-1]:
         if not isinstance(tree.get(name), dict):
             tree[name] = {}

@@ -5,9 +5,9 @@ from .program import install_command
 
 
 class UserError(ValueError):
-    """Say that the user's input was wrong: what, where, and what to do (exit code 2, no traceback).
+    """The user's input is wrong; the message says what, where, and what to do (exit code 2, no traceback).
 
-    A message quotes what it is about, which may be of any length: it is cut here, for all who raise one.
+    A message may quote input of any length, so it is shortened here.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -15,7 +15,7 @@ class UserError(ValueError):
 
 
 class Unwritable(UserError):
-    """Say that a file or a folder cannot be written, so that who chose the place can name the option for another."""
+    """A file or a folder is not writable; the caller can add the option that chooses another one."""
 
 
 class ReportedElsewhere(UserError):
@@ -27,7 +27,7 @@ class TrainingDiverged(RuntimeError):
 
 
 class PeerLost(RuntimeError):
-    """Say, in one of several processes, that another one is gone or cannot be reached (exit code 4)."""
+    """Another process of the training has exited or cannot be reached (exit code 4)."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -35,18 +35,18 @@ class Terminated(KeyboardInterrupt):
 
 
 class HungUp(Terminated):
-    """Say that the terminal of the process is gone (SIGHUP), as when a connection is lost."""
+    """The terminal of the process has closed (SIGHUP), as when a connection is lost."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether the memory was used up; torch's errors are known by name and text, since torch may not be loaded."""
+    """Return whether an error means too little memory; torch's are recognised by name, without importing torch."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def tells_of_unfit_gpu(error: BaseException) -> bool:
-    """Tell whether the installed torch has no code for the GPU, which is too old for it, or too new."""
+def is_unsupported_gpu(error: BaseException) -> bool:
+    """Return whether an error means that the installed torch does not support the GPU's architecture."""
     return isinstance(error, RuntimeError) and "no kernel image is available" in str(error)
 
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written beside their place, flushed, then renamed."""
+"""Atomic file writes (temporary file, flush, rename), bounded reads, and copies."""
 
 import csv
 import errno
@@ -31,22 +31,21 @@ _PIECE_BYTES = 1 << 20
 
 
 def reason(error: OSError) -> str:
-    """Return the cause that a user can do something about, in plain words; empty where there is none."""
+    """Return the cause of an error in plain words, if a user can resolve it; else an empty string."""
     return _REASONS.get(error.errno or 0, "")
 
 
-def unwritable(path: Path, error: OSError) -> Unwritable:
-    """Return the user error for a path that could not be written, with its cause and a way out."""
+def write_error(path: Path, error: OSError) -> Unwritable:
+    """Return the user error for a path that could not be written, with its cause and a remedy."""
     remedy = "Free some space there or choose" if error.errno in _NO_SPACE else "Choose"
     return Unwritable(f"{failure(path, error)} {remedy} another place.")
 
 
-def uncopied(path: Path, error: OSError) -> UserError:
-    """Return the user error for a file or a folder that is to be copied and cannot be read."""
+def copy_error(path: Path, error: OSError) -> UserError:
+    """Return the user error for a file or a folder that cannot be read for a copy."""
     why = reason(error) or error.strerror or error
     return UserError(
-        f"Cannot read {path}, which is to be copied: {why}. Check its permissions, or copy the folder around it "
-        "yourself without it."
+        f"Cannot read {path} for copying: {why}. Check its permissions, or copy its folder yourself without it."
     )
 
 
@@ -60,7 +59,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; when the block succeeds, flush it and rename it into place.
 
     Raises:
-        UserError: the folder cannot be made or written, or the disk is full. Nothing half-written stays.
+        UserError: the folder cannot be created or written, or the disk is full. No partial file is left.
     """
     temporary = temporary_beside(path)
     try:
@@ -73,23 +72,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all."""
+    """Write `text` to `path` as UTF-8, atomically."""
     with atomic_path(path) as temporary:
-        # A path may hold bytes that are no text; JSON reads what stands for them then as the same path.
+        # A path may hold bytes that are not UTF-8; JSON reads their escapes as the same path.
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` as indented JSON, whole or not at all."""
+    """Write `value` to `path` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table with one header row to `path`, whole or not at all."""
+    """Write a table with one header row to `path`, atomically."""
     with (
         atomic_path(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
@@ -108,17 +107,17 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
     return path
 
 
 def copy_files(source: Path, target: Path) -> None:
-    """Copy the files below a folder into a new folder, which is whole or absent; hidden ones are left out.
+    """Copy the files below a folder into a new folder, atomically and without hidden files.
 
-    Rights are not copied: those of a read-only place would make the copy read-only too.
+    Permissions are not copied, since those of a read-only folder would make the copy read-only.
 
     Raises:
-        UserError: something in it cannot be read, or the copy not be written; nothing of it stays.
+        UserError: a file cannot be read, or the copy cannot be written; no partial copy is left.
     """
     hidden = temporary_beside(target)
     try:
@@ -128,13 +127,13 @@ def copy_files(source: Path, target: Path) -> None:
             copy_file(path, place)
         hidden.replace(target)
     except OSError as error:
-        raise unwritable(target, error) from error
+        raise write_error(target, error) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file's bytes, without its rights; one that its writer removes meanwhile is left out.
+    """Copy a file's content, without its permissions; skip a file that is removed meanwhile.
 
     Raises:
         UserError: it cannot be read.
@@ -142,16 +141,16 @@ def copy_file(source: Path, target: Path) -> None:
     """
     try:
         shutil.copyfile(source, target)
-    except OSError:  # which does not say on which side it was
+    except OSError:  # it does not say whether reading or writing failed
         problem = _reading_problem(source)
         if problem is None:
             raise
         if not isinstance(problem, FileNotFoundError):
-            raise uncopied(source, problem) from problem
+            raise copy_error(source, problem) from problem
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and in those below it; hidden files and folders are left out.
+    """Yield the files below a folder, without hidden files and folders.
 
     Raises:
         UserError: a folder cannot be read.
@@ -161,14 +160,14 @@ def _files_below(folder: Path) -> Iterator[Path]:
         folders = [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
         files = [entry for entry in entries if entry.is_file()]
     except OSError as error:
-        raise uncopied(Path(error.filename or folder), error) from error
+        raise copy_error(Path(error.filename or folder), error) from error
     yield from files
     for each in folders:
         yield from _files_below(each)
 
 
 def _reading_problem(path: Path) -> OSError | None:
-    """Return what is raised when a file is read to its end, None where nothing is."""
+    """Return the error of reading a file to its end; None if it is readable."""
     try:
         with open_regular(path) as file:
             while file.read(_PIECE_BYTES):
@@ -179,27 +178,27 @@ def _reading_problem(path: Path) -> OSError | None:
 
 
 def read_whole(path: Path, limit_bytes: int, purpose: str) -> bytes:
-    """Return all bytes of a file that is no larger than what it is for can be.
+    """Return all bytes of a file, which may not exceed `limit_bytes`.
 
-    Every reader of small files comes here, so that none waits for a pipe or a device in the place of one.
+    Every reader of small files uses it, so that none waits for a pipe or a device.
 
     Args:
         path: a regular file, or a link to one.
-        limit_bytes: how large it may be.
-        purpose: what it should hold, such as `a configuration`.
+        limit_bytes: the maximum size.
+        purpose: the expected content, such as `a configuration`.
 
     Raises:
         UserError: it is larger.
-        OSError: it cannot be read, or is no file.
+        OSError: it cannot be read, or is not a regular file.
     """
     with open_regular(path) as file:
         size = size_of_open(file)
         if size > limit_bytes:
             raise UserError(f"{path} is larger than {limit_bytes} bytes, too large for {purpose}.")
         try:
-            content = file.read(size + 1)  # room for all that it asks for is taken at once
+            content = file.read(size + 1)  # the memory for all of it is allocated at once
         except MemoryError as error:
-            raise UserError(f"{path} has {size:,} bytes, more than there is memory for.") from error
+            raise UserError(f"{path} has {size:,} bytes, more than the available memory.") from error
     if len(content) > limit_bytes:  # it has grown
         raise UserError(f"{path} is larger than {limit_bytes} bytes, too large for {purpose}.")
     return content

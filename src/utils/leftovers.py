@@ -1,4 +1,4 @@
-"""Names of files and folders that are being written, and removing those whose writer was killed."""
+"""Temporary files and folders of atomic writes, and removal of those that killed processes left."""
 
 import os
 import re
@@ -9,15 +9,15 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-# Another program's files are never like this, so none of them is removed.
+# Other programs do not use this pattern, so their files are never removed.
 _TEMPORARY = re.compile(r"\..+\.last-\d+\.tmp", re.DOTALL)
-_ABANDONED_S = 24 * 3600  # a process that writes touches its file now and then; one may be suspended for a night
+_ABANDONED_S = 24 * 3600  # long enough for a process that was suspended overnight
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return where to write what shall become `path`: a hidden place of this process in the same folder.
+    """Return the temporary path for writing `path`: a hidden name in the same folder, unique to this process.
 
-    What other processes left there a day ago or longer is removed, the first time that this one writes in the folder.
+    The first call for a folder removes temporary files there that are older than a day.
     """
     _remove_abandoned(path.parent)
     return path.with_name(f".{path.name}.last-{os.getpid()}.tmp")
@@ -25,10 +25,10 @@ def temporary_beside(path: Path) -> Path:
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """Make the folder in which `path` is written and yield it; what is left in it when the block ends is removed.
+    """Create a temporary folder for writing `path` and yield it; remove it when the block ends.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     folder = temporary_beside(path)
     folder.mkdir()
@@ -52,7 +52,7 @@ def remove(path: Path) -> None:
 
 @cache
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what was left half-written in a folder; what cannot be removed is in nobody's way."""
+    """Remove abandoned temporary files in a folder; ignore those that cannot be removed."""
     with suppress(OSError):
         for entry in os.scandir(folder):
             if _TEMPORARY.fullmatch(entry.name):

@@ -1,7 +1,7 @@
-"""Keeping a second process out of a folder while one writes it.
+"""Folder locks: one writing process at a time.
 
-The lock is the operating system's, on a hidden file in the folder, so it ends with its process, however that ends. A
-forked process has no part in it: the loader's workers live some seconds longer than a trainer that was killed.
+The operating system holds the lock, on a hidden file in the folder, and releases it when the process ends in any way.
+Forked processes do not share it: the loader's workers live some seconds longer than a killed trainer.
 """
 
 import errno
@@ -19,10 +19,10 @@ _log = logging.getLogger(__name__)
 
 LOCK_FILE = ".lock"
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-_held: set[int] = set()  # the descriptors by which this process keeps others out
+_held: set[int] = set()  # the descriptors of the locks of this process
 
 
-class _Taken(Exception):
+class _AlreadyLocked(Exception):
     """Another process has the lock."""
 
 
@@ -32,22 +32,22 @@ def sole_writer(
 ) -> Iterator[None]:
     """Lock `folder` against other processes of this program while the block runs.
 
-    Where the file system has no locks a warning says so; a folder that cannot be written needs none.
+    A file system without locks causes a warning; a read-only folder needs no lock.
 
     Args:
-        folder: which; it is there already.
-        refusal: what the error says where another process is in it, or the log where this one `waits` for that.
-        waits: whether to wait for the other process.
-        makes: whether to make the lock's file where there is none; not so in a folder that is only read.
-        removes: whether to remove that file afterwards.
+        folder: an existing folder.
+        refusal: the error message if another process holds the lock, or the log message if this one `waits`.
+        waits: wait for the other process.
+        makes: create the lock file if it is missing; False for a folder that is only read.
+        removes: remove the lock file afterwards.
 
     Raises:
-        UserError: another process is in the folder.
+        UserError: another process holds the lock.
     """
     path = folder / LOCK_FILE
     try:
         release = _acquire(path, waits=False, makes=makes)
-    except _Taken:
+    except _AlreadyLocked:
         if not waits:
             raise UserError(refusal) from None
         _log.info(refusal)
@@ -56,7 +56,7 @@ def sole_writer(
         yield
     finally:
         if removes:
-            with suppress(OSError):  # Windows keeps a file that is open
+            with suppress(OSError):  # Windows cannot remove an open file
                 path.unlink()
         release()
 
@@ -72,7 +72,7 @@ if sys.platform == "win32":
         try:
             lock.acquire(timeout=-1 if waits else 0)
         except Timeout as error:
-            raise _Taken from error
+            raise _AlreadyLocked from error
         except (OSError, NotImplementedError):
             return _unlocked(path)
         return lock.release
@@ -81,13 +81,13 @@ else:
     import fcntl
 
     def _acquire(path: Path, *, waits: bool, makes: bool) -> Callable[[], None]:
-        """Lock a file and return what releases it.
+        """Lock a file and return a function that releases it.
 
-        filelock is not used here: where a system call is missing it takes a file's mere presence for a lock, which
-        outlives its process, and its older versions share a lock with forked processes.
+        filelock is not used here: without `flock` it falls back to the existence of a file, which outlives its process,
+        and its older versions share a lock with forked processes.
 
         Raises:
-            _Taken: another process has the lock, and this one does not wait.
+            _AlreadyLocked: another process has the lock, and this one does not wait.
         """
         try:
             descriptor = _opened(path, makes)
@@ -99,23 +99,23 @@ else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError as error:
             os.close(descriptor)
-            raise _Taken from error
+            raise _AlreadyLocked from error
         except OSError:
             os.close(descriptor)
             return _unlocked(path)
         except BaseException:  # a signal while it waits
             os.close(descriptor)
             raise
-        if not _is_there(path, descriptor):  # the process before removed the file that it had locked
+        if not _is_there(path, descriptor):  # the previous owner removed the locked file
             os.close(descriptor)
             return _acquire(path, waits=waits, makes=makes)
         _held.add(descriptor)
-        _let_go_in_forked_processes()
-        return partial(_let_go, descriptor)
+        _release_in_forked_processes()
+        return partial(_release, descriptor)
 
 
 def _is_there(path: Path, descriptor: int) -> bool:
-    """Tell whether a path still leads to an open file."""
+    """Return whether a path still refers to an open file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -123,7 +123,7 @@ def _is_there(path: Path, descriptor: int) -> bool:
 
 
 def _opened(path: Path, makes: bool) -> int:
-    """Open a lock's file, one of another user for reading only, which is enough to lock it."""
+    """Open a lock file; that of another user only for reading, which is enough to lock it."""
     try:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if makes else 0), 0o666)
     except OSError as error:
@@ -132,19 +132,19 @@ def _opened(path: Path, makes: bool) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _let_go(descriptor: int) -> None:
+def _release(descriptor: int) -> None:
     if descriptor in _held:  # not so in a forked process
         _held.remove(descriptor)
         os.close(descriptor)
 
 
 @cache
-def _let_go_in_forked_processes() -> None:
-    """Let every process that is forked from now on close what it inherits: a lock lasts until the last one does."""
+def _release_in_forked_processes() -> None:
+    """Close inherited locks in forked processes, since a lock lasts until its last descriptor is closed."""
 
     def close_all() -> None:
         for descriptor in list(_held):
-            _let_go(descriptor)
+            _release(descriptor)
 
     os.register_at_fork(after_in_child=close_all)
 
@@ -154,5 +154,8 @@ def _nothing() -> None:
 
 
 def _unlocked(path: Path) -> Callable[[], None]:
-    _log.warning("Nothing keeps a second process out of %s: the file system has no locks. Start only one.", path.parent)
+    _log.warning(
+        "%s is not protected from a second process: its file system has no locks. Start only one.",
+        path.parent,
+    )
     return _nothing

@@ -9,7 +9,7 @@ class Progress:
     """Progress of a long task; this base class shows nothing.
 
     Use it as a context manager: `with progress.task("reading", total=100): progress.advance()`.
-    The command line passes one that draws a bar on a terminal and plain lines elsewhere.
+    The command line uses a subclass that shows a bar on a terminal and plain lines elsewhere.
     """
 
     def task(
@@ -21,19 +21,19 @@ class Progress:
         before: int = 0,  # noqa: ARG002
         in_run: bool = False,  # noqa: ARG002
     ) -> Self:
-        """Begin a task of `total` units.
+        """Start a task of `total` units.
 
         Args:
-            description: what is done.
-            total: how many units there are, those done earlier too.
-            unit: what they are.
-            before: how many were done before this process took the task up: they do not count in its rate.
-            in_run: whether it is one of the many tasks of a run, which itself says what came of each.
+            description: the title of the task.
+            total: the number of units, including those done earlier.
+            unit: the name of a unit.
+            before: units that an earlier process did, which do not count in the rate.
+            in_run: whether it is one of many tasks of a run, which logs their results itself.
         """
         return self
 
     def advance(self, done: int = 1, note: str = "", run_left_s: float = math.nan) -> None:
-        """Count `done` more units; `note` is a short text of current figures, `run_left_s` what the whole run needs."""
+        """Count `done` more units; `note` is a short text, `run_left_s` the time left of the whole run in seconds."""
 
     def finish(self) -> None:
         """End the task."""

@@ -1,4 +1,4 @@
-"""The signals that end a program, and which process heeds those that a terminal sends to all of its processes."""
+"""Signals that end a program, and which process handles those that a terminal sends to all of its processes."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ from types import FrameType
 
 from .errors import HungUp, Terminated
 
-# Which signal raises what, beside Ctrl-C, which Python itself turns into KeyboardInterrupt; Windows has no SIGHUP.
+# The exception of each signal. Python itself raises KeyboardInterrupt for Ctrl-C; Windows has no SIGHUP.
 ENDING_SIGNALS: dict[int, type[KeyboardInterrupt]] = {
     signal.SIGTERM: Terminated,
     **({signal.SIGHUP: HungUp} if hasattr(signal, "SIGHUP") else {}),
@@ -14,19 +14,19 @@ ENDING_SIGNALS: dict[int, type[KeyboardInterrupt]] = {
 
 
 def is_ignored(number: int) -> bool:
-    """Tell whether the program was started with a signal ignored, as `nohup` does with SIGHUP."""
+    """Return whether the program was started with a signal ignored, as `nohup` does with SIGHUP."""
     return signal.getsignal(number) is signal.SIG_IGN
 
 
 def ignore_terminal() -> None:
-    """Leave Ctrl-C and the end of the terminal to the main process, which ends the one that calls this."""
+    """Ignore Ctrl-C and the end of the terminal in a worker, which the main process ends."""
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def end_later(number: int, grace_s: int) -> None:
-    """Let a signal end this process after `grace_s` seconds, as one that succeeded; on Windows at once, as ever."""
+    """Let a signal end this process after `grace_s` seconds with exit code 0; on Windows it ends at once."""
     if not hasattr(signal, "SIGALRM"):
         return
 

@@ -1,8 +1,8 @@
 """Validation of one layer of a configuration by pydantic: strict, and with all problems at once.
 
 The shape of a configuration is a dataclass whose annotations hold the limits of each value. A layer sets any part of
-it, so what is validated is a typed dictionary for each dataclass, with the same keys, none of which is required. What
-pydantic finds is told in the terms of a configuration file: key, value, and what the value should be.
+it, so what is validated is a typed dictionary for each dataclass, with the same keys, none of which is required. Errors
+of pydantic are reported in the terms of a configuration file: key, value, and what the value should be.
 """
 
 import re
@@ -20,6 +20,7 @@ from .aliases import ALIASES
 from .foreign_text import is_readable, short
 from .limits import Lengths, annotations_of, entry_type
 from .names import suggestion
+from .renamed_keys import present_key
 from .yaml_text import decimal
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -36,7 +37,7 @@ _WANTED = {  # type of pydantic's error -> what the value should have been
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A bool, number or missing value, and the text that says it: a setting that is a name takes the text."""
+    """A bool, number or missing value with its text in the source, which a setting of type text takes."""
 
     value: Any
     text: str
@@ -45,12 +46,12 @@ class Scalar:
 def validated(
     schema: Any, values: Mapping[str, Any], texts: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Iterator[tuple[list[str], str]]]:
-    """Return `values` with the types that the fields of `schema` have, and its problems: a key and what is wrong.
+    """Return `values` with the types of the fields of `schema`, and the problems: a key and what is wrong.
 
     Args:
-        schema: a dataclass instance: its keys and types; a section has the fields of the instance that stands there.
+        schema: a dataclass instance with the keys and types; a section has the fields of its instance there.
         values: any part of the configuration.
-        texts: the same tree as it is written, where it comes from a text.
+        texts: the same tree as written in the source, where it comes from a text.
     """
     adapter = _adapter(schema.__class__, tuple(annotations_of(schema).items()))
     try:
@@ -60,21 +61,22 @@ def validated(
 
 
 def _problems(schema: Any, values: Mapping[str, Any], error: ValidationError) -> Iterator[tuple[list[str], str]]:
-    """Yield the problem of each key that `error` complains of."""
-    told = set()
+    """Yield the problem of each key in `error`."""
+    reported = set()
     for each in error.errors(include_url=False):
         location = each["loc"]
         is_name = location[-1:] == ("[key]",) and each["type"] in ("text", "string_type")
         depth, annotation = _annotation_at(schema, location[:-1] if is_name else location)
         path = location[:-1] if is_name else location[:depth]
-        if path in told:
+        if path in reported:
             continue
-        told.add(path)
+        reported.add(path)
         value = _shown(each["input"], values, path, is_whole=depth == len(location))
         if is_name:
             problem = "a name should be text in UTF-8."
         elif annotation is None:
-            problem = _unknown_key(str(path[-1]), value, list(annotations_of(_annotation_at(schema, path[:-1])[1])))
+            known = list(annotations_of(_annotation_at(schema, path[:-1])[1]))
+            problem = _unknown_key([str(name) for name in path], value, known)
         else:
             problem = _problem(each, annotation, value)
         yield [str(name) for name in path], problem
@@ -89,21 +91,21 @@ def _adapter(kind: Hashable, annotations: tuple[tuple[str, Any], ...]) -> TypeAd
 
 
 def _section(kind: Any, annotations: Mapping[str, Any]) -> Any:
-    make: Any = TypedDict  # with keys that are known only here
+    make: Any = TypedDict  # its keys are dynamic
     made = make(kind.__name__, {key: _from_file(annotation) for key, annotation in annotations.items()}, total=False)
     made.__pydantic_config__ = _STRICT
     return made
 
 
 def _from_file(annotation: Any) -> Any:
-    """Return what pydantic validates where a field has this annotation and the value comes from a file or a flag."""
+    """Return the type that pydantic validates for a field with this annotation in a file or a flag."""
     base: Any
     base, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     limits = [AfterValidator(partial(_length, each)) if isinstance(each, Lengths) else each for each in metadata]
     origin, parts = get_origin(base), get_args(base)
     if is_dataclass(base):
         return _annotated(_section(base, annotations_of(base)), BeforeValidator(_lines))
-    if origin is list:  # of very many wrong elements, one is enough
+    if origin is list:  # one wrong element is enough
         return _annotated(list[_from_file(parts[0])], FailFast(), *limits, BeforeValidator(_list))  # type: ignore[misc]
     if origin is dict:
         return _annotated(dict[tuple(map(_from_file, parts))], *limits, BeforeValidator(_plain))  # type: ignore[misc]
@@ -118,7 +120,7 @@ def _annotated(base: Any, *metadata: Any) -> Any:
 
 
 def _with_texts(value: Any, text: Any) -> Any:
-    """Return a tree of values in which each one that is no text is a `Scalar` with the text that says it."""
+    """Return a tree of values in which every scalar that is not a text is a `Scalar` with its text."""
     if isinstance(value, Mapping):
         texts = text if isinstance(text, Mapping) else {}
         return {key: _with_texts(each, texts.get(key)) for key, each in value.items()}
@@ -147,7 +149,7 @@ def _number(value: Any) -> Any:
 
 
 def _lines(value: Any) -> Any:
-    return {} if value is None else value  # a section whose every line is commented out changes nothing
+    return {} if value is None else value  # a section without keys, all of them commented out
 
 
 def _list(value: Any) -> Any:
@@ -161,14 +163,14 @@ def _length(lengths: Lengths, value: list[Any]) -> list[Any]:
 
 
 def _whole_text(text: str) -> str:
-    """Return a text that a setting may be.
+    """Return a text if it is valid for a setting.
 
     Raises:
-        PydanticCustomError: it is none.
+        PydanticCustomError: it is not.
     """
     if not is_readable(text):
         raise PydanticCustomError("text", "should be text in UTF-8: rename what it names.")
-    if "${" in text or text == "???":  # has a meaning for other programs, so it is no name here
+    if "${" in text or text == "???":  # placeholders of other programs
         raise PydanticCustomError("text", "should be written out: `${...}` and `???` have no meaning here.")
     return text
 
@@ -177,7 +179,7 @@ def _whole_text(text: str) -> str:
 
 
 def _annotation_at(schema: Any, location: tuple[int | str, ...]) -> tuple[int, Any]:
-    """Return how many names of `location` lead to a field, and its annotation: None where the last one is unknown."""
+    """Return the number of names in `location` up to a field, and its annotation; None if the last is unknown."""
     annotation = schema
     for depth, name in enumerate(location):
         if is_dataclass(annotation):
@@ -190,11 +192,11 @@ def _annotation_at(schema: Any, location: tuple[int | str, ...]) -> tuple[int, A
 
 
 def _shown(found: Any, values: Any, path: Sequence[int | str], *, is_whole: bool) -> Any:
-    """Return the value of a field as its file has it.
+    """Return the value of a field as in its file.
 
     Args:
-        found: what pydantic complained of, the text where a text was expected.
-        values, path: the layer, and where the field is; pydantic writes names that are no text in another way.
+        found: the value in pydantic's error, the text if a text was expected.
+        values, path: the layer, and the position of the field; pydantic changes names that are not texts.
         is_whole: whether `found` is the whole value, not an element of it.
     """
     if not (is_whole and isinstance(found, str)):
@@ -207,7 +209,7 @@ def _shown(found: Any, values: Any, path: Sequence[int | str], *, is_whole: bool
 
 
 def _problem(error: ErrorDetails, annotation: Any, value: Any) -> str:
-    """Return what is wrong with the value of a field or section that has this annotation."""
+    """Return the problem of a value of a field or section with this annotation."""
     if error["type"] == "text":
         return f"{short(value)} {error['msg']}"
     if is_dataclass(annotation):
@@ -237,7 +239,10 @@ def _wrong_type(annotation: Any, value: Any) -> str:
     return f"{'no value' if value is None else short(value)} should be of type {_type_name(annotation)}{advice}."
 
 
-def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
+def _unknown_key(path: Sequence[str], value: Any, known: Sequence[str]) -> str:
+    *section, name = path
+    if present := present_key(name, known):
+        return f"was renamed: write {'.'.join([*section, present])} (its value is {short(value)})."
     alias = ALIASES.get(name, "")
     advice = f" Did you mean {alias!r}?" if alias.partition(".")[0] in known else suggestion(name, known)
     advice = advice or f" Known here: {', '.join(known)}."
@@ -245,14 +250,14 @@ def _unknown_key(name: str, value: Any, known: Sequence[str]) -> str:
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:
-    """Return the words of the `Literal` in an annotation."""
+    """Return the choices of the `Literal` in an annotation."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return next(filter(None, map(_choices, get_args(annotation))), ())
 
 
 def _type_name(annotation: Any) -> str:
-    """Return a type as it is written, without limits."""
+    """Return a type in Python's notation, without limits."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type_name(parts[0])

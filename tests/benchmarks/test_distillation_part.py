@@ -29,7 +29,7 @@ from last.distillation.teachers import LiveTeachers
 from last.utils.progress import SILENT
 
 CLIPS, BATCH, DRAWS, TURNS, FILLS = 6, 4, 3, 3, 2
-SIZES = {"clips": CLIPS, "batch": BATCH, "draws": DRAWS, "turns": TURNS, "fills": FILLS, "frames": 4}
+SIZES = {"clips": CLIPS, "batch": BATCH, "fixed_augmentations": DRAWS, "turns": TURNS, "fills": FILLS, "frames": 4}
 WARMUP_TURNS = 2
 
 
@@ -99,7 +99,7 @@ def test_batches_show_every_cached_variation(setup: Setup) -> None:
 def test_a_lesson_is_read_from_the_file_at_its_clip_and_variation(setup: Setup) -> None:
     cache = random_cache(setup)
     outputs = np.load(setup.folder / "outputs.npy")
-    assert outputs.shape == (CLIPS, DRAWS, setup.live.form.width)
+    assert outputs.shape == (CLIPS, DRAWS, setup.live.clip_shapes.width)
     batch = batches_of_variations(setup)[1]
     rows = np.searchsorted(setup.data.order.indices.numpy(), batch.indices.numpy())
     np.testing.assert_array_equal(cache({}, batch).packed().numpy(), outputs[rows, 1])
@@ -111,7 +111,7 @@ def test_every_filling_makes_a_whole_new_cache_of_one_variation(setup: Setup) ->
         fill()
         assert (setup.folder / name / "outputs.json").exists()
         outputs = np.load(setup.folder / name / "outputs.npy")
-        assert outputs.shape == (CLIPS, 1, setup.live.form.width)
+        assert outputs.shape == (CLIPS, 1, setup.live.clip_shapes.width)
         assert outputs.any(axis=2).all()
 
 

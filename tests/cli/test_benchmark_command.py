@@ -35,7 +35,7 @@ def test_a_parts_help_has_examples_and_the_options_of_all(part: str, cli: Callab
         (["trainig"], "There is no benchmark 'trainig'. Did you mean 'training'?"),
         (["training", "--models", "nano"], "There is no model 'nano'. Did you mean 'nano_e'?"),
         (["training", "--batch", "0"], "argument --batch: '0' should be a whole number, 1 or more"),
-        (["data", "--residensy", "ram"], "there is no option '--residensy' (did you mean '--residency'?)"),
+        (["data", "--data_placemnt", "ram"], "there is no option '--data_placemnt' (did you mean '--data_placement'?)"),
         (["epochs", "--quick", "--config", "none"], "There is no recipe 'none'."),
         (["roofline", "--device", "cuda"], "--device cuda: this machine has no such device"),
         (["guards", "--json", "."], "--json . is a folder."),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 
 SMALL = ("--clips", 60, "--epochs", 1, "--quiet")
 
@@ -68,7 +68,7 @@ def test_missing_matplotlib_is_told_before_anything_is_trained(
         raise KeyboardInterrupt
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr(session, "train", interrupt)
+    monkeypatch.setattr(experiment, "train", interrupt)
     result = demo()
     assert result.code == 130
     assert result.err.startswith("warning: Drawing the pictures needs matplotlib")

@@ -12,7 +12,7 @@ import pytest
 from conftest import TINY
 from distillation_probes import changed_copy
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.models.registry import build_model
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.settings.data import NormalizeConfig
@@ -68,25 +68,25 @@ def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], te
     refused(distill("--teacher", tmp_path / "nobody.pth"), "Cannot read the checkpoint", "nobody.pth")
     torn = tmp_path / "torn.pth"
     torn.write_bytes(teacher.read_bytes()[:-1000])
-    refused(distill("--teacher", torn), "not a whole checkpoint")
+    refused(distill("--teacher", torn), "not a complete checkpoint")
     refused(distill("--teacher", tmp_path), "is a folder, but not a run's")
-    refused(distill("--teacher", ""), "--teacher names no file")
+    refused(distill("--teacher", ""), "--teacher is empty")
 
 
 def test_without_a_teacher_it_is_asked_for(distill: Callable[..., Any]) -> None:
-    refused(distill(), "Say with --teacher which checkpoint teaches")
+    refused(distill(), "Name a teacher with --teacher")
 
 
 def test_impossible_ways_to_teach_are_refused(distill: Callable[..., Any], teacher: Path) -> None:
     refused(distill("--teacher", teacher, "--weights", "1,2"), "weights has 2 numbers for 1 teachers")
     refused(distill("--teacher", teacher, "--weights", "0"), "should be a list, each element above 0")
-    refused(distill("--teacher", teacher, "--weights", "much"), "'much' should be numbers with commas between")
+    refused(distill("--teacher", teacher, "--weights", "much"), "'much' should be numbers, separated by commas")
     refused(distill("--teacher", teacher, "--method", "kd"), "should be one of kl, dkd, features, attention")
     refused(distill("--teacher", teacher, "--alpha", 2), "at most 1.0")
     refused(distill("--teacher", teacher, "--tau", 0), "at least 0.01")
-    refused(distill("--teacher", teacher, "--cached", 0), "should be a whole number above 0")
+    refused(distill("--teacher", teacher, "--cached", 0), "should be an integer above 0")
     cached = ("--set", "distillation.cached=true")
-    refused(distill("--teacher", teacher, *cached), "distillation.cached needs distillation.draws")
+    refused(distill("--teacher", teacher, *cached), "distillation.cached needs distillation.fixed_augmentations")
 
 
 def test_a_cache_of_other_teachers_data_or_draws_is_refused(
@@ -97,9 +97,9 @@ def test_a_cache_of_other_teachers_data_or_draws_is_refused(
     assert distill("--teacher", teacher, *cached, 2).code == 0
     assert distill("--teacher", teacher, *cached, 2, "--seed", 1).code == 0
     told = (str(folder), "another kind: {} differ from this run's")
-    other = session.train(tiny_config("epochs=1")).run.last
+    other = experiment.train(tiny_config("epochs=1")).run.last
     refused(distill("--teacher", other, *cached, 2), told[0], told[1].format("teachers"))
-    refused(distill("--teacher", teacher, *cached, 3), told[1].format("draws"))
+    refused(distill("--teacher", teacher, *cached, 3), told[1].format("fixed_augmentations"))
     varied = ("data.augment.scale=0.2",)
     refused(distill("--teacher", teacher, *cached, 2, "--set", *varied), told[1].format("augment"))
     file = folder / "outputs.npy"
@@ -153,7 +153,7 @@ def test_a_run_whose_time_is_over_while_teachers_are_asked_keeps_what_they_said(
 ) -> None:
     folder = tmp_path / "kept"
     result = distill("--teacher", teacher, "--cached", 2, "--cache", folder, "--max_hours", "1e-9", "--quiet")
-    refused(result, "were over while the teachers were asked", str(folder))
+    refused(result, "passed while the teacher outputs were computed", str(folder))
     assert json.loads((folder / "progress.json").read_text())["batches"] == 1
     assert distill("--teacher", teacher, "--cached", 2, "--cache", folder).code == 0
 
@@ -162,7 +162,7 @@ def test_a_teacher_with_other_stages_cannot_show_where_to_look(
     distill: Callable[..., Any], tiny_config: Callable[..., RunConfig]
 ) -> None:
     deeper = ("model.channels=[8,8,8]", "model.blocks=[1,1,1]", "model.attention=[false,false,false]")
-    teacher = session.train(tiny_config("epochs=1", *deeper)).run.last
+    teacher = experiment.train(tiny_config("epochs=1", *deeper)).run.last
     result = distill("--teacher", teacher, "--method", "attention")
     refused(result, "stages have the same frames and joints")
 
@@ -178,7 +178,7 @@ def test_options_reach_the_run(distill: Callable[..., Any], teacher: Path, tmp_p
     assert result.code == 0, result.err
     (run,) = (tmp_path / "students").glob("run-*")
     how = read_checkpoint(run / "checkpoints" / "last.pth").config.distillation
-    assert (how.weights, how.tau, how.draws, how.cached) == ([2.0, 1.0], 2.0, 3, True)
+    assert (how.weights, how.tau, how.fixed_augmentations, how.cached) == ([2.0, 1.0], 2.0, 3, True)
     assert how.teachers == [str(teacher)] * 2
 
 
@@ -197,7 +197,7 @@ def test_the_latest_run_teaches_a_new_student_and_not_one_that_is_resumed(
     distill: Callable[..., Any], teacher: Path, tmp_path: Path
 ) -> None:
     refused(
-        distill("--teacher", "latest", "--resume", "auto"), "--teacher latest is the newest run", "Name the teacher"
+        distill("--teacher", "latest", "--resume", "auto"), "--teacher latest may be the student", "Name the teacher"
     )
     shutil.copytree(teacher.parent.parent, tmp_path / "students" / teacher.parent.parent.name)
     result = distill("--teacher", "latest")

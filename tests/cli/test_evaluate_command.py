@@ -11,7 +11,7 @@ import pytest
 
 from last.cli import evaluate as command
 from last.evaluation import evaluate as evaluation
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
@@ -19,7 +19,7 @@ from last.settings.run import RunConfig
 
 @pytest.fixture
 def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
-    return session.train(tiny_config("epochs=1", "data.protocols.other={by: subject, train: [2]}")).run
+    return experiment.train(tiny_config("epochs=1", "data.protocols.other={by: subject, train: [2]}")).run
 
 
 def test_it_reports_into_the_folder_of_the_run(cli: Callable, run: RunFolder) -> None:
@@ -87,8 +87,8 @@ def test_the_report_of_a_run_that_cannot_be_written_goes_into_the_output_folder(
     assert result.code == 0, result.err
     report = tmp_path / "working" / "evaluation" / f"runs-{run.path.name}" / "last-test"
     assert (report / "metrics.json").exists()
-    assert "cannot be written" in result.err
-    assert "--out names another folder" in result.err
+    assert "is read-only" in result.err
+    assert "--out chooses another folder" in result.err
     assert sorted(run.path.rglob("*")) == before
 
 

@@ -39,7 +39,7 @@ def test_it_shows_files_sizes_agreement_and_latency(cli: Callable, orders: list,
     [
         ([], "last"),
         (["--bodies", "2"], "last-2-bodies"),
-        (["--batch", "4", "--raw"], "last-batch-4-raw"),
+        (["--batch", "4", "--no_ema"], "last-batch-4-no_ema"),
     ],
 )
 def test_what_was_asked_for_has_a_folder_of_its_own(
@@ -50,9 +50,9 @@ def test_what_was_asked_for_has_a_folder_of_its_own(
 
 
 def test_every_option_reaches_the_export(cli: Callable, orders: list, tmp_path: Path) -> None:
-    flags = ["--format", "onnx", "--bodies", "2", "--batch", "3", "--threads", "1", "--raw"]
+    flags = ["--format", "onnx", "--bodies", "2", "--batch", "3", "--threads", "1", "--no_ema"]
     cli("export", "--checkpoint", "a.pth", *flags, "--out", tmp_path)
-    assert orders == [(ExportRequest(Path("a.pth"), ("onnx",), bodies=2, batch=3, threads=1, raw=True), tmp_path)]
+    assert orders == [(ExportRequest(Path("a.pth"), ("onnx",), bodies=2, batch=3, threads=1, no_ema=True), tmp_path)]
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,8 @@ def test_a_lost_connection_is_ignored_under_nohup(command, cli) -> None:
         (PermissionError(errno.EACCES, "Permission denied", "x"), "error: x: permission was denied.\n"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), "error: x: No such file or directory.\n"),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), "error: The package torch is missing."),
-        (MemoryError(), "error: The memory is used up"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "error: The memory is used up"),
+        (MemoryError(), "error: Out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "error: Out of memory"),
     ],
 )
 def test_what_a_user_can_mend_is_one_message_and_exit_code_2(failing, error: Exception, message: str) -> None:

@@ -124,8 +124,8 @@ def test_a_failure_keeps_its_exit_code_where_nobody_can_be_told_of_it(
 @pytest.mark.parametrize(
     ("kind", "name", "code", "told"),
     [
-        ("a full disk", "fake", 0, "warning: Not everything that should be shown on stdout could be written: the disk"),
-        ("a full disk", "runs", 2, "error: Not everything that should be shown on stdout could be written: the disk"),
+        ("a full disk", "fake", 0, "warning: Part of the output could not be written to stdout: the disk"),
+        ("a full disk", "runs", 2, "error: Part of the output could not be written to stdout: the disk"),
         ("a reader that left", "fake", 0, ""),
         ("a reader that left", "runs", 141, ""),
     ],

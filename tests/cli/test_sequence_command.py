@@ -102,7 +102,7 @@ def test_without_matplotlib_none_of_the_runs_says_so_again(
     train, endings = sequence.train, []
 
     def watched(*arguments: Any, **options: Any) -> Result:
-        endings.append(options["ending"])
+        endings.append(options["on_end"])
         return train(*arguments, **options)
 
     monkeypatch.setattr(sequence, "train", watched)
@@ -140,7 +140,7 @@ def test_a_diverged_run_ends_it_with_its_own_exit_code(run: Callable, monkeypatc
     ("arguments", "told"),
     [
         (["--students", "nano_e,tiny_e"], "There is no model 'tiny_e'"),
-        (["--cached", "0"], "'0' should be a whole number above 0"),
+        (["--cached", "0"], "'0' should be an integer above 0"),
         (["--teacher_set", "epochs"], "should look like key=value"),
         (["--then", "ntu120"], "There is no prepared data set 'ntu120'"),
     ],
@@ -165,7 +165,9 @@ def test_options_reach_the_runs_they_are_for(run: Callable, monkeypatch: pytest.
     told = []
 
     def train(config: RunConfig, *_: object, **__: object) -> Result:
-        told.append((config.batch_size, config.epochs, config.distillation.draws, config.distillation.cached))
+        told.append(
+            (config.batch_size, config.epochs, config.distillation.fixed_augmentations, config.distillation.cached)
+        )
         return Result(RunFolder(Path()), {})
 
     monkeypatch.setattr(sequence, "train", train)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from last.cli import terminal
-from last.cli.failures import tell
+from last.cli.failures import report_error
 from last.cli.terminal import TerminalProgress, progress, table
 from last.utils.errors import UserError
 from last.utils.progress import SILENT
@@ -73,7 +73,7 @@ def test_a_table_is_drawn_in_ascii_where_the_terminal_knows_nothing_else(monkeyp
 
 def test_an_encoding_without_a_character_does_not_end_the_program() -> None:
     code = (
-        "from last.cli.terminal import *; survive_any_encoding(); table('→', ('a',), [('✓',)]);"
+        "from last.cli.terminal import *; replace_unencodable(); table('→', ('a',), [('✓',)]);"
         "p = TerminalProgress(); p.task('→', 1).advance(1, '✓'); p.finish()"
     )
     result = subprocess.run(
@@ -396,8 +396,8 @@ def test_whatever_way_a_foreign_text_is_shown_it_does_nothing_to_the_terminal(
     with terminal.logging_to_terminal():
         logging.getLogger("last.data").warning("%s", STEERING)
     TerminalProgress().task(STEERING, 1).finish()
-    tell(UserError(STEERING), "last")
-    tell(RuntimeError(STEERING), "last")
+    report_error(UserError(STEERING), "last")
+    report_error(RuntimeError(STEERING), "last")
     captured = capfd.readouterr()
     assert captured.out.count("evil?]0;title??[2J") == 4
     assert captured.err.count("evil?]0;title??[2J") == 4

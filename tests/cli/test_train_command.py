@@ -11,7 +11,7 @@ from conftest import TINY
 import last.experiments.seeds  # noqa: F401 - which takes up the true `train` before a test puts another in its place
 from last.cli import suggestions
 from last.cli import train as command
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.models.registry import family_config
 from last.plots import figures
 from last.runs.folder import RunFolder
@@ -19,7 +19,7 @@ from last.runs.logbook import read_rows
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.utils.aliases import ALIASES
-from last.utils.config import flat
+from last.utils.config import flatten
 
 ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)]
 
@@ -28,8 +28,8 @@ ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TER
 def test_a_stopped_training_says_how_to_go_on(
     cli: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: Stop, code: int
 ) -> None:
-    stopped = session.Result(RunFolder(tmp_path), {}, reason)
-    monkeypatch.setattr(session, "train", lambda *_, **__: stopped)
+    stopped = experiment.Result(RunFolder(tmp_path), {}, reason)
+    monkeypatch.setattr(experiment, "train", lambda *_, **__: stopped)
     result = cli("train", "--model", "nano_e", "--dataset", "synthetic")
     assert result.code == code
     assert result.out == f"To resume: python -m last train --resume {tmp_path}\n"
@@ -87,7 +87,7 @@ def test_of_several_processes_the_first_one_alone_asks_for_matplotlib(
 ) -> None:
     monkeypatch.setattr(figures, "draws_or_warns", lambda _: pytest.fail("it was asked for matplotlib"))
     monkeypatch.setenv("RANK", "1")
-    monkeypatch.setattr(session, "train", lambda *_, **__: session.Result(RunFolder(tmp_path), {}))
+    monkeypatch.setattr(experiment, "train", lambda *_, **__: experiment.Result(RunFolder(tmp_path), {}))
     assert tiny().err == ""
 
 
@@ -106,20 +106,20 @@ def test_without_tensorboard_its_command_is_not_told(tiny: Callable, monkeypatch
 def test_without_options_all_that_is_missing_is_one_message(cli: Callable) -> None:
     result = cli("train")
     assert result.code == 2
-    assert result.err.startswith("error: Say with --model and --dataset what to train")
+    assert result.err.startswith("error: Choose what to train with --model and --dataset")
     assert len(result.err.splitlines()) == 1
 
 
 @pytest.fixture
 def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
-    return session.train(tiny_config("epochs=1")).run
+    return experiment.train(tiny_config("epochs=1")).run
 
 
 def test_an_option_given_by_name_is_as_deliberate_as_set_when_resuming(cli: Callable, run: RunFolder) -> None:
     result = cli("train", "--epochs", 2, "--batch_size", 2, "--resume", run.path)
     assert result.code == 0, result.err
-    assert "epochs is changed from 1 to 2, as asked" in result.err
-    assert "batch_size is changed from 4 to 2, as asked" in result.err
+    assert "epochs is changed from 1 to 2." in result.err
+    assert "batch_size is changed from 4 to 2." in result.err
     assert len(read_rows(run.path / "metrics.jsonl")) == 2
 
 
@@ -161,8 +161,8 @@ def test_an_option_that_is_a_key_or_has_another_name_elsewhere_gets_the_right_hi
 
 
 def test_every_key_of_the_hints_is_one_that_can_be_set() -> None:
-    known = set(flat(asdict(RunConfig())))
-    known |= {f"model.{key}" for name in ("last_e", "last_v2") for key in flat(asdict(family_config(name)))}
+    known = set(flatten(asdict(RunConfig())))
+    known |= {f"model.{key}" for name in ("last_e", "last_v2") for key in flatten(asdict(family_config(name)))}
     assert {*ALIASES.values(), *suggestions._keys()} <= known
 
 

@@ -42,7 +42,7 @@ def test_a_data_set_names_each_of_its_classes_once(name: str, count: int) -> Non
 def test_ntu60_is_the_first_half_of_ntu120() -> None:
     ntu60, ntu120 = load("ntu60"), load("ntu120")
     assert ntu60.classes == ntu120.classes[:60]
-    assert ntu60.drawn_from == "ntu120"
+    assert ntu60.subset_of == "ntu120"
     assert ntu60.select.setups == list(range(1, 18))
     assert ntu60.select.actions == list(range(1, 61))
 

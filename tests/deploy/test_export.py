@@ -95,10 +95,10 @@ def test_averaged_weights_are_exported_unless_the_trained_ones_are_asked_for(
     written = []
     monkeypatch.setattr(exporting, "write_onnx", lambda _path, recogniser, *_: written.append(recogniser))
     monkeypatch.setattr(exporting, "_compared", lambda *_: Exported("onnx", (), 0, 0.0, 0.0))
-    for raw in (False, True):
-        export(ExportRequest(checkpoint, ("onnx",), raw=raw), tmp_path / "out")
+    for no_ema in (False, True):
+        export(ExportRequest(checkpoint, ("onnx",), no_ema=no_ema), tmp_path / "out")
         facts = json.loads((tmp_path / "out" / "nano_e.json").read_text(encoding="utf-8"))
-        assert facts["weights"] == ("trained" if raw else "averaged")
+        assert facts["weights"] == ("trained" if no_ema else "averaged")
     content = read_checkpoint(checkpoint)
     for recogniser, weights in zip(written, (content.weights, content.model), strict=True):
         assert torch.equal(recogniser.network.classifier.weight, weights["classifier.weight"])

@@ -13,7 +13,7 @@ import last
 from last.data.store.clip import Clip
 from last.data.store.reader import Store, open_store
 from last.evaluation.evaluate import EvalRequest, evaluate
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.models.classifier import SkeletonClassifier
 from last.models.multi_body import STREAMS
 from last.runs.folder import RunFolder
@@ -23,7 +23,7 @@ from last.settings.run import RunConfig
 @pytest.fixture
 def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
     normalize = ("data.normalize.scale=unit", "data.normalize.face_camera=true", "data.sampling.method=uniform")
-    return session.train(tiny_config("epochs=1", *normalize)).run
+    return experiment.train(tiny_config("epochs=1", *normalize)).run
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.settings.run import RunConfig
 
@@ -14,7 +14,7 @@ MakeConfig = Callable[..., RunConfig]
 
 def train_teacher(make: MakeConfig, *overrides: str) -> Path:
     """Train a teacher wider than the student for two epochs and return its checkpoint."""
-    return session.train(make("epochs=2", "model.channels=[16,16]", "seed=7", *overrides)).run.last
+    return experiment.train(make("epochs=2", "model.channels=[16,16]", "seed=7", *overrides)).run.last
 
 
 def taught_by(*teachers: Path) -> str:

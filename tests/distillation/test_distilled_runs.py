@@ -16,8 +16,8 @@ from last.data.loading.run_data import TrainingData, training_data
 from last.data.store.find_store import find_store
 from last.distillation import losses
 from last.distillation.task import Distillation, distillation
-from last.distillation.teachers import LiveTeachers, introduce
-from last.experiments import run as session
+from last.distillation.teachers import LiveTeachers, load_teachers
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
@@ -44,22 +44,22 @@ def same_weights(first: RunFolder, second: RunFolder) -> bool:
 
 @pytest.mark.parametrize("method", ["kl", "features"])
 def test_alpha_one_is_plain_training_bit_for_bit(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
-    plain = session.train(tiny_config("epochs=2")).run
+    plain = experiment.train(tiny_config("epochs=2")).run
     settings = ["distillation.alpha=1", f"distillation.method={method}"]
-    taught = session.train(tiny_config("epochs=2", taught_by(teacher), *settings)).run
+    taught = experiment.train(tiny_config("epochs=2", taught_by(teacher), *settings)).run
     assert same_weights(plain, taught)
 
 
 def test_a_teacher_teaches(tiny_config: MakeConfig, teacher: Path) -> None:
-    plain = session.train(tiny_config("epochs=2")).run
-    assert not same_weights(plain, session.train(tiny_config("epochs=2", taught_by(teacher))).run)
+    plain = experiment.train(tiny_config("epochs=2")).run
+    assert not same_weights(plain, experiment.train(tiny_config("epochs=2", taught_by(teacher))).run)
 
 
 @pytest.mark.parametrize("method", ["kl", "dkd", "features", "attention"])
 def test_a_student_that_is_its_teacher_gets_no_gradient_from_it(tiny_config: MakeConfig, method: str) -> None:
-    teacher = session.train(tiny_config("epochs=1")).run.last
+    teacher = experiment.train(tiny_config("epochs=1")).run.last
     how = ["distillation.alpha=0", f"distillation.method={method}"]
-    config, teachers = introduce(tiny_config(taught_by(teacher), *how), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     task = distillation(config, last_model(teacher), teachers, data, PLACE)
     for adapter in task.adapters:
@@ -77,7 +77,7 @@ def last_model(path: Path) -> torch.nn.Module:
 
 
 def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig, teacher: Path) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher)), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher)), ALONE)
     before = {name: value.clone() for name, value in teachers[0].model.state_dict().items()}
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     task = distillation(config, last_model(teacher), teachers, data, PLACE)
@@ -92,7 +92,7 @@ def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig,
 
 
 def test_a_teacher_says_the_same_whatever_the_students_precision(tiny_config: MakeConfig, teacher: Path) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher)), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher)), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live, batch = LiveTeachers(teachers, config, CPU), next(iter(data.loader))
     streams = data.pipeline(batch, training=True)
@@ -107,7 +107,7 @@ def test_an_interrupted_distilled_run_goes_on_as_if_it_had_not_been(
 ) -> None:
     settings = [taught_by(teacher), f"distillation.method={method}", "distillation.alpha_end=1", "ema.decay=0.9"]
     settings += ["gradient_accumulation_steps=2", "amp=true", "epochs=3"]
-    whole = session.train(tiny_config(*settings)).run
+    whole = experiment.train(tiny_config(*settings)).run
     finish = Trainer._finish_epoch
 
     def finish_and_die(trainer: Trainer, row: dict[str, object], logbook: object) -> None:
@@ -116,8 +116,8 @@ def test_an_interrupted_distilled_run_goes_on_as_if_it_had_not_been(
 
     with monkeypatch.context() as patches, pytest.raises(KeyboardInterrupt):
         patches.setattr(Trainer, "_finish_epoch", finish_and_die)
-        session.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")))
-    resumed = session.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")), "auto").run
+        experiment.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")))
+    resumed = experiment.train(tiny_config(*settings, "output_root=" + str(whole.path.parent / "other")), "auto").run
     assert same_weights(whole, resumed)
     assert read_checkpoint(whole.last).task.keys() == read_checkpoint(resumed.last).task.keys()
 
@@ -125,40 +125,40 @@ def test_an_interrupted_distilled_run_goes_on_as_if_it_had_not_been(
 def test_auto_tells_a_distilled_run_from_a_plain_one_and_from_another_teachers(
     tiny_config: MakeConfig, teacher: Path
 ) -> None:
-    plain = session.train(tiny_config("epochs=1")).run
-    first = session.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run
-    second = session.train(tiny_config("epochs=1", taught_by(plain.last)), "auto").run
+    plain = experiment.train(tiny_config("epochs=1")).run
+    first = experiment.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run
+    second = experiment.train(tiny_config("epochs=1", taught_by(plain.last)), "auto").run
     assert len({plain.path, first.path, second.path}) == 3
-    assert session.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run.path == first.path
+    assert experiment.train(tiny_config("epochs=1", taught_by(teacher)), "auto").run.path == first.path
 
 
 def test_a_run_knows_its_teacher_again_wherever_it_lies(tiny_config: MakeConfig, teacher: Path, tmp_path: Path) -> None:
-    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    run = experiment.train(tiny_config("epochs=1", taught_by(teacher))).run
     teacher.rename(tmp_path / "moved.pth")
-    assert session.train(tiny_config("epochs=1", taught_by(tmp_path / "moved.pth")), "auto").run.path == run.path
+    assert experiment.train(tiny_config("epochs=1", taught_by(tmp_path / "moved.pth")), "auto").run.path == run.path
 
 
 def test_a_run_refuses_another_teacher_under_the_same_name(tiny_config: MakeConfig, teacher: Path) -> None:
-    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    run = experiment.train(tiny_config("epochs=1", taught_by(teacher))).run
     train_teacher(tiny_config, "learning_rate=0.02").replace(teacher)
     fingerprint = read_checkpoint(run.last).config.distillation.fingerprints[0]
-    with pytest.raises(UserError, match="not those that the run was begun with"):
-        session.train(tiny_config("epochs=1", taught_by(teacher), f"distillation.fingerprints=[{fingerprint}]"))
+    with pytest.raises(UserError, match="not those that the run was started with"):
+        experiment.train(tiny_config("epochs=1", taught_by(teacher), f"distillation.fingerprints=[{fingerprint}]"))
 
 
 def test_summary_and_log_tell_who_taught_and_how(tiny_config: MakeConfig, teacher: Path) -> None:
-    run = session.train(tiny_config("epochs=2", taught_by(teacher), "distillation.alpha_end=0.9")).run
+    run = experiment.train(tiny_config("epochs=2", taught_by(teacher), "distillation.alpha_end=0.9")).run
     summary = json.loads(run.summary.read_text())
     (told,) = summary["teachers"]
     assert (told["model"], told["seed"], told["path"]) == ("nano_e", 7, str(teacher))
     assert summary["distillation"]["method"] == "kl"
-    assert "alpha 0.7 to 0.9, tau 4; every clip as the student sees it" in run.log.read_text()
+    assert "alpha 0.7 to 0.9, tau 4; teachers see the student's input" in run.log.read_text()
 
 
-def test_log_tells_how_often_a_kept_variation_is_shown(tiny_config: MakeConfig, teacher: Path) -> None:
-    how = ("epochs=3", "repeat=2", "distillation.draws=4", "distillation.cached=true")
-    run = session.train(tiny_config(taught_by(teacher), *how)).run
-    assert "tau 4; 4 variations a clip, computed once, each shown 1.5 times" in run.log.read_text()
+def test_the_log_says_how_often_a_cached_view_is_shown(tiny_config: MakeConfig, teacher: Path) -> None:
+    how = ("epochs=3", "repeats_per_epoch=2", "distillation.fixed_augmentations=4", "distillation.cached=true")
+    run = experiment.train(tiny_config(taught_by(teacher), *how)).run
+    assert "tau 4; 4 augmented views per clip, computed once, each shown 1.5 times" in run.log.read_text()
 
 
 def test_alpha_and_tau_go_in_equal_steps_to_where_they_should(tiny_config: MakeConfig) -> None:
@@ -178,9 +178,9 @@ def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
 @pytest.mark.parametrize(
     ("change", "overrides", "told"),
     [
-        ({"data": {"split": "xview"}}, [], "it may have learned from clips that test the student"),
-        ({}, ["label_share=0.5"], "holds more labels than that"),
-        ({}, ["validation=split", "validation_share=0.3"], "has trained on clips that this run holds out"),
+        ({"data": {"split": "xview"}}, [], "perhaps on test clips of the student"),
+        ({}, ["label_fraction=0.5"], "contain information from more labels than that"),
+        ({}, ["validation=split", "validation_fraction=0.3"], "has trained on clips that this run holds out"),
     ],
 )
 def test_a_teacher_that_knows_too_much_is_warned_of(
@@ -193,16 +193,18 @@ def test_a_teacher_that_knows_too_much_is_warned_of(
     told: str,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        introduce(tiny_config(taught_by(changed_copy(teacher, tmp_path / "knowing.pth", **change)), *overrides), ALONE)
+        load_teachers(
+            tiny_config(taught_by(changed_copy(teacher, tmp_path / "knowing.pth", **change)), *overrides), ALONE
+        )
     assert told in caplog.text
     caplog.clear()
-    introduce(tiny_config(taught_by(teacher)), ALONE)
+    load_teachers(tiny_config(taught_by(teacher)), ALONE)
     assert not caplog.text
 
 
 def test_a_teacher_speaks_with_its_averaged_weights_and_in_its_own_precision(tiny_config: MakeConfig) -> None:
     path = train_teacher(tiny_config, "ema.decay=0.5", "amp=true")
-    config, (teacher,) = introduce(tiny_config(taught_by(path)), ALONE)
+    config, (teacher,) = load_teachers(tiny_config(taught_by(path)), ALONE)
     averaged = read_checkpoint(path).ema
     assert averaged
     assert all(torch.equal(teacher.model.state_dict()[name], value) for name, value in averaged.items())
@@ -220,26 +222,26 @@ def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConf
     weights, tau = torch.tensor([0.75, 0.25]), 2.0
     for method, further in (
         ("dkd", ["distillation.dkd_target=0.5", "distillation.dkd_others=3"]),
-        ("features", ["distillation.hint_weight=7"]),
-        ("attention", ["distillation.hint_weight=7"]),
+        ("features", ["distillation.feature_weight=7"]),
+        ("attention", ["distillation.feature_weight=7"]),
     ):
         how = [*base, *further, f"distillation.method={method}"]
-        config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
+        config, teachers = load_teachers(tiny_config(taught_by(teacher, other), *how), ALONE)
         data = training_data(config, find_store(config.data, Path(config.data_root)))
         task = distillation(config, last_model(teacher), teachers, data, PLACE).eval()
         batch = next(iter(data.loader))
         streams = data.pipeline(batch, training=True)
-        outcome, lesson = task(batch.with_streams(streams)), task.source(streams, batch)
+        outcome, outputs = task(batch.with_streams(streams)), task.source(streams, batch)
         inside = task.model(streams, batch.bodies, batch.body_slots, return_details=True)
-        said = losses.blended(lesson.logits, weights, tau)
+        said = losses.blended(outputs.logits, weights, tau)
         if method == "dkd":
             taught = losses.match_apart(inside.logits, said, batch.labels, tau, target=0.5, others=3)
         else:
             if method == "features":
                 mapped = [adapter(inside.features) for adapter in task.adapters]
-                hint = losses.match_features(mapped, lesson.features, weights)
+                hint = losses.match_features(mapped, outputs.features, weights)
             else:
-                hint = losses.match_activity(inside.activation_maps, lesson.maps, weights)
+                hint = losses.match_activity(inside.activation_maps, outputs.maps, weights)
             taught = losses.match_probabilities(inside.logits, said, tau) + 7 * hint
         own = task.cross_entropy(inside.logits, batch.labels)
         torch.testing.assert_close(outcome.loss, 0.25 * own + 0.75 * taught)
@@ -257,7 +259,7 @@ def test_the_course_of_alpha_and_tau_reaches_training(
     forward = Distillation.forward
     monkeypatch.setattr(Distillation, "forward", watched)
     how = ("distillation.alpha=0.2", "distillation.alpha_end=0.8", "distillation.tau_end=1", "batch_size=12")
-    run = session.train(tiny_config("epochs=4", taught_by(teacher), *how)).run
+    run = experiment.train(tiny_config("epochs=4", taught_by(teacher), *how)).run
     assert used == [(0.2, 4.0), (0.4, 3.0), (0.6, 2.0), (0.8, 1.0)]
     for row, (alpha, _) in zip(read_rows(run.path / "metrics.jsonl"), used, strict=True):
         mixed = alpha * float(row["train_labels_loss"]) + (1 - alpha) * float(row["train_teachers_loss"])
@@ -265,20 +267,22 @@ def test_the_course_of_alpha_and_tau_reaches_training(
 
 
 @pytest.mark.parametrize(
-    "change", ["distillation.method=dkd", "label_share=0.5", "distillation.unlabelled=true", "distillation.alpha=1"]
+    "change", ["distillation.method=dkd", "label_fraction=0.5", "distillation.unlabelled=true", "distillation.alpha=1"]
 )
 def test_what_a_distilled_run_is_made_of_cannot_change_within_it(
     tiny_config: MakeConfig, teacher: Path, change: str
 ) -> None:
     how = ("epochs=1", taught_by(teacher), "distillation.method=features")
-    session.train(tiny_config(*how), "auto")
+    experiment.train(tiny_config(*how), "auto")
     with pytest.raises(UserError, match="cannot change within a run"):
-        session.train(tiny_config(*how, "epochs=2", change), "auto", asked=["epochs", change.partition("=")[0]])
+        experiment.train(
+            tiny_config(*how, "epochs=2", change), "auto", explicit_keys=["epochs", change.partition("=")[0]]
+        )
 
 
 def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[Distillation, TrainingData]:
-    how = ("label_share=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
-    config, teachers = introduce(make(taught_by(teacher), *how), ALONE)
+    how = ("label_fraction=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
+    config, teachers = load_teachers(make(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     return distillation(config, last_model(teacher), teachers, data, PLACE), data
 
@@ -311,8 +315,8 @@ def test_a_label_weighs_the_same_however_many_processes_share_a_batch(tiny_confi
         replace(batch, labels=part, indices=numbers)
         for part, numbers in zip(batch.labels.split(4), batch.indices.split(4), strict=True)
     ]
-    shares = [task._learn_labels(own, part) for own, part in zip(logits.split(4), parts, strict=True)]
-    torch.testing.assert_close(torch.stack(shares).mean(), task._learn_labels(logits, batch))
+    shares = [task._label_loss(own, part) for own, part in zip(logits.split(4), parts, strict=True)]
+    torch.testing.assert_close(torch.stack(shares).mean(), task._label_loss(logits, batch))
 
 
 def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: MakeConfig, teacher: Path) -> None:
@@ -326,14 +330,14 @@ def test_a_batch_without_any_label_teaches_what_the_teachers_say(tiny_config: Ma
 def test_a_distilled_run_finds_its_teacher_where_another_session_left_it(
     tiny_config: MakeConfig, teacher: Path, tmp_path: Path
 ) -> None:
-    run = session.train(tiny_config("epochs=1", taught_by(teacher))).run
+    run = experiment.train(tiny_config("epochs=1", taught_by(teacher))).run
     inputs = tmp_path / "input"
     for number, folder in enumerate((run.path, teacher.parent.parent)):
         (inputs / str(number)).mkdir(parents=True)
         shutil.move(folder, inputs / str(number) / folder.name)
     moved = RunFolder(inputs / "0" / run.path.name)
     config = replace(read_checkpoint(moved.last).config, input_roots=[str(inputs)], epochs=2)
-    resumed = session.train(config, resume=str(moved.path), asked=["epochs"])
+    resumed = experiment.train(config, resume=str(moved.path), explicit_keys=["epochs"])
     assert read_checkpoint(resumed.run.last).epoch == 1
     teachers = read_checkpoint(resumed.run.last).config.distillation.teachers
     assert teachers == [str(inputs / "1" / teacher.parent.parent.name / "checkpoints" / "last.pth")]

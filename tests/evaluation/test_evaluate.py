@@ -12,7 +12,7 @@ from conftest import CLASSES, moving_clips
 from last.data.store.clip import Clip
 from last.data.store.reader import open_store, write_store
 from last.evaluation.evaluate import EvalRequest, evaluate
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
@@ -23,7 +23,7 @@ MakeConfig = Callable[..., RunConfig]
 
 @pytest.fixture
 def run(tiny_config: MakeConfig) -> RunFolder:
-    return session.train(tiny_config("epochs=2", "validation=split", "validation_share=0.3")).run
+    return experiment.train(tiny_config("epochs=2", "validation=split", "validation_fraction=0.3")).run
 
 
 def test_figures_of_the_last_epoch_equal_those_of_training(run: RunFolder, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_subsets_are_the_parts_that_training_used(run: RunFolder, tmp_path: Path
 
 
 def test_validation_part_of_a_run_without_one_is_refused(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match="held out no clips"):
         evaluate(EvalRequest(run.last, subset="val"), tmp_path / "report")
     assert not (tmp_path / "report").exists()
@@ -75,7 +75,7 @@ def test_a_store_with_test_clips_alone_is_enough_to_test_on(
     ):
         evaluate(EvalRequest(run.last, data_root=root, statistics="measured"), tmp_path / "other")
     with pytest.raises(UserError, match="The train part of tiny xsub holds no clip"):
-        session.train(replace(tiny_config("epochs=1"), data_root=root))
+        experiment.train(replace(tiny_config("epochs=1"), data_root=root))
 
 
 def test_a_store_with_training_clips_alone_is_enough_for_their_part(run: RunFolder, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_unknown_protocol_is_refused(run: RunFolder, tmp_path: Path) -> None:
 
 
 def test_another_data_set_is_seen_as_the_run_saw_its_own(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    run = session.train(tiny_config("epochs=1", "data.normalize.scale=unit")).run
+    run = experiment.train(tiny_config("epochs=1", "data.normalize.scale=unit")).run
     config = read_checkpoint(run.last).config
     own = open_store(Path(config.data_root) / "tiny")
     write_store(tmp_path / "data" / "twin", own, name="twin", layout=own.layout, classes=own.classes)

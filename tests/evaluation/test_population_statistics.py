@@ -14,7 +14,7 @@ from last.data.store.find_store import find_store
 from last.data.store.reader import write_store
 from last.evaluation.evaluate import EvalRequest, evaluate
 from last.evaluation.population_statistics import PopulationStatistics
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.models import batchnorm_stats as running_statistics
 from last.models.batchnorm_stats import BatchNorm, statistics_lag
 from last.models.registry import build_model
@@ -143,36 +143,36 @@ def states(run: RunFolder) -> Checkpoint:
 def test_testing_with_them_does_not_change_what_is_trained(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measuring = states(session.train(tiny_config("epochs=3")).run)
+    measuring = states(experiment.train(tiny_config("epochs=3")).run)
     monkeypatch.setattr(running_statistics, "SETTLED_UPDATES", 0)
     monkeypatch.setattr(running_statistics, "SETTLED_BATCHES", 0)
-    plain = states(session.train(tiny_config("epochs=3")).run)
+    plain = states(experiment.train(tiny_config("epochs=3")).run)
     assert measuring.statistics and not plain.statistics
     assert measuring.model.keys() == plain.model.keys()
     assert all(torch.equal(each, plain.model[name]) for name, each in measuring.model.items())
 
 
-@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("no_ema", [False, True])
 @pytest.mark.parametrize("settled", [False, True])
 def test_evaluating_a_checkpoint_gives_the_figures_of_its_run(
-    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: bool, settled: bool
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_ema: bool, settled: bool
 ) -> None:
     if settled:
         monkeypatch.setattr(running_statistics, "SETTLED_UPDATES", 0)
         monkeypatch.setattr(running_statistics, "SETTLED_BATCHES", 0)
-    run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1", "amp=true")).run
+    run = experiment.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1", "amp=true")).run
     row = read_rows(run.path / "metrics.jsonl")[-1]
-    answer = evaluate(EvalRequest(run.last, raw=raw), tmp_path / "report")
-    assert answer.metrics.loss == pytest.approx(row["test_loss" if raw else "ema_test_loss"], rel=1e-5)
-    assert answer.facts["statistics"] == ("running" if raw and settled else "measured")
+    answer = evaluate(EvalRequest(run.last, no_ema=no_ema), tmp_path / "report")
+    assert answer.metrics.loss == pytest.approx(row["test_loss" if no_ema else "ema_test_loss"], rel=1e-5)
+    assert answer.facts["statistics"] == ("running" if no_ema and settled else "measured")
 
 
 def test_averaged_weights_come_with_statistics_of_their_own(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1")).run
+    run = experiment.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1")).run
     checkpoint = states(run)
     assert set(checkpoint.statistics) == {"trained", "averaged"}
-    offered, raw = last.load_checkpoint(run.last), last.load_checkpoint(run.last, raw=True)
-    for model, weights in ((offered, "averaged"), (raw, "trained")):
+    offered, trained = last.load_checkpoint(run.last), last.load_checkpoint(run.last, no_ema=True)
+    for model, weights in ((offered, "averaged"), (trained, "trained")):
         kept = checkpoint.statistics[weights]
         assert all(torch.equal(model.state_dict()[name], each) for name, each in kept.items())
     own, other = checkpoint.statistics["averaged"], checkpoint.statistics["trained"]
@@ -182,11 +182,11 @@ def test_averaged_weights_come_with_statistics_of_their_own(tiny_config: MakeCon
 def test_a_checkpoint_that_lacks_them_is_doubted_and_measured_from_the_data(
     tiny_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = session.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1")).run
+    run = experiment.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1")).run
     older = tmp_path / "older.pth"
     save_checkpoint(older, replace(states(run), statistics={}))
     last.load_checkpoint(older)
-    assert "without BatchNorm statistics of their own" in caplog.text
+    assert "without matching BatchNorm statistics" in caplog.text
     measured, kept = (evaluate(EvalRequest(path), tmp_path / path.stem) for path in (older, run.last))
     running = evaluate(EvalRequest(older, statistics="running"), tmp_path / "running")
     assert measured.metrics.loss == pytest.approx(kept.metrics.loss, rel=1e-6)
@@ -198,7 +198,7 @@ def test_a_state_within_an_epoch_has_none_since_its_weights_have_moved_on(
 ) -> None:
     saved: list[Checkpoint] = []
     monkeypatch.setattr(CheckpointFiles, "save_within", lambda _files, checkpoint: saved.append(checkpoint))
-    session.train(tiny_config("epochs=2", "ema.decay=0.9", "checkpoint.every_minutes=1e-9"))
+    experiment.train(tiny_config("epochs=2", "ema.decay=0.9", "checkpoint.every_minutes=1e-9"))
     assert any(checkpoint.epoch == 0 for checkpoint in saved)
     assert all(not checkpoint.statistics for checkpoint in saved)
 
@@ -207,7 +207,7 @@ def test_an_epoch_that_is_not_tested_is_not_measured(tiny_config: MakeConfig, mo
     measured = []
     measure = PopulationStatistics.measure
     monkeypatch.setattr(PopulationStatistics, "measure", lambda each: measured.append(1) or measure(each))
-    run = session.train(tiny_config("epochs=5", "test_every=3", "ema.decay=0.9", "checkpoint.keep=5")).run
+    run = experiment.train(tiny_config("epochs=5", "test_every=3", "ema.decay=0.9", "checkpoint.keep=5")).run
     assert len(measured) == 2 * 2  # the third and the last epoch, trained and averaged weights
     kept = [bool(read_checkpoint(path).statistics) for path in run.epochs()]
     assert kept == [False, False, True, False, True]
@@ -217,13 +217,13 @@ def test_an_epoch_that_is_not_tested_is_not_measured(tiny_config: MakeConfig, mo
 def test_weights_that_lack_their_statistics_are_never_offered_or_tested_without_a_word(
     tiny_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture, averaged: bool
 ) -> None:
-    run = session.train(tiny_config("epochs=2", f"ema.decay={0.9 if averaged else 0}", "learning_rate=0.1")).run
+    run = experiment.train(tiny_config("epochs=2", f"ema.decay={0.9 if averaged else 0}", "learning_rate=0.1")).run
     older = tmp_path / "older.pth"
     elsewhere = {"data_root": str(tmp_path / "nothing")}
     save_checkpoint(older, replace(states(run), statistics={}, config=replace(states(run).config, **elsewhere)))
     last.load_checkpoint(older)
     kind = "averaged" if averaged else "trained"
-    assert f"holds {kind} weights without BatchNorm statistics of their own" in caplog.text
+    assert f"holds {kind} weights without matching BatchNorm statistics" in caplog.text
     caplog.clear()
     answer = evaluate(EvalRequest(older, data_root=tiny_config().data_root), tmp_path / "report")
     assert answer.facts["statistics"] == "measured" and "may be far too low" not in caplog.text
@@ -241,7 +241,7 @@ def other_data(folder: Path, config: RunConfig) -> dict[str, str]:
 def test_statistics_are_measured_where_the_run_found_its_clips_or_that_is_told(
     tiny_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = session.train(tiny_config("epochs=2")).run
+    run = experiment.train(tiny_config("epochs=2")).run
     older, lost = tmp_path / "older.pth", tmp_path / "lost.pth"
     config = states(run).config
     save_checkpoint(older, replace(states(run), statistics={}))
@@ -257,7 +257,7 @@ def test_statistics_are_measured_where_the_run_found_its_clips_or_that_is_told(
 
 @pytest.mark.parametrize("epochs", [90, 1000])
 def test_how_long_a_run_is_tells_the_number_of_batches_that_were_counted(tiny_config: MakeConfig, epochs: int) -> None:
-    checkpoint = replace(states(session.train(tiny_config("epochs=1")).run), statistics={})
-    assert checkpoint.lacks_statistics(raw=False)
+    checkpoint = replace(states(experiment.train(tiny_config("epochs=1")).run), statistics={})
+    assert checkpoint.lacks_statistics(no_ema=False)
     long = replace(checkpoint, config=replace(checkpoint.config, epochs=epochs), guard={})  # three batches an epoch
-    assert long.lacks_statistics(raw=False) is (3 * epochs < 1000)
+    assert long.lacks_statistics(no_ema=False) is (3 * epochs < 1000)

@@ -15,7 +15,7 @@ from conftest import tiny_run
 from last.evaluation.evaluate import EvalRequest, evaluate
 from last.evaluation.scoring import NO_SCORE, has_no_score
 from last.evaluation.unusable_clips import LARGEST, unusable
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
@@ -55,7 +55,7 @@ def figures_of(run: RunFolder) -> list[tuple[float, float]]:
 def test_a_tested_clip_counts_as_not_recognised_and_is_named_once(
     spoilt: Callable[..., Path], tmp_path: Path, value: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = session.train(tiny_run(spoilt(value, TESTED), tmp_path / "runs", "epochs=2")).run
+    run = experiment.train(tiny_run(spoilt(value, TESTED), tmp_path / "runs", "epochs=2")).run
     told = [message for message in caplog.messages if "no model can take" in message]
     assert len(told) == 1
     assert f"1 clip has values that no model can take (not finite, too large, or no body): clip{TESTED}." in told[0]
@@ -68,7 +68,7 @@ def test_a_tested_clip_changes_nothing_of_what_is_trained(
     spoilt: Callable[..., Path], data_yaml: Path, tmp_path: Path
 ) -> None:
     runs = [
-        session.train(tiny_run(path, tmp_path / name, "epochs=2")).run
+        experiment.train(tiny_run(path, tmp_path / name, "epochs=2")).run
         for name, path in (("sound", data_yaml), ("spoilt", spoilt(math.nan, TESTED)))
     ]
     sound, damaged = (read_checkpoint(run.last).model for run in runs)
@@ -79,7 +79,7 @@ def test_a_tested_clip_changes_nothing_of_what_is_trained(
 def test_evaluation_reports_it_in_every_file(
     spoilt: Callable[..., Path], data_yaml: Path, tmp_path: Path, value: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    checkpoint = session.train(tiny_run(data_yaml, tmp_path / "runs", "epochs=1")).run.last
+    checkpoint = experiment.train(tiny_run(data_yaml, tmp_path / "runs", "epochs=1")).run.last
     sound = evaluate(EvalRequest(checkpoint, pictures=False), tmp_path / "sound").metrics
     root = str(spoilt(value, TESTED).parent / "data")
     answer = evaluate(EvalRequest(checkpoint, data_root=root, pictures=False), tmp_path / "report")
@@ -101,15 +101,19 @@ def test_evaluation_reports_it_in_every_file(
 def test_teachers_pass_over_a_training_clip_as_training_does(
     spoilt: Callable[..., Path], teacher: Path, tmp_path: Path, value: float, cached: str
 ) -> None:
-    taught = [f"distillation.teachers=[{teacher}]", "distillation.draws=2", f"distillation.cached={cached}"]
-    run = session.train(tiny_run(spoilt(value, TRAINED), tmp_path / "runs", "epochs=2", *taught)).run
+    taught = [
+        f"distillation.teachers=[{teacher}]",
+        "distillation.fixed_augmentations=2",
+        f"distillation.cached={cached}",
+    ]
+    run = experiment.train(tiny_run(spoilt(value, TRAINED), tmp_path / "runs", "epochs=2", *taught)).run
     assert read_json(run.summary)["skipped_batches"] == 2
     assert all(math.isfinite(loss) for loss, _ in figures_of(run))
 
 
 @pytest.mark.parametrize("value", [*VALUES, 1e25])
 def test_a_training_clip_spoils_no_test(spoilt: Callable[..., Path], tmp_path: Path, value: float) -> None:
-    run = session.train(tiny_run(spoilt(value, TRAINED), tmp_path / "runs", "epochs=2")).run
+    run = experiment.train(tiny_run(spoilt(value, TRAINED), tmp_path / "runs", "epochs=2")).run
     assert read_json(run.summary)["statistics"] == "measured"
     assert all(math.isfinite(loss) for loss, _ in figures_of(run))
 

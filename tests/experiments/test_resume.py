@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import tiny_run
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.run import Result
 from last.runs.checkpoint import Checkpoint, read_checkpoint
 from last.runs.checkpoint_files import CheckpointFiles
@@ -33,7 +33,7 @@ RICH = [
     "ema.decay=0.9",
     "batch_size=2",
     "validation=split",
-    "validation_share=0.3",
+    "validation_fraction=0.3",
 ]
 
 
@@ -87,7 +87,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, looks: int, reason: Stop = Stop.TER
 @pytest.fixture(scope="session")
 def whole(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Return a run that was left alone; tests leave it so."""
-    return session.train(tiny_run(data_yaml, tmp_path_factory.mktemp("whole"), *RICH)).run
+    return experiment.train(tiny_run(data_yaml, tmp_path_factory.mktemp("whole"), *RICH)).run
 
 
 @pytest.mark.parametrize("looks", range(1, 28, 2))
@@ -97,10 +97,10 @@ def test_run_stopped_after_any_step_or_in_an_evaluation_ends_like_one_left_alone
     config = tiny_config(*RICH)
     with monkeypatch.context() as patch:
         stop_at(patch, looks)
-        stopped = session.train(config)
+        stopped = experiment.train(config)
     assert stopped.stopped is Stop.TERMINATE
     assert stopped.run.partial.exists()
-    resumed = session.train(config, resume="auto")
+    resumed = experiment.train(config, resume="auto")
     assert resumed.run.path == stopped.run.path
     assert not resumed.run.partial.exists()
     assert_same(whole, resumed.run)
@@ -113,7 +113,7 @@ def test_run_stopped_after_every_single_step_ends_like_one_left_alone(
     for _ in range(100):
         with monkeypatch.context() as patch:
             _stop_in_first_step(patch)
-            result = session.train(config, resume="auto")
+            result = experiment.train(config, resume="auto")
         if result.stopped is None:
             break
     assert_same(whole, result.run)
@@ -135,10 +135,10 @@ def test_state_is_saved_within_an_epoch_and_a_kill_loses_no_more_than_what_came_
     config = tiny_config(*RICH, "checkpoint.every_minutes=1e-9")
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
         _die_at_save(patch, number=8)
-        session.train(config)
+        experiment.train(config)
     (run,) = map(RunFolder, Path(config.output_root).iterdir())
     assert read_checkpoint(run.partial).progress == (1, 6)
-    resumed = session.train(config, resume="auto")
+    resumed = experiment.train(config, resume="auto")
     assert_equal_but_for_the_config(whole, resumed.run)
 
 
@@ -168,7 +168,7 @@ def test_signal_lets_the_step_end_and_saves(
 ) -> None:
     _signal_in_a_step(monkeypatch, iter([number]))
     handlers = [signal.getsignal(each) for each in SIGNALS]
-    result = session.train(tiny_config("epochs=2"))
+    result = experiment.train(tiny_config("epochs=2"))
     assert result.stopped is reason
     assert read_checkpoint(result.run.partial).progress == (0, 4)
     assert [signal.getsignal(each) for each in SIGNALS] == handlers
@@ -177,7 +177,7 @@ def test_signal_lets_the_step_end_and_saves(
 def test_second_signal_does_not_wait(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     _signal_in_a_step(monkeypatch, iter([signal.SIGTERM, signal.SIGTERM]), at_once=2)
     with pytest.raises(Terminated):
-        session.train(tiny_config("epochs=2"))
+        experiment.train(tiny_config("epochs=2"))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_end_of_a_terminal_hurries_nothing(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, numbers: list[signal.Signals], reason: Stop
 ) -> None:
     _signal_in_a_step(monkeypatch, iter(numbers), at_once=2)
-    result = session.train(tiny_config("epochs=2"))
+    result = experiment.train(tiny_config("epochs=2"))
     assert result.stopped is reason
     assert result.run.partial.exists()
 
@@ -203,7 +203,7 @@ def test_training_under_nohup_does_not_stop_with_its_terminal(
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         _signal_in_a_step(monkeypatch, iter([signal.SIGHUP]))
-        assert session.train(tiny_config("epochs=1")).stopped is None
+        assert experiment.train(tiny_config("epochs=1")).stopped is None
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -222,22 +222,22 @@ def _signal_in_a_step(monkeypatch: pytest.MonkeyPatch, numbers: Iterator[int], a
 def test_end_of_the_time_saves_and_stops(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     over = iter([False] * 4 + [True] * 100)
     monkeypatch.setattr(StopWatch, "is_over", property(lambda _: next(over)))
-    result = session.train(tiny_config("epochs=9", "max_hours=1"))
+    result = experiment.train(tiny_config("epochs=9", "max_hours=1"))
     assert result.stopped is Stop.TIME
     assert result.run.partial.exists()
     assert not result.run.finished
 
 
 def test_time_that_is_over_before_the_first_step_is_refused_and_changes_nothing(tiny_config: MakeConfig) -> None:
-    with pytest.raises(UserError, match="max_hours 1e-09 were over before the first step"):
-        session.train(tiny_config("max_hours=1e-9"))
+    with pytest.raises(UserError, match="max_hours 1e-09 passed before the first step"):
+        experiment.train(tiny_config("max_hours=1e-9"))
     assert not Path(tiny_config().output_root).exists()
 
 
 def stopped_run(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> RunFolder:
     with monkeypatch.context() as patch:
         stop_at(patch, looks=12)
-        return session.train(tiny_config(*RICH, *overrides)).run
+        return experiment.train(tiny_config(*RICH, *overrides)).run
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "foreign", "flipped"])
@@ -254,8 +254,8 @@ def test_automatic_resume_passes_over_a_damaged_checkpoint(
     content[content.index(weight)] ^= 1
     torn = {"torn": run.partial.read_bytes()[:5000], "empty": b"", "foreign": b"PK not one", "flipped": bytes(content)}
     run.partial.write_bytes(torn[damage])
-    resumed = session.train(tiny_config(*RICH), resume="auto")
-    assert any("partial.pth" in message and "passed over" in message for message in caplog.messages)
+    resumed = experiment.train(tiny_config(*RICH), resume="auto")
+    assert any("partial.pth" in message and "is skipped" in message for message in caplog.messages)
     assert_same(whole, resumed.run)
 
 
@@ -265,15 +265,15 @@ def test_run_without_a_whole_checkpoint_begins_again(
     run = stopped_run(tiny_config, monkeypatch)
     for path in run.all_checkpoints():
         path.write_bytes(b"")
-    assert_same(whole, session.train(tiny_config(*RICH), resume="auto").run)
+    assert_same(whole, experiment.train(tiny_config(*RICH), resume="auto").run)
 
 
 def test_full_disk_keeps_the_older_files_and_the_run_going(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, whole: RunFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     _full_disk(monkeypatch, calls=range(2, 4))
-    run = session.train(tiny_config(*RICH)).run
-    assert any("the disk is full" in message and "Training goes on" in message for message in caplog.messages)
+    run = experiment.train(tiny_config(*RICH)).run
+    assert any("the disk is full" in message and "Training continues" in message for message in caplog.messages)
     assert_same(whole, run)
 
 
@@ -282,7 +282,7 @@ def test_run_whose_last_state_cannot_be_written_ends_with_an_error(
 ) -> None:
     _full_disk(monkeypatch, calls=range(3, 1000))
     with pytest.raises(UserError, match=r"last\.pth: the disk is full"):
-        session.train(tiny_config(*RICH))
+        experiment.train(tiny_config(*RICH))
     (run,) = map(RunFolder, Path(tiny_config().output_root).iterdir())
     assert not run.finished
     assert read_checkpoint(run.last).epoch == 0
@@ -302,7 +302,7 @@ def _full_disk(monkeypatch: pytest.MonkeyPatch, calls: range) -> None:
 
 
 def test_newest_epochs_keep_their_checkpoints(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=5", "checkpoint.keep=2")).run
+    run = experiment.train(tiny_config("epochs=5", "checkpoint.keep=2")).run
     assert [path.name for path in run.epochs()] == ["epoch_0003.pth", "epoch_0004.pth"]
     assert read_checkpoint(run.of_epoch(3)).epoch == 3
 
@@ -311,7 +311,7 @@ def test_run_is_gone_on_with_by_its_folder(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, whole: RunFolder
 ) -> None:
     run = stopped_run(tiny_config, monkeypatch)
-    assert_same(whole, session.train(tiny_config(*RICH), resume=str(run.path)).run)
+    assert_same(whole, experiment.train(tiny_config(*RICH), resume=str(run.path)).run)
 
 
 def test_harmless_changes_are_applied_and_told(
@@ -319,7 +319,7 @@ def test_harmless_changes_are_applied_and_told(
 ) -> None:
     run = stopped_run(tiny_config, monkeypatch)
     with caplog.at_level(logging.INFO):
-        session.train(tiny_config(*RICH, "checkpoint.keep=1"), resume="auto")
+        experiment.train(tiny_config(*RICH, "checkpoint.keep=1"), resume="auto")
     assert len(run.epochs()) == 1
     assert "checkpoint.keep is 1 now; it was 0." in caplog.messages
 
@@ -328,10 +328,10 @@ def test_key_that_is_set_on_purpose_may_change(tiny_config: MakeConfig, monkeypa
     run = stopped_run(tiny_config, monkeypatch)
     changed = tiny_config(*RICH, "epochs=4", "learning_rate=0.5")
     with pytest.raises(UserError, match=r"(?s)epochs: 3 in the run, 4 now.*learning_rate: 0\.01 in the run, 0\.5 now"):
-        session.train(changed, resume=str(run.path))
-    result = session.train(changed, resume=str(run.path), asked=["epochs", "learning_rate"])
+        experiment.train(changed, resume=str(run.path))
+    result = experiment.train(changed, resume=str(run.path), explicit_keys=["epochs", "learning_rate"])
     rates = [row["learning_rate"] for row in read_rows(result.run.path / "metrics.jsonl")]
-    fresh = [row["learning_rate"] for row in read_rows(session.train(changed).run.path / "metrics.jsonl")]
+    fresh = [row["learning_rate"] for row in read_rows(experiment.train(changed).run.path / "metrics.jsonl")]
     assert rates[0] == 0.01
     assert rates[1:] == fresh[1:]
 
@@ -342,7 +342,7 @@ def test_another_model_is_refused_even_where_it_is_set_on_purpose(
     run = stopped_run(tiny_config, monkeypatch)
     other = tiny_config(*RICH, "model.channels=[12,12]")
     with pytest.raises(UserError, match=r"(?s)model\.channels: \[8, 8\] in the run.*leave --resume out"):
-        session.train(other, resume=str(run.path), asked=["model.channels"])
+        experiment.train(other, resume=str(run.path), explicit_keys=["model.channels"])
 
 
 def test_row_that_did_not_reach_the_disk_is_written_on_resume(
@@ -351,7 +351,7 @@ def test_row_that_did_not_reach_the_disk_is_written_on_resume(
     run = stopped_run(tiny_config, monkeypatch)
     for name in ("metrics.jsonl", "metrics.csv"):
         (run.path / name).write_text("")
-    result: Result = session.train(tiny_config(*RICH), resume="auto")
+    result: Result = experiment.train(tiny_config(*RICH), resume="auto")
     assert_same(whole, result.run)
 
 
@@ -359,17 +359,17 @@ def test_another_course_from_an_earlier_epoch_is_gone_on_with_and_not_the_former
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual, other = ["checkpoint.keep=9", "epochs=4"], ["learning_rate=0.5"]
-    run = session.train(tiny_config(*usual)).run
+    run = experiment.train(tiny_config(*usual)).run
     changed = tiny_config(*usual, *other)
     with monkeypatch.context() as patch:
         stop_at(patch, looks=2)
-        branch = session.train(changed, resume=str(run.of_epoch(1)), asked=["learning_rate"])
+        branch = experiment.train(changed, resume=str(run.of_epoch(1)), explicit_keys=["learning_rate"])
     assert branch.stopped is not None
     assert read_checkpoint(run.last).epoch == 1
     assert [path.name for path in run.epochs()] == ["epoch_0000.pth", "epoch_0001.pth"]
     aside = RunFolder(run.path / "superseded")
     assert [read_checkpoint(path).epoch for path in (aside.last, *aside.epochs())] == [3, 2, 3]
-    ended = session.train(changed, resume=str(run.path))
+    ended = experiment.train(changed, resume=str(run.path))
     assert [row["epoch"] for row in read_rows(ended.run.path / "metrics.jsonl")] == [0, 1, 2, 3]
     assert read_checkpoint(run.best).config.learning_rate == 0.5 or read_checkpoint(run.best).epoch <= 1
 
@@ -378,32 +378,36 @@ def test_what_lay_beyond_an_earlier_checkpoint_is_a_run_that_can_be_resumed(
     tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = tiny_config("epochs=3", "checkpoint.keep=9")
-    run = session.train(config).run
-    other = session.train(replace(config, learning_rate=0.5), resume=str(run.of_epoch(0)), asked=["learning_rate"])
+    run = experiment.train(config).run
+    other = experiment.train(
+        replace(config, learning_rate=0.5), resume=str(run.of_epoch(0)), explicit_keys=["learning_rate"]
+    )
     assert "resumed from epoch_0000.pth, epoch 0. last.pth is 2 epochs further" in caplog.text
     aside = RunFolder(run.path / "superseded")
     assert f"--resume {aside.path}" in caplog.text
-    resumed = session.train(config, resume=str(aside.path)).run
+    resumed = experiment.train(config, resume=str(aside.path)).run
     assert resumed.path == aside.path
-    assert_same(session.train(config).run, resumed)
+    assert_same(experiment.train(config).run, resumed)
     assert read_checkpoint(other.run.last).config.learning_rate == 0.5
 
 
 def test_changed_run_that_dies_before_its_first_save_keeps_its_new_configuration(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = session.train(tiny_config("epochs=2")).run
+    run = experiment.train(tiny_config("epochs=2")).run
     changed = tiny_config("epochs=3", "learning_rate=0.5")
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
         patch.setattr(Trainer, "_train_epoch", lambda *_: 1 / 0)
-        session.train(changed, resume=str(run.path), asked=["epochs", "learning_rate"])
-    assert session.train(changed, resume=str(run.path)).run.finished
+        experiment.train(changed, resume=str(run.path), explicit_keys=["epochs", "learning_rate"])
+    assert experiment.train(changed, resume=str(run.path)).run.finished
 
 
 def test_averaging_cannot_begin_within_a_run(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match=r"(?s)ema\.decay: 0\.0 in the run, 0\.9 now.*cannot change within a run"):
-        session.train(tiny_config("epochs=2", "ema.decay=0.9"), resume=str(run.path), asked=["ema.decay", "epochs"])
+        experiment.train(
+            tiny_config("epochs=2", "ema.decay=0.9"), resume=str(run.path), explicit_keys=["ema.decay", "epochs"]
+        )
 
 
 def test_gradients_of_an_unfinished_window_are_saved_without_their_scale() -> None:

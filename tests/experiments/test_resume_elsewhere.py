@@ -14,7 +14,7 @@ import pytest
 from conftest import deny_listing
 from test_resume import assert_same, stop_at
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.config import resolve
 from last.runs import folder as run_folder
 from last.runs import resume
@@ -36,7 +36,7 @@ def attached(tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.Monkey
     """Return a run that was stopped within its second epoch and lies in an input folder now."""
     with monkeypatch.context() as patch:
         stop_at(patch, looks=6)
-        result = session.train(tiny_config("epochs=3"))
+        result = experiment.train(tiny_config("epochs=3"))
     assert result.stopped is not None
     place = tmp_path / "input" / "datasets" / "owner" / "session-1" / result.run.path.name
     place.parent.mkdir(parents=True)
@@ -54,10 +54,10 @@ def test_a_run_in_an_input_folder_continues_in_the_output_folder_as_if_nothing_h
 ) -> None:
     before = contents(tmp_path / "input")
     config = elsewhere(tiny_config("epochs=3"), tmp_path)
-    resumed = session.train(config, resume=str(attached.path) if by_path else "auto").run
+    resumed = experiment.train(config, resume=str(attached.path) if by_path else "auto").run
     assert resumed.path.parent == tmp_path / "working"
     assert contents(tmp_path / "input") == before
-    assert_same(session.train(tiny_config("epochs=3")).run, resumed)
+    assert_same(experiment.train(tiny_config("epochs=3")).run, resumed)
     assert json.loads(resumed.origin.read_text())["run"] == str(attached.path)
     assert json.loads(resumed.summary.read_text())["continued_from"] == str(attached.path)
 
@@ -68,18 +68,18 @@ def test_the_copy_is_what_the_next_automatic_resume_takes(
     config = elsewhere(tiny_config("epochs=3"), tmp_path)
     with monkeypatch.context() as patch:
         stop_at(patch, looks=2)
-        stopped = session.train(config, resume="auto")
+        stopped = experiment.train(config, resume="auto")
     assert stopped.stopped is not None
-    ended = session.train(config, resume="auto")
+    ended = experiment.train(config, resume="auto")
     assert ended.run.path == stopped.run.path
     assert [path.name for path in (tmp_path / "working").iterdir()] == [ended.run.path.name]
 
 
 def test_a_finished_run_in_an_input_folder_is_left_there(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     (tmp_path / "input").mkdir()
     shutil.move(run.path, tmp_path / "input" / run.path.name)
-    result = session.train(elsewhere(tiny_config("epochs=1"), tmp_path), resume="auto")
+    result = experiment.train(elsewhere(tiny_config("epochs=1"), tmp_path), resume="auto")
     assert result.run.path.parent == tmp_path / "input"
     assert not (tmp_path / "working").exists()
 
@@ -87,12 +87,12 @@ def test_a_finished_run_in_an_input_folder_is_left_there(tiny_config: MakeConfig
 def test_a_run_that_can_be_written_continues_in_its_place_unless_another_is_asked_for(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     config = replace(tiny_config("epochs=2"), output_root=str(tmp_path / "other"))
-    in_place = session.train(config, resume=str(run.path), asked=["epochs"]).run
+    in_place = experiment.train(config, resume=str(run.path), explicit_keys=["epochs"]).run
     assert in_place.path == run.path
     config = replace(config, epochs=3)
-    moved = session.train(config, resume=str(run.path), asked=["epochs", "output_root"]).run
+    moved = experiment.train(config, resume=str(run.path), explicit_keys=["epochs", "output_root"]).run
     assert moved.path.parent == tmp_path / "other"
     assert (read_checkpoint(run.last).epoch, read_checkpoint(moved.last).epoch) == (1, 2)
 
@@ -106,7 +106,7 @@ def test_a_copy_that_fails_leaves_nothing_and_names_the_option(
 
     monkeypatch.setattr(run_folder.shutil, "copyfile", full)
     with pytest.raises(UserError, match=r"the disk is full.*--output_root"):
-        session.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume="auto")
+        experiment.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume="auto")
     assert list((tmp_path / "working").iterdir()) == []
 
 
@@ -118,8 +118,8 @@ def test_of_a_run_that_cannot_be_copied_the_file_that_cannot_be_read_is_named(
     bad = attached.path / place
     bad.unlink()
     bad.symlink_to("/proc/self/mem")
-    with pytest.raises(UserError, match=f"^Cannot read {bad}, which is to be copied: Input/output error") as caught:
-        session.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume="auto")
+    with pytest.raises(UserError, match=f"^Cannot read {bad} for copying: Input/output error") as caught:
+        experiment.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume="auto")
     assert "--output_root" not in str(caught.value)
     assert list((tmp_path / "working").iterdir()) == []
 
@@ -128,28 +128,28 @@ def test_checkpoints_that_cannot_be_seen_are_no_reason_to_start_over_in_a_copy(
     tiny_config: MakeConfig, tmp_path: Path, attached: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deny_listing(attached.checkpoints, monkeypatch)
-    with pytest.raises(UserError, match=f"^Cannot read {attached.checkpoints}, .*: permission was denied"):
-        session.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume=str(attached.path))
+    with pytest.raises(UserError, match=f"^Cannot read {attached.checkpoints} for copying: permission was denied"):
+        experiment.train(elsewhere(tiny_config("epochs=3"), tmp_path), resume=str(attached.path))
     assert list((tmp_path / "working").iterdir()) == []
 
 
 def test_who_may_not_copy_a_run_that_is_trained_is_not_sent_to_another_folder(
     tmp_path: Path, attached: RunFolder
 ) -> None:
-    with ExitStack() as held, attached.claimed(), pytest.raises(UserError, match="copy it when that has") as caught:
-        resume._copied(attached, tmp_path / "working", held)  # its training began after the data were read
+    with ExitStack() as locks, attached.locked(), pytest.raises(UserError, match="copy it when that") as caught:
+        resume._copied(attached, tmp_path / "working", locks)  # its training began after the data were read
     assert "--output_root" not in str(caught.value)
 
 
 def test_an_earlier_checkpoint_of_an_attached_run_sets_the_rest_aside_in_the_copy(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
-    run = session.train(tiny_config("epochs=3", "checkpoint.keep=9")).run
+    run = experiment.train(tiny_config("epochs=3", "checkpoint.keep=9")).run
     (tmp_path / "input").mkdir()
     attached = RunFolder(Path(shutil.move(run.path, tmp_path / "input" / run.path.name)))
     config = elsewhere(tiny_config("epochs=3", "checkpoint.keep=9"), tmp_path)
     before = contents(attached.path)
-    copy = session.train(config, resume=str(attached.of_epoch(0))).run
+    copy = experiment.train(config, resume=str(attached.of_epoch(0))).run
     assert contents(attached.path) == before
     assert read_checkpoint(RunFolder(copy.path / "superseded").last).epoch == 2
     assert read_checkpoint(copy.last).epoch == 2
@@ -159,7 +159,7 @@ def test_where_automatic_resume_finds_nothing_it_says_where_it_looked(
     tiny_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        session.train(elsewhere(tiny_config("epochs=1"), tmp_path), resume="auto")
+        experiment.train(elsewhere(tiny_config("epochs=1"), tmp_path), resume="auto")
     assert f"There is no run to resume of nano_e on tiny xsub with seed 0 in {tmp_path / 'working'} or below" in (
         caplog.text
     )
@@ -196,7 +196,7 @@ def test_a_run_without_a_whole_checkpoint_starts_over_and_says_so(
     for path in attached.all_checkpoints():
         path.unlink()
     before = contents(tmp_path / "input")
-    result = session.train(elsewhere(tiny_config("epochs=1"), tmp_path), resume=str(attached.path))
-    assert "has no whole checkpoint: training starts from the beginning" in caplog.text
+    result = experiment.train(elsewhere(tiny_config("epochs=1"), tmp_path), resume=str(attached.path))
+    assert "has no readable checkpoint: training starts from the beginning" in caplog.text
     assert result.run.path.parent == tmp_path / "working"
     assert contents(tmp_path / "input") == before

@@ -12,7 +12,7 @@ import torch
 
 import last
 from last.data.loading.loader import ClipDataset
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.config import resolve
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
@@ -64,7 +64,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
 
 
 def test_run_folder_holds_all_that_the_specification_names(tiny_config: MakeConfig) -> None:
-    result = session.train(tiny_config("epochs=2"))
+    result = experiment.train(tiny_config("epochs=2"))
     run, summary = result.run, result.summary
     names = {"config.yaml", "metrics.jsonl", "metrics.csv", "summary.json", "log.txt", "checkpoints"}
     assert names <= {path.name for path in run.path.iterdir()}
@@ -77,7 +77,7 @@ def test_run_folder_holds_all_that_the_specification_names(tiny_config: MakeConf
 
 def test_banner_names_the_class_of_the_model(tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        session.train(tiny_config("epochs=1"))
+        experiment.train(tiny_config("epochs=1"))
     assert any(message.startswith("LastE (nano_e, ") for message in caplog.messages)
 
 
@@ -86,27 +86,27 @@ def test_model_learns_a_dozen_clips_by_heart(tiny_config: MakeConfig) -> None:
         "epochs=20", "batch_size=12", "learning_rate=0.1", "label_smoothing=0",
         "model.dropout=0", "model.block_dropout=0", "data.augment.rotation_degrees=[0,0,0]", "data.sampling.crop_min=1",
     )  # fmt: skip
-    run = session.train(config).run
+    run = experiment.train(config).run
     assert rows(run)[-1]["train_top1"] == 100.0
 
 
 def test_equal_configurations_give_equal_runs_bit_for_bit(tiny_config: MakeConfig) -> None:
-    first = session.train(tiny_config("epochs=2")).run
+    first = experiment.train(tiny_config("epochs=2")).run
     torch.manual_seed(99)
-    second = session.train(tiny_config("epochs=2")).run
+    second = experiment.train(tiny_config("epochs=2")).run
     assert first.path != second.path
     assert_same(first, second)
 
 
 def test_saved_configuration_trains_the_same_weights_again(tiny_config: MakeConfig) -> None:
-    first = session.train(tiny_config("epochs=2")).run
-    second = session.train(resolve(recipe=str(first.config))).run
+    first = experiment.train(tiny_config("epochs=2")).run
+    second = experiment.train(resolve(recipe=str(first.config))).run
     assert_same(first, second)
 
 
 def test_another_seed_gives_another_run(tiny_config: MakeConfig) -> None:
-    first = session.train(tiny_config("epochs=1")).run
-    second = session.train(tiny_config("epochs=1", "seed=1")).run
+    first = experiment.train(tiny_config("epochs=1")).run
+    second = experiment.train(tiny_config("epochs=1", "seed=1")).run
     assert rows(first) != rows(second)
 
 
@@ -114,11 +114,11 @@ def test_resumed_run_repeats_the_uninterrupted_one(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config("epochs=4")
-    whole = session.train(replace(config, output_root=str(tmp_path / "whole"))).run
+    whole = experiment.train(replace(config, output_root=str(tmp_path / "whole"))).run
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_after(patch, epoch=1)
-        session.train(config)
-    result = session.train(config, resume="auto")
+        experiment.train(config)
+    result = experiment.train(config, resume="auto")
     resumed, summary = result.run, result.summary
     assert resumed.path.name.startswith("run-")
     assert len(list(resumed.path.parent.iterdir())) == 1
@@ -128,11 +128,11 @@ def test_resumed_run_repeats_the_uninterrupted_one(
 
 def test_resuming_from_the_best_epoch_forgets_the_later_ones(tiny_config: MakeConfig) -> None:
     config = tiny_config("epochs=4")
-    whole = session.train(config).run
+    whole = experiment.train(config).run
     before = rows(whole), weights(whole)
     best = read_checkpoint(whole.best)
     whole.summary.unlink()
-    again = session.train(config, resume=str(whole.best)).run
+    again = experiment.train(config, resume=str(whole.best)).run
     assert best.epoch <= 3
     assert again.path == whole.path
     assert rows(again) == before[0]
@@ -146,39 +146,39 @@ def test_finished_run_that_is_taken_up_again_is_unfinished_until_its_end(
     with monkeypatch.context() as patch:
         measured = iter([(30.0, 50.0), (20.0, 50.0), (20.0, 50.0)])
         patch.setattr(EpochTests, "measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
-        run = session.train(config).run
+        run = experiment.train(config).run
     assert run.finished
     stop_after(monkeypatch, epoch=1)
     with pytest.raises(KeyboardInterrupt):
-        session.train(config, resume=str(run.best))
+        experiment.train(config, resume=str(run.best))
     assert not run.finished
     assert [row["epoch"] for row in rows(run)] == [0, 1]
 
 
 def test_automatic_resume_begins_a_run_where_there_is_none(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=1"), resume="auto").run
+    run = experiment.train(tiny_config("epochs=1"), resume="auto").run
     assert run.finished
 
 
 @pytest.mark.parametrize("left", [0, 1])
 def test_figures_that_the_logbook_lost_are_taken_from_the_checkpoints(tiny_config: MakeConfig, left: int) -> None:
     config = tiny_config("epochs=2")
-    run = session.train(config).run
+    run = experiment.train(config).run
     summary = read_json(run.summary)
     run.summary.unlink()
     rows = (run.path / "metrics.jsonl").read_text().splitlines(keepends=True)
     (run.path / "metrics.jsonl").write_text(rows[left])
-    again = session.train(config, resume="auto").summary
+    again = experiment.train(config, resume="auto").summary
     figures = ("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")
     assert [again[name] for name in figures] == [summary[name] for name in figures]
 
 
 def test_automatic_resume_leaves_a_finished_run_alone(tiny_config: MakeConfig) -> None:
     config = tiny_config("epochs=1")
-    result = session.train(config)
+    result = experiment.train(config)
     run, summary = result.run, result.summary
     written = run.last.stat().st_mtime_ns
-    result = session.train(config, resume="auto")
+    result = experiment.train(config, resume="auto")
     again, same = result.run, result.summary
     assert (again.path, dict(same)) == (run.path, dict(summary))
     assert run.last.stat().st_mtime_ns == written
@@ -190,26 +190,26 @@ def test_automatic_resume_passes_over_folders_that_are_no_proper_runs(tiny_confi
         folder = Path(config.output_root) / f"run-2020-01-0{number + 1}"
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(text)
-    run = session.train(config, resume="auto").run
+    run = experiment.train(config, resume="auto").run
     assert run.finished
     assert not run.path.name.startswith("run-2020")
 
 
 def test_resuming_with_another_configuration_is_refused_key_by_key(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match=r"(?s)epochs: 1 in the run, 2 now.*grad_clip: 1\.0 in the run, 3\.0 now"):
-        session.train(tiny_config("epochs=2", "grad_clip=3"), resume=str(run.last))
+        experiment.train(tiny_config("epochs=2", "grad_clip=3"), resume=str(run.last))
 
 
 def test_another_number_format_of_a_mixed_run_is_refused_on_resume(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=1", "amp=true")).run
+    run = experiment.train(tiny_config("epochs=1", "amp=true")).run
     with pytest.raises(UserError, match=r"hardware\.amp_dtype: 'auto' in the run, 'bf16' now"):
-        session.train(tiny_config("epochs=1", "amp=true", "hardware.amp_dtype=bf16"), resume=str(run.last))
+        experiment.train(tiny_config("epochs=1", "amp=true", "hardware.amp_dtype=bf16"), resume=str(run.last))
 
 
 def test_a_number_format_that_is_not_in_use_may_change_on_resume(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=1")).run
-    again = session.train(tiny_config("epochs=1", "hardware.amp_dtype=bf16"), resume=str(run.last)).run
+    run = experiment.train(tiny_config("epochs=1")).run
+    again = experiment.train(tiny_config("epochs=1", "hardware.amp_dtype=bf16"), resume=str(run.last)).run
     assert again.path == run.path
 
 
@@ -225,7 +225,7 @@ def test_batches_with_bad_values_are_skipped_and_counted(
         return batch
 
     monkeypatch.setattr(ClipDataset, "__getitem__", read_with_fault)
-    result = session.train(tiny_config("epochs=2"))
+    result = experiment.train(tiny_config("epochs=2"))
     run, summary = result.run, result.summary
     assert summary["skipped_batches"] == 2
     assert all(torch.isfinite(each).all() for each in weights(run).values())
@@ -246,7 +246,7 @@ def test_a_step_along_a_bad_gradient_is_not_made(tiny_config: MakeConfig, monkey
 
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", second_is_infinite)
     monkeypatch.setattr(TrainingStep, "_update", watched_update)
-    result = session.train(tiny_config("epochs=1", "ema.decay=0.9"))
+    result = experiment.train(tiny_config("epochs=1", "ema.decay=0.9"))
     assert result.summary["skipped_by_cause"]["gradients"] == result.summary["skipped_batches"] == 1
     assert [any(each) for each in moved] == [True, False, True]
     assert all(torch.isfinite(each).all() for each in weights(result.run).values())
@@ -266,7 +266,7 @@ def test_training_on_nothing_but_bad_values_ends_as_diverged(
     monkeypatch.setattr(classification, "build_model", _exploding_model)
     config = tiny_config("epochs=9", "nan_guard.max_consecutive=4")
     with pytest.raises(TrainingDiverged, match=r"4 batches in a row .* of the parameters .*: classifier\.bias") as told:
-        session.train(config)
+        experiment.train(config)
     assert " and 1 more. " in str(told.value)
     (run,) = map(RunFolder, Path(config.output_root).iterdir())
     report = json.loads(run.divergence.read_text())
@@ -280,7 +280,7 @@ def test_what_is_to_happen_at_the_end_happens_once_when_all_else_is_written(
 ) -> None:
     ended: list[tuple[Path, bool]] = []
     monkeypatch.setattr(StopWatch, "reason", reason)
-    result = session.train(tiny_config("epochs=1"), ending=lambda run: ended.append((run.path, run.finished)))
+    result = experiment.train(tiny_config("epochs=1"), on_end=lambda run: ended.append((run.path, run.finished)))
     assert ended == [(result.run.path, reason is None)]
     assert result.stopped is reason
 
@@ -291,7 +291,7 @@ def test_what_is_to_happen_at_the_end_happens_after_a_divergence_too(
     monkeypatch.setattr(classification, "build_model", _exploding_model)
     ended: list[bool] = []
     with pytest.raises(TrainingDiverged):
-        session.train(tiny_config("epochs=1"), ending=lambda run: ended.append(run.divergence.exists()))
+        experiment.train(tiny_config("epochs=1"), on_end=lambda run: ended.append(run.divergence.exists()))
     assert ended == [True]
 
 
@@ -305,7 +305,7 @@ def test_mixed_precision_trains_in_bfloat16_on_the_cpu(
     tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        result = session.train(tiny_config("epochs=1", "amp=true"))
+        result = experiment.train(tiny_config("epochs=1", "amp=true"))
         run, summary = result.run, result.summary
     assert any("bfloat16" in message for message in caplog.messages)
     assert summary["skipped_batches"] == 0
@@ -317,7 +317,7 @@ def test_best_epoch_is_the_first_with_the_highest_test_top1(
 ) -> None:
     measured = iter([(10.0, 50.0), (30.0, 70.0), (30.0, 60.0), (20.0, 80.0)])
     monkeypatch.setattr(EpochTests, "measure", lambda *_: Figures(1.0, next(measured), grad_norm=0.0))
-    result = session.train(tiny_config("epochs=4"))
+    result = experiment.train(tiny_config("epochs=4"))
     run, summary = result.run, result.summary
     found = [summary[key] for key in ("best_epoch", "best_top1", "best_top5", "final_top1", "final_top5")]
     assert found == [1, 30.0, 70.0, 20.0, 80.0]
@@ -325,7 +325,7 @@ def test_best_epoch_is_the_first_with_the_highest_test_top1(
 
 
 def test_best_epoch_is_chosen_on_held_out_clips_when_asked(tiny_config: MakeConfig) -> None:
-    result = session.train(tiny_config("epochs=3", "validation=split", "validation_share=0.3"))
+    result = experiment.train(tiny_config("epochs=3", "validation=split", "validation_fraction=0.3"))
     run, summary = result.run, result.summary
     accuracies = [float(str(row["val_top1"])) for row in rows(run)]
     assert summary["best_epoch"] == int(np.argmax(accuracies))
@@ -333,7 +333,7 @@ def test_best_epoch_is_chosen_on_held_out_clips_when_asked(tiny_config: MakeConf
 
 
 def test_loaded_checkpoint_is_the_trained_model_in_evaluation_mode(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     model = last.load_checkpoint(run.last)
     assert not model.training
     trained = {**weights(run), **read_checkpoint(run.last).statistics["trained"]}
@@ -343,25 +343,25 @@ def test_loaded_checkpoint_is_the_trained_model_in_evaluation_mode(tiny_config: 
 def test_fine_tuning_takes_the_backbone_and_a_new_head(
     tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     with caplog.at_level(logging.INFO):
-        tuned = session.train(tiny_config("epochs=1", f"init_from={run.last}", "learning_rate=1e-12")).run
+        tuned = experiment.train(tiny_config("epochs=1", f"init_from={run.last}", "learning_rate=1e-12")).run
     taken, fresh = weights(run), weights(tuned)
     torch.testing.assert_close(fresh["blocks.0.spatial.project.weight"], taken["blocks.0.spatial.project.weight"])
     assert not torch.allclose(fresh["classifier.weight"], taken["classifier.weight"])
-    assert any("Not used of it: classifier.bias, classifier.weight." in message for message in caplog.messages)
+    assert any("Unused: classifier.bias, classifier.weight." in message for message in caplog.messages)
 
 
 def test_fine_tuning_from_another_model_is_refused(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     with pytest.raises(UserError, match="--init_from needs a checkpoint of the same --model"):
-        session.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12]"))
+        experiment.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12]"))
 
 
 def test_missing_data_are_told_with_where_and_what_to_do(tiny_config: MakeConfig, tmp_path: Path) -> None:
     config = replace(tiny_config(), data_root=str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match=r"(?s)nowhere.*last demo"):
-        session.train(config)
+        experiment.train(config)
     assert not Path(config.output_root).exists()
 
 
@@ -373,8 +373,9 @@ def test_too_little_memory_names_the_batch_the_model_and_what_to_try(
         raise error
 
     monkeypatch.setattr(Trainer, "_train_batch", fail)
-    with pytest.raises(UserError, match=r"nano_e with batch_size 4 and 8 frames. Try --batch_size 2 .*, or --amp\.$"):
-        session.train(tiny_config("epochs=1"))
+    message = r"nano_e with batch_size 4 and 8 frames needs more memory.*\. Try --batch_size 2 .*, or --amp\.$"
+    with pytest.raises(UserError, match=message):
+        experiment.train(tiny_config("epochs=1"))
 
 
 def test_other_errors_stay_what_they_are(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,4 +384,4 @@ def test_other_errors_stay_what_they_are(tiny_config: MakeConfig, monkeypatch: p
 
     monkeypatch.setattr(Trainer, "_train_batch", fail)
     with pytest.raises(RuntimeError, match="a defect"):
-        session.train(tiny_config("epochs=1"))
+        experiment.train(tiny_config("epochs=1"))

@@ -27,15 +27,15 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_model_and_data_set_that_nobody_names_are_asked_for_at_once() -> None:
-    with pytest.raises(UserError, match=r"--model and --dataset what to train.*nano_e.*synthetic"):
+    with pytest.raises(UserError, match=r"Choose what to train with --model and --dataset.*nano_e.*synthetic"):
         resolve()
 
 
 def test_only_what_is_missing_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="Say with --dataset what to train"):
+    with pytest.raises(UserError, match="Choose what to train with --dataset"):
         resolve(model="nano_e")
     (tmp_path / "half.yaml").write_text("data: {name: synthetic}")
-    with pytest.raises(UserError, match="Say with --model what to train"):
+    with pytest.raises(UserError, match="Choose what to train with --model"):
         resolve(recipe=str(tmp_path / "half.yaml"))
 
 
@@ -82,7 +82,9 @@ def test_data_yaml_without_its_section_is_refused(recipe: Path, tmp_path: Path, 
             resolve(dataset=str(tmp_path / "mine.yaml"), **options)
 
 
-@pytest.mark.parametrize("setting", ["seed=99999999999999999999", "batch_size=10000000", "repeat=100000", "epochs=0"])
+@pytest.mark.parametrize(
+    "setting", ["seed=99999999999999999999", "batch_size=10000000", "repeats_per_epoch=100000", "epochs=0"]
+)
 def test_number_that_no_run_can_have_is_refused(setting: str) -> None:
     with pytest.raises(UserError, match=setting.partition("=")[0]):
         resolve(model="nano_e", dataset="synthetic", overrides=[setting])

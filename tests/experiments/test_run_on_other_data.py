@@ -12,7 +12,7 @@ import pytest
 from last.data.store.reader import open_store, write_store
 from last.evaluation import evaluate as evaluation
 from last.evaluation.evaluate import EvalRequest, evaluate
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
@@ -55,40 +55,43 @@ CHANGES = {
     ],
 )
 def test_a_run_is_not_resumed_on_other_data(on_a_copy: MakeConfig, changed: str, finished: bool, resume: str) -> None:
-    run = session.train(on_a_copy("epochs=1")).run
+    run = experiment.train(on_a_copy("epochs=1")).run
     prepare_again(on_a_copy(), **{changed: CHANGES[changed]})
     path = {"auto": "auto", "run": str(run.path), "checkpoint": str(run.last)}[resume]
     before = run.last.read_bytes()
     again = on_a_copy("epochs=1" if finished else "epochs=2")
     with pytest.raises(UserError, match=r"learned from other data: the clips in the store.* start a new run"):
-        session.train(again, resume=path, asked=["epochs"])
+        experiment.train(again, resume=path, explicit_keys=["epochs"])
     assert run.last.read_bytes() == before
     assert run.finished
 
 
 def test_a_copy_of_the_data_is_the_same_data(on_a_copy: MakeConfig, tiny_config: MakeConfig) -> None:
-    run = session.train(on_a_copy("epochs=1")).run
+    run = experiment.train(on_a_copy("epochs=1")).run
     prepare_again(on_a_copy())
     shutil.rmtree(on_a_copy().data_root)
-    assert session.train(tiny_config("epochs=2"), resume=str(run.path), asked=["epochs"]).summary["best_top1"] >= 0
+    assert (
+        experiment.train(tiny_config("epochs=2"), resume=str(run.path), explicit_keys=["epochs"]).summary["best_top1"]
+        >= 0
+    )
 
 
 def test_a_finished_run_whose_data_are_gone_is_still_finished(on_a_copy: MakeConfig) -> None:
-    summary = session.train(on_a_copy("epochs=1")).summary
+    summary = experiment.train(on_a_copy("epochs=1")).summary
     shutil.rmtree(on_a_copy().data_root)
-    assert session.train(on_a_copy("epochs=1"), resume="auto").summary == summary
+    assert experiment.train(on_a_copy("epochs=1"), resume="auto").summary == summary
 
 
 def test_an_older_checkpoint_without_fingerprints_is_resumed(on_a_copy: MakeConfig) -> None:
-    run = session.train(on_a_copy("epochs=1")).run
+    run = experiment.train(on_a_copy("epochs=1")).run
     for path in run.all_checkpoints():
         save_checkpoint(path, replace(read_checkpoint(path), data={}))
-    assert session.train(on_a_copy("epochs=2"), resume=str(run.path), asked=["epochs"]).summary
+    assert experiment.train(on_a_copy("epochs=2"), resume=str(run.path), explicit_keys=["epochs"]).summary
 
 
 def test_the_summary_names_the_data(on_a_copy: MakeConfig) -> None:
     config = on_a_copy("epochs=1")
-    found = session.train(config).summary["data"]
+    found = experiment.train(config).summary["data"]
     assert found["store"] == open_store(Path(config.data_root) / "tiny").fingerprint
     assert set(found) == {"store", "protocol", "layout"}
 
@@ -96,7 +99,7 @@ def test_the_summary_names_the_data(on_a_copy: MakeConfig) -> None:
 def test_evaluating_on_another_version_of_the_data_set_is_warned_of(
     on_a_copy: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = session.train(on_a_copy("epochs=1")).run
+    run = experiment.train(on_a_copy("epochs=1")).run
     evaluate(EvalRequest(run.last), tmp_path / "same")
     assert "has other clips" not in caplog.text
     prepare_again(on_a_copy(), name=CHANGES["name"])
@@ -107,7 +110,7 @@ def test_evaluating_on_another_version_of_the_data_set_is_warned_of(
 def test_clips_that_trained_the_model_are_told_when_another_protocol_tests_them(
     on_a_copy: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = session.train(on_a_copy("epochs=1", "data.protocols.other={by: subject, test: [1]}")).run
+    run = experiment.train(on_a_copy("epochs=1", "data.protocols.other={by: subject, test: [1]}")).run
     evaluate(EvalRequest(run.last), tmp_path / "own")
     evaluate(EvalRequest(run.last, subset="train"), tmp_path / "train")
     assert "have trained the model" not in caplog.text
@@ -142,6 +145,6 @@ def test_how_many_clips_trained_the_model_is_told_in_the_right_number(
 
 @pytest.mark.parametrize("key", ["data.protocols.xsub.train", "data.select.actions"])
 def test_who_trains_cannot_change_within_a_run_even_on_purpose(on_a_copy: MakeConfig, key: str) -> None:
-    run = session.train(on_a_copy("epochs=1")).run
-    with pytest.raises(UserError, match=f"{key}: .*(.|\n)*cannot change within a run; start a new one"):
-        session.train(on_a_copy("epochs=2", f"{key}=[2]"), resume=str(run.path), asked=["epochs", key])
+    run = experiment.train(on_a_copy("epochs=1")).run
+    with pytest.raises(UserError, match=f"{key}: .*(.|\n)*cannot change within a run. Start a new run"):
+        experiment.train(on_a_copy("epochs=2", f"{key}=[2]"), resume=str(run.path), explicit_keys=["epochs", key])

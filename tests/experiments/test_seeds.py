@@ -30,15 +30,15 @@ def test_series_ends_with_mean_and_deviation(tiny_config: MakeConfig) -> None:
 
 def test_every_seed_gets_what_is_to_happen_at_its_end(tiny_config: MakeConfig) -> None:
     ended: list[Path] = []
-    results, _ = train_seeds(tiny_config("epochs=1"), [0, 1], ending=lambda run: ended.append(run.path))
+    results, _ = train_seeds(tiny_config("epochs=1"), [0, 1], on_end=lambda run: ended.append(run.path))
     assert ended == [each.run.path for each in results]
 
 
 def test_time_is_that_of_the_whole_series(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
 
-    def train(config: RunConfig, *_: object, began: float, **__: object) -> Result:
-        told.append((config.seed, began))
+    def train(config: RunConfig, *_: object, started_at: float, **__: object) -> Result:
+        told.append((config.seed, started_at))
         figures = dict.fromkeys(CLASSIFICATION.figures(), 1.0)
         return Result(RunFolder(Path()), {"seed": config.seed, **figures}, Stop.TIME if config.seed == 2 else None)
 
@@ -46,7 +46,7 @@ def test_time_is_that_of_the_whole_series(tiny_config: MakeConfig, monkeypatch: 
     config = tiny_config()
     results, _ = train_seeds(config, [1, 2, 3])
     assert [seed for seed, _ in told] == [1, 2], "what follows a run that stopped is not begun"
-    assert len({began for _, began in told}) == 1
+    assert len({started_at for _, started_at in told}) == 1
     assert results[-1].stopped is Stop.TIME
 
 

@@ -13,8 +13,8 @@ from last.data.store.reader import write_store
 from last.experiments import sequence
 from last.experiments.run import Result
 from last.experiments.sequence import run_sequence
-from last.experiments.sequence_plan import Plan, Request, plan_sequence
-from last.experiments.sequence_table import Outcome, Row, Spread, read_rows, results
+from last.experiments.sequence_plan import Plan, SequenceSpec, plan_sequence
+from last.experiments.sequence_table import MeanDeviation, RunStatus, TableRow, read_rows, results
 from last.runs.folder import RunFolder
 from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
@@ -54,7 +54,7 @@ def plan(two_data_sets: Path, tmp_path: Path) -> MakePlan:
             "settings": [*TINY, "epochs=1"],
             "flags": {**roots, **(flags or {})},
         }
-        return plan_sequence(Request(**{**request, **changes}))  # type: ignore[arg-type]
+        return plan_sequence(SequenceSpec(**{**request, **changes}))  # type: ignore[arg-type]
 
     return make
 
@@ -70,12 +70,19 @@ class Trainings:
         self.tables: list[str] = []
 
     def __call__(
-        self, config: RunConfig, resume: str, _: object, *, began: float, attached: bool, ending: object = None
+        self,
+        config: RunConfig,
+        resume: str,
+        _: object,
+        *,
+        started_at: float,
+        search_inputs: bool,
+        on_end: object = None,
     ) -> Result:
-        assert (resume, attached) == ("auto", False)  # the sequence brings its own runs from an input folder
+        assert (resume, search_inputs) == ("auto", False)  # the sequence brings its own runs from an input folder
         self.configs.append(config)
-        self.began.add(began)
-        self.endings.append(ending)
+        self.began.add(started_at)
+        self.endings.append(on_end)
         run = RunFolder.create(Path(config.output_root))
         write_text(run.config, to_yaml(config))
         self.tables.append((run.path.parents[2] / "sequence.md").read_text())
@@ -109,7 +116,7 @@ def test_every_run_of_a_sequence_gets_what_is_to_happen_at_its_end(plan: MakePla
     def ending(run: RunFolder) -> None:
         assert run
 
-    run_sequence(plan(), ending=ending)
+    run_sequence(plan(), on_end=ending)
     assert trainings.endings == [ending] * 3
 
 
@@ -129,7 +136,7 @@ def test_steps_come_in_the_order_of_the_table(plan: MakePlan) -> None:
 
 
 def test_the_second_step_is_last_e_base_unless_told_otherwise() -> None:
-    plan = plan_sequence(Request(dataset="synthetic"))
+    plan = plan_sequence(SequenceSpec(dataset="synthetic"))
     assert [step.config.model.name for step in plan.steps[:3]] == ["base", "base_e", "nano_e"]
     assert [step.model for step in plan.steps[:2]] == ["LAST-v2 base", "LAST-E base"]
     assert plan.runs == 9
@@ -162,15 +169,15 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
     [
         ({"students": ["nano_e", "nano"]}, "no model 'nano'.*Did you mean"),
         ({"teacher": "huge"}, "no model 'huge'"),
-        ({"students": ["nano_e", "nano_e"]}, "--students names one twice"),
-        ({"seeds": [1, 1]}, "--seeds names one twice"),
+        ({"students": ["nano_e", "nano_e"]}, "--students has a duplicate"),
+        ({"seeds": [1, 1]}, "--seeds has a duplicate"),
         ({"then_split": "other"}, "--then_split is the protocol"),
         ({"student_settings": ["learning_rat=1"]}, "(?s)--student_set.*Did you mean 'learning_rate'"),
         ({"teacher_settings": ["epochs=none"]}, "(?s)--teacher_set.*epochs"),
-        ({"teacher_settings": ["distillation.tau=2"]}, "teachers are trained alone"),
-        ({"settings": ["seed=3"]}, "seed is not set with seed=.*--seeds"),
-        ({"student_settings": ["output_root=here"]}, "it comes from --output_root"),
-        ({"teacher_settings": ["task=other"]}, "it comes from the sequence itself, which trains classifiers"),
+        ({"teacher_settings": ["distillation.tau=2"]}, "teachers train without distillation"),
+        ({"settings": ["seed=3"]}, "seed=... has no effect: in a sequence it is set by --seeds"),
+        ({"student_settings": ["output_root=here"]}, "it is set by --output_root"),
+        ({"teacher_settings": ["task=other"]}, "it is set by the sequence itself, which trains classifiers"),
         ({"student_settings": ["input_frames=16"]}, "input_frames is 8 for the teacher small_e and 16 for the student"),
         ({"student_settings": ["data.normalize.face_camera=true"]}, "data.normalize is"),
         ({"student_settings": ["distillation.alpha_of={nano_e: 7}"]}, "alpha_of: .* each value at most 1.0"),
@@ -202,7 +209,7 @@ def test_models_of_ones_own_teach_and_learn_and_are_found_again(plan: MakePlan, 
 
 def test_two_students_of_one_name_are_refused(plan: MakePlan, tmp_path: Path) -> None:
     twins = [write_model(tmp_path / "one"), write_model(tmp_path / "two")]
-    with pytest.raises(UserError, match="two have the same name: tiny_e, tiny_e"):
+    with pytest.raises(UserError, match="two models with the same name: tiny_e, tiny_e"):
         plan(students=twins)
 
 
@@ -210,9 +217,9 @@ def test_the_same_data_set_a_second_time_is_refused_unless_its_protocol_is_anoth
     plan: MakePlan, two_data_sets: Path
 ) -> None:
     again = str(two_data_sets / "one.yaml")
-    with pytest.raises(UserError, match="--then names one xsub again"):
+    with pytest.raises(UserError, match="--then names one xsub, which is the first data set already"):
         plan(then=again)
-    assert plan_sequence(Request(dataset="synthetic", then="synthetic", then_split="xview")).runs == 18
+    assert plan_sequence(SequenceSpec(dataset="synthetic", then="synthetic", then_split="xview")).runs == 18
 
 
 # --- the runs
@@ -337,7 +344,7 @@ def test_the_gain_compares_only_seeds_that_are_done_both_ways(plan: MakePlan, tr
     trainings.stop_at = {5: Stop.TIME}
     run_sequence(whole)
     student = results(read_rows(whole))[0].students[0]
-    assert student.gain == Spread(4.0, pytest.approx(float("nan"), nan_ok=True))
+    assert student.gain == MeanDeviation(4.0, pytest.approx(float("nan"), nan_ok=True))
     assert statuses(whole)[-1] == "stopped"
 
 
@@ -358,8 +365,8 @@ def test_smaller_students_come_first_in_the_results(plan: MakePlan, trainings: T
     ],
 )
 def test_a_step_has_the_status_of_its_runs(plan: MakePlan, found: list[str], status: str) -> None:
-    outcomes = [Outcome(seed, each, None, "", {}) for seed, each in enumerate(found)]
-    assert Row(plan().steps[0], outcomes).status == status
+    outcomes = [RunStatus(seed, each, None, "", {}) for seed, each in enumerate(found)]
+    assert TableRow(plan().steps[0], outcomes).status == status
 
 
 def test_links_of_the_table_lead_to_the_runs(plan: MakePlan, trainings: Trainings) -> None:
@@ -414,13 +421,26 @@ def test_an_interrupted_sequence_ends_as_one_that_was_not(
 
 def test_a_recipe_that_is_a_distilled_runs_configuration_teaches_nobody_else(plan: MakePlan, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("distillation: {teachers: [x.pth], fingerprints: [abc], weights: [1], draws: 4, cached: true}")
+    recipe.write_text(
+        "distillation: {teachers: [x.pth], fingerprints: [abc], weights: [1], fixed_augmentations: 4, cached: true}"
+    )
     by_role = {step.role: step.config.distillation for step in plan(recipe=str(recipe)).steps}
     for role in ("teacher", "alone"):
         how = by_role[role]
-        assert (how.teachers, how.fingerprints, how.weights, how.draws, how.cached) == ([], [], [], 0, False)
+        assert (how.teachers, how.fingerprints, how.weights, how.fixed_augmentations, how.cached) == (
+            [],
+            [],
+            [],
+            0,
+            False,
+        )
     how = by_role["distilled"]
-    assert (how.teachers, how.fingerprints, how.draws, how.cached) == (["small_e of seed 0"], [], 0, False)
+    assert (how.teachers, how.fingerprints, how.fixed_augmentations, how.cached) == (
+        ["small_e of seed 0"],
+        [],
+        0,
+        False,
+    )
 
 
 def test_a_sequence_continues_in_another_session_from_an_input_folder(
@@ -471,5 +491,5 @@ def test_of_several_attached_sequences_the_one_that_came_furthest_is_continued(
             summary.unlink()
     flags = {"output_root": str(tmp_path / "working"), "input_roots": [str(tmp_path / "input")]}
     second = plan(flags=flags)
-    sequence._fetch(second)
+    sequence._copy_from_inputs(second)
     assert statuses(second) == ["done", "done", "done"]

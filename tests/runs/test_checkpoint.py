@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import last
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
@@ -17,7 +17,7 @@ from last.utils.errors import UserError
 
 @pytest.fixture
 def checkpoint(tiny_config: Callable[..., RunConfig]) -> Path:
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
     return run.last
 
 
@@ -35,7 +35,7 @@ def test_missing_file_is_told(tmp_path: Path) -> None:
 def test_torn_file_is_refused(checkpoint: Path, share: float) -> None:
     content = checkpoint.read_bytes()
     checkpoint.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(UserError, match="not a whole checkpoint"):
+    with pytest.raises(UserError, match="not a complete checkpoint"):
         read_checkpoint(checkpoint)
 
 
@@ -86,7 +86,7 @@ def test_hostile_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     torch.save({"model": _Exploit(mark)}, tmp_path / "hostile.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(_Exploit(mark)))
     for name in ("hostile.pth", "plain.pth"):
-        with pytest.raises(UserError, match="not a whole checkpoint"):
+        with pytest.raises(UserError, match="not a complete checkpoint"):
             last.load_checkpoint(tmp_path / name)
     assert not mark.exists()
 
@@ -120,5 +120,5 @@ def test_resuming_with_a_checkpoint_outside_a_run_is_refused(
 ) -> None:
     stray = tmp_path / "stray.pth"
     stray.write_bytes(checkpoint.read_bytes())
-    with pytest.raises(UserError, match="does not lie in a run's folder"):
-        session.train(tiny_config("epochs=1"), resume=str(stray))
+    with pytest.raises(UserError, match="is not in a run's folder"):
+        experiment.train(tiny_config("epochs=1"), resume=str(stray))

@@ -15,7 +15,7 @@ import torch
 from under_limits import call
 
 import last
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import _KEYS, _checksum, read_checkpoint
 from last.runs.torch_file import NotTorchFile, read_torch_file
 from last.settings.run import RunConfig
@@ -58,7 +58,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 def checkpoint(request: pytest.FixtureRequest, tiny_config: Callable[..., RunConfig]) -> tuple[Path, RunConfig]:
     """Return a checkpoint at the end of an epoch, or within one where the test says so, with all that one can hold."""
     config = tiny_config("epochs=2", "ema.decay=0.9", "gradient_accumulation_steps=2")
-    run = session.train(config).run
+    run = experiment.train(config).run
     for path in (run.summary, run.best):
         path.unlink()
     content = torch.load(run.last, weights_only=True)
@@ -81,8 +81,8 @@ def try_out(path: Path, config: RunConfig) -> str:
     try:
         read_checkpoint(path)
         last.load_checkpoint(path)
-        last.load_checkpoint(path, raw=True)
-        session.train(config, resume=str(path))
+        last.load_checkpoint(path, no_ema=True)
+        experiment.train(config, resume=str(path))
     except (UserError, TrainingDiverged) as error:
         return str(error) or "refused"
     return ""
@@ -138,13 +138,13 @@ def test_a_run_without_a_sound_checkpoint_of_its_own_is_resumed_from_the_one_tha
     tiny_config: Callable[..., RunConfig],
 ) -> None:
     config = tiny_config("epochs=2", "checkpoint.keep=2")
-    run = session.train(config).run
+    run = experiment.train(config).run
     run.summary.unlink()
     content = torch.load(run.last, weights_only=True)
     for path in run.all_checkpoints():
         if path.name != "epoch_0000.pth":
             torch.save(forged({**content, "epoch": "last"}), path)
-    assert session.train(config, resume="auto").run.path == run.path
+    assert experiment.train(config, resume="auto").run.path == run.path
     assert run.summary.exists()
 
 

@@ -30,7 +30,7 @@ def kill_before_the_last_file(monkeypatch: pytest.MonkeyPatch, config: RunConfig
     def end_epoch(files: CheckpointFiles, checkpoint: Checkpoint, better: bool) -> None:
         if checkpoint.epoch < config.epochs - 1:
             return original(files, checkpoint, better)
-        assert files._try(files.run.best, checkpoint)
+        assert files._try_to_save(files.run.best, checkpoint)
         (files.run.checkpoints / ".last.pth.1.tmp").write_bytes(b"half")
         raise Killed
 

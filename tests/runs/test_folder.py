@@ -81,7 +81,7 @@ def test_a_damaged_run_beside_the_one_to_resume_is_passed_over_with_a_warning(
         found = find_run(tmp_path, config())
     assert found is not None
     assert found.path == own
-    assert ("passed over" in caplog.text and str(torn) in caplog.text) == (damage != "other keys")
+    assert ("is skipped" in caplog.text and str(torn) in caplog.text) == (damage != "other keys")
 
 
 def test_after_the_clock_was_put_back_a_new_run_is_still_the_newest(
@@ -92,7 +92,7 @@ def test_after_the_clock_was_put_back_a_new_run_is_still_the_newest(
     new = RunFolder.create(tmp_path)
     new.config.write_text(to_yaml(config()))
     assert new.path.name == "run-2999-05-05_3"
-    assert "The new run gets that day too" in caplog.text
+    assert "The new run gets the later date too" in caplog.text
     assert find_run(tmp_path, config()) is not None
     assert find_run(tmp_path, config()).path == new.path  # type: ignore[union-attr]
 
@@ -116,7 +116,7 @@ def test_a_link_that_leads_nowhere_among_the_checkpoints_is_not_the_newest_file(
     run.last.write_bytes(b"")
     os.utime(run.last, (2**31, 2**31))
     run.best.symlink_to(target)
-    assert run.written == 2**31
+    assert run.last_written == 2**31
 
 
 def test_a_time_in_no_year_of_the_calendar_is_that_of_an_old_run(
@@ -125,7 +125,7 @@ def test_a_time_in_no_year_of_the_calendar_is_that_of_an_old_run(
     (tmp_path / "mine").mkdir()
     run = RunFolder(tmp_path / "mine")
     run.config.write_text("")
-    assert run.age > ("2000", 0)
+    assert run.sort_key > ("2000", 0)
     stat = Path.stat
 
     def later(path: Path) -> os.stat_result:  # many file systems cannot hold such a time
@@ -133,7 +133,7 @@ def test_a_time_in_no_year_of_the_calendar_is_that_of_an_old_run(
         return os.stat_result([*found[:8], 10**12, found[9]])
 
     monkeypatch.setattr(Path, "stat", later)
-    assert run.age == ("", 0)
+    assert run.sort_key == ("", 0)
 
 
 SUMMARY = {
@@ -157,5 +157,5 @@ def test_a_summary_that_lacks_a_figure_is_refused_with_what_to_do(tmp_path: Path
     wrong = [{}, *({**SUMMARY, name: value} for name in SUMMARY for value in (None, [], float("inf"), True))]
     for content in ("{", "[]", *map(json.dumps, wrong)):
         run.summary.write_text(content)
-        with pytest.raises(UserError, match=r"summary\.json.*Delete it, and resume the run"):
+        with pytest.raises(UserError, match=r"summary\.json.*Delete it and resume the run"):
             run.read_summary()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.plots import figures
 from last.runs import curves
 from last.runs.comparison import differing_keys, record, seed_spreads, write_comparison
@@ -69,7 +69,7 @@ def test_averaged_weights_count_where_there_are_any(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", [], finished=False)
     rows = [epoch(0, 70.0, ema_test_top1=10.0), epoch(1, 50.0, ema_test_top1=20.0)]
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert (read_run(path).figure("best_top1"), read_run(path).weights) == (20.0, "ema_")
+    assert (read_run(path).figure("best_top1"), read_run(path).weights_prefix) == (20.0, "ema_")
 
 
 def test_a_run_that_diverged_is_called_so(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_older_rows_without_some_columns_are_read(tmp_path: Path) -> None:
 
 
 def test_a_run_that_training_wrote_is_read_as_it_was_summarised(tiny_config: Callable[..., RunConfig]) -> None:
-    result = session.train(tiny_config("epochs=2"))
+    result = experiment.train(tiny_config("epochs=2"))
     folder, summary = result.run, result.summary
     run = read_run(folder.path)
     assert run.problems == []
@@ -206,9 +206,9 @@ def test_a_distilled_run_says_who_taught_it(tmp_path: Path) -> None:
     base, large = (write_run(tmp_path / name, [1.0], model={"name": name}) for name in ("base", "large"))
     teachers = [run / "checkpoints" / "last.pth" for run in (base, large, base)]
     run = read_run(write_run(tmp_path / "student", [1.0], **taught(*teachers)))
-    assert (run.teachers, run.lesson) == (["base", "large"], "distilled from base and large")
+    assert (run.teachers, run.distillation_label) == (["base", "large"], "distilled from base and large")
     assert record(run)["teachers"] == "base, large"
-    assert (read_run(base).teachers, read_run(base).lesson) == ([], "")
+    assert (read_run(base).teachers, read_run(base).distillation_label) == ([], "")
 
 
 def test_teachers_that_moved_together_with_their_student_are_found(tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_the_parts_of_a_loss_are_known_by_the_columns_of_any_task(tmp_path: Path
     rows += [epoch(1, 1.0, train_joints_loss=1.0, train_bones_loss=2.0)]
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run = read_run(path)
-    assert (run.terms, run.comparable_loss) == (("joints", "bones"), "train_joints_loss")
+    assert (run.terms, run.comparable_loss_column) == (("joints", "bones"), "train_joints_loss")
 
 
 @pytest.mark.usefixtures("coarse_pictures")

@@ -101,7 +101,7 @@ def test_row_without_an_epoch_is_refused(tmp_path: Path) -> None:
 def test_resuming_drops_the_rows_of_later_epochs_from_both_files(tmp_path: Path) -> None:
     rows = written(tmp_path, 5)
     logbook = plain_logbook(tmp_path)
-    logbook.keep_until(2)
+    logbook.drop_rows_after(2)
     assert logbook.rows() == rows[:3]
     logbook.write(row(3))
     assert csv_epochs(tmp_path) == [0, 1, 2, 3]
@@ -110,7 +110,7 @@ def test_resuming_drops_the_rows_of_later_epochs_from_both_files(tmp_path: Path)
 def test_dropping_every_row_frees_the_columns(tmp_path: Path) -> None:
     written(tmp_path, 2)
     logbook = plain_logbook(tmp_path)
-    logbook.keep_until(-1)
+    logbook.drop_rows_after(-1)
     logbook.write({"epoch": 0, "other": 1.0})
     assert logbook.rows() == [{"epoch": 0, "other": 1.0}]
     assert (tmp_path / "metrics.csv").read_text() == "epoch,other\n0,1.0\n"
@@ -230,7 +230,7 @@ def test_row_that_cannot_be_written_is_kept_and_warned_of_once(
         logbook.write(row(epoch))
     ((level, message),) = told(caplog)
     assert level == "WARNING"
-    assert f"Cannot write {tmp_path / 'metrics.jsonl'}: the disk is full. Training goes on" in message
+    assert f"Cannot write {tmp_path / 'metrics.jsonl'}: the disk is full. Training continues" in message
     assert logbook.rows() == rows
 
 
@@ -310,9 +310,9 @@ def test_run_that_ends_with_rows_unwritten_is_told(tmp_path: Path, disk: Callabl
     disk(errno.ENOSPC)
     logbook.write(row(0))
     with pytest.raises(UserError, match=r"Cannot write .*metrics.jsonl: the disk is full. Free some space"):
-        logbook.settle()
+        logbook.flush()
     disk(0)
-    logbook.settle()
+    logbook.flush()
     assert csv_epochs(tmp_path) == [0]
 
 
@@ -329,7 +329,7 @@ def test_dropping_rows_on_a_full_disk_is_refused(tmp_path: Path, disk: Callable[
     logbook = plain_logbook(tmp_path)
     disk(errno.ENOSPC)
     with pytest.raises(UserError, match="the disk is full"):
-        logbook.keep_until(0)
+        logbook.drop_rows_after(0)
 
 
 def test_returned_rows_may_be_changed_without_harm(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from conftest import TINY, tiny_run
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.sequence import run_sequence
-from last.experiments.sequence_plan import Plan, Request, plan_sequence
+from last.experiments.sequence_plan import Plan, SequenceSpec, plan_sequence
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
 from last.utils.errors import TrainingDiverged, UserError
@@ -23,21 +23,23 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def run(tiny_config: MakeConfig) -> RunFolder:
-    return session.train(tiny_config("epochs=1")).run
+    return experiment.train(tiny_config("epochs=1")).run
 
 
 @pytest.mark.parametrize("resume", ["auto", ".", "checkpoints/last.pth", "checkpoints/best_model.pth"])
 def test_a_run_that_is_being_trained_is_not_resumed(tiny_config: MakeConfig, run: RunFolder, resume: str) -> None:
     before = contents(run.path.parent)
-    with run.claimed(), pytest.raises(UserError, match=f"{run.path} is being trained by another process: resume it"):
-        session.train(tiny_config("epochs=2"), resume if resume == "auto" else str(run.path / resume), asked=["epochs"])
+    with run.locked(), pytest.raises(UserError, match=f"{run.path} is being trained by another process: resume it"):
+        experiment.train(
+            tiny_config("epochs=2"), resume if resume == "auto" else str(run.path / resume), explicit_keys=["epochs"]
+        )
     assert contents(run.path.parent) == before
 
 
 def test_a_run_that_is_being_trained_is_not_copied(data_yaml: Path, tmp_path: Path, run: RunFolder) -> None:
     config = tiny_run(data_yaml, tmp_path / "elsewhere", "epochs=2")
-    with run.claimed(), pytest.raises(UserError, match="is being trained by another process: copy it"):
-        session.train(config, str(run.path), asked=["epochs", "output_root"])
+    with run.locked(), pytest.raises(UserError, match="is being trained by another process: copy it"):
+        experiment.train(config, str(run.path), explicit_keys=["epochs", "output_root"])
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -46,18 +48,18 @@ def test_a_copied_run_may_be_trained_where_it_was(data_yaml: Path, tmp_path: Pat
     config, seen = tiny_run(data_yaml, tmp_path / "elsewhere", "epochs=2"), []
 
     def ending(copy: RunFolder) -> None:
-        with run.claimed(), pytest.raises(UserError), copy.claimed():
+        with run.locked(), pytest.raises(UserError), copy.locked():
             pass
         seen.append(copy)
 
     assert not (run.path / LOCK_FILE).exists()
-    session.train(config, str(run.path), asked=["epochs", "output_root"], ending=ending)
+    experiment.train(config, str(run.path), explicit_keys=["epochs", "output_root"], on_end=ending)
     assert len(seen) == 1
 
 
 def test_a_new_run_begins_beside_one_that_is_being_trained(tiny_config: MakeConfig, run: RunFolder) -> None:
-    with run.claimed():
-        assert session.train(tiny_config("epochs=1")).run.path != run.path
+    with run.locked():
+        assert experiment.train(tiny_config("epochs=1")).run.path != run.path
 
 
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, TrainingDiverged, UserError])
@@ -68,17 +70,17 @@ def test_a_run_is_free_when_its_training_has_ended_however_it_did(
 
     def ending(run: RunFolder) -> None:
         found.append(run)
-        with pytest.raises(UserError), run.claimed():
+        with pytest.raises(UserError), run.locked():
             pass
         if end is not None:
             raise end("over")
 
     if end is None:
-        session.train(tiny_config("epochs=1"), ending=ending)
+        experiment.train(tiny_config("epochs=1"), on_end=ending)
     else:
         with pytest.raises(end):
-            session.train(tiny_config("epochs=1"), ending=ending)
-    with found[0].claimed():
+            experiment.train(tiny_config("epochs=1"), on_end=ending)
+    with found[0].locked():
         pass
 
 
@@ -104,7 +106,7 @@ def plan(data_yaml: Path, tmp_path: Path) -> Callable[..., Plan]:
     def make(**flags: object) -> Plan:
         roots = {"data_root": str(data_yaml.parent / "data"), "output_root": str(tmp_path / "runs"), "device": "cpu"}
         return plan_sequence(
-            Request(
+            SequenceSpec(
                 dataset=str(data_yaml),
                 environment="local",
                 teacher="small_e",

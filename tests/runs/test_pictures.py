@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import last
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.plots import figures
 from last.runs import pictures as run_pictures
+from last.runs.confusion import read_confusion
 from last.runs.folder import RunFolder
-from last.runs.last_test import read_confusion
 from last.runs.pictures import draw_run, pictures_of
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
@@ -58,13 +58,13 @@ def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
 
 
 def test_a_finished_run_leaves_both(tiny_config: MakeConfig) -> None:
-    assert names(session.train(tiny_config("epochs=2"), ending=draw_run).run) == BOTH
+    assert names(experiment.train(tiny_config("epochs=2"), on_end=draw_run).run) == BOTH
 
 
 def test_a_finished_run_whose_process_was_killed_before_its_pictures_gets_them_later(tiny_config: MakeConfig) -> None:
-    run = session.train(tiny_config("epochs=2")).run
+    run = experiment.train(tiny_config("epochs=2")).run
     assert names(run) == []
-    session.train(tiny_config("epochs=2"), "auto", ending=draw_run)
+    experiment.train(tiny_config("epochs=2"), "auto", on_end=draw_run)
     assert names(run) == BOTH
 
 
@@ -72,7 +72,7 @@ def test_a_run_that_stops_leaves_the_confusion_of_its_last_test(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, drawn: dict[str, tuple[object, ...]]
 ) -> None:
     stop_in_epoch(monkeypatch, 2)
-    result = session.train(tiny_config("epochs=9"), ending=draw_run)
+    result = experiment.train(tiny_config("epochs=9"), on_end=draw_run)
     assert (result.stopped, names(result.run)) == (Stop.TIME, BOTH)
     assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 2 of 9 epochs"
     assert drawn["draw_confusion"][3:] == ("nano_e on tiny xsub", 0, "after epoch 1")
@@ -84,9 +84,9 @@ def test_a_run_that_is_stopped_again_before_its_next_test_still_has_the_one_befo
     config = tiny_config("epochs=9")
     with monkeypatch.context() as patch:
         stop_in_epoch(patch, 1)
-        run = session.train(config).run  # killed, as it were: nothing is drawn
+        run = experiment.train(config).run  # killed, as it were: nothing is drawn
     monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
-    assert session.train(config, resume="auto", ending=draw_run).run.path == run.path
+    assert experiment.train(config, resume="auto", on_end=draw_run).run.path == run.path
     assert drawn["draw_confusion"][3:] == ("nano_e on tiny xsub", 0, "after epoch 0")
 
 
@@ -94,7 +94,7 @@ def test_a_run_that_stops_in_its_first_epoch_leaves_none(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
-    run = session.train(tiny_config("epochs=2"), ending=draw_run).run
+    run = experiment.train(tiny_config("epochs=2"), on_end=draw_run).run
     assert names(run) == []
     assert "pictures" not in caplog.text
 
@@ -102,11 +102,11 @@ def test_a_run_that_stops_in_its_first_epoch_leaves_none(
 def test_a_test_of_a_course_that_the_run_has_left_is_not_shown(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = session.train(tiny_config("epochs=3", "checkpoint.keep=3", "test_every=3"), ending=draw_run).run
+    run = experiment.train(tiny_config("epochs=3", "checkpoint.keep=3", "test_every=3"), on_end=draw_run).run
     assert names(run) == BOTH
     monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
     changed = tiny_config("epochs=4", "checkpoint.keep=3", "test_every=3")
-    session.train(changed, resume=str(run.of_epoch(0)), asked=["epochs"], ending=draw_run)
+    experiment.train(changed, resume=str(run.of_epoch(0)), explicit_keys=["epochs"], on_end=draw_run)
     assert names(run) == BOTH[:1]
     assert read_confusion(run.confusion) is None
 
@@ -124,7 +124,7 @@ def test_a_diverged_run_leaves_its_curve(
     monkeypatch.setattr(classification, "build_model", lambda *_: model)
     config = tiny_config("epochs=1")
     with pytest.raises(TrainingDiverged):
-        session.train(config, ending=draw_run)
+        experiment.train(config, on_end=draw_run)
     (run,) = map(RunFolder, Path(config.output_root).iterdir())
     assert names(run) == BOTH
     assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 1 of 1 epoch, diverged"
@@ -139,7 +139,7 @@ def test_pictures_that_fail_are_one_warning_and_no_failed_run(
         raise error
 
     monkeypatch.setattr(run_pictures, "draw_training_curve", fail)
-    result = session.train(tiny_config("epochs=1"), ending=draw_run)
+    result = experiment.train(tiny_config("epochs=1"), on_end=draw_run)
     assert result.run.finished
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert [record.getMessage().partition(":")[0] for record in warnings] == ["The run's pictures are not complete"]
@@ -150,7 +150,7 @@ def test_without_matplotlib_one_line_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with caplog.at_level(logging.INFO):
-        run = session.train(tiny_config("epochs=1"), ending=draw_run).run
+        run = experiment.train(tiny_config("epochs=1"), on_end=draw_run).run
     assert names(run) == []
     (line,) = [record for record in caplog.records if "last-har[plots]" in record.getMessage()]
     assert line.levelno == logging.INFO
@@ -173,7 +173,7 @@ def facts(run: RunFolder, drawn: dict[str, tuple[object, ...]]) -> figures.Curve
 def test_the_curve_says_what_its_two_losses_are(
     tiny_config: MakeConfig, drawn: dict[str, tuple[object, ...]], overrides: list[str], train: str
 ) -> None:
-    told = facts(session.train(tiny_config("epochs=1", *overrides)).run, drawn)
+    told = facts(experiment.train(tiny_config("epochs=1", *overrides)).run, drawn)
     assert (told.train, told.test) == (train, "plain cross-entropy, unaugmented clips")
     assert told.test_clips == 12
 
@@ -181,7 +181,7 @@ def test_the_curve_says_what_its_two_losses_are(
 def test_the_curve_of_a_distilled_run_says_who_taught_and_what_its_loss_is_made_of(
     tiny_config: MakeConfig, teacher: Path, drawn: dict[str, tuple[object, ...]]
 ) -> None:
-    told = facts(session.train(tiny_config("epochs=1", f"distillation.teachers=['{teacher}']")).run, drawn)
+    told = facts(experiment.train(tiny_config("epochs=1", f"distillation.teachers=['{teacher}']")).run, drawn)
     assert told.train == "the labels' and the teachers' loss together, augmented clips, dropout"
     assert told.part == ("train_labels_loss", "the labels' loss with label smoothing 0.1")
     assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, distilled from nano_e"
@@ -190,5 +190,5 @@ def test_the_curve_of_a_distilled_run_says_who_taught_and_what_its_loss_is_made_
 def test_averaged_weights_are_the_ones_whose_test_is_drawn(
     tiny_config: MakeConfig, drawn: dict[str, tuple[object, ...]]
 ) -> None:
-    told = facts(session.train(tiny_config("epochs=1", "ema.decay=0.9")).run, drawn)
+    told = facts(experiment.train(tiny_config("epochs=1", "ema.decay=0.9")).run, drawn)
     assert (told.weights, told.test) == ("ema_", "plain cross-entropy, unaugmented clips, averaged weights")

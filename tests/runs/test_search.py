@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.folder import RunFolder
-from last.runs.search import attached_runs, checkpoint_file, find_run, latest_run
+from last.runs.search import attached_runs, find_checkpoint, find_run, latest_run
 from last.settings.run import RunConfig
 from last.utils.config import to_yaml
 from last.utils.errors import UserError
@@ -29,7 +29,7 @@ def begun(folder: Path, config: RunConfig) -> RunFolder:
 @pytest.fixture
 def trained(tiny_config: MakeConfig) -> Callable[..., RunFolder]:
     """Return a function that puts a run of one epoch into a folder."""
-    run = session.train(tiny_config("epochs=1")).run
+    run = experiment.train(tiny_config("epochs=1")).run
 
     def put(folder: Path, **changes: object) -> RunFolder:
         shutil.copytree(run.path, folder)
@@ -80,7 +80,7 @@ def test_a_later_run_without_a_whole_checkpoint_does_not_hide_one_that_has(
 def test_of_several_sessions_of_a_day_the_one_that_came_furthest_counts(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
-    whole = session.train(tiny_config("epochs=2", "checkpoint.keep=2")).run
+    whole = experiment.train(tiny_config("epochs=2", "checkpoint.keep=2")).run
     first, second = tmp_path / "input/a/run-2026-01-01_2", tmp_path / "input/b/run-2026-01-01"
     for folder in (first, second):
         shutil.copytree(whole.path, folder)
@@ -138,9 +138,9 @@ def test_a_run_is_named_by_its_folder_by_that_of_its_checkpoints_or_as_the_lates
     here = Places("local", tmp_path / "data", tmp_path / "runs")
     run = begun(tmp_path / "runs/run-2026-01-02", tiny_config())
     with pytest.raises(UserError, match="has no finished epoch"):
-        checkpoint_file(str(run.path), here)
+        find_checkpoint(str(run.path), here)
     run.last.write_bytes(b"")
     for named in (run.path, run.checkpoints, run.last, "latest"):
-        assert checkpoint_file(str(named), here) == run.last
+        assert find_checkpoint(str(named), here) == run.last
     with pytest.raises(UserError, match="not a run's"):
-        checkpoint_file(str(tmp_path), here)
+        find_checkpoint(str(tmp_path), here)

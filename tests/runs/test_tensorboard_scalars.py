@@ -57,7 +57,7 @@ def test_epochs_that_a_resumed_run_writes_anew_are_hidden(tmp_path: Path) -> Non
     logbook = Logbook(tmp_path)
     for epoch in range(4):
         logbook.write({"epoch": epoch, "train_loss": 1 / (epoch + 1)})
-    logbook.keep_until(1)
+    logbook.drop_rows_after(1)
     logbook.write({"epoch": 2, "train_loss": 7.0})
     assert scalars(tmp_path / "tensorboard")["loss/train"] == {0: 1.0, 1: 0.5, 2: 7.0}
 
@@ -116,7 +116,7 @@ def test_full_disk_switches_it_off_with_one_warning_and_keeps_what_was_written(
     written.write({"epoch": 3, "seconds": 1})
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert record.getMessage().startswith(f"Cannot write {file}: the disk is full. Training goes on")
+    assert record.getMessage().startswith(f"Cannot write {file}: the disk is full. Training continues")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 

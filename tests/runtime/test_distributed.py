@@ -24,7 +24,7 @@ from patience import PATIENCE_S
 from shard_reference import ShardReference
 
 from last.data.store.reader import write_store
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.config import resolve
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
@@ -38,12 +38,12 @@ REPOSITORY = Path(__file__).parents[2]
 EXACT = {"rtol": 1e-6, "atol": 1e-8}  # the guard counts clips in float32, whose rounding is the largest there is
 CONFIGS = {
     # 13 clips in batches of 8 and 5.
-    "uneven": ["repeat=1", "epochs=3"],
+    "uneven": ["repeats_per_epoch=1", "epochs=3"],
     # 26 clips in batches of 8, 8, 8 and 2, so that with four processes two have none; updates after 16 and 10 clips.
-    "scarce": ["repeat=2", "epochs=3", "gradient_accumulation_steps=2"],
+    "scarce": ["repeats_per_epoch=2", "epochs=3", "gradient_accumulation_steps=2"],
     # 3 clips to test on.
-    "few": ["repeat=1", "epochs=1", "data.split=few"],
-    "long": ["repeat=1", "epochs=500"],
+    "few": ["repeats_per_epoch=1", "epochs=1", "data.split=few"],
+    "long": ["repeats_per_epoch=1", "epochs=500"],
 }
 Results = list[dict[str, Any]]  # by rank, what it has of each task
 
@@ -155,7 +155,7 @@ def two(ground: Path) -> Results:
                 "command": ["--method", "features", "--cached", "2"],
             },
         ]
-        with taken.claimed():
+        with taken.locked():
             do_tasks(ground, folder, 2, [_with_config(ground, task) for task in tasks])
 
     return results_in(once(ground / "two", make), 2)
@@ -280,7 +280,7 @@ def test_another_number_of_processes_goes_on(
         config = config_of(ground, "scarce")
         with distributed_probe.float64():
             (copied,) = _copied(two[0]["signal"]["run"], tmp_path).iterdir()
-            run = session.train(config, resume=str(copied)).run
+            run = experiment.train(config, resume=str(copied)).run
         state = read_checkpoint(run.last).model
     else:
         four: Results = request.getfixturevalue("four")
@@ -295,7 +295,7 @@ def test_another_number_of_processes_goes_on(
 def test_a_batch_that_cannot_be_shared_is_refused_once(two: Results) -> None:
     first, second = (each["refused"] for each in two)
     assert (first["code"], second["code"]) == (2, 2)
-    assert first["spoken"].startswith("error: batch_size 7 cannot be shared by 2 processes.")
+    assert first["spoken"].startswith("error: batch_size 7 cannot be divided among 2 processes.")
     assert first["spoken"].count("\n") == 1
     assert second["spoken"] == ""
 
@@ -380,7 +380,7 @@ def test_torchrun_starts_again_what_was_killed(ground: Path, tmp_path: Path) -> 
     os.kill(_children(launched.pid)[1], signal.SIGKILL)
     out, errors = launched.communicate(timeout=PATIENCE_S)
     assert launched.returncode == 0, errors
-    assert "Going on with" in errors
+    assert "Resuming" in errors
     assert "The run is in" in out
     (run,) = tmp_path.glob("run-*")
     assert [row["epoch"] for row in rows(str(run))] == list(range(40))

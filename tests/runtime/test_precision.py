@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runtime.precision import Precision, choose_device, precision_of_a_run
 from last.utils.errors import UserError
 
@@ -67,9 +67,9 @@ def test_a_training_in_bf16_is_refused_before_anything_is_built(
 ) -> None:
     gpu((7, 5), ["sm_75"])
     config = replace(tiny_config("amp=true", "hardware.amp_dtype=bf16"), device="cuda")
-    monkeypatch.setattr(session, "joined", None)
+    monkeypatch.setattr(experiment, "joined", None)
     with pytest.raises(UserError, match="has no bf16"):
-        session.train(config)
+        experiment.train(config)
 
 
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
@@ -121,7 +121,7 @@ def test_torch_without_code_for_the_gpu_is_no_defect(cli: Callable[..., Any], mo
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
 
-    monkeypatch.setattr(session, "train", fail)
+    monkeypatch.setattr(experiment, "train", fail)
     result = cli("train", "--model", "nano_e", "--dataset", "synthetic")
     assert result.code == 2
     assert result.err.startswith("error: The installed torch has no code for this GPU")

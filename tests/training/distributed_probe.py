@@ -24,7 +24,7 @@ from last.data.loading import run_data as training_data_module
 from last.data.loading.loader import Batch, BatchIndices, ClipDataset
 from last.data.loading.pipeline import InputPipeline
 from last.evaluation.population_statistics import PopulationStatistics
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.config import resolve
 from last.models.registry import build_model
 from last.runs.logbook import Logbook
@@ -57,7 +57,7 @@ class WatchedTrainer(Trainer):
     def fit(self, logbook: Logbook | None) -> Stop | None:
         """Train, and see before that whether another trainer could have the run."""
         try:
-            with self.run.claimed():
+            with self.run.locked():
                 pass
         except UserError as error:
             self.refusal = str(error)
@@ -71,10 +71,10 @@ def exact_model(*arguments: Any, **options: Any) -> nn.Module:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Let `session.train` compute in float64 while the block runs."""
+    """Let `experiment.train` compute in float64 while the block runs."""
     with ExitStack() as patches:
         patches.enter_context(patch.object(classification, "build_model", exact_model))
-        patches.enter_context(patch.object(session, "Trainer", WatchedTrainer))
+        patches.enter_context(patch.object(experiment, "Trainer", WatchedTrainer))
         patches.enter_context(patch.object(training_data_module, "InputPipeline", ExactPipeline))
         yield
 
@@ -161,7 +161,7 @@ def train(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
     if resume:
         (resume,) = map(str, Path(resume).glob("run-*"))
     with float64(), FAULTS[task.get("fault", "")]():
-        result = session.train(config, resume=resume)
+        result = experiment.train(config, resume=resume)
     trainer = _TRAINERS[-1]
     momenta = [state["momentum_buffer"] for state in trainer.state.optimizer.state.values()]
     return {

@@ -35,7 +35,7 @@ class ShardReference:
         self.config, self.shards, self.batches = config, shards, 0
         store = find_store(config.data, Path(config.data_root))
         self.parts = split(store.clips, config.data, config.data.split)
-        self.order = TrainSampler(self.parts.train, config.batch_size, config.seed, config.repeat)
+        self.order = TrainSampler(self.parts.train, config.batch_size, config.seed, config.repeats_per_epoch)
         self.clips = {
             training: ClipDataset(store, config.input_frames, config.data.sampling, training=training)
             for training in (True, False)

@@ -39,8 +39,8 @@ from last.data.store.reader import Store
 from last.distillation import cache
 from last.distillation.cache import CachedTeachers
 from last.distillation.task import Distillation
-from last.distillation.teacher_outputs import Source
-from last.distillation.teachers import LiveTeachers, Teacher, introduce
+from last.distillation.teacher_outputs import OutputSource
+from last.distillation.teachers import LiveTeachers, Teacher, load_teachers
 from last.evaluation import scoring
 from last.models.classifier import SkeletonClassifier
 from last.models.registry import build_model
@@ -166,7 +166,7 @@ def run(case: Case) -> tuple[str, list[str]]:
     """Return what is wrong with a run, empty where nothing is, and the names of the operations that it had."""
     config = case.config
     store = find_store(config.data, Path(config.data_root))
-    _, teachers = introduce(config, ALONE)
+    _, teachers = load_teachers(config, ALONE)
     data = _gathered(training_data(config, store))
     with fake_tensor.FakeTensorMode(allow_non_fake_inputs=True), planted(case.plant):
         task = _task(config, teachers, data)
@@ -197,10 +197,10 @@ def _gathered(data: TrainingData) -> TrainingData:
 def _task(config: RunConfig, teachers: Sequence[Teacher], data: TrainingData) -> Classification:
     """Return what a run minimises; a module of real tensors, which become fake where it is moved."""
     live = LiveTeachers(teachers, config, GPU) if teachers else None
-    source: Source | None = live
+    source: OutputSource | None = live
     if live is not None and config.distillation.cached:
-        outputs = torch.zeros(len(data.order.indices), config.distillation.draws, live.form.width)
-        source = CachedTeachers(outputs, live.form, data.order.indices, GPU)
+        outputs = torch.zeros(len(data.order.indices), config.distillation.fixed_augmentations, live.clip_shapes.width)
+        source = CachedTeachers(outputs, live.clip_shapes, data.order.indices, GPU)
     with unset_fake_temporarily():
         model = build_model(config.model, len(data.classes), config.data.skeleton)
         if source is None:

@@ -8,7 +8,7 @@ from torch import nn
 
 import last
 from last.evaluation.evaluate import EvalRequest, evaluate
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.logbook import read_rows
 from last.settings.run import RunConfig
@@ -56,16 +56,17 @@ def test_model_has_the_average_for_a_while_and_its_own_weights_after() -> None:
 
 
 def test_averaged_weights_are_tested_saved_and_offered(tiny_config: Callable[..., RunConfig], tmp_path) -> None:
-    result = session.train(tiny_config("epochs=3", "ema.decay=0.9", "learning_rate=0.1"))
+    result = experiment.train(tiny_config("epochs=3", "ema.decay=0.9", "learning_rate=0.1"))
     row = read_rows(result.run.path / "metrics.jsonl")[-1]
     assert row["ema_test_loss"] != row["test_loss"]
     assert result.summary["weights"] == "averaged"
     assert result.summary["final_top1"] == row["ema_test_top1"]
     checkpoint = read_checkpoint(result.run.last)
-    averaged, raw = (last.load_checkpoint(result.run.last, raw=each).state_dict() for each in (False, True))
+    averaged, trained = (last.load_checkpoint(result.run.last, no_ema=each).state_dict() for each in (False, True))
     assert torch.equal(averaged["classifier.weight"], checkpoint.ema["classifier.weight"])
-    assert torch.equal(raw["classifier.weight"], checkpoint.model["classifier.weight"])
+    assert torch.equal(trained["classifier.weight"], checkpoint.model["classifier.weight"])
     losses = [
-        evaluate(EvalRequest(result.run.last, raw=raw), tmp_path / str(raw)).metrics.loss for raw in (False, True)
+        evaluate(EvalRequest(result.run.last, no_ema=no_ema), tmp_path / str(no_ema)).metrics.loss
+        for no_ema in (False, True)
     ]
     assert losses == pytest.approx([row["ema_test_loss"], row["test_loss"]], rel=1e-5)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from last.data.loading.run_data import TrainingData, training_data
 from last.data.store.find_store import find_store
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.experiments.config import resolve
 from last.runs.folder import RunFolder
 from last.runtime.run_context import RunContext
@@ -153,5 +153,5 @@ def test_the_first_loss_of_a_run_is_the_one_that_was_recorded(
     name, sizes = UNTRAINED[family]
     settings = ["input_frames=16", "tensorboard=false", "batch_size=12", "epochs=1", *sizes]
     roots = {"data_root": str(data_yaml.parent / "data"), "output_root": str(tmp_path), "device": "cpu"}
-    session.train(resolve(model=name, dataset=str(data_yaml), environment="local", overrides=settings, flags=roots))
+    experiment.train(resolve(model=name, dataset=str(data_yaml), environment="local", overrides=settings, flags=roots))
     assert losses == pytest.approx(recorded(f"first loss of {family}", losses), rel=1e-5)

@@ -14,8 +14,8 @@ from last.data.loading.loader import Batch, DeviceLoader
 from last.data.loading.run_data import TestPart
 from last.distillation.recipe import DistillationRecipe
 from last.evaluation.scoring import score_batches
-from last.experiments import run as session
-from last.runs.resume import Beginning
+from last.experiments import run as experiment
+from last.runs.resume import ResumePoint
 from last.runtime.async_reader import DelayedReader
 from last.runtime.distributed import ALONE
 from last.runtime.run_context import RunContext
@@ -41,7 +41,7 @@ def trainer_of(config: RunConfig, device: str = "cpu") -> Trainer:
     recipe = DistillationRecipe()
     config = recipe.prepare(config, ALONE)
     run_context = RunContext(torch.device(device))
-    return session._build(config, Beginning(), recipe, run_context)[0]
+    return experiment._build(config, ResumePoint(), recipe, run_context)[0]
 
 
 @pytest.mark.parametrize("overrides", [[], RICH, ["nan_guard.bn_recovery=restore"]])
@@ -61,7 +61,7 @@ def test_step_reads_nothing_on_the_host(
 def test_distilling_step_reads_nothing_on_the_host(
     tiny_config: Callable[..., RunConfig], teacher: Path, method: str, cached: str
 ) -> None:
-    how = (f"distillation.method={method}", "distillation.draws=2", f"distillation.{cached}")
+    how = (f"distillation.method={method}", "distillation.fixed_augmentations=2", f"distillation.{cached}")
     assert_an_epoch_reads_nothing(trainer_of(tiny_config(taught_by(teacher), *how)))
 
 
@@ -99,7 +99,7 @@ def test_measuring_statistics_reads_nothing_on_the_host(tiny_config: Callable[..
 def test_batches_of_resident_clips_come_into_being_without_reading_on_the_host(
     tiny_config: Callable[..., RunConfig],
 ) -> None:
-    loader = trainer_of(tiny_config("hardware.residency=device", "batch_size=4")).data.loader
+    loader = trainer_of(tiny_config("hardware.data_placement=device", "batch_size=4")).data.loader
     batches = iter(loader)
     next(batches)  # which bodies are there is read once, for the whole epoch
     with NoReading():

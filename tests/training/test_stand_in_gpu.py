@@ -47,7 +47,7 @@ def cases(data_yaml: Path, folder: Path, teacher: Path) -> dict[str, Case]:
     model = replace(LAST_V2, recompute=True, **two_stages)
     configs[V2] = replace(tiny_run(data_yaml, folder, *ONE_BATCH, *FP16), model=model)
     for name, overrides in TAUGHT.items():
-        how = (taught_by(teacher), "distillation.draws=2", *overrides)
+        how = (taught_by(teacher), "distillation.fixed_augmentations=2", *overrides)
         configs[name] = tiny_run(data_yaml, folder, *ONE_BATCH, *how)
     found = {name: Case(config) for name, config in configs.items()}
     return found | {name: Case(tiny_run(data_yaml, folder, *TWO_BATCHES, *RICH), name) for name in PLANTS}

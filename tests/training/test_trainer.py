@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from last.data.loading.loader import BatchIndices, ClipDataset
 from last.data.loading.run_data import training_data
 from last.data.store.find_store import find_store
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.models.classifier import SkeletonClassifier
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
@@ -66,7 +66,7 @@ def fitted(trainer: Trainer) -> list[Row]:
 
 
 def test_only_every_so_many_epochs_and_the_last_are_tested(tiny_config: MakeConfig) -> None:
-    trainer = plain_trainer(tiny_config("epochs=5", "test_every=2", "validation=split", "validation_share=0.3"))
+    trainer = plain_trainer(tiny_config("epochs=5", "test_every=2", "validation=split", "validation_fraction=0.3"))
     rows = fitted(trainer)
     tested = [row["epoch"] for row in rows if not math.isnan(float(row["test_top1"]))]
     assert tested == [row["epoch"] for row in rows if not math.isnan(float(row["val_loss"]))] == [1, 3, 4]
@@ -303,17 +303,17 @@ def test_a_run_that_diverged_is_not_resumed_and_keeps_what_was_found(
     with monkeypatch.context() as patch:
         patch.setattr(SkeletonClassifier, "forward", spoilt)
         with pytest.raises(TrainingDiverged, match="All parameters are finite"):
-            session.train(config)
+            experiment.train(config)
     (run,) = (RunFolder(path) for path in Path(config.output_root).glob("run-*"))
     before = run.divergence.read_bytes()
     with pytest.raises(TrainingDiverged, match=r"has diverged and cannot be resumed.*Start a new run"):
-        session.train(config, resume="auto")
+        experiment.train(config, resume="auto")
     assert run.divergence.read_bytes() == before
 
 
 def test_progress_shows_the_loss_and_how_long_the_whole_run_takes(tiny_config: MakeConfig) -> None:
     shown = NotedProgress()
-    session.train(tiny_config("epochs=3", "test_every=2"), progress=shown)
+    experiment.train(tiny_config("epochs=3", "test_every=2"), progress=shown)
     assert [task.description for task in shown.tasks] == [
         *("epoch 0/2", "epoch 1/2", "testing epoch 1", "epoch 2/2", "testing epoch 2")
     ]
@@ -326,8 +326,8 @@ def test_progress_shows_the_loss_and_how_long_the_whole_run_takes(tiny_config: M
 
 def test_testing_counts_every_clip_of_every_test_once(tiny_config: MakeConfig) -> None:
     shown = NotedProgress()
-    parts = ("validation=split", "validation_share=0.3", "ema.decay=0.9")
-    session.train(tiny_config("epochs=1", *parts), progress=shown)
+    parts = ("validation=split", "validation_fraction=0.3", "ema.decay=0.9")
+    experiment.train(tiny_config("epochs=1", *parts), progress=shown)
     tests = [task for task in shown.tasks if task.description.startswith("testing")]
     assert [task.total for task in tests] == [12, 3, 12, 3]
     assert [sum(task.done) for task in tests] == [12, 3, 12, 3]
@@ -339,7 +339,7 @@ def test_a_run_that_is_resumed_within_an_epoch_counts_only_what_this_process_doe
     config, shown = tiny_config("epochs=1", "batch_size=4"), NotedProgress()
     with monkeypatch.context() as patch:
         patch.setattr(StopWatch, "reason", Stop.INTERRUPT)
-        session.train(config)
-    session.train(config, resume="auto", progress=shown)
+        experiment.train(config)
+    experiment.train(config, resume="auto", progress=shown)
     epoch = shown.tasks[0]
     assert (epoch.before, epoch.total, epoch.done) == (4, 12, [4, 4])

@@ -205,7 +205,7 @@ def test_a_number_that_no_field_can_have_is_refused_and_nothing_else_happens(val
 def test_of_very_many_problems_the_first_are_told() -> None:
     message = problems(Layer("my.yaml", {f"key{number}": number for number in range(10_000)}))
     assert message.count("\n") == 31
-    assert message.endswith("my.yaml: perhaps more, which was not looked at.")
+    assert message.endswith("my.yaml: there may be more problems.")
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_an_environment_knows_where_data_and_runs_lie(name: str, data_root: str,
     values = named_layer("environment", name, "environment").values
     assert (values["data_root"], values["output_root"]) == (data_root, output_root)
     assert set(values["hardware"]) == {
-            "residency", "num_workers", "pin_memory", "prefetch_factor", "amp_dtype", "cpu_threads", "cuda_graphs",
+            "data_placement", "num_workers", "pin_memory", "prefetch_factor", "amp_dtype", "cpu_threads", "cuda_graphs",
         }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from conftest import deny_listing
 from last.data.preparation.preprocess import read_ignore_list
 from last.runs.append_file import append
 from last.runs.checkpoint import read_checkpoint
-from last.runs.last_test import read_confusion
+from last.runs.confusion import read_confusion
 from last.runs.logbook import read_rows
 from last.utils.config import read_yaml
 from last.utils.errors import Unwritable, UserError
@@ -21,8 +21,8 @@ from last.utils.files import (
     make_folder,
     read_json,
     read_whole,
-    unwritable,
     write_csv,
+    write_error,
     write_json,
     write_text,
 )
@@ -103,12 +103,12 @@ def test_a_folder_that_exists_is_no_obstacle(tmp_path: Path) -> None:
     ],
 )
 def test_the_cause_of_a_failed_write_is_told_in_plain_words(number: int, cause: str) -> None:
-    assert cause in str(unwritable(Path("runs"), OSError(number, "Input/output error")))
+    assert cause in str(write_error(Path("runs"), OSError(number, "Input/output error")))
 
 
 @pytest.mark.parametrize(("number", "told"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
 def test_only_who_lacks_space_is_told_to_free_some(number: int, told: bool) -> None:
-    message = str(unwritable(Path("runs"), OSError(number, "no")))
+    message = str(write_error(Path("runs"), OSError(number, "no")))
     assert ("Free some space" in message) == told
     assert message.endswith("hoose another place.")
 
@@ -230,7 +230,7 @@ def test_of_a_folder_that_cannot_be_copied_whole_the_file_that_cannot_be_read_is
 ) -> None:
     bad = original / "below" / "bad.txt"
     bad.symlink_to("/proc/self/mem")
-    with pytest.raises(UserError, match=rf"^Cannot read {bad}, which is to be copied: Input/output error\.") as caught:
+    with pytest.raises(UserError, match=rf"^Cannot read {bad} for copying: Input/output error\.") as caught:
         copy_files(original, tmp_path / "copy")
     assert not isinstance(caught.value, Unwritable)
     assert [path.name for path in tmp_path.iterdir()] == ["original"]
@@ -240,7 +240,7 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
     tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deny_listing(original / "below", monkeypatch)
-    with pytest.raises(UserError, match=rf"^Cannot read {original / 'below'}, .*: permission was denied\."):
+    with pytest.raises(UserError, match=rf"^Cannot read {original / 'below'} for copying: permission was denied\."):
         copy_files(original, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
 
@@ -263,5 +263,5 @@ def test_a_pipe_that_took_the_place_of_a_file_is_not_waited_for(
         pytest.skip("there are no named pipes on Windows")
     bad = pipe(original / "pipe.txt")
     monkeypatch.setattr(Path, "is_file", lambda path: not path.is_dir())
-    with pytest.raises(UserError, match=rf"^Cannot read {bad}, which is to be copied: it is not a regular file\."):
+    with pytest.raises(UserError, match=rf"^Cannot read {bad} for copying: it is not a regular file\."):
         copy_files(original, tmp_path / "copy")

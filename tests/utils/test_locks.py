@@ -90,7 +90,7 @@ def test_a_file_system_without_locks_is_told_of_and_works(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with sole_writer(tmp_path, REFUSAL):
-        assert "the file system has no locks. Start only one." in caplog.text
+        assert "its file system has no locks. Start only one." in caplog.text
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...utils.kept import kept
+from ...utils.tensor_cache import cache_tensors
 
 
 def constant(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -13,6 +13,6 @@ def constant(values: Sequence[float], dtype: torch.dtype, device: torch.device) 
     return _constant(tuple(values), dtype, device)
 
 
-@kept(256)
+@cache_tensors(256)
 def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)  # the host does not wait for a copy so small

@@ -105,7 +105,7 @@ class BatchSampler(Protocol):
 
 
 class TrainSampler(Sampler[BatchIndices]):
-    """Sample every clip `repeat` times per epoch, in an order that is a function of (seed, epoch).
+    """Sample every clip `repeats_per_epoch` times per epoch, in an order that is a function of (seed, epoch).
 
     Each process gets its part of every batch. If a batch has fewer clips than processes, processes without a clip get
     the first one, so that all have the same number of batches; see `parts`.
@@ -114,8 +114,8 @@ class TrainSampler(Sampler[BatchIndices]):
         indices: the clips.
         batch_size: clips per batch, over all processes.
         seed: of the run.
-        repeat: how often each clip is seen per epoch.
-        draws: number of fixed augmented views per clip, used in turn; 0 for a new one each time.
+        repeats_per_epoch: how often each clip is seen per epoch.
+        fixed_augmentations: number of fixed augmented views per clip, used in turn; 0 for a new one each time.
         rank, processes: rank of this process and the number of processes.
     """
 
@@ -124,14 +124,14 @@ class TrainSampler(Sampler[BatchIndices]):
         indices: NDArray[np.int64],
         batch_size: int,
         seed: int,
-        repeat: int = 1,
+        repeats_per_epoch: int = 1,
         *,
-        draws: int = 0,
+        fixed_augmentations: int = 0,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
         self.indices, self.batch_size = torch.from_numpy(indices), batch_size
-        self.seed, self.repeat, self.draws = seed, repeat, draws
+        self.seed, self.repeats_per_epoch, self.fixed_augmentations = seed, repeats_per_epoch, fixed_augmentations
         self.rank, self.processes = rank, processes
         self.epoch = 0
         self.start = 0  # clips of the epoch that were used before a resume
@@ -142,7 +142,7 @@ class TrainSampler(Sampler[BatchIndices]):
     @property
     def clips(self) -> int:
         """Return how many clips an epoch has."""
-        return len(self.indices) * self.repeat
+        return len(self.indices) * self.repeats_per_epoch
 
     def parts(self) -> list[tuple[int, int]]:
         """Return, for each remaining batch, its number of clips and how many of them belong to this process."""
@@ -152,7 +152,9 @@ class TrainSampler(Sampler[BatchIndices]):
     def __iter__(self) -> Iterator[BatchIndices]:
         if self.start >= self.clips:
             return
-        passes = [counter_rng.shuffled(self.seed, self.epoch, self.indices, each) for each in range(self.repeat)]
+        passes = [
+            counter_rng.shuffled(self.seed, self.epoch, self.indices, each) for each in range(self.repeats_per_epoch)
+        ]
         keys_by_pass = [self._keys(order, each) for each, order in enumerate(passes)]
         batches = zip(
             torch.split(torch.cat(passes)[self.start :], self.batch_size),
@@ -167,8 +169,10 @@ class TrainSampler(Sampler[BatchIndices]):
 
     def _keys(self, indices: Tensor, repetition: int) -> Tensor:
         """Return the RNG keys of clips in one pass of the epoch."""
-        if self.draws:
-            return counter_rng.fixed_keys(indices, (self.epoch * self.repeat + repetition) % self.draws)
+        if self.fixed_augmentations:
+            return counter_rng.fixed_keys(
+                indices, (self.epoch * self.repeats_per_epoch + repetition) % self.fixed_augmentations
+            )
         return counter_rng.clip_keys(self.seed, self.epoch, indices, repetition)
 
     def _part(self, clips: int) -> slice:
@@ -181,26 +185,28 @@ class FixedAugmentationSampler(Sampler[BatchIndices]):
 
     Args:
         indices: (n,) the clips.
-        draws: R, the number of views per clip.
+        fixed_augmentations: R, the number of views per clip.
         batch_size: clips per batch, all in the same view.
     """
 
-    def __init__(self, indices: Tensor, draws: int, batch_size: int = 1) -> None:
-        self.indices, self.draws, self.batch_size = indices, draws, batch_size
+    def __init__(self, indices: Tensor, fixed_augmentations: int, batch_size: int = 1) -> None:
+        self.indices, self.fixed_augmentations, self.batch_size = indices, fixed_augmentations, batch_size
         self.start = 0  # batches that were used before a resume
 
     def __len__(self) -> int:
-        return self.draws * self._batches - self.start
+        return self.fixed_augmentations * self._batches - self.start
 
     @property
     def clips(self) -> int:
         """Return how many clips are sampled in total."""
-        return len(self.indices) * self.draws
+        return len(self.indices) * self.fixed_augmentations
 
     @property
     def rng_keys(self) -> Tensor:
         """Return the RNG keys (n, R) of all views."""
-        return torch.stack([counter_rng.fixed_keys(self.indices, each) for each in range(self.draws)], dim=1)
+        return torch.stack(
+            [counter_rng.fixed_keys(self.indices, each) for each in range(self.fixed_augmentations)], dim=1
+        )
 
     @property
     def _batches(self) -> int:
@@ -217,7 +223,7 @@ class FixedAugmentationSampler(Sampler[BatchIndices]):
         return batch // self._batches
 
     def __iter__(self) -> Iterator[BatchIndices]:
-        for batch in range(self.start, self.draws * self._batches):
+        for batch in range(self.start, self.fixed_augmentations * self._batches):
             begin = batch % self._batches * self.batch_size
             indices = self.indices[begin : begin + self.batch_size]
             yield BatchIndices(indices, counter_rng.fixed_keys(indices, self.view(batch)))

@@ -70,18 +70,18 @@ class TrainingData:
 def training_data(config: RunConfig, store: Store, world: World = ALONE, device: torch.device = _CPU) -> TrainingData:
     """Return the loaders of a run over `store`: this process's part of every batch, and of the clips to test on.
 
-    `hardware.residency` and the free memory decide where the clips are kept.
+    `hardware.data_placement` and the free memory decide where the clips are kept.
     """
     parts = split(store.clips, config.data, config.data.split)
-    placement = place_clips(store, config.hardware.residency, device, processes_here())
+    placement = place_clips(store, config.hardware.data_placement, device, processes_here())
     train, held_out = training_clips(config, store, parts)
-    known = labelled(store.clips, train, config.label_share)
+    known = labelled(store.clips, train, config.label_fraction)
     order = TrainSampler(
         drawn_clips(config, store, train),
         config.batch_size,
         config.seed,
-        config.repeat,
-        draws=config.fixed_augmentations,
+        config.repeats_per_epoch,
+        fixed_augmentations=config.fixed_augmentations,
         rank=world.rank,
         processes=world.size,
     )
@@ -109,7 +109,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
 def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of the clips that may train and of those held out to choose an epoch, if any are."""
     if config.validation == "split":
-        return hold_out(store.clips, parts.train, config.validation_share, config.seed)
+        return hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
     return parts.train, parts.train[:0]
 
 
@@ -117,7 +117,7 @@ def drawn_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> ND
     """Return the training clips of an epoch: the labelled ones, or all of them where the task needs no labels."""
     if config.trains_unlabelled:
         return train
-    return labelled(store.clips, train, config.label_share)
+    return labelled(store.clips, train, config.label_fraction)
 
 
 def sample_for_statistics(
@@ -128,7 +128,7 @@ def sample_for_statistics(
     The selection, sampling and augmentation are the same in every epoch, process and run.
     """
     sampled = counter_rng.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
-    order = FixedAugmentationSampler(sampled, draws=1, batch_size=max(config.batch_size, _TEST_BATCH))
+    order = FixedAugmentationSampler(sampled, fixed_augmentations=1, batch_size=max(config.batch_size, _TEST_BATCH))
     hardware = replace(config.hardware, num_workers=0)  # too few batches to pay for worker processes
     return build_loader(clips, order, hardware, placement is not None and placement.on_device)
 

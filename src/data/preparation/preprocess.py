@@ -330,7 +330,7 @@ def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:
     if report.unselected:
         rules = {"setups": config.select.setups, "actions": config.select.actions}
         select = ", ".join(f"{name} {_ranges(numbers)}" for name, numbers in rules.items() if numbers)
-        hint = f": try --dataset {config.drawn_from}" if config.drawn_from else ""
+        hint = f": try --dataset {config.subset_of}" if config.subset_of else ""
         message += f" Outside of the `select` of {config.name} ({select}): {report.unselected}{hint}."
     return message
 

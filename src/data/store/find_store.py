@@ -53,7 +53,7 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
     """
     if data_root.is_file():
         raise UserError(f"{data_root} is a file. --data_root names a folder: of prepared data sets, or one of them.")
-    names = [name for name in (config.name, config.drawn_from) if name]
+    names = [name for name in (config.name, config.subset_of) if name]
     for folder in (data_root, *(data_root / name for name in names)):
         if (folder / HEADER_FILE).exists():
             return _fitting(open_store(folder, verify), config)
@@ -111,7 +111,7 @@ def _not_found(config: DataConfig, names: Sequence[str], roots: Sequence[Path], 
 def _fitting(store: Store, config: DataConfig) -> Store:
     """Return `store` if its layout and classes are those of the configuration, or of the set it is drawn from."""
     expected = config
-    if store.name != config.name and store.name == config.drawn_from:
+    if store.name != config.name and store.name == config.subset_of:
         larger = merge(DataConfig(), [section_layer(data_layer(store.name), "data")])
         expected = replace(config, name=larger.name, classes=larger.classes)
     found = {"data set": store.name, "layout": store.skeleton, "classes": store.classes}

@@ -179,7 +179,8 @@ def labelled(clips: NDArray[np.void], numbers: NDArray[np.int64], share: float) 
         return hold_out(clips, numbers, 1.0 - share, seed=0)[0]
     except UserError as error:
         raise UserError(
-            f"label_share {share:g} leaves none of {len(numbers)} labels out. Lower it, or use all with label_share=1."
+            f"label_fraction {share:g} leaves none of {len(numbers)} labels out. Lower it, or use all with "
+            "label_fraction=1."
         ) from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...utils.errors import UserError
-from ...utils.files import make_folder, unwritable
+from ...utils.files import make_folder, write_error
 from ...utils.leftovers import temporary_beside
 from ...utils.progress import SILENT, Progress
 from .actions import ACTIONS
@@ -152,6 +152,6 @@ def _replace(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="ascii", newline="\n")
         temporary.replace(path)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)

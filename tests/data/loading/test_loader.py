@@ -57,14 +57,14 @@ def test_test_order_draws_every_clip_once_with_the_short_batch_last(store: Store
 
 
 def test_train_order_draws_every_clip_as_often_as_it_is_repeated() -> None:
-    order = TrainSampler(np.arange(5), 4, seed=0, repeat=3)
+    order = TrainSampler(np.arange(5), 4, seed=0, repeats_per_epoch=3)
     numbers = torch.cat([draw.indices for draw in order]).tolist()
     assert len(list(order)) == len(order) == 4
     assert sorted(numbers) == sorted([0, 1, 2, 3, 4] * 3)
 
 
 def test_repeated_clips_are_varied_anew_each_time() -> None:
-    keys = torch.cat([draw.rng_keys for draw in TrainSampler(np.arange(5), 4, seed=0, repeat=3)])
+    keys = torch.cat([draw.rng_keys for draw in TrainSampler(np.arange(5), 4, seed=0, repeats_per_epoch=3)])
     assert len(keys.unique()) == 15
 
 

@@ -45,7 +45,11 @@ def batches(store: Store, kind: str, order: TrainSampler | EvalSampler) -> list[
 @pytest.mark.parametrize("kind", ["ram", "device"])
 @pytest.mark.parametrize(
     "order",
-    [TrainSampler(np.arange(21), 4, seed=3, repeat=2), EvalSampler(np.arange(21), 5), EvalSampler(np.arange(0), 5)],
+    [
+        TrainSampler(np.arange(21), 4, seed=3, repeats_per_epoch=2),
+        EvalSampler(np.arange(21), 5),
+        EvalSampler(np.arange(0), 5),
+    ],
 )
 def test_batches_are_the_same_to_the_bit_wherever_the_clips_lie(
     store: Store, kind: str, order: TrainSampler | EvalSampler, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,7 @@ import pytest
 
 from last.data.loading.run_data import TestPart, TrainingData, training_data
 from last.data.store.find_store import find_store
-from last.experiments import run as session
+from last.experiments import run as experiment
 from last.settings.run import RunConfig
 
 
@@ -28,7 +28,7 @@ def test_without_validation_the_whole_train_part_trains(tiny_config: Callable[..
 
 
 def test_held_out_clips_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
-    data = made(tiny_config("validation=split", "validation_share=0.3"))
+    data = made(tiny_config("validation=split", "validation_fraction=0.3"))
     assert data.validation is not None
     held_out = numbers(data.validation)
     assert 0 < len(held_out) == data.validation.clips < 12
@@ -37,7 +37,7 @@ def test_held_out_clips_do_not_train(tiny_config: Callable[..., RunConfig]) -> N
 
 
 def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
-    data, other = made(tiny_config("label_share=0.5")), made(tiny_config("label_share=0.5", "seed=5"))
+    data, other = made(tiny_config("label_fraction=0.5")), made(tiny_config("label_fraction=0.5", "seed=5"))
     known = data.order.indices.tolist()
     assert known == other.order.indices.tolist() == data.labelled.tolist()
     assert [number % 3 for number in known].count(0) == [number % 3 for number in known].count(1) == 2
@@ -47,11 +47,11 @@ def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig
 def test_a_class_without_training_clips_is_told_when_training_begins(
     tiny_config: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session.train(tiny_config("epochs=1"))
+    experiment.train(tiny_config("epochs=1"))
     assert "no training clip" not in caplog.text
     store = find_store(tiny_config().data, Path(tiny_config().data_root))
     store.clips["subject"][store.clips["label"] == 1] = 2
-    monkeypatch.setattr(session, "find_store", lambda *_: store)
+    monkeypatch.setattr(experiment, "find_store", lambda *_: store)
     with caplog.at_level(logging.INFO):
-        session.train(tiny_config("epochs=1"))
+        experiment.train(tiny_config("epochs=1"))
     assert "1 of 3 classes have no training clip (fall); tested though they cannot be recognised: 1" in caplog.text

@@ -193,7 +193,7 @@ def test_a_copy_that_changed_is_read_again(
 
 def test_nothing_of_the_selection_is_refused_with_the_data_set_that_has_more(raw: Path, tmp_path: Path) -> None:
     select = SelectConfig(setups=[5, 7, 8, 9], actions=[1])
-    config = DataConfig(**{**vars(CONFIG), "select": select, "drawn_from": "larger"})
+    config = DataConfig(**{**vars(CONFIG), "select": select, "subset_of": "larger"})
     with pytest.raises(UserError) as caught:
         prepare(raw, tmp_path / "out", config, ignore=["a"])
     message = str(caught.value)

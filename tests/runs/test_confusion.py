@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from last.experiments import run as session
-from last.runs import last_test
-from last.runs.last_test import LastTest, read_confusion
+from last.experiments import run as experiment
+from last.runs import confusion
+from last.runs.confusion import ConfusionFile, read_confusion
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
@@ -19,8 +19,8 @@ COUNTS = np.arange(12).reshape(3, 4)
 @pytest.mark.parametrize("unanswered", [True, False])
 def test_what_is_written_is_read_back(tmp_path: Path, unanswered: bool) -> None:
     counts = COUNTS * [1, 1, 1, unanswered]
-    kept = LastTest(tmp_path / "confusion.csv", CLASSES)
-    kept.take(counts, epoch=7)
+    kept = ConfusionFile(tmp_path / "confusion.csv", CLASSES)
+    kept.update(counts, epoch=7)
     kept.write()
     found = read_confusion(tmp_path / "confusion.csv")
     assert found is not None
@@ -35,7 +35,7 @@ def test_an_epoch_of_thousands_of_digits_is_not_known(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_not_tested_has_no_file(tmp_path: Path) -> None:
-    LastTest(tmp_path / "confusion.csv", CLASSES).write()
+    ConfusionFile(tmp_path / "confusion.csv", CLASSES).write()
     assert read_confusion(tmp_path / "confusion.csv") is None
     assert list(tmp_path.iterdir()) == []
 
@@ -59,8 +59,8 @@ def test_a_file_that_cannot_be_written_is_told_once_and_does_not_end_the_run(
     def fail(path: Path, *_: object) -> None:
         raise UserError(f"Cannot write {path}: the disk is full.")
 
-    monkeypatch.setattr(last_test, "write_csv", fail)
-    result = session.train(tiny_config("epochs=3"))
+    monkeypatch.setattr(confusion, "write_csv", fail)
+    result = experiment.train(tiny_config("epochs=3"))
     assert result.summary["test_clips"] == 12
     assert caplog.text.count("confusion.csv: the disk is full. Training continues without it") == 1
 
@@ -69,8 +69,8 @@ def test_a_file_that_cannot_be_written_is_told_once_and_does_not_end_the_run(
 def test_a_run_keeps_what_the_weights_that_it_offers_answered(
     tiny_config: Callable[..., RunConfig], overrides: list[str], column: str
 ) -> None:
-    parts = ("validation=split", "validation_share=0.3", "epochs=3", "test_every=2", "learning_rate=0.05")
-    run = session.train(tiny_config(*parts, *overrides)).run
+    parts = ("validation=split", "validation_fraction=0.3", "epochs=3", "test_every=2", "learning_rate=0.05")
+    run = experiment.train(tiny_config(*parts, *overrides)).run
     found = read_confusion(run.confusion)
     assert found is not None
     rows = last_rows(run.path)

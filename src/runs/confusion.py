@@ -1,4 +1,4 @@
-"""What a run answered in its last test: a confusion matrix, kept as CSV in the run's folder.
+"""The confusion matrix of a run's last test, as a CSV in the run's folder.
 
 Legend: K classes.
 """
@@ -32,8 +32,8 @@ class Confusion:
     Attributes:
         classes: the names of the classes.
         counts: (K, K) clips; rows are true classes, columns predicted ones.
-        unanswered: (K,) clips of each class that got no answer, since a score was not finite.
-        epoch: after which epoch it was; None where that is not told.
+        unanswered: (K,) clips of each class without a prediction, because a score was not finite.
+        epoch: the epoch of the test; None if the file does not name it.
     """
 
     classes: Sequence[str]
@@ -42,7 +42,7 @@ class Confusion:
     epoch: int | None = None
 
     def table(self) -> tuple[list[str], Iterator[list[object]]]:
-        """Return the header and the rows of a CSV; clips without an answer have a column where there are any."""
+        """Return the header and the rows of a CSV; clips without a prediction, if any, have their own column."""
         corner = _CORNER if self.epoch is None else f"{_CORNER}, after epoch {self.epoch}"
         header, counts = [corner, *self.classes], self.counts
         if self.unanswered.any():
@@ -50,20 +50,20 @@ class Confusion:
         return header, ([name, *row] for name, row in zip(self.classes, counts.tolist(), strict=True))
 
 
-class LastTest:
-    """Keep the answers of a run's last test; a file that cannot be written does not end the run."""
+class ConfusionFile:
+    """Write the confusion matrix of a run's last test; a failed write does not end the run."""
 
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
         self._path, self._classes = path, classes
         self._confusion: Confusion | None = None
         self._warned = False
 
-    def take(self, counts: NDArray[np.int64], epoch: int) -> None:
-        """Take the answers after an epoch: (K, K + 1), whose last column counts clips without one."""
+    def update(self, counts: NDArray[np.int64], epoch: int) -> None:
+        """Set the matrix after an epoch: (K, K + 1), with clips without a prediction in the last column."""
         self._confusion = Confusion(self._classes, counts[:, :-1], counts[:, -1], epoch)
 
     def write(self) -> None:
-        """Write what was taken last; warn once of a file that cannot be written."""
+        """Write the matrix that was set last; log one warning if the file cannot be written."""
         if self._confusion is None:
             return
         try:
@@ -75,10 +75,10 @@ class LastTest:
 
 
 def read_confusion(path: Path) -> Confusion | None:
-    """Read the CSV of a confusion matrix; None where there is no such file.
+    """Read the CSV of a confusion matrix; return None if the file does not exist.
 
     Raises:
-        UserError: it cannot be read, or is no confusion matrix.
+        UserError: it cannot be read, or is not a confusion matrix.
     """
     try:
         text = read_whole(path, _LIMIT_BYTES, "a confusion matrix").decode("utf-8")
@@ -95,6 +95,6 @@ def read_confusion(path: Path) -> Confusion | None:
         raise UserError(f"{path} is no table of a confusion matrix: {error}.") from error
     if header[1 : len(names) + 1] != names or counts.shape[1] - len(names) not in (0, 1) or (counts < 0).any():
         raise UserError(f"{path} is no table of a confusion matrix: rows and columns are not of the same classes.")
-    told = _EPOCH.search(header[0])
+    epoch = _EPOCH.search(header[0])
     without = counts[:, len(names) :].sum(axis=1)
-    return Confusion(names, counts[:, : len(names)], without, int(told[1]) if told else None)
+    return Confusion(names, counts[:, : len(names)], without, int(epoch[1]) if epoch else None)

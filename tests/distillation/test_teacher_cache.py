@@ -20,9 +20,9 @@ from last.data.store.find_store import find_store
 from last.data.store.reader import write_store
 from last.distillation import cache_builder as asking
 from last.distillation.cache import CachedTeachers
-from last.distillation.cache_builder import kept_outputs
-from last.distillation.teachers import LiveTeachers, introduce
-from last.experiments import run as session
+from last.distillation.cache_builder import cached_outputs
+from last.distillation.teachers import LiveTeachers, load_teachers
+from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
 from last.runtime.distributed import ALONE
@@ -42,12 +42,12 @@ def weights(run: RunFolder) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("method", ["kl", "features", "attention"])
 def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
     other = train_teacher(tiny_config, "model.blocks=[1,2]")
-    how = ["distillation.draws=3", f"distillation.method={method}", "repeat=2"]
-    config, teachers = introduce(tiny_config(taught_by(teacher, other), *how), ALONE)
+    how = ["distillation.fixed_augmentations=3", f"distillation.method={method}", "repeats_per_epoch=2"]
+    config, teachers = load_teachers(tiny_config(taught_by(teacher, other), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live = LiveTeachers(teachers, config, CPU)
-    outputs = kept_outputs(config, data, live, PLACE).open()
-    cached = CachedTeachers(outputs, live.form, data.order.indices, CPU)
+    outputs = cached_outputs(config, data, live, PLACE).open()
+    cached = CachedTeachers(outputs, live.clip_shapes, data.order.indices, CPU)
     for data.order.epoch in range(3):
         for batch in data.loader:
             streams = data.pipeline(batch, training=True)
@@ -55,8 +55,10 @@ def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfi
 
 
 def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: MakeConfig, teacher: Path) -> None:
-    draws = ("epochs=3", taught_by(teacher), "distillation.draws=2")
-    live, cached = (session.train(tiny_config(*draws, f"distillation.cached={each}")).run for each in ("no", "yes"))
+    augmented = ("epochs=3", taught_by(teacher), "distillation.fixed_augmentations=2")
+    live, cached = (
+        experiment.train(tiny_config(*augmented, f"distillation.cached={each}")).run for each in ("no", "yes")
+    )
     torch.testing.assert_close(weights(cached), weights(live), rtol=1e-3, atol=1e-5)
 
 
@@ -65,8 +67,8 @@ def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: Mak
     [
         (["data.sampling.crop_min=0.7"], "sampling"),
         (["data.augment.scale=0.2"], "augment"),
-        (["label_share=0.5"], "clips"),
-        (["distillation.draws=3"], "draws"),
+        (["label_fraction=0.5"], "clips"),
+        (["distillation.fixed_augmentations=3"], "draws"),
         (["distillation.method=features"], "outputs"),
         (["data.normalize.face_camera=true"], "normalize"),
         (["input_frames=12"], "input_frames"),
@@ -75,21 +77,21 @@ def test_a_student_of_cached_teachers_becomes_that_of_live_ones(tiny_config: Mak
 def test_outputs_are_kept_for_what_they_depend_on(
     tiny_config: MakeConfig, teacher: Path, changes: list[str], differing: str
 ) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     store = find_store(config.data, Path(config.data_root))
 
     def key(now: RunConfig) -> dict[str, Any]:
         return asking._key(now, training_data(now, store), LiveTeachers(teachers, now, CPU))
 
-    before, after = key(config), key(tiny_config(taught_by(teacher), "distillation.draws=2", *changes))
-    expected = {differing, "teachers"}  # whose fingerprints only `introduce` fills in
+    before, after = key(config), key(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2", *changes))
+    expected = {differing, "teachers"}  # whose fingerprints only `load_teachers` fills in
     assert {name for name in before if before[name] != after[name]} == expected
 
 
 def test_outputs_depend_on_the_store_and_the_teachers_precision(
     tiny_config: MakeConfig, teacher: Path, tmp_path: Path
 ) -> None:
-    config, (one,) = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, (one,) = load_teachers(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     narrow = replace(one, config=replace(one.config, amp=True))
     own = find_store(config.data, Path(config.data_root))
     larger = [replace(clip, joints=clip.joints * 1.5) for clip in own]
@@ -103,11 +105,11 @@ def test_outputs_depend_on_the_store_and_the_teachers_precision(
 
 
 def test_outputs_that_are_not_finite_are_refused(tiny_config: MakeConfig, teacher: Path) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     torch.nn.init.constant_(teachers[0].model.classifier.bias, float("inf"))
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     with pytest.raises(UserError, match="outputs are not finite"):
-        kept_outputs(config, data, LiveTeachers(teachers, config, CPU), PLACE)
+        cached_outputs(config, data, LiveTeachers(teachers, config, CPU), PLACE)
 
 
 def test_an_interrupted_computation_of_outputs_is_gone_on_with(
@@ -115,10 +117,10 @@ def test_an_interrupted_computation_of_outputs_is_gone_on_with(
 ) -> None:
     monkeypatch.setattr(asking, "_BATCH", 5)
     monkeypatch.setattr(asking, "_SAVED_EVERY", 2)
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live = LiveTeachers(teachers, config, CPU)
-    whole = kept_outputs(config, data, live, PLACE).open()
+    whole = cached_outputs(config, data, live, PLACE).open()
     asked = []
 
     class Dying(LiveTeachers):
@@ -132,9 +134,9 @@ def test_an_interrupted_computation_of_outputs_is_gone_on_with(
     again = replace(config, distillation=replace(config.distillation, cache=config.output_root + "/again"))
     dying = Dying(teachers, again, CPU)
     with pytest.raises(KeyboardInterrupt):
-        kept_outputs(again, data, dying, PLACE)
+        cached_outputs(again, data, dying, PLACE)
     shown = NotedProgress()
-    torch.testing.assert_close(kept_outputs(again, data, dying, replace(PLACE, progress=shown)).open(), whole)
+    torch.testing.assert_close(cached_outputs(again, data, dying, replace(PLACE, progress=shown)).open(), whole)
     assert (shown.tasks[0].before, sum(shown.tasks[0].done)) == (17, 7)
     assert len(asked) == 5 + 2  # of six batches four were kept
 
@@ -142,7 +144,7 @@ def test_an_interrupted_computation_of_outputs_is_gone_on_with(
 def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
     tiny_config: MakeConfig, teacher: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config, teachers = introduce(tiny_config(taught_by(teacher), "distillation.draws=2"), ALONE)
+    config, teachers = load_teachers(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     asked: list[int] = []
     waits = threading.Event()
@@ -154,7 +156,7 @@ def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
             return super().__call__(streams, batch)
 
     def prepare() -> Path:
-        return kept_outputs(config, data, Slow(teachers, config, CPU), PLACE).path
+        return cached_outputs(config, data, Slow(teachers, config, CPU), PLACE).path
 
     with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as pool:
         both = [pool.submit(prepare) for _ in range(2)]
@@ -175,5 +177,5 @@ def test_live_outputs_that_are_not_finite_are_refused_by_name_before_anything_is
     save_checkpoint(broken, replace(checkpoint, model=spoilt))
     before = sorted(Path(tiny_config().output_root).glob("run-*"))
     with pytest.raises(UserError, match=r"outputs are not finite \(.*broken.pth\)"):
-        session.train(tiny_config("epochs=1", taught_by(teacher, broken)))
+        experiment.train(tiny_config("epochs=1", taught_by(teacher, broken)))
     assert sorted(Path(tiny_config().output_root).glob("run-*")) == before

@@ -16,7 +16,7 @@ import last
 from last.data.loading.device_constants import constant
 from last.models.multi_body import STREAMS
 from last.models.registry import create_model
-from last.utils.kept import kept
+from last.utils.tensor_cache import cache_tensors
 
 MODES: list[Callable[[], AbstractContextManager[Any]]] = [torch.inference_mode, FakeTensorMode]
 FIRST_IN = pytest.mark.parametrize("mode", MODES, ids=["inference", "fake"])
@@ -24,7 +24,7 @@ FIRST_IN = pytest.mark.parametrize("mode", MODES, ids=["inference", "fake"])
 
 @FIRST_IN
 def test_what_was_first_asked_for_in_another_mode_serves_training(mode: Callable[[], Any]) -> None:
-    zeros = kept(4)(lambda count: torch.zeros(count))
+    zeros = cache_tensors(4)(lambda count: torch.zeros(count))
     with mode():
         zeros(3)
     weight = torch.ones(3, requires_grad=True)
@@ -59,9 +59,9 @@ def test_only_as_many_tensors_are_kept_as_was_said() -> None:
         made.append(count)
         return torch.zeros(count)
 
-    keeping = kept(2)(zeros)
+    cached_function = cache_tensors(2)(zeros)
     for count in (1, 2, 2, 3, 1):
-        keeping(count)
+        cached_function(count)
     assert made == [1, 2, 3, 1]
 
 
