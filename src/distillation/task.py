@@ -23,7 +23,7 @@ from ..utils.errors import UserError
 from ..utils.plug_ins import settings_from
 from .cache import CachedTeachers
 from .cache_builder import cached_outputs
-from .losses import blended, match_activity, match_apart, match_features, match_probabilities
+from .losses import attention_transfer_loss, decoupled_kd_loss, ensemble_log_probabilities, hint_loss, kd_loss
 from .methods import LOGITS, MAPS, Context, MethodModule, compared, find_method
 from .teacher_outputs import OutputSource, TeacherOutputs, refuse_non_finite
 from .teachers import LiveTeachers, Teacher, forward_details, refuse_other_stages
@@ -103,19 +103,19 @@ class Distillation(Classification):
         if self.ce_weight == 1 and not len(self.adapters) and self.known is None:
             output = super().forward(batch)  # with adapters, they need a gradient, even of zero
             return replace(output, terms={"labels": output.loss, "teachers": torch.zeros_like(output.loss)})
-        answer = self.model(
+        student_output = self.model(
             batch.streams, batch.bodies, batch.body_slots, **({"return_details": True} if self.looks_inside else {})
         )
-        logits: Tensor = answer.logits if self.looks_inside else answer  # (N, classes)
+        logits: Tensor = student_output.logits if self.looks_inside else student_output  # (N, classes)
         teacher_outputs = self.source(batch.streams, batch)
         with torch.autocast(logits.device.type, enabled=False):
             if self.method is None:
                 teacher_loss = self._logit_loss(widened(logits), teacher_outputs, batch.labels)
             else:
-                teacher_loss = self._module_loss(self.method, answer, teacher_outputs, batch.labels)
+                teacher_loss = self._module_loss(self.method, student_output, teacher_outputs, batch.labels)
             if self.looks_inside and self.method is None:
                 teacher_loss = teacher_loss + self.distillation.feature_weight * self._detail_loss(
-                    answer, teacher_outputs
+                    student_output, teacher_outputs
                 )
             label_loss = self._label_loss(logits, batch)
             loss = self.ce_weight * label_loss + (1 - self.ce_weight) * teacher_loss
@@ -138,30 +138,28 @@ class Distillation(Classification):
 
     def _logit_loss(self, logits: Tensor, teacher_outputs: TeacherOutputs, labels: Tensor) -> Tensor:
         """Return the loss between the student's logits and the teachers'."""
-        teacher = blended(teacher_outputs.logits, self.weights, self.tau)
+        teacher = ensemble_log_probabilities(teacher_outputs.logits, self.weights, self.tau)
         if self.distillation.method != "dkd":
-            return match_probabilities(logits, teacher, self.tau)
+            return kd_loss(logits, teacher, self.tau)
         weights = {"target": self.distillation.dkd_target, "others": self.distillation.dkd_others}
-        return match_apart(logits, teacher, labels, self.tau, **weights)
+        return decoupled_kd_loss(logits, teacher, labels, self.tau, **weights)
 
     def _module_loss(
-        self, method: MethodModule, answer: Any, teacher_outputs: TeacherOutputs, labels: Tensor
+        self, method: MethodModule, student_output: Any, teacher_outputs: TeacherOutputs, labels: Tensor
     ) -> Tensor:
         """Return the loss of a method that is a module of its own."""
-        inside = answer if self.looks_inside else ForwardDetails(answer, answer, [])
+        inside = student_output if self.looks_inside else ForwardDetails(student_output, student_output, [])
         maps = [widened(each) for each in inside.activation_maps]
         student = ForwardDetails(widened(inside.logits), widened(inside.features), maps)
         known = labels if method.USES_LABELS else None
         return method.loss(student, teacher_outputs, Context(self.weights, self.tau, known, self.settings))
 
-    def _detail_loss(self, answer: ForwardDetails, teacher_outputs: TeacherOutputs) -> Tensor:
+    def _detail_loss(self, student_output: ForwardDetails, teacher_outputs: TeacherOutputs) -> Tensor:
         """Return the loss between the student's features or activation maps and the teachers'."""
         if self.distillation.method == "features":
-            features = widened(answer.features)
-            return match_features(
-                [adapter(features) for adapter in self.adapters], teacher_outputs.features, self.weights
-            )
-        return match_activity(answer.activation_maps, teacher_outputs.maps, self.weights)
+            features = widened(student_output.features)
+            return hint_loss([adapter(features) for adapter in self.adapters], teacher_outputs.features, self.weights)
+        return attention_transfer_loss(student_output.activation_maps, teacher_outputs.maps, self.weights)
 
 
 def distillation(

@@ -233,16 +233,16 @@ def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConf
         streams = data.pipeline(batch, training=True)
         outcome, outputs = task(batch.with_streams(streams)), task.source(streams, batch)
         inside = task.model(streams, batch.bodies, batch.body_slots, return_details=True)
-        said = losses.blended(outputs.logits, weights, tau)
+        said = losses.ensemble_log_probabilities(outputs.logits, weights, tau)
         if method == "dkd":
-            taught = losses.match_apart(inside.logits, said, batch.labels, tau, target=0.5, others=3)
+            taught = losses.decoupled_kd_loss(inside.logits, said, batch.labels, tau, target=0.5, others=3)
         else:
             if method == "features":
                 mapped = [adapter(inside.features) for adapter in task.adapters]
-                hint = losses.match_features(mapped, outputs.features, weights)
+                hint = losses.hint_loss(mapped, outputs.features, weights)
             else:
-                hint = losses.match_activity(inside.activation_maps, outputs.maps, weights)
-            taught = losses.match_probabilities(inside.logits, said, tau) + 7 * hint
+                hint = losses.attention_transfer_loss(inside.activation_maps, outputs.maps, weights)
+            taught = losses.kd_loss(inside.logits, said, tau) + 7 * hint
         own = task.cross_entropy(inside.logits, batch.labels)
         torch.testing.assert_close(outcome.loss, 0.25 * own + 0.75 * taught)
 

@@ -11,7 +11,7 @@ from annotated_types import Interval
 from torch import Tensor
 from torch.nn import functional
 
-from last.distillation.losses import blended, match_probabilities
+from last.distillation.losses import ensemble_log_probabilities, kd_loss
 from last.distillation.methods import FEATURES, Context
 from last.distillation.teacher_outputs import TeacherOutputs
 from last.models.classifier import ForwardDetails
@@ -29,8 +29,8 @@ class Settings:
 
 def loss(student: ForwardDetails, teachers: TeacherOutputs, context: Context) -> Tensor:
     """Return the divergence of probabilities, and the distance of similarities, a mean over pairs of clips."""
-    divergence = match_probabilities(
-        student.logits, blended(teachers.logits, context.weights, context.tau), context.tau
+    divergence = kd_loss(
+        student.logits, ensemble_log_probabilities(teachers.logits, context.weights, context.tau), context.tau
     )
     own = similarities(student.features)
     distances = torch.stack([(own - similarities(theirs)).square().sum(dim=1).mean() for theirs in teachers.features])
