@@ -1,14 +1,14 @@
 """BatchNorm over channels of contiguous memory, for GPUs and for several processes.
 
-On NVIDIA GPUs it is computed by the Triton kernels of `triton_batch_norm`, where Triton is there and works; everywhere
-else, and as the reference of those kernels, by plain torch.
+On NVIDIA GPUs with a working Triton it is computed by the kernels of `triton_batch_norm`; everywhere else, and as the
+reference of those kernels, by plain torch.
 
-torch's CUDA kernels work on a channel of (1, C, P) with one block each, in evaluation too: 24 to 256 blocks, of which
-a large GPU computes many more at once. Sums and element by element operations over (C, P) use all of it. torch's
-SyncBatchNorm has the same kernels, and makes the host wait for the device in every layer. Compiled code keeps torch's
-own way, since the compiler divides sums itself.
+torch's CUDA kernels process each channel of (1, C, P) with one block, in evaluation too: 24 to 256 blocks, while
+a large GPU can run many more at once. Sums and element-wise operations over (C, P) use all of it. torch's
+SyncBatchNorm uses the same kernels, and makes the host wait for the device in every layer. Compiled code uses torch's
+own BatchNorm, since the compiler splits sums itself.
 
-Legend: C channels, P places of a channel: T frames, B bodies, V joints.
+Legend: C channels, P positions of a channel: T frames, B bodies, V joints.
 """
 
 from collections.abc import Callable
@@ -26,17 +26,17 @@ AllReduceSum = Callable[[Tensor], Any]  # replaces a tensor by its sum over all 
 
 
 def spreads(norm: nn.Module, x: Tensor) -> TypeGuard[Norm]:
-    """Tell whether `normalise_rows` takes a BatchNorm on `x`."""
+    """Tell whether `normalise_rows` supports a BatchNorm on `x`."""
     known = isinstance(norm, Norm) and norm.running_mean is not None
     return x.device.type == "cuda" and known and not recorded() and not watched(norm)
 
 
 def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllReduceSum | None = None) -> Tensor:
-    """Apply a BatchNorm, then ReLU where asked for, (C, P) -> (C, P); in training its running statistics move.
+    """Apply a BatchNorm, then ReLU if `relu`, (C, P) -> (C, P); in training, update its running statistics.
 
     Args:
-        norm: with weights and running statistics.
-        rows: of this process.
+        norm: the BatchNorm with its weights and running statistics.
+        rows: the features of this process.
         relu: whether negative results become zero.
         all_reduce_sum: sums a tensor over the processes that normalise together; the group of a SyncBatchNorm if None.
     """
@@ -77,7 +77,7 @@ def _normalise_by_kernels(norm: Norm, rows: Tensor, relu: bool) -> Tensor:
             return evaluated.relu_() if relu else evaluated
         return scaled(rows, factor, offset, relu)
     momentum: float | Tensor | None = norm.momentum
-    if momentum is None and count is not None:  # the mean of all batches, whose weight is known to the device alone
+    if momentum is None and count is not None:  # the mean of all batches, whose weight is known only on the device
         momentum = (count + 1).float().reciprocal()
     normed: Tensor = NormByKernels.apply(  # type: ignore[no-untyped-call]
         rows, norm.weight, norm.bias, norm.eps, relu, momentum, None if count is None else (mean, variance, count)
@@ -86,7 +86,7 @@ def _normalise_by_kernels(norm: Norm, rows: Tensor, relu: bool) -> Tensor:
 
 
 def _of_group(norm: Norm) -> AllReduceSum | None:
-    """Return what sums over the processes of a SyncBatchNorm; None where it is alone, or is another BatchNorm."""
+    """Return the sum over the processes of a SyncBatchNorm; None for a single process or another BatchNorm."""
     if not isinstance(norm, nn.SyncBatchNorm) or not (distributed.is_available() and distributed.is_initialized()):
         return None
     group = norm.process_group or distributed.group.WORLD
@@ -101,8 +101,8 @@ def _scaled(rows: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
 
 
 def _pooled(mean: Tensor, variance: Tensor, places: int, all_reduce_sum: AllReduceSum) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the mean (C,), the variance (C,) and the number () of the places of all processes."""
-    means, variances = mean.double(), variance.double()  # a difference of squares keeps too little of float32
+    """Return the mean (C,), the variance (C,) and the number () of the positions in all processes."""
+    means, variances = mean.double(), variance.double()  # the difference of squares is too inexact in float32
     message = torch.cat([means, variances + means**2, means.new_ones(1)]) * places
     all_reduce_sum(message)
     means, squares = (message[:-1] / message[-1]).chunk(2)
@@ -110,7 +110,7 @@ def _pooled(mean: Tensor, variance: Tensor, places: int, all_reduce_sum: AllRedu
 
 
 class _NormByRows(torch.autograd.Function):
-    """Normalise by the statistics of the batch, over all processes where there are several, and cut off below zero.
+    """Normalise by the statistics of the batch, over all processes if there are several, and apply ReLU if requested.
 
     The variance is the mean square without a correction. All sums are in float32 at least.
     """

@@ -1,10 +1,10 @@
 """Features with channels outermost, (C, T, B, V), and layers on them as matrix products.
 
-In this order nearly all a network of graph and temporal convolutions does is one large or C small matrix products of
-contiguous memory, without a copy in between: a 1x1 convolution is one product of its weight with (C, T*B*V), joints are
-mixed by C products (T*B, V) x (V, V), frames by C products (T', T) x (T, B*V), and a channel's BatchNorm reads one run
-of memory. A filter over frames as a full product does T / 9 times the work of its nine taps and is still several times
-faster than a depthwise convolution, which matrix units do not help; for long clips it is not.
+In this order nearly all operations of a network of graph and temporal convolutions are one large or C small matrix
+products of contiguous memory, without copies: a 1x1 convolution is one product of its weight with (C, T*B*V), joints
+are mixed by C products (T*B, V) x (V, V), frames by C products (T', T) x (T, B*V), and the BatchNorm of a channel reads
+contiguous memory. A filter over frames as a full product does T / 9 times the work of its nine taps and is still
+several times faster than a depthwise convolution, which cannot use matrix units; for long clips it is slower.
 
 Legend: B folded bodies, C channels, T frames, V joints, K taps of a filter.
 """
@@ -24,12 +24,12 @@ _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convol
 
 
 def channels_first(x: Tensor) -> Tensor:
-    """Turn (B, C, T, V) into contiguous (C, T, B, V)."""
+    """Rearrange (B, C, T, V) to contiguous (C, T, B, V)."""
     return x.permute(1, 2, 0, 3).contiguous()
 
 
 def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:
-    """Apply a BatchNorm over channels, then ReLU where asked for, (C, T, B, V) -> (C, T, B, V)."""
+    """Apply a BatchNorm over channels, then ReLU if `relu`, (C, T, B, V) -> (C, T, B, V)."""
     if normalises_here(norm, x):
         assert isinstance(norm, nn.BatchNorm2d)
         return normalise_by_batch(norm, x.view(len(x), -1), relu).view(x.shape)
@@ -64,7 +64,7 @@ def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
-    """Mix joints with an adjacency (C, V, V) a channel, (C, T, B, V) -> (C, T, B, V)."""
+    """Mix joints with one adjacency per channel (C, V, V), (C, T, B, V) -> (C, T, B, V)."""
     multiply_each = multiply_joints if splits(x) else torch.bmm
     return multiply_each(x.view(len(x), -1, x.shape[3]), adjacency).view(x.shape)
 
@@ -79,12 +79,12 @@ def filter_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
 
 
 def frame_matrices(filters: Iterable[nn.Module], frames: int) -> Tensor:
-    """Return the matrices (C, T', T) that filter frames as depthwise (K, 1) convolutions side by side do."""
+    """Return the matrices (C, T', T) that filter frames like concatenated depthwise (K, 1) convolutions."""
     return torch.cat([_as_product(layer, frames) for layer in filters if isinstance(layer, nn.Conv2d)])
 
 
 def _as_product(layer: nn.Conv2d, frames: int) -> Tensor:
-    """Return the matrices (C, T', T) that filter frames as a depthwise convolution does."""
+    """Return the matrices (C, T', T) that filter frames like a depthwise convolution."""
     taps = layer.weight.flatten(1)  # (C, K)
     shape = (frames, layer.stride[0], layer.dilation[0], taps.shape[1])
     make = _places if torch.compiler.is_compiling() else _kept_places
@@ -93,7 +93,7 @@ def _as_product(layer: nn.Conv2d, frames: int) -> Tensor:
 
 
 def _places(frames: int, stride: int, dilation: int, taps: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return where each tap of a filter, padded to keep the frames, stands in its matrix: (K, T'*T) of 0 and 1."""
+    """Return the position of each tap of a filter, padded to keep the frames, in its matrix: (K, T'*T) of 0 and 1."""
     centres = torch.arange(0, frames, stride, device=device)[:, None]  # (T', 1)
     sources = torch.arange(frames, device=device)[None, :]  # (1, T)
     offsets = (torch.arange(taps, device=device) - (taps - 1) // 2) * dilation

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-adds, activation memory, latency.
+"""The cost of a model: parameters, multiply-adds, activation memory, latency.
 
 Legend: N clips, C coordinates, T frames, V joints, M bodies.
 """
@@ -27,13 +27,13 @@ _TIMED_RUNS = 15
 
 @dataclass(frozen=True)
 class Workload:
-    """What a cost is the cost of.
+    """The input for which a cost is measured.
 
     Attributes:
         layout: the joint layout.
         frames: T.
         bodies: M, all of them present.
-        classes: how many the model tells apart.
+        classes: the number of classes.
     """
 
     layout: str = "ntu25"
@@ -44,15 +44,15 @@ class Workload:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one clip, unless a name says otherwise.
+    """The cost of one clip.
 
     Attributes:
-        parameters: numbers that are trained.
-        multiply_adds: of one forward pass; a library that counts "FLOPs" usually prints twice as many.
-        inference_mib: the most memory that features take at once in evaluation, weights not counted.
-        training_mib: what a training step keeps for its backward pass, a clip.
+        parameters: the number of trainable parameters.
+        multiply_adds: multiply-adds of one forward pass; a library that counts "FLOPs" usually prints twice as many.
+        inference_mib: the peak memory of features in evaluation, without weights.
+        training_mib: the memory per clip that a training step keeps for its backward pass.
         latency_ms: the median time of a forward pass of one clip on the CPU.
-        threads: how many threads the latency was taken with.
+        threads: the number of threads of the latency measurement.
     """
 
     model: str
@@ -65,7 +65,7 @@ class Cost:
 
 
 def measure_cost(name: str, workload: Workload) -> Cost:
-    """Measure a model on the CPU with torch's present number of threads.
+    """Measure a model on the CPU with torch's current number of threads.
 
     Raises:
         UserError: the model, given by its name or its file, or the layout does not exist.
@@ -94,11 +94,11 @@ def random_streams(workload: Workload, clips: int = 1, names: Sequence[str] = ST
 
 
 def count_multiply_adds(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
-    """Return the multiply-adds of matrix products and convolutions in a forward pass, by torch's own counter.
+    """Return the multiply-adds of matrix products and convolutions in a forward pass, from torch's own counter.
 
-    The counter counts an addition and a multiplication each; they are halved here. Filters over frames count as the
-    convolutions that they are, though LAST-E computes them as products, which do more in less time: a layer that has a
-    hook is called.
+    The counter counts additions and multiplications separately, so its result is halved. Filters over frames are
+    counted as convolutions, although LAST-E computes them as products, which do more operations in less time: a hook on
+    a layer makes it run as a convolution.
     """
     hooks = [each.register_forward_hook(_nothing) for each in model.modules() if isinstance(each, nn.Conv2d)]
     try:
@@ -111,7 +111,7 @@ def count_multiply_adds(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
 
 
 def _nothing(*_: object) -> None:
-    """Change nothing of what a layer returns."""
+    """Do nothing; a hook that leaves a layer's output unchanged."""
 
 
 def _saved_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
@@ -121,7 +121,7 @@ def _saved_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
 def saved_bytes(run: Callable[[], object], owned: Iterable[Tensor]) -> int:
     """Return the bytes that autograd keeps for the backward pass while `run` runs, without the tensors `owned`."""
     known = {each.untyped_storage().data_ptr() for each in owned}
-    kept: dict[int, Tensor] = {}  # the tensors themselves, so that no place is used twice
+    kept: dict[int, Tensor] = {}  # the tensors themselves, so that no address is reused
 
     def keep(tensor: Tensor) -> Tensor:
         kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
@@ -133,7 +133,7 @@ def saved_bytes(run: Callable[[], object], owned: Iterable[Tensor]) -> int:
 
 
 def _peak_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
-    """Return the most bytes that results of operations take at once in a forward pass."""
+    """Return the peak memory in bytes of the results of operations in a forward pass."""
     tracker = _LiveBytes()
     with tracker:
         model(streams)
@@ -141,7 +141,7 @@ def _peak_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follow the storages that operations make until they are freed."""
+    """Track the storages that operations allocate until they are freed."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -193,7 +193,7 @@ def _median_seconds(run: Callable[[], object]) -> float:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let torch compute with `count` threads while the block runs; 0 leaves the number as it is."""
+    """Let torch compute with `count` threads while the block runs; 0 leaves the number unchanged."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

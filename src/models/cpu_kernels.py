@@ -1,6 +1,6 @@
-"""Operations of LAST-E that torch's own way on a CPU does several times slower; elsewhere torch's own way is taken.
+"""Operations of LAST-E that are several times faster on a CPU than torch's own; elsewhere torch's own are used.
 
-docs/performance.md has the figures. Legend: C channels, P places of a channel: T frames, B bodies, V joints.
+docs/performance.md has the figures. Legend: C channels, P positions of a channel: T frames, B bodies, V joints.
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ _HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def _product_cost(a: Sequence[int], b: Sequence[int], *_: Any, **__: Any) -> int:
-    """Return the additions and multiplications of `a @ b.T` by their shapes."""
+    """Return the additions and multiplications of `a @ b.T` from the shapes."""
     return 2 * a[0] * a[1] * b[0]
 
 
-# For torch's counter of operations, which does not know oneDNN's product.
+# For torch's counter of operations, which does not support oneDNN's product.
 PRODUCT_COSTS = {torch.ops.mkldnn._linear_pointwise: _product_cost} if _HAS_ONEDNN else {}
 
 
 def normalises_here(norm: nn.Module, x: Tensor) -> bool:
-    """Tell whether `normalise_by_batch` takes a BatchNorm in training on `x`."""
+    """Tell whether `normalise_by_batch` supports a BatchNorm in training on `x`."""
     return _here(x) and type(norm) is nn.BatchNorm2d and norm.training and not watched(norm)
 
 
 def normalise_by_batch(norm: nn.BatchNorm2d, rows: Tensor, relu: bool) -> Tensor:
-    """Apply a BatchNorm in training, then ReLU where asked for, (C, P) -> (C, P), and move its running statistics."""
+    """Apply a BatchNorm in training, then ReLU if `relu`, (C, P) -> (C, P), and update its running statistics."""
     normed, mean, variance = _NormByBatch.apply(rows, norm.weight, norm.bias, norm.eps, relu)  # type: ignore[no-untyped-call]
     move_statistics(norm, mean, variance, rows.shape[1])
     result: Tensor = normed
@@ -40,8 +40,8 @@ def normalise_by_batch(norm: nn.BatchNorm2d, rows: Tensor, relu: bool) -> Tensor
 def multiply(weight: Tensor, rows: Tensor) -> Tensor:
     """Return `weight @ rows`, (C', C) x (C, P) -> (C', P).
 
-    oneDNN's product of float32 matrices takes about half the time of the MKL that torch calls, where a processor is
-    not Intel's.
+    On processors that are not Intel's, oneDNN's product of float32 matrices takes about half the time of MKL's, which
+    torch calls.
     """
     if _HAS_ONEDNN and _here(rows) and rows.dtype == torch.float32 and not torch.is_autocast_enabled("cpu"):
         product: Tensor = _Product.apply(weight, rows)  # type: ignore[no-untyped-call]
@@ -52,7 +52,7 @@ def multiply(weight: Tensor, rows: Tensor) -> Tensor:
 def dropped_sum(layer: nn.Dropout | nn.Dropout2d, x: Tensor, other: Tensor) -> Tensor:
     """Return `dropout(x) + other` of (C, T, B, V); nn.Dropout2d drops whole channels of bodies.
 
-    On the CPU single elements are dropped by a random number of 16 bits each, cheaper to draw than 64.
+    On the CPU single elements are dropped by a random number of 16 bits each, which is cheaper to generate than 64.
     """
     if not layer.training or layer.p == 0:
         return x + other
@@ -64,7 +64,7 @@ def dropped_sum(layer: nn.Dropout | nn.Dropout2d, x: Tensor, other: Tensor) -> T
 
 
 def means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return `x` itself, to be used on, and its means over joints and frames: (C, T, B, V), (C, T, B), (C, B, V)."""
+    """Return `x` itself, for further use, and its means over joints and frames: (C, T, B, V), (C, T, B), (C, B, V)."""
     if not _here(x):
         return x, x.mean(dim=3), x.mean(dim=1)
     found: tuple[Tensor, Tensor, Tensor] = _Means.apply(x)  # type: ignore[no-untyped-call]
@@ -74,7 +74,7 @@ def means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def weighed(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
     """Return `x + alpha * (x * g_t * g_s - x)` of (C, T, B, V), (C, T, B, 1), (C, 1, B, V) and (C, 1, 1, 1).
 
-    The terms stand in another order: two passes over the features instead of five.
+    The terms are reordered: two passes over the features instead of five.
     """
     if not _here(x):
         return x * _weights(frame_gate, joint_gate, alpha)
@@ -87,12 +87,12 @@ def _weights(frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
 
 
 def _here(x: Tensor) -> bool:
-    """Tell whether `x` is computed on the CPU now, and not recorded for a compiler or an exported file."""
+    """Tell whether `x` is on the CPU, and not traced for a compiler or an exported file."""
     return x.device.type == "cpu" and not recorded()
 
 
 def _kept(x: Tensor, probability: float) -> Tensor:
-    """Return what to multiply `x` with: zero with a probability, else what keeps the expectation."""
+    """Return the factors of `x`: zero with a probability, otherwise the factor that preserves the expectation."""
     lowest, levels = -(2**15), 2**16
     dropped = round(probability * levels)
     drawn = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
@@ -101,10 +101,10 @@ def _kept(x: Tensor, probability: float) -> Tensor:
 
 
 class _NormByBatch(torch.autograd.Function):
-    """Normalise by the statistics of the batch, and cut off below zero.
+    """Normalise by the statistics of the batch, and apply ReLU if requested.
 
-    A BatchNorm over (1, C, P) in training is a GroupNorm with a group a channel, and that kernel computes a channel's
-    statistics and its result while it is in the cache.
+    A BatchNorm over (1, C, P) in training is a GroupNorm with one group per channel, and that kernel computes a
+    channel's statistics and its result while it is in the cache.
     """
 
     @staticmethod
@@ -148,7 +148,7 @@ class _Means(torch.autograd.Function):
 
 
 class _Weighed(torch.autograd.Function):
-    """Weigh frames and joints; the gradients of the gates share the product of features and gradient."""
+    """Weight frames and joints; the gradients of the gates share the product of features and gradient."""
 
     @staticmethod
     def forward(context: Any, x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:

@@ -18,10 +18,10 @@ class ModelFacts:
         classes: the class names in the order of the logits.
         input_frames: T, to which clips are sampled.
         bodies: maximum number of bodies per clip.
-        sampling, normalize: how clips were sampled and brought into one frame of reference.
-        dataset, split: the data set and the protocol that it was trained on.
-        added_streams: what it reads beside joint, velocity and bone, by name with the settings of each.
-        seed, epoch: of its run; epochs count from 0, and it is -1 within the first one.
+        sampling, normalize: the settings for sampling and normalising clips.
+        dataset, split: the data set and the protocol of its training.
+        added_streams: its streams besides joint, velocity and bone, by name with the settings of each.
+        seed, epoch: the seed and the last finished epoch of its run, counted from 0; -1 within the first epoch.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which operations of the models Triton kernels compute; where Triton or a GPU is missing, plain torch computes them.
+"""Operations of the models that Triton kernels compute; without Triton or a GPU, plain torch computes them.
 
 The kernels are in `triton_batch_norm`, `triton_attention` and `triton_dropout`, imported when a GPU first needs them.
 
@@ -15,16 +15,16 @@ from .recording import recorded
 
 _log = logging.getLogger(__name__)
 
-_MOST_PLACES = 2**31 - 1  # that the kernels of the end of a block can count
+_MOST_PLACES = 2**31 - 1  # the largest size for the kernels of the end of a block
 
 
 def serves(x: Tensor) -> bool:
-    """Tell whether kernels compute with `x` here: on a GPU, not recorded for a compiler or a file, float32 at most."""
+    """Tell whether the kernels can be used with `x`: on a GPU, not traced, float32 or narrower."""
     return x.is_cuda and x.dtype != torch.float64 and not recorded() and has_kernels(x.device)
 
 
 def means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return `x` itself, to be used on, and its means over joints and frames: (C, T, B, V), (C, T, B), (C, B, V)."""
+    """Return `x` itself, for further use, and its means over joints and frames: (C, T, B, V), (C, T, B), (C, B, V)."""
     from .triton_attention import MeansByKernels
 
     found: tuple[Tensor, Tensor, Tensor] = MeansByKernels.apply(x.contiguous())  # type: ignore[no-untyped-call]
@@ -40,7 +40,7 @@ def weighed(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) ->
 
 
 def sums(x: Tensor, other: Tensor) -> bool:
-    """Tell whether `dropped_sum` takes two tensors."""
+    """Tell whether `dropped_sum` supports two tensors."""
     return serves(x) and x.dtype == other.dtype and x.shape == other.shape and x.numel() <= _MOST_PLACES
 
 
@@ -54,14 +54,14 @@ def dropped_sum(x: Tensor, other: Tensor, probability: float) -> Tensor:
 
 @cache
 def has_kernels(device: torch.device) -> bool:
-    """Tell whether Triton's kernels work on a GPU; where they do not, say once that the slower way is taken."""
+    """Tell whether Triton's kernels work on a GPU; if not, warn once that plain torch is used."""
     try:
         from .triton_dropout import DroppedSumByKernels
 
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng([device]):
             x = torch.ones(8, device=device, requires_grad=True)
             DroppedSumByKernels.apply(x, x, 0.5).sum().backward()  # type: ignore[no-untyped-call]
-    except Exception as error:  # whatever a missing or broken Triton or compiler raises: plain torch computes the same
+    except Exception as error:  # any error of a missing or broken Triton or compiler; plain torch computes the same
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         _log.warning("The Triton kernels do not work here; plain torch is used, several times slower (%s).", reason)
         return False

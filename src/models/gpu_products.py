@@ -1,11 +1,11 @@
-"""Matrix products whose gradients sum over millions of places, on GPUs.
+"""Matrix products whose gradients sum over millions of positions, on GPUs.
 
 The gradient of a small weight is a product with a very long inner dimension and a result of a few hundred numbers.
-cuBLAS gives such a product a handful of blocks: for a grouped projection of 2 x 10 x 10 over 1.6 million places, two,
-which took 9.9 ms on an H200. Here the inner dimension is cut into parts, which are products of one batch, and their
-results are summed in float32.
+cuBLAS uses only a few blocks for such a product: for a grouped projection of 2 x 10 x 10 over 1.6 million positions,
+two, which took 9.9 ms on an H200. Here the inner dimension is split into parts, which form one batched product, and
+their results are summed in float32.
 
-Legend: C channels, G groups, P places, V joints.
+Legend: C channels, G groups, P positions, V joints.
 """
 
 from typing import Any
@@ -15,12 +15,12 @@ from torch import Tensor
 
 from .recording import recorded
 
-_SHORTEST_PART = 2048  # places
+_SHORTEST_PART = 2048  # positions
 _MOST_PARTS = 256
 
 
 def splits(x: Tensor) -> bool:
-    """Tell whether products with `x` are computed here."""
+    """Tell whether products with `x` should be computed by this module."""
     return x.is_cuda and torch.is_grad_enabled() and not recorded()
 
 
@@ -37,7 +37,7 @@ def multiply_joints(x: Tensor, adjacency: Tensor) -> Tensor:
 
 
 def parts_of(places: int) -> int:
-    """Return into how many equal parts to cut a sum over so many places: a power of two that divides them."""
+    """Return the number of equal parts for a sum over `places` positions: a power of two that divides them."""
     power = places & -places
     while power > 1 and (power > _MOST_PARTS or places // power < _SHORTEST_PART):
         power //= 2
@@ -45,7 +45,7 @@ def parts_of(places: int) -> int:
 
 
 def _in_one_type(*tensors: Tensor) -> list[Tensor]:
-    """Return the tensors in the type that autocast would give them, or in the widest."""
+    """Return the tensors in the type of autocast, or in the widest of their types."""
     if torch.is_autocast_enabled("cuda"):
         return [each.to(torch.get_autocast_dtype("cuda")) for each in tensors]
     return list(tensors)

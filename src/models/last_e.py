@@ -1,9 +1,9 @@
-"""LAST-E: students of 92K to 644K parameters that read joints, velocities and bones through one backbone.
+"""LAST-E: students of 92K to 644K parameters that process joints, velocities and bones in one backbone.
 
-The three streams share a 1x1 stem and are blended per channel before the backbone runs once, so that the cost of
-multi-stream fusion is a stem and not two more networks. A block mixes joints with one directed adjacency a channel,
-then frames with two dilated depthwise convolutions. What differs from the ST-GCN line: the three graph subsets are
-blended by learned softmax weights in front of a single projection, instead of having a projection each.
+The three streams share a 1x1 stem and are blended per channel before the backbone runs once, so that
+multi-stream fusion costs a stem and not two more networks. A block mixes joints with one directed adjacency per
+channel, then frames with two dilated depthwise convolutions. Unlike in ST-GCN and its successors, the three graph
+subsets are blended by learned softmax weights before a single projection, instead of having one projection each.
 
 Legend: N clips, M bodies, B = N*M folded bodies, S streams (3, and those that were added), K graph subsets (3), C
 channels, T frames, V joints, D features.
@@ -29,15 +29,15 @@ from .multi_body import STREAMS, streams_of
 
 @dataclass
 class LastEConfig(ModelConfig):
-    """Size a LAST-E network.
+    """Sizes of a LAST-E network.
 
     Attributes:
         channels: the width of each stage.
-        blocks: how many blocks each stage has.
+        blocks: the number of blocks in each stage.
         attention: whether the blocks of each stage have joint attention.
         kernel_frames: the length of the temporal kernels.
         dilations: the dilation of each temporal branch.
-        block_dropout, dropout: inside each block's temporal part, and in front of the classifier.
+        block_dropout, dropout: dropout in each block's temporal part, and before the classifier.
     """
 
     family: str = "last_e"
@@ -76,7 +76,7 @@ class StreamFusion(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(len(streams), channels))
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """(B, coordinates, T, V) a stream -> (C, T, B, V)."""
+        """(B, coordinates, T, V) per stream -> (C, T, B, V)."""
         normed = [normalise(norm, channels_first(streams[name])) for name, norm in self.input_norms.items()]
         stacked = torch.cat(normed, dim=1)  # (coordinates, S*T, B, V)
         lifted = normalise(self.norm, project(self.stem, stacked), relu=True)  # (C, S*T, B, V)
@@ -91,7 +91,7 @@ class StreamFusion(nn.Module):
 class DirectionalGCNConv(nn.Module):
     """Mix joints along the three graph subsets, blended per channel, then project the channels.
 
-    Blending the aggregates of the subsets equals aggregating once with the blended adjacency, one (V, V) matrix a
+    Blending the aggregates of the subsets equals aggregating once with the blended adjacency, one (V, V) matrix per
     channel, so that the features are read once and not three times.
     """
 
@@ -118,7 +118,7 @@ class MultiScaleTCN(nn.Module):
     Its dropout is applied by the block, together with the residual.
 
     The halves' normalisations and projections are single modules over all channels (a BatchNorm is per channel, and
-    a grouped 1x1 convolution is a projection a group).
+    a grouped 1x1 convolution is one projection per group).
     """
 
     def __init__(self, channels: int, stride: int, config: LastEConfig) -> None:
@@ -173,7 +173,7 @@ class LastE(SkeletonClassifier):
 
 
 def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> Block:
-    """Build one block: its joint mixing, attention where its stage has it, its frame mixing."""
+    """Build one block: its joint mixing, attention if its stage has it, its frame mixing."""
     return Block(
         size,
         spatial=DirectionalGCNConv(adjacency, size.in_channels, size.channels),

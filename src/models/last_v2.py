@@ -1,15 +1,15 @@
-"""LAST-v2: teachers of 4.8M to 14M parameters, one backbone a stream, whose logits are summed.
+"""LAST-v2: teachers of 4.8M to 14M parameters, one backbone per stream, whose logits are summed.
 
-A block mixes joints over K + 2 adjacencies, each with a projection of its own: the K physical subsets of ST-GCN (Yan
+A block mixes joints over K + 2 adjacencies, each with its own projection: the K physical subsets of ST-GCN (Yan
 et al., AAAI 2018), `A_learned`, which all clips share, and one that each clip derives from itself (both after 2s-AGCN,
-Shi et al., CVPR 2019). Then `ST_JointAtt` weighs frames and joints. Frames are mixed by a depthwise-separable
-convolution in the first two stages and by linear attention (Katharopoulos et al., ICML 2020) in the last. What
-differs: the per-clip adjacency compares joints by cosine and enters through a gate that starts closed; the K + 2
-projections are one matrix product; and since attention alone is blind to the order of frames, a depthwise convolution
-over its values is added.
+Shi et al., CVPR 2019). Then `ST_JointAtt` weights frames and joints. Frames are mixed by a depthwise-separable
+convolution in the first two stages and by linear attention (Katharopoulos et al., ICML 2020) in the last. Differences
+from these: the per-clip adjacency compares joints by cosine and has a gate that starts at zero; the K + 2
+projections are one matrix product; and since attention alone ignores the order of frames, a depthwise convolution
+of its values is added.
 
 The budget: a block of C channels has (K + 2) C^2 parameters in its projections, C^2 in joint attention, C^2 / 8 for
-comparing joints, and C^2 in a separable convolution or 4 C^2 in linear attention: 7.1 C^2 or 10.1 C^2 and small change.
+comparing joints, and C^2 in a separable convolution or 4 C^2 in linear attention: about 7.1 C^2 or 10.1 C^2.
 With the channels and blocks given, three backbones of such blocks have 4.8M, 9.3M and 14.1M.
 
 Legend: N clips, B folded bodies, K physical subsets (3), C channels, T frames, V joints, H heads, E channels of a
@@ -34,24 +34,24 @@ from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
 from .multi_body import streams_of
 
-_SMALL = 1e-6  # keeps a division finite where nothing is to be divided
+_SMALL = 1e-6  # keeps a division by zero finite
 
 
 @dataclass
 class LastV2Config(ModelConfig):
-    """Size a LAST-v2 network.
+    """Sizes of a LAST-v2 network.
 
     Attributes:
         channels: the width of each stage.
-        blocks: how many blocks each stage has.
+        blocks: the number of blocks in each stage.
         temporal: how each stage mixes frames, `convolution` or `attention`.
         kernel_frames: the length of the temporal kernels, odd.
-        heads: into how many heads linear attention splits the channels.
-        similarity_reduction: how many times fewer channels a block has when it compares joints.
-        similarity_temperature: cosines are divided by it before the softmax; smaller is sharper.
-        block_dropout: the share of whole channels dropped behind each block's temporal part.
-        dropout: the share of features dropped in front of the classifier.
-        recompute: compute each block's features again for the backward pass instead of keeping them.
+        heads: the number of heads of linear attention.
+        similarity_reduction: the factor by which channels are reduced for comparing joints.
+        similarity_temperature: the divisor of the cosines before the softmax; a smaller one is sharper.
+        block_dropout: the share of whole channels dropped after each block's temporal part.
+        dropout: the share of features dropped before the classifier.
+        recompute: recompute each block's features in the backward pass instead of storing them.
     """
 
     family: str = "last_v2"
@@ -74,7 +74,7 @@ class LastV2Config(ModelConfig):
 
 
 class JointSimilarity(nn.Module):
-    """Derive an adjacency from each body: which of its joints have like features.
+    """Derive an adjacency from each body, from the similarity of its joints' features.
 
     The features, averaged over frames, are projected and normalised, since raw features are nearly all positive and
     would make every cosine large. A softmax over source joints gives each column the sum one, as the whole physical
@@ -89,7 +89,7 @@ class JointSimilarity(nn.Module):
         self.temperature = config.similarity_temperature
 
     def forward(self, x: Tensor) -> Tensor:
-        """(C, T, B, V) -> (B, V, V), in float32 where `x` is narrower."""
+        """(C, T, B, V) -> (B, V, V), in float32 if `x` is narrower."""
         projected = normalise(self.norm, project(self.project, x.mean(dim=1).unsqueeze(1)))  # (C / reduction, 1, B, V)
         directions = functional.normalize(widened(projected.squeeze(1)), dim=0, eps=_SMALL)
         cosines = torch.einsum("cbv,cbw->bvw", directions, directions)
@@ -99,8 +99,8 @@ class JointSimilarity(nn.Module):
 class AdaptiveGCNConv(nn.Module):
     """Mix joints along K + 2 adjacencies, each with its own projection of the channels.
 
-    All projections are one 1x1 convolution; the fixed adjacencies need nothing kept of theirs. `A_learned` and `alpha`,
-    the gate of the body's own adjacency, start at zero: a new network is a physical one.
+    All projections are one 1x1 convolution; for the fixed adjacencies nothing has to be stored. `A_learned` and
+    `alpha`, the gate of the body's own adjacency, start at zero: a new network uses only the physical skeleton.
     """
 
     adjacency: Tensor
@@ -115,7 +115,7 @@ class AdaptiveGCNConv(nn.Module):
         self.project = nn.Conv2d(in_channels, (subsets + 2) * out_channels, kernel_size=1, bias=False)
 
     def own_adjacency(self, x: Tensor) -> Tensor:
-        """Return the adjacency that each body derives from itself, behind its gate: (C, T, B, V) -> (B, V, V)."""
+        """Return the gated adjacency that each body derives from itself: (C, T, B, V) -> (B, V, V)."""
         adjacency: Tensor = self.alpha * self.similarity(x)
         return adjacency
 
@@ -172,7 +172,7 @@ def linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 
 class LinearAttentionTCN(nn.Module):
-    """Mix the frames of each joint with multi-head linear attention; with a stride, fewer frames ask than answer."""
+    """Mix the frames of each joint with multi-head linear attention; a stride reduces the number of queries."""
 
     def __init__(self, channels: int, stride: int, config: LastV2Config) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ class LinearAttentionTCN(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Turn one stream of a body into features."""
+    """Compute features from one stream of a body."""
 
     def __init__(self, adjacency: Tensor, coordinates: int, config: LastV2Config) -> None:
         super().__init__()
@@ -209,13 +209,13 @@ class Backbone(nn.Module):
         self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes, config.recompute)
 
     def forward(self, stream: Tensor) -> BodyFeatures:
-        """(B, coordinates, T, V) -> features (B, C), and what each stage ends with."""
+        """(B, coordinates, T, V) -> features (B, C), and the output of each stage."""
         x = normalise(self.input_norm, channels_first(stream))
         return BodyFeatures.of(self.blocks(normalise(self.norm, project(self.stem, x), relu=True)))
 
 
 class LastV2(SkeletonClassifier):
-    """Classify a clip from its joint, velocity and bone streams with a backbone for each.
+    """Classify a clip from its joint, velocity and bone streams with one backbone per stream.
 
     The features of the streams are concatenated for one linear layer, which equals the sum of one head per stream.
 
@@ -234,7 +234,7 @@ class LastV2(SkeletonClassifier):
         self.classifier = nn.Linear(self.num_features, num_classes)
 
     def body_features(self, streams: Mapping[str, Tensor]) -> BodyFeatures:
-        """Return the features of single bodies, those of the streams one after the other; streams are (B, C, T, V)."""
+        """Return the features of single bodies, concatenated over streams; streams are (B, C, T, V)."""
         by_stream = [self.backbones[name](streams[name]) for name in self.streams]
         stages = zip(*(each.stages for each in by_stream), strict=True)
         return BodyFeatures(
@@ -254,7 +254,7 @@ def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config) -> Block:
 
 
 def _depthwise(channels: int, stride: int, config: LastV2Config) -> nn.Conv2d:
-    """Return a convolution over frames that keeps the channels apart."""
+    """Return a depthwise convolution over frames."""
     return nn.Conv2d(
         channels,
         channels,

@@ -1,4 +1,4 @@
-"""Layers that both model families use, and the block and the stages they share; features are (C, T, B, V).
+"""Layers, block and stages that both model families share; features are (C, T, B, V).
 
 Legend: B folded bodies, C channels, T frames, V joints.
 """
@@ -17,7 +17,7 @@ from .channel_major import normalise, project
 
 
 class JointGate(nn.Sequential):
-    """Squeeze channels, excite them again, and gate with a sigmoid; made for inputs pooled to one axis."""
+    """Squeeze-and-excitation of channels with a sigmoid gate, for inputs pooled to one axis."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class JointGate(nn.Sequential):
 
 
 class STJointAttention(nn.Module):
-    """Weigh frames and joints: `x + alpha * (x * g_t * g_s - x)`.
+    """Weight frames and joints: `x + alpha * (x * g_t * g_s - x)`.
 
     The frame gate reads the mean over joints, the joint gate the mean over frames. `alpha` is per channel and starts
     at zero, so that a new layer is the identity.
@@ -67,7 +67,7 @@ class STJointAttention(nn.Module):
 
 
 def recomputed(block: nn.Module, x: Tensor) -> Tensor:
-    """Apply `block` without keeping its features; the backward pass computes them again, from the same random state."""
+    """Apply `block` without storing its features; the backward pass recomputes them, from the same random state."""
     result: Tensor = checkpoint(
         block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _still_statistics(block))
     )
@@ -76,7 +76,7 @@ def recomputed(block: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def _still_statistics(block: nn.Module) -> Iterator[None]:
-    """Keep BatchNorm's running statistics as they are: the first computation has moved them already."""
+    """Keep BatchNorm's running statistics unchanged: the first computation has already updated them."""
     norms = [module for module in block.modules() if isinstance(module, Norm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -92,7 +92,7 @@ def _still_statistics(block: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class BlockSize:
-    """Place a block in its network: the stage it is in (from 0), its channels, and by what it divides time."""
+    """Size of a block: its stage (from 0), its channels, and its stride over frames."""
 
     stage: int
     in_channels: int
@@ -101,10 +101,10 @@ class BlockSize:
 
 
 def block_sizes(channels: Sequence[int], blocks: Sequence[int]) -> list[BlockSize]:
-    """Return the sizes of all blocks, of stages `channels` wide and `blocks` long.
+    """Return the sizes of all blocks, for stages with `channels` channels and `blocks` blocks.
 
-    The first block reads what a stem has lifted to the width of the first stage. The second and later stages halve
-    time in their first block.
+    The first block reads the output of a stem with the width of the first stage. The second and later stages halve the
+    number of frames in their first block.
     """
     sizes: list[BlockSize] = []
     in_channels = channels[0]
@@ -116,7 +116,7 @@ def block_sizes(channels: Sequence[int], blocks: Sequence[int]) -> list[BlockSiz
 
 
 class Block(nn.Module):
-    """Mix joints, weigh frames and joints, mix frames; with a residual around all of it.
+    """Mix joints, weight frames and joints, mix frames; with a residual around all of it.
 
     Args:
         size: the block's channels and stride.
@@ -149,7 +149,7 @@ class Block(nn.Module):
         return cpu_kernels.dropped_sum(dropout, mixed, shortcut).relu_()
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """Return what is added to the block's result."""
+        """Return the residual of the block."""
         if not isinstance(self.residual, nn.Sequential):
             return x
         projection, norm = self.residual.children()
@@ -161,9 +161,9 @@ class Stages(nn.Sequential):
     """Apply blocks one after the other.
 
     Args:
-        blocks: of all stages.
-        sizes: the blocks' sizes, which tell where stages end.
-        recompute: in training, do not keep features within blocks but compute them again in the backward pass.
+        blocks: the blocks of all stages.
+        sizes: the blocks' sizes, which determine the ends of stages.
+        recompute: in training, recompute the features within blocks in the backward pass instead of storing them.
     """
 
     def __init__(self, blocks: Iterable[nn.Module], sizes: Sequence[BlockSize], recompute: bool = False) -> None:
@@ -173,7 +173,7 @@ class Stages(nn.Sequential):
         self.recompute = recompute
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(C, T, B, V) -> what each stage ends with, (C', T', B, V)."""
+        """(C, T, B, V) -> the output of each stage, (C', T', B, V)."""
         results: list[Tensor] = []
         for block, ends in zip(self, self.ends, strict=True):
             x = recomputed(block, x) if self.recompute and self.training else block(x)
@@ -183,10 +183,10 @@ class Stages(nn.Sequential):
 
 
 def activity(x: Tensor) -> Tensor:
-    """Return how active each frame and joint is, the mean square over channels: (C, T, B, V) -> (B, T, V)."""
+    """Return the activation of each frame and joint, the mean square over channels: (C, T, B, V) -> (B, T, V)."""
     return widened(x).square().mean(dim=0).transpose(0, 1)
 
 
 def widened(x: Tensor) -> Tensor:
-    """Return `x` in float32, or as it is where it is wider: half precision is too narrow for sums and exponentials."""
+    """Return `x` in float32, or unchanged if wider: half precision is too inexact for sums and exponentials."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -33,7 +33,7 @@ def check_streams(
     """Refuse an input whose shapes or types do not fit the model.
 
     Raises:
-        ValueError: they are no mapping of tensors, a stream is missing or unknown, a stream is not floating-point
+        ValueError: they are not a mapping of tensors, a stream is missing or unknown, a stream is not floating-point
             (N, C, T, V, M) with the model's C and V and at least one frame and body, the streams differ in shape,
             `body_mask` is not bool (N, M), or `body_slots` is not int64 (B,) or comes without `body_mask`.
     """
@@ -89,12 +89,12 @@ def _check_presence(body_mask: Tensor | None, body_slots: Tensor | None, wanted:
 
 
 def check_values(streams: Mapping[str, Tensor], body_mask: Tensor | None, names: Sequence[str] = STREAMS) -> None:
-    """Refuse clips without a body and coordinates that are not finite; what an absent body holds does not matter.
+    """Refuse clips without a body and non-finite coordinates; values of absent bodies are ignored.
 
     Reads the values on the host, which waits for a GPU once.
 
     Raises:
-        ValueError: it names the first clip, and the stream, at fault.
+        ValueError: the message names the first clip and the stream at fault.
     """
     broken, empty = _faults([streams[name] for name in names], body_mask)
     if not bool(broken.any() | empty.any()):
@@ -110,7 +110,7 @@ def check_values(streams: Mapping[str, Tensor], body_mask: Tensor | None, names:
 
 
 def _faults(streams: Sequence[Tensor], body_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return where a body that is present is not finite, (S, N, M), and which clips have none, (N,)."""
+    """Return which present bodies are not finite, (S, N, M), and which clips have no body, (N,)."""
     finite = torch.stack([torch.isfinite(stream).all(dim=(1, 2, 3)) for stream in streams])
     present = torch.ones_like(finite[0]) if body_mask is None else body_mask  # (N, M)
     return present & ~finite, ~present.any(dim=1)
@@ -128,7 +128,7 @@ def padded(body_slots: Tensor, places: int, multiple: int) -> Tensor:
 
 
 def fold_bodies(stream: Tensor, body_slots: Tensor | None) -> Tensor:
-    """Turn (N, C, T, V, M) into (B, C, T, V): every body, or those that `body_slots` names by n * M + m."""
+    """Fold (N, C, T, V, M) into (B, C, T, V): every body, or those of the indices `body_slots`, n * M + m."""
     folded = stream.permute(0, 4, 1, 2, 3).flatten(0, 1)  # (N*M, C, T, V)
     return folded if body_slots is None else folded.index_select(0, body_slots % len(folded))
 
@@ -137,7 +137,7 @@ def average_bodies(features: Tensor, body_mask: Tensor, body_slots: Tensor | Non
     """Average the features (B, D) of the bodies present in each clip.
 
     Args:
-        features: one row a computed body.
+        features: one row per computed body.
         body_mask: (N, M) bool; every clip has at least one body.
         body_slots: (B,) the indices n * M + m of the computed bodies; N * M and more mark padding. None if all N*M
             were computed.

@@ -1,4 +1,4 @@
-"""Models by name: which there are, and building one."""
+"""Models by name: lists and builds them."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from .last_v2 import LastV2, LastV2Config
 from .multi_body import streams_of
 
 _PACKAGE = f"{__package__}.families"
-# family -> (configuration class, model class); those of others are modules of the package `families`
+# family -> (configuration class, model class); other families are modules of the package `families`
 _OWN: dict[str, tuple[type[ModelConfig], Any]] = {
     "last_e": (LastEConfig, LastE),
     "last_v2": (LastV2Config, LastV2),
@@ -27,17 +27,17 @@ _OWN: dict[str, tuple[type[ModelConfig], Any]] = {
 
 
 def list_models() -> list[str]:
-    """Return the names that `create_model` and `--model` accept, beside the path of a model's YAML file."""
+    """Return the names that `create_model` and `--model` accept, besides the path of a model's YAML file."""
     return list(model_files())
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers of a model are trained."""
+    """Return the number of trainable parameters of a model."""
     return sum(each.numel() for each in model.parameters())
 
 
 def list_families() -> list[str]:
-    """Return the names that `model.family` accepts; no family of the package `families` is imported for it."""
+    """Return the names that `model.family` accepts, without importing families of the package `families`."""
     return [*_OWN, *plug_in_names(_PACKAGE)]
 
 
@@ -56,7 +56,7 @@ def build_model(config: ModelConfig, num_classes: int, layout: Layout | str) -> 
     """Build the model that `config` describes, with fresh weights from torch's random state.
 
     Raises:
-        UserError: it has no sizes, or its family does not read the streams.
+        UserError: it has no sizes, or its family does not support the streams.
     """
     check_complete(config)
     joints = load_layout(layout) if isinstance(layout, str) else layout
@@ -81,7 +81,7 @@ def create_model(
         sizes: keys of the model's YAML to change, such as `dropout=0.5`.
 
     Raises:
-        UserError: the name, the layout or a key is unknown, or a value is impossible.
+        UserError: the name, the layout or a key is unknown, or a value is invalid.
     """
     _check_arguments(name, num_classes, layout)
     layer = section_layer(model_layer(str(name)), "model")
@@ -91,7 +91,7 @@ def create_model(
 
 
 def _classes(family: str) -> tuple[type[ModelConfig], Any]:
-    """Return the configuration class and the model class of a family that there is."""
+    """Return the configuration class and the model class of an existing family."""
     if family in _OWN:
         return _OWN[family]
     module = find_plug_in(_PACKAGE, family, "model family", list(_OWN))
@@ -99,7 +99,7 @@ def _classes(family: str) -> tuple[type[ModelConfig], Any]:
 
 
 def _check_arguments(name: object, num_classes: object, layout: object) -> None:
-    """Refuse what is of another type than `create_model` takes, which torch would refuse in words of its own."""
+    """Refuse arguments of wrong types with a clearer message than torch's."""
     if not isinstance(name, str | Path):
         raise UserError(f"A model is called by a name, one of {', '.join(model_files())}, not by {short(name)}.")
     if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:

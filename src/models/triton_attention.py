@@ -1,6 +1,6 @@
 """The passes of joint attention over its features as Triton kernels for NVIDIA GPUs; `cpu_kernels` has the torch form.
 
-Plain torch passes over the features about twenty times in a training step, these kernels nine times. Sums are in
+Plain torch reads the features about twenty times in a training step, these kernels nine times. Sums are in
 float32.
 
 Legend: C channels, T frames, B bodies, V joints. Features are (C, T, B, V), contiguous.
@@ -13,13 +13,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_BLOCK = 1024  # places that a program of the element by element kernels holds
-_TILE = 2048  # places that a program of the summing kernels holds at once, bodies times padded joints
-_PROGRAMS = 1056  # at least so many where there is work for them
+_BLOCK = 1024  # elements per program of the element-wise kernels
+_TILE = 2048  # elements per program of the summing kernels at a time, bodies times padded joints
+_PROGRAMS = 1056  # minimum number, if there is enough work
 
 
 def _bodies_at_once(channels: int, bodies: int, joints: int) -> int:
-    """Return how many bodies a program of the summing kernels takes, a power of two."""
+    """Return the number of bodies per program of the summing kernels, a power of two."""
     most = max(1, _TILE // triton.next_power_of_2(joints))
     wanted = max(1, bodies * channels // _PROGRAMS)
     return int(min(most, triton.next_power_of_2(wanted)))
@@ -102,7 +102,7 @@ def _weigh_gradients(  # type: ignore[no-untyped-def]
 
 
 class MeansByKernels(torch.autograd.Function):
-    """Return features (C, T, B, V), to be used on, and their means over joints (C, T, B) and over frames (C, B, V)."""
+    """Return features (C, T, B, V) themselves, and their means over joints (C, T, B) and over frames (C, B, V)."""
 
     @staticmethod
     def forward(context: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

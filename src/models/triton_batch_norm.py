@@ -1,13 +1,13 @@
-"""BatchNorm with ReLU as Triton kernels, for NVIDIA GPUs. `batch_norm` has the same in plain torch, and decides.
+"""BatchNorm with ReLU as Triton kernels, for NVIDIA GPUs. `batch_norm` has the same in plain torch, and chooses.
 
-torch's own kernels give a channel of (1, C, P) one block; plain torch passes over the features seven times, mostly
-converting half precision. Here each channel is divided among many blocks: two passes that read (sums, then the result)
-in either direction. Sums are in float32, of differences to the channel's first value, so that a large mean does not
-cancel; they are added in a fixed order, so that results are the same from run to run.
+torch's own kernels process each channel of (1, C, P) with one block; plain torch reads the features seven times, mostly
+to convert half precision. Here each channel is divided among many blocks, with two reading passes (sums, then the
+result) in each direction. Sums are in float32, of differences to the channel's first value, so that a large mean does
+not cause cancellation; they are added in a fixed order, so that results are reproducible.
 
-This module needs Triton, which comes with torch on CUDA; import it only where `batch_norm.has_triton` says so.
+This module needs Triton, which comes with torch on CUDA; import it only if `batch_norm.has_triton` is true.
 
-Legend: C channels, P places of a channel, S parts of a channel.
+Legend: C channels, P positions of a channel, S parts of a channel.
 """
 
 from typing import Any
@@ -17,12 +17,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_BLOCK = 4096  # places that a program holds at once
-_PROGRAMS = 1056  # at least so many programs where there is work for them: eight per multiprocessor of the largest GPUs
+_BLOCK = 4096  # positions per program at a time
+_PROGRAMS = 1056  # minimum number of programs, if there is enough work: eight per multiprocessor of the largest GPUs
 
 
 def _parts(channels: int, places: int) -> tuple[int, int]:
-    """Return into how many parts a channel is divided and how many places a part has, a multiple of the block."""
+    """Return the number of parts of a channel and the number of positions per part, a multiple of the block."""
     blocks = triton.cdiv(places, _BLOCK)
     blocks_per_part = triton.cdiv(blocks, min(blocks, max(1, triton.cdiv(_PROGRAMS, channels))))
     return triton.cdiv(blocks, blocks_per_part), blocks_per_part * _BLOCK
@@ -53,7 +53,7 @@ def _settle_statistics(  # type: ignore[no-untyped-def]
     rows, sums, weight, bias, statistics, running_mean, running_var, places, parts, eps, momentum,
     PARTS: tl.constexpr, RUNNING: tl.constexpr, MOMENTUM_IS_TENSOR: tl.constexpr,
 ):  # fmt: skip
-    """Write mean, scale, factor and offset of a channel, (4, C), and move its running statistics."""
+    """Write mean, scale, factor and offset of a channel, (4, C), and update its running statistics."""
     channel, channels = tl.program_id(0), tl.num_programs(0)
     at = tl.arange(0, PARTS)
     inside = at < parts
@@ -80,7 +80,7 @@ def _settle_statistics(  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _scale_features(rows, factors, offsets, normed, places, RELU: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Write factor * x + offset, cut off below zero where asked for."""
+    """Write factor * x + offset, with ReLU if requested."""
     channel = tl.program_id(0)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = at < places
@@ -96,7 +96,7 @@ def _scale_features(rows, factors, offsets, normed, places, RELU: tl.constexpr, 
 def _sum_gradients(  # type: ignore[no-untyped-def]
     rows, gradients, statistics, sums, places, per_part, RELU: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """Write the sums of g and of g * (x - mean) over a part, g being the gradient behind ReLU: (2, C, S)."""
+    """Write the sums of g and of g * (x - mean) over a part, g being the gradient before ReLU: (2, C, S)."""
     channel, part, channels = tl.program_id(0), tl.program_id(1), tl.num_programs(0)
     row = channel.to(tl.int64) * places
     mean = tl.load(statistics + channel)
@@ -119,7 +119,7 @@ def _sum_gradients(  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _settle_gradients(sums, statistics, of_weight, of_bias, slopes, places, parts, PARTS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Write the gradients of a channel's weight and bias, and what the gradient of its features needs, (2, C)."""
+    """Write the gradients of a channel's weight and bias, and coefficients for that of its features, (2, C)."""
     channel, channels = tl.program_id(0), tl.num_programs(0)
     at = tl.arange(0, PARTS)
     inside = at < parts
@@ -136,7 +136,7 @@ def _settle_gradients(sums, statistics, of_weight, of_bias, slopes, places, part
 def _scale_gradients(  # type: ignore[no-untyped-def]
     rows, gradients, statistics, slopes, of_rows, places, RELU: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """Write factor * g + slope * (x - mean) + level, g being the gradient behind ReLU."""
+    """Write factor * g + slope * (x - mean) + level, g being the gradient before ReLU."""
     channel, channels = tl.program_id(0), tl.num_programs(0)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = at < places
@@ -153,7 +153,7 @@ def _scale_gradients(  # type: ignore[no-untyped-def]
 
 
 class NormByKernels(torch.autograd.Function):
-    """Normalise (C, P) by the statistics of the batch, cut off below zero where asked for, move running statistics.
+    """Normalise (C, P) by the statistics of the batch, apply ReLU if requested, update running statistics.
 
     The variance is the mean square without a correction; the running one has it.
     """
@@ -210,7 +210,7 @@ class NormByKernels(torch.autograd.Function):
 
 
 def scaled(rows: Tensor, factor: Tensor, offset: Tensor, relu: bool) -> Tensor:
-    """Return `rows * factor + offset` in the type of `rows`, (C, P), (C,) and (C,), cut off below zero if `relu`."""
+    """Return `rows * factor + offset` in the type of `rows`, (C, P), (C,) and (C,), with ReLU if `relu`."""
     normed = torch.empty_like(rows)
     channels, places = rows.shape
     grid = (channels, triton.cdiv(places, _BLOCK))

@@ -1,7 +1,7 @@
 """The end of a block, `relu(dropout(x) + other)`, as Triton kernels for NVIDIA GPUs; `layers` has the plain torch form.
 
-No mask is kept: what was dropped is drawn again in the backward pass, from a seed that torch's generator of the device
-gives. So masks follow torch's seed, in CUDA graphs too.
+No mask is stored: it is generated again in the backward pass, from a seed of torch's generator of the device. Masks
+therefore follow torch's seed, in CUDA graphs too.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ _BLOCK = 2048
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _kept(seed, at, probability, DROPS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Return what to multiply places with: zero with a probability, else what keeps the expectation."""
+    """Return factors: zero with a probability, otherwise the factor that preserves the expectation."""
     if DROPS:
         return tl.where(tl.rand(tl.load(seed), at) >= probability, 1.0 / (1.0 - probability), 0.0)
     return tl.full(at.shape, 1.0, tl.float32)
@@ -45,7 +45,7 @@ def _split(gradient, result, seed, of_x, of_other, size, probability, DROPS: tl.
 
 
 class DroppedSumByKernels(torch.autograd.Function):
-    """Return `relu(dropout(x) + other)` of two tensors of one shape and type, at most 2^31 - 1 places."""
+    """Return `relu(dropout(x) + other)` of two tensors of the same shape and type, at most 2^31 - 1 elements."""
 
     @staticmethod
     def forward(context: Any, x: Tensor, other: Tensor, probability: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reading what the device decided without making it wait: a few steps later."""
+"""Reading of device values on the host with a delay of a few steps, so that neither waits."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class DelayedReader(Generic[Note]):
 
     Args:
         device: where the tensors are.
-        lag: the delay in steps; None takes 8 on CUDA and none elsewhere, where reading costs nothing.
+        lag: the delay in steps; None means 8 on CUDA and 0 elsewhere, where reading costs nothing.
     """
 
     def __init__(self, device: torch.device, lag: int | None = None) -> None:
@@ -36,7 +36,7 @@ class DelayedReader(Generic[Note]):
         self._entries: deque[_Entry[Note]] = deque()
 
     def put(self, values: Tensor, note: Note) -> None:
-        """Send `values` on their way, with a `note` for who reads them."""
+        """Start the transfer of `values`, with a `note` that is returned with them."""
         if not self._crosses:
             self._entries.append(_Entry(values, None, note))
             return
@@ -47,11 +47,11 @@ class DelayedReader(Generic[Note]):
         self._entries.append(_Entry(host, copied, note))
 
     def due(self) -> list[tuple[list[float], Note]]:
-        """Return what was sent at least the delay ago, oldest first."""
+        """Return the values whose delay has passed, oldest first."""
         return [self._take() for _ in range(len(self._entries) - self._lag)]
 
     def rest(self) -> list[tuple[list[float], Note]]:
-        """Return everything that is still on its way; the host waits for the device."""
+        """Return all values still in transfer; the host waits for the device."""
         return [self._take() for _ in range(len(self._entries))]
 
     def _take(self) -> tuple[list[float], Note]:

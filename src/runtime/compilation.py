@@ -1,7 +1,7 @@
-"""`--compile`: torch.compile, where the machine has what it takes.
+"""`--compile`: torch.compile, if the machine supports it.
 
-Compiled code is made for the shapes that it meets. Those of a step are the same but for the short last batch of an
-epoch and the number of bodies present, which is therefore brought to one of few (`data.loading.bucketing`).
+Code is compiled for each shape. The shapes of steps are the same except for the short last batch of an epoch and the
+number of present bodies, which is therefore padded to one of few (`data.loading.bucketing`).
 """
 
 import logging
@@ -15,17 +15,17 @@ _GRAPHS = "reduce-overhead"  # torch's name of the mode that captures CUDA graph
 
 
 def compile_where_possible(model: nn.Module, device: torch.device, graphs: bool = False) -> bool:
-    """Let `model` compile itself when it is first called, if this machine can compile at all; tell whether.
+    """Compile `model` at its first call, if this machine can compile; return whether it can.
 
-    Its parameters and their names stay as they are. `graphs` has a GPU replay whole passes (CUDA graphs) instead of
-    being sent one kernel after the other.
+    Its parameters and their names do not change. With `graphs`, a GPU replays whole passes (CUDA graphs) instead of
+    launching single kernels.
     """
     try:
         torch.compile(_probe)(torch.ones(2, device=device))
-    except Exception as error:  # whatever a missing or broken compiler makes torch raise: the model works without
+    except Exception as error:  # any error of a missing or broken compiler; the model works without it
         _log.warning("--compile is left out: this machine cannot compile (%s).", str(error).strip().partition("\n")[0])
         return False
-    torch._dynamo.config.suppress_errors = True  # what the compiler cannot do for some shape runs as it was written
+    torch._dynamo.config.suppress_errors = True  # shapes that cannot be compiled run uncompiled
     model.compile(dynamic=False, mode=_GRAPHS if graphs and device.type == "cuda" else None)
     _log.info("The model compiles itself in its first steps, which take long for that.")
     return True

@@ -1,7 +1,7 @@
 """Process groups: rank and size, and collective operations.
 
-Several are started by `torchrun`, which tells each its rank in the environment. The first process (rank 0) reads and
-writes the run's files and hands the others what they need as plain bytes.
+`torchrun` starts the processes and sets their ranks in the environment. The first process (rank 0) reads and
+writes the run's files and sends the others the needed content as plain bytes.
 """
 
 import os
@@ -25,7 +25,7 @@ _LETTING_GO_S = 0.2
 
 @dataclass(frozen=True)
 class World:
-    """The processes of one training, and this one's place among them."""
+    """The processes of one training, and the rank of this one."""
 
     rank: int = 0
     size: int = 1
@@ -75,7 +75,7 @@ class World:
         self.broadcast(checked)
 
     def barrier(self) -> None:
-        """Wait until every process has got here."""
+        """Wait until every process has reached this point."""
         self.broadcast(bytes)
 
     def _broadcast(self, content: bytes, failed: bool) -> tuple[bool, bytes]:
@@ -96,17 +96,17 @@ ALONE = World()
 
 
 def rank() -> int:
-    """Return this process's rank, 0 where there is but one."""
+    """Return this process's rank, 0 for a single process."""
     return _number("RANK", 0)
 
 
 def processes_here() -> int:
-    """Return how many of the processes run on this machine."""
+    """Return the number of processes on this machine."""
     return _number("LOCAL_WORLD_SIZE", 1)
 
 
 def device_index() -> int:
-    """Return which of its machine's GPUs this process computes on."""
+    """Return the index of this process's GPU on its machine."""
     return _number("LOCAL_RANK", 0)
 
 
@@ -119,7 +119,7 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
         timeout_minutes: how long a process waits for the others before it gives up.
 
     Raises:
-        PeerLost: the others did not come, or one of them has left or cannot be reached.
+        PeerLost: the others did not connect in time, or one of them has exited or cannot be reached.
     """
     size = _number("WORLD_SIZE", 1)
     if size == 1:
@@ -155,9 +155,9 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
 
 
 def _meet(backend: str, timeout: timedelta) -> None:
-    """Join the other processes where the environment says; each attempt of `torchrun --max_restarts` apart.
+    """Join the other processes at the address in the environment; each attempt of `torchrun --max_restarts` separately.
 
-    Torch itself lets a new attempt find the addresses that the processes of the last one left behind.
+    With torch alone, a new attempt finds the addresses left by the processes of the last one.
     """
     store, rank, size = next(rendezvous("env://", timeout=timeout))
     store = PrefixStore(f"attempt {_number('TORCHELASTIC_RESTART_COUNT', 0)}", store)
@@ -165,7 +165,7 @@ def _meet(backend: str, timeout: timedelta) -> None:
 
 
 def _tells_of_a_peer(error: RuntimeError) -> bool:
-    """Tell whether an error comes from talking to another process; gloo's has no type of its own, only a text."""
+    """Tell whether an error is a communication error; gloo's errors have no type of their own, only a text."""
     return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
 

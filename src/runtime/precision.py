@@ -1,4 +1,4 @@
-"""Devices and number formats: what `device`, `--amp` and `hardware.amp_dtype` mean on this machine."""
+"""Devices and number formats: the meaning of `device`, `--amp` and `hardware.amp_dtype` on this machine."""
 
 import logging
 import re
@@ -15,15 +15,15 @@ _log = logging.getLogger(__name__)
 
 
 def usable_device(device: str | torch.device) -> torch.device:
-    """Return any device that torch knows, `auto` for a GPU where there is one, and change nothing for the process.
+    """Return a torch device, without changing the process; `auto` means a GPU if there is one.
 
     Raises:
-        UserError: it is not there.
+        UserError: the device does not exist.
     """
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     try:
         return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without it
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without this device
         raise UserError(
             f"device {str(device)!r}: this machine has no such device that torch can use. Take 'cpu', or 'auto' for a "
             "GPU where there is one."
@@ -31,14 +31,14 @@ def usable_device(device: str | torch.device) -> torch.device:
 
 
 def choose_device(name: str, index: int = 0) -> torch.device:
-    """Return the device that `name` means; `auto` takes a GPU where there is one.
+    """Return the device named `name`; `auto` means a GPU if there is one.
 
     Args:
         name: `auto`, `cpu`, `cuda` or `mps`.
-        index: which of several GPUs.
+        index: the index of the GPU.
 
     Raises:
-        UserError: the device is not there.
+        UserError: the device does not exist.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -59,10 +59,10 @@ def choose_device(name: str, index: int = 0) -> torch.device:
 
 
 def gpu_problem(index: int) -> str:
-    """Return why the installed torch cannot compute on a GPU: it is too old. Empty where it can."""
+    """Return the problem of a GPU that is too old for the installed torch; empty if it is not."""
     built_for = [int(digits[0]) for each in torch.cuda.get_arch_list() if (digits := re.findall(r"^sm_(\d+)", each))]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch says the same, in other words
+        warnings.simplefilter("ignore")  # torch warns of the same
         major, minor = torch.cuda.get_device_capability(index)
         name = torch.cuda.get_device_name(index)
     oldest = min(built_for, default=0)
@@ -76,15 +76,15 @@ def gpu_problem(index: int) -> str:
 
 
 def lacks_bf16(device: torch.device) -> bool:
-    """Tell whether a device is a GPU without bf16: torch imitates it there, more slowly than float32."""
+    """Tell whether a device is a GPU without bf16, on which torch emulates it more slowly than float32."""
     return device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device)[0] < 8
 
 
 def refuse_missing_format(enabled: bool, dtype: str, device: torch.device) -> None:
-    """Refuse mixed precision in a format that the device does not have; the arguments are those of `Precision`.
+    """Refuse mixed precision in a format that the device lacks; the arguments are those of `Precision`.
 
     Raises:
-        UserError: it asks for bf16 on a GPU that has none.
+        UserError: bf16 is requested on a GPU without it.
     """
     if enabled and dtype == "bf16" and lacks_bf16(device):
         major, minor = torch.cuda.get_device_capability(device)
@@ -98,7 +98,7 @@ def refuse_missing_format(enabled: bool, dtype: str, device: torch.device) -> No
 def precision_of_a_run(enabled: bool, dtype: str, device: torch.device) -> "Precision":
     """Return the precision in which a trained model computes on `device`; its run may have been on another one.
 
-    Where a GPU has no bf16 it is float32, with a warning: a model's answers are the same within rounding.
+    On a GPU without bf16 it is float32, with a warning: the outputs are the same up to rounding.
     """
     if enabled and dtype == "bf16" and lacks_bf16(device):
         _log.warning("The model was trained in bf16, which this GPU does not have: it computes in float32 here.")
@@ -107,15 +107,15 @@ def precision_of_a_run(enabled: bool, dtype: str, device: torch.device) -> "Prec
 
 
 class Precision:
-    """Mixed precision: the format of the forward pass and the scaler that fp16 gradients need.
+    """Mixed precision: the format of the forward pass and the scaler for fp16 gradients.
 
     Args:
         enabled: the `--amp` flag.
         dtype: `fp16`, `bf16`, or `auto`: fp16 on CUDA, bf16 elsewhere.
-        device: where training runs.
+        device: the device of the training.
 
     Raises:
-        UserError: the device does not have the format.
+        UserError: the device lacks the format.
     """
 
     def __init__(self, enabled: bool, dtype: str, device: torch.device) -> None:
@@ -134,10 +134,10 @@ class Precision:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.enabled)
 
     def update_scale(self, counts: Tensor) -> None:
-        """Let the scaler learn from the gradients that it has unscaled, if `counts`, a bool () on the device.
+        """Update the scale from the unscaled gradients, if `counts`, a bool () on the device.
 
-        After an update that is left out because every batch of it was refused, the scale and the number of good
-        updates since it last changed stay as they are; the host does not have to know.
+        After an update that was skipped because all of its batches were rejected, the scale and the number of good
+        updates since its last change stay unchanged; nothing is read on the host.
         """
         if not self.scaler.is_enabled():
             return

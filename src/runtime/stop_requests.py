@@ -1,4 +1,4 @@
-"""Reasons to stop in the middle of a run: a signal, or the end of the time that it was given."""
+"""Reasons to stop within a run: a signal or the time limit."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ from ..utils.signals import is_ignored
 
 
 class Stop(Enum):
-    """Name why a run stopped before its end."""
+    """The reason why a run stopped before its end."""
 
     TIME = "its time is over"
     INTERRUPT = "it was interrupted"
@@ -21,7 +21,7 @@ class Stop(Enum):
     HANG_UP = "its terminal is gone"
 
     def raise_signal(self) -> None:
-        """Raise what the signal would have raised by itself; nothing where there was none."""
+        """Raise the exception of the signal; nothing if there was none."""
         if self is Stop.INTERRUPT:
             raise KeyboardInterrupt
         if self is Stop.TERMINATE:
@@ -36,18 +36,18 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 
 
 class Stopped(Exception):
-    """Unwind a training to where its state is saved."""
+    """Ends a training early; its handler saves the state."""
 
     def __init__(self, reason: Stop) -> None:
         self.reason = reason
 
 
 class StopWatch:
-    """Notice reasons to stop without acting on them, so that the trainer can finish its step and save.
+    """Records reasons to stop without acting on them, so that the trainer can finish its step and save.
 
     Args:
         max_hours: time limit in hours; 0 for none.
-        began: the `time.monotonic()` from which the hours count; now where it is None.
+        began: the `time.monotonic()` from which the hours count; by default now.
     """
 
     def __init__(self, max_hours: float = 0.0, began: float | None = None) -> None:
@@ -58,25 +58,25 @@ class StopWatch:
 
     @property
     def reason(self) -> Stop | None:
-        """Return the reason to stop, if there is one; a signal goes before the time."""
+        """Return the reason to stop, if there is one; a signal takes precedence over the time limit."""
         return self._signal or (Stop.TIME if self.is_over else None)
 
     @property
     def is_over(self) -> bool:
-        """Tell whether the time is."""
+        """Tell whether the time limit has been reached."""
         return self._end is not None and time.monotonic() >= self._end
 
     @contextmanager
     def listening(self, patiently: bool = False) -> Iterator[None]:
-        """Take SIGINT, SIGTERM and SIGHUP as reasons to stop while the block runs; the second one raises at once.
+        """Record SIGINT, SIGTERM and SIGHUP as reasons to stop while the block runs; a second one raises at once.
 
-        Not so where the process waits `patiently`, as one of several does: a scheduler sends its signal to all
-        processes of a job, and `torchrun`, which gets it too, then sends another one. Nor does SIGHUP hurry anything:
-        a terminal that goes sends several, and systemd sends one beside its SIGTERM. Where it is ignored, as under
-        `nohup`, it stays so.
+        With `patiently`, for one of several processes, a second one does not raise: a scheduler sends its signal to all
+        processes of a job, and `torchrun`, which gets it too, then sends another one. Repeated SIGHUPs never raise: a
+        closing terminal sends several, and systemd sends one with its SIGTERM. If SIGHUP is ignored, as under `nohup`,
+        it stays ignored.
         """
         self._patient = patiently
-        if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one alone
+        if threading.current_thread() is not threading.main_thread():  # Python handles signals only in the main thread
             yield
             return
         heeded = [each for each in _SIGNALS if each == signal.SIGINT or not is_ignored(each)]

@@ -1,8 +1,8 @@
-"""Read NumPy's `.npy` arrays of foreign origin: alone in a file, inside of another file, or from bytes.
+"""Reading of untrusted NumPy `.npy` arrays: from a file, from within another file, or from bytes.
 
-This is the only place where arrays are read. A header is read by the grammar below and never evaluated as Python, as
-NumPy does, whose parser raises whatever Python's does. What it claims is compared with the bytes that are there
-before anything is made of it, so an array never takes more memory than its file has bytes.
+This is the only module that reads arrays. A header is parsed by the grammar below and never evaluated as Python. NumPy
+evaluates it, with all exceptions of Python's parser. The claims of the header are compared with the available bytes
+before anything is allocated, so an array never takes more memory than the size of its file.
 """
 
 import math
@@ -19,11 +19,11 @@ from .regular_files import open_regular, size_of_open
 Array = np.ndarray[Any, np.dtype[Any]]
 Mode = Literal["r", "r+", "c"]
 
-# NumPy's own arrays have 64 dimensions at most; those of clips have four.
+# NumPy's arrays have at most 64 dimensions; those of clips have four.
 _MOST_DIMENSIONS = 32
-# Of what one row of an array may claim where there is no row, so that nobody computes with impossible sizes.
+# Limit of the claimed row size of an array without rows, so that no code computes with impossible sizes.
 _MOST_ROW_BYTES = 1 << 31
-# A header of NumPy's takes 128 bytes, the index of a store some 300; NumPy reads up to 10,000.
+# A typical header of NumPy takes 128 bytes, that of a store's index about 300; NumPy reads up to 10,000.
 _MOST_HEADER_BYTES = 1 << 16
 _MAGIC = b"\x93NUMPY"
 _LENGTH = {(1, 0): "<H", (2, 0): "<I"}
@@ -39,17 +39,17 @@ _NAMES = re.compile(r"[<>|=]?U\d{1,5}", re.ASCII)
 
 
 class DamagedArray(ValueError):
-    """Say why bytes are no array that is read: what is wrong with the header, or that it is cut short."""
+    """The bytes are not a readable array: its header is invalid, or it is cut short."""
 
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """What stands before the numbers of an array.
+    """The header of an array.
 
     Attributes:
-        dtype, shape: the type and number of the elements, which are all there.
-        order: `C` or `F`, the order in which they stand.
-        length: the bytes of the header.
+        dtype, shape: the type and number of the elements, all of which are present.
+        order: `C` or `F`, the order of the elements.
+        length: the size of the header in bytes.
     """
 
     dtype: np.dtype[Any]
@@ -59,17 +59,17 @@ class ArrayHeader:
 
 
 def map_array(path: Path, start: int = 0, end: int | None = None, *, records: bool = False, mode: Mode = "r") -> Array:
-    """Map an array of a file into memory: nothing of it is loaded, whatever it claims.
+    """Memory-map an array in a file, without loading any of it.
 
     Args:
         path: a regular file.
-        start, end: the bytes that the array and its header may take; the whole file by default.
+        start, end: the byte range of the array with its header; the whole file by default.
         records: read structured elements of numbers and text instead of numbers.
         mode: `r` for reading, `r+` for writing to the file, `c` for keeping changes in memory.
 
     Raises:
-        DamagedArray: there is no array of that kind, or it is cut short.
-        OSError: the file cannot be read, or is none.
+        DamagedArray: there is no array of this kind, or it is cut short.
+        OSError: the file cannot be read, or is not a regular file.
     """
     with open_regular(path, writable=mode == "r+") as file:
         size = size_of_open(file)
@@ -82,7 +82,7 @@ def map_array(path: Path, start: int = 0, end: int | None = None, *, records: bo
 
 
 def array_of(data: bytes, *, records: bool = False) -> Array:
-    """Return the array that `data` holds, without a copy of it; it cannot be written to.
+    """Return the array in `data` as a read-only view.
 
     Raises:
         DamagedArray: there is no array of numbers (of structured elements with `records`), or it is cut short.
@@ -95,7 +95,7 @@ def array_of(data: bytes, *, records: bool = False) -> Array:
 
 
 def read_header(file: BinaryIO, there: int, *, records: bool = False) -> ArrayHeader:
-    """Read the header of the array that begins where `file` stands and may take `there` bytes with it.
+    """Read the header of the array that starts at the position of `file` and may take `there` bytes in all.
 
     Raises:
         DamagedArray: there is no array of numbers (of structured elements with `records`), or it is cut short.
@@ -105,13 +105,13 @@ def read_header(file: BinaryIO, there: int, *, records: bool = False) -> ArrayHe
 
 
 def check_shape(shape: tuple[int, ...], element_bytes: int, there: int) -> None:
-    """Refuse a shape that is impossible, or claims more bytes than are there.
+    """Refuse a shape that is impossible or claims more bytes than `there`.
 
-    Without any element only the first dimension may be zero, as of a list of clips that is empty: `(10**7, 0, 150)`
-    claims ten million clips and has no byte.
+    Only the first dimension may be zero, as of an empty list of clips: `(10**7, 0, 150)` claims ten million clips but
+    has no bytes.
 
     Raises:
-        DamagedArray: it is such a shape.
+        DamagedArray: the shape is refused.
     """
     if len(shape) > _MOST_DIMENSIONS or min(shape, default=0) < 0:
         raise DamagedArray(f"its shape of {len(shape)} dimensions is impossible")
@@ -123,7 +123,7 @@ def check_shape(shape: tuple[int, ...], element_bytes: int, there: int) -> None:
 
 
 def _parse(head: bytes, there: int, records: bool) -> ArrayHeader:
-    """Read a header from the first bytes of what is there."""
+    """Parse a header from the first of the `there` bytes."""
     if not head.startswith(_MAGIC):
         raise DamagedArray("it does not begin as a .npy array does")
     version = tuple(head[len(_MAGIC) : len(_MAGIC) + 2])
@@ -146,7 +146,7 @@ def _parse(head: bytes, there: int, records: bool) -> ArrayHeader:
 
 
 def _entries(text: str) -> dict[str, str]:
-    """Return the three entries of a header as they are written."""
+    """Return the three entries of a header as text."""
     text = text.strip()
     found: dict[str, str] = {}
     place = 1
@@ -193,7 +193,7 @@ def _record_type(text: str) -> np.dtype[Any]:
 def _known_type(kind: str) -> np.dtype[Any]:
     try:
         return np.dtype(kind)
-    except TypeError as error:  # numbers of 12 or 16 bytes, which not every machine has
+    except TypeError as error:  # numbers of 12 or 16 bytes, which not every machine supports
         raise DamagedArray(f"this machine has no numbers of the type {kind}") from error
 
 

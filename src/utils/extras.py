@@ -5,32 +5,32 @@ from importlib import import_module
 from .errors import UserError, missing_extra
 from .program import install_command
 
-# extra: its packages, as they are imported
+# extra -> the import names of its packages
 EXTRAS = {
     "plots": ("matplotlib", "PIL"),
     "tensorboard": ("tensorboard",),
     "deploy": ("onnx", "onnxscript", "onnxruntime", "openvino"),
 }
-_MODULES = {  # what LAST imports of a package beside the package itself
+_MODULES = {  # the submodules of a package that LAST imports
     "matplotlib": ("matplotlib.figure", "matplotlib.backends.backend_agg"),
     "PIL": ("PIL.Image",),
     "tensorboard": ("tensorboard.compat.proto.event_pb2", "tensorboard.summary.writer.record_writer"),
 }
-_DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}  # what pip calls a package, where that is another name
+_DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}  # names for pip that differ from the import name
 _LONGEST_REASON = 200
 
 
 def import_fault(package: str) -> str | None:
-    """Import an optional package and return why that fails: empty where it is not installed, None where it succeeds.
+    """Import an optional package and return the reason of a failure: empty if it is not installed, None on success.
 
-    A package that is installed may still fail: it was built for another numpy, or a library of the system is missing.
+    An installed package may still fail: it was built for another numpy, or a system library is missing.
     """
     try:
         if getattr(import_module(package), "__file__", None) is None:
-            return ""  # a folder of that name, such as a run's `tensorboard`, is imported too and is no package
+            return ""  # Python also imports a folder of that name, such as a run's `tensorboard`
         for module in _MODULES.get(package, ()):
             import_module(module)
-    except Exception as error:  # what a package raises as it is imported can be of any kind
+    except Exception as error:  # an import can raise any exception
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package:
             return ""
         return fault_of(error)
@@ -44,11 +44,11 @@ def fault_of(error: BaseException) -> str:
 
 
 def extra_problem(package: str, purpose: str) -> UserError | None:
-    """Return the error for an optional package that cannot be imported, None where it can.
+    """Return the error for an optional package that cannot be imported, None if it can.
 
     Args:
-        package: as it is imported; one of those in `EXTRAS`.
-        purpose: what needs it, such as `Drawing a picture`.
+        package: its import name; one of those in `EXTRAS`.
+        purpose: what it is needed for, such as `Drawing a picture`.
     """
     fault = import_fault(package)
     if fault is None:
@@ -62,5 +62,5 @@ def extra_problem(package: str, purpose: str) -> UserError | None:
 
 
 def repair_command(*packages: str) -> str:
-    """Return the command that installs packages again, which are named as they are imported."""
+    """Return the command that reinstalls packages, given their import names."""
     return install_command("--force-reinstall", *(_DISTRIBUTIONS.get(package, package) for package in packages))

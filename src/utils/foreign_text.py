@@ -1,7 +1,7 @@
-"""Text that comes from files, file names and arguments, made fit to be shown and kept.
+"""Makes text from files, file names and arguments safe to show and to store.
 
-A name may hold the bytes by which a terminal is steered, or bytes that are no text at all. What is shown to people
-passes through here, so that no module has to remember it.
+A name may contain control sequences for a terminal, or bytes that are not text. All output to users passes through this
+module, so that other modules do not have to handle this.
 """
 
 import reprlib
@@ -15,36 +15,36 @@ _SHORT.maxstring = _SHORT.maxother = 100
 
 
 def printable(text: str) -> str:
-    """Return a foreign text on one line, with `?` for what would do something to a terminal or to a file."""
+    """Return a text on one line, with `?` in place of control characters."""
     return harmless(" ".join(text.split()))
 
 
 def harmless(text: str) -> str:
-    """Return a text of several lines with `?` for what would do something to a terminal, and bytes written out."""
+    """Return a text of several lines with `?` in place of control characters, and with escaped bytes."""
     if text.isprintable():
         return text
     return "".join(map(_harmless, readable(text)))
 
 
 def readable(text: str) -> str:
-    r"""Return a text that can be written as UTF-8: bytes of a file name that are no text become `\udcff` or alike."""
+    r"""Return a text that can be written as UTF-8: bytes that are not text become escapes such as `\udcff`."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def is_readable(text: str) -> bool:
-    """Tell whether a text can be named to the operating system and holds whole characters only.
+    """Tell whether a text can be passed to the operating system and has no lone surrogates.
 
-    Half of a character is how Python hands over the bytes of a file name that are no UTF-8, and how JSON can claim any.
+    Python represents bytes of a file name that are not UTF-8 as lone surrogates, and JSON can contain any of them.
     """
     return "\0" not in text and are_characters(text.encode("utf-32-le", "surrogatepass"), "<")
 
 
 def are_characters(content: bytes, byte_order: str) -> bool:
-    """Tell whether there is a whole character of Unicode in every four bytes of an array of text, NUL included.
+    """Tell whether every four bytes of a text array are a valid Unicode character, including NUL.
 
     Args:
-        content: of the array.
-        byte_order: of its type, as NumPy names it: `<`, `>` or `=`.
+        content: the bytes of the array.
+        byte_order: the byte order of its type in NumPy's notation: `<`, `>` or `=`.
     """
     names = {"<": "little", ">": "big"}
     try:
@@ -55,12 +55,12 @@ def are_characters(content: bytes, byte_order: str) -> bool:
 
 
 def short(value: Any) -> str:
-    """Return `value` as Python writes it, cut where it is long."""
+    """Return the `repr` of a value, shortened if it is long."""
     return _SHORT.repr(value)
 
 
 def shortened(message: str) -> str:
-    """Return a message with its long lines cut in the middle, and of very many lines the first and the last ones."""
+    """Return a message with long lines shortened in the middle, and only the first and last of very many lines."""
     lines = message.split("\n")
     if len(lines) > _MOST_LINES:
         first = _MOST_LINES - _KEPT_LAST_LINES

@@ -1,22 +1,22 @@
-"""Read JSON of foreign origin: only what can be written again as text and as numbers of 64 bits."""
+"""Parsing of untrusted JSON: only values that can be written again as text and as 64-bit numbers."""
 
 import json
 from typing import Any
 
-_MOST_DIGITS = 19  # of a whole number of 64 bits; Python takes time in the square of them, and no float holds them
+_MOST_DIGITS = 19  # of a 64-bit integer; Python's time is quadratic in the digits, and a float cannot represent more
 
 
 def parse_json(text: str) -> Any:
-    """Return what a JSON text says.
+    """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, nests too deep, or has a number or a character that nothing could be done with.
+        ValueError: it is not JSON, is nested too deeply, or has an unusable number or character.
     """
     try:
         values = json.loads(text, parse_int=_whole_number)
     except RecursionError:
         raise ValueError("its values are nested too deeply") from None
-    # Half of a character that takes two, alone, goes into no file and on no terminal; a path that is no text may.
+    # A lone surrogate cannot be written to a file or a terminal; one from a path that is not UTF-8 can.
     if "\\ud" in text or "\\uD" in text:
         try:
             json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogateescape")

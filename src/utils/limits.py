@@ -1,4 +1,4 @@
-"""Limits of settings, beside those of `annotated_types`: they stand in the annotations of a dataclass's fields."""
+"""Limits of settings in addition to those of `annotated_types`, for the annotations of a dataclass's fields."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -19,7 +19,7 @@ class Lengths:
 
 
 def annotations_of(section: Any) -> dict[str, Any]:
-    """Return the annotation of each field of a dataclass; in an instance, a section's is the class of what is there."""
+    """Return the annotation of each field of a dataclass; for a section of an instance, the class of its value."""
     if isinstance(section, type):
         return _annotations(section)
     present = ((name, annotation, getattr(section, name)) for name, annotation in _annotations(type(section)).items())

@@ -1,4 +1,4 @@
-"""What this machine is made of, as far as the system tells."""
+"""Hardware of this machine, as reported by the system."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ def usable_cores() -> int:
 
 
 def processor() -> str:
-    """Return the processor's name, where the system tells it."""
+    """Return the processor's name, if the system reports it."""
     lines = CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())

@@ -1,4 +1,4 @@
-"""Models by the names of their YAML files: ours, what was put beside them, and a user's own by its path."""
+"""Model YAML files by name: built-in ones, those added beside them, and a user's own by its path."""
 
 import re
 from collections.abc import Collection
@@ -23,7 +23,7 @@ _MODEL_NAME = re.compile(r"\w([\w.-]*\w)?")
 
 
 def model_files() -> dict[str, str]:
-    """Return the file in `configs/model` of every model that has a name: ours first, then what was put beside them."""
+    """Return the file of every named model in `configs/model`: built-in ones first, then added ones."""
     others = {}
     for stem in config_names("model"):
         if match := _MODEL_FILE.fullmatch(stem):
@@ -32,10 +32,10 @@ def model_files() -> dict[str, str]:
 
 
 def model_layer(name: str) -> Layer:
-    """Return the layer of a `--model` choice: a known name, or the path of a YAML file, whose model has its own name.
+    """Return the layer of a `--model` choice: a known name, or the path of a YAML file of a model with its own name.
 
     Raises:
-        UserError: there is no such model, its file does not say what family it is of, or its name is another's.
+        UserError: there is no such model, its file has no family, or its name is already used.
     """
     known = model_files()
     if not name.endswith(YAML_ENDINGS):
@@ -51,7 +51,7 @@ def model_layer(name: str) -> Layer:
 
 
 def _named_model(layer: Layer, name: str, taken: Collection[str]) -> Layer:
-    """Return a model's layer, called by `name` where it does not name itself, once it is one that can be run."""
+    """Return a validated layer of a model, with `name` if it has no name of its own."""
     model = section_layer(layer, "model")
     own = str(model.texts.get("name") or model.values.get("name") or name)
     if own in taken:

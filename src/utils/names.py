@@ -1,4 +1,4 @@
-"""Names that users give to classes, clips and folders are text, and equal if they read alike."""
+"""Names of classes, clips and folders, compared in one Unicode form."""
 
 import difflib
 import unicodedata
@@ -10,16 +10,15 @@ _LONGEST_NAME = 100
 
 
 def normal_form(name: str) -> str:
-    """Return a name in Unicode's composed form (NFC), with the bytes of a file name that are no text written out.
+    """Return a name in Unicode's composed form (NFC), with the bytes of a file name that are not text escaped.
 
-    An accent may be written as one character with its letter or as two; file systems and editors choose
-    differently, and nobody sees which.
+    An accented letter may be one character or two; file systems and editors differ, and the difference is invisible.
     """
     return unicodedata.normalize("NFC", readable(name))
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """Return the question whether the nearest known name was meant; empty where none is near."""
+    """Return "Did you mean ...?" with the nearest known name; empty if none is near."""
     if len(name) > _LONGEST_NAME:
         return ""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)

@@ -1,8 +1,8 @@
-"""Numbers as they are told."""
+"""Formatting of numbers in messages."""
 
 
 def counted(number: float, noun: str) -> str:
-    """Return how many of something there are: `1 epoch`, `1,200 clips`, `2 bodies`."""
+    """Return a count with its noun: `1 epoch`, `1,200 clips`, `2 bodies`."""
     figure = f"{number:,}" if isinstance(number, int) else f"{number:g}"
     return f"{figure} {noun if number == 1 else _plural(noun)}"
 

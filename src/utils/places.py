@@ -16,10 +16,10 @@ from .errors import UserError
 _log = logging.getLogger(__name__)
 
 _KAGGLE = "/kaggle"
-_DEEPEST = 6  # levels below a root: <root>/datasets/<owner>/<slug>/data/ntu60 is 5
-_MOST_FOLDERS = 10_000  # below a root
-_MOST_SUBFOLDERS = 500  # of one folder: pictures come in a folder a class, runs and data sets do not
-_MOST_ENTRIES = 10_000  # of one folder: unpacked recordings are many, and no folder is among them
+_DEEPEST = 6  # levels below a root: <root>/datasets/<owner>/<slug>/data/ntu60 has 5
+_MOST_FOLDERS = 10_000  # per root
+_MOST_SUBFOLDERS = 500  # per folder: more are typical of image folders per class, not of runs and data sets
+_MOST_ENTRIES = 10_000  # per folder: unpacked recordings are many files without folders
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Places:
     """The folders that a command works with.
 
     Attributes:
-        environment: the name of the environment that they come from.
-        data_root: where prepared data sets are looked for first, and written.
-        output_root: where runs are written.
-        input_roots: where prepared data sets and runs are looked for too, at any depth; nothing is written there.
+        environment: the name of their environment.
+        data_root: the folder of prepared data sets, searched first.
+        output_root: the folder of runs.
+        input_roots: further folders that are searched for prepared data sets and runs; nothing is written there.
     """
 
     environment: str
@@ -40,14 +40,14 @@ class Places:
 
 
 def places(environment: str = "", data_root: str | None = None, output_root: str | None = None) -> Places:
-    """Return the folders that the environment names; a folder that is given wins.
+    """Return the folders of the environment; folders passed as arguments override them.
 
     Args:
-        environment: its name; detected where it is empty.
-        data_root, output_root: the folders that flags name, if they do.
+        environment: its name; detected if empty.
+        data_root, output_root: the folders of the flags, if given.
 
     Raises:
-        UserError: there is no such environment, or it names no folder.
+        UserError: there is no such environment, or it lacks a folder.
     """
     layer = environment_layer(environment)
     return Places(
@@ -59,7 +59,7 @@ def places(environment: str = "", data_root: str | None = None, output_root: str
 
 
 def environment_layer(environment: str = "") -> Layer:
-    """Return the layer of an environment, with its name under `environment`; it is detected where it is empty.
+    """Return the layer of an environment, with its name in `environment`; it is detected if empty.
 
     Raises:
         UserError: there is no such environment, or it lacks a folder.
@@ -77,7 +77,7 @@ def environment_layer(environment: str = "") -> Layer:
 
 
 def _moved(value: Any) -> Any:
-    """Return a path below /kaggle, or each of several, below the folder that stands for it."""
+    """Return a path below /kaggle, or a list of paths, relocated to the folder that replaces /kaggle."""
     if isinstance(value, list):
         return [_moved(each) for each in value]
     inside = isinstance(value, str) and (value == _KAGGLE or value.startswith(f"{_KAGGLE}/"))
@@ -85,7 +85,7 @@ def _moved(value: Any) -> Any:
 
 
 def writable(folder: Path, output_root: Path, input_roots: Sequence[Path]) -> bool:
-    """Tell whether files may be written into a folder: not where it is read-only, or an input."""
+    """Tell whether files may be written to a folder: it is neither read-only nor an input."""
     place = folder.resolve()
     is_input = any(place.is_relative_to(root.resolve()) for root in input_roots)
     if is_input and not place.is_relative_to(output_root.resolve()):
@@ -95,22 +95,22 @@ def writable(folder: Path, output_root: Path, input_roots: Sequence[Path]) -> bo
 
 
 def outermost(roots: Sequence[Path]) -> list[Path]:
-    """Return the folders that lie in no other of them, each once: where a search below all of them looks."""
+    """Return the folders that are not inside another of them, each once: the starting points of a search."""
     distinct = list(dict.fromkeys(root.absolute() for root in roots))
     return [root for root in distinct if not any(other in root.parents for other in distinct)]
 
 
 def folders_below(roots: Sequence[Path], mark: str, skip: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
-    """Yield the folders that hold a file named `mark`, at most six levels below `roots`; those nearest come first.
+    """Yield the folders with a file named `mark`, at most six levels below `roots`, the nearest first.
 
-    It does not look into what it finds, nor into hidden folders or those that cannot be read. The search is bounded,
-    with a warning where that leaves something out: at most 10,000 folders below a root, and of each the first 10,000
-    entries and the last 500 folders by name.
+    Found folders are not searched further, nor are hidden or unreadable folders. The search is limited to 10,000
+    folders per root, and in each folder to the first 10,000 entries and the last 500 folders by name, with a warning if
+    a limit is reached.
 
     Args:
-        roots: where to look; one that is not there is passed over.
+        roots: the folders to search; missing ones are skipped.
         mark: the file's name.
-        skip: which folders not to look into.
+        skip: tells which folders not to search.
     """
     seen: set[Path] = set()
     for root in roots:
@@ -133,7 +133,7 @@ def folders_below(roots: Sequence[Path], mark: str, skip: Callable[[Path], bool]
 
 
 def is_file(path: Path) -> bool:
-    """Tell whether there is such a file; there is none where looking is not allowed."""
+    """Tell whether a file exists; False if access is denied."""
     try:
         return path.is_file()
     except OSError:
@@ -141,7 +141,7 @@ def is_file(path: Path) -> bool:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, in the order of their names; none where it cannot be read."""
+    """Return the folders in a folder, sorted by name; none if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             found = [each.name for each in islice(entries, _MOST_ENTRIES) if each.is_dir()]
@@ -155,7 +155,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 @cache
 def _warn_of_bound(folder: Path, bound: int) -> None:
-    """Say once that a search did not look everywhere."""
+    """Warn once that a search was incomplete."""
     _log.warning(
         "Below %s only %d folders are searched for data sets and runs. Name one that is not found with --data_root or "
         "--resume.",
@@ -164,9 +164,9 @@ def _warn_of_bound(folder: Path, bound: int) -> None:
 
 
 def data_roots(environment: str, data_root: str, input_roots: Sequence[str]) -> list[Path]:
-    """Return where prepared data sets are looked for: the data root, and with that of the environment its inputs too.
+    """Return the folders to search for data sets: the data root, and the inputs if it is the environment's own.
 
-    A data root that somebody named is meant: elsewhere another data set of the same name may lie.
+    With an explicit data root, only that one is searched, since others may have another data set of the same name.
     """
     own = Path(data_root) == places(environment).data_root
     return [Path(data_root), *(map(Path, input_roots) if own else ())]

@@ -1,4 +1,4 @@
-"""Plug-ins: modules that are found by their file's name in a package, and imported only when they are used."""
+"""Plug-ins: modules of a package, found by their file's name and imported only when used."""
 
 import pkgutil
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from .foreign_text import short
 
 @dataclass
 class NoSettings:
-    """The settings of a plug-in that has no configuration keys of its own."""
+    """The settings of a plug-in without configuration keys."""
 
 
 def plug_in_names(package: str) -> list[str]:
-    """Return the names of a package's modules in alphabetical order; none of them is imported."""
+    """Return the names of a package's modules in alphabetical order, without importing any of them."""
     return sorted(module.name for module in pkgutil.iter_modules(import_module(package).__path__))
 
 
@@ -26,12 +26,12 @@ def find_plug_in(package: str, name: str, what: str, others: Sequence[str] = ())
 
     Args:
         package: its full name, such as `last.training.optimizers`.
-        name: the module's name in it.
-        what: what the modules are, for the message, such as `optimizer`.
-        others: names that can be chosen in place of a module's.
+        name: the module's name in the package.
+        what: the kind of the modules for the message, such as `optimizer`.
+        others: further names that can be chosen.
 
     Raises:
-        UserError: there is no such module; the nearest name and all names are told.
+        UserError: there is no such module; the message has the nearest name and all names.
     """
     names = plug_in_names(package)
     if name not in names:
@@ -48,7 +48,7 @@ def plug_in_settings(plug_in: Any, layers: Sequence[Layer]) -> Any:
     """Return the settings of a plug-in: its dataclass `Settings` with the values of `layers`, the lowest first.
 
     Raises:
-        UserError: a key is unknown or a value impossible; all of them in one message.
+        UserError: keys are unknown or values invalid; all of them in one message.
     """
     settings = getattr(plug_in, "Settings", NoSettings)()
     for layer in layers if isinstance(settings, NoSettings) else ():
@@ -59,7 +59,7 @@ def plug_in_settings(plug_in: Any, layers: Sequence[Layer]) -> Any:
 
 
 def settings_from(plug_in: Any, values: Mapping[str, Any], key: str) -> Any:
-    """Return the settings of a plug-in from the plain values that the configuration has under `key`.
+    """Return the settings of a plug-in from the plain values in the configuration at `key`.
 
     Raises:
         UserError: see `plug_in_settings`.

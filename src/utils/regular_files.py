@@ -1,4 +1,4 @@
-"""Open what is a file and nothing else: a pipe or a device in its place would keep a reader waiting for ever."""
+"""Opening of regular files only: a pipe or a device in place of a file would block a reader forever."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-# Opening a pipe waits for a writer without the first; Windows would change line ends without the second.
+# Without O_NONBLOCK, opening a pipe waits for a writer; without O_BINARY, Windows converts line ends.
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -27,7 +27,7 @@ def open_regular(path: Path, writable: bool = False) -> BinaryIO:
 
 
 def size_of_open(file: BinaryIO) -> int:
-    """Return how many bytes an open file has now; where it is read next stays."""
+    """Return the current size of an open file in bytes, without changing its position."""
     place = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(place)

@@ -20,7 +20,7 @@ class _Uncacheable(Exception):
 def cache_tensors(most: int) -> Callable[[Callable[[*Arguments], Tensor]], Callable[[*Arguments], Tensor]]:
     """Cache the last `most` tensors of a function with hashable arguments; callers must not change them.
 
-    A cached tensor works in every mode: it is computed outside of `torch.inference_mode`, whose tensors cannot be used
+    A cached tensor works in every mode: it is computed outside `torch.inference_mode`, whose tensors cannot be used
     in training, and a result that is not a plain tensor (a fake or a traced one) is returned but not cached.
     """
 

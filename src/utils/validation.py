@@ -51,7 +51,7 @@ def validated(
     Args:
         schema: a dataclass instance with the keys and types; a section has the fields of its instance there.
         values: any part of the configuration.
-        texts: the same tree as written in the source, where it comes from a text.
+        texts: the same tree as written in the source, if it comes from a text.
     """
     adapter = _adapter(schema.__class__, tuple(annotations_of(schema).items()))
     try:

@@ -1,4 +1,4 @@
-"""Which versions of what are at work: kept with every run and shown by `last doctor`."""
+"""Versions of LAST and its packages, saved with every run and shown by `last doctor`."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ _GIT_PATIENCE_S = 10.0
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of LAST, Python and each required package; empty where one is missing."""
+    """Return the versions of LAST, Python and each required package; empty for a missing one."""
     return {
         "last": __version__,
         "python": platform.python_version(),
@@ -23,14 +23,14 @@ def versions() -> dict[str, str]:
 
 
 def git_commit(checkout: Path = _CHECKOUT) -> str:
-    """Return the commit that LAST runs from, `-dirty` after it where files were changed since.
+    """Return the commit of the checkout that LAST runs from, with `-dirty` if files were changed since.
 
-    It is empty where LAST does not run from a checkout, or there is no git to ask.
+    It is empty if LAST does not run from a checkout, or git is not installed.
     """
     if not (checkout / ".git").exists():
         return ""
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # reading must not hinder a git at work there
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # do not block a git command that is running there
     try:
         answer = subprocess.run(
             command, capture_output=True, text=True, timeout=_GIT_PATIENCE_S, env=environment, check=True

@@ -1,7 +1,7 @@
-"""YAML text as plain values and back, without the corners of YAML that surprise a reader or serve an attacker.
+"""Conversion of YAML text to plain values and back, without the features of YAML that are surprising or dangerous.
 
-PyYAML turns a text into events, with libyaml where it is there; the values are made of these here. So whatever is
-refused is refused as it stands in the text, and no more is built than stands there.
+PyYAML parses a text into events, with libyaml if available; this module builds the values from the events. Refused
+features are therefore reported as written in the text, and no more is built than the text contains.
 """
 
 import re
@@ -14,8 +14,8 @@ from .foreign_text import is_readable, readable
 
 _DEEPEST = 64
 _MOST_DIGITS = 100
-_READER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first one is ten times as fast
-# What YAML forbids in a text (section 5.1); to name it here is clearer than what either reader says.
+_READER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # CSafeLoader is ten times as fast
+# Characters that YAML forbids (section 5.1); checked here for a clearer message than that of either reader.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOTHING = {"", "~", "null", "Null", "NULL"}
 _WORDS = {
@@ -32,7 +32,7 @@ _DECIMAL = re.compile(
 
 
 class _Writer(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Write each value out: no alias for one that comes twice, and quotes around texts that look like other values."""
+    """Dumper without aliases for repeated values, and with quotes around texts that look like other values."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - as the base class has it
         return True
@@ -46,26 +46,26 @@ _Writer.add_representer(str, _quoted_where_needed)
 
 
 def parse_yaml(text: str) -> Any:
-    """Return what `text` says as dicts, lists and plain values; None where it says nothing.
+    """Return the content of `text` as dicts, lists and plain values; None if it is empty.
 
     Raises:
-        ValueError: it is not YAML, or uses a part of YAML that is not read here.
+        ValueError: it is not YAML, or uses an unsupported feature.
     """
     return parse_with_texts(text)[0]
 
 
 def parse_with_texts(text: str) -> tuple[Any, Any]:
-    """Return what `text` says, and the same with every value as it is written.
+    """Return the content of `text`, and the same tree with every value as written.
 
-    Only a setting knows whether `no` is a name or a bool. A number says what it says in decimal digits: `010` is ten,
-    and `0x10`, `1_000` and `1:30`, which YAML counts in other ways, are texts. `1e-3` is a float, a date is text, and
-    a key is the text that stands there.
+    Only a setting determines whether `no` is a name or a bool. Numbers are read in decimal digits: `010` is ten,
+    and `0x10`, `1_000` and `1:30`, which YAML reads as other numbers, are texts. `1e-3` is a float, a date is text, and
+    a key is the text as written.
 
-    Aliases are refused, because a few lines of them can grow to more than memory holds; so are tags, because the
-    setting decides the type of its value, and keys that stand twice, because one value would be lost.
+    Aliases are refused, because a few lines of them can expand beyond the available memory; so are tags, because the
+    setting determines the type of its value, and duplicate keys, because one value would be lost.
 
     Raises:
-        ValueError: it is not YAML, or uses a part of YAML that is not read here.
+        ValueError: it is not YAML, or uses an unsupported feature.
     """
     if found := _FORBIDDEN.search(text):
         line = text.count("\n", 0, found.start()) + 1
@@ -79,15 +79,15 @@ def parse_with_texts(text: str) -> tuple[Any, Any]:
 
 
 def yaml_of(values: Any) -> str:
-    """Return dicts, lists and plain values as YAML, a line a value, that `parse_yaml` reads back."""
+    """Return dicts, lists and plain values as YAML, one line per value, for `parse_yaml`."""
     return str(yaml.dump(values, Dumper=_Writer, default_flow_style=False, allow_unicode=True, sort_keys=False))
 
 
 def plain_value(text: str) -> Any:
-    """Return what a text means where it stands in YAML without quotes: None, a bool, a number or itself.
+    """Return the value of an unquoted YAML text: None, a bool, a number or the text itself.
 
     Raises:
-        ValueError: it is a number of more digits than any number that is used here.
+        ValueError: it is a number with too many digits.
     """
     if text in _NOTHING:
         return None
@@ -97,10 +97,10 @@ def plain_value(text: str) -> Any:
 
 
 def decimal(text: str) -> int | float | str:
-    """Return the number that decimal digits say; any other text as it is.
+    """Return the number in decimal digits; any other text unchanged.
 
     Raises:
-        ValueError: it has more digits than any number that is used here.
+        ValueError: it has too many digits.
     """
     is_whole = _WHOLE.fullmatch(text)
     if not (is_whole or _DECIMAL.fullmatch(text)):
@@ -111,7 +111,7 @@ def decimal(text: str) -> int | float | str:
 
 
 def _document(events: Iterator[Any]) -> tuple[Any, Any]:
-    """Return the value and the texts of the only document among the events."""
+    """Return the value and the texts of the single document in the events."""
     found: tuple[Any, Any] = (None, None)
     documents = 0
     for event in events:
@@ -125,7 +125,7 @@ def _document(events: Iterator[Any]) -> tuple[Any, Any]:
 
 
 def _node(event: Any, events: Iterator[Any], depth: int) -> tuple[Any, Any]:
-    """Return the value and the texts of the node that begins with `event`; the rest of it is taken from `events`."""
+    """Return the value and the texts of the node that starts with `event` and continues in `events`."""
     if isinstance(event, yaml.AliasEvent):
         raise _refused("aliases (*name) are not read; write the value out", event)
     if event.tag is not None:
@@ -178,7 +178,7 @@ def _refused(problem: str, where: yaml.Event) -> yaml.MarkedYAMLError:
 
 
 def _told(error: yaml.MarkedYAMLError) -> str:
-    """Return one line that says where in the text it is and what is wrong there."""
+    """Return the position and the problem of an error in one line."""
     places = {
         f"line {mark.line + 1}, column {mark.column + 1}": about
         for mark, about in ((error.context_mark, error.context), (error.problem_mark, error.problem))

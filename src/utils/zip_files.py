@@ -1,9 +1,9 @@
-"""Read zip archives of foreign origin without unpacking anything to the disk.
+"""Reading of untrusted zip archives, without unpacking anything to disk.
 
-This is the only place where zip archives are read. The standard library's reader raises a dozen kinds of errors for
-damaged archives and believes what they claim; this one raises `DamagedZip` alone and reads what recordings and
+This is the only module that reads zip archives. The standard library's reader raises a dozen kinds of errors for
+damaged archives and trusts their claims; this one raises only `DamagedZip` and supports what recordings and
 NumPy's `.npz` files need: members stored or deflated, ZIP64, bytes before the archive. Memory is bounded by the size of
-the directory and by what a caller allows for a member; members may not share bytes, so unpacking all of them takes no
+the directory and by the caller's limit for a member; members may not share bytes, so unpacking all of them takes no
 more than 1032 times the bytes of the archive.
 """
 
@@ -35,18 +35,18 @@ _IN_ZIP64, _ZIP64_FIELD = 0xFFFFFFFF, 1
 
 
 class DamagedZip(ValueError):
-    """Say why an archive, or one of its members, is not read: damaged, encrypted, too large, packed in another way."""
+    """An archive or one of its members cannot be read: damaged, encrypted, too large, or with another compression."""
 
 
 class Member(NamedTuple):
-    """One file of an archive, as the directory describes it.
+    """One file of an archive, as described by the directory.
 
     Attributes:
-        name: its path in the archive, as it is written there.
-        size, packed: its bytes unpacked and in the archive.
-        method, flags: how it is packed.
-        checksum: the CRC-32 of what it holds.
-        offset: where in the file its own header begins.
+        name: its path in the archive, unmodified.
+        size, packed: its uncompressed and its compressed size in bytes.
+        method, flags: its compression.
+        checksum: the CRC-32 of its content.
+        offset: the position of its header in the file.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Member(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
-        """Tell whether it is a folder's name alone."""
+        """Tell whether it is only the name of a folder."""
         return self.name.endswith("/")
 
 
@@ -70,16 +70,18 @@ class Archive:
         source: a regular file, or its bytes in memory.
 
     Attributes:
-        members: what the directory lists, in its order.
+        members: the entries of the directory, in its order.
 
     Raises:
-        DamagedZip: it is no zip archive, or its directory is damaged or too large.
-        OSError: the file cannot be read, or is none.
+        DamagedZip: it is not a zip archive, or its directory is damaged or too large.
+        OSError: the file cannot be read, or is not a regular file.
     """
 
     def __init__(self, source: Path | bytes) -> None:
         self._file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open_regular(source)
-        self._close = weakref.finalize(self, self._file.close)  # with the archive, where nobody closes it before
+        self._close = weakref.finalize(
+            self, self._file.close
+        )  # when the archive is deleted, unless it was closed before
         try:
             self._ends, directory, shift = _directory(self._file)
             self.members = list(_members(directory, shift))
@@ -98,14 +100,14 @@ class Archive:
         self._close()
 
     def find(self, name: str) -> Member | None:
-        """Return the member of that name, the last one of several, or None."""
+        """Return the member with this name, the last one of several, or None."""
         return self._by_name.get(name)
 
     def read(self, member: Member, limit_bytes: int) -> bytes:
-        """Return what a member holds, at most `limit_bytes`.
+        """Return the content of a member, at most `limit_bytes`.
 
         Raises:
-            DamagedZip: it is larger, encrypted, packed in an unknown way, damaged, or not as large as it claims.
+            DamagedZip: it is larger, encrypted, damaged, has an unknown compression, or not the size that it claims.
             OSError: the file cannot be read.
         """
         if member.size > limit_bytes:
@@ -121,7 +123,7 @@ class Archive:
         return data
 
     def stored_span(self, member: Member) -> tuple[int, int] | None:
-        """Return where in the file the content of a member begins and ends, or None where it is compressed.
+        """Return the start and the end of a member's content in the file, or None if it is compressed.
 
         Raises:
             DamagedZip: it is encrypted or damaged.
@@ -130,7 +132,7 @@ class Archive:
         return self._span(member) if member.method == _STORED else None
 
     def _span(self, member: Member) -> tuple[int, int]:
-        """Return where the bytes of a member begin and end, behind a header of its own."""
+        """Return the start and the end of a member's bytes, after its own header."""
         if member.flags & _ENCRYPTED:
             raise DamagedZip("it is encrypted")
         if member.method not in (_STORED, _DEFLATED):
@@ -151,7 +153,7 @@ class Archive:
 
 
 def _directory(file: BinaryIO) -> tuple[int, bytes, int]:
-    """Return where the directory of an archive begins, its bytes, and by how much the archive's offsets are off."""
+    """Return the start of an archive's directory, its bytes, and the shift of the archive's offsets."""
     size = size_of_open(file)
     begin = max(0, size - _END.size - _LONGEST_COMMENT)
     file.seek(begin)
@@ -178,7 +180,7 @@ def _directory(file: BinaryIO) -> tuple[int, bytes, int]:
 
 
 def _members(directory: bytes, shift: int) -> Iterator[Member]:
-    """Yield what a directory lists, with offsets that count from the beginning of the file."""
+    """Yield the members in a directory, with offsets from the start of the file."""
     place = 0
     while place < len(directory):
         if place + _ENTRY.size > len(directory) or not directory.startswith(b"PK\x01\x02", place):
@@ -197,7 +199,7 @@ def _members(directory: bytes, shift: int) -> Iterator[Member]:
 
 
 def _in_full(extra: bytes, *numbers: int) -> list[int]:
-    """Return size, packed size and offset; those that are too large for their fields stand in an extra one."""
+    """Return size, packed size and offset; values too large for their fields are read from an extra field."""
     place, full = 0, list(numbers)
     while place + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, place)
@@ -214,7 +216,7 @@ def _in_full(extra: bytes, *numbers: int) -> list[int]:
 
 
 def _name(raw: bytes, flags: int) -> str:
-    """Return a name as text; one that is not what it claims to be is read as the oldest programs wrote it."""
+    """Return a name as text; one with a wrong encoding flag is decoded as by the oldest programs."""
     raw = raw.partition(b"\0")[0]
     if flags & _UTF8:
         try:
@@ -225,7 +227,7 @@ def _name(raw: bytes, flags: int) -> str:
 
 
 def _overlapping(members: list[Member]) -> frozenset[Member]:
-    """Return the members that reach into the one behind them."""
+    """Return the members that overlap the next one."""
     ordered = sorted(members, key=lambda member: (member.offset, member.packed))
     return frozenset(
         one for one, following in pairwise(ordered) if one.offset + _LOCAL.size + one.packed > following.offset
@@ -233,7 +235,7 @@ def _overlapping(members: list[Member]) -> frozenset[Member]:
 
 
 def _inflated(file: BinaryIO, packed: int, size: int) -> bytes:
-    """Unpack `packed` bytes of a file to no more than one byte beyond `size`, which is only a claim."""
+    """Unpack `packed` bytes of a file to at most one byte more than `size`, which is only a claim."""
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     parts: list[bytes] = []
     room = size + 1
@@ -244,7 +246,7 @@ def _inflated(file: BinaryIO, packed: int, size: int) -> bytes:
             parts.append(unpacker.decompress(block, min(room, _BLOCK_BYTES)))
             room -= len(parts[-1])
             if not block and not parts[-1]:
-                break  # nothing is left, neither packed nor held back by the unpacker
+                break  # neither packed bytes nor buffered output are left
     except zlib.error as error:
         raise DamagedZip(f"it cannot be unpacked ({error})") from error
     return b"".join(parts)
