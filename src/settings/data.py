@@ -9,21 +9,21 @@ from ..skeleton import Layout, LayoutFile, load_layout, own_layout
 from ..utils.limits import LARGEST_SEED, Lengths
 from ..utils.names import normal_form
 
-Number = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # of a clip's subject and the like, as a store keeps them
+Number = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # a clip's subject, camera, setup or action, as in a store
 
 
 @dataclass
 class ProtocolConfig:
-    """Say which clips train and which test, by one property of a clip.
+    """Division of the clips into training and test clips by one property.
 
-    Give `train` or `test`; the clips that are not named belong to the other part. Clips of which the property is not
-    known (0) belong to neither, unless a list names 0.
+    Give `train` or `test`; all other clips are in the other part. Clips for which the property is unknown (0) are in
+    neither, unless a list contains 0.
 
     Attributes:
-        by: the property; `file` divides single clips at random, for data of which nothing is known.
-        train, test: its values.
-        test_share: with `by: file`, the part of each class that tests.
-        seed: with `by: file`, another seed chooses other clips.
+        by: the property; `file` divides single clips at random, for data without metadata.
+        train, test: the values of the property in each part.
+        test_share: with `by: file`, the share of each class that is used for testing.
+        seed: with `by: file`, the seed of the selection.
     """
 
     by: Literal["subject", "camera", "setup", "file"] = "subject"
@@ -35,7 +35,7 @@ class ProtocolConfig:
 
 @dataclass
 class SelectConfig:
-    """Draw a smaller data set from a larger store; an empty list selects everything. Actions count from 1."""
+    """Selection of a smaller data set from a larger store; an empty list selects everything. Actions count from 1."""
 
     setups: list[Number] = field(default_factory=list)
     actions: list[Number] = field(default_factory=list)
@@ -43,7 +43,7 @@ class SelectConfig:
 
 @dataclass
 class SamplingConfig:
-    """Say how a clip of any length becomes `input_frames` frames."""
+    """Settings for sampling `input_frames` frames from a clip of any length."""
 
     method: Literal["crop", "uniform"] = "crop"
     crop_min: Annotated[float, Interval(gt=0.0, le=1.0)] = 0.5
@@ -54,10 +54,10 @@ class SamplingConfig:
 
 @dataclass
 class AugmentConfig:
-    """Say how training clips are varied. Every number 0 (or empty) switches its transform off.
+    """Settings for data augmentation. A value of 0 (or an empty list) disables its transform.
 
     Attributes:
-        added: augmentations of the package `data.loading.augmentations` by their names, each with its own settings.
+        added: augmentations of the package `data.loading.augmentations` by name, each with its settings.
     """
 
     rotation_degrees: Annotated[list[Annotated[float, Interval(ge=0.0, le=180.0)]], Lengths((0, 3))] = field(
@@ -72,10 +72,10 @@ class AugmentConfig:
 
 @dataclass
 class NormalizeConfig:
-    """Say how clips are brought into one frame of reference, in training and evaluation alike.
+    """Settings for bringing clips into one frame of reference, in training and evaluation.
 
     Attributes:
-        face_camera: turn each clip until its first actor faces the camera in the first frame.
+        face_camera: rotate each clip so that its first actor faces the camera in the first frame.
         scale: `unit` maps each coordinate of a clip to [-1, 1]; `none` keeps metres.
     """
 
@@ -85,20 +85,20 @@ class NormalizeConfig:
 
 @dataclass
 class DataConfig:
-    """Describe a data set.
+    """Settings of a data set.
 
     Attributes:
-        name: its name on the command line; its store lies in `<data_root>/<name>`.
-        layout: the joint layout of its skeletons: a name, or in a file the path of a layout's own file beside it.
-        own_layout: the content of that file, put here where it is read.
+        name: its name on the command line; its store is `<data_root>/<name>`.
+        layout: the joint layout of its skeletons: a name, or in a file the path of a layout file beside it.
+        own_layout: the content of that file, inserted when the configuration is read.
         format: the reader of its raw files.
-        bodies: at most so many bodies are kept a clip.
+        bodies: the maximum number of bodies kept per clip.
         classes: the class names, in the order of their labels.
-        split: the protocol used where none is named.
+        split: the default protocol.
         protocols: the known protocols by name.
-        subset_of: another data set whose store can serve, with `select` applied.
-        how_to_get: what to tell somebody who has no raw files, a command on a line of its own; `{program}` in it is how
-            LAST is called.
+        subset_of: a larger data set whose store can be used instead, with `select` applied.
+        how_to_get: how to obtain the raw files, for users without them, each command on its own line; `{program}` is
+            replaced by the name with which LAST was called.
     """
 
     name: str = ""
@@ -117,7 +117,7 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        """Take class names that read alike as one, however their accents are encoded."""
+        """Normalise class names, so that names that differ only in the encoding of accents are equal."""
         self.classes = [normal_form(name) for name in self.classes]
 
     @property
@@ -125,7 +125,7 @@ class DataConfig:
         """Return the joint layout.
 
         Raises:
-            UserError: there is none of that name, or its file does not describe a tree of joints.
+            UserError: there is no such layout, or its file does not describe a tree of joints.
         """
         if self.own_layout.name and self.own_layout.name == self.layout:
             return own_layout(self.own_layout, f"data.layout of {self.name}")
@@ -134,7 +134,7 @@ class DataConfig:
 
 @dataclass
 class HardwareConfig:
-    """Say where clips lie, how batches reach the device and how it computes."""
+    """Settings for the placement of clips, the transfer of batches to the device, and computation there."""
 
     data_placement: Literal["auto", "device", "ram", "disk"] = "auto"
     num_workers: Annotated[int, Interval(ge=0, le=256)] = 0

@@ -1,4 +1,4 @@
-"""The `distillation:` part of a configuration: which teachers, and how a student learns from them."""
+"""The `distillation:` section of a configuration: the teachers, and how a student learns from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from annotated_types import Interval
 
 from ..utils.errors import UserError
 
-METHODS = ("kl", "dkd", "features", "attention")  # beside the modules of the package `distillation.methods`
+METHODS = ("kl", "dkd", "features", "attention")  # in addition to the modules of `distillation.methods`
 
 
 @dataclass
 class DistillationConfig:
-    """Say who teaches and how. `configs/distillation/default.yaml` explains the keys one by one.
+    """Settings for distillation. `configs/distillation/default.yaml` documents every key.
 
     Attributes:
         teachers: checkpoints; without any there is no distillation.
-        fingerprints: of the teachers' weights, in their order; filled in when a run begins, so that one that goes on
-            knows its teachers again.
-        alpha_of: the weight of the cross-entropy by the student's name; `alpha`, where there is one, wins.
-        alpha_other: that weight for a student whose name is not there.
+        fingerprints: fingerprints of the teachers' weights, in their order; set when a run starts, so that a resumed
+            run recognises its teachers.
+        alpha_of: the weight of the cross-entropy by the student's name; `alpha`, if set, overrides it.
+        alpha_other: that weight for a student that is not in `alpha_of`.
     """
 
     teachers: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class DistillationConfig:
         """Return `alpha`: the weight of the cross-entropy in an epoch.
 
         Raises:
-            UserError: no alpha is known for the student, or one outside of 0 to 1.
+            UserError: there is no alpha for the student, or it is outside 0 to 1.
         """
         start = self.alpha_of.get(student, self.alpha_other) if self.alpha is None else self.alpha
         if start is None or not 0.0 <= start <= 1.0:
@@ -78,14 +78,14 @@ class DistillationConfig:
 
 
 def _between(start: float, end: float | None, epoch: int, epochs: int) -> float:
-    """Return where a value is that goes in equal steps from `start` in the first epoch to `end` in the last one."""
+    """Return the value that changes linearly from `start` in the first epoch to `end` in the last one."""
     if end is None or epochs < 2:
         return start
     return start + (end - start) * epoch / (epochs - 1)
 
 
 def teachers_in(config: Mapping[str, Any]) -> list[str]:
-    """Return the teachers' checkpoints that a plain configuration names; none where it cannot be read."""
+    """Return the teachers' checkpoints in a plain configuration; none if it is invalid."""
     section = config.get("distillation")
     named = section.get("teachers") if isinstance(section, Mapping) else None
     return [each for each in named if isinstance(each, str)] if isinstance(named, list) else []

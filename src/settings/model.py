@@ -1,4 +1,4 @@
-"""What every model family's configuration has in common."""
+"""The settings that all model families share."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,17 +9,17 @@ from annotated_types import Interval
 from ..utils.errors import UserError
 from ..utils.limits import Lengths
 
-# A whole number for each stage.
+# One whole number per stage.
 StageSizes = Annotated[list[Annotated[int, Interval(ge=1, le=4096)]], Lengths((1, 2, 3, 4, 5, 6))]
 
 
 @dataclass
 class ModelConfig:
-    """Name a model and the family that it belongs to; each family adds its own numbers.
+    """Name and family of a model; each family adds its own sizes.
 
     Attributes:
-        added_streams: the streams that it reads beside joint, velocity and bone: modules of the package
-            `data.loading.added_streams` by their names, each with its own settings.
+        added_streams: the streams that it reads in addition to joint, velocity and bone: modules of the package
+            `data.loading.added_streams` by name, each with its settings.
     """
 
     name: str = ""
@@ -28,7 +28,7 @@ class ModelConfig:
 
 
 def check_stages(kernel_frames: int, **lists: Sequence[Any]) -> None:
-    """Refuse sizes that make no network.
+    """Refuse invalid sizes.
 
     Raises:
         UserError: the lists differ in length, or the temporal kernel has no middle.
@@ -42,10 +42,10 @@ def check_stages(kernel_frames: int, **lists: Sequence[Any]) -> None:
 
 
 def check_complete(config: ModelConfig) -> None:
-    """Refuse a configuration without sizes, such as that of a YAML that leaves them out.
+    """Refuse a configuration without sizes, such as that of a YAML without them.
 
     Raises:
-        UserError: a list that needs an entry for each stage has none.
+        UserError: a list that needs one entry per stage is empty.
     """
     if empty := [f"model.{name}" for name, value in asdict(config).items() if value == []]:
         raise UserError(

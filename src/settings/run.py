@@ -1,4 +1,4 @@
-"""The whole configuration of a run: one dataclass a section, with the limits of every value."""
+"""The whole configuration of a run: one dataclass per section, with the limits of every value."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -13,10 +13,10 @@ from .model import ModelConfig
 
 @dataclass
 class NanGuardConfig:
-    """Say when training with non-finite numbers gives up, and what a bad loss does to BatchNorm's statistics.
+    """Settings of the NaN guard: when training stops, and what a bad loss does to BatchNorm's statistics.
 
     Attributes:
-        max_consecutive: so many skipped batches or steps in a row end the training.
+        max_consecutive: the number of skipped batches or steps in a row that ends the training.
         bn_recovery: `reset` sets the running statistics to mean 0 and variance 1, `restore` to what they were.
     """
 
@@ -26,11 +26,11 @@ class NanGuardConfig:
 
 @dataclass
 class CheckpointConfig:
-    """Say when checkpoints are written, beside those at the end of every epoch, and which are kept.
+    """Settings for writing and keeping checkpoints besides those at the end of every epoch.
 
     Attributes:
-        every_minutes: so often the state within an epoch is saved; 0 saves only at its end.
-        keep: so many of the newest epochs keep a file of their own.
+        every_minutes: the interval between checkpoints within an epoch; 0 saves only at its end.
+        keep: the number of newest epochs whose checkpoints are kept.
     """
 
     every_minutes: Annotated[float, Interval(ge=0.0, le=1_000_000.0)] = 10.0
@@ -39,18 +39,18 @@ class CheckpointConfig:
 
 @dataclass
 class EmaConfig:
-    """Average the weights over time; 0 does not."""
+    """Settings of the exponential moving average of the weights; a decay of 0 disables it."""
 
     decay: Annotated[float, Interval(ge=0.0, le=0.999999)] = 0.0
 
 
 @dataclass
 class DistributedConfig:
-    """Say how several processes work together.
+    """Settings for training with several processes.
 
     Attributes:
         sync_batchnorm: normalise over the whole batch instead of each process's part of it; needs GPUs.
-        timeout_minutes: so long a process waits for the others before it gives up.
+        timeout_minutes: how long a process waits for the others before it gives up.
     """
 
     sync_batchnorm: bool = False
@@ -59,7 +59,7 @@ class DistributedConfig:
 
 @dataclass
 class RunConfig:
-    """Everything a run depends on. `configs/training/default.yaml` explains the training keys one by one."""
+    """All settings of a run. `configs/training/default.yaml` documents every training key."""
 
     task: str = "classification"
     task_settings: dict[str, Any] = field(default_factory=dict)
@@ -111,10 +111,10 @@ class RunConfig:
 
     @property
     def fixed_augmentations(self) -> int:
-        """Return how many fixed augmentations each clip has over the whole run; 0 for a fresh one every time."""
+        """Return the number of fixed augmentations per clip in the whole run; 0 for a fresh one every time."""
         return self.distillation.fixed_augmentations if self.distillation.teachers else 0
 
     @property
     def trains_unlabelled(self) -> bool:
-        """Tell whether clips without a label train too."""
+        """Tell whether clips without a label are also used for training."""
         return bool(self.distillation.teachers) and self.distillation.unlabelled

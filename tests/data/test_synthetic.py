@@ -25,7 +25,7 @@ from last.data.synthetic.body import (
     mirror_image,
 )
 from last.data.synthetic.dataset import PERFORMERS, generate, plan, planned
-from last.data.synthetic.performer import LONGEST_FRAMES, SHORTEST_FRAMES, Performer, act, invent_performer
+from last.data.synthetic.performer import LONGEST_FRAMES, SHORTEST_FRAMES, Performer, act, sample_performer
 from last.data.synthetic.recording import to_camera
 from last.skeleton import load_layout
 from last.utils.config import data_layer
@@ -39,7 +39,7 @@ TEST_PERFORMERS = (4, 8, 12, 16)
 
 def steady_performer(seed: int = 3) -> Performer:
     """Return somebody whose posture does not sway."""
-    return replace(invent_performer(np.random.default_rng(seed)), sway=0.0)
+    return replace(sample_performer(np.random.default_rng(seed)), sway=0.0)
 
 
 def perform(name: str, seed: int = 0) -> NDArray[np.float64]:

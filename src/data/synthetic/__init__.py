@@ -1,8 +1,8 @@
-"""A data set that needs no download: generated people whose movements are written as raw NTU files.
+"""A synthetic data set that needs no download: generated movements, written as raw NTU files.
 
-`actions` says what is done, `body` turns angles into joints, `performer` gives everybody a style, `recording`
-films and tracks the result, `dataset` writes it. Most classes come in pairs that differ only in the direction
-of time, so nothing that ignores the order of frames can tell them apart.
+`actions` defines the classes, `body` computes joints from angles, `performer` gives each person a body and a style,
+`recording` simulates the camera and the tracker, `dataset` writes the files. Most classes form pairs that differ only
+in the direction of time, so that a model that ignores the order of frames cannot distinguish them.
 """
 
 from .actions import class_names

@@ -1,7 +1,7 @@
-"""What is done: each class as poses at points in time, and how poses become smooth movement.
+"""The classes: each one as keyframe poses, and interpolation between poses.
 
-A pose names the channels of `body.CHANNELS` that leave the performer's rest pose: degrees, and metres of
-`forward`.
+A pose lists the channels of `body.CHANNELS` that differ from the performer's rest pose: in degrees, `forward` in
+metres.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ Pose = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Keyframe:
-    """A pose at a point of the action; `time` runs from 0 to 1."""
+    """A pose at a time within the action, from 0 to 1."""
 
     time: float
     pose: Pose
@@ -31,13 +31,13 @@ class Action:
 
     Attributes:
         name: the class name.
-        actor: what the first body does.
-        partner: what the second body does, facing the first; empty for actions of one body.
-        seconds: how long it takes a performer of average tempo.
+        actor: the movement of the first body.
+        partner: the movement of the second body, which faces the first; empty for actions of one body.
+        seconds: its duration for a performer of average tempo.
         reversed: whether the tracks are played backwards.
-        one_sided: whether a left-handed performer does it with the other side.
-        feet_planted: whether the body moves over its feet instead of the feet under the body.
-        distance: metres between the two bodies where both have `forward` 0.
+        one_sided: whether a left-handed performer performs it with the other side.
+        feet_planted: whether the feet stay in place and the body moves, instead of the feet moving below the body.
+        distance: metres between the two bodies when both have `forward` 0.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Action:
 
 
 def _both(**angles: float) -> dict[str, float]:
-    """Return a pose of both sides."""
+    """Return a pose with the same angles on both sides."""
     return {f"{side}_{name}": value for side in ("left", "right") for name, value in angles.items()}
 
 
@@ -138,10 +138,10 @@ def class_names() -> list[str]:
 
 
 def play(track: Track, progress: Array, amplitude: float = 1.0) -> dict[str, Array]:
-    """Return every channel (T,) of a track at the points `progress` (T,) of it, eased between its keyframes.
+    """Return every channel (T,) of a track at the times `progress` (T,), interpolated smoothly between its keyframes.
 
     Args:
-        amplitude: scales every angle but whole circles, which have to close.
+        amplitude: scales every angle except full circles, which must close.
     """
     times = np.array([keyframe.time for keyframe in track])
     poses = pose_matrix([keyframe.pose for keyframe in track])  # (keyframes, channels)
@@ -153,16 +153,16 @@ def play(track: Track, progress: Array, amplitude: float = 1.0) -> dict[str, Arr
 
 
 def pose_matrix(poses: Sequence[Pose]) -> Array:
-    """Return poses as an array (poses, channels); a channel that a pose does not name is 0."""
+    """Return poses as an array (poses, channels); a channel that a pose does not contain is 0."""
     unknown = {name for pose in poses for name in pose} - set(CHANNELS)
     assert not unknown, f"no such channel: {unknown}"
     return np.array([[pose.get(channel, 0.0) for channel in CHANNELS] for pose in poses])
 
 
 def minimum_jerk(share: Array) -> Array:
-    """Return how far a reaching movement has come after a share of its time, both from 0 to 1.
+    """Return the completed share of a reaching movement after a share of its time, both from 0 to 1.
 
-    The polynomial of least jerk that starts and ends at rest (Flash and Hogan, J. Neuroscience 5, 1985).
+    The minimum-jerk polynomial that starts and ends at rest (Flash and Hogan, J. Neuroscience 5, 1985).
     """
     share = np.clip(share, 0.0, 1.0)
     return share**3 * (10.0 - 15.0 * share + 6.0 * share**2)

@@ -1,6 +1,6 @@
 """A body of 25 joints: bone lengths, and forward kinematics from joint angles to joint positions.
 
-Axes of a standing body: x to its right, y up, z to its back, so that it faces -z, the camera. Angles are in
+Axes of a standing body: x to its right, y up, z to its back, so that it faces the camera at -z. Angles are in
 degrees, lengths in metres. Legend: T frames, V joints (25).
 """
 
@@ -21,10 +21,10 @@ LAYOUT = "ntu25"
 
 @dataclass(frozen=True)
 class Segment:
-    """One bone of the kinematic chain: it carries `joint`, starts at `parent`, and turns about its start.
+    """One bone of the kinematic chain, from `parent` to `joint`, which rotates about its start.
 
     Attributes:
-        direction: where the bone points in its parent's frame while every angle is zero.
+        direction: the direction of the bone in its parent's frame when every angle is zero.
         length: in units of the body's height.
         turns: (axis, channel, sign), applied in the parent's frame from left to right.
     """
@@ -52,7 +52,7 @@ def _spine() -> list[Segment]:
 
 
 def _arm(side: str, outward: float) -> list[Segment]:
-    """Return an arm; `outward` is the sign of x on its side. It circles about the shoulder line."""
+    """Return an arm; `outward` is the sign of x on its side. It rotates about the shoulder line."""
     down = (0.0, -1.0, 0.0)
     shoulder: tuple[tuple[Axis, str, float], ...] = (
         ("x", f"{side}_circle", 1.0),
@@ -71,7 +71,7 @@ def _arm(side: str, outward: float) -> list[Segment]:
 
 
 def _leg(side: str, outward: float) -> list[Segment]:
-    """Return a leg; its foot takes back what hip and knee turn, so that it stays level."""
+    """Return a leg; its foot compensates the rotations of hip and knee, so that it stays level."""
     down = (0.0, -1.0, 0.0)
     hip: tuple[tuple[Axis, str, float], ...] = (("x", f"{side}_hip", 1.0), ("z", f"{side}_spread", outward))
     level: tuple[tuple[Axis, str, float], ...] = (("x", f"{side}_knee", 1.0), ("x", f"{side}_hip", -1.0))
@@ -84,16 +84,16 @@ def _leg(side: str, outward: float) -> list[Segment]:
 
 
 SEGMENTS = (*_spine(), *_arm("left", -1.0), *_arm("right", 1.0), *_leg("left", -1.0), *_leg("right", 1.0))
-# Angles that a pose may name, and `forward`: metres that the body has moved the way it faces.
+# The angles of a pose, and `forward`: metres that the body has moved in the direction it faces.
 CHANNELS = (*dict.fromkeys(channel for segment in SEGMENTS for _, channel, _ in segment.turns), "forward")
 
 
 def bone_lengths(height: float, proportions: Mapping[str, float]) -> dict[str, float]:
-    """Return the length of the bone that carries each joint, in metres.
+    """Return the length of the bone that ends at each joint, in metres.
 
     Args:
         height: the body's height in metres.
-        proportions: factors by the part of the joint's name behind its side, so that both sides stay alike.
+        proportions: factors by the joint's name without its side, so that both sides are equal.
     """
     return {
         segment.joint: height * segment.length * proportions.get(body_part(segment.joint), 1.0) for segment in SEGMENTS
@@ -111,10 +111,10 @@ def joint_number(name: str) -> int:
 
 
 def joint_positions(lengths: Mapping[str, float], angles: Mapping[str, Array]) -> Array:
-    """Return joints (T, V, 3) in metres from channels (T,) in degrees, the spine's base at the origin."""
+    """Return joints (T, V, 3) in metres from channels (T,) in degrees, with the spine's base at the origin."""
     frames = len(next(iter(angles.values())))
     frame_of = {"spine_base": np.broadcast_to(np.eye(3), (frames, 3, 3))}
-    place_of = {"spine_base": np.zeros((frames, 3))}
+    position_of = {"spine_base": np.zeros((frames, 3))}
     for segment in SEGMENTS:
         frame = frame_of[segment.parent]
         for axis, channel, sign in segment.turns:
@@ -122,11 +122,11 @@ def joint_positions(lengths: Mapping[str, float], angles: Mapping[str, Array]) -
         direction = np.array(segment.direction)
         bone = lengths[segment.joint] * direction / np.linalg.norm(direction)
         frame_of[segment.joint] = frame
-        place_of[segment.joint] = place_of[segment.parent] + frame @ bone
-    return np.stack([place_of[name] for name in load_layout(LAYOUT).joints], axis=1)  # (T, V, 3)
+        position_of[segment.joint] = position_of[segment.parent] + frame @ bone
+    return np.stack([position_of[name] for name in load_layout(LAYOUT).joints], axis=1)  # (T, V, 3)
 
 
-def on_the_ground(joints: Array) -> Array:
+def place_on_ground(joints: Array) -> Array:
     """Return `joints` (T, V, 3) moved up or down so that in every frame the lowest joint is at height 0."""
     height = joints[..., 1].min(axis=1)
     moved: Array = joints - height[:, None, None] * np.array([0.0, 1.0, 0.0])
@@ -134,7 +134,7 @@ def on_the_ground(joints: Array) -> Array:
 
 
 def mirror_image(joints: Array) -> Array:
-    """Return the same movement done with the other side: x negated, left and right joints exchanged."""
+    """Return the mirrored movement: x negated, left and right joints exchanged."""
     mirrored: Array = joints[:, list(load_layout(LAYOUT).mirrored)] * np.array([-1.0, 1.0, 1.0])
     return mirrored
 

@@ -1,4 +1,4 @@
-"""The files: a plan of who does what before which camera, and the raw NTU text of each recording."""
+"""The data set: a plan of performers, actions and cameras, and the raw NTU text of each recording."""
 
 import logging
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from ...utils.leftovers import temporary_beside
 from ...utils.progress import SILENT, Progress
 from .actions import ACTIONS
 from .body import Array
-from .performer import act, invent_performer
+from .performer import act, sample_performer
 from .recording import CAMERA_YAW, SETUPS, TRACKED, TrackedBody, record
 
 _log = logging.getLogger(__name__)
 
 PERFORMERS = 16
-TESTED_PERFORMER = 4  # who is held out, as every fourth is, and comes first in the plan
+TESTED_PERFORMER = 4  # the first held-out performer of the plan; every fourth one is held out
 MOST_CLIPS = 100_000
-# First words of the seeds of what is drawn at random: people stay the same in every clip of a data set.
+# First elements of the random seeds; performers are the same in every clip of a data set.
 _PERFORMER_STREAM, _CLIP_STREAM = 1, 2
 
 _JOINTS = 25
-# Focal lengths and centres in pixels, of the depth and the colour camera of a Kinect v2.
+# Focal lengths and centres in pixels of the depth and the colour camera of a Kinect v2.
 _DEPTH_CAMERA = (366.0, -366.0, 256.0, 208.0)
 _COLOUR_CAMERA = (1056.0, -1056.0, 960.0, 540.0)
 _ROW = " ".join(["%.7g"] * 7) + " 1 0 0 0 %d\n"  # orientations are not simulated: the unit quaternion
@@ -52,18 +52,18 @@ class PlannedClip:
 def synthesize(out: Path, clips: int, seed: int = 0, progress: Progress = SILENT) -> list[Path]:
     """Write generated recordings to `out` as raw NTU `.skeleton` files and return their paths.
 
-    A recording depends on `seed` and its number alone, not on how many are asked for; `planned` says which numbers
-    a set has. Files of the same name are replaced; others stay.
+    A recording depends only on `seed` and its number, not on the number of clips; `planned` returns the numbers of a
+    set. Files with the same name are replaced; others are kept.
 
     Raises:
         UserError: a number is out of range, or a file cannot be written.
     """
     if not 1 <= clips <= MOST_CLIPS:
-        raise UserError(f"Cannot write {clips} clips: ask for 1 to {MOST_CLIPS}.")
+        raise UserError(f"Cannot write {clips} clips: choose 1 to {MOST_CLIPS}.")
     if seed < 0:
-        raise UserError(f"The seed {seed} cannot be used: take a whole number from 0 up.")
+        raise UserError(f"The seed {seed} cannot be used: choose a whole number from 0 up.")
     if clips == 1:
-        _log.warning("One recording cannot both train and test. Ask for at least 2 to train on them.")
+        _log.warning("One recording cannot be used for both training and testing. Ask for at least 2 to train on them.")
     make_folder(out)
     paths = []
     with progress.task("writing recordings", total=clips):
@@ -76,10 +76,10 @@ def synthesize(out: Path, clips: int, seed: int = 0, progress: Progress = SILENT
 
 
 def planned(clips: int) -> list[int]:
-    """Return the numbers of the recordings in a set of so many: the first ones of the plan.
+    """Return the numbers of the recordings in a set of `clips` recordings: the first ones of the plan.
 
-    Where these do not reach a performer who is held out, a quarter, at least one, is of such a performer instead, so
-    that every set of two or more can train and test; the tested actions are among those that train.
+    If these include no held-out performer, a quarter of them (at least one) is taken from such a performer instead, so
+    that every set of two or more has training and test clips; the tested actions are also in the training part.
     """
     reached = (TESTED_PERFORMER - 1) * len(ACTIONS)
     if clips > reached:
@@ -89,10 +89,10 @@ def planned(clips: int) -> list[int]:
 
 
 def plan(number: int) -> PlannedClip:
-    """Return the recording of that number, counted from 0: classes take turns, then performers.
+    """Return the recording with this number, counted from 0: it iterates over classes, then over performers.
 
-    Cameras and set-ups shift from round to round, so that every performer does every action before each of
-    them, and few recordings are already spread over all.
+    Cameras and set-ups shift from round to round, so that every performer performs every action with each of
+    them, and even a few recordings include all of them.
     """
     turn, action = divmod(number, len(ACTIONS))
     round_number, performer = divmod(turn, PERFORMERS)
@@ -109,8 +109,8 @@ def plan(number: int) -> PlannedClip:
 def generate(take: PlannedClip, number: int, seed: int) -> list[TrackedBody]:
     """Return the tracked bodies of one recording."""
     random = np.random.default_rng((seed, _CLIP_STREAM, number))
-    performer = invent_performer(np.random.default_rng((seed, _PERFORMER_STREAM, take.performer)))
-    scene = act(ACTIONS[take.action - 1], performer, invent_performer(random), random)
+    performer = sample_performer(np.random.default_rng((seed, _PERFORMER_STREAM, take.performer)))
+    scene = act(ACTIONS[take.action - 1], performer, sample_performer(random), random)
     return record(scene, take.camera, take.setup, random)
 
 
@@ -139,14 +139,14 @@ def _rows(body: TrackedBody) -> list[list[float]]:
 
 
 def _projected(joints: Array, camera: tuple[float, float, float, float]) -> Array:
-    """Return where a pinhole camera sees joints (..., 3), as pixels (..., 2) from the upper left."""
+    """Return the projections of joints (..., 3) by a pinhole camera, in pixels (..., 2) from the upper left."""
     focal, centre = np.array(camera[:2]), np.array(camera[2:])
     pixels: Array = joints[..., :2] / joints[..., 2:] * focal + centre
     return pixels
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write `text` so that a file is old or new, never half; it can be made again, so nothing is flushed."""
+    """Write `text` atomically; it is not flushed to disk, since it can be generated again."""
     temporary = temporary_beside(path)
     try:
         temporary.write_text(text, encoding="ascii", newline="\n")

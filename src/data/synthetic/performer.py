@@ -1,4 +1,4 @@
-"""Who does it: a body and a style for every performer, and what they look like while they act.
+"""Performers: the body and the style of each one, and their joints during an action.
 
 World axes: x to the right of camera 1, y up from the floor, z away from camera 1; metres. Legend: M bodies, T
 frames, V joints.
@@ -18,7 +18,7 @@ from .body import (
     joint_number,
     joint_positions,
     mirror_image,
-    on_the_ground,
+    place_on_ground,
     rotation,
 )
 
@@ -29,15 +29,15 @@ _STRIDE_METRES = 0.9
 
 @dataclass(frozen=True)
 class Performer:
-    """A person: the body, and a personal way of moving it.
+    """A person: the body, and a personal style of movement.
 
     Attributes:
-        lengths: metres of the bone that carries each joint.
+        lengths: the length in metres of the bone that ends at each joint.
         tempo: speed relative to the average.
         amplitude: reach of movements relative to the average.
-        left_handed: how likely one-sided actions are done with the left side.
-        rest: degrees of each channel while standing at ease.
-        sway: degrees by which the standing body swings.
+        left_handed: the probability that one-sided actions are performed with the left side.
+        rest: degrees of each channel while standing.
+        sway: degrees by which the standing body sways.
     """
 
     lengths: dict[str, float]
@@ -48,8 +48,8 @@ class Performer:
     sway: float
 
 
-def invent_performer(random: np.random.Generator) -> Performer:
-    """Draw a person."""
+def sample_performer(random: np.random.Generator) -> Performer:
+    """Sample a random person."""
     parts = sorted({body_part(segment.joint) for segment in SEGMENTS})
     proportions = {part: float(random.normal(1.0, 0.04)) for part in parts}
     rest = {"lean": random.uniform(-3, 7), "nod": random.uniform(-6, 8)}
@@ -72,9 +72,9 @@ def invent_performer(random: np.random.Generator) -> Performer:
 
 
 def act(action: Action, actor: Performer, partner: Performer, random: np.random.Generator) -> Array:
-    """Return what happens while `actor` does `action`, (M, T, V, 3) in world metres around the origin.
+    """Return the joints while `actor` performs `action`, (M, T, V, 3) in world metres around the origin.
 
-    A second body is there where the action has a partner; the two then face each other along x.
+    If the action has a partner, there is a second body, and the two face each other along x.
     """
     progress = _progress(action, actor, random)
     heading = random.normal(0.0, 8.0)
@@ -82,18 +82,18 @@ def act(action: Action, actor: Performer, partner: Performer, random: np.random.
         body = _move(action, action.actor, actor, progress, random)
         if action.one_sided and random.random() < actor.left_handed:
             body = mirror_image(body)
-        return _turned(body, heading)[None]
-    side = random.choice([-1.0, 1.0])  # of the origin, where the actor stands
+        return _rotated(body, heading)[None]
+    side = random.choice([-1.0, 1.0])  # the side of the origin on which the actor stands
     place = np.array([side * random.normal(1.0, 0.04) * action.distance / 2, 0.0, 0.0])
-    first = _turned(_move(action, action.actor, actor, progress, random), 90.0 * side) + place
-    second = _turned(_move(action, action.partner, partner, progress, random), -90.0 * side) - place
-    return _turned(np.stack([first, second]), heading)
+    first = _rotated(_move(action, action.actor, actor, progress, random), 90.0 * side) + place
+    second = _rotated(_move(action, action.partner, partner, progress, random), -90.0 * side) - place
+    return _rotated(np.stack([first, second]), heading)
 
 
 def _progress(action: Action, performer: Performer, random: np.random.Generator) -> Array:
-    """Return how far the action is in each frame: 0 while it has not begun, 1 when it is over, (T,).
+    """Return the progress of the action in each frame, from 0 before its start to 1 after its end, (T,).
 
-    Waiting before and after have the same distribution, so a reversed action differs in its direction alone.
+    Waiting times before and after have the same distribution, so a reversed action differs only in its direction.
     """
     frames = action.seconds * FPS / (performer.tempo * random.normal(1.0, 0.06))
     before, after = random.uniform(2, 12, size=2)
@@ -109,7 +109,7 @@ def _move(action: Action, track: Track, performer: Performer, progress: Array, r
     for name in ("lean", "bend", "twist"):
         channels[name] = channels[name] + performer.sway * _drift(len(progress), random)
     _walk(channels)
-    joints = on_the_ground(joint_positions(performer.lengths, channels))
+    joints = place_on_ground(joint_positions(performer.lengths, channels))
     if action.feet_planted:
         joints = joints - _between_feet(joints)
     forward = np.zeros((len(progress), 1, 3))
@@ -119,7 +119,7 @@ def _move(action: Action, track: Track, performer: Performer, progress: Array, r
 
 
 def _uneven(progress: Array, random: np.random.Generator) -> Array:
-    """Return `progress` with a rhythm of its own: early in one half, late in the other."""
+    """Return `progress` with an uneven rhythm: early in one half, late in the other."""
     uneven: Array = progress + random.normal(0.0, 0.025) * np.sin(2 * np.pi * progress)
     return uneven
 
@@ -131,7 +131,7 @@ def _drift(frames: int, random: np.random.Generator) -> Array:
 
 
 def _walk(channels: dict[str, Array]) -> None:
-    """Add steps to a body that moves forward or back; they fade out where it stands."""
+    """Add steps to a body that moves forward or back; they fade out while it stands."""
     forward = channels["forward"]
     speed = np.abs(np.gradient(forward)) * FPS
     effort = np.clip(speed / 0.7, 0.0, 1.0)
@@ -149,7 +149,7 @@ def _between_feet(joints: Array) -> Array:
     return middle
 
 
-def _turned(joints: Array, degrees: float) -> Array:
-    """Return joints (..., 3) turned about the vertical through the origin."""
+def _rotated(joints: Array, degrees: float) -> Array:
+    """Return joints (..., 3) rotated about the vertical through the origin."""
     turned: Array = joints @ rotation("y", np.array(degrees)).T
     return turned

@@ -1,4 +1,4 @@
-"""How it is seen: a depth camera on its stand, and a body tracker with a tracker's usual faults.
+"""Simulated recording: a depth camera on a stand, and a body tracker with typical errors.
 
 Camera axes as in NTU RGB+D: x right, y up, z away from the camera; metres. Legend: M bodies, T frames,
 V joints.
@@ -15,30 +15,30 @@ from .body import Array, joint_number, rotation
 
 TRACKED, INFERRED = 2, 1
 SETUPS = 4
-# Degrees that each camera stands to the side; camera 1 sees the scene from the front.
+# The angle of each camera to the side in degrees; camera 1 sees the scene from the front.
 CAMERA_YAW = {1: 0.0, 2: -45.0, 3: 45.0}
 _CAMERA_RISE_METRES = {1: 0.0, 2: 0.12, 3: -0.1}
 _SETUP_DISTANCE_METRES = (2.7, 3.0, 3.3, 3.6)
 _SETUP_HEIGHT_METRES = (1.35, 1.6, 1.2, 1.5)
 _AIM_HEIGHT_METRES = 0.95
 
-# Metres by which a joint trembles; what moves fast or is thin is seen less well.
+# Noise of a joint in metres; fast or thin parts are tracked less accurately.
 _TREMBLE_METRES = 0.004
 _HAND_TREMBLE_METRES = 0.009
 _OUTLIER_SHARE = 0.002
 _LOST_FRAMES_CHANCE = 0.15
 _NEW_IDENTITY_CHANCE = 0.12
 _GHOST_CHANCE = 0.08
-_FIRST_IDENTITY = 72057594037927936  # 2**56, where the ids of NTU begin
+_FIRST_IDENTITY = 72057594037927936  # 2**56, the start of NTU's ids
 
 
 @dataclass(frozen=True)
 class TrackedBody:
-    """What the tracker reports under one id.
+    """A body as the tracker reports it under one id.
 
     Attributes:
-        identity: 17 digits; a body that was lost for a moment may come back under another one.
-        frames: the numbers of the frames it was seen in, (T,).
+        identity: 17 digits; a body that was lost for a moment may return with another one.
+        frames: the numbers of the frames in which it was tracked, (T,).
         joints: (T, V, 3) in camera metres.
         states: (T, V): 2 for a joint that was tracked, 1 for one that was inferred.
     """
@@ -50,17 +50,17 @@ class TrackedBody:
 
 
 def record(scene: Array, camera: int, setup: int, random: np.random.Generator) -> list[TrackedBody]:
-    """Return what a tracker sees of a scene (M, T, V, 3) from one camera of one set-up, in any order."""
+    """Return the tracked bodies of a scene (M, T, V, 3) from one camera of one set-up, in any order."""
     seen = to_camera(scene, camera, setup)
     identities = itertools.count(_FIRST_IDENTITY + int(random.integers(1000, 12000)), 21)
     bodies = [part for joints in seen for part in _tracked(joints, identities, random)]
     if random.random() < _GHOST_CHANCE:
-        bodies.append(_ghost(seen[0], next(identities), random))
+        bodies.append(_false_detection(seen[0], next(identities), random))
     return [bodies[place] for place in random.permutation(len(bodies))]
 
 
 def to_camera(scene: Array, camera: int, setup: int) -> Array:
-    """Return world positions (..., 3) in the coordinates of a camera that looks at the middle of the scene.
+    """Return world positions (..., 3) in the coordinates of a camera directed at the centre of the scene.
 
     Both numbers count from 1, as in a file's name.
     """
@@ -73,7 +73,7 @@ def to_camera(scene: Array, camera: int, setup: int) -> Array:
 
 
 def _tracked(joints: Array, identities: Iterator[int], random: np.random.Generator) -> list[TrackedBody]:
-    """Return one body (T, V, 3) as it is tracked: trembling, at times lost or renamed."""
+    """Return one body (T, V, 3) as tracked: with noise, sometimes lost or with a new id."""
     count = len(joints)
     noisy, states = _with_noise(joints, random)
     present = np.ones(count, dtype=bool)
@@ -88,7 +88,7 @@ def _tracked(joints: Array, identities: Iterator[int], random: np.random.Generat
 
 
 def _with_noise(joints: Array, random: np.random.Generator) -> tuple[Array, NDArray[np.int64]]:
-    """Return joints (T, V, 3) with a tracker's tremble and some outliers, and their states (T, V)."""
+    """Return joints (T, V, 3) with a tracker's noise and some outliers, and their states (T, V)."""
     tremble = np.full(joints.shape[1], _TREMBLE_METRES)
     for side in ("left", "right"):
         for part in ("wrist", "hand", "hand_tip", "thumb", "ankle", "foot"):
@@ -98,8 +98,8 @@ def _with_noise(joints: Array, random: np.random.Generator) -> tuple[Array, NDAr
     return joints + error, np.where(outlier, INFERRED, TRACKED)
 
 
-def _ghost(joints: Array, identity: int, random: np.random.Generator) -> TrackedBody:
-    """Return a body that is not there: for at most ten frames the tracker takes furniture for one."""
+def _false_detection(joints: Array, identity: int, random: np.random.Generator) -> TrackedBody:
+    """Return a false detection: for at most ten frames the tracker mistakes furniture for a body."""
     length = int(random.integers(3, 11))
     first = int(random.integers(0, len(joints) - length))
     frames = np.arange(first, first + length)
