@@ -323,12 +323,12 @@ def _ordered(run: "Run") -> "list[Metric]":
 
 def _measured(runs: "Sequence[Run]") -> str:
     """Return the titles of the primary metrics of runs."""
-    return " or ".join(dict.fromkeys(run.measures.deciding.title for run in runs))
+    return " or ".join(dict.fromkeys(run.measures.primary_metric.title for run in runs))
 
 
 def _headings(columns: "Sequence[str]", runs: "Sequence[Run]") -> list[str]:
     """Return the headings of the columns, which depend on the metrics of the runs' tasks."""
-    plain = any(not run.measures.deciding.unit for run in runs)
+    plain = any(not run.measures.primary_metric.unit for run in runs)
     second = [metrics[1] for run in runs if len(metrics := _ordered(run)) > 1]
     others = " or ".join(dict.fromkeys(f"{each.title} {each.unit}".strip() for each in second))
     return [others if name == _SECOND else name.removesuffix(" %") if plain else name for name in columns]

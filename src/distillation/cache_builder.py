@@ -107,7 +107,7 @@ def _compute(
             moved = batch.to(run_context.device)
             teacher_outputs, unusable_clips = live.with_unusable_clips(data.pipeline(moved, training=True), moved)
             refuse_non_finite(teacher_outputs, live.paths, unusable_clips)
-            bad.note(moved.indices, unusable_clips)
+            bad.add(moved.indices, unusable_clips)
             packed = teacher_outputs.packed().cpu().numpy()
             rows = np.searchsorted(order.indices.numpy(), batch.indices.cpu().numpy())
             outputs[rows, order.view(number)] = packed
@@ -120,6 +120,6 @@ def _compute(
                     f"max_hours {config.max_hours:g} passed while the teacher outputs were computed. Those so far are "
                     f"in {folder.path}; the same command continues."
                 )
-    bad.tell()
+    bad.report()
     outputs.flush()
     folder.finish()

@@ -1,4 +1,4 @@
-"""Measuring a checkpoint on a part of its data set, from the file to the report."""
+"""Evaluation of a checkpoint on a part of its data set, from the file to the report."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -34,28 +34,28 @@ from .clip_metrics import clip_metrics, get_metric, list_metrics
 from .metrics import Metrics, Predictions, measure
 from .report import PICTURES, write_report
 from .scoring import has_no_score, score_batches
-from .statistics import put_statistics
-from .unusable_clips import NOT_RECOGNISED, warn_of_unusable
+from .statistics import load_statistics
+from .unusable_clips import NOT_RECOGNISED, warn_about_unusable
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """Say what to measure; where a field is empty, the checkpoint's own run decides.
+    """Settings of an evaluation; empty fields are taken from the checkpoint's run.
 
     Attributes:
         checkpoint: the file.
-        subset: which part of the protocol: train, val (the clips that `validation: split` held out) or test.
+        subset: the part of the protocol: train, val (the clips that `validation: split` held out) or test.
         dataset, split: another data set of the same classes, another protocol.
-        data_root: where prepared data sets lie; where it is empty, where the run found them, or else in the folders of
-            this machine's environment.
-        environment: its name; detected where it is empty.
-        device: where to compute.
-        no_ema: measure the trained weights even where the run averaged them over time.
+        data_root: the folder of prepared data sets; if empty, the run's folder, then the folders of this machine's
+            environment.
+        environment: its name; detected if empty.
+        device: the device to compute on.
+        no_ema: evaluate the trained weights even if the run has averaged ones.
         statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
-            `auto` those that training tested with, measured where the checkpoint lacks them.
-        pictures: draw the report's pictures too, where matplotlib is installed.
+            `auto` those that training tested with, measured if the checkpoint lacks them.
+        pictures: also draw the report's pictures, if matplotlib is installed.
         metrics: names of further metrics, beside those of the run.
     """
 
@@ -74,7 +74,7 @@ class EvalRequest:
 
 @dataclass(frozen=True)
 class EvalResult:
-    """The figures of an evaluation, further metrics of it, what they are of, and the files of its report."""
+    """The result of an evaluation: metrics, further metrics, facts about it, and the files of its report."""
 
     metrics: Metrics
     added: Sequence[tuple[Metric, float]]
@@ -83,26 +83,26 @@ class EvalResult:
     files: Mapping[str, Path]
 
 
-def evaluate(question: EvalRequest, out: Path, progress: Progress = SILENT) -> EvalResult:
-    """Measure a checkpoint and write the report into `out`.
+def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> EvalResult:
+    """Evaluate a checkpoint and write the report into `out`.
 
     Raises:
         UserError: the checkpoint cannot be read, the data are missing or do not fit it, or `out` cannot be written.
     """
-    for name in question.metrics:
-        get_metric(name)  # an unknown one is told now
-    checkpoint = read_checkpoint(question.checkpoint)
-    config = _asked_config(checkpoint, question)
-    device = choose_device(question.device)
-    model = model_of(checkpoint, str(question.checkpoint), question.no_ema).to(device)
+    for name in request.metrics:
+        get_metric(name)  # reports an unknown one before any work
+    checkpoint = read_checkpoint(request.checkpoint)
+    config = _requested_config(checkpoint, request)
+    device = choose_device(request.device)
+    model = model_of(checkpoint, str(request.checkpoint), request.no_ema).to(device)
     store = find_store(config.data, Path(config.data_root), input_roots=[Path(root) for root in config.input_roots])
-    numbers = _numbers(config, store, question.subset)
+    numbers = _indices(config, store, request.subset)
     part = part_for_testing(config, store, numbers)
-    if question.subset != "train":
-        _warn_of_trained_clips(checkpoint, store, numbers)
-    make_folder(out)  # a place that cannot be written is told now, not when all clips are through
-    pictures = question.pictures and draws_or_warns(PICTURES)
-    statistics = put_statistics(model, checkpoint, question.statistics, no_ema=question.no_ema, asked=config)
+    if request.subset != "train":
+        _warn_about_training_clips(checkpoint, store, numbers)
+    make_folder(out)  # reports an unwritable folder now, not after all clips
+    pictures = request.pictures and draws_or_warns(PICTURES)
+    statistics = load_statistics(model, checkpoint, request.statistics, no_ema=request.no_ema, eval_config=config)
     predictions = predict(
         model,
         part,
@@ -112,25 +112,25 @@ def evaluate(question: EvalRequest, out: Path, progress: Progress = SILENT) -> E
         progress,
         precision=precision_of_a_run(config.amp, config.hardware.amp_dtype, device),
     )
-    if not predictions.answered.all():
-        unusable = [predictions.names[number] for number in np.flatnonzero(~predictions.answered)]
-        warn_of_unusable(unusable, NOT_RECOGNISED)
+    if not predictions.scored.all():
+        unusable = [predictions.names[number] for number in np.flatnonzero(~predictions.scored)]
+        warn_about_unusable(unusable, NOT_RECOGNISED)
     metrics = measure(predictions, len(checkpoint.classes))
-    added = _further(predictions, config, question)
-    facts = {**_facts(question, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
+    added = _further(predictions, config, request)
+    facts = {**_facts(request, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
     files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures, added=added)
     return EvalResult(metrics, added, checkpoint.classes, facts, files)
 
 
-def _further(predictions: Predictions, config: RunConfig, question: EvalRequest) -> list[tuple[Metric, float]]:
-    """Return the metrics of the run, and those that are asked for, with their values."""
+def _further(predictions: Predictions, config: RunConfig, request: EvalRequest) -> list[tuple[Metric, float]]:
+    """Return the metrics of the run and the requested ones, with their values."""
     if gone := [name for name in config.metrics if name not in list_metrics()]:
         _log.warning("The run has metrics that are no longer there, and are left out: %s.", ", ".join(gone))
     chosen = {name: values for name, values in config.metrics.items() if name not in gone}
     scores, labels = torch.from_numpy(predictions.scores), torch.from_numpy(predictions.labels)
     return [
         (each.metric, each.metric.scale * float(each.total(scores, labels)) / len(labels))
-        for each in clip_metrics({**{name: {} for name in question.metrics}, **chosen})
+        for each in clip_metrics({**{name: {} for name in request.metrics}, **chosen})
     ]
 
 
@@ -146,7 +146,7 @@ def predict(
 ) -> Predictions:
     """Return the model's probabilities for every clip of a part; `names` are those of the whole store.
 
-    It computes in float32, or in the `precision` that a run tested in, so that both give the same figures.
+    The model computes in float32, or in `precision`, that of the run's own tests, so that both give the same figures.
     """
     numbers, labels, scores = [], [], []
     with progress.task("evaluating", part.clips):
@@ -164,50 +164,48 @@ def predict(
     )
 
 
-def _asked_config(checkpoint: Checkpoint, question: EvalRequest) -> RunConfig:
-    """Return the configuration of the checkpoint's run with what the question asks for instead."""
+def _requested_config(checkpoint: Checkpoint, request: EvalRequest) -> RunConfig:
+    """Return the configuration of the checkpoint's run with the changes of the request."""
     config = checkpoint.config
     data = config.data
-    if question.dataset and question.dataset != data.name:
-        data = merge(DataConfig(), [section_layer(data_layer(question.dataset), "data")])
+    if request.dataset and request.dataset != data.name:
+        data = merge(DataConfig(), [section_layer(data_layer(request.dataset), "data")])
         own = (config.data.skeleton, checkpoint.classes)
         if (data.skeleton, list(data.classes)) != own:
             raise UserError(
-                f"{question.checkpoint} was trained on {config.data.name} ({counted(len(own[1]), 'class')}, "
+                f"{request.checkpoint} was trained on {config.data.name} ({counted(len(own[1]), 'class')}, "
                 f"{own[0].name}); {data.name} has {counted(len(data.classes), 'class')} and the layout {data.layout}. "
                 "Evaluate it on a data set with the same classes and layout."
             )
         data = replace(data, sampling=config.data.sampling, normalize=config.data.normalize)
-    data = replace(data, split=question.split or data.split)
-    here = places(question.environment)
-    roots = [] if question.data_root else [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
-    return replace(
-        config, data=data, data_root=question.data_root or config.data_root, input_roots=roots, compile=False
-    )
+    data = replace(data, split=request.split or data.split)
+    here = places(request.environment)
+    roots = [] if request.data_root else [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
+    return replace(config, data=data, data_root=request.data_root or config.data_root, input_roots=roots, compile=False)
 
 
-def _warn_of_trained_clips(checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64]) -> None:
-    """Warn where clips that are tested may have trained the model, or did."""
+def _warn_about_training_clips(checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64]) -> None:
+    """Warn if tested clips are, or may be, training clips of the model."""
     own = checkpoint.config
     if store.name not in (own.data.name, own.data.subset_of):
         return
     if checkpoint.data.get("store", store.fingerprint) != store.fingerprint:
         _log.warning(
-            "The store %s has other clips than the one that the model was trained on: they may have trained it.",
+            "The store %s differs from the one that the model was trained on: its clips may be training clips.",
             store.path,
         )
         return
     try:
         trained, _ = training_clips(own, store, split(store.clips, own.data))
     except UserError:
-        return  # the run's protocol does not divide these clips, so they are not those that it learned from
+        return  # the run's protocol does not divide these clips, so they are not its training clips
     if count := len(np.intersect1d(trained, numbers)):
         of_all = f"{count:,} of the {counted(len(numbers), 'clip')} that are tested"
         which = f"The {counted(1, 'clip')} that is tested" if len(numbers) == 1 else of_all
         _log.warning(f"{which} {'has' if count == 1 else 'have'} trained the model.")
 
 
-def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:
+def _indices(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:
     """Return the clips of the requested part."""
     needed = ("test",) if subset == "test" else ("train",)
     parts = split(store.clips, config.data, config.data.split, needed)
@@ -223,16 +221,16 @@ def _numbers(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:
     return train if subset == "train" else held_out
 
 
-def _facts(question: EvalRequest, checkpoint: Checkpoint, config: RunConfig, model: nn.Module) -> dict[str, str]:
+def _facts(request: EvalRequest, checkpoint: Checkpoint, config: RunConfig, model: nn.Module) -> dict[str, str]:
     return {
-        "checkpoint": str(question.checkpoint),
+        "checkpoint": str(request.checkpoint),
         "epoch": str(checkpoint.epoch),
         "model": config.model.name,
         "dataset": config.data.name,
         "split": config.data.split,
-        "subset": question.subset,
+        "subset": request.subset,
         "seed": str(config.seed),
-        "weights": checkpoint.kind_of_weights(question.no_ema),
+        "weights": checkpoint.kind_of_weights(request.no_ema),
         "parameters": str(count_parameters(model)),
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "last": __version__,

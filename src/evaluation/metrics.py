@@ -1,10 +1,10 @@
-"""Numbers from predictions: top-1, top-5, mean class accuracy, loss, confusion.
+"""Metrics of predictions: top-1, top-5, mean class accuracy, loss, confusion.
 
 Legend: N clips, classes counted from 0.
 
-Classes with equal scores are ordered by their index, lowest first, in every figure alike. So a model that
-gives all classes the same score is right in top-1 on class 0 alone and in top-5 on classes 0 to 4: ties win
-it nothing beyond what naming the same five classes for each clip would.
+Classes with equal scores are ordered by their index, lowest first, in every metric. A model that gives all classes
+the same score is therefore correct in top-1 only on class 0 and in top-5 only on classes 0 to 4: ties gain no more
+than naming the same five classes for each clip.
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ _LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said about each clip.
+    """A model's probabilities for each clip.
 
     Attributes:
-        names: the clips' names, N of them.
+        names: the N names of the clips.
         labels: (N,) the true class, counted from 0.
         scores: (N, classes) probabilities, each row summing to one.
-        unusable: (N,) bool, clips with values that no model can take: their scores are not looked at. None for none.
+        unusable: (N,) bool, clips with values that no model can take, whose scores are ignored; None if there are none.
 
     Raises:
         ValueError: the shapes disagree, or the scores are not probabilities.
-        UserError: another score is not finite, or a label lies outside the scores' classes.
+        UserError: another score is not finite, or a label is outside the scores' classes.
     """
 
     names: list[str]
@@ -51,18 +51,18 @@ class Predictions:
         self._check_labels()
 
     @property
-    def answered(self) -> NDArray[np.bool_]:
-        """Return which clips have an answer, (N,)."""
+    def scored(self) -> NDArray[np.bool_]:
+        """Return which clips have valid scores, (N,)."""
         return np.ones(len(self.names), np.bool_) if self.unusable is None else ~self.unusable
 
     def _check_scores(self) -> None:
-        broken = np.flatnonzero(~np.isfinite(self.scores).all(axis=1) & self.answered)
+        broken = np.flatnonzero(~np.isfinite(self.scores).all(axis=1) & self.scored)
         if len(broken):
             raise UserError(
                 f"The model's scores of {len(broken)} of {counted(len(self.names), 'clip')} are not finite, first of "
                 f"{self.names[broken[0]]}. Its training probably diverged: evaluate an earlier checkpoint."
             )
-        scores = self.scores[self.answered]
+        scores = self.scores[self.scored]
         sums = scores.sum(axis=1, dtype=np.float64)
         if (scores < 0).any() or (np.abs(sums - 1) > _SUM_TOLERANCE).any():
             raise ValueError("Scores should be probabilities that sum to one in each row; apply a softmax first.")
@@ -80,16 +80,16 @@ class Predictions:
 
 @dataclass(frozen=True)
 class ClassResult:
-    """How the clips of one class fared.
+    """The result for the clips of one class.
 
     Attributes:
         index: the class.
-        clips: how many clips are of this class.
-        correct: how many of them were recognised.
-        accuracy: their share in percent (the recall); None where there is no clip.
-        precision: the share of right ones among the answers "this class", in percent; None where never given.
-        confused_with: the wrong class most often given for its clips, the lowest of equals; None where none.
-        confused_count: how often that was.
+        clips: the number of clips of this class.
+        correct: the number of correctly classified ones.
+        accuracy: their share in percent (the recall); None if there are no clips.
+        precision: the share of correct ones among the predictions of this class, in percent; None if there are none.
+        confused_with: the wrong class most often predicted for its clips, the lowest of equals; None if there is none.
+        confused_count: the number of those predictions.
     """
 
     index: int
@@ -103,16 +103,16 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class Metrics:
-    """The figures of one evaluation.
+    """The metrics of one evaluation.
 
     Attributes:
-        top1, top5: the share of clips whose class is the first, or among the first five answers, in percent.
+        top1, top5: the share of clips whose class has the highest score, or one of the five highest, in percent.
         mean_class_accuracy: the accuracy averaged over the classes that have clips, in percent.
         loss: the mean negative log likelihood of the true classes, in nats, without label smoothing.
-        per_class: one result a class, in the order of the classes.
+        per_class: one result per class, in the order of the classes.
         confusion: (classes, classes) counts; rows are true classes, columns predicted ones.
-        unanswered: (classes,) clips of each class with values that no model can take: they count as not recognised,
-            are in no cell of `confusion`, and have no part in the loss.
+        unanswered: (classes,) clips of each class with values that no model can take: they count as wrong, are in no
+            cell of `confusion`, and are excluded from the loss.
     """
 
     top1: float
@@ -125,24 +125,24 @@ class Metrics:
 
 
 def measure(predictions: Predictions, num_classes: int) -> Metrics:
-    """Measure predictions over `num_classes` classes.
+    """Compute the metrics of predictions over `num_classes` classes.
 
-    With fewer than five classes top-5 counts as many answers as there are. A probability that float32 cannot
-    tell from zero counts as the smallest normal one, about 1.2e-38, so that the loss stays finite.
+    With fewer than five classes, top-5 counts all of them. A probability that float32 rounds to zero is replaced by the
+    smallest normal one, about 1.2e-38, so that the loss stays finite.
 
     Raises:
-        UserError: there is no clip, or none with an answer.
+        UserError: there is no clip, or none with valid scores.
         ValueError: the scores have another number of classes.
     """
     if not predictions.names:
-        raise UserError("There are no predictions to measure: this part of the data set holds no clip.")
-    if not predictions.answered.any():
+        raise UserError("There are no predictions to measure: this part of the data set has no clips.")
+    if not predictions.scored.any():
         raise UserError("There is nothing to measure: every clip of this part has values that no model can take.")
     if predictions.scores.shape[1] != num_classes:
         raise ValueError(f"Scores of {predictions.scores.shape[1]} classes cannot be measured over {num_classes}.")
     ranks = true_ranks(predictions)
     confusion = _confusion(predictions, num_classes)
-    unanswered = np.bincount(predictions.labels[~predictions.answered], minlength=num_classes).astype(np.int64)
+    unanswered = np.bincount(predictions.labels[~predictions.scored], minlength=num_classes).astype(np.int64)
     per_class = [_class_result(index, confusion, int(unanswered[index])) for index in range(num_classes)]
     accuracies = [result.accuracy for result in per_class if result.accuracy is not None]
     return Metrics(
@@ -162,22 +162,22 @@ def ranked_classes(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]
 
 
 def true_ranks(predictions: Predictions) -> NDArray[np.int64]:
-    """Return the place of each clip's true class among its answers, (N,), 1 where it was recognised.
+    """Return the rank of each clip's true class by score, (N,), 1 if it is correct.
 
-    Where there is no answer it is behind all of them, and behind the five that top-5 counts.
+    For a clip without valid scores it is larger than the number of classes and than five, which top-5 counts.
     """
     labels, scores = predictions.labels[:, None], predictions.scores
     true_scores = np.take_along_axis(scores, labels, axis=1)  # (N, 1)
     earlier = np.arange(scores.shape[1]) < labels  # (N, classes)
     ahead = (scores > true_scores) | ((scores == true_scores) & earlier)
     ranks: NDArray[np.int64] = 1 + ahead.sum(axis=1, dtype=np.int64)
-    ranks[~predictions.answered] = max(scores.shape[1], TOP) + 1
+    ranks[~predictions.scored] = max(scores.shape[1], TOP) + 1
     return ranks
 
 
 def _confusion(predictions: Predictions, num_classes: int) -> NDArray[np.int64]:
     predicted = predictions.scores.argmax(axis=1)
-    cells = (predictions.labels * num_classes + predicted)[predictions.answered]
+    cells = (predictions.labels * num_classes + predicted)[predictions.scored]
     cells = np.bincount(cells, minlength=num_classes**2)
     confusion: NDArray[np.int64] = cells.reshape(num_classes, num_classes).astype(np.int64)
     return confusion
@@ -201,7 +201,7 @@ def _class_result(index: int, confusion: NDArray[np.int64], unanswered: int) -> 
 
 
 def _negative_log_likelihood(predictions: Predictions) -> float:
-    likely = np.take_along_axis(predictions.scores, predictions.labels[:, None], axis=1)[predictions.answered]
+    likely = np.take_along_axis(predictions.scores, predictions.labels[:, None], axis=1)[predictions.scored]
     return float(-np.log(np.maximum(likely.astype(np.float64), _LEAST_PROBABILITY)).mean())
 
 

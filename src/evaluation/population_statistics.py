@@ -1,10 +1,10 @@
 """BatchNorm statistics for testing: measured over training clips with the weights that are tested.
 
-Running statistics are an average over the last ten or so updates. They lag behind the weights where weights change
-much within that time (short runs), and they are not the statistics of averaged weights at all. Testing with them then
-reports chance for a model that is right. Here the statistics of given weights are measured over a fixed sample of
+Running statistics are an average over the last ten or so updates. They lag behind the weights if weights change
+much within that time (short runs), and they do not belong to averaged weights at all. Tests with them can then give
+chance accuracy for a well-trained model. Here the statistics of given weights are measured over a fixed sample of
 training clips ("PreciseBN": Wu and Johnson, Rethinking "Batch" in BatchNorm, arXiv:2105.07576, section 3). They are
-kept apart from the model: training, its guard and its resume never see them.
+kept separate from the model: training, the guard and resuming never use them.
 
 Legend: P running statistics (the mean and variance of every channel of every BatchNorm).
 """
@@ -24,10 +24,10 @@ from .unusable_clips import LARGEST, with_zeros
 
 
 class PopulationStatistics:
-    """Measure the statistics of a model's present weights, and lend them to the model for testing.
+    """Measure the statistics of a model's current weights, and apply them to the model for testing.
 
     Args:
-        model: whose statistics. It may be compiled; the measurement runs it as it is written.
+        model: the model. It may be compiled; the measurement runs it uncompiled.
         sample: the batches of training clips to measure over, the same ones in every process.
         pipeline: from batches to streams.
         device: where the model is.
@@ -50,7 +50,7 @@ class PopulationStatistics:
         self.running = RunningStatistics(model)
 
     def measure(self) -> dict[str, Tensor]:
-        """Return the statistics by the names that they have in the model's state; the model is left as it is."""
+        """Return the statistics by their names in the model's state; the model is unchanged afterwards."""
         if not len(self.running.neutral):
             return {}
         training, own, counts, batches = self.model.training, self.running.read(), self.running.counts(), 0
@@ -64,11 +64,11 @@ class PopulationStatistics:
                 self.running.write(own)
                 self.running.set_counts(counts)
                 self.model.train(training)
-        return self.running.named(self._agreed(sums)) if batches else {}
+        return self.running.named(self._averaged(sums)) if batches else {}
 
     @contextmanager
-    def lent(self, statistics: Mapping[str, Tensor]) -> Iterator[None]:
-        """Give the model `statistics` while the block runs, and its own back; none leave it as it is."""
+    def applied(self, statistics: Mapping[str, Tensor]) -> Iterator[None]:
+        """Use `statistics` in the model while the block runs, then restore its own; empty ones change nothing."""
         own = self.running.read()
         if statistics:
             self.running.write(self.running.vector(statistics))
@@ -80,8 +80,8 @@ class PopulationStatistics:
     def _moments(self, batch: Batch) -> Tensor:
         """Return (2 P + 1,): first and second moments of a batch's inputs to each BatchNorm, and their weight.
 
-        The last batch is smaller than the others, and batches have different numbers of bodies, so each weighs as much
-        as it has bodies.
+        The last batch is smaller than the others, and batches have different numbers of bodies, so each is weighted by
+        its number of bodies.
         """
         streams = self.pipeline(batch, training=True)
         with self.precision.autocast():
@@ -91,7 +91,7 @@ class PopulationStatistics:
         weight = float(len(batch.body_slots))
         return torch.cat([weight * means, weight * (variances + means**2), values.new_full((1,), weight)])
 
-    def _agreed(self, sums: Tensor) -> Tensor:
+    def _averaged(self, sums: Tensor) -> Tensor:
         """Return the statistics (P,) of the whole sample, the same in all processes."""
         self.world.all_reduce_sum(sums)
         means, squares = (sums[:-1] / sums[-1]).chunk(2)
@@ -100,7 +100,7 @@ class PopulationStatistics:
 
 @contextmanager
 def _normalising_by_batch(model: nn.Module) -> Iterator[None]:
-    """Let each BatchNorm normalise by its batch and keep that batch's statistics alone; all else is as in testing."""
+    """Let each BatchNorm normalise by its batch and store only that batch's statistics; all else is as in testing."""
     norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     model.eval()

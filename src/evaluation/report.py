@@ -1,4 +1,4 @@
-"""The files of one evaluation: figures, tables and pictures in a folder."""
+"""The report of an evaluation: metrics, tables and pictures in a folder."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -27,20 +27,20 @@ def write_report(
     pictures: bool | None = None,
     added: Sequence[tuple[Metric, float]] = (),
 ) -> dict[str, Path]:
-    """Write the report of an evaluation into the folder `out` and return its files by what they hold.
+    """Write the report of an evaluation into the folder `out` and return its files by their content.
 
-    The keys are `metrics` (JSON: `facts` and every figure but the confusion matrix), `per_class`, `confusion`
-    and `predictions` (CSV), `confusion_picture` and `class_accuracy_picture` (PNG). The pictures are left
-    out, with one warning, where matplotlib cannot be imported.
+    The keys are `metrics` (JSON: `facts` and all metrics except the confusion matrix), `per_class`, `confusion`
+    and `predictions` (CSV), `confusion_picture` and `class_accuracy_picture` (PNG). If matplotlib cannot
+    be imported, the pictures are skipped with one warning.
 
     Args:
         facts: what was evaluated and how (checkpoint, dataset, split, subset, model, date, versions ...);
             `model`, `dataset`, `split` and `subset` make up the title of the pictures.
-        pictures: whether to draw them, where that was found out before; None finds it out.
-        added: further metrics and their values, which stand in the JSON file under `metrics`.
+        pictures: whether to draw them; None draws them if matplotlib can be imported.
+        added: further metrics and their values, in the JSON file under `metrics`.
 
     Raises:
-        ValueError: there is not one name a class.
+        ValueError: the number of names differs from that of the classes.
         UserError: a file cannot be written.
     """
     if len(class_names) != len(metrics.per_class):
@@ -82,7 +82,7 @@ def _summary(
     return {
         "facts": dict(facts),
         "clips": len(predictions.names),
-        "unusable_clips": [predictions.names[number] for number in np.flatnonzero(~predictions.answered)],
+        "unusable_clips": [predictions.names[number] for number in np.flatnonzero(~predictions.scored)],
         "classes": len(class_names),
         "top1": round(metrics.top1, _DECIMALS),
         "top5": round(metrics.top5, _DECIMALS),
@@ -93,12 +93,12 @@ def _summary(
 
 
 def _further(added: Sequence[tuple[Metric, float]]) -> dict[str, Any]:
-    """Return further metrics as plain values; nothing where there are none."""
+    """Return further metrics as plain values; empty if there are none."""
     return {"metrics": {metric.name: round(value, _DECIMALS) for metric, value in added}} if added else {}
 
 
 def _class_entry(result: ClassResult, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return a class's result as plain values, with the names of the class and of its confusion."""
+    """Return a class's result as plain values, with the names of the class and of the class it is confused with."""
     confused = result.confused_with
     return {
         **{name: _rounded(value) for name, value in asdict(result).items()},
@@ -130,14 +130,14 @@ def _prediction_rows(predictions: Predictions, class_names: Sequence[str]) -> It
     columns = zip(
         predictions.names,
         predictions.labels.tolist(),
-        predictions.answered.tolist(),
+        predictions.scored.tolist(),
         predictions.scores,
         ranked_classes(predictions.scores, TOP).tolist(),
         true_ranks(predictions).tolist(),
         strict=True,
     )
-    for name, true, answered, scores, best, rank in columns:
-        if not answered:  # its values are such that no model can take them
+    for name, true, scored, scores, best, rank in columns:
+        if not scored:  # it has values that no model can take
             yield [name, true, class_names[true], "", "", "", 0, "", ""]
             continue
         predicted = best[0]

@@ -16,7 +16,7 @@ from ..data.loading.run_data import TestPart
 from ..runtime.precision import Precision
 from .unusable_clips import unusable
 
-# The scores of a clip with values that no model can take; those of a model that fails are NaN.
+# The scores of a clip with values that no model can take; those of a diverged model are NaN.
 NO_SCORE = -math.inf
 
 
@@ -29,8 +29,8 @@ def score_batches(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Yield each batch on the device with its probabilities (N, classes), averaged over the test draws.
 
-    A clip with values that no model can take has `NO_SCORE` for every class; it changes no other clip's scores. The
-    model should be in evaluation mode. It computes in `precision`, the streams are derived in float32 always.
+    A clip with values that no model can take has `NO_SCORE` for every class and does not affect other clips. The model
+    should be in evaluation mode. It computes in `precision`; the streams are always derived in float32.
     """
     return predict_batches(lambda batch: class_scores(model, batch, precision), part, pipeline, device)
 
@@ -41,7 +41,7 @@ def predict_batches(
     pipeline: InputPipeline,
     device: torch.device,
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield each batch on the device with what `predict` returns of it, averaged over the test draws."""
+    """Yield each batch on the device with the result of `predict`, averaged over the test draws."""
     for draws in zip(*part.loaders, strict=True):
         moved = [batch.to(device) for batch in draws]
         with torch.no_grad():
@@ -50,12 +50,12 @@ def predict_batches(
 
 
 def has_no_score(scores: Tensor) -> Tensor:
-    """Tell which clips have values that no model can take, (N,) bool, by their scores (N, classes)."""
+    """Return which clips have values that no model can take, (N,) bool, from their scores (N, classes)."""
     return (scores == NO_SCORE).all(dim=1)
 
 
 def class_scores(model: nn.Module, batch: Batch, precision: Precision | None = None) -> Tensor:
-    """Return the probabilities (N, classes) of a batch with its streams, `NO_SCORE` for a clip that is unusable."""
+    """Return the probabilities (N, classes) of a batch with its streams, `NO_SCORE` for an unusable clip."""
     with nullcontext() if precision is None else precision.autocast():
         logits: Tensor = model(batch.streams, batch.bodies, batch.body_slots, check_values=False)
     bad = unusable(batch.streams, batch.bodies, logits)

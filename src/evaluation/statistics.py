@@ -1,6 +1,6 @@
-"""Which BatchNorm statistics a checkpoint is measured with.
+"""The BatchNorm statistics with which a checkpoint is evaluated.
 
-Training keeps statistics that were measured for the weights it tests, where the running ones are not good enough. A
+Training saves statistics that were measured for the tested weights, if the running ones are not good enough. A
 checkpoint from within an epoch, or from an older version, lacks them; here they are measured from its training clips.
 """
 
@@ -25,18 +25,20 @@ from .population_statistics import PopulationStatistics
 _log = logging.getLogger(__name__)
 
 
-def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, no_ema: bool, asked: RunConfig) -> str:
-    """Give a checkpoint's model the statistics of `choice`, and return which they are: `measured` or `running`.
+def load_statistics(
+    model: nn.Module, checkpoint: Checkpoint, choice: str, *, no_ema: bool, eval_config: RunConfig
+) -> str:
+    """Load the statistics of `choice` into a checkpoint's model and return their kind: `measured` or `running`.
 
     Args:
-        model: with the checkpoint's weights, where it will be tested.
-        checkpoint: what it comes from; its run says which clips train.
-        choice: a word of `choices.STATISTICS`.
-        no_ema: whether the model has the trained weights though there are averaged ones.
-        asked: what the evaluation is made with; it says where prepared data sets lie.
+        model: the model with the checkpoint's weights, on the device of the evaluation.
+        checkpoint: the checkpoint; its run determines the training clips.
+        choice: one of `choices.STATISTICS`.
+        no_ema: whether the model has the trained weights although there are averaged ones.
+        eval_config: the configuration of the evaluation, with the folders of prepared data sets.
 
     Raises:
-        UserError: `measured` needs the run's training clips, which are not there.
+        UserError: `measured` needs the run's training clips, which are not available.
     """
     running = RunningStatistics(model)
     if choice == "running":
@@ -45,7 +47,7 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, no_
     if choice == "auto" and not checkpoint.lacks_statistics(no_ema):
         return checkpoint.kind_of_statistics(no_ema)
     try:
-        population = _population(model, checkpoint.config, asked)
+        population = _population(model, checkpoint.config, eval_config)
     except UserError as error:
         if choice != "auto":
             raise UserError(f"--statistics measured needs the clips that trained the model. {error}") from error
@@ -60,11 +62,11 @@ def put_statistics(model: nn.Module, checkpoint: Checkpoint, choice: str, *, no_
     return "measured"
 
 
-def _population(model: nn.Module, config: RunConfig, asked: RunConfig) -> PopulationStatistics:
-    """Return what measures a model over its run's training clips, where the evaluation or the run finds them."""
+def _population(model: nn.Module, config: RunConfig, eval_config: RunConfig) -> PopulationStatistics:
+    """Return the statistics of a model over its run's training clips, found by the evaluation or by the run."""
     device = next(model.parameters()).device
-    roots = [Path(root) for root in (config.data_root, *config.input_roots, *asked.input_roots)]
-    store = find_store(config.data, Path(asked.data_root), verify=False, input_roots=roots)
+    roots = [Path(root) for root in (config.data_root, *config.input_roots, *eval_config.input_roots)]
+    store = find_store(config.data, Path(eval_config.data_root), verify=False, input_roots=roots)
     train, _ = training_clips(config, store, split(store.clips, config.data))
     clips = ClipDataset(store, config.input_frames, config.data.sampling, training=True)
     sample = sample_for_statistics(config, clips, torch.from_numpy(drawn_clips(config, store, train)))

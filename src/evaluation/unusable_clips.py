@@ -1,7 +1,7 @@
 """Clips with unusable values, as distinct from clips on which a model fails and from a model that diverged.
 
-One damaged recording ends nothing. Training skips its batches (`guard`), a test counts it as not recognised, and the
-statistics for testing and the teachers pass over its values.
+One damaged recording does not end a run. Training skips its batches (`guard`), a test counts it as wrong, and the
+statistics for testing and the teachers ignore its values.
 
 Legend: N clips, M bodies, C coordinates, T frames, V joints.
 """
@@ -19,15 +19,15 @@ from ..utils.numbers import counted
 
 _log = logging.getLogger(__name__)
 
-# The largest number of float16. Real coordinates (metres, millimetres, pixels) are far below; from here on squares and
-# sums overflow sooner or later, and in float16 the value itself does.
+# The largest number of float16. Real coordinates (metres, millimetres, pixels) are far smaller; above it, squares and
+# sums can overflow, and in float16 the value itself does.
 LARGEST = 65504.0
 _NAMES_SHOWN = 3
 NOT_RECOGNISED = "count as not recognised, and have no part in the loss"
 
 
 def with_zeros(streams: Mapping[str, Tensor], largest: float = torch.inf) -> dict[str, Tensor]:
-    """Return the streams with zeros for what is not finite, or larger than `largest`."""
+    """Return the streams with zeros in place of values that are not finite or larger than `largest`."""
     return {
         name: torch.where(stream.isfinite() & (stream.abs() <= largest), stream, 0.0)
         for name, stream in streams.items()
@@ -35,15 +35,15 @@ def with_zeros(streams: Mapping[str, Tensor], largest: float = torch.inf) -> dic
 
 
 def unusable(streams: Mapping[str, Tensor], bodies: Tensor, outputs: Tensor) -> Tensor:
-    """Tell which clips are at fault themselves, (N,) bool: nothing is read on the host.
+    """Return which clips are unusable, (N,) bool; nothing is read on the host.
 
-    A clip is if a value of a body that is present is not finite, or if its outputs are not and a value is larger than
-    `LARGEST`; and one without a body is.
+    A clip is unusable if it has no body, if a value of a present body is not finite, or if its outputs are not finite
+    and a value is larger than `LARGEST`.
 
     Args:
-        streams: each (N, C, T, V, M), as they came.
+        streams: each (N, C, T, V, M), unmodified.
         bodies: (N, M) bool, which are present.
-        outputs: (N, ...) of a model for them.
+        outputs: (N, ...), the model's outputs for them.
     """
     present = bodies[:, None, None, None, :]
     sizes = [
@@ -59,36 +59,36 @@ class UnusableClips:
     """Collect unusable clips and warn about each once.
 
     Args:
-        names: of the whole store's clips.
+        names: the names of the store's clips.
         consequence: what happens to such clips, for the warning.
-        device: where the processes tell each other.
+        device: the device for communication between processes.
     """
 
     def __init__(self, names: NDArray[np.str_], consequence: str, device: torch.device) -> None:
         self._names, self._consequence, self._device = names, consequence, device
         self._seen: list[tuple[Tensor, Tensor]] = []
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
 
-    def note(self, numbers: Tensor, flags: Tensor) -> None:
-        """Take the clips' numbers (N,) and which of them are unusable, (N,) bool; nothing is read on the host."""
-        self._seen.append((numbers, flags))
+    def add(self, indices: Tensor, flags: Tensor) -> None:
+        """Record which of the clips with these indices (N,) are unusable, (N,) bool; nothing is read on the host."""
+        self._seen.append((indices, flags))
 
-    def tell(self, count: int | None = None, world: World = ALONE) -> None:
+    def report(self, count: int | None = None, world: World = ALONE) -> None:
         """Warn about newly found clips; `count`, if known, is the number that all processes found."""
         seen, self._seen = self._seen, []
         if count == 0:
             return
         marks = torch.zeros(len(self._names), device=self._device)
-        for numbers, flags in seen:
-            marks[numbers[flags]] = 1.0
+        for indices, flags in seen:
+            marks[indices[flags]] = 1.0
         world.all_reduce_sum(marks)
         found = {int(number) for number in marks.nonzero().flatten()}
-        if new := sorted(found - self._told):
-            warn_of_unusable([str(self._names[number]) for number in new], self._consequence)
-        self._told |= found
+        if new := sorted(found - self._reported):
+            warn_about_unusable([str(self._names[number]) for number in new], self._consequence)
+        self._reported |= found
 
 
-def warn_of_unusable(names: Sequence[str], consequence: str) -> None:
+def warn_about_unusable(names: Sequence[str], consequence: str) -> None:
     """Warn about clips by name, with the consequence."""
     shown = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
     clips = f"{counted(len(names), 'clip')} {'has' if len(names) == 1 else 'have'}"

@@ -96,7 +96,7 @@ class Checkpoint:
     @property
     def has_best(self) -> bool:
         """Whether an epoch of the run had a result."""
-        return self.best_acc != self.task_measures.deciding.worst
+        return self.best_acc != self.task_measures.primary_metric.worst
 
     @property
     def progress(self) -> tuple[int, int]:

@@ -224,7 +224,7 @@ _FIELDS: dict[str, _Check] = {
 def _contradiction(fields: Mapping[str, Any]) -> str:
     """Return which field contradicts another one, or an empty string."""
     model, metrics, epoch = fields["model"], fields["metrics"], fields["epoch"]
-    metric = measures_from(fields["measures"], "It").deciding
+    metric = measures_from(fields["measures"], "It").primary_metric
     best, bounds = fields["best_acc"], _number(metric.worst, 100.0)
     problem = bounds(best) if metric.unit == PERCENT and metric.higher_is_better else _not_a_number(best)
     if problem:

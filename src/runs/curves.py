@@ -34,7 +34,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
     """
     if not any(run.rows for run in runs):
         raise ValueError("None of the runs has an epoch to draw.")
-    deciding = runs[0].measures.deciding
+    primary = runs[0].measures.primary_metric
     width = 1.6 if len(runs) <= _FEW else 1.2
     with figures.picture(path, (8.0, 6.4)) as figure:
         metric, loss = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2], gridspec_kw={"hspace": 0.1})
@@ -51,11 +51,11 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
                     line.set(linestyle="none", marker="")
         for axes in (metric, loss):
             axes.grid(axis="y", color=figures.LINE, linewidth=0.6, alpha=0.7)
-        if deciding.unit == PERCENT:
+        if primary.unit == PERCENT:
             low, high = metric.get_ylim()
             metric.set_ylim(figures.spread_out(low, high, figures.span_of_curve(_test_clips(runs))))
         epochs = [row["epoch"] for run in runs for row in run.rows]
-        metric.set_ylabel(f"test {deciding.label}")
+        metric.set_ylabel(f"test {primary.label}")
         labelled = all(run.measures.classifies for run in runs)
         loss.set(
             ylabel=_LOSS if labelled else "train loss", xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5)
@@ -65,7 +65,11 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         columns = math.ceil(len(runs) / _MOST_IN_A_COLUMN)
         look = {"frameon": False, "labelspacing": 0.9, "handlelength": 2.6, "alignment": "left"}
         metric.legend(
-            loc="upper left", bbox_to_anchor=(1.01, 1.02), ncols=columns, title=f"final test {deciding.title}", **look
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.02),
+            ncols=columns,
+            title=f"final test {primary.title}",
+            **look,
         )
         figures.write_title(metric, *_title(runs))
 
@@ -91,9 +95,9 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         facts = [getattr(run, what) for what in distinct] + [run.distillation_label]
         facts += [f"seed {run.seed}"] if seeds and run.seed is not None else []
-        deciding = run.measures.deciding
-        final = run.figure(f"final_{deciding.name}")
-        facts += [f"{deciding.text(final).strip()}{deciding.unit}" if math.isfinite(final) else "no result yet"]
+        primary = run.measures.primary_metric
+        final = run.figure(f"final_{primary.name}")
+        facts += [f"{primary.text(final).strip()}{primary.unit}" if math.isfinite(final) else "no result yet"]
         facts += [f"{counted(run.epochs_done, 'epoch')} so far"] if run.epochs_done and not run.finished else []
         labels.append(f"{_shortened(run.name)}\n{', '.join(filter(None, facts))}")
     return labels

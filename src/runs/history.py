@@ -246,7 +246,7 @@ def _figures(rows: Sequence[Mapping[str, float]], measures: Measures) -> dict[st
     if not rows:
         return {}
     columns = set[str]().union(*rows)
-    primary, weights = measures.deciding, _weights_prefix(rows, measures)
+    primary, weights = measures.primary_metric, _weights_prefix(rows, measures)
     chooser = f"{weights}{'val' if f'{weights}val_{primary.name}' in columns else 'test'}_{primary.name}"
     choose = max if primary.higher_is_better else min
     best = choose(rows, key=lambda row: row.get(chooser, primary.worst))  # the first of equals

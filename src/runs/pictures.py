@@ -75,7 +75,7 @@ def _progress_note(run: Run) -> str:
 
 def _curve_facts(run: Run, test_clips: int | None) -> CurveFacts:
     """Return the descriptions of a run's losses, from its task, logbook and configuration."""
-    classifies, metric = run.measures.classifies, run.measures.deciding
+    classifies, metric = run.measures.classifies, run.measures.primary_metric
     loss = _label_loss(run.config) if classifies else "loss"
     parts = [f"the {name}'" + ("" if name.endswith("s") else "s") for name in run.terms]
     train = f"{' and '.join(parts)} loss together" if parts else loss

@@ -1,1 +1,1 @@
-"""What a run minimises and measures: the protocol that every task follows."""
+"""Tasks: the protocol of a run's loss and metrics."""

@@ -1,7 +1,7 @@
 """The metrics of a task by name, and which one decides the best epoch.
 
 The logbook, the summary, the list of runs and the plots take names from here, or from the `task.json` of a run. It
-imports no torch, so that runs can be listed without it.
+does not import torch, so that runs can be listed without it.
 """
 
 import math
@@ -37,7 +37,7 @@ class Metric:
 
     @property
     def worst(self) -> float:
-        """Return what stands for "no value yet": any value is better."""
+        """Return the value that means "no value yet": any other value is better."""
         if not self.higher_is_better:
             return math.inf
         return -1.0 if self.unit == PERCENT else -math.inf
@@ -52,13 +52,13 @@ class Metric:
         return value > other if self.higher_is_better else value < other
 
     def text(self, value: float) -> str:
-        """Return a value as people read it, without the unit."""
+        """Return a value formatted for display, without the unit."""
         return f"{value:5.2f}" if self.unit == PERCENT else f"{value:.4g}"
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What a task measures beside its loss.
+    """The metrics of a task.
 
     Attributes:
         task: the task's name.
@@ -71,13 +71,13 @@ class Measures:
     primary: str
 
     @property
-    def deciding(self) -> Metric:
+    def primary_metric(self) -> Metric:
         """Return the primary metric."""
         return next(each for each in self.metrics if each.name == self.primary)
 
     @property
     def classifies(self) -> bool:
-        """Tell whether they are those of classification, be it with further metrics."""
+        """Tell whether they are those of classification, possibly with further metrics."""
         return self.task == CLASSIFICATION.task
 
     @property
@@ -90,21 +90,21 @@ class Measures:
         return tuple(f"{which}_{name}" for which in ("best", "final") for name in self.names)
 
     def facts(self) -> dict[str, Any]:
-        """Return them as plain values for a file; nothing for classification, which is what a file without them is."""
+        """Return them as plain values for a file; empty for classification, the default of files without them."""
         return {} if self == CLASSIFICATION else {**asdict(self), "metrics": [asdict(each) for each in self.metrics]}
 
 
-# Top-1 and top-5 in percent: the measures of every run and checkpoint that names no others.
+# Top-1 and top-5 in percent: the default of every run and checkpoint.
 CLASSIFICATION = Measures(
     "classification", (Metric("top1", "top-1", PERCENT), Metric("top5", "top-5", PERCENT)), "top1"
 )
 
 
 def measures_from(facts: Mapping[str, Any], origin: str) -> Measures:
-    """Return the measures that plain values describe; those of classification where there are none.
+    """Return the measures from plain values; those of classification if there are none.
 
     Raises:
-        UserError: they describe none; `origin` is named.
+        UserError: the values do not describe measures; the message names `origin`.
     """
     if not facts:
         return CLASSIFICATION

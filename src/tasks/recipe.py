@@ -1,8 +1,8 @@
-"""How a run gets its task, and which configuration keys of it a resumed run may change.
+"""Recipes that build the task of a run, and the task's configuration keys that a resumed run may change.
 
-`task: masked_joints` is the class `Recipe` of the module `masked_joints` of this package. Where it has configuration
-keys of its own, it has a dataclass `Settings`, filled from `task_settings`. Classification is not among
-them: it stands above, in `training`, with distillation on top.
+`task: masked_joints` is the class `Recipe` of the module `masked_joints` of this package. A module with its own
+configuration keys has a dataclass `Settings`, filled from `task_settings`. Classification is not a module here: it is
+in `training`, and distillation is built on it.
 """
 
 import sys
@@ -29,14 +29,14 @@ _PACKAGE, _PROTOCOL = __name__.rpartition(".")[0], ("measures", "recipe", "task"
 
 @dataclass(frozen=True)
 class ResumeRules:
-    """Configuration keys, or sections of them, by what a resumed run may do with them.
+    """Configuration keys, or sections, that a resumed run may or may not change.
 
-    A key in neither list changes what a run computes: a resumed run may have another value only where the user sets it
-    on purpose.
+    A key in neither list changes what a run computes: a resumed run may have another value only if the user sets it
+    explicitly.
 
     Attributes:
-        harmless: keys that do not change what a run computes; a resumed run takes them as they are now.
-        fixed: keys that make another model, other clips or other metrics; no option changes them within a run.
+        harmless: keys that do not change what a run computes; a resumed run uses their new values.
+        fixed: keys that change the model, the clips or the metrics; no option changes them within a run.
     """
 
     harmless: tuple[str, ...] = ()
@@ -47,10 +47,10 @@ class ResumeRules:
 
 
 class TaskRecipe:
-    """Set up one kind of task for a run; a subclass builds the task, and overrides what else differs.
+    """Builds one kind of task for a run; a subclass implements `build` and overrides other methods as needed.
 
     Attributes:
-        task: the name in the task's measures; a run is resumed only as what it is.
+        task: the name in the task's measures; a run is resumed only with the same task.
     """
 
     task = CLASSIFICATION.task
@@ -60,10 +60,10 @@ class TaskRecipe:
         return settings_from(sys.modules[type(self).__module__], config.task_settings, "task_settings")
 
     def prepare(self, config: "RunConfig", world: "World") -> "RunConfig":  # noqa: ARG002
-        """Return the configuration with what the task fills in, before a run to resume is looked for.
+        """Return the configuration completed by the task, before the run to resume is searched for.
 
         Raises:
-            UserError: what the task needs is missing or does not fit.
+            UserError: something that the task needs is missing or does not fit.
         """
         return config
 
@@ -72,29 +72,29 @@ class TaskRecipe:
         raise NotImplementedError
 
     def build(self, model: "nn.Module", config: "RunConfig", data: "TrainingData", run_context: "RunContext") -> "Task":
-        """Return the task that trains `model`, which is on the CPU and not compiled yet."""
+        """Return the task that trains `model`, which is still on the CPU and not compiled."""
         raise NotImplementedError
 
     def resume_rules(self, before: "RunConfig", now: "RunConfig") -> ResumeRules:  # noqa: ARG002
-        """Return which of the task's keys a run of the configuration `before` may change to those of `now`."""
+        """Return the rules for the task's keys when a run with the configuration `before` is resumed with `now`."""
         return ResumeRules()
 
     def identity(self, config: Mapping[str, Any]) -> object:  # noqa: ARG002
-        """Return what `--resume auto` compares beside model, data set, protocol and seed, of a plain configuration."""
+        """Return the values that `--resume auto` compares besides model, data set, protocol and seed."""
         return ()
 
     def identity_words(self, config: "RunConfig") -> str:  # noqa: ARG002
-        """Return how a message names `identity`, such as " and these teachers"; empty where it does not matter."""
+        """Return the text for `identity` in messages, such as " and these teachers"; empty if it does not matter."""
         return ""
 
 
 def list_tasks() -> list[str]:
-    """Return the names that the configuration key `task` accepts; no task is imported for it."""
+    """Return the names that the configuration key `task` accepts, without importing any task."""
     return [CLASSIFICATION.task, *(name for name in plug_in_names(_PACKAGE) if name not in _PROTOCOL)]
 
 
 def get_recipe(name: str) -> TaskRecipe:
-    """Return a new recipe of a task that is a module of this package.
+    """Return a new recipe of the task in a module of this package.
 
     Raises:
         UserError: there is no such task.

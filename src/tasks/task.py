@@ -1,4 +1,4 @@
-"""What a training step minimises, and how it is measured. The trainer knows no more of a model than its task.
+"""The protocol of a task: its loss and its metrics. The trainer knows nothing of a model except its task.
 
 Legend: N clips.
 """
@@ -25,7 +25,7 @@ class TaskOutput:
     Attributes:
         loss: (), the mean over the batch, which is minimised.
         predictions: (N, ...), from which `Task.sums` computes the metrics.
-        terms: the parts of the loss by the names in `Task.terms`, means too.
+        terms: the terms of the loss by the names in `Task.terms`, also means.
     """
 
     loss: Tensor
@@ -35,36 +35,36 @@ class TaskOutput:
 
 @dataclass
 class TestOutput:
-    """The measurements of a batch that is tested; nothing in it was read on the host.
+    """The measurements of a tested batch; none of them was read on the host.
 
     Attributes:
         loss: (), the mean over the batch, in which an unusable clip counts as zero.
-        sums: one number () a metric, summed over the clips.
+        sums: one number () per metric, summed over the clips.
         unusable: (N,) bool, clips with values that no model can take.
-        answers: (N,) the predicted class of each clip, the number of classes for no answer; None for a task that does
-            not classify. A confusion matrix is counted of them.
+        predicted_classes: (N,) the predicted class of each clip, or the number of classes for a clip without one; None
+            for a task that does not classify. The confusion matrix is computed from them.
     """
 
-    __test__ = False  # not a test class, whatever pytest makes of its name
+    __test__ = False  # pytest would take it for a test class by its name
 
     loss: Tensor
     sums: Sequence[Tensor]
     unusable: Tensor
-    answers: Tensor | None = None
+    predicted_classes: Tensor | None = None
 
 
 class Task(nn.Module):
     """A model together with its loss and its metrics; a subclass defines both.
 
     Args:
-        model: what is trained. Its `forward` takes streams, `body_mask` and `body_slots`, so that BatchNorm statistics
-            can be measured for it.
+        model: the model to train. Its `forward` takes streams, `body_mask` and `body_slots`, so that BatchNorm
+            statistics can be measured.
 
     Attributes:
         measures: the metrics, and which one decides the best epoch.
-        terms: the names of the parts of its loss that the logbook should have, each a column `train_<name>_loss`. Runs
-            are compared in the first one, which a run whose loss has no parts has as `train_loss`.
-        classifies: whether `test` returns `answers`.
+        terms: the names of the loss terms for the logbook, each a column `train_<name>_loss`. Runs are compared by the
+            first one; for a run without loss terms this is `train_loss`.
+        classifies: whether `test` returns `predicted_classes`.
     """
 
     measures: Measures
@@ -80,29 +80,29 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def sums(self, predictions: Tensor, batch: "Batch") -> Sequence[Tensor]:
-        """Return one number () a metric, summed over the clips of a training batch."""
+        """Return one number () per metric, summed over the clips of a training batch."""
         raise NotImplementedError
 
     def predict(self, batch: "Batch", precision: "Precision | None" = None) -> Tensor:
-        """Return what is averaged over the test draws of a clip, (N, ...), in float32.
+        """Return the predictions that are averaged over the test draws of a clip, (N, ...), in float32.
 
-        It is called without gradients in evaluation mode. The model computes in `precision`.
+        It is called in evaluation mode without gradients. The model computes in `precision`.
         """
         raise NotImplementedError
 
     def test(self, predictions: Tensor, batch: "Batch") -> TestOutput:
-        """Return the measurements of a tested batch from the mean of its predictions."""
+        """Return the measurements of a tested batch from its averaged predictions."""
         raise NotImplementedError
 
     def begin_epoch(self, epoch: int) -> None:
-        """Set what depends on the epoch, counted from 0."""
+        """Set the values that depend on the epoch, counted from 0."""
 
     def description(self) -> str:
-        """Return lines for people about what is minimised; empty where the task's name says it."""
+        """Return a description of the objective for the log; empty if the task's name is sufficient."""
         return ""
 
     def facts(self) -> dict[str, Any]:
-        """Return what a run's summary holds about the task beside the model's metrics, as JSON values."""
+        """Return facts about the task for a run's summary, in addition to its metrics, as JSON values."""
         return {}
 
     def extra_state(self) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from ..tasks.measures import CLASSIFICATION
 from ..tasks.recipe import TaskRecipe
 from ..tasks.task import Task, TaskOutput, TestOutput
 
-_BEST = 5  # answers that count in top-5
+_BEST = 5  # predictions that are considered in top-5
 
 
 class Classification(Task):
@@ -67,7 +67,7 @@ class Classification(Task):
         return class_scores(self.model, batch, precision)
 
     def test(self, predictions: Tensor, batch: Batch) -> TestOutput:
-        """Return the loss without label smoothing, the metrics and the answers; see `measure_scores`."""
+        """Return the loss without label smoothing, the metrics and the predicted classes; see `measure_scores`."""
         output = measure_scores(predictions, batch.labels)
         added = [each.total(predictions, batch.labels) for each in self.added]
         return replace(output, sums=(*output.sums, *added))
@@ -99,17 +99,17 @@ def measure_scores(scores: Tensor, labels: Tensor) -> TestOutput:
     unusable = has_no_score(scores)
     logs = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
     losses = nn.functional.nll_loss(logs, labels, reduction="none")
-    hits, answers = _hits(scores, labels)
-    return TestOutput(torch.where(unusable, 0.0, losses).sum() / len(labels), hits, unusable, answers)
+    hits, predicted_classes = _hits(scores, labels)
+    return TestOutput(torch.where(unusable, 0.0, losses).sum() / len(labels), hits, unusable, predicted_classes)
 
 
 def _hits(scores: Tensor, labels: Tensor) -> tuple[Sequence[Tensor], Tensor]:
-    """Return the numbers () of top-1 and top-5 hits, and the answers (N,), K for a clip without one.
+    """Return the numbers () of top-1 and top-5 hits, and the predicted classes (N,), K for a clip without one.
 
     A clip with a score that is not finite is no hit, whatever its order.
     """
     best = scores.detach().topk(min(_BEST, scores.shape[1]), dim=1).indices
     finite = scores.detach().isfinite().all(dim=1, keepdim=True)
     hits = (best == labels[:, None]) & finite
-    answers = torch.where(finite[:, 0], best[:, 0], scores.shape[1])
-    return (hits[:, 0].sum(), hits.any(dim=1).sum()), answers
+    predicted_classes = torch.where(finite[:, 0], best[:, 0], scores.shape[1])
+    return (hits[:, 0].sum(), hits.any(dim=1).sum()), predicted_classes

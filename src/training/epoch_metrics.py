@@ -72,8 +72,8 @@ class EpochMetrics:
         """Add a tested batch with the labels (N,), also to the confusion matrix if there is one."""
         self.add(output.loss, len(labels), output.sums)
         self._unusable += output.unusable.sum()
-        if self._classes and output.answers is not None:
-            cells = labels * (self._classes + 1) + output.answers
+        if self._classes and output.predicted_classes is not None:
+            cells = labels * (self._classes + 1) + output.predicted_classes
             # Not `bincount`, which would synchronise with the device.
             self._confusion.scatter_add_(0, cells, torch.ones_like(cells))
 

@@ -66,7 +66,7 @@ def training_columns(state: TrainState, clips: int, device: torch.device) -> dic
 
 def epoch_line(row: Mapping[str, Any], epochs: int, better: bool, measures: Measures) -> str:
     """Return the log line of an epoch."""
-    metric = measures.deciding
+    metric = measures.primary_metric
     width = len(str(epochs - 1))
     parts = [
         f"epoch {row['epoch']:>{width}}",
@@ -90,7 +90,7 @@ def refuse_no_result(row: Mapping[str, Any], part: str, measures: Measures, has_
 
     Args:
         row: the row of the last epoch.
-        part: the prefix of the columns of the deciding test.
+        part: the prefix of the columns of the primary_metric test.
         measures: the metrics of the task.
         has_best: whether an epoch had finite scores.
 

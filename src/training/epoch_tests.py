@@ -100,7 +100,7 @@ class EpochTests:
         statistics.pop(weights, None)
         if measured and self.is_due:
             statistics[weights] = self.population.measure()
-        with self.population.lent(statistics.get(weights, {})):
+        with self.population.applied(statistics.get(weights, {})):
             row = columns_of(f"{prefix}test", self.measure(self.data.test, prefix == self.reported_prefix), measures)
             if self.data.validation is not None:
                 row |= columns_of(f"{prefix}val", self.measure(self.data.validation), measures)
@@ -120,7 +120,7 @@ class EpochTests:
             for batch, predictions in predicted:
                 output = task.test(predictions, batch)
                 meter.add_test(output, batch.labels)
-                self._unusable.note(batch.indices, output.unusable)
+                self._unusable.add(batch.indices, output.unusable)
                 clips = min(len(batch) * self.world.size, part.clips - tested)  # each process has as many
                 tested += clips
                 self.pace.tested(clips)
@@ -128,7 +128,7 @@ class EpochTests:
                 if watch.reason is not None and self.world.size == 1:  # several processes stop together
                     raise Stopped(watch.reason)
             figures = meter.read(self.world)  # waits for the device
-            self._unusable.tell(figures.unusable, self.world)
+            self._unusable.report(figures.unusable, self.world)
             if kept:
                 self.confusion_file.update(meter.confusion(self.world), epoch)
             self.pace.tested(0)

@@ -54,7 +54,7 @@ class TrainState:
         self.average = WeightAverage(task.model, config.ema.decay) if config.ema.decay > 0 else None
         sums = config.gradient_accumulation_steps > 1 or self.precision.scaler.is_enabled()
         self.accumulation = GradientAccumulator(task.parameters(), sums, device)
-        self.progress = RunProgress(task.measures.deciding.worst)
+        self.progress = RunProgress(task.measures.primary_metric.worst)
         self.row: Mapping[str, Any] = {}
         self.statistics: dict[str, Mapping[str, Tensor]] = {}
         self.begin_epoch()
@@ -62,7 +62,7 @@ class TrainState:
     @property
     def has_best(self) -> bool:
         """Whether an epoch had a result."""
-        return self.progress.best != self.task.measures.deciding.worst
+        return self.progress.best != self.task.measures.primary_metric.worst
 
     def begin_epoch(self) -> None:
         """Start an epoch with empty counts."""

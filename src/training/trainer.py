@@ -171,7 +171,7 @@ class Trainer:
         """Record the epoch: its row in the logbook, its log line, its checkpoints."""
         state, tests = self.state, self.tests
         value, loss = row[tests.deciding_column], row[f"{tests.deciding_part}_loss"]
-        better = self.measures.deciding.is_better(value, state.progress.best)
+        better = self.measures.primary_metric.is_better(value, state.progress.best)
         better = better and math.isfinite(loss) and state.guard.updates > 0
         if better:
             state.progress.best, state.progress.best_epoch = value, row["epoch"]
@@ -210,7 +210,7 @@ class Trainer:
             self._save_within()
             return
         if self.run.best in later:
-            value, worst = state.row[self.tests.deciding_column], self.measures.deciding.worst
+            value, worst = state.row[self.tests.deciding_column], self.measures.primary_metric.worst
             state.progress.best = worst if math.isnan(value) else value  # so that any tested epoch is better
             state.progress.best_epoch = state.row["epoch"]
         self.files.branch_off(self._checkpoint(), later)

@@ -67,9 +67,9 @@ def test_a_store_with_test_clips_alone_is_enough_to_test_on(
     root = store_of(tested, tmp_path / "tested")
     answer = evaluate(EvalRequest(run.last, data_root=root), tmp_path / "report")
     assert answer.metrics.top1 == evaluate(EvalRequest(run.last), tmp_path / "whole").metrics.top1
-    for question in (EvalRequest(run.last, "train", data_root=root), EvalRequest(run.last, "val", data_root=root)):
+    for request in (EvalRequest(run.last, "train", data_root=root), EvalRequest(run.last, "val", data_root=root)):
         with pytest.raises(UserError, match="The train part of tiny xsub holds no clip"):
-            evaluate(question, tmp_path / "other")
+            evaluate(request, tmp_path / "other")
     with pytest.raises(
         UserError, match=r"--statistics measured needs the clips that trained the model\. The train part"
     ):
@@ -106,7 +106,7 @@ def test_another_data_set_is_seen_as_the_run_saw_its_own(tiny_config: MakeConfig
         f"data: {{name: twin, classes: {own.classes}, split: xsub, protocols: {{xsub: {{by: subject, train: [1]}}}}}}"
     )
     twin = EvalRequest(run.last, dataset=str(tmp_path / "twin.yaml"), data_root=str(tmp_path / "data"))
-    answers = [evaluate(question, tmp_path / "report") for question in (EvalRequest(run.last), twin)]
+    answers = [evaluate(request, tmp_path / "report") for request in (EvalRequest(run.last), twin)]
     assert answers[1].metrics.loss == pytest.approx(answers[0].metrics.loss, rel=1e-6)
     assert answers[1].facts["dataset"] == "twin"
 

@@ -107,7 +107,7 @@ def test_lent_statistics_are_taken_back_even_after_an_error(tiny_config: MakeCon
     measured = population(tiny_config())
     statistics = measured.measure()
     before = {name: each.clone() for name, each in measured.model.state_dict().items()}
-    with pytest.raises(KeyError), measured.lent(statistics):
+    with pytest.raises(KeyError), measured.applied(statistics):
         assert all(torch.equal(measured.model.state_dict()[name], each) for name, each in statistics.items())
         raise KeyError
     assert all(torch.equal(each, before[name]) for name, each in measured.model.state_dict().items())
@@ -230,7 +230,7 @@ def test_weights_that_lack_their_statistics_are_never_offered_or_tested_without_
 
 
 def other_data(folder: Path, config: RunConfig) -> dict[str, str]:
-    """Write another data set of the same classes and return the question's part that names it."""
+    """Write another data set of the same classes and return the request's part that names it."""
     text = "data: {name: other, classes: [rise, fall, still], split: s, protocols: {s: {by: subject, test: [1]}}}"
     (folder / "other.yaml").write_text(text)
     own = find_store(config.data, Path(config.data_root))

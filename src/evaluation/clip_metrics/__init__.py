@@ -1,13 +1,13 @@
-"""Metrics of classification beside top-1 and top-5, one module each, found by its name: `metrics: {NAME: {}}`.
+"""Metrics of classification in addition to top-1 and top-5, one module each, found by its name: `metrics: {NAME: {}}`.
 
 A module has
 
-- `METRIC`: what it is called and whether a larger value is better; its name is the module's;
+- `METRIC`: its name, which is the module's, and whether a larger value is better;
 - `values(scores, labels, settings)`: the metric of each clip, (N,), from its probabilities (N, K) and labels (N,);
-- `UNANSWERED`: what a clip counts whose scores are not finite;
-- `Settings`, where it has configuration keys of its own: a dataclass, filled from `metrics.NAME`.
+- `UNANSWERED`: the value for a clip with non-finite scores;
+- `Settings`, if it has its own configuration keys: a dataclass, filled from `metrics.NAME`.
 
-A metric is averaged over clips: over those of an epoch and of a test on the training device, and in `evaluate`.
+A metric is averaged over the clips of an epoch or a test on the training device, and in `evaluate`.
 
 Legend: N clips, K classes.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class MetricModule(Protocol):
-    """What a metric's module has."""
+    """The contents of a metric's module."""
 
     METRIC: Metric
     UNANSWERED: float
@@ -42,18 +42,18 @@ class ClipMetric:
 
     @property
     def metric(self) -> Metric:
-        """Return its name and which values are better."""
+        """Return its name and whether larger values are better."""
         return self.module.METRIC
 
     def total(self, scores: "Tensor", labels: "Tensor") -> "Tensor":
-        """Return the sum () over clips, of their probabilities (N, K) and labels (N,)."""
-        answered = scores.isfinite().all(dim=1)
+        """Return the sum () over clips, from their probabilities (N, K) and labels (N,)."""
+        finite = scores.isfinite().all(dim=1)
         values = self.module.values(scores, labels, self.settings)
-        return values.masked_fill(~answered, self.module.UNANSWERED).sum()
+        return values.masked_fill(~finite, self.module.UNANSWERED).sum()
 
 
 def list_metrics() -> list[str]:
-    """Return the names that `metrics` and `evaluate --metric` accept; no metric is imported for it."""
+    """Return the names that `metrics` and `evaluate --metric` accept, without importing any metric."""
     return plug_in_names(__name__)
 
 
@@ -61,11 +61,13 @@ def get_metric(name: str) -> MetricModule:
     """Return the module of a metric by its name.
 
     Raises:
-        UserError: there is none of that name, or it calls itself otherwise.
+        UserError: there is no such metric, or its own name differs from the module's.
     """
     module: MetricModule = find_plug_in(__name__, name, "metric")
     if module.METRIC.name != name:
-        raise UserError(f"The metric in {name}.py calls itself {module.METRIC.name!r}. Call it {name!r}, as its file.")
+        raise UserError(
+            f"The metric in {name}.py has the name {module.METRIC.name!r}. Change it to {name!r}, the name of its file."
+        )
     return module
 
 
@@ -73,7 +75,7 @@ def clip_metrics(chosen: Mapping[str, Mapping[str, Any]]) -> list[ClipMetric]:
     """Return the metrics that a configuration names, each with its settings.
 
     Raises:
-        UserError: there is no metric of a name, or a setting of one is unknown or impossible.
+        UserError: a metric does not exist, or one of its settings is unknown or invalid.
     """
     found = {name: get_metric(name) for name in chosen}
     return [ClipMetric(found[name], settings_from(found[name], chosen[name], f"metrics.{name}")) for name in chosen]
