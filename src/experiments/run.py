@@ -161,7 +161,9 @@ def _build(
     task = recipe.build(model, config, data, run_context)
     if config.compile:
         compile_where_possible(model, device, bool(config.hardware.cuda_graphs))
-    elif isinstance(model, SkeletonClassifier) and records_steps(config, device, world.size):
+    elif isinstance(model, SkeletonClassifier) and records_steps(
+        config.model, config.hardware, device, world.size, compiled=config.compile
+    ):
         record_steps(model)
     _refuse_expired_time(config, run_context.watch, world)
     resume_point = resume_point.with_writable_run(Path(config.output_root), world)

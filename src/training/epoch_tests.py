@@ -71,7 +71,7 @@ class EpochTests:
     @property
     def statistics_lag(self) -> bool:
         """Whether BatchNorm's running statistics lag too far behind the trained weights for a test."""
-        return statistics_lag(self.config, self.data.order.clips, self.state.guard.batches_since_reset)
+        return statistics_lag(self.config.optimization, self.data.order.clips, self.state.guard.batches_since_reset)
 
     @property
     def is_due(self) -> bool:

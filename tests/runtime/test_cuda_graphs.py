@@ -28,12 +28,16 @@ def rows_of(config: RunConfig) -> list[dict[str, Any]]:
 
 
 def test_steps_are_recorded_on_a_gpu_alone(tiny_config: Callable[..., RunConfig], monkeypatch: Any) -> None:
+    def records(*changes: str, device: torch.device = CUDA, processes: int = 1) -> bool:
+        config = tiny_config(*changes)
+        return records_steps(config.model, config.hardware, device, processes, compiled=config.compile)
+
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    assert records_steps(tiny_config(), CUDA, 1)
-    assert not records_steps(tiny_config(), torch.device("cpu"), 1)
-    assert not records_steps(tiny_config(), CUDA, 2)
-    assert not records_steps(tiny_config("hardware.cuda_graphs=false"), CUDA, 1)
-    assert not records_steps(tiny_config("compile=true"), CUDA, 1)
+    assert records()
+    assert not records(device=torch.device("cpu"))
+    assert not records(processes=2)
+    assert not records("hardware.cuda_graphs=false")
+    assert not records("compile=true")
 
 
 @pytest.mark.gpu

@@ -90,7 +90,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         loader=of_few_shapes(
             build_loader(clips, order, config.hardware, placement.on_device),
             config,
-            recorded=records_steps(config, device, world.size),
+            recorded=records_steps(config.model, config.hardware, device, world.size, compiled=config.compile),
         ),
         source=clips,
         order=order,
