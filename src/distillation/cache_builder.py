@@ -98,7 +98,8 @@ def _compute(
     """Compute the teacher outputs for every view of every clip."""
     order = FixedAugmentationSampler(data.order.indices, config.distillation.fixed_augmentations, _BATCH)
     outputs, order.start = folder.begin(len(order))
-    batches = of_few_shapes(build_loader(data.source, order, config.hardware, data.placement.on_device), config)
+    loader = build_loader(data.source, order, config.hardware, data.placement.on_device)
+    batches = of_few_shapes(loader, config.batch_size, compiled=config.compile)
     bad = UnusableClips(
         data.source.store.clips["name"], "train nothing: the batches with them are skipped", run_context.device
     )
