@@ -164,7 +164,7 @@ def test_a_default_gives_way_to_a_lower_learning_rate() -> None:
     config = resolve(model="nano_e", dataset="synthetic", overrides=["learning_rate=1e-7", "epochs=14"])
     parameter = torch.nn.Parameter(torch.zeros(()))
     optimizer = torch.optim.SGD([parameter], lr=config.learning_rate)
-    schedule = build_schedule(optimizer, config)
+    schedule = build_schedule(optimizer, config.optimization)
     for _ in range(14):
         assert optimizer.param_groups[0]["lr"] <= 1e-7
         optimizer.step()
