@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
 from ..runs.resume import ResumePoint, find_resume_point
 from ..runtime.compilation import compile_where_possible
-from ..runtime.cuda_graphs import record_steps, records_steps
+from ..runtime.cuda_graphs import recorded_steps, records_steps
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device, refuse_missing_format
 from ..runtime.run_context import RunContext
@@ -163,10 +163,6 @@ def _build(
     task = recipe.build(model, config, data, run_context)
     if config.compile:
         compile_where_possible(model, device, bool(config.hardware.cuda_graphs))
-    elif isinstance(model, SkeletonClassifier) and records_steps(
-        config.model, config.hardware, device, world.size, compiled=config.compile
-    ):
-        record_steps(model)
     _refuse_expired_time(run_context.watch, world)
     resume_point = resume_point.with_writable_run(Path(config.output_root), world)
     run = resume_point.run or RunFolder(
@@ -198,7 +194,8 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
         logbook = _open_logbook(trainer, resume_point) if first else None
         if resume_point.checkpoint is not None:
             _log.info(_resume_message(run, resume_point))
-        with _explain_out_of_memory(config.model, config.batch_size, config.input_frames, amp=config.amp):
+        explained = _explain_out_of_memory(config.model, config.batch_size, config.input_frames, amp=config.amp)
+        with explained, _recording(trainer):
             stopped = trainer.fit(logbook)
         if stopped is not None:
             _log.info(f"The run stopped: {stopped.value}. Its state is in {run.checkpoints}.")
@@ -208,6 +205,13 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
             logbook.flush()
             write_json(run.summary, summary)
     return Result(run, summary)
+
+
+def _recording(trainer: Trainer) -> AbstractContextManager[None]:
+    """Return the context in which training steps run: as CUDA graphs where that is possible."""
+    config, model, processes = trainer.config, trainer.task.model, trainer.world.size
+    records = records_steps(config.model, config.hardware, trainer.device, processes, compiled=config.compile)
+    return recorded_steps(model) if records and isinstance(model, SkeletonClassifier) else nullcontext()
 
 
 @contextmanager

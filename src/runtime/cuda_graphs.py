@@ -7,7 +7,8 @@ Legend: N clips, M bodies, B bodies computed.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,14 +34,19 @@ def records_steps(
     return possible and not recomputes and hardware.cuda_graphs is not False
 
 
-def record_steps(model: nn.Module) -> None:
-    """Let a model's training passes run as CUDA graphs.
+@contextmanager
+def recorded_steps(model: nn.Module) -> Iterator[None]:
+    """Run a model's training passes as CUDA graphs while the block runs; their memory is released at its end.
 
-    Evaluation, passes without gradients and passes that ask for details run as they are written.
+    Evaluation, passes without gradients and passes that return details run as they are written.
     """
-    # Recording makes torch's nodes that accumulate gradients on a stream of its own, of which torch warns later.
+    # Recording creates torch's gradient accumulation nodes on a stream of its own, of which torch warns later.
     warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
     model.forward = GraphedForward(model)
+    try:
+        yield
+    finally:
+        del model.forward  # the instance's: the class has its own
 
 
 class GraphedForward:

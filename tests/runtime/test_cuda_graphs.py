@@ -11,7 +11,7 @@ from torch import Tensor
 
 from last.experiments.run import train
 from last.runs.logbook import read_rows
-from last.runtime.cuda_graphs import GraphedForward, records_steps
+from last.runtime.cuda_graphs import GraphedForward, recorded_steps, records_steps
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
@@ -89,3 +89,13 @@ def test_evaluation_and_details_are_never_recorded() -> None:
     with torch.no_grad():
         forward(STREAMS, MASK, SLOTS)
     assert model.runs == 4
+
+
+def test_a_model_is_as_before_when_its_steps_were_recorded() -> None:
+    model = Model()
+    with pytest.raises(KeyboardInterrupt), recorded_steps(model):
+        assert isinstance(model.forward, GraphedForward)
+        raise KeyboardInterrupt
+    assert "forward" not in vars(model)
+    model(STREAMS)
+    assert model.runs == 1
