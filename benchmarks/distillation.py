@@ -100,7 +100,8 @@ def prepare(arguments: Namespace, folder: Path, progress: Progress) -> Setup:
     clips = max(arguments.clips, arguments.batch)  # no batch is smaller than asked for
     store = write_clips(folder, clips, 1, arguments.seed, progress)
     data = training_data(config, store, device=device)
-    return Setup(config, data, teacher, LiveTeachers([teacher], config, device), device, folder)
+    live = LiveTeachers([teacher], config.distillation.method, device)
+    return Setup(config, data, teacher, live, device, folder)
 
 
 def _fresh_teacher(arguments: Namespace, device: torch.device) -> Teacher:

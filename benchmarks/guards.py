@@ -63,7 +63,11 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
 
 def _plain_step(config: RunConfig, task: Classification, batch: Batch, device: torch.device) -> Way:
     """Return a training step that trusts every number."""
-    pipeline, optimizer, meter = InputPipeline(config.data), build_optimizer(task, config), EpochMetrics(device)
+    pipeline, optimizer, meter = (
+        InputPipeline(config.data),
+        build_optimizer(task, config.optimization),
+        EpochMetrics(device),
+    )
     made = torch.ones((), dtype=torch.bool, device=device)
 
     def run() -> None:

@@ -117,7 +117,7 @@ class PlainLearner:
         decayed, free = split_for_decay(model)
         self.optimizer = torch.optim.SGD(
             [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}],
-            lr=scaled(config.learning_rate, config),
+            lr=scaled(config.learning_rate, config.optimization),
             momentum=config.momentum,
             nesterov=config.nesterov and config.momentum > 0,
         )

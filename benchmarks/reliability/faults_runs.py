@@ -1,10 +1,12 @@
 """Short trainings as a user starts them, and what two finished runs have to share to the last bit."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,12 @@ class Process:
         code = self.popen.wait(timeout_s)
         return code if code >= 0 else 128 - code
 
+    def kill_all(self) -> None:
+        """Kill it and all that it has started, also where somebody has stopped it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
     def _file(self, stream: str) -> Path:
         return self._stem.with_suffix(f".{stream}")
 
@@ -162,9 +170,14 @@ def train_to_the_end(
 
     Raises:
         RuntimeError: the command failed.
+        TimeoutExpired: it came to no end, and was killed.
     """
     process = Process(command(setup, data, root, resume), root)
-    code = process.wait(timeout_s)
+    try:
+        code = process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill_all()
+        raise
     if code:
         raise RuntimeError(f"An undisturbed training ended with exit code {code}:\n{process.said}")
     return finished_run(root), time.monotonic() - process.began

@@ -117,7 +117,7 @@ def cache_seeds(_: Path) -> list[Files]:
 
 def read_cache(folder: Path) -> None:
     cache = _cache(folder)
-    if cache.is_whole:
+    if cache.is_complete:
         cache.check()
         cache.open().numpy().tobytes()
     else:

@@ -75,13 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
     with steps.step(f"train {config.model.name} on {len(config.data.classes)} actions"):
         result = _train(config, drawing, shown)
     with steps.step("evaluate the last epoch on people that it was not trained on"):
-        evaluation = _evaluate(result.run, config, drawing, shown)
+        evaluation = _evaluate(result.run, config.data_root, drawing, shown)
     pictures: dict[str, Path] = {}
     if drawing:
         with steps.step("draw a moving skeleton"):
             pictures = _draw(result.run, store)
     _print_results(steps, result.summary, evaluation, result.run, pictures)
-    say(_next_steps(result.run, config))
+    say(_next_steps(result.run, config.data_root, config.output_root))
     say(f"The run is in {result.run.path}")
     return 0
 
@@ -105,10 +105,10 @@ def _train(config: "RunConfig", drawing: bool, shown: "Progress") -> "Result":
     return result
 
 
-def _evaluate(run: "RunFolder", config: "RunConfig", drawing: bool, shown: "Progress") -> "EvalResult":
+def _evaluate(run: "RunFolder", data_root: str, drawing: bool, shown: "Progress") -> "EvalResult":
     from ..evaluation.evaluate import EvalRequest, evaluate
 
-    request = EvalRequest(run.last, data_root=config.data_root, pictures=drawing)
+    request = EvalRequest(run.last, data_root=data_root, pictures=drawing)
     return evaluate(request, run.path / "evaluation" / "last-test", shown)
 
 
@@ -153,9 +153,9 @@ def _print_results(
     table("files", ["what", "where"], [[name, str(path)] for name, path in files.items()])
 
 
-def _next_steps(run: "RunFolder", config: "RunConfig") -> str:
+def _next_steps(run: "RunFolder", data_root: str, output_root: str) -> str:
     """Return the commands to try next, with the folders of this demo."""
-    data, runs = quoted(Path(config.data_root)), quoted(Path(config.output_root))
+    data, runs = quoted(Path(data_root)), quoted(Path(output_root))
     larger = f"train --config demo --model small_e --data_root {data} --output_root {runs}"
     absent = any(import_fault(package) is not None for package in EXTRAS["deploy"])
     install = [install_command("last-har[deploy]")] if absent else []

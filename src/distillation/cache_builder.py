@@ -6,6 +6,7 @@ Legend: n training clips, R views of each, F numbers per clip.
 import hashlib
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..data.loading.bucketing import of_few_shapes
-from ..data.loading.loader import FixedAugmentationSampler, build_loader
+from ..data.loading.loader import Batch, FixedAugmentationSampler, build_loader
 from ..data.loading.run_data import TrainingData
 from ..evaluation.unusable_clips import UnusableClips
 from ..runtime.run_context import RunContext
+from ..settings.data import DataConfig
+from ..settings.distillation import DistillationConfig
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from ..utils.numbers import counted
@@ -46,20 +49,21 @@ def cached_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, ru
         UserError: the configured folder holds other outputs, they are damaged or not finite, the folder is not
             writable, or the time limit of the run has passed.
     """
-    key = _key(config, data, live)
+    how = config.distillation
+    key = _key(how, config.data, data, live)
+    shape = (len(data.order.indices), how.fixed_augmentations, live.clip_shapes.width)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    how, shape = (
-        config.distillation,
-        (len(data.order.indices), config.distillation.fixed_augmentations, live.clip_shapes.width),
-    )
     path = Path(how.cache) if how.cache else Path(config.output_root) / "teacher_outputs" / digest
+    views = FixedAugmentationSampler(data.order.indices, how.fixed_augmentations, _BATCH)
+    loader = build_loader(data.source, views, config.hardware, data.placement.on_device)
+    batches = of_few_shapes(loader, config.batch_size, compiled=config.compile)
 
     def prepare() -> bytes:
         folder = OutputFolder(path, key, shape)
         if not folder.is_complete:
             with folder.alone():
                 if not folder.is_complete:  # the previous owner of the lock may have completed them
-                    _compute(folder, config, data, live, run_context)
+                    _compute(folder, views, batches, data, live, run_context)
                     return str(path).encode()  # just computed, so its checksum is correct
         folder.check()
         return str(path).encode()
@@ -70,21 +74,20 @@ def cached_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, ru
     return OutputFolder(found, key, shape)
 
 
-def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str, Any]:
+def _key(how: DistillationConfig, about: DataConfig, data: TrainingData, live: LiveTeachers) -> dict[str, Any]:
     """Return everything that the teacher outputs depend on, as JSON values."""
-    about = config.data
     augment = asdict(about.augment)
     if not augment["added"]:
         del augment["added"]  # as in the keys of outputs from before there were any
     return {
         "format_version": FORMAT_VERSION,
-        "teachers": list(config.distillation.fingerprints),
+        "teachers": list(how.fingerprints),
         "precision": live.precisions,
         "outputs": asdict(live.clip_shapes),
         "store": data.fingerprints["store"],
         "clips": hashlib.sha256(data.order.indices.numpy().astype("<i8").tobytes()).hexdigest(),
-        "draws": config.distillation.fixed_augmentations,
-        "input_frames": config.input_frames,
+        "draws": how.fixed_augmentations,
+        "input_frames": data.source.frames,
         "layout": data.fingerprints["layout"],
         "sampling": asdict(about.sampling),
         "augment": augment,
@@ -93,12 +96,15 @@ def _key(config: RunConfig, data: TrainingData, live: LiveTeachers) -> dict[str,
 
 
 def _compute(
-    folder: OutputFolder, config: RunConfig, data: TrainingData, live: LiveTeachers, run_context: RunContext
+    folder: OutputFolder,
+    order: FixedAugmentationSampler,
+    batches: Iterable[Batch],
+    data: TrainingData,
+    live: LiveTeachers,
+    run_context: RunContext,
 ) -> None:
-    """Compute the teacher outputs for every view of every clip."""
-    order = FixedAugmentationSampler(data.order.indices, config.distillation.fixed_augmentations, _BATCH)
+    """Compute the teacher outputs for every view of every clip; `order` decides which views `batches` have."""
     outputs, order.start = folder.begin(len(order))
-    batches = of_few_shapes(build_loader(data.source, order, config.hardware, data.placement.on_device), config)
     bad = UnusableClips(
         data.source.store.clips["name"], "train nothing: the batches with them are skipped", run_context.device
     )
@@ -117,8 +123,8 @@ def _compute(
                 folder.save(outputs, number + 1)
             if over:
                 raise UserError(
-                    f"max_hours {config.max_hours:g} passed while the teacher outputs were computed. Those so far are "
-                    f"in {folder.path}; the same command continues."
+                    f"max_hours {run_context.watch.max_hours:g} passed while the teacher outputs were computed. Those "
+                    f"so far are in {folder.path}; the same command continues."
                 )
     bad.report()
     outputs.flush()

@@ -40,7 +40,7 @@ class DistillationRecipe(ClassificationRecipe):
 
     def resume_rules(self, before: RunConfig, now: RunConfig) -> ResumeRules:
         """Return which keys of distillation a resumed run may change."""
-        return distillation_rules(before, now)
+        return distillation_rules(before.distillation, now.distillation)
 
     def identity(self, config: Mapping[str, Any]) -> object:
         """Return the teachers' fingerprints."""

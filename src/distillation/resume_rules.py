@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ..tasks.recipe import ResumeRules
 
 if TYPE_CHECKING:
-    from ..settings.run import RunConfig
+    from ..settings.distillation import DistillationConfig
 
 # The checkpoints' paths; their content is `distillation.fingerprints`.
 HARMLESS = ("distillation.teachers", "distillation.cache")
@@ -18,10 +18,10 @@ _FIXED_WITH_FEATURES = (
 )
 
 
-def distillation_rules(before: "RunConfig", now: "RunConfig") -> ResumeRules:
-    """Return the rules for a run of the configuration `before` that is resumed with `now`."""
-    unused = () if before.distillation.teachers or now.distillation.teachers else ("distillation",)
-    with_features = _FIXED_WITH_FEATURES if before.distillation.method == "features" else ()
+def distillation_rules(before: "DistillationConfig", now: "DistillationConfig") -> ResumeRules:
+    """Return the rules for a run with the settings `before` that is resumed with those `now`."""
+    unused = () if before.teachers or now.teachers else ("distillation",)
+    with_features = _FIXED_WITH_FEATURES if before.method == "features" else ()
     return ResumeRules((*HARMLESS, *unused), (*_FIXED, *with_features))
 
 

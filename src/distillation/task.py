@@ -177,13 +177,15 @@ def distillation(
     Raises:
         UserError: the method needs equal stages and they differ, or the cached outputs are refused.
     """
-    live = LiveTeachers(teachers, config, run_context.device)
     method = config.distillation.method
+    live = LiveTeachers(teachers, method, run_context.device)
+    if config.compile:
+        live.compile(bool(config.hardware.cuda_graphs))
     module = find_method(method)
     if module is not None and module.USES_LABELS and config.distillation.unlabelled:
         raise UserError(f"distillation.unlabelled needs a method without labels, and {method} uses them.")
     if compared(method) == MAPS:
-        own = forward_details(model, config, torch.device("cpu")).activation_maps
+        own = forward_details(model, config.input_frames, torch.device("cpu")).activation_maps
         theirs = [torch.empty(1, *shape) for shape in live.clip_shapes.maps]
         refuse_other_stages([own, theirs], [config.model.name, teachers[0].path], method)
     source: OutputSource = live

@@ -97,17 +97,17 @@ def load_teachers(config: RunConfig, world: World) -> tuple[RunConfig, list[Teac
     return replace(config, distillation=updated), teachers
 
 
-def _file(path: str, config: RunConfig) -> bytes:
+def _file(path: str, roots: Sequence[Path]) -> bytes:
     """Return the path of a teacher's checkpoint as bytes: the file itself, or the last epoch of a run.
 
-    In another session the teachers may be elsewhere, so a missing file is searched in a run of the same name in the
-    output folder and below the input folders. Its fingerprint then identifies the teacher.
+    In another session the teachers may be elsewhere, so a missing file is searched in a run of the same name below
+    `roots`.
     """
     if not path:
         raise UserError("--teacher is empty. Give a run, or a checkpoint such as <run>/checkpoints/last.pth.")
     file = resolve_checkpoint(Path(path).absolute())
-    if not file.exists() and config.distillation.fingerprints:
-        run, roots = file.parent.parent.name, [Path(root) for root in (config.output_root, *config.input_roots)]
+    if not file.exists() and roots:
+        run = file.parent.parent.name
         elsewhere = [
             each / file.parent.name / file.name for each in folders_below(roots, RunFolder.CONFIG) if each.name == run
         ]
@@ -117,7 +117,9 @@ def _file(path: str, config: RunConfig) -> bytes:
 
 def _read(named: str, config: RunConfig, world: World) -> Teacher:
     """Load one teacher; the first process finds, reads and validates the file for all processes."""
-    path = Path(world.broadcast(lambda: _file(named, config)).decode())
+    # A moved teacher is identified by its fingerprint.
+    roots = (config.output_root, *config.input_roots) if config.distillation.fingerprints else ()
+    path = Path(world.broadcast(lambda: _file(named, [Path(root) for root in roots])).decode())
 
     def fitting() -> bytes:
         content = checkpoint_bytes(path)
@@ -195,29 +197,33 @@ class LiveTeachers:
 
     Args:
         teachers: the teachers.
-        config: the configuration of the student's run; its method decides which outputs are needed.
+        method: the method of distillation, which decides which outputs are needed.
         device: the student's device.
 
     Raises:
         UserError: the method compares stages, and theirs differ.
     """
 
-    def __init__(self, teachers: Sequence[Teacher], config: RunConfig, device: torch.device) -> None:
-        self.method = config.distillation.method
-        self.compares = compared(self.method)
+    def __init__(self, teachers: Sequence[Teacher], method: str, device: torch.device) -> None:
+        self.device, self.compares = device, compared(method)
         self.paths = [each.path for each in teachers]
         self._models = [each.model.to(device) for each in teachers]
         self._precisions = [
             precision_of_a_run(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers
         ]
-        insides = [forward_details(each, config, device) for each in self._models]
+        insides = [
+            forward_details(model, each.config.input_frames, device)
+            for model, each in zip(self._models, teachers, strict=True)
+        ]
         if self.compares == MAPS:
             maps = [each.activation_maps for each in insides]
-            refuse_other_stages(maps, [each.path for each in teachers], self.method)
+            refuse_other_stages(maps, [each.path for each in teachers], method)
         self.clip_shapes = self._collect(insides).clip_shapes
-        if config.compile:
-            for model in self._models:
-                compile_where_possible(model, device, bool(config.hardware.cuda_graphs))
+
+    def compile(self, cuda_graphs: bool) -> None:
+        """Compile the teachers where that is possible."""
+        for model in self._models:
+            compile_where_possible(model, self.device, cuda_graphs)
 
     @property
     def precisions(self) -> list[str]:
@@ -259,10 +265,10 @@ class LiveTeachers:
 
 
 @torch.no_grad()
-def forward_details(model: nn.Module, config: RunConfig, device: torch.device) -> ForwardDetails:
-    """Return a model's details for one clip of zeros, for their shapes; its mode and statistics are unchanged."""
+def forward_details(model: nn.Module, input_frames: int, device: torch.device) -> ForwardDetails:
+    """Return a model's details for a clip of zeros, for their shapes; its mode and statistics are unchanged."""
     assert isinstance(model, SkeletonClassifier)
-    shape = (1, model.coordinates, config.input_frames, model.num_joints, 1)
+    shape = (1, model.coordinates, input_frames, model.num_joints, 1)
     streams = dict.fromkeys(model.streams, torch.zeros(shape, device=device))
     was_training = model.training
     inside: ForwardDetails = model.eval()(streams, return_details=True, check_values=False)

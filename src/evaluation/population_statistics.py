@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..data.loading.loader import Batch
 from ..data.loading.pipeline import InputPipeline
 from ..models.batchnorm_stats import BatchNorm, RunningStatistics
+from ..models.classifier import unchecked
 from ..runtime.distributed import ALONE, World
 from ..runtime.precision import Precision
 from .unusable_clips import LARGEST, with_zeros
@@ -85,7 +86,7 @@ class PopulationStatistics:
         """
         streams = self.pipeline(batch, training=True)
         with self.precision.autocast():
-            self.model.forward(with_zeros(streams, LARGEST), batch.bodies, batch.body_slots, check_values=False)
+            self.model.forward(with_zeros(streams, LARGEST), batch.bodies, batch.body_slots, **unchecked(self.model))
         values = self.running.read().to(_wide(self.device))  # (P,) of this batch alone
         means, variances = values.chunk(2)
         weight = float(len(batch.body_slots))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..data.loading.loader import Batch
 from ..data.loading.pipeline import InputPipeline
 from ..data.loading.run_data import TestPart
+from ..models.classifier import unchecked
 from ..runtime.precision import Precision
 from .unusable_clips import unusable
 
@@ -57,6 +58,6 @@ def has_no_score(scores: Tensor) -> Tensor:
 def class_scores(model: nn.Module, batch: Batch, precision: Precision | None = None) -> Tensor:
     """Return the probabilities (N, classes) of a batch with its streams, `NO_SCORE` for an unusable clip."""
     with nullcontext() if precision is None else precision.autocast():
-        logits: Tensor = model(batch.streams, batch.bodies, batch.body_slots, check_values=False)
+        logits: Tensor = model(batch.streams, batch.bodies, batch.body_slots, **unchecked(model))
     bad = unusable(batch.streams, batch.bodies, logits)
     return torch.where(bad[:, None], NO_SCORE, logits.float().softmax(dim=1))

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
 from ..runs.resume import ResumePoint, find_resume_point
 from ..runtime.compilation import compile_where_possible
-from ..runtime.cuda_graphs import record_steps, records_steps
+from ..runtime.cuda_graphs import recorded_steps, records_steps
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device, refuse_missing_format
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
+from ..settings.model import ModelConfig
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION, Measures
 from ..tasks.recipe import TaskRecipe, get_recipe
@@ -95,14 +96,15 @@ def train(
         TrainingDiverged: losses, gradients or scores are not finite.
         KeyboardInterrupt: a signal arrived before the first step, or a second one before the state was saved.
     """
-    watch, recipe = StopWatch(config.max_hours, started_at), _recipe(config)
+    watch = StopWatch(config.max_hours, started_at)
+    recipe = _recipe(config.task, config.metrics, taught=bool(config.distillation.teachers))
     device = choose_device(config.device, device_index())
     refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
         torch.set_num_threads(config.hardware.cpu_threads)
     process_group = joined(device, config.distributed.timeout_minutes)
     with process_group as world, _quiet_unless_rank_zero(world), ExitStack() as locks:
-        _refuse_uneven_batch(config, world)
+        _refuse_uneven_batch(config.batch_size, world)
         config = recipe.prepare(config, world)
         resume_point = find_resume_point(
             config, resume, explicit_keys, world, recipe, search_inputs=search_inputs, locks=locks
@@ -117,28 +119,28 @@ def train(
             ):
                 on_end(resume_point.run)  # the process that finished it was killed before
             return Result(resume_point.run, resume_point.run.read_summary() if world.is_first else {})
-        _refuse_diverged(config, resume_point)
+        _refuse_diverged(config.epochs, resume_point)
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
 
 
-def _recipe(config: RunConfig) -> TaskRecipe:
-    """Return the recipe of the configuration's task.
+def _recipe(task: str, metrics: Collection[str], *, taught: bool) -> TaskRecipe:
+    """Return the recipe of a task.
 
     Raises:
-        UserError: there is no such task, or it does not support teachers.
+        UserError: there is no such task, or it does not support teachers or `metrics`.
     """
-    if config.task == CLASSIFICATION.task:
+    if task == CLASSIFICATION.task:
         return DistillationRecipe()
-    recipe = get_recipe(config.task)
-    if config.distillation.teachers:
+    recipe = get_recipe(task)
+    if taught:
         raise UserError(
-            f"Distillation needs the task {CLASSIFICATION.task}, and the task is {config.task}. Train it without "
+            f"Distillation needs the task {CLASSIFICATION.task}, and the task is {task}. Train it without "
             f"teachers, or set task={CLASSIFICATION.task}."
         )
-    if config.metrics:
+    if metrics:
         raise UserError(
-            f"metrics: {', '.join(config.metrics)} are of classification, and the task is {config.task}, which has its "
+            f"metrics: {', '.join(metrics)} are of classification, and the task is {task}, which has its "
             "own. Leave them out."
         )
     return recipe
@@ -161,11 +163,11 @@ def _build(
     task = recipe.build(model, config, data, run_context)
     if config.compile:
         compile_where_possible(model, device, bool(config.hardware.cuda_graphs))
-    elif isinstance(model, SkeletonClassifier) and records_steps(config, device, world.size):
-        record_steps(model)
-    _refuse_expired_time(config, run_context.watch, world)
+    _refuse_expired_time(run_context.watch, world)
     resume_point = resume_point.with_writable_run(Path(config.output_root), world)
-    run = resume_point.run or RunFolder(Path(world.broadcast(lambda: _new_run(config, resume_point.locks)).decode()))
+    run = resume_point.run or RunFolder(
+        Path(world.broadcast(lambda: _new_run(config.output_root, resume_point.locks)).decode())
+    )
     trainer = Trainer(config, task, data, run=run, run_context=run_context)
     if resume_point.checkpoint is not None:
         trainer.resume(resume_point.checkpoint, resume_point.origin, resume_point.changed)
@@ -192,7 +194,8 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
         logbook = _open_logbook(trainer, resume_point) if first else None
         if resume_point.checkpoint is not None:
             _log.info(_resume_message(run, resume_point))
-        with _explain_out_of_memory(config):
+        explained = _explain_out_of_memory(config.model, config.batch_size, config.input_frames, amp=config.amp)
+        with explained, _recording(trainer):
             stopped = trainer.fit(logbook)
         if stopped is not None:
             _log.info(f"The run stopped: {stopped.value}. Its state is in {run.checkpoints}.")
@@ -202,6 +205,13 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
             logbook.flush()
             write_json(run.summary, summary)
     return Result(run, summary)
+
+
+def _recording(trainer: Trainer) -> AbstractContextManager[None]:
+    """Return the context in which training steps run: as CUDA graphs where that is possible."""
+    config, model, processes = trainer.config, trainer.task.model, trainer.world.size
+    records = records_steps(config.model, config.hardware, trainer.device, processes, compiled=config.compile)
+    return recorded_steps(model) if records and isinstance(model, SkeletonClassifier) else nullcontext()
 
 
 @contextmanager
@@ -224,32 +234,30 @@ def _calling_at_end(trainer: Trainer, on_end: EndCallback | None) -> Iterator[No
 
 
 @contextmanager
-def _explain_out_of_memory(config: RunConfig) -> Iterator[None]:
+def _explain_out_of_memory(model: ModelConfig, batch_size: int, input_frames: int, *, amp: bool) -> Iterator[None]:
     """Replace an out-of-memory error by a UserError that says what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        remedies = [
-            f"--batch_size {max(1, config.batch_size // 2)} (the same update with gradient_accumulation_steps=2)"
-        ]
-        remedies += [] if config.amp else ["--amp"]
-        remedies += ["--set model.recompute=true"] if not getattr(config.model, "recompute", True) else []
+        remedies = [f"--batch_size {max(1, batch_size // 2)} (the same update with gradient_accumulation_steps=2)"]
+        remedies += [] if amp else ["--amp"]
+        remedies += ["--set model.recompute=true"] if not getattr(model, "recompute", True) else []
         raise UserError(
-            f"A step of {config.model.name} with batch_size {config.batch_size} and {config.input_frames} frames needs "
+            f"A step of {model.name} with batch_size {batch_size} and {input_frames} frames needs "
             f"more memory than is available. Try {', or '.join(remedies)}."
         ) from error
 
 
-def _refuse_diverged(config: RunConfig, resume_point: ResumePoint) -> None:
-    """Refuse to resume a run that has finished all its epochs without finite scores.
+def _refuse_diverged(epochs: int, resume_point: ResumePoint) -> None:
+    """Refuse to resume a run that has finished all its `epochs` without finite scores.
 
     Raises:
         TrainingDiverged: it has diverged; its divergence report is kept.
     """
     checkpoint, run = resume_point.checkpoint, resume_point.run
-    if checkpoint is None or run is None or checkpoint.within or checkpoint.epoch + 1 < config.epochs:
+    if checkpoint is None or run is None or checkpoint.within or checkpoint.epoch + 1 < epochs:
         return
     try:
         if checkpoint.guard.get("updates", 1) == 0:
@@ -287,35 +295,35 @@ def _present_fingerprints(config: RunConfig) -> dict[str, str]:
         return {}
 
 
-def _refuse_uneven_batch(config: RunConfig, world: World) -> None:
+def _refuse_uneven_batch(batch_size: int, world: World) -> None:
     """Refuse a batch that cannot be divided equally among the processes; the first process reports it."""
 
     def refuse() -> None:
-        if config.batch_size % world.size:
+        if batch_size % world.size:
             raise UserError(
-                f"batch_size {config.batch_size} cannot be divided among {world.size} processes. It counts the clips "
+                f"batch_size {batch_size} cannot be divided among {world.size} processes. It counts the clips "
                 f"of a step over all processes: choose a multiple of {world.size}, for example "
-                f"--batch_size {config.batch_size // world.size * world.size + world.size}."
+                f"--batch_size {batch_size // world.size * world.size + world.size}."
             )
 
     world.agree(refuse)
 
 
-def _refuse_expired_time(config: RunConfig, watch: StopWatch, world: World) -> None:
+def _refuse_expired_time(watch: StopWatch, world: World) -> None:
     """Refuse to start, before anything is written, if the time limit has passed; the first process decides."""
 
     def refuse() -> None:
         if watch.is_over:
             raise UserError(
-                f"max_hours {config.max_hours:g} passed before the first step. Give the run more time; nothing was "
+                f"max_hours {watch.max_hours:g} passed before the first step. Give the run more time; nothing was "
                 "changed."
             )
 
     world.agree(refuse)
 
 
-def _new_run(config: RunConfig, locks: ExitStack) -> bytes:
-    run = RunFolder.create(Path(config.output_root))
+def _new_run(output_root: str, locks: ExitStack) -> bytes:
+    run = RunFolder.create(Path(output_root))
     locks.enter_context(run.locked())
     return str(run.path).encode()
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..settings.run import RunConfig
+from ..settings.optimization import OptimizationSettings
 
 BatchNorm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
 
@@ -73,19 +73,19 @@ class RunningStatistics:
         return torch.cat([named[name].to(self.neutral) for name in self._names]) if self._names else self.neutral
 
 
-def updates_of(config: RunConfig, clips: int) -> int:
+def updates_of(settings: OptimizationSettings, clips: int) -> int:
     """Return how many updates a whole run makes, of which an epoch draws `clips` clips."""
-    batches = -(-clips // config.batch_size)
-    return config.epochs * -(-batches // config.gradient_accumulation_steps)
+    batches = -(-clips // settings.batch_size)
+    return settings.epochs * -(-batches // settings.gradient_accumulation_steps)
 
 
-def statistics_lag(config: RunConfig, clips: int, batches_since_reset: int) -> bool:
+def statistics_lag(settings: OptimizationSettings, clips: int, batches_since_reset: int) -> bool:
     """Tell whether running statistics are behind the weights that they belong to.
 
     Args:
-        config: the run's configuration.
+        settings: the run's epochs and batches.
         clips: how many clips an epoch draws.
         batches_since_reset: how many batches have entered the statistics since they were neutral: since the run began,
             or since the guard reset them.
     """
-    return updates_of(config, clips) < SETTLED_UPDATES or batches_since_reset < SETTLED_BATCHES
+    return updates_of(settings, clips) < SETTLED_UPDATES or batches_since_reset < SETTLED_BATCHES

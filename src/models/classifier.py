@@ -144,6 +144,11 @@ class SkeletonClassifier(nn.Module):
         return body_mask, body_slots
 
 
+def unchecked(model: nn.Module) -> dict[str, bool]:
+    """Return the argument that has a model not check its input's values; none if it makes no such check."""
+    return {"check_values": False} if isinstance(model, SkeletonClassifier) else {}
+
+
 def _mean_activity(stage: Sequence[Tensor]) -> Tensor:
     """Return how active each frame and joint is, (B, T, V), averaged over backbones; each tensor is (C, T, B, V)."""
     return torch.stack([activity(each) for each in stage]).mean(dim=0) if len(stage) > 1 else activity(stage[0])

@@ -132,7 +132,9 @@ class Checkpoint:
         if self.kind_of_weights(no_ema) == "averaged" or not counts:
             return bool(counts)
         clips = max(counts) * self.config.batch_size / max(1, self.epoch + 1)  # per epoch, approximately
-        return statistics_lag(self.config, round(clips), self.guard.get("batches_since_reset", UNKNOWN_BATCHES))
+        return statistics_lag(
+            self.config.optimization, round(clips), self.guard.get("batches_since_reset", UNKNOWN_BATCHES)
+        )
 
 
 _KEYS = {item.name for item in fields(Checkpoint)}

@@ -173,7 +173,7 @@ def _find(
     run = _automatic(config, input_roots, recipe) if resume == "auto" else RunFolder.containing(Path(resume))
     if run is None:
         return facts
-    facts["must_copy"] = _must_be_copied(run, config, explicit_keys)
+    facts["must_copy"] = _must_be_copied(run, config.output_root, config.input_roots, explicit_keys)
     if facts["must_copy"]:
         with run.locked(copies=True):  # refuse a run in training now, before the data are read
             pass
@@ -207,7 +207,7 @@ def _find(
 
 def _automatic(config: RunConfig, input_roots: Sequence[Path], recipe: TaskRecipe) -> RunFolder | None:
     """Return the run that `auto` resumes; log a message if there is none."""
-    run = find_run(Path(config.output_root), config, input_roots, recipe)
+    run = find_run(Path(config.output_root), asdict(config), input_roots, recipe)
     if run is None:
         inputs = [root for root in outermost(input_roots) if root != Path(config.output_root).absolute()]
         below = f" or below {', '.join(map(str, inputs))}" if inputs else ""
@@ -218,14 +218,16 @@ def _automatic(config: RunConfig, input_roots: Sequence[Path], recipe: TaskRecip
     return run
 
 
-def _must_be_copied(run: RunFolder, config: RunConfig, explicit_keys: Collection[str]) -> bool:
+def _must_be_copied(
+    run: RunFolder, output_root: str, input_roots: Sequence[str], explicit_keys: Collection[str]
+) -> bool:
     """Return whether a run continues in a copy: it is in an input folder, read-only, or --output_root is another."""
-    output_root = Path(config.output_root)
-    if run.path.resolve().is_relative_to(output_root.resolve()):
+    output = Path(output_root)
+    if run.path.resolve().is_relative_to(output.resolve()):
         explicit_keys = ()
-    inputs = [Path(root) for root in config.input_roots]
+    inputs = [Path(root) for root in input_roots]
     return "output_root" in explicit_keys or not all(
-        writable(folder, output_root, inputs) for folder in (run.path, run.checkpoints) if folder.exists()
+        writable(folder, output, inputs) for folder in (run.path, run.checkpoints) if folder.exists()
     )
 
 

@@ -2,17 +2,13 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..tasks.recipe import TaskRecipe
 from ..utils.errors import UserError
 from ..utils.places import Places, folders_below, is_file, outermost
 from .folder import SEQUENCE_FILE, RunFolder
-
-if TYPE_CHECKING:
-    from ..settings.run import RunConfig  # it imports torch, which a list of runs does not need
 
 _log = logging.getLogger(__name__)
 
@@ -22,11 +18,11 @@ _CLASSIFICATION = TaskRecipe()
 
 def find_run(
     output_root: Path,
-    config: "RunConfig",
+    config: Mapping[str, Any],
     input_roots: Sequence[Path] = (),
     recipe: TaskRecipe = _CLASSIFICATION,
 ) -> RunFolder | None:
-    """Return the newest run with the same model, data set, protocol, seed and task, if there is one.
+    """Return the newest run with the same model, data set, protocol, seed and task as `config`, if there is one.
 
     It is also equal in what the `recipe` of the task compares.
 
@@ -34,8 +30,7 @@ def find_run(
     the most advanced run of the latest day with a readable checkpoint. Runs of a training sequence are excluded there:
     the sequence itself resumes them.
     """
-    plain = asdict(config)
-    wanted = _identity(plain), recipe.identity(plain)
+    wanted = _identity(config), recipe.identity(config)
 
     def is_wanted(run: RunFolder, found: Mapping[str, Any]) -> bool:
         return (_identity(found), recipe.identity(found)) == wanted and _task_of(run) == recipe.task

@@ -7,37 +7,46 @@ Legend: N clips, M bodies, B bodies computed.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..settings.run import RunConfig
+from ..settings.data import HardwareConfig
+from ..settings.model import ModelConfig
 from ..utils.errors import UserError, is_out_of_memory
 
 _MOST_GRAPHS = 24  # of different shapes; further shapes run as they are written
 Key = tuple[object, ...]
 
 
-def records_steps(config: RunConfig, device: torch.device, processes: int) -> bool:
+def records_steps(
+    model: ModelConfig, hardware: HardwareConfig, device: torch.device, processes: int, *, compiled: bool
+) -> bool:
     """Tell whether the passes of a run's training steps are recorded as CUDA graphs.
 
     DistributedDataParallel and recomputed features do not allow it; compiled code has graphs of its own.
     """
-    possible = device.type == "cuda" and torch.version.cuda is not None and processes == 1 and not config.compile
-    recomputes = getattr(config.model, "recompute", False)
-    return possible and not recomputes and config.hardware.cuda_graphs is not False
+    possible = device.type == "cuda" and torch.version.cuda is not None and processes == 1 and not compiled
+    recomputes = getattr(model, "recompute", False)
+    return possible and not recomputes and hardware.cuda_graphs is not False
 
 
-def record_steps(model: nn.Module) -> None:
-    """Let a model's training passes run as CUDA graphs.
+@contextmanager
+def recorded_steps(model: nn.Module) -> Iterator[None]:
+    """Run a model's training passes as CUDA graphs while the block runs; their memory is released at its end.
 
-    Evaluation, passes without gradients and passes that ask for details run as they are written.
+    Evaluation, passes without gradients and passes that return details run as they are written.
     """
-    # Recording makes torch's nodes that accumulate gradients on a stream of its own, of which torch warns later.
+    # Recording creates torch's gradient accumulation nodes on a stream of its own, of which torch warns later.
     warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
     model.forward = GraphedForward(model)
+    try:
+        yield
+    finally:
+        del model.forward  # the instance's: the class has its own
 
 
 class GraphedForward:

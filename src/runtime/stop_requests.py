@@ -52,6 +52,7 @@ class StopWatch:
 
     def __init__(self, max_hours: float = 0.0, began: float | None = None) -> None:
         began = time.monotonic() if began is None else began
+        self.max_hours = max_hours
         self._end = began + 3600 * max_hours if max_hours > 0 else None
         self._signal: Stop | None = None
         self._patient = False

@@ -1,6 +1,6 @@
 """The whole configuration of a run: one dataclass per section, with the limits of every value."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
@@ -9,6 +9,7 @@ from ..utils.limits import LARGEST_SEED
 from .data import DataConfig, HardwareConfig
 from .distillation import DistillationConfig
 from .model import ModelConfig
+from .optimization import OptimizationSettings
 
 
 @dataclass
@@ -108,6 +109,11 @@ class RunConfig:
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def optimization(self) -> OptimizationSettings:
+        """Return the settings of optimizer, learning rates and batches."""
+        return OptimizationSettings(**{item.name: getattr(self, item.name) for item in fields(OptimizationSettings)})
 
     @property
     def fixed_augmentations(self) -> int:

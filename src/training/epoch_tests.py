@@ -12,7 +12,6 @@ from ..models.batchnorm_stats import statistics_lag
 from ..runs.confusion import ConfusionFile
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stopped
-from ..settings.run import RunConfig
 from .epoch_metrics import EpochFigures, EpochMetrics
 from .epoch_report import columns_of
 from .run_progress import Pace
@@ -23,9 +22,9 @@ class EpochTests:
     """Test a run's model and return the test columns of the logbook.
 
     Args:
-        config: the run's configuration.
         state: the training state; the statistics measured for a test are stored in it.
         data: the test and validation data.
+        every: the number of epochs between tests; the last epoch is always tested.
         confusion_file: receives the confusion matrix.
         pace: receives the progress of the tests.
         run_context: device, processes, stop requests and progress display.
@@ -33,15 +32,15 @@ class EpochTests:
 
     def __init__(
         self,
-        config: RunConfig,
         state: TrainState,
         data: TrainingData,
         *,
+        every: int,
         confusion_file: ConfusionFile,
         pace: Pace,
         run_context: RunContext,
     ) -> None:
-        self.config, self.state, self.data, self.confusion_file, self.pace = config, state, data, confusion_file, pace
+        self.state, self.data, self.every, self.confusion_file, self.pace = state, data, every, confusion_file, pace
         self.run_context, self.device, self.world = run_context, run_context.device, run_context.world
         self.population = PopulationStatistics(
             self.model, data.sample, data.pipeline, self.device, precision=state.precision, world=self.world
@@ -71,13 +70,14 @@ class EpochTests:
     @property
     def statistics_lag(self) -> bool:
         """Whether BatchNorm's running statistics lag too far behind the trained weights for a test."""
-        return statistics_lag(self.config, self.data.order.clips, self.state.guard.batches_since_reset)
+        state = self.state
+        return statistics_lag(state.optimization, self.data.order.clips, state.guard.batches_since_reset)
 
     @property
     def is_due(self) -> bool:
         """Whether the present epoch is tested."""
         epochs = self.state.progress.epoch + 1
-        return epochs % self.config.test_every == 0 or epochs == self.config.epochs
+        return epochs % self.every == 0 or epochs == self.state.optimization.epochs
 
     def columns(self) -> dict[str, float]:
         """Return the columns of the tests.

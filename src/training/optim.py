@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..settings.run import RunConfig
+from ..settings.optimization import OptimizationSettings
 from ..utils.errors import UserError
 from ..utils.plug_ins import settings_from
 from .optimizers import get_optimizer
@@ -30,23 +30,23 @@ def split_for_decay(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Param
     return decayed, free
 
 
-def build_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
-    """Return the optimizer of the configuration over the two groups of parameters, with the state of its beginning.
+def build_optimizer(model: nn.Module, settings: OptimizationSettings) -> Optimizer:
+    """Return the optimizer of the settings over the two groups of parameters, with the state of its beginning.
 
     Raises:
         UserError: there is no such optimizer, or its state is such that a refused step could not leave it alone.
     """
-    module = get_optimizer(config.optimizer)
+    module = get_optimizer(settings.optimizer)
     decayed, free = split_for_decay(model)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    settings = settings_from(module, config.optimizer_settings, "optimizer_settings")
-    optimizer = module.build(groups, scaled(config.learning_rate, config), config, settings)
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    own = settings_from(module, settings.optimizer_settings, "optimizer_settings")
+    optimizer = module.build(groups, scaled(settings.learning_rate, settings), settings, own)
     if not optimizer.state:
         _create_state(optimizer)
     for state in optimizer.state.values():
         if plain := [name for name, value in state.items() if not isinstance(value, Tensor | None)]:
             raise UserError(
-                f"The optimizer {config.optimizer} keeps {', '.join(plain)} as a plain value, which a refused step "
+                f"The optimizer {settings.optimizer} keeps {', '.join(plain)} as a plain value, which a refused step "
                 "cannot leave alone: it should be a tensor."
             )
     return optimizer

@@ -66,7 +66,7 @@ def _optimizer_problem(checkpoint: Checkpoint, own: Checkpoint, replay: bool) ->
             given["param_groups"], mine["param_groups"], "optimizer.param_groups"
         )
     initial = [group["initial_lr"] for group in mine["param_groups"]]
-    schedule, rates = schedule_after(checkpoint.epoch + 1, own.config, initial)
+    schedule, rates = schedule_after(checkpoint.epoch + 1, own.config.optimization, initial)
     groups = [{**group, "lr": rate} for group, rate in zip(mine["param_groups"], rates, strict=True)]
     return (
         state_mismatch(given["state"], mine["state"], "optimizer.state")

@@ -7,49 +7,49 @@ import torch
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
-from ..settings.run import RunConfig
+from ..settings.optimization import OptimizationSettings
 
 
-def warmup_length(config: RunConfig) -> int:
+def warmup_length(settings: OptimizationSettings) -> int:
     """Return how many epochs the warm-up takes: at most a seventh of the run, so that short runs work too."""
-    return min(config.warmup_epochs, config.epochs // 7)
+    return min(settings.warmup_epochs, settings.epochs // 7)
 
 
-def scaled(rate: float, config: RunConfig) -> float:
+def scaled(rate: float, settings: OptimizationSettings) -> float:
     """Return a learning rate as it is for the batches of this run (linear scaling: Goyal et al., arXiv:1706.02677)."""
-    if config.reference_batch_size == 0:
+    if settings.reference_batch_size == 0:
         return rate
-    return rate * config.batch_size * config.gradient_accumulation_steps / config.reference_batch_size
+    return rate * settings.batch_size * settings.gradient_accumulation_steps / settings.reference_batch_size
 
 
-def build_schedule(optimizer: Optimizer, config: RunConfig) -> SequentialLR:
+def build_schedule(optimizer: Optimizer, settings: OptimizationSettings) -> SequentialLR:
     """Return the schedule of a run over `optimizer`, whose learning rate is the one after the warm-up.
 
     With the defaults epoch 0 has 0.001, epoch 9 0.0091, epoch 10 0.01 and epoch 69 1.68e-5.
     """
-    warmup = warmup_length(config)
-    lowest = scaled(min(config.min_learning_rate, config.learning_rate), config)
-    cosine = CosineAnnealingLR(optimizer, T_max=max(1, config.epochs - warmup), eta_min=lowest)
+    warmup = warmup_length(settings)
+    lowest = scaled(min(settings.min_learning_rate, settings.learning_rate), settings)
+    cosine = CosineAnnealingLR(optimizer, T_max=max(1, settings.epochs - warmup), eta_min=lowest)
     phases: list[LRScheduler] = [cosine]
     if warmup:
-        factor = min(1.0, config.warmup_learning_rate / config.learning_rate)
+        factor = min(1.0, settings.warmup_learning_rate / settings.learning_rate)
         phases.insert(0, LinearLR(optimizer, start_factor=factor, total_iters=warmup))
     return SequentialLR(optimizer, phases, milestones=[warmup] if warmup else [])
 
 
 def schedule_after(
-    epochs: int, config: RunConfig, rates: Sequence[float] | None = None
+    epochs: int, settings: OptimizationSettings, rates: Sequence[float] | None = None
 ) -> tuple[dict[str, Any], list[float]]:
     """Return the state of a run's schedule after so many epochs, and the rates of the groups of parameters then.
 
     Args:
         epochs: how many are over.
-        config: of the run.
-        rates: of each group after the warm-up; two groups with that of the configuration where it is None.
+        settings: of the run.
+        rates: of each group after the warm-up; two groups with that of `settings` where it is None.
     """
-    rates = [scaled(config.learning_rate, config)] * 2 if rates is None else rates
+    rates = [scaled(settings.learning_rate, settings)] * 2 if rates is None else rates
     optimizer = SGD([{"params": [torch.zeros(1)], "lr": rate} for rate in rates])
-    schedule = build_schedule(optimizer, config)
+    schedule = build_schedule(optimizer, settings)
     optimizer.step()  # torch warns of a schedule that is stepped before
     for _ in range(epochs):
         schedule.step()

@@ -40,7 +40,7 @@ class TrainingStep:
     """
 
     def __init__(self, state: TrainState) -> None:
-        self.state, self.config, self.world = state, state.config, state.world
+        self.state, self.optimization, self.world = state, state.optimization, state.world
         self.requests = Requests()
 
     def __call__(
@@ -63,7 +63,7 @@ class TrainingStep:
             output: TaskOutput = state.forward(batch.with_streams(streams))
         good = guard.check_loss(output.loss, share.own / share.clips, self.requests)
         # DistributedDataParallel divides the sum of all processes' gradients by their number.
-        weight = share.own * self.world.size / self.config.batch_size
+        weight = share.own * self.world.size / self.optimization.batch_size
         state.precision.scaler.scale(output.loss * weight).backward()  # type: ignore[no-untyped-call]
         guard.restore_batchnorm()
         state.accumulation.add(good, share.clips)
@@ -83,10 +83,10 @@ class TrainingStep:
         state, scaler, clips = self.state, self.state.precision.scaler, self.state.accumulation.clips
         gradients = state.accumulation.close()
         scaler.unscale_(state.optimizer)
-        factor = self.config.batch_size / clips.clamp(min=1)
+        factor = self.optimization.batch_size / clips.clamp(min=1)
         norm = torch.nn.utils.get_total_norm(gradients) * factor
-        if self.config.grad_clip > 0:
-            factor = factor * torch.clamp(self.config.grad_clip / (norm + 1e-6), max=1.0)
+        if self.optimization.grad_clip > 0:
+            factor = factor * torch.clamp(self.optimization.grad_clip / (norm + 1e-6), max=1.0)
         torch._foreach_mul_(gradients, factor)
         made = state.guard.check_gradient(norm, clips, scaled=scaler.is_enabled())
         step_unless(~made, state.optimizer)

@@ -35,6 +35,7 @@ class TrainState:
         world: the processes that train together.
 
     Attributes:
+        optimization: the settings of updates and learning rates.
         forward: the task, wrapped for several processes.
         precision: the number format, with the scaler.
         accumulation: the gradients since the last update.
@@ -45,10 +46,11 @@ class TrainState:
     """
 
     def __init__(self, config: RunConfig, task: Task, device: torch.device, world: World) -> None:
-        self.config, self.task, self.device, self.world = config, task, device, world
-        self.forward = _distributed(task, config, device, world)
-        self.optimizer = build_optimizer(task, config)
-        self.schedule = build_schedule(self.optimizer, config)
+        self.task, self.device, self.world = task, device, world
+        self.optimization = config.optimization
+        self.forward = _distributed(task, device, world, sync_batchnorm=config.distributed.sync_batchnorm)
+        self.optimizer = build_optimizer(task, self.optimization)
+        self.schedule = build_schedule(self.optimizer, self.optimization)
         self.precision = Precision(config.amp, config.hardware.amp_dtype, device)
         self.guard = NanGuard(task, config.nan_guard, device, world)
         self.average = WeightAverage(task.model, config.ema.decay) if config.ema.decay > 0 else None
@@ -146,17 +148,17 @@ class TrainState:
         for group, values in zip(optimizer.param_groups, now, strict=True):
             group.update(values)
             group["lr"] = values["initial_lr"]
-        self.schedule = build_schedule(optimizer, self.config)
+        self.schedule = build_schedule(optimizer, self.optimization)
         optimizer.step()
         for _ in range(checkpoint.epoch + 1):
             self.schedule.step()
 
 
-def _distributed(task: Task, config: RunConfig, device: torch.device, world: World) -> nn.Module:
+def _distributed(task: Task, device: torch.device, world: World, *, sync_batchnorm: bool) -> nn.Module:
     """Return the task as the processes compute it together; alone as it is."""
     if world.size == 1:
         return task
-    if config.distributed.sync_batchnorm:
+    if sync_batchnorm:
         if device.type != "cuda":
             raise UserError("distributed.sync_batchnorm needs GPUs: torch has no SyncBatchNorm on the CPU.")
         task.model = nn.SyncBatchNorm.convert_sync_batchnorm(task.model)  # type: ignore[no-untyped-call]

@@ -68,7 +68,12 @@ class Trainer:
         self.pace = Pace(config.epochs, config.test_every, data.order.clips, test_clips * weights)
         self.confusion_file = ConfusionFile(run.confusion, data.classes)
         self.tests = EpochTests(
-            config, self.state, data, confusion_file=self.confusion_file, pace=self.pace, run_context=run_context
+            self.state,
+            data,
+            every=config.test_every,
+            confusion_file=self.confusion_file,
+            pace=self.pace,
+            run_context=run_context,
         )
         self.files = CheckpointFiles(run, config.checkpoint.keep, writes=self.world.is_first)
         self._saved = time.monotonic()

@@ -71,6 +71,25 @@ def test_a_part_that_comes_to_no_end_is_told_and_the_others_are_kept(
 
 
 @linux
+def test_a_training_that_comes_to_no_end_is_killed_though_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[faults_runs.Process] = []
+
+    class Watched(faults_runs.Process):
+        def wait(self, timeout_s: float = 120.0) -> int:
+            started.append(self)
+            os.kill(self.popen.pid, signal.SIGSTOP)
+            return super().wait(timeout_s)
+
+    monkeypatch.setattr(faults_runs, "Process", Watched)
+    monkeypatch.setattr(faults_runs, "command", lambda *_: ["sleep", "60"])
+    with pytest.raises(subprocess.TimeoutExpired):
+        faults_runs.train_to_the_end(SHORT, tmp_path, tmp_path / "runs", timeout_s=0.1)
+    assert started[0].popen.poll() == -signal.SIGKILL
+
+
+@linux
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
 def test_a_campaign_that_ignores_a_signal_starts_trainings_that_do_not(number: signal.Signals) -> None:
     campaign = (

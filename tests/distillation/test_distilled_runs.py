@@ -94,7 +94,7 @@ def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig,
 def test_a_teacher_says_the_same_whatever_the_students_precision(tiny_config: MakeConfig, teacher: Path) -> None:
     config, teachers = load_teachers(tiny_config(taught_by(teacher)), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    live, batch = LiveTeachers(teachers, config, CPU), next(iter(data.loader))
+    live, batch = LiveTeachers(teachers, config.distillation.method, CPU), next(iter(data.loader))
     streams = data.pipeline(batch, training=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         narrow = live(streams, batch).logits
@@ -208,11 +208,11 @@ def test_a_teacher_speaks_with_its_averaged_weights_and_in_its_own_precision(tin
     averaged = read_checkpoint(path).ema
     assert averaged
     assert all(torch.equal(teacher.model.state_dict()[name], value) for name, value in averaged.items())
-    assert LiveTeachers([teacher], config, CPU).precisions == ["bfloat16"]
+    assert LiveTeachers([teacher], config.distillation.method, CPU).precisions == ["bfloat16"]
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     batch = next(iter(data.loader))
     streams = data.pipeline(batch, training=True)
-    said = LiveTeachers([teacher], config, CPU)(streams, batch).logits[:, 0]
+    said = LiveTeachers([teacher], config.distillation.method, CPU)(streams, batch).logits[:, 0]
     assert not torch.equal(said, teacher.model(streams, batch.bodies, batch.body_slots))
 
 

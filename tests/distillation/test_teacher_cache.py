@@ -45,7 +45,7 @@ def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfi
     how = ["distillation.fixed_augmentations=3", f"distillation.method={method}", "repeats_per_epoch=2"]
     config, teachers = load_teachers(tiny_config(taught_by(teacher, other), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    live = LiveTeachers(teachers, config, CPU)
+    live = LiveTeachers(teachers, config.distillation.method, CPU)
     outputs = cached_outputs(config, data, live, PLACE).open()
     cached = CachedTeachers(outputs, live.clip_shapes, data.order.indices, CPU)
     for data.order.epoch in range(3):
@@ -81,7 +81,8 @@ def test_outputs_are_kept_for_what_they_depend_on(
     store = find_store(config.data, Path(config.data_root))
 
     def key(now: RunConfig) -> dict[str, Any]:
-        return asking._key(now, training_data(now, store), LiveTeachers(teachers, now, CPU))
+        live = LiveTeachers(teachers, now.distillation.method, CPU)
+        return asking._key(now.distillation, now.data, training_data(now, store), live)
 
     before, after = key(config), key(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2", *changes))
     expected = {differing, "teachers"}  # whose fingerprints only `load_teachers` fills in
@@ -97,7 +98,12 @@ def test_outputs_depend_on_the_store_and_the_teachers_precision(
     larger = [replace(clip, joints=clip.joints * 1.5) for clip in own]
     write_store(tmp_path / "data" / "tiny", larger, name="tiny", layout="ntu25", classes=own.classes)
     keys = [
-        asking._key(config, training_data(config, find_store(config.data, root)), LiveTeachers([who], config, CPU))
+        asking._key(
+            config.distillation,
+            config.data,
+            training_data(config, find_store(config.data, root)),
+            LiveTeachers([who], config.distillation.method, CPU),
+        )
         for root, who in ((Path(config.data_root), one), (tmp_path / "data", one), (Path(config.data_root), narrow))
     ]
     assert {name for name in keys[0] if keys[0][name] != keys[1][name]} == {"store"}
@@ -109,7 +115,7 @@ def test_outputs_that_are_not_finite_are_refused(tiny_config: MakeConfig, teache
     torch.nn.init.constant_(teachers[0].model.classifier.bias, float("inf"))
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     with pytest.raises(UserError, match="outputs are not finite"):
-        cached_outputs(config, data, LiveTeachers(teachers, config, CPU), PLACE)
+        cached_outputs(config, data, LiveTeachers(teachers, config.distillation.method, CPU), PLACE)
 
 
 def test_an_interrupted_computation_of_outputs_is_gone_on_with(
@@ -119,7 +125,7 @@ def test_an_interrupted_computation_of_outputs_is_gone_on_with(
     monkeypatch.setattr(asking, "_SAVED_EVERY", 2)
     config, teachers = load_teachers(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    live = LiveTeachers(teachers, config, CPU)
+    live = LiveTeachers(teachers, config.distillation.method, CPU)
     whole = cached_outputs(config, data, live, PLACE).open()
     asked = []
 
@@ -132,7 +138,7 @@ def test_an_interrupted_computation_of_outputs_is_gone_on_with(
             return super().__call__(streams, batch)
 
     again = replace(config, distillation=replace(config.distillation, cache=config.output_root + "/again"))
-    dying = Dying(teachers, again, CPU)
+    dying = Dying(teachers, again.distillation.method, CPU)
     with pytest.raises(KeyboardInterrupt):
         cached_outputs(again, data, dying, PLACE)
     shown = NotedProgress()
@@ -156,7 +162,7 @@ def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
             return super().__call__(streams, batch)
 
     def prepare() -> Path:
-        return cached_outputs(config, data, Slow(teachers, config, CPU), PLACE).path
+        return cached_outputs(config, data, Slow(teachers, config.distillation.method, CPU), PLACE).path
 
     with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as pool:
         both = [pool.submit(prepare) for _ in range(2)]

@@ -133,7 +133,7 @@ def test_a_model_without_batchnorm_has_none(tiny_config: MakeConfig) -> None:
 def test_running_statistics_lag_in_short_runs_and_after_a_reset(
     tiny_config: MakeConfig, clips: int, changes: list[str], since_reset: int, lags: bool
 ) -> None:
-    assert statistics_lag(tiny_config(*changes), clips, since_reset) is lags
+    assert statistics_lag(tiny_config(*changes).optimization, clips, since_reset) is lags
 
 
 def states(run: RunFolder) -> Checkpoint:

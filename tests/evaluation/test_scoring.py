@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 class Heights(nn.Module):
     """Answer with the heights of the first body's head in the first three frames."""
 
-    def forward(self, streams: Mapping[str, Tensor], valid: Tensor, rows: Tensor, check_values: bool) -> Tensor:
+    def forward(self, streams: Mapping[str, Tensor], valid: Tensor, rows: Tensor) -> Tensor:
         return streams["joint"][:, 1, :3, 3, 0]
 
 

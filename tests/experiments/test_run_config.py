@@ -12,6 +12,7 @@ from annotated_types import Interval
 from last.experiments.config import resolve
 from last.models.registry import family_config
 from last.settings.distillation import DistillationConfig
+from last.settings.optimization import OptimizationSettings
 from last.settings.run import RunConfig
 from last.training.schedule import build_schedule
 from last.utils.config import MODEL_FILES, config_folder, read_yaml
@@ -163,7 +164,7 @@ def test_a_default_gives_way_to_a_lower_learning_rate() -> None:
     config = resolve(model="nano_e", dataset="synthetic", overrides=["learning_rate=1e-7", "epochs=14"])
     parameter = torch.nn.Parameter(torch.zeros(()))
     optimizer = torch.optim.SGD([parameter], lr=config.learning_rate)
-    schedule = build_schedule(optimizer, config)
+    schedule = build_schedule(optimizer, config.optimization)
     for _ in range(14):
         assert optimizer.param_groups[0]["lr"] <= 1e-7
         optimizer.step()
@@ -175,3 +176,11 @@ def test_a_model_or_data_set_is_not_renamed_by_the_way(setting: str) -> None:
     with pytest.raises(UserError, match=r"name: '\w+' cannot rename (nano_e|synthetic)\. Choose another one with --"):
         resolve(model="nano_e", dataset="synthetic", overrides=[setting])
     resolve(model="nano_e", dataset="synthetic", overrides=["model.name=nano_e"])
+
+
+def test_settings_of_optimization_are_keys_of_the_configuration_with_their_types() -> None:
+    keys, parts = annotations_of(RunConfig), annotations_of(OptimizationSettings)
+    plain = {name: get_args(keys[name])[0] if get_origin(keys[name]) is Annotated else keys[name] for name in parts}
+    assert plain == parts
+    config = RunConfig(momentum=0.5, batch_size=3)
+    assert asdict(config.optimization) == {name: getattr(config, name) for name in parts}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import torch
 from annotated_types import Interval
 
-from last.settings.run import RunConfig
+from last.settings.optimization import OptimizationSettings
 
 
 @dataclass
@@ -17,6 +17,8 @@ class Settings:
     beta2: Annotated[float, Interval(ge=0.0, lt=1.0)] = 0.999
 
 
-def build(groups: list[dict[str, Any]], rate: float, config: RunConfig, settings: Settings) -> torch.optim.Optimizer:
+def build(
+    groups: list[dict[str, Any]], rate: float, optimization: OptimizationSettings, settings: Settings
+) -> torch.optim.Optimizer:
     """Return AdamW over `groups`."""
     return torch.optim.AdamW(groups, lr=rate, betas=(settings.beta1, settings.beta2), fused=True)

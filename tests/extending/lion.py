@@ -7,7 +7,7 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
-from last.settings.run import RunConfig
+from last.settings.optimization import OptimizationSettings
 
 
 @dataclass
@@ -33,6 +33,8 @@ class Lion(torch.optim.Optimizer):
                 momentum.lerp_(weight.grad, 1 - group["beta2"])
 
 
-def build(groups: list[dict[str, Any]], rate: float, config: RunConfig, settings: Settings) -> torch.optim.Optimizer:
+def build(
+    groups: list[dict[str, Any]], rate: float, optimization: OptimizationSettings, settings: Settings
+) -> torch.optim.Optimizer:
     """Return Lion over `groups`."""
     return Lion(groups, {"lr": rate, **asdict(settings)})

@@ -74,7 +74,7 @@ def test_a_run_with_it_that_stops_within_an_epoch_resumes_to_the_bit(
 @pytest.mark.parametrize("steps_before", [0, 2])
 def test_a_refused_step_leaves_weights_and_state_as_they_were(name: str, steps_before: int) -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
-    optimizer = build_optimizer(model, RunConfig(optimizer=name))
+    optimizer = build_optimizer(model, RunConfig(optimizer=name).optimization)
     for _ in range(steps_before):
         _fill(model, 1.0)
         step_unless(torch.tensor(False), optimizer)
@@ -139,7 +139,7 @@ def test_an_optimizer_that_counts_in_plain_numbers_is_refused(
     (tmp_path / "counting.py").write_text(BARE)
     plug_in(optimizers, tmp_path / "counting.py")
     with pytest.raises(UserError, match="keeps steps as a plain value"):
-        build_optimizer(nn.Linear(2, 2), RunConfig(optimizer="counting"))
+        build_optimizer(nn.Linear(2, 2), RunConfig(optimizer="counting").optimization)
 
 
 def _fill(model: nn.Module, value: float) -> None:

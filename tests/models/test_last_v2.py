@@ -163,7 +163,7 @@ def test_physical_adjacency_is_no_part_of_a_checkpoint() -> None:
 @pytest.mark.parametrize("amp", [False, True])
 def test_new_model_learns_eight_clips_without_a_setback(amp: bool) -> None:
     model = last.create_model("small", num_classes=3, dropout=0.0, block_dropout=0.0, **TINY).train()
-    optimizer = build_optimizer(model, RunConfig())
+    optimizer = build_optimizer(model, RunConfig().optimization)
     streams, labels = random_streams(8, bodies=1), torch.arange(8) % 3
     losses = []
     for _ in range(12):

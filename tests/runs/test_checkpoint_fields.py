@@ -68,7 +68,7 @@ def checkpoint(request: pytest.FixtureRequest, tiny_config: Callable[..., RunCon
             "clips": 4, "meter": torch.zeros(6, dtype=torch.float64), "skips": skips, "waited": 0.0, "seconds": 1.0,
         }  # fmt: skip
         content |= {"epoch": 0, "best_epoch": 0, "metrics": {**content["metrics"], "epoch": 0}, "statistics": {}}
-        content["scheduler"], rates = schedule_after(1, config)
+        content["scheduler"], rates = schedule_after(1, config.optimization)
         for group, rate in zip(content["optimizer"]["param_groups"], rates, strict=True):
             group["lr"] = rate
     torch.save(forged(content), run.last)

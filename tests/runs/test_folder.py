@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_runs_of_a_day_are_numbered_from_the_second(tmp_path: Path) -> None:
 def test_the_newest_run_is_found_by_day_then_number(tmp_path: Path) -> None:
     for name in ("run-2026-01-02", "run-2026-01-02_9", "run-2026-01-02_10", "run-2026-01-01_11", "run-nonsense"):
         begun(tmp_path, name, config())
-    found = find_run(tmp_path, config())
+    found = find_run(tmp_path, asdict(config()))
     assert found is not None
     assert found.path.name == "run-2026-01-02_10"
 
@@ -47,15 +48,15 @@ def test_a_run_of_another_model_data_set_protocol_or_seed_is_passed_over(
     tmp_path: Path, other: dict[str, object]
 ) -> None:
     begun(tmp_path, "run-2026-01-02", config(**other))  # type: ignore[arg-type]
-    assert find_run(tmp_path, config()) is None
+    assert find_run(tmp_path, asdict(config())) is None
     own = begun(tmp_path, "run-2026-01-01", config())
-    found = find_run(tmp_path, config())
+    found = find_run(tmp_path, asdict(config()))
     assert found is not None
     assert found.path == own
 
 
 def test_where_there_are_no_runs_none_is_found(tmp_path: Path) -> None:
-    assert find_run(tmp_path / "nowhere", config()) is None
+    assert find_run(tmp_path / "nowhere", asdict(config())) is None
 
 
 # --- neighbours and clocks
@@ -78,7 +79,7 @@ def test_a_damaged_run_beside_the_one_to_resume_is_passed_over_with_a_warning(
     }
     make[damage]()
     with caplog.at_level("WARNING", "last"):
-        found = find_run(tmp_path, config())
+        found = find_run(tmp_path, asdict(config()))
     assert found is not None
     assert found.path == own
     assert ("is skipped" in caplog.text and str(torn) in caplog.text) == (damage != "other keys")
@@ -93,8 +94,8 @@ def test_after_the_clock_was_put_back_a_new_run_is_still_the_newest(
     new.config.write_text(to_yaml(config()))
     assert new.path.name == "run-2999-05-05_3"
     assert "The new run gets the later date too" in caplog.text
-    assert find_run(tmp_path, config()) is not None
-    assert find_run(tmp_path, config()).path == new.path  # type: ignore[union-attr]
+    assert find_run(tmp_path, asdict(config())) is not None
+    assert find_run(tmp_path, asdict(config())).path == new.path  # type: ignore[union-attr]
 
 
 def test_a_number_that_became_free_is_not_given_again(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,7 @@ def trained(tiny_config: MakeConfig) -> Callable[..., RunFolder]:
 
 
 def found(config: RunConfig, root: Path, *input_roots: Path) -> Path | None:
-    run = find_run(root, config, input_roots)
+    run = find_run(root, asdict(config), input_roots)
     return None if run is None else run.path
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from last.experiments.run import train
 from last.runs.logbook import read_rows
-from last.runtime.cuda_graphs import GraphedForward, records_steps
+from last.runtime.cuda_graphs import GraphedForward, recorded_steps, records_steps
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
@@ -28,12 +28,16 @@ def rows_of(config: RunConfig) -> list[dict[str, Any]]:
 
 
 def test_steps_are_recorded_on_a_gpu_alone(tiny_config: Callable[..., RunConfig], monkeypatch: Any) -> None:
+    def records(*changes: str, device: torch.device = CUDA, processes: int = 1) -> bool:
+        config = tiny_config(*changes)
+        return records_steps(config.model, config.hardware, device, processes, compiled=config.compile)
+
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    assert records_steps(tiny_config(), CUDA, 1)
-    assert not records_steps(tiny_config(), torch.device("cpu"), 1)
-    assert not records_steps(tiny_config(), CUDA, 2)
-    assert not records_steps(tiny_config("hardware.cuda_graphs=false"), CUDA, 1)
-    assert not records_steps(tiny_config("compile=true"), CUDA, 1)
+    assert records()
+    assert not records(device=torch.device("cpu"))
+    assert not records(processes=2)
+    assert not records("hardware.cuda_graphs=false")
+    assert not records("compile=true")
 
 
 @pytest.mark.gpu
@@ -85,3 +89,13 @@ def test_evaluation_and_details_are_never_recorded() -> None:
     with torch.no_grad():
         forward(STREAMS, MASK, SLOTS)
     assert model.runs == 4
+
+
+def test_a_model_is_as_before_when_its_steps_were_recorded() -> None:
+    model = Model()
+    with pytest.raises(KeyboardInterrupt), recorded_steps(model):
+        assert isinstance(model.forward, GraphedForward)
+        raise KeyboardInterrupt
+    assert "forward" not in vars(model)
+    model(STREAMS)
+    assert model.runs == 1

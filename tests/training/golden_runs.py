@@ -213,7 +213,7 @@ def _task(config: RunConfig, case: Case) -> Classification:
         for each in TEACHERS
     ]
     known = torch.arange(CLIPS) < case.labelled if config.distillation.unlabelled else None
-    source = LiveTeachers(teachers, config, CPU)
+    source = LiveTeachers(teachers, config.distillation.method, CPU)
     task = Distillation(model, config, source, teachers, known=known, known_share=case.labelled / CLIPS)
     return _filled(task.double()).train()
 

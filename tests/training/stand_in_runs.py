@@ -196,7 +196,7 @@ def _gathered(data: TrainingData) -> TrainingData:
 
 def _task(config: RunConfig, teachers: Sequence[Teacher], data: TrainingData) -> Classification:
     """Return what a run minimises; a module of real tensors, which become fake where it is moved."""
-    live = LiveTeachers(teachers, config, GPU) if teachers else None
+    live = LiveTeachers(teachers, config.distillation.method, GPU) if teachers else None
     source: OutputSource | None = live
     if live is not None and config.distillation.cached:
         outputs = torch.zeros(len(data.order.indices), config.distillation.fixed_augmentations, live.clip_shapes.width)

@@ -19,7 +19,7 @@ class Adaptive(nn.Module):
 
 
 def names_by_decay(model: nn.Module) -> dict[float, set[str]]:
-    optimizer = build_optimizer(model, RunConfig())
+    optimizer = build_optimizer(model, RunConfig().optimization)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return {
         group["weight_decay"]: {names[id(parameter)] for parameter in group["params"]}
@@ -42,5 +42,5 @@ def test_every_parameter_of_a_student_is_in_exactly_one_group() -> None:
 
 
 def test_optimizer_is_nesterov_sgd_with_the_owners_values() -> None:
-    defaults = build_optimizer(nn.Linear(2, 2), RunConfig()).defaults
+    defaults = build_optimizer(nn.Linear(2, 2), RunConfig().optimization).defaults
     assert (defaults["momentum"], defaults["nesterov"], defaults["lr"]) == (0.9, True, 0.01)

@@ -10,7 +10,7 @@ from last.training.schedule import build_schedule
 def rates(**changes: float) -> list[float]:
     config = RunConfig(**changes)  # type: ignore[arg-type]
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
-    schedule = build_schedule(optimizer, config)
+    schedule = build_schedule(optimizer, config.optimization)
     found = []
     for _ in range(config.epochs):
         found.append(optimizer.param_groups[0]["lr"])
@@ -45,14 +45,14 @@ def test_warmup_can_be_switched_off() -> None:
 def test_saved_schedule_goes_on_with_the_same_rates() -> None:
     config = RunConfig(epochs=20)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
-    schedule = build_schedule(optimizer, config)
+    schedule = build_schedule(optimizer, config.optimization)
     for _ in range(8):
         optimizer.step()
         schedule.step()
     saved = optimizer.state_dict(), schedule.state_dict()
 
     other = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
-    resumed = build_schedule(other, config)
+    resumed = build_schedule(other, config.optimization)
     other.load_state_dict(saved[0])
     resumed.load_state_dict(saved[1])
     for _ in range(12):

@@ -4,18 +4,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ...models.multi_body import padded
-from ...settings.run import RunConfig
 from .loader import Batch
 
 
-def of_few_shapes(batches: Iterable[Batch], config: RunConfig, *, recorded: bool = False) -> Iterable[Batch]:
+def of_few_shapes(
+    batches: Iterable[Batch], batch_size: int, *, compiled: bool, recorded: bool = False
+) -> Iterable[Batch]:
     """Return the batches with few numbers of bodies to compute, where the model is compiled or recorded for each.
 
     Recording is quick and a graph small, so that more shapes are allowed there, and less is computed for nothing.
     """
-    if config.compile:
-        return _FewShapes(batches, max(1, config.batch_size // 4))
-    return _FewShapes(batches, config.batch_size // 64) if recorded and config.batch_size >= 128 else batches
+    if compiled:
+        return _FewShapes(batches, max(1, batch_size // 4))
+    return _FewShapes(batches, batch_size // 64) if recorded and batch_size >= 128 else batches
 
 
 class _FewShapes:

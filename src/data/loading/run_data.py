@@ -89,8 +89,9 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     return TrainingData(
         loader=of_few_shapes(
             build_loader(clips, order, config.hardware, placement.on_device),
-            config,
-            recorded=records_steps(config, device, world.size),
+            config.batch_size,
+            compiled=config.compile,
+            recorded=records_steps(config.model, config.hardware, device, world.size, compiled=config.compile),
         ),
         source=clips,
         order=order,
@@ -154,4 +155,4 @@ def part_for_testing(
         for draw in range(draws)
     ]
     loaders = [build_loader(clips, order, config.hardware, placement.on_device) for clips in sampled]
-    return TestPart([of_few_shapes(loader, config) for loader in loaders], len(indices))
+    return TestPart([of_few_shapes(each, config.batch_size, compiled=config.compile) for each in loaders], len(indices))

@@ -2,8 +2,9 @@
 
 A module has
 
-- `build(groups, rate, config, settings)`: returns a `torch.optim.Optimizer` over `groups`, two dicts with `params` and
-  `weight_decay`, at the learning rate `rate`, which the schedule changes;
+- `build(groups, rate, optimization, settings)`: returns a `torch.optim.Optimizer` over `groups`, two dicts with
+  `params` and `weight_decay`, at the learning rate `rate`, which the schedule changes; `optimization` has the keys that
+  all optimizers share, such as `momentum`;
 - `Settings`, where it has configuration keys of its own: a dataclass, filled from `optimizer_settings`.
 
 All that an optimizer remembers has to be tensors in `optimizer.state`: they are saved, and a step that the guard
@@ -19,14 +20,14 @@ from ...utils.plug_ins import find_plug_in
 if TYPE_CHECKING:
     import torch
 
-    from ...settings.run import RunConfig
+    from ...settings.optimization import OptimizationSettings
 
 
 class OptimizerModule(Protocol):
     """What an optimizer's module has."""
 
     def build(
-        self, groups: list[dict[str, Any]], rate: float, config: "RunConfig", settings: Any
+        self, groups: list[dict[str, Any]], rate: float, optimization: "OptimizationSettings", settings: Any
     ) -> "torch.optim.Optimizer": ...
 
 
