@@ -59,13 +59,13 @@ def test_synthetic_walk_through_runs_as_it_stands(newcomer: Callable[[str], Any]
     assert (tmp_path / "data" / "synthetic" / "store.json").exists()
 
 
-def test_runs_are_gone_on_with_listed_and_compared(newcomer: Callable[[str], Any]) -> None:
+def test_runs_are_resumed_listed_and_compared(newcomer: Callable[[str], Any]) -> None:
     for line in [*commands()[:3], commands()[2]]:
         newcomer(line)
     lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("python -m last")]
     lines = [line for line in lines if not line.startswith(("python -m last benchmark", "python -m last sequence"))]
     resume, seeds, runs, compare = lines
-    assert "--seeds 0,1,2" in seeds  # the recordings that it wants are nobody's to ship
+    assert "--seeds 0,1,2" in seeds  # its recordings may not be distributed
     newcomer(resume)
     assert "2 runs in runs" in newcomer(runs).out
     assert "curves.png" in newcomer(compare).out

@@ -68,7 +68,7 @@ def test_one_step_of_three_asks_the_teacher_one_looks_up_and_filling_asks_about_
     assert calls == {"LiveTeachers": steps + (1 + FILLS) * CLIPS, "CachedTeachers": steps}
 
 
-def test_times_are_told_beside_the_plain_steps() -> None:
+def test_times_are_reported_beside_the_plain_steps() -> None:
     result = measure(asked(), SILENT)
     steps, fills = (table.rows for table in result.tables)
     assert [row["way"] for row in steps] == [PLAIN, LIVE, CACHED]

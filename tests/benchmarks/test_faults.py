@@ -55,7 +55,7 @@ def test_killed_runs_end_equal_to_undisturbed_ones(
 
 
 @linux
-def test_a_part_that_comes_to_no_end_is_told_and_the_others_are_kept(
+def test_a_part_that_comes_to_no_end_is_reported_and_the_others_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

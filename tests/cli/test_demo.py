@@ -61,7 +61,7 @@ def test_without_matplotlib_it_goes_the_whole_way_without_pictures(
     assert not list(tmp_path.glob("last-demo/runs/**/*.png"))
 
 
-def test_missing_matplotlib_is_told_before_anything_is_trained(
+def test_missing_matplotlib_is_reported_before_anything_is_trained(
     demo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:

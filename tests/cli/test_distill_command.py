@@ -132,7 +132,7 @@ def test_a_place_that_cannot_hold_a_cache_is_refused(
         *((batches, "zeros") for batches in ('"many"', "null", "[1]", "-3", "1000000000", "true")),
     ],
 )
-def test_an_unfinished_cache_that_makes_no_sense_is_begun_anew(
+def test_an_invalid_unfinished_cache_is_started_again(
     distill: Callable[..., Any], teacher: Path, tmp_path: Path, batches: str, content: str
 ) -> None:
     folder = tmp_path / "kept"
@@ -148,7 +148,7 @@ def test_an_unfinished_cache_that_makes_no_sense_is_begun_anew(
     assert outputs.read_bytes() == whole
 
 
-def test_a_run_whose_time_is_over_while_teachers_are_asked_keeps_what_they_said(
+def test_a_run_that_reaches_its_time_limit_while_teacher_outputs_are_computed_keeps_them(
     distill: Callable[..., Any], teacher: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kept"

@@ -73,7 +73,7 @@ def test_a_data_set_of_ones_own_is_proposed_by_its_yaml(report, tmp_path: Path) 
     ("header", "told"),
     [("{", "not valid JSON"), ("{}", "is not of a store of LAST"), ('{"format_version": 1}', "'name'")],
 )
-def test_a_damaged_store_is_told_and_not_proposed(report, tmp_path: Path, header: str, told: str) -> None:
+def test_a_damaged_store_is_reported_and_not_proposed(report, tmp_path: Path, header: str, told: str) -> None:
     (tmp_path / "data" / "sbu").mkdir(parents=True)
     (tmp_path / "data" / "sbu" / "store.json").write_text(header)
     _, answer = report()
@@ -109,7 +109,7 @@ def test_the_newest_run_of_an_earlier_session_that_has_not_ended_is_proposed_for
 
 
 @pytest.mark.parametrize("root", ["data_root", "output_root"])
-def test_a_file_in_the_place_of_a_folder_is_told_as_one(report, tmp_path: Path, root: str) -> None:
+def test_a_file_in_the_place_of_a_folder_is_reported_as_one(report, tmp_path: Path, root: str) -> None:
     (tmp_path / "file").write_text("")
     _, answer = report(f"--{root}", tmp_path / "file")
     assert found(answer, "environment")[root][0].endswith("is a file")
@@ -158,7 +158,9 @@ def test_the_next_steps_name_the_program_as_it_was_called(report, monkeypatch: p
     assert "see everything work on synthetic data: last-har demo" in report()[1]["next"]
 
 
-def test_a_missing_extra_is_told_with_its_purpose_and_how_to_get_it(report, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported_with_its_purpose_and_how_to_get_it(
+    report, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     code, answer = report()
     assert code == 0

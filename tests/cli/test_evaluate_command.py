@@ -37,7 +37,7 @@ def test_another_protocol_leaves_the_report_of_the_runs_own_alone(cli: Callable,
     assert (run.path / "evaluation" / "last-test" / "metrics.json").read_bytes() == own
 
 
-def test_missing_matplotlib_is_told_once_and_before_anything_is_computed(
+def test_missing_matplotlib_is_reported_once_and_before_anything_is_computed(
     cli: Callable, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -52,7 +52,7 @@ def test_missing_matplotlib_is_told_once_and_before_anything_is_computed(
     assert "last-har[plots]" in cli("evaluate", "--checkpoint", run.last).err
 
 
-def test_a_matplotlib_that_cannot_be_imported_leaves_the_figures_and_is_told_with_its_reason(
+def test_a_matplotlib_that_cannot_be_imported_leaves_the_figures_and_is_reported_with_its_reason(
     cli: Callable, run: RunFolder, replace_package: Callable
 ) -> None:
     replace_package("matplotlib", 'raise ImportError("numpy.core.multiarray failed to import")')
@@ -61,7 +61,7 @@ def test_a_matplotlib_that_cannot_be_imported_leaves_the_figures_and_is_told_wit
     assert (run.path / "evaluation" / "last-test" / "metrics.json").exists()
 
 
-def test_a_place_that_cannot_be_written_is_told_before_anything_is_computed(
+def test_a_place_that_cannot_be_written_is_reported_before_anything_is_computed(
     cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "taken").write_text("a file")

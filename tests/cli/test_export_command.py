@@ -42,7 +42,7 @@ def test_it_shows_files_sizes_agreement_and_latency(cli: Callable, orders: list,
         (["--batch", "4", "--no_ema"], "last-batch-4-no_ema"),
     ],
 )
-def test_what_was_asked_for_has_a_folder_of_its_own(
+def test_each_export_has_its_own_folder(
     cli: Callable, orders: list, tmp_path: Path, flags: list[str], folder: str
 ) -> None:
     cli("export", "--checkpoint", tmp_path / "last.pth", *flags)

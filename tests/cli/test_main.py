@@ -61,7 +61,7 @@ def in_python(code: str) -> str:
 # --- the frame
 
 
-def test_the_version_is_told(cli) -> None:
+def test_the_version_is_reported(cli) -> None:
     assert cli("--version").out == f"last {__version__}\n"
 
 

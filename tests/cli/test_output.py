@@ -108,7 +108,7 @@ def test_work_ends_as_without_whatever_becomes_of_the_streams(
     [(UserError("no"), 2), (TrainingDiverged("no"), 3), (KeyboardInterrupt(), 130), (ZeroDivisionError(), 1)],
 )
 @pytest.mark.parametrize("kind", [*LOSSES, "none, as under pythonw"])
-def test_a_failure_keeps_its_exit_code_where_nobody_can_be_told_of_it(
+def test_a_failure_keeps_its_exit_code_when_its_message_cannot_be_written(
     command: Callable, monkeypatch: pytest.MonkeyPatch, kind: str, error: BaseException, code: int
 ) -> None:
     def fail(_: Namespace) -> int:

@@ -275,7 +275,7 @@ def test_the_tasks_of_a_run_share_their_lines_elsewhere_than_on_a_terminal(
     ("seconds", "text"),
     [(0.4, "0 s"), (59.6, "60 s"), (100, "2 min"), (3569, "59 min"), (3571, "1 h 00 min"), (180_000, "50 h 00 min")],
 )
-def test_durations_are_told_as_people_say_them(seconds: float, text: str) -> None:
+def test_durations_are_reported_as_people_say_them(seconds: float, text: str) -> None:
     assert terminal.duration(seconds) == text
 
 

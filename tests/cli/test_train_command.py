@@ -72,7 +72,7 @@ def test_every_seed_leaves_its_pictures(tiny: Callable, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--seeds", "0,1"], ["--quiet"]])
-def test_missing_matplotlib_is_told_once_and_before_anything_is_trained(
+def test_missing_matplotlib_is_reported_once_and_before_anything_is_trained(
     tiny: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -91,7 +91,7 @@ def test_of_several_processes_the_first_one_alone_asks_for_matplotlib(
     assert tiny().err == ""
 
 
-def test_the_command_of_tensorboard_is_told_where_there_is_something_to_see(tiny: Callable, tmp_path: Path) -> None:
+def test_the_command_of_tensorboard_is_reported_where_there_is_something_to_see(tiny: Callable, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     out = tiny("tensorboard=true").out
     (run,) = (tmp_path / "runs").glob("run-*")

@@ -102,7 +102,7 @@ def test_a_teacher_says_the_same_whatever_the_students_precision(tiny_config: Ma
 
 
 @pytest.mark.parametrize("method", ["kl", "dkd", "features", "attention"])
-def test_an_interrupted_distilled_run_goes_on_as_if_it_had_not_been(
+def test_an_interrupted_distilled_run_resumes_with_the_same_result(
     tiny_config: MakeConfig, teacher: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = [taught_by(teacher), f"distillation.method={method}", "distillation.alpha_end=1", "ema.decay=0.9"]
@@ -146,7 +146,7 @@ def test_a_run_refuses_another_teacher_under_the_same_name(tiny_config: MakeConf
         experiment.train(tiny_config("epochs=1", taught_by(teacher), f"distillation.fingerprints=[{fingerprint}]"))
 
 
-def test_summary_and_log_tell_who_taught_and_how(tiny_config: MakeConfig, teacher: Path) -> None:
+def test_summary_and_log_name_teachers_and_method(tiny_config: MakeConfig, teacher: Path) -> None:
     run = experiment.train(tiny_config("epochs=2", taught_by(teacher), "distillation.alpha_end=0.9")).run
     summary = json.loads(run.summary.read_text())
     (told,) = summary["teachers"]

@@ -118,7 +118,7 @@ def test_outputs_that_are_not_finite_are_refused(tiny_config: MakeConfig, teache
         cached_outputs(config, data, LiveTeachers(teachers, config.distillation.method, CPU), PLACE)
 
 
-def test_an_interrupted_computation_of_outputs_is_gone_on_with(
+def test_an_interrupted_computation_of_outputs_is_resumed(
     tiny_config: MakeConfig, teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asking, "_BATCH", 5)

@@ -111,6 +111,6 @@ def test_another_data_set_is_seen_as_the_run_saw_its_own(tiny_config: MakeConfig
     assert answers[1].facts["dataset"] == "twin"
 
 
-def test_missing_data_root_is_told(run: RunFolder, tmp_path: Path) -> None:
+def test_missing_data_root_is_reported(run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no prepared data set 'tiny'"):
         evaluate(EvalRequest(run.last, data_root=str(tmp_path)), tmp_path / "report")

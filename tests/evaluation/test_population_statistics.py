@@ -238,7 +238,7 @@ def other_data(folder: Path, config: RunConfig) -> dict[str, str]:
     return {"dataset": str(folder / "other.yaml"), "data_root": str(folder / "data")}
 
 
-def test_statistics_are_measured_where_the_run_found_its_clips_or_that_is_told(
+def test_statistics_are_measured_where_the_run_found_its_clips_or_that_is_reported(
     tiny_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = experiment.train(tiny_config("epochs=2")).run

@@ -307,7 +307,7 @@ def test_newest_epochs_keep_their_checkpoints(tiny_config: MakeConfig) -> None:
     assert read_checkpoint(run.of_epoch(3)).epoch == 3
 
 
-def test_run_is_gone_on_with_by_its_folder(
+def test_run_is_resumed_by_its_folder(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, whole: RunFolder
 ) -> None:
     run = stopped_run(tiny_config, monkeypatch)
@@ -355,7 +355,7 @@ def test_row_that_did_not_reach_the_disk_is_written_on_resume(
     assert_same(whole, result.run)
 
 
-def test_another_course_from_an_earlier_epoch_is_gone_on_with_and_not_the_former_one(
+def test_a_run_restarted_from_an_earlier_epoch_is_resumed_and_not_its_former_history(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual, other = ["checkpoint.keep=9", "epochs=4"], ["learning_rate=0.5"]

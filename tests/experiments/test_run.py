@@ -358,7 +358,7 @@ def test_fine_tuning_from_another_model_is_refused(tiny_config: MakeConfig) -> N
         experiment.train(tiny_config("epochs=1", f"init_from={run.last}", "model.channels=[12,12]"))
 
 
-def test_missing_data_are_told_with_where_and_what_to_do(tiny_config: MakeConfig, tmp_path: Path) -> None:
+def test_missing_data_are_reported_with_where_and_what_to_do(tiny_config: MakeConfig, tmp_path: Path) -> None:
     config = replace(tiny_config(), data_root=str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match=r"(?s)nowhere.*last demo"):
         experiment.train(config)

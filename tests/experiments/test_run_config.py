@@ -27,12 +27,12 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def test_model_and_data_set_that_nobody_names_are_asked_for_at_once() -> None:
+def test_a_missing_model_and_data_set_are_reported_together() -> None:
     with pytest.raises(UserError, match=r"Choose what to train with --model and --dataset.*nano_e.*synthetic"):
         resolve()
 
 
-def test_only_what_is_missing_is_asked_for(tmp_path: Path) -> None:
+def test_only_the_missing_one_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Choose what to train with --dataset"):
         resolve(model="nano_e")
     (tmp_path / "half.yaml").write_text("data: {name: synthetic}")

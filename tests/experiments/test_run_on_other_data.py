@@ -107,7 +107,7 @@ def test_evaluating_on_another_version_of_the_data_set_is_warned_of(
     assert "has other clips than the one that the model was trained on" in caplog.text
 
 
-def test_clips_that_trained_the_model_are_told_when_another_protocol_tests_them(
+def test_clips_that_trained_the_model_are_reported_when_another_protocol_tests_them(
     on_a_copy: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = experiment.train(on_a_copy("epochs=1", "data.protocols.other={by: subject, test: [1]}")).run
@@ -126,7 +126,7 @@ def test_clips_that_trained_the_model_are_told_when_another_protocol_tests_them(
         (1200, range(1100), "1,100 of the 1,200 clips that are tested have trained the model."),
     ],
 )
-def test_how_many_clips_trained_the_model_is_told_in_the_right_number(
+def test_how_many_clips_trained_the_model_is_reported_in_the_right_number(
     on_a_copy: MakeConfig,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -269,7 +269,7 @@ def test_a_run_that_stops_ends_the_sequence_and_the_table_says_where(
     assert [step["status"] for step in steps] == statuses(whole)
 
 
-def test_a_diverged_run_is_told_in_the_table(plan: MakePlan, trainings: Trainings) -> None:
+def test_a_diverged_run_is_reported_in_the_table(plan: MakePlan, trainings: Trainings) -> None:
     trainings.stop_at = {2: TrainingDiverged("no number")}
     whole = plan()
     with pytest.raises(TrainingDiverged, match="no number"):
@@ -287,7 +287,7 @@ def test_what_a_run_refuses_names_its_step(plan: MakePlan, monkeypatch: pytest.M
         run_sequence(plan())
 
 
-def test_missing_data_of_the_second_set_are_told_before_anything_is_trained(
+def test_missing_data_of_the_second_set_are_reported_before_anything_is_trained(
     plan: MakePlan, trainings: Trainings
 ) -> None:
     with pytest.raises(UserError, match="no prepared data set 'ntu120'"):
@@ -419,7 +419,7 @@ def test_an_interrupted_sequence_ends_as_one_that_was_not(
     assert [row.top1 for row in read_rows(whole)] == [row.top1 for row in read_rows(uninterrupted)]
 
 
-def test_a_recipe_that_is_a_distilled_runs_configuration_teaches_nobody_else(plan: MakePlan, tmp_path: Path) -> None:
+def test_teachers_in_a_distilled_runs_configuration_are_not_used_for_other_runs(plan: MakePlan, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         "distillation: {teachers: [x.pth], fingerprints: [abc], weights: [1], fixed_augmentations: 4, cached: true}"

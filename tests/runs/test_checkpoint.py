@@ -26,7 +26,7 @@ def change(path: Path, **values: object) -> None:
     torch.save({**content, **values}, path)
 
 
-def test_missing_file_is_told(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.pth: No such file"):
         read_checkpoint(tmp_path / "none.pth")
 
@@ -60,7 +60,7 @@ def test_changed_weight_breaks_the_checksum(checkpoint: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
-def test_full_disk_is_told_and_keeps_the_older_file(checkpoint: Path, share: float) -> None:
+def test_full_disk_is_reported_and_keeps_the_older_file(checkpoint: Path, share: float) -> None:
     resource = pytest.importorskip("resource")  # a limit on the size of files stands in for a small disk
     whole, before = read_checkpoint(checkpoint), checkpoint.read_bytes()
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -91,7 +91,7 @@ def test_hostile_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_loaded_model_tells_what_it_reads_what_it_answers_and_what_it_was_trained_on(checkpoint: Path) -> None:
+def test_the_facts_of_a_loaded_model_describe_its_input_its_classes_and_its_training_data(checkpoint: Path) -> None:
     model, config = last.load_checkpoint(checkpoint), read_checkpoint(checkpoint).config
     facts = model.facts
     assert (facts.name, facts.layout.name, facts.classes) == ("nano_e", "ntu25", ("rise", "fall", "still"))

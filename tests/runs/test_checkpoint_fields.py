@@ -125,7 +125,7 @@ def test_nonsense_with_a_right_checksum_is_refused_or_does_no_harm(checkpoint: t
         (("config", "data_root"), "caf\udce9", "should be text in UTF-8"),
     ],
 )
-def test_what_makes_no_sense_is_told_by_its_place(
+def test_what_makes_no_sense_is_reported_by_its_place(
     checkpoint: tuple[Path, RunConfig], place: tuple[Any, ...], new: Any, complaint: str
 ) -> None:
     path, config = checkpoint

@@ -53,7 +53,7 @@ def test_a_file_that_is_no_confusion_matrix_is_refused(tmp_path: Path, text: str
         read_confusion(tmp_path / "confusion.csv")
 
 
-def test_a_file_that_cannot_be_written_is_told_once_and_does_not_end_the_run(
+def test_a_file_that_cannot_be_written_is_reported_once_and_does_not_end_the_run(
     tiny_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(path: Path, *_: object) -> None:

@@ -202,7 +202,7 @@ def taught(*teachers: Path | str) -> dict[str, Any]:
     return {"distillation": {"teachers": [str(each) for each in teachers]}}
 
 
-def test_a_distilled_run_says_who_taught_it(tmp_path: Path) -> None:
+def test_a_distilled_run_names_its_teachers(tmp_path: Path) -> None:
     base, large = (write_run(tmp_path / name, [1.0], model={"name": name}) for name in ("base", "large"))
     teachers = [run / "checkpoints" / "last.pth" for run in (base, large, base)]
     run = read_run(write_run(tmp_path / "student", [1.0], **taught(*teachers)))
@@ -224,7 +224,7 @@ def test_teachers_that_moved_together_with_their_student_are_found(tmp_path: Pat
     ("path", "name"),
     [("/x/run-2026-11-22/checkpoints/last.pth", "run-2026-11-22"), ("teacher.pth", "teacher.pth"), ("", "")],
 )
-def test_a_teacher_that_is_not_there_is_told_by_its_place(tmp_path: Path, path: str, name: str) -> None:
+def test_a_teacher_that_is_not_there_is_reported_by_its_place(tmp_path: Path, path: str, name: str) -> None:
     assert read_run(write_run(tmp_path / "student", [1.0], **taught(path))).teachers == [name]
 
 
@@ -284,7 +284,7 @@ def runs_with(tmp_path: Path, *configs: dict[str, Any], top1: float = 50.0) -> l
     return [read_run(path) for path in paths]
 
 
-def test_only_keys_that_differ_are_told(tmp_path: Path) -> None:
+def test_only_keys_that_differ_are_reported(tmp_path: Path) -> None:
     runs = runs_with(tmp_path, {"amp": True, "ema": {"decay": 0.9}}, {"learning_rate": 0.1, "amp": True, "note": ""})
     assert differing_keys(runs) == {
         "ema.decay": ["0.9", "-"],

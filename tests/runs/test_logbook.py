@@ -78,7 +78,7 @@ def test_number_that_is_not_finite_is_null_in_json_and_read_back_as_nan(tmp_path
         assert math.isnan(float(found["train_loss"]))
 
 
-def test_reopened_logbook_goes_on_with_the_same_columns(tmp_path: Path) -> None:
+def test_reopened_logbook_continues_with_the_same_columns(tmp_path: Path) -> None:
     written(tmp_path, 2)
     reordered = dict(reversed(row(2).items()))
     plain_logbook(tmp_path).write(reordered)
@@ -256,7 +256,7 @@ def test_kept_rows_are_written_with_the_next_one_as_soon_as_it_works_again(
         assert (tmp_path / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
 
 
-def test_catching_up_is_told_once_and_a_later_failure_anew(
+def test_catching_up_is_reported_once_and_a_later_failure_again(
     tmp_path: Path, disk: Callable[[int], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     logbook = plain_logbook(tmp_path)
@@ -305,7 +305,7 @@ def test_first_row_fixes_the_columns_even_when_it_could_not_be_written(
     assert logbook.rows() == [row(0)]
 
 
-def test_run_that_ends_with_rows_unwritten_is_told(tmp_path: Path, disk: Callable[[int], None]) -> None:
+def test_run_that_ends_with_rows_unwritten_is_reported(tmp_path: Path, disk: Callable[[int], None]) -> None:
     logbook = plain_logbook(tmp_path)
     disk(errno.ENOSPC)
     logbook.write(row(0))

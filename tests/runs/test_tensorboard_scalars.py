@@ -62,7 +62,7 @@ def test_epochs_that_a_resumed_run_writes_anew_are_hidden(tmp_path: Path) -> Non
     assert scalars(tmp_path / "tensorboard")["loss/train"] == {0: 1.0, 1: 0.5, 2: 7.0}
 
 
-def test_missing_library_is_told_before_the_first_epoch(
+def test_missing_library_is_reported_before_the_first_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
@@ -75,7 +75,7 @@ def test_missing_library_is_told_before_the_first_epoch(
     assert len(caplog.records) == 1
 
 
-def test_missing_library_is_told_once_and_the_rows_are_kept(
+def test_missing_library_is_reported_once_and_the_rows_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
@@ -88,7 +88,7 @@ def test_missing_library_is_told_once_and_the_rows_are_kept(
     assert len(logbook.rows()) == 2
 
 
-def test_a_library_that_cannot_be_imported_is_told_with_its_reason_and_the_rows_are_kept(
+def test_a_library_that_cannot_be_imported_is_reported_with_its_reason_and_the_rows_are_kept(
     tmp_path: Path, replace_package: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     replace_package("tensorboard", 'raise TypeError("Descriptors cannot be created directly")')

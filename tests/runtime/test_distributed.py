@@ -273,7 +273,7 @@ def test_a_run_that_stopped_ends_as_if_it_had_not(two: Results) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 4])
-def test_another_number_of_processes_goes_on(
+def test_a_run_resumes_with_another_number_of_processes(
     ground: Path, tmp_path: Path, two: Results, processes: int, request: pytest.FixtureRequest
 ) -> None:
     if processes == 1:

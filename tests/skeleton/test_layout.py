@@ -140,7 +140,7 @@ def test_a_layout_that_is_no_tree_of_its_joints_is_refused(
     assert "broken.yaml" in str(refused.value)
 
 
-def test_all_mistakes_of_a_layout_are_told_at_once(folder: Path) -> None:
+def test_all_mistakes_of_a_layout_are_reported_at_once(folder: Path) -> None:
     text = "joints: [hip, knee, foot, hand]\nroot: 9\nbones: [[2, 1], [3, 7], [4]]\nmirror: [[0, 2]]\n"
     (folder / "broken.yaml").write_text(text)
     with pytest.raises(UserError) as refused:

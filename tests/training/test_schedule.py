@@ -42,7 +42,7 @@ def test_warmup_can_be_switched_off() -> None:
     assert rates(warmup_epochs=0)[0] == pytest.approx(0.01)
 
 
-def test_saved_schedule_goes_on_with_the_same_rates() -> None:
+def test_saved_schedule_resumes_with_the_same_rates() -> None:
     config = RunConfig(epochs=20)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
     schedule = build_schedule(optimizer, config.optimization)

@@ -213,7 +213,7 @@ def test_mixed_precision_reaches_the_model_in_training_and_testing(
     assert seen == {(True, dtype), (False, dtype)}
 
 
-def test_run_without_a_gradient_scaler_goes_on_where_there_is_one(tiny_config: MakeConfig) -> None:
+def test_run_without_a_gradient_scaler_resumes_with_one(tiny_config: MakeConfig) -> None:
     first = plain_trainer(tiny_config("epochs=1", "amp=true"))
     fitted(first)
     checkpoint = read_checkpoint(first.run.last)

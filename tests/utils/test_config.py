@@ -107,12 +107,12 @@ def test_the_defaults_given_are_not_changed() -> None:
 # --- refusing
 
 
-def test_an_unknown_key_is_told_with_file_key_value_and_the_nearest_known_one() -> None:
+def test_an_unknown_key_is_reported_with_file_key_value_and_the_nearest_known_one() -> None:
     message = problems(Layer("my.yaml", {"loader": {"wrokers": 3}}))
     assert "my.yaml: loader.wrokers: unknown key (its value is 3). Did you mean 'workers'?" in message
 
 
-def test_an_unknown_key_that_resembles_none_is_told_with_all_known_ones() -> None:
+def test_an_unknown_key_that_resembles_none_is_reported_with_all_known_ones() -> None:
     assert "Known here: workers, kind." in problems(Layer("my.yaml", {"loader": {"zzz": 3}}))
 
 
@@ -160,7 +160,7 @@ def test_a_single_value_cannot_stand_for_a_section() -> None:
     assert "protocols: should be a mapping of names to sections, not 4" in message
 
 
-def test_all_problems_of_all_layers_are_told_at_once() -> None:
+def test_all_problems_of_all_layers_are_reported_at_once() -> None:
     message = problems(
         Layer("one.yaml", {"epoch": 1, "loader": {"workers": 99}}),
         Layer("--set", {"rate": "x", "protocols": {"xsub": {"trian": 1}}}),
@@ -202,7 +202,7 @@ def test_a_number_that_no_field_can_have_is_refused_and_nothing_else_happens(val
             merge(Run(), [Layer("file", {key: [value] if key == "angles" else value})])
 
 
-def test_of_very_many_problems_the_first_are_told() -> None:
+def test_of_very_many_problems_the_first_are_reported() -> None:
     message = problems(Layer("my.yaml", {f"key{number}": number for number in range(10_000)}))
     assert message.count("\n") == 31
     assert message.endswith("my.yaml: there may be more problems.")

@@ -54,7 +54,7 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, interru
     assert target.read_text() == "old"
 
 
-def test_a_full_disk_is_told_and_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "summary.json"
     target.write_text("old")
 
@@ -68,7 +68,7 @@ def test_a_full_disk_is_told_and_keeps_the_old_file(tmp_path: Path, monkeypatch:
     assert target.read_text() == "old"
 
 
-def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
+def test_a_file_where_a_folder_should_be_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="a part of the path is a file"):
         write_text(tmp_path / "file" / "below" / "a.txt", "x")
@@ -76,14 +76,14 @@ def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
         write_text(tmp_path / "file" / "a.txt", "x")
 
 
-def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_the_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.txt").mkdir()
     with pytest.raises(UserError, match=r"Cannot write .*a.txt"):
         write_text(tmp_path / "a.txt", "x")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot write"):
         make_folder(tmp_path / "file" / "runs")
@@ -102,7 +102,7 @@ def test_a_folder_that_exists_is_no_obstacle(tmp_path: Path) -> None:
         (errno.EIO, "Input/output error"),
     ],
 )
-def test_the_cause_of_a_failed_write_is_told_in_plain_words(number: int, cause: str) -> None:
+def test_the_cause_of_a_failed_write_is_reported_in_plain_words(number: int, cause: str) -> None:
     assert cause in str(write_error(Path("runs"), OSError(number, "Input/output error")))
 
 
@@ -245,7 +245,7 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
     assert not (tmp_path / "copy").exists()
 
 
-def test_a_copy_that_finds_no_space_is_told_as_one_that_cannot_be_written(
+def test_a_copy_that_finds_no_space_is_reported_as_one_that_cannot_be_written(
     tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_source: Path, _target: Path) -> None:

@@ -46,7 +46,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_whoever_writes_in_a_folder_removes_what_was_left_there_long_ago(tmp_path: Path, writer: str) -> None:
+def test_every_writer_removes_old_leftovers_in_its_folder(tmp_path: Path, writer: str) -> None:
     file = aged(tmp_path / "out" / ".report.json.last-123.tmp", days=2)
     inner = aged(tmp_path / "out" / ".run-2026-11-22.last-9.tmp" / "config.yaml", days=2)
     os.utime(inner.parent, (time.time() - 2 * DAYS,) * 2)

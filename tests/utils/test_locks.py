@@ -54,7 +54,7 @@ def test_a_second_process_is_refused_until_the_first_one_ends(tmp_path: Path) ->
             pass
 
 
-def test_a_child_that_outlives_a_killed_writer_keeps_nobody_out(tmp_path: Path) -> None:
+def test_a_child_of_a_killed_writer_does_not_keep_its_lock(tmp_path: Path) -> None:
     with held(tmp_path, "forks") as process:
         process.kill()
         process.wait(PATIENCE_S)

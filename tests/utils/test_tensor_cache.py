@@ -23,7 +23,7 @@ FIRST_IN = pytest.mark.parametrize("mode", MODES, ids=["inference", "fake"])
 
 
 @FIRST_IN
-def test_what_was_first_asked_for_in_another_mode_serves_training(mode: Callable[[], Any]) -> None:
+def test_a_tensor_cached_in_another_mode_can_be_used_in_training(mode: Callable[[], Any]) -> None:
     zeros = cache_tensors(4)(lambda count: torch.zeros(count))
     with mode():
         zeros(3)

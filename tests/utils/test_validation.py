@@ -133,7 +133,7 @@ def test_a_section_has_the_keys_of_what_stands_there() -> None:
     assert "model.width: unknown key" in problem(model={"width": 9})
 
 
-def test_of_the_wrong_elements_of_a_list_one_is_told() -> None:
+def test_of_the_wrong_elements_of_a_list_one_is_reported() -> None:
     assert problem(each=["a", "b", "c"]).count("\n") == 1
 
 

@@ -24,7 +24,7 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch) -> None:
     assert versions()["no-such-package-anywhere"] == ""
 
 
-def test_the_commit_is_told_and_marked_where_files_were_changed_since(tmp_path: Path) -> None:
+def test_the_commit_is_reported_and_marked_where_files_were_changed_since(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     (tmp_path / "a").write_text("1")
     git(tmp_path, "add", "a")

@@ -63,7 +63,7 @@ def test_train_order_draws_every_clip_as_often_as_it_is_repeated() -> None:
     assert sorted(numbers) == sorted([0, 1, 2, 3, 4] * 3)
 
 
-def test_repeated_clips_are_varied_anew_each_time() -> None:
+def test_repeated_clips_are_augmented_freshly_each_time() -> None:
     keys = torch.cat([draw.rng_keys for draw in TrainSampler(np.arange(5), 4, seed=0, repeats_per_epoch=3)])
     assert len(keys.unique()) == 15
 
@@ -87,7 +87,7 @@ def test_reading_takes_no_random_number_that_training_would_draw(
 
 
 @pytest.mark.parametrize(("cores", "told"), [(1, 1), (2, 0)])
-def test_more_workers_than_cores_are_told_once_and_in_one_line(
+def test_more_workers_than_cores_are_reported_once_and_in_one_line(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, cores: int, told: int
 ) -> None:
     monkeypatch.setattr(loader, "usable_cores", lambda: cores)

@@ -44,7 +44,7 @@ def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig
     assert made(tiny_config()).labelled.tolist() == list(range(12))
 
 
-def test_a_class_without_training_clips_is_told_when_training_begins(
+def test_a_class_without_training_clips_is_reported_when_training_begins(
     tiny_config: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment.train(tiny_config("epochs=1"))

@@ -153,7 +153,7 @@ def with_a_copy_of_c(raw: Path, text: str) -> Path:
     return raw
 
 
-def test_a_damaged_recording_is_read_from_its_copy_and_that_is_told(
+def test_a_damaged_recording_is_read_from_its_copy_and_that_is_reported(
     raw: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     report = prepare(with_a_copy_of_c(raw, "1 7 1 1 1 6"), tmp_path / "out", strict=True)
@@ -213,7 +213,7 @@ def test_a_class_that_the_data_set_does_not_have_counts_as_damage(raw: Path, tmp
     assert [str(each) for each in report.damaged][1:] == ["d: its class is number 3, and tiny has 2"]
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped_and_gives_the_same_bytes(
+def test_an_interrupted_preparation_resumes_and_gives_the_same_bytes(
     raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(raw, tmp_path / "whole")
@@ -322,7 +322,7 @@ def test_a_finished_store_of_other_input_is_kept_unless_it_may_be_overwritten(
     assert len(open_store(tmp_path / "out")) == (4 if "ignore" in options else 5)
 
 
-def test_a_finished_store_without_its_report_is_told(raw: Path, tmp_path: Path) -> None:
+def test_a_finished_store_without_its_report_is_reported(raw: Path, tmp_path: Path) -> None:
     prepare(raw, tmp_path / "out")
     (tmp_path / "out" / "report.json").unlink()
     with pytest.raises(UserError, match="no proper report"):
@@ -383,7 +383,7 @@ def test_an_unwritable_place_is_refused(raw: Path, tmp_path: Path) -> None:
         prepare(raw, tmp_path / "file" / "out")
 
 
-def test_a_full_disk_ends_with_one_message_and_the_next_run_goes_on(
+def test_a_full_disk_ends_with_one_message_and_the_next_run_continues(
     raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes_left = 2

@@ -62,7 +62,7 @@ def test_preparing_imports_nothing_of_torch() -> None:
     ("number", "code"),
     [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
 )
-def test_a_run_stopped_by_a_signal_goes_on_and_gives_the_same_bytes(
+def test_a_preparation_stopped_by_a_signal_resumes_and_gives_the_same_bytes(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     raw = write_recordings(tmp_path / "raw", 900, frames=120)

@@ -62,7 +62,7 @@ def test_a_larger_store_with_other_classes_is_refused(tmp_path: Path) -> None:
         find_store(described("ntu60"), tmp_path)
 
 
-def test_where_there_is_none_places_way_out_and_synthetic_set_are_told(tmp_path: Path) -> None:
+def test_where_there_is_none_places_way_out_and_synthetic_set_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError) as told:
         find_store(described("ntu60"), tmp_path)
     for words in (str(tmp_path / "ntu60"), str(tmp_path / "ntu120"), "rose1.ntu.edu.sg", "python -m last demo"):
@@ -137,19 +137,19 @@ def test_a_store_that_can_be_opened_comes_before_a_nearer_one_that_cannot(tmp_pa
     assert find_store(described("ntu60"), tmp_path).path == folder
 
 
-def test_a_damaged_store_of_the_wanted_name_is_told_as_damaged(tmp_path: Path) -> None:
+def test_a_damaged_store_of_the_wanted_name_is_reported_as_damaged(tmp_path: Path) -> None:
     damaged(tmp_path / "anything", described("ntu60"))
     with pytest.raises(UserError, match=r"joints\.npy is missing"):
         find_store(described("ntu60"), tmp_path)
 
 
-def test_a_file_in_the_place_of_the_data_root_is_told_as_one(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_data_root_is_reported_as_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file is a file\. --data_root names a folder"):
         find_store(described("ntu60"), tmp_path / "file")
 
 
-def test_what_else_is_prepared_is_told(tmp_path: Path) -> None:
+def test_what_else_is_prepared_is_reported(tmp_path: Path) -> None:
     folder = prepared(tmp_path / "synthetic", described("synthetic"))
     with pytest.raises(UserError, match=f"Found there: synthetic in {folder}"):
         find_store(described("ntu60"), tmp_path)

@@ -93,7 +93,7 @@ def test_marks_in_a_path_tell_who_was_recorded_and_how(reader_of, tmp_path, file
     assert (clip.subject, clip.camera, clip.setup, clip.replication) == (subject, camera, setup, replication)
 
 
-def test_what_looks_like_a_mark_and_is_none_is_told():
+def test_what_looks_like_a_mark_and_is_none_is_reported():
     assert unread_marks(["wave/p3", "wave/p3_b", "p1/take_P1", "wave/MAP003", "wave/take3", "wave/P004"]) == "p3"
     assert unread_marks(["wave/s01/subject_7", "wave/P-2"]) == "s01, subject_7, P-2"
     assert unread_marks([f"wave/p{number}" for number in range(5)]) == "p0, p1, p2 and 2 more"

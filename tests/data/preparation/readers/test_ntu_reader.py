@@ -238,7 +238,7 @@ def test_a_body_that_stands_twice_in_a_frame_is_refused_on_its_second_line():
     assert refusal(file_lines([[1, 1]])) == (3 + BLOCK, "body 1 occurs twice in frame 1")
 
 
-def test_the_earliest_of_several_faults_is_told():
+def test_the_earliest_of_several_faults_is_reported():
     lines = file_lines([[1], [1], [1]])
     lines[5] = a_row("nan")
     del lines[40]

@@ -149,7 +149,7 @@ def test_annotations_that_share_a_name_are_all_kept_in_its_part(reader, tmp_path
     assert "2 annotations have the name of another one; they are kept, as 'a#2'" in caplog.text
 
 
-def test_listed_names_without_an_annotation_are_told(reader, tmp_path, caplog):
+def test_listed_names_without_an_annotation_are_reported(reader, tmp_path, caplog):
     path = save(tmp_path, [an_annotation("a"), an_annotation("b")], {"train": ["a", "gone"], "val": ["b"]})
     reader.entries(path)
     assert "1 names in its splits have no annotation, such as 'gone'" in caplog.text
