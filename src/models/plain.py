@@ -1,7 +1,7 @@
-"""The models as their formulas say them: one module a term, nothing fused, every body computed.
+"""The models written as their formulas: one module per term, nothing fused, every body computed.
 
-`from_fused` takes over the weights of a model that `last.create_model` made; the two then compute the same. It is what
-the speed of the zoo is measured against. Nothing is slow on purpose: a first, careful implementation is like this.
+`from_fused` copies the weights of a model from `last.create_model`; the two then compute the same. The plain models are
+the reference for tests and benchmarks. They are not artificially slow: this is a careful first implementation.
 
 Legend: N clips, M bodies, B = N*M folded bodies, S streams (3), K physical graph subsets (3), C channels, T frames,
 V joints, H heads, E channels of a head, D features.
@@ -22,7 +22,7 @@ from .multi_body import STREAMS
 
 
 class PlainJointAttention(nn.Module):
-    """Weigh frames and joints: `x + alpha * (x * g_t * g_s - x)`."""
+    """Weight frames and joints: `x + alpha * (x * g_t * g_s - x)`."""
 
     def __init__(self, fused: STJointAttention) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class PlainStreamFusion(nn.Module):
         self.alpha = deepcopy(fused.alpha)
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """(B, coordinates, T, V) a stream -> (B, C, T, V)."""
+        """(B, coordinates, T, V) per stream -> (B, C, T, V)."""
         normed = [self.input_norms[name](streams[name]) for name in STREAMS]
         lifted = torch.relu(self.norm(self.stem(torch.cat(normed))))  # (S*B, C, T, V)
         weights = self.alpha.softmax(dim=0)[:, :, None, None]  # (S, C, 1, 1)
@@ -78,7 +78,7 @@ class PlainDirectionalGCNConv(nn.Module):
 
 
 class PlainMultiScaleTCN(nn.Module):
-    """Mix frames in separate branches, one a dilation, each on its share of the channels."""
+    """Mix frames in separate branches, one per dilation, each on its part of the channels."""
 
     def __init__(self, fused: MultiScaleTCN) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class PlainJointSimilarity(nn.Module):
 
 
 class PlainAdaptiveGCNConv(nn.Module):
-    """Aggregate over K + 2 adjacencies one after the other, project each aggregate by itself, and sum."""
+    """Aggregate over K + 2 adjacencies one by one, project each aggregate separately, and sum."""
 
     adjacency: Tensor
 
@@ -161,7 +161,7 @@ class PlainSeparableTCN(nn.Module):
 class PlainLinearAttentionTCN(nn.Module):
     """Attend over the frames of each joint with the kernel elu + 1, add the filtered values, and project.
 
-    Equation 9 of Katharopoulos et al. (ICML 2020) as it stands, without the fused layer's guard of tiny divisors.
+    Equation 9 of Katharopoulos et al. (ICML 2020), without the fused layer's protection against tiny divisors.
     """
 
     def __init__(self, fused: LinearAttentionTCN) -> None:
@@ -192,7 +192,7 @@ class PlainLinearAttentionTCN(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """Mix joints, weigh frames and joints where the stage does, mix frames; with a residual around all of it."""
+    """Mix joints, weight frames and joints if the stage does, mix frames; with a residual around all of it."""
 
     def __init__(self, fused: Block) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class PlainBlock(nn.Module):
 
 
 class PlainBackbone(nn.Module):
-    """Turn one stream of a body into features."""
+    """Compute features from one stream of a body."""
 
     def __init__(self, fused: Backbone) -> None:
         super().__init__()
@@ -262,10 +262,10 @@ class PlainLastV2(nn.Module):
 
 
 def from_fused(fused: nn.Module) -> nn.Module:
-    """Return the plain model, or layer, that computes what `fused` does, with copies of its weights, in its mode.
+    """Return the plain model or layer equivalent to `fused`, with copies of its weights, in the same mode.
 
-    In training the two differ where a body is absent: the plain model computes it, so that it counts in BatchNorm.
-    What an absent body holds must be finite.
+    In training the two differ if a body is absent: the plain model computes it, so that it affects BatchNorm.
+    The values of absent bodies must be finite.
 
     Raises:
         TypeError: there is no plain counterpart.
@@ -301,7 +301,7 @@ def _fold(streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _average(features: Tensor, valid: Tensor) -> Tensor:
-    """Average the features (B, D) of the bodies that `valid` (N, M) says are there: (N, D)."""
+    """Average the features (B, D) of the bodies present in `valid` (N, M): (N, D)."""
     present = valid.unsqueeze(-1).to(features.dtype)  # (N, M, 1)
     return (features.view(*valid.shape, -1) * present).sum(dim=1) / present.sum(dim=1)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# In metres or in millimetres, no camera sees a joint as far away as this: a larger number is damage.
+# Neither in metres nor in millimetres is a joint this far from a camera: a larger number means damage.
 FARTHEST = 1e6
 
 
@@ -21,7 +21,7 @@ class Clip:
         joints: (M, T, V, C) float32, zeros wherever a body is absent.
         valid: (M, T) bool, whether the body is present in that frame.
         label: the class, counted from 0.
-        subject, camera, setup, replication: who, from where and how it was recorded; 0 where unknown.
+        subject, camera, setup, replication: the metadata of the recording; 0 if unknown.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Finding the store of a data set, and saying what to do where there is none."""
+"""Search for the store of a data set, with advice if there is none."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -24,9 +24,9 @@ class FoundStore:
 
     Attributes:
         path: the folder.
-        name: of the data set, or of the folder where the header has none.
-        clips: how many it has; 0 where there is a problem.
-        problem: why it cannot be opened; empty where it can.
+        name: the name of the data set, or of the folder if the header has none.
+        clips: the number of clips; 0 if there is a problem.
+        problem: why it cannot be opened; empty if it can.
     """
 
     path: Path
@@ -36,10 +36,10 @@ class FoundStore:
 
 
 def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_roots: Sequence[Path] = ()) -> Store:
-    """Open the store of a data set, or of the larger set it is drawn from.
+    """Open the store of a data set, or of the larger set that contains it.
 
-    It is `data_root` itself where that is a store, or `<data_root>/<name>`; else the first store of that name that a
-    search below `data_root` and `input_roots` finds, whatever its folder is called; one that can be opened comes first.
+    It is `data_root` itself if that is a store, or `<data_root>/<name>`; otherwise the first store of that name found
+    below `data_root` and `input_roots`, whatever its folder is called; stores that can be opened come first.
 
     Args:
         config: the data set.
@@ -48,8 +48,8 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
         input_roots: folders to search too.
 
     Raises:
-        UserError: there is no store; the message says where it was looked for, how to get the data and how to try
-            everything without. Or the store is damaged or does not fit the configuration.
+        UserError: there is no store (the message has the searched folders, how to get the data and how to try LAST
+            without them), or the store is damaged or does not fit the configuration.
     """
     if data_root.is_file():
         raise UserError(f"{data_root} is a file. --data_root names a folder: of prepared data sets, or one of them.")
@@ -68,7 +68,7 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
 
 
 def find_stores(roots: Sequence[Path]) -> Iterator[FoundStore]:
-    """Yield the prepared data sets below some folders, those nearest to a root first; the search is bounded."""
+    """Yield the prepared data sets below some folders, the nearest to a root first; the search is limited."""
     for folder in folders_below(roots, HEADER_FILE):
         name = folder.name
         try:
@@ -90,7 +90,7 @@ def _tell_choice(same: Sequence[FoundStore]) -> None:
 
 
 def _not_found(config: DataConfig, names: Sequence[str], roots: Sequence[Path], found: Sequence[FoundStore]) -> str:
-    """Return the message for a data set that has no store."""
+    """Return the message for a data set without a store."""
     looked = ", ".join(str((roots[0] / name).absolute()) for name in names)
     searched = ", ".join(map(str, outermost(roots)))
     others = "; ".join(f"{each.name} in {each.path}" for each in found if not each.problem)
@@ -109,7 +109,7 @@ def _not_found(config: DataConfig, names: Sequence[str], roots: Sequence[Path], 
 
 
 def _fitting(store: Store, config: DataConfig) -> Store:
-    """Return `store` if its layout and classes are those of the configuration, or of the set it is drawn from."""
+    """Return `store` if its layout and classes are those of the configuration, or of the larger data set."""
     expected = config
     if store.name != config.name and store.name == config.subset_of:
         larger = merge(DataConfig(), [section_layer(data_layer(store.name), "data")])

@@ -1,6 +1,6 @@
-"""Fingerprints of what a run learns from: the store, who trains and who tests, the joint layout.
+"""Fingerprints of a run's data: the store, the training and test clips, the joint layout.
 
-A run keeps them, so that it is not resumed on other data by mistake, and a figure can be traced to its data.
+A run saves them, so that it is not resumed on other data by mistake, and a result can be traced to its data.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _MEANINGS = {
 
 
 def data_fingerprints(store: Store, parts: Split, layout: Layout) -> dict[str, str]:
-    """Return a digest each of the store's content, of the names in both parts of the protocol, and of the layout."""
+    """Return digests of the store's content, of the names in both parts of the protocol, and of the layout."""
     names = {part: store.clips["name"][numbers].tolist() for part, numbers in vars(parts).items()}
     return {"store": store.fingerprint, "protocol": digest(names), "layout": digest(layout_facts(layout))}
 
@@ -30,5 +30,5 @@ def digest(value: object) -> str:
 
 
 def differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return in words what is no longer the same; what one side does not know (older files) is not compared."""
+    """Return a description of the differences; values missing on one side (older files) are not compared."""
     return [meaning for key, meaning in _MEANINGS.items() if key in before and key in now and before[key] != now[key]]

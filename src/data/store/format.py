@@ -1,8 +1,8 @@
-"""The form in which a store keeps clips: what each file holds and what a sound index is.
+"""The format of a store: the content of each file, and the validity of an index.
 
-`joints.npy` float32 (R, V, C) and `valid.npy` bool (R,) hold the clips one after another, each body
-after body: body m of clip i in frame t is row `offset[i] + m * frames[i] + t`. `clips.npy` is the index,
-`store.json` says what the folder holds; it is written last, so a folder that has one is whole.
+`joints.npy` float32 (R, V, C) and `valid.npy` bool (R,) hold the clips one after another, each of them body
+by body: body m of clip i in frame t is row `offset[i] + m * frames[i] + t`. `clips.npy` is the index,
+`store.json` describes the folder; it is written last, so a folder that has one is complete.
 
 Legend: R rows, M bodies, T frames, V joints, C coordinates.
 """
@@ -24,10 +24,10 @@ HEADER_FILE = "store.json"
 JOINTS_FILE, VALID_FILE, CLIPS_FILE = ARRAY_FILES = ("joints.npy", "valid.npy", "clips.npy")
 CLIP_NUMBERS = ("label", "subject", "camera", "setup", "replication")
 MAX_BODIES = 2
-LARGEST_NUMBER = 2**31 - 1  # that the index holds
-# In memory an index has a column for each protocol that the source of the clips lists: what part a clip belongs to.
+LARGEST_NUMBER = 2**31 - 1  # in the index
+# In memory an index has a column for each protocol listed by the source of the clips: the part of each clip.
 PART_PREFIX = "part of "
-PART_LETTERS = "TE-"  # it trains, it tests (is evaluated on), neither
+PART_LETTERS = "TE-"  # training, test (evaluation), neither
 TRAIN, TEST = b"T", b"E"
 JOINTS_TYPE, VALID_TYPE = np.dtype("<f4"), np.dtype("?")
 
@@ -41,10 +41,10 @@ def index_type(name_width: int) -> np.dtype[np.void]:
 
 
 class Rows(NamedTuple):
-    """Clips in the form in which a store keeps them; offsets count from the first of these rows.
+    """Clips in the format of a store; offsets count from the first of these rows.
 
     Attributes:
-        clips: the index, one structured element a clip.
+        clips: the index, one structured element per clip.
         joints: (R, V, C) float32.
         valid: (R,) bool.
     """
@@ -61,7 +61,7 @@ class StoreAbout:
     Attributes:
         name, layout, classes: the data set, its joint layout, its class names in the order of their labels.
         source: where the clips came from, as JSON values.
-        protocols: the protocols that the source lists, each as a letter a clip: T it trains, E it tests, - neither.
+        protocols: the protocols listed by the source, each as one letter per clip: T training, E test, - neither.
     """
 
     name: str
@@ -91,7 +91,7 @@ def pack(clips: Sequence[Clip], layout: Layout) -> Rows:
 
 
 def is_index(clips: NDArray[Any]) -> bool:
-    """Tell whether an array of any type and shape is an index of clips, whatever its numbers are."""
+    """Tell whether an array has the type and shape of an index of clips."""
     width = clips.dtype["name"].itemsize // 4 if "name" in (clips.dtype.names or ()) else 0
     return clips.ndim == 1 and width > 0 and clips.dtype == index_type(width)
 
@@ -109,14 +109,14 @@ def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:
 
 
 def with_parts(clips: NDArray[np.void], protocols: Mapping[str, str]) -> NDArray[np.void]:
-    """Return an index with a column for each of the protocols that a source lists.
+    """Return an index with a column for each protocol listed by the source.
 
     Args:
         clips: the index.
-        protocols: for each a letter a clip: T it trains, E it tests, - neither.
+        protocols: for each, one letter per clip: T training, E test, - neither.
 
     Raises:
-        ValueError: there is not one such letter a clip.
+        ValueError: the letters or their number are wrong.
     """
     for name, letters in protocols.items():
         if not isinstance(letters, str) or len(letters) != len(clips) or set(letters) - set(PART_LETTERS):
@@ -135,7 +135,7 @@ def listed_protocols(clips: NDArray[np.void]) -> list[str]:
 
 
 def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
-    """Return what is wrong with an index of `rows` rows; empty if it is sound and so stays inside them."""
+    """Return the problem of an index of `rows` rows; empty if it is valid and inside them."""
     if not len(clips):
         return "it holds no clip"
     names = clips["name"]
@@ -152,11 +152,11 @@ def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
 
 
 def rows_problem(rows: Rows, classes: int | None = None) -> str:
-    """Return what is wrong with rows of a store, or of a part of one; empty if they are sound.
+    """Return the problem of rows of a store, or of a part of one; empty if they are valid.
 
     Args:
         rows: arrays of any type and shape.
-        classes: how many there are; None where it is not known yet, and where there may be no clip.
+        classes: the number of classes; None if it is not known yet, in which case there may be no clips.
     """
     if not is_index(rows.clips):
         return "the index is not a list of clips"
@@ -171,7 +171,7 @@ def rows_problem(rows: Rows, classes: int | None = None) -> str:
 
 
 def _presence_problem(rows: Rows) -> str:
-    """Return which clip of a sound index has no body at all, or an empty string."""
+    """Return the problem of a clip without any body in a valid index, or an empty string."""
     if (rows.valid.view(np.uint8) > 1).any():
         return "the frame mask has bytes other than 0 and 1"
     empty = ~np.logical_or.reduceat(rows.valid, rows.clips["offset"])
@@ -195,7 +195,7 @@ def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
             return f"its {number} is {getattr(clip, number)}, not 0 to {LARGEST_NUMBER}"
     if not np.isfinite(clip.joints).all():
         return "a coordinate is not finite"
-    # A reader lets joints be FARTHEST away on either side and moves the origin to one of them.
+    # A reader accepts joints up to FARTHEST on either side and moves the origin to one of them.
     return "" if (np.abs(clip.joints) <= 2 * FARTHEST).all() else f"a coordinate is larger than {2 * FARTHEST:.0f}"
 
 

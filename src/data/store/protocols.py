@@ -1,6 +1,6 @@
-"""Which clips of a store train and which test.
+"""Division of a store's clips into training and test clips.
 
-Everything here works on the index of a store, a structured array with one element a clip, and returns clip
+All functions work on the index of a store, a structured array with one element per clip, and return clip
 numbers.
 """
 
@@ -45,10 +45,10 @@ def split(clips: NDArray[np.void], config: DataConfig, protocol: str = "", neede
         clips: the index of a store.
         config: the data set; `config.select` applies before the protocol does.
         protocol: a name in `known_protocols`; empty for `config.split`.
-        needed: the parts that have to hold a clip: who only tests needs none that trains.
+        needed: the parts that must not be empty: an evaluation needs no training clips.
 
     Raises:
-        UserError: there is no such protocol, it is not a proper one, or a needed part holds no clip.
+        UserError: there is no such protocol, it is invalid, or a needed part is empty.
     """
     parts = divide(clips, config, protocol)
     if problem := empty_part(clips, config, protocol or config.split, parts, needed):
@@ -58,7 +58,7 @@ def split(clips: NDArray[np.void], config: DataConfig, protocol: str = "", neede
 
 
 def divide(clips: NDArray[np.void], config: DataConfig, protocol: str = "") -> Split:
-    """Return what `split` does, but let a part be empty."""
+    """Return the same as `split`, but allow empty parts."""
     name = protocol or config.split
     selected = _selected(clips, config)
     if name in config.protocols:
@@ -74,14 +74,14 @@ def divide(clips: NDArray[np.void], config: DataConfig, protocol: str = "") -> S
 
 
 def known_protocols(clips: NDArray[np.void], config: DataConfig) -> list[str]:
-    """Return the names of all protocols: those of the data set, then those that the source of the clips lists."""
+    """Return the names of all protocols: those of the data set, then those listed by the source of the clips."""
     return list(dict.fromkeys([*config.protocols, *listed_protocols(clips)]))
 
 
 def empty_part(
     clips: NDArray[np.void], config: DataConfig, protocol: str, parts: Split, needed: Sequence[str] = PARTS
 ) -> str:
-    """Return a sentence that says which needed part of a protocol holds no clip and why, or an empty string."""
+    """Return a sentence with the needed part of a protocol that is empty and the reason, or an empty string."""
     for part in needed:
         if len(getattr(parts, part)):
             continue
@@ -125,12 +125,12 @@ def _by_file(
 def hold_out(
     clips: NDArray[np.void], numbers: NDArray[np.int64], share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide training clips into those that train and those held out to choose an epoch, both ascending.
+    """Divide training clips into those used for training and those held out to select an epoch, both ascending.
 
-    Every class gives up the same share, rounded, but never its last clip. Clips are held out, not whole
-    subjects: NTU X-Sub trains on 20 subjects, of whom no small share can be taken without losing much of
-    the variety that training lives on, and under X-View or X-Set the tested subjects are known anyway. The
-    price is that held-out accuracy is higher than test accuracy; it only serves to rank epochs.
+    The same share of every class is held out, rounded, but never its last clip. Clips are held out, not whole
+    subjects: NTU X-Sub trains on 20 subjects, and holding out even a few would remove much of the
+    variety of the training data; under X-View or X-Set the tested subjects are known anyway. The
+    disadvantage is that held-out accuracy is higher than test accuracy; it is only used to rank epochs.
 
     Args:
         clips: the index of a store.
@@ -139,7 +139,7 @@ def hold_out(
         seed: another seed holds out other clips; the same arguments always hold out the same.
 
     Raises:
-        UserError: the share lies outside 0..1, or so few clips are there that none is held out.
+        UserError: the share is outside 0..1, or there are too few clips to hold one out.
     """
     if not 0.0 < share < 1.0:
         raise UserError(f"The share of held-out clips should be between 0 and 1, not {share}.")
@@ -161,9 +161,9 @@ def hold_out(
 
 
 def labelled(clips: NDArray[np.void], numbers: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Return those of the training clips whose label may be used, ascending: always the same for the same share.
+    """Return the training clips whose labels may be used, ascending; the same ones for the same share.
 
-    Every class keeps the share of its clips, rounded, and at least one.
+    For every class it is the share of its clips, rounded, and at least one.
 
     Args:
         clips: the index of a store.
@@ -171,7 +171,7 @@ def labelled(clips: NDArray[np.void], numbers: NDArray[np.int64], share: float) 
         share: above 0; 1 keeps all.
 
     Raises:
-        UserError: the share leaves no label out.
+        UserError: the share excludes no label.
     """
     if share == 1.0:
         return numbers

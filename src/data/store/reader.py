@@ -1,6 +1,6 @@
 """The store: a folder of memory-mapped arrays with an index, a format version and checksums.
 
-`store_format` says what the files hold. Reading writes nothing, unpickles nothing, and refuses whatever could
+`format` describes the files. Reading writes nothing, unpickles nothing, and refuses anything that could
 point outside the arrays.
 """
 
@@ -39,11 +39,11 @@ from .format import (
 )
 from .writer import StoreWriter
 
-_STORES_NAMED = 5  # of those in a folder that is none itself
+_STORES_NAMED = 5  # stores listed in the message for a folder that contains stores
 
 
 class Store(Sequence[Clip]):
-    """The clips of a prepared data set, read from memory-mapped files that are never written.
+    """The clips of a prepared data set, read from memory-mapped files that are never modified.
 
     Attributes:
         path: the folder.
@@ -51,8 +51,8 @@ class Store(Sequence[Clip]):
         skeleton: the joint layout itself.
         joints: (R, V, C) float32, memory-mapped.
         valid: (R,) bool, memory-mapped.
-        clips: the index, one structured element a clip.
-        source: where the clips came from, as the writer said.
+        clips: the index, one structured element per clip.
+        source: the origin of the clips, as given to the writer.
         fingerprint: a digest of the arrays, the class names and the layout: the same for every copy of a store.
     """
 
@@ -127,7 +127,7 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     """Open the store at `path` for reading; its arrays are memory-mapped, nothing is written.
 
     Args:
-        path: the folder that `preprocess` or `write_store` made.
+        path: the folder that `preprocess` or `write_store` created.
         verify: compare the SHA-256 of every file with the recorded one; sizes and index are checked anyway.
 
     Raises:
@@ -150,7 +150,7 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
 
 
 def _layout(path: Path, header: Mapping[str, Any]) -> Layout:
-    """Return the layout of a store: the one that it holds itself, or in older stores the one of its name."""
+    """Return the layout of a store: the one saved in it, or for older stores the one with the saved name."""
     name, facts = header["layout"], header.get("layout_facts")
     if not isinstance(facts, dict):
         return load_layout(name)
@@ -169,7 +169,7 @@ def _layout(path: Path, header: Mapping[str, Any]) -> Layout:
 
 
 def _arrays_problem(header: Mapping[str, Any], rows: Rows, layout: Layout) -> str:
-    """Return where the arrays differ from what the header and the layout say, or an empty string."""
+    """Return how the arrays differ from the header and the layout, or an empty string."""
     found = [(array.dtype, array.shape) for array in (rows.joints, rows.valid)]
     shape = (header["rows"], layout.num_joints, layout.coordinates)
     if found != [(JOINTS_TYPE, shape), (VALID_TYPE, shape[:1])] or not rows.joints.flags.c_contiguous:
@@ -218,14 +218,14 @@ def _read_header(path: Path) -> Mapping[str, Any]:
 
 
 def _fingerprint(header: Mapping[str, Any], layout: Layout) -> str:
-    """Return a digest of what decides the content of a store; the recorded checksums stand for its arrays."""
+    """Return a digest of the content of a store; the recorded checksums represent its arrays."""
     arrays = {name: recorded["sha256"] for name, recorded in header["files"].items()}
     content = [layout_facts(layout), header["classes"], arrays]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _check_files(path: Path, recorded: Mapping[str, Any], verify: bool) -> None:
-    """Refuse array files whose size, or SHA-256 where `verify` asks for it, is not the recorded one."""
+    """Refuse array files whose size, or with `verify` whose SHA-256, differs from the recorded one."""
     for name in ARRAY_FILES:
         expected = recorded.get(name)
         file = path / name
@@ -247,7 +247,7 @@ def _checksum(path: Path) -> str:
 
 
 def _map_array(path: Path) -> NDArray[Any]:
-    """Map one `.npy` file read-only; its own header cannot claim more than the file holds."""
+    """Map one `.npy` file read-only; its header cannot claim more than the size of the file."""
     try:
         return np.asarray(map_array(path, records=path.name == CLIPS_FILE))
     except (OSError, DamagedArray) as error:

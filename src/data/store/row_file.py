@@ -15,21 +15,21 @@ from ...utils.array_files import DamagedArray, read_header
 from ...utils.errors import UserError
 from ...utils.regular_files import open_regular, size_of_open
 
-# Rows between two that are asked for are read too, where that is less work than another call.
+# Rows between two requested ones are read too, if that costs less than another call.
 _GAP_BYTES = 1 << 14
 
 
 class RowFile:
-    """Read rows of one array `.npy` whose rows follow one another.
+    """Read rows of one `.npy` array with contiguous rows.
 
     Args:
         path: the file.
 
     Attributes:
-        shape, dtype: of the array.
+        shape, dtype: the shape and type of the array.
 
     Raises:
-        UserError: the file cannot be read, or is no such array.
+        UserError: the file cannot be read, or is not such an array.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class RowFile:
         self._begin, self._row_bytes = header.length, header.dtype.itemsize * int(np.prod(header.shape[1:], dtype=int))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the path alone: another process opens the file itself."""
+        """Pickle only the path: another process opens the file itself."""
         return RowFile, (self._path,)
 
     def __del__(self) -> None:
@@ -73,7 +73,7 @@ class RowFile:
         flat = wanted.ravel()
         if not len(flat):
             return np.empty((*wanted.shape, *self.shape[1:]), self.dtype)
-        ordered = np.sort(flat, kind="stable")  # the frames of a clip ascend already, which this order makes use of
+        ordered = np.sort(flat, kind="stable")  # the frames of a clip are already ascending, which this sort exploits
         cuts = np.flatnonzero(np.diff(ordered) > max(1, _GAP_BYTES // self._row_bytes)) + 1
         firsts, lasts = ordered[np.r_[0, cuts]], ordered[np.r_[cuts - 1, -1]]
         held, ends = self._held
@@ -86,9 +86,9 @@ class RowFile:
         return found
 
     def _hold(self, firsts: NDArray[np.int64], lasts: NDArray[np.int64]) -> None:
-        """Read spans of rows into the buffer, each with the row behind it: neighbours are asked for next.
+        """Read spans of rows into the buffer, each with the row after it, which is requested next.
 
-        The buffer is kept, since new memory costs more than what is read into it.
+        The buffer is reused, since allocating memory costs more than reading into it.
         """
         self._held = firsts[:0], lasts[:0]
         stops = np.minimum(lasts + 2, self.shape[0])
@@ -105,7 +105,7 @@ class RowFile:
             return
         target, place = rows.reshape(-1).view(np.uint8).data, self._begin + start * self._row_bytes
         try:
-            if hasattr(os, "preadv"):  # which has no place in the file that processes would share
+            if hasattr(os, "preadv"):  # it uses no file position, which processes would share
                 while target and (got := os.preadv(self._file.fileno(), [target], place)):
                     target, place = target[got:], place + got
             else:

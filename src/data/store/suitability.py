@@ -19,7 +19,7 @@ class Suitability:
     Attributes:
         protocol: its name.
         parts: the training and test clips.
-        problem: why it cannot be trained; empty where it can.
+        problem: why it cannot be trained; empty if it can.
         warnings: warnings for a protocol that can be trained.
         left_out: number of clips that are unintentionally in neither part.
     """
@@ -37,7 +37,7 @@ def suitability(clips: NDArray[np.void], config: DataConfig) -> list[Suitability
 
 
 def untrained_classes(clips: NDArray[np.void], parts: Split, classes: Sequence[str]) -> str:
-    """Return a sentence that names the classes without a training clip; empty where every class has one."""
+    """Return a sentence that names the classes without a training clip; empty if every class has one."""
     trained = set(clips["label"][parts.train].tolist())
     missing = [name for label, name in enumerate(classes) if label not in trained]
     if not missing:
@@ -55,7 +55,7 @@ def _of_protocol(clips: NDArray[np.void], config: DataConfig, name: str) -> Suit
     left_out = selected - len(parts.train) - len(parts.test)
     rule = config.protocols.get(name)
     if rule is not None and rule.train and rule.test:
-        left_out = 0  # what neither list names is left out on purpose
+        left_out = 0  # values in neither list are intentionally unused
     why = "are in no list of it" if rule is None else f"have no known {rule.by} and are in neither part"
     warnings = [f"{left_out} of {selected} clips {why}"] if left_out else []
     if not problem and (missing := untrained_classes(clips, parts, config.classes)):

@@ -30,11 +30,11 @@ from .format import (
 class StoreWriter:
     """Write a store part by part: `with StoreWriter(path, about) as writer: writer.append(rows)`.
 
-    Until the block ends without an error there are temporary files only; then the arrays take their places
-    and `store.json` follows. A store that was there before is replaced.
+    Until the block ends without an error there are only temporary files; then the arrays are renamed into place,
+    followed by `store.json`. An existing store is replaced.
 
     Raises:
-        UserError: the folder cannot be written, the disk is full, or the clips do not make a sound store.
+        UserError: the folder cannot be written, the disk is full, or the clips do not form a valid store.
     """
 
     def __init__(self, path: Path | str, about: StoreAbout) -> None:
@@ -83,7 +83,7 @@ class StoreWriter:
         return files.enter_context(temporary.open("wb"))
 
     def _write_headers(self) -> None:
-        """Write, or write over, what precedes the two large arrays; NumPy pads it for any number of rows."""
+        """Write, or overwrite, the headers of the two large arrays; NumPy pads them for any number of rows."""
         for file, dtype, shape in (
             (self._joints, JOINTS_TYPE, (self._rows, *self._shape)),
             (self._valid, VALID_TYPE, (self._rows,)),
@@ -102,7 +102,7 @@ class StoreWriter:
         for file in (self._joints, self._valid, self._clips):
             file.flush()
             os.fsync(file.fileno())
-        # The disk has room for everything; from here until the new header is there the folder is unfinished.
+        # The disk has space for everything; from here until the new header is written the folder is incomplete.
         (self._path / HEADER_FILE).unlink(missing_ok=True)
         return clips
 
