@@ -141,6 +141,9 @@ class TrainState:
         optimizer, groups = self.optimizer, self.optimizer.param_groups
         now = [{key: value for key, value in group.items() if key not in ("params", "lr")} for group in groups]
         optimizer.load_state_dict(dict(checkpoint.optimizer))
+        for group, values in zip(optimizer.param_groups, now, strict=True):
+            # Versions of torch write different flags, and None for False: those of this optimizer are the right ones.
+            group.update({key: value for key, value in values.items() if value is None or isinstance(value, bool)})
         optimizer.step()  # of no gradient: only so that torch sees the schedule's steps after one of these
         if not replay:
             self.schedule.load_state_dict(dict(checkpoint.scheduler))

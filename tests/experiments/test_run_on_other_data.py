@@ -101,10 +101,10 @@ def test_evaluating_on_another_version_of_the_data_set_is_warned_of(
 ) -> None:
     run = experiment.train(on_a_copy("epochs=1")).run
     evaluate(EvalRequest(run.last), tmp_path / "same")
-    assert "has other clips" not in caplog.text
+    assert "differs from the one that the model was trained on" not in caplog.text
     prepare_again(on_a_copy(), name=CHANGES["name"])
     evaluate(EvalRequest(run.last), tmp_path / "other")
-    assert "has other clips than the one that the model was trained on" in caplog.text
+    assert "differs from the one that the model was trained on" in caplog.text
 
 
 def test_clips_that_trained_the_model_are_reported_when_another_protocol_tests_them(
@@ -139,7 +139,7 @@ def test_how_many_clips_trained_the_model_is_reported_in_the_right_number(
     checkpoint = SimpleNamespace(config=config, data={})
     monkeypatch.setattr(evaluation, "training_clips", lambda *_: (np.array(trained), None))
     numbers = np.array([4]) if tested == 1 else np.arange(tested) + (4 if tested == 2 else 0)
-    evaluation._warn_of_trained_clips(checkpoint, store, numbers)
+    evaluation._warn_about_training_clips(checkpoint, store, numbers)
     assert caplog.messages == [told]
 
 

@@ -101,10 +101,21 @@ def test_nonsense_with_a_right_checksum_is_refused_or_does_no_harm(checkpoint: t
     path, config = checkpoint
     content = {"measures": {}, **torch.load(path, weights_only=True)}
     choose = random.Random(0)
-    for place in choose.sample(list(places({name: content[name] for name in _KEYS})), 50):
+    for place in choose.sample(list(places({name: content[name] for name in sorted(_KEYS)})), 50):
         new = choose.choice([*NONSENSE, *([...] if place[1:] else [])])
         torch.save(forged(replaced(content, place, new)), path)
         assert len(try_out(path, config)) < 1_500, place
+
+
+@pytest.mark.parametrize("checkpoint", ["within"], indirect=True)
+@pytest.mark.parametrize(("flag", "written"), [("maximize", None), ("maximize", 0), ("fused", ...), ("fused", True)])
+def test_a_flag_of_the_optimizer_may_be_written_as_another_version_of_torch_does(
+    checkpoint: tuple[Path, RunConfig], flag: str, written: Any
+) -> None:
+    path, config = checkpoint
+    content = torch.load(path, weights_only=True)
+    torch.save(forged(replaced(content, ("optimizer", "param_groups", 0, flag), written)), path)
+    assert try_out(path, config) == ""
 
 
 @pytest.mark.parametrize(
