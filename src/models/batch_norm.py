@@ -41,13 +41,11 @@ def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllRedu
         all_reduce_sum: sums a tensor over the processes that normalise together; the group of a SyncBatchNorm if None.
     """
     all_reduce_sum = all_reduce_sum or _of_group(norm)
-    if all_reduce_sum is None and serves(rows):
-        return _normalise_by_kernels(norm, rows, relu)
+    by_kernels = all_reduce_sum is None and serves(rows)
     if not norm.training:
-        assert norm.running_mean is not None and norm.running_var is not None
-        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        evaluated = _scaled(rows, factor, norm.bias - norm.running_mean * factor)
-        return evaluated.relu_() if relu else evaluated
+        return _evaluate(norm, rows, relu, by_kernels)
+    if by_kernels:
+        return _train_by_kernels(norm, rows, relu)
     normed, mean, variance, places = _NormByRows.apply(rows, norm.weight, norm.bias, norm.eps, relu, all_reduce_sum)  # type: ignore[no-untyped-call]
     move_statistics(norm, mean, variance, places)
     result: Tensor = normed
@@ -64,18 +62,24 @@ def move_statistics(norm: Norm, mean: Tensor, variance: Tensor, places: float | 
     norm.running_var.lerp_(variance.to(norm.running_var) * (places / (places - 1)), momentum)
 
 
-def _normalise_by_kernels(norm: Norm, rows: Tensor, relu: bool) -> Tensor:
-    from .triton_batch_norm import NormByKernels, scaled
+def _evaluate(norm: Norm, rows: Tensor, relu: bool, by_kernels: bool) -> Tensor:
+    """Normalise by the running statistics; the kernel has no gradient."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    offset = norm.bias - norm.running_mean * factor
+    if by_kernels and not torch.is_grad_enabled():
+        from .triton_batch_norm import scaled
+
+        return scaled(rows, factor, offset, relu)
+    evaluated = _scaled(rows, factor, offset)
+    return evaluated.relu_() if relu else evaluated
+
+
+def _train_by_kernels(norm: Norm, rows: Tensor, relu: bool) -> Tensor:
+    from .triton_batch_norm import NormByKernels
 
     mean, variance, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
     assert mean is not None and variance is not None
-    if not norm.training:
-        factor = norm.weight * torch.rsqrt(variance + norm.eps)
-        offset = norm.bias - mean * factor
-        if torch.is_grad_enabled():
-            evaluated = torch.addcmul(offset[:, None], rows, factor[:, None]).to(rows.dtype)
-            return evaluated.relu_() if relu else evaluated
-        return scaled(rows, factor, offset, relu)
     momentum: float | Tensor | None = norm.momentum
     if momentum is None and count is not None:  # the mean of all batches, whose weight is known only on the device
         momentum = (count + 1).float().reciprocal()
