@@ -75,7 +75,7 @@ class GraphedForward:
         key = (names, _precision(), *((each.shape, each.dtype) for each in inputs))
         if key not in self.graphs:
             if len(self.graphs) >= _MOST_GRAPHS:
-                return self.plain(streams, body_mask, body_slots)
+                return self.plain(streams, body_mask, body_slots, **more)
             self._record(key, names, inputs)
         return self.graphs[key](*inputs)
 
@@ -86,12 +86,12 @@ class GraphedForward:
         """Record both passes for inputs of a new shape.
 
         Raises:
-            UserError: CUDA cannot record them here. A failed recording leaves CUDA's random generator unusable, so that
-                there is no going on without one in the same process.
+            UserError: CUDA cannot record them here. A failed recording leaves CUDA's random generator unusable, so
+                this process cannot continue without graphs either.
         """
         device = inputs[0].device
         before = [each.clone() for each in self.model.buffers()]
-        passes = _Passes(self.model, self.plain, names, _precision_of(key))
+        passes = _Passes(self.model, self.plain, names, _precision())
         copies = tuple(each.clone() for each in inputs)
         self.pool = self.pool or torch.cuda.graph_pool_handle()
         try:
@@ -139,9 +139,3 @@ class _Passes(nn.Module):
 
 def _precision() -> tuple[bool, torch.dtype]:
     return torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
-
-
-def _precision_of(key: Key) -> tuple[bool, torch.dtype]:
-    precision = key[1]
-    assert isinstance(precision, tuple)
-    return precision
