@@ -1,14 +1,12 @@
 """One training run, from its configuration to its summary: a new run or a resumed one."""
 
 import logging
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..data.loading.run_data import training_data
@@ -18,8 +16,7 @@ from ..data.store.protocols import split
 from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
 from ..models.classifier import SkeletonClassifier
-from ..models.registry import count_parameters
-from ..runs.checkpoint import load_backbone, read_checkpoint, refuse_other_sizes
+from ..runs.checkpoint import load_backbone, refuse_other_sizes
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
@@ -41,9 +38,8 @@ from ..utils.errors import TrainingDiverged, UserError, is_out_of_memory
 from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.places import data_roots
-from ..utils.program import program
 from ..utils.progress import SILENT, Progress
-from ..utils.versions import git_commit, versions
+from .summary import summarise
 
 _log = logging.getLogger(__name__)
 
@@ -200,7 +196,7 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
         if stopped is not None:
             _log.info(f"The run stopped: {stopped.value}. Its state is in {run.checkpoints}.")
             return Result(run, {}, stopped)
-        summary = _summary(trainer, logbook) if logbook is not None else {}
+        summary = summarise(trainer, logbook) if logbook is not None else {}
         if logbook is not None:
             logbook.flush()
             write_json(run.summary, summary)
@@ -365,54 +361,3 @@ def _quiet_unless_rank_zero(world: World) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _summary(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
-    """Return the content of `summary.json`; accuracies are percent on the protocol's test part."""
-    config, state, prefix = trainer.config, trainer.state, trainer.tests.reported_prefix
-    rows = {row["epoch"]: row for row in logbook.rows()}
-    best, final = (_row_of(trainer.run, rows, epoch) for epoch in (state.progress.best_epoch, config.epochs - 1))
-    skips = state.guard.skips
-    return {
-        "model": config.model.name,
-        "dataset": config.data.name,
-        "split": config.data.split,
-        "seed": config.seed,
-        "parameters": count_parameters(trainer.model),
-        "weights": "trained" if state.average is None else "averaged",
-        "validation": config.validation,
-        "best_epoch": state.progress.best_epoch,
-        **{f"best_{name}": best[f"{prefix}test_{name}"] for name in trainer.measures.names},
-        **{f"final_{name}": final[f"{prefix}test_{name}"] for name in trainer.measures.names},
-        "train_seconds": sum(float(row["seconds"]) for row in rows.values()),
-        "clips_per_second": float(np.median([float(row["clips_per_second"]) for row in rows.values()])),
-        "processes": trainer.world.size,
-        "statistics": "measured" if state.average is not None or trainer.tests.statistics_lag else "running",
-        "data": trainer.data.fingerprints,
-        "skipped_batches": skips.batches,
-        "skipped_by_cause": vars(skips),
-        "test_clips": trainer.data.test.clips,
-        **trainer.task.facts(),
-        "continued_from": trainer.run.origin_path,
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
-    }
-
-
-def _row_of(run: RunFolder, rows: Mapping[Any, Mapping[str, Any]], epoch: int) -> Mapping[str, Any]:
-    """Return the row of an epoch from the logbook, or from the epoch's checkpoint if the logbook lacks it.
-
-    Raises:
-        UserError: both lack it.
-    """
-    if epoch in rows:
-        return rows[epoch]
-    for path in (run.best, run.last):
-        checkpoint = read_checkpoint(path)
-        if checkpoint.epoch == epoch and checkpoint.metrics:
-            return checkpoint.metrics
-    raise UserError(
-        f"The metrics of epoch {epoch} of {run.path} are missing in metrics.jsonl and in its checkpoints. Its weights "
-        f"are readable: evaluate them with `{program()} evaluate --checkpoint {run.last}`."
-    )
