@@ -23,7 +23,9 @@ from last.data.store.reader import write_store
 from last.experiments import run as experiment
 from last.experiments.config import resolve
 from last.runs.folder import RunFolder
+from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
+from last.training.trainer import Trainer
 from last.utils.signals import ENDING_SIGNALS, is_ignored
 
 # The same examples every time, and no deadline, because a busy machine is no defect.
@@ -196,3 +198,24 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
     yield add
     for name in added:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def train_and_stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunConfig, int], RunFolder]:
+    """Return a function that trains until so many steps are made, as if the program were asked to end then."""
+
+    def trained(config: RunConfig, most: int) -> RunFolder:
+        steps = []
+        train_batch = Trainer._train_batch
+
+        def stopping(trainer: Trainer, *given: object) -> None:
+            train_batch(trainer, *given)
+            steps.append(1)
+            if len(steps) == most:
+                trainer.watch._signal = Stop.TERMINATE
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "_train_batch", stopping)
+            return experiment.train(config).run
+
+    return trained

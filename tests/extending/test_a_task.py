@@ -17,12 +17,10 @@ from last.runs.checkpoint import load_checkpoint, read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.history import read_run
 from last.runs.pictures import draw_run
-from last.runtime.stop_requests import Stop
 from last.settings.distillation import DistillationConfig
 from last.settings.run import EmaConfig, RunConfig
 from last.training.epoch_metrics import EpochFigures
 from last.training.epoch_tests import EpochTests
-from last.training.trainer import Trainer
 from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
@@ -71,21 +69,10 @@ def test_the_epoch_with_the_lowest_error_is_the_best(config: RunConfig, monkeypa
 
 
 def test_a_run_that_stops_within_an_epoch_resumes_to_the_bit(
-    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, train_and_stop: Callable[[RunConfig, int], RunFolder]
 ) -> None:
     whole = trained(config)
-    steps = []
-    train_batch = Trainer._train_batch
-
-    def stopping(trainer: Trainer, *given: object) -> None:
-        train_batch(trainer, *given)
-        steps.append(1)
-        if len(steps) == 4:
-            trainer.watch._signal = Stop.TERMINATE
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_train_batch", stopping)
-        stopped = trained(config)
+    stopped = train_and_stop(config, 4)
     assert (stopped.partial.exists(), stopped.finished) == (True, False)
     assert read_checkpoint(stopped.partial).within["clips"] < 12
     resumed = trained(config, "auto")

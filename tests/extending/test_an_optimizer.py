@@ -13,12 +13,11 @@ from torch import nn
 
 from last.experiments.run import train
 from last.runs.checkpoint import read_checkpoint
+from last.runs.folder import RunFolder
 from last.runs.history import read_run
-from last.runtime.stop_requests import Stop
 from last.settings.run import EmaConfig, RunConfig
 from last.training import optimizers
 from last.training.optim import build_optimizer, step_unless
-from last.training.trainer import Trainer
 from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
@@ -45,22 +44,11 @@ def added(plug_in: Callable[[ModuleType, Path], None]) -> None:
 
 @pytest.mark.parametrize("name", ADDED)
 def test_a_run_with_it_that_stops_within_an_epoch_resumes_to_the_bit(
-    name: str, tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    name: str, tiny_config: MakeConfig, train_and_stop: Callable[[RunConfig, int], RunFolder]
 ) -> None:
     config = tiny_config(f"optimizer={name}", "epochs=2", "optimizer_settings.beta1=0.8")
     whole = train(config).run
-    steps = []
-    train_batch = Trainer._train_batch
-
-    def stopping(trainer: Trainer, *given: object) -> None:
-        train_batch(trainer, *given)
-        steps.append(1)
-        if len(steps) == 4:
-            trainer.watch._signal = Stop.TERMINATE
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_train_batch", stopping)
-        stopped = train(config).run
+    stopped = train_and_stop(config, 4)
     assert stopped.partial.exists()
     resumed = train(config, "auto").run
     assert resumed.path == stopped.path
