@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.loading.loader import Batch
-from ..data.loading.run_data import TrainingData, training_data
-from ..data.store.reader import Store
-from ..runtime.precision import choose_device
-from ..settings.run import RunConfig
-from ..utils.progress import Progress
+from last.data.loading.loader import Batch
+from last.data.loading.run_data import TrainingData, training_data
+from last.data.store.reader import Store
+from last.runtime.precision import choose_device
+from last.settings.run import RunConfig
+from last.utils.progress import Progress
+
 from . import plain_data
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns

@@ -17,19 +17,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.loading.loader import Batch
-from ..data.loading.run_data import TrainingData, training_data
-from ..distillation.cache import CachedTeachers, OutputFolder
-from ..distillation.cache_builder import cached_outputs
-from ..distillation.task import Distillation
-from ..distillation.teacher_outputs import OutputSource
-from ..distillation.teachers import LiveTeachers, Teacher
-from ..models.classifier import SkeletonClassifier
-from ..runtime.precision import choose_device
-from ..runtime.run_context import RunContext
-from ..settings.run import RunConfig
-from ..training.classification import Classification
-from ..utils.progress import Progress
+from last.data.loading.loader import Batch
+from last.data.loading.run_data import TrainingData, training_data
+from last.distillation.cache import CachedTeachers, OutputFolder
+from last.distillation.cache_builder import cached_outputs
+from last.distillation.task import Distillation
+from last.distillation.teacher_outputs import OutputSource
+from last.distillation.teachers import LiveTeachers, Teacher
+from last.models.classifier import SkeletonClassifier
+from last.runtime.precision import choose_device
+from last.runtime.run_context import RunContext
+from last.settings.run import RunConfig
+from last.training.classification import Classification
+from last.utils.progress import Progress
+
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns
 from .report import Result, Table

@@ -9,12 +9,13 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from ..data.loading.run_data import TrainingData, training_data
-from ..evaluation.scoring import score_batches
-from ..runtime.precision import choose_device
-from ..training.epoch_metrics import EpochMetrics
-from ..training.guard import BatchId
-from ..utils.progress import Progress
+from last.data.loading.run_data import TrainingData, training_data
+from last.evaluation.scoring import score_batches
+from last.runtime.precision import choose_device
+from last.training.epoch_metrics import EpochMetrics
+from last.training.guard import BatchId
+from last.utils.progress import Progress
+
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns
 from .parts import TEST_CLIPS, TRAIN_CLIPS

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..utils.config import unknown_name
-from ..utils.errors import UserError
+from last.utils.config import unknown_name
+from last.utils.errors import UserError
+
 from .parts import PARTS, TEST_CLIPS, TRAIN_CLIPS
 
 _MOST = 1_000_000

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..data.preparation.preprocess import preprocess
-from ..data.preparation.report import PreparationReport
-from ..data.store.reader import open_store
-from ..data.synthetic.dataset import generate, plan, skeleton_text
-from ..data.synthetic.recording import TrackedBody
-from ..utils.machine import usable_cores
-from ..utils.progress import Progress
+from last.data.preparation.preprocess import preprocess
+from last.data.preparation.report import PreparationReport
+from last.data.store.reader import open_store
+from last.data.synthetic.dataset import generate, plan, skeleton_text
+from last.data.synthetic.recording import TrackedBody
+from last.utils.machine import usable_cores
+from last.utils.progress import Progress
+
 from .content import ntu60, takes
 from .measure import seconds, spread
 from .memory import TreeMemory
