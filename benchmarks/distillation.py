@@ -33,23 +33,19 @@ from last.utils.progress import Progress
 
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 from .steps import Learner, build_task, config_of, note_of
 
 PLAIN, LIVE, CACHED = "plain", "live teacher", "cached teacher"
 _STEPS = {
     "step": "{way}",
-    "ms": "{milliseconds[median]:.2f}",
-    "least": "{milliseconds[least]:.2f}",
-    "most": "{milliseconds[most]:.2f}",
+    **spread_columns("ms", "milliseconds"),
     "clips/s": "{clips_per_second:,.1f}",
     "times plain": "{ratio:.3f}",
 }
 _FILLS = {
     "filling with": "{clips:,} clips",
-    "s": "{seconds[median]:.2f}",
-    "least": "{seconds[least]:.2f}",
-    "most": "{seconds[most]:.2f}",
+    **spread_columns("s", "seconds"),
     "ms a clip": "{milliseconds_a_clip:.2f}",
     "clips/s": "{clips_per_second:,.1f}",
 }

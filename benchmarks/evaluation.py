@@ -19,15 +19,13 @@ from last.utils.progress import Progress
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns
 from .parts import TEST_CLIPS, TRAIN_CLIPS
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 from .steps import Learner, build_task, config_of
 
 _COLUMNS = {
     "what": "{what}",
     "clips": "{clips}",
-    "s": "{seconds[median]:.2f}",
-    "least": "{seconds[least]:.2f}",
-    "most": "{seconds[most]:.2f}",
+    **spread_columns("s", "seconds"),
     "clips/s": "{clips_per_second:,.1f}",
     "s an epoch": "{epoch_seconds:,.1f}",
     "%": "{percent:.1f}",

@@ -24,15 +24,13 @@ from last.training.optim import build_optimizer
 from last.utils.progress import Progress
 
 from .measure import Turns, Way, ratio, seconds, spread, take_turns
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 from .steps import Learner, benchmark_config, build_task, moving_batch, note_of
 
 _WARMUP_TURNS = 5
 _COLUMNS = {
     "what": "{what}",
-    "ms": "{milliseconds[median]:.2f}",
-    "least": "{milliseconds[least]:.2f}",
-    "most": "{milliseconds[most]:.2f}",
+    **spread_columns("ms", "milliseconds"),
     "costs %": "{cost:+.3f}",
 }
 

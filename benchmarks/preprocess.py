@@ -27,7 +27,7 @@ from last.utils.progress import Progress
 from .content import ntu60, takes
 from .measure import seconds, spread
 from .memory import TreeMemory
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 
 _DISTINCT = 36
 _KILOBYTES = 300  # of a real recording: 17 GB in 56,880 files
@@ -39,9 +39,7 @@ _COLUMNS = {
     "processes": "{processes}",
     "files": "{files}",
     "MB": "{megabytes:.1f}",
-    "s": "{seconds[median]:.2f}",
-    "least": "{seconds[least]:.2f}",
-    "most": "{seconds[most]:.2f}",
+    **spread_columns("s", "seconds"),
     "MB/s": "{megabytes_per_second:.1f}",
     "files/s": "{files_per_second:.1f}",
 }

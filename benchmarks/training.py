@@ -27,16 +27,14 @@ from last.utils.model_files import model_layer
 from last.utils.progress import Progress
 
 from .measure import CLASSES, Turns, Way, ratio, spread, take_turns
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 
 _COLUMNS = {
     "model": "{model}",
     "task": "{task}",
     "clips": "{clips}",
     "way": "{way}",
-    "ms": "{milliseconds[median]:.2f}",
-    "least": "{milliseconds[least]:.2f}",
-    "most": "{milliseconds[most]:.2f}",
+    **spread_columns("ms", "milliseconds"),
     "clips/s": "{clips_per_second:.1f}",
     "times as fast": "{ratio:.2f}",
 }
