@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runs.search import LATEST, attached_runs, latest_run
+from ..runs.history import LATEST, attached_runs, latest_run
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 from ..utils.program import program
@@ -19,7 +19,7 @@ from .terminal import say, table
 
 if TYPE_CHECKING:
     from ..runs.comparison import SeedSpread
-    from ..runs.history import Run
+    from ..runs.results import Run
     from ..tasks.measures import Metric
 
 _logger = logging.getLogger(__name__)

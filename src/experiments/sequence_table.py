@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.folder import SEQUENCE_FILE, RunFolder
-from ..runs.search import read_config_or_warn
+from ..runs.history import FoundRun, newest_run
 from ..utils.config import MODEL_FILES
 from ..utils.files import write_json, write_text
 from ..utils.spread import mean_and_deviation
@@ -178,21 +178,20 @@ def markdown(plan: Plan, rows: Sequence[TableRow]) -> str:
     return f"# Training sequence on {data}\n\n" + "\n".join(lines) + f"\n\n{notes}\n"
 
 
-def find_step_run(step: SequenceStep, seed: int) -> RunFolder | None:
+def find_step_run(step: SequenceStep, seed: int) -> FoundRun | None:
     """Return the newest run of a step with a seed, if there is one; each step has its own output folder."""
-    runs = map(RunFolder, Path(step.config.output_root).glob("run-*"))
-    newest_first = sorted((run for run in runs if run.has_dated_name), key=lambda run: run.sort_key, reverse=True)
-    return next((run for run in newest_first if read_config_or_warn(run).get("seed") == seed), None)
+    return newest_run(Path(step.config.output_root), lambda _, config: config.get("seed") == seed)
 
 
 def _run_status(step: SequenceStep, seed: int, running: bool) -> RunStatus:
-    run = find_step_run(step, seed)
-    if run is None:
+    found = find_step_run(step, seed)
+    if found is None:
         waiting = PLANNED if step.number >= _FIRST_PLANNED_STEP else PENDING
         return RunStatus(seed, RUNNING if running else waiting, None, "", {})
+    run, config = found
     status = RUNNING if running else _status(run)
     summary = run.read_summary(("parameters", "final_top1"), ()) if status == DONE else {}
-    return RunStatus(seed, status, run.path, str(run.read_config().get("environment", "")), summary)
+    return RunStatus(seed, status, run.path, str(config.get("environment", "")), summary)
 
 
 def _status(run: RunFolder) -> str:

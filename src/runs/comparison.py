@@ -10,7 +10,7 @@ from typing import Any
 from ..utils.files import write_csv
 from ..utils.foreign_text import printable
 from ..utils.spread import mean_and_deviation
-from .history import Run
+from .results import Run
 
 UNKNOWN = "-"
 _LONGEST_VALUE = 48

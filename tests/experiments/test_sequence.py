@@ -378,6 +378,23 @@ def test_links_of_the_table_lead_to_the_runs(plan: MakePlan, trainings: Training
     assert all((whole.folder / place / "config.yaml").exists() for place in places)
 
 
+def test_the_table_reads_the_configuration_of_each_run_once(
+    plan: MakePlan, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = plan()
+    run_sequence(whole)
+    read: list[Path] = []
+    read_config = RunFolder.read_config
+
+    def note(run: RunFolder) -> dict[str, object]:
+        read.append(run.path)
+        return read_config(run)
+
+    monkeypatch.setattr(RunFolder, "read_config", note)
+    read_rows(whole)
+    assert len(read) == len(set(read)) == whole.runs
+
+
 # --- for real
 
 

@@ -13,7 +13,8 @@ from last.plots import figures
 from last.runs import curves
 from last.runs.comparison import differing_keys, record, seed_spreads, write_comparison
 from last.runs.curves import draw_curves
-from last.runs.history import Run, choose_runs, find_runs, read_run
+from last.runs.history import choose_runs, find_runs
+from last.runs.results import Run, read_run
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 from last.utils.spread import mean_and_deviation
