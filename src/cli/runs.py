@@ -209,18 +209,14 @@ def _show_spreads(spreads: "Sequence[SeedSpread]") -> None:
         [
             f"{each.runs[0].model} on {each.runs[0].data}",
             ", ".join(str(run.seed) for run in each.runs),
-            _plus_minus(*each.best),
-            _plus_minus(*each.final),
+            each.best.text(),
+            each.final.text(),
             ", ".join(run.name for run in each.runs),
         ]
         for each in spreads
     ]
     say()
     table("Mean ± standard deviation over seeds", ["configuration", "seeds", "best %", "final %", "runs"], rows)
-
-
-def _plus_minus(mean: float, deviation: float) -> str:
-    return f"{_Number(mean)} ± {_Number(deviation)}"
 
 
 def _draw(runs: "Sequence[Run]", path: Path) -> None:

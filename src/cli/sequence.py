@@ -167,21 +167,17 @@ def _worth_of_a_clip(result: "DataResult") -> str:
 
 def _students_above_teacher(result: "DataResult") -> str:
     """Return the names of the students that are better alone than the mean teacher."""
-    from ..experiments.sequence_table import MeanDeviation
-
-    teacher = MeanDeviation.of(list(result.teacher.top1.values())).mean
+    teacher = result.teacher.spread.mean
     return ", ".join(student.model for student in result.students if student.alone.mean > teacher)
 
 
 def _show_result(result: "DataResult") -> None:
-    from ..experiments.sequence_table import MeanDeviation
-
     teacher = result.teacher
     rows = [
         [
             f"{teacher.step.config.model.name} (teacher)",
             _count(teacher.parameters),
-            MeanDeviation.of(list(teacher.top1.values())).text(),
+            teacher.spread.text(),
             *("", "", ""),
         ]
     ]
