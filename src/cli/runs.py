@@ -267,11 +267,11 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
     everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if name not in missing}
     shown, left_out = dict(everything), list[str]()
     for name in filter(shown.__contains__, _DROPPED_FIRST):
-        if not terminal.console().is_terminal or _drawn_width(shown) <= terminal.console().width:
+        if _drawn_width(shown) <= terminal.console().width:
             break
         del shown[name]
         left_out.append(name)
-    if terminal.console().is_terminal and _drawn_width(shown) > terminal.console().width:
+    if _drawn_width(shown) > terminal.console().width:
         shown, left_out = everything, []
     table(title, _headings(list(shown), runs), list(zip(*shown.values(), strict=True)))
     if left_out:
