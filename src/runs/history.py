@@ -8,13 +8,15 @@ import difflib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..tasks.recipe import TaskRecipe
 from ..utils.errors import UserError
 from ..utils.places import Places, folders_below, is_file, outermost
 from .folder import SEQUENCE_FILE, RunFolder, runs_in
-from .results import Run, read_run
+
+if TYPE_CHECKING:
+    from .results import Run
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ FoundRun = tuple[RunFolder, Mapping[str, Any]]
 # --- all runs of the output folder
 
 
-def find_runs(output_root: Path) -> list[Run]:
+def find_runs(output_root: Path) -> "list[Run]":
     """Return the runs in a folder, in its subfolders, and in sequences, newest first.
 
     The archive that a run makes when it is resumed from an earlier checkpoint is a run too. A missing folder has none.
@@ -38,6 +40,8 @@ def find_runs(output_root: Path) -> list[Run]:
     Raises:
         UserError: the folder cannot be read, or is not a folder.
     """
+    from .results import read_run  # a command that resumes or evaluates one run does not need it
+
     try:
         inside = [each for each in sorted(output_root.iterdir()) if not each.name.startswith(".") and _is_folder(each)]
     except FileNotFoundError:
@@ -49,12 +53,14 @@ def find_runs(output_root: Path) -> list[Run]:
     return [read_run(run.path, output_root) for run in runs]
 
 
-def choose_runs(output_root: Path, wanted: Sequence[str]) -> list[Run]:
+def choose_runs(output_root: Path, wanted: Sequence[str]) -> "list[Run]":
     """Return the named runs: each text is a name below the output root, or the path of a folder.
 
     Raises:
         UserError: one does not exist, is not a run, or is named twice.
     """
+    from .results import read_run
+
     folders = [next((path for path in (output_root / text, Path(text)) if is_run(path)), None) for text in wanted]
     unknown = [text for text, folder in zip(wanted, folders, strict=True) if folder is None]
     if unknown:
