@@ -165,3 +165,13 @@ def test_the_list_and_the_run_to_resume_agree_on_which_run_is_the_newest(
     assert [run.name for run in find_runs(tmp_path)] == [run.path.name for run in runs_in(tmp_path)] == names
     assert find_run(tmp_path, asdict(tiny_config())).path.name == names[0]  # type: ignore[union-attr]
     assert latest_run(Places("local", tmp_path, tmp_path)).path.name == names[0]
+
+
+def test_a_renamed_run_keeps_the_day_in_its_name_wherever_it_is_searched(
+    tiny_config: MakeConfig, tmp_path: Path
+) -> None:
+    newest = begun(tmp_path / "run-2026-01-02", tiny_config())
+    renamed = begun(tmp_path / "run-2026-01-01-before", tiny_config())
+    os.utime(renamed.config, (4e9, 4e9))
+    assert [run.path for run in find_runs(tmp_path)] == [newest.path, renamed.path]
+    assert latest_run(Places("local", tmp_path, tmp_path)).path == newest.path
