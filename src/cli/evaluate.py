@@ -79,7 +79,7 @@ def show(result: "EvalResult") -> None:
         *([metric.title, f"{metric.text(value).strip()} {metric.unit}".strip()] for metric, value in result.added),
         ["loss", f"{metrics.loss:.4f}"],
     ]
-    if missing := int(metrics.unanswered.sum()):
+    if missing := int(metrics.unusable.sum()):
         rows.insert(1, ["unusable clips, counted as not recognised", str(missing)])
     table(title, ["figure", "value"], rows)
     names = result.class_names

@@ -1,1 +1,1 @@
-"""Taking a trained model out of PyTorch: an equal network with fewer operations, as an ONNX and an OpenVINO file."""
+"""Export of a trained model from PyTorch: an equivalent network with fewer operations, as ONNX and OpenVINO files."""

@@ -1,4 +1,4 @@
-"""From a checkpoint to files for other runtimes, each compared with the model before it may stay."""
+"""Export of a checkpoint to files for other runtimes, each compared with the model before it is kept."""
 
 import statistics
 import time
@@ -25,22 +25,22 @@ from .backends import INPUT, OUTPUT, check_installed, get_backend, list_backends
 from .onnx_graph import OPSET, PACKAGES, write_onnx
 from .recogniser import evaluated_logits, recogniser_of
 
-TOLERANCE = 1e-4  # of the largest logit, but of 1 where all are smaller
+TOLERANCE = 1e-4  # relative to the largest logit, or to 1 if all are smaller
 _CLIPS_COMPARED = 8
 _RUNS_TIMED, _RUNS_BEFORE = 50, 5
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """Say what to export.
+    """Settings of an export.
 
     Attributes:
         checkpoint: the file.
         formats: names of backends.
-        bodies: M, how many bodies the input has room for.
-        batch: N, how many clips a run takes.
-        threads: with which the latency is measured; 0 leaves it to the runtime.
-        no_ema: export the trained weights even where the run averaged them over time.
+        bodies: M, the number of bodies of the input.
+        batch: N, the number of clips of the input.
+        threads: the number of threads for measuring the latency; 0 for the runtime's default.
+        no_ema: export the trained weights even if the run has averaged ones.
     """
 
     checkpoint: Path
@@ -53,7 +53,7 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported model: its files, their bytes, how far its logits are from the model's, and how long a run takes."""
+    """An exported model: its files, their size in bytes, the largest difference of its logits, and its latency."""
 
     format: str
     files: tuple[Path, ...]
@@ -62,10 +62,10 @@ class Exported:
     latency_ms: float
 
 
-def export(order: ExportRequest, out: Path, progress: Progress = SILENT) -> list[Exported]:
-    """Write a checkpoint's model in other formats into `out`, with a JSON file that says what they are.
+def export(request: ExportRequest, out: Path, progress: Progress = SILENT) -> list[Exported]:
+    """Write a checkpoint's model in other formats into `out`, with a JSON file that describes them.
 
-    Nothing stays in `out` unless every file agrees with the model on random clips.
+    No file is kept in `out` unless every file agrees with the model on random clips.
 
     Raises:
         UserError: a package is missing, the checkpoint cannot be read, its family has no export, an exported file
@@ -73,15 +73,15 @@ def export(order: ExportRequest, out: Path, progress: Progress = SILENT) -> list
     """
     if not is_readable(str(out)):
         raise UserError(
-            f"The folder {printable(str(out))} has no name in UTF-8, which runtimes need. Name another one with --out."
+            f"The name of the folder {printable(str(out))} should be UTF-8 text. Choose another one with --out."
         )
-    backends = {name: get_backend(name) for name in order.formats}
+    backends = {name: get_backend(name) for name in request.formats}
     check_installed([*PACKAGES, *(package for each in backends.values() for package in (*each.WRITES, *each.RUNS))])
-    checkpoint = read_checkpoint(order.checkpoint)
-    model = _model(checkpoint, order)
+    checkpoint = read_checkpoint(request.checkpoint)
+    model = _model(checkpoint, request)
     recogniser = recogniser_of(model, checkpoint.config.data, checkpoint.config.input_frames).eval()
-    facts = _facts(checkpoint, order, model)
-    clips = random_clips(checkpoint, order)
+    facts = _facts(checkpoint, request, model)
+    clips = random_clips(checkpoint, request)
     expected = torch.stack([evaluated_logits(model, checkpoint.config.data, each) for each in clips])
     make_folder(out)
     name = checkpoint.config.model.name
@@ -93,7 +93,7 @@ def export(order: ExportRequest, out: Path, progress: Progress = SILENT) -> list
         for backend in backends.values():
             backend.convert(onnx_file, written.with_suffix(backend.SUFFIXES[0]), facts)
         task.advance(note="converted")
-        found = [_compared(each, written, clips, expected, order) for each in order.formats]
+        found = [_compared(each, written, clips, expected, request) for each in request.formats]
         task.advance(note="compared")
         for path in (path for each in found for path in each.files):
             path.replace(out / path.name)
@@ -102,35 +102,36 @@ def export(order: ExportRequest, out: Path, progress: Progress = SILENT) -> list
     return placed
 
 
-def random_clips(checkpoint: Checkpoint, order: ExportRequest) -> Tensor:
-    """Return clips (clips / N, N, C, T, V, M), some with frames, and second bodies, that are absent."""
+def random_clips(checkpoint: Checkpoint, request: ExportRequest) -> Tensor:
+    """Return clips (clips / N, N, C, T, V, M), some with absent frames and absent second bodies."""
     layout, frames = checkpoint.config.data.skeleton, checkpoint.config.input_frames
     generator = torch.Generator().manual_seed(0)
-    runs = max(_CLIPS_COMPARED // order.batch, 2)
-    shape = (runs, order.batch, layout.coordinates, frames, layout.num_joints, order.bodies)
+    runs = max(_CLIPS_COMPARED // request.batch, 2)
+    shape = (runs, request.batch, layout.coordinates, frames, layout.num_joints, request.bodies)
     clips = torch.randn(shape, generator=generator) / 2
     clips[1::2, :, :, frames // 3 : frames // 2] = 0.0
     clips[::2, ..., 1:] = 0.0
     return clips
 
 
-def _model(checkpoint: Checkpoint, order: ExportRequest) -> SkeletonClassifier:
-    """Return the checkpoint's model, which has to be no teacher."""
-    warn_of_lagging_statistics(checkpoint, str(order.checkpoint), order.no_ema)
-    model = model_of(checkpoint, str(order.checkpoint), order.no_ema)
+def _model(checkpoint: Checkpoint, request: ExportRequest) -> SkeletonClassifier:
+    """Return the checkpoint's model, which may not be a LAST-v2."""
+    warn_of_lagging_statistics(checkpoint, str(request.checkpoint), request.no_ema)
+    model = model_of(checkpoint, str(request.checkpoint), request.no_ema)
     if isinstance(model, LastV2):
         raise UserError(
-            f"{order.checkpoint} holds {checkpoint.config.model.name}, of the family {checkpoint.config.model.family}. "
-            "Only LAST-E models are exported, and those of families that were added: export a student of it."
+            f"{request.checkpoint} holds {checkpoint.config.model.name}, of the family "
+            f"{checkpoint.config.model.family}. Only LAST-E models and those of "
+            "added families can be exported: export a student of it."
         )
     return model
 
 
-def _facts(checkpoint: Checkpoint, order: ExportRequest, model: SkeletonClassifier) -> dict[str, Any]:
-    """Return what a user of the files has to know, as plain values."""
+def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassifier) -> dict[str, Any]:
+    """Return the facts that a user of the files needs, as plain values."""
     config = checkpoint.config
     layout = config.data.skeleton
-    shape = [order.batch, layout.coordinates, config.input_frames, layout.num_joints, order.bodies]
+    shape = [request.batch, layout.coordinates, config.input_frames, layout.num_joints, request.bodies]
     return {
         "last": __version__,
         "torch": str(torch.__version__),
@@ -143,18 +144,18 @@ def _facts(checkpoint: Checkpoint, order: ExportRequest, model: SkeletonClassifi
         "split": config.data.split,
         "epoch": checkpoint.epoch,
         "seed": config.seed,
-        "weights": checkpoint.kind_of_weights(order.no_ema),
-        "checkpoint": order.checkpoint.name,
-        "checkpoint_sha256": file_checksum(order.checkpoint),
+        "weights": checkpoint.kind_of_weights(request.no_ema),
+        "checkpoint": request.checkpoint.name,
+        "checkpoint_sha256": file_checksum(request.checkpoint),
         "input": {
             "name": INPUT,
             "shape": shape,
             "axes": ["clip", "coordinate", "frame", "joint", "body"],
             "frames": "sampled from the clip as `sampling` says",
-            "origin": f"joint {layout.joints[layout.center]!r} of the first body in the first frame that it is there",
-            "absent": "a body is absent from a frame in which all of its coordinates are 0; some body must be there",
+            "origin": f"joint {layout.joints[layout.center]!r} of the first body in its first frame",
+            "absent": "a body is absent from a frame where all its coordinates are 0; a clip needs a body",
         },
-        "output": {"name": OUTPUT, "shape": [order.batch, len(checkpoint.classes)]},
+        "output": {"name": OUTPUT, "shape": [request.batch, len(checkpoint.classes)]},
         "sampling": asdict(config.data.sampling),
         "normalize": {**asdict(config.data.normalize), "where": "inside the exported model"},
         "layout": layout.name,
@@ -163,27 +164,29 @@ def _facts(checkpoint: Checkpoint, order: ExportRequest, model: SkeletonClassifi
     }
 
 
-def _compared(name: str, written: Path, clips: Tensor, expected: Tensor, order: ExportRequest) -> Exported:
+def _compared(name: str, written: Path, clips: Tensor, expected: Tensor, request: ExportRequest) -> Exported:
     """Run an exported file on all clips, compare its logits with the model's, and time it.
 
     Raises:
         UserError: the logits differ by more than `TOLERANCE` of the largest one.
     """
     files = tuple(written.with_suffix(suffix) for suffix in get_backend(name).SUFFIXES)
-    run = open_exported(files[0], order.threads)
-    given = [each.contiguous().numpy() for each in clips]
-    difference = max(float(abs(run(each) - logits.numpy()).max()) for each, logits in zip(given, expected, strict=True))
+    run = open_exported(files[0], request.threads)
+    inputs = [each.contiguous().numpy() for each in clips]
+    difference = max(
+        float(abs(run(each) - logits.numpy()).max()) for each, logits in zip(inputs, expected, strict=True)
+    )
     allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
-    if not difference <= allowed:  # also where one is not a number
+    if not difference <= allowed:  # also true for NaN
         raise UserError(
-            f"The {name} file gives other logits than {order.checkpoint}: they differ by {difference:.3g}, "
-            f"{allowed:.3g} is allowed. Nothing was written. Measure the checkpoint with `evaluate`; if it is sound, "
-            "this is a defect of LAST."
+            f"The {name} file has other logits than {request.checkpoint}: they differ by {difference:.3g}, "
+            f"but only {allowed:.3g} is allowed. Nothing was written. "
+            "Measure the checkpoint with `evaluate`; if it is sound, this is a defect of LAST."
         )
     seconds = []
     for _ in range(_RUNS_BEFORE + _RUNS_TIMED):
         began = time.perf_counter()
-        run(given[0])
+        run(inputs[0])
         seconds.append(time.perf_counter() - began)
     latency_ms = 1e3 * statistics.median(seconds[_RUNS_BEFORE:])
     return Exported(name, files, sum(path.stat().st_size for path in files), difference, latency_ms)

@@ -1,13 +1,13 @@
-"""A trained LAST-E as an equal network for inference, with all constants merged and fixed shapes.
+"""A trained LAST-E as an equivalent network for inference, with merged constants and fixed shapes.
 
-Every BatchNorm goes into the product before or behind it, the softmax weights of streams and graph subsets into
-constants, dropout away. What is left are products of constant matrices with features that lie as (B, C, V, T), so that
-no runtime has to turn them around between operations:
+Every BatchNorm is merged into the product before or after it, the softmax weights of streams and graph subsets become
+constants, and dropout is removed. The remaining operations are products of constant matrices with features in the
+order (B, C, V, T), so that no runtime has to transpose them between operations:
 
-- joints are mixed by one (V, V) matrix a channel from the left, frames by one (T, T') matrix from the right;
-- projections are products with the features as (C, V*T), a grouped one is a batch of them;
-- `relu(BatchNorm(relu(x)))` limits x from below per channel (and from above, where a scale is negative);
-- `w * relu(x)` with w > 0 is `relu(w * x)`, so that the streams are blended by a sum.
+- joints are mixed by one (V, V) matrix per channel from the left, frames by one (T, T') matrix from the right;
+- projections are products with the features as (C, V*T), a grouped projection is a batch of products;
+- `relu(BatchNorm(relu(x)))` clamps x from below per channel (from above if a scale is negative);
+- `w * relu(x)` with w > 0 is `relu(w * x)`, so that streams are blended by a sum.
 
 Legend: B folded bodies, S streams (3), C channels, H hidden channels of a gate, G groups, T frames, V joints, K taps of
 a filter, D features.
@@ -26,18 +26,18 @@ from ..models.last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusi
 from ..models.layers import Block, JointGate, STJointAttention
 from ..models.multi_body import STREAMS
 
-_LONGEST_MATRIX_FRAMES = 32  # beyond, a matrix has more zeros to multiply than a convolution has overhead
+_LONGEST_MATRIX_FRAMES = 32  # beyond, a matrix has too many zeros
 
 
 def fold(model: LastE, frames: int, parents: Sequence[int]) -> "FoldedLastE":
-    """Return a network that computes what `model` does in evaluation, from the joints of single bodies.
+    """Return a network that computes the same as `model` in evaluation, from the joints of single bodies.
 
     Constants are merged in float64; the result has the model's type.
 
     Args:
-        model: a trained model; it is left as it is.
-        frames: T, which the result is fixed to.
-        parents: the parent of every joint, from which bones are derived.
+        model: a trained model, which is not changed.
+        frames: T, which is fixed in the result.
+        parents: the parent of every joint, for the bone stream.
     """
     dtype = model.classifier.weight.dtype
     with torch.no_grad():
@@ -65,7 +65,7 @@ class FoldedStem(nn.Module):
         self.register_buffer("parents", torch.tensor(parents))
 
     def forward(self, joints: Tensor, present: Tensor) -> Tensor:
-        """(B, coordinates, V, T), (B, 1, 1, T) 1 where the body is there -> (B, C, V, T)."""
+        """(B, coordinates, V, T), (B, 1, 1, T) 1 where the body is present -> (B, C, V, T)."""
         joint = joints * present
         velocity = (_following(joint) - joint) * (_following(present) * present)
         bone = joint - joint.index_select(2, self.parents)
@@ -78,7 +78,7 @@ class FoldedStem(nn.Module):
 
 
 class FoldedGates(nn.Module):
-    """Weigh frames and joints, then normalise: `ST_JointAtt` and the BatchNorm and ReLU behind it."""
+    """Weight frames and joints, then normalise: `ST_JointAtt` with the following BatchNorm and ReLU."""
 
     ungated: Tensor
     gated: Tensor
@@ -94,14 +94,14 @@ class FoldedGates(nn.Module):
         self.register_buffer("shift", _column(shift))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, V, T) -> (B, C, V, T), what is not negative."""
+        """(B, C, V, T) -> (B, C, V, T), not negative."""
         frame_gate = self.frame_gate(x.mean(dim=2)).unsqueeze(2)  # (B, C, 1, T)
         joint_gate = self.joint_gate(x.mean(dim=3)).unsqueeze(3)  # (B, C, V, 1)
         return torch.relu(x * (self.ungated + self.gated * frame_gate * joint_gate) + self.shift)
 
 
 class FoldedGate(nn.Module):
-    """Squeeze and excite channels, for features pooled to one axis."""
+    """Squeeze-and-excitation of channels, for features pooled to one axis."""
 
     squeeze: Tensor
     bias: Tensor
@@ -122,7 +122,7 @@ class FoldedGate(nn.Module):
 
 
 class Limits(nn.Module):
-    """Do what `relu(BatchNorm(relu(x)))` does, for an x that has the scale and shift of the BatchNorm already."""
+    """Clamp x as `relu(BatchNorm(relu(x)))` does, with the scale and shift of the BatchNorm already applied."""
 
     floor: Tensor
     ceiling: Tensor
@@ -130,7 +130,7 @@ class Limits(nn.Module):
     def __init__(self, norm: nn.BatchNorm2d) -> None:
         super().__init__()
         scale, shift = _scale_and_shift(norm)
-        rising, reached = scale >= 0, shift.relu()  # `reached` is what relu(x) = 0 becomes
+        rising, reached = scale >= 0, shift.relu()  # `reached` is the result for relu(x) = 0
         self.register_buffer("floor", _column(torch.where(rising, reached, 0.0)))
         self.register_buffer("ceiling", _column(torch.where(rising, math.inf, reached)))
         self.has_ceiling = not bool(rising.all())
@@ -142,7 +142,7 @@ class Limits(nn.Module):
 
 
 class FrameFilter(nn.Module):
-    """Mix frames within each channel: the depthwise convolutions of all branches as one product or convolution."""
+    """Mix frames within each channel, with the depthwise convolutions of all branches as one product or convolution."""
 
     taps: Tensor
 
@@ -166,11 +166,11 @@ class FrameFilter(nn.Module):
 
 
 class FoldedBlock(nn.Module):
-    """Mix joints, weigh frames and joints, mix frames; with a residual around all of it.
+    """Mix joints, weight frames and joints, mix frames; with a residual around all of it.
 
     Args:
-        block: of a LAST-E whose numbers are float64.
-        frames: T, of its input.
+        block: a block of a LAST-E in float64.
+        frames: T of its input.
     """
 
     adjacency: Tensor
@@ -216,16 +216,16 @@ class FoldedBlock(nn.Module):
 
     def residual(self, x: Tensor) -> Tensor:
         """(B, C, V, T) -> (B, C', V*T / stride) or a shape that flattens to it."""
-        if self.frame_filter.stride > 1:  # pooling over one frame takes every second one faster than a slice does
+        if self.frame_filter.stride > 1:  # pooling over one frame selects every second one faster than a slice
             x = functional.max_pool2d(x, 1, (1, self.frame_filter.stride))
         return x if self.shortcut is None else self.shortcut @ x.flatten(2)
 
 
 class FoldedLastE(nn.Module):
-    """Turn the joints of single bodies into features, and features into logits.
+    """Compute features from the joints of single bodies, and logits from features.
 
     Args:
-        model: a LAST-E whose numbers are float64, in evaluation mode.
+        model: a LAST-E in float64, in evaluation mode.
         frames: T.
         parents: the parent of every joint.
     """
@@ -242,25 +242,25 @@ class FoldedLastE(nn.Module):
         self.classifier = model.classifier
 
     def forward(self, joints: Tensor, present: Tensor) -> Tensor:
-        """(B, coordinates, V, T), (B, 1, 1, T) 1 where the body is there -> (B, D)."""
+        """(B, coordinates, V, T), (B, 1, 1, T) 1 where the body is present -> (B, D)."""
         features: Tensor = self.blocks(self.stem(joints, present))  # (B, D, V, T')
         return features.mean(dim=(2, 3))
 
 
 def _following(x: Tensor) -> Tensor:
-    """Return what the last axis has one frame later; the last frame is followed by itself."""
+    """Return `x` one frame later along the last axis; the last frame is repeated."""
     return torch.cat([x[..., 1:], x[..., -1:]], dim=-1)
 
 
 def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return (C,) and (C,), by which a BatchNorm in evaluation multiplies and what it adds."""
+    """Return the scale (C,) and the shift (C,) of a BatchNorm in evaluation."""
     assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
     return scale, norm.bias - norm.running_mean * scale
 
 
 def _shortcut(residual: nn.Module) -> tuple[Tensor | None, Tensor]:
-    """Return the projection (C', C) of a residual, or None where it is the identity, and what it adds (C',) or ()."""
+    """Return the projection (C', C) of a residual, None if it is the identity, and its bias (C',) or ()."""
     if isinstance(residual, nn.Identity):
         return None, torch.zeros((), dtype=torch.float64)
     assert isinstance(residual, nn.Sequential)
@@ -277,14 +277,14 @@ def _stride(temporal: MultiScaleTCN) -> int:
 
 
 def _merged(filters: nn.ModuleList) -> Tensor:
-    """Return the taps (C, K) of depthwise (K, 1) convolutions side by side, padded to those of the longest."""
+    """Return the taps (C, K) of depthwise (K, 1) convolutions side by side, padded to the length of the longest."""
     undilated = [_undilated(conv) for conv in filters if isinstance(conv, nn.Conv2d)]
     longest = max(each.shape[1] for each in undilated)
     return torch.cat([functional.pad(each, ((longest - each.shape[1]) // 2,) * 2) for each in undilated])
 
 
 def _undilated(conv: nn.Conv2d) -> Tensor:
-    """Return the taps (C, K) of a depthwise (K, 1) convolution, zeros where its dilation leaves gaps."""
+    """Return the taps (C, K) of a depthwise (K, 1) convolution, with zeros in the gaps of its dilation."""
     taps, dilation = conv.weight.flatten(1), conv.dilation[0]
     spread = taps.new_zeros(len(taps), (taps.shape[1] - 1) * dilation + 1)
     spread[:, ::dilation] = taps

@@ -1,4 +1,4 @@
-"""From single clips to what a model takes, for a program of one's own.
+"""Conversion of single clips to the input of a model, for use in other programs.
 
 Legend: N clips, M bodies, C coordinates, T frames, V joints.
 """
@@ -30,20 +30,20 @@ Recording = Clip | NDArray[np.floating] | Tensor
 def model_inputs(
     model: SkeletonClassifier, clips: Recording | Sequence[Recording], frames: int = 0
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Return what `model` takes for clips of any length, sampled and normalised as `evaluate` does in its first draw.
+    """Return the input of `model` for clips of any length, prepared as for the first test draw of `evaluate`.
 
     Args:
-        model: from `load_checkpoint`, or from `create_model`, of which nothing is known but the layout.
-        clips: one, or several, of these: a clip of a store; or the joints (M, T, V, C) or (T, V, C) of a recording,
-            in which a body that is all zero or NaN is absent, and which are centred first, as `preprocess` does.
-        frames: T; as many as the model was trained with where it is 0.
+        model: from `load_checkpoint`, or from `create_model`, which only has a layout.
+        clips: one or several clips. A clip is one of a store, or the joints (M, T, V, C) or (T, V, C) of a recording;
+            these are centred first, as by `preprocess`, and a body that is all zero or NaN is absent.
+        frames: T; 0 for the number of frames that the model was trained with.
 
     Returns:
-        The streams that the model reads, each (N, C, T, V, M), and which bodies are there, (N, M) bool, on
-        the model's device: call `model(streams, body_mask)`.
+        The streams of the model, each (N, C, T, V, M), and the body mask (N, M) bool, on the model's
+        device: call `model(streams, body_mask)`.
 
     Raises:
-        ValueError: `model` is no model of LAST, or a clip does not fit its layout or has no body.
+        ValueError: `model` is not a model of LAST, or a clip does not fit its layout or has no body.
     """
     if not isinstance(model, SkeletonClassifier):
         raise ValueError(
@@ -55,7 +55,7 @@ def model_inputs(
     several = clips if isinstance(clips, list | tuple | Store) else [clips]
     read = [_clip(each, facts, f"clip {number}") for number, each in enumerate(several)]
     if not read:
-        raise ValueError("There are no clips in the list that was given.")
+        raise ValueError("The list of clips is empty.")
     held = Store(Path(), StoreMetadata("", facts.layout, facts.classes), pack(read, facts.layout))
     numbers = torch.arange(len(read))
     length = frames or facts.input_frames or RunConfig.input_frames
@@ -67,7 +67,7 @@ def model_inputs(
 
 
 def _clip(recording: Recording, facts: ModelFacts, name: str) -> Clip:
-    """Return a clip of a store as it is, and one made of plain joints."""
+    """Return a clip of a store unchanged, and plain joints as a clip."""
     if isinstance(recording, Clip):
         return recording
     joints = recording.detach().cpu().numpy() if isinstance(recording, Tensor) else recording

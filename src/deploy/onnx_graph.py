@@ -1,4 +1,4 @@
-"""Writing a recogniser as an ONNX file, which every backend converts."""
+"""Export of a recogniser as an ONNX file, which every backend converts."""
 
 import json
 import logging
@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from .backends import INPUT, OUTPUT
 
 OPSET = 18
-PACKAGES = ("onnx", "onnxscript")  # what writing needs
+PACKAGES = ("onnx", "onnxscript")  # needed for writing
 
 
 def write_onnx(path: Path, recogniser: nn.Module, joints: Tensor, facts: Mapping[str, Any]) -> None:
-    """Write one ONNX file without external data, whose shapes are those of `joints`, and check it.
+    """Write and check one ONNX file without external data, whose input has the shape of `joints`.
 
     Args:
         path: the file.
         recogniser: maps joints (N, C, T, V, M) to logits; in evaluation mode.
         joints: an example.
-        facts: plain values by name, which go into the file's metadata, as JSON where they are not text.
+        facts: plain values by name for the file's metadata; those that are not text are written as JSON.
     """
     import onnx
 
@@ -40,7 +40,7 @@ def write_onnx(path: Path, recogniser: nn.Module, joints: Tensor, facts: Mapping
         )
     assert program is not None
     model = program.model_proto
-    del model.metadata_props[:]  # and what the exporter notes of every node: paths of source files among it
+    del model.metadata_props[:]  # and the exporter's notes on every node, such as paths of source files
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
         del part.metadata_props[:]
     onnx.helper.set_model_props(model, {name: fact_text(value) for name, value in facts.items()})
@@ -49,13 +49,13 @@ def write_onnx(path: Path, recogniser: nn.Module, joints: Tensor, facts: Mapping
 
 
 def fact_text(value: Any) -> str:
-    """Return a fact as metadata hold it: text as it is, other values as JSON."""
+    """Return a fact as metadata: text unchanged, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep to itself what torch's exporter thinks of torch's own parts and of packages that are not needed."""
+    """Suppress warnings of torch's exporter about torch's own code and about packages that are not needed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What an exported file computes: from joints to logits, normalisation and streams included.
+"""The network of an exported file: from joints to logits, including normalisation and streams.
 
 Legend: N clips, M bodies, B = N*M folded bodies, C coordinates, T frames, V joints, D features.
 """
@@ -17,9 +17,9 @@ from .fused import fold
 
 
 def bodies_present(joints: Tensor) -> Tensor:
-    """Return in which frames each body is there, (N, M, T) bool: where not all of its joints are zero.
+    """Return in which frames each body is present, (N, M, T) bool: those in which not all its joints are zero.
 
-    Stores hold zeros where a body is absent, and a body that is there never has every joint in one point.
+    Stores have zeros where a body is absent, and a present body never has all its joints at one point.
 
     Args:
         joints: (N, C, T, V, M).
@@ -28,10 +28,10 @@ def bodies_present(joints: Tensor) -> Tensor:
 
 
 class Recogniser(nn.Module):
-    """Classify clips of joints alone, with a folded network.
+    """Classify clips from their joints, with a folded network.
 
     Args:
-        model: a trained LAST-E; it is left as it is.
+        model: a trained LAST-E, which is not changed.
         data: the data configuration of its run: layout and normalisation.
         frames: T, which is fixed.
     """
@@ -55,14 +55,14 @@ class Recogniser(nn.Module):
         return logits
 
     def _normalised(self, joints: Tensor, frame_mask: Tensor) -> Tensor:
-        """Bring clips into the frame of reference that the run trained in; (N, C, T, V, M) -> the same."""
+        """Normalise clips as in training; (N, C, T, V, M) -> the same."""
         if self.normalize.face_camera:
             joints = face_camera(joints, frame_mask, self.layout)
         return scale_to_unit(joints, frame_mask) if self.normalize.scale == "unit" else joints
 
 
 class PlainRecogniser(nn.Module):
-    """Classify clips of joints alone, with a model as it is.
+    """Classify clips from their joints, with an unchanged model.
 
     Args:
         model: a trained model of any family.
@@ -79,7 +79,7 @@ class PlainRecogniser(nn.Module):
 
 
 def recogniser_of(model: SkeletonClassifier, data: DataConfig, frames: int) -> nn.Module:
-    """Return what is exported of a model: a LAST-E folded, one of another family or with other streams as it is."""
+    """Return the network to export: a folded LAST-E; an unchanged model of another family or with other streams."""
     if isinstance(model, LastE) and model.streams == STREAMS:
         return Recogniser(model, data, frames)
     return PlainRecogniser(model, data)
@@ -98,7 +98,7 @@ def _pipeline(model: nn.Module, data: DataConfig) -> InputPipeline:
 
 def _logits(model: nn.Module, pipeline: InputPipeline, joints: Tensor, **options: bool) -> Tensor:
     frame_mask = bodies_present(joints)
-    numbers = torch.arange(len(joints))
-    batch = Batch(joints, frame_mask, torch.arange(frame_mask[..., 0].numel()), numbers, numbers, numbers)
+    indices = torch.arange(len(joints))
+    batch = Batch(joints, frame_mask, torch.arange(frame_mask[..., 0].numel()), indices, indices, indices)
     logits: Tensor = model(pipeline(batch, training=False), frame_mask.any(dim=2), **options)
     return logits

@@ -56,7 +56,7 @@ class EvalRequest:
         statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
             `auto` those that training tested with, measured if the checkpoint lacks them.
         pictures: also draw the report's pictures, if matplotlib is installed.
-        metrics: names of further metrics, beside those of the run.
+        metrics: names of metrics in addition to those of the run.
     """
 
     checkpoint: Path
@@ -100,7 +100,7 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     part = part_for_testing(config, store, numbers)
     if request.subset != "train":
         _warn_about_training_clips(checkpoint, store, numbers)
-    make_folder(out)  # reports an unwritable folder now, not after all clips
+    make_folder(out)  # reports an unwritable folder before all clips are scored
     pictures = request.pictures and draws_or_warns(PICTURES)
     statistics = load_statistics(model, checkpoint, request.statistics, no_ema=request.no_ema, eval_config=config)
     predictions = predict(
@@ -125,7 +125,7 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
 def _further(predictions: Predictions, config: RunConfig, request: EvalRequest) -> list[tuple[Metric, float]]:
     """Return the metrics of the run and the requested ones, with their values."""
     if gone := [name for name in config.metrics if name not in list_metrics()]:
-        _log.warning("The run has metrics that are no longer there, and are left out: %s.", ", ".join(gone))
+        _log.warning("The run has metrics that no longer exist; they are skipped: %s.", ", ".join(gone))
     chosen = {name: values for name, values in config.metrics.items() if name not in gone}
     scores, labels = torch.from_numpy(predictions.scores), torch.from_numpy(predictions.labels)
     return [

@@ -3,8 +3,8 @@
 Legend: N clips, classes counted from 0.
 
 Classes with equal scores are ordered by their index, lowest first, in every metric. A model that gives all classes
-the same score is therefore correct in top-1 only on class 0 and in top-5 only on classes 0 to 4: ties gain no more
-than naming the same five classes for each clip.
+the same score is therefore correct in top-1 only on class 0 and in top-5 only on classes 0 to 4: ties score no higher
+than predicting the same five classes for each clip.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Predictions:
         names: the N names of the clips.
         labels: (N,) the true class, counted from 0.
         scores: (N, classes) probabilities, each row summing to one.
-        unusable: (N,) bool, clips with values that no model can take, whose scores are ignored; None if there are none.
+        unusable: (N,) bool, unusable clips (see `unusable_clips`), whose scores are ignored; None if there are none.
 
     Raises:
         ValueError: the shapes disagree, or the scores are not probabilities.
@@ -111,7 +111,7 @@ class Metrics:
         loss: the mean negative log likelihood of the true classes, in nats, without label smoothing.
         per_class: one result per class, in the order of the classes.
         confusion: (classes, classes) counts; rows are true classes, columns predicted ones.
-        unanswered: (classes,) clips of each class with values that no model can take: they count as wrong, are in no
+        unusable: (classes,) number of unusable clips of each class: they count as wrong, are in no
             cell of `confusion`, and are excluded from the loss.
     """
 
@@ -121,7 +121,7 @@ class Metrics:
     loss: float
     per_class: list[ClassResult]
     confusion: NDArray[np.int64]
-    unanswered: NDArray[np.int64]
+    unusable: NDArray[np.int64]
 
 
 def measure(predictions: Predictions, num_classes: int) -> Metrics:
@@ -142,8 +142,8 @@ def measure(predictions: Predictions, num_classes: int) -> Metrics:
         raise ValueError(f"Scores of {predictions.scores.shape[1]} classes cannot be measured over {num_classes}.")
     ranks = true_ranks(predictions)
     confusion = _confusion(predictions, num_classes)
-    unanswered = np.bincount(predictions.labels[~predictions.scored], minlength=num_classes).astype(np.int64)
-    per_class = [_class_result(index, confusion, int(unanswered[index])) for index in range(num_classes)]
+    unusable = np.bincount(predictions.labels[~predictions.scored], minlength=num_classes).astype(np.int64)
+    per_class = [_class_result(index, confusion, int(unusable[index])) for index in range(num_classes)]
     accuracies = [result.accuracy for result in per_class if result.accuracy is not None]
     return Metrics(
         top1=_percent(int((ranks == 1).sum()), len(ranks)),
@@ -152,7 +152,7 @@ def measure(predictions: Predictions, num_classes: int) -> Metrics:
         loss=_negative_log_likelihood(predictions),
         per_class=per_class,
         confusion=confusion,
-        unanswered=unanswered,
+        unusable=unusable,
     )
 
 
@@ -183,8 +183,8 @@ def _confusion(predictions: Predictions, num_classes: int) -> NDArray[np.int64]:
     return confusion
 
 
-def _class_result(index: int, confusion: NDArray[np.int64], unanswered: int) -> ClassResult:
-    clips, answers = int(confusion[index].sum()) + unanswered, int(confusion[:, index].sum())
+def _class_result(index: int, confusion: NDArray[np.int64], unusable: int) -> ClassResult:
+    clips, answers = int(confusion[index].sum()) + unusable, int(confusion[:, index].sum())
     correct = int(confusion[index, index])
     mistakes = confusion[index].copy()
     mistakes[index] = 0

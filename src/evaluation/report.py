@@ -53,7 +53,7 @@ def write_report(
     }
     write_json(files["metrics"], {**_summary(metrics, predictions, class_names, facts), **_further(added)})
     write_csv(files["per_class"], *_per_class_table(metrics, class_names))
-    confusion = Confusion(class_names, metrics.confusion, metrics.unanswered)
+    confusion = Confusion(class_names, metrics.confusion, metrics.unusable)
     write_csv(files["confusion"], *confusion.table())
     write_csv(files["predictions"], *_predictions_table(predictions, class_names))
     if pictures is None:
@@ -69,7 +69,7 @@ def _draw_pictures(
         "class_accuracy_picture": out / "class_accuracy.png",
     }
     title = " · ".join(facts[name] for name in _TITLE_FACTS if facts.get(name)) or "Evaluation"
-    missing = int(metrics.unanswered.sum())
+    missing = int(metrics.unusable.sum())
     draw_confusion(metrics.confusion, class_names, pictures["confusion_picture"], title, missing)
     draw_class_accuracy(metrics.per_class, class_names, pictures["class_accuracy_picture"], title)
     return pictures
@@ -98,7 +98,7 @@ def _further(added: Sequence[tuple[Metric, float]]) -> dict[str, Any]:
 
 
 def _class_entry(result: ClassResult, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return a class's result as plain values, with the names of the class and of the class it is confused with."""
+    """Return a class's result as plain values, with its name and that of the class it is confused with."""
     confused = result.confused_with
     return {
         **{name: _rounded(value) for name, value in asdict(result).items()},
@@ -137,7 +137,7 @@ def _prediction_rows(predictions: Predictions, class_names: Sequence[str]) -> It
         strict=True,
     )
     for name, true, scored, scores, best, rank in columns:
-        if not scored:  # it has values that no model can take
+        if not scored:  # an unusable clip
             yield [name, true, class_names[true], "", "", "", 0, "", ""]
             continue
         predicted = best[0]

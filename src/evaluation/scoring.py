@@ -17,7 +17,7 @@ from ..models.classifier import unchecked
 from ..runtime.precision import Precision
 from .unusable_clips import unusable
 
-# The scores of a clip with values that no model can take; those of a diverged model are NaN.
+# The scores of an unusable clip; those of a diverged model are NaN.
 NO_SCORE = -math.inf
 
 
@@ -30,7 +30,7 @@ def score_batches(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Yield each batch on the device with its probabilities (N, classes), averaged over the test draws.
 
-    A clip with values that no model can take has `NO_SCORE` for every class and does not affect other clips. The model
+    An unusable clip has `NO_SCORE` for every class and does not affect other clips. The model
     should be in evaluation mode. It computes in `precision`; the streams are always derived in float32.
     """
     return predict_batches(lambda batch: class_scores(model, batch, precision), part, pipeline, device)
@@ -51,7 +51,7 @@ def predict_batches(
 
 
 def has_no_score(scores: Tensor) -> Tensor:
-    """Return which clips have values that no model can take, (N,) bool, from their scores (N, classes)."""
+    """Return which clips are unusable, (N,) bool, from their scores (N, classes)."""
     return (scores == NO_SCORE).all(dim=1)
 
 

@@ -50,10 +50,10 @@ def load_statistics(
         population = _population(model, checkpoint.config, eval_config)
     except UserError as error:
         if choice != "auto":
-            raise UserError(f"--statistics measured needs the clips that trained the model. {error}") from error
+            raise UserError(f"--statistics measured needs the training clips of the model. {error}") from error
         _log.warning(
             "The %s weights are tested with running statistics that lag behind them; the accuracy may be far too low. "
-            "Measuring others needs the clips that trained them: %s",
+            "Measuring other statistics needs their training clips: %s",
             *(checkpoint.kind_of_weights(no_ema), error),
         )
         return "running"

@@ -19,11 +19,11 @@ from ..utils.numbers import counted
 
 _log = logging.getLogger(__name__)
 
-# The largest number of float16. Real coordinates (metres, millimetres, pixels) are far smaller; above it, squares and
-# sums can overflow, and in float16 the value itself does.
+# The largest number of float16. Real coordinates (metres, millimetres, pixels) are far smaller. For a larger value
+# squares and sums can overflow, and in float16 the value itself does.
 LARGEST = 65504.0
 _NAMES_SHOWN = 3
-NOT_RECOGNISED = "count as not recognised, and have no part in the loss"
+NOT_RECOGNISED = "count as not recognised and are excluded from the loss"
 
 
 def with_zeros(streams: Mapping[str, Tensor], largest: float = torch.inf) -> dict[str, Tensor]:
@@ -94,5 +94,5 @@ def warn_about_unusable(names: Sequence[str], consequence: str) -> None:
     clips = f"{counted(len(names), 'clip')} {'has' if len(names) == 1 else 'have'}"
     _log.warning(
         f"{clips} values that no model can take (not finite, too large, or no body): {shown}. Such clips "
-        f"{consequence}. Look at their recordings."
+        f"{consequence}. Check their recordings."
     )

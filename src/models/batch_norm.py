@@ -18,17 +18,17 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, distributed, nn
 
-from .gpu_kernels import serves
-from .recording import recorded, watched
+from .gpu_kernels import can_use_kernels
+from .tracing import has_hooks, is_traced
 
-Norm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
+Norm = nn.modules.batchnorm._BatchNorm  # base class of all BatchNorms, including SyncBatchNorm
 AllReduceSum = Callable[[Tensor], Any]  # replaces a tensor by its sum over all processes
 
 
-def spreads(norm: nn.Module, x: Tensor) -> TypeGuard[Norm]:
+def can_normalise_rows(norm: nn.Module, x: Tensor) -> TypeGuard[Norm]:
     """Tell whether `normalise_rows` supports a BatchNorm on `x`."""
     known = isinstance(norm, Norm) and norm.running_mean is not None
-    return x.device.type == "cuda" and known and not recorded() and not watched(norm)
+    return x.device.type == "cuda" and known and not is_traced() and not has_hooks(norm)
 
 
 def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllReduceSum | None = None) -> Tensor:
@@ -41,25 +41,25 @@ def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllRedu
         all_reduce_sum: sums a tensor over the processes that normalise together; the group of a SyncBatchNorm if None.
     """
     all_reduce_sum = all_reduce_sum or _of_group(norm)
-    by_kernels = all_reduce_sum is None and serves(rows)
+    by_kernels = all_reduce_sum is None and can_use_kernels(rows)
     if not norm.training:
         return _evaluate(norm, rows, relu, by_kernels)
     if by_kernels:
         return _train_by_kernels(norm, rows, relu)
-    normed, mean, variance, places = _NormByRows.apply(rows, norm.weight, norm.bias, norm.eps, relu, all_reduce_sum)  # type: ignore[no-untyped-call]
-    move_statistics(norm, mean, variance, places)
+    normed, mean, variance, positions = _NormByRows.apply(rows, norm.weight, norm.bias, norm.eps, relu, all_reduce_sum)  # type: ignore[no-untyped-call]
+    move_statistics(norm, mean, variance, positions)
     result: Tensor = normed
     return result
 
 
-def move_statistics(norm: Norm, mean: Tensor, variance: Tensor, places: float | Tensor) -> None:
-    """Update a BatchNorm's running statistics from those of a batch (C,), over `places` values per channel."""
+def move_statistics(norm: Norm, mean: Tensor, variance: Tensor, positions: float | Tensor) -> None:
+    """Update a BatchNorm's running statistics from those of a batch (C,), over `positions` values per channel."""
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return
     norm.num_batches_tracked += 1
     momentum = norm.num_batches_tracked.to(norm.running_mean).reciprocal() if norm.momentum is None else norm.momentum
     norm.running_mean.lerp_(mean.to(norm.running_mean), momentum)
-    norm.running_var.lerp_(variance.to(norm.running_var) * (places / (places - 1)), momentum)
+    norm.running_var.lerp_(variance.to(norm.running_var) * (positions / (positions - 1)), momentum)
 
 
 def _evaluate(norm: Norm, rows: Tensor, relu: bool, by_kernels: bool) -> Tensor:
@@ -81,7 +81,7 @@ def _train_by_kernels(norm: Norm, rows: Tensor, relu: bool) -> Tensor:
     mean, variance, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
     assert mean is not None and variance is not None
     momentum: float | Tensor | None = norm.momentum
-    if momentum is None and count is not None:  # the mean of all batches, whose weight is known only on the device
+    if momentum is None and count is not None:  # mean over all batches, whose weight is only known on the device
         momentum = (count + 1).float().reciprocal()
     normed: Tensor = NormByKernels.apply(  # type: ignore[no-untyped-call]
         rows, norm.weight, norm.bias, norm.eps, relu, momentum, None if count is None else (mean, variance, count)
@@ -101,13 +101,15 @@ def _scaled(rows: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
     """Return `rows * factor + offset` in the type of `rows`, (C, P), (C,) and (C,), computed in the widest of them."""
     if torch.is_grad_enabled():
         return torch.addcmul(offset[:, None], rows, factor[:, None]).to(rows.dtype)
-    return torch.addcmul(offset[:, None], rows, factor[:, None], out=torch.empty_like(rows))  # converts on the way
+    return torch.addcmul(offset[:, None], rows, factor[:, None], out=torch.empty_like(rows))  # converts the type too
 
 
-def _pooled(mean: Tensor, variance: Tensor, places: int, all_reduce_sum: AllReduceSum) -> tuple[Tensor, Tensor, Tensor]:
+def _pooled(
+    mean: Tensor, variance: Tensor, positions: int, all_reduce_sum: AllReduceSum
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean (C,), the variance (C,) and the number () of the positions in all processes."""
     means, variances = mean.double(), variance.double()  # the difference of squares is too inexact in float32
-    message = torch.cat([means, variances + means**2, means.new_ones(1)]) * places
+    message = torch.cat([means, variances + means**2, means.new_ones(1)]) * positions
     all_reduce_sum(message)
     means, squares = (message[:-1] / message[-1]).chunk(2)
     return means.to(mean), (squares - means**2).clamp(min=0).to(variance), message[-1]
@@ -131,17 +133,17 @@ class _NormByRows(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, float | Tensor]:
         wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
         variance, mean = torch.var_mean(wide, dim=1, correction=0)
-        places: int | Tensor = rows.shape[1]
+        positions: int | Tensor = rows.shape[1]
         if all_reduce_sum is not None:
-            mean, variance, places = _pooled(mean, variance, rows.shape[1], all_reduce_sum)
+            mean, variance, positions = _pooled(mean, variance, rows.shape[1], all_reduce_sum)
         scale = torch.rsqrt(variance + eps)
         factor = weight * scale
         normed = _scaled(rows, factor, bias - mean * factor)
         normed = normed.relu_() if relu else normed
         context.save_for_backward(rows, weight, mean, scale, normed if relu else None)
-        context.places, context.all_reduce_sum = places, all_reduce_sum
-        context.mark_non_differentiable(*(each for each in (mean, variance, places) if isinstance(each, Tensor)))
-        return normed, mean, variance, places
+        context.positions, context.all_reduce_sum = positions, all_reduce_sum
+        context.mark_non_differentiable(*(each for each in (mean, variance, positions) if isinstance(each, Tensor)))
+        return normed, mean, variance, positions
 
     @staticmethod
     def backward(context: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
@@ -150,12 +152,15 @@ class _NormByRows(torch.autograd.Function):
             gradient = torch.ops.aten.threshold_backward(gradient, normed, 0)
         centred = rows - mean[:, None]
         sums = torch.stack([gradient.sum(dim=1, dtype=mean.dtype), (centred * gradient).sum(dim=1)])  # (2, C)
-        of_bias, of_weight = sums[0].clone(), sums[1] * scale  # of this process, as those of all other weights
+        of_bias, of_weight = (
+            sums[0].clone(),
+            sums[1] * scale,
+        )  # of this process only, like the gradients of all other weights
         if context.all_reduce_sum is not None:
             context.all_reduce_sum(sums)
-        over_places, along_rows = sums / context.places
+        over_positions, along_rows = sums / context.positions
         factor = weight * scale
         slope = -factor * scale**2 * along_rows
-        of_rows = torch.addcmul(-(factor * over_places)[:, None], centred, slope[:, None])
+        of_rows = torch.addcmul(-(factor * over_positions)[:, None], centred, slope[:, None])
         of_rows = torch.addcmul(of_rows, gradient, factor[:, None], out=torch.empty_like(rows))
         return of_rows, of_weight, of_bias, None, None, None

@@ -1,8 +1,8 @@
 """BatchNorm's running statistics as one vector, so that a few operations save, average and restore all of them.
 
-`statistics_lag` tells when they lag behind the weights.
+`statistics_lag` tells whether they lag behind the weights.
 
-Legend: P numbers (the running mean and variance of every channel of every BatchNorm), the means first.
+Legend: P statistics (the running mean and variance of every channel of every BatchNorm), the means first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from ..settings.optimization import OptimizationSettings
 
-BatchNorm = nn.modules.batchnorm._BatchNorm  # what all of them are, the synchronised one too
+BatchNorm = nn.modules.batchnorm._BatchNorm  # base class of all BatchNorms, including SyncBatchNorm
 
-SETTLED_UPDATES = 1000  # from here on, the ten updates that running statistics span are at most 1% of a run
-UNKNOWN_BATCHES = 1 << 20  # stands for a number that older checkpoints do not tell
-SETTLED_BATCHES = 100  # after this many batches the initial running statistics have no influence left
+SETTLED_UPDATES = 1000  # from this length on, the ten updates averaged by running statistics are at most 1% of a run
+UNKNOWN_BATCHES = 1 << 20  # replaces a number that older checkpoints lack
+SETTLED_BATCHES = 100  # after this many batches the initial running statistics have no more influence
 
 
 class RunningStatistics:
-    """Read and write the running statistics of a model."""
+    """The running statistics of a model, read and written as one vector."""
 
     def __init__(self, model: nn.Module) -> None:
         means: dict[str, Tensor] = {}
@@ -51,16 +51,16 @@ class RunningStatistics:
             torch._foreach_copy_(self._values, list(torch.split(values, self._sizes)))
 
     def counts(self) -> list[Tensor]:
-        """Return how many batches each BatchNorm has counted, as copies."""
+        """Return copies of the numbers of batches that each BatchNorm has counted."""
         return [each.clone() for each in self._counts]
 
     def set_counts(self, counts: Sequence[Tensor]) -> None:
-        """Set how many batches each BatchNorm has counted."""
+        """Set the numbers of batches that each BatchNorm has counted."""
         if self._counts:
             torch._foreach_copy_(self._counts, list(counts))
 
     def uncount(self, batches: Tensor) -> None:
-        """Take back `batches` (a whole number, 0-dim) that were counted."""
+        """Subtract `batches` (), a whole number, from every count."""
         if self._counts:
             torch._foreach_sub_(self._counts, [batches.to(torch.int64)] * len(self._counts))
 
@@ -69,23 +69,23 @@ class RunningStatistics:
         return {name: each.clone() for name, each in zip(self._names, torch.split(values, self._sizes), strict=True)}
 
     def vector(self, named: Mapping[str, Tensor]) -> Tensor:
-        """Return (P,) what `named` holds by the buffers' names."""
+        """Return the vector (P,) of statistics given by the names of their buffers."""
         return torch.cat([named[name].to(self.neutral) for name in self._names]) if self._names else self.neutral
 
 
-def updates_of(settings: OptimizationSettings, clips: int) -> int:
-    """Return how many updates a whole run makes, of which an epoch draws `clips` clips."""
-    batches = -(-clips // settings.batch_size)
+def updates_of(settings: OptimizationSettings, clips_per_epoch: int) -> int:
+    """Return the number of updates of a whole run."""
+    batches = -(-clips_per_epoch // settings.batch_size)
     return settings.epochs * -(-batches // settings.gradient_accumulation_steps)
 
 
-def statistics_lag(settings: OptimizationSettings, clips: int, batches_since_reset: int) -> bool:
-    """Tell whether running statistics are behind the weights that they belong to.
+def statistics_lag(settings: OptimizationSettings, clips_per_epoch: int, batches_since_reset: int) -> bool:
+    """Tell whether running statistics lag behind the weights of their model.
 
     Args:
         settings: the run's epochs and batches.
-        clips: how many clips an epoch draws.
-        batches_since_reset: how many batches have entered the statistics since they were neutral: since the run began,
-            or since the guard reset them.
+        clips_per_epoch: number of clips in an epoch.
+        batches_since_reset: number of batches averaged since the statistics were neutral, at the beginning of the run
+            or after a reset by the guard.
     """
-    return updates_of(settings, clips) < SETTLED_UPDATES or batches_since_reset < SETTLED_BATCHES
+    return updates_of(settings, clips_per_epoch) < SETTLED_UPDATES or batches_since_reset < SETTLED_BATCHES

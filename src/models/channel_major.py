@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.tensor_cache import cache_tensors
-from .batch_norm import normalise_rows, spreads
-from .cpu_kernels import multiply, normalise_by_batch, normalises_here
-from .gpu_products import multiply_groups, multiply_joints, splits
-from .recording import watched
+from .batch_norm import can_normalise_rows, normalise_rows
+from .cpu_kernels import can_normalise_by_batch, multiply, normalise_by_batch
+from .gpu_products import multiply_groups, multiply_joints, uses_split_sums
+from .tracing import has_hooks
 
 _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convolution
 
@@ -30,10 +30,10 @@ def channels_first(x: Tensor) -> Tensor:
 
 def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:
     """Apply a BatchNorm over channels, then ReLU if `relu`, (C, T, B, V) -> (C, T, B, V)."""
-    if normalises_here(norm, x):
+    if can_normalise_by_batch(norm, x):
         assert isinstance(norm, nn.BatchNorm2d)
         return normalise_by_batch(norm, x.view(len(x), -1), relu).view(x.shape)
-    if spreads(norm, x):
+    if can_normalise_rows(norm, x):
         return normalise_rows(norm, x.view(len(x), -1), relu).view(x.shape)
     normed: Tensor = norm(x.view(1, len(x), -1, x.shape[3])).view(x.shape)
     return torch.relu(normed) if relu else normed
@@ -41,13 +41,13 @@ def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:
 
 def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """Apply a 1x1 convolution, (C, T, B, V) -> (C', T', B, V), with its groups, bias and stride over frames."""
-    if watched(layer):
+    if has_hooks(layer):
         return channels_first(layer(x.permute(2, 0, 1, 3)))
     stride = layer.stride[0]
     if stride > 1:
         x = x[:, ::stride]
     weight = layer.weight.flatten(1)  # (C', C / groups)
-    if splits(x):
+    if uses_split_sums(x):
         rows = x.reshape(layer.groups, len(x) // layer.groups, -1)  # (groups, C / groups, T'*B*V)
         mixed = multiply_groups(weight.view(layer.groups, -1, weight.shape[1]), rows).flatten(0, 1)
         if layer.bias is not None:
@@ -65,14 +65,14 @@ def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
     """Mix joints with one adjacency per channel (C, V, V), (C, T, B, V) -> (C, T, B, V)."""
-    multiply_each = multiply_joints if splits(x) else torch.bmm
+    multiply_each = multiply_joints if uses_split_sums(x) else torch.bmm
     return multiply_each(x.view(len(x), -1, x.shape[3]), adjacency).view(x.shape)
 
 
 def filter_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
     """Apply depthwise (K, 1) convolutions, each to its part of the channels, (C, T, B, V) -> (C, T', B, V)."""
     frames, layers = x.shape[1], list(filters)
-    if frames > _LONGEST_PRODUCT_FRAMES or any(map(watched, layers)):
+    if frames > _LONGEST_PRODUCT_FRAMES or any(map(has_hooks, layers)):
         return _convolve_frames(layers, x)
     filtered = torch.bmm(frame_matrices(layers, frames), x.view(len(x), frames, -1))  # (C, T', B*V)
     return filtered.view(len(x), -1, *x.shape[2:])
@@ -87,12 +87,14 @@ def _as_product(layer: nn.Conv2d, frames: int) -> Tensor:
     """Return the matrices (C, T', T) that filter frames like a depthwise convolution."""
     taps = layer.weight.flatten(1)  # (C, K)
     shape = (frames, layer.stride[0], layer.dilation[0], taps.shape[1])
-    make = _places if torch.compiler.is_compiling() else _kept_places
-    places = make(*shape, taps.dtype, taps.device)  # (K, T'*T)
-    return (taps @ places).view(len(taps), -1, frames)
+    make = _tap_positions if torch.compiler.is_compiling() else _cached_tap_positions
+    positions = make(*shape, taps.dtype, taps.device)  # (K, T'*T)
+    return (taps @ positions).view(len(taps), -1, frames)
 
 
-def _places(frames: int, stride: int, dilation: int, taps: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _tap_positions(
+    frames: int, stride: int, dilation: int, taps: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """Return the position of each tap of a filter, padded to keep the frames, in its matrix: (K, T'*T) of 0 and 1."""
     centres = torch.arange(0, frames, stride, device=device)[:, None]  # (T', 1)
     sources = torch.arange(frames, device=device)[None, :]  # (1, T)
@@ -100,7 +102,7 @@ def _places(frames: int, stride: int, dilation: int, taps: int, dtype: torch.dty
     return (sources - centres == offsets[:, None, None]).flatten(1).to(dtype)
 
 
-_kept_places = cache_tensors(64)(_places)
+_cached_tap_positions = cache_tensors(64)(_tap_positions)
 
 
 def _convolve_frames(layers: Sequence[nn.Module], x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""From streams to logits: what both model families do around their backbones.
+"""From streams to logits: the part that all model families share around their backbones.
 
 Legend: N clips, M bodies, B bodies computed (at most N*M), C coordinates, T frames, V joints, D features.
 """
@@ -31,11 +31,11 @@ class ForwardDetails(NamedTuple):
 
 
 class BodyFeatures(NamedTuple):
-    """What a backbone, or several, compute of single bodies.
+    """The features of single bodies from one backbone or several.
 
     Attributes:
         features: (B, D), pooled over frames and joints.
-        stages: what each stage ended with, (C, T, B, V), one tensor for each backbone.
+        stages: the output of each stage, (C, T, B, V), one tensor per backbone.
     """
 
     features: Tensor
@@ -43,19 +43,19 @@ class BodyFeatures(NamedTuple):
 
     @classmethod
     def of(cls, stages: Sequence[Tensor]) -> "BodyFeatures":
-        """Pool what the last stage of one backbone ends with; `stages` are (C, T, B, V) each."""
+        """Pool the output of the last stage of one backbone; `stages` are (C, T, B, V) each."""
         return cls(stages[-1].mean(dim=(1, 3)).t(), [[each] for each in stages])
 
 
 class SkeletonClassifier(nn.Module):
     """Classify a clip from its joint, velocity and bone streams, with one body or several.
 
-    A family adds its backbone in `body_features`, and `dropout` and `classifier` behind it.
+    A family defines its backbone in `body_features`, and the layers `dropout` and `classifier` after it.
 
     Args:
         layout: the joint layout of the input.
-        num_features: D, how many features describe a clip.
-        streams: the names of the streams that it reads.
+        num_features: D, the number of features of a clip.
+        streams: the names of its input streams.
 
     Attributes:
         facts: input, classes and training of the model; completed by `load_checkpoint`.
@@ -86,18 +86,18 @@ class SkeletonClassifier(nn.Module):
         """Return the clip's features (N, D), averaged over the bodies that are present.
 
         Args:
-            streams: `joint`, `velocity`, `bone` and those that were added, each (N, C, T, V, M).
-            body_mask: (N, M) bool, which bodies are present; every body where it is None.
+            streams: `joint`, `velocity`, `bone` and added streams, each (N, C, T, V, M).
+            body_mask: (N, M) bool, which bodies are present; all of them if None.
             body_slots: (B,) the indices n * M + m of the bodies to compute, if known on the host, or the result of
                 `multi_body.padded`. In training absent bodies are always left out, since they would move the
                 BatchNorm statistics.
-            check_values: outside of training, look for values that no model can take, for which the host waits for a
-                GPU. Leave it out only where the values are known.
+            check_values: outside of training, check for unusable values, which makes the host wait for a GPU. Use False
+                only if the values are known to be valid.
 
         Raises:
             ValueError: a stream is missing, a shape or type does not fit, or, outside of training, a clip has no
-                body or a body that is present has a coordinate that is not finite. Training leaves values to the
-                trainer's guard, which skips such a batch; a compiled or exported model does not read them either.
+                body or a present body has a non-finite coordinate. In training the trainer's guard checks values
+                and skips such a batch; a compiled or exported model does not check them either.
         """
         body_mask, body_slots = self._checked(streams, body_mask, body_slots, check_values)
         return average_bodies(self._computed(streams, body_slots).features, body_mask, body_slots)
@@ -132,7 +132,7 @@ class SkeletonClassifier(nn.Module):
     def _checked(
         self, streams: Mapping[str, Tensor], body_mask: Tensor | None, body_slots: Tensor | None, check_values: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Refuse an input that does not fit; return which bodies are present, and which are computed."""
+        """Refuse an input that does not fit; return the body mask and the body slots to compute."""
         check_streams(streams, body_mask, body_slots, self.coordinates, self.num_joints, self.streams)
         joint = streams["joint"]
         if check_values and not self.training and _values_are_there(joint):
@@ -145,17 +145,17 @@ class SkeletonClassifier(nn.Module):
 
 
 def unchecked(model: nn.Module) -> dict[str, bool]:
-    """Return the argument that has a model not check its input's values; none if it makes no such check."""
+    """Return the argument that disables a model's check of input values; none if the model has no such check."""
     return {"check_values": False} if isinstance(model, SkeletonClassifier) else {}
 
 
 def _mean_activity(stage: Sequence[Tensor]) -> Tensor:
-    """Return how active each frame and joint is, (B, T, V), averaged over backbones; each tensor is (C, T, B, V)."""
+    """Return the activity of each frame and joint, (B, T, V), averaged over backbones; each tensor is (C, T, B, V)."""
     return torch.stack([activity(each) for each in stage]).mean(dim=0) if len(stage) > 1 else activity(stage[0])
 
 
 def _values_are_there(tensor: Tensor) -> bool:
-    """Tell whether a tensor's values can be read now, rather than be recorded for a later run or not exist at all."""
+    """Tell whether a tensor's values can be read, which is not so while it is traced or fake."""
     if torch.compiler.is_compiling() or tensor.is_meta:
         return False
     return not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())

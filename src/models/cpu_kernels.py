@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .batch_norm import move_statistics
-from .recording import recorded, watched
+from .tracing import has_hooks, is_traced
 
 _HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
@@ -24,9 +24,9 @@ def _product_cost(a: Sequence[int], b: Sequence[int], *_: Any, **__: Any) -> int
 PRODUCT_COSTS = {torch.ops.mkldnn._linear_pointwise: _product_cost} if _HAS_ONEDNN else {}
 
 
-def normalises_here(norm: nn.Module, x: Tensor) -> bool:
+def can_normalise_by_batch(norm: nn.Module, x: Tensor) -> bool:
     """Tell whether `normalise_by_batch` supports a BatchNorm in training on `x`."""
-    return _here(x) and type(norm) is nn.BatchNorm2d and norm.training and not watched(norm)
+    return _is_on_cpu(x) and type(norm) is nn.BatchNorm2d and norm.training and not has_hooks(norm)
 
 
 def normalise_by_batch(norm: nn.BatchNorm2d, rows: Tensor, relu: bool) -> Tensor:
@@ -43,7 +43,7 @@ def multiply(weight: Tensor, rows: Tensor) -> Tensor:
     On processors that are not Intel's, oneDNN's product of float32 matrices takes about half the time of MKL's, which
     torch calls.
     """
-    if _HAS_ONEDNN and _here(rows) and rows.dtype == torch.float32 and not torch.is_autocast_enabled("cpu"):
+    if _HAS_ONEDNN and _is_on_cpu(rows) and rows.dtype == torch.float32 and not torch.is_autocast_enabled("cpu"):
         product: Tensor = _Product.apply(weight, rows)  # type: ignore[no-untyped-call]
         return product
     return weight @ rows
@@ -58,25 +58,25 @@ def dropped_sum(layer: nn.Dropout | nn.Dropout2d, x: Tensor, other: Tensor) -> T
         return x + other
     if isinstance(layer, nn.Dropout2d):
         return torch.addcmul(other, x, nn.functional.dropout(x.new_ones(len(x), 1, x.shape[2], 1), layer.p))
-    if not _here(x):
+    if not _is_on_cpu(x):
         return nn.functional.dropout(x, layer.p) + other
     return torch.addcmul(other, x, _kept(x, layer.p))
 
 
-def means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def joint_and_frame_means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return `x` itself, for further use, and its means over joints and frames: (C, T, B, V), (C, T, B), (C, B, V)."""
-    if not _here(x):
+    if not _is_on_cpu(x):
         return x, x.mean(dim=3), x.mean(dim=1)
     found: tuple[Tensor, Tensor, Tensor] = _Means.apply(x)  # type: ignore[no-untyped-call]
     return found
 
 
-def weighed(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
+def apply_gates(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
     """Return `x + alpha * (x * g_t * g_s - x)` of (C, T, B, V), (C, T, B, 1), (C, 1, B, V) and (C, 1, 1, 1).
 
     The terms are reordered: two passes over the features instead of five.
     """
-    if not _here(x):
+    if not _is_on_cpu(x):
         return x * _weights(frame_gate, joint_gate, alpha)
     result: Tensor = _Weighed.apply(x, frame_gate, joint_gate, alpha)  # type: ignore[no-untyped-call]
     return result
@@ -86,9 +86,9 @@ def _weights(frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
     return torch.addcmul(1 - alpha, alpha * frame_gate, joint_gate)
 
 
-def _here(x: Tensor) -> bool:
+def _is_on_cpu(x: Tensor) -> bool:
     """Tell whether `x` is on the CPU, and not traced for a compiler or an exported file."""
-    return x.device.type == "cpu" and not recorded()
+    return x.device.type == "cpu" and not is_traced()
 
 
 def _kept(x: Tensor, probability: float) -> Tensor:

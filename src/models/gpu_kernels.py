@@ -11,19 +11,19 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from .recording import recorded
+from .tracing import is_traced
 
 _log = logging.getLogger(__name__)
 
-_MOST_PLACES = 2**31 - 1  # the largest size for the kernels of the end of a block
+_MAX_ELEMENTS = 2**31 - 1  # the largest tensor that the kernels at the end of a block support
 
 
-def serves(x: Tensor) -> bool:
+def can_use_kernels(x: Tensor) -> bool:
     """Tell whether the kernels can be used with `x`: on a GPU, not traced, float32 or narrower."""
-    return x.is_cuda and x.dtype != torch.float64 and not recorded() and has_kernels(x.device)
+    return x.is_cuda and x.dtype != torch.float64 and not is_traced() and has_kernels(x.device)
 
 
-def means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def joint_and_frame_means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return `x` itself, for further use, and its means over joints and frames: (C, T, B, V), (C, T, B), (C, B, V)."""
     from .triton_attention import MeansByKernels
 
@@ -31,7 +31,7 @@ def means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return found
 
 
-def weighed(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
+def apply_gates(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
     """Return `x + alpha * (x * g_t * g_s - x)` of (C, T, B, V), (C, T, B, 1), (C, 1, B, V) and (C, 1, 1, 1)."""
     from .triton_attention import WeighedByKernels
 
@@ -39,9 +39,9 @@ def weighed(x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) ->
     return result
 
 
-def sums(x: Tensor, other: Tensor) -> bool:
+def can_drop_and_sum(x: Tensor, other: Tensor) -> bool:
     """Tell whether `dropped_sum` supports two tensors."""
-    return serves(x) and x.dtype == other.dtype and x.shape == other.shape and x.numel() <= _MOST_PLACES
+    return can_use_kernels(x) and x.dtype == other.dtype and x.shape == other.shape and x.numel() <= _MAX_ELEMENTS
 
 
 def dropped_sum(x: Tensor, other: Tensor, probability: float) -> Tensor:

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .recording import recorded
+from .tracing import is_traced
 
 _SHORTEST_PART = 2048  # positions
 _MOST_PARTS = 256
 
 
-def splits(x: Tensor) -> bool:
+def uses_split_sums(x: Tensor) -> bool:
     """Tell whether products with `x` should be computed by this module."""
-    return x.is_cuda and torch.is_grad_enabled() and not recorded()
+    return x.is_cuda and torch.is_grad_enabled() and not is_traced()
 
 
 def multiply_groups(weight: Tensor, rows: Tensor) -> Tensor:
@@ -36,10 +36,10 @@ def multiply_joints(x: Tensor, adjacency: Tensor) -> Tensor:
     return product
 
 
-def parts_of(places: int) -> int:
-    """Return the number of equal parts for a sum over `places` positions: a power of two that divides them."""
-    power = places & -places
-    while power > 1 and (power > _MOST_PARTS or places // power < _SHORTEST_PART):
+def parts_of(positions: int) -> int:
+    """Return the number of equal parts for a sum over `positions` positions: a power of two that divides them."""
+    power = positions & -positions
+    while power > 1 and (power > _MOST_PARTS or positions // power < _SHORTEST_PART):
         power //= 2
     return power
 
@@ -91,9 +91,9 @@ class _JointProduct(torch.autograd.Function):
         if context.needs_input_grad[0]:
             of_x = torch.bmm(gradient, adjacency.transpose(1, 2))
         if context.needs_input_grad[1]:
-            channels, places, joints = x.shape
-            parts = parts_of(places)
-            cut = (channels * parts, places // parts, joints)
+            channels, positions, joints = x.shape
+            parts = parts_of(positions)
+            cut = (channels * parts, positions // parts, joints)
             partial = torch.bmm(x.reshape(cut).transpose(1, 2), gradient.reshape(cut))  # (C * parts, V, V)
             partial = partial.view(channels, parts, joints, joints)
             of_adjacency = partial.sum(dim=1, dtype=torch.promote_types(x.dtype, torch.float32)).to(adjacency.dtype)

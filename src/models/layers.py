@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from . import cpu_kernels, gpu_kernels
-from .batch_norm import Norm, normalise_rows, spreads
+from .batch_norm import Norm, can_normalise_rows, normalise_rows
 from .channel_major import normalise, project
 
 
@@ -32,7 +32,7 @@ class JointGate(nn.Sequential):
         """(1, C, P, 1) -> (1, C, P, 1), of P frames or joints of all bodies."""
         squeeze, norm, relu, excite, gate = self
         hidden = squeeze(x)
-        if len(hidden) == 1 and spreads(norm, hidden):
+        if len(hidden) == 1 and can_normalise_rows(norm, hidden):
             rows = normalise_rows(norm, hidden.reshape(hidden.shape[1], -1), relu=True)
             hidden = rows.view(hidden.shape)
         else:
@@ -58,12 +58,14 @@ class STJointAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T, B, V)."""
         channels, frames, bodies, joints = x.shape
-        on_gpu = gpu_kernels.serves(x)
-        x, over_joints, over_frames = gpu_kernels.means(x) if on_gpu else cpu_kernels.means(x)
+        on_gpu = gpu_kernels.can_use_kernels(x)
+        x, over_joints, over_frames = (
+            gpu_kernels.joint_and_frame_means(x) if on_gpu else cpu_kernels.joint_and_frame_means(x)
+        )
         frame_gate = self.frame_gate(over_joints.view(1, channels, -1, 1)).view(channels, frames, bodies, 1)
         joint_gate = self.joint_gate(over_frames.view(1, channels, -1, 1)).view(channels, 1, bodies, joints)
-        weighed = gpu_kernels.weighed if on_gpu else cpu_kernels.weighed
-        return weighed(x, frame_gate, joint_gate, self.alpha.to(x.dtype)[:, None, None, None])
+        apply_gates = gpu_kernels.apply_gates if on_gpu else cpu_kernels.apply_gates
+        return apply_gates(x, frame_gate, joint_gate, self.alpha.to(x.dtype)[:, None, None, None])
 
 
 def recomputed(block: nn.Module, x: Tensor) -> Tensor:
@@ -144,7 +146,7 @@ class Block(nn.Module):
         assert isinstance(dropout, nn.Dropout | nn.Dropout2d)
         mixed, shortcut = self.temporal(mixed), self.shortcut(x)
         probability = dropout.p if dropout.training else 0.0
-        if gpu_kernels.sums(mixed, shortcut) and (probability == 0 or isinstance(dropout, nn.Dropout)):
+        if gpu_kernels.can_drop_and_sum(mixed, shortcut) and (probability == 0 or isinstance(dropout, nn.Dropout)):
             return gpu_kernels.dropped_sum(mixed, shortcut, probability)
         return cpu_kernels.dropped_sum(dropout, mixed, shortcut).relu_()
 

@@ -101,7 +101,7 @@ def check_values(streams: Mapping[str, Tensor], body_mask: Tensor | None, names:
         return
     if bool(empty.any()):
         clip = int(empty.nonzero()[0])
-        raise ValueError(f"Every clip should have at least one valid body; clip {clip} of {len(empty)} has none.")
+        raise ValueError(f"Every clip should have at least one body; clip {clip} of {len(empty)} has none.")
     stream, clip, body = broken.nonzero()[0].tolist()
     raise ValueError(
         f"Streams should hold finite numbers only; {names[stream]!r}, given with the shape "
@@ -116,15 +116,15 @@ def _faults(streams: Sequence[Tensor], body_mask: Tensor | None) -> tuple[Tensor
     return present & ~finite, ~present.any(dim=1)
 
 
-def padded(body_slots: Tensor, places: int, multiple: int) -> Tensor:
-    """Pad `body_slots` (B,) to a multiple of `multiple`, so that compiled code sees few shapes.
+def padded(body_slots: Tensor, num_slots: int, multiple: int) -> Tensor:
+    """Pad `body_slots` (B,) to a multiple of `multiple`, so that compiled code gets few shapes.
 
-    A slot of `places` = N * M or more repeats a body whose result is discarded. It does count in the BatchNorm
+    A slot of `num_slots` = N * M or more repeats a body whose result is discarded. It does count in the BatchNorm
     statistics and weights the bodies of a batch slightly unequally; padding with zeros would bias them more.
     """
     missing = -len(body_slots) % multiple
-    again = body_slots.repeat(-(-missing // max(1, len(body_slots))))[:missing]
-    return torch.cat([body_slots, places + again])
+    repeated = body_slots.repeat(-(-missing // max(1, len(body_slots))))[:missing]
+    return torch.cat([body_slots, num_slots + repeated])
 
 
 def fold_bodies(stream: Tensor, body_slots: Tensor | None) -> Tensor:

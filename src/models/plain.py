@@ -233,10 +233,10 @@ class PlainLastE(nn.Module):
         self.dropout = deepcopy(fused.dropout)
         self.classifier = deepcopy(fused.classifier)
 
-    def forward(self, streams: Mapping[str, Tensor], valid: Tensor) -> Tensor:
-        """(N, coordinates, T, V, M) a stream, (N, M) -> (N, classes)."""
+    def forward(self, streams: Mapping[str, Tensor], body_mask: Tensor) -> Tensor:
+        """(N, coordinates, T, V, M) per stream, (N, M) -> (N, classes)."""
         features = self.blocks(self.fusion(_fold(streams))).mean(dim=(2, 3))  # (B, D)
-        logits: Tensor = self.classifier(self.dropout(_average(features, valid)))
+        logits: Tensor = self.classifier(self.dropout(_average(features, body_mask)))
         return logits
 
 
@@ -252,11 +252,11 @@ class PlainLastV2(nn.Module):
         self.heads = nn.ModuleDict(dict(zip(STREAMS, heads, strict=True)))
         self.bias = deepcopy(fused.classifier.bias)  # of the sum, not of each head
 
-    def forward(self, streams: Mapping[str, Tensor], valid: Tensor) -> Tensor:
-        """(N, coordinates, T, V, M) a stream, (N, M) -> (N, classes)."""
+    def forward(self, streams: Mapping[str, Tensor], body_mask: Tensor) -> Tensor:
+        """(N, coordinates, T, V, M) per stream, (N, M) -> (N, classes)."""
         logits: Tensor = self.bias
         for name, stream in _fold(streams).items():
-            features = _average(self.backbones[name](stream), valid)  # (N, C)
+            features = _average(self.backbones[name](stream), body_mask)  # (N, C)
             logits = logits + self.heads[name](self.dropout(features))
         return logits
 
@@ -300,10 +300,10 @@ def _fold(streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: streams[name].permute(0, 4, 1, 2, 3).flatten(0, 1) for name in STREAMS}
 
 
-def _average(features: Tensor, valid: Tensor) -> Tensor:
-    """Average the features (B, D) of the bodies present in `valid` (N, M): (N, D)."""
-    present = valid.unsqueeze(-1).to(features.dtype)  # (N, M, 1)
-    return (features.view(*valid.shape, -1) * present).sum(dim=1) / present.sum(dim=1)
+def _average(features: Tensor, body_mask: Tensor) -> Tensor:
+    """Average the features (B, D) of the bodies present in `body_mask` (N, M): (N, D)."""
+    present = body_mask.unsqueeze(-1).to(features.dtype)  # (N, M, 1)
+    return (features.view(*body_mask.shape, -1) * present).sum(dim=1) / present.sum(dim=1)
 
 
 def _projection(weight: Tensor) -> nn.Module:

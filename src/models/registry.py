@@ -63,7 +63,7 @@ def build_model(config: ModelConfig, num_classes: int, layout: Layout | str) -> 
     model: SkeletonClassifier = _classes(config.family)[1](config, joints, num_classes)
     if model.streams != streams_of(config):
         raise UserError(
-            f"model.added_streams: the family {config.family} reads the streams {', '.join(model.streams)} alone."
+            f"model.added_streams: the family {config.family} only reads the streams {', '.join(model.streams)}."
         )
     model.facts = ModelFacts(config.name, joints, added_streams=config.added_streams)
     return model
@@ -101,7 +101,7 @@ def _classes(family: str) -> tuple[type[ModelConfig], Any]:
 def _check_arguments(name: object, num_classes: object, layout: object) -> None:
     """Refuse arguments of wrong types with a clearer message than torch's."""
     if not isinstance(name, str | Path):
-        raise UserError(f"A model is called by a name, one of {', '.join(model_files())}, not by {short(name)}.")
+        raise UserError(f"The name of a model should be one of {', '.join(model_files())}, not {short(name)}.")
     if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
         raise UserError(f"num_classes: {short(num_classes)} should be a whole number from 1 up, such as 60.")
     if not isinstance(layout, str | Path | Layout):

@@ -1,7 +1,7 @@
-"""Pictures of an evaluation and of a training run.
+"""Figures of an evaluation and of a training run.
 
-Drawn with matplotlib's Agg canvas, without a window or the state of `pyplot`. Class names and titles appear
-as they are written, never as mathematics: a `$` in a folder's name is a `$`.
+They are drawn with matplotlib's Agg canvas, without a window or the state of `pyplot`. Class names and titles are
+shown literally: a `$` in a folder's name does not start a formula.
 """
 
 import logging
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ClassFigures(Protocol):
-    """What a bar of the accuracy of one class needs: its index, its clips, and how many were recognised (percent)."""
+    """Contents of the accuracy bar of one class: index, number of clips, number and percentage of correct ones."""
 
     @property
     def index(self) -> int: ...
@@ -47,13 +47,13 @@ _MOST_BARS = 20
 _LEAST_LABEL_POINTS = 6.5
 _NARROWEST_MATRIX_INCHES, _WIDEST_MATRIX_INCHES = 2.4, 24.0
 _TALLEST_SCALE_INCHES = 5.0
-_LEAST_SPAN, _LEAST_CURVE_SPAN = 2.0, 10.0  # points of an axis of percent
-_CLIPS_SHOWN = 20  # an axis shows at least so many clips' worth, so that one is not taken for a large difference
+_LEAST_SPAN, _LEAST_CURVE_SPAN = 2.0, 10.0  # percentage points on an axis
+_CLIPS_SHOWN = 20  # an axis spans at least this many clips, so that a difference of one clip does not look large
 _TITLE_LINES = 3
 _NARROWEST_TITLE_INCHES, _TITLE_LETTER_POINTS = 6.0, 8.2
-_LEGEND_LINE = 0.09  # of the height of a panel
-_WORTH_TELLING = 0.1  # points
-_LOGARITHMIC_FROM = 30  # times the median
+_LEGEND_LINE = 0.09  # fraction of the height of a panel
+_WORTH_STATING = 0.1  # percentage points
+_LOGARITHMIC_FROM = 30  # maximum in multiples of the median
 
 _INK, _SOFT_INK, LINE, _EMPTY = "#1f2933", "#616e7c", "#cbd2d9", "#eceff1"
 _TRAIN, _TEST = "#9aa5b1", "#0b69a3"
@@ -77,7 +77,7 @@ _STYLE: Any = {
 
 
 def draws_or_warns(what: str) -> bool:
-    """Tell whether pictures can be drawn; where not, warn that `what`, such as `Drawing the plot`, is left out.
+    """Tell whether figures can be drawn; if not, warn that `what`, such as `Drawing the plot`, is skipped.
 
     Called before the work starts, so that a missing plot is known in advance.
     """
@@ -92,15 +92,14 @@ def draw_confusion(
     class_names: Sequence[str],
     path: Path,
     title: str,
-    unanswered: int = 0,
+    unusable: int = 0,
     state: str = "",
 ) -> None:
     """Draw a confusion matrix (classes, classes; rows true, columns predicted) as a PNG.
 
-    The colour of a cell is its share of its row, on a scale that stretches small shares; a class without
-    clips is grey. Counts stand in the cells of small matrices. The line under the title tells the model's `state`, such
-    as `after epoch 19`, top-1, and how many clips were `unanswered`, since a score was not finite: they are in no cell
-    and count as wrong.
+    The colour of a cell is its share of its row, on a scale that stretches small shares; a class without clips is grey.
+    Small matrices have counts in their cells. The subtitle has the model's `state`, such as `after epoch 19`, top-1,
+    and the number of `unusable` clips, whose scores are not finite: they are in no cell and count as wrong.
 
     Raises:
         UserError: matplotlib cannot be imported, or the file cannot be written.
@@ -116,14 +115,14 @@ def draw_confusion(
         _label_cells(axes, class_names, side / classes)
         if classes <= _MOST_CLASSES_WITH_COUNTS:
             _write_counts(axes, confusion)
-        clips, correct = int(confusion.sum()) + unanswered, int(np.trace(confusion))
+        clips, correct = int(confusion.sum()) + unusable, int(np.trace(confusion))
         figures = f"top-1 {100 * correct / max(clips, 1):.1f}%, {correct:,} of {counted(clips, 'clip')}"
-        figures += f"; {unanswered:,} without an answer" if unanswered else ""
+        figures += f"; {unusable:,} unusable" if unusable else ""
         write_title(axes, title, "; ".join(filter(None, [state, figures])), enlarged=side / 8)
 
 
 def draw_class_accuracy(results: Sequence[ClassFigures], class_names: Sequence[str], path: Path, title: str) -> None:
-    """Draw the accuracy of each class as sorted bars in a PNG, the lowest on top; of many, the lowest 20.
+    """Draw the accuracy of each class as sorted bars in a PNG, the lowest on top; of many classes only the lowest 20.
 
     Raises:
         ValueError: no class has a clip.
@@ -140,9 +139,9 @@ def draw_class_accuracy(results: Sequence[ClassFigures], class_names: Sequence[s
         axes.barh(range(len(shown)), [accuracy for accuracy, _ in shown], height=0.68, color=_TEST)
         mean = float(np.mean([accuracy for accuracy, _ in rated]))
         axes.axvline(mean, color=_SOFT_INK, linewidth=0.8, dashes=(4, 3))
-        for place, (accuracy, result) in enumerate(shown):
+        for row, (accuracy, result) in enumerate(shown):
             text = f"{accuracy:.1f}  ({result.correct}/{result.clips})"
-            axes.text(102, place, text, va="center", fontsize=8, color=_SOFT_INK)
+            axes.text(102, row, text, va="center", fontsize=8, color=_SOFT_INK)
         axes.set_yticks(range(len(shown)), [shortened(class_names[result.index]) for _, result in shown])
         axes.tick_params(length=0)
         axes.set(xlim=(0, 100), ylim=(len(shown) - 0.4, -0.6), xlabel="% of the class's clips recognised")
@@ -151,18 +150,18 @@ def draw_class_accuracy(results: Sequence[ClassFigures], class_names: Sequence[s
 
 @dataclass(frozen=True)
 class CurveFacts:
-    """What the lines of a training curve are.
+    """Descriptions of the lines of a training curve.
 
     Attributes:
-        train, test: what the two losses are, of what clips: they are not the same quantity.
-        part: the column of a part of the train loss that is drawn too, and what it is; empty for none.
-        weights: what the columns of the weights that count begin with: `ema_` for averaged ones.
-        test_clips: how many clips are tested; None where that is not known.
+        train, test: descriptions of the two losses and their clips, since they are different quantities.
+        part: the column and the description of a term of the train loss that is drawn too; empty for none.
+        weights: the prefix of the columns for the tested weights: `ema_` for averaged ones.
+        test_clips: the number of tested clips; None if it is not known.
         metric: the name of the metric in the rows, its title and its unit.
-        higher_is_better: whether the best epoch has the highest value of it.
+        higher_is_better: whether the best epoch has its highest value.
     """
 
-    train: str = "loss as it is minimised, augmented clips"
+    train: str = "minimised loss, augmented clips"
     test: str = "plain cross-entropy, unaugmented clips"
     part: tuple[str, str] = ("", "")
     weights: str = ""
@@ -177,15 +176,15 @@ _UNKNOWN_FACTS = CurveFacts()
 def draw_training_curve(
     rows: Sequence[Mapping[str, Any]], path: Path, title: str, facts: CurveFacts = _UNKNOWN_FACTS
 ) -> None:
-    """Draw a run as a PNG: loss and metric of the train and test parts and the learning rate over the epochs.
+    """Draw the curves of a run as a PNG: loss and metric of train and test parts and the learning rate by epoch.
 
-    The best epoch is marked: the first of those with the best metric on held-out training clips where the run has
-    them, else on the test part.
+    The best epoch is marked: the first one with the best metric on held-out training clips if the run has them, else on
+    the test part.
 
     Args:
-        rows: the logbook's rows; read are `epoch`, `train_loss`, `test_loss`, `train_`, `test_` and `val_<metric>`,
-            the column of `facts.part`, and `learning_rate`. Values that are missing or not finite leave their point
-            out.
+        rows: the logbook's rows, with `epoch`, `train_loss`, `test_loss`, `train_`, `test_` and `val_<metric>`,
+            the column of `facts.part`, and `learning_rate`. Missing and non-finite values are not
+            drawn.
         path: the file.
         title: the title of the figure.
         facts: the texts of the legends.
@@ -221,13 +220,13 @@ def _plot_loss(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFact
     axes.set_ylabel("loss")
     values = sorted(value for name in columns for _, value in _points(rows, name))
     if values and values[0] > 0 and values[-1] > _LOGARITHMIC_FROM * values[len(values) // 2]:
-        axes.set_yscale("log")  # of a run that nearly diverged all other epochs would lie on one line
+        axes.set_yscale("log")  # a run that nearly diverged would otherwise compress all other epochs
         axes.yaxis.set_major_formatter("{x:g}")
     _write_curve_legend(axes)
 
 
 def _write_curve_legend(axes: "Axes") -> None:
-    """Explain the lines at the top of a panel, above all that is drawn in it."""
+    """Write the legend at the top of a panel, above its lines."""
     names = axes.get_legend_handles_labels()[1]
     above = axes.transAxes.transform((0, 1 + _LEGEND_LINE * (len(names) + 0.5)))
     axes.set_ylim(axes.get_ylim()[0], axes.transData.inverted().transform(above)[1])
@@ -245,24 +244,24 @@ def _plot_metric(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFa
 
 
 def span_of_clips(clips: int | None) -> float:
-    """Return how many points an axis of percent should show at least, so that one clip of so many looks small."""
+    """Return the minimum span of an axis in percentage points, so that a difference of one clip looks small."""
     return min(max(_LEAST_SPAN, _CLIPS_SHOWN * points_of_a_clip(clips)), 100.0)
 
 
 def span_of_curve(clips: int | None) -> float:
-    """Return how many points the axis of a curve in percent shows at least: a curve changes more than its ends."""
+    """Return the minimum span of a curve's axis in percentage points, larger than for bars."""
     return max(_LEAST_CURVE_SPAN, span_of_clips(clips))
 
 
 def points_of_a_clip(clips: int | None) -> float:
-    """Return what one clip of a part is worth in points of its top-1; 0 where its size is not known."""
+    """Return the percentage points of top-1 per clip of a part; 0 if its size is not known."""
     return 100.0 / clips if clips else 0.0
 
 
 def spread_out(low: float, high: float, least: float) -> tuple[float, float]:
-    """Return the ends of an axis of percent, moved apart to `least` points where they are nearer to each other.
+    """Return the ends of an axis in percent, at least `least` points apart.
 
-    As far as there is room they stay within 0 and 100, with a little air.
+    They stay between 0 and 100 with a small margin, if possible.
     """
     missing = max(least - (high - low), 0.0) / 2
     if not missing:
@@ -275,7 +274,7 @@ def spread_out(low: float, high: float, least: float) -> tuple[float, float]:
 
 @contextmanager
 def picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
-    """Yield a figure and save it, cut to what is drawn, when the block succeeds."""
+    """Yield a figure; save it, cropped to its content, if the block succeeds."""
     problem = extra_problem("matplotlib", "Drawing a picture")
     if problem is not None:
         raise problem
@@ -292,7 +291,7 @@ def picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
 
 
 def _cell_inches(classes: int) -> float:
-    """Return the side that a cell wants: room for a count, or for a line of label where there are many."""
+    """Return the side of a cell in inches: enough for a count, or for a line of a label if there are many classes."""
     return min(max(12.0 / classes, 0.15), 0.5)
 
 
@@ -312,10 +311,10 @@ def _draw_cells(axes: "Axes", scale: "Axes", confusion: NDArray[np.int64]) -> No
 def _label_cells(axes: "Axes", class_names: Sequence[str], cell_inches: float) -> None:
     points = min(9.0, max(72 * cell_inches * 0.75, _LEAST_LABEL_POINTS))
     step = math.ceil(points / (72 * cell_inches))
-    places = range(0, len(class_names), step)
-    names = [shortened(class_names[place]) for place in places]
-    axes.set_xticks(places, names, rotation=90)
-    axes.set_yticks(places, names)
+    labelled = range(0, len(class_names), step)
+    names = [shortened(class_names[index]) for index in labelled]
+    axes.set_xticks(labelled, names, rotation=90)
+    axes.set_yticks(labelled, names)
     axes.tick_params(length=0, labelsize=points)
     axes.set_xlabel("predicted", fontsize=11, labelpad=10)
     axes.set_ylabel("true", fontsize=11, labelpad=10)
@@ -340,7 +339,7 @@ def plot_column(
     label: str,
     dashes: tuple[float, float] | None = None,
 ) -> None:
-    """Draw a column of the logbook over the epochs, without the epochs in which it is not finite."""
+    """Draw the finite values of a logbook column over the epochs."""
     points = _points(rows, name)
     marker = "o" if len(points) <= 10 else ""
     axes.plot(
@@ -356,13 +355,13 @@ def plot_column(
 
 
 def _points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
-    """Return (epoch, value) of the rows whose value is there and finite."""
+    """Return (epoch, value) of the rows with a finite value."""
     pairs = [(int(row["epoch"]), row.get(name)) for row in rows]
     return [(epoch, float(value)) for epoch, value in pairs if value is not None and math.isfinite(value)]
 
 
 def _mark_best(panels: Sequence["Axes"], rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> str:
-    """Mark the best epoch in every panel and return what it was."""
+    """Mark the best epoch in every panel and return its description."""
     name, title, unit = facts.metric
     tested = dict(_points(rows, f"{facts.weights}test_{name}"))
     if not tested:
@@ -382,29 +381,29 @@ def _mark_best(panels: Sequence["Axes"], rows: Sequence[Mapping[str, Any]], fact
 
 
 def worth_of_a_clip(clips: int | None) -> str:
-    """Return what a picture says of the size of its test part where one clip of it can be seen."""
+    """Return a note on the size of the test part, if a difference of one clip is visible."""
     points = points_of_a_clip(clips)
     if clips == 1:
         return "; of one clip"
-    return f"; one of the {clips} clips is {points:.1f} points" if points >= _WORTH_TELLING else ""
+    return f"; one of the {clips} clips is {points:.1f} points" if points >= _WORTH_STATING else ""
 
 
 def write_title(axes: "Axes", title: str, subtitle: str, enlarged: float = 1.0) -> None:
-    """Write a title and a line below it above the panel, at most twice their usual size.
+    """Write a title and a subtitle above the panel, at most twice their usual size.
 
-    A title that is much wider than the panel takes up to three lines, and is cut where these are not enough.
+    A title that is much wider than the panel takes up to three lines; the rest is cut.
     """
     factor = min(max(enlarged, 1.0), 2.0)
-    place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
+    position: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
     room_inches = max(axes.get_window_extent().width / _DOTS_PER_INCH, _NARROWEST_TITLE_INCHES)
     fitting = int(72 * room_inches / (_TITLE_LETTER_POINTS * factor))
     lines = textwrap.wrap(" ".join(title.split()), fitting, max_lines=_TITLE_LINES, placeholder=" …")
     large: dict[str, Any] = {"fontsize": 13 * factor, "weight": "bold", "va": "bottom"}
-    axes.annotate("\n".join(lines), xytext=(0, 21 * factor), **large, **place)
-    axes.annotate(subtitle, xytext=(0, 8 * factor), fontsize=10 * factor, color=_SOFT_INK, **place)
+    axes.annotate("\n".join(lines), xytext=(0, 21 * factor), **large, **position)
+    axes.annotate(subtitle, xytext=(0, 8 * factor), fontsize=10 * factor, color=_SOFT_INK, **position)
 
 
 def shortened(name: str, longest: int = _LONGEST_NAME) -> str:
-    """Return a class name on one line, cut where it would take more room than the picture."""
+    """Return a class name on one line, cut to a length that fits the figure."""
     line = " ".join(name.split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"

@@ -1,8 +1,8 @@
-"""Drawing skeletons: a clip as an animation, or as a strip of its moments.
+"""Drawings of skeletons: a clip as an animation, or as a strip of single frames.
 
 A body is seen in perspective from the front and slightly above, over a floor with its shadow; x points right,
-y up, z into the picture. A body of two coordinates is seen flat, as it was in the picture it comes from, where y
-points down. Every layout is drawn from its bones and its extra edges; its mirror pairs tell left from right.
+y up, z into the picture. Bodies with two coordinates are drawn flat, as in their picture, where y points down.
+A layout is drawn from its bones and extra edges; its mirror pairs define left and right.
 Legend: M bodies, T frames, V joints, C coordinates.
 """
 
@@ -34,24 +34,24 @@ _HEADER_INCHES = 0.52
 _ELEVATION_DEGREES = 12.0
 _SWING_DEGREES = 24.0
 _MOST_FRAMES = 50
-_SHORTEST_DELAY_S = 0.03  # viewers slow down what is faster
+_SHORTEST_DELAY_S = 0.03  # viewers slow down faster animations
 _GIF_COLOURS = 24
-_MARGIN = 1.12  # the picture reaches so many radii from its middle
-_EYE_DISTANCE = 8.0  # in units of the stage's radius
+_MARGIN = 1.12  # half the width of the picture in radii of the scene
+_EYE_DISTANCE = 8.0  # in radii of the scene
 _LIMB_SHARE = 0.03  # thickness of a limb in units of the body's height
-_MOMENTS = 8
+_STRIP_FRAMES = 8
 _FACE = ("nose", "eye", "ear", "mouth")
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """Where a clip plays.
+class _Scene:
+    """The space of a clip.
 
     Attributes:
-        middle: the point that is looked at, (3,).
-        radius: how far the clip reaches from there.
-        size: how tall a body is.
-        floors: the height on which each body stands, (M,); a camera that looks down sees the floor rise.
+        middle: the point that the camera looks at, (3,).
+        radius: the largest distance of the clip's joints from there.
+        size: the height of a body.
+        floors: (M,), the height of the floor below each body, which differs if the recording camera looked down.
     """
 
     middle: Array
@@ -62,16 +62,16 @@ class _Stage:
 
 @dataclass(frozen=True)
 class _View:
-    """How a stage is looked at: from how many degrees to the side, with limbs how many points thick."""
+    """The camera's view of a scene: azimuth in degrees, and the width of limbs in points."""
 
     layout: Layout
-    stage: _Stage
+    scene: _Scene
     azimuth: float
     limb: float
 
     def project(self, points: Array) -> tuple[Array, Array]:
-        """Return places on the picture (..., 2), the stage between -1 and 1, and depths (...,)."""
-        x, y, z = np.moveaxis((points - self.stage.middle) / self.stage.radius, -1, 0)
+        """Return positions in the picture (..., 2), from -1 to 1 within the scene, and depths (...,)."""
+        x, y, z = np.moveaxis((points - self.scene.middle) / self.scene.radius, -1, 0)
         turn, tilt = (0.0, 0.0) if self.layout.flat else np.radians((self.azimuth, _ELEVATION_DEGREES))
         x, z = np.cos(turn) * x - np.sin(turn) * z, np.sin(turn) * x + np.cos(turn) * z
         y, z = np.cos(tilt) * y + np.sin(tilt) * z, np.cos(tilt) * z - np.sin(tilt) * y
@@ -81,7 +81,7 @@ class _View:
 
 @dataclass(frozen=True)
 class _Stroke:
-    """One thick round-ended line: two points on the picture, how far away it is, its width, its colour."""
+    """A thick line with round ends: its two ends in the picture, its depth, width and colour."""
 
     ends: Array
     depth: float
@@ -98,12 +98,12 @@ def animate(
     fps: float = 30,
     frame_mask: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write a clip as an animated GIF that plays at its true speed, again and again.
+    """Write a clip as an animated GIF that repeats at the clip's speed.
 
     Args:
-        joints: (M, T, V, C) positions, C as in the layout. A body with a NaN, or all zeros, is left out of that frame.
-        fps: frames per second of the clip; long clips show only some of them.
-        frame_mask: (M, T), which bodies are there in which frame; None if the joints tell.
+        joints: (M, T, V, C) positions, C as in the layout. A body with a NaN, or all zeros, is not drawn in that frame.
+        fps: frames per second of the clip; of a long clip only some frames are drawn.
+        frame_mask: (M, T), whether each body is present; None to decide by its joints.
 
     Raises:
         UserError: there is nothing to draw, the shape does not fit the layout, a library is missing, or the
@@ -113,22 +113,22 @@ def animate(
     from PIL import Image as images
 
     bodies = _visible(joints, layout, frame_mask)
-    stage, frames = _stage(bodies), bodies.shape[1]
+    scene, frames = _scene(bodies), bodies.shape[1]
     count = int(np.clip(frames / fps / _SHORTEST_DELAY_S, 1, min(frames, _MOST_FRAMES)))
     figure, (axes,) = _figure(1, _INCHES, title, layout)
     pictures = []
     for frame in np.arange(count) * frames // count:
-        # One swing to each side a round: the animation repeats without a jump.
+        # One swing to each side per repetition, so that the animation repeats without a jump.
         azimuth = _SWING_DEGREES * float(np.sin(2 * np.pi * frame / frames))
-        view = _View(layout, stage, azimuth, _limb_points(stage, _INCHES))
-        _draw_moment(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
+        view = _View(layout, scene, azimuth, _limb_points(scene, _INCHES))
+        _draw_frame(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
         pictures.append(_pixels(figure))
-    # One palette for all: a body may come late, and colours that change from frame to frame would flicker.
+    # One palette for all frames, since a body may appear late and changing colours would flicker.
     palette = images.fromarray(np.concatenate(pictures[::8])).quantize(_GIF_COLOURS)
     first, *rest = (
         images.fromarray(picture).quantize(palette=palette, dither=images.Dither.NONE) for picture in pictures
     )
-    # A GIF counts hundredths of a second: rounding the times, not the delays, keeps the speed.
+    # GIF delays are hundredths of a second; rounding the times instead of the delays keeps the speed.
     delays = np.diff(np.linspace(0, 100 * frames / fps, count + 1).round()).astype(int) * 10
     with atomic_path(path) as temporary:
         first.save(temporary, format="GIF", save_all=True, append_images=rest, duration=delays.tolist(), loop=0)
@@ -143,14 +143,14 @@ def draw_frames(
     fps: float = 30,
     frame_mask: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write a clip as a PNG strip of eight moments; arguments and errors are those of `animate`."""
+    """Write eight frames of a clip as a PNG strip; arguments and errors are those of `animate`."""
     bodies = _visible(joints, layout, frame_mask)
-    stage = _stage(bodies)
-    moments = np.linspace(0, bodies.shape[1] - 1, _MOMENTS).round().astype(int)
-    view = _View(layout, stage, _SWING_DEGREES / 2, _limb_points(stage, _STRIP_INCHES))
-    figure, all_axes = _figure(_MOMENTS, _STRIP_INCHES, title, layout)
-    for axes, frame in zip(all_axes, moments, strict=True):
-        _draw_moment(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
+    scene = _scene(bodies)
+    drawn_frames = np.linspace(0, bodies.shape[1] - 1, _STRIP_FRAMES).round().astype(int)
+    view = _View(layout, scene, _SWING_DEGREES / 2, _limb_points(scene, _STRIP_INCHES))
+    figure, all_axes = _figure(_STRIP_FRAMES, _STRIP_INCHES, title, layout)
+    for axes, frame in zip(all_axes, drawn_frames, strict=True):
+        _draw_frame(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", facecolor=_BACKGROUND)
 
@@ -175,33 +175,33 @@ def _visible(joints: NDArray[Any], layout: Layout, frame_mask: NDArray[np.bool_]
     return bodies
 
 
-def _stage(bodies: Array) -> _Stage:
-    """Return the stage on which all bodies (M, T, V, 3) fit; single wild joints may leave it."""
+def _scene(bodies: Array) -> _Scene:
+    """Return the scene that contains all bodies (M, T, V, 3), except for single outlying joints."""
     drawn = bodies[np.isfinite(bodies).all(axis=(2, 3))]  # (bodies in frames, V, 3)
     low, high = np.percentile(drawn.reshape(-1, 3), [0.5, 99.5], axis=0)
     middle = (low + high) / 2
     width = np.percentile(np.linalg.norm((drawn - middle)[..., [0, 2]], axis=-1), 99.5)
     size = float(np.median(np.ptp(drawn[..., 1], axis=1)))
     tilt = np.radians(_ELEVATION_DEGREES)
-    reach = float(max(width, np.cos(tilt) * (high - low)[1] / 2 + np.sin(tilt) * width, 1e-6))
+    radius = float(max(width, np.cos(tilt) * (high - low)[1] / 2 + np.sin(tilt) * width, 1e-6))
     floors = [_floor(body) for body in bodies]
-    return _Stage(middle, reach, max(size, reach / 10), np.array(floors))
+    return _Scene(middle, radius, max(size, radius / 10), np.array(floors))
 
 
 def _floor(body: Array) -> float:
-    """Return the height of the floor below a body (T, V, 3), NaN if it is never there."""
+    """Return the height of the floor below a body (T, V, 3), NaN if it is never present."""
     lowest = body[..., 1].min(axis=1)
     present = lowest[np.isfinite(lowest)]
     return float(np.percentile(present, 10)) if len(present) else np.nan
 
 
-def _limb_points(stage: _Stage, inches: float) -> float:
-    """Return how thick a limb is drawn on axes of that size, in points of 1/72 inch."""
-    return _LIMB_SHARE * stage.size / stage.radius * 72 * inches / (2 * _MARGIN)
+def _limb_points(scene: _Scene, inches: float) -> float:
+    """Return the width of a limb in points (1/72 inch), on axes of a size in inches."""
+    return _LIMB_SHARE * scene.size / scene.radius * 72 * inches / (2 * _MARGIN)
 
 
 def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any, list[Any]]:
-    """Return a figure of `count` square axes in a row, with a title and a legend of the sides above."""
+    """Return a figure of `count` square axes in a row, with a title and a legend of left and right above."""
     _require("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -215,15 +215,15 @@ def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any,
         line = 1 - 0.43 / height
         figure.text(0.14 / width, line, "left", color=colours["left"], fontsize=9, va="center")
         figure.text(0.45 / width, line, "right", color=colours["right"], fontsize=9, va="center")
-    all_axes = [figure.add_axes((place / count, 0, 1 / count, inches / height)) for place in range(count)]
+    all_axes = [figure.add_axes((index / count, 0, 1 / count, inches / height)) for index in range(count)]
     for axes in all_axes:
         axes.set(xlim=(-_MARGIN, _MARGIN), ylim=(-_MARGIN, _MARGIN))
         axes.set_axis_off()
     return figure, all_axes
 
 
-def _draw_moment(axes: Any, bodies: Array, view: _View, caption: str) -> None:
-    """Draw the bodies (M, V, 3) of one frame in place of what was drawn before."""
+def _draw_frame(axes: Any, bodies: Array, view: _View, caption: str) -> None:
+    """Draw the bodies (M, V, 3) of one frame, replacing the previous one."""
     from matplotlib.collections import LineCollection
 
     for old in [*axes.collections, *axes.texts]:
@@ -231,7 +231,7 @@ def _draw_moment(axes: Any, bodies: Array, view: _View, caption: str) -> None:
     shown = [(number, body) for number, body in enumerate(bodies) if np.isfinite(body).all()]
     shadows: list[_Stroke] = []
     if not view.layout.flat:
-        grid, _ = view.project(_floor_grid(view.stage))
+        grid, _ = view.project(_floor_grid(view.scene))
         axes.add_collection(LineCollection(list(grid), colors=_GRID, linewidths=0.8))
         shadows = [stroke for number, body in shown for stroke in _shadow(body, number, view)]
     limbs = [stroke for number, body in shown for stroke in _limbs(body, number, view)]
@@ -248,7 +248,7 @@ def _draw_moment(axes: Any, bodies: Array, view: _View, caption: str) -> None:
 
 
 def _limbs(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
-    """Yield the strokes of one body (V, 3): each bone on a broader stroke that sets it off, and the head."""
+    """Yield the strokes of one body (V, 3): each bone on a wider stroke of the background colour, and the head."""
     layout = view.layout
     points, depths = view.project(body)
     colours = _COLOURS[number % len(_COLOURS)]
@@ -259,34 +259,34 @@ def _limbs(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
         yield _Stroke(ends, depth + 0.08, view.limb * 1.5, _BACKGROUND)
         yield _Stroke(ends, depth, view.limb, colours[side])
     if head := head_joints(layout):
-        # A line of almost no length with round ends is a disc.
+        # A very short line with round ends is a disc.
         disc = points[head].mean(axis=0) + np.array([[0.0, 0.0], [0.004, 0.0]])
-        nearest = depths[[*head, *_joints_of(layout, _FACE)]].min()  # a face is on its head, not behind it
+        nearest = depths[[*head, *_joints_of(layout, _FACE)]].min()  # draws a face on its head, not behind it
         yield _Stroke(disc, float(nearest), view.limb * 2.8, colours["trunk"])
 
 
 def _shadow(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
     """Yield the strokes of a body's shadow, straight below it on the floor."""
     flat = body.copy()
-    flat[:, 1] = view.stage.floors[number]
+    flat[:, 1] = view.scene.floors[number]
     points, depths = view.project(flat)
     for first, second in (*view.layout.bones, *view.layout.extra_edges):
         yield _Stroke(points[[first, second]], float(depths[first]), view.limb * 1.1, _SHADOW)
 
 
-def _floor_grid(stage: _Stage) -> Array:
+def _floor_grid(scene: _Scene) -> Array:
     """Return the lines of a square grid on the floor, (lines, 2, 3)."""
-    steps = np.linspace(-1.0, 1.0, 7) * stage.radius
-    edge, level = np.full_like(steps, stage.radius), np.zeros_like(steps)
+    steps = np.linspace(-1.0, 1.0, 7) * scene.radius
+    edge, level = np.full_like(steps, scene.radius), np.zeros_like(steps)
     across = np.stack([np.stack([-edge, level, steps], axis=-1), np.stack([edge, level, steps], axis=-1)], axis=1)
     along = across[..., ::-1]
-    floor = np.array([stage.middle[0], np.nanmean(stage.floors), stage.middle[2]])
+    floor = np.array([scene.middle[0], np.nanmean(scene.floors), scene.middle[2]])
     lines: Array = np.concatenate([across, along]) + floor
     return lines
 
 
 def _side(layout: Layout, joint: int) -> str:
-    """Return whether a joint is on the left, the right, or the trunk."""
+    """Return the side of a joint: left, right or trunk."""
     for left, right in layout.mirror:
         if joint in (left, right):
             return "left" if joint == left else "right"
@@ -294,7 +294,7 @@ def _side(layout: Layout, joint: int) -> str:
 
 
 def _side_of_edge(layout: Layout, edge: tuple[int, int]) -> str:
-    """Return the side on which an edge lies wholly, else the trunk."""
+    """Return the side of an edge if both its joints are on it, else the trunk."""
     first, second = (_side(layout, joint) for joint in edge)
     return first if first == second else "trunk"
 
@@ -308,7 +308,7 @@ def head_joints(layout: Layout) -> list[int]:
 
 
 def _joints_of(layout: Layout, parts: Sequence[str]) -> list[int]:
-    """Return the joints in whose names one of these words stands, such as `eye` in `left_eye_inner`."""
+    """Return the joints with one of these words in their names, such as `eye` in `left_eye_inner`."""
     return [joint for joint, name in enumerate(layout.joints) if set(name.split("_")) & set(parts)]
 
 
@@ -320,7 +320,7 @@ def _pixels(figure: Any) -> NDArray[np.uint8]:
 
 
 def _require(*packages: str) -> None:
-    """Refuse to begin where a package cannot be imported."""
+    """Raise an error if a package cannot be imported."""
     for package in packages:
         problem = extra_problem(package, "Drawing a skeleton")
         if problem is not None:

@@ -32,21 +32,21 @@ class Confusion:
     Attributes:
         classes: the names of the classes.
         counts: (K, K) clips; rows are true classes, columns predicted ones.
-        unanswered: (K,) clips of each class without a prediction, because a score was not finite.
+        unusable: (K,) clips of each class without a prediction, because a score was not finite.
         epoch: the epoch of the test; None if the file does not name it.
     """
 
     classes: Sequence[str]
     counts: NDArray[np.int64]
-    unanswered: NDArray[np.int64]
+    unusable: NDArray[np.int64]
     epoch: int | None = None
 
     def table(self) -> tuple[list[str], Iterator[list[object]]]:
         """Return the header and the rows of a CSV; clips without a prediction, if any, have their own column."""
         corner = _CORNER if self.epoch is None else f"{_CORNER}, after epoch {self.epoch}"
         header, counts = [corner, *self.classes], self.counts
-        if self.unanswered.any():
-            header, counts = [*header, _WITHOUT], np.column_stack([counts, self.unanswered])
+        if self.unusable.any():
+            header, counts = [*header, _WITHOUT], np.column_stack([counts, self.unusable])
         return header, ([name, *row] for name, row in zip(self.classes, counts.tolist(), strict=True))
 
 

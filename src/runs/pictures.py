@@ -40,11 +40,11 @@ def _draw(folder: RunFolder) -> None:
     if not run.rows:
         return  # it ended within its first epoch
     confusion = _confusion_of_last_test(folder, run)
-    clips = None if confusion is None else int(confusion.counts.sum() + confusion.unanswered.sum())
+    clips = None if confusion is None else int(confusion.counts.sum() + confusion.unusable.sum())
     draw_training_curve(run.rows, folder.curve, _title(run) + _progress_note(run), _curve_facts(run, clips))
     if confusion is not None:
         after = f"after epoch {confusion.epoch}" + (", averaged weights" if run.weights_prefix else "")
-        missing = int(confusion.unanswered.sum())
+        missing = int(confusion.unusable.sum())
         draw_confusion(confusion.counts, confusion.classes, folder.confusion_picture, _title(run), missing, after)
 
 

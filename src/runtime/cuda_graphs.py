@@ -1,7 +1,7 @@
-"""CUDA graphs: the forward and the backward pass of a training step are recorded once a shape, then replayed whole.
+"""CUDA graphs: the forward and the backward pass of a training step are recorded once per shape, then replayed.
 
-A step of these models is one to ten thousand small kernels. Sent one by one they take the host longer than they take
-a large GPU; a graph is sent at once.
+A step of these models has one to ten thousand small kernels. Launching them one by one takes the host longer than
+computing them takes a large GPU; a graph is launched as a whole.
 
 Legend: N clips, M bodies, B bodies computed.
 """
@@ -18,7 +18,7 @@ from ..settings.data import HardwareConfig
 from ..settings.model import ModelConfig
 from ..utils.errors import UserError, is_out_of_memory
 
-_MOST_GRAPHS = 24  # of different shapes; further shapes run as they are written
+_MOST_GRAPHS = 24  # of different shapes; further shapes run without a graph
 Key = tuple[object, ...]
 
 
@@ -27,7 +27,7 @@ def records_steps(
 ) -> bool:
     """Tell whether the passes of a run's training steps are recorded as CUDA graphs.
 
-    DistributedDataParallel and recomputed features do not allow it; compiled code has graphs of its own.
+    DistributedDataParallel and recomputed features do not support graphs; compiled code has its own graphs.
     """
     possible = device.type == "cuda" and torch.version.cuda is not None and processes == 1 and not compiled
     recomputes = getattr(model, "recompute", False)
@@ -36,21 +36,21 @@ def records_steps(
 
 @contextmanager
 def recorded_steps(model: nn.Module) -> Iterator[None]:
-    """Run a model's training passes as CUDA graphs while the block runs; their memory is released at its end.
+    """Run a model's training passes as CUDA graphs while the block runs; release their memory at its end.
 
-    Evaluation, passes without gradients and passes that return details run as they are written.
+    Evaluation, passes without gradients and passes that return details run without graphs.
     """
-    # Recording creates torch's gradient accumulation nodes on a stream of its own, of which torch warns later.
+    # Recording creates torch's gradient accumulation nodes on a separate stream, about which torch warns later.
     warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
     model.forward = GraphedForward(model)
     try:
         yield
     finally:
-        del model.forward  # the instance's: the class has its own
+        del model.forward  # removes the instance's attribute, not the class's method
 
 
 class GraphedForward:
-    """Stand in for the `forward` of a model on streams: (N, C, T, V, M) each, (N, M) and (B,) -> (N, classes)."""
+    """Replacement for a model's `forward`: streams (N, C, T, V, M) each, (N, M) and (B,) -> (N, classes)."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -67,7 +67,7 @@ class GraphedForward:
         return_details: bool = False,
         **more: Any,
     ) -> Any:
-        """Return what the model's own `forward` returns, which has the same arguments."""
+        """Return the result of the model's `forward` for the same arguments."""
         if body_mask is None or body_slots is None or return_details or not self._applies():
             return self.plain(streams, body_mask, body_slots, return_details=return_details, **more)
         names = tuple(streams)
@@ -86,8 +86,8 @@ class GraphedForward:
         """Record both passes for inputs of a new shape.
 
         Raises:
-            UserError: CUDA cannot record them here. A failed recording leaves CUDA's random generator unusable, so
-                this process cannot continue without graphs either.
+            UserError: CUDA cannot record them on this machine. A failed recording leaves CUDA's random generator
+                unusable, so this process cannot continue without graphs either.
         """
         device = inputs[0].device
         before = [each.clone() for each in self.model.buffers()]
@@ -104,20 +104,20 @@ class GraphedForward:
                 f"A training step cannot be recorded as a CUDA graph on this machine: {_root(error)} Train without: "
                 "--set hardware.cuda_graphs=false"
             ) from error
-        self.graphs[key] = passes.forward  # the recorded one now
-        with torch.no_grad():  # recording has moved the running statistics
+        self.graphs[key] = passes.forward  # `forward` is the recorded one now
+        with torch.no_grad():  # recording has updated the running statistics
             torch._foreach_copy_(list(self.model.buffers()), before)
 
 
 def _root(error: BaseException) -> str:
-    """Return the first line of the error that came first: CUDA reports later ones of a recording that it ended."""
+    """Return the first line of the original error: after it, CUDA reports further errors about the failed recording."""
     while error.__context__ is not None:
         error = error.__context__
     return f"{str(error).strip().partition(chr(10))[0].rstrip('.')}."
 
 
 class _Passes(nn.Module):
-    """Call a model with tensors alone, in the number format that the step has."""
+    """A model that is called with positional tensors, in the number format of the step."""
 
     def __init__(
         self,

@@ -12,9 +12,9 @@ from .layout import Layout
 def adjacency_subsets(layout: Layout) -> NDArray[np.float32]:
     """Return the normalised adjacency (K, V, V), split into self, centripetal and centrifugal links.
 
-    `A[k, v, w]` weighs what joint w takes from joint v: `y[..., w] = sum_v x[..., v] A[k, v, w]`. Self-loops are
-    added, each column of the whole adjacency sums to one, and a link belongs to the centripetal subset where v
-    is farther from the root than w, to the centrifugal one where it is nearer. The partition is the "spatial
+    `A[k, v, w]` is the weight of joint v in the sum for joint w: `y[..., w] = sum_v x[..., v] A[k, v, w]`. Self-loops
+    are added, each column of the whole adjacency sums to one, and a link belongs to the centripetal subset if v
+    is farther from the root than w, to the centrifugal one if it is nearer. The partition is the "spatial
     configuration" of ST-GCN (Yan et al., AAAI 2018, section 3.3).
     """
     joints = layout.num_joints

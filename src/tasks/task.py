@@ -40,12 +40,12 @@ class TestOutput:
     Attributes:
         loss: (), the mean over the batch, in which an unusable clip counts as zero.
         sums: one number () per metric, summed over the clips.
-        unusable: (N,) bool, clips with values that no model can take.
-        predicted_classes: (N,) the predicted class of each clip, or the number of classes for a clip without one; None
+        unusable: (N,) bool, the unusable clips.
+        predicted_classes: (N,) the predicted class of each clip, or the number of classes for an unusable clip; None
             for a task that does not classify. The confusion matrix is computed from them.
     """
 
-    __test__ = False  # pytest would take it for a test class by its name
+    __test__ = False  # not a test class, despite its name
 
     loss: Tensor
     sums: Sequence[Tensor]
@@ -106,7 +106,7 @@ class Task(nn.Module):
         return {}
 
     def extra_state(self) -> dict[str, Tensor]:
-        """Return the state of the task beside the model."""
+        """Return the state of the task in addition to the model."""
         return {name: value for name, value in self.state_dict().items() if not name.startswith("model.")}
 
     def load_extra_state(self, state: "Mapping[str, Tensor]") -> None:

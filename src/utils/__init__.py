@@ -1,1 +1,1 @@
-"""What every part may use and what depends on no part: errors, files, progress, configuration files."""
+"""Utilities that every package may use and that depend on no other: errors, files, progress, configuration files."""

@@ -170,7 +170,7 @@ def _shape(text: str) -> tuple[int, ...]:
 def _number_type(text: str) -> np.dtype[Any]:
     kind = text[1:-1]
     if text[0] not in "'\"" or not _NUMBERS.fullmatch(kind):
-        raise DamagedArray(f"it holds {text[:40]} where numbers should stand")
+        raise DamagedArray(f"it holds {text[:40]} instead of numbers")
     return _known_type(kind)
 
 

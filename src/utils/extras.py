@@ -56,7 +56,7 @@ def extra_problem(package: str, purpose: str) -> UserError | None:
     if not fault:
         return missing_extra(package, next(extra for extra, names in EXTRAS.items() if package in names), purpose)
     return UserError(
-        f"{purpose} needs {package}, which is installed and cannot be imported ({fault}). Install it again with: "
+        f"{purpose} needs {package}, which is installed, but cannot be imported ({fault}). Install it again with: "
         f"{repair_command(package)}"
     )
 

@@ -45,12 +45,12 @@ def copy_error(path: Path, error: OSError) -> UserError:
     """Return the user error for a file or a folder that cannot be read for a copy."""
     why = reason(error) or error.strerror or error
     return UserError(
-        f"Cannot read {path} for copying: {why}. Check its permissions, or copy its folder yourself without it."
+        f"Cannot read {path} for copying: {why}. Check its permissions, or copy the folder yourself without this file."
     )
 
 
 def failure(path: Path, error: OSError) -> str:
-    """Return a sentence that says which file could not be written and why."""
+    """Return a sentence with the file that could not be written and the reason."""
     return f"Cannot write {path}: {reason(error) or error.strerror or error}."
 
 

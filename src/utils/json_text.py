@@ -21,7 +21,7 @@ def parse_json(text: str) -> Any:
         try:
             json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
-            raise ValueError("it has half of a character that takes two") from None
+            raise ValueError("it has half of a surrogate pair") from None
     return values
 
 

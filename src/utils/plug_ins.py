@@ -54,7 +54,7 @@ def plug_in_settings(plug_in: Any, layers: Sequence[Layer]) -> Any:
     for layer in layers if isinstance(settings, NoSettings) else ():
         if layer.values:
             keys = ", ".join(map(str, layer.values))
-            raise UserError(f"{layer.origin}: {keys}: unknown key. What was chosen has no keys of its own.")
+            raise UserError(f"{layer.origin}: {keys}: unknown key; this choice has no keys.")
     return merge(settings, layers)
 
 

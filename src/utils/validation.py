@@ -73,7 +73,7 @@ def _problems(schema: Any, values: Mapping[str, Any], error: ValidationError) ->
         reported.add(path)
         value = _shown(each["input"], values, path, is_whole=depth == len(location))
         if is_name:
-            problem = "a name should be text in UTF-8."
+            problem = "a name should be UTF-8 text."
         elif annotation is None:
             known = list(annotations_of(_annotation_at(schema, path[:-1])[1]))
             problem = _unknown_key([str(name) for name in path], value, known)
@@ -82,7 +82,7 @@ def _problems(schema: Any, values: Mapping[str, Any], error: ValidationError) ->
         yield [str(name) for name in path], problem
 
 
-# --- from dataclasses to what pydantic validates
+# --- from dataclasses to the types that pydantic validates
 
 
 @cache
@@ -174,7 +174,7 @@ def _whole_text(text: str) -> str:
         PydanticCustomError: it is not.
     """
     if not is_readable(text):
-        raise PydanticCustomError("text", "should be text in UTF-8: rename what it names.")
+        raise PydanticCustomError("text", "should be UTF-8 text: rename the file or folder.")
     if "${" in text or text == "???":  # placeholders of other programs
         raise PydanticCustomError("text", "should be written out: `${...}` and `???` have no meaning here.")
     return text

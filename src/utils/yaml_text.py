@@ -106,7 +106,7 @@ def decimal(text: str) -> int | float | str:
     if not (is_whole or _DECIMAL.fullmatch(text)):
         return text
     if len(text) > _MOST_DIGITS:
-        raise ValueError(f"a number of {len(text)} digits, {text[:20]}..., is no setting")
+        raise ValueError(f"a number of {len(text)} digits, {text[:20]}..., is not a setting")
     return int(text) if is_whole else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
@@ -141,7 +141,7 @@ def _node(event: Any, events: Iterator[Any], depth: int) -> tuple[Any, Any]:
 
 def _scalar(event: yaml.ScalarEvent) -> Any:
     if not is_readable(event.value):
-        raise _refused(f"it holds what is no character: {readable(event.value)[:40]!r}", event)
+        raise _refused(f"it has an invalid character: {readable(event.value)[:40]!r}", event)
     if not event.implicit[0]:  # in quotes
         return event.value
     try:

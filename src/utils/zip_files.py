@@ -138,7 +138,7 @@ class Archive:
         if member.method not in (_STORED, _DEFLATED):
             raise DamagedZip("its compression is neither none nor deflate")
         if member.method == _STORED and member.size != member.packed:
-            raise DamagedZip("it is stored and claims another size than it has")
+            raise DamagedZip("it is stored, but has another size than it claims")
         if member in self._overlapping:
             raise DamagedZip("it shares bytes with another member")
         self._file.seek(member.offset)
@@ -160,7 +160,7 @@ def _directory(file: BinaryIO) -> tuple[int, bytes, int]:
     tail = file.read(size - begin)
     place = tail.rfind(b"PK\x05\x06", 0, max(0, len(tail) - _END.size + 4))
     if place < 0:
-        raise DamagedZip("it has no directory: it is no zip archive, or cut short")
+        raise DamagedZip("it has no directory: it is not a zip archive, or is cut short")
     _, disk, first_disk, *_, length, offset, _ = _END.unpack_from(tail, place)
     end = begin + place
     locator = end - _LOCATOR_64.size

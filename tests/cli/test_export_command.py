@@ -18,8 +18,8 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ExportRequest, Path]]:
     """Return what the command asks for, which is not done."""
     asked = []
 
-    def export(order: ExportRequest, out: Path, _progress: object) -> list[Exported]:
-        asked.append((order, out))
+    def export(request: ExportRequest, out: Path, _progress: object) -> list[Exported]:
+        asked.append((request, out))
         return [Exported("openvino", (out / "nano_e.xml", out / "nano_e.bin"), 3 << 20, 1.5e-7, 0.55)]
 
     monkeypatch.setattr(exporting, "export", export)

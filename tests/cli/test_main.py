@@ -181,7 +181,7 @@ def test_a_package_that_is_there_and_cannot_be_imported_is_no_defect_of_last(
     command(lambda _: bool(__import__("needed")))
     result = cli("fake")
     assert (result.code, "Traceback" in result.err) == (2, False)
-    assert result.err.startswith("error: The package needed is installed and cannot be imported (")
+    assert result.err.startswith("error: The package needed is installed, but cannot be imported (")
     assert result.err.endswith("pip install --force-reinstall needed\n")
 
 

@@ -110,14 +110,15 @@ def test_a_file_that_disagrees_is_not_left_behind(
 ) -> None:
     monkeypatch.setattr(exporting, "write_onnx", lambda path, *_: path.write_bytes(b"something"))
     monkeypatch.setattr(exporting, "open_exported", lambda *_: lambda joints: np.full((1, 3), wrong, np.float32))
-    with pytest.raises(UserError, match=r"The onnx file gives other logits than .*last\.pth.*Nothing was written"):
+    with pytest.raises(UserError, match=r"The onnx file has other logits than .*last\.pth.*Nothing was written"):
         export(ExportRequest(checkpoint, ("onnx",)), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_teacher_is_refused(tmp_path: Path, data_yaml: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "teacher.pth", data_yaml, "small")
-    with pytest.raises(UserError, match=r"holds small, of the family last_v2\. Only LAST-E models are exported"):
+    message = r"holds small, of the family last_v2\. Only LAST-E models and those of added families can be exported"
+    with pytest.raises(UserError, match=message):
         export(ExportRequest(checkpoint), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

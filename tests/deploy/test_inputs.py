@@ -97,7 +97,7 @@ def test_a_model_without_training_takes_clips_of_its_layout_in_its_own_number_fo
         (torch.ones(1, 3, 8, 25, 1), r"array \(bodies, frames, 25, 3\) of joints; it is an array of shape"),
         ("clip", "it is str"),
         (None, "it is NoneType"),
-        ([], "no clips in the list"),
+        ([], "list of clips is empty"),
     ],
 )
 def test_what_is_no_clip_of_the_layout_is_refused(model: SkeletonClassifier, clips: object, told: str) -> None:

@@ -71,7 +71,7 @@ def test_a_store_with_test_clips_alone_is_enough_to_test_on(
         with pytest.raises(UserError, match="The train part of tiny xsub holds no clip"):
             evaluate(request, tmp_path / "other")
     with pytest.raises(
-        UserError, match=r"--statistics measured needs the clips that trained the model\. The train part"
+        UserError, match=r"--statistics measured needs the training clips of the model\. The train part"
     ):
         evaluate(EvalRequest(run.last, data_root=root, statistics="measured"), tmp_path / "other")
     with pytest.raises(UserError, match="The train part of tiny xsub holds no clip"):

@@ -172,7 +172,7 @@ def test_a_clip_that_no_model_can_take_is_wrong_everywhere_and_has_no_part_in_th
     metrics = measure(predictions, 2)
     assert metrics.top1 == metrics.top5 == pytest.approx(200 / 3)
     assert metrics.confusion.tolist() == [[1, 0], [0, 1]]
-    assert metrics.unanswered.tolist() == [1, 0]
+    assert metrics.unusable.tolist() == [1, 0]
     assert [(each.clips, each.accuracy) for each in metrics.per_class] == [(2, 50.0), (1, 100.0)]
     assert metrics.loss == pytest.approx(-(np.log(0.9) + np.log(0.8)) / 2, rel=1e-5)
 

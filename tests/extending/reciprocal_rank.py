@@ -13,7 +13,7 @@ from torch import Tensor
 from last.tasks.measures import Metric
 
 METRIC = Metric("reciprocal_rank", "mean reciprocal rank")
-UNANSWERED = 0.0
+UNUSABLE = 0.0
 
 
 @dataclass

@@ -81,7 +81,7 @@ def test_a_run_is_evaluated_without_the_file_of_its_metric(
     run = train(tiny_config("epochs=1", MEASURED)).run
     monkeypatch.setattr(clip_metrics, "__path__", clip_metrics.__path__[:1])
     done = cli("evaluate", "--checkpoint", run.last, "--out", tmp_path / "report")
-    assert (done.code, f"no longer there, and are left out: {NAME}" in done.err) == (0, True)
+    assert (done.code, f"no longer exist; they are skipped: {NAME}" in done.err) == (0, True)
 
 
 def test_a_clip_without_an_answer_counts_what_the_metric_says() -> None:

@@ -11,7 +11,7 @@ from model_probes import opened, random_streams
 from torch import Tensor, nn
 
 from last.models import batch_norm, channel_major, layers
-from last.models.batch_norm import normalise_rows, spreads
+from last.models.batch_norm import can_normalise_rows, normalise_rows
 from last.models.registry import create_model
 
 RELU = pytest.mark.parametrize("relu", [False, True])
@@ -134,8 +134,8 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[nn.Module]]:
         return True
 
     for module in (channel_major, layers):
-        monkeypatch.setattr(module, "spreads", everywhere)
-    monkeypatch.setattr(channel_major, "normalises_here", lambda *_: False)
+        monkeypatch.setattr(module, "can_normalise_rows", everywhere)
+    monkeypatch.setattr(channel_major, "can_normalise_by_batch", lambda *_: False)
     yield asked
 
 
@@ -161,7 +161,7 @@ def test_models_compute_the_same_with_it(name: str, as_on_a_gpu: list[nn.Module]
 
 def test_compiled_and_recorded_models_and_other_devices_keep_torchs_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
     on_gpu = torch.empty(5, 3, device="meta")
-    assert not spreads(a_norm(), torch.randn(5, 3))
-    assert not spreads(a_norm(), on_gpu)
+    assert not can_normalise_rows(a_norm(), torch.randn(5, 3))
+    assert not can_normalise_rows(a_norm(), on_gpu)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert batch_norm.recorded()
+    assert batch_norm.is_traced()

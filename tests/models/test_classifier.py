@@ -138,7 +138,7 @@ def test_missing_stream_is_refused(build: Build) -> None:
         (torch.ones(2, 3, dtype=torch.bool), r"shape \(2, 2\) \(clips, bodies\).* not \(2, 3\)"),
         (torch.ones(2, 1, dtype=torch.bool), r"shape \(2, 2\) \(clips, bodies\).* not \(2, 1\)"),
         (torch.ones(2, 2), r"torch\.bool, not \(2, 2\) and torch\.float32"),
-        (torch.tensor([[True, True], [False, False]]), "at least one valid body; clip 1 of 2 has none"),
+        (torch.tensor([[True, True], [False, False]]), "at least one body; clip 1 of 2 has none"),
     ],
 )
 def test_validity_that_does_not_fit_is_refused(build: Build, valid: Tensor, told: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from last.models.cpu_kernels import dropped_sum, means, multiply, normalise_by_batch, weighed
+from last.models.cpu_kernels import apply_gates, dropped_sum, joint_and_frame_means, multiply, normalise_by_batch
 
 CLOSE = {torch.float64: {"rtol": 1e-10, "atol": 1e-10}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
 TYPES = pytest.mark.parametrize("dtype", CLOSE)
@@ -59,8 +59,8 @@ def test_product_is_the_product_of_matrices(dtype: torch.dtype) -> None:
 @TYPES
 def test_means_and_weighing_are_those_of_joint_attention(dtype: torch.dtype) -> None:
     def ours(x: Tensor, alpha: Tensor) -> Tensor:
-        x, over_joints, over_frames = means(x)
-        return weighed(x, torch.sigmoid(over_joints)[..., None], torch.sigmoid(2 * over_frames)[:, None], alpha)
+        x, over_joints, over_frames = joint_and_frame_means(x)
+        return apply_gates(x, torch.sigmoid(over_joints)[..., None], torch.sigmoid(2 * over_frames)[:, None], alpha)
 
     def plain(x: Tensor, alpha: Tensor) -> Tensor:
         gates = torch.sigmoid(x.mean(dim=3))[..., None] * torch.sigmoid(2 * x.mean(dim=1))[:, None]

@@ -65,5 +65,5 @@ def test_a_gate_takes_several_bodies_apart_on_a_gpu_too(monkeypatch: pytest.Monk
     gate = JointGate(8, 4)
     x = torch.randn(3, 8, 5, 1)
     expected = gate(x)
-    monkeypatch.setattr(layers, "spreads", lambda _norm, _x: True)  # as on a GPU
+    monkeypatch.setattr(layers, "can_normalise_rows", lambda _norm, _x: True)  # as on a GPU
     torch.testing.assert_close(gate(x), expected)

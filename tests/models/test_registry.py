@@ -44,8 +44,8 @@ def test_sizes_of_another_number_of_stages_are_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"name": 60}, "called by a name, one of nano_e, .*, not by 60"),
-        ({"name": ["nano_e"]}, "not by .'nano_e'."),
+        ({"name": 60}, "name of a model should be one of nano_e, .*, not 60"),
+        ({"name": ["nano_e"]}, "one of nano_e, .*, not .'nano_e'."),
         ({"num_classes": "60"}, "num_classes: '60' should be a whole number from 1 up"),
         ({"num_classes": 60.0}, "num_classes: 60.0"),
         ({"num_classes": True}, "num_classes: True"),

@@ -208,7 +208,7 @@ def test_a_long_title_does_not_widen_a_picture(tmp_path: Path) -> None:
 
 
 def test_clips_without_an_answer_count_as_wrong_in_the_line_under_the_title(tmp_path: Path) -> None:
-    draw_confusion(np.zeros((2, 2), np.int64), ["a", "b"], tmp_path / "confusion.png", "title", unanswered=4)
+    draw_confusion(np.zeros((2, 2), np.int64), ["a", "b"], tmp_path / "confusion.png", "title", unusable=4)
     assert picture_size(tmp_path / "confusion.png")[0] > 130
 
 

@@ -133,7 +133,7 @@ def test_a_flag_of_the_optimizer_may_be_written_as_another_version_of_torch_does
         (("ema",), {"x": torch.zeros(3)}, "tensors differ"),
         (("config", "model", "channels"), [4096, 4096], "tensors differ"),
         (("config", "model", "blocks"), [4096, 4096], "fewer blocks than its configuration"),
-        (("config", "data_root"), "caf\udce9", "should be text in UTF-8"),
+        (("config", "data_root"), "caf\udce9", "should be UTF-8 text"),
     ],
 )
 def test_what_makes_no_sense_is_reported_by_its_place(

@@ -16,16 +16,16 @@ CLASSES = ["wave, twice", 'say "no"', "größer\nthan"]
 COUNTS = np.arange(12).reshape(3, 4)
 
 
-@pytest.mark.parametrize("unanswered", [True, False])
-def test_what_is_written_is_read_back(tmp_path: Path, unanswered: bool) -> None:
-    counts = COUNTS * [1, 1, 1, unanswered]
+@pytest.mark.parametrize("unusable", [True, False])
+def test_what_is_written_is_read_back(tmp_path: Path, unusable: bool) -> None:
+    counts = COUNTS * [1, 1, 1, unusable]
     kept = ConfusionFile(tmp_path / "confusion.csv", CLASSES)
     kept.update(counts, epoch=7)
     kept.write()
     found = read_confusion(tmp_path / "confusion.csv")
     assert found is not None
     assert (found.classes, found.epoch) == (CLASSES, 7)
-    assert np.column_stack([found.counts, found.unanswered]).tolist() == counts.tolist()
+    assert np.column_stack([found.counts, found.unusable]).tolist() == counts.tolist()
 
 
 def test_an_epoch_of_thousands_of_digits_is_not_known(tmp_path: Path) -> None:

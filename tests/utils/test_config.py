@@ -191,8 +191,8 @@ def test_leading_zeros_do_not_change_a_number() -> None:
 @pytest.mark.parametrize("value", ["caf\udce9", "a\0b"])
 def test_what_is_no_text_is_refused_wherever_it_stands(value: str) -> None:
     for values in ({"name": value}, {"names": ["a", value]}, {"rate": value}):
-        assert "should be text in UTF-8" in problems(Layer("a checkpoint", values))
-    assert "should be text in UTF-8" in problems(Layer("a checkpoint", {"protocols": {value: {}}}))
+        assert "should be UTF-8 text" in problems(Layer("a checkpoint", values))
+    assert "should be UTF-8 text" in problems(Layer("a checkpoint", {"protocols": {value: {}}}))
 
 
 @pytest.mark.parametrize("value", [10**99, -(10**99), 1e308])

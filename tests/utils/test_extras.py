@@ -39,7 +39,7 @@ def test_a_package_that_cannot_be_imported_names_the_reason_and_what_to_do(
 ) -> None:
     replace_package(package, content)
     told = str(extra_problem(package, "Drawing"))
-    assert told.startswith(f"Drawing needs {package}, which is installed and cannot be imported ({BREAKS[content]}")
+    assert told.startswith(f"Drawing needs {package}, which is installed, but cannot be imported ({BREAKS[content]}")
     assert told.endswith(f"pip install --force-reinstall {'pillow' if package == 'PIL' else package}")
 
 

@@ -139,7 +139,7 @@ def test_of_the_wrong_elements_of_a_list_one_is_reported() -> None:
 
 @pytest.mark.parametrize("name", [1, "a\0b"])
 def test_a_name_that_is_no_text_is_refused(name: object) -> None:
-    assert f"shares.{name}: a name should be text in UTF-8." in problem(shares={name: 1.0})
+    assert f"shares.{name}: a name should be UTF-8 text." in problem(shares={name: 1.0})
 
 
 def test_errors_have_the_annotations_as_people_write_them(tmp_path: Path) -> None:

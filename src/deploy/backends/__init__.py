@@ -1,9 +1,9 @@
-"""Runtimes that an exported model can be written for, one module each, found by their names.
+"""Runtimes to which a model can be exported, one module each, found by its name.
 
 A backend's module has
 
-- `SUFFIXES`: of the files that it writes, the one that is opened first;
-- `WRITES`, `RUNS`: the packages that writing and running need;
+- `SUFFIXES`: those of the files that it writes; the first one is that of the file to open;
+- `WRITES`, `RUNS`: the packages needed for writing and for running;
 - `convert(onnx_file, path, facts)`: writes `path`, with the first suffix, from the ONNX file of the model;
 - `open_file(path, threads, precision)`: returns a function from joints (N, C, T, V, M) to logits (N, classes).
 """
@@ -29,7 +29,7 @@ UNREADABLE = "{path} cannot be read by {runtime}: {error}. Export the checkpoint
 
 
 class Backend(Protocol):
-    """What a backend's module has."""
+    """The contract of a backend's module."""
 
     SUFFIXES: tuple[str, ...]
     WRITES: tuple[str, ...]
@@ -40,7 +40,7 @@ class Backend(Protocol):
 
 
 def list_backends() -> tuple[str, ...]:
-    """Return the names that `export --format` accepts; no backend's packages are imported for it."""
+    """Return the names that `export --format` accepts, without importing any backend's packages."""
     return tuple(plug_in_names(__name__))
 
 
@@ -52,10 +52,10 @@ def get_backend(name: str) -> Backend:
 
 
 def check_installed(packages: Iterable[str]) -> None:
-    """Refuse to begin where a package of the extra `deploy` cannot be imported.
+    """Check that packages of the extra `deploy` can be imported.
 
     Raises:
-        UserError: it names the package.
+        UserError: a package cannot be imported; the message names it.
     """
     for package in dict.fromkeys(packages):
         problem = extra_problem(package, "Exporting a model")
@@ -67,16 +67,16 @@ def open_exported(path: Path, threads: int = 0, precision: str = "f32") -> "Run"
     """Return a function from joints (N, C, T, V, M) to logits (N, classes) that runs a file.
 
     Args:
-        path: a file of one of the backends, its others beside it: `.onnx` for ONNX Runtime, `.xml` for OpenVINO.
-        threads: of the runtime; 0 leaves it its own choice.
-        precision: in which OpenVINO may compute: `f32`, or `bf16` and `f16`, which change the logits.
+        path: a file of a backend, `.onnx` for ONNX Runtime or `.xml` for OpenVINO, with its other files next to it.
+        threads: number of threads; 0 for the runtime's default.
+        precision: precision in which OpenVINO may compute: `f32`, or `bf16` or `f16`, which change the logits.
 
     Raises:
-        UserError: the file cannot be read, is of no backend, or its runtime cannot be imported.
+        UserError: the file cannot be read, belongs to no backend, or its runtime cannot be imported.
     """
     by_suffix = {backend.SUFFIXES[0]: backend for backend in map(get_backend, list_backends())}
     if path.suffix not in by_suffix:
-        raise UserError(f"{path} is no exported model: its name should end in {' or '.join(sorted(by_suffix))}.")
+        raise UserError(f"{path} is not an exported model: its name should end in {' or '.join(sorted(by_suffix))}.")
     backend = by_suffix[path.suffix]
     check_installed(backend.RUNS)
     if not path.is_file():

@@ -15,21 +15,21 @@ SUFFIXES = (".onnx",)
 WRITES, RUNS = (), ("onnxruntime",)
 
 
-def convert(onnx_file: Path, path: Path, facts: Mapping[str, Any]) -> None:  # noqa: ARG001 - the file has them already
-    """Put the ONNX file where it belongs."""
+def convert(onnx_file: Path, path: Path, facts: Mapping[str, Any]) -> None:  # noqa: ARG001 - the file has the facts
+    """Copy the ONNX file to `path`."""
     if onnx_file != path:
         shutil.copyfile(onnx_file, path)
 
 
-def open_file(path: Path, threads: int, precision: str) -> "Run":  # noqa: ARG001 - a file has its own
-    """Return a function that runs an ONNX file on the CPU, with `threads` threads, or as many as it chooses for 0."""
+def open_file(path: Path, threads: int, precision: str) -> "Run":  # noqa: ARG001 - a file has its own precision
+    """Return a function that runs an ONNX file on the CPU, with `threads` threads; 0 for its default."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's own kinds of error share no base class
+    except Exception as error:  # the runtime's errors have no common base class
         raise UserError(UNREADABLE.format(path=path, runtime="ONNX Runtime", error=error)) from error
 
     def run(joints: "Floats") -> "Floats":

@@ -1,4 +1,4 @@
-"""OpenVINO files, set up for the least time a clip on the CPU."""
+"""OpenVINO files, configured for the lowest latency per clip on the CPU."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".xml", ".bin")
 WRITES = RUNS = ("openvino",)
-_METADATA = "last"  # under which name a file holds what it is
+_METADATA = "last"  # the name of the facts in a file
 
 
 def convert(onnx_file: Path, path: Path, facts: Mapping[str, Any]) -> None:
@@ -38,11 +38,11 @@ def open_file(path: Path, threads: int, precision: str) -> "Run":
     except RuntimeError as error:
         raise UserError(UNREADABLE.format(path=path, runtime="OpenVINO", error=error)) from error
     request = compiled.create_infer_request()
-    result = request.get_output_tensor().data  # a view of memory that the next run writes again
+    result = request.get_output_tensor().data  # a view of memory that the next run overwrites
 
     def run(joints: "Floats") -> "Floats":
         request.set_input_tensor(openvino.Tensor(joints, shared_memory=True))
-        # Starting and waiting spares what `infer` spends on a dictionary of the results.
+        # Starting and waiting avoids the dictionary of results that `infer` builds.
         request.start_async()
         request.wait()
         logits: Floats = result.copy()

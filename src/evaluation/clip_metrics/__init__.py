@@ -4,7 +4,7 @@ A module has
 
 - `METRIC`: its name, which is the module's, and whether a larger value is better;
 - `values(scores, labels, settings)`: the metric of each clip, (N,), from its probabilities (N, K) and labels (N,);
-- `UNANSWERED`: the value for a clip with non-finite scores;
+- `UNUSABLE`: the value for a clip with non-finite scores;
 - `Settings`, if it has its own configuration keys: a dataclass, filled from `metrics.NAME`.
 
 A metric is averaged over the clips of an epoch or a test on the training device, and in `evaluate`.
@@ -28,7 +28,7 @@ class MetricModule(Protocol):
     """The contents of a metric's module."""
 
     METRIC: Metric
-    UNANSWERED: float
+    UNUSABLE: float
 
     def values(self, scores: "Tensor", labels: "Tensor", settings: Any) -> "Tensor": ...
 
@@ -49,7 +49,7 @@ class ClipMetric:
         """Return the sum () over clips, from their probabilities (N, K) and labels (N,)."""
         finite = scores.isfinite().all(dim=1)
         values = self.module.values(scores, labels, self.settings)
-        return values.masked_fill(~finite, self.module.UNANSWERED).sum()
+        return values.masked_fill(~finite, self.module.UNUSABLE).sum()
 
 
 def list_metrics() -> list[str]:
