@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from ..skeleton import Layout, LayoutFile, load_layout, own_layout
+from ..skeleton import Layout, LayoutFile, build_layout, load_layout
 from ..utils.limits import LARGEST_SEED, Lengths
 from ..utils.names import normal_form
 
@@ -128,7 +128,7 @@ class DataConfig:
             UserError: there is no such layout, or its file does not describe a tree of joints.
         """
         if self.own_layout.name and self.own_layout.name == self.layout:
-            return own_layout(self.own_layout, f"data.layout of {self.name}")
+            return build_layout(self.layout, self.own_layout, f"data.layout of {self.name}")
         return load_layout(self.layout)
 
 

@@ -48,11 +48,13 @@ class Layer:
         values: its settings.
         texts: the same tree with every value as written in the source. A setting whose type is text takes its value
             from here: the class `no` is not False, nor `010` the number 8.
+        layout_file: the file from which its `own_layout` was read, if any.
     """
 
     origin: str
     values: Mapping[str, Any]
     texts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    layout_file: str = field(default="", compare=False, repr=False)
 
 
 def config_folder() -> Path:
@@ -113,35 +115,57 @@ def _with_own_layout(layer: Layer, folder: Path) -> Layer:
     named = data.get("layout") if isinstance(data, Mapping) else None
     if not isinstance(named, str) or not named.endswith(YAML_ENDINGS):
         return layer
-    path = folder / named
+    path = folder / Path(named).expanduser()
     try:
         own = completed_layout(file_layer(path))
     except UserError as error:
         raise UserError(f"{layer.origin}: data.layout: {error}") from error
 
     def replaced(values: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-        about = {"layout": path.stem, "own_layout": {**content, "name": path.stem}}
+        about = {"layout": layout_name(path), "own_layout": {**content, "name": str(path)}}
         return {**values, "data": {**values["data"], **about}}
 
-    return replace(layer, values=replaced(layer.values, own.values), texts=replaced(layer.texts, own.texts))
+    values, texts = replaced(layer.values, own.values), replaced(layer.texts, own.texts)
+    return replace(layer, values=values, texts=texts, layout_file=str(path))
 
 
-def completed_layout(own: Layer, above: Sequence[str] = ()) -> Layer:
-    """Return a layout file with the keys that it inherits from the layout named by `like`.
+def layout_name(path: Path) -> str:
+    """Return the name of the layout in the YAML file at `path`."""
+    name = path.name
+    while name.endswith(YAML_ENDINGS):
+        name = Path(name).stem
+    return name
+
+
+def completed_layout(own: Layer, above: Sequence[Path] = ()) -> Layer:
+    """Return a layout file with the keys that it inherits from the layout that `like` names.
+
+    `like` is the name of a layout, or the path of a layout file beside this one.
 
     Args:
         own: the file.
-        above: the layouts that inherit from it, which it cannot inherit from.
+        above: the files that inherit from it, which it cannot inherit from.
 
     Raises:
-        UserError: there is no layout with the name in `like`.
+        UserError: there is no layout with the name in `like`, or it inherits from this one.
     """
     like = own.texts.get("like")
-    if not like or like in above:
+    if not like:
         return own
-    if like not in config_names("layout"):
+    if not isinstance(like, str) or not (like.endswith(YAML_ENDINGS) or like in config_names("layout")):
         raise UserError(f"{own.origin}: like: {unknown_name('layout', str(like), config_names('layout'))}")
-    base = completed_layout(file_layer(config_folder() / "layout" / f"{like}.yaml"), (*above, like))
+    here = Path(own.origin)
+    if like.endswith(YAML_ENDINGS):
+        path = here.parent / Path(like).expanduser()
+    else:
+        path = config_folder() / "layout" / f"{like}.yaml"
+    files = (*above, here.resolve())
+    if path.resolve() in files:
+        raise UserError(
+            f"{own.origin}: like: {like} leads back to a file that is like this one. One of them has to be complete: "
+            "joints should be names, in the order of the format."
+        )
+    base = completed_layout(file_layer(path), files)
     values, texts = {**base.values, **own.values, "like": ""}, {**base.texts, **own.texts, "like": ""}
     return replace(own, values=values, texts=texts)
 
@@ -180,7 +204,7 @@ def section_layer(layer: Layer, section: str) -> Layer:
     if not isinstance(values, Mapping):
         raise UserError(f"{layer.origin} should have a section `{section}:` with its keys below.")
     texts = layer.texts.get(section)
-    return Layer(layer.origin, values, texts if isinstance(texts, Mapping) else {})
+    return Layer(layer.origin, values, texts if isinstance(texts, Mapping) else {}, layer.layout_file)
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
@@ -246,10 +270,18 @@ def _checked(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
     from .validation import validated  # not at import, since `--help` does not need pydantic
 
     checked, problems = validated(schema, layer.values, layer.texts)
-    messages = [f"{layer.origin}: {_dotted(path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]
+    messages = [f"{_place(layer, path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]
     if len(messages) == _MOST_PROBLEMS:
         messages.append(f"{layer.origin}: there may be more problems.")
     return checked, messages
+
+
+def _place(layer: Layer, path: Sequence[str]) -> str:
+    """Return where a setting is written: the layer and the key, or the layout file and its key."""
+    *sections, key = path
+    if layer.layout_file and sections[-1:] == ["own_layout"]:
+        return f"{layer.layout_file}: {_dotted([key])}"
+    return f"{layer.origin}: {_dotted(path)}"
 
 
 def _dotted(path: Sequence[str]) -> str:
