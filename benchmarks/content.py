@@ -89,7 +89,7 @@ def clips(train: int, test: int, seed: int) -> Iterator[Clip]:
         yield Clip(
             name=take.name,
             joints=np.stack([moving_body(take.action, frames, random) for _ in range(bodies)]),
-            valid=np.ones((bodies, frames), np.bool_),
+            frame_mask=np.ones((bodies, frames), np.bool_),
             label=take.action - 1,
             subject=take.performer,
             camera=take.camera,

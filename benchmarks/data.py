@@ -89,7 +89,8 @@ class PlainEpoch:
         for numbers in np.split(order, self.batches):
             clips = [self.store[int(number)] for number in numbers]
             places = [
-                plain_data.crop(clip.valid.shape[1], self.config.input_frames, sampling, self.random) for clip in clips
+                plain_data.crop(clip.frame_mask.shape[1], self.config.input_frames, sampling, self.random)
+                for clip in clips
             ]
             pairs = zip(clips, places, strict=True)
             self._read.append([plain_data.read_clip(clip, where, self.bodies) for clip, where in pairs])
@@ -107,7 +108,7 @@ def _reading(data: TrainingData) -> Way:
     """Return what reads the next epoch."""
 
     def run() -> None:
-        data.order.epoch += 1
+        data.sampler.epoch += 1
         for _ in data.loader:
             pass
 

@@ -128,14 +128,14 @@ def batches_of_variations(setup: Setup) -> list[Batch]:
     """Return a batch of each cached variation, on the device: the first ones of as many epochs."""
     batches = []
     for epoch in range(setup.config.distillation.fixed_augmentations):
-        setup.data.order.epoch = epoch
+        setup.data.sampler.epoch = epoch
         batches.append(next(iter(setup.data.loader)).to(setup.device))
     return batches
 
 
 def random_cache(setup: Setup) -> CachedTeachers:
     """Return a cache of all clips and variations, memory-mapped, which holds random numbers."""
-    numbers, form = setup.data.order.indices, setup.live.clip_shapes
+    numbers, form = setup.data.sampler.indices, setup.live.clip_shapes
     random = np.random.default_rng(setup.config.seed)
     shape = (len(numbers), setup.config.distillation.fixed_augmentations, form.width)
     np.save(setup.folder / "outputs.npy", random.standard_normal(shape, dtype=np.float32))
@@ -180,7 +180,7 @@ def filling(setup: Setup) -> Way:
 
 
 def _result(taken: dict[str, list[float]], fills: list[float], setup: Setup, arguments: Namespace) -> Result:
-    clips = len(setup.data.order.indices)
+    clips = len(setup.data.sampler.indices)
     steps: list[dict[str, Any]] = [
         {
             "way": way,

@@ -74,7 +74,7 @@ def _training(data: TrainingData, learner: Learner) -> Way:
 
     def run() -> None:
         learner.state.task.train()
-        data.order.epoch += 1
+        data.sampler.epoch += 1
         for batch in data.loader:
             note = BatchId(batch.indices, batch.rng_keys)
             moved = batch.to(learner.device)

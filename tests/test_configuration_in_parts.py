@@ -10,7 +10,7 @@ from last.tasks.recipe import TaskRecipe
 SOURCE = Path(last.__file__).parent
 FEW = 2  # keys; a function that reads no more takes them or their part
 CONTRACT = {name for name in vars(TaskRecipe) if not name.startswith("_")}  # a task's recipe may need any key
-NOT_YET = {"drawn_clips", "sample_for_statistics", "_further", "_population"}  # `evaluation` hands them the whole
+NOT_YET = {"sampled_clips", "sample_for_statistics", "_further", "_population"}  # `evaluation` hands them the whole
 
 
 def takes_whole(source: str) -> Iterator[tuple[str, set[str]]]:

@@ -17,7 +17,7 @@ from faults_runs import CLASSES, Setup, arguments, finished_run, moving_clips
 from torch import Tensor, nn
 
 from last.cli import main
-from last.data.store.format import StoreAbout, pack
+from last.data.store.format import StoreMetadata, pack
 from last.data.store.reader import StoreWriter
 from last.runs.checkpoint import Checkpoint, read_checkpoint
 from last.skeleton import load_layout
@@ -118,7 +118,7 @@ def _family(model: str) -> str:
 
 def _store(folder: Path, bad: Sequence[int], value: float) -> Path:
     """Write a data set whose clips of the numbers `bad` hold `value` in one joint; return its data YAML."""
-    with StoreWriter(folder / "data" / "tiny", StoreAbout("tiny", load_layout("ntu25"), CLASSES, {})) as writer:
+    with StoreWriter(folder / "data" / "tiny", StoreMetadata("tiny", load_layout("ntu25"), CLASSES, {})) as writer:
         for number, clip in enumerate(moving_clips()):
             rows = pack([clip], load_layout("ntu25"))  # a finite clip: `pack` refuses others, as `preprocess` does
             if number in bad:

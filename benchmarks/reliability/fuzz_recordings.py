@@ -113,7 +113,7 @@ def read_pickle(folder: Path) -> None:
 
 def read_with(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
-        from last.data.preparation.formats import BadClip, ListsSplits, Source, get_reader
+        from last.data.preparation.formats import BadClip, ListsProtocols, Source, get_reader
         from last.skeleton import load_layout
 
         layout = {"nw_ucla": "kinect20", "sbu": "sbu15"}.get(name, "ntu25")
@@ -125,8 +125,8 @@ def read_with(name: str) -> Callable[[Path], None]:
             except BadClip as problem:
                 str(problem).encode()
                 problems.append(problem)
-        if isinstance(reader, ListsSplits):
-            reader.splits(folder)
+        if isinstance(reader, ListsProtocols):
+            reader.protocols(folder)
         if problems:
             raise problems[0]
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from ..data.loading.loader import BatchIndices, ClipDataset
 from ..data.loading.pipeline import InputPipeline
 from ..data.loading.placement import TensorClipReader
-from ..data.preparation.formats.assembly import ClipMetadata, assemble
 from ..data.preparation.formats.base import Source
+from ..data.preparation.formats.clip_builder import ClipMetadata, build_clip
 from ..data.store.clip import Clip
-from ..data.store.format import StoreAbout, pack
+from ..data.store.format import StoreMetadata, pack
 from ..data.store.reader import Store
 from ..models.classifier import SkeletonClassifier
 from ..models.facts import ModelFacts
@@ -56,7 +56,7 @@ def model_inputs(
     read = [_clip(each, facts, f"clip {number}") for number, each in enumerate(several)]
     if not read:
         raise ValueError("There are no clips in the list that was given.")
-    held = Store(Path(), StoreAbout("", facts.layout, facts.classes), pack(read, facts.layout))
+    held = Store(Path(), StoreMetadata("", facts.layout, facts.classes), pack(read, facts.layout))
     numbers = torch.arange(len(read))
     length = frames or facts.input_frames or RunConfig.input_frames
     rows = TensorClipReader(torch.tensor(held.joints), torch.tensor(held.valid))
@@ -79,4 +79,4 @@ def _clip(recording: Recording, facts: ModelFacts, name: str) -> Clip:
             f"{layout.coordinates}) of joints; it is {found}."
         )
     whole = joints if joints.ndim == 4 else joints[None]
-    return assemble(name, ClipMetadata(label=0), whole, Source(layout, facts.bodies or DataConfig.bodies, ()))
+    return build_clip(name, ClipMetadata(label=0), whole, Source(layout, facts.bodies or DataConfig.bodies, ()))

@@ -45,20 +45,20 @@ class Recogniser(nn.Module):
     def forward(self, joints: Tensor) -> Tensor:
         """Return the logits (N, classes) of joints (N, C, T, V, M), zeros where a body is absent."""
         clips, _, frames, _, bodies = joints.shape
-        valid = bodies_present(joints)  # (N, M, T)
-        folded = self._normalised(joints, valid).permute(0, 4, 1, 3, 2).flatten(0, 1)  # (N*M, C, V, T)
-        present = valid.to(joints.dtype).reshape(clips * bodies, 1, 1, frames)
+        frame_mask = bodies_present(joints)  # (N, M, T)
+        folded = self._normalised(joints, frame_mask).permute(0, 4, 1, 3, 2).flatten(0, 1)  # (N*M, C, V, T)
+        present = frame_mask.to(joints.dtype).reshape(clips * bodies, 1, 1, frames)
         features = self.network(folded, present)  # (N*M, D)
         if bodies > 1:
-            features = average_bodies(features, valid.any(dim=2), None)  # (N, D)
+            features = average_bodies(features, frame_mask.any(dim=2), None)  # (N, D)
         logits: Tensor = self.network.classifier(features)
         return logits
 
-    def _normalised(self, joints: Tensor, valid: Tensor) -> Tensor:
+    def _normalised(self, joints: Tensor, frame_mask: Tensor) -> Tensor:
         """Bring clips into the frame of reference that the run trained in; (N, C, T, V, M) -> the same."""
         if self.normalize.face_camera:
-            joints = face_camera(joints, valid, self.layout)
-        return scale_to_unit(joints, valid) if self.normalize.scale == "unit" else joints
+            joints = face_camera(joints, frame_mask, self.layout)
+        return scale_to_unit(joints, frame_mask) if self.normalize.scale == "unit" else joints
 
 
 class PlainRecogniser(nn.Module):
@@ -97,8 +97,8 @@ def _pipeline(model: nn.Module, data: DataConfig) -> InputPipeline:
 
 
 def _logits(model: nn.Module, pipeline: InputPipeline, joints: Tensor, **options: bool) -> Tensor:
-    valid = bodies_present(joints)
+    frame_mask = bodies_present(joints)
     numbers = torch.arange(len(joints))
-    batch = Batch(joints, valid, torch.arange(valid[..., 0].numel()), numbers, numbers, numbers)
-    logits: Tensor = model(pipeline(batch, training=False), valid.any(dim=2), **options)
+    batch = Batch(joints, frame_mask, torch.arange(frame_mask[..., 0].numel()), numbers, numbers, numbers)
+    logits: Tensor = model(pipeline(batch, training=False), frame_mask.any(dim=2), **options)
     return logits

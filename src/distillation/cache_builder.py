@@ -51,10 +51,10 @@ def cached_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, ru
     """
     how = config.distillation
     key = _key(how, config.data, data, live)
-    shape = (len(data.order.indices), how.fixed_augmentations, live.clip_shapes.width)
+    shape = (len(data.sampler.indices), how.fixed_augmentations, live.clip_shapes.width)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = Path(how.cache) if how.cache else Path(config.output_root) / "teacher_outputs" / digest
-    views = FixedAugmentationSampler(data.order.indices, how.fixed_augmentations, _BATCH)
+    views = FixedAugmentationSampler(data.sampler.indices, how.fixed_augmentations, _BATCH)
     loader = build_loader(data.source, views, config.hardware, data.placement.on_device)
     batches = of_few_shapes(loader, config.batch_size, compiled=config.compile)
 
@@ -85,7 +85,7 @@ def _key(how: DistillationConfig, about: DataConfig, data: TrainingData, live: L
         "precision": live.precisions,
         "outputs": asdict(live.clip_shapes),
         "store": data.fingerprints["store"],
-        "clips": hashlib.sha256(data.order.indices.numpy().astype("<i8").tobytes()).hexdigest(),
+        "clips": hashlib.sha256(data.sampler.indices.numpy().astype("<i8").tobytes()).hexdigest(),
         "draws": how.fixed_augmentations,
         "input_frames": data.source.frames,
         "layout": data.fingerprints["layout"],
@@ -108,7 +108,9 @@ def _compute(
     bad = UnusableClips(
         data.source.store.clips["name"], "train nothing: the batches with them are skipped", run_context.device
     )
-    with run_context.progress.task("computing teacher outputs", order.clips, before=order.clips_before(order.start)):
+    with run_context.progress.task(
+        "computing teacher outputs", order.num_clips, before=order.clips_before(order.start)
+    ):
         for number, batch in enumerate(batches, start=order.start):
             moved = batch.to(run_context.device)
             teacher_outputs, unusable_clips = live.with_unusable_clips(data.pipeline(moved, training=True), moved)

@@ -195,12 +195,12 @@ def distillation(
         refuse_non_finite(teacher_outputs, live.paths, unusable_clips)
     else:
         outputs = cached_outputs(config, data, live, run_context).open()
-        source = CachedTeachers(outputs, live.clip_shapes, data.order.indices, run_context.device)
+        source = CachedTeachers(outputs, live.clip_shapes, data.sampler.indices, run_context.device)
     if not (config.distillation.unlabelled and config.label_fraction < 1):
         return Distillation(model, config, source, teachers)
     known = torch.zeros(len(data.source.store), dtype=torch.bool)
     known[torch.from_numpy(data.labelled)] = True
-    share = len(data.labelled) / len(data.order.indices)
+    share = len(data.labelled) / len(data.sampler.indices)
     return Distillation(model, config, source, teachers, known=known, known_share=share)
 
 

@@ -149,7 +149,7 @@ def predict(
     The model computes in float32, or in `precision`, that of the run's own tests, so that both give the same figures.
     """
     numbers, labels, scores = [], [], []
-    with progress.task("evaluating", part.clips):
+    with progress.task("evaluating", part.num_clips):
         for batch, probabilities in score_batches(model.eval(), part, pipeline, device, precision):
             numbers.append(batch.indices)
             labels.append(batch.labels)

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..data.loading.loader import ClipDataset
 from ..data.loading.pipeline import InputPipeline
-from ..data.loading.run_data import drawn_clips, sample_for_statistics, training_clips
+from ..data.loading.run_data import sample_for_statistics, sampled_clips, training_clips
 from ..data.store.find_store import find_store
 from ..data.store.protocols import split
 from ..models.batchnorm_stats import RunningStatistics
@@ -69,7 +69,7 @@ def _population(model: nn.Module, config: RunConfig, eval_config: RunConfig) -> 
     store = find_store(config.data, Path(eval_config.data_root), verify=False, input_roots=roots)
     train, _ = training_clips(config, store, split(store.clips, config.data))
     clips = ClipDataset(store, config.input_frames, config.data.sampling, training=True)
-    sample = sample_for_statistics(config, clips, torch.from_numpy(drawn_clips(config, store, train)))
+    sample = sample_for_statistics(config, clips, torch.from_numpy(sampled_clips(config, store, train)))
     precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
     pipeline = InputPipeline(config.data, added_streams=config.model.added_streams)
     return PopulationStatistics(model, sample, pipeline, device, precision=precision)

@@ -40,7 +40,7 @@ def summarise(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "data": trainer.data.fingerprints,
         "skipped_batches": skips.batches,
         "skipped_by_cause": vars(skips),
-        "test_clips": trainer.data.test.clips,
+        "test_clips": trainer.data.test.num_clips,
         **trainer.task.facts(),
         "continued_from": trainer.run.origin_path,
         "versions": versions(),

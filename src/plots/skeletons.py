@@ -96,14 +96,14 @@ def animate(
     *,
     title: str = "",
     fps: float = 30,
-    valid: NDArray[np.bool_] | None = None,
+    frame_mask: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write a clip as an animated GIF that plays at its true speed, again and again.
 
     Args:
         joints: (M, T, V, C) positions, C as in the layout. A body with a NaN, or all zeros, is left out of that frame.
         fps: frames per second of the clip; long clips show only some of them.
-        valid: (M, T), which bodies are there in which frame; None if the joints tell.
+        frame_mask: (M, T), which bodies are there in which frame; None if the joints tell.
 
     Raises:
         UserError: there is nothing to draw, the shape does not fit the layout, a library is missing, or the
@@ -112,7 +112,7 @@ def animate(
     _require("PIL", "matplotlib")
     from PIL import Image as images
 
-    bodies = _visible(joints, layout, valid)
+    bodies = _visible(joints, layout, frame_mask)
     stage, frames = _stage(bodies), bodies.shape[1]
     count = int(np.clip(frames / fps / _SHORTEST_DELAY_S, 1, min(frames, _MOST_FRAMES)))
     figure, (axes,) = _figure(1, _INCHES, title, layout)
@@ -141,10 +141,10 @@ def draw_frames(
     *,
     title: str = "",
     fps: float = 30,
-    valid: NDArray[np.bool_] | None = None,
+    frame_mask: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write a clip as a PNG strip of eight moments; arguments and errors are those of `animate`."""
-    bodies = _visible(joints, layout, valid)
+    bodies = _visible(joints, layout, frame_mask)
     stage = _stage(bodies)
     moments = np.linspace(0, bodies.shape[1] - 1, _MOMENTS).round().astype(int)
     view = _View(layout, stage, _SWING_DEGREES / 2, _limb_points(stage, _STRIP_INCHES))
@@ -155,7 +155,7 @@ def draw_frames(
         figure.savefig(temporary, format="png", facecolor=_BACKGROUND)
 
 
-def _visible(joints: NDArray[Any], layout: Layout, valid: NDArray[np.bool_] | None) -> Array:
+def _visible(joints: NDArray[Any], layout: Layout, frame_mask: NDArray[np.bool_] | None) -> Array:
     """Return joints (M, T, V, 3) with NaN for every body that is not drawn in a frame."""
     shape = (layout.num_joints, layout.coordinates)
     if joints.ndim != 4 or joints.shape[2:] != shape:
@@ -168,7 +168,7 @@ def _visible(joints: NDArray[Any], layout: Layout, valid: NDArray[np.bool_] | No
     if layout.flat:
         bodies[..., 1] *= -1
     seen = np.isfinite(bodies).all(axis=(2, 3)) & bodies.any(axis=(2, 3))
-    seen &= True if valid is None else valid
+    seen &= True if frame_mask is None else frame_mask
     if not seen.any():
         raise UserError("There is nothing to draw: no frame of the clip has a body.")
     bodies[~seen] = np.nan

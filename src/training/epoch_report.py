@@ -32,8 +32,8 @@ def banner(config: RunConfig, task: Task, data: TrainingData, run_context: RunCo
     untrained = f"{data.untrained}\n" if data.untrained else ""
     return (
         f"{type(model).__name__} ({config.model.name}, {count_parameters(model):,} parameters) on "
-        f"{config.data.name} {config.data.split}: {counted(data.order.clips, 'clip')} an epoch, "
-        f"{data.test.clips:,} to test on, {len(data.classes)} classes\n"
+        f"{config.data.name} {config.data.split}: {counted(data.sampler.num_clips, 'clip')} an epoch, "
+        f"{data.test.num_clips:,} to test on, {len(data.classes)} classes\n"
         f"{untrained}{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
         f"{counted(config.input_frames, 'frame')}, {precision}, {run_context.device}{processes}, {data.placement}, "
         f"seed {config.seed}{task.description()}"

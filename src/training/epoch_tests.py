@@ -71,7 +71,7 @@ class EpochTests:
     def statistics_lag(self) -> bool:
         """Whether BatchNorm's running statistics lag too far behind the trained weights for a test."""
         state = self.state
-        return statistics_lag(state.optimization, self.data.order.clips, state.guard.batches_since_reset)
+        return statistics_lag(state.optimization, self.data.sampler.num_clips, state.guard.batches_since_reset)
 
     @property
     def is_due(self) -> bool:
@@ -116,12 +116,12 @@ class EpochTests:
         meter = EpochMetrics(self.device, task.measures, classes=len(self.data.classes) if kept else 0)
         predict, tested = partial(task.predict, precision=self.state.precision), 0
         predicted = predict_batches(predict, part, self.data.pipeline, self.device)
-        with progress.task(f"testing epoch {epoch}", part.clips, in_run=True):
+        with progress.task(f"testing epoch {epoch}", part.num_clips, in_run=True):
             for batch, predictions in predicted:
                 output = task.test(predictions, batch)
                 meter.add_test(output, batch.labels)
                 self._unusable.add(batch.indices, output.unusable)
-                clips = min(len(batch) * self.world.size, part.clips - tested)  # each process has as many
+                clips = min(len(batch) * self.world.size, part.num_clips - tested)  # each process has as many
                 tested += clips
                 self.pace.tested(clips)
                 progress.advance(clips, run_left_s=self.pace.left_s(epoch, self.state.epoch.clips))

@@ -63,9 +63,9 @@ class Trainer:
         self.task, self.measures = task.to(self.device), task.measures
         self.state = TrainState(config, self.task, self.device, self.world)
         self.step = TrainingStep(self.state)
-        test_clips = data.test.clips + (0 if data.validation is None else data.validation.clips)
+        test_clips = data.test.num_clips + (0 if data.validation is None else data.validation.num_clips)
         weights = 1 if self.state.average is None else 2
-        self.pace = Pace(config.epochs, config.test_every, data.order.clips, test_clips * weights)
+        self.pace = Pace(config.epochs, config.test_every, data.sampler.num_clips, test_clips * weights)
         self.confusion_file = ConfusionFile(run.confusion, data.classes)
         self.tests = EpochTests(
             self.state,
@@ -116,14 +116,14 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         """Train on the remaining clips of the epoch."""
-        number, epoch, order, guard = self.state.progress.epoch, self.state.epoch, self.data.order, self.state.guard
+        number, epoch, sampler, guard = self.state.progress.epoch, self.state.epoch, self.data.sampler, self.state.guard
         self.task.train()
         self.task.begin_epoch(number)
-        order.epoch, order.start = number, epoch.clips
+        sampler.epoch, sampler.start = number, epoch.clips
         title, progress = f"epoch {number}/{self.config.epochs - 1}", self.run_context.progress
-        with progress.task(title, order.clips, before=epoch.clips, in_run=True):
+        with progress.task(title, sampler.num_clips, before=epoch.clips, in_run=True):
             batches = iter(self.data.loader)
-            for clips, own in order.parts():
+            for clips, own in sampler.parts():
                 fetch_started = time.perf_counter()
                 batch = next(batches)
                 note = BatchId(batch.indices, batch.rng_keys)
@@ -141,11 +141,11 @@ class Trainer:
         self._handle_requests(requests)
 
     def _train_batch(self, batch: Batch, note: BatchId, share: LocalBatch) -> None:
-        epoch, order = self.state.epoch, self.data.order
+        epoch, sampler = self.state.epoch, self.data.sampler
         seed_step(self.config.seed, self.state.progress.epoch, epoch.clips, self.world.rank)
         batches = epoch.clips // self.config.batch_size + 1
         epoch.clips += share.clips
-        closes = batches % self.config.gradient_accumulation_steps == 0 or epoch.clips == order.clips
+        closes = batches % self.config.gradient_accumulation_steps == 0 or epoch.clips == sampler.num_clips
         self._collect_requests(self.step.requests)
         streams = self.data.pipeline(batch, training=True)
         self.step(streams, batch, share, closes=closes, meter=epoch.meter)
@@ -170,7 +170,7 @@ class Trainer:
 
     def _evaluate(self) -> dict[str, Any]:
         """Return the epoch's row: metrics of training, of the test part and of the validation part, if any."""
-        return {**training_columns(self.state, self.data.order.clips, self.device), **self.tests.columns()}
+        return {**training_columns(self.state, self.data.sampler.num_clips, self.device), **self.tests.columns()}
 
     def _finish_epoch(self, row: dict[str, Any], logbook: Logbook | None) -> None:
         """Record the epoch: its row in the logbook, its log line, its checkpoints."""
@@ -199,7 +199,7 @@ class Trainer:
         Raises:
             UserError: it is of another model.
         """
-        self.state.load(checkpoint, self._checkpoint(), origin, self.data.order.clips, changed)
+        self.state.load(checkpoint, self._checkpoint(), origin, self.data.sampler.num_clips, changed)
         self.files.resume_from(origin)
 
     def branch_off(self, later: Sequence[Path]) -> None:

@@ -101,7 +101,7 @@ def test_a_lesson_is_read_from_the_file_at_its_clip_and_variation(setup: Setup) 
     outputs = np.load(setup.folder / "outputs.npy")
     assert outputs.shape == (CLIPS, DRAWS, setup.live.clip_shapes.width)
     batch = batches_of_variations(setup)[1]
-    rows = np.searchsorted(setup.data.order.indices.numpy(), batch.indices.numpy())
+    rows = np.searchsorted(setup.data.sampler.indices.numpy(), batch.indices.numpy())
     np.testing.assert_array_equal(cache({}, batch).packed().numpy(), outputs[rows, 1])
 
 

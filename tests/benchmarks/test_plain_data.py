@@ -25,7 +25,7 @@ def test_plain_streams_are_ours_where_places_and_angles_are_the_same(tmp_path: P
     assert batch.frame_mask.shape[1] == 2
 
     clips = [store[int(number)] for number in batch.indices]
-    lengths = torch.tensor([clip.valid.shape[1] for clip in clips])
+    lengths = torch.tensor([clip.frame_mask.shape[1] for clip in clips])
     places = training_positions(lengths, 16, config.data.sampling, batch.rng_keys).double().numpy()
     limits = torch.tensor(config.data.augment.rotation_degrees) * (math.pi / 180)
     angles = (limits * (2 * counter.uniform(batch.rng_keys, augment._ROTATION, 3) - 1)).double().numpy()

@@ -146,7 +146,7 @@ def test_clips_of_nobody_known_are_refused_with_what_to_do_and_nothing_is_writte
     result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out")
     assert result.code == 2
     assert "8 of 8 clips have no known subject" in result.err
-    assert "their names have s00, s01, s02 and 1 more, which is not read" in result.err
+    assert "their names have s00, s01, s02 and 1 more, which is not recognised" in result.err
     assert "by: file" in result.err
     assert not (tmp_path / "out" / "store.json").exists()
     remedy = ["--set", "data.protocols.own={by: file, test_share: 0.25, test: []}"]
@@ -163,7 +163,7 @@ def test_what_a_training_would_say_ends_the_report(cli: Callable, tmp_path: Path
     assert result.code == 0
     told = [line for line in result.out.splitlines() if line.startswith("Before training:")]
     assert "own: 1 of 4 clips have no known subject and are in neither part" in told[0]
-    assert "1 of 2 classes have no training clip (b); tested though they cannot be recognised: 1" in told[1]
+    assert "1 of 2 classes have no training clip (b); 1 of them tested, although never trained" in told[1]
     assert "The test part of mine wrong holds no clip" in "".join(told)
     assert "The protocol wrong cannot be trained: train with --split own." in "".join(told)
     assert "own: 1 of 4 clips have no known subject" in (tmp_path / "out" / "report.txt").read_text()
@@ -244,7 +244,7 @@ def test_a_finished_store_stays_when_other_recordings_are_refused(cli: Callable,
     for path in raw.rglob("*_P2.npy"):
         path.unlink()
     result = cli(*command, "--overwrite")
-    assert result.code == 2 and f"The finished store in {tmp_path / 'out'} stays as it is." in result.err
+    assert result.code == 2 and f"The finished store in {tmp_path / 'out'} is left unchanged." in result.err
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.*") if path.is_file()} == before
 
 
@@ -269,5 +269,5 @@ def test_clips_of_ones_own_to_test_on_alone_are_prepared_where_that_is_meant(cli
     (tmp_path / "mine.yaml").write_text(text)
     asked = ("preprocess", "--dataset", tmp_path / "mine.yaml", "--raw", tmp_path / "raw", "--out", tmp_path / "store")
     refused = cli(*asked)
-    assert (refused.code, "--partial writes it all the same" in refused.err) == (2, True)
+    assert (refused.code, "To write it anyway, use --partial" in refused.err) == (2, True)
     assert cli(*asked, "--partial").code == 0

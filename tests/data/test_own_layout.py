@@ -89,7 +89,7 @@ def test_a_changed_layout_is_not_taken_for_the_one_of_the_same_name(cli: Callabl
     assert refused.code == 2
     assert "its layout is my4 (4 joints of 3 coordinates, root nose, centred on hip)" in refused.err
     assert "expected is my4 (4 joints of 3 coordinates, root nose, centred on nose)" in refused.err
-    assert "made from other recordings, or by other rules" in prepare(cli, folder).err
+    assert "made from other recordings or with other rules" in prepare(cli, folder).err
     assert prepare(cli, folder, "--overwrite").code == 0
     clip = open_store(folder / "data" / "mine")[0]
     assert np.abs(hips).max() == np.abs(clip.joints[0, 0, 0]).max() == 0

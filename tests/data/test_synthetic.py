@@ -323,7 +323,7 @@ def test_every_recording_is_read_with_its_class_and_performer(recordings: list[C
 
 def test_cleaning_finds_the_people_who_are_there(recordings: list[Clip]) -> None:
     for clip in recordings:
-        assert clip.valid.any(axis=1).sum() == (2 if clip.label in TWO_BODY_LABELS else 1), clip.name
+        assert clip.frame_mask.any(axis=1).sum() == (2 if clip.label in TWO_BODY_LABELS else 1), clip.name
 
 
 def test_recordings_have_many_lengths_within_the_limits(recordings: list[Clip]) -> None:

@@ -289,7 +289,7 @@ def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[D
 
 def test_teachers_speak_of_clips_without_a_label_too(tiny_config: MakeConfig, teacher: Path) -> None:
     task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=0.5")
-    assert (data.order.clips, len(data.labelled)) == (12, 3)
+    assert (data.sampler.num_clips, len(data.labelled)) == (12, 3)
     batch = next(iter(data.loader))
     known = torch.isin(batch.indices, torch.from_numpy(data.labelled))
     streams = data.pipeline(batch, training=True)

@@ -47,8 +47,8 @@ def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfi
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live = LiveTeachers(teachers, config.distillation.method, CPU)
     outputs = cached_outputs(config, data, live, PLACE).open()
-    cached = CachedTeachers(outputs, live.clip_shapes, data.order.indices, CPU)
-    for data.order.epoch in range(3):
+    cached = CachedTeachers(outputs, live.clip_shapes, data.sampler.indices, CPU)
+    for data.sampler.epoch in range(3):
         for batch in data.loader:
             streams = data.pipeline(batch, training=True)
             torch.testing.assert_close(cached({}, batch).packed(), live(streams, batch).packed())

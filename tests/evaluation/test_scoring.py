@@ -72,7 +72,7 @@ def test_a_clip_that_no_model_can_answer_has_no_score_and_changes_no_other(
     store = find_store(config.data, Path(config.data_root))
     part = part_for_testing(config, store, torch.arange(5, 12).numpy())
     (batch,) = part.loaders[0]
-    tested = TestPart([[fault_of(batch, fault), batch]], clips=14)
+    tested = TestPart([[fault_of(batch, fault), batch]], num_clips=14)
     (_, faulty), (_, sound) = score_batches(Heights(), tested, InputPipeline(config.data), CPU)
     assert has_no_score(faulty).tolist() == [clip == 2 for clip in range(7)]
     others = [clip for clip in range(7) if clip != 2]

@@ -1,12 +1,12 @@
-"""Lines of the joints of one person in metres, a file a recording: `<class>_<take>.joints`."""
+"""Lines of the joints of one person in metres, one file per recording: `<class>_<take>.joints`."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
 
-from last.data.preparation.formats.assembly import ClipMetadata, assemble
 from last.data.preparation.formats.base import BadClip, Entry, Source
+from last.data.preparation.formats.clip_builder import ClipMetadata, build_clip
 from last.data.preparation.formats.recordings import find_recordings, read_bytes
 from last.data.store.clip import Clip
 
@@ -32,9 +32,9 @@ class Reader:
         except ValueError as error:
             raise BadClip(entry.name, 0, str(error)) from None
         about = ClipMetadata(self.source.classes.index(class_name), subject=int(take) % 4 + 1, replication=int(take))
-        return assemble(entry.name, about, points.transpose(1, 0, 2, 3), self.source)  # (M, T, V, C)
+        return build_clip(entry.name, about, points.transpose(1, 0, 2, 3), self.source)  # (M, T, V, C)
 
 
 def clip_name(path: PurePath) -> str | None:
-    """Return the clip's name, or None for a file that is no recording."""
+    """Return the clip's name, or None for a file that is not a recording."""
     return path.stem if path.suffix == ".joints" else None

@@ -143,7 +143,7 @@ def test_a_body_that_is_absent_changes_nothing(absent: float, tmp_path: Path) ->
 
 def test_a_body_that_is_not_valid_is_not_drawn(tmp_path: Path) -> None:
     two = clip(bodies=2)
-    draw_frames(two, LAYOUT, tmp_path / "two.png", valid=np.array([[True] * 6, [False] * 6]))
+    draw_frames(two, LAYOUT, tmp_path / "two.png", frame_mask=np.array([[True] * 6, [False] * 6]))
     draw_frames(two[:1], LAYOUT, tmp_path / "one.png")
     assert (frames_of(tmp_path / "two.png")[0] == frames_of(tmp_path / "one.png")[0]).all()
 
@@ -198,6 +198,6 @@ def test_a_real_recording_is_drawn(real_recordings: Path, tmp_path: Path) -> Non
     reader = get_reader("ntu", Source(load_layout("ntu25"), 2, ()))
     entry = next(entry for entry in reader.entries(real_recordings / "ntu_samples") if "A050" in entry.name)
     recording = reader.read(entry)
-    animate(recording.joints, load_layout("ntu25"), tmp_path / "clip.gif", valid=recording.valid)
+    animate(recording.joints, load_layout("ntu25"), tmp_path / "clip.gif", frame_mask=recording.frame_mask)
     assert len(frames_of(tmp_path / "clip.gif")) > 30
     assert (tmp_path / "clip.gif").stat().st_size < 600_000

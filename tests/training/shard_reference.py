@@ -35,7 +35,7 @@ class ShardReference:
         self.config, self.shards, self.batches = config, shards, 0
         store = find_store(config.data, Path(config.data_root))
         self.parts = split(store.clips, config.data, config.data.split)
-        self.order = TrainSampler(self.parts.train, config.batch_size, config.seed, config.repeats_per_epoch)
+        self.sampler = TrainSampler(self.parts.train, config.batch_size, config.seed, config.repeats_per_epoch)
         self.clips = {
             training: ClipDataset(store, config.input_frames, config.data.sampling, training=training)
             for training in (True, False)
@@ -55,11 +55,11 @@ class ShardReference:
         return [{**self._train_epoch(epoch), **self._test()} for epoch in range(self.config.epochs)]
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
-        config, self.order.epoch = self.config, epoch
+        config, self.sampler.epoch = self.config, epoch
         share = (1 + math.cos(math.pi * epoch / config.epochs)) / 2
         for group in self.optimizer.param_groups:
             group["lr"] = config.min_learning_rate + (config.learning_rate - config.min_learning_rate) * share
-        draws, sums = list(self.order), _Sums()
+        draws, sums = list(self.sampler), _Sums()
         for start in range(0, len(draws), config.gradient_accumulation_steps):
             window = draws[start : start + config.gradient_accumulation_steps]
             clips = sum(len(draw.indices) for draw in window)

@@ -190,7 +190,7 @@ def run(case: Case) -> tuple[str, list[str]]:
 
 def _gathered(data: TrainingData) -> TrainingData:
     """Return the data with their batches put together already, as workers do it."""
-    test = TestPart([list(loader) for loader in data.test.loaders], data.test.clips)
+    test = TestPart([list(loader) for loader in data.test.loaders], data.test.num_clips)
     return replace(data, loader=list(data.loader), sample=list(data.sample), test=test)
 
 
@@ -199,8 +199,10 @@ def _task(config: RunConfig, teachers: Sequence[Teacher], data: TrainingData) ->
     live = LiveTeachers(teachers, config.distillation.method, GPU) if teachers else None
     source: OutputSource | None = live
     if live is not None and config.distillation.cached:
-        outputs = torch.zeros(len(data.order.indices), config.distillation.fixed_augmentations, live.clip_shapes.width)
-        source = CachedTeachers(outputs, live.clip_shapes, data.order.indices, GPU)
+        outputs = torch.zeros(
+            len(data.sampler.indices), config.distillation.fixed_augmentations, live.clip_shapes.width
+        )
+        source = CachedTeachers(outputs, live.clip_shapes, data.sampler.indices, GPU)
     with unset_fake_temporarily():
         model = build_model(config.model, len(data.classes), config.data.skeleton)
         if source is None:

@@ -118,7 +118,7 @@ def test_a_whole_run_has_the_losses_that_were_recorded(tiny_config: MakeConfig, 
 def test_every_batch_has_the_clips_and_streams_that_were_recorded(tiny_config: MakeConfig) -> None:
     _, data = tiny_run(tiny_config, model=LAST_E)
     found: dict[str, list[Any]] = {"numbers": [], "keys": [], "labels": [], "bodies": [], "streams": []}
-    for data.order.epoch in range(2):
+    for data.sampler.epoch in range(2):
         for batch in data.loader:
             for name, values in (("numbers", batch.indices), ("keys", batch.rng_keys), ("labels", batch.labels)):
                 found[name].append(values.tolist())

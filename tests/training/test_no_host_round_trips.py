@@ -77,7 +77,7 @@ def assert_an_epoch_reads_nothing(trainer: Trainer) -> None:
 
 def test_a_test_reads_nothing_on_the_host_before_its_end(tiny_config: Callable[..., RunConfig]) -> None:
     trainer = trainer_of(tiny_config())
-    part = TestPart([list(loader) for loader in trainer.data.test.loaders], trainer.data.test.clips)
+    part = TestPart([list(loader) for loader in trainer.data.test.loaders], trainer.data.test.num_clips)
     meter = EpochMetrics(torch.device("cpu"), classes=3)
     trainer.task.eval()
     scored = score_batches(trainer.model, part, trainer.data.pipeline, trainer.device)

@@ -1,6 +1,6 @@
 """Augmentation of training clips with batched tensor operations; each clip gets one random transform.
 
-Legend: N clips, C coordinates (3, or 2 in a picture), T frames, V joints, M bodies.
+Legend: N clips, C coordinates (3, or 2 for poses from pictures), T frames, V joints, M bodies.
 """
 
 import math
@@ -13,15 +13,15 @@ from ...skeleton import Layout
 from . import counter_rng
 from .device_constants import constant
 
-_ROTATION, _SCALE, _SHEAR, _JITTER, _MIRROR = 11, 12, 13, 14, 15  # purposes of random numbers
+_ROTATION, _SCALE, _SHEAR, _JITTER, _MIRROR = 11, 12, 13, 14, 15  # `purpose` in `counter_rng`
 
 
 def augment(joints: Tensor, config: AugmentConfig, layout: Layout, rng_keys: Tensor) -> Tensor:
     """Augment clips as configured; each clip's augmentation is a function of its RNG key.
 
     Args:
-        joints: (N, C, T, V, M) in metres (a picture's in its own unit), centred.
-        config: which transforms, how strong.
+        joints: (N, C, T, V, M), centred; in metres, 2-D poses in the unit of the picture.
+        config: the transforms and their strengths.
         layout: the joint layout, with its mirror pairs; it may be two-dimensional.
         rng_keys: (N,) the RNG keys of the clips.
     """
@@ -38,19 +38,19 @@ def augment(joints: Tensor, config: AugmentConfig, layout: Layout, rng_keys: Ten
 
 
 def _linear_maps(config: AugmentConfig, layout: Layout, rng_keys: Tensor) -> Tensor:
-    """Return one (C, C) matrix a clip that rotates, scales and shears it; a picture stays in its plane."""
+    """Return one (C, C) matrix per clip that rotates, scales and shears it; 2-D poses stay in their plane."""
     degrees = config.rotation_degrees or [0.0] * 3
     if layout.flat:
-        degrees = [0.0, 0.0, degrees[2]]  # about x or y a picture would turn out of its plane
+        degrees = [0.0, 0.0, degrees[2]]  # rotations about x or y would leave the plane
     limits = constant(degrees, torch.float32, rng_keys.device) * (math.pi / 180)
     maps = rotation_matrices(limits * (2 * counter_rng.uniform(rng_keys, _ROTATION, 3) - 1))
     if config.scale > 0:
         factors = 1 + config.scale * (2 * counter_rng.uniform(rng_keys, _SCALE, 3) - 1)
         maps = factors[:, :, None] * maps
     if config.shear > 0:
-        draws = config.shear * (2 * counter_rng.uniform(rng_keys, _SHEAR, 9) - 1).view(-1, 3, 3)
+        shear = config.shear * (2 * counter_rng.uniform(rng_keys, _SHEAR, 9) - 1).view(-1, 3, 3)
         eye = torch.eye(3, device=rng_keys.device)
-        maps = (eye + draws * (1 - eye)) @ maps
+        maps = (eye + shear * (1 - eye)) @ maps
     return maps[:, : layout.coordinates, : layout.coordinates]
 
 
@@ -70,8 +70,8 @@ def rotation_matrices(angles: Tensor) -> Tensor:
 
 
 def mirror(joints: Tensor, layout: Layout) -> Tensor:
-    """Return the clips seen in a mirror: x changes its sign, left and right joints change places."""
+    """Return mirrored clips: x is negated, left and right joints are exchanged."""
     order = constant(layout.mirrored, torch.int64, joints.device)
-    # Setting an element to a number would copy it from the host, which waits for the device.
+    # Assigning a number to an element would copy it from the host, which waits for the device.
     sign = constant([-1.0] + [1.0] * (joints.shape[1] - 1), torch.float32, joints.device)
     return joints.index_select(3, order) * sign[:, None, None, None]

@@ -1,4 +1,4 @@
-"""Batches of few shapes, for compiled or recorded models: the number of bodies to compute is padded to a multiple."""
+"""Batches of few shapes for compiled models and CUDA graphs: the number of body slots is padded to a multiple."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,9 +10,9 @@ from .loader import Batch
 def of_few_shapes(
     batches: Iterable[Batch], batch_size: int, *, compiled: bool, recorded: bool = False
 ) -> Iterable[Batch]:
-    """Return the batches with few numbers of bodies to compute, where the model is compiled or recorded for each.
+    """Return the batches with few different numbers of body slots if the model is compiled or recorded for each.
 
-    Recording is quick and a graph small, so that more shapes are allowed there, and less is computed for nothing.
+    Recording is fast and a graph is small, so recorded models get more shapes and less padding.
     """
     if compiled:
         return _FewShapes(batches, max(1, batch_size // 4))
@@ -20,7 +20,7 @@ def of_few_shapes(
 
 
 class _FewShapes:
-    """Pad the number of computed bodies of each batch to a multiple."""
+    """Batches whose number of body slots is padded to a multiple."""
 
     def __init__(self, batches: Iterable[Batch], multiple: int) -> None:
         self.batches, self.multiple = batches, multiple

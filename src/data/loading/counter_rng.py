@@ -28,7 +28,7 @@ def _mix(state: Tensor) -> Tensor:
 
 
 def _shift_right(state: Tensor, bits: int) -> Tensor:
-    """Shift as if the number had no sign."""
+    """Shift the bits of an unsigned number."""
     return (state >> bits) & ((1 << (64 - bits)) - 1)
 
 

@@ -15,4 +15,6 @@ def constant(values: Sequence[float], dtype: torch.dtype, device: torch.device) 
 
 @cache_tensors(256)
 def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)  # the host does not wait for a copy so small
+    return torch.tensor(values, dtype=dtype).to(
+        device, non_blocking=True
+    )  # the host does not wait for such a small copy

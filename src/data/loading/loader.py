@@ -28,8 +28,8 @@ from .sampling import ClipSpans, evaluation_positions, presence, read_positions,
 
 _log = logging.getLogger(__name__)
 
-_CLIPS_AT_ONCE = 4096  # whose bodies are looked for together
-_WORKERS_GRACE_S = 120  # how long a worker keeps serving after SIGTERM before it ends itself
+_CLIPS_AT_ONCE = 4096  # per step of the search for present bodies
+_WORKERS_GRACE_S = 120  # a worker ends itself this long after SIGTERM
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Batch:
         labels: (N,) classes from 0.
         indices: (N,) the clips' indices in the store.
         rng_keys: (N,) the RNG keys of the clips.
-        streams: the input of a model, each (N, C, T, V, M), derived from the joints on the device; empty before.
+        streams: the input of a model, each (N, C, T, V, M), derived from the joints on the device; empty before that.
     """
 
     joints: Tensor
@@ -137,20 +137,21 @@ class TrainSampler(Sampler[BatchIndices]):
         self.start = 0  # clips of the epoch that were used before a resume
 
     def __len__(self) -> int:
-        return -(-(self.clips - self.start) // self.batch_size)
+        return -(-(self.num_clips - self.start) // self.batch_size)
 
     @property
-    def clips(self) -> int:
+    def num_clips(self) -> int:
         """Return how many clips an epoch has."""
         return len(self.indices) * self.repeats_per_epoch
 
     def parts(self) -> list[tuple[int, int]]:
         """Return, for each remaining batch, its number of clips and how many of them belong to this process."""
-        sizes = [min(self.batch_size, self.clips - drawn) for drawn in range(self.start, self.clips, self.batch_size)]
+        starts = range(self.start, self.num_clips, self.batch_size)
+        sizes = [min(self.batch_size, self.num_clips - start) for start in starts]
         return [(size, len(range(size)[self._part(size)])) for size in sizes]
 
     def __iter__(self) -> Iterator[BatchIndices]:
-        if self.start >= self.clips:
+        if self.start >= self.num_clips:
             return
         passes = [
             counter_rng.shuffled(self.seed, self.epoch, self.indices, each) for each in range(self.repeats_per_epoch)
@@ -170,14 +171,13 @@ class TrainSampler(Sampler[BatchIndices]):
     def _keys(self, indices: Tensor, repetition: int) -> Tensor:
         """Return the RNG keys of clips in one pass of the epoch."""
         if self.fixed_augmentations:
-            return counter_rng.fixed_keys(
-                indices, (self.epoch * self.repeats_per_epoch + repetition) % self.fixed_augmentations
-            )
+            passes = self.epoch * self.repeats_per_epoch + repetition
+            return counter_rng.fixed_keys(indices, passes % self.fixed_augmentations)
         return counter_rng.clip_keys(self.seed, self.epoch, indices, repetition)
 
-    def _part(self, clips: int) -> slice:
+    def _part(self, num_clips: int) -> slice:
         """Return this process's slice of a batch with that many clips."""
-        return slice(clips * self.rank // self.processes, clips * (self.rank + 1) // self.processes)
+        return slice(num_clips * self.rank // self.processes, num_clips * (self.rank + 1) // self.processes)
 
 
 class FixedAugmentationSampler(Sampler[BatchIndices]):
@@ -197,7 +197,7 @@ class FixedAugmentationSampler(Sampler[BatchIndices]):
         return self.fixed_augmentations * self._batches - self.start
 
     @property
-    def clips(self) -> int:
+    def num_clips(self) -> int:
         """Return how many clips are sampled in total."""
         return len(self.indices) * self.fixed_augmentations
 
@@ -241,7 +241,7 @@ class EvalSampler(Sampler[BatchIndices]):
         return -(-len(self.indices) // self.batch_size)
 
     @property
-    def clips(self) -> int:
+    def num_clips(self) -> int:
         """Return how many clips there are."""
         return len(self.indices)
 
@@ -257,8 +257,8 @@ class ClipDataset(Dataset[Batch]):
         store: the index of the clips.
         frames: T.
         config: how a clip is sampled.
-        training: sample at random by each clip's RNG key; otherwise at the fixed positions of test view `test_draw`.
-        clips: what reads the store's rows; the store's files if None.
+        training: sample at random by each clip's RNG key; otherwise at the fixed positions of test draw `test_draw`.
+        clips: the reader of the store's rows; None to read the store's files.
     """
 
     def __init__(
@@ -279,32 +279,32 @@ class ClipDataset(Dataset[Batch]):
         *spans, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
         self._spans = ClipSpans(*spans)
 
-    def __getitem__(self, draw: BatchIndices) -> Batch:
+    def __getitem__(self, sampled: BatchIndices) -> Batch:
         """Return the batch of these clips, on the device that holds them."""
-        return self.batch(draw, None)
+        return self.batch(sampled, None)
 
-    def batch(self, draw: BatchIndices, body_slots: Tensor | None) -> Batch:
+    def batch(self, sampled: BatchIndices, body_slots: Tensor | None) -> Batch:
         """Return the batch of these clips; `body_slots` of its present bodies are computed if None."""
-        joints, frame_mask = read_positions(self.clips, *self._asked(draw), self.max_bodies)
+        joints, frame_mask = read_positions(self.clips, *self._spans_and_positions(sampled), self.max_bodies)
         return Batch(
             joints=joints.permute(0, 4, 2, 3, 1),  # (N, M, T, V, C) -> (N, C, T, V, M)
             frame_mask=frame_mask,
             body_slots=frame_mask.any(dim=2).flatten().nonzero().squeeze(1) if body_slots is None else body_slots,
-            labels=self._labels[draw.indices],
-            indices=draw.indices,
-            rng_keys=draw.rng_keys,
+            labels=self._labels[sampled.indices],
+            indices=sampled.indices,
+            rng_keys=sampled.rng_keys,
         )
 
-    def bodies(self, draw: BatchIndices) -> Tensor:
+    def bodies(self, sampled: BatchIndices) -> Tensor:
         """Return the body mask (N, M) of a batch without reading joints."""
-        return presence(self.clips, *self._asked(draw), self.max_bodies).any(dim=2)
+        return presence(self.clips, *self._spans_and_positions(sampled), self.max_bodies).any(dim=2)
 
-    def _asked(self, draw: BatchIndices) -> tuple[ClipSpans, Tensor]:
+    def _spans_and_positions(self, sampled: BatchIndices) -> tuple[ClipSpans, Tensor]:
         """Return the spans of the clips in the store and the (fractional) frame positions (N, T) to read."""
-        spans = self._spans.of(draw.indices)
+        spans = self._spans.of(sampled.indices)
         if self.training:
-            return spans, training_positions(spans.frames, self.frames, self.config, draw.rng_keys)
-        return spans, evaluation_positions(spans.frames, self.frames, self.config, draw.indices, self.test_draw)
+            return spans, training_positions(spans.frames, self.frames, self.config, sampled.rng_keys)
+        return spans, evaluation_positions(spans.frames, self.frames, self.config, sampled.indices, self.test_draw)
 
 
 class DeviceLoader:
@@ -314,60 +314,60 @@ class DeviceLoader:
     whole epoch at its start, with a single synchronisation.
     """
 
-    def __init__(self, clips: ClipDataset, order: BatchSampler) -> None:
-        self.clips, self.order = clips, order
+    def __init__(self, clips: ClipDataset, sampler: BatchSampler) -> None:
+        self.clips, self.sampler = clips, sampler
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        draws = list(self.order)
-        if not draws:
+        sampled = list(self.sampler)
+        if not sampled:
             return
-        device, sizes = self.clips.clips.device, [len(draw.indices) for draw in draws]
+        device, sizes = self.clips.clips.device, [len(batch.indices) for batch in sampled]
         epoch = BatchIndices(
-            torch.cat([draw.indices for draw in draws]).to(device),
-            torch.cat([draw.rng_keys for draw in draws]).to(device),
+            torch.cat([batch.indices for batch in sampled]).to(device),
+            torch.cat([batch.rng_keys for batch in sampled]).to(device),
         )
         indices, rng_keys = torch.split(epoch.indices, sizes), torch.split(epoch.rng_keys, sizes)
-        for draw, of_draw in zip(map(BatchIndices, indices, rng_keys), self._body_slots(epoch, sizes), strict=True):
-            yield self.clips.batch(draw, of_draw)
+        for batch, body_slots in zip(map(BatchIndices, indices, rng_keys), self._body_slots(epoch, sizes), strict=True):
+            yield self.clips.batch(batch, body_slots)
 
     def _body_slots(self, epoch: BatchIndices, sizes: list[int]) -> list[Tensor]:
-        """Return the places n * M + m of the bodies that are there, for each batch of an epoch."""
+        """Return the slots n * M + m of the present bodies, for each batch of an epoch."""
         parts = map(
             BatchIndices, torch.split(epoch.indices, _CLIPS_AT_ONCE), torch.split(epoch.rng_keys, _CLIPS_AT_ONCE)
         )
-        there = torch.cat([self.clips.bodies(part) for part in parts])  # (N of the epoch, M)
-        counts = torch.stack([each.sum() for each in torch.split(there, sizes)]).tolist()
-        starts = [there.shape[1] * start for start in accumulate(sizes, initial=0)]
-        found = torch.split(there.flatten().nonzero().squeeze(1), counts)
+        present = torch.cat([self.clips.bodies(part) for part in parts])  # (N of the epoch, M)
+        counts = torch.stack([each.sum() for each in torch.split(present, sizes)]).tolist()
+        starts = [present.shape[1] * start for start in accumulate(sizes, initial=0)]
+        found = torch.split(present.flatten().nonzero().squeeze(1), counts)
         return [body_slots - start for body_slots, start in zip(found, starts, strict=False)]
 
 
 def build_loader(
-    clips: ClipDataset, order: BatchSampler, hardware: HardwareConfig, resident: bool = False
+    clips: ClipDataset, sampler: BatchSampler, hardware: HardwareConfig, resident: bool = False
 ) -> Iterable[Batch]:
-    """Return a loader that assembles one batch for each item of `order`, in this process or in workers.
+    """Return a loader that assembles one batch for each item of `sampler`, in this process or in workers.
 
-    The DataLoader gets a generator of its own, since it draws an unused number: taken from the global generator, that
-    would change the next dropout masks, and differently with and without workers.
+    The DataLoader gets its own generator, since it draws an unused number. From the global generator this would change
+    the following dropout masks, and differently with and without workers.
 
     Args:
         clips: the dataset.
-        order: the sampler.
+        sampler: the clips of each batch.
         hardware: number of workers and pinned memory.
         resident: whether the clips are on the training device; then no workers are used.
     """
     if resident:
-        return DeviceLoader(clips, order)
+        return DeviceLoader(clips, sampler)
     options: dict[str, Any] = {}
     if hardware.num_workers:
         options = {"prefetch_factor": hardware.prefetch_factor, "persistent_workers": True}
         options["worker_init_fn"] = _leave_signals_to_the_trainer
     return _Loader(
         clips,
-        sampler=order,
+        sampler=sampler,
         batch_size=None,
         num_workers=hardware.num_workers,
         pin_memory=hardware.pin_memory and torch.cuda.is_available(),
@@ -388,13 +388,13 @@ class _Loader(DataLoader[Batch]):
 
     def check_worker_number_rationality(self) -> None:
         """Warn once if there are more workers than cores; torch calls this for each loader and epoch."""
-        _tell_too_many_workers(self.num_workers, usable_cores())
+        _warn_of_too_many_workers(self.num_workers, usable_cores())
 
 
 @cache
-def _tell_too_many_workers(workers: int, cores: int) -> None:
+def _warn_of_too_many_workers(workers: int, cores: int) -> None:
     if workers > cores:
         _log.warning(
-            "hardware.num_workers is %d, and the cores for them are %d: loading may be slower than with fewer.",
+            "hardware.num_workers is %d, but only %d can run at once: loading may be slower than with fewer workers.",
             *(workers, cores),
         )

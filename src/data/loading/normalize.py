@@ -1,4 +1,4 @@
-"""Bringing clips into one frame of reference, in training and evaluation alike.
+"""Normalisation of clips to a common frame of reference, for training and evaluation.
 
 Legend: N clips, C coordinates, T frames, V joints, M bodies.
 """
@@ -22,12 +22,12 @@ def face_camera(joints: Tensor, frame_mask: Tensor, layout: Layout) -> Tensor:
     Args:
         joints: (N, C, T, V, M), y upwards.
         frame_mask: (N, M, T) bool.
-        layout: names the pairs of joints that hang on the trunk.
+        layout: the joint layout, with the pairs of left and right joints at the trunk.
     """
     if layout.flat or not layout.trunk_pairs:
         return joints
     clips = torch.arange(len(joints), device=joints.device)
-    first = frame_mask[:, 0].int().argmax(dim=1)  # (N,) the first frame that has the actor
+    first = frame_mask[:, 0].int().argmax(dim=1)  # (N,) the first frame with the actor
     frame = joints[clips, :, first, :, 0]  # (N, C, V)
     left, right = (constant(side, torch.int64, joints.device) for side in zip(*layout.trunk_pairs, strict=True))
     across = (frame.index_select(2, right) - frame.index_select(2, left)).mean(dim=2)  # (N, C)

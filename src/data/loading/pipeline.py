@@ -18,12 +18,12 @@ from .streams import derive_streams
 
 
 class InputPipeline:
-    """Face the camera, augment, scale and derive the streams, in this order, so that all streams share one rotation.
+    """The steps from joints to streams: face the camera, augment, scale, derive; all streams share one rotation.
 
     Args:
         config: which of these steps to apply.
-        layout: of the skeletons; that of `config` where it is None.
-        added_streams: what the model reads beside joint, velocity and bone, by name with the settings of each.
+        layout: the joint layout; that of `config` if None.
+        added_streams: the settings of each stream in addition to joint, velocity and bone, by name.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class InputPipeline:
 
     @cached_property
     def _added(self) -> AddedAugmentations:
-        return AddedAugmentations(self.config.augment)  # where it trains: a trained model needs none of them
+        return AddedAugmentations(self.config.augment)  # created in training only: a trained model does not need them
 
     def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Return the streams of a batch, each (N, C, T, V, M), in the precision of its joints.

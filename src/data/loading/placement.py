@@ -19,7 +19,7 @@ from ..store.row_file import RowFile
 
 _log = logging.getLogger(__name__)
 
-_DEVICE_SHARE, _MEMORY_SHARE = 0.4, 0.5  # of the free memory; the rest is for training
+_DEVICE_SHARE, _MEMORY_SHARE = 0.4, 0.5  # of the free memory; the rest is needed for training
 _CHUNK_ROWS = 1 << 18  # rows copied at a time, about 80 MB
 _CONTAINER_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
@@ -36,8 +36,8 @@ class ClipReader(Protocol):
     def joints_at(self, rows: Tensor) -> Tensor:
         """Return the joints (..., V, C) of `rows` (...)."""
 
-    def valid_at(self, rows: Tensor) -> Tensor:
-        """Return whether the body is there in `rows` (...), bool."""
+    def present_at(self, rows: Tensor) -> Tensor:
+        """Return whether the body is present in `rows` (...), bool."""
 
 
 class FileClipReader:
@@ -57,8 +57,8 @@ class FileClipReader:
         """Return the joints (..., V, C) of `rows` (...)."""
         return torch.from_numpy(self._joints.rows(rows.numpy()))
 
-    def valid_at(self, rows: Tensor) -> Tensor:
-        """Return whether the body is there in `rows` (...), bool."""
+    def present_at(self, rows: Tensor) -> Tensor:
+        """Return whether the body is present in `rows` (...), bool."""
         return self._valid.index_select(0, rows.flatten()).view(rows.shape)
 
 
@@ -79,8 +79,8 @@ class TensorClipReader:
         """Return the joints (..., V, C) of `rows` (...)."""
         return self._joints.index_select(0, rows.flatten()).view(*rows.shape, *self._joint_shape)
 
-    def valid_at(self, rows: Tensor) -> Tensor:
-        """Return whether the body is there in `rows` (...), bool."""
+    def present_at(self, rows: Tensor) -> Tensor:
+        """Return whether the body is present in `rows` (...), bool."""
         return self._valid.index_select(0, rows.flatten()).view(rows.shape)
 
 
@@ -107,7 +107,7 @@ class Placement:
 
 
 def place_clips(store: Store, wanted: str, device: torch.device, processes: int = 1) -> Placement:
-    """Load a store to the wanted place or, with a warning, to the next slower one where it fits.
+    """Load a store to the requested placement or, with a warning, to the next slower one in which it fits.
 
     `auto` chooses the device if it is a GPU and the clips take at most 40% of its free memory, else the main memory if
     they take at most half of it, else the files.
@@ -115,36 +115,36 @@ def place_clips(store: Store, wanted: str, device: torch.device, processes: int 
     Args:
         store: the clips.
         wanted: `auto`, `device`, `ram` or `disk`.
-        device: the one that trains.
-        processes: how many processes of this machine load the clips.
+        device: the training device.
+        processes: number of processes on this machine that load the clips.
     """
     needed = store.joints.nbytes + store.valid.nbytes
-    for kind, place, room in _places(wanted, device, processes):
+    for kind, target, room in _candidates(wanted, device, processes):
         if needed <= room:
             try:
-                return Placement(kind, _loaded(store, place))
+                return Placement(kind, _loaded(store, target))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
         if wanted == kind or kind == "device":
             _log.warning(
-                "The clips of %s take %s, the %s has room for %s: they are read from the next slower place.",
+                "The clips of %s take %s, the %s has room for %s: they are kept in the next slower placement.",
                 store.name, _size(needed), "memory" if kind == "ram" else str(device), _size(room),
             )  # fmt: skip
     return Placement("disk", FileClipReader(store))
 
 
-def _places(wanted: str, device: torch.device, processes: int) -> list[tuple[str, torch.device, float]]:
-    """Return the places to try, fastest first, with the bytes that clips may take there."""
+def _candidates(wanted: str, device: torch.device, processes: int) -> list[tuple[str, torch.device, float]]:
+    """Return the placements to try, fastest first, with the bytes that clips may take in each."""
     memory = torch.device("cpu")
-    places = [("ram", memory, room_on(memory, processes))]
+    candidates = [("ram", memory, room_on(memory, processes))]
     if wanted == "device" or (wanted == "auto" and device.type == "cuda"):
-        places.insert(0, ("device", device, room_on(device, processes)))
-    return [] if wanted == "disk" else places
+        candidates.insert(0, ("device", device, room_on(device, processes)))
+    return [] if wanted == "disk" else candidates
 
 
 def room_on(device: torch.device, processes: int = 1) -> float:
-    """Return how many bytes data may take on a device, where `processes` share the machine's memory."""
+    """Return how many bytes of data a device may hold if `processes` share the machine's memory."""
     if device.type == "cuda":
         return _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
     return _MEMORY_SHARE * available_memory() / processes
@@ -155,7 +155,7 @@ def _files(store: Store) -> tuple[RowFile, RowFile]:
 
 
 def _loaded(store: Store, device: torch.device) -> TensorClipReader:
-    """Copy a store to a device, a part at a time, so that memory holds it once at most."""
+    """Copy a store to a device in parts, so that memory holds it at most once."""
     joints = torch.empty(store.joints.shape, dtype=torch.float32, device=device)
     valid = torch.empty(store.valid.shape, dtype=torch.bool, device=device)
     joints_file, valid_file = _files(store)
@@ -167,12 +167,12 @@ def _loaded(store: Store, device: torch.device) -> TensorClipReader:
 
 
 def available_memory() -> float:
-    """Return how many bytes of memory can be taken now, within the limit of a container; 0 if unknown."""
+    """Return how many bytes of memory are available now, within the limit of a container; 0 if unknown."""
     return min(_system_memory(), *(_number(Path("/sys/fs/cgroup") / file) for file in _CONTAINER_LIMITS))
 
 
 def _system_memory() -> float:
-    """Return the bytes that Linux calls available, elsewhere half of all memory."""
+    """Return the available memory in bytes on Linux, and half of the total memory elsewhere."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
@@ -185,7 +185,7 @@ def _system_memory() -> float:
 
 
 def _number(path: Path) -> float:
-    """Return the number in a file; infinity where there is no such file or it sets no limit."""
+    """Return the number in a file; infinity if there is no such file or it sets no limit."""
     try:
         return float(path.read_text(encoding="ascii"))
     except (OSError, ValueError):

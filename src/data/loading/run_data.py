@@ -28,12 +28,12 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class TestPart:
-    """The clips a model is tested on: one loader a test draw, all in the same order."""
+    """The clips that a model is tested on: one loader per test draw, all in the same order."""
 
     __test__ = False  # not a test class, whatever pytest makes of its name
 
     loaders: Sequence[Iterable[Batch]]
-    clips: int
+    num_clips: int
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,21 @@ class TrainingData:
     """Training, validation and test data of a run.
 
     Attributes:
-        loader, source, order: the training batches, where they are read, and what decides their order.
+        loader, source, sampler: the training batches, the dataset they are read from, and the sampler of their order.
         test: the protocol's test part.
-        validation: held-out training clips that choose the best epoch; None where the test part does.
+        validation: held-out training clips that choose the best epoch; None if the test part does.
         pipeline: from batches to streams.
         classes: the class names in the order of their labels.
         placement: where the clips are kept.
-        labelled: the training clips whose label may be used.
+        labelled: the training clips whose labels may be used.
         sample: batches of training clips, always the same, over which BatchNorm statistics are measured.
         fingerprints: of the store, the protocol and the layout.
-        untrained: a sentence that names the classes without a training clip; empty where every class has one.
+        untrained: a sentence that names the classes without a training clip; empty if every class has one.
     """
 
     loader: Iterable[Batch]
     source: ClipDataset
-    order: TrainSampler
+    sampler: TrainSampler
     test: TestPart
     validation: TestPart | None
     pipeline: InputPipeline
@@ -76,8 +76,8 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     placement = place_clips(store, config.hardware.data_placement, device, processes_here())
     train, held_out = training_clips(config, store, parts)
     known = labelled(store.clips, train, config.label_fraction)
-    order = TrainSampler(
-        drawn_clips(config, store, train),
+    sampler = TrainSampler(
+        sampled_clips(config, store, train),
         config.batch_size,
         config.seed,
         config.repeats_per_epoch,
@@ -88,33 +88,33 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     clips = ClipDataset(store, config.input_frames, config.data.sampling, training=True, clips=placement.clips)
     return TrainingData(
         loader=of_few_shapes(
-            build_loader(clips, order, config.hardware, placement.on_device),
+            build_loader(clips, sampler, config.hardware, placement.on_device),
             config.batch_size,
             compiled=config.compile,
             recorded=records_steps(config.model, config.hardware, device, world.size, compiled=config.compile),
         ),
         source=clips,
-        order=order,
+        sampler=sampler,
         test=part_for_testing(config, store, parts.test, world, placement),
         validation=part_for_testing(config, store, held_out, world, placement) if len(held_out) else None,
         pipeline=InputPipeline(config.data, added_streams=config.model.added_streams),
         classes=list(config.data.classes),
         placement=placement,
         labelled=known,
-        sample=sample_for_statistics(config, clips, order.indices, placement),
+        sample=sample_for_statistics(config, clips, sampler.indices, placement),
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
         untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
 
 
 def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of the clips that may train and of those held out to choose an epoch, if any are."""
+    """Return the indices of the training clips, and of those held out to choose the best epoch, if any."""
     if config.validation == "split":
         return hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
     return parts.train, parts.train[:0]
 
 
-def drawn_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
+def sampled_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the training clips of an epoch: the labelled ones, or all of them where the task needs no labels."""
     if config.trains_unlabelled:
         return train
@@ -128,10 +128,10 @@ def sample_for_statistics(
 
     The selection, sampling and augmentation are the same in every epoch, process and run.
     """
-    sampled = counter_rng.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
-    order = FixedAugmentationSampler(sampled, fixed_augmentations=1, batch_size=max(config.batch_size, _TEST_BATCH))
-    hardware = replace(config.hardware, num_workers=0)  # too few batches to pay for worker processes
-    return build_loader(clips, order, hardware, placement is not None and placement.on_device)
+    selected = counter_rng.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
+    sampler = FixedAugmentationSampler(selected, fixed_augmentations=1, batch_size=max(config.batch_size, _TEST_BATCH))
+    hardware = replace(config.hardware, num_workers=0)  # too few batches to justify worker processes
+    return build_loader(clips, sampler, hardware, placement is not None and placement.on_device)
 
 
 def part_for_testing(
@@ -141,18 +141,18 @@ def part_for_testing(
     world: World = ALONE,
     placement: Placement | None = None,
 ) -> TestPart:
-    """Return the loaders that test this process's part of the clips `indices`, one a test draw.
+    """Return the test loaders for this process's part of the clips `indices`, one per test draw.
 
     Without a `placement` the clips are read from the store's files.
     """
     placement = placement or place_clips(store, "disk", _CPU)
     draws = config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1
-    order = EvalSampler(np.array_split(indices, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
-    sampled = [
+    sampler = EvalSampler(np.array_split(indices, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
+    datasets = [
         ClipDataset(
             store, config.input_frames, config.data.sampling, training=False, test_draw=draw, clips=placement.clips
         )
         for draw in range(draws)
     ]
-    loaders = [build_loader(clips, order, config.hardware, placement.on_device) for clips in sampled]
+    loaders = [build_loader(clips, sampler, config.hardware, placement.on_device) for clips in datasets]
     return TestPart([of_few_shapes(each, config.batch_size, compiled=config.compile) for each in loaders], len(indices))

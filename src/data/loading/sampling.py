@@ -12,7 +12,7 @@ from ...settings.data import SamplingConfig
 from . import counter_rng
 from .placement import ClipReader
 
-_CROP, _SEGMENT = 1, 2  # purposes of random numbers
+_CROP, _SEGMENT = 1, 2  # `purpose` in `counter_rng`
 
 
 def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_keys: Tensor) -> Tensor:
@@ -24,43 +24,45 @@ def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_
     Args:
         frames: (N,) the clips' lengths.
         target: T.
-        config: the method and the shares of the clip that a crop may have.
+        config: the method, and the smallest and largest share of the clip that a crop takes.
         rng_keys: (N,) the RNG keys of the clips.
     """
     if config.method == "uniform":
         return _segment_positions(frames, target, counter_rng.uniform(rng_keys, _SEGMENT, target))
-    draws = counter_rng.uniform(rng_keys, _CROP, 2)
-    share = config.crop_min + (config.crop_max - config.crop_min) * draws[:, 0]
-    return _crop_positions(frames, target, share, draws[:, 1])
+    random = counter_rng.uniform(rng_keys, _CROP, 2)
+    share = config.crop_min + (config.crop_max - config.crop_min) * random[:, 0]
+    return _crop_positions(frames, target, share, random[:, 1])
 
 
-def evaluation_positions(frames: Tensor, target: int, config: SamplingConfig, indices: Tensor, draw: int = 0) -> Tensor:
+def evaluation_positions(
+    frames: Tensor, target: int, config: SamplingConfig, indices: Tensor, test_draw: int = 0
+) -> Tensor:
     """Return the frame positions (N, T) at which clips are sampled for evaluation.
 
-    `crop` reads the centre of the clip. `uniform` reads the middle of each segment in the first draw and fixed
-    random frames in further ones, a function of the clip's number and the draw.
+    `crop` reads the centre of the clip. `uniform` reads the middle frame of each segment in test draw 0, and fixed
+    random frames in the others: a function of the clip's index and the test draw.
     """
     if config.method == "uniform":
-        if draw == 0:
+        if test_draw == 0:
             inside = torch.full((len(frames), target), 0.5, device=frames.device)
         else:
-            inside = counter_rng.uniform(counter_rng.clip_keys(0, draw, indices), _SEGMENT, target)
+            inside = counter_rng.uniform(counter_rng.clip_keys(0, test_draw, indices), _SEGMENT, target)
         return _segment_positions(frames, target, inside)
     share = torch.full((len(frames),), config.test_crop, device=frames.device)
     return _crop_positions(frames, target, share, torch.full_like(share, 0.5))
 
 
-def _crop_positions(frames: Tensor, target: int, share: Tensor, place: Tensor) -> Tensor:
-    """Read `share` of each clip at equal steps; `place` in [0, 1] moves the part from the start to the end."""
+def _crop_positions(frames: Tensor, target: int, share: Tensor, start_fraction: Tensor) -> Tensor:
+    """Return T equal steps over `share` of each clip; `start_fraction` 0 is the first part of the clip, 1 the last."""
     last = (frames - 1).to(torch.float32)
     span = share * last
-    start = place * (last - span)
+    start = start_fraction * (last - span)
     steps = torch.linspace(0.0, 1.0, target, device=frames.device)
     return start[:, None] + span[:, None] * steps[None, :]
 
 
 def _segment_positions(frames: Tensor, target: int, inside: Tensor) -> Tensor:
-    """Read one whole frame in each of T equal segments, at the share `inside` (N, T) of the segment."""
+    """Return one whole frame in each of T equal segments, at the fraction `inside` (N, T) of the segment."""
     segments = torch.arange(target, device=frames.device)[None, :]
     positions = torch.floor((segments + inside) * frames[:, None] / target)
     return torch.minimum(positions, (frames - 1).to(positions.dtype)[:, None])
@@ -71,9 +73,9 @@ class ClipSpans:
     """Positions of clips in a store, each (N,) int64 on the reading device.
 
     Attributes:
-        offsets: the first row.
-        frames: the length.
-        bodies: how many bodies it has.
+        offsets: the first row of each clip.
+        frames: number of frames.
+        bodies: number of bodies.
     """
 
     offsets: Tensor
@@ -81,18 +83,18 @@ class ClipSpans:
     bodies: Tensor
 
     def of(self, indices: Tensor) -> "ClipSpans":
-        """Return the places of the clips `indices` alone."""
+        """Return the spans of the clips `indices`."""
         return ClipSpans(self.offsets[indices], self.frames[indices], self.bodies[indices])
 
     def rows(self, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the rows just before and just after each place, and whether the clip has the body at all.
+        """Return the rows just before and just after each position, and whether the clip has the body.
 
         Args:
-            positions: (N, T) places between frames.
+            positions: (N, T) fractional frame positions.
             max_bodies: M.
 
         Returns:
-            (N, M, T), (N, M, T) and (N, M, 1). A body that a clip does not have has the rows of its first one.
+            (N, M, T), (N, M, T) and (N, M, 1). A body that a clip does not have gets the rows of its first body.
         """
         body = torch.arange(max_bodies, device=positions.device)[None, :, None]  # (1, M, 1)
         exists = body < self.bodies[:, None, None]
@@ -102,31 +104,31 @@ class ClipSpans:
         return first + low[:, None, :], first + high[:, None, :], exists
 
 
-def presence(clips: ClipReader, places: ClipSpans, positions: Tensor, max_bodies: int) -> Tensor:
-    """Return whether each body is there in the frame nearest to each place, (N, M, T) bool, reading no joints."""
-    low, high, exists = places.rows(positions, max_bodies)
+def presence(clips: ClipReader, spans: ClipSpans, positions: Tensor, max_bodies: int) -> Tensor:
+    """Return whether each body is present in the frame nearest to each position, (N, M, T) bool; read no joints."""
+    low, high, exists = spans.rows(positions, max_bodies)
     nearest = torch.where((positions - positions.floor() <= 0.5)[:, None, :], low, high)
-    return clips.valid_at(nearest) & exists
+    return clips.present_at(nearest) & exists
 
 
-def read_positions(clips: ClipReader, places: ClipSpans, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor]:
-    """Read clips at places between frames, interpolating over the frames in which a body is present.
+def read_positions(clips: ClipReader, spans: ClipSpans, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor]:
+    """Read clips at fractional frame positions, interpolating between frames in which a body is present.
 
     Args:
-        clips: what reads the rows of a store.
-        places: the spans of the clips.
-        positions: (N, T) where to read, in frames.
+        clips: the reader of the store's rows.
+        spans: the spans of the clips.
+        positions: (N, T), in frames.
         max_bodies: M.
 
     Returns:
-        The joints (N, M, T, V, C), zeros where a body is absent, and `valid` (N, M, T): whether it was there in the
-        frame nearest to the place.
+        The joints (N, M, T, V, C), zeros where a body is absent, and the frame mask (N, M, T): whether the body is
+        present in the frame nearest to the position.
     """
-    low_rows, high_rows, exists = places.rows(positions, max_bodies)
+    low_rows, high_rows, exists = spans.rows(positions, max_bodies)
     weight = (positions - positions.floor())[:, None, :]
-    low_valid, high_valid = clips.valid_at(low_rows) & exists, clips.valid_at(high_rows) & exists
-    low_weight, high_weight = (1.0 - weight) * low_valid, weight * high_valid
-    present = torch.where(weight <= 0.5, low_valid, high_valid)
+    low_present, high_present = clips.present_at(low_rows) & exists, clips.present_at(high_rows) & exists
+    low_weight, high_weight = (1.0 - weight) * low_present, weight * high_present
+    present = torch.where(weight <= 0.5, low_present, high_present)
     total = torch.where(present, low_weight + high_weight, 1.0)
     low_weight, high_weight = low_weight * present / total, high_weight * present / total
     mixed = clips.joints_at(low_rows) * low_weight[..., None, None]

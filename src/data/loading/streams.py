@@ -19,7 +19,7 @@ def derive_streams(joints: Tensor, frame_mask: Tensor, layout: Layout) -> dict[s
     Args:
         joints: (N, C, T, V, M).
         frame_mask: (N, M, T) bool; where it is false every stream is zero.
-        layout: names each joint's parent.
+        layout: the joint layout, with each joint's parent.
     """
     present = frame_mask.permute(0, 2, 1)[:, None, :, None, :]  # (N, 1, T, 1, M)
     joint = joints.masked_fill(~present, 0.0)

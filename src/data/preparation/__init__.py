@@ -1,1 +1,1 @@
-"""From raw recordings to a store: readers, cleaning, resumable conversion on all cores, its report."""
+"""From raw recordings to a store: readers, cleaning, resumable conversion on all cores, and its report."""

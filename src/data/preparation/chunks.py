@@ -1,7 +1,7 @@
-"""A chunk of recordings: read by one worker, kept as one file until the store is whole.
+"""Chunks of recordings: each is read by one worker and saved as one file until the store is complete.
 
-The file's name carries a key of everything that decides its content, so a run that was killed and is started
-again recognises what it has finished already.
+The file's name contains a hash of everything that determines its content, so a run that was killed and is started
+again recognises the chunks that are finished.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ from ..store.protocols import select
 from .formats import BadClip, DroppedClip, Entry, Reader
 from .report import SkippedRecording
 
-# Raise this when a reader or the cleaning gives other clips for the same recordings.
+# Increase this when a reader or the cleaning is changed to return other clips for the same recordings.
 _REVISION = 2
-_MOST_ENTRIES, _MOST_BYTES = 64, 64 << 20
+_MAX_ENTRIES, _MAX_BYTES = 64, 64 << 20
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Neighbouring recordings, and the key of what reading them gives."""
+    """Neighbouring recordings, with the hash of their clips' inputs."""
 
     number: int
     entries: tuple[Entry, ...]
@@ -42,22 +42,22 @@ class Chunk:
 
     @property
     def file_name(self) -> str:
-        """Return the name of the file that keeps the chunk's clips."""
+        """Return the name of the file with the chunk's clips."""
         return f"{self.number:06d}-{self.key[:32]}.npz"
 
     @property
     def size(self) -> int:
-        """Return the bytes of its recordings."""
+        """Return the size of its recordings in bytes."""
         return sum(entry.size for entry in self.entries)
 
 
 @dataclass(frozen=True)
 class Notes:
-    """What reading a chunk left out, and how.
+    """The recordings of a chunk that were left out or read from a copy.
 
     Attributes:
         left_out: the damaged and the empty recordings.
-        unselected: how many recordings lie outside the data set's `select`.
+        unselected: number of recordings outside the data set's `select`.
         copied: a sentence for each recording that was damaged and read from a copy.
     """
 
@@ -72,13 +72,13 @@ class Notes:
 
 
 def cut_into_chunks(entries: Sequence[Entry], config: DataConfig) -> list[Chunk]:
-    """Return all entries in chunks of at most 64 recordings or, but for a single one, 64 MiB."""
+    """Return all entries in chunks of at most 64 recordings and 64 MiB; a larger recording is a chunk by itself."""
     changed = {path: _changed_ns(path) for path in {each.path for entry in entries for each in _with_copies(entry)}}
     return [Chunk(number, part, _key(part, changed, config)) for number, part in enumerate(_parts(entries))]
 
 
 def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -> None:
-    """Read a chunk's recordings and keep the clips, and the notes of what was left out, in `folder`.
+    """Read a chunk's recordings and save the clips, with notes of the recordings left out, in `folder`.
 
     Raises:
         UserError: the file cannot be written.
@@ -98,7 +98,7 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
 
 
 def is_finished(chunk: Chunk, folder: Path) -> bool:
-    """Tell whether `folder` keeps the whole chunk; one with damaged recordings is not, they may be whole now."""
+    """Tell whether `folder` has the complete chunk. One with damaged recordings is not: they may be repaired by now."""
     try:
         notes = kept_notes(chunk, folder)
         kept_rows(chunk, folder)
@@ -108,10 +108,10 @@ def is_finished(chunk: Chunk, folder: Path) -> bool:
 
 
 def kept_notes(chunk: Chunk, folder: Path) -> Notes:
-    """Return the notes of a chunk that `folder` keeps.
+    """Return the notes of a chunk saved in `folder`.
 
     Raises:
-        UserError: its file is gone or damaged.
+        UserError: its file is missing or damaged.
     """
     (written,) = _arrays(chunk, folder, ("notes",))
     try:
@@ -122,30 +122,30 @@ def kept_notes(chunk: Chunk, folder: Path) -> Notes:
         ]
         return Notes(tuple(left_out), int(values["unselected"]), tuple(map(str, values["copied"])))
     except (ValueError, TypeError, LookupError) as error:
-        raise _lost(chunk, folder) from error
+        raise _unusable(chunk, folder) from error
 
 
 def kept_rows(chunk: Chunk, folder: Path) -> Rows:
-    """Return the clips of a chunk that `folder` keeps.
+    """Return the clips of a chunk saved in `folder`.
 
     Raises:
-        UserError: its file is gone or damaged.
+        UserError: its file is missing or damaged.
     """
     rows = Rows(*_arrays(chunk, folder, Rows._fields))
     if rows_problem(rows):
-        raise _lost(chunk, folder)
+        raise _unusable(chunk, folder)
     return rows
 
 
 def kept_names(chunk: Chunk, folder: Path) -> NDArray[np.str_]:
-    """Return the names of the clips of a chunk that `folder` keeps.
+    """Return the names of the clips of a chunk saved in `folder`.
 
     Raises:
-        UserError: its file is gone or damaged.
+        UserError: its file is missing or damaged.
     """
     (clips,) = _arrays(chunk, folder, ("clips",))
     if not is_index(clips):
-        raise _lost(chunk, folder)
+        raise _unusable(chunk, folder)
     names: NDArray[np.str_] = clips["name"]
     return names
 
@@ -155,18 +155,18 @@ def _arrays(chunk: Chunk, folder: Path, names: Sequence[str]) -> list[NDArray[An
         with Archive(folder / chunk.file_name) as archive:
             return [_array(archive, name) for name in names]
     except (OSError, DamagedZip, DamagedArray) as error:
-        raise _lost(chunk, folder) from error
+        raise _unusable(chunk, folder) from error
 
 
 def _array(archive: Archive, name: str) -> NDArray[Any]:
     member = archive.find(f"{name}.npy")
     if member is None or archive.stored_span(member) is None:
-        raise DamagedZip(f"it holds no {name} as this program writes it")
+        raise DamagedZip(f"it has no {name} in the form that this program writes")
     return array_of(archive.read(member, member.size), records=name == "clips")
 
 
-def remove_strangers(folder: Path, chunks: Collection[Chunk]) -> None:
-    """Remove from `folder` what belongs to none of `chunks`: other input, or a writer that was killed."""
+def remove_other_files(folder: Path, chunks: Collection[Chunk]) -> None:
+    """Remove the files in `folder` that do not belong to `chunks`: of other input, or of a killed writer."""
     names = {chunk.file_name for chunk in chunks}
     for path in folder.iterdir():
         if path.name not in names:
@@ -177,7 +177,7 @@ def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
     part: list[Entry] = []
     size = 0
     for entry in entries:
-        if part and (len(part) == _MOST_ENTRIES or size + entry.size > _MOST_BYTES):
+        if part and (len(part) == _MAX_ENTRIES or size + entry.size > _MAX_BYTES):
             yield tuple(part)
             part, size = [], 0
         part.append(entry)
@@ -191,8 +191,8 @@ def _with_copies(entry: Entry) -> tuple[Entry, ...]:
 
 
 def _key(entries: Sequence[Entry], changed_ns: Mapping[Path, int], config: DataConfig) -> str:
-    """Return a hash of all that decides which clips come out, where the raw folder lies not included."""
-    layout = layout_facts(config.skeleton)  # not its name alone: the file of one's own layout may change
+    """Return a hash of everything that determines the clips, without the location of the raw folder."""
+    layout = layout_facts(config.skeleton)  # not only its name: a user's own layout file may change
     rules = [_REVISION, FORMAT_VERSION, config.format, layout, config.bodies, list(config.classes)]
     selection = [config.select.setups, config.select.actions]
     recordings = [[(each.name, each.size, changed_ns[each.path]) for each in _with_copies(entry)] for entry in entries]
@@ -203,7 +203,7 @@ def _changed_ns(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:
-        return 0  # a dangling link, or a file that has gone; reading it says so
+        return 0  # a dangling link or a removed file, which is reported when it is read
 
 
 def _read_entries(entries: Sequence[Entry], reader: Reader) -> tuple[list[Clip], list[SkippedRecording], list[str]]:
@@ -212,19 +212,19 @@ def _read_entries(entries: Sequence[Entry], reader: Reader) -> tuple[list[Clip],
     copied: list[str] = []
     for entry in entries:
         try:
-            clips.append(_read_whole_one(entry, reader, copied))
+            clips.append(_read_one(entry, reader, copied))
         except BadClip as problem:
             damaged = not isinstance(problem, DroppedClip)
             left_out.append(SkippedRecording(entry.name, damaged, problem.line, problem.reason))
     return clips, left_out, copied
 
 
-def _read_whole_one(entry: Entry, reader: Reader, copied: list[str]) -> Clip:
-    """Read a recording or, where it is damaged, the first copy that is not, and note that in `copied`.
+def _read_one(entry: Entry, reader: Reader, copied: list[str]) -> Clip:
+    """Read a recording or, if it is damaged, its first readable copy, which is noted in `copied`.
 
     Raises:
-        BadClip: the recording is damaged, and so are its copies.
-        DroppedClip: the recording is well-formed and holds nothing; its copies are not looked at.
+        BadClip: the recording and all its copies are damaged.
+        DroppedClip: the recording is well-formed, but has nothing to learn from; its copies are not read.
     """
     try:
         return reader.read(entry)
@@ -236,18 +236,18 @@ def _read_whole_one(entry: Entry, reader: Reader, copied: list[str]) -> Clip:
                 clip = reader.read(copy)
             except BadClip:
                 continue
-            copied.append(f"{problem} ({entry.place}; read from {copy.place})")
+            copied.append(f"{problem} ({entry.location}; read from {copy.location})")
             return clip
         raise
 
 
 def _no_class(clip: Clip, config: DataConfig) -> SkippedRecording:
-    reason = f"its class is number {clip.label + 1}, and {config.name} has {len(config.classes)}"
+    reason = f"its class is number {clip.label + 1}, but {config.name} has {len(config.classes)}"
     return SkippedRecording(clip.name, True, 0, reason)
 
 
-def _lost(chunk: Chunk, folder: Path) -> UserError:
+def _unusable(chunk: Chunk, folder: Path) -> UserError:
     return UserError(
-        f"{folder / chunk.file_name}, a part that was finished already, is gone or damaged. "
+        f"{folder / chunk.file_name}, a part that was already finished, is missing or damaged. "
         f"Delete the folder {folder} and run the same command again."
     )

@@ -1,8 +1,8 @@
-"""Prepare a data set: read its raw recordings over all cores and write them as one store.
+"""Prepare a data set: read its raw recordings on all cores and write them as one store.
 
-Recordings are read in chunks, each kept as one file in `<out>/.partial` until the store is written. A run
-that is killed and started again reads only the chunks that are missing. The order of the clips, and so every
-byte of the arrays, depends on the recordings alone.
+Recordings are read in chunks, each saved as one file in `<out>/.partial` until the store is written. A run
+that was killed and is started again reads only the missing chunks. The order of the clips, and so every byte
+of the arrays, depends only on the recordings.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from ...utils.names import normal_form
 from ...utils.numbers import counted
 from ...utils.program import naming_program
 from ...utils.progress import SILENT, Progress
-from ..store.format import HEADER_FILE, StoreAbout, index_type, with_parts
+from ..store.format import HEADER_FILE, StoreMetadata, index_type, with_parts
 from ..store.protocols import divide
 from ..store.reader import open_store
 from ..store.writer import StoreWriter
@@ -40,37 +40,37 @@ from .chunks import (
     kept_notes,
     kept_rows,
     read_chunk,
-    remove_strangers,
+    remove_other_files,
 )
-from .formats import Entry, ListsSplits, Reader, Source, get_reader
+from .formats import Entry, ListsProtocols, Reader, Source, get_reader
 from .readers.folder import unread_marks
 from .report import PreparationReport, load_report
 from .worker_pool import work_in_order
 
 _logger = logging.getLogger(__name__)
 _PARTIAL = ".partial"
-_HALF_WRITTEN = ".*.[0-9]*.tmp"  # files of the store and its report, by whichever process
+_HALF_WRITTEN = ".*.[0-9]*.tmp"  # temporary files of the store and its report, of any process
 _IGNORE_LIST_LIMIT_BYTES = 64 << 20
 _NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What one run has to do."""
+    """The input and output of one preparation."""
 
     config: DataConfig
     out: Path
     chunks: Sequence[Chunk]
-    splits: Mapping[str, Mapping[str, Collection[str]]]
+    protocols: Mapping[str, Mapping[str, Collection[str]]]
     may_be_partial: bool
 
     @property
     def partial(self) -> Path:
-        """Return the folder of the chunks that are read."""
+        """Return the folder of the finished chunks."""
         return self.out / _PARTIAL
 
     def key(self) -> str:
-        """Return what tells this store from one of other recordings, rules or class names."""
+        """Return a hash of the recordings, rules and class names that determine the store."""
         content = [self.config.name, self.config.classes, [chunk.key for chunk in self.chunks]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -93,28 +93,28 @@ def preprocess(
     Args:
         config: the data set.
         raw: the folder (or archive) of raw recordings.
-        out: the store's folder. A finished store of the same input is left as it is.
-        workers: processes that read; 0 for one a core, 1 to read in this process.
+        out: the store's folder. A finished store of the same input is left unchanged.
+        workers: number of reading processes; 0 for one per core, 1 to read in this process.
         strict: stop at the first damaged recording instead of leaving it out.
         ignore: names of recordings to leave out.
         overwrite: replace a finished store of any input.
-        elsewhere: folders of other stores; where one is made from the same input, none is written.
-        partial: write the store even where no protocol has clips in both parts, as of a sample of a known data set.
+        elsewhere: folders of other stores; if one was made from the same input, no store is written.
+        partial: write the store even if no protocol has clips in both parts, such as a sample of a known data set.
         progress: the progress display.
 
     Returns:
-        What was kept and what was left out, and why.
+        The report: what was kept, what was left out, and why.
 
     Raises:
-        UserError: there is nothing to read, everything is left out, no training could use what is kept, `out` holds
-            another input's store or cannot be written, or `strict` met a damaged recording.
+        UserError: there is nothing to read, everything is left out, the clips cannot be trained on, `out` holds the
+            store of another input or cannot be written, or `strict` is set and a recording is damaged.
     """
     began = time.monotonic()
     _check(config)
     found, entries = _find(config, raw, frozenset(ignore))
-    job = _Job(config, out, cut_into_chunks(entries, config), _splits(config, raw), partial)
+    job = _Job(config, out, cut_into_chunks(entries, config), _listed_protocols(config, raw), partial)
     own = (out / HEADER_FILE).exists()
-    same = [] if own else [folder for folder in elsewhere if _is_same(job, folder)]
+    same = [] if own else [folder for folder in elsewhere if _has_same_input(job, folder)]
     if (own or same) and not overwrite:
         return _prepared_before(job if own else replace(job, out=same[0]), strict, saves=own)
     report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
@@ -126,16 +126,16 @@ def preprocess(
         _clear_leftovers(job)
         report.read_bytes = _read_missing(job, workers, strict, progress)
         _write(job, report, began, progress)
-        # The store is whole; what cannot be removed here is in nobody's way.
+        # The store is complete; chunks that cannot be removed do no harm.
         shutil.rmtree(job.partial, ignore_errors=True)
     return report
 
 
 def read_ignore_list(path: Path) -> list[str]:
-    """Return the names in a text file with one a line; lines of several words, as in a heading, are none.
+    """Return the names in a text file with one name per line; lines of several words, such as a heading, are skipped.
 
     Raises:
-        UserError: it cannot be read or holds no name.
+        UserError: it cannot be read or contains no name.
     """
     try:
         content = read_whole(path, _IGNORE_LIST_LIMIT_BYTES, "a list of names")
@@ -147,19 +147,19 @@ def read_ignore_list(path: Path) -> list[str]:
     words = [line.split() for line in lines]
     names = [_NAME_ENDING.sub("", word[0]) for word in words if len(word) == 1 and word[0][0] != "#"]
     if not names:
-        raise UserError(f"The ignore list {path} holds no name. It should have one a line.")
+        raise UserError(f"The ignore list {path} contains no name. It should have one per line.")
     return list(dict.fromkeys(map(normal_form, names)))
 
 
 def _check(config: DataConfig) -> None:
     if not config.classes:
         raise UserError(f"The data set {config.name!r} names no classes: give data.classes.")
-    for protocol in config.protocols:  # now, not after an hour of reading
+    for protocol in config.protocols:  # before reading, which may take an hour
         divide(np.zeros(0, index_type(1)), config, protocol)
 
 
 def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Sequence[Entry], list[Entry]]:
-    """Return all recordings below `raw`, and those that are not to be ignored."""
+    """Return all recordings below `raw`, and those that are not on the ignore list."""
     if not raw.exists():
         raise UserError(f"There is no raw folder {raw}.\n{naming_program(config.how_to_get)}".strip())
     found = _reader(config).entries(raw)
@@ -175,7 +175,7 @@ def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Seque
     return found, entries
 
 
-def _is_same(job: _Job, folder: Path) -> bool:
+def _has_same_input(job: _Job, folder: Path) -> bool:
     """Tell whether a folder holds a finished store of the same input."""
     try:
         return bool(open_store(folder, verify=False).source.get("key") == job.key())
@@ -184,54 +184,54 @@ def _is_same(job: _Job, folder: Path) -> bool:
 
 
 def _prepared_before(job: _Job, strict: bool, saves: bool) -> PreparationReport:
-    """Return the report of a finished store, if it was made from the same input; one that differs now is saved there.
+    """Return the report of a finished store of the same input; with `saves`, save it if it has changed.
 
     Raises:
-        UserError: it was made from another input.
+        UserError: the store was made from another input.
     """
     store = open_store(job.out)
     if store.source.get("key") != job.key():
         raise UserError(
-            f"{job.out} holds a finished store made from other recordings, or by other rules. Choose another "
+            f"{job.out} holds a finished store made from other recordings or with other rules. Choose another "
             "folder with --out, or replace that store with --overwrite."
         )
     report = load_report(job.out)
     before = report.text()
-    report.count(store.clips, job.config, _hint(job))  # protocols can change without another store
+    report.count(store.clips, job.config, _hint(job))  # protocols can change while the store stays the same
     _refuse_useless(job, report)
     if saves and report.text() != before:
         try:
             report.save(job.out)
         except UserError as error:
-            _logger.warning("The report in the store's folder stays as it was. %s", error)
+            _logger.warning("The report in the store's folder is not updated. %s", error)
     if strict and report.damaged:
         raise _damaged(str(report.damaged[0]))
-    report.out = str(job.out)  # where it lies now: stores are moved and attached
+    report.out = str(job.out)  # its present location, since stores are moved and mounted
     return report
 
 
 def _second_writer(out: Path) -> str:
     return (
-        f"Another process is preparing {out} at this moment, and two cannot write one store. Wait until it has ended "
+        f"Another process is preparing {out}, and two processes cannot write one store. Wait until it has ended "
         "and run the same command again, or choose another folder with --out."
     )
 
 
 def _clear_leftovers(job: _Job) -> None:
-    """Remove what an earlier run left behind and this one has no use for; nobody else is writing here now."""
+    """Remove files of earlier runs that this run does not need; the lock excludes other writers."""
     make_folder(job.partial)
-    remove_strangers(job.partial, job.chunks)
+    remove_other_files(job.partial, job.chunks)
     for path in job.out.glob(_HALF_WRITTEN):
         path.unlink()
 
 
 def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> int:
-    """Read the chunks that are not there yet, and return how many bytes of recordings that were."""
+    """Read the missing chunks and return the size of their recordings in bytes."""
     missing = [chunk for chunk in job.chunks if not is_finished(chunk, job.partial)]
     total = sum(len(chunk.entries) for chunk in job.chunks)
     before = total - sum(len(chunk.entries) for chunk in missing)
     if before:
-        _logger.info("An earlier run has read %d of %s.", before, counted(total, "recording"))
+        _logger.info("%d of %s were read by an earlier run.", before, counted(total, "recording"))
     left_out = 0
     with (
         closing(_read_in_order(job, missing, workers)) as chunks,
@@ -247,7 +247,7 @@ def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> 
 
 
 def _read_in_order(job: _Job, chunks: Sequence[Chunk], workers: int) -> Generator[Chunk, None, None]:
-    """Read chunks in this process or in others, and yield each when it and all before it are done."""
+    """Read chunks in this process or in workers; yield each chunk once it and all chunks before it are done."""
     workers = min(workers or usable_cores(), len(chunks))
     if workers <= 1:
         reader = _reader(job.config)
@@ -260,7 +260,7 @@ def _read_in_order(job: _Job, chunks: Sequence[Chunk], workers: int) -> Generato
 
 
 def _write(job: _Job, report: PreparationReport, began: float, progress: Progress) -> None:
-    """Put the chunks together as the store, and complete and save the report."""
+    """Write the chunks as one store, and complete and save the report."""
     copied: list[str] = []
     for chunk in job.chunks:
         notes = kept_notes(chunk, job.partial)
@@ -273,42 +273,46 @@ def _write(job: _Job, report: PreparationReport, began: float, progress: Progres
         raise UserError(_nothing_kept(report, job.config))
     source = {"raw": report.raw, "format": job.config.format, "key": job.key()}
     names = [str(name) for chunk in job.chunks for name in kept_names(chunk, job.partial)]
-    about = StoreAbout(job.config.name, job.config.skeleton, job.config.classes, source, _letters(job.splits, names))
+    metadata = StoreMetadata(
+        job.config.name, job.config.skeleton, job.config.classes, source, _letters(job.protocols, names)
+    )
     recordings = sum(len(chunk.entries) for chunk in job.chunks)
-    with StoreWriter(job.out, about) as writer, progress.task("writing the store", recordings):
+    with StoreWriter(job.out, metadata) as writer, progress.task("writing the store", recordings):
         for chunk in job.chunks:
             writer.append(kept_rows(chunk, job.partial))
             progress.advance(len(chunk.entries))
-        report.count(with_parts(writer.clips(), about.protocols), job.config, _hint(job))
+        report.count(with_parts(writer.clips(), metadata.protocols), job.config, _hint(job))
         _refuse_useless(job, report)
         report.seconds = round(time.monotonic() - began, 3)
         report.save(job.out)
 
 
-def _splits(config: DataConfig, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
-    """Return the protocols that the recordings list themselves, as names of entries.
+def _listed_protocols(config: DataConfig, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
+    """Return the protocols listed in the recordings, as names of entries.
 
-    One that has the name of another one of the data set is called NAME_file.
+    A protocol with the name of one of the data set is renamed to NAME_file.
     """
     reader = _reader(config)
-    listed = reader.splits(raw) if isinstance(reader, ListsSplits) else {}
+    listed = reader.protocols(raw) if isinstance(reader, ListsProtocols) else {}
     return {f"{name}_file" if name in config.protocols else name: parts for name, parts in listed.items()}
 
 
-def _letters(splits: Mapping[str, Mapping[str, Collection[str]]], names: Sequence[str]) -> dict[str, str]:
-    """Return each protocol as one letter a clip, in the order of `names`."""
+def _letters(protocols: Mapping[str, Mapping[str, Collection[str]]], names: Sequence[str]) -> dict[str, str]:
+    """Return each protocol as one letter per clip, in the order of `names`."""
     return {
         protocol: "".join("T" if name in parts["train"] else "E" if name in parts["test"] else "-" for name in names)
-        for protocol, parts in splits.items()
+        for protocol, parts in protocols.items()
     }
 
 
 def _refuse_useless(job: _Job, report: PreparationReport) -> None:
-    """Refuse clips with which no protocol can be trained."""
+    """Refuse clips that no protocol can be trained on."""
     if not report.can_be_trained and not job.may_be_partial:
-        stays = f" The finished store in {job.out} stays as it is." if (job.out / HEADER_FILE).exists() else ""
-        refusal = f"No training could use these clips, so no store is written.{stays} --partial writes it all the same."
-        raise UserError("\n".join([*report.warnings, refusal]))
+        stays = f" The finished store in {job.out} is left unchanged." if (job.out / HEADER_FILE).exists() else ""
+        refusal = (
+            "No protocol can be trained on these clips, so no store is written. To write it anyway, use --partial."
+        )
+        raise UserError("\n".join([*report.warnings, refusal + stays]))
 
 
 def _hint(job: _Job) -> str:
@@ -317,7 +321,7 @@ def _hint(job: _Job) -> str:
     if job.config.format != "folder":
         return f"Choose a protocol that fits the known metadata, or {at_random}"
     unread = unread_marks(entry.name for chunk in job.chunks for entry in chunk.entries)
-    seen = f" (their names have {unread}, which is not read)" if unread else ""
+    seen = f" (their names have {unread}, which is not recognised)" if unread else ""
     return f"Name the clips with marks such as take_P007.npy for performer 7{seen}, or {at_random}"
 
 
@@ -336,7 +340,7 @@ def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Return numbers in short: `1-17`, or `1, 3-5`."""
+    """Return numbers as ranges: `1-17`, or `1, 3-5`."""
     ordered = sorted(set(numbers))
     starts = [number for number in ordered if number - 1 not in ordered]
     ends = [number for number in ordered if number + 1 not in ordered]
@@ -345,8 +349,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 def _damaged(first: str) -> UserError:
     return UserError(
-        f"A recording is damaged: {first}. Repair or remove it, put its name on the --ignore list, "
-        "or leave out --strict."
+        f"A recording is damaged: {first}. Repair or remove it, add its name to the --ignore list, or omit --strict."
     )
 
 
@@ -364,5 +367,5 @@ def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:
 
 @cache
 def _worker_reader(format_name: str, source: Source) -> Reader:
-    """Return this worker's one reader, which may keep an archive open."""
+    """Return the reader of this worker, which may keep an archive open."""
     return get_reader(format_name, source)

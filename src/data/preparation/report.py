@@ -1,4 +1,4 @@
-"""What preparing a data set kept and left out, and why: as JSON, as text, and as the rows of a table."""
+"""The report of a data set's preparation, what was kept and left out and why: as JSON, as text, and as table rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ...utils.errors import UserError
 from ...utils.files import read_json, write_json, write_text
 from ..store.suitability import Suitability, suitability
 
-_LEFT_OUT = (str, bool, int, str)  # of one recording that was left out, as JSON has it
+_SKIPPED_TYPES = (str, bool, int, str)  # types of the fields of a skipped recording in JSON
 REPORT_FILE, TEXT_FILE = "report.json", "report.txt"
 
 
@@ -24,8 +24,8 @@ class SkippedRecording(NamedTuple):
 
     Attributes:
         name: the recording.
-        damaged: whether it is broken, rather than well-formed and without anything to learn from.
-        line: where it broke; 0 for the whole file.
+        damaged: whether it is damaged; otherwise it is well-formed, but has nothing to learn from.
+        line: the line of the damage; 0 for the whole file.
         reason: why it was left out.
     """
 
@@ -40,20 +40,20 @@ class SkippedRecording(NamedTuple):
 
 @dataclass
 class PreparationReport:
-    """What became of the recordings of a raw folder.
+    """Report of the preparation of a raw folder.
 
     Attributes:
         name, raw, out: the data set, the folder of its recordings and the folder of its store.
-        found, input_bytes: the recordings there, and their size uncompressed.
-        kept, two_bodies, frames: clips in the store, those of them with two bodies, frames of all.
+        found, input_bytes: number of recordings, and their uncompressed size.
+        kept, two_bodies, frames: number of clips in the store, of those with two bodies, and of all frames.
         left_out: the damaged and the empty recordings.
-        ignored, ignore_list: the recordings that the ignore list named, and the length of that list.
-        unselected: recordings outside the data set's `select`.
-        parts: for each protocol, how many clips train and test.
-        classes: for each class, its number of clips, and of those in each part of each protocol.
+        ignored, ignore_list: the recordings on the ignore list, and the length of that list.
+        unselected: number of recordings outside the data set's `select`.
+        parts: for each protocol, the number of training and of test clips.
+        classes: for each class, its number of clips in total and in each part of each protocol.
         warnings: warnings that training would give.
-        seconds, read_bytes: how long this run took, and what it read; an earlier run may have read the rest.
-        prepared_before: whether the store was already there, and this is its report.
+        seconds, read_bytes: duration of this run and bytes it read; an earlier run may have read the rest.
+        prepared_before: whether this is the report of a store that already existed.
     """
 
     name: str
@@ -82,26 +82,26 @@ class PreparationReport:
 
     @property
     def dropped(self) -> list[SkippedRecording]:
-        """Return the recordings that are well-formed and hold nothing to learn from."""
+        """Return the recordings that are well-formed, but have nothing to learn from."""
         return [each for each in self.left_out if not each.damaged]
 
     @property
     def can_be_trained(self) -> bool:
-        """Tell whether a protocol has clips in both parts; a data set without a protocol may get one yet."""
+        """Tell whether a protocol has clips in both parts, or there is no protocol, since one can be added later."""
         return not self.parts or any(part["train"] and part["test"] for part in self.parts.values())
 
     @property
     def megabytes_per_second(self) -> float:
-        """Return how fast this run read."""
+        """Return the reading speed of this run."""
         return self.read_bytes / 1e6 / self.seconds if self.seconds else 0.0
 
     def count(self, clips: NDArray[np.void], config: DataConfig, hint: str = "") -> None:
-        """Fill in what the index of the store tells, and what a training would say of it.
+        """Fill in the numbers from the store's index, and the warnings that training would give.
 
         Args:
             clips: the index.
             config: the data set.
-            hint: what to say to somebody whose clips are in no part of a protocol.
+            hint: advice if clips are in no part of a protocol.
         """
         self.kept, self.frames = len(clips), int(clips["frames"].sum())
         self.two_bodies = int((clips["bodies"] == 2).sum())
@@ -119,7 +119,7 @@ class PreparationReport:
         ]
 
     def summary(self) -> list[tuple[str, str]]:
-        """Return the rows of a short table: what, and how much of it."""
+        """Return the rows of a short table: descriptions and numbers."""
         reasons = Counter(each.reason for each in self.dropped)
         rows = [
             ("recordings found", f"{self.found}"),
@@ -161,33 +161,35 @@ def load_report(folder: Path) -> PreparationReport:
     """Read the report that `PreparationReport.save` wrote into `folder`, marked as prepared before.
 
     Raises:
-        UserError: it is missing or is no such report.
+        UserError: it is missing or is not such a report.
     """
     try:
         values: dict[str, Any] = {**read_json(folder / REPORT_FILE), "prepared_before": True}
         values["left_out"] = [SkippedRecording(*each) for each in values["left_out"]]
         report = PreparationReport(**values)
-        if problem := _damage(report):
+        if problem := _problem(report):
             raise UserError(problem)
         return report
     except (UserError, TypeError, KeyError) as error:
         raise UserError(
-            f"{folder} holds a finished store, but no proper {REPORT_FILE} beside it ({error}). "
-            "Use the store as it is, or prepare it again with --overwrite."
+            f"{folder} holds a finished store, but no valid {REPORT_FILE} beside it ({error}). "
+            "Use the store anyway, or prepare it again with --overwrite."
         ) from error
 
 
-def _damage(report: PreparationReport) -> str:
-    """Return what is not as `PreparationReport.save` writes it, or an empty string."""
+def _problem(report: PreparationReport) -> str:
+    """Return how a report differs from what `PreparationReport.save` writes, or an empty string."""
     for name, hint in get_type_hints(PreparationReport).items():
         if not _fits(getattr(report, name), hint):
-            return f"its {name!r} is of another kind"
-    if not all(_fits(value, hint) for each in report.left_out for value, hint in zip(each, _LEFT_OUT, strict=True)):
-        return "its list of skipped recordings has another form"
+            return f"its {name!r} has the wrong type"
+    if not all(
+        _fits(value, hint) for each in report.left_out for value, hint in zip(each, _SKIPPED_TYPES, strict=True)
+    ):
+        return "its list of skipped recordings has the wrong form"
     if any(part.keys() != {"train", "test"} for part in report.parts.values()):
         return "its parts are not train and test"
     if not report.classes or any(row.keys() != report.classes[0].keys() or not row for row in report.classes):
-        return "its classes are no table"
+        return "its classes are not a table"
     return ""
 
 
@@ -209,7 +211,7 @@ def _warnings(found: Sequence[Suitability], config: DataConfig, hint: str) -> li
         return ["The data set has no protocol, and training needs one, such as protocols: {own: {by: file}}."]
     trained = [each.protocol for each in found if not each.problem]
     warnings = [f"{each.protocol}: {warning}." for each in found for warning in each.warnings]
-    warnings += [f"{each.problem} Training refuses it." for each in found if each.problem]
+    warnings += [f"{each.problem} Training will refuse it." for each in found if each.problem]
     if config.split not in trained and trained:
         own = f"The protocol {config.split} cannot be trained" if config.split else "The data set names no split"
         warnings.append(f"{own}: train with --split {' or '.join(trained)}.")
@@ -223,7 +225,7 @@ def _parts(part: dict[str, int]) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[object]]) -> str:
-    """Return a plain table whose first column is aligned left and the others right."""
+    """Return a plain text table with the first column aligned left and the others right."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(

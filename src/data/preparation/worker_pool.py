@@ -1,8 +1,8 @@
-"""Work spread over processes that end with this one, however this one ends.
+"""A pool of worker processes that end with this process, however it ends.
 
-No executor of the standard library is used here: where a signal raises an exception while one shuts down, Python
-3.11 waits for its processes for ever. Here each process has one pipe, there are no threads, and none is waited for
-without being ended first.
+No executor of the standard library is used: if a signal raises an exception while an executor shuts down, Python 3.11
+waits for its processes for ever. Here each process has one pipe, there are no threads, and a process is terminated
+before it is joined.
 """
 
 import multiprocessing
@@ -22,15 +22,15 @@ Item = TypeVar("Item")
 
 
 def work_in_order(work: Callable[[Item], None], items: Sequence[Item], processes: int) -> Generator[Item, None, None]:
-    """Do `work` on every item, in several processes, and yield each item once it and all before it are done.
+    """Call `work` with every item in several processes; yield each item once it and all items before it are done.
 
     Args:
-        work: what to do; it and the items are pickled.
-        items: what to do it on.
-        processes: how many to use; they are ended when the generator is.
+        work: the function; it is pickled.
+        items: its arguments; they are pickled.
+        processes: number of processes; they end when the generator is closed.
 
     Raises:
-        UserError: `work` raised one, or a process ended by itself.
+        UserError: `work` raised one, or a process ended unexpectedly.
         RuntimeError: `work` raised anything else; the text is its traceback.
     """
     with ExitStack() as stack:
@@ -41,7 +41,7 @@ def work_in_order(work: Callable[[Item], None], items: Sequence[Item], processes
         for number, item in enumerate(items):
             while number not in done:
                 while idle and given < len(items):
-                    with _death_told():
+                    with _dead_process_as_user_error():
                         idle[-1].send(items[given])
                     busy[idle.pop()] = given
                     given += 1
@@ -55,7 +55,7 @@ def work_in_order(work: Callable[[Item], None], items: Sequence[Item], processes
 
 @contextmanager
 def _process(work: Callable[[Item], None]) -> Iterator[Connection]:
-    """Start a process that does `work` on what its connection is sent; end it with the block, whatever it does."""
+    """Start a process that calls `work` with each item sent to its connection; terminate it at the end of the block."""
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_serve, args=(theirs, work), daemon=True)
     process.start()
@@ -69,7 +69,7 @@ def _process(work: Callable[[Item], None]) -> Iterator[Connection]:
 
 
 def _serve(connection: Connection, work: Callable[[Item], None]) -> None:
-    """Work on one item after another, until the other end is closed or its process is gone."""
+    """Call `work` with each received item, until the other end is closed or its process has ended."""
     ignore_terminal()
     with suppress(EOFError, ConnectionError):
         while True:
@@ -77,7 +77,7 @@ def _serve(connection: Connection, work: Callable[[Item], None]) -> None:
 
 
 def _failure(work: Callable[[Item], None], item: Item) -> Exception | None:
-    """Work on one item and return what went wrong, in a form that can be sent."""
+    """Call `work` with one item and return the error, if any, in a form that can be pickled."""
     try:
         work(item)
     except UserError as error:
@@ -88,19 +88,19 @@ def _failure(work: Callable[[Item], None], item: Item) -> Exception | None:
 
 
 def _receive(connection: Connection) -> None:
-    """Take a process's word that it is done, or raise what went wrong."""
-    with _death_told():
+    """Receive the result of a process, and raise its error if there is one."""
+    with _dead_process_as_user_error():
         failure = connection.recv()
     if failure is not None:
         raise failure
 
 
 @contextmanager
-def _death_told() -> Iterator[None]:
+def _dead_process_as_user_error() -> Iterator[None]:
     try:
         yield
     except (EOFError, ConnectionError) as error:
         raise UserError(
-            "A reading process ended by itself, perhaps because the memory was used up. Run the same command "
-            "again, with fewer --workers; finished chunks are kept."
+            "A reading process ended unexpectedly, perhaps because there was not enough memory. Run the same command "
+            "again with fewer --workers; finished chunks are kept."
         ) from error

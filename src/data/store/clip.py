@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Neither in metres nor in millimetres is a joint this far from a camera: a larger number means damage.
+# No joint is this far from a camera, neither in metres nor in millimetres: a larger number means damage.
 FARTHEST = 1e6
 
 
@@ -19,14 +19,14 @@ class Clip:
     Attributes:
         name: unique within its data set.
         joints: (M, T, V, C) float32, zeros wherever a body is absent.
-        valid: (M, T) bool, whether the body is present in that frame.
+        frame_mask: (M, T) bool, whether the body is present in that frame.
         label: the class, counted from 0.
         subject, camera, setup, replication: the metadata of the recording; 0 if unknown.
     """
 
     name: str
     joints: NDArray[np.float32]
-    valid: NDArray[np.bool_]
+    frame_mask: NDArray[np.bool_]
     label: int
     subject: int = 0
     camera: int = 0

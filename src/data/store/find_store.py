@@ -45,7 +45,7 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
         config: the data set.
         data_root: the folder of prepared data sets, or one of them.
         verify: compare the checksums of its files.
-        input_roots: folders to search too.
+        input_roots: further folders to search.
 
     Raises:
         UserError: there is no store (the message has the searched folders, how to get the data and how to try LAST
@@ -62,7 +62,7 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
         same = sorted((each for each in found if each.name == name), key=lambda each: bool(each.problem))
         if same:
             _log.info(f"The data set {name} is read from {same[0].path}.")
-            _tell_choice(same)
+            _warn_if_ambiguous(same)
             return _fitting(open_store(same[0].path, verify), config)
     raise UserError(_not_found(config, names, [data_root, *input_roots], found))
 
@@ -79,12 +79,12 @@ def find_stores(roots: Sequence[Path]) -> Iterator[FoundStore]:
             yield FoundStore(folder, name, problem=str(error))
 
 
-def _tell_choice(same: Sequence[FoundStore]) -> None:
+def _warn_if_ambiguous(same: Sequence[FoundStore]) -> None:
     """Warn which of several stores with the same name is used."""
     if len(same) > 1:
         others = ", ".join(str(each.path) for each in same[1:])
         _log.warning(
-            "There are several prepared data sets %r. %s is taken; name another with --data_root: %s.",
+            "There are several prepared data sets %r. %s is used; choose another with --data_root: %s.",
             *(same[0].name, same[0].path, others),
         )
 
@@ -101,9 +101,9 @@ def _not_found(config: DataConfig, names: Sequence[str], roots: Sequence[Path], 
         f"There is no prepared data set {config.name!r}. Looked for {looked}, and searched the folders below "
         f"{searched}."
         + (f" Found there: {others}." if others else "")
-        + (f" Not to be opened, as `{called} doctor` explains: {unusable}." if unusable else "")
+        + (f" Unreadable, as `{called} doctor` explains: {unusable}." if unusable else "")
         + f"\n{naming_program(remedy)}\n"
-        "Is it prepared already? Name its folder with --data_root.\n"
+        "If it is already prepared, name its folder with --data_root.\n"
         f"To try everything without a download:\n  {called} demo"
     )
 

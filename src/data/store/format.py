@@ -24,7 +24,7 @@ HEADER_FILE = "store.json"
 JOINTS_FILE, VALID_FILE, CLIPS_FILE = ARRAY_FILES = ("joints.npy", "valid.npy", "clips.npy")
 CLIP_NUMBERS = ("label", "subject", "camera", "setup", "replication")
 MAX_BODIES = 2
-LARGEST_NUMBER = 2**31 - 1  # in the index
+LARGEST_NUMBER = 2**31 - 1  # of the numbers in an index
 # In memory an index has a column for each protocol listed by the source of the clips: the part of each clip.
 PART_PREFIX = "part of "
 PART_LETTERS = "TE-"  # training, test (evaluation), neither
@@ -55,7 +55,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StoreAbout:
+class StoreMetadata:
     """Metadata of a store: contents and origin.
 
     Attributes:
@@ -82,11 +82,11 @@ def pack(clips: Sequence[Clip], layout: Layout) -> Rows:
         if problem := _misfit(clip, shape):
             raise UserError(f"The clip {clip.name!r} does not fit a store of the layout {layout.name}: {problem}.")
     joints = [clip.joints.reshape(-1, *shape) for clip in clips]
-    valid = [clip.valid.reshape(-1) for clip in clips]
+    masks = [clip.frame_mask.reshape(-1) for clip in clips]
     return Rows(
         clips=index_of(clips),
         joints=np.concatenate([np.zeros((0, *shape), JOINTS_TYPE), *joints]),
-        valid=np.concatenate([np.zeros(0, VALID_TYPE), *valid]),
+        valid=np.concatenate([np.zeros(0, VALID_TYPE), *masks]),
     )
 
 
@@ -100,7 +100,7 @@ def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:
     """Return the index of `clips` alone; its offsets count from the first of them."""
     index = np.zeros(len(clips), index_type(max((len(clip.name) for clip in clips), default=1)))
     for row, clip in zip(index, clips, strict=True):
-        bodies, frames = clip.valid.shape
+        bodies, frames = clip.frame_mask.shape
         row["name"], row["frames"], row["bodies"] = clip.name, frames, bodies
         for number in CLIP_NUMBERS:
             row[number] = getattr(clip, number)
@@ -120,7 +120,7 @@ def with_parts(clips: NDArray[np.void], protocols: Mapping[str, str]) -> NDArray
     """
     for name, letters in protocols.items():
         if not isinstance(letters, str) or len(letters) != len(clips) or set(letters) - set(PART_LETTERS):
-            raise ValueError(f"the protocol {name[:80]!r} has not one of the letters {PART_LETTERS} a clip")
+            raise ValueError(f"the protocol {name[:80]!r} does not have one of the letters {PART_LETTERS} per clip")
     extended = np.zeros(len(clips), np.dtype([*clips.dtype.descr, *((PART_PREFIX + name, "S1") for name in protocols)]))
     for column in clips.dtype.names or ():
         extended[column] = clips[column]
@@ -140,7 +140,7 @@ def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
         return "it holds no clip"
     names = clips["name"]
     if not are_characters(names.tobytes(), names.dtype.byteorder):
-        return "the index has a name that is no text"
+        return "the index has a name that is not text"
     if (clips["frames"] < 1).any() or (clips["bodies"] < 1).any() or (clips["bodies"] > MAX_BODIES).any():
         return f"the index has a clip without frames, or with a number of bodies outside 1..{MAX_BODIES}"
     end = int(clips["offset"][-1]) + int(clips["frames"][-1]) * int(clips["bodies"][-1])
@@ -163,7 +163,7 @@ def rows_problem(rows: Rows, classes: int | None = None) -> str:
     if (rows.joints.dtype, rows.joints.ndim, rows.valid.dtype) != (JOINTS_TYPE, 3, VALID_TYPE):
         return "the arrays are not float32 (rows, joints, coordinates) and bool (rows)"
     if rows.valid.shape != rows.joints.shape[:1]:
-        return f"there are {len(rows.joints)} rows of joints and {rows.valid.shape} of bodies that are there"
+        return f"there are {len(rows.joints)} rows of joints, but the frame mask has the shape {rows.valid.shape}"
     if not len(rows.clips) and classes is None:
         return "" if not len(rows.valid) else "there are rows without a clip"
     labels = int(rows.clips["label"].max(initial=0)) + 1 if classes is None else classes
@@ -182,14 +182,14 @@ def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
     """Return why a clip cannot be stored, or an empty string."""
     if clip.joints.ndim != 4 or clip.joints.shape[2:] != shape:
         return f"its joints have the shape {clip.joints.shape}, not (bodies, frames, {shape[0]}, {shape[1]})"
-    if clip.valid.shape != clip.joints.shape[:2]:
-        return f"its joints have the shape {clip.joints.shape} and its validity {clip.valid.shape}"
-    if not (1 <= clip.valid.shape[0] <= MAX_BODIES and clip.valid.shape[1] >= 1):
-        return f"it has {clip.valid.shape[0]} bodies and {clip.valid.shape[1]} frames"
-    if not clip.valid.any():
+    if clip.frame_mask.shape != clip.joints.shape[:2]:
+        return f"its joints have the shape {clip.joints.shape} and its frame mask {clip.frame_mask.shape}"
+    if not (1 <= clip.frame_mask.shape[0] <= MAX_BODIES and clip.frame_mask.shape[1] >= 1):
+        return f"it has {clip.frame_mask.shape[0]} bodies and {clip.frame_mask.shape[1]} frames"
+    if not clip.frame_mask.any():
         return "it has no body in any frame"
     if not is_readable(clip.name):
-        return "its name is no text in UTF-8"
+        return "its name is not UTF-8 text"
     for number in CLIP_NUMBERS:
         if not 0 <= getattr(clip, number) <= LARGEST_NUMBER:
             return f"its {number} is {getattr(clip, number)}, not 0 to {LARGEST_NUMBER}"

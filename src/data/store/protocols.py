@@ -1,7 +1,7 @@
 """Division of a store's clips into training and test clips.
 
 All functions work on the index of a store, a structured array with one element per clip, and return clip
-numbers.
+indices.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ class Split:
     """The two parts of a protocol.
 
     Attributes:
-        train, test: the clip numbers of each part, ascending.
+        train, test: the clip indices of each part, ascending.
     """
 
     train: NDArray[np.int64]
@@ -34,7 +34,7 @@ class Split:
 
 
 def select(clips: NDArray[np.void], config: DataConfig) -> NDArray[np.int64]:
-    """Return the numbers of the clips that `config.select` keeps, ascending."""
+    """Return the indices of the clips that `config.select` keeps, ascending."""
     return np.flatnonzero(_selected(clips, config))
 
 
@@ -112,18 +112,18 @@ def _by_file(
     Every class with at least two clips has one in both parts.
     """
     digests = [hashlib.blake2b(f"{rule.seed} {name}".encode(), digest_size=8).digest() for name in clips["name"]]
-    drawn = np.frombuffer(b"".join(digests), ">u8")
+    hashes = np.frombuffer(b"".join(digests), ">u8")
     in_test = np.zeros(len(clips), np.bool_)
     for label in np.unique(clips["label"]):
-        numbers = np.flatnonzero((clips["label"] == label) & selected)
-        wanted = round((rule.test_share or DEFAULT_TEST_SHARE) * len(numbers))
-        count = min(max(wanted, 1), len(numbers) - 1)
-        in_test[numbers[np.argsort(drawn[numbers], kind="stable")[: max(count, 0)]]] = True
+        indices = np.flatnonzero((clips["label"] == label) & selected)
+        wanted = round((rule.test_share or DEFAULT_TEST_SHARE) * len(indices))
+        count = min(max(wanted, 1), len(indices) - 1)
+        in_test[indices[np.argsort(hashes[indices], kind="stable")[: max(count, 0)]]] = True
     return ~in_test, in_test
 
 
 def hold_out(
-    clips: NDArray[np.void], numbers: NDArray[np.int64], share: float, seed: int
+    clips: NDArray[np.void], indices: NDArray[np.int64], share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Divide training clips into those used for training and those held out to select an epoch, both ascending.
 
@@ -134,7 +134,7 @@ def hold_out(
 
     Args:
         clips: the index of a store.
-        numbers: the clip numbers to divide, such as `split(...).train`.
+        indices: the clips to divide, such as `split(...).train`.
         share: the part held out, above 0 and below 1.
         seed: another seed holds out other clips; the same arguments always hold out the same.
 
@@ -143,43 +143,43 @@ def hold_out(
     """
     if not 0.0 < share < 1.0:
         raise UserError(f"The share of held-out clips should be between 0 and 1, not {share}.")
-    numbers = np.sort(numbers)
-    drawn = np.random.default_rng(seed).random(len(clips))[numbers]
-    labels = clips["label"][numbers]
-    order = np.lexsort((drawn, labels))
+    indices = np.sort(indices)
+    random = np.random.default_rng(seed).random(len(clips))[indices]
+    labels = clips["label"][indices]
+    order = np.lexsort((random, labels))
     _, starts, group, counts = np.unique(labels[order], return_index=True, return_inverse=True, return_counts=True)
-    given = np.minimum(np.rint(share * counts), counts - 1)
-    rank = np.arange(len(numbers)) - starts[group]
-    held = np.zeros(len(numbers), np.bool_)
-    held[order] = rank < given[group]
+    count = np.minimum(np.rint(share * counts), counts - 1)
+    rank = np.arange(len(indices)) - starts[group]
+    held = np.zeros(len(indices), np.bool_)
+    held[order] = rank < count[group]
     if not held.any():
         raise UserError(
-            f"Holding out {share:.0%} of {len(numbers)} training clips leaves none to validate on. "
+            f"Holding out {share:.0%} of {len(indices)} training clips leaves none to validate on. "
             "Raise the share, or use validation: test."
         )
-    return numbers[~held], numbers[held]
+    return indices[~held], indices[held]
 
 
-def labelled(clips: NDArray[np.void], numbers: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+def labelled(clips: NDArray[np.void], indices: NDArray[np.int64], share: float) -> NDArray[np.int64]:
     """Return the training clips whose labels may be used, ascending; the same ones for the same share.
 
-    For every class it is the share of its clips, rounded, and at least one.
+    In every class this is the share of its clips, rounded, but at least one clip.
 
     Args:
         clips: the index of a store.
-        numbers: the clip numbers, such as `split(...).train`.
+        indices: the clips, such as `split(...).train`.
         share: above 0; 1 keeps all.
 
     Raises:
-        UserError: the share excludes no label.
+        UserError: the share leaves no label out.
     """
     if share == 1.0:
-        return numbers
+        return indices
     try:
-        return hold_out(clips, numbers, 1.0 - share, seed=0)[0]
+        return hold_out(clips, indices, 1.0 - share, seed=0)[0]
     except UserError as error:
         raise UserError(
-            f"label_fraction {share:g} leaves none of {len(numbers)} labels out. Lower it, or use all with "
+            f"label_fraction {share:g} leaves none of {len(indices)} labels out. Lower it, or use all with "
             "label_fraction=1."
         ) from error
 
@@ -201,6 +201,6 @@ def _check(rule: ProtocolConfig, what: str) -> None:
     if rule.by == "file":
         return
     if not rule.train and not rule.test:
-        raise UserError(f"{what} names no {rule.by}: give it a `train` or a `test` list.")
+        raise UserError(f"{what} lists no {rule.by}: give it a `train` or a `test` list.")
     if both := sorted(set(rule.train) & set(rule.test)):
         raise UserError(f"{what} has {rule.by} {both[0]} in both its train and its test list.")

@@ -32,7 +32,7 @@ from .format import (
     VALID_FILE,
     VALID_TYPE,
     Rows,
-    StoreAbout,
+    StoreMetadata,
     pack,
     rows_problem,
     with_parts,
@@ -56,11 +56,11 @@ class Store(Sequence[Clip]):
         fingerprint: a digest of the arrays, the class names and the layout: the same for every copy of a store.
     """
 
-    def __init__(self, path: Path, about: StoreAbout, rows: Rows, fingerprint: str = "") -> None:
+    def __init__(self, path: Path, metadata: StoreMetadata, rows: Rows, fingerprint: str = "") -> None:
         self.path, self.fingerprint = path, fingerprint
-        self.name, self.skeleton, self.classes = about.name, about.layout, list(about.classes)
+        self.name, self.skeleton, self.classes = metadata.name, metadata.layout, list(metadata.classes)
         self.layout = self.skeleton.name
-        self.source = dict(about.source)
+        self.source = dict(metadata.source)
         self.clips, self.joints, self.valid = rows
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ class Store(Sequence[Clip]):
         return Clip(
             name=str(row["name"]),
             joints=self.joints[span].reshape(bodies, frames, *self.joints.shape[1:]),
-            valid=self.valid[span].reshape(bodies, frames),
+            frame_mask=self.valid[span].reshape(bodies, frames),
             **{number: int(row[number]) for number in CLIP_NUMBERS},
         )
 
@@ -117,7 +117,7 @@ def write_store(
     if (Path(path) / HEADER_FILE).exists():
         raise UserError(f"{path} already holds a store. Choose another folder or delete that one.")
     skeleton = load_layout(layout) if isinstance(layout, str) else layout
-    with StoreWriter(path, StoreAbout(name, skeleton, classes, source or {})) as writer:
+    with StoreWriter(path, StoreMetadata(name, skeleton, classes, source or {})) as writer:
         for clip in clips:
             writer.append(pack([clip], skeleton))
     return open_store(path, verify=False)
@@ -141,12 +141,12 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     layout = _layout(path, header)
     if problem := _arrays_problem(header, rows, layout):
         raise _damaged(path, problem)
-    about = StoreAbout(header["name"], layout, header["classes"], header["source"])
+    metadata = StoreMetadata(header["name"], layout, header["classes"], header["source"])
     try:
         rows = rows._replace(clips=with_parts(rows.clips, header.get("protocols", {})))
     except (ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, f"{HEADER_FILE}: {error}") from error
-    return Store(path, about, rows, _fingerprint(header, layout))
+    return Store(path, metadata, rows, _fingerprint(header, layout))
 
 
 def _layout(path: Path, header: Mapping[str, Any]) -> Layout:

@@ -40,9 +40,12 @@ class RowFile:
         except (OSError, DamagedArray) as error:
             raise self._lost(str(error)) from error
         if header.order == "F":
-            raise self._lost("its rows do not follow one another")
+            raise self._lost("its rows are not contiguous")
         self.shape, self.dtype = header.shape, header.dtype
-        self._held = np.zeros(0, np.int64), np.zeros(0, np.int64)  # the spans in the buffer: first rows, and ends there
+        self._held = (
+            np.zeros(0, np.int64),
+            np.zeros(0, np.int64),
+        )  # first rows, ends in the buffer
         self._buffer = np.empty((0, *header.shape[1:]), header.dtype)
         self._begin, self._row_bytes = header.length, header.dtype.itemsize * int(np.prod(header.shape[1:], dtype=int))
 
@@ -55,7 +58,7 @@ class RowFile:
             self._file.close()
 
     def span(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the rows from `start` up to and without `stop`.
+        """Return the rows from `start` up to but not including `stop`.
 
         Raises:
             UserError: the file is shorter now, or cannot be read.
@@ -65,7 +68,7 @@ class RowFile:
         return rows
 
     def rows(self, wanted: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the rows of the numbers `wanted` (...), an array (..., *row).
+        """Return the rows with the indices `wanted` (...), as an array (..., *row).
 
         Raises:
             UserError: the file is shorter now, or cannot be read.
@@ -81,8 +84,8 @@ class RowFile:
             self._hold(firsts, lasts)
             held, ends = self._held
         spans = np.searchsorted(held, flat, side="right") - 1
-        places = flat - held[spans] + np.r_[0, ends][spans]
-        found: NDArray[Any] = np.take(self._buffer, places, axis=0).reshape(*wanted.shape, *self.shape[1:])
+        positions = flat - held[spans] + np.r_[0, ends][spans]
+        found: NDArray[Any] = np.take(self._buffer, positions, axis=0).reshape(*wanted.shape, *self.shape[1:])
         return found
 
     def _hold(self, firsts: NDArray[np.int64], lasts: NDArray[np.int64]) -> None:
@@ -103,13 +106,13 @@ class RowFile:
     def _read_into(self, rows: NDArray[Any], start: int) -> None:
         if not rows.size:
             return
-        target, place = rows.reshape(-1).view(np.uint8).data, self._begin + start * self._row_bytes
+        target, position = rows.reshape(-1).view(np.uint8).data, self._begin + start * self._row_bytes
         try:
-            if hasattr(os, "preadv"):  # it uses no file position, which processes would share
-                while target and (got := os.preadv(self._file.fileno(), [target], place)):
-                    target, place = target[got:], place + got
+            if hasattr(os, "preadv"):  # no file position, which processes would share
+                while target and (got := os.preadv(self._file.fileno(), [target], position)):
+                    target, position = target[got:], position + got
             else:
-                self._file.seek(place)
+                self._file.seek(position)
                 target = target[self._file.readinto(target) :]  # type: ignore[attr-defined]
         except OSError as error:
             raise self._lost(error.strerror or str(error)) from error
@@ -118,6 +121,6 @@ class RowFile:
 
     def _lost(self, why: str) -> UserError:
         return UserError(
-            f"Cannot read {self._path}: {why}. Copy the store again, or prepare it again with --overwrite; a run that "
-            "was using it is then continued with --resume auto."
+            f"Cannot read {self._path}: {why}. Copy the store again, or prepare it again with --overwrite; then "
+            "continue a run that was using it with --resume auto."
         )

@@ -44,7 +44,7 @@ def untrained_classes(clips: NDArray[np.void], parts: Split, classes: Sequence[s
         return ""
     tested = set(clips["label"][parts.test].tolist()) - trained
     named = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
-    consequence = f"; tested though they cannot be recognised: {len(tested)}" if tested else ""
+    consequence = f"; {len(tested)} of them tested, although never trained" if tested else ""
     return f"{len(missing)} of {len(classes)} classes have no training clip ({named}){consequence}"
 
 
@@ -56,7 +56,7 @@ def _of_protocol(clips: NDArray[np.void], config: DataConfig, name: str) -> Suit
     rule = config.protocols.get(name)
     if rule is not None and rule.train and rule.test:
         left_out = 0  # values in neither list are intentionally unused
-    why = "are in no list of it" if rule is None else f"have no known {rule.by} and are in neither part"
+    why = "are in none of its lists" if rule is None else f"have no known {rule.by} and are in neither part"
     warnings = [f"{left_out} of {selected} clips {why}"] if left_out else []
     if not problem and (missing := untrained_classes(clips, parts, config.classes)):
         warnings.append(missing)

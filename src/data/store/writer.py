@@ -21,14 +21,14 @@ from .format import (
     JOINTS_TYPE,
     VALID_TYPE,
     Rows,
-    StoreAbout,
+    StoreMetadata,
     index_problem,
     index_type,
 )
 
 
 class StoreWriter:
-    """Write a store part by part: `with StoreWriter(path, about) as writer: writer.append(rows)`.
+    """Write a store part by part: `with StoreWriter(path, metadata) as writer: writer.append(rows)`.
 
     Until the block ends without an error there are only temporary files; then the arrays are renamed into place,
     followed by `store.json`. An existing store is replaced.
@@ -37,9 +37,9 @@ class StoreWriter:
         UserError: the folder cannot be written, the disk is full, or the clips do not form a valid store.
     """
 
-    def __init__(self, path: Path | str, about: StoreAbout) -> None:
-        layout = about.layout
-        self._path, self._about = Path(path), about
+    def __init__(self, path: Path | str, metadata: StoreMetadata) -> None:
+        layout = metadata.layout
+        self._path, self._metadata = Path(path), metadata
         self._shape = (layout.num_joints, layout.coordinates)
         self._parts: list[NDArray[np.void]] = []
         self._rows = 0
@@ -53,7 +53,7 @@ class StoreWriter:
         return self
 
     def append(self, rows: Rows) -> None:
-        """Add clips after those already there."""
+        """Append clips."""
         assert rows.joints.shape == (len(rows.valid), *self._shape)
         clips = rows.clips.copy()
         clips["offset"] += self._rows
@@ -76,7 +76,7 @@ class StoreWriter:
             return
         with self._files:
             clips = self._finish_arrays()
-        self._write_about(len(clips))
+        self._write_header(len(clips))
 
     def _open(self, name: str, files: ExitStack) -> BinaryIO:
         temporary = files.enter_context(atomic_path(self._path / name))
@@ -94,7 +94,7 @@ class StoreWriter:
 
     def _finish_arrays(self) -> NDArray[np.void]:
         clips = self.clips()
-        problem = index_problem(clips, self._rows, len(self._about.classes)) or _repeated_name(clips)
+        problem = index_problem(clips, self._rows, len(self._metadata.classes)) or _repeated_name(clips)
         if problem:
             raise UserError(f"Cannot make the store {self._path}: {problem}.")
         self._write_headers()
@@ -106,21 +106,21 @@ class StoreWriter:
         (self._path / HEADER_FILE).unlink(missing_ok=True)
         return clips
 
-    def _write_about(self, clips: int) -> None:
+    def _write_header(self, clips: int) -> None:
         header = {
             "format_version": FORMAT_VERSION,
-            "name": self._about.name,
-            "layout": self._about.layout.name,
-            "layout_facts": layout_facts(self._about.layout),
-            "extra_edges": [list(edge) for edge in self._about.layout.extra_edges],
-            "classes": list(self._about.classes),
+            "name": self._metadata.name,
+            "layout": self._metadata.layout.name,
+            "layout_facts": layout_facts(self._metadata.layout),
+            "extra_edges": [list(edge) for edge in self._metadata.layout.extra_edges],
+            "classes": list(self._metadata.classes),
             "clips": clips,
             "rows": self._rows,
             "joints": self._shape[0],
             "coordinates": self._shape[1],
             "files": {name: _fingerprint(self._path / name) for name in ARRAY_FILES},
-            "source": dict(self._about.source),
-            "protocols": dict(self._about.protocols),
+            "source": dict(self._metadata.source),
+            "protocols": dict(self._metadata.protocols),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "last_version": __version__,
         }

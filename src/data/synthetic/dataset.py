@@ -45,11 +45,11 @@ class PlannedClip:
     @property
     def name(self) -> str:
         """Return the name that NTU RGB+D gives such a recording."""
-        place, who = f"S{self.setup:03d}C{self.camera:03d}", f"P{self.performer:03d}R{self.replication:03d}"
-        return f"{place}{who}A{self.action:03d}"
+        view, person = f"S{self.setup:03d}C{self.camera:03d}", f"P{self.performer:03d}R{self.replication:03d}"
+        return f"{view}{person}A{self.action:03d}"
 
 
-def synthesize(out: Path, clips: int, seed: int = 0, progress: Progress = SILENT) -> list[Path]:
+def synthesize(out: Path, num_clips: int, seed: int = 0, progress: Progress = SILENT) -> list[Path]:
     """Write generated recordings to `out` as raw NTU `.skeleton` files and return their paths.
 
     A recording depends only on `seed` and its number, not on the number of clips; `planned` returns the numbers of a
@@ -58,34 +58,34 @@ def synthesize(out: Path, clips: int, seed: int = 0, progress: Progress = SILENT
     Raises:
         UserError: a number is out of range, or a file cannot be written.
     """
-    if not 1 <= clips <= MOST_CLIPS:
-        raise UserError(f"Cannot write {clips} clips: choose 1 to {MOST_CLIPS}.")
+    if not 1 <= num_clips <= MOST_CLIPS:
+        raise UserError(f"Cannot write {num_clips} clips: choose 1 to {MOST_CLIPS}.")
     if seed < 0:
         raise UserError(f"The seed {seed} cannot be used: choose a whole number from 0 up.")
-    if clips == 1:
-        _log.warning("One recording cannot be used for both training and testing. Ask for at least 2 to train on them.")
+    if num_clips == 1:
+        _log.warning("One recording cannot be used for both training and testing. Request at least 2 to train on them.")
     make_folder(out)
     paths = []
-    with progress.task("writing recordings", total=clips):
-        for number in planned(clips):
-            take = plan(number)
-            paths.append(out / f"{take.name}.skeleton")
-            _replace(paths[-1], skeleton_text(generate(take, number, seed)))
+    with progress.task("writing recordings", total=num_clips):
+        for number in planned(num_clips):
+            clip = plan(number)
+            paths.append(out / f"{clip.name}.skeleton")
+            _replace(paths[-1], skeleton_text(generate(clip, number, seed)))
             progress.advance()
     return paths
 
 
-def planned(clips: int) -> list[int]:
-    """Return the numbers of the recordings in a set of `clips` recordings: the first ones of the plan.
+def planned(num_clips: int) -> list[int]:
+    """Return the numbers of the recordings in a set of `num_clips` recordings: the first ones of the plan.
 
     If these include no held-out performer, a quarter of them (at least one) is taken from such a performer instead, so
     that every set of two or more has training and test clips; the tested actions are also in the training part.
     """
     reached = (TESTED_PERFORMER - 1) * len(ACTIONS)
-    if clips > reached:
-        return list(range(clips))
-    tested = 0 if clips < 2 else max(1, clips // 4)
-    return [*range(clips - tested), *range(reached, reached + tested)]
+    if num_clips > reached:
+        return list(range(num_clips))
+    tested = 0 if num_clips < 2 else max(1, num_clips // 4)
+    return [*range(num_clips - tested), *range(reached, reached + tested)]
 
 
 def plan(number: int) -> PlannedClip:
@@ -106,12 +106,12 @@ def plan(number: int) -> PlannedClip:
     )
 
 
-def generate(take: PlannedClip, number: int, seed: int) -> list[TrackedBody]:
+def generate(clip: PlannedClip, number: int, seed: int) -> list[TrackedBody]:
     """Return the tracked bodies of one recording."""
     random = np.random.default_rng((seed, _CLIP_STREAM, number))
-    performer = sample_performer(np.random.default_rng((seed, _PERFORMER_STREAM, take.performer)))
-    scene = act(ACTIONS[take.action - 1], performer, sample_performer(random), random)
-    return record(scene, take.camera, take.setup, random)
+    performer = sample_performer(np.random.default_rng((seed, _PERFORMER_STREAM, clip.performer)))
+    scene = act(ACTIONS[clip.action - 1], performer, sample_performer(random), random)
+    return record(scene, clip.camera, clip.setup, random)
 
 
 def skeleton_text(bodies: Sequence[TrackedBody]) -> str:

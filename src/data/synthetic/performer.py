@@ -84,9 +84,9 @@ def act(action: Action, actor: Performer, partner: Performer, random: np.random.
             body = mirror_image(body)
         return _rotated(body, heading)[None]
     side = random.choice([-1.0, 1.0])  # the side of the origin on which the actor stands
-    place = np.array([side * random.normal(1.0, 0.04) * action.distance / 2, 0.0, 0.0])
-    first = _rotated(_move(action, action.actor, actor, progress, random), 90.0 * side) + place
-    second = _rotated(_move(action, action.partner, partner, progress, random), -90.0 * side) - place
+    offset = np.array([side * random.normal(1.0, 0.04) * action.distance / 2, 0.0, 0.0])
+    first = _rotated(_move(action, action.actor, actor, progress, random), 90.0 * side) + offset
+    second = _rotated(_move(action, action.partner, partner, progress, random), -90.0 * side) - offset
     return _rotated(np.stack([first, second]), heading)
 
 

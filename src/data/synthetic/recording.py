@@ -38,7 +38,7 @@ class TrackedBody:
 
     Attributes:
         identity: 17 digits; a body that was lost for a moment may return with another one.
-        frames: the numbers of the frames in which it was tracked, (T,).
+        frames: the indices of the frames in which it was tracked, (T,).
         joints: (T, V, 3) in camera metres.
         states: (T, V): 2 for a joint that was tracked, 1 for one that was inferred.
     """
@@ -56,7 +56,7 @@ def record(scene: Array, camera: int, setup: int, random: np.random.Generator) -
     bodies = [part for joints in seen for part in _tracked(joints, identities, random)]
     if random.random() < _GHOST_CHANCE:
         bodies.append(_false_detection(seen[0], next(identities), random))
-    return [bodies[place] for place in random.permutation(len(bodies))]
+    return [bodies[index] for index in random.permutation(len(bodies))]
 
 
 def to_camera(scene: Array, camera: int, setup: int) -> Array:
@@ -103,7 +103,7 @@ def _false_detection(joints: Array, identity: int, random: np.random.Generator) 
     length = int(random.integers(3, 11))
     first = int(random.integers(0, len(joints) - length))
     frames = np.arange(first, first + length)
-    place = np.array([random.choice([-1.0, 1.0]) * random.uniform(0.8, 1.3), -0.3, random.uniform(-0.3, 0.8)])
-    squat = joints[frames] * np.array([1.0, 0.4, 1.0]) + place
+    offset = np.array([random.choice([-1.0, 1.0]) * random.uniform(0.8, 1.3), -0.3, random.uniform(-0.3, 0.8)])
+    squat = joints[frames] * np.array([1.0, 0.4, 1.0]) + offset
     shape = squat + random.normal(0.0, 0.04, size=squat.shape)
     return TrackedBody(identity, frames, shape, np.full(squat.shape[:2], INFERRED))

@@ -92,10 +92,10 @@ def test_more_workers_than_cores_are_reported_once_and_in_one_line(
 ) -> None:
     monkeypatch.setattr(loader, "usable_cores", lambda: cores)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)  # what torch asks
-    loader._tell_too_many_workers.cache_clear()
+    loader._warn_of_too_many_workers.cache_clear()
     for _ in range(2):
         assert len(batches(store, EvalSampler(np.arange(len(store)), 4), workers=2)) == 2
-    line = "hardware.num_workers is 2, and the cores for them are 1: loading may be slower than with fewer."
+    line = "hardware.num_workers is 2, but only 1 can run at once: loading may be slower than with fewer workers."
     assert [record.getMessage() for record in caplog.records] == [line] * told
 
 

@@ -23,7 +23,7 @@ def numbers(part: TestPart) -> list[int]:
 def test_without_validation_the_whole_train_part_trains(tiny_config: Callable[..., RunConfig]) -> None:
     data = made(tiny_config())
     assert data.validation is None
-    assert data.order.indices.tolist() == list(range(12))
+    assert data.sampler.indices.tolist() == list(range(12))
     assert numbers(data.test) == list(range(12, 24))
 
 
@@ -31,15 +31,15 @@ def test_held_out_clips_do_not_train(tiny_config: Callable[..., RunConfig]) -> N
     data = made(tiny_config("validation=split", "validation_fraction=0.3"))
     assert data.validation is not None
     held_out = numbers(data.validation)
-    assert 0 < len(held_out) == data.validation.clips < 12
-    assert sorted([*held_out, *data.order.indices.tolist()]) == list(range(12))
+    assert 0 < len(held_out) == data.validation.num_clips < 12
+    assert sorted([*held_out, *data.sampler.indices.tolist()]) == list(range(12))
     assert numbers(data.test) == list(range(12, 24))
 
 
 def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig]) -> None:
     data, other = made(tiny_config("label_fraction=0.5")), made(tiny_config("label_fraction=0.5", "seed=5"))
-    known = data.order.indices.tolist()
-    assert known == other.order.indices.tolist() == data.labelled.tolist()
+    known = data.sampler.indices.tolist()
+    assert known == other.sampler.indices.tolist() == data.labelled.tolist()
     assert [number % 3 for number in known].count(0) == [number % 3 for number in known].count(1) == 2
     assert made(tiny_config()).labelled.tolist() == list(range(12))
 
@@ -54,4 +54,4 @@ def test_a_class_without_training_clips_is_reported_when_training_begins(
     monkeypatch.setattr(experiment, "find_store", lambda *_: store)
     with caplog.at_level(logging.INFO):
         experiment.train(tiny_config("epochs=1"))
-    assert "1 of 3 classes have no training clip (fall); tested though they cannot be recognised: 1" in caplog.text
+    assert "1 of 3 classes have no training clip (fall); 1 of them tested, although never trained" in caplog.text

@@ -30,7 +30,7 @@ def test_every_position_lies_within_its_own_clip_in_order(frames: list[int], tar
     for positions in (
         training_positions(lengths, target, config, keys(len(frames))),
         evaluation_positions(lengths, target, config, torch.arange(len(frames))),
-        evaluation_positions(lengths, target, config, torch.arange(len(frames)), draw=3),
+        evaluation_positions(lengths, target, config, torch.arange(len(frames)), test_draw=3),
     ):
         assert positions.shape == (len(frames), target)
         assert (positions >= 0).all()

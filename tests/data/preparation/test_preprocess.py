@@ -56,7 +56,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> type[NumbersReader]:
     """Let every data set here be read by `NumbersReader`, two recordings a chunk."""
     monkeypatch.setattr(preprocess_module, "get_reader", lambda name, source: NumbersReader(source))
     monkeypatch.setattr(NumbersReader, "read_names", [])
-    monkeypatch.setattr(chunks, "_MOST_ENTRIES", 2)
+    monkeypatch.setattr(chunks, "_MAX_ENTRIES", 2)
     return NumbersReader
 
 
@@ -210,7 +210,7 @@ def test_names_on_the_ignore_list_count_in_any_case_and_form_of_accents(raw: Pat
 def test_a_class_that_the_data_set_does_not_have_counts_as_damage(raw: Path, tmp_path: Path) -> None:
     (raw / "d.txt").write_text("2 2 2 2 1 5", encoding="utf-8")
     report = prepare(raw, tmp_path / "out")
-    assert [str(each) for each in report.damaged][1:] == ["d: its class is number 3, and tiny has 2"]
+    assert [str(each) for each in report.damaged][1:] == ["d: its class is number 3, but tiny has 2"]
 
 
 def test_an_interrupted_preparation_resumes_and_gives_the_same_bytes(
@@ -325,7 +325,7 @@ def test_a_finished_store_of_other_input_is_kept_unless_it_may_be_overwritten(
 def test_a_finished_store_without_its_report_is_reported(raw: Path, tmp_path: Path) -> None:
     prepare(raw, tmp_path / "out")
     (tmp_path / "out" / "report.json").unlink()
-    with pytest.raises(UserError, match="no proper report"):
+    with pytest.raises(UserError, match="no valid report"):
         prepare(raw, tmp_path / "out")
 
 
@@ -372,7 +372,7 @@ def test_a_data_set_without_classes_is_refused_before_anything_is_read(raw: Path
 
 def test_a_broken_protocol_is_refused_before_anything_is_read(raw: Path, tmp_path: Path) -> None:
     config = DataConfig(**{**vars(CONFIG), "protocols": {"xsub": ProtocolConfig()}})
-    with pytest.raises(UserError, match="names no subject"):
+    with pytest.raises(UserError, match="lists no subject"):
         prepare(raw, tmp_path / "out", config)
     assert NumbersReader.read_names == []
 

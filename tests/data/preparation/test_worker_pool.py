@@ -48,7 +48,7 @@ def test_items_come_in_their_order_and_done_whatever_order_they_are_done_in(tmp_
     [
         ("1 refuse", UserError, "1 refuse is refused"),
         ("1 break", RuntimeError, "KeyError: '1 break'"),
-        ("1 die", UserError, "ended by itself"),
+        ("1 die", UserError, "ended unexpectedly"),
     ],
 )
 def test_a_failure_is_raised_here_after_the_items_before_it(

@@ -96,7 +96,7 @@ def test_of_several_stores_the_nearest_is_taken_and_the_others_are_named(
     far = prepared(tmp_path / "a" / "b" / "c", described("ntu60"))
     near = prepared(tmp_path / "z" / "d", described("ntu60"))
     assert find_store(described("ntu60"), tmp_path).path == near
-    assert f"{near} is taken" in caplog.text
+    assert f"{near} is used" in caplog.text
     assert str(far) in caplog.text
 
 
@@ -118,7 +118,7 @@ def test_what_cannot_be_opened_is_not_told_as_prepared(tmp_path: Path) -> None:
     with pytest.raises(UserError) as told:
         find_store(described("ntu60"), tmp_path)
     assert "Found there" not in str(told.value)
-    assert f"Not to be opened, as `python -m last doctor` explains: {troubled[0]}, {troubled[1]}." in str(told.value)
+    assert f"Unreadable, as `python -m last doctor` explains: {troubled[0]}, {troubled[1]}." in str(told.value)
 
 
 def test_a_folder_that_is_no_whole_store_is_found_with_its_problem(tmp_path: Path) -> None:

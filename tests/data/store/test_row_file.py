@@ -66,7 +66,7 @@ def test_a_file_that_is_cut_short_under_the_reader_is_an_error_and_not_a_signal(
 
 def test_what_is_no_array_of_rows_is_refused(path: Path) -> None:
     np.save(path, np.asfortranarray(ARRAY))
-    with pytest.raises(UserError, match="do not follow one another"):
+    with pytest.raises(UserError, match="are not contiguous"):
         RowFile(path)
     path.write_bytes(b"nothing")
     with pytest.raises(UserError, match="Cannot read"):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from last.data import open_store
 from last.data.store.clip import Clip
-from last.data.store.format import CLIP_NUMBERS, StoreAbout, index_problem, index_type, pack
+from last.data.store.format import CLIP_NUMBERS, StoreMetadata, index_problem, index_type, pack
 from last.data.store.reader import Store, write_store
 from last.data.store.writer import StoreWriter
 from last.skeleton import load_layout
@@ -41,7 +41,7 @@ def assert_same(found: Clip, expected: Clip) -> None:
     for field in ("name", "label", "subject", "camera", "setup", "replication"):
         assert getattr(found, field) == getattr(expected, field)
     np.testing.assert_array_equal(found.joints, expected.joints)
-    np.testing.assert_array_equal(found.valid, expected.valid)
+    np.testing.assert_array_equal(found.frame_mask, expected.frame_mask)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_row_is_offset_plus_body_times_frames_plus_frame(folder: Path) -> None
             for frame in range(row["frames"]):
                 place = row["offset"] + body * row["frames"] + frame
                 np.testing.assert_array_equal(store.joints[place], clip.joints[body, frame])
-                assert store.valid[place] == clip.valid[body, frame]
+                assert store.valid[place] == clip.frame_mask[body, frame]
 
 
 def test_a_store_tells_what_it_holds(folder: Path) -> None:
@@ -324,7 +324,7 @@ def test_a_full_disk_leaves_the_store_that_was_there(folder: Path, monkeypatch: 
     monkeypatch.setattr(os, "fsync", full)
     with (
         pytest.raises(UserError, match="disk is full"),
-        StoreWriter(folder, StoreAbout("tiny", load_layout("ntu25"), CLASSES)) as writer,
+        StoreWriter(folder, StoreMetadata("tiny", load_layout("ntu25"), CLASSES)) as writer,
     ):
         writer.append(pack([make_clip()], load_layout("ntu25")))
     assert [clip.name for clip in open_store(folder)] == ["first", "second"]
@@ -333,7 +333,7 @@ def test_a_full_disk_leaves_the_store_that_was_there(folder: Path, monkeypatch: 
 
 def test_a_store_with_a_clip_of_no_body_is_refused_by_writer_and_reader(folder: Path, tmp_path: Path) -> None:
     nobody = make_clip()
-    nobody.valid[:] = False
+    nobody.frame_mask[:] = False
     with pytest.raises(UserError, match="no body in any frame"):
         write(tmp_path / "other", nobody)
     valid = np.load(folder / "valid.npy")
@@ -360,13 +360,13 @@ def test_bytes_that_are_neither_true_nor_false_are_refused(folder: Path) -> None
 
 
 @pytest.mark.parametrize("code", [0x110000, 0xD800, 0xFFFFFFFF])
-def test_a_name_that_is_no_text_is_refused(folder: Path, code: int) -> None:
+def test_a_name_that_is_not_text_is_refused(folder: Path, code: int) -> None:
     clips = np.load(folder / "clips.npy")
     names = np.ascontiguousarray(clips["name"])
     names.view(np.uint32)[3] = code
     clips["name"] = names
     forge(folder, "clips.npy", clips)
-    with pytest.raises(UserError, match="name that is no text"):
+    with pytest.raises(UserError, match="name that is not text"):
         open_store(folder)
 
 
@@ -400,12 +400,12 @@ def test_a_clip_with_a_number_that_no_index_holds_is_refused(tmp_path: Path, num
 
 
 @pytest.mark.parametrize("code", [0xD800, 0xDCE9, 0x110000, 0x7FFFFFFF])
-def test_an_index_with_a_name_that_is_no_text_is_refused(folder: Path, code: int) -> None:
+def test_an_index_with_a_name_that_is_not_text_is_refused(folder: Path, code: int) -> None:
     clips = np.load(folder / "clips.npy")
     content = code.to_bytes(4, "little") + clips.tobytes()[4:]
-    assert "a name that is no text" in index_problem(np.frombuffer(content, clips.dtype), 10, 3)
+    assert "a name that is not text" in index_problem(np.frombuffer(content, clips.dtype), 10, 3)
 
 
-def test_a_clip_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="its name is no text in UTF-8"):
+def test_a_clip_whose_name_is_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="its name is not UTF-8 text"):
         write(tmp_path / "store", make_clip("caf\udce9"))

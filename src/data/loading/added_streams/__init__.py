@@ -1,12 +1,12 @@
-"""Input streams beside joint, velocity and bone, one module each, found by its name: `model.added_streams: {NAME: {}}`.
+"""Input streams in addition to joint, velocity and bone: one module each, named in `model.added_streams: {NAME: {}}`.
 
 A module has
 
 - `derive(streams, frame_mask, settings, layout)`: returns the stream, of the shape of the others;
-- `Settings`, where it has configuration keys of its own: a dataclass, filled from `model.added_streams.NAME`.
+- `Settings`, if it has configuration keys: a dataclass, filled from `model.added_streams.NAME`.
 
-A stream is a function of the joints alone, so that training, evaluation and an exported model have the same. Wherever a
-body is missing it is set to zero afterwards.
+A stream depends only on the joints, so that it is the same in training, in evaluation and in an exported model. It is
+set to zero afterwards where a body is absent.
 
 Legend: N clips, C coordinates, T frames, V joints, M bodies.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class StreamModule(Protocol):
-    """What a stream's module has."""
+    """The contract of a stream's module."""
 
     def derive(
         self, streams: Mapping[str, "Tensor"], frame_mask: "Tensor", settings: Any, layout: "Layout"
@@ -31,13 +31,13 @@ class StreamModule(Protocol):
 
 
 class AddedStreams:
-    """Derive the streams that a model reads beside joint, velocity and bone.
+    """The streams that a model reads in addition to joint, velocity and bone.
 
     Args:
         added: their names, each with its settings.
 
     Raises:
-        UserError: there is no stream of a name, or a setting of one is unknown or impossible.
+        UserError: there is no stream of that name, or a setting is unknown or invalid.
     """
 
     def __init__(self, added: Mapping[str, Mapping[str, Any]]) -> None:
@@ -47,7 +47,7 @@ class AddedStreams:
         }
 
     def __call__(self, streams: dict[str, "Tensor"], frame_mask: "Tensor", layout: "Layout") -> dict[str, "Tensor"]:
-        """Return the streams, each (N, C, T, V, M), with the added ones; `frame_mask` is (N, M, T) bool."""
+        """Return the streams and the added ones, each (N, C, T, V, M); `frame_mask` is (N, M, T) bool."""
         absent = ~frame_mask.permute(0, 2, 1)[:, None, :, None, :]  # (N, 1, T, 1, M)
         added = {
             name: module.derive(streams, frame_mask, settings, layout).masked_fill(absent, 0.0)

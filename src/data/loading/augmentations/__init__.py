@@ -1,12 +1,12 @@
-"""Augmentations beside those of `augment.py`, one module each, found by its name: `data.augment.added: {NAME: {}}`.
+"""Augmentations in addition to those of `augment.py`: one module each, named in `data.augment.added: {NAME: {}}`.
 
 A module has
 
 - `augment(joints, draws, settings, layout, frame_mask)`: returns the augmented clips, of the shape of `joints`;
-- `Settings`, where it has configuration keys of its own: a dataclass, filled from `data.augment.added.NAME`.
+- `Settings`, if it has configuration keys: a dataclass, filled from `data.augment.added.NAME`.
 
-What happens to a clip has to be a function of `draws`, so that a resumed run sees the same clips, and is computed for a
-whole batch by tensor operations on the device of `joints`.
+The augmentation of a clip has to be a function of `draws`, so that a resumed run sees the same clips. It is computed
+for a whole batch, with tensor operations on the device of `joints`.
 
 Legend: N clips, C coordinates, T frames, V joints, M bodies.
 """
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Draws:
-    """Random numbers for one augmentation: functions of the clips' RNG keys and of its name. Each call gives the same.
+    """Random numbers of one augmentation, a function of the clips' RNG keys and its name; the same in every call.
 
     Attributes:
         rng_keys: (N,).
-        purpose: separates the augmentation's numbers from those of all others.
+        purpose: separates its numbers from those of other augmentations.
     """
 
     rng_keys: "Tensor"
@@ -47,7 +47,7 @@ class Draws:
 
 
 class AugmentationModule(Protocol):
-    """What an augmentation's module has."""
+    """The contract of an augmentation's module."""
 
     def augment(
         self, joints: "Tensor", draws: Draws, settings: Any, layout: "Layout", frame_mask: "Tensor"
@@ -55,13 +55,13 @@ class AugmentationModule(Protocol):
 
 
 class AddedAugmentations:
-    """Apply the augmentations that a configuration adds, in its order.
+    """The augmentations that a configuration adds, applied in its order.
 
     Args:
-        config: names them, with their settings.
+        config: their names and settings.
 
     Raises:
-        UserError: there is no augmentation of a name, or a setting of one is unknown or impossible.
+        UserError: there is no augmentation of that name, or a setting is unknown or invalid.
     """
 
     def __init__(self, config: "AugmentConfig") -> None:
@@ -73,7 +73,7 @@ class AddedAugmentations:
             self._steps.append((module, purpose, settings))
 
     def __call__(self, joints: "Tensor", layout: "Layout", frame_mask: "Tensor", rng_keys: "Tensor") -> "Tensor":
-        """Return clips (N, C, T, V, M) augmented; `frame_mask` is (N, M, T) bool, `rng_keys` (N,)."""
+        """Return augmented clips (N, C, T, V, M); `frame_mask` is (N, M, T) bool, `rng_keys` (N,)."""
         for module, purpose, settings in self._steps:
             joints = module.augment(joints, Draws(rng_keys, purpose), settings, layout, frame_mask)
         return joints

@@ -1,4 +1,4 @@
-"""What a reader of recordings is: it lists what there is, then reads one clip at a time."""
+"""The contract of a reader of recordings: it lists them, then reads one clip at a time."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from ....utils.errors import UserError
 from ....utils.plug_ins import plug_in_names
 from ...store.clip import Clip
 
-# A reason may quote what a file holds, which can be one line of megabytes.
+# A reason may quote a line of a file, which can have megabytes.
 _LONGEST_REASON = 300
-# A reader's module has a class `Reader`; it is imported when it is asked for.
+# A reader's module has a class `Reader`; the module is imported when its format is used.
 _READERS = f"{__package__.rpartition('.')[0]}.readers"
 
 
 class BadClip(ValueError):
-    """A recording cannot be read: its name, the faulty line (0: the whole file) and the reason."""
+    """An unreadable recording: its name, the faulty line (0: the whole file) and the reason."""
 
     def __init__(self, name: str, line: int, reason: str) -> None:
         if len(reason) > _LONGEST_REASON:
@@ -31,7 +31,7 @@ class BadClip(ValueError):
 
 
 class DroppedClip(BadClip):
-    """A well-formed recording is skipped (no body, or a name on the ignore list)."""
+    """A well-formed recording that is skipped, since it has no body in any frame."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Entry:
         name: the clip's name, unique within the source.
         path: the file, or the zip archive that holds it.
         member: its name inside the archive; empty for a plain file.
-        size: its size in bytes, uncompressed by zip; what a `.gz` holds is known only when it is read.
-        copies: others of the same name, to be read in this order where it is damaged.
+        size: its size in bytes, outside the zip archive; for a `.gz` the compressed size.
+        copies: recordings of the same name, read in this order if it is damaged.
     """
 
     name: str
@@ -53,17 +53,17 @@ class Entry:
     copies: "tuple[Entry, ...]" = ()
 
     @property
-    def place(self) -> str:
-        """Return its location for a message."""
+    def location(self) -> str:
+        """Return the location of the recording for a message."""
         return f"{self.member} in {self.path}" if self.member else str(self.path)
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a reader has to know of the data set that it reads.
+    """Properties of a data set that its reader needs.
 
     Attributes:
-        layout: the joints that its skeletons have.
+        layout: the joint layout of its skeletons.
         bodies: maximum number of bodies per clip.
         classes: the class names, in the order of their labels.
     """
@@ -74,7 +74,7 @@ class Source:
 
 
 class Reader(Protocol):
-    """Read one format of recordings."""
+    """Reader of one recording format."""
 
     def __init__(self, source: Source) -> None: ...
 
@@ -87,17 +87,17 @@ class Reader(Protocol):
 
         Raises:
             BadClip: it is damaged.
-            DroppedClip: it is well-formed and holds nothing to learn from.
+            DroppedClip: it is well-formed, but has nothing to learn from.
         """
         ...
 
 
 @runtime_checkable
-class ListsSplits(Protocol):
+class ListsProtocols(Protocol):
     """Reader of a format whose files list the training and test clips."""
 
-    def splits(self, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
-        """Return the names of entries by protocol and by part, train or test."""
+    def protocols(self, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
+        """Return the names of the entries by protocol and by part, train or test."""
         ...
 
 

@@ -1,8 +1,8 @@
-"""Run a pickle with an interpreter that makes no more than a pickle of that size could mean.
+"""Read a pickle with bounded memory and time, in proportion to the size of the pickle.
 
-A pickle is a program: a few bytes of it can ask for gigabytes, or for ever. Here a length is compared with the bytes
-that are left, and all that is made is taken from a budget of 1 GiB and 16 bytes for each of the pickle's own. Only text
-and numbers are keys, since hashing a tuple of tuples of tuples takes twice as long for each level.
+A pickle is a program: a few bytes can request gigabytes, or run for ever. Here each length is compared with the bytes
+that are left, and every object is paid for from a budget of 1 GiB plus 16 bytes per byte of the pickle. Only text and
+numbers can be keys, since the time to hash nested tuples doubles with each level.
 """
 
 import pickle
@@ -12,16 +12,16 @@ from typing import Any, BinaryIO
 
 from ....utils.regular_files import size_of_open
 
-# What a pickle may make, in bytes of memory: annotations of NTU RGB+D 120 take 0.8 GiB of small objects.
+# The memory that a pickle may use, in bytes: annotations of NTU RGB+D 120 take 0.8 GiB of small objects.
 _BUDGET_BYTES, _BUDGET_OF_A_BYTE = 1 << 30, 16
-# What the operations of a pickle take at most, in bytes: a number or a short text and its place on the stack, a
-# container, a remembered object, an entry of a dict or set.
+# The largest cost of a pickle's operations in bytes: a number or a short text with its place on the stack, a container,
+# a memoized object, an entry of a dict or set.
 _COST, _CONTAINER_COST, _MEMO_COST, _ENTRY_COST = 64, 256, 128, 128
-_DEEPEST = 1000  # containers that are begun within one another; those of annotations lie four deep
+_DEEPEST = 1000  # levels of nested containers; annotations have four
 _LARGEST_NUMBER_BYTES = 255
-# Text is hashed with a secret, so nobody can choose keys that collide; whole numbers are not.
+# Python hashes text with a secret, so that colliding keys cannot be chosen; this does not hold for whole numbers.
 _MOST_NUMBER_KEYS = 10_000
-_SMALL = 1 << 16  # bytes that are read without asking how many are left
+_SMALL = 1 << 16  # bytes that are read without checking how many are left
 
 
 class Refused(pickle.UnpicklingError):
@@ -29,7 +29,7 @@ class Refused(pickle.UnpicklingError):
 
 
 class Budget:
-    """What a pickle may still make."""
+    """The memory that a pickle may still use."""
 
     __slots__ = ("left",)
 
@@ -37,37 +37,37 @@ class Budget:
         self.left = limit_bytes
 
     def spend(self, number: int) -> None:
-        """Take bytes from it, or refuse the pickle."""
+        """Spend bytes of the budget; refuse the pickle if there are too few."""
         self.left -= number
         if self.left < 0:
-            raise Refused("it makes far more than its bytes can hold")
+            raise Refused("it creates far more than its bytes can hold")
 
 
 class _Input:
-    """The bytes of a pickle; what claims to be longer than the rest is refused before memory is taken for it."""
+    """The bytes of a pickle; a length beyond the end is refused before memory is allocated for it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.size = file, size_of_open(file)
         self.readline = file.readline
 
     def read(self, number: int) -> bytes:
-        """Return the next `number` bytes; Python's own files take memory for all of them before they look."""
+        """Return the next `number` bytes; Python's own files allocate memory for all of them first."""
         if number > _SMALL and number > self.size - self._file.tell():
             raise EOFError
         return self._file.read(number)
 
 
-# The interpreter written in Python, because the one in C takes memory by numbers that the file chooses.
+# The interpreter written in Python, because the one in C allocates memory by numbers from the file.
 class BoundedUnpickler(pickle._Unpickler):
     """Read one pickle; `load` returns what it holds.
 
     Args:
         file: an open file.
-        known_names: gives, for the budget of this pickle, what each name that it may ask for stands for.
+        known_names: returns the functions that the pickle may name, given its budget.
 
     Raises:
-        Refused: it asks for another name, or for more than its bytes can hold.
-        Exception: whatever `pickle` raises for damaged ones: its own errors, EOFError, ValueError, TypeError, ...
+        Refused: it names another function, or needs more memory than its bytes can hold.
+        Exception: what `pickle` raises for a damaged one: its own errors, EOFError, ValueError, TypeError, ...
     """
 
     stack: list[Any]
@@ -83,14 +83,14 @@ class BoundedUnpickler(pickle._Unpickler):
         self.known, self.number_keys = known_names(self.budget), 0
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a name stands for."""
+        """Return the function of a known name."""
         known = f"{module.replace('numpy._core', 'numpy.core')}.{name}"
         if known not in self.known:
             raise Refused(f"it asks for {module[:80]}.{name[:80]}, and only arrays and containers are read")
         return self.known[known]
 
     def check_keys(self, keys: Iterable[Any]) -> None:
-        """Refuse keys that are not text or numbers: hashing a tuple of tuples can take for ever."""
+        """Refuse keys that are not text or numbers: hashing nested tuples can take for ever."""
         for key in keys:
             self.budget.spend(_ENTRY_COST)
             if type(key) not in (str, bytes):
@@ -101,7 +101,7 @@ class BoundedUnpickler(pickle._Unpickler):
     def top(self, kind: type) -> Any:
         """Return the container on top of the stack."""
         if type(self.stack[-1]) is not kind:
-            raise Refused(f"it fills something that is no {kind.__name__}")
+            raise Refused(f"it fills something that is not a {kind.__name__}")
         return self.stack[-1]
 
 
@@ -166,7 +166,7 @@ def _load_frozenset(self: BoundedUnpickler) -> None:
 
 
 def _spending(cost: int, load: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return an operation that takes its cost from the budget first."""
+    """Return an operation that first spends its cost from the budget."""
 
     def spend_and_load(self: BoundedUnpickler) -> None:
         self.budget.left -= cost

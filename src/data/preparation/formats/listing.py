@@ -1,4 +1,4 @@
-"""The contents of a folder: its files, without those of the operating system, and a short description."""
+"""The files of a folder, without those of the operating system, and a short summary of them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,20 +6,20 @@ from pathlib import Path, PurePath
 
 from ....utils.errors import UserError
 
-# Beside hidden files, what macOS and Windows leave in folders and archives.
+# What macOS and Windows leave in folders and archives, in addition to hidden files.
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
-# Endings that say too little without the one before them.
+# Endings that are ambiguous without the one before them.
 _OUTER = {".gz", ".bz2", ".xz", ".zst", ".txt"}
 _KINDS_SHOWN = 5
 
 
 def is_junk(path: PurePath) -> bool:
-    """Say whether a path, given from the raw folder or the archive on, is hidden or left by an operating system."""
+    """Tell whether a path, relative to the raw folder or the archive, is hidden or was left by an operating system."""
     return any((part.startswith(".") and part != "..") or part.lower() in _JUNK for part in path.parts)
 
 
 def files_below(raw: Path) -> Iterator[Path]:
-    """Yield the files below the folder `raw`, linked folders included, folder by folder in order of names.
+    """Yield the files below the folder `raw`, including linked folders, folder by folder in the order of names.
 
     Raises:
         UserError: a folder cannot be listed.
@@ -27,7 +27,7 @@ def files_below(raw: Path) -> Iterator[Path]:
     entered = set()
     for folder, subfolders, names in os.walk(raw, onerror=_refuse_folder, followlinks=True):
         place = os.path.realpath(folder)
-        if place in entered:  # a link to a folder above it, or a second one to the same
+        if place in entered:  # a link to a folder above, or a second link to the same folder
             subfolders.clear()
             continue
         entered.add(place)
@@ -36,7 +36,7 @@ def files_below(raw: Path) -> Iterator[Path]:
 
 
 def size_of(path: Path) -> int:
-    """Return a file's size in bytes, 0 for a dangling link: reading it says so."""
+    """Return a file's size in bytes; 0 for a dangling link, which is reported when it is read."""
     try:
         return path.stat().st_size
     except OSError:
@@ -44,13 +44,13 @@ def size_of(path: Path) -> int:
 
 
 def ending(name: str) -> str:
-    """Return how a file's name ends, in small letters, two parts where one says too little: `.tar.gz`."""
+    """Return the lower-case ending of a file name, with two parts if one is ambiguous: `.tar.gz`."""
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]
     return "".join(suffixes[-2:] if suffixes and suffixes[-1] in _OUTER else suffixes[-1:])
 
 
 def tally(names: Iterable[str]) -> str:
-    """Return how many files of each kind there are, with one example each: `2 .csv (a/b.csv), 1 .json (c.json)`."""
+    """Return the number of files of each kind, with one example each: `2 .csv (a/b.csv), 1 .json (c.json)`."""
     kinds: dict[str, list[str]] = {}
     for name in names:
         kinds.setdefault(ending(name) or "without an ending", []).append(name)

@@ -1,4 +1,4 @@
-"""Find recordings in folders and zip archives, and read them without unpacking anything to the disk."""
+"""Find recordings in folders and zip archives, and read them without unpacking anything to disk."""
 
 import codecs
 import gzip
@@ -18,32 +18,32 @@ from ....utils.regular_files import open_regular
 from ....utils.zip_files import Archive, DamagedZip
 from .base import BadClip, Entry
 from .listing import ending, files_below, is_junk, size_of, tally
-from .sniff import FIRST_BYTES, ZIP, trouble, what_it_is
+from .sniff import FIRST_BYTES, ZIP, file_kind, why_unreadable
 
 _logger = logging.getLogger(__name__)
-_GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, EOFError)  # all that the standard library raises for damaged ones
-# What a recording's name may end in beyond the ending of its format: packed alone, or renamed by a mail program.
+_GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, EOFError)  # what the standard library raises for damaged files
+# Endings that may follow that of the format: a file that was compressed, or renamed by a mail program.
 _ADDED_ENDINGS = ("", ".gz", ".txt", ".txt.gz")
 _FOREIGN_ARCHIVES = {".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz", ".rar", ".7z"}
 
 
 def find_recordings(raw: Path, suffix: str, name_of: Callable[[PurePath], str | None], expected: str) -> list[Entry]:
-    """List the recordings of one format in `raw`: a folder (searched to its depth), a zip, or one file.
+    """List the recordings of one format in `raw`: a folder (searched recursively), a zip, or one file.
 
     Args:
         raw: where to look.
-        suffix: how the files' names end, in small letters; a file's name may have large ones, or `.gz` behind it.
-        name_of: gives a clip's name from its whole path without `.gz`, or None for a file that is no recording.
-        expected: what should be there, for the message when nothing is.
+        suffix: the lower-case ending of the file names; a name may have capitals, or `.gz` after it.
+        name_of: returns a clip's name from its whole path without `.gz`; None for a file that is not a recording.
+        expected: the expected files, for the message if there are none.
 
     Returns:
-        The entries in the order of their names. A name found twice counts once, with the others as its copies:
+        The entries in the order of their names. A name that is found twice counts once; the others are its copies:
         files before members of zips, then by path.
 
     Raises:
         UserError: `raw` does not exist, a zip is damaged, or there is no recording.
     """
-    found, strangers, others = [], [], []
+    found, misnamed, others = [], [], []
     for path, member, size in _candidates(raw.absolute()):
         whole = PurePosixPath(member.replace("\\", "/")) if member else path
         plain = _without_added_ending(whole.name, suffix)
@@ -52,21 +52,21 @@ def find_recordings(raw: Path, suffix: str, name_of: Callable[[PurePath], str | 
         elif name := name_of(whole.with_name(plain)):
             found.append(Entry(name, path, member, size))
         else:
-            strangers.append(member or path.name)
-    # A zip among the others lies in another zip: those outside were opened.
+            misnamed.append(member or path.name)
+    # A zip among the others is inside another zip, since all outer ones were opened.
     packed = [name for name in others if ending(name) in _FOREIGN_ARCHIVES | {".zip"}]
     if not found:
-        raise UserError(_nothing_found(raw, expected, strangers, others, packed))
-    if strangers:
-        count = counted(len(strangers), "file")
-        _logger.warning("Left out by their names in %s: %s, such as %r.", raw, count, strangers[0])
+        raise UserError(_nothing_found(raw, expected, misnamed, others, packed))
+    if misnamed:
+        count = counted(len(misnamed), "file")
+        _logger.warning("Left out in %s because of their names: %s, such as %r.", raw, count, misnamed[0])
     if packed:
         _logger.warning("Not read in %s: %s. %s", raw, tally(packed), _unpack(packed))
     return merge_copies(found, raw)
 
 
 def merge_copies(entries: Iterable[Entry], raw: Path) -> list[Entry]:
-    """Return one entry a name, in the order of the names, the first found with the others as its copies."""
+    """Return one entry per name, in the order of the names: the first one found, with the others as its copies."""
     found: dict[str, list[Entry]] = {}
     for entry in entries:
         found.setdefault(entry.name, []).append(entry)
@@ -74,16 +74,16 @@ def merge_copies(entries: Iterable[Entry], raw: Path) -> list[Entry]:
     if twice:
         first, second, *_ = twice[0]
         message = "Found more than once in %s: %s, such as %s and %s; each counts once."
-        _logger.warning(message, raw, counted(len(twice), "recording"), first.place, second.place)
+        _logger.warning(message, raw, counted(len(twice), "recording"), first.location, second.location)
     merged = (replace(first, copies=tuple(others)) if others else first for first, *others in found.values())
     return sorted(merged, key=lambda entry: entry.name)
 
 
 def read_bytes(entry: Entry, limit_bytes: int) -> bytes:
-    """Read one recording of text whole, unpacked, without a byte order mark.
+    """Return the text of one recording as bytes, uncompressed and without a byte order mark.
 
     Raises:
-        BadClip: it is larger than `limit_bytes`, cannot be read or unpacked, or is something else by its bytes.
+        BadClip: it is larger than `limit_bytes`, cannot be read or unpacked, or is a file of another kind.
     """
     too_large = BadClip(entry.name, 0, f"is larger than {limit_bytes} bytes, too large for one recording")
     if entry.size > limit_bytes:
@@ -96,7 +96,7 @@ def read_bytes(entry: Entry, limit_bytes: int) -> bytes:
         raise BadClip(entry.name, 0, f"cannot be read: {error.strerror or error}") from error
     if len(data) > limit_bytes:
         raise too_large
-    if foreign := what_it_is(data[:FIRST_BYTES]):
+    if foreign := file_kind(data[:FIRST_BYTES]):
         raise BadClip(entry.name, 0, f"is {foreign}")
     return data.removeprefix(codecs.BOM_UTF8)
 
@@ -121,21 +121,21 @@ def only_file(raw: Path, suffix: str) -> Path:
 
 
 def _without_added_ending(name: str, suffix: str) -> str | None:
-    """Return a file's name without `.gz` and the like; None where it does not end in `suffix` then."""
+    """Return a file's name without an added ending such as `.gz`; None if the rest does not end in `suffix`."""
     for added in _ADDED_ENDINGS:
         if name.lower().endswith(suffix + added):
             return name[: len(name) - len(added)]
     return None
 
 
-def _nothing_found(raw: Path, expected: str, strangers: list[str], others: list[str], packed: list[str]) -> str:
+def _nothing_found(raw: Path, expected: str, misnamed: list[str], others: list[str], packed: list[str]) -> str:
     """Describe what was expected, what was found and what to do."""
-    message = f"There are no recordings in {raw}: expected {expected}, also with .gz behind, or in .zip archives."
-    if strangers:
-        message += f"\nNamed otherwise: {tally(strangers)}."
+    message = f"There are no recordings in {raw}: expected {expected}, also compressed as .gz, or in .zip archives."
+    if misnamed:
+        message += f"\nWith other names: {tally(misnamed)}."
     if others:
         message += f"\nOther files there: {tally(others)}."
-    if not strangers and not others:
+    if not misnamed and not others:
         message += " The folder has no files."
     return message + (f"\n{_unpack(packed)}" if packed else "")
 
@@ -143,7 +143,7 @@ def _nothing_found(raw: Path, expected: str, strangers: list[str], others: list[
 def _unpack(packed: list[str]) -> str:
     inner = [name for name in packed if ending(name) == ".zip"]
     if inner:
-        return f"{inner[0]} is inside another zip archive: unpack the outer one, and pass its folder with --raw."
+        return f"{inner[0]} is inside another zip archive: unpack the outer one, and name its folder with --raw."
     return f"Archives of this kind are not read: unpack {packed[0]}, and name its folder with --raw."
 
 
@@ -165,7 +165,7 @@ def _members(path: Path) -> list[tuple[str, int]]:
         with Archive(path) as archive:
             members = [member for member in archive.members if not member.is_folder]
     except (OSError, DamagedZip) as error:
-        reason = trouble(path, ZIP, error)
+        reason = why_unreadable(path, ZIP, error)
         raise UserError(f"{path} is not a readable zip archive ({reason}). Download it again, or remove it.") from error
     return sorted(
         (member.name, member.size) for member in members if not is_junk(PurePosixPath(member.name.replace("\\", "/")))
@@ -181,12 +181,12 @@ def _read_member(entry: Entry, limit_bytes: int) -> bytes:
     archive = _open_archive(entry.path, entry.path.stat().st_mtime_ns, os.getpid())
     member = archive.find(entry.member)
     if member is None:
-        raise DamagedZip("it holds no such member any more")
+        raise DamagedZip("it no longer has this member")
     return _read_plain(BytesIO(archive.read(member, limit_bytes)), entry.member, limit_bytes)
 
 
 def _read_plain(file: BinaryIO, name: str, limit_bytes: int) -> bytes:
-    """Read a file, unpacked where its name ends in `.gz`, up to one byte beyond the limit."""
+    """Return the content of a file, decompressed if its name ends in `.gz`, up to one byte beyond the limit."""
     if not name.lower().endswith(".gz"):
         return file.read(limit_bytes + 1)
     with gzip.GzipFile(fileobj=file) as unpacked:

@@ -1,9 +1,9 @@
-"""Run a foreign pickle with an interpreter that builds NumPy arrays and plain containers, nothing else.
+"""Read an untrusted pickle with an interpreter that builds only NumPy arrays and plain containers.
 
-Arrays hold numbers or text. Pickles of Python 2 are read too: their byte strings become text.
+Arrays hold numbers or text. Pickles of Python 2 are also read: their byte strings become text.
 
-A pickle names the functions it wants called. Here a name is never looked up: the few by which NumPy pickles
-arrays, number types and scalars stand for functions of this file, and every other name ends the reading.
+A pickle names the functions to call. Here no name is looked up: the few names that NumPy uses to pickle arrays, number
+types and scalars are mapped to functions of this file, and any other name is refused.
 """
 
 import pickle
@@ -21,7 +21,7 @@ from ....utils.errors import UserError
 from ....utils.foreign_text import are_characters
 from ....utils.regular_files import open_regular
 from .bounded_unpickler import BoundedUnpickler, Budget, Refused
-from .sniff import PICKLE, trouble
+from .sniff import PICKLE, why_unreadable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -29,7 +29,7 @@ _LIMIT_BYTES = 16 << 30
 _KIND = re.compile(r"[fiu][1248]|b1|[SU]\d{1,5}", re.ASCII)
 _LIMIT_TEXT_BYTES = 256 << 20  # of one array
 _MOST_TEXTS = 4 << 20  # in one array; NTU RGB+D 120 has 114,480 names
-_TEXT_COST = 12  # of a byte of an array of text, which is decoded to four and checked
+_TEXT_COST = 12  # bytes of memory per byte of an array of text, which is decoded to four bytes and checked
 _DAMAGE = (
     *(pickle.PickleError, struct.error, EOFError, LookupError, AttributeError, TypeError, ValueError),
     *(ArithmeticError, RecursionError),
@@ -37,32 +37,31 @@ _DAMAGE = (
 
 
 def load_plain(path: Path) -> Any:
-    """Load a pickle of numbers, text, containers and arrays; an array comes as a `PickledArray`.
+    """Load a pickle of numbers, text, containers and arrays; arrays are returned as `PickledArray`.
 
     Raises:
-        UserError: the file cannot be read, is too large or damaged, or asks for anything else.
+        UserError: the file cannot be read, is too large or damaged, or requests anything else.
     """
     try:
         if path.stat().st_size > _LIMIT_BYTES:
-            raise UserError(f"{path} is larger than {_LIMIT_BYTES} bytes, too large to be read at once.")
+            raise UserError(f"{path} is larger than {_LIMIT_BYTES} bytes, too large to be read in one piece.")
         with open_regular(path) as file:
             return BoundedUnpickler(file, _callable_names).load()
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
     except Refused as error:
-        raise UserError(f"{path} is refused: {error}. Nothing of it was run.") from error
+        raise UserError(f"{path} is refused: {error}. None of it was executed.") from error
     except _DAMAGE as error:
         reason = "it is damaged" if isinstance(error, EOFError | LookupError) else str(error)
-        raise UserError(
-            f"{path} is not a readable pickle: {trouble(path, PICKLE, ValueError(reason))}. Download or write it again."
-        ) from error
+        reason = why_unreadable(path, PICKLE, ValueError(reason))
+        raise UserError(f"{path} is not a readable pickle: {reason}. Download or write it again.") from error
 
 
 class PickledArray:
-    """An array as a pickle describes it: made empty, then filled.
+    """An array from a pickle: created empty, then filled.
 
     Attributes:
-        array: its content, read-only.
+        array: its elements, read-only.
     """
 
     __slots__ = ("_budget", "array")
@@ -76,12 +75,12 @@ class PickledArray:
         self.array = _to_array(self._budget, raw, kind, shape, "F" if fortran else "C")
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield its numbers or texts, as of a list."""
+        """Yield its numbers or texts like a list."""
         return iter(self.array.ravel().tolist())
 
 
 class _DataType:
-    """A NumPy type of numbers or text as a pickle describes it: a kind and width, then a byte order."""
+    """A NumPy type of numbers or text from a pickle: a kind and width, then a byte order."""
 
     __slots__ = ("kind", "order")
 
@@ -97,7 +96,7 @@ class _DataType:
 
 
 class _Builder:
-    """One of the known names; calling it is all that a pickle can do with it."""
+    """One of the known functions; a pickle can only call it."""
 
     __slots__ = ("_build",)
 
@@ -112,7 +111,7 @@ class _Builder:
 
 
 def _callable_names(budget: Budget) -> dict[str, Any]:
-    """Return what the known names stand for in the reading of one pickle, which has a budget."""
+    """Return the functions of the known names, which spend the budget of one pickle."""
     return {name: _Builder(partial(build, budget)) for name, build in _KNOWN.items()}
 
 
@@ -122,7 +121,7 @@ def _to_array(budget: Budget, raw: bytes | str, kind: _DataType, shape: tuple[in
     if not isinstance(shape, tuple) or any(type(size) is not int for size in shape):
         raise Refused("it holds an array whose shape is not made of numbers")
     budget.spend(_TEXT_COST * len(raw) if kind.kind[0] in "SU" else len(raw))
-    if isinstance(raw, str):  # the bytes of Python 2
+    if isinstance(raw, str):  # bytes of Python 2
         raw = raw.encode("latin1")
     data_type = np.dtype(kind.order + kind.kind)
     check_shape(shape, data_type.itemsize, len(raw))
@@ -131,7 +130,7 @@ def _to_array(budget: Budget, raw: bytes | str, kind: _DataType, shape: tuple[in
 
 
 def _as_text(array: Array) -> Array:
-    """Return an array of text whose characters Python can hold; bytes must be ASCII."""
+    """Return an array as text of valid characters; bytes have to be ASCII."""
     if array.nbytes > _LIMIT_TEXT_BYTES:
         raise Refused(f"it holds an array of more than {_LIMIT_TEXT_BYTES} bytes of text")
     if array.size > _MOST_TEXTS:

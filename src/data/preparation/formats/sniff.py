@@ -29,8 +29,8 @@ _MARKUP = ((b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"), (b"<
 _TAR_AT = 257
 
 
-def what_it_is(first_bytes: bytes) -> str:
-    """Return what a file that begins with these bytes is, such as `an HTML page`; empty where they do not tell."""
+def file_kind(first_bytes: bytes) -> str:
+    """Return the kind of a file that begins with these bytes, such as `an HTML page`; empty if unknown."""
     if not first_bytes:
         return "an empty file"
     text = first_bytes.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -45,11 +45,11 @@ def what_it_is(first_bytes: bytes) -> str:
     return "" if first_bytes[:FIRST_BYTES].strip(b"\0") else "a file of zero bytes only, as a failed copy leaves it"
 
 
-def trouble(path: Path, expected: str, error: Exception) -> str:
-    """Return why a binary file could not be read: what it is, where that is not as `expected`, or else `error`."""
+def why_unreadable(path: Path, expected: str, error: Exception) -> str:
+    """Return why a binary file could not be read: its kind if that is not as `expected`, else the text of `error`."""
     try:
         with open_regular(path) as file:
-            kind = what_it_is(file.read(FIRST_BYTES))
+            kind = file_kind(file.read(FIRST_BYTES))
     except OSError as unreadable:
         return unreadable.strerror or str(unreadable)
     return f"it is {kind}" if kind not in {"", expected} else str(error) or type(error).__name__

@@ -1,9 +1,9 @@
 """A plain folder of arrays: `class_name/clip.npy`, each (T, V, C) or (M, T, V, C).
 
-The subfolders are the classes that the data YAML lists; a clip may lie deeper in its class's folder. A body
-that is there needs all its joints. Who was recorded and how is told by marks in a clip's path below its
-class's folder, NTU's letters with up to six digits each: setup S, camera C, performer P, replication R, as in
-`walk_P7.npy`, `P007/walk.npy` or `S001C002P007R001.npy`. What has no mark is 0.
+The subfolders are the classes listed in the data YAML; a clip may also be in a subfolder of its class's folder. A body
+needs all its joints in each frame in which it is present. Marks in a clip's path below the folder of its class give the
+metadata, with NTU's letters and up to six digits: setup S, camera C, performer P, replication R, as in `walk_P7.npy`,
+`P007/walk.npy` or `S001C002P007R001.npy`. Without a mark a value is 0.
 """
 
 import difflib
@@ -17,16 +17,16 @@ from ....utils.array_files import Array, DamagedArray, map_array
 from ....utils.errors import UserError
 from ....utils.names import normal_form
 from ...store.clip import Clip
-from ..formats.assembly import ClipMetadata, assemble
 from ..formats.base import BadClip, Entry, Source
+from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.listing import files_below, is_junk, size_of, tally
 from ..formats.recordings import merge_copies
-from ..formats.sniff import ARRAY, trouble
+from ..formats.sniff import ARRAY, why_unreadable
 
 _logger = logging.getLogger(__name__)
 _LIMIT_BYTES = 256 << 20
 _MARK = re.compile(r"(?<![A-Za-z])([SCPR])(\d{1,6})(?!\d)", re.ASCII)
-# What somebody may have meant for a mark: small letters, too many digits, a gap, or a whole word.
+# Text that may be intended as a mark: small letters, too many digits, a separator, or a whole word.
 _UNREAD_MARK = re.compile(
     r"(?<![A-Za-z])(?:[scpr]\d+|[SCPR]\d{7,}|[SCPRscpr][-_ ]\d+"
     r"|(?i:subject|subj|person|performer|actor|camera|cam|view|setup)[-_ ]?\d+)(?!\d)",
@@ -36,14 +36,14 @@ _SHOWN = 3
 
 
 class Reader:
-    """Read `.npy` clips, named by their path. Of many bodies the first that are ever there stay."""
+    """Reader of `.npy` clips, which are named after their paths."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._labels = {normal_form(name): label for label, name in enumerate(source.classes)}
 
     def entries(self, raw: Path) -> Sequence[Entry]:
-        """List the `.npy` files in the class folders of `raw`; what else lies there is counted in a warning.
+        """List the `.npy` files in the class folders of `raw`; a warning lists all other files.
 
         Raises:
             UserError: the subfolders of `raw` are not the classes of the data set, or they hold no clip.
@@ -67,20 +67,20 @@ class Reader:
         """Read and centre one clip.
 
         Raises:
-            BadClip: it is no array of the layout's shape, or a body that is there lacks a joint.
-            DroppedClip: no body is there in any frame.
+            BadClip: it is not an array of the layout's shape, or a present body lacks a joint.
+            DroppedClip: no body is present in any frame.
         """
         array = _load(entry)
         joints = array[None] if array.ndim == 3 else array  # (M, T, V, C)
         class_name, _, rest = entry.name.partition("/")
-        return assemble(entry.name, _describe(rest, self._labels[class_name]), joints, self._source)
+        return build_clip(entry.name, _describe(rest, self._labels[class_name]), joints, self._source)
 
 
 def unread_marks(names: Iterable[str]) -> str:
-    """Return what looks like a mark in the names of clips (`class_name/clip`) and is not read as one.
+    """Return text in the names of clips (`class_name/clip`) that resembles a mark, but is not read as one.
 
     Returns:
-        Such as `s01, p_3 and 4 more`, the most frequent ones first; empty where there are none.
+        Such as `s01, p_3 and 4 more`, the most frequent ones first; empty if there are none.
     """
     found = Counter(mark for name in names for mark in _UNREAD_MARK.findall(name.partition("/")[2] or name))
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
@@ -88,25 +88,25 @@ def unread_marks(names: Iterable[str]) -> str:
 
 
 def _class_folders(raw: Path, classes: Sequence[str]) -> list[Path]:
-    """Return the class folders in `raw`, which must be those of the data set."""
+    """Return the class folders in `raw`, which have to be those of the data set."""
     folders = _subfolders(raw)
-    _refuse_twins(f"In {raw} the folders", [path.name for path in folders])
-    _refuse_twins("In data.classes", classes)
+    _refuse_equal_names(f"In {raw} the folders", [path.name for path in folders])
+    _refuse_equal_names("In data.classes", classes)
     listed = {normal_form(name): name for name in classes}
     found = {normal_form(path.name): path.name for path in folders}
     if found.keys() == listed.keys():
         return folders
     if not found.keys() & listed.keys():
         _suggest_another_folder(raw, folders, set(listed))
-    strangers = [name for form, name in found.items() if form not in listed]
+    unlisted = [name for form, name in found.items() if form not in listed]
     missing = [name for form, name in listed.items() if form not in found]
     problems = [
-        *_each(strangers, missing, "the folder {} is not listed in data.classes"),
-        *_each(missing, strangers, "the class {} has no folder"),
+        *_describe_each(unlisted, missing, "the folder {} is not listed in data.classes"),
+        *_describe_each(missing, unlisted, "the class {} has no folder"),
     ]
     raise UserError(
         f"The folders in {raw} are not the classes of the data set: {'; '.join(problems)}. Rename the folders, or list "
-        "them under data.classes as they are named. A class without clips needs an empty folder."
+        "their names under data.classes. A class without clips needs an empty folder."
     )
 
 
@@ -119,8 +119,8 @@ def _subfolders(raw: Path) -> list[Path]:
         raise UserError(f"Cannot look for class folders in {raw}: {error.strerror}.") from error
 
 
-def _refuse_twins(where: str, names: Sequence[str]) -> None:
-    """Refuse names that differ only in how their accents are written."""
+def _refuse_equal_names(where: str, names: Sequence[str]) -> None:
+    """Refuse names that differ only in the Unicode form of their accents."""
     by_form: dict[str, str] = {}
     for name in names:
         form = normal_form(name)
@@ -130,25 +130,25 @@ def _refuse_twins(where: str, names: Sequence[str]) -> None:
 
 
 def _suggest_another_folder(raw: Path, folders: Sequence[Path], listed: set[str]) -> None:
-    """Refuse a raw folder that lies a level above the class folders, or is one of them."""
+    """Refuse a raw folder that is one level above the class folders, or is itself one of them."""
     lower = [path for path in folders if listed & {normal_form(each.name) for each in _subfolders(path)}]
     if lower:
-        places = " or ".join(f"--raw {path}" for path in lower[:_SHOWN])
-        raise UserError(f"The class folders are one level below {raw}: use {places}.")
+        options = " or ".join(f"--raw {path}" for path in lower[:_SHOWN])
+        raise UserError(f"The class folders are one level below {raw}: use {options}.")
     if normal_form(raw.absolute().name) in listed:
         raise UserError(f"{raw} is itself the folder of a class: use --raw {raw.absolute().parent}.")
 
 
-def _each(names: Sequence[str], others: Sequence[str], sentence: str) -> list[str]:
-    """Say something of each name, with the nearest of the others; of many names only of the first ones."""
+def _describe_each(names: Sequence[str], others: Sequence[str], sentence: str) -> list[str]:
+    """Return the sentence about each of the first names, with the most similar one of the others."""
     folded = {name.casefold(): name for name in others}
-    told = []
+    described = []
     for name in names[:_SHOWN]:
         near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-        told.append(sentence.format(repr(name)) + (f" (nearest: {folded[near[0]]!r})" if near else ""))
+        described.append(sentence.format(repr(name)) + (f" (nearest: {folded[near[0]]!r})" if near else ""))
     if len(names) > _SHOWN:
-        told.append(f"the same for {len(names) - _SHOWN} more")
-    return told
+        described.append(f"the same for {len(names) - _SHOWN} more")
+    return described
 
 
 def _entry(raw: Path, path: Path) -> Entry:
@@ -157,7 +157,7 @@ def _entry(raw: Path, path: Path) -> Entry:
 
 
 def _describe(path: str, label: int) -> ClipMetadata:
-    """Return what the marks in a clip's path say; of several of one letter the last, so the innermost, counts."""
+    """Return the metadata from the marks in a clip's path; the last, innermost mark of a letter counts."""
     marks = {letter: int(digits) for letter, digits in _MARK.findall(path)}
     setup, camera, subject, replication = (marks.get(letter, 0) for letter in "SCPR")
     return ClipMetadata(label, subject, camera, setup, replication)
@@ -169,4 +169,6 @@ def _load(entry: Entry) -> Array:
     try:
         return map_array(entry.path)
     except (OSError, DamagedArray) as error:
-        raise BadClip(entry.name, 0, f"is not a readable .npy array: {trouble(entry.path, ARRAY, error)}") from error
+        raise BadClip(
+            entry.name, 0, f"is not a readable .npy array: {why_unreadable(entry.path, ARRAY, error)}"
+        ) from error

@@ -1,9 +1,9 @@
 """Raw NTU RGB+D recordings: `.skeleton` text files, unpacked or inside the official zip archives.
 
-A file holds a frame count; per frame a body count; per body ten fields (the tracker's id first), a joint
-count, and a row of twelve numbers a joint: x y z in metres, then the joint's place in the depth and colour
-images, its orientation and its tracking state. Only x y z are used; the other nine need only be made of the
-characters of numbers, because the camera itself writes -Infinity where a joint falls outside an image.
+A file has a frame count; per frame a body count; per body ten fields (the tracker's id first), a joint count, and
+per joint a row of twelve numbers: x y z in metres, then the joint's position in the depth and colour images, its
+orientation and its tracking state. Only x y z are parsed. The other nine may be any text of the characters in
+numbers, because the camera itself writes -Infinity if a joint is outside an image.
 """
 
 import re
@@ -16,28 +16,28 @@ from numpy.typing import NDArray
 
 from ...store.clip import FARTHEST, Clip
 from ..clean import Body, clean_bodies
-from ..formats.assembly import ClipMetadata, assemble
 from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 64 << 20
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII | re.IGNORECASE)
 _BODY_FIELDS, _JOINT_FIELDS = 10, 12
-_MOST_BODIES = 64  # in a frame; the camera tracks six
-_MOST_FRAMES = 1 << 18  # two hours; the longest recordings have some hundreds
-_SHORTEST_ROW_BYTES = 2 * _JOINT_FIELDS  # twelve digits and what stands between them
-# Everything that numbers are written with, NaN and Infinity included, and the white space between them.
+_MOST_BODIES = 64  # per frame; the camera tracks six
+_MOST_FRAMES = 1 << 18  # two hours; the longest recordings have several hundred
+_SHORTEST_ROW_BYTES = 2 * _JOINT_FIELDS  # twelve digits and their separators
+# All characters of numbers, including NaN and Infinity, and the white space between them.
 _CHARACTERS = b"0123456789+-.eE" + b"aAfFiInNtTyY" + b" \t\r\n"
 
 
 class Reader:
-    """Read NTU RGB+D recordings; the label is the name's action, counted from 0."""
+    """Reader of NTU RGB+D recordings; the label is the action in the name, counted from 0."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
-        """List the `.skeleton` files below `raw`; those whose names say no action are counted in a warning.
+        """List the `.skeleton` files below `raw`; a warning counts those without an action in their names.
 
         Raises:
             UserError: `raw` does not exist, holds a damaged zip, or holds no recording.
@@ -51,17 +51,17 @@ class Reader:
             BadClip: it is damaged; the error has the line.
             DroppedClip: no frame has a body.
         """
-        about = describe_name(entry.name)
-        if about is None:
+        metadata = describe_name(entry.name)
+        if metadata is None:
             raise BadClip(entry.name, 0, "is not named SsssCcccPpppRrrrAaaa")
         bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._source.layout.num_joints)
         if not bodies:
             raise DroppedClip(entry.name, 0, "no skeleton")
-        return assemble(entry.name, about, clean_bodies(bodies, self._source.bodies), self._source)
+        return build_clip(entry.name, metadata, clean_bodies(bodies, self._source.bodies), self._source)
 
 
 def describe_name(name: str) -> ClipMetadata | None:
-    """Return what an NTU name, in large or small letters, says, or None where the name is not one."""
+    """Return the metadata in an NTU name, in capital or small letters; None for any other name."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -73,13 +73,13 @@ def parse_bodies(name: str, data: bytes, joints: int) -> list[Body]:
     """Return the bodies in the text of a `.skeleton` file, in the order in which they appear.
 
     Raises:
-        BadClip: the text breaks the format; it names the first line that does.
+        BadClip: the text breaks the format; the error names the first line that does.
     """
     walk = _Walk(name, _lines(name, data), data.count(b" ") + data.count(b"\t"), joints)
     try:
         walk.file()
     except BadClip:
-        # A lost or broken row is noticed only where the lines after it make no sense: look for it first.
+        # A missing or broken row is only noticed later, where a line does not fit: report the row instead.
         walk.coordinates()
         raise
     return walk.bodies()
@@ -90,7 +90,7 @@ def _lines(name: str, data: bytes) -> list[str]:
     data = data.rstrip()
     if not data:
         raise BadClip(name, 0, "is empty")
-    # Two lines a frame and a body that are shorter than a joint's row; more of them would take memory for nothing.
+    # Only the lines of frames and bodies are shorter than a joint's row; a text of more short lines is not a recording.
     if data.count(b"\n") + data.count(b"\r") > 2 * (len(data) // _SHORTEST_ROW_BYTES) + 2 * _MOST_FRAMES:
         raise BadClip(name, 0, "has far more lines than a recording of its size")
     foreign = data.translate(None, _CHARACTERS)
@@ -107,15 +107,15 @@ def _clip_name(path: PurePath) -> str | None:
 
 @dataclass
 class _Walk:
-    """A walk through the lines of one file that checks their order and gathers the joints' rows.
+    """Parser of the lines of one file, which checks their order and collects the rows of joints.
 
     Attributes:
         name, lines: the recording's name and its text.
-        separators: how many spaces and tabs the text has.
-        joints: how many joints a body must have.
-        position: how many lines are behind.
-        ids, frames, starts: one for every body in every frame: its id, the frame, the lines before its rows.
-        rows: the joints' rows, in order, for one conversion of them all.
+        separators: number of spaces and tabs in the text.
+        joints: number of joints that a body must have.
+        position: number of lines read so far.
+        ids, frames, starts: for each body in each frame, its id, the frame and the number of lines before its rows.
+        rows: the rows of all joints in order, which are converted together.
     """
 
     name: str
@@ -129,7 +129,7 @@ class _Walk:
     rows: list[str] = field(default_factory=list)
 
     def file(self) -> None:
-        """Walk through the whole file."""
+        """Read the whole file."""
         for frame in range(self._number("the number of frames")):
             if frame == _MOST_FRAMES:
                 raise self._bad(f"it has more than the {_MOST_FRAMES} frames allowed")
@@ -144,8 +144,8 @@ class _Walk:
                 raise BadClip(self.name, number + 1, "the file continues after its last frame")
 
     def coordinates(self) -> NDArray[np.float64]:
-        """Return x, y, z of all rows met so far, (rows, 3)."""
-        # No line has fewer separators than this, so with no more than this every row has its twelve fields.
+        """Return x, y, z of all rows read so far, (rows, 3)."""
+        # This is the smallest possible number of separators, so if it is exact, every row has its twelve fields.
         fewest = (_JOINT_FIELDS - 1) * len(self.rows) + (_BODY_FIELDS - 1) * len(self.ids)
         converted = _convert(self.rows) if self.separators == fewest else None
         return self._convert_slowly() if converted is None else converted
@@ -154,16 +154,16 @@ class _Walk:
         """Return the rows as bodies."""
         joints = self.coordinates().reshape(-1, self.joints, 3)
         frames = np.array(self.frames, dtype=np.int64)
-        places: dict[int, list[int]] = {}
-        for place, number in enumerate(self.ids):
-            places.setdefault(number, []).append(place)
-        return [Body(number, frames[where], joints[where]) for number, where in places.items()]
+        indices_by_id: dict[int, list[int]] = {}
+        for index, identity in enumerate(self.ids):
+            indices_by_id.setdefault(identity, []).append(index)
+        return [Body(identity, frames[indices], joints[indices]) for identity, indices in indices_by_id.items()]
 
     def _body(self, frame: int, others: list[int]) -> None:
-        """Walk through one body of a frame in which the bodies `others` stand already."""
+        """Read one body of a frame after the bodies with the ids `others`."""
         fields = self._next(f"a body of frame {frame + 1}").split(None, _BODY_FIELDS)
         if len(fields) != _BODY_FIELDS:
-            raise self._bad(f"a body has {_BODY_FIELDS} fields, not {_told(len(fields), _BODY_FIELDS)}")
+            raise self._bad(f"a body has {_BODY_FIELDS} fields, not {_field_count(len(fields), _BODY_FIELDS)}")
         body = self._whole(fields[0], "a body's id")
         if body in others:
             raise self._bad(f"body {body} occurs twice in frame {frame + 1}")
@@ -201,38 +201,38 @@ class _Walk:
         return BadClip(self.name, self.position, reason)
 
     def _convert_slowly(self) -> NDArray[np.float64]:
-        """Convert row by row and tell which one is wrong."""
+        """Convert row by row, to report the line of the first invalid one."""
         converted = np.empty((len(self.rows), 3))
-        for place, row in enumerate(self.rows):
-            line = self.starts[place // self.joints] + place % self.joints + 1
+        for index, row in enumerate(self.rows):
+            line = self.starts[index // self.joints] + index % self.joints + 1
             fields = row.split(None, _JOINT_FIELDS)
             if len(fields) != _JOINT_FIELDS:
-                told = _told(len(fields), _JOINT_FIELDS)
-                raise BadClip(self.name, line, f"a joint has {_JOINT_FIELDS} numbers, not {told}")
+                found = _field_count(len(fields), _JOINT_FIELDS)
+                raise BadClip(self.name, line, f"a joint has {_JOINT_FIELDS} numbers, not {found}")
             try:
-                converted[place] = [float(text) for text in fields[:3]]
+                converted[index] = [float(text) for text in fields[:3]]
             except ValueError as error:
                 raise BadClip(self.name, line, str(error)) from None
-            if not (np.abs(converted[place]) <= FARTHEST).all():
+            if not (np.abs(converted[index]) <= FARTHEST).all():
                 raise BadClip(self.name, line, f"a joint cannot be at {' '.join(fields[:3])}")
         return converted
 
 
-def _told(found: int, wanted: int) -> str:
-    """Return how many fields a line has; one with many more is not taken apart to its end."""
+def _field_count(found: int, wanted: int) -> str:
+    """Return the number of fields of a line as text; a line is not split beyond one field too many."""
     return str(found) if found <= wanted else f"{found} or more"
 
 
 def _convert(rows: list[str]) -> NDArray[np.float64] | None:
-    """Return x, y, z of all rows at once, (rows, 3), or None where a row has too few numbers or a wrong one."""
+    """Return x, y, z of all rows at once, (rows, 3); None if a row has too few numbers or an invalid one."""
     if not rows:
         return np.empty((0, 3))
     if not rows[0].strip():
-        return None  # NumPy warns where no row holds anything
-    used = (0, 1, 2, _JOINT_FIELDS - 1)  # asking for the last column makes a shorter row an error
+        return None  # NumPy would warn if no row held anything
+    used = (0, 1, 2, _JOINT_FIELDS - 1)  # reading the last column makes a shorter row an error
     try:
         converted = np.loadtxt(rows, usecols=used, comments=None, encoding=None, ndmin=2)[:, :3]
     except ValueError:
         return None
-    complete = len(converted) == len(rows)  # NumPy passes over blank rows
+    complete = len(converted) == len(rows)  # NumPy skips blank rows
     return converted if complete and (np.abs(converted) <= FARTHEST).all() else None

@@ -1,7 +1,7 @@
-"""Northwestern-UCLA Multiview Action 3D: one JSON file a clip, in a zip as distributed or unpacked.
+"""Northwestern-UCLA Multiview Action 3D: one JSON file per clip, in the distributed zip or unpacked.
 
 A file holds `skeletons` [T][20][3] in metres, from one Kinect v1, and `label` from 1 to 10; its name
-`aXX_sXX_eXX_vXX` tells action, subject, episode and view.
+`aXX_sXX_eXX_vXX` gives action, subject, episode and view.
 """
 
 import json
@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 
 from ...store.clip import Clip
-from ..formats.assembly import ClipMetadata, assemble
 from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
 _NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)", re.ASCII | re.IGNORECASE)
-# The actions that were published, in the order of their labels 1 to 10.
+# The published actions, in the order of their labels 1 to 10.
 _ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 
 
 class Reader:
-    """Read NW-UCLA recordings; the camera is the view and the replication is the episode."""
+    """Reader of NW-UCLA recordings; the camera is the view, the replication is the episode."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -42,16 +42,16 @@ class Reader:
         """Read and centre one recording.
 
         Raises:
-            BadClip: it is damaged, or its label is not its name's action.
+            BadClip: it is damaged, or its label differs from the action in its name.
             DroppedClip: it has no frame.
         """
         content = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES))
-        about = _describe(entry.name, content.get("label"))
+        metadata = _describe(entry.name, content.get("label"))
         frames = content.get("skeletons")
         if frames == []:
             raise DroppedClip(entry.name, 0, "no skeleton")
         joints = _to_array(entry.name, frames)[None]  # (1, T, V, C)
-        return assemble(entry.name, about, joints, self._source)
+        return build_clip(entry.name, metadata, joints, self._source)
 
 
 def _clip_name(path: PurePath) -> str | None:
@@ -85,7 +85,7 @@ def _describe(name: str, label: object) -> ClipMetadata:
 def _to_array(name: str, frames: object) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return nested lists of numbers (T, V, C) as an array.
 
-    NumPy alone would take null and "1.5" for numbers too, and for one long text among them as much memory for each.
+    The types are checked first: NumPy would convert null and "1.5", and one long text would make every element as long.
     """
     listed = _items(name, [frames])
     joints = _items(name, listed)
@@ -103,7 +103,7 @@ def _to_array(name: str, frames: object) -> np.ndarray[Any, np.dtype[np.float64]
 
 
 def _items(name: str, lists: list[Any]) -> list[Any]:
-    """Return the items of all lists, one list after another."""
+    """Return the items of all lists in order."""
     if set(map(type, lists)) - {list}:
         raise BadClip(name, 0, "`skeletons` should hold frames of joints of numbers")
     return list(chain.from_iterable(lists))

@@ -1,10 +1,10 @@
 """PYSKL annotation files, such as `ntu60_3danno.pkl`: a pickle of `split` and `annotations`.
 
 An annotation has `frame_dir` (the clip's name), `label` and `keypoint` (M, T, V, C); a body whose
-coordinates are all zero in a frame is absent there. A pickle is a program: `restricted_pickle` runs it and
-lets it build arrays and plain containers only. A name of NTU's form tells subject, camera, setup and
-replication. The lists of `split` are protocols (`splits`). Where they make exactly one, clips of other names
-have its part as their setup as well: 1 for the train list, 2 for the other, 0 for clips in neither.
+coordinates are all zero in a frame is absent from it. A pickle is a program: `restricted_pickle` runs it, but
+only lets it build arrays and plain containers. A name of NTU's form gives subject, camera, setup and
+replication. The lists of `split` are protocols (`listed_protocols`). If there is exactly one, clips with other
+names get their part as their setup: 1 for the train list, 2 for the test list, 0 for clips in neither.
 """
 
 import hashlib
@@ -19,34 +19,35 @@ from typing import Any
 from ....utils.errors import UserError
 from ....utils.names import normal_form
 from ...store.clip import Clip
-from ..formats.assembly import ClipMetadata, assemble
 from ..formats.base import BadClip, Entry, Source
+from ..formats.clip_builder import ClipMetadata, build_clip
+from ..formats.listed_protocols import ProtocolLists, read_protocols
 from ..formats.recordings import only_file
 from ..formats.restricted_pickle import PickledArray, load_plain
-from ..formats.splits import Lists, read_splits
 from .ntu import describe_name
 
 _logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 200
-# What annotations may hold, in bytes, where they share arrays: so many, and so many for each of the file's own.
-_SHARED_BYTES, _SHARED_OF_A_BYTE = 64 << 20, 16
+# The size of all annotations is limited, in bytes, since they may share arrays: a constant, plus a multiple of the
+# size of the file.
+_MAX_EXTRA_BYTES, _MAX_EXPANSION = 64 << 20, 16
 _MOST_ANNOTATIONS = 1 << 20  # NTU RGB+D 120 has 113,945
 _TRAIN_SETUP, _TEST_SETUP = 1, 2
 
 
 class Reader:
-    """Read the clips of one PYSKL file. Of many bodies the first ones ever there are kept."""
+    """Reader of the clips of one PYSKL file."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def entries(self, raw: Path) -> Sequence[Entry]:
-        """List the annotations of the `.pkl` file `raw`, or of the only one in the folder `raw`.
+        """List the annotations of the `.pkl` file `raw`, or of the only such file in the folder `raw`.
 
         Raises:
-            UserError: there is not one such file, it is no PYSKL file, it asks for more than arrays, or its splits
-                are not clear.
+            UserError: there is no such file or more than one, it is not a PYSKL file, it requests more than arrays, or
+                its splits are ambiguous.
         """
         path = only_file(raw, ".pkl").absolute()
         content = _load(path)
@@ -57,16 +58,16 @@ class Reader:
             found.append(Entry(name, path, str(number), _size(annotation)))
         return sorted(found, key=lambda entry: entry.name)
 
-    def splits(self, raw: Path) -> Lists:
-        """Return the protocols that the file lists, as the names of entries."""
-        return _load(only_file(raw, ".pkl").absolute()).splits
+    def protocols(self, raw: Path) -> ProtocolLists:
+        """Return the protocols listed in the file, as names of entries."""
+        return _load(only_file(raw, ".pkl").absolute()).protocols
 
     def read(self, entry: Entry) -> Clip:
         """Return one annotation as a centred clip.
 
         Raises:
-            BadClip: its label or its keypoints are not what they should be.
-            DroppedClip: no body is there in any frame.
+            BadClip: its label or its keypoints have the wrong type or shape.
+            DroppedClip: no body is present in any frame.
         """
         content = _load(entry.path)
         annotation = content.annotations[int(entry.member)]
@@ -75,24 +76,24 @@ class Reader:
             raise BadClip(entry.name, 0, "`label` should be a class number")
         if not isinstance(keypoint, PickledArray):
             raise BadClip(entry.name, 0, "`keypoint` should be an array")
-        return assemble(entry.name, _describe(entry.name, label, content), keypoint.array, self._source)
+        return build_clip(entry.name, _describe(entry.name, label, content), keypoint.array, self._source)
 
 
 @dataclass(frozen=True)
 class _Content:
-    """What a PYSKL file holds.
+    """Content of a PYSKL file.
 
     Attributes:
-        annotations: one a clip.
-        names: the clips' names, all different.
-        splits: the protocols that it lists, by the clips' names.
-        setups: the setup that stands for a clip's part, where there is one protocol.
-        warnings: what a user should know of the file.
+        annotations: one per clip.
+        names: the unique names of the clips.
+        protocols: the listed protocols, as names of clips.
+        setups: the setups that encode the part of each clip, if there is one protocol.
+        warnings: warnings about the file.
     """
 
     annotations: list[dict[str, Any]]
     names: list[str]
-    splits: Lists
+    protocols: ProtocolLists
     setups: dict[str, int]
     warnings: list[str]
 
@@ -103,54 +104,58 @@ def _load(path: Path) -> _Content:
 
 @lru_cache(maxsize=1)
 def _load_once(path: Path, changed_ns: int) -> _Content:  # noqa: ARG001
-    """Load a file once in each process."""
+    """Load a file once per process."""
     content = load_plain(path)
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(annotations, list) or not all(isinstance(item, dict) for item in annotations):
-        raise UserError(f"{path} is no PYSKL file: it should hold a dict with a list of dicts `annotations`.")
+        raise UserError(f"{path} is not a PYSKL file: it should hold a dict with a list of dicts `annotations`.")
     if not annotations:
         raise UserError(f"{path} holds no annotation.")
     if len(annotations) > _MOST_ANNOTATIONS:
         raise UserError(f"{path} holds more than {_MOST_ANNOTATIONS} annotations.")
-    if sum(map(_size, annotations)) > _SHARED_BYTES + _SHARED_OF_A_BYTE * path.stat().st_size:
+    if sum(map(_size, annotations)) > _MAX_EXTRA_BYTES + _MAX_EXPANSION * path.stat().st_size:
         raise UserError(f"{path} is refused: its annotations share arrays and hold far more than the file does.")
     given = [_given(each) for each in annotations]
     names = _clip_names(annotations)
-    listed = read_splits(content.get("split"), str(path))
-    splits = _by_clip_name(listed, given, names)
+    listed = read_protocols(content.get("split"), str(path))
+    protocols = _by_clip_name(listed, given, names)
     setups: dict[str, int] = {}
-    if len(splits) == 1:
-        (only,) = splits.values()
+    if len(protocols) == 1:
+        (only,) = protocols.values()
         setups = {**dict.fromkeys(only["train"], _TRAIN_SETUP), **dict.fromkeys(only["test"], _TEST_SETUP)}
-    return _Content(annotations, names, splits, setups, _warnings(listed, given, names))
+    return _Content(annotations, names, protocols, setups, _warnings(listed, given, names))
 
 
-def _by_clip_name(splits: Lists, given: Sequence[str], names: Sequence[str]) -> Lists:
-    """Return the lists with the clips' names in place of those that the file gives."""
+def _by_clip_name(listed: ProtocolLists, given: Sequence[str], names: Sequence[str]) -> ProtocolLists:
+    """Return the lists with the names of the clips instead of those in the file."""
     by_given: dict[str, list[str]] = {}
     for original, name in zip(given, names, strict=True):
         by_given.setdefault(original, []).append(name)
     return {
-        protocol: {part: {name for each in listed for name in by_given.get(each, [])} for part, listed in parts.items()}
-        for protocol, parts in splits.items()
+        protocol: {
+            part: {name for each in members for name in by_given.get(each, [])} for part, members in parts.items()
+        }
+        for protocol, parts in listed.items()
     }
 
 
-def _warnings(splits: Lists, given: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return what a user should know: names in lists that no annotation has, and names that several have."""
-    listed = {name for parts in splits.values() for part in parts.values() for name in part}
+def _warnings(protocols: ProtocolLists, given: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return warnings about listed names without an annotation, and about names that several annotations have."""
+    listed = {name for parts in protocols.values() for part in parts.values() for name in part}
     unknown = sorted(listed - set(given))
     again = [name for original, name in zip(given, names, strict=True) if name.startswith(f"{original}#")]
     warnings = []
     if unknown:
         warnings.append(f"{len(unknown)} names in its splits have no annotation, such as {unknown[0][:80]!r}.")
     if again:
-        warnings.append(f"{len(again)} annotations have the name of another one; they are kept, as {again[0]!r}.")
+        warnings.append(
+            f"{len(again)} annotations have the name of another one; they are kept under names such as {again[0]!r}."
+        )
     return warnings
 
 
 def _clip_names(annotations: Sequence[dict[str, Any]]) -> list[str]:
-    """Return one name a clip; of annotations that share a name the second is called NAME#2, and so on."""
+    """Return one name per clip; if annotations share a name, the second is called NAME#2, and so on."""
     given = [_name(annotation, number) for number, annotation in enumerate(annotations)]
     taken, seen = set(given), Counter[str]()
     names: list[str] = []
@@ -166,7 +171,7 @@ def _clip_names(annotations: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _given(annotation: dict[str, Any]) -> str:
-    """Return the name by which the lists of the file call an annotation; anything but text is none."""
+    """Return the name of an annotation in the lists of the file; empty if it is neither text nor a number."""
     name = annotation.get("frame_dir")
     return normal_form(str(name)) if type(name) in (str, int) else ""
 
@@ -177,7 +182,7 @@ def _size(annotation: dict[str, Any]) -> int:
 
 
 def _name(annotation: dict[str, Any], number: int) -> str:
-    """Return what an annotation is called: its `frame_dir`, shortened where it is very long."""
+    """Return the name of an annotation: its `frame_dir`, shortened if it is very long."""
     given = annotation.get("frame_dir")
     if not isinstance(given, str) or not given or not given.isprintable():
         return f"annotation_{number:06}"

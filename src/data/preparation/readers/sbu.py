@@ -1,13 +1,12 @@
 """SBU Kinect Interaction: `<pair>/<class>/<take>/skeleton_pos.txt`, two people in every frame.
 
-A line holds a frame number, then 2 bodies x 15 joints x 3 normalised coordinates. The data set's readme
-turns them back with x = 1280 - 2560 x', y = 960 - 1920 y', z = 10000 z' / 7.8125.
+A line has a frame number, then 2 bodies x 15 joints x 3 normalised coordinates. The data set's readme
+converts them back with x = 1280 - 2560 x', y = 960 - 1920 y', z = 10000 z' / 7.8125.
 
-These three are millimetres already. The scale was chosen by how constant the bones stay while people turn
-and move: over the 282 clips a bone's length varies by 2.30% within a clip as it stands; by more if any one
-axis is stretched or shrunk by 2% (2.31%) or 10% (2.5%); and by 4.6% at best where x and y are taken for a
-pinhole camera's pixels (focal length 600). So one division by 1000 gives metres along all three axes; y
-points up.
+The results are in millimetres. This was determined from the constancy of bone lengths while people turn and
+move: over the 282 clips a bone's length varies by 2.30% within a clip; by more if any one axis is stretched or
+shrunk by 2% (2.31%) or 10% (2.5%); and by at least 4.6% if x and y are interpreted as pixels of a pinhole
+camera (focal length 600). So dividing all three axes by 1000 gives metres; y points up.
 """
 
 import re
@@ -18,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.clip import FARTHEST, Clip
-from ..formats.assembly import ClipMetadata, assemble
 from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.recordings import find_recordings, read_bytes
 
 _LIMIT_BYTES = 16 << 20
@@ -31,7 +30,7 @@ _MILLIMETRES_PER_UNIT = np.array([-2560.0, -1920.0, 10000.0 / 7.8125])
 
 
 class Reader:
-    """Read SBU recordings.
+    """Reader of SBU recordings.
 
     A clip is named after its folders, such as `s01s02_c03_t001`. The subject is the ordered pair, 102 for
     `s01s02`; the replication is the take.
@@ -56,12 +55,12 @@ class Reader:
             BadClip: it is damaged; the error has the line.
             DroppedClip: it has no frame.
         """
-        about = _describe(entry.name)
+        metadata = _describe(entry.name)
         rows = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES), _BODIES * self._source.layout.num_joints * 3)
         if not rows:
             raise DroppedClip(entry.name, 0, "no skeleton")
         normalised = np.array(rows).reshape(len(rows), _BODIES, -1, 3).transpose(1, 0, 2, 3)  # (M, T, V, C)
-        return assemble(entry.name, about, normalised, self._source, to_metres)
+        return build_clip(entry.name, metadata, normalised, self._source, to_metres)
 
 
 def to_metres(normalised: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -82,12 +81,12 @@ def _describe(name: str) -> ClipMetadata:
         raise BadClip(name, 0, "is not in folders <pair>/<class>/<take>")
     first, second, action, take = map(int, match.groups())
     if not 1 <= action <= _CLASSES:
-        raise BadClip(name, 0, f"is in the class folder {action:02}; there are 01 to {_CLASSES:02}")
+        raise BadClip(name, 0, f"is in the class folder {action:02}; the classes are 01 to {_CLASSES:02}")
     return ClipMetadata(action - 1, subject=100 * first + second, replication=take)
 
 
 def _parse(name: str, data: bytes, numbers: int) -> list[list[float]]:
-    """Return the numbers of each line without the frame number that leads it."""
+    """Return the numbers of each line without its leading frame number."""
     try:
         lines = data.decode("ascii").splitlines()
     except UnicodeDecodeError as error:
@@ -108,5 +107,5 @@ def _parse_line(name: str, number: int, line: str, numbers: int) -> list[float]:
     except ValueError as error:
         raise BadClip(name, number, str(error)) from None
     if not (np.abs(row[1:]) <= FARTHEST).all():
-        raise BadClip(name, number, "a coordinate is no finite number, or impossibly large")
+        raise BadClip(name, number, "a coordinate is not a finite number, or impossibly large")
     return row[1:]

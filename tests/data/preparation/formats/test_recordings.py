@@ -78,7 +78,7 @@ def test_what_lies_there_instead_of_recordings_is_named(tmp_path):
     for name in ("other.txt", "more.TXT", "a.csv", "b.csv", "x.tar.gz", ".hidden", "Thumbs.db"):
         (tmp_path / name).write_bytes(b"x")
     message = refusal(tmp_path)
-    assert "Named otherwise: 2 .txt (more.TXT)." in message
+    assert "With other names: 2 .txt (more.TXT)." in message
     assert "Other files there: 2 .csv (a.csv), 1 .tar.gz (x.tar.gz)." in message
     assert "unpack x.tar.gz" in message
     assert "hidden" not in message and "Thumbs" not in message

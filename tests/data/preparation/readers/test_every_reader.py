@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from last.data.preparation.formats import BadClip, DroppedClip, Source, get_reader, list_formats
-from last.data.preparation.formats.assembly import ClipMetadata, assemble
+from last.data.preparation.formats.clip_builder import ClipMetadata, build_clip
 from last.data.store.clip import Clip
 from last.skeleton import load_layout
 from last.utils.errors import UserError
@@ -112,8 +112,8 @@ def test_frames_in_which_all_of_a_body_is_zero_are_as_if_it_were_not_there(name:
     clip = read(name, tmp_path / "zeros", joints)
     without = read(name, tmp_path / "without", joints[:, 10:])
     np.testing.assert_array_equal(clip.joints, without.joints)
-    np.testing.assert_array_equal(clip.valid, without.valid)
-    assert clip.joints.shape[1] == 20 and clip.valid.all()
+    np.testing.assert_array_equal(clip.frame_mask, without.frame_mask)
+    assert clip.joints.shape[1] == 20 and clip.frame_mask.all()
 
 
 @every_format
@@ -125,7 +125,7 @@ def test_a_body_that_is_zero_in_the_middle_is_absent_there(name: str, tmp_path: 
     if len(joints) == 1:
         np.testing.assert_array_equal(clip.joints, np.delete(whole.joints, range(12, 15), axis=1))
     else:
-        assert np.argwhere(~clip.valid).tolist() == [[1, 12], [1, 13], [1, 14]]
+        assert np.argwhere(~clip.frame_mask).tolist() == [[1, 12], [1, 13], [1, 14]]
         assert not clip.joints[1, 12:15].any()
 
 
@@ -137,7 +137,7 @@ def test_a_body_that_is_always_zero_is_none(name: str, zeros: int, tmp_path: Pat
     clip = read(name, tmp_path / "zeros", joints)
     alone = read(name, tmp_path / "alone", joints[1 - zeros :][:1], bodies=1)
     np.testing.assert_array_equal(clip.joints, alone.joints)
-    assert clip.valid.shape == (1, 30)
+    assert clip.frame_mask.shape == (1, 30)
 
 
 @every_format
@@ -150,7 +150,7 @@ def test_a_recording_of_zeros_is_dropped_for_holding_no_skeleton(name: str, tmp_
 def test_one_joint_at_zero_is_a_joint_like_any_other(name: str, tmp_path: Path) -> None:
     joints = a_recording(name)
     joints[:, :, 3] = 0
-    assert read(name, tmp_path, joints).valid.all()
+    assert read(name, tmp_path, joints).frame_mask.all()
 
 
 TEXTS = ["ntu", "nw_ucla", "sbu"]
@@ -272,15 +272,15 @@ def test_a_damaged_recording_keeps_its_copies(name: str, tmp_path: Path) -> None
 def test_a_number_that_a_store_cannot_hold_is_refused_for_every_format(what: str, number: int) -> None:
     source = Source(load_layout("ntu25"), 2, ())
     about = {"label": 0, what: 2**31 - 1}
-    assert getattr(assemble("one", ClipMetadata(**about), np.ones((1, 2, 25, 3)), source), what) == 2**31 - 1
-    with pytest.raises(BadClip, match=f"one: its {what} is no whole number from 0 to 2147483647"):
-        assemble("one", ClipMetadata(**{**about, what: number}), np.ones((1, 2, 25, 3)), source)
+    assert getattr(build_clip("one", ClipMetadata(**about), np.ones((1, 2, 25, 3)), source), what) == 2**31 - 1
+    with pytest.raises(BadClip, match=f"one: its {what} is not a whole number from 0 to 2147483647"):
+        build_clip("one", ClipMetadata(**{**about, what: number}), np.ones((1, 2, 25, 3)), source)
 
 
 @pytest.mark.parametrize("array", [np.full((1, 2, 25, 3), "x"), np.ones((1, 2, 25, 3), bool), np.ones((2, 25, 3))])
 def test_an_array_of_no_numbers_or_of_another_shape_is_refused_for_every_format(array: np.ndarray) -> None:
     with pytest.raises(BadClip):
-        assemble("one", ClipMetadata(0), array, Source(load_layout("ntu25"), 2, ()))
+        build_clip("one", ClipMetadata(0), array, Source(load_layout("ntu25"), 2, ()))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

@@ -190,7 +190,7 @@ def test_a_body_of_zeros_or_nan_in_a_frame_is_absent_there(read, absent):
     array = points(2, 4)
     array[1, 2] = absent
     clip = read(array)
-    assert clip.valid.tolist() == [[True] * 4, [True, True, False, True]]
+    assert clip.frame_mask.tolist() == [[True] * 4, [True, True, False, True]]
     assert not clip.joints[1, 2].any()
 
 

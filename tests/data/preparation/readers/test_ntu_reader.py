@@ -132,7 +132,7 @@ def test_blank_lines_after_the_last_frame_are_fine(read):
 
 @pytest.mark.parametrize("column", ["-Infinity", "NaN", "1e-7"])
 def test_a_joint_outside_the_colour_image_is_no_damage(read, column):
-    assert read(encode(file_lines([[1]])).replace(b"1036.2", column.encode())).valid.all()
+    assert read(encode(file_lines([[1]])).replace(b"1036.2", column.encode())).frame_mask.all()
 
 
 @pytest.mark.parametrize("text", [b"", b"\n\n  \n"])

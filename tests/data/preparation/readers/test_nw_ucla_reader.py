@@ -39,7 +39,7 @@ def test_name_and_label_are_read_and_metres_are_kept(read):
     points = np.array(content["skeletons"])
     center = load_layout("kinect20").center
     np.testing.assert_allclose(clip.joints[0], points - points[0, center], rtol=1e-6)
-    assert clip.valid.tolist() == [[True] * 3]
+    assert clip.frame_mask.tolist() == [[True] * 3]
 
 
 def test_a_clip_of_one_frame_is_read(read):
@@ -110,4 +110,4 @@ def test_all_real_clips_are_read_from_the_zip_with_the_known_counts(reader, real
     assert (len(clips), views[1] + views[2], views[3]) == (1484, 1020, 464)
     assert (lengths[0], int(np.median(lengths)), lengths[-1]) == (1, 31, 201)
     assert {clip.label for clip in clips} == set(range(10))
-    assert all(np.isfinite(clip.joints).all() and clip.valid.all() for clip in clips)
+    assert all(np.isfinite(clip.joints).all() and clip.frame_mask.all() for clip in clips)

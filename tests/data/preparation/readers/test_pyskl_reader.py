@@ -56,7 +56,7 @@ def test_of_several_splits_each_is_a_protocol_and_none_a_setup(reader, tmp_path)
     split = {"train1": ["wave"], "test1": ["jump"], "train2": ["jump"], "test2": ["wave"]}
     path = save(tmp_path, annotations, split)
     assert [reader.read(entry).setup for entry in reader.entries(path)] == [0, 0]
-    assert reader.splits(path) == {
+    assert reader.protocols(path) == {
         "split1": {"train": {"wave"}, "test": {"jump"}},
         "split2": {"train": {"jump"}, "test": {"wave"}},
     }
@@ -72,7 +72,7 @@ def test_joints_are_those_of_the_file_up_to_one_translation(reader, tmp_path):
 def test_a_body_of_zeros_is_absent(reader, tmp_path):
     annotation = an_annotation("wave", bodies=2)
     annotation["keypoint"][1, 1:] = 0
-    assert only_clip(reader, save(tmp_path, [annotation])).valid.tolist() == [[True] * 4, [True] + [False] * 3]
+    assert only_clip(reader, save(tmp_path, [annotation])).frame_mask.tolist() == [[True] * 4, [True] + [False] * 3]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_hostile_file_is_refused_and_nothing_is_executed(reader, tmp_path):
 def test_a_clip_in_no_list_has_no_setup_and_is_in_no_part(reader, tmp_path):
     path = save(tmp_path, [an_annotation(name) for name in "abc"], {"train": ["a"], "val": ["b"]})
     assert [reader.read(entry).setup for entry in reader.entries(path)] == [1, 2, 0]
-    assert reader.splits(path) == {"file": {"train": {"a"}, "test": {"b"}}}
+    assert reader.protocols(path) == {"file": {"train": {"a"}, "test": {"b"}}}
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "e\u0301" * 150])
@@ -137,7 +137,7 @@ def test_a_long_name_is_shortened_and_stays_in_its_part(reader, tmp_path, name):
     path = save(tmp_path, [an_annotation(name), *others], {"train": [name], "val": [name + "y", "b"]})
     names = [entry.name for entry in reader.entries(path)]
     assert len(set(names)) == 3 and all(len(each) <= 200 for each in names)
-    splits = reader.splits(path)["file"]
+    splits = reader.protocols(path)["file"]
     assert len(splits["train"]) == 1 and len(splits["test"]) == 2
     assert splits["train"] | splits["test"] == set(names)
 
@@ -145,8 +145,8 @@ def test_a_long_name_is_shortened_and_stays_in_its_part(reader, tmp_path, name):
 def test_annotations_that_share_a_name_are_all_kept_in_its_part(reader, tmp_path, caplog):
     path = save(tmp_path, [an_annotation(name) for name in "aabb"], {"train": ["a"], "val": ["b"]})
     assert [entry.name for entry in reader.entries(path)] == ["a", "a#2", "b", "b#2"]
-    assert reader.splits(path)["file"] == {"train": {"a", "a#2"}, "test": {"b", "b#2"}}
-    assert "2 annotations have the name of another one; they are kept, as 'a#2'" in caplog.text
+    assert reader.protocols(path)["file"] == {"train": {"a", "a#2"}, "test": {"b", "b#2"}}
+    assert "2 annotations have the name of another one; they are kept under names such as 'a#2'" in caplog.text
 
 
 def test_listed_names_without_an_annotation_are_reported(reader, tmp_path, caplog):
@@ -166,5 +166,5 @@ def test_counted_names_never_meet_names_that_are_there(reader, tmp_path):
     path = save(tmp_path, annotations, {"train": ["a"], "val": ["a#2"]})
     names = [entry.name for entry in reader.entries(path)]
     assert len(set(names)) == 5
-    parts = reader.splits(path)["file"]
+    parts = reader.protocols(path)["file"]
     assert (len(parts["train"]), len(parts["test"])) == (3, 2)

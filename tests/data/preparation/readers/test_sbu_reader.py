@@ -55,7 +55,7 @@ def test_both_bodies_are_always_there_and_centred_together(read, layout):
     points = to_metres(np.array([line.split(",")[1:] for line in lines], dtype=float).reshape(3, 2, 15, 3))
     expected = points.transpose(1, 0, 2, 3) - points[0, 0, layout.center]
     np.testing.assert_allclose(clip.joints, expected, atol=1e-6)
-    assert clip.valid.all()
+    assert clip.frame_mask.all()
 
 
 def test_one_body_is_kept_where_one_is_asked_for(read, layout, tmp_path):

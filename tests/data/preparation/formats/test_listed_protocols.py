@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from last.data.preparation.formats.listed_protocols import read_protocols
 from last.data.preparation.formats.restricted_pickle import PickledArray
-from last.data.preparation.formats.splits import read_splits
 from last.utils.errors import UserError
 
 
@@ -35,7 +35,7 @@ def lists(**named: str) -> dict[str, list[str]]:
 )  # fmt: skip
 def test_lists_make_protocols_by_their_names(split: object, protocols: dict[str, tuple[str, str]]) -> None:
     expected = {name: {"train": set(train), "test": set(test)} for name, (train, test) in protocols.items()}
-    assert read_splits(split, "x.pkl") == expected
+    assert read_protocols(split, "x.pkl") == expected
 
 
 @pytest.mark.parametrize(
@@ -57,32 +57,32 @@ def test_lists_make_protocols_by_their_names(split: object, protocols: dict[str,
         ({"train": True, "val": ["b"]}, "not a value of the type bool"),
         ({"train": "abc", "val": ["b"]}, "not a value of the type str"),
         ({"train": {"a": 1}, "val": ["b"]}, "not a value of the type dict"),
-        ({"train": ["a"], "val": ["b", 3]}, "the split list 'val' holds '3', which is no clip name"),
+        ({"train": ["a"], "val": ["b", 3]}, "the split list 'val' holds '3', which is not a clip name"),
         ({"train": ["a"], "val": []}, "the split list 'val' is empty"),
     ],
 )
 def test_what_is_not_clear_is_refused_by_name(split: object, complaint: str) -> None:
     with pytest.raises(UserError, match=f"^x.pkl: .*{complaint}"):
-        read_splits(split, "x.pkl")
+        read_protocols(split, "x.pkl")
 
 
 def test_arrays_of_names_are_lists_and_arrays_of_numbers_are_not() -> None:
     names, numbers = PickledArray(), PickledArray()
     names.array, numbers.array = np.array(["a", "b"]), np.array([0, 1])
-    assert read_splits({"train": names, "val": ["c"]}, "x.pkl")["file"]["train"] == {"a", "b"}
-    with pytest.raises(UserError, match="holds '0', which is no clip name"):
-        read_splits({"train": ["a"], "val": numbers}, "x.pkl")
+    assert read_protocols({"train": names, "val": ["c"]}, "x.pkl")["file"]["train"] == {"a", "b"}
+    with pytest.raises(UserError, match="holds '0', which is not a clip name"):
+        read_protocols({"train": ["a"], "val": numbers}, "x.pkl")
 
 
 def test_names_that_read_alike_are_the_same_clip() -> None:
     with pytest.raises(UserError, match="both"):
-        read_splits({"train": ["\u00e9"], "val": ["e\u0301"]}, "x.pkl")
+        read_protocols({"train": ["\u00e9"], "val": ["e\u0301"]}, "x.pkl")
 
 
 @given(st.dictionaries(st.text(max_size=12) | st.integers(), st.lists(st.text(max_size=3), max_size=3) | st.none()))
 def test_anything_is_read_or_refused_and_no_clip_ever_trains_and_tests(split: dict[object, object]) -> None:
     try:
-        protocols = read_splits(split, "x.pkl")
+        protocols = read_protocols(split, "x.pkl")
     except UserError:
         return
     for parts in protocols.values():

@@ -1,7 +1,7 @@
-"""The protocols that a file of clips lists itself, as train and test lists under names of its own choosing.
+"""Protocols that a file of clips lists itself, as train and test lists under freely chosen names.
 
 `xsub_train` and `xsub_val` make the protocol `xsub`; `train1` and `test1` make `split1`; a plain `train` and `test`
-make `file`. One train list with several others makes a protocol with each: `file_val` and `file_test`.
+make `file`. A train list with several other lists makes a protocol with each of them: `file_val` and `file_test`.
 """
 
 import re
@@ -13,25 +13,25 @@ from ....utils.names import normal_form
 from ....utils.numbers import counted
 from .restricted_pickle import PickledArray
 
-PLAIN = "file"  # the protocol of lists that are named after their part alone
+PLAIN = "file"  # the protocol of lists that are named only after their part
 _PART = re.compile(
     r"(?P<before>(?:.*[_\-. ])?)(?P<part>train|training|val|valid|validation|test|testing|eval|evaluation)"
     r"(?P<after>(?:[_\-. ].*|\d.*)?)",
     re.IGNORECASE | re.DOTALL,
 )
 _SHOWN, _LONGEST_NAME = 40, 60
-_MOST_NAMES = 4 << 20  # in all lists together; those of NTU RGB+D 120 have 113,945 in each of two protocols
+_MOST_NAMES = 4 << 20  # in all lists together; NTU RGB+D 120 has 113,945 in each of two protocols
 
-# By protocol, by part (train or test): names of clips.
-Lists = dict[str, dict[str, set[str]]]
+# The names of the clips by protocol and by part, train or test.
+ProtocolLists = dict[str, dict[str, set[str]]]
 
 
-def read_splits(split: object, origin: str) -> Lists:
+def read_protocols(split: object, origin: str) -> ProtocolLists:
     """Return the protocols in the `split` of an annotation file; `origin` names it in errors.
 
     Raises:
-        UserError: it is no dict of lists of names, a list's name does not say what it is for, a train list has no
-            list to test on, or a clip is in both lists of a protocol.
+        UserError: it is not a dict of lists of names, the name of a list does not say what the list is for, a train
+            list has no test list, or a clip is in both lists of a protocol.
     """
     if split is None:
         return {}
@@ -58,7 +58,7 @@ def read_splits(split: object, origin: str) -> Lists:
 
 
 def _protocol(match: re.Match[str]) -> str:
-    """Return the name of the protocol that a list belongs to: what its name says beside the part."""
+    """Return the name of the protocol that a list belongs to: its name without the part."""
     words = [word for word in (match["before"].strip("_-. "), match["after"].strip("_-. ")) if word]
     name = "_".join(words).lower()
     if not name.isprintable() or len(name) > _LONGEST_NAME:
@@ -74,7 +74,7 @@ def _canonical(part: str) -> str:
 
 
 def _protocols(key: str, group: Mapping[str, set[str]], origin: str) -> Iterable[tuple[str, dict[str, set[str]]]]:
-    """Yield the protocols that the lists of one name make: the train list with each of the others."""
+    """Yield the protocols that the lists of one name make: the train list with each other list."""
     tested = {part: names for part, names in group.items() if part != "train"}
     if "train" not in group or not tested:
         missing = "train" if "train" not in group else "test or val"
@@ -84,7 +84,7 @@ def _protocols(key: str, group: Mapping[str, set[str]], origin: str) -> Iterable
         if both:
             raise UserError(
                 f"{origin}: in both the train and the {part} list of its split {key!r}: {counted(len(both), 'clip')}, "
-                f"such as {min(both)[:_SHOWN]!r}. A clip that trains cannot test: take it out of one."
+                f"such as {min(both)[:_SHOWN]!r}. Remove each from one of the lists."
             )
         yield key if len(tested) == 1 else f"{key}_{part}", {"train": group["train"], "test": names}
 
@@ -93,11 +93,11 @@ def _names(names: Any, where: str) -> set[str]:
     if not isinstance(names, list | tuple | set | frozenset | PickledArray):
         raise UserError(f"{where} should be a list of clip names, not {_kind(names)}.")
     if isinstance(names, PickledArray) and names.array.dtype.kind != "U":
-        names = names.array.ravel()[:1].tolist()  # one number of them is enough to refuse them all
+        names = names.array.ravel()[:1].tolist()  # one number is enough to refuse all of them
     listed = list(names)
     strange = next((name for name in listed if not isinstance(name, str)), None)
     if strange is not None:
-        raise UserError(f"{where} holds {_shown(strange)}, which is no clip name.")
+        raise UserError(f"{where} holds {_shown(strange)}, which is not a clip name.")
     if not listed:
         raise UserError(f"{where} is empty.")
     return set(map(normal_form, listed))
@@ -110,7 +110,7 @@ def _length(names: object) -> int:
 
 
 def _shown(value: object) -> str:
-    """Return a value for a message; a container is not shown, since a small pickle can hold an endless one."""
+    """Return a value, or the type of a container, as text; a small pickle can hold an endless container."""
     if isinstance(value, str | int | float | None):
         return repr(str(value)[:_SHOWN])
     return _kind(value)
