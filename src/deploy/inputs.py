@@ -3,6 +3,7 @@
 Legend: N clips, M bodies, C coordinates, T frames, V joints.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from ..models.classifier import SkeletonClassifier
 from ..models.facts import ModelFacts
 from ..settings.data import DataConfig, NormalizeConfig, SamplingConfig
 from ..settings.run import RunConfig
+from ..utils.numbers import counted
+
+_logger = logging.getLogger(__name__)
 
 Recording = Clip | NDArray[np.floating] | Tensor
 
@@ -35,7 +39,8 @@ def model_inputs(
     Args:
         model: from `load_checkpoint`, or from `create_model`, of which nothing is known but the layout.
         clips: one, or several, of these: a clip of a store; or the joints (M, T, V, C) or (T, V, C) of a recording,
-            in which a body that is all zero or NaN is absent, and which are centred first, as `preprocess` does.
+            in which a body that is all zero or NaN is absent, and which are centred first, as `preprocess` does. Of
+            more bodies than the model was trained with, the first that are present are used, with a warning.
         frames: T; as many as the model was trained with where it is 0.
 
     Returns:
@@ -79,4 +84,9 @@ def _clip(recording: Recording, facts: ModelFacts, name: str) -> Clip:
             f"{layout.coordinates}) of joints; it is {found}."
         )
     whole = joints if joints.ndim == 4 else joints[None]
-    return build_clip(name, ClipMetadata(label=0), whole, Source(layout, facts.bodies or DataConfig.bodies, ()))
+    bodies = facts.bodies or DataConfig.bodies
+    clip = build_clip(name, ClipMetadata(label=0), whole, Source(layout, bodies, ()))
+    if clip.bodies_left_out:
+        found = counted(bodies + clip.bodies_left_out, "body")
+        _logger.warning("%s has %s; the model takes %d: the first that are present are used.", name, found, bodies)
+    return clip

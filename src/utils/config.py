@@ -31,6 +31,8 @@ MODEL_FILES = {
     "large": "last_large",
 }
 YAML_ENDINGS = (".yaml", ".yml")
+# A key of `data` that may be the path of a layout file -> the section that holds the content of the file.
+_LAYOUT_SECTIONS = {"layout": "own_layout", "source_layout": "own_source_layout"}
 _KAGGLE_VARIABLE = "LAST_KAGGLE"
 _YAML_LIMIT_BYTES = 1 << 20
 _MOST_PROBLEMS = 30  # reported per layer
@@ -48,13 +50,13 @@ class Layer:
         values: its settings.
         texts: the same tree with every value as written in the source. A setting whose type is text takes its value
             from here: the class `no` is not False, nor `010` the number 8.
-        layout_file: the file from which its `own_layout` was read, if any.
+        layout_files: the files from which its sections `own_layout` and `own_source_layout` were read.
     """
 
     origin: str
     values: Mapping[str, Any]
     texts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    layout_file: str = field(default="", compare=False, repr=False)
+    layout_files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 def config_folder() -> Path:
@@ -103,30 +105,36 @@ def file_layer(path: Path) -> Layer:
         return Layer(str(path), {})
     if not isinstance(values, dict):
         raise UserError(f"{path} should hold `key: value` lines at its top level.")
-    return _with_own_layout(Layer(str(path), values, texts), path.parent)
+    return _with_own_layouts(Layer(str(path), values, texts), path.parent)
 
 
-def _with_own_layout(layer: Layer, folder: Path) -> Layer:
-    """Insert the content of a layout file that a data set names by its path, relative to `folder`.
+def _with_own_layouts(layer: Layer, folder: Path) -> Layer:
+    """Insert the contents of layout files that a data set names by their paths, relative to `folder`.
 
-    A run's configuration and its checkpoints then contain the layout and do not depend on the file.
+    A run's configuration and its checkpoints then contain the layouts and do not depend on the files.
     """
+    for key, section in _LAYOUT_SECTIONS.items():
+        layer = _with_own_layout(layer, folder, key, section)
+    return layer
+
+
+def _with_own_layout(layer: Layer, folder: Path, key: str, section: str) -> Layer:
     data = layer.texts.get("data")
-    named = data.get("layout") if isinstance(data, Mapping) else None
+    named = data.get(key) if isinstance(data, Mapping) else None
     if not isinstance(named, str) or not named.endswith(YAML_ENDINGS):
         return layer
     path = folder / Path(named).expanduser()
     try:
         own = completed_layout(file_layer(path))
     except UserError as error:
-        raise UserError(f"{layer.origin}: data.layout: {error}") from error
+        raise UserError(f"{layer.origin}: data.{key}: {error}") from error
 
     def replaced(values: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-        about = {"layout": layout_name(path), "own_layout": {**content, "name": str(path)}}
+        about = {key: layout_name(path), section: {**content, "name": str(path)}}
         return {**values, "data": {**values["data"], **about}}
 
     values, texts = replaced(layer.values, own.values), replaced(layer.texts, own.texts)
-    return replace(layer, values=values, texts=texts, layout_file=str(path))
+    return replace(layer, values=values, texts=texts, layout_files={**layer.layout_files, section: str(path)})
 
 
 def layout_name(path: Path) -> str:
@@ -204,7 +212,7 @@ def section_layer(layer: Layer, section: str) -> Layer:
     if not isinstance(values, Mapping):
         raise UserError(f"{layer.origin} should have a section `{section}:` with its keys below.")
     texts = layer.texts.get(section)
-    return Layer(layer.origin, values, texts if isinstance(texts, Mapping) else {}, layer.layout_file)
+    return Layer(layer.origin, values, texts if isinstance(texts, Mapping) else {}, layer.layout_files)
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
@@ -231,7 +239,7 @@ def override_layer(assignments: Sequence[str]) -> Layer:
             set_nested(texts, path, written)
         except ValueError as error:
             raise UserError(f"--set {short(assignment)}: the value is not valid YAML: {error}") from error
-    return _with_own_layout(Layer("--set", values, texts), Path())
+    return _with_own_layouts(Layer("--set", values, texts), Path())
 
 
 def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
@@ -279,8 +287,8 @@ def _checked(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
 def _place(layer: Layer, path: Sequence[str]) -> str:
     """Return where a setting is written: the layer and the key, or the layout file and its key."""
     *sections, key = path
-    if layer.layout_file and sections[-1:] == ["own_layout"]:
-        return f"{layer.layout_file}: {_dotted([key])}"
+    if sections and sections[-1] in layer.layout_files:
+        return f"{layer.layout_files[sections[-1]]}: {_dotted([key])}"
     return f"{layer.origin}: {_dotted(path)}"
 
 
