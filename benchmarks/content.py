@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.store.clip import Clip
-from ..data.store.reader import Store, write_store
-from ..data.synthetic.dataset import PlannedClip
-from ..settings.data import DataConfig
-from ..utils.config import data_layer, merge, section_layer
-from ..utils.errors import UserError
-from ..utils.progress import SILENT, Progress
+from last.data.store.clip import Clip
+from last.data.store.reader import Store, write_store
+from last.data.synthetic.dataset import PlannedClip
+from last.settings.data import DataConfig
+from last.utils.config import data_layer, merge, section_layer
+from last.utils.errors import UserError
+from last.utils.progress import SILENT, Progress
 
 DATASET, LAYOUT = "ntu60", "ntu25"
 TWO_BODY_SHARE = 0.18

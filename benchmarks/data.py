@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.loading.loader import Batch
-from ..data.loading.run_data import TrainingData, training_data
-from ..data.store.reader import Store
-from ..runtime.precision import choose_device
-from ..settings.run import RunConfig
-from ..utils.progress import Progress
+from last.data.loading.loader import Batch
+from last.data.loading.run_data import TrainingData, training_data
+from last.data.store.reader import Store
+from last.runtime.precision import choose_device
+from last.settings.run import RunConfig
+from last.utils.progress import Progress
+
 from . import plain_data
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 from .steps import Learner, build_task, config_of, note_of
 
 _READING, _STREAMS = "reading and sampling", "augmenting and streams"
@@ -30,9 +31,7 @@ _STEP = "training step"
 _COLUMNS = {
     "way": "{way}",
     "part": "{part}",
-    "ms a batch": "{milliseconds[median]:.3f}",
-    "least": "{milliseconds[least]:.3f}",
-    "most": "{milliseconds[most]:.3f}",
+    **spread_columns("ms a batch", "milliseconds", decimals=3),
     "clips/s": "{clips_per_second:,.0f}",
     "% of a step": "{percent:.2f}",
 }

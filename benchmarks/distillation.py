@@ -17,38 +17,35 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.loading.loader import Batch
-from ..data.loading.run_data import TrainingData, training_data
-from ..distillation.cache import CachedTeachers, OutputFolder
-from ..distillation.cache_builder import cached_outputs
-from ..distillation.task import Distillation
-from ..distillation.teacher_outputs import OutputSource
-from ..distillation.teachers import LiveTeachers, Teacher
-from ..models.classifier import SkeletonClassifier
-from ..runtime.precision import choose_device
-from ..runtime.run_context import RunContext
-from ..settings.run import RunConfig
-from ..training.classification import Classification
-from ..utils.progress import Progress
+from last.data.loading.loader import Batch
+from last.data.loading.run_data import TrainingData, training_data
+from last.distillation.cache import CachedTeachers, OutputFolder
+from last.distillation.cache_builder import cached_outputs
+from last.distillation.task import Distillation
+from last.distillation.teacher_outputs import OutputSource
+from last.distillation.teachers import LiveTeachers, Teacher
+from last.models.classifier import SkeletonClassifier
+from last.runtime.precision import choose_device
+from last.runtime.run_context import RunContext
+from last.settings.run import RunConfig
+from last.training.classification import Classification
+from last.utils.progress import Progress
+
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 from .steps import Learner, build_task, config_of, note_of
 
 PLAIN, LIVE, CACHED = "plain", "live teacher", "cached teacher"
 _STEPS = {
     "step": "{way}",
-    "ms": "{milliseconds[median]:.2f}",
-    "least": "{milliseconds[least]:.2f}",
-    "most": "{milliseconds[most]:.2f}",
+    **spread_columns("ms", "milliseconds"),
     "clips/s": "{clips_per_second:,.1f}",
     "times plain": "{ratio:.3f}",
 }
 _FILLS = {
     "filling with": "{clips:,} clips",
-    "s": "{seconds[median]:.2f}",
-    "least": "{seconds[least]:.2f}",
-    "most": "{seconds[most]:.2f}",
+    **spread_columns("s", "seconds"),
     "ms a clip": "{milliseconds_a_clip:.2f}",
     "clips/s": "{clips_per_second:,.1f}",
 }

@@ -17,16 +17,17 @@ from typing import Any
 
 import torch
 
-from ..data.store.format import HEADER_FILE
-from ..data.store.reader import open_store
-from ..experiments.run import Result as RunResult
-from ..experiments.run import train
-from ..models.plain import from_fused
-from ..runs.logbook import read_rows
-from ..runtime.precision import Precision, choose_device
-from ..settings.run import RunConfig
-from ..utils.errors import UserError
-from ..utils.progress import Progress
+from last.data.store.format import HEADER_FILE
+from last.data.store.reader import open_store
+from last.experiments.run import Result as RunResult
+from last.experiments.run import train
+from last.models.plain import from_fused
+from last.runs.logbook import read_rows
+from last.runtime.precision import Precision, choose_device
+from last.settings.run import RunConfig
+from last.utils.errors import UserError
+from last.utils.progress import Progress
+
 from .content import DATASET, write_clips
 from .gpu import GpuWatch
 from .measure import Turns, spread, take_turns

@@ -9,24 +9,23 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from ..data.loading.run_data import TrainingData, training_data
-from ..evaluation.scoring import score_batches
-from ..runtime.precision import choose_device
-from ..training.epoch_metrics import EpochMetrics
-from ..training.guard import BatchId
-from ..utils.progress import Progress
+from last.data.loading.run_data import TrainingData, training_data
+from last.evaluation.scoring import score_batches
+from last.runtime.precision import choose_device
+from last.training.epoch_metrics import EpochMetrics
+from last.training.guard import BatchId
+from last.utils.progress import Progress
+
 from .content import write_clips
 from .measure import Turns, Way, ratio, spread, take_turns
 from .parts import TEST_CLIPS, TRAIN_CLIPS
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 from .steps import Learner, build_task, config_of
 
 _COLUMNS = {
     "what": "{what}",
     "clips": "{clips}",
-    "s": "{seconds[median]:.2f}",
-    "least": "{seconds[least]:.2f}",
-    "most": "{seconds[most]:.2f}",
+    **spread_columns("s", "seconds"),
     "clips/s": "{clips_per_second:,.1f}",
     "s an epoch": "{epoch_seconds:,.1f}",
     "%": "{percent:.1f}",

@@ -12,26 +12,25 @@ from pathlib import Path
 
 import torch
 
-from ..data.loading.loader import Batch
-from ..data.loading.pipeline import InputPipeline
-from ..runs.checkpoint import Checkpoint, save_checkpoint
-from ..runtime.precision import choose_device
-from ..settings.run import RunConfig
-from ..skeleton import layout_facts
-from ..training.classification import Classification
-from ..training.epoch_metrics import EpochMetrics
-from ..training.optim import build_optimizer
-from ..utils.progress import Progress
+from last.data.loading.loader import Batch
+from last.data.loading.pipeline import InputPipeline
+from last.runs.checkpoint import Checkpoint, save_checkpoint
+from last.runtime.precision import choose_device
+from last.settings.run import RunConfig
+from last.skeleton import layout_facts
+from last.training.classification import Classification
+from last.training.epoch_metrics import EpochMetrics
+from last.training.optim import build_optimizer
+from last.utils.progress import Progress
+
 from .measure import Turns, Way, ratio, seconds, spread, take_turns
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 from .steps import Learner, benchmark_config, build_task, moving_batch, note_of
 
 _WARMUP_TURNS = 5
 _COLUMNS = {
     "what": "{what}",
-    "ms": "{milliseconds[median]:.2f}",
-    "least": "{milliseconds[least]:.2f}",
-    "most": "{milliseconds[most]:.2f}",
+    **spread_columns("ms", "milliseconds"),
     "costs %": "{cost:+.3f}",
 }
 

@@ -17,17 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..data.loading.streams import derive_streams
-from ..deploy.backends import check_installed, open_exported
-from ..deploy.backends.openvino import convert
-from ..deploy.onnx_graph import write_onnx
-from ..deploy.recogniser import Recogniser
-from ..models.plain import from_fused
-from ..models.registry import create_model
-from ..settings.data import DataConfig
-from ..skeleton import load_layout
-from ..utils.numbers import counted
-from ..utils.progress import Progress
+from last.data.loading.streams import derive_streams
+from last.deploy.backends import check_installed, open_exported
+from last.deploy.backends.openvino import convert
+from last.deploy.onnx_graph import write_onnx
+from last.deploy.recogniser import Recogniser
+from last.models.plain import from_fused
+from last.models.registry import create_model
+from last.settings.data import DataConfig
+from last.skeleton import load_layout
+from last.utils.numbers import counted
+from last.utils.progress import Progress
+
 from .measure import CLASSES, Turns, ratio, spread, take_turns
 from .report import Result, Table
 from .training import chosen_models

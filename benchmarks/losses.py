@@ -16,14 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.loading.loader import Batch
-from ..data.loading.pipeline import InputPipeline
-from ..models.plain import from_fused
-from ..runtime.precision import choose_device
-from ..settings.run import RunConfig
-from ..tasks.task import TaskOutput
-from ..training.classification import Classification
-from ..utils.progress import Progress
+from last.data.loading.loader import Batch
+from last.data.loading.pipeline import InputPipeline
+from last.models.plain import from_fused
+from last.runtime.precision import choose_device
+from last.settings.run import RunConfig
+from last.tasks.task import TaskOutput
+from last.training.classification import Classification
+from last.utils.progress import Progress
+
 from .report import Result, Table
 from .steps import Learner, PlainLearner, build_task, config_of, moving_batch, note_of
 

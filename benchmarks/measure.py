@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from ..utils.machine import processor, usable_cores
-from ..utils.progress import SILENT, Progress
-from ..utils.versions import git_commit, versions
+from last.utils.machine import processor, usable_cores
+from last.utils.progress import SILENT, Progress
+from last.utils.versions import git_commit, versions
 
 CLASSES = 60
 Way = Callable[[], object]

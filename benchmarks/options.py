@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..utils.config import unknown_name
-from ..utils.errors import UserError
+from last.utils.config import unknown_name
+from last.utils.errors import UserError
+
 from .parts import PARTS, TEST_CLIPS, TRAIN_CLIPS
 
 _MOST = 1_000_000
@@ -45,12 +46,20 @@ def whole(minimum: int) -> Callable[[str], int]:
     return read
 
 
+def add_count(
+    parser: ArgumentParser, flag: str, default: int, purpose: str, *, metavar: str = "N", minimum: int = 1
+) -> None:
+    """Add an option that is a whole number of at least `minimum`; its help ends with the default."""
+    text = f"{purpose} (default: {default})"
+    parser.add_argument(flag, type=whole(minimum), default=default, metavar=metavar, help=text)
+
+
 def add_common(parser: ArgumentParser) -> None:
     """Add the options that every part has."""
     parser.add_argument(
         "--threads", type=whole(0), default=0, metavar="N", help="CPU threads (default: torch's choice)"
     )
-    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of whatever is random (default: 0)")
+    add_count(parser, "--seed", 0, "of whatever is random", minimum=0)
     parser.add_argument("--quick", action="store_true", help="measure less, to see that all works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there, too")
 
@@ -67,10 +76,9 @@ def add_device(parser: ArgumentParser) -> None:
 
 def add_step(parser: ArgumentParser, whose: str = "which model") -> None:
     """Add the options that say what a training step is made on: --model, --batch and --frames."""
-    count = whole(1)
     parser.add_argument("--model", default="nano_e", metavar="M", help=f"{whose} (default: nano_e)")
-    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
-    parser.add_argument("--frames", type=whole(4), default=64, metavar="T", help="frames in a clip (default: 64)")
+    add_count(parser, "--batch", 16, "clips in a batch")
+    add_count(parser, "--frames", 64, "frames in a clip", metavar="T", minimum=4)
 
 
 def options_of(name: str) -> PartOptions:
@@ -94,13 +102,12 @@ def add_part(name: str, parser: ArgumentParser, *, quick: bool, in_all: bool = F
 
 
 def _training(parser: ArgumentParser) -> None:
-    count = whole(1)
     parser.add_argument("--models", default="all", metavar="A,B", help="names with commas between (default: all)")
-    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
+    add_count(parser, "--batch", 16, "clips in a batch")
     parser.add_argument("--bodies", type=int, choices=(1, 2), help="in a clip, all present (default: 1; --memory: 2)")
-    parser.add_argument("--frames", type=count, default=64, metavar="T", help="frames in a clip (default: 64)")
+    add_count(parser, "--frames", 64, "frames in a clip", metavar="T")
     parser.add_argument("--layout", default="ntu25", metavar="L", help="joint layout (default: ntu25)")
-    parser.add_argument("--repeats", type=count, default=7, metavar="N", help="turns after the warm-up (default: 7)")
+    add_count(parser, "--repeats", 7, "turns after the warm-up")
     parser.add_argument("--amp", action="store_true", help="the reference in bfloat16, too; with --memory, ours")
     parser.add_argument("--memory", action="store_true", help="measure the memory of a training step, not times")
     parser.add_argument("--recompute", action="store_true", help="with --memory: teachers keep no features of blocks")
@@ -108,38 +115,34 @@ def _training(parser: ArgumentParser) -> None:
 
 
 def _inference(parser: ArgumentParser) -> None:
-    count = whole(1)
     parser.add_argument(
         "--models", default="nano_e,base_e", metavar="A,B", help="names with commas between (default: nano_e,base_e)"
     )
-    parser.add_argument("--frames", type=count, default=64, metavar="T", help="frames in a clip (default: 64)")
-    parser.add_argument("--turns", type=count, default=10, metavar="N", help="turns of every path (default: 10)")
-    parser.add_argument("--runs", type=count, default=30, metavar="N", help="timed runs in a turn (default: 30)")
+    add_count(parser, "--frames", 64, "frames in a clip", metavar="T")
+    add_count(parser, "--turns", 10, "turns of every path")
+    add_count(parser, "--runs", 30, "timed runs in a turn")
     parser.add_argument("--precision", choices=("f32", "bf16", "f16"), default="f32", help="also try this in OpenVINO")
 
 
 def _guards(parser: ArgumentParser) -> None:
-    count = whole(1)
     parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
-    parser.add_argument("--batch", type=count, default=16, metavar="N", help="clips in a batch (default: 16)")
-    parser.add_argument("--turns", type=count, default=60, metavar="N", help="turns of each step (default: 60)")
-    parser.add_argument("--saves", type=count, default=15, metavar="N", help="checkpoints to write (default: 15)")
+    add_count(parser, "--batch", 16, "clips in a batch")
+    add_count(parser, "--turns", 60, "turns of each step")
+    add_count(parser, "--saves", 15, "checkpoints to write")
     add_device(parser)
 
 
 def _losses(parser: ArgumentParser) -> None:
-    count = whole(1)
     add_step(parser)
-    parser.add_argument("--steps", type=count, default=50, metavar="N", help="training steps (default: 50)")
+    add_count(parser, "--steps", 50, "training steps")
     add_device(parser)
 
 
 def _data(parser: ArgumentParser) -> None:
-    count = whole(1)
     add_step(parser, "whose training step")
-    parser.add_argument("--clips", type=count, default=400, metavar="N", help="clips in the store (default: 400)")
-    parser.add_argument("--turns", type=count, default=9, metavar="N", help="epochs of each way (default: 9)")
-    parser.add_argument("--steps", type=count, default=4, metavar="N", help="training steps in a turn (default: 4)")
+    add_count(parser, "--clips", 400, "clips in the store")
+    add_count(parser, "--turns", 9, "epochs of each way")
+    add_count(parser, "--steps", 4, "training steps in a turn")
     parser.add_argument(
         "--data_placement",
         choices=("auto", "device", "ram", "disk"),
@@ -149,60 +152,42 @@ def _data(parser: ArgumentParser) -> None:
 
 
 def _preprocess(parser: ArgumentParser) -> None:
-    count = whole(1)
-    parser.add_argument("--files", type=count, default=2000, metavar="N", help="recordings (default: 2000)")
+    add_count(parser, "--files", 2000, "recordings")
     parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help="processes (default: one a core)")
-    parser.add_argument("--repeats", type=count, default=3, metavar="N", help="times all is read (default: 3)")
-    parser.add_argument(
-        "--sample", type=count, default=40, metavar="N", help="recordings that the reference reads (default: 40)"
-    )
+    add_count(parser, "--repeats", 3, "times all is read")
+    add_count(parser, "--sample", 40, "recordings that the reference reads")
     parser.add_argument("--work", type=Path, metavar="DIR", help="where to put them meanwhile (default: temporary)")
 
 
 def _evaluation(parser: ArgumentParser) -> None:
-    count = whole(1)
     add_step(parser)
-    parser.add_argument("--clips", type=count, default=128, metavar="N", help="clips to train on (default: 128)")
-    parser.add_argument("--test", type=count, default=128, metavar="N", help="clips to test on (default: 128)")
-    parser.add_argument("--turns", type=count, default=5, metavar="N", help="turns of both (default: 5)")
+    add_count(parser, "--clips", 128, "clips to train on")
+    add_count(parser, "--test", 128, "clips to test on")
+    add_count(parser, "--turns", 5, "turns of both")
     parser.add_argument("--amp", action="store_true", default=None, help="mixed precision")
     add_device(parser)
 
 
 def _distillation(parser: ArgumentParser) -> None:
-    least = whole(1)
     add_step(parser, "which student")
     parser.add_argument("--teacher", default="large_e", metavar="M", help="which teacher (default: large_e)")
-    parser.add_argument("--clips", type=least, default=256, metavar="N", help="clips in the store (default: 256)")
-    parser.add_argument(
-        "--fixed_augmentations",
-        type=least,
-        default=20,
-        metavar="R",
-        help="cached variations of each clip (default: 20)",
-    )
-    parser.add_argument("--turns", type=least, default=20, metavar="N", help="turns of each step (default: 20)")
-    parser.add_argument(
-        "--fills", type=least, default=3, metavar="N", help="fillings of a cache with one variation (default: 3)"
-    )
+    add_count(parser, "--clips", 256, "clips in the store")
+    add_count(parser, "--fixed_augmentations", 20, "cached variations of each clip", metavar="R")
+    add_count(parser, "--turns", 20, "turns of each step")
+    add_count(parser, "--fills", 3, "fillings of a cache with one variation")
     parser.add_argument("--amp", action="store_true", default=None, help="mixed precision, of both models")
     add_device(parser)
 
 
 def _epochs(parser: ArgumentParser) -> None:
-    count = whole(1)
     parser.add_argument("--model", default="nano_e", metavar="M", help="which model (default: nano_e)")
-    parser.add_argument("--epochs", type=count, default=70, metavar="N", help="epochs (default: 70)")
-    parser.add_argument(
-        "--clips", type=count, default=TRAIN_CLIPS, metavar="N", help=f"clips to train on (default: {TRAIN_CLIPS})"
-    )
-    parser.add_argument(
-        "--test", type=count, default=TEST_CLIPS, metavar="N", help=f"clips to test on (default: {TEST_CLIPS})"
-    )
+    add_count(parser, "--epochs", 70, "epochs")
+    add_count(parser, "--clips", TRAIN_CLIPS, "clips to train on")
+    add_count(parser, "--test", TEST_CLIPS, "clips to test on")
     parser.add_argument(
         "--config", metavar="FILE", help="a recipe, as of `train` (default: h200 on CUDA, elsewhere the default one)"
     )
-    parser.add_argument("--batch", type=count, metavar="N", help="clips a step (default: the recipe's)")
+    parser.add_argument("--batch", type=whole(1), metavar="N", help="clips a step (default: the recipe's)")
     parser.add_argument("--frames", type=whole(4), metavar="T", help="frames in a clip (default: the recipe's)")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="set any configuration key"
@@ -210,19 +195,16 @@ def _epochs(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="keep clips and runs there, for the next time (default: temporary)"
     )
-    parser.add_argument(
-        "--plain_steps", type=count, default=5, metavar="N", help="steps of the plain reference (default: 5)"
-    )
+    add_count(parser, "--plain_steps", 5, "steps of the plain reference")
     add_device(parser)
 
 
 def _roofline(parser: ArgumentParser) -> None:
-    count = whole(1)
     add_step(parser, "whose training step")
-    parser.add_argument("--turns", type=count, default=9, metavar="N", help="turns of each step (default: 9)")
-    parser.add_argument("--large_mib", type=count, default=256, metavar="N", help="large copies, MiB (default: 256)")
+    add_count(parser, "--turns", 9, "turns of each step")
+    add_count(parser, "--large_mib", 256, "large copies, MiB")
     parser.add_argument(
-        "--side", type=count, metavar="N", help="of the large square matrices (default: 1024, on CUDA 8192)"
+        "--side", type=whole(1), metavar="N", help="of the large square matrices (default: 1024, on CUDA 8192)"
     )
     add_device(parser)
 

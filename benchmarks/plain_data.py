@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.store.clip import Clip
-from ..settings.data import AugmentConfig, SamplingConfig
-from ..skeleton import Layout
+from last.data.store.clip import Clip
+from last.settings.data import AugmentConfig, SamplingConfig
+from last.skeleton import Layout
 
 Array = NDArray[np.float32]
 

@@ -16,17 +16,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..data.preparation.preprocess import preprocess
-from ..data.preparation.report import PreparationReport
-from ..data.store.reader import open_store
-from ..data.synthetic.dataset import generate, plan, skeleton_text
-from ..data.synthetic.recording import TrackedBody
-from ..utils.machine import usable_cores
-from ..utils.progress import Progress
+from last.data.preparation.preprocess import preprocess
+from last.data.preparation.report import PreparationReport
+from last.data.store.reader import open_store
+from last.data.synthetic.dataset import generate, plan, skeleton_text
+from last.data.synthetic.recording import TrackedBody
+from last.utils.machine import usable_cores
+from last.utils.progress import Progress
+
 from .content import ntu60, takes
 from .measure import seconds, spread
 from .memory import TreeMemory
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 
 _DISTINCT = 36
 _KILOBYTES = 300  # of a real recording: 17 GB in 56,880 files
@@ -38,9 +39,7 @@ _COLUMNS = {
     "processes": "{processes}",
     "files": "{files}",
     "MB": "{megabytes:.1f}",
-    "s": "{seconds[median]:.2f}",
-    "least": "{seconds[least]:.2f}",
-    "most": "{seconds[most]:.2f}",
+    **spread_columns("s", "seconds"),
     "MB/s": "{megabytes_per_second:.1f}",
     "files/s": "{files_per_second:.1f}",
 }

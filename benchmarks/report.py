@@ -30,6 +30,12 @@ class Table:
         return [[text.format(**row) for text in self.columns.values()] for row in self.rows]
 
 
+def spread_columns(heading: str, key: str, decimals: int = 2) -> dict[str, str]:
+    """Return the columns of what `measure.spread` found and a row has under `key`: median, least and most."""
+    figures = {heading: "median", "least": "least", "most": "most"}
+    return {name: f"{{{key}[{figure}]:.{decimals}f}}" for name, figure in figures.items()}
+
+
 @dataclass(frozen=True)
 class Result:
     """What a part found.

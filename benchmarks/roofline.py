@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 
-from ..data.loading.pipeline import InputPipeline
-from ..models.cost import Workload, count_multiply_adds, random_streams, saved_bytes
-from ..models.cpu_kernels import multiply
-from ..models.registry import create_model
-from ..runtime.precision import choose_device
-from ..settings.run import RunConfig
-from ..utils.progress import Progress
+from last.data.loading.pipeline import InputPipeline
+from last.models.cost import Workload, count_multiply_adds, random_streams, saved_bytes
+from last.models.cpu_kernels import multiply
+from last.models.registry import create_model
+from last.runtime.precision import choose_device
+from last.settings.run import RunConfig
+from last.utils.progress import Progress
+
 from .measure import Turns, Way, seconds, spread, take_turns
 from .report import Result, Table
 from .steps import Learner, build_task, config_of, moving_batch, note_of

@@ -10,19 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..data.loading.counter_rng import clip_keys
-from ..data.loading.loader import Batch
-from ..experiments.config import resolve
-from ..models.registry import build_model
-from ..runtime.distributed import ALONE
-from ..settings.run import RunConfig
-from ..training.classification import Classification
-from ..training.epoch_metrics import EpochMetrics
-from ..training.guard import BatchId
-from ..training.optim import split_for_decay
-from ..training.schedule import scaled
-from ..training.step import LocalBatch, TrainingStep, seed_step
-from ..training.train_state import TrainState
+from last.data.loading.counter_rng import clip_keys
+from last.data.loading.loader import Batch
+from last.experiments.config import resolve
+from last.models.registry import build_model
+from last.runtime.distributed import ALONE
+from last.settings.run import RunConfig
+from last.training.classification import Classification
+from last.training.epoch_metrics import EpochMetrics
+from last.training.guard import BatchId
+from last.training.optim import split_for_decay
+from last.training.schedule import scaled
+from last.training.step import LocalBatch, TrainingStep, seed_step
+from last.training.train_state import TrainState
+
 from .content import DATASET, moving_body
 
 

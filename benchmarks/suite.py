@@ -9,10 +9,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from ..models.cost import threads
-from ..utils.errors import UserError
-from ..utils.files import make_folder
-from ..utils.progress import SILENT, Progress
+from last.models.cost import threads
+from last.utils.errors import UserError
+from last.utils.files import make_folder
+from last.utils.progress import SILENT, Progress
+
 from .measure import load, machine
 from .options import add_part
 from .parts import PARTS

@@ -15,27 +15,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..models.classifier import SkeletonClassifier
-from ..models.multi_body import STREAMS, present_body_slots
-from ..models.plain import from_fused
-from ..models.registry import create_model
-from ..runtime.precision import choose_device
-from ..skeleton import load_layout
-from ..training.epoch_report import peak_memory_mib
-from ..utils.config import MODEL_FILES
-from ..utils.model_files import model_layer
-from ..utils.progress import Progress
+from last.models.classifier import SkeletonClassifier
+from last.models.multi_body import STREAMS, present_body_slots
+from last.models.plain import from_fused
+from last.models.registry import create_model
+from last.runtime.precision import choose_device
+from last.skeleton import load_layout
+from last.training.epoch_report import peak_memory_mib
+from last.utils.config import MODEL_FILES
+from last.utils.model_files import model_layer
+from last.utils.progress import Progress
+
 from .measure import CLASSES, Turns, Way, ratio, spread, take_turns
-from .report import Result, Table
+from .report import Result, Table, spread_columns
 
 _COLUMNS = {
     "model": "{model}",
     "task": "{task}",
     "clips": "{clips}",
     "way": "{way}",
-    "ms": "{milliseconds[median]:.2f}",
-    "least": "{milliseconds[least]:.2f}",
-    "most": "{milliseconds[most]:.2f}",
+    **spread_columns("ms", "milliseconds"),
     "clips/s": "{clips_per_second:.1f}",
     "times as fast": "{ratio:.2f}",
 }

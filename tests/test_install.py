@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import last
 pytest.importorskip("setuptools", reason="building needs setuptools, which an environment without pip may lack")
 
 ROOT = Path(__file__).parents[1]
-BUILT_FROM = ("src", "configs", "benchmarks", "build_backend", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
+BUILT_FROM = ("src", "configs", "build_backend", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
 ENTRIES = "import sys; sys.path.insert(0, 'build_backend'); import last_build; "
 
 
@@ -46,7 +47,7 @@ class Install:
 
 
 def copied_checkout(folder: Path) -> Path:
-    for name in BUILT_FROM:
+    for name in (*BUILT_FROM, "benchmarks"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
@@ -171,5 +172,58 @@ def test_a_source_archive_holds_what_builds_it(tmp_path: Path) -> None:
     wheel = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_wheel({str(tmp_path)!r}))", cwd=unpacked)
     with zipfile.ZipFile(tmp_path / wheel.splitlines()[-1]) as archive:
         names = archive.namelist()
-    assert {"last/__init__.py", "last/configs/data/ntu60.yaml", "last/benchmarks/parts.py", "last/py.typed"} <= {*names}
+    assert {"last/__init__.py", "last/configs/data/ntu60.yaml", "last/py.typed"} <= {*names}
     assert not [each for each in names if "last_build" in each or each.endswith(".pth")]
+    assert not [each for each in names if each.startswith("last/benchmarks/")]
+
+
+# A folder that is called as that of the repository is, where a user works.
+FOREIGN = "raise SystemExit('a foreign folder was run')"
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder to work in, with a foreign folder `benchmarks`, beside a wheel that was unpacked."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    checkout = copied_checkout(place / "checkout")
+    wheel = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_wheel({str(place)!r}))", cwd=checkout)
+    with zipfile.ZipFile(place / wheel.splitlines()[-1]) as archive:
+        archive.extractall(place / "packages")
+    foreign = place / "work" / "benchmarks"
+    foreign.mkdir(parents=True)
+    for name in ("__init__.py", "parts.py", "options.py"):
+        (foreign / name).write_text(FOREIGN)
+    return foreign.parent
+
+
+def benchmark(folder: Path, *arguments: str, packages: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Return what `benchmark` answers in a folder, in this environment or with packages before it."""
+    return subprocess.run(
+        [sys.executable, "-m", "last", "benchmark", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, **({"PYTHONPATH": str(packages)} if packages else {})},
+        timeout=PATIENCE_S,
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["training"], ["all", "--quick"], ["training", "--help"], ["trainig"]])
+def test_outside_a_checkout_one_message_says_where_the_benchmarks_are(elsewhere: Path, arguments: list[str]) -> None:
+    answer = benchmark(elsewhere, *arguments, packages=elsewhere.parent / "packages")
+    assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (2, "", 1)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"the repository, {project['urls']['Repository']}, " in answer.stderr
+
+
+def test_outside_a_checkout_help_says_where_the_benchmarks_are(elsewhere: Path) -> None:
+    answer = benchmark(elsewhere, "--help", packages=elsewhere.parent / "packages")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "The benchmarks come with the repository" in answer.stdout
+
+
+def test_in_a_checkout_the_benchmarks_of_the_checkout_are_run_wherever_one_works(elsewhere: Path) -> None:
+    answer = benchmark(elsewhere, "guards", "--help")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "--saves N" in answer.stdout

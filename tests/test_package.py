@@ -39,7 +39,7 @@ def test_the_build_packs_every_folder_of_the_source() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     folders = {path.parent.relative_to(ROOT / "src") for path in (ROOT / "src").rglob("*.py")}
     packages = {".".join(("last", *folder.parts)) for folder in folders}
-    assert set(project["tool"]["setuptools"]["packages"]) == packages | {"last.configs", "last.benchmarks"}
+    assert set(project["tool"]["setuptools"]["packages"]) == packages | {"last.configs"}
 
 
 def test_the_tested_versions_name_every_package_that_is_asked_for() -> None:
@@ -60,14 +60,14 @@ def texts(source: Path) -> list[str]:
     return [node.value for node in constants if isinstance(node.value, str)]
 
 
-SHIPPED = [
+WITH_MESSAGES = [
     path
     for folder, pattern in (("src", "**/*.py"), ("benchmarks", "*.py"), ("configs", "**/*.yaml"))
     for path in sorted((ROOT / folder).glob(pattern))
 ]
 
 
-@pytest.mark.parametrize("file", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("file", WITH_MESSAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_message_speaks_of_what_an_installed_wheel_lacks(file: Path) -> None:
     said = texts(file) if file.suffix == ".py" else [file.read_text(encoding="utf-8")]
     for only_in_a_checkout in ("scripts/", "-e .", "make setup"):
@@ -76,7 +76,7 @@ def test_no_message_speaks_of_what_an_installed_wheel_lacks(file: Path) -> None:
 
 def test_a_message_names_the_program_as_it_was_called() -> None:
     """It is written in one place; `torchrun` alone starts a module, whatever the program is called."""
-    for file in SHIPPED:
+    for file in WITH_MESSAGES:
         lines = [line for text in texts(file) for line in text.splitlines()] if file.suffix == ".py" else []
         named = [line for line in lines if "python -m last" in line and "torchrun" not in line]
         assert not named or file.name == "program.py", file

@@ -44,13 +44,13 @@ def bad_activations(seed: int, share: float) -> Iterator[None]:
         if draw >= share:
             return forward(task, *arguments)
         stem = task.model.fusion.stem  # type: ignore[union-attr]
-        hook = stem.register_forward_hook(_put_out_nan)  # type: ignore[union-attr, operator]
+        hook = stem.register_forward_hook(_put_out_nan)  # type: ignore[union-attr]
         try:
             return forward(task, *arguments)
         finally:
             hook.remove()
 
-    Classification.forward = spoiled  # type: ignore[method-assign]
+    Classification.forward = spoiled  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

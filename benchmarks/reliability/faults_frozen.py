@@ -17,7 +17,7 @@ def _stay_in_evaluation(module: nn.Module, _mode: bool = True) -> nn.Module:
 
 def freeze() -> None:
     """Let every BatchNorm normalise by its running statistics, in training too."""
-    nn.modules.batchnorm._BatchNorm.train = _stay_in_evaluation
+    nn.modules.batchnorm._BatchNorm.train = _stay_in_evaluation  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

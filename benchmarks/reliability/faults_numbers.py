@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from last.cli import main
 from last.data.store.format import StoreMetadata, pack
-from last.data.store.reader import StoreWriter
+from last.data.store.writer import StoreWriter
+from last.models.registry import build_model
 from last.runs.checkpoint import Checkpoint, read_checkpoint
 from last.skeleton import load_layout
 from last.training import classification
@@ -183,7 +184,6 @@ def _spoiling(result: Injection, cause: str, now: Callable[[bool], bool]) -> Ite
         cause: `losses` for the output, `gradients` for the gradient.
         now: says for a forward pass in training whether it is spoilt, and is told whether gradients come of it.
     """
-    original = classification.build_model
 
     def spoil(module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         learns = torch.is_grad_enabled()  # unlike in the forward pass that looks for what diverged
@@ -194,11 +194,11 @@ def _spoiling(result: Injection, cause: str, now: Callable[[bool], bool]) -> Ite
             return output * float("nan")
         if not learns:
             return output
-        output.register_hook(lambda gradient: gradient * float("nan"))
+        output.register_hook(lambda gradient: gradient * float("nan"))  # type: ignore[no-untyped-call]
         return output
 
     def build(*arguments: Any) -> nn.Module:
-        model = original(*arguments)
+        model = build_model(*arguments)
         model.get_submodule("blocks.0").register_forward_hook(spoil)
         return model
 

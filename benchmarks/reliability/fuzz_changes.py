@@ -229,7 +229,7 @@ def replaced(choice: random.Random, values: Any) -> Any:
 
 def odd_value(choice: random.Random) -> Any:
     """Return a value that nobody expects."""
-    odd = (
+    odd: tuple[Any, ...] = (
         None,
         True,
         -1,

@@ -23,7 +23,7 @@ def store_seeds(folder: Path) -> list[Files]:
     from last.data.store.clip import Clip
     from last.data.store.reader import write_store
 
-    seeds = []
+    seeds: list[Files] = []
     for layout, joints in (("ntu25", 25), ("kinect20", 20)):
         clips = [
             Clip(f"c{i}", some_joints(2, 3, joints).astype(np.float32), np.ones((2, 3), bool), i) for i in range(2)
@@ -83,7 +83,7 @@ def chunk_seeds(_: Path) -> list[Files]:
 
     clip = Clip("one", some_joints(2, 3, 25).astype(np.float32), np.ones((2, 3), bool), 0)
     notes = {"left_out": [["two", True, 3, "is broken"]], "unselected": 1, "copied": ["three"]}
-    seeds = []
+    seeds: list[Files] = []
     for clips in ([clip], []):
         buffer = io.BytesIO()
         rows = pack(clips, load_layout("ntu25"))

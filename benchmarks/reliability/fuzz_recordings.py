@@ -50,7 +50,9 @@ def array_seeds(_: Path) -> list[Files]:
 def read_array(folder: Path) -> None:
     from last.utils.array_files import DamagedArray, array_of, map_array
 
-    path, problems = folder / "a.npy", []
+    path = folder / "a.npy"
+    problems: list[DamagedArray] = []
+    read: Callable[[], np.ndarray]
     for records in (False, True):
         for read in (lambda: map_array(path, records=records), lambda: array_of(path.read_bytes(), records=records)):  # noqa: B023
             try:
@@ -170,7 +172,12 @@ def folder_seeds(_: Path) -> list[Files]:
 
 def ctrgcn_seeds(_: Path) -> list[Files]:
     flat = some_joints(2, 4, 25).transpose(1, 0, 2, 3).reshape(1, 4, -1).astype(np.float32)
-    arrays = {"x_train": flat, "y_train": np.eye(2)[:1], "x_test": flat + 1, "y_test": np.eye(2)[1:]}
+    arrays: dict[str, np.ndarray] = {
+        "x_train": flat,
+        "y_train": np.eye(2)[:1],
+        "x_test": flat + 1,
+        "y_test": np.eye(2)[1:],
+    }
     return [{"a.npz": _zip({f"{name}.npy": npy(array) for name, array in arrays.items()}, ZIP_STORED)}]
 
 

@@ -2,9 +2,10 @@
 
 import argparse
 import logging
+import textwrap
 from typing import TYPE_CHECKING, Any
 
-from ..benchmarks.parts import PARTS
+from ..benchmarks import check_found, purposes, where_they_are
 from ..utils.config import unknown_name
 from ..utils.errors import UserError
 from ..utils.numbers import counted
@@ -30,21 +31,32 @@ _ALL = "every part that this machine supports, with less data and fewer repetiti
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser; the options after the part's name have their own parser."""
-    parser.add_argument("part", metavar="PART", help="what to measure, or all")
+    needed = None if purposes() else "?"  # outside a checkout no part is better than another: see `check_found`
+    parser.add_argument("part", metavar="PART", nargs=needed, help="what to measure, or all")
     options = parser.add_argument(
         "options", nargs=argparse.REMAINDER, help="options of the part; `PART --help` lists them"
     )
     options.required = False
-    width = max(map(len, PARTS))
-    names = "\n".join(f"  {name:<{width}}  {purpose}" for name, purpose in {**PARTS, "all": _ALL}.items())
-    parser.epilog = f"parts:\n{names}\n\n{examples(_EXAMPLES)}"
+    parser.epilog = _parts_and_examples() if purposes() else textwrap.fill(where_they_are(), 80)
+
+
+def _parts_and_examples() -> str:
+    parts = {**purposes(), "all": _ALL}
+    width = max(map(len, parts))
+    names = "\n".join(f"  {name:<{width}}  {purpose}" for name, purpose in parts.items())
+    return f"parts:\n{names}\n\n{examples(_EXAMPLES)}"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure one part or all and show the results; return the exit code."""
+    """Measure one part or all and show the results; return the exit code.
+
+    Raises:
+        UserError: there is no such part, or LAST does not run from a checkout.
+    """
+    check_found()
     name = arguments.part
-    if name not in (*PARTS, "all"):
-        raise UserError(unknown_name("benchmark", name, [*PARTS, "all"]))
+    if name not in (*purposes(), "all"):
+        raise UserError(unknown_name("benchmark", name, [*purposes(), "all"]))
     chosen = _parse(name, arguments.options)
     chosen.quiet |= arguments.quiet
     if chosen.quiet:  # given after the part's name, so after the log was opened
@@ -66,7 +78,7 @@ def _parse(name: str, options: list[str]) -> argparse.Namespace:
             shown = options_of(name).examples
         parser.epilog = examples(shown)
 
-    return parse(f"{program()} benchmark {name}", {**PARTS, "all": _ALL}[name], add_options, options)
+    return parse(f"{program()} benchmark {name}", {**purposes(), "all": _ALL}[name], add_options, options)
 
 
 def _measure_one(name: str, chosen: argparse.Namespace) -> int:
@@ -104,7 +116,7 @@ def _show(report: "Report") -> None:
     where = machine["gpu"] or machine["cpu"]
     busy = [f"{machine[key]:.2f}" if machine[key] is not None else "?" for key in ("load_before", "load_after")]
     size = f"{counted(machine['cores'], 'core')}, {counted(machine['threads'], 'thread')}"
-    say(f"\n{report.part}: {PARTS[report.part]}")
+    say(f"\n{report.part}: {purposes()[report.part]}")
     say(f"{where}; {size}; {machine['platform']}")
     say(", ".join(f"{name} {version}" for name, version in versions.items()), machine["git_commit"][:12])
     say(f"load of the machine: {busy[0]} before, {busy[1]} after; {machine['date']}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from ..benchmarks.parts import PARTS
+from ..benchmarks import purposes
 from ..utils.config import MODEL_FILES, config_names
 
 
@@ -47,7 +47,7 @@ def _offer_names(parser: argparse.ArgumentParser, files: Callable[..., Any]) -> 
         "dataset": config_names("data"),
         "config": config_names("training"),
         "env": config_names("environment"),
-        "part": [*PARTS, "all"],
+        "part": [*purposes(), "all"],
     }
     for action in parser._actions:
         if action.dest in names:

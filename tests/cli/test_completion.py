@@ -72,6 +72,11 @@ def test_nothing_runs_where_argcomplete_is_not_installed(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["offered"]
 
 
+def test_no_part_of_the_benchmarks_is_offered_where_there_are_none(tmp_path: Path) -> None:
+    without = "from last import benchmarks; benchmarks.__path__ = []; from last.cli import main; main()"
+    assert ask("last-har benchmark tr", tmp_path, without)[0] == {""}
+
+
 @pytest.mark.parametrize("file", ["__main__.py", "cli/__init__.py"])
 def test_a_shell_that_completes_every_python_program_knows_this_one(file: str) -> None:
     assert b"PYTHON_ARGCOMPLETE_OK" in (Path(__file__).parents[2] / "src" / file).read_bytes()[:1024]
