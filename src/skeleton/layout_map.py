@@ -53,6 +53,19 @@ class LayoutMap:
                 mapped[..., number, :] = _mean_of_measured(points[..., list(origin), :])
         return mapped
 
+    def confidence(self, confidence: NDArray[Any]) -> NDArray[np.float64]:
+        """Return confidences (M, T, V) of the source as those (M, T, W) of the target.
+
+        A joint is as certain as the least certain of its measured origins. It is NaN if none is measured, or if it has
+        none.
+        """
+        certain = np.asarray(confidence, dtype=np.float64)
+        mapped = np.full((*certain.shape[:-1], self.target.num_joints), np.nan)
+        for number, origin in enumerate(self.origins):
+            if origin:
+                mapped[..., number] = np.fmin.reduce(certain[..., list(origin)], axis=-1)
+        return mapped
+
     def facts(self) -> dict[str, Any]:
         """Return what decides the result, as JSON values."""
         return {"source": layout_facts(self.source), "origins": [list(origin) for origin in self.origins]}

@@ -49,6 +49,16 @@ def test_the_mean_is_taken_of_what_is_measured() -> None:
     assert np.isfinite(mapped[joint(OPENPOSE, "nose")]).all()
 
 
+def test_a_joint_is_as_certain_as_the_least_certain_of_its_measured_origins() -> None:
+    confidence = np.ones((1, 1, 17))
+    confidence[..., joint(COCO, "left_shoulder")], confidence[..., joint(COCO, "nose")] = 0.25, 0.5
+    (certain,) = build_layout_map(COCO, OPENPOSE, {"left_ear": None}).confidence(confidence)[0]
+    assert certain[joint(OPENPOSE, "neck")] == 0.25 and certain[joint(OPENPOSE, "nose")] == 0.5
+    assert np.isnan(certain).nonzero()[0].tolist() == [joint(OPENPOSE, "left_ear")]
+    confidence[..., joint(COCO, "left_shoulder")] = np.nan
+    assert build_layout_map(COCO, OPENPOSE).confidence(confidence)[0, 0, joint(OPENPOSE, "neck")] == 1
+
+
 def test_what_nothing_is_mapped_to_is_missing_and_named() -> None:
     mapping = build_layout_map(AZURE, NTU, {"left_thumb": None, "head": []})
     assert mapping.missing == ("head", "left_thumb")

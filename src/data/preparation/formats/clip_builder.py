@@ -75,6 +75,9 @@ def build_clip(
         raise BadClip(name, 0, f"joint {joint + 1} of body {kept[body] + 1} in frame {frame + 1} is at {value}")
     if source.joint_map is not None:
         points = source.joint_map(points)
+        frame_mask &= ~np.isnan(points).all(axis=(2, 3))
+        if not frame_mask.any():
+            raise DroppedClip(name, 0, f"no joint of {source.joint_map.target.name}")
     centred, frame_mask = finish_clip(points, frame_mask, source.center)
     left_out = len(found) - len(kept)
     return Clip(name=name, joints=centred, frame_mask=frame_mask, bodies_left_out=left_out, **asdict(metadata))
