@@ -9,10 +9,10 @@ from rich.cells import cell_len, chop_cells
 _NUMBER = re.compile(
     r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?"  # 12, 1,234.5, 3.1e-05
     r"( ?%| [A-Za-z][\w/]{0,9})?"  # its unit
-    r"( (±|\+-) (\d[\d,]*(\.\d+)?|-))?"  # a standard deviation
+    r"( ± \d[\d,]*(\.\d+)?)?"  # a standard deviation
     r"|\d+(:\d\d)+|(\d+|-)/(\d+|-)"  # 1:02:03, 3/70
 )
-_UNKNOWN = ("", "-", "- ± -")
+_UNKNOWN = ("", "-")
 _WORD = re.compile(r"\S+\s*|\s+")
 _HYPHENATED = re.compile(r"[^\s-]*-+\s*|[^\s-]+\s*|\s+")
 _PATH = re.compile(r"[^\s/]*/+\s*|[^\s/]+\s*|\s+")

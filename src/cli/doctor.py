@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..runs.search import attached_runs
+from ..runs.history import attached_runs
 from ..utils.config import config_names
 from ..utils.extras import EXTRAS, import_fault, repair_command
 from ..utils.machine import CPU_INFO, processor

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..evaluation.choices import STATISTICS, SUBSETS
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
-from .options import add_shared, examples
+from .options import add_shared, examples, fill
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ _WORST_SHOWN = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help=CHECKPOINT_HELP)
-    parser.add_argument("--subset", choices=SUBSETS, default="test", help="part of the protocol (default: test)")
-    parser.add_argument("--dataset", metavar="D", default="", help="another data set with the same classes")
-    parser.add_argument("--split", metavar="NAME", default="", help="a protocol other than the run's")
+    parser.add_argument("--subset", choices=SUBSETS, help="part of the protocol (default: test)")
+    parser.add_argument("--dataset", metavar="D", help="another data set with the same classes")
+    parser.add_argument("--split", metavar="NAME", help="a protocol other than the run's")
     parser.add_argument(
         "--out",
         type=Path,
@@ -34,15 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--statistics",
         choices=STATISTICS,
-        default="auto",
         help="BatchNorm statistics: running (from training), measured (over training clips) or auto (default: as the "
         "run was tested)",
     )
     parser.add_argument(
         "--metric",
+        dest="metrics",
         action="append",
         metavar="NAME",
-        default=[],
         help="a further metric, beside those of the run: a module of last.evaluation.clip_metrics; repeatable",
     )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device")
@@ -59,18 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the results and the folder of the report; return the exit code."""
     from ..evaluation.evaluate import EvalRequest, evaluate
 
-    request = EvalRequest(
-        checkpoint=checkpoint_of(arguments, arguments.checkpoint),
-        subset=arguments.subset,
-        dataset=arguments.dataset,
-        split=arguments.split,
-        data_root=arguments.data_root or "",
-        environment=arguments.env or "",
-        device=arguments.device or "auto",
-        no_ema=arguments.no_ema,
-        statistics=arguments.statistics,
-        metrics=tuple(arguments.metric),
-    )
+    checkpoint = checkpoint_of(arguments, arguments.checkpoint)
+    request = fill(EvalRequest, arguments, checkpoint=checkpoint, environment=arguments.env or "")
     out = arguments.out or results_folder(arguments, request.checkpoint, "evaluation", _folder_parts(request))
     result = evaluate(request, out, progress(arguments.quiet))
     show(result)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..deploy.backends import list_backends
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
-from .options import MOST_THREADS, add_shared, check_bounds, examples
+from .options import MOST_THREADS, add_shared, check_bounds, examples, fill
 from .terminal import progress, say, table
 
 _BOTH = ("onnx", "openvino")
@@ -50,14 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_bounds(arguments, batch=(1, 4096), threads=(0, MOST_THREADS))
     checkpoint = checkpoint_of(arguments, arguments.checkpoint)
-    request = ExportRequest(
-        checkpoint=checkpoint,
-        formats=_BOTH if arguments.format == "both" else (arguments.format,),
-        bodies=arguments.bodies,
-        batch=arguments.batch,
-        threads=arguments.threads,
-        no_ema=arguments.no_ema,
-    )
+    formats = _BOTH if arguments.format == "both" else (arguments.format,)
+    request = fill(ExportRequest, arguments, checkpoint=checkpoint, formats=formats)
     out = arguments.out or results_folder(arguments, checkpoint, "export", _folder_parts(arguments, checkpoint))
     rows = [
         [

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..runs.search import LATEST, find_checkpoint, latest_run
+from ..runs.history import LATEST, find_checkpoint, named_path
 from ..utils.places import Places, places, writable
 
 __all__ = ["CHECKPOINT_HELP", "LATEST", "checkpoint_of", "places_of", "results_folder", "run_to_resume"]
@@ -22,26 +22,21 @@ def places_of(arguments: argparse.Namespace) -> Places:
 
 def checkpoint_of(arguments: argparse.Namespace, named: str) -> Path:
     """Return the checkpoint that an option names: see `CHECKPOINT_HELP`."""
-    file = find_checkpoint(_by_name(arguments, named), places_of(arguments))
+    file = find_checkpoint(named, places_of(arguments))
     if str(file) != named:
         _log.info(f"Checkpoint: {file}")
     return file
 
 
 def run_to_resume(arguments: argparse.Namespace) -> str:
-    """Return the value of `--resume`, with `latest` replaced by the newest run's folder."""
+    """Return the value of `--resume`, with a run's name or `latest` replaced by the run's folder."""
     named: str = arguments.resume
-    if named != LATEST or Path(named).exists():
-        return named if named in ("", "auto") else _by_name(arguments, named)
-    run = latest_run(places_of(arguments))
-    _log.info(f"Run: {run.path}")
-    return str(run.path)
-
-
-def _by_name(arguments: argparse.Namespace, named: str) -> str:
-    """Return the path of a run that is named without its folder; any other text unchanged."""
-    inside = places_of(arguments).output_root / named
-    return str(inside) if not Path(named).exists() and inside.is_dir() else named
+    if named in ("", "auto"):
+        return named
+    path = named_path(named, places_of(arguments))
+    if named == LATEST and str(path) != named:
+        _log.info(f"Run: {path}")
+    return str(path)
 
 
 def results_folder(arguments: argparse.Namespace, checkpoint: Path, kind: str, parts: Sequence[str]) -> Path:

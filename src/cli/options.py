@@ -4,14 +4,20 @@ import argparse
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..utils.errors import UserError
 from ..utils.program import naming_program
 from ..utils.renamed_keys import RENAMED_OPTIONS
 from ..utils.yaml_text import decimal
 from .suggestions import suggestion
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Request = TypeVar("Request", bound="DataclassInstance")
 
 MOST_THREADS = 1024
 _MOST = 1_000_000_000
@@ -95,6 +101,15 @@ def add_shared(parser: argparse.ArgumentParser, *flags: str) -> None:
     """Add flags that have the same meaning in every command."""
     for flag in flags:
         parser.add_argument(flag, **_SHARED[flag])
+
+
+def fill(request: type[Request], arguments: argparse.Namespace, **others: Any) -> Request:
+    """Return a dataclass whose fields are the options of the same names, and `others`.
+
+    An option that is not given, which is None, leaves the field's own default.
+    """
+    options = {field.name: getattr(arguments, field.name, None) for field in fields(request)}
+    return request(**{name: value for name, value in options.items() if value is not None} | others)
 
 
 def _integer(text: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runs.search import LATEST, attached_runs, latest_run
+from ..runs.history import LATEST, attached_runs, latest_run
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 from ..utils.program import program
@@ -19,7 +19,7 @@ from .terminal import say, table
 
 if TYPE_CHECKING:
     from ..runs.comparison import SeedSpread
-    from ..runs.history import Run
+    from ..runs.results import Run
     from ..tasks.measures import Metric
 
 _logger = logging.getLogger(__name__)
@@ -209,18 +209,14 @@ def _show_spreads(spreads: "Sequence[SeedSpread]") -> None:
         [
             f"{each.runs[0].model} on {each.runs[0].data}",
             ", ".join(str(run.seed) for run in each.runs),
-            _plus_minus(*each.best),
-            _plus_minus(*each.final),
+            each.best.text(),
+            each.final.text(),
             ", ".join(run.name for run in each.runs),
         ]
         for each in spreads
     ]
     say()
     table("Mean ± standard deviation over seeds", ["configuration", "seeds", "best %", "final %", "runs"], rows)
-
-
-def _plus_minus(mean: float, deviation: float) -> str:
-    return f"{_Number(mean)} ± {_Number(deviation)}"
 
 
 def _draw(runs: "Sequence[Run]", path: Path) -> None:
@@ -271,11 +267,11 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
     everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if name not in missing}
     shown, left_out = dict(everything), list[str]()
     for name in filter(shown.__contains__, _DROPPED_FIRST):
-        if not terminal.console().is_terminal or _drawn_width(shown) <= terminal.console().width:
+        if _drawn_width(shown) <= terminal.console().width:
             break
         del shown[name]
         left_out.append(name)
-    if terminal.console().is_terminal and _drawn_width(shown) > terminal.console().width:
+    if _drawn_width(shown) > terminal.console().width:
         shown, left_out = everything, []
     table(title, _headings(list(shown), runs), list(zip(*shown.values(), strict=True)))
     if left_out:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
-from .options import add_shared, count, examples, hours, numbers
+from .options import add_shared, count, examples, fill, hours, numbers
 from .terminal import progress, say, table
 from .train import show_tensorboard
 
@@ -29,33 +29,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", metavar="D", help="ntu60, ntu120, nw_ucla, sbu, synthetic, or the path of a data YAML"
     )
-    parser.add_argument("--split", metavar="NAME", default="", help="its protocol (default: the data set's)")
-    parser.add_argument("--then", metavar="D", default="", help="repeat everything on a second data set")
-    parser.add_argument("--then_split", metavar="NAME", default="", help="the protocol of the second data set")
-    parser.add_argument("--config", metavar="FILE", default="", help="a recipe for all runs, as for `train`")
+    parser.add_argument("--split", metavar="NAME", help="its protocol (default: the data set's)")
+    parser.add_argument("--then", metavar="D", help="repeat everything on a second data set")
+    parser.add_argument("--then_split", metavar="NAME", help="the protocol of the second data set")
+    parser.add_argument("--config", dest="recipe", metavar="FILE", help="a recipe for all runs, as for `train`")
     parser.add_argument(
         "--teacher",
         metavar="M",
-        default="base",
         help=f"one of {', '.join(MODEL_FILES)}, a model YAML (default: base)",
     )
     parser.add_argument(
         "--students",
         type=_names,
         metavar="M,M",
-        default=["base_e", "nano_e", "small_e", "large_e"],
         help="student models (default: base_e,nano_e,small_e,large_e)",
     )
     seeds = {"--teacher_seeds": "teacher (default: 0); several form an ensemble"}
     seeds["--seeds"] = "students (default: 0); several give mean and deviation"
     for option, whose in seeds.items():
-        parser.add_argument(option, type=numbers, metavar="0,1,2", default=[0], help=f"seeds of the {whose}")
+        parser.add_argument(option, type=numbers, metavar="0,1,2", help=f"seeds of the {whose}")
     add_shared(parser, "--epochs", "--batch_size", "--amp", "--compile")
     parser.add_argument(
         "--cached",
         type=count,
         metavar="R",
-        default=0,
         help="cache the teacher outputs for R augmented views of each clip (default: compute them in every step)",
     )
     parser.add_argument(
@@ -68,10 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for whose in ("teacher", "student"):
         parser.add_argument(
             f"--{whose}_set",
+            dest=f"{whose}_settings",
             metavar="KEY=VALUE",
             nargs="+",
             action="extend",
-            default=[],
             help=f"like --set, for the {whose}s only; overrides --set and the other options",
         )
     parser.epilog = examples(_EXAMPLES)
@@ -111,23 +108,8 @@ def _names(text: str) -> list[str]:
 def _spec(arguments: argparse.Namespace) -> "SequenceSpec":
     from ..experiments.sequence_plan import SequenceSpec
 
-    return SequenceSpec(
-        dataset=arguments.dataset or "",
-        split=arguments.split,
-        then=arguments.then,
-        then_split=arguments.then_split,
-        environment=arguments.env or "",
-        recipe=arguments.config,
-        teacher=arguments.teacher,
-        teacher_seeds=arguments.teacher_seeds,
-        students=arguments.students,
-        seeds=arguments.seeds,
-        cached=arguments.cached,
-        settings=arguments.set,
-        teacher_settings=arguments.teacher_set,
-        student_settings=arguments.student_set,
-        flags={key: getattr(arguments, key) for key in _FLAGS},
-    )
+    flags = {key: getattr(arguments, key) for key in _FLAGS}
+    return fill(SequenceSpec, arguments, environment=arguments.env or "", settings=arguments.set, flags=flags)
 
 
 def _say_how_to_resume(plan: "Plan") -> None:
@@ -167,21 +149,17 @@ def _worth_of_a_clip(result: "DataResult") -> str:
 
 def _students_above_teacher(result: "DataResult") -> str:
     """Return the names of the students that are better alone than the mean teacher."""
-    from ..experiments.sequence_table import MeanDeviation
-
-    teacher = MeanDeviation.of(list(result.teacher.top1.values())).mean
+    teacher = result.teacher.spread.mean
     return ", ".join(student.model for student in result.students if student.alone.mean > teacher)
 
 
 def _show_result(result: "DataResult") -> None:
-    from ..experiments.sequence_table import MeanDeviation
-
     teacher = result.teacher
     rows = [
         [
             f"{teacher.step.config.model.name} (teacher)",
             _count(teacher.parameters),
-            MeanDeviation.of(list(teacher.top1.values())).text(),
+            teacher.spread.text(),
             *("", "", ""),
         ]
     ]

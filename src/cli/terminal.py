@@ -1,4 +1,4 @@
-"""Output of the commands: Rich on a terminal, plain lines elsewhere."""
+"""Output of the commands by Rich: drawn on a terminal, plain text of any width elsewhere."""
 
 import io
 import logging
@@ -13,8 +13,6 @@ from functools import cache
 from typing import Self
 
 from rich.console import Console
-from rich.highlighter import NullHighlighter
-from rich.logging import RichHandler
 from rich.progress import Progress as RichBar
 from rich.table import Table
 from rich.text import Text
@@ -28,18 +26,26 @@ _SECONDS_BETWEEN_LINES = 10.0
 _LINES = 20  # the interval grows to this part of the elapsed time
 _SHOWN_IN_SECONDS = 100
 _FAST = 100  # units per second from which decimals are not shown
+_UNBOUNDED = 1_000_000  # columns of a pipe or a file, where nothing is wrapped or cut
 
 
 @cache
 def console() -> Console:
     """Return the console of results, on stdout."""
-    return Console(highlight=False)
+    return _console(stderr=False)
 
 
 @cache
 def messages() -> Console:
     """Return the console of progress and log, on stderr."""
-    return Console(stderr=True, highlight=False)
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal:
+        made.width = _UNBOUNDED
+    return made
 
 
 def say(*texts: object, sep: str = " ", flush: bool = False) -> None:
@@ -53,40 +59,32 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     Columns of numbers, also with units, are aligned right.
     """
     numeric = [is_numeric([row[index] for row in rows]) for index in range(len(columns))]
-    title, columns = printable(title), [printable(name) for name in columns]
+    columns = [printable(name) for name in columns]
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    if console().is_terminal:
-        _print_drawn(title, columns, cells, numeric)
-    else:
-        _print_plain(title, columns, cells, numeric)
-
-
-def _print_drawn(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    console().print(Text(title, style="italic"))  # Rich would wrap a table's own title at the table's width
     room = console().width - 1 - 3 * len(columns)  # a line and two spaces per column
     fitting = fitted(columns, cells, numeric, room)
+    _print(Text(printable(title), style="italic"))  # Rich would wrap a table's own title at the table's width
     if fitting is None:
-        shown = "\n\n".join(blocks(columns, cells, console().width))
-        console().print(Text(shown))
+        _print(Text("\n\n".join(blocks(columns, cells, console().width))))
         return
-    headings, rows = fitting
-    drawn = Table()
+    headings, shown = fitting
+    drawn = Table() if console().is_terminal else Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name, is_number in zip(headings, numeric, strict=True):
         drawn.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
+    for row in shown:
         drawn.add_row(*map(Text, row))
-    console().print(drawn)
+    _print(drawn)
 
 
-def _print_plain(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    print(title)
-    for row in (columns, *cells):
-        parts = [
-            cell.rjust(width) if is_number else cell.ljust(width)
-            for cell, width, is_number in zip(row, widths, numeric, strict=True)
-        ]
-        print("  ".join(parts).rstrip())
+def _print(shown: Text | Table) -> None:
+    """Print to stdout; elsewhere than on a terminal without the spaces that Rich writes at the ends of lines."""
+    if console().is_terminal:
+        console().print(shown)
+        return
+    with console().capture() as captured:
+        console().print(shown)
+    lines = captured.get().removesuffix("\n").split("\n")
+    print("\n".join(line.rstrip() for line in lines))
 
 
 def progress(quiet: bool = False) -> Progress:
@@ -97,8 +95,8 @@ def progress(quiet: bool = False) -> Progress:
 class TerminalProgress(Progress):
     """Show one task at a time: a bar on a terminal, elsewhere a line at intervals and a last one.
 
-    The first lines are ten seconds apart, later ones further. The tasks of a run share the interval and have no last
-    line.
+    Rich itself shows no progress in a pipe. The first lines are ten seconds apart, later ones further. The tasks of a
+    run share the interval and have no last line.
     """
 
     def __init__(self) -> None:
@@ -147,7 +145,7 @@ class TerminalProgress(Progress):
 
     def _print_line(self) -> None:
         assert self._count is not None
-        print(self._count.line(), file=sys.stderr, flush=True)
+        messages().print(Text(self._count.line()))
 
 
 @dataclass
@@ -213,8 +211,7 @@ def logging_to_terminal(quiet: bool = False) -> Iterator[None]:
     Only the first of several `torchrun` processes is shown.
     """
     logger = logging.getLogger(__package__.partition(".")[0])
-    handler = _log_handler()
-    level = logger.level
+    handler, level = _MessageHandler(), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     is_first = os.environ.get("RANK", "0") == "0"
@@ -226,23 +223,13 @@ def logging_to_terminal(quiet: bool = False) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _log_handler() -> logging.Handler:
-    """Return a handler that prints messages, with the prefix `warning:` or `error:` above the level INFO."""
-    handler = (
-        RichHandler(
-            console=messages(), highlighter=NullHighlighter(), show_path=False, show_time=False, show_level=False
-        )
-        if messages().is_terminal
-        else logging.StreamHandler(sys.stderr)
-    )
-    handler.setFormatter(_MessageFormatter())
-    return handler
+class _MessageHandler(logging.Handler):
+    """Print messages to stderr, above a progress bar, with the prefix `warning:` or `error:` above the level INFO."""
 
-
-class _MessageFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        text = harmless(super().format(record))
-        return text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}"
+    def emit(self, record: logging.LogRecord) -> None:
+        text = harmless(self.format(record))
+        prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        messages().print(Text(prefix + text))
 
 
 def replace_unencodable() -> None:

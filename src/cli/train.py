@@ -1,7 +1,6 @@
 """`train`: train a model on a prepared data set."""
 
 import argparse
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
 from ..utils.program import program
-from ..utils.spread import mean_and_deviation
+from ..utils.spread import MeanDeviation
 from .folders import LATEST, checkpoint_of, run_to_resume
 from .options import add_shared, examples, hours, numbers
 from .terminal import progress, say, table
@@ -201,8 +200,7 @@ def _show_seeds(results: "Sequence[Result]") -> None:
     figures = measures.figures()
 
     rows = [[str(each.summary["seed"]), *(f"{each.summary[name]:.2f}" for name in figures)] for each in results]
-    spreads = [mean_and_deviation([float(each.summary[name]) for each in results]) for name in figures]
-    together = [f"{mean:.2f}" + ("" if math.isnan(off) else f" +- {off:.2f}") for mean, off in spreads]
+    together = [MeanDeviation.of([float(each.summary[name]) for each in results]).text() for name in figures]
     titles = [f"{each.title} {each.unit}".strip() for each in measures.metrics]
     columns = ["seed", *(f"{part} {title}" for part in ("best", "final") for title in titles)]
     table(_title(results[0].summary), columns, [*rows, ["mean", *together]])

@@ -19,14 +19,12 @@ from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
-from ..runs.folder import RunFolder
-from ..runs.search import resolve_checkpoint
+from ..runs.history import resolve_checkpoint, runs_below
 from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World
 from ..runtime.precision import precision_of_a_run
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
-from ..utils.places import folders_below
 from .methods import FEATURES, LOGITS, MAPS, compared
 from .teacher_outputs import TeacherOutputs
 
@@ -107,10 +105,8 @@ def _file(path: str, roots: Sequence[Path]) -> bytes:
         raise UserError("--teacher is empty. Give a run, or a checkpoint such as <run>/checkpoints/last.pth.")
     file = resolve_checkpoint(Path(path).absolute())
     if not file.exists() and roots:
-        run = file.parent.parent.name
-        elsewhere = [
-            each / file.parent.name / file.name for each in folders_below(roots, RunFolder.CONFIG) if each.name == run
-        ]
+        name = file.parent.parent.name
+        elsewhere = [run.path / file.parent.name / file.name for run in runs_below(roots) if run.path.name == name]
         file = next((each for each in elsewhere if each.exists()), file)
     return str(file).encode()
 

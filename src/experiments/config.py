@@ -25,6 +25,7 @@ from ..utils.config import (
 )
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
+from ..utils.limits import LARGEST_SEED
 from ..utils.model_files import model_files, model_layer
 from ..utils.places import environment_layer
 from ..utils.renamed_keys import with_present_keys
@@ -218,3 +219,9 @@ def _sections(layers: Sequence[Layer], name: str) -> list[Mapping[str, Any]]:
     """Return the section `name` of each layer that has it."""
     found = [layer.values.get(name) for layer in layers]
     return [section for section in found if isinstance(section, Mapping)]
+
+
+def refuse_impossible_seeds(option: str, seeds: Sequence[int]) -> None:
+    """Refuse seeds that torch does not accept, before anything is trained; `option` is where they were given."""
+    if impossible := [seed for seed in seeds if not 0 <= seed <= LARGEST_SEED]:
+        raise UserError(f"{option}: {impossible[0]} should be 0 to {LARGEST_SEED}.")

@@ -1,7 +1,6 @@
 """The same training with several seeds, with mean and deviation of the results."""
 
 import logging
-import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -14,9 +13,9 @@ from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
 from ..utils.files import write_json
-from ..utils.limits import LARGEST_SEED
 from ..utils.progress import SILENT, Progress
-from ..utils.spread import mean_and_deviation
+from ..utils.spread import MeanDeviation
+from .config import refuse_impossible_seeds
 from .run import EndCallback, Result, train
 
 _log = logging.getLogger(__name__)
@@ -42,8 +41,7 @@ def train_seeds(
     """
     if len(set(seeds)) != len(seeds):
         raise UserError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}.")
-    if too_large := [seed for seed in seeds if not 0 <= seed <= LARGEST_SEED]:
-        raise UserError(f"--seeds: {too_large[0]} should be 0 to {LARGEST_SEED}.")
+    refuse_impossible_seeds("--seeds", seeds)
     if resume not in ("", "auto"):
         raise UserError("--seeds trains a run for each seed, so it can be resumed only with --resume auto.")
     named = "_".join(map(str, seeds[:8])) + ("_and_more" if len(seeds) > 8 else "")
@@ -78,11 +76,8 @@ def _aggregate(results: Sequence[Result]) -> dict[str, Any]:
     """Return the results of all runs with means and standard deviations."""
     names = results[0].run.read_measures().figures()
     summaries: list[Mapping[str, Any]] = [each.summary for each in results]
-    figures = {name: mean_and_deviation([float(each[name]) for each in summaries]) for name in names}
+    spreads = {name: MeanDeviation.of([float(each[name]) for each in summaries]).facts() for name in names}
     return {
         "runs": {str(each.run.path): {key: each.summary[key] for key in ("seed", *names)} for each in results},
-        "mean": {name: mean for name, (mean, _) in figures.items()},
-        "standard_deviation": {
-            name: None if math.isnan(deviation) else deviation for name, (_, deviation) in figures.items()
-        },
+        **{part: {name: facts[part] for name, facts in spreads.items()} for part in ("mean", "standard_deviation")},
     }

@@ -2,16 +2,17 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ..data.store.find_store import find_store
 from ..distillation import resume_rules
 from ..runs.folder import SEQUENCE_FILE, RunFolder
+from ..runs.history import find_runs, read_config_or_warn
 from ..runs.resume import HARMLESS, covers
-from ..runs.search import read_config_or_warn
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device
 from ..runtime.stop_requests import Stop, StopWatch
@@ -85,9 +86,9 @@ def _locked(folder: Path, makes: bool = True) -> AbstractContextManager[None]:
 
 
 def _progress_of(folder: Path) -> tuple[int, int]:
-    """Return the progress of a sequence: the number of finished runs, and the total size of the logbooks."""
-    logbooks = sum(path.stat().st_size for path in folder.glob("*/*/run-*/metrics.jsonl"))
-    return len(list(folder.glob("*/*/run-*/summary.json"))), logbooks
+    """Return the progress of a sequence: the numbers of finished runs and of finished epochs."""
+    runs = find_runs(folder)
+    return sum(run.finished for run in runs), sum(run.epochs_done or 0 for run in runs)
 
 
 def _train_all(
@@ -138,8 +139,8 @@ def _changed_options(plan: Plan) -> dict[str, list[str]]:
     problems: dict[str, list[str]] = {}
     for step in plan.steps:
         for seed in step.seeds:
-            run = find_step_run(step, seed)
-            for difference in [] if run is None else _differences(step, run, seed):
+            found = find_step_run(step, seed)
+            for difference in [] if found is None else _differences(step, found[1], seed):
                 problems.setdefault(difference, []).append(step.title)
     return problems
 
@@ -150,9 +151,9 @@ def _shortened(titles: Sequence[str]) -> str:
     return titles[0] + (f", and {more} more run{'s' * (more > 1)}" if more else "")
 
 
-def _differences(step: SequenceStep, run: RunFolder, seed: int) -> list[str]:
+def _differences(step: SequenceStep, started_with: Mapping[str, Any], seed: int) -> list[str]:
     """Return the changes since the start of a run that affect what is computed."""
-    before, now = flatten(run.read_config()), flatten(asdict(step.run_config(seed)))
+    before, now = flatten(started_with), flatten(asdict(step.run_config(seed)))
     ignored = (*HARMLESS, *resume_rules.HARMLESS, *_FILLED_IN, *(() if step.role == DISTILLED else ("distillation",)))
     pairs = {key: (before[key], now[key]) for key in sorted(before.keys() & now.keys()) if not covers(ignored, key)}
     if step.role == DISTILLED:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..plots import figures
-from .sequence_table import DataResult, MeanDeviation, Student
+from ..utils.spread import MeanDeviation
+from .sequence_table import DataResult, Student
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,7 @@ def draw_sequence(found: Sequence[DataResult], path: Path) -> None:
 
 
 def _draw_panel(axes: "Axes", result: DataResult) -> None:
-    teacher = MeanDeviation.of(list(result.teacher.top1.values()))
+    teacher = result.teacher.spread
     for place, student in enumerate(result.students):
         _draw_student(axes, student, place)
     if teacher.known:

@@ -8,7 +8,7 @@ from typing import Any
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
-from .config import resolve
+from .config import refuse_impossible_seeds, resolve
 
 TEACHER, ALONE, DISTILLED = "teacher", "alone", "distilled"
 TARGETS = {
@@ -144,7 +144,7 @@ def plan_sequence(spec: SequenceSpec) -> Plan:
     Raises:
         UserError: a model or data set is unknown or named twice, a setting is impossible or has its own option.
     """
-    _refuse_duplicates(spec)
+    _refuse_impossible_lists(spec)
     _refuse_reserved_keys(spec)
     steps = _steps(spec, spec.dataset, spec.split)
     folder = Path(steps[0].config.output_root) / f"sequence-{_folder_name(steps[0])}"
@@ -246,7 +246,7 @@ def _refuse_other_clips(teacher: RunConfig, student: RunConfig) -> None:
             )
 
 
-def _refuse_duplicates(spec: SequenceSpec) -> None:
+def _refuse_impossible_lists(spec: SequenceSpec) -> None:
     named: Mapping[str, Collection[object]] = {
         "--students": spec.students,
         "--seeds": spec.seeds,
@@ -257,6 +257,8 @@ def _refuse_duplicates(spec: SequenceSpec) -> None:
             raise UserError(f"{option} is empty. Leave it out for the default.")
         if len(set(values)) != len(values):
             raise UserError(f"{option} has a duplicate: {', '.join(map(str, values))}.")
+    refuse_impossible_seeds("--seeds", spec.seeds)
+    refuse_impossible_seeds("--teacher_seeds", spec.teacher_seeds)
     if spec.then_split and not spec.then:
         raise UserError("--then_split is the protocol of the data set that --then names; name one.")
 

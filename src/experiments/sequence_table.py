@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.folder import SEQUENCE_FILE, RunFolder
-from ..runs.search import read_config_or_warn
+from ..runs.history import FoundRun, newest_run
 from ..utils.config import MODEL_FILES
 from ..utils.files import write_json, write_text
-from ..utils.spread import mean_and_deviation
+from ..utils.spread import MeanDeviation, finite_or_none
 from .sequence_plan import ALONE, DISTILLED, TARGETS, TEACHER, Plan, SequenceStep
 
 PLANNED, PENDING, RUNNING = "planned", "pending", "running"
@@ -66,32 +66,10 @@ class TableRow:
         """Return the top-1 accuracy of the last epoch in percent, by seed, of the runs that are done."""
         return {each.seed: float(each.summary["final_top1"]) for each in self.runs if each.summary}
 
-
-@dataclass(frozen=True)
-class MeanDeviation:
-    """Mean and standard deviation over seeds; NaN if unknown."""
-
-    mean: float
-    deviation: float
-
-    def __str__(self) -> str:
-        return self.text()
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "MeanDeviation":
-        """Return mean and standard deviation of some values."""
-        return cls(*mean_and_deviation(values))
-
     @property
-    def known(self) -> bool:
-        """Whether there is a mean."""
-        return math.isfinite(self.mean)
-
-    def text(self, sign: str = "") -> str:
-        """Return it as text, with an explicit plus if `sign` is `+`; a dash if unknown."""
-        if not self.known:
-            return "-"
-        return f"{self.mean:{sign}.2f}" + (f" ± {self.deviation:.2f}" if math.isfinite(self.deviation) else "")
+    def spread(self) -> MeanDeviation:
+        """Return mean and deviation of `top1` over the seeds."""
+        return MeanDeviation.of(list(self.top1.values()))
 
 
 @dataclass(frozen=True)
@@ -178,21 +156,20 @@ def markdown(plan: Plan, rows: Sequence[TableRow]) -> str:
     return f"# Training sequence on {data}\n\n" + "\n".join(lines) + f"\n\n{notes}\n"
 
 
-def find_step_run(step: SequenceStep, seed: int) -> RunFolder | None:
+def find_step_run(step: SequenceStep, seed: int) -> FoundRun | None:
     """Return the newest run of a step with a seed, if there is one; each step has its own output folder."""
-    runs = map(RunFolder, Path(step.config.output_root).glob("run-*"))
-    newest_first = sorted((run for run in runs if run.has_dated_name), key=lambda run: run.sort_key, reverse=True)
-    return next((run for run in newest_first if read_config_or_warn(run).get("seed") == seed), None)
+    return newest_run(Path(step.config.output_root), lambda _, config: config.get("seed") == seed)
 
 
 def _run_status(step: SequenceStep, seed: int, running: bool) -> RunStatus:
-    run = find_step_run(step, seed)
-    if run is None:
+    found = find_step_run(step, seed)
+    if found is None:
         waiting = PLANNED if step.number >= _FIRST_PLANNED_STEP else PENDING
         return RunStatus(seed, RUNNING if running else waiting, None, "", {})
+    run, config = found
     status = RUNNING if running else _status(run)
     summary = run.read_summary(("parameters", "final_top1"), ()) if status == DONE else {}
-    return RunStatus(seed, status, run.path, str(run.read_config().get("environment", "")), summary)
+    return RunStatus(seed, status, run.path, str(config.get("environment", "")), summary)
 
 
 def _status(run: RunFolder) -> str:
@@ -213,12 +190,12 @@ def _student(row: TableRow, baseline: TableRow) -> Student:
     alone, distilled = baseline.top1, row.top1
     both = [seed for seed in alone if seed in distilled]
     gain = MeanDeviation.of([distilled[seed] - alone[seed] for seed in both])
-    wrong = 100.0 - mean_and_deviation([alone[seed] for seed in both])[0]
+    wrong = 100.0 - MeanDeviation.of([alone[seed] for seed in both]).mean
     return Student(
         row.step.config.model.name,
         baseline.parameters,
-        MeanDeviation.of(list(alone.values())),
-        MeanDeviation.of(list(distilled.values())),
+        baseline.spread,
+        row.spread,
         gain,
         100.0 * gain.mean / wrong if wrong else math.nan,
     )
@@ -236,7 +213,7 @@ def _cells(plan: Plan, row: TableRow, rows: Sequence[TableRow]) -> list[str]:
         row.environment,
         row.status,
         TARGETS[step.number],
-        MeanDeviation.of(list(row.top1.values())).text(),
+        row.spread.text(),
         student.alone.text() if student else "",
         student.gain.text("+") if student else "",
         ", ".join(links),
@@ -262,10 +239,10 @@ def _facts(plan: Plan, rows: Sequence[TableRow]) -> dict[str, Any]:
                 "data": result.data,
                 "student": student.model,
                 "parameters": student.parameters,
-                "alone": _numbers(student.alone),
-                "distilled": _numbers(student.distilled),
-                "gain": _numbers(student.gain),
-                "errors_removed_percent": _number(student.errors_removed),
+                "alone": student.alone.facts(),
+                "distilled": student.distilled.facts(),
+                "gain": student.gain.facts(),
+                "errors_removed_percent": finite_or_none(student.errors_removed),
             }
             for result in results(rows)
             for student in result.students
@@ -287,19 +264,11 @@ def _row_facts(plan: Plan, row: TableRow, rows: Sequence[TableRow]) -> dict[str,
         "target": TARGETS[step.number],
         "epochs": config.epochs,
         "batch_size": config.batch_size,
-        "final_top1": _numbers(MeanDeviation.of(list(row.top1.values()))),
-        "gain": None if gain is None else _numbers(gain),
+        "final_top1": row.spread.facts(),
+        "gain": None if gain is None else gain.facts(),
         "runs": [
             {"seed": each.seed, "status": each.status, "run": _relative_run(plan, each)}
             | {key: each.summary.get(key) for key in _KEPT}
             for each in row.runs
         ],
     }
-
-
-def _numbers(spread: MeanDeviation) -> dict[str, float | None]:
-    return {"mean": _number(spread.mean), "standard_deviation": _number(spread.deviation)}
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

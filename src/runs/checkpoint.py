@@ -28,7 +28,7 @@ from ..utils.errors import UserError
 from ..utils.files import atomic_path, read_whole
 from ..utils.renamed_keys import with_present_keys
 from .checkpoint_check import field_problem
-from .search import resolve_checkpoint
+from .history import resolve_checkpoint
 from .torch_file import NotTorchFile, read_torch_file
 
 _log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..utils.files import write_csv
 from ..utils.foreign_text import printable
-from ..utils.spread import mean_and_deviation
-from .history import Run
+from ..utils.spread import MeanDeviation
+from .results import Run
 
 UNKNOWN = "-"
 _LONGEST_VALUE = 48
@@ -27,8 +27,8 @@ class SeedSpread:
     """
 
     runs: Sequence[Run]
-    best: tuple[float, float]
-    final: tuple[float, float]
+    best: MeanDeviation
+    final: MeanDeviation
 
 
 def differing_keys(runs: Sequence[Run]) -> dict[str, list[str]]:
@@ -106,7 +106,7 @@ def _identity(run: Run) -> dict[str, object]:
 
 def _seed_spread(runs: Sequence[Run]) -> SeedSpread:
     primary = runs[0].measures.primary  # they are all of one task
-    best, final = (mean_and_deviation([run.figure(f"{part}_{primary}") for run in runs]) for part in ("best", "final"))
+    best, final = (MeanDeviation.of([run.figure(f"{part}_{primary}") for run in runs]) for part in ("best", "final"))
     return SeedSpread(runs, best, final)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..plots import figures
 from ..tasks.measures import PERCENT
 from ..utils.numbers import counted
-from .history import Run
+from .results import Run
 
 _COLOURS = ("#0b69a3", "#d9480f", "#2b8a3e", "#862e9c", "#d69e00", "#0b9aa5", "#c2255c", "#6b4f3a")
 _DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))

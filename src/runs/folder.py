@@ -20,7 +20,8 @@ from ..utils.locks import sole_writer
 from ..utils.renamed_keys import with_present_keys
 
 _log = logging.getLogger(__name__)
-_NAME = re.compile(r"run-(\d{4}-\d{2}-\d{2})(?:_(\d+))?")
+_NAME = re.compile(r"run-\d{4}-\d{2}-\d{2}(_\d+)?")
+_DATED = re.compile(r"(\d{4}-\d{2}-\d{2})(?:_(\d{1,9}))?")
 # The files that a copy of a run includes; evaluations and exports are not copied.
 _OF_RUN = ("*.yaml", "task.json", "*.txt", "*.jsonl", "*.csv", "*.png", "tensorboard/*", "checkpoints/*.pth")
 _LOGBOOK = ("*.jsonl", "*.csv")
@@ -42,6 +43,7 @@ class RunFolder:
         self.origin = path / "origin.json"  # in the copy of a run that continues elsewhere
         self.summary = path / "summary.json"
         self.log = path / "log.txt"
+        self.logbook = path / "metrics.jsonl"
         self.curve = path / "training_curve.png"
         self.confusion = path / "confusion.csv"  # of the last test
         self.confusion_picture = path / "confusion.png"
@@ -60,20 +62,23 @@ class RunFolder:
         return sorted(self.checkpoints.glob("epoch_*.pth"), key=lambda path: (len(path.name), path.name))
 
     @property
-    def has_dated_name(self) -> bool:
-        """Whether the name is `run-YYYY-MM-DD`, with or without a number."""
-        return _NAME.fullmatch(self.path.name) is not None
+    def begun(self) -> date | None:
+        """Return the day in its name, else that of the last write to its folder; None if there is no such day."""
+        try:
+            if match := _DATED.search(self.path.name):
+                return date.fromisoformat(match[1])
+            return date.fromtimestamp(self.path.stat().st_mtime)
+        except (OSError, ValueError, OverflowError):
+            return None
 
     @property
     def sort_key(self) -> tuple[str, int]:
         """Return the day and the number within the day, which order runs from old to new.
 
-        A folder with another name has the day on which its configuration was written, and the number 0.
+        The number is 0 if the name has no day.
         """
-        if match := _NAME.fullmatch(self.path.name):
-            return match[1], int(match[2] or 1)
-        day = modification_day(self.config)
-        return ("" if day is None else day.isoformat()), 0
+        match = _DATED.search(self.path.name)
+        return str(self.begun or ""), int(match[2] or 1) if match else 0
 
     @property
     def last_written(self) -> float:
@@ -135,7 +140,7 @@ class RunFolder:
         """
         make_folder(output_root)
         today = date.today().isoformat()
-        day, taken = max([(today, 0), *_sort_keys_in(output_root)])
+        day, taken = max([(today, 0), *(run.sort_key for run in runs_in(output_root))])
         if day > today:
             _log.warning(
                 "A run in %s has the date %s, and today is %s. The new run gets the later date too, so that the names "
@@ -264,17 +269,10 @@ class RunFolder:
         return self.summary.exists()
 
 
-def _sort_keys_in(output_root: Path) -> list[tuple[str, int]]:
-    """Return the sort keys of the runs in a folder, without those whose names hold an impossible date."""
-    keys = [run.sort_key for run in map(RunFolder, output_root.glob("run-*")) if run.has_dated_name]
-    return [key for key in keys if _is_day(key[0])]
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return bool(date.fromisoformat(text))
-    except ValueError:
-        return False
+def runs_in(folder: Path) -> list[RunFolder]:
+    """Return the runs in a folder, newest first: its subfolders `run-YYYY-MM-DD`, with or without a number."""
+    runs = [RunFolder(path) for path in folder.glob("run-*") if _NAME.fullmatch(path.name)]
+    return sorted(runs, key=lambda run: run.sort_key, reverse=True)
 
 
 @contextmanager
@@ -294,14 +292,6 @@ def _atomic_folder(folder: Path) -> Iterator[Path]:
                 path.replace(folder / path.name)
     except OSError as error:
         raise write_error(folder, error) from error
-
-
-def modification_day(path: Path) -> date | None:
-    """Return the day on which a file was last written; None if it is missing or the time is out of range."""
-    try:
-        return date.fromtimestamp(path.stat().st_mtime)
-    except (OSError, ValueError, OverflowError):
-        return None
 
 
 def _modification_time(path: Path) -> float:

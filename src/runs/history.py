@@ -1,112 +1,38 @@
-"""Finding the runs below an output root, and reading the results of each.
+"""The scanner of run folders: every command finds its runs, and their checkpoints, by these functions.
 
-A folder may be incomplete, damaged or foreign. What is readable is read, and the rest is reported.
+A name `run-...` suffices in the output folder, also for a damaged run. Below the input folders, which hold files of all
+kinds, a run is recognised by its configuration.
 """
 
 import difflib
-import math
-import re
-import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ..settings.distillation import teachers_in
-from ..tasks.measures import CLASSIFICATION, Measures
-from ..utils.config import flatten
+from ..tasks.recipe import TaskRecipe
 from ..utils.errors import UserError
-from ..utils.files import read_json
-from ..utils.foreign_text import printable
-from .folder import RunFolder, modification_day
-from .logbook import Row, read_rows
+from ..utils.places import Places, folders_below, is_file, outermost
+from .folder import SEQUENCE_FILE, RunFolder, runs_in
 
-Value = TypeVar("Value")
+if TYPE_CHECKING:
+    from .results import Run
 
-_LOGBOOK = "metrics.jsonl"
-_SEQUENCE, _SEQUENCE_LEVELS = "sequence.json", 3  # <sequence>/<data>/<model>/<run>
-_TERM = re.compile(r"train_(\w{1,40})_loss", re.ASCII)
-_DATED = re.compile(r"(\d{4}-\d{2}-\d{2})(?:_(\d{1,9}))?")
-_MOST_EPOCHS = 1_000_000_000
-_LONGEST_PROBLEM = 160
+_log = logging.getLogger(__name__)
+
+LATEST = "latest"
+_CLASSIFICATION = TaskRecipe()
+_LEVELS, _SEQUENCE_LEVELS = 2, 3  # <output root>/<seeds>/<run>, <sequence>/<data>/<model>/<run>
 _NAMES_SUGGESTED = 5
 
-
-@dataclass(frozen=True)
-class Run:
-    """The content of a run's folder. An unknown text is empty, an unknown integer None, another unknown number NaN.
-
-    Attributes:
-        path, name: its folder, and its name: the path below the output root, else the folder's name.
-        begun: the day in its name, else the day on which its folder was last written.
-        model, dataset, split, seed: what was trained, on what.
-        epochs_done, epochs: the number of finished epochs, and of configured ones.
-        teachers: the models of a distilled run's teachers, or their checkpoints if unknown; empty for other runs.
-        state: `finished`; `diverged`, ended because of non-finite numbers; else `unfinished`.
-        measures: the metrics of its task.
-        figures: `best_epoch`, `best_<metric>` and `final_<metric>` of the test part, `train_seconds`,
-            `clips_per_second`, `skipped_batches`, `parameters` and `test_clips`, where known. Those of an unfinished
-            run cover its epochs so far; with averaged weights, the metrics are theirs.
-        config: its configuration with dotted keys; empty if it is unreadable.
-        rows: the numbers of its logbook, one row per epoch.
-        problems: what could not be read, one sentence each.
-    """
-
-    path: Path
-    name: str
-    begun: date | None = None
-    model: str = ""
-    dataset: str = ""
-    split: str = ""
-    seed: int | None = None
-    epochs_done: int | None = None
-    epochs: int | None = None
-    teachers: Sequence[str] = ()
-    state: str = "unfinished"
-    measures: Measures = CLASSIFICATION
-    figures: Mapping[str, float] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
-    rows: Sequence[Mapping[str, float]] = ()
-    problems: Sequence[str] = ()
-
-    def figure(self, name: str) -> float:
-        """Return one of the figures, NaN if it is unknown."""
-        return self.figures.get(name, math.nan)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the run is complete."""
-        return self.state == "finished"
-
-    @property
-    def distillation_label(self) -> str:
-        """Return the teachers of a distilled run for a title; empty for other runs."""
-        return f"distilled from {' and '.join(self.teachers)}" if self.teachers else ""
-
-    @property
-    def weights_prefix(self) -> str:
-        """Return the prefix of the logbook's columns of the reported weights: `ema_` for averaged ones."""
-        return _weights_prefix(self.rows, self.measures)
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        """Return the names of the loss terms in its logbook, in the task's order."""
-        fullest = max(self.rows, key=len, default={})
-        return tuple(found[1] for found in map(_TERM.fullmatch, fullest) if found)
-
-    @property
-    def comparable_loss_column(self) -> str:
-        """Return the column of the loss in which runs are compared: the first term, if the loss has terms."""
-        return f"train_{self.terms[0]}_loss" if self.terms else "train_loss"
-
-    @property
-    def data(self) -> str:
-        """Return the data set and the protocol in one text."""
-        return f"{self.dataset} {self.split}".strip()
+# A run and its configuration.
+FoundRun = tuple[RunFolder, Mapping[str, Any]]
 
 
-def find_runs(output_root: Path) -> list[Run]:
+# --- all runs of the output folder
+
+
+def find_runs(output_root: Path) -> "list[Run]":
     """Return the runs in a folder, in its subfolders, and in sequences, newest first.
 
     The archive that a run makes when it is resumed from an earlier checkpoint is a run too. A missing folder has none.
@@ -114,24 +40,27 @@ def find_runs(output_root: Path) -> list[Run]:
     Raises:
         UserError: the folder cannot be read, or is not a folder.
     """
+    from .results import read_run  # a command that resumes or evaluates one run does not need it
+
     try:
-        outer = list(_folders(output_root))
+        inside = [each for each in sorted(output_root.iterdir()) if not each.name.startswith(".") and _is_folder(each)]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UserError(f"Cannot read the folder of runs {output_root}: {error.strerror or error}.") from error
-    levels = _levels_below(output_root, 2)
-    folders = [folder for each in outer for folder in _run_folders(each, levels - 1)]
-    folders.sort(key=_sort_key, reverse=True)
-    return [read_run(folder, output_root) for folder in folders]
+    levels = _SEQUENCE_LEVELS if _is_sequence(output_root) else _LEVELS
+    runs = sorted(map(RunFolder, _folders_of_runs(inside, levels - 1)), key=_age, reverse=True)
+    return [read_run(run.path, output_root) for run in runs]
 
 
-def choose_runs(output_root: Path, wanted: Sequence[str]) -> list[Run]:
+def choose_runs(output_root: Path, wanted: Sequence[str]) -> "list[Run]":
     """Return the named runs: each text is a name below the output root, or the path of a folder.
 
     Raises:
         UserError: one does not exist, is not a run, or is named twice.
     """
+    from .results import read_run
+
     folders = [next((path for path in (output_root / text, Path(text)) if is_run(path)), None) for text in wanted]
     unknown = [text for text, folder in zip(wanted, folders, strict=True) if folder is None]
     if unknown:
@@ -146,146 +75,29 @@ def choose_runs(output_root: Path, wanted: Sequence[str]) -> list[Run]:
 
 def is_run(path: Path) -> bool:
     """Return whether a folder is a run: by its name `run-...`, or by its files."""
+    run = RunFolder(path)
+    return _is_folder(path) and (path.name.startswith("run-") or is_file(run.config) or is_file(run.logbook))
+
+
+def _folders_of_runs(roots: Iterable[Path], levels: int) -> Iterator[Path]:
+    """Yield the folders of the runs below `roots`, with their archives; those of a sequence lie deeper."""
+    for each in folders_below(roots, lambda path: is_run(path) or _is_sequence(path), deepest=levels):
+        for run in [each] if is_run(each) else folders_below([each], is_run, deepest=_SEQUENCE_LEVELS):
+            yield run
+            yield from filter(is_run, run.glob("superseded*"))
+
+
+def _age(run: RunFolder) -> tuple[str, int, float]:
+    """Return a key that orders runs from old to new: the day, the number within the day, the time of writing."""
     try:
-        if not path.is_dir():
-            return False
+        written = run.path.stat().st_mtime
     except OSError:
-        return False
-    return path.name.startswith("run-") or _exists(RunFolder(path).config) or _exists(path / _LOGBOOK)
+        written = 0.0
+    return *run.sort_key, written
 
 
-def read_run(path: Path, output_root: Path | None = None) -> Run:
-    """Read a run's folder; what cannot be read is listed in `problems`."""
-    folder = RunFolder(path)
-    problems: list[str] = []
-    nothing: Mapping[str, Any] = {}
-    config = _read_or_note(lambda _: folder.read_config(), folder.config, nothing, problems)
-    rows = _numbers(_read_or_note(read_rows, path / _LOGBOOK, [], problems), problems)
-    summary = _read_or_note(_read_summary, folder.summary, nothing, problems)
-    if summary and not rows:
-        problems.append(f"{path / _LOGBOOK} has no rows, so its epochs are not known.")
-    measures = _read_or_note(lambda _: folder.read_measures(), folder.task, CLASSIFICATION, problems)
-    model, data = (_section(config, name) for name in ("model", "data"))
-    seed = summary.get("seed", config.get("seed"))
-    return Run(
-        path=path,
-        name=_name(path, output_root),
-        begun=_run_day(path),
-        model=_text(summary.get("model", model.get("name"))),
-        dataset=_text(summary.get("dataset", data.get("name"))),
-        split=_text(summary.get("split", data.get("split"))),
-        seed=_integer(seed),
-        epochs_done=int(rows[-1]["epoch"]) + 1 if rows else None if problems else 0,
-        epochs=_integer(config.get("epochs")),
-        teachers=_teachers(path, config),
-        state="finished" if summary else "diverged" if _exists(folder.divergence) else "unfinished",
-        measures=measures,
-        figures=_figures(rows, measures)
-        | {name: value for name, value in _finite(summary).items() if name in _summary_figures(measures)},
-        config=flatten(config),
-        rows=rows,
-        problems=[printable(problem)[:_LONGEST_PROBLEM] for problem in problems],
-    )
-
-
-def _summary_figures(measures: Measures) -> tuple[str, ...]:
-    """Return the names of all numbers that a summary can have."""
-    others = ("train_seconds", "clips_per_second", "skipped_batches", "parameters", "test_clips")
-    return ("best_epoch", *measures.figures(), *others)
-
-
-def _weights_prefix(rows: Sequence[Mapping[str, float]], measures: Measures) -> str:
-    """Return the prefix of the columns of the reported weights."""
-    return "ema_" if any(f"ema_test_{measures.primary}" in row for row in rows) else ""
-
-
-def _read_or_note(read: Callable[[Path], Value], path: Path, otherwise: Value, problems: list[str]) -> Value:
-    """Return what `read` reads; if it raises a UserError, append that to `problems` and return `otherwise`."""
-    try:
-        return read(path)
-    except UserError as error:
-        problems.append(str(error))
-        return otherwise
-
-
-def _read_summary(path: Path) -> Mapping[str, Any]:
-    """Return the content of `summary.json`; empty if the run has none yet."""
-    return read_json(path) if _exists(path) else {}
-
-
-def _exists(path: Path) -> bool:
-    """Return whether a file exists; False in a folder without access."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
-def _numbers(rows: Sequence[Row], problems: list[str]) -> list[dict[str, float]]:
-    """Return the finite numbers of each row, without rows whose epoch is impossible."""
-    good = [row for row in rows if 0 <= int(row["epoch"]) < _MOST_EPOCHS]
-    if len(good) < len(rows):
-        problems.append(f"{_LOGBOOK}: rows with impossible epochs are left out: {len(rows) - len(good)}.")
-    return sorted(map(_finite, good), key=lambda row: row["epoch"])
-
-
-def _finite(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return the entries that are finite numbers."""
-    numbers: dict[str, float] = {}
-    for name, value in values.items():
-        try:
-            if isinstance(value, int | float) and math.isfinite(value):
-                numbers[name] = float(value)
-        except OverflowError:  # an integer larger than every float
-            continue
-    return numbers
-
-
-def _figures(rows: Sequence[Mapping[str, float]], measures: Measures) -> dict[str, float]:
-    """Return the results in the rows of a logbook; the best epoch is chosen as in training."""
-    if not rows:
-        return {}
-    columns = set[str]().union(*rows)
-    primary, weights = measures.primary_metric, _weights_prefix(rows, measures)
-    chooser = f"{weights}{'val' if f'{weights}val_{primary.name}' in columns else 'test'}_{primary.name}"
-    choose = max if primary.higher_is_better else min
-    best = choose(rows, key=lambda row: row.get(chooser, primary.worst))  # the first of equals
-    final = next((row for row in reversed(rows) if f"{weights}test_{primary.name}" in row), rows[-1])
-    speeds = [row["clips_per_second"] for row in rows if "clips_per_second" in row]
-    figures = {
-        "best_epoch": best["epoch"],
-        **{f"best_{name}": best.get(f"{weights}test_{name}", math.nan) for name in measures.names},
-        **{f"final_{name}": final.get(f"{weights}test_{name}", math.nan) for name in measures.names},
-        "train_seconds": sum(row["seconds"] for row in rows if "seconds" in row),
-        "clips_per_second": statistics.median(speeds) if speeds else math.nan,
-        "skipped_batches": sum(row["skipped_batches"] for row in rows if "skipped_batches" in row),
-    }
-    return _finite(figures)
-
-
-def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = config.get(name)
-    return section if isinstance(section, Mapping) else {}
-
-
-def _text(value: object) -> str:
-    return printable(str(value)) if isinstance(value, str | int | float) else ""
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _name(path: Path, output_root: Path | None) -> str:
-    """Return the path below the output root; elsewhere the folder's name."""
-    below = output_root is not None and path.absolute().is_relative_to(output_root.absolute())
-    name = path.absolute().relative_to(output_root.absolute()).as_posix() if below and output_root else ""
-    return printable(name or path.resolve().name)
-
-
-def _folders(path: Path) -> Iterator[Path]:
-    """Yield the visible subfolders of a folder, by name."""
-    return (each for each in sorted(path.iterdir()) if not each.name.startswith(".") and _is_folder(each))
+def _is_sequence(path: Path) -> bool:
+    return is_file(path / SEQUENCE_FILE)
 
 
 def _is_folder(path: Path) -> bool:
@@ -293,67 +105,6 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
-
-
-def _run_folders(path: Path, levels: int) -> list[Path]:
-    """Return a run's folder and its archives; for another folder the runs at most `levels` below it."""
-    if is_run(path):
-        return [path, *(each for each in path.glob("superseded*") if is_run(each))]
-    levels = _levels_below(path, levels)
-    try:
-        inside = list(_folders(path)) if levels else []
-    except OSError:  # a folder beside the runs need not be readable
-        return []
-    return [run for each in inside for run in _run_folders(each, levels - 1)]
-
-
-def _levels_below(path: Path, levels: int) -> int:
-    """Return how deep to search below a folder: in a sequence, runs are in subfolders by data set and model."""
-    return max(levels, _SEQUENCE_LEVELS) if _exists(path / _SEQUENCE) else levels
-
-
-def _teachers(path: Path, config: Mapping[str, Any]) -> list[str]:
-    """Return the distinct names of a run's teachers."""
-    return list(dict.fromkeys(printable(_teacher(path, each)) for each in teachers_in(config)))
-
-
-def _teacher(path: Path, checkpoint: str) -> str:
-    """Return the model of the run of a teacher's checkpoint; if that run is missing, its name.
-
-    Student and teacher may have been moved together, so the search includes the folders beside the student.
-    """
-    parts = Path(checkpoint).parts
-    beside = [path.parent.joinpath(*parts[-3:]), path.parent.parent.joinpath(*parts[-4:])]
-    for path_of_teacher in (Path(checkpoint), *beside):
-        run = RunFolder(path_of_teacher.parent.parent)
-        try:
-            model = _section(run.read_config(), "model").get("name") if _exists(run.config) else None
-        except UserError:
-            continue
-        if isinstance(model, str):
-            return model
-    return parts[-3] if len(parts) > 2 else checkpoint
-
-
-def _run_day(path: Path) -> date | None:
-    """Return the day in a folder's name, else the day on which it was last written."""
-    match = _DATED.search(path.name)
-    if match is None:
-        return modification_day(path)
-    try:
-        return date.fromisoformat(match[1])
-    except ValueError:  # an impossible date
-        return None
-
-
-def _sort_key(path: Path) -> tuple[str, int, float]:
-    """Return a key that orders folders from old to new: the day, the number within the day, the time of writing."""
-    match = _DATED.search(path.name)
-    try:
-        written = path.stat().st_mtime
-    except OSError:
-        written = 0.0
-    return str(_run_day(path) or ""), int((match and match[2]) or 1), written
 
 
 def _unknown_runs(output_root: Path, unknown: Sequence[str]) -> str:
@@ -369,3 +120,161 @@ def _unknown_runs(output_root: Path, unknown: Sequence[str]) -> str:
     count = f" {_NAMES_SUGGESTED} of {len(known)} runs" if len(known) > _NAMES_SUGGESTED else ""
     lines.append(f"Newest{count} there: {newest}." if newest else f"There is no run under {output_root}.")
     return "\n".join(lines)
+
+
+# --- the run to resume
+
+
+def find_run(
+    output_root: Path,
+    config: Mapping[str, Any],
+    input_roots: Sequence[Path] = (),
+    recipe: TaskRecipe = _CLASSIFICATION,
+) -> RunFolder | None:
+    """Return the newest run with the same model, data set, protocol, seed and task as `config`, if there is one.
+
+    It is also equal in what the `recipe` of the task compares.
+
+    Runs in the output folder come first. Below the input folders, which may hold copies from several sessions, it is
+    the most advanced run of the latest day with a readable checkpoint. Runs of a training sequence are excluded there:
+    the sequence itself resumes them.
+    """
+    wanted = _identity(config), recipe.identity(config)
+
+    def is_wanted(run: RunFolder, found: Mapping[str, Any]) -> bool:
+        return (_identity(found), recipe.identity(found)) == wanted and _task_of(run) == recipe.task
+
+    if own := newest_run(output_root, is_wanted):
+        return own[0]
+    attached = [run for run in attached_runs(output_root, input_roots) if is_wanted(run, _configuration(run))]
+    days = sorted({run.sort_key[0] for run in attached}, reverse=True)
+    found = (_most_advanced([run for run in attached if run.sort_key[0] == day]) for day in days)
+    return next((run for run in found if run is not None), None)
+
+
+def newest_run(folder: Path, is_wanted: Callable[[RunFolder, Mapping[str, Any]], bool]) -> FoundRun | None:
+    """Return the newest run in a folder for which `is_wanted(run, configuration)` holds, if there is one.
+
+    A run whose configuration cannot be read is reported by a warning.
+    """
+    found = ((run, read_config_or_warn(run)) for run in runs_in(folder))
+    return next((each for each in found if is_wanted(*each)), None)
+
+
+def attached_runs(output_root: Path, input_roots: Sequence[Path]) -> list[RunFolder]:
+    """Return the runs below the input folders, except those in the output folder and in training sequences."""
+    outputs = output_root.resolve()
+    return runs_below(input_roots, lambda folder: folder.resolve() == outputs or _is_sequence(folder))
+
+
+def runs_below(roots: Sequence[Path], skip: Callable[[Path], bool] = lambda _: False) -> list[RunFolder]:
+    """Return the runs of LAST below some folders; other programs use the name `config.yaml` too."""
+    found = map(RunFolder, folders_below(roots, RunFolder.CONFIG, skip))
+    return [run for run in found if all(isinstance(name, str) for name in _identity(_configuration(run))[:2])]
+
+
+def read_config_or_warn(run: RunFolder) -> Mapping[str, Any]:
+    """Return the configuration of a run; if it is unreadable, log a warning and return an empty one."""
+    return _configuration(run, "%s The run is skipped.")
+
+
+def _configuration(run: RunFolder, warning: str = "") -> Mapping[str, Any]:
+    """Return a run's configuration; an empty one if it is missing or unreadable, as in a foreign folder."""
+    try:
+        return run.read_config() if run.config.exists() else {}
+    except (UserError, OSError) as error:  # an OSError from a folder without access
+        if warning:
+            _log.warning(warning, error)
+        return {}
+
+
+def _task_of(run: RunFolder) -> str:
+    """Return the name of a run's task; empty if its file cannot be read."""
+    try:
+        return run.read_measures().task
+    except (UserError, OSError):
+        return ""
+
+
+def _identity(config: Mapping[str, Any]) -> tuple[object, ...]:
+    sections = [config.get(name) for name in ("model", "data")]
+    model, data = [section if isinstance(section, Mapping) else {} for section in sections]
+    return model.get("name"), data.get("name"), data.get("split"), config.get("seed")
+
+
+def _most_advanced(runs: Sequence[RunFolder]) -> RunFolder | None:
+    """Return the run with the most advanced readable checkpoint; None if no run has one."""
+    from .checkpoint_files import most_advanced_checkpoint  # it imports torch
+
+    found = [(run, most_advanced_checkpoint(run.all_checkpoints())) for run in runs]
+    whole = [(run, state[1].progress) for run, state in found if state is not None]
+    return max(whole, key=lambda item: item[1])[0] if whole else None
+
+
+# --- the run, or the checkpoint, that an option names
+
+
+def latest_run(places: Places) -> RunFolder:
+    """Return the newest run in the output folder, else below the input folders.
+
+    Within one folder the number within the day decides; between folders, each of which counts from one, the time of
+    the last write.
+
+    Raises:
+        UserError: there is none.
+    """
+    for runs in (runs_below([places.output_root]), attached_runs(places.output_root, places.input_roots)):
+        newest: dict[Path, RunFolder] = {}
+        for run in sorted(runs, key=lambda each: each.sort_key):
+            newest[run.path.parent] = run
+        if newest:
+            return max(newest.values(), key=lambda run: (run.sort_key[0], run.last_written))
+    searched = ", ".join(map(str, outermost([places.output_root, *places.input_roots])))
+    raise UserError(
+        f"There is no run in {searched}, so there is no {LATEST!r} one. --output_root names another folder."
+    )
+
+
+def named_path(named: str, places: Places) -> Path:
+    """Return the path that an option names: itself, a run's name below the output folder, or `latest`.
+
+    Raises:
+        UserError: `latest` is named and there is no run.
+    """
+    path = Path(named)
+    if path.exists():
+        return path
+    if named == LATEST:
+        return latest_run(places).path
+    inside = places.output_root / named
+    return inside if inside.is_dir() else path
+
+
+def find_checkpoint(named: str, places: Places) -> Path:
+    """Return the checkpoint that an option names: the file itself, or the last epoch of a run.
+
+    Args:
+        named: the path of a checkpoint, of a run's folder, or of its folder `checkpoints`; the name of a run; or
+            `latest` for the newest run.
+        places: the folders to search for runs.
+
+    Raises:
+        UserError: there is no run, or the run has no finished epoch.
+    """
+    return resolve_checkpoint(named_path(named, places))
+
+
+def resolve_checkpoint(path: Path) -> Path:
+    """Return the checkpoint of the last epoch if a path is a run's folder, else the path itself.
+
+    Raises:
+        UserError: the run has no finished epoch, or the folder is not a run.
+    """
+    if not path.is_dir():
+        return path
+    run = RunFolder(path.parent if path.name == "checkpoints" else path)
+    if not run.config.exists():
+        raise UserError(f"{path} is a folder, but not a run's. Give a run's folder or a checkpoint in it.")
+    if not run.last.exists():
+        raise UserError(f"The run {run.path} has no finished epoch: there is no {run.last.name} in {run.checkpoints}.")
+    return run.last

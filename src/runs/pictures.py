@@ -11,7 +11,7 @@ from ..utils.extras import extra_problem
 from ..utils.numbers import counted
 from .confusion import Confusion, read_confusion
 from .folder import RunFolder
-from .history import Run, read_run
+from .results import Run, read_run
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from ..utils.places import outermost, writable
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import most_advanced_checkpoint, readable_checkpoints
 from .folder import RunFolder
-from .search import find_run
+from .history import find_run
 
 _log = logging.getLogger(__name__)
 

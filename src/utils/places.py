@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -100,8 +100,13 @@ def outermost(roots: Sequence[Path]) -> list[Path]:
     return [root for root in distinct if not any(other in root.parents for other in distinct)]
 
 
-def folders_below(roots: Sequence[Path], mark: str, skip: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
-    """Yield the folders with a file named `mark`, at most six levels below `roots`, the nearest first.
+def folders_below(
+    roots: Iterable[Path],
+    mark: str | Callable[[Path], bool],
+    skip: Callable[[Path], bool] = lambda _: False,
+    deepest: int = _DEEPEST,
+) -> Iterator[Path]:
+    """Yield the folders that have a mark, at most `deepest` levels below `roots`, the nearest first.
 
     Found folders are not searched further, nor are hidden or unreadable folders. The search is limited to 10,000
     folders per root, and in each folder to the first 10,000 entries and the last 500 folders by name, with a warning if
@@ -109,9 +114,11 @@ def folders_below(roots: Sequence[Path], mark: str, skip: Callable[[Path], bool]
 
     Args:
         roots: the folders to search; missing ones are skipped.
-        mark: the file's name.
+        mark: the name of a file in them, or a function that recognises them.
         skip: tells which folders not to search.
+        deepest: the number of levels below a root; 0 for the roots themselves.
     """
+    is_wanted = mark if callable(mark) else lambda folder: is_file(folder / mark)
     seen: set[Path] = set()
     for root in roots:
         waiting, visited = deque([(root, 0)]), 0
@@ -121,14 +128,14 @@ def folders_below(roots: Sequence[Path], mark: str, skip: Callable[[Path], bool]
             if place in seen or skip(folder):
                 continue
             seen.add(place)
-            if is_file(folder / mark):
+            if is_wanted(folder):
                 yield folder
                 continue
             visited += 1
             if visited > _MOST_FOLDERS:
                 _warn_of_bound(root, _MOST_FOLDERS)
                 break
-            if depth < _DEEPEST:
+            if depth < deepest:
                 waiting.extend((each, depth + 1) for each in _subfolders(folder))
 
 

@@ -37,6 +37,15 @@ def test_no_help_waits_for_torch_or_an_optional_package(command: list[str]) -> N
     assert answer.stdout.splitlines()[-1] == "0"
 
 
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_the_overview_and_the_version_do_not_wait_for_rich(option: str) -> None:
+    code = f"import sys; from last.cli import main; code = main(['{option}']); print(code, 'rich' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
+    assert answer.stdout.splitlines()[-1] == "0 False"
+
+
 @pytest.fixture
 def help_of(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Return a function that returns a command's help as the installed program shows it."""

@@ -47,6 +47,13 @@ def test_a_long_cell_is_not_cut_elsewhere_than_on_a_terminal(capsys: pytest.Capt
     assert "x" * 300 in capsys.readouterr().out
 
 
+def test_columns_of_wide_characters_are_aligned_elsewhere_than_on_a_terminal_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table("t", ("class", "clips"), [("語語語語", "1"), ("wave", "20")])
+    assert [cell_len(line) for line in capsys.readouterr().out.splitlines()[1:]] == [15, 15, 15]
+
+
 def test_a_table_without_rows_shows_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
     table("Classes", ("class", "top-1"), [])
     assert capsys.readouterr().out == "Classes\nclass  top-1\n"
@@ -381,6 +388,15 @@ def test_of_several_processes_only_the_first_says_what_is_no_error(
     with terminal.logging_to_terminal():
         logging.getLogger("last.somewhere").warning("a word")
     assert ("a word" in capsys.readouterr().err) == shown
+
+
+def test_messages_elsewhere_than_on_a_terminal_are_one_line_each_of_any_length(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with terminal.logging_to_terminal():
+        logging.getLogger("last.somewhere").info("[b] %s.", "word " * 100)
+        logging.getLogger("last.somewhere").warning("short")
+    assert capsys.readouterr().err == f"[b] {'word ' * 100}.\nwarning: short\n"
 
 
 # --- foreign text

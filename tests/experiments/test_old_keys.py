@@ -17,7 +17,7 @@ from last.experiments import run as experiment
 from last.runs.checkpoint import _checksum, read_checkpoint
 from last.runs.comparison import differing_keys, seed_spreads
 from last.runs.folder import RunFolder
-from last.runs.history import read_run
+from last.runs.results import read_run
 from last.settings.run import RunConfig
 from last.utils.config import flatten, set_nested
 from last.utils.renamed_keys import RENAMED_KEYS

@@ -11,7 +11,7 @@ import torch
 from last.experiments.config import resolve
 from last.experiments.run import train
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
-from last.runs.history import read_run
+from last.runs.results import read_run
 from last.settings.run import RunConfig
 from last.utils.config import read_yaml
 from last.utils.errors import UserError

@@ -14,13 +14,14 @@ from last.experiments import sequence
 from last.experiments.run import Result
 from last.experiments.sequence import run_sequence
 from last.experiments.sequence_plan import Plan, SequenceSpec, plan_sequence
-from last.experiments.sequence_table import MeanDeviation, RunStatus, TableRow, read_rows, results
+from last.experiments.sequence_table import RunStatus, TableRow, read_rows, results
 from last.runs.folder import RunFolder
 from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
 from last.utils.config import read_yaml, to_yaml
 from last.utils.errors import TrainingDiverged, UserError
 from last.utils.files import write_json, write_text
+from last.utils.spread import MeanDeviation
 
 TWO = ["nano_e", "base_e"]
 MakePlan = Callable[..., Plan]
@@ -171,6 +172,8 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
         ({"teacher": "huge"}, "no model 'huge'"),
         ({"students": ["nano_e", "nano_e"]}, "--students has a duplicate"),
         ({"seeds": [1, 1]}, "--seeds has a duplicate"),
+        ({"seeds": [2**64]}, "--seeds: 18446744073709551616 should be 0 to"),
+        ({"teacher_seeds": [2**64]}, "--teacher_seeds: 18446744073709551616 should be 0 to"),
         ({"then_split": "other"}, "--then_split is the protocol"),
         ({"student_settings": ["learning_rat=1"]}, "(?s)--student_set.*Did you mean 'learning_rate'"),
         ({"teacher_settings": ["epochs=none"]}, "(?s)--teacher_set.*epochs"),
@@ -376,6 +379,23 @@ def test_links_of_the_table_lead_to_the_runs(plan: MakePlan, trainings: Training
     places = [part.partition(")")[0] for part in text.split("](")[1:]]
     assert len(places) == 3
     assert all((whole.folder / place / "config.yaml").exists() for place in places)
+
+
+def test_the_table_reads_the_configuration_of_each_run_once(
+    plan: MakePlan, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = plan()
+    run_sequence(whole)
+    read: list[Path] = []
+    read_config = RunFolder.read_config
+
+    def note(run: RunFolder) -> dict[str, object]:
+        read.append(run.path)
+        return read_config(run)
+
+    monkeypatch.setattr(RunFolder, "read_config", note)
+    read_rows(whole)
+    assert len(read) == len(set(read)) == whole.runs
 
 
 # --- for real

@@ -9,8 +9,9 @@ import pytest
 from last.experiments import sequence_figure
 from last.experiments.sequence_figure import draw_sequence
 from last.experiments.sequence_plan import SequenceSpec, SequenceStep, plan_sequence
-from last.experiments.sequence_table import DataResult, MeanDeviation, RunStatus, Student, TableRow
+from last.experiments.sequence_table import DataResult, RunStatus, Student, TableRow
 from last.plots import figures
+from last.utils.spread import MeanDeviation
 
 pytest.importorskip("matplotlib")
 

@@ -13,7 +13,7 @@ from last.distillation import methods
 from last.experiments.run import train
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
-from last.runs.history import read_run
+from last.runs.results import read_run
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 

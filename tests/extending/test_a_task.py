@@ -15,8 +15,8 @@ from last import tasks
 from last.experiments.run import train
 from last.runs.checkpoint import load_checkpoint, read_checkpoint
 from last.runs.folder import RunFolder
-from last.runs.history import read_run
 from last.runs.pictures import draw_run
+from last.runs.results import read_run
 from last.settings.distillation import DistillationConfig
 from last.settings.run import EmaConfig, RunConfig
 from last.training.epoch_metrics import EpochFigures

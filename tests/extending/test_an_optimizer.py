@@ -14,7 +14,7 @@ from torch import nn
 from last.experiments.run import train
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
-from last.runs.history import read_run
+from last.runs.results import read_run
 from last.settings.run import EmaConfig, RunConfig
 from last.training import optimizers
 from last.training.optim import build_optimizer, step_unless

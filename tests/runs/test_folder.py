@@ -10,7 +10,7 @@ import pytest
 
 from last.experiments.config import resolve
 from last.runs.folder import RunFolder
-from last.runs.search import find_run
+from last.runs.history import find_run
 from last.settings.run import RunConfig
 from last.utils.config import to_yaml
 from last.utils.errors import UserError

@@ -13,10 +13,11 @@ from last.plots import figures
 from last.runs import curves
 from last.runs.comparison import differing_keys, record, seed_spreads, write_comparison
 from last.runs.curves import draw_curves
-from last.runs.history import Run, choose_runs, find_runs, read_run
+from last.runs.history import choose_runs, find_runs
+from last.runs.results import Run, read_run
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
-from last.utils.spread import mean_and_deviation
+from last.utils.spread import MeanDeviation
 
 CONFIG = {"epochs": 3, "seed": 0, "learning_rate": 0.01}
 
@@ -317,8 +318,8 @@ def test_an_unfinished_or_repeated_seed_does_not_count_in_the_spread(tmp_path: P
 
 
 def test_a_mean_over_an_unknown_value_is_unknown() -> None:
-    assert all(map(math.isnan, mean_and_deviation([1.0, math.nan])))
-    assert mean_and_deviation([1.0, 3.0]) == pytest.approx((2.0, math.sqrt(2)))
+    assert all(map(math.isnan, MeanDeviation.of([1.0, math.nan])))
+    assert MeanDeviation.of([1.0, 3.0]) == pytest.approx((2.0, math.sqrt(2)))
 
 
 def test_the_table_has_a_row_a_run_and_empty_cells_for_what_is_not_known(tmp_path: Path) -> None:

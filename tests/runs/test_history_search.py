@@ -1,6 +1,7 @@
 """Finding runs of other sessions, the newest run, and the checkpoint that a text means."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from last.experiments import run as experiment
-from last.runs.folder import RunFolder
-from last.runs.search import attached_runs, find_checkpoint, find_run, latest_run
+from last.runs import history
+from last.runs.folder import RunFolder, runs_in
+from last.runs.history import attached_runs, find_checkpoint, find_run, find_runs, latest_run
 from last.settings.run import RunConfig
 from last.utils.config import to_yaml
 from last.utils.errors import UserError
@@ -144,3 +146,32 @@ def test_a_run_is_named_by_its_folder_by_that_of_its_checkpoints_or_as_the_lates
         assert find_checkpoint(str(named), here) == run.last
     with pytest.raises(UserError, match="not a run's"):
         find_checkpoint(str(tmp_path), here)
+
+
+def test_run_folders_are_searched_by_the_scanner_alone() -> None:
+    """`history` finds runs, with the names of `folder`; a second search would list other runs than the first."""
+    package = Path(history.__file__).parents[1]
+    searches = re.compile(r"""glob\(f?["'][^"']*run-|folders_below\([^)]*(RunFolder|config\.yaml)""")
+    found = [path.stem for path in package.rglob("*.py") if searches.search(path.read_text(encoding="utf-8"))]
+    assert sorted(found) == ["folder", "history"]
+
+
+def test_the_list_and_the_run_to_resume_agree_on_which_run_is_the_newest(
+    tiny_config: MakeConfig, tmp_path: Path
+) -> None:
+    names = ["run-2026-01-02_10", "run-2026-01-02_9", "run-2026-01-02", "run-2026-01-01"]
+    for name in reversed(names):
+        begun(tmp_path / name, tiny_config())
+    assert [run.name for run in find_runs(tmp_path)] == [run.path.name for run in runs_in(tmp_path)] == names
+    assert find_run(tmp_path, asdict(tiny_config())).path.name == names[0]  # type: ignore[union-attr]
+    assert latest_run(Places("local", tmp_path, tmp_path)).path.name == names[0]
+
+
+def test_a_renamed_run_keeps_the_day_in_its_name_wherever_it_is_searched(
+    tiny_config: MakeConfig, tmp_path: Path
+) -> None:
+    newest = begun(tmp_path / "run-2026-01-02", tiny_config())
+    renamed = begun(tmp_path / "run-2026-01-01-before", tiny_config())
+    os.utime(renamed.config, (4e9, 4e9))
+    assert [run.path for run in find_runs(tmp_path)] == [newest.path, renamed.path]
+    assert latest_run(Places("local", tmp_path, tmp_path)).path == newest.path

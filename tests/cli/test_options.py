@@ -1,0 +1,59 @@
+"""Options of a command become the fields of its request by their names."""
+
+from argparse import ArgumentParser
+from collections.abc import Collection
+from dataclasses import MISSING, Field, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from last.cli.options import fill, parse
+from last.deploy.export import ExportRequest
+from last.evaluation.evaluate import EvalRequest
+from last.experiments.sequence_plan import SequenceSpec
+
+# The requests that commands fill from their options, and the fields that they set otherwise.
+FILLED: list[tuple[str, type, Collection[str]]] = [
+    ("evaluate", EvalRequest, ("checkpoint", "environment", "pictures")),
+    ("export", ExportRequest, ("checkpoint", "formats")),
+    ("sequence", SequenceSpec, ("environment", "settings", "flags")),
+]
+
+
+def options_of(command: str) -> dict[str, Any]:
+    """Return the default of each option of a command, by the name of its value."""
+    parser = ArgumentParser()
+    import_module(f"last.cli.{command}").add_arguments(parser)
+    return {action.dest: action.default for action in parser._actions}
+
+
+def default_of(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+@pytest.mark.parametrize(("command", "request_type", "others"), FILLED)
+def test_every_field_of_a_request_has_an_option_of_its_name(
+    command: str, request_type: type, others: Collection[str]
+) -> None:
+    names = {field.name for field in fields(request_type)}
+    assert names - set(others) == names & set(options_of(command)) - set(others)
+
+
+@pytest.mark.parametrize(("command", "request_type", "others"), FILLED)
+def test_an_option_has_no_default_beside_that_of_its_field(
+    command: str, request_type: type, others: Collection[str]
+) -> None:
+    options = options_of(command)
+    for field in fields(request_type):
+        if field.name not in others:
+            assert options[field.name] in (None, default_of(field)), field.name
+
+
+def test_options_fill_the_request_and_those_not_given_leave_its_defaults() -> None:
+    command = import_module("last.cli.evaluate")
+    given = ["--checkpoint", "a.pth", "--split", "xview", "--metric", "f1", "--metric", "kappa", "--no_ema"]
+    arguments = parse("evaluate", "try", command.add_arguments, given)
+    filled = fill(EvalRequest, arguments, checkpoint=Path("b.pth"))
+    assert filled == EvalRequest(Path("b.pth"), split="xview", metrics=["f1", "kappa"], no_ema=True)
