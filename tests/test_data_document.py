@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from last.cli import COMMANDS
+from last.settings.data import DataConfig
 from last.skeleton import list_layouts, load_layout
+from last.utils.config import config_names, data_layer, merge, section_layer
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
 
@@ -41,7 +43,7 @@ def run_python(block: str) -> None:
 
 
 def test_own_recordings_go_from_arrays_to_a_measured_model(reader_of_it: Callable[[str], Any], tmp_path: Path) -> None:
-    write_recordings, read_store = blocks("python")
+    write_recordings, _, read_store = blocks("python")
     run_python(write_recordings)
     (tmp_path / "gestures.yaml").write_text(blocks("yaml")[0])
     prepare, train = commands("gestures.yaml")
@@ -52,6 +54,22 @@ def test_own_recordings_go_from_arrays_to_a_measured_model(reader_of_it: Callabl
     assert re.search(r"^clips +16$", reader_of_it(evaluate.replace("run-YYYY-MM-DD", run)).out, re.MULTILINE)
     run_python(read_store)
     assert (tmp_path / "clip.gif").stat().st_size
+
+
+def test_the_example_of_a_map_has_no_mistakes(tmp_path: Path) -> None:
+    (example,) = (block for block in blocks("yaml") if "layout_map" in block)
+    (tmp_path / "my_room.yaml").write_text(example)
+    config = merge(DataConfig(), [section_layer(data_layer(str(tmp_path / "my_room.yaml")), "data")])
+    assert config.joint_map is not None and config.joint_map.missing == ("left_thumb",)
+    (program,) = (block for block in blocks("python") if "build_layout_map" in block)
+    run_python(program)
+
+
+def test_the_maps_of_the_document_are_those_of_the_program() -> None:
+    told = DOCUMENT[DOCUMENT.index("The program has maps") : DOCUMENT.index("Equal names suffice")]
+    to_ntu25, to_openpose18 = (re.findall(r"`(\w+)`", part) for part in re.split(r"\bto\s+`ntu25`", told))
+    pairs = {f"{name}-ntu25" for name in to_ntu25} | {f"{to_openpose18[0]}-{to_openpose18[1]}"}
+    assert pairs == set(config_names("layout_map"))
 
 
 def test_commands_for_ntu_run_on_raw_files_of_its_format(reader_of_it: Callable[[str], Any], tmp_path: Path) -> None:

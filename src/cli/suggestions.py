@@ -75,7 +75,5 @@ def _keys() -> tuple[str, ...]:
     layers = [named_layer("training", "default", "file"), named_layer("environment", "local", "file")]
     layers += [model_layer(name) for name in ("nano_e", "base")]
     files = [key for layer in layers for key in flatten(layer.values)]
-    data = [
-        f"data.{key}" for key in flatten(asdict(DataConfig())) if not key.startswith(("own_layout", "select", "name"))
-    ]
+    data = [f"data.{key}" for key in flatten(asdict(DataConfig())) if not key.startswith(("own_", "select", "name"))]
     return tuple(dict.fromkeys([*files, *data]))

@@ -3,6 +3,7 @@
 Legend: N clips, M bodies, C coordinates, T frames, V joints.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from ..models.classifier import SkeletonClassifier
 from ..models.facts import ModelFacts
 from ..settings.data import DataConfig, NormalizeConfig, SamplingConfig
 from ..settings.run import RunConfig
+from ..utils.numbers import counted
+
+_logger = logging.getLogger(__name__)
 
 Recording = Clip | NDArray[np.floating] | Tensor
 
@@ -35,7 +39,8 @@ def model_inputs(
     Args:
         model: from `load_checkpoint`, or from `create_model`, which only has a layout.
         clips: one or several clips. A clip is one of a store, or the joints (M, T, V, C) or (T, V, C) of a recording;
-            these are centred first, as by `preprocess`, and a body that is all zero or NaN is absent.
+            these are centred first, as by `preprocess`, and a body that is all zero or NaN is absent. If there are more
+            bodies than the model was trained with, the first ones that are present are used, with a warning.
         frames: T; 0 for the number of frames that the model was trained with.
 
     Returns:
@@ -79,4 +84,9 @@ def _clip(recording: Recording, facts: ModelFacts, name: str) -> Clip:
             f"{layout.coordinates}) of joints; it is {found}."
         )
     whole = joints if joints.ndim == 4 else joints[None]
-    return build_clip(name, ClipMetadata(label=0), whole, Source(layout, facts.bodies or DataConfig.bodies, ()))
+    bodies = facts.bodies or DataConfig.bodies
+    clip = build_clip(name, ClipMetadata(label=0), whole, Source(layout, bodies, ()))
+    if clip.bodies_left_out:
+        found = counted(bodies + clip.bodies_left_out, "body")
+        _logger.warning("%s has %s; the model takes %d: the first that are present are used.", name, found, bodies)
+    return clip

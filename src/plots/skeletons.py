@@ -300,11 +300,11 @@ def _side_of_edge(layout: Layout, edge: tuple[int, int]) -> str:
 
 
 def head_joints(layout: Layout) -> list[int]:
-    """Return the joints in whose middle the head is: its own joint, else the ears; none where there are neither."""
+    """Return the joints in whose middle the head is: its own joint, else two ears or two eyes; else none."""
     if "head" in layout.joints:
         return [layout.joints.index("head")]
-    ears = _joints_of(layout, ("ear",))
-    return ears if len(ears) == 2 else []
+    pairs = (_joints_of(layout, (part,)) for part in ("ear", "eye"))
+    return next((pair for pair in pairs if len(pair) == 2), [])
 
 
 def _joints_of(layout: Layout, parts: Sequence[str]) -> list[int]:

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from ..skeleton import Layout, LayoutFile, load_layout, own_layout
+from ..skeleton import Layout, LayoutFile, LayoutMap, build_layout, build_layout_map, load_layout
+from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Lengths
 from ..utils.names import normal_form
 
@@ -91,6 +92,9 @@ class DataConfig:
         name: its name on the command line; its store is `<data_root>/<name>`.
         layout: the joint layout of its skeletons: a name, or in a file the path of a layout file beside it.
         own_layout: the content of that file, inserted when the configuration is read.
+        source_layout, own_source_layout: the layout of the raw recordings, if their joints are mapped to `layout`.
+        layout_map: joints of `layout` by name, each with a joint of `source_layout`, several whose mean it is, or null
+            if it is missing. Others are mapped by the program's map for these layouts, or by equal names.
         format: the reader of its raw files.
         bodies: the maximum number of bodies kept per clip.
         classes: the class names, in the order of their labels.
@@ -104,6 +108,9 @@ class DataConfig:
     name: str = ""
     layout: str = "ntu25"
     own_layout: LayoutFile = field(default_factory=LayoutFile)
+    source_layout: str = ""
+    own_source_layout: LayoutFile = field(default_factory=LayoutFile)
+    layout_map: dict[str, list[str] | str | None] = field(default_factory=dict)
     format: str = "ntu"
     bodies: Annotated[int, Interval(ge=1, le=2)] = 2
     classes: list[str] = field(default_factory=list)
@@ -127,9 +134,27 @@ class DataConfig:
         Raises:
             UserError: there is no such layout, or its file does not describe a tree of joints.
         """
-        if self.own_layout.name and self.own_layout.name == self.layout:
-            return own_layout(self.own_layout, f"data.layout of {self.name}")
-        return load_layout(self.layout)
+        return _layout(self.layout, self.own_layout, f"data.layout of {self.name}")
+
+    @property
+    def joint_map(self) -> LayoutMap | None:
+        """Return the map from the layout of the raw recordings to `layout`; None if they are the same.
+
+        Raises:
+            UserError: one of the layouts does not exist, or one cannot be mapped to the other.
+        """
+        origin = f"data.layout_map of {self.name}"
+        if self.source_layout:
+            source = _layout(self.source_layout, self.own_source_layout, f"data.source_layout of {self.name}")
+            return build_layout_map(source, self.skeleton, self.layout_map, origin)
+        if self.layout_map:
+            raise UserError(f"{origin} has no effect without data.source_layout, the layout of the raw recordings.")
+        return None
+
+
+def _layout(name: str, own: LayoutFile, origin: str) -> Layout:
+    """Return a layout whose content is in the configuration, or that of the program with that name."""
+    return build_layout(name, own, origin) if own.name and own.name == name else load_layout(name)
 
 
 @dataclass

@@ -1,90 +1,148 @@
 """Check a layout and report all problems together, by joint name. Joint numbers here count from 1, as in its file."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-Pair = Sequence[int]
+from ..utils.foreign_text import short
+from ..utils.names import suggestion
+
+Joint = int | str  # a number, or a name that is no joint's
+Pair = Sequence[Joint]
 MOST_JOINTS = 500  # a hand-annotated face has 68; an adjacency holds their square
 
 
 def layout_problems(
     joints: Sequence[str],
     bones: Sequence[Pair],
-    root: int,
-    center: int,
+    root: Joint,
+    center: Joint,
     mirror: Sequence[Pair],
     extra_edges: Sequence[Pair] = (),
+    coordinates: int = 3,
 ) -> list[str]:
     """Return why these are no layout: its bones must make one tree of its joints. Empty where they do.
 
     Args:
         joints: the joints' names.
-        bones: (child, parent) joint numbers.
+        bones: (child, parent) joint numbers; a text is a name that is not in `joints`.
         root, center: joint numbers, 0 where the file does not say.
         mirror: (left, right) joint numbers.
         extra_edges: joint numbers between which a picture has a line.
+        coordinates: how many numbers a joint has.
     """
+    problems = _coordinates(coordinates)
     if not joints:
-        return ["joints should be names, in the order of the format"]
+        return [*problems, "joints should be names, in the order of the format"]
     if len(joints) > MOST_JOINTS:
-        return [f"joints has {len(joints):,} names, at most {MOST_JOINTS} are possible"]
-    problems = [f"joints has {name!r} {count} times" for name, count in Counter(joints).items() if count > 1]
+        return [*problems, f"joints has {len(joints):,} names, at most {MOST_JOINTS} are possible"]
+    repeated = {name: count for name, count in Counter(joints).items() if count > 1}
+    problems += [f"joints has {name!r} {count} times: give each joint its own name" for name, count in repeated.items()]
     problems += [*_single("root", root, joints), *_single("center", center, joints)]
-    problems += [*_numbers("bones", bones, joints), *_numbers("mirror", mirror, joints)]
-    problems += _numbers("extra_edges", extra_edges, joints)
-    if problems:
-        return problems
-    return [*_tree(joints, bones, root), *_mirror(joints, mirror), *_edges(joints, extra_edges)]
+    problems += [*_pairs("bones", bones, joints), *_pairs("mirror", mirror, joints)]
+    problems += _pairs("extra_edges", extra_edges, joints)
+    problems += [*_tree(joints, bones, root), *_mirror(joints, mirror), *_edges(joints, extra_edges)]
+    return problems
 
 
-def _single(key: str, number: int, joints: Sequence[str]) -> Iterator[str]:
+def _coordinates(number: int) -> list[str]:
+    if 2 <= number <= 3:
+        return []
+    limit = "at most 3" if number > 3 else "at least 2"
+    return [f"coordinates: {number} should be {limit}: 3 in space, 2 in a picture"]
+
+
+def _single(key: str, joint: Joint, joints: Sequence[str]) -> Iterator[str]:
     meaning = {"root": "from which bones are counted", "center": "on which clips are centred"}[key]
-    if number == 0:
-        yield f"{key} is missing: the number, 1 to {len(joints)}, of the joint {meaning}"
-    elif not 1 <= number <= len(joints):
-        yield f"{key}: there is no joint {number}, only 1 to {len(joints)}"
+    if joint == 0:
+        yield f"{key} is missing: the number, 1 to {len(joints)}, of the joint {meaning}, or its name"
+    elif not _is_joint(joint, joints):
+        yield f"{key}: {_unknown(joint, joints)}"
 
 
-def _numbers(key: str, pairs: Sequence[Pair], joints: Sequence[str]) -> Iterator[str]:
+def _pairs(key: str, pairs: Sequence[Pair], joints: Sequence[str]) -> Iterator[str]:
     for pair in pairs:
         if len(pair) != 2:
-            yield f"{key}: {list(pair)} should be two joint numbers, such as [2, 1]"
-        for number in pair:
-            if not 1 <= number <= len(joints):
-                yield f"{key}: {list(pair)}: there is no joint {number}, only 1 to {len(joints)}"
+            yield f"{key}: {_written(pair, joints)} should be two joint numbers or names, such as [2, 1]"
+        for joint in pair:
+            if not _is_joint(joint, joints):
+                yield f"{key}: {_written(pair, joints)}: {_unknown(joint, joints)}"
 
 
-def _tree(joints: Sequence[str], bones: Sequence[Pair], root: int) -> Iterator[str]:
-    names = dict(enumerate(joints, start=1))
+def _is_joint(joint: Joint, joints: Sequence[str]) -> bool:
+    return isinstance(joint, int) and 1 <= joint <= len(joints)
+
+
+def _unknown(joint: Joint, joints: Sequence[str]) -> str:
+    if isinstance(joint, int):
+        return f"there is no joint {joint}, only 1 to {len(joints)}"
+    near = suggestion(joint, joints) or " It should be one of `joints`, or a number."
+    return f"there is no joint {short(joint)}.{near}"
+
+
+def _written(pair: Pair, joints: Sequence[str]) -> str:
+    """Return a pair as in the file: in numbers, or in names if one of them is a name."""
+    if all(isinstance(joint, int) for joint in pair):
+        return str(list(pair))
+    names = [joints[joint - 1] if isinstance(joint, int) and _is_joint(joint, joints) else joint for joint in pair]
+    return f"[{', '.join(map(str, names))}]"
+
+
+def _whole(pairs: Sequence[Pair], joints: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the pairs that have no problem of their own."""
+    whole = [pair for pair in pairs if len(pair) == 2 and all(_is_joint(joint, joints) for joint in pair)]
+    return [(int(first), int(second)) for first, second in whole]
+
+
+def _tree(joints: Sequence[str], bones: Sequence[Pair], root: Joint) -> Iterator[str]:
+    names = {number: f"{name} ({number})" for number, name in enumerate(joints, start=1)}
     parents: dict[int, list[int]] = {}
-    for child, parent in bones:
+    for child, parent in _whole(bones, joints):
         parents.setdefault(child, []).append(parent)
-    missing = [number for number in names if number != root and number not in parents]
-    for number in missing:
-        yield f"bones: {names[number]} ({number}) has no bone to a parent"
+    others = [number for number in names if number != root]
+    without = [number for number in others if number not in parents]
+    if _is_joint(root, joints):
+        # A bone with a problem of its own may be the one that seems to be missing.
+        named = {joint for pair in bones if len(pair) != 2 or not _whole([pair], joints) for joint in pair}
+        unclear = any(not _is_joint(pair[0], joints) for pair in bones if pair)
+        for number in without:
+            if number not in named and not unclear:
+                yield f"bones: {names[number]} has no bone to a parent: add [{joints[number - 1]}, ITS PARENT]"
     for child, own in sorted(parents.items()):
+        told = ", ".join(joints[each - 1] for each in own)
         if child == root:
-            yield f"bones: {names[child]} ({child}) is the root and can have no parent, not {names[own[0]]} either"
+            yield f"bones: {names[child]} is the root and can have no parent, not {joints[own[0] - 1]} either"
         elif own == [child]:
-            yield f"bones: {names[child]} ({child}) is its own parent"
+            yield f"bones: {names[child]} is its own parent"
         elif len(own) > 1:
-            yield f"bones: {names[child]} ({child}) has {len(own)} parents: {', '.join(names[each] for each in own)}"
-    reached = {root, *missing}
+            yield f"bones: {names[child]} has {len(own)} parents: {told}. Keep the bone to one of them"
+    yield from _circles(joints, parents, root)
+
+
+def _circles(joints: Sequence[str], parents: Mapping[int, Sequence[int]], root: Joint) -> Iterator[str]:
+    """Yield the problem of joints whose parents never lead to the root, or to another joint without a parent."""
+    numbers = range(1, len(joints) + 1)
+    reached = {number for number in numbers if number == root or number not in parents}
     for _ in joints:
         reached |= {child for child, own in parents.items() if set(own) & reached}
-    lost = [names[number] for number in names if number not in reached and parents[number] != [number]]
+    lost = [joints[number - 1] for number in numbers if number not in reached and parents[number] != [number]]
     if lost:
-        yield f"bones: {', '.join(lost)} go in a circle and do not lead to the root, {names[root]}"
+        end = f"the root, {joints[int(root) - 1]}" if _is_joint(root, joints) else "the root"
+        yield f"bones: {', '.join(lost)} go in a circle and do not lead to {end}: give one of them another parent"
 
 
 def _mirror(joints: Sequence[str], mirror: Sequence[Pair]) -> Iterator[str]:
-    counts = Counter(number for pair in mirror for number in pair)
+    pairs = _whole(mirror, joints)
+    own = {first for first, second in pairs if first == second}
+    counts = Counter(number for pair in pairs for number in pair)
     for number, count in sorted(counts.items()):
-        if count > 1:
-            yield f"mirror: {joints[number - 1]} ({number}) occurs {count} times and can have only one mirror image"
+        name = f"mirror: {joints[number - 1]} ({number}) occurs {count} times"
+        if number in own:
+            yield f"{name}, as its own mirror image: leave joints that stay where they are out of `mirror`"
+        elif count > 1:
+            yield f"{name} and can have only one mirror image"
 
 
 def _edges(joints: Sequence[str], extra_edges: Sequence[Pair]) -> Iterator[str]:
-    for first, second in extra_edges:
+    for first, second in _whole(extra_edges, joints):
         if first == second:
             yield f"extra_edges: {joints[first - 1]} ({first}) has an edge to itself, which is no line"

@@ -5,33 +5,59 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Interval
-
-from ..utils.config import YAML_ENDINGS, Layer, completed_layout, config_folder, file_layer, merge, unknown_name
+from ..utils.config import (
+    YAML_ENDINGS,
+    Layer,
+    completed_layout,
+    config_folder,
+    file_layer,
+    layout_name,
+    merge,
+    unknown_name,
+)
 from ..utils.errors import UserError
-from .check import MOST_JOINTS, layout_problems
+from .check import Joint, layout_problems
+
+_PAIRS = ("bones", "mirror", "extra_edges")
+_MOST_PROBLEMS = 30  # shown
 
 
 @dataclass
 class LayoutFile:
-    """Contents of a layout's YAML file; joint numbers count from 1 there. See `Layout` for the keys.
+    """Contents of a layout's YAML file, which names joints or numbers them from 1. See `Layout` for the keys.
 
     Attributes:
-        name: of a layout that a data YAML names by its path; a file is called by its own name.
-        like: another layout, which stands in full, that this one equals but for its own keys.
+        name: the name of a layout whose file a data YAML gives; while that file is read, its path.
+        like: another layout, whose keys this one takes unless it has its own.
     """
 
     name: str = ""
     like: str = ""
     joints: list[str] = field(default_factory=list)
-    bones: list[list[int]] = field(default_factory=list)
-    root: Annotated[int, Interval(ge=0, le=MOST_JOINTS)] = 0
-    center: Annotated[int, Interval(ge=0, le=MOST_JOINTS)] = 0
-    mirror: list[list[int]] = field(default_factory=list)
-    coordinates: Annotated[int, Interval(ge=2, le=3)] = 3
-    extra_edges: list[list[int]] = field(default_factory=list)
+    bones: list[list[Joint]] = field(default_factory=list)
+    root: Joint = 0
+    center: Joint = 0
+    mirror: list[list[Joint]] = field(default_factory=list)
+    coordinates: int = 3
+    extra_edges: list[list[Joint]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Replace the names of joints by their numbers, and check a layout whose file has just been read.
+
+        A name that is no joint is kept, since all problems are reported together.
+
+        Raises:
+            UserError: the file does not describe a tree of joints, or has the name of a layout of the program.
+        """
+        numbers: dict[Joint, int] = {name: number for number, name in enumerate(self.joints, start=1)}
+        self.root, self.center = (numbers.get(joint, joint) for joint in (self.root, self.center))
+        for key in _PAIRS:
+            setattr(self, key, [[numbers.get(joint, joint) for joint in pair] for pair in getattr(self, key)])
+        if self.name.endswith(YAML_ENDINGS):
+            path, self.name = self.name, layout_name(Path(self.name))
+            _check_own(self, path)
 
 
 @dataclass(frozen=True)
@@ -124,33 +150,35 @@ def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
     Raises:
         UserError: they do not describe a tree of joints; the message lists all problems.
     """
-    problems = layout_problems(
-        values.joints, values.bones, values.root, values.center, values.mirror, values.extra_edges
-    )
-    if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise UserError(f"{origin}: the layout {name} cannot be used:\n{lines}")
+    _refuse(name, values, origin)
     return Layout(
         name=name,
         joints=tuple(values.joints),
         bones=_from_zero(values.bones),
-        root=values.root - 1,
-        center=values.center - 1,
+        root=int(values.root) - 1,
+        center=int(values.center) - 1,
         mirror=_from_zero(values.mirror),
         coordinates=values.coordinates,
         extra_edges=_from_zero(values.extra_edges),
     )
 
 
-def own_layout(values: LayoutFile, origin: str) -> Layout:
-    """Return the layout whose file's content is `values`.
-
-    Raises:
-        UserError: it has the name of a layout of the program, or does not describe a tree of joints.
-    """
+def _check_own(values: LayoutFile, path: str) -> None:
+    """Refuse the content of a layout file of one's own that cannot be used."""
     if values.name in list_layouts():
-        raise UserError(f"{origin}: there is a layout {values.name} already. Give the file of your own another name.")
-    return build_layout(values.name, values, origin)
+        raise UserError(f"{path}: there is a layout {values.name} already. Give the file of your own another name.")
+    _refuse(values.name, values, path)
+
+
+def _refuse(name: str, values: LayoutFile, origin: str) -> None:
+    """Refuse values that describe no layout, with all of their problems."""
+    sections = (values.bones, values.root, values.center, values.mirror, values.extra_edges)
+    if problems := layout_problems(values.joints, *sections, values.coordinates):
+        shown = problems[:_MOST_PROBLEMS]
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} more problems")
+        lines = "\n".join(f"  {problem}" for problem in shown)
+        raise UserError(f"{origin}: the layout {name} cannot be used:\n{lines}")
 
 
 def layout_from_facts(facts: Mapping[str, Any], origin: str) -> Layout:
@@ -192,5 +220,5 @@ def layout_file(name: str) -> Path:
     return config_folder() / "layout" / f"{name}.yaml"
 
 
-def _from_zero(pairs: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
-    return tuple((first - 1, second - 1) for first, second in pairs)
+def _from_zero(pairs: Sequence[Sequence[Joint]]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(first) - 1, int(second) - 1) for first, second in pairs)

@@ -31,6 +31,8 @@ MODEL_FILES = {
     "large": "last_large",
 }
 YAML_ENDINGS = (".yaml", ".yml")
+# A key of `data` that may be the path of a layout file -> the section that holds the content of the file.
+_LAYOUT_SECTIONS = {"layout": "own_layout", "source_layout": "own_source_layout"}
 _KAGGLE_VARIABLE = "LAST_KAGGLE"
 _YAML_LIMIT_BYTES = 1 << 20
 _MOST_PROBLEMS = 30  # reported per layer
@@ -48,11 +50,13 @@ class Layer:
         values: its settings.
         texts: the same tree with every value as written in the source. A setting whose type is text takes its value
             from here: the class `no` is not False, nor `010` the number 8.
+        layout_files: the files from which its sections `own_layout` and `own_source_layout` were read.
     """
 
     origin: str
     values: Mapping[str, Any]
     texts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    layout_files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 def config_folder() -> Path:
@@ -101,47 +105,75 @@ def file_layer(path: Path) -> Layer:
         return Layer(str(path), {})
     if not isinstance(values, dict):
         raise UserError(f"{path} should hold `key: value` lines at its top level.")
-    return _with_own_layout(Layer(str(path), values, texts), path.parent)
+    return _with_own_layouts(Layer(str(path), values, texts), path.parent)
 
 
-def _with_own_layout(layer: Layer, folder: Path) -> Layer:
-    """Insert the content of a layout file that a data set names by its path, relative to `folder`.
+def _with_own_layouts(layer: Layer, folder: Path) -> Layer:
+    """Insert the contents of layout files that a data set names by their paths, relative to `folder`.
 
-    A run's configuration and its checkpoints then contain the layout and do not depend on the file.
+    A run's configuration and its checkpoints then contain the layouts and do not depend on the files.
     """
+    for key, section in _LAYOUT_SECTIONS.items():
+        layer = _with_own_layout(layer, folder, key, section)
+    return layer
+
+
+def _with_own_layout(layer: Layer, folder: Path, key: str, section: str) -> Layer:
     data = layer.texts.get("data")
-    named = data.get("layout") if isinstance(data, Mapping) else None
+    named = data.get(key) if isinstance(data, Mapping) else None
     if not isinstance(named, str) or not named.endswith(YAML_ENDINGS):
         return layer
-    path = folder / named
+    path = folder / Path(named).expanduser()
     try:
         own = completed_layout(file_layer(path))
     except UserError as error:
-        raise UserError(f"{layer.origin}: data.layout: {error}") from error
+        raise UserError(f"{layer.origin}: data.{key}: {error}") from error
 
     def replaced(values: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-        about = {"layout": path.stem, "own_layout": {**content, "name": path.stem}}
+        about = {key: layout_name(path), section: {**content, "name": str(path)}}
         return {**values, "data": {**values["data"], **about}}
 
-    return replace(layer, values=replaced(layer.values, own.values), texts=replaced(layer.texts, own.texts))
+    values, texts = replaced(layer.values, own.values), replaced(layer.texts, own.texts)
+    return replace(layer, values=values, texts=texts, layout_files={**layer.layout_files, section: str(path)})
 
 
-def completed_layout(own: Layer, above: Sequence[str] = ()) -> Layer:
-    """Return a layout file with the keys that it inherits from the layout named by `like`.
+def layout_name(path: Path) -> str:
+    """Return the name of the layout in the YAML file at `path`."""
+    name = path.name
+    while name.endswith(YAML_ENDINGS):
+        name = Path(name).stem
+    return name
+
+
+def completed_layout(own: Layer, above: Sequence[Path] = ()) -> Layer:
+    """Return a layout file with the keys that it inherits from the layout that `like` names.
+
+    `like` is the name of a layout, or the path of a layout file beside this one.
 
     Args:
         own: the file.
-        above: the layouts that inherit from it, which it cannot inherit from.
+        above: the files that inherit from it, which it cannot inherit from.
 
     Raises:
-        UserError: there is no layout with the name in `like`.
+        UserError: there is no layout with the name in `like`, or it inherits from this one.
     """
     like = own.texts.get("like")
-    if not like or like in above:
+    if not like:
         return own
-    if like not in config_names("layout"):
+    if not isinstance(like, str) or not (like.endswith(YAML_ENDINGS) or like in config_names("layout")):
         raise UserError(f"{own.origin}: like: {unknown_name('layout', str(like), config_names('layout'))}")
-    base = completed_layout(file_layer(config_folder() / "layout" / f"{like}.yaml"), (*above, like))
+    here = Path(own.origin)
+    if like.endswith(YAML_ENDINGS):
+        path = here.parent / Path(like).expanduser()
+    else:
+        path = config_folder() / "layout" / f"{like}.yaml"
+    files = (*above, here.resolve())
+    if path.resolve() in files:
+        raise UserError(
+            f"{own.origin}: like: {like} leads back to a file that is like this one. One of them has to be complete: "
+            "joints should be names, in the order of the format."
+        )
+    base = completed_layout(file_layer(path), files)
     values, texts = {**base.values, **own.values, "like": ""}, {**base.texts, **own.texts, "like": ""}
     return replace(own, values=values, texts=texts)
 
@@ -180,7 +212,7 @@ def section_layer(layer: Layer, section: str) -> Layer:
     if not isinstance(values, Mapping):
         raise UserError(f"{layer.origin} should have a section `{section}:` with its keys below.")
     texts = layer.texts.get(section)
-    return Layer(layer.origin, values, texts if isinstance(texts, Mapping) else {})
+    return Layer(layer.origin, values, texts if isinstance(texts, Mapping) else {}, layer.layout_files)
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
@@ -207,7 +239,7 @@ def override_layer(assignments: Sequence[str]) -> Layer:
             set_nested(texts, path, written)
         except ValueError as error:
             raise UserError(f"--set {short(assignment)}: the value is not valid YAML: {error}") from error
-    return _with_own_layout(Layer("--set", values, texts), Path())
+    return _with_own_layouts(Layer("--set", values, texts), Path())
 
 
 def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
@@ -246,10 +278,18 @@ def _checked(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
     from .validation import validated  # not at import, since `--help` does not need pydantic
 
     checked, problems = validated(schema, layer.values, layer.texts)
-    messages = [f"{layer.origin}: {_dotted(path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]
+    messages = [f"{_place(layer, path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]
     if len(messages) == _MOST_PROBLEMS:
         messages.append(f"{layer.origin}: there may be more problems.")
     return checked, messages
+
+
+def _place(layer: Layer, path: Sequence[str]) -> str:
+    """Return where a setting is written: the layer and the key, or the layout file and its key."""
+    *sections, key = path
+    if sections and sections[-1] in layer.layout_files:
+        return f"{layer.layout_files[sections[-1]]}: {_dotted([key])}"
+    return f"{layer.origin}: {_dotted(path)}"
 
 
 def _dotted(path: Sequence[str]) -> str:

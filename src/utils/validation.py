@@ -35,6 +35,12 @@ _WANTED = {  # type of pydantic's error -> what the value should have been
 }
 
 
+class _FirstError(FailFast):
+    """Validation of a list up to its first error, with a hash, which a part of a union needs."""
+
+    __hash__ = object.__hash__
+
+
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """A bool, number or missing value with its text in the source, which a setting of type text takes."""
@@ -106,7 +112,7 @@ def _from_file(annotation: Any) -> Any:
     if is_dataclass(base):
         return _annotated(_section(base, annotations_of(base)), BeforeValidator(_lines))
     if origin is list:  # one wrong element is enough
-        return _annotated(list[_from_file(parts[0])], FailFast(), *limits, BeforeValidator(_list))  # type: ignore[misc]
+        return _annotated(list[_from_file(parts[0])], _FirstError(), *limits, BeforeValidator(_list))  # type: ignore[misc]
     if origin is dict:
         types = [_from_file(parts[0]), _annotated(_from_file(parts[1]), *_section_limits(parts[1]))]
         return _annotated(dict[tuple(types)], *limits, BeforeValidator(_plain))  # type: ignore[misc]

@@ -174,6 +174,53 @@ def test_one_that_is_like_none_is_refused_with_the_nearest(folder: Path) -> None
         load(folder)
 
 
+def test_it_may_be_like_another_file_beside_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "base.yaml").write_text("like: coco17")
+    (folder / "my4.yaml").write_text("like: base.yaml\ncenter: left_hip")
+    monkeypatch.chdir("/")
+    assert load(folder).skeleton.center == 11
+
+
+def test_files_that_are_like_one_another_are_refused(folder: Path) -> None:
+    (folder / "base.yaml").write_text("like: my4.yaml")
+    (folder / "my4.yaml").write_text("like: base.yaml")
+    with pytest.raises(UserError, match=r"base.yaml: like: my4.yaml leads back .* One of them has to be complete"):
+        load(folder)
+
+
+def test_every_mistake_of_it_names_its_own_file_in_every_command(cli: Callable, folder: Path) -> None:
+    (folder / "my4.yaml").write_text(LAYOUT.replace("center: 4\n", "").replace("[4, 1]", "[hips, nose]"))
+    for result in (prepare(cli, folder), cli("train", "--dataset", folder / "mine.yaml", *TRAIN)):
+        assert result.code == 2
+        assert f"{folder / 'my4.yaml'}: the layout my4 cannot be used" in result.err
+        assert "center is missing" in result.err
+        assert "there is no joint 'hips'. Did you mean 'hip'?" in result.err
+    (folder / "my4.yaml").write_text(LAYOUT.replace("bones:", "bnes:"))
+    assert f"{folder / 'my4.yaml'}: bnes: unknown key" in prepare(cli, folder).err
+
+
+def test_names_in_place_of_numbers_do_not_make_another_layout(cli: Callable, folder: Path) -> None:
+    assert prepare(cli, folder).code == 0
+    places = ["--data_root", folder / "data", "--output_root", folder / "runs"]
+    assert cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN).code == 0
+    named = LAYOUT.replace("root: 1", "root: nose").replace("[4, 1]", "[hip, nose]").replace("center: 4", "center: hip")
+    (folder / "my4.yaml").write_text(named)
+    resumed = cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN, "--resume", "auto")
+    assert resumed.code == 0, resumed.err
+    assert "already prepared" in prepare(cli, folder).out
+
+
+def test_a_checkpoint_keeps_its_own_layout_when_the_program_later_has_one_of_that_name(
+    cli: Callable, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prepare(cli, folder).code == 0
+    places = ["--data_root", folder / "data", "--output_root", folder / "runs"]
+    assert cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN).code == 0
+    (run,) = (folder / "runs").glob("run-*")
+    monkeypatch.setattr("last.skeleton.layout.list_layouts", lambda: ["my4", "ntu25"])
+    assert read_checkpoint(run / "checkpoints" / "last.pth").config.data.skeleton.joints[3] == "hip"
+
+
 def test_one_with_the_name_of_the_programs_own_is_refused_when_it_is_prepared(cli: Callable, folder: Path) -> None:
     (folder / "ntu25.yml").write_text(LAYOUT)
     (folder / "mine.yaml").write_text(DATA.replace("my4.yaml", "ntu25.yml"))

@@ -54,6 +54,17 @@ def test_a_clip_of_a_store_gets_the_scores_that_evaluate_gives_it(
         assert float(rows[clip.name]["probability"]) == pytest.approx(float(alone.max()), abs=1e-5)
 
 
+def test_bodies_that_a_model_cannot_take_are_named_in_a_warning(
+    model: SkeletonClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    joints = np.random.default_rng(0).normal(size=(4, 10, 25, 3))
+    few, _ = last.model_inputs(model, [joints[:2]])
+    assert not caplog.records
+    many, _ = last.model_inputs(model, [joints[:1], joints])
+    assert caplog.messages == ["clip 1 has 4 bodies; the model takes 2: the first that are present are used."]
+    torch.testing.assert_close(many["joint"][1], few["joint"][0])
+
+
 def test_a_whole_store_may_be_given(model: SkeletonClassifier, store: Store) -> None:
     streams, body_mask = last.model_inputs(model, store)
     assert set(streams) == set(STREAMS) and streams["joint"].shape == (24, 3, 8, 25, 2)

@@ -1,6 +1,7 @@
 """Joint layouts: the files describe trees, and broken ones are refused."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,22 @@ def test_the_layouts_of_the_benchmarks_are_there() -> None:
 @pytest.mark.parametrize(("name", "joints"), [("ntu25", 25), ("kinect20", 20), ("sbu15", 15)])
 def test_a_layout_has_as_many_joints_as_its_name_says(name: str, joints: int) -> None:
     assert load_layout(name).num_joints == joints
+
+
+def test_every_layout_has_as_many_joints_as_its_name_says(shipped: Layout) -> None:
+    assert shipped.num_joints == int(re.findall(r"\d+", shipped.name.removesuffix("_2d"))[-1])
+
+
+def test_every_left_joint_has_a_mirror_image(shipped: Layout) -> None:
+    left = {joint for joint, name in enumerate(shipped.joints) if name.startswith("left_")}
+    assert left == {joint for joint, _ in shipped.mirror}
+
+
+def test_no_bone_leads_from_one_side_to_the_other(shipped: Layout) -> None:
+    def side(joint: int) -> str:
+        return shipped.joints[joint].partition("_")[0]
+
+    assert all({side(child), side(parent)} != {"left", "right"} for child, parent in shipped.bones)
 
 
 def test_joint_names_are_unique(shipped: Layout) -> None:
@@ -153,6 +170,99 @@ def test_all_mistakes_of_a_layout_are_reported_at_once(folder: Path) -> None:
         load_layout("knotted")
     for mistake in ("hand (4) has no bone", "knee, foot go in a circle", "foot (3) occurs 2 times"):
         assert mistake in str(refused.value)
+
+
+NAMED = """
+joints: [hip, knee, foot, left_toe, right_toe]
+root: hip
+center: knee
+bones: [[knee, hip], [3, knee], [left_toe, foot], [right_toe, foot]]
+mirror: [[left_toe, right_toe]]
+extra_edges: [[hip, foot]]
+"""
+
+
+def test_a_layout_may_name_joints_or_number_them(folder: Path) -> None:
+    (folder / "named.yaml").write_text(NAMED)
+    numbers = (
+        NAMED.replace("root: hip", "root: 1").replace("center: knee", "center: 2").replace("[hip, foot]", "[1, 3]")
+        .replace("[[knee, hip], [3, knee], [left_toe, foot], [right_toe, foot]]", "[[2, 1], [3, 2], [4, 3], [5, 3]]")
+        .replace("[[left_toe, right_toe]]", "[[4, 5]]")
+    )  # fmt: skip
+    (folder / "numbered.yaml").write_text(numbers)
+    named, numbered = load_layout("named"), load_layout("numbered")
+    assert named == replace(numbered, name="named") and named.extra_edges == numbered.extra_edges
+
+
+def test_a_joint_that_is_named_like_a_number_keeps_its_own_number(folder: Path) -> None:
+    (folder / "digits.yaml").write_text("joints: [3, 1, 2]\nroot: 1\ncenter: 1\nbones: [[2, 1], [3, 2]]\n")
+    assert load_layout("digits").bones == ((1, 0), (2, 1))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "complaint"),
+    [
+        ("[knee, hip]", "[kne, hip]", r"bones: \[kne, hip\]: there is no joint 'kne'. Did you mean 'knee'"),
+        ("[knee, hip]", "[knee, pelvis]", r"bones: \[knee, pelvis\]: there is no joint 'pelvis'"),
+        ("[3, knee]", "[3, kne]", r"bones: \[foot, kne\]: there is no joint 'kne'"),
+        ("[knee, hip]", "[knee]", r"bones: \[2\] should be two joint numbers or names"),
+        ("root: hip", "root: hips", "root: there is no joint 'hips'. Did you mean 'hip'"),
+        ("center: knee", "center: middle", "center: there is no joint 'middle'. It should be one of `joints`"),
+        (
+            "[left_toe, right_toe]",
+            "[left_toe, left_toe]",
+            r"mirror: left_toe \(4\) occurs 2 times, as its own mirror im",
+        ),
+        ("[left_toe, right_toe]", "[left_to, right_toe]", "mirror: .left_to, right_toe.: there is no joint 'left_to'"),
+        ("[hip, foot]", "[hip, toe]", "extra_edges: .hip, toe.: there is no joint 'toe'"),
+        ("[[knee, hip], ", "[[knee, foot], ", "knee, foot, left_toe, right_toe go in a circle"),
+        ("[3, knee], ", "", r"foot \(3\) has no bone to a parent: add \[foot, ITS PARENT\]"),
+    ],
+)
+def test_mistakes_are_reported_by_joint_name(right: str, wrong: str, complaint: str, folder: Path) -> None:
+    (folder / "named.yaml").write_text(NAMED.replace(right, wrong))
+    with pytest.raises(UserError, match=complaint) as refused:
+        load_layout("named")
+    assert len(str(refused.value).splitlines()) == 2, "one mistake is one problem"
+
+
+def test_every_kind_of_mistake_is_reported_in_one_message(folder: Path) -> None:
+    text = """
+joints: [hip, knee, foot, hand, arm, hand]
+root: hips
+center: 9
+bones: [[knee, foot], [foot, knee], [hand, wrist], [5, 1], [5, 2]]
+mirror: [[hand, hand], [leg, arm]]
+extra_edges: [[hip, hip]]
+coordinates: 7
+"""
+    (folder / "broken.yaml").write_text(text)
+    with pytest.raises(UserError) as refused:
+        load_layout("broken")
+    for mistake in (
+        "coordinates: 7 should be at most 3",
+        "joints has 'hand' 2 times: give each joint its own name",
+        "root: there is no joint 'hips'. Did you mean 'hip'?",
+        "center: there is no joint 9, only 1 to 6",
+        "there is no joint 'wrist'",
+        "there is no joint 'leg'",
+        "arm (5) has 2 parents: hip, knee",
+        "knee, foot go in a circle",
+        "occurs 2 times, as its own mirror image",
+        "extra_edges: hip (1) has an edge to itself",
+    ):
+        assert mistake in str(refused.value)
+
+
+def test_absurd_counts_are_refused_with_a_short_message(folder: Path) -> None:
+    (folder / "crowd.yaml").write_text(f"joints: [{', '.join(f'j{number}' for number in range(501))}]\nroot: 1\n")
+    with pytest.raises(UserError, match="joints has 501 names, at most 500 are possible"):
+        load_layout("crowd")
+    bones = ", ".join("[9, 9]" for _ in range(20_000))
+    (folder / "bones.yaml").write_text(f"joints: [hip]\nroot: 1\ncenter: 1\nbones: [{bones}]\n")
+    with pytest.raises(UserError, match=r"and 39,?\d+ more problems") as refused:
+        load_layout("bones")
+    assert len(str(refused.value)) < 5000
 
 
 def test_a_layout_survives_as_plain_values_and_damaged_ones_are_refused(shipped: Layout) -> None:

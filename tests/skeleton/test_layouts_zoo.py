@@ -38,6 +38,24 @@ def recording(layout: Layout, number: int) -> Clip:
         ("mediapipe33", "0 nose, 7 left_ear, 10 right_mouth, 12 right_shoulder, 19 left_index, 22 right_thumb"),
         ("mediapipe33", "23 left_hip, 26 right_knee, 27 left_ankle, 30 right_heel, 31 left_foot_index"),
         ("hand21", "0 wrist, 1 thumb_cmc, 4 thumb_tip, 5 index_mcp, 12 middle_tip, 15 ring_dip, 20 pinky_tip"),
+        ("body25", "0 nose, 1 neck, 4 right_wrist, 7 left_wrist, 8 pelvis, 9 right_hip, 14 left_ankle, 18 left_ear"),
+        ("body25", "19 left_big_toe, 20 left_small_toe, 21 left_heel, 22 right_big_toe, 24 right_heel"),
+        ("halpe26", "0 nose, 5 left_shoulder, 10 right_wrist, 16 right_ankle, 17 head, 18 neck, 19 pelvis"),
+        ("halpe26", "20 left_big_toe, 21 right_big_toe, 22 left_small_toe, 24 left_heel, 25 right_heel"),
+        ("h36m17", "0 pelvis, 1 right_hip, 3 right_ankle, 6 left_ankle, 7 spine, 8 neck, 9 nose, 10 head"),
+        ("h36m17", "11 left_shoulder, 13 left_wrist, 14 right_shoulder, 16 right_wrist"),
+        ("kinect_azure32", "0 pelvis, 3 neck, 4 left_clavicle, 9 left_hand_tip, 10 left_thumb, 17 right_thumb"),
+        ("kinect_azure32", "18 left_hip, 25 right_foot, 26 head, 27 nose, 28 left_eye, 29 left_ear, 31 right_ear"),
+        ("zed18", "0 nose, 1 neck, 2 right_shoulder, 7 left_wrist, 13 left_ankle, 14 right_eye, 17 left_ear"),
+        (
+            "zed34",
+            "0 pelvis, 3 neck, 5 left_shoulder, 17 right_thumb, 26 head, 31 right_ear, 32 left_heel, 33 right_heel",
+        ),
+        ("zed38", "0 pelvis, 3 spine_3, 4 neck, 5 nose, 9 right_ear, 10 left_clavicle, 17 right_wrist, 23 right_ankle"),
+        ("zed38", "24 left_big_toe, 28 left_heel, 30 left_thumb, 32 left_index, 34 left_hand_tip, 37 right_pinky"),
+        ("smpl24", "0 pelvis, 1 left_hip, 3 spine_1, 9 spine_3, 10 left_foot, 12 neck, 13 left_clavicle, 15 head"),
+        ("smpl24", "16 left_shoulder, 19 right_elbow, 21 right_wrist, 23 right_hand"),
+        ("ap10k17", "0 left_eye, 2 nose, 3 neck, 4 tail_root, 7 left_front_paw, 10 right_front_paw, 16 right_back_paw"),
     ],
 )
 def test_joints_stand_in_the_order_of_the_format(name: str, joints: str) -> None:
@@ -45,7 +63,7 @@ def test_joints_stand_in_the_order_of_the_format(name: str, joints: str) -> None
         assert load_layout(name).joints[int(number)] == joint
 
 
-@pytest.mark.parametrize("name", ["coco17", "openpose18"])
+@pytest.mark.parametrize("name", ["coco17", "openpose18", "body25", "halpe26", "h36m17", "ap10k17"])
 def test_a_layout_in_the_picture_differs_in_its_coordinates_alone(name: str) -> None:
     space, picture = load_layout(name), load_layout(f"{name}_2d")
     assert (space.coordinates, picture.coordinates) == (3, 2)
@@ -60,6 +78,17 @@ def test_a_layout_in_the_picture_differs_in_its_coordinates_alone(name: str) -> 
         ("mediapipe33", "left_foot_index left_ankle left_knee left_hip left_shoulder nose"),
         ("mediapipe33", "right_ear right_eye_outer right_eye right_eye_inner nose"),
         ("hand21", "ring_tip ring_dip ring_pip ring_mcp wrist"),
+        ("body25", "left_small_toe left_big_toe left_ankle left_knee left_hip pelvis neck"),
+        ("halpe26", "right_heel right_ankle right_knee right_hip pelvis neck"),
+        ("h36m17", "right_wrist right_elbow right_shoulder neck spine pelvis"),
+        (
+            "kinect_azure32",
+            "left_hand_tip left_hand left_wrist left_elbow left_shoulder left_clavicle spine_chest spine_navel pelvis",
+        ),
+        ("zed34", "right_ear right_eye nose head neck spine_chest spine_navel pelvis"),
+        ("zed38", "right_pinky right_wrist right_elbow right_shoulder right_clavicle spine_3 spine_2 spine_1 pelvis"),
+        ("smpl24", "left_hand left_wrist left_elbow left_shoulder left_clavicle spine_3 spine_2 spine_1 pelvis"),
+        ("ap10k17", "left_back_paw left_knee left_hip tail_root neck"),
     ],
 )
 def test_limbs_lead_to_the_root(name: str, path: str) -> None:

@@ -59,11 +59,13 @@ class Notes:
         left_out: the damaged and the empty recordings.
         unselected: number of recordings outside the data set's `select`.
         copied: a sentence for each recording that was damaged and read from a copy.
+        crowded: recordings with more bodies than a clip may have, each with the number of those that were not kept.
     """
 
     left_out: tuple[SkippedRecording, ...]
     unselected: int
     copied: tuple[str, ...]
+    crowded: Mapping[str, int]
 
     @property
     def damaged(self) -> list[SkippedRecording]:
@@ -74,7 +76,8 @@ class Notes:
 def cut_into_chunks(entries: Sequence[Entry], config: DataConfig) -> list[Chunk]:
     """Return all entries in chunks of at most 64 recordings and 64 MiB; a larger recording is a chunk by itself."""
     changed = {path: _changed_ns(path) for path in {each.path for entry in entries for each in _with_copies(entry)}}
-    return [Chunk(number, part, _key(part, changed, config)) for number, part in enumerate(_parts(entries))]
+    rules = _rules(config)
+    return [Chunk(number, part, _key(part, changed, rules)) for number, part in enumerate(_parts(entries))]
 
 
 def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -> None:
@@ -92,7 +95,9 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
         else:
             left_out.append(_no_class(clip, config))
     rows = pack(kept, config.skeleton)
-    notes = {"left_out": sorted(left_out), "unselected": len(clips) - len(selected), "copied": copied}
+    crowded = {clip.name: clip.bodies_left_out for clip in kept if clip.bodies_left_out}
+    unselected = len(clips) - len(selected)
+    notes = {"left_out": sorted(left_out), "unselected": unselected, "copied": copied, "crowded": crowded}
     with atomic_path(folder / chunk.file_name) as temporary, temporary.open("wb") as file:
         np.savez(file, notes=np.frombuffer(json.dumps(notes).encode(), np.uint8), **rows._asdict())
 
@@ -120,8 +125,9 @@ def kept_notes(chunk: Chunk, folder: Path) -> Notes:
             SkippedRecording(str(name), bool(damaged), int(line), str(reason))
             for name, damaged, line, reason in values["left_out"]
         ]
-        return Notes(tuple(left_out), int(values["unselected"]), tuple(map(str, values["copied"])))
-    except (ValueError, TypeError, LookupError) as error:
+        crowded = {str(name): int(number) for name, number in values["crowded"].items()}
+        return Notes(tuple(left_out), int(values["unselected"]), tuple(map(str, values["copied"])), crowded)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise _unusable(chunk, folder) from error
 
 
@@ -190,13 +196,19 @@ def _with_copies(entry: Entry) -> tuple[Entry, ...]:
     return entry, *entry.copies
 
 
-def _key(entries: Sequence[Entry], changed_ns: Mapping[Path, int], config: DataConfig) -> str:
-    """Return a hash of everything that determines the clips, without the location of the raw folder."""
+def _rules(config: DataConfig) -> list[Any]:
+    """Return the settings that determine the clips of given recordings, as JSON values."""
     layout = layout_facts(config.skeleton)  # not only its name: a user's own layout file may change
-    rules = [_REVISION, FORMAT_VERSION, config.format, layout, config.bodies, list(config.classes)]
-    selection = [config.select.setups, config.select.actions]
+    rules: list[Any] = [_REVISION, FORMAT_VERSION, config.format, layout, config.bodies, list(config.classes)]
+    if (joint_map := config.joint_map) is not None:
+        rules.append(joint_map.facts())
+    return [rules, [config.select.setups, config.select.actions]]
+
+
+def _key(entries: Sequence[Entry], changed_ns: Mapping[Path, int], rules: Sequence[Any]) -> str:
+    """Return a hash of everything that determines the clips, without the location of the raw folder."""
     recordings = [[(each.name, each.size, changed_ns[each.path]) for each in _with_copies(entry)] for entry in entries]
-    return hashlib.sha256(json.dumps([rules, selection, recordings]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([*rules, recordings]).encode()).hexdigest()
 
 
 def _changed_ns(path: Path) -> int:

@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -154,6 +155,7 @@ def read_ignore_list(path: Path) -> list[str]:
 def _check(config: DataConfig) -> None:
     if not config.classes:
         raise UserError(f"The data set {config.name!r} names no classes: give data.classes.")
+    _ = config.joint_map  # refused if it is wrong
     for protocol in config.protocols:  # before reading, which may take an hour
         divide(np.zeros(0, index_type(1)), config, protocol)
 
@@ -267,11 +269,19 @@ def _write(job: _Job, report: PreparationReport, began: float, progress: Progres
         report.left_out += notes.left_out
         report.unselected += notes.unselected
         copied += notes.copied
+        report.crowded |= notes.crowded
     if copied:
         _logger.warning("%d damaged recordings were read from a copy. The first: %s.", len(copied), copied[0])
+    joint_map = job.config.joint_map
+    if joint_map is not None:
+        report.mapped, report.missing_joints = f"{joint_map.source.name} to {job.config.layout}", [*joint_map.missing]
+    for remark in report.remarks(expected=job.config.layout_map):
+        _logger.warning("%s", remark)
     if len(report.left_out) + report.unselected == report.found - len(report.ignored):
         raise UserError(_nothing_kept(report, job.config))
-    source = {"raw": report.raw, "format": job.config.format, "key": job.key()}
+    source: dict[str, Any] = {"raw": report.raw, "format": job.config.format, "key": job.key()}
+    if joint_map is not None:
+        source["joint_map"] = joint_map.facts()
     names = [str(name) for chunk in job.chunks for name in kept_names(chunk, job.partial)]
     metadata = StoreMetadata(
         job.config.name, job.config.skeleton, job.config.classes, source, _letters(job.protocols, names)
@@ -358,7 +368,9 @@ def _reader(config: DataConfig) -> Reader:
 
 
 def _source(config: DataConfig) -> Source:
-    return Source(config.skeleton, config.bodies, tuple(config.classes))
+    joint_map = config.joint_map
+    layout = config.skeleton if joint_map is None else joint_map.source
+    return Source(layout, config.bodies, tuple(config.classes), joint_map=joint_map)
 
 
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The report of a data set's preparation, what was kept and left out and why: as JSON, as text, and as table rows."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -16,6 +16,7 @@ from ...utils.files import read_json, write_json, write_text
 from ..store.suitability import Suitability, suitability
 
 _SKIPPED_TYPES = (str, bool, int, str)  # types of the fields of a skipped recording in JSON
+_SHOWN = 3  # names in a remark
 REPORT_FILE, TEXT_FILE = "report.json", "report.txt"
 
 
@@ -49,6 +50,9 @@ class PreparationReport:
         left_out: the damaged and the empty recordings.
         ignored, ignore_list: the recordings on the ignore list, and the length of that list.
         unselected: number of recordings outside the data set's `select`.
+        crowded: recordings with more bodies than `data.bodies`, each with the number of those that were not kept.
+        mapped: the layouts, such as `kinect_azure32 to ntu25`, if the joints of the recordings were mapped.
+        missing_joints: joints to which none was mapped.
         parts: for each protocol, the number of training and of test clips.
         classes: for each class, its number of clips in total and in each part of each protocol.
         warnings: warnings that training would give.
@@ -68,6 +72,9 @@ class PreparationReport:
     ignored: list[str] = field(default_factory=list)
     ignore_list: int = 0
     unselected: int = 0
+    crowded: dict[str, int] = field(default_factory=dict)
+    mapped: str = ""
+    missing_joints: list[str] = field(default_factory=list)
     parts: dict[str, dict[str, int]] = field(default_factory=dict)
     classes: list[dict[str, str | int]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -134,9 +141,36 @@ class PreparationReport:
             rows.append(("on the ignore list", f"{len(self.ignored)} of the {self.ignore_list} listed"))
         if self.unselected:
             rows.append(("not of this data set", f"{self.unselected}"))
+        if self.crowded:
+            rows.append(("with more bodies than kept", f"{len(self.crowded)}"))
+        if self.mapped:
+            rows.append(("joints mapped", self.mapped))
+            rows.append(("  missing", ", ".join(self.missing_joints) or "none"))
         rows.append(("size of the recordings", f"{self.input_bytes / 1e6:.1f} MB"))
         rows.append(("time of this run", f"{self.seconds:.1f} s, {self.megabytes_per_second:.1f} MB/s read"))
         return rows
+
+    def remarks(self, expected: Collection[str] = ()) -> list[str]:
+        """Return sentences about bodies that were not kept and joints that no recording has.
+
+        Args:
+            expected: joints of which the user knows that they are missing.
+        """
+        found = []
+        if joints := [name for name in self.missing_joints if name not in expected]:
+            found.append(
+                f"{self.mapped}: nothing is mapped to {', '.join(joints)}, so they are missing in every clip. Under "
+                "data.layout_map each can have a joint, or null, which ends this warning."
+            )
+        if self.crowded:
+            shown = [f"{name} ({number} not kept)" for name, number in list(self.crowded.items())[:_SHOWN]]
+            more = f" and {len(self.crowded) - _SHOWN} more" if len(self.crowded) > _SHOWN else ""
+            have = "recording has" if len(self.crowded) == 1 else "recordings have"
+            found.append(
+                f"{len(self.crowded)} {have} more bodies than data.bodies. The first that are present were kept, in "
+                f"the order of the recording or, with tracking, of motion: {', '.join(shown)}{more}."
+            )
+        return found
 
     def text(self) -> str:
         """Return the whole report as readable text."""
@@ -144,6 +178,9 @@ class PreparationReport:
         for title, left_out in (("Damaged, left out", self.damaged), ("Dropped", self.dropped)):
             if left_out:
                 parts.append("\n".join([f"{title}:", *(f"  {each}" for each in left_out)]))
+        if self.crowded:
+            listed = [f"  {name}: {number} not kept" for name, number in self.crowded.items()]
+            parts.append("\n".join(["More bodies than data.bodies:", *listed]))
         if self.warnings:
             parts.append("\n".join(["Before training:", *(f"  {each}" for each in self.warnings)]))
         if self.ignored:

@@ -22,6 +22,7 @@ class Clip:
         frame_mask: (M, T) bool, whether the body is present in that frame.
         label: the class, counted from 0.
         subject, camera, setup, replication: the metadata of the recording; 0 if unknown.
+        bodies_left_out: how many more bodies the recording has than a clip may have; not in a store.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Clip:
     camera: int = 0
     setup: int = 0
     replication: int = 0
+    bodies_left_out: int = 0

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from ....skeleton import Layout
+from ....skeleton import Layout, LayoutMap
 from ....utils.errors import UserError
 from ....utils.plug_ins import plug_in_names
 from ...store.clip import Clip
@@ -63,14 +63,21 @@ class Source:
     """Properties of a data set that its reader needs.
 
     Attributes:
-        layout: the joint layout of its skeletons.
+        layout: the joint layout of the skeletons in its recordings.
         bodies: maximum number of bodies per clip.
         classes: the class names, in the order of their labels.
+        joint_map: the map from `layout` to the layout of the clips; None if it is the same.
     """
 
     layout: Layout
     bodies: int
     classes: tuple[str, ...]
+    joint_map: LayoutMap | None = None
+
+    @property
+    def center(self) -> int:
+        """Return the joint on which clips are centred."""
+        return (self.layout if self.joint_map is None else self.joint_map.target).center
 
 
 class Reader(Protocol):

@@ -43,7 +43,8 @@ def build_clip(
     """Clean and centre the raw joints (M, T, V, C) of a recording and return its clip.
 
     A body whose coordinates are all zero or NaN in a frame is absent from it. This is decided here, from the recorded
-    numbers, in the same way for every format. If there are too many bodies, the first ones with any frame are kept.
+    numbers, in the same way for every format. If there are too many bodies, the first ones with any frame are kept, and
+    the clip says how many are not. Joints of another layout are mapped before the clip is centred.
 
     Args:
         name: the clip's name.
@@ -60,7 +61,8 @@ def build_clip(
     _check_numbers(name, metadata)
     _check_array(name, joints, source)
     frame_mask = present(joints)
-    kept = np.flatnonzero(frame_mask.any(axis=1))[: source.bodies]
+    found = np.flatnonzero(frame_mask.any(axis=1))
+    kept = found[: source.bodies]
     if not len(kept):
         raise DroppedClip(name, 0, "no skeleton")
     frame_mask, points = frame_mask[kept], joints[kept].astype(np.float64)
@@ -71,8 +73,14 @@ def build_clip(
         body, frame, joint, axis = np.argwhere(wrong)[0].tolist()
         value = points[body, frame, joint, axis]
         raise BadClip(name, 0, f"joint {joint + 1} of body {kept[body] + 1} in frame {frame + 1} is at {value}")
-    centred, frame_mask = finish_clip(points, frame_mask, source.layout.center)
-    return Clip(name=name, joints=centred, frame_mask=frame_mask, **asdict(metadata))
+    if source.joint_map is not None:
+        points = source.joint_map(points)
+        frame_mask &= ~np.isnan(points).all(axis=(2, 3))
+        if not frame_mask.any():
+            raise DroppedClip(name, 0, f"no joint of {source.joint_map.target.name}")
+    centred, frame_mask = finish_clip(points, frame_mask, source.center)
+    left_out = len(found) - len(kept)
+    return Clip(name=name, joints=centred, frame_mask=frame_mask, bodies_left_out=left_out, **asdict(metadata))
 
 
 def _check_numbers(name: str, metadata: ClipMetadata) -> None:

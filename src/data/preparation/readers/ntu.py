@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.clip import FARTHEST, Clip
+from ...store.format import MAX_BODIES
 from ..clean import Body, clean_bodies
 from ..formats.base import BadClip, DroppedClip, Entry, Source
 from ..formats.clip_builder import ClipMetadata, build_clip
@@ -57,7 +58,7 @@ class Reader:
         bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._source.layout.num_joints)
         if not bodies:
             raise DroppedClip(entry.name, 0, "no skeleton")
-        return build_clip(entry.name, metadata, clean_bodies(bodies, self._source.bodies), self._source)
+        return build_clip(entry.name, metadata, clean_bodies(bodies, MAX_BODIES), self._source)
 
 
 def describe_name(name: str) -> ClipMetadata | None:

@@ -15,7 +15,7 @@ import pytest
 from last.data.preparation.formats import BadClip, DroppedClip, Source, get_reader, list_formats
 from last.data.preparation.formats.clip_builder import ClipMetadata, build_clip
 from last.data.store.clip import Clip
-from last.skeleton import load_layout
+from last.skeleton import LayoutFile, build_layout, build_layout_map, load_layout
 from last.utils.errors import UserError
 
 LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15"}
@@ -127,6 +127,30 @@ def test_a_body_that_is_zero_in_the_middle_is_absent_there(name: str, tmp_path: 
     else:
         assert np.argwhere(~clip.frame_mask).tolist() == [[1, 12], [1, 13], [1, 14]]
         assert not clip.joints[1, 12:15].any()
+
+
+@every_format
+def test_joints_of_another_layout_are_mapped_before_the_clip_is_centred(name: str, tmp_path: Path) -> None:
+    own = LayoutFile(joints=["left_hand", "middle"], bones=[[1, 2]], root=2, center=2)
+    source, target = load_layout(LAYOUTS.get(name, "ntu25")), build_layout("two", own, "two.yaml")
+    joint_map = build_layout_map(source, target, {"middle": ["left_hip", "right_hip"]})
+    whole = read(name, tmp_path / "whole", a_recording(name))
+    reader = get_reader(name, Source(source, 2, ("first", "second"), joint_map=joint_map))
+    (entry,) = reader.entries(tmp_path / "whole")
+    clip = reader.read(entry)
+    mapped = joint_map(whole.joints)
+    np.testing.assert_allclose(clip.joints, mapped - mapped[0, 0, 1], atol=1e-5)
+    assert not clip.joints[0, 0, 1].any()
+
+
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - set(ONE_BODY)))
+def test_bodies_beyond_the_limit_are_counted(name: str, tmp_path: Path) -> None:
+    joints = a_recording(name)
+    assert read(name, tmp_path / "two", joints).bodies_left_out == 0
+    clip = read(name, tmp_path / "one", joints, bodies=1)
+    assert (len(clip.joints), clip.bodies_left_out) == (1, 1)
+    joints[0] = 0
+    assert read(name, tmp_path / "zeros", joints, bodies=1).bodies_left_out == 0
 
 
 @pytest.mark.parametrize("name", sorted(set(WRITERS) - set(ONE_BODY)))
