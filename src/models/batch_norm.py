@@ -22,6 +22,7 @@ from .gpu_kernels import can_use_kernels
 from .tracing import has_hooks, is_traced
 
 Norm = nn.modules.batchnorm._BatchNorm  # base class of all BatchNorms, including SyncBatchNorm
+_MANY = 1e15  # positions, of which a variance needs no correction
 AllReduceSum = Callable[[Tensor], Any]  # replaces a tensor by its sum over all processes
 
 
@@ -50,6 +51,37 @@ def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllRedu
     move_statistics(norm, mean, variance, positions)
     result: Tensor = normed
     return result
+
+
+def normalise_measured(norm: Norm, x: Tensor, measured: Tensor, all_reduce_sum: AllReduceSum | None = None) -> Tensor:
+    """Apply a BatchNorm in training to a model's input, with the statistics of its measured positions alone.
+
+    Every position is normalised, so that a missing one, a zero, becomes the same constant as in evaluation. A batch
+    with fewer than two measured positions is normalised by the running statistics and leaves them as they are.
+
+    Args:
+        norm: the BatchNorm with its weights and running statistics.
+        x: (C, T, B, V), from which no gradient is taken.
+        measured: (T, B, V) bool.
+        all_reduce_sum: sums a tensor over the processes that normalise together; the group of a SyncBatchNorm if None.
+    """
+    assert norm.running_mean is not None and norm.running_var is not None
+    all_reduce_sum = all_reduce_sum or _of_group(norm)
+    with torch.no_grad():
+        wide = torch.where(measured, x, 0.0).double().flatten(1)  # (C, P); squares are too inexact in float32
+        sums = torch.cat([wide.sum(dim=1), wide.square().sum(dim=1), measured.sum().double()[None]])
+        if all_reduce_sum is not None:
+            all_reduce_sum(sums)
+        positions = sums[-1]
+        mean, squares = (sums[:-1] / positions.clamp(min=1)).chunk(2)
+        variance = (squares - mean**2).clamp(min=0)
+        mean = torch.where(positions > 1, mean, norm.running_mean).to(norm.running_mean)
+        variance = torch.where(positions > 1, variance, norm.running_var).to(norm.running_var)
+    factor = norm.weight * torch.rsqrt(variance + norm.eps)
+    normed = _scaled(x.flatten(1), factor, norm.bias - mean * factor).view(x.shape)
+    with torch.no_grad():
+        move_statistics(norm, mean, variance, torch.where(positions > 1, positions, _MANY))
+    return normed
 
 
 def move_statistics(norm: Norm, mean: Tensor, variance: Tensor, positions: float | Tensor) -> None:

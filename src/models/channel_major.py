@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.tensor_cache import cache_tensors
-from .batch_norm import can_normalise_rows, normalise_rows
+from .batch_norm import Norm, can_normalise_rows, normalise_measured, normalise_rows
 from .cpu_kernels import can_normalise_by_batch, multiply, normalise_by_batch
 from .gpu_products import multiply_groups, multiply_joints, uses_split_sums
 from .tracing import has_hooks
@@ -26,6 +26,20 @@ _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convol
 def channels_first(x: Tensor) -> Tensor:
     """Rearrange (B, C, T, V) to contiguous (C, T, B, V)."""
     return x.permute(1, 2, 0, 3).contiguous()
+
+
+def normalise_input(norm: nn.Module, stream: Tensor, measured: Tensor | None) -> Tensor:
+    """Apply the BatchNorm of a model's input to a stream, (B, C, T, V) -> (C, T, B, V).
+
+    Args:
+        norm: the BatchNorm.
+        stream: zeros where it was not measured.
+        measured: (B, T, V) bool, the positions from which training takes statistics; all where it is None.
+    """
+    x = channels_first(stream)
+    if measured is None or not norm.training or not isinstance(norm, Norm):
+        return normalise(norm, x)
+    return normalise_measured(norm, x, measured.transpose(0, 1))
 
 
 def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:

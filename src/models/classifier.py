@@ -13,7 +13,8 @@ from ..skeleton import Layout
 from . import multi_body
 from .facts import ModelFacts
 from .layers import activity
-from .multi_body import STREAMS, average_bodies, check_streams, fold_bodies, present_body_slots
+from .multi_body import STREAMS, average_bodies, check_streams, fold_bodies, present_body_slots, select_bodies
+from .stream_masks import stream_masks
 
 
 class ForwardDetails(NamedTuple):
@@ -63,16 +64,22 @@ class SkeletonClassifier(nn.Module):
 
     dropout: nn.Dropout
     classifier: nn.Linear
+    parents: Tensor
 
     def __init__(self, layout: Layout, num_features: int, streams: Sequence[str] = STREAMS) -> None:
         super().__init__()
         self.coordinates, self.num_joints = layout.coordinates, layout.num_joints
         self.num_features = num_features
         self.streams = tuple(streams)
+        self.register_buffer("parents", torch.tensor(layout.parents), persistent=False)  # (V,)
         self.facts = ModelFacts(type(self).__name__, layout)
 
-    def body_features(self, streams: Mapping[str, Tensor]) -> BodyFeatures:
-        """Return the features of single bodies; each stream is (B, C, T, V)."""
+    def body_features(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> BodyFeatures:
+        """Return the features of single bodies; each stream is (B, C, T, V).
+
+        `masks` are (B, T, V) bool for each stream where joints may be missing: statistics should be taken from these
+        positions alone. Elsewhere the stream is zero.
+        """
         raise NotImplementedError
 
     def forward_features(
@@ -81,6 +88,7 @@ class SkeletonClassifier(nn.Module):
         body_mask: Tensor | None = None,
         body_slots: Tensor | None = None,
         *,
+        joint_mask: Tensor | None = None,
         check_values: bool = True,
     ) -> Tensor:
         """Return the clip's features (N, D), averaged over the bodies that are present.
@@ -91,6 +99,8 @@ class SkeletonClassifier(nn.Module):
             body_slots: (B,) the indices n * M + m of the bodies to compute, if known on the host, or the result of
                 `multi_body.padded`. In training absent bodies are always left out, since they would move the
                 BatchNorm statistics.
+            joint_mask: (N, M, T, V) bool, which joints were measured, if some are missing: the statistics of the input
+                BatchNorms are then taken from these alone. The streams are zero elsewhere; evaluation needs no mask.
             check_values: outside of training, check for unusable values, which makes the host wait for a GPU. Use False
                 only if the values are known to be valid.
 
@@ -100,7 +110,7 @@ class SkeletonClassifier(nn.Module):
                 and skips such a batch; a compiled or exported model does not check them either.
         """
         body_mask, body_slots = self._checked(streams, body_mask, body_slots, check_values)
-        return average_bodies(self._computed(streams, body_slots).features, body_mask, body_slots)
+        return average_bodies(self._computed(streams, body_slots, joint_mask).features, body_mask, body_slots)
 
     def forward(
         self,
@@ -109,6 +119,7 @@ class SkeletonClassifier(nn.Module):
         body_slots: Tensor | None = None,
         *,
         return_details: bool = False,
+        joint_mask: Tensor | None = None,
         check_values: bool = True,
     ) -> Tensor | ForwardDetails:
         """Return the logits (N, classes), or `ForwardDetails` if `return_details`.
@@ -116,7 +127,7 @@ class SkeletonClassifier(nn.Module):
         The other arguments are those of `forward_features`.
         """
         body_mask, body_slots = self._checked(streams, body_mask, body_slots, check_values)
-        computed = self._computed(streams, body_slots)
+        computed = self._computed(streams, body_slots, joint_mask)
         features = average_bodies(computed.features, body_mask, body_slots)
         logits: Tensor = self.classifier(self.dropout(features))
         if not return_details:
@@ -126,8 +137,14 @@ class SkeletonClassifier(nn.Module):
         shaped = [each.view(-1, *one.shape[1:]) for each, one in zip(averaged, maps, strict=True)]
         return ForwardDetails(logits, features, shaped)
 
-    def _computed(self, streams: Mapping[str, Tensor], body_slots: Tensor | None) -> BodyFeatures:
-        return self.body_features({name: fold_bodies(streams[name], body_slots) for name in self.streams})
+    def _computed(
+        self, streams: Mapping[str, Tensor], body_slots: Tensor | None, joint_mask: Tensor | None
+    ) -> BodyFeatures:
+        masks = {}
+        if joint_mask is not None:
+            folded = select_bodies(joint_mask.flatten(0, 1), body_slots)  # (B, T, V)
+            masks = stream_masks(folded, self.parents, self.streams)
+        return self.body_features({name: fold_bodies(streams[name], body_slots) for name in self.streams}, masks)
 
     def _checked(
         self, streams: Mapping[str, Tensor], body_mask: Tensor | None, body_slots: Tensor | None, check_values: bool

@@ -19,6 +19,7 @@ class ModelFacts:
         input_frames: T, to which clips are sampled.
         bodies: maximum number of bodies per clip.
         sampling, normalize: the settings for sampling and normalising clips.
+        min_confidence, max_gap: the settings for missing joints, see `DataConfig`.
         dataset, split: the data set and the protocol of its training.
         added_streams: its streams besides joint, velocity and bone, by name with the settings of each.
         seed, epoch: the seed and the last finished epoch of its run, counted from 0; -1 within the first epoch.
@@ -31,6 +32,8 @@ class ModelFacts:
     bodies: int | None = None
     sampling: SamplingConfig | None = None
     normalize: NormalizeConfig | None = None
+    min_confidence: float | None = None
+    max_gap: int | None = None
     dataset: str = ""
     split: str = ""
     seed: int | None = None

@@ -21,7 +21,7 @@ from ..settings.model import ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.limits import Lengths
-from .channel_major import channels_first, filter_frames, mix_joints, normalise, project
+from .channel_major import filter_frames, mix_joints, normalise, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes
 from .multi_body import STREAMS, streams_of
@@ -75,9 +75,9 @@ class StreamFusion(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.alpha = nn.Parameter(torch.zeros(len(streams), channels))
 
-    def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """(B, coordinates, T, V) per stream -> (C, T, B, V)."""
-        normed = [normalise(norm, channels_first(streams[name])) for name, norm in self.input_norms.items()]
+    def forward(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> Tensor:
+        """(B, coordinates, T, V) per stream, and (B, T, V) where joints may be missing -> (C, T, B, V)."""
+        normed = [normalise_input(norm, streams[name], masks.get(name)) for name, norm in self.input_norms.items()]
         stacked = torch.cat(normed, dim=1)  # (coordinates, S*T, B, V)
         lifted = normalise(self.norm, project(self.stem, stacked), relu=True)  # (C, S*T, B, V)
         weights = self.alpha.softmax(dim=0).to(lifted.dtype)[:, :, None, None, None]  # (S, C, 1, 1, 1)
@@ -167,9 +167,9 @@ class LastE(SkeletonClassifier):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def body_features(self, streams: Mapping[str, Tensor]) -> BodyFeatures:
-        """Return the features of single bodies; each stream is (B, C, T, V)."""
-        return BodyFeatures.of(self.blocks(self.fusion(streams)))
+    def body_features(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> BodyFeatures:
+        """Return the features of single bodies; each stream is (B, C, T, V), its mask (B, T, V)."""
+        return BodyFeatures.of(self.blocks(self.fusion(streams, masks)))
 
 
 def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> Block:

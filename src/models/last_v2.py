@@ -29,7 +29,7 @@ from torch.nn import functional
 from ..settings.model import ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
-from .channel_major import channels_first, filter_frames, normalise, project
+from .channel_major import filter_frames, normalise, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
 from .multi_body import streams_of
@@ -208,9 +208,9 @@ class Backbone(nn.Module):
         self.norm = nn.BatchNorm2d(config.channels[0])
         self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes, config.recompute)
 
-    def forward(self, stream: Tensor) -> BodyFeatures:
-        """(B, coordinates, T, V) -> features (B, C), and the output of each stage."""
-        x = normalise(self.input_norm, channels_first(stream))
+    def forward(self, stream: Tensor, mask: Tensor | None = None) -> BodyFeatures:
+        """(B, coordinates, T, V), and (B, T, V) where joints may be missing -> (B, C), and the output of each stage."""
+        x = normalise_input(self.input_norm, stream, mask)
         return BodyFeatures.of(self.blocks(normalise(self.norm, project(self.stem, x), relu=True)))
 
 
@@ -233,9 +233,9 @@ class LastV2(SkeletonClassifier):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def body_features(self, streams: Mapping[str, Tensor]) -> BodyFeatures:
-        """Return the features of single bodies, concatenated over streams; streams are (B, C, T, V)."""
-        by_stream = [self.backbones[name](streams[name]) for name in self.streams]
+    def body_features(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> BodyFeatures:
+        """Return the features of single bodies, concatenated over streams (B, C, T, V) with their masks (B, T, V)."""
+        by_stream = [self.backbones[name](streams[name], masks.get(name)) for name in self.streams]
         stages = zip(*(each.stages for each in by_stream), strict=True)
         return BodyFeatures(
             torch.cat([each.features for each in by_stream], dim=1), [list(chain(*each)) for each in stages]

@@ -129,7 +129,11 @@ def padded(body_slots: Tensor, num_slots: int, multiple: int) -> Tensor:
 
 def fold_bodies(stream: Tensor, body_slots: Tensor | None) -> Tensor:
     """Fold (N, C, T, V, M) into (B, C, T, V): every body, or those of the indices `body_slots`, n * M + m."""
-    folded = stream.permute(0, 4, 1, 2, 3).flatten(0, 1)  # (N*M, C, T, V)
+    return select_bodies(stream.permute(0, 4, 1, 2, 3).flatten(0, 1), body_slots)
+
+
+def select_bodies(folded: Tensor, body_slots: Tensor | None) -> Tensor:
+    """Return the bodies at `body_slots` (B,) of (N*M, ...), or all of them where it is None."""
     return folded if body_slots is None else folded.index_select(0, body_slots % len(folded))
 
 

@@ -65,17 +65,19 @@ class GraphedForward:
         body_slots: Tensor | None = None,
         *,
         return_details: bool = False,
+        joint_mask: Tensor | None = None,
         **more: Any,
     ) -> Any:
         """Return the result of the model's `forward` for the same arguments."""
+        masks = {} if joint_mask is None else {"joint_mask": joint_mask}
         if body_mask is None or body_slots is None or return_details or not self._applies():
-            return self.plain(streams, body_mask, body_slots, return_details=return_details, **more)
+            return self.plain(streams, body_mask, body_slots, return_details=return_details, **masks, **more)
         names = tuple(streams)
-        inputs = (*streams.values(), body_mask, body_slots)
+        inputs = (*streams.values(), body_mask, body_slots, *masks.values())
         key = (names, _precision(), *((each.shape, each.dtype) for each in inputs))
         if key not in self.graphs:
             if len(self.graphs) >= _MOST_GRAPHS:
-                return self.plain(streams, body_mask, body_slots, **more)
+                return self.plain(streams, body_mask, body_slots, **masks, **more)
             self._record(key, names, inputs)
         return self.graphs[key](*inputs)
 
@@ -132,9 +134,11 @@ class _Passes(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         enabled, dtype = self.precision
-        *streams, body_mask, body_slots = inputs
+        count = len(self.names)
+        streams, (body_mask, body_slots, *masks) = inputs[:count], inputs[count:]
+        options = {"joint_mask": masks[0]} if masks else {}
         with torch.autocast("cuda", dtype, enabled=enabled, cache_enabled=False):
-            return self.plain(dict(zip(self.names, streams, strict=True)), body_mask, body_slots)
+            return self.plain(dict(zip(self.names, streams, strict=True)), body_mask, body_slots, **options)
 
 
 def _precision() -> tuple[bool, torch.dtype]:

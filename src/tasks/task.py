@@ -57,8 +57,8 @@ class Task(nn.Module):
     """A model together with its loss and its metrics; a subclass defines both.
 
     Args:
-        model: the model to train. Its `forward` takes streams, `body_mask` and `body_slots`, so that BatchNorm
-            statistics can be measured.
+        model: the model to train. Its `forward` takes streams, `body_mask` and `body_slots`, and `joint_mask` if
+            joints are missing, so that BatchNorm statistics can be measured.
 
     Attributes:
         measures: the metrics, and which one decides the best epoch.

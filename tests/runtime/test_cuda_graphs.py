@@ -79,6 +79,26 @@ def test_a_step_that_cannot_be_recorded_says_how_to_train_without(monkeypatch: p
         GraphedForward(Model())(STREAMS, MASK, SLOTS)
 
 
+def test_the_mask_of_missing_joints_is_an_input_of_a_recorded_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Masked(Model):
+        """Return the mask that it is given."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("counted", torch.zeros(1))
+
+        def forward(self, *_: Any, joint_mask: Tensor | None = None) -> Tensor:
+            return torch.zeros(1) if joint_mask is None else joint_mask
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", lambda *_, **__: None)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
+    monkeypatch.setattr(torch.random, "fork_rng", lambda _devices: nullcontext())
+    forward, joint_mask = GraphedForward(Masked()), torch.ones(1, 1, 4, 3, dtype=torch.bool)
+    assert torch.equal(forward(STREAMS, MASK, SLOTS), torch.zeros(1))
+    assert torch.equal(forward(STREAMS, MASK, SLOTS, joint_mask=joint_mask), joint_mask)
+    assert len(forward.graphs) == 2
+
+
 def test_evaluation_and_details_are_never_recorded() -> None:
     model = Model().eval()
     forward = GraphedForward(model)

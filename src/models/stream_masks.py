@@ -1,0 +1,27 @@
+"""Which positions of each stream were measured, where joints may be missing.
+
+Legend: B folded bodies, T frames, V joints.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def stream_masks(joint_mask: Tensor, parents: Tensor, streams: Sequence[str]) -> dict[str, Tensor]:
+    """Return where each stream was measured, (B, T, V) bool by its name; everywhere else the stream is zero.
+
+    A velocity needs the joint in its own frame and the next, a bone needs both of its ends. An added stream is taken to
+    be measured where the joint is.
+
+    Args:
+        joint_mask: (B, T, V) bool, which joints were measured.
+        parents: (V,) the parent of each joint.
+        streams: the names.
+    """
+    velocity = torch.zeros_like(joint_mask)
+    velocity[:, :-1] = joint_mask[:, 1:] & joint_mask[:, :-1]
+    bone = joint_mask & joint_mask.index_select(2, parents)
+    known = {"velocity": velocity, "bone": bone}
+    return {name: known.get(name, joint_mask) for name in streams}
