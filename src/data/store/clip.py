@@ -4,6 +4,7 @@ Legend: M bodies, T frames, V joints, C coordinates.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +13,29 @@ from numpy.typing import NDArray
 FARTHEST = 1e6
 
 
+# A confidence is stored in one byte: 0 for a missing joint, 1 to 255 for 0 to 1.
+MISSING, FULL = 0, 255
+
+
+def confidence_bytes(confidence: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return confidences from 0 to 1 as they are stored; NaN for a missing joint."""
+    missing = np.isnan(confidence)
+    return np.where(missing, MISSING, 1 + np.round((FULL - 1) * np.where(missing, 0.0, confidence))).astype(np.uint8)
+
+
 @dataclass
 class Clip:
     """One recording of one action.
 
     Attributes:
         name: unique within its data set.
-        joints: (M, T, V, C) float32, zeros wherever a body is absent.
+        joints: (M, T, V, C) float32, zeros wherever a body is absent or a joint is missing.
         frame_mask: (M, T) bool, whether the body is present in that frame.
         label: the class, counted from 0.
         subject, camera, setup, replication: the metadata of the recording; 0 if unknown.
+        fps: frames per second; 0 if unknown.
+        confidence: (M, T, V) uint8 as in a store: 0 where a joint is missing, else 1 to 255 for a confidence of 0 to 1;
+            None if every joint of a present body was measured with full confidence.
         bodies_left_out: how many more bodies the recording has than a clip may have; not in a store.
     """
 
@@ -33,4 +47,13 @@ class Clip:
     camera: int = 0
     setup: int = 0
     replication: int = 0
+    fps: float = 0.0
+    confidence: NDArray[np.uint8] | None = None
     bodies_left_out: int = 0
+
+    @property
+    def joint_mask(self) -> NDArray[np.bool_]:
+        """Return which joints were measured, (M, T, V) bool, whatever their confidence."""
+        if self.confidence is None:
+            return np.broadcast_to(self.frame_mask[..., None], self.joints.shape[:3])
+        return np.asarray(self.confidence > MISSING)

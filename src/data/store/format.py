@@ -1,8 +1,11 @@
 """The format of a store: the content of each file, and the validity of an index.
 
 `joints.npy` float32 (R, V, C) and `valid.npy` bool (R,) hold the clips one after another, each of them body
-by body: body m of clip i in frame t is row `offset[i] + m * frames[i] + t`. `clips.npy` is the index,
-`store.json` describes the folder; it is written last, so a folder that has one is complete.
+by body: body m of clip i in frame t is row `offset[i] + m * frames[i] + t`. `confidence.npy` uint8 (R, V) is there if
+a joint is missing (0) or was measured with less than full confidence (1 to 254 for 0 to 1; 255 is full). `clips.npy` is
+the index, `store.json` describes the folder; it is written last, so a folder that has one is complete.
+
+Version 1 had neither confidences nor frame rates. Its stores are read as having full confidence and unknown rates.
 
 Legend: R rows, M bodies, T frames, V joints, C coordinates.
 """
@@ -17,26 +20,29 @@ from numpy.typing import NDArray
 from ...skeleton import Layout
 from ...utils.errors import UserError
 from ...utils.foreign_text import are_characters, is_readable
-from .clip import FARTHEST, Clip
+from .clip import FARTHEST, FULL, MISSING, Clip
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)
 HEADER_FILE = "store.json"
 JOINTS_FILE, VALID_FILE, CLIPS_FILE = ARRAY_FILES = ("joints.npy", "valid.npy", "clips.npy")
 CLIP_NUMBERS = ("label", "subject", "camera", "setup", "replication")
+CONFIDENCE_FILE = "confidence.npy"  # not in every store
 MAX_BODIES = 2
 LARGEST_NUMBER = 2**31 - 1  # of the numbers in an index
 # In memory an index has a column for each protocol listed by the source of the clips: the part of each clip.
 PART_PREFIX = "part of "
 PART_LETTERS = "TE-"  # training, test (evaluation), neither
 TRAIN, TEST = b"T", b"E"
-JOINTS_TYPE, VALID_TYPE = np.dtype("<f4"), np.dtype("?")
+JOINTS_TYPE, VALID_TYPE, CONFIDENCE_TYPE = np.dtype("<f4"), np.dtype("?"), np.dtype("u1")
 
 
-def index_type(name_width: int) -> np.dtype[np.void]:
+def index_type(name_width: int, version: int = FORMAT_VERSION) -> np.dtype[np.void]:
     """Return the type of an index row; `name_width` is the length of the longest clip name."""
     return np.dtype(
         [("name", f"<U{name_width}"), ("offset", "<i8"), ("frames", "<i4"), ("bodies", "i1")]
         + [(number, "<i4") for number in CLIP_NUMBERS]
+        + ([("fps", "<f4")] if version > 1 else [])
     )
 
 
@@ -47,11 +53,13 @@ class Rows(NamedTuple):
         clips: the index, one structured element per clip.
         joints: (R, V, C) float32.
         valid: (R,) bool.
+        confidence: (R, V) uint8, 0 where a joint is missing; None if none is and all have full confidence.
     """
 
     clips: NDArray[np.void]
     joints: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    confidence: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,17 +91,42 @@ def pack(clips: Sequence[Clip], layout: Layout) -> Rows:
             raise UserError(f"The clip {clip.name!r} does not fit a store of the layout {layout.name}: {problem}.")
     joints = [clip.joints.reshape(-1, *shape) for clip in clips]
     masks = [clip.frame_mask.reshape(-1) for clip in clips]
+    confidence = None
+    if any(clip.confidence is not None for clip in clips):
+        confidence = np.concatenate([_confidence(clip).reshape(-1, shape[0]) for clip in clips])
     return Rows(
         clips=index_of(clips),
         joints=np.concatenate([np.zeros((0, *shape), JOINTS_TYPE), *joints]),
         valid=np.concatenate([np.zeros(0, VALID_TYPE), *masks]),
+        confidence=confidence,
     )
 
 
-def is_index(clips: NDArray[Any]) -> bool:
+def full_confidence(valid: NDArray[np.bool_], joints: int) -> NDArray[np.uint8]:
+    """Return the confidences (..., V) of bodies of which every joint is measured where they are present, (...)."""
+    return np.repeat(np.where(valid, np.uint8(FULL), np.uint8(MISSING))[..., None], joints, axis=-1)
+
+
+def _confidence(clip: Clip) -> NDArray[np.uint8]:
+    if clip.confidence is not None:
+        return clip.confidence
+    return full_confidence(clip.frame_mask, clip.joints.shape[2])
+
+
+def is_index(clips: NDArray[Any], version: int = FORMAT_VERSION) -> bool:
     """Tell whether an array has the type and shape of an index of clips."""
     width = clips.dtype["name"].itemsize // 4 if "name" in (clips.dtype.names or ()) else 0
-    return clips.ndim == 1 and width > 0 and clips.dtype == index_type(width)
+    return clips.ndim == 1 and width > 0 and clips.dtype == index_type(width, version)
+
+
+def present_index(clips: NDArray[np.void], version: int) -> NDArray[np.void]:
+    """Return the index of a store of `version` in the form of the present one; the caller has checked its type."""
+    if version == FORMAT_VERSION:
+        return clips
+    index = np.zeros(len(clips), index_type(clips.dtype["name"].itemsize // 4))
+    for column in clips.dtype.names or ():
+        index[column] = clips[column]
+    return index
 
 
 def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:
@@ -102,7 +135,7 @@ def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:
     for row, clip in zip(index, clips, strict=True):
         bodies, frames = clip.frame_mask.shape
         row["name"], row["frames"], row["bodies"] = clip.name, frames, bodies
-        for number in CLIP_NUMBERS:
+        for number in (*CLIP_NUMBERS, "fps"):
             row[number] = getattr(clip, number)
     index["offset"] = _offsets(index)
     return index
@@ -148,6 +181,8 @@ def index_problem(clips: NDArray[np.void], rows: int, classes: int) -> str:
         return f"the offsets of the index do not cover the {rows} rows one after another"
     if (clips["label"] < 0).any() or (clips["label"] >= classes).any():
         return f"the index has a label outside the {classes} classes"
+    if not (np.isfinite(clips["fps"]) & (clips["fps"] >= 0)).all():
+        return "the index has a frame rate that is not a number from 0"
     return ""
 
 
@@ -164,6 +199,9 @@ def rows_problem(rows: Rows, classes: int | None = None) -> str:
         return "the arrays are not float32 (rows, joints, coordinates) and bool (rows)"
     if rows.valid.shape != rows.joints.shape[:1]:
         return f"there are {len(rows.joints)} rows of joints, but the frame mask has the shape {rows.valid.shape}"
+    confidence = rows.confidence
+    if confidence is not None and (confidence.dtype, confidence.shape) != (CONFIDENCE_TYPE, rows.joints.shape[:2]):
+        return f"the confidences are not uint8 {rows.joints.shape[:2]}"
     if not len(rows.clips) and classes is None:
         return "" if not len(rows.valid) else "there are rows without a clip"
     labels = int(rows.clips["label"].max(initial=0)) + 1 if classes is None else classes
@@ -190,6 +228,10 @@ def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
         return "it has no body in any frame"
     if not is_readable(clip.name):
         return "its name is not UTF-8 text"
+    if problem := _confidence_problem(clip):
+        return problem
+    if not 0 <= clip.fps < np.inf:
+        return f"its frame rate is {clip.fps}"
     for number in CLIP_NUMBERS:
         if not 0 <= getattr(clip, number) <= LARGEST_NUMBER:
             return f"its {number} is {getattr(clip, number)}, not 0 to {LARGEST_NUMBER}"
@@ -197,6 +239,19 @@ def _misfit(clip: Clip, shape: tuple[int, int]) -> str:
         return "a coordinate is not finite"
     # A reader accepts joints up to FARTHEST on either side and moves the origin to one of them.
     return "" if (np.abs(clip.joints) <= 2 * FARTHEST).all() else f"a coordinate is larger than {2 * FARTHEST:.0f}"
+
+
+def _confidence_problem(clip: Clip) -> str:
+    """Return why the confidences of a clip cannot be stored, or an empty string."""
+    found = clip.confidence
+    if found is None:
+        return ""
+    if (found.dtype, found.shape) != (CONFIDENCE_TYPE, clip.joints.shape[:3]):
+        return f"its confidences are {found.dtype} {found.shape}, not uint8 {clip.joints.shape[:3]}"
+    measured = found > MISSING
+    if (measured.any(axis=2) != clip.frame_mask).any():
+        return "a body is present without a measured joint, or absent with one"
+    return "a missing joint has a coordinate other than 0" if clip.joints[~measured].any() else ""
 
 
 def _offsets(clips: NDArray[np.void]) -> NDArray[np.int64]:

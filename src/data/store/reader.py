@@ -22,18 +22,21 @@ from ...utils.numbers import counted
 from ...utils.program import program
 from .clip import Clip
 from .format import (
-    ARRAY_FILES,
     CLIP_NUMBERS,
     CLIPS_FILE,
-    FORMAT_VERSION,
+    CONFIDENCE_FILE,
+    CONFIDENCE_TYPE,
     HEADER_FILE,
     JOINTS_FILE,
     JOINTS_TYPE,
+    READ_VERSIONS,
     VALID_FILE,
     VALID_TYPE,
     Rows,
     StoreMetadata,
+    is_index,
     pack,
+    present_index,
     rows_problem,
     with_parts,
 )
@@ -51,6 +54,7 @@ class Store(Sequence[Clip]):
         skeleton: the joint layout itself.
         joints: (R, V, C) float32, memory-mapped.
         valid: (R,) bool, memory-mapped.
+        confidence: (R, V) uint8, memory-mapped; None if every joint was measured with full confidence.
         clips: the index, one structured element per clip.
         source: the origin of the clips, as given to the writer.
         fingerprint: a digest of the arrays, the class names and the layout: the same for every copy of a store.
@@ -61,7 +65,7 @@ class Store(Sequence[Clip]):
         self.name, self.skeleton, self.classes = metadata.name, metadata.layout, list(metadata.classes)
         self.layout = self.skeleton.name
         self.source = dict(metadata.source)
-        self.clips, self.joints, self.valid = rows
+        self.clips, self.joints, self.valid, self.confidence = rows
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -90,6 +94,8 @@ class Store(Sequence[Clip]):
             name=str(row["name"]),
             joints=self.joints[span].reshape(bodies, frames, *self.joints.shape[1:]),
             frame_mask=self.valid[span].reshape(bodies, frames),
+            confidence=None if self.confidence is None else self.confidence[span].reshape(bodies, frames, -1),
+            fps=float(row["fps"]),
             **{number: int(row[number]) for number in CLIP_NUMBERS},
         )
 
@@ -135,9 +141,13 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     """
     path = Path(path)
     header = _read_header(path)
-    _check_files(path, header["files"], verify)
-    clips, joints, valid = (_map_array(path / name) for name in (CLIPS_FILE, JOINTS_FILE, VALID_FILE))
-    rows = Rows(np.array(clips), joints, valid)
+    has_confidence = CONFIDENCE_FILE in header["files"]
+    files = (CLIPS_FILE, JOINTS_FILE, VALID_FILE, *((CONFIDENCE_FILE,) if has_confidence else ()))
+    _check_files(path, header["files"], files, verify)
+    clips, *arrays = (_map_array(path / name) for name in files)
+    if not is_index(clips, header["format_version"]):
+        raise _damaged(path, f"{CLIPS_FILE}: the index is not a list of clips")
+    rows = Rows(present_index(np.array(clips), header["format_version"]), *arrays)
     layout = _layout(path, header)
     if problem := _arrays_problem(header, rows, layout):
         raise _damaged(path, problem)
@@ -174,6 +184,8 @@ def _arrays_problem(header: Mapping[str, Any], rows: Rows, layout: Layout) -> st
     shape = (header["rows"], layout.num_joints, layout.coordinates)
     if found != [(JOINTS_TYPE, shape), (VALID_TYPE, shape[:1])] or not rows.joints.flags.c_contiguous:
         return f"the arrays are not float32 {shape} and bool {shape[:1]}"
+    if rows.confidence is not None and (rows.confidence.dtype, rows.confidence.shape) != (CONFIDENCE_TYPE, shape[:2]):
+        return f"{CONFIDENCE_FILE} is not uint8 {shape[:2]}"
     if rows.clips.shape != (header["clips"],):
         return f"{CLIPS_FILE} is not an index of {counted(header['clips'], 'clip')}"
     return rows_problem(rows, len(header["classes"]))
@@ -193,10 +205,10 @@ def _read_header(path: Path) -> Mapping[str, Any]:
     header = read_json(path / HEADER_FILE)
     if "format_version" not in header:
         raise UserError(f"{path / HEADER_FILE} is not of a store of LAST: it has no 'format_version'.")
-    if header.get("format_version") != FORMAT_VERSION:
+    if header["format_version"] not in READ_VERSIONS or isinstance(header["format_version"], bool | float):
         raise UserError(
-            f"{path} has the store format {header.get('format_version')!r}; this version of LAST reads "
-            f"format {FORMAT_VERSION}. Prepare it again with --overwrite."
+            f"{path} has the store format {header['format_version']!r}; this version of LAST reads the formats "
+            f"{', '.join(map(str, READ_VERSIONS))}. Prepare it again with --overwrite."
         )
     types = {
         "name": str,
@@ -224,9 +236,9 @@ def _fingerprint(header: Mapping[str, Any], layout: Layout) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _check_files(path: Path, recorded: Mapping[str, Any], verify: bool) -> None:
+def _check_files(path: Path, recorded: Mapping[str, Any], names: Sequence[str], verify: bool) -> None:
     """Refuse array files whose size, or with `verify` whose SHA-256, differs from the recorded one."""
-    for name in ARRAY_FILES:
+    for name in names:
         expected = recorded.get(name)
         file = path / name
         if not isinstance(expected, dict) or not file.is_file():

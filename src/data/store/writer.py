@@ -16,12 +16,15 @@ from ...utils.files import atomic_path, file_checksum, make_folder, write_json
 from ...version import __version__
 from .format import (
     ARRAY_FILES,
+    CONFIDENCE_FILE,
+    CONFIDENCE_TYPE,
     FORMAT_VERSION,
     HEADER_FILE,
     JOINTS_TYPE,
     VALID_TYPE,
     Rows,
     StoreMetadata,
+    full_confidence,
     index_problem,
     index_type,
 )
@@ -43,6 +46,8 @@ class StoreWriter:
         self._shape = (layout.num_joints, layout.coordinates)
         self._parts: list[NDArray[np.void]] = []
         self._rows = 0
+        self._confidence: BinaryIO | None = None  # a file only once there is a confidence to write
+        self._full: list[NDArray[np.bool_]] = []  # the frame masks of the rows before that
 
     def __enter__(self) -> Self:
         make_folder(self._path)
@@ -61,6 +66,7 @@ class StoreWriter:
         self._rows += len(rows.valid)
         self._joints.write(np.ascontiguousarray(rows.joints, JOINTS_TYPE).data)
         self._valid.write(np.ascontiguousarray(rows.valid, VALID_TYPE).data)
+        self._append_confidence(rows)
 
     def clips(self) -> NDArray[np.void]:
         """Return the index of the clips appended so far."""
@@ -82,15 +88,30 @@ class StoreWriter:
         temporary = files.enter_context(atomic_path(self._path / name))
         return files.enter_context(temporary.open("wb"))
 
+    def _append_confidence(self, rows: Rows) -> None:
+        joints = self._shape[0]
+        full = full_confidence(rows.valid, joints)
+        confidence = full if rows.confidence is None else rows.confidence
+        if self._confidence is None and np.array_equal(confidence, full):
+            self._full.append(rows.valid.copy())
+            return
+        if self._confidence is None:
+            self._confidence = self._open(CONFIDENCE_FILE, self._files)
+            _write_header(self._confidence, CONFIDENCE_TYPE, (0, joints))
+            for valid in self._full:
+                self._confidence.write(full_confidence(valid, joints).data)
+            self._full.clear()
+        self._confidence.write(np.ascontiguousarray(confidence, CONFIDENCE_TYPE).data)
+
+    def _file_names(self) -> tuple[str, ...]:
+        return ARRAY_FILES if self._confidence is None else (*ARRAY_FILES, CONFIDENCE_FILE)
+
     def _write_headers(self) -> None:
-        """Write, or overwrite, the headers of the two large arrays; NumPy pads them for any number of rows."""
-        for file, dtype, shape in (
-            (self._joints, JOINTS_TYPE, (self._rows, *self._shape)),
-            (self._valid, VALID_TYPE, (self._rows,)),
-        ):
-            file.seek(0)
-            description = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, description)
+        """Write, or overwrite, the headers of the large arrays; NumPy pads them for any number of rows."""
+        _write_header(self._joints, JOINTS_TYPE, (self._rows, *self._shape))
+        _write_header(self._valid, VALID_TYPE, (self._rows,))
+        if self._confidence is not None:
+            _write_header(self._confidence, CONFIDENCE_TYPE, (self._rows, self._shape[0]))
 
     def _finish_arrays(self) -> NDArray[np.void]:
         clips = self.clips()
@@ -99,11 +120,14 @@ class StoreWriter:
             raise UserError(f"Cannot make the store {self._path}: {problem}.")
         self._write_headers()
         np.lib.format.write_array(self._clips, clips, version=(1, 0), allow_pickle=False)
-        for file in (self._joints, self._valid, self._clips):
-            file.flush()
-            os.fsync(file.fileno())
+        for file in (self._joints, self._valid, self._clips, self._confidence):
+            if file is not None:
+                file.flush()
+                os.fsync(file.fileno())
         # The disk has space for everything; from here until the new header is written the folder is incomplete.
         (self._path / HEADER_FILE).unlink(missing_ok=True)
+        if self._confidence is None:  # the store that is replaced may have had some
+            (self._path / CONFIDENCE_FILE).unlink(missing_ok=True)
         return clips
 
     def _write_header(self, clips: int) -> None:
@@ -118,13 +142,19 @@ class StoreWriter:
             "rows": self._rows,
             "joints": self._shape[0],
             "coordinates": self._shape[1],
-            "files": {name: _fingerprint(self._path / name) for name in ARRAY_FILES},
+            "files": {name: _fingerprint(self._path / name) for name in self._file_names()},
             "source": dict(self._metadata.source),
             "protocols": dict(self._metadata.protocols),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "last_version": __version__,
         }
         write_json(self._path / HEADER_FILE, header)
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    file.seek(0)
+    description = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, description)
 
 
 def _repeated_name(clips: NDArray[np.void]) -> str:

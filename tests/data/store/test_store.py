@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from last.data import open_store
-from last.data.store.clip import Clip
+from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.format import CLIP_NUMBERS, StoreMetadata, index_problem, index_type, pack
 from last.data.store.reader import Store, write_store
 from last.data.store.writer import StoreWriter
@@ -67,6 +67,131 @@ def test_clips_come_back_as_they_were_written(
     assert len(store) == len(clips)
     for found, expected in zip(store, clips, strict=True):
         assert_same(found, expected)
+
+
+def with_confidence(clip: Clip, seed: int = 0) -> Clip:
+    certain = np.random.default_rng(seed).random(clip.joints.shape[:3])
+    confidence = confidence_bytes(np.where(certain < 0.3, np.nan, certain))
+    confidence[~clip.frame_mask] = 0
+    confidence[..., 0] = np.where(clip.frame_mask, 255, 0)
+    return replace(clip, confidence=confidence, joints=np.where(confidence[..., None] > 0, clip.joints, 0), fps=29.97)
+
+
+def test_confidences_and_frame_rates_come_back_as_they_were_written(tmp_path: Path) -> None:
+    clips = [
+        make_clip("a", 2, 5),
+        with_confidence(make_clip("b", 2, 4)),
+        make_clip("c"),
+        with_confidence(make_clip("d")),
+    ]
+    store = write(tmp_path / "store", *clips)
+    assert store.confidence is not None
+    for found, expected in zip(open_store(store.path), clips, strict=True):
+        assert_same(found, expected)
+        assert found.fps == pytest.approx(expected.fps, rel=1e-6)
+        np.testing.assert_array_equal(found.joint_mask, expected.joint_mask)
+        if expected.confidence is not None:
+            np.testing.assert_array_equal(found.confidence, expected.confidence)
+
+
+def test_full_confidences_need_no_file(tmp_path: Path) -> None:
+    clip = make_clip("a", 2, 5)
+    full = np.repeat(np.where(clip.frame_mask, 255, 0).astype(np.uint8)[..., None], 25, axis=2)
+    store = write(tmp_path / "store", replace(clip, confidence=full))
+    assert store.confidence is None
+    assert not (store.path / "confidence.npy").exists()
+
+
+def test_a_store_that_replaces_one_with_confidences_leaves_none_of_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "store", with_confidence(make_clip())).path
+    layout = load_layout("ntu25")
+    with StoreWriter(path, StoreMetadata("tiny", layout, CLASSES)) as writer:
+        writer.append(pack([make_clip()], layout))
+    assert open_store(path).confidence is None
+    assert not (path / "confidence.npy").exists()
+
+
+@pytest.mark.parametrize("certain", [[0.0, 0.25, 0.3, 0.5, 0.999, 1.0]])
+def test_a_confidence_is_never_below_a_threshold_that_it_reaches(certain: list[float]) -> None:
+    stored = confidence_bytes(np.array([*certain, np.nan]))
+    assert stored[-1] == 0 and stored[0] == 1 and stored[-2] == 255
+    assert (np.abs((stored[:-1].astype(float) - 1) / 254 - certain) < 0.002).all()
+    assert confidence_bytes(np.array(0.3)) <= stored[2]
+
+
+def as_version_1(path: Path) -> Path:
+    """Rewrite a store as the first version of the format had it."""
+    clips = np.load(path / "clips.npy")
+    old = np.zeros(len(clips), index_type(clips.dtype["name"].itemsize // 4, version=1))
+    for name in old.dtype.names:
+        old[name] = clips[name]
+    np.save(path / "clips.npy", old)
+    header = json.loads((path / "store.json").read_text(encoding="utf-8"))
+    header["format_version"] = 1
+    file = path / "clips.npy"
+    header["files"]["clips.npy"] = {"bytes": file.stat().st_size, "sha256": file_checksum(file)}
+    (path / "store.json").write_text(json.dumps(header), encoding="utf-8")
+    return path
+
+
+def test_a_store_of_the_first_version_is_read(folder: Path) -> None:
+    expected = list(open_store(folder))
+    store = open_store(as_version_1(folder))
+    assert store.confidence is None
+    for found, one in zip(store, expected, strict=True):
+        assert_same(found, one)
+        assert found.fps == 0
+        np.testing.assert_array_equal(found.joint_mask, np.repeat(one.frame_mask[..., None], 25, axis=2))
+
+
+def test_an_index_of_the_other_version_is_refused(folder: Path) -> None:
+    change_header(folder, format_version=1)
+    with pytest.raises(UserError, match="not a list of clips"):
+        open_store(folder)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "problem"),
+    [
+        (np.zeros((1, 2, 25), np.uint8), "present without a measured joint"),
+        (np.full((1, 2, 25), 255, np.uint8), "absent with one"),
+        (np.full((1, 2, 24), 255, np.uint8), r"uint8 \(1, 2, 24\), not uint8 \(1, 2, 25\)"),
+        (np.ones((1, 2, 25), np.float32), "float32"),
+    ],
+)
+def test_confidences_that_do_not_fit_a_clip_are_refused(tmp_path: Path, confidence: np.ndarray, problem: str) -> None:
+    clip = make_clip()
+    mask = clip.frame_mask.copy()
+    mask[0, 1] = False
+    joints = clip.joints * mask[..., None, None]
+    with pytest.raises(UserError, match=problem):
+        write(tmp_path / "store", replace(clip, joints=joints, frame_mask=mask, confidence=confidence))
+
+
+def test_a_missing_joint_with_a_coordinate_is_refused(tmp_path: Path) -> None:
+    clip = make_clip()
+    confidence = np.where(clip.frame_mask[..., None], np.uint8(255), np.uint8(0)).repeat(25, axis=2)
+    confidence[0, 0, 3] = 0
+    with pytest.raises(UserError, match="a missing joint has a coordinate"):
+        write(tmp_path / "store", replace(clip, confidence=confidence))
+
+
+@pytest.mark.parametrize("fps", [-1.0, float("nan"), float("inf")])
+def test_a_frame_rate_that_is_no_number_is_refused(tmp_path: Path, fps: float) -> None:
+    with pytest.raises(UserError, match="frame rate"):
+        write(tmp_path / "store", replace(make_clip(), fps=fps))
+
+
+@pytest.mark.parametrize("content", [np.zeros((3, 25), np.uint8), np.zeros((10, 25), np.float32)])
+def test_a_file_of_confidences_that_does_not_fit_is_refused(tmp_path: Path, content: np.ndarray) -> None:
+    path = write(tmp_path / "store", with_confidence(make_clip("a", 2, 5))).path
+    np.save(path / "confidence.npy", content)
+    file = path / "confidence.npy"
+    header = json.loads((path / "store.json").read_text(encoding="utf-8"))
+    files = {**header["files"], file.name: {"bytes": file.stat().st_size, "sha256": file_checksum(file)}}
+    change_header(path, files=files)
+    with pytest.raises(UserError, match=r"confidence\.npy is not uint8"):
+        open_store(path)
 
 
 def test_a_row_is_offset_plus_body_times_frames_plus_frame(folder: Path) -> None:
@@ -149,9 +274,10 @@ def change_header(folder: Path, **values: object) -> None:
     (folder / "store.json").write_text(json.dumps({**header, **values}), encoding="utf-8")
 
 
-def test_another_format_version_is_refused(folder: Path) -> None:
-    change_header(folder, format_version=2)
-    with pytest.raises(UserError, match=r"store format 2.*reads format 1"):
+@pytest.mark.parametrize("version", [3, 0, True, 2.0, "2", None])
+def test_another_format_version_is_refused(folder: Path, version: object) -> None:
+    change_header(folder, format_version=version)
+    with pytest.raises(UserError, match=r"store format .*reads the formats 1, 2\. Prepare it again"):
         open_store(folder)
 
 
