@@ -58,6 +58,10 @@ class AugmentConfig:
     """Settings for data augmentation. A value of 0 (or an empty list) disables its transform.
 
     Attributes:
+        drop_joints, drop_limbs: the largest share of the joints, and of the limbs, that a body lacks in a whole clip;
+            each clip draws its own share up to that.
+        drop_frames: the largest share of the frames in which a body is not seen.
+        drop_axis: the probability that a clip has zeros in one of its coordinates.
         added: augmentations of the package `data.loading.augmentations` by name, each with its settings.
     """
 
@@ -68,6 +72,10 @@ class AugmentConfig:
     shear: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     jitter_metres: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     mirror_probability: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    drop_joints: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    drop_limbs: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    drop_frames: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    drop_axis: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     added: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -96,6 +104,10 @@ class DataConfig:
         layout_map: joints of `layout` by name, each with a joint of `source_layout`, several whose mean it is, or null
             if it is missing. Others are mapped by the program's map for these layouts, or by equal names.
         format: the reader of its raw files.
+        min_confidence: joints of a lower confidence are missing; 0 keeps all that were recorded.
+        max_gap: the longest gap of a joint, in sampled frames, that is interpolated; see `data.loading.missing`.
+        fps: frames per second to which recordings of known timing are resampled; 0 keeps their own.
+        source_fps: frames per second of recordings that do not tell it; 0 if unknown.
         bodies: the maximum number of bodies kept per clip.
         classes: the class names, in the order of their labels.
         split: the default protocol.
@@ -113,6 +125,10 @@ class DataConfig:
     layout_map: dict[str, list[str] | str | None] = field(default_factory=dict)
     format: str = "ntu"
     bodies: Annotated[int, Interval(ge=1, le=2)] = 2
+    min_confidence: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    max_gap: Annotated[int, Interval(ge=0, le=64)] = 5
+    fps: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
+    source_fps: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
     classes: list[str] = field(default_factory=list)
     split: str = ""
     protocols: dict[str, ProtocolConfig] = field(default_factory=dict)

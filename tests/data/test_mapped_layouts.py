@@ -186,3 +186,43 @@ def test_recordings_with_as_many_bodies_as_a_clip_may_have_are_not_counted(
     prepared = prepare(cli, folder)
     assert prepared.code == 0 and "bodies than" not in prepared.out + prepared.err
     assert report(folder)["crowded"] == {}
+
+
+def test_joints_that_nothing_is_mapped_to_are_missing_in_the_store_and_named(
+    cli: Callable[..., Any], folder: Path
+) -> None:
+    recordings(folder / "raw", 33)
+    (folder / "mine.yaml").write_text(DATA.replace("kinect_azure32", "mediapipe33"))
+    prepared = prepare(cli, folder)
+    assert prepared.code == 0, prepared.err
+    told = (
+        "mediapipe33 to ntu25: nothing is mapped to left_hand_tip, right_hand_tip, so they are missing in every clip."
+    )
+    assert told in " ".join(prepared.err.split())
+    assert report(folder)["missing_joints"] == ["left_hand_tip", "right_hand_tip"]
+    missing = [load_layout("ntu25").joints.index(f"{side}_hand_tip") for side in ("left", "right")]
+    for clip in open_store(folder / "data" / "mine"):
+        assert (~clip.joint_mask).any(axis=(0, 1)).nonzero()[0].tolist() == missing
+    places = ["--data_root", folder / "data", "--output_root", folder / "runs"]
+    assert cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN).code == 0
+
+
+def test_joints_that_are_said_to_be_missing_are_not_warned_of(cli: Callable[..., Any], folder: Path) -> None:
+    (folder / "mine.yaml").write_text(DATA + "  layout_map: {left_thumb: null}")
+    prepared = prepare(cli, folder)
+    assert prepared.code == 0 and "nothing is mapped" not in prepared.err
+    assert report(folder)["missing_joints"] == ["left_thumb"]
+
+
+def test_a_joint_that_was_not_measured_is_missing_in_what_it_is_mapped_to(
+    cli: Callable[..., Any], folder: Path
+) -> None:
+    path = folder / "raw" / "a" / "take_P1.npy"
+    points = np.load(path)
+    names = load_layout("kinect_azure32").joints.index
+    points[:, 3, names("left_ear")] = np.nan  # the head is the mean of both ears
+    points[:, 4, [names("left_ear"), names("right_ear")]] = np.nan
+    np.save(path, points)
+    assert prepare(cli, folder).code == 0
+    (clip,) = (clip for clip in open_store(folder / "data" / "mine") if clip.name == "a/take_P1")
+    assert np.argwhere(~clip.joint_mask[0]).tolist() == [[4, load_layout("ntu25").joints.index("head")]]

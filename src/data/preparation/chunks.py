@@ -28,7 +28,7 @@ from .formats import BadClip, DroppedClip, Entry, Reader
 from .report import SkippedRecording
 
 # Increase this when a reader or the cleaning is changed to return other clips for the same recordings.
-_REVISION = 2
+_REVISION = 3
 _MAX_ENTRIES, _MAX_BYTES = 64, 64 << 20
 
 
@@ -99,7 +99,8 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
     unselected = len(clips) - len(selected)
     notes = {"left_out": sorted(left_out), "unselected": unselected, "copied": copied, "crowded": crowded}
     with atomic_path(folder / chunk.file_name) as temporary, temporary.open("wb") as file:
-        np.savez(file, notes=np.frombuffer(json.dumps(notes).encode(), np.uint8), **rows._asdict())
+        arrays = {name: array for name, array in rows._asdict().items() if array is not None}
+        np.savez(file, notes=np.frombuffer(json.dumps(notes).encode(), np.uint8), **arrays)
 
 
 def is_finished(chunk: Chunk, folder: Path) -> bool:
@@ -137,7 +138,7 @@ def kept_rows(chunk: Chunk, folder: Path) -> Rows:
     Raises:
         UserError: its file is missing or damaged.
     """
-    rows = Rows(*_arrays(chunk, folder, Rows._fields))
+    rows = Rows(*_arrays(chunk, folder, ("clips", "joints", "valid"), optional=("confidence",)))
     if rows_problem(rows):
         raise _unusable(chunk, folder)
     return rows
@@ -156,10 +157,11 @@ def kept_names(chunk: Chunk, folder: Path) -> NDArray[np.str_]:
     return names
 
 
-def _arrays(chunk: Chunk, folder: Path, names: Sequence[str]) -> list[NDArray[Any]]:
+def _arrays(chunk: Chunk, folder: Path, names: Sequence[str], optional: Sequence[str] = ()) -> list[NDArray[Any]]:
     try:
         with Archive(folder / chunk.file_name) as archive:
-            return [_array(archive, name) for name in names]
+            there = [name for name in optional if archive.find(f"{name}.npy") is not None]
+            return [_array(archive, name) for name in (*names, *there)]
     except (OSError, DamagedZip, DamagedArray) as error:
         raise _unusable(chunk, folder) from error
 
@@ -200,6 +202,7 @@ def _rules(config: DataConfig) -> list[Any]:
     """Return the settings that determine the clips of given recordings, as JSON values."""
     layout = layout_facts(config.skeleton)  # not only its name: a user's own layout file may change
     rules: list[Any] = [_REVISION, FORMAT_VERSION, config.format, layout, config.bodies, list(config.classes)]
+    rules += [config.fps, config.source_fps]
     if (joint_map := config.joint_map) is not None:
         rules.append(joint_map.facts())
     return [rules, [config.select.setups, config.select.actions]]

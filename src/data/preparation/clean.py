@@ -30,11 +30,13 @@ class Body:
         id: the tracker's exact number for it.
         frames: (F,) the frames in which it was tracked, ascending.
         joints: (F, V, C) its joints in those frames.
+        confidence: (F, V) from 0 to 1, of each joint; None if the tracker gives none.
     """
 
     id: int
     frames: NDArray[np.int64]
     joints: Floats
+    confidence: Floats | None = None
 
     @property
     def first(self) -> int:
@@ -56,24 +58,28 @@ def present(joints: NDArray[Any]) -> Mask:
     return np.asarray(~((joints == 0) | np.isnan(joints)).all(axis=(-2, -1)))
 
 
-def clean_bodies(bodies: Sequence[Body], limit: int) -> Floats:
+def clean_bodies(bodies: Sequence[Body], limit: int) -> tuple[Floats, Floats]:
     """Merge the tracked bodies of one recording into at most `limit` actors.
 
     The result does not depend on the order of `bodies`, which may not be empty: they are sorted by first frame, then
     id, and this order also breaks ties. Frames in which a body is not `present` are ignored.
 
     Returns:
-        joints (M, T, V, C), not yet centred, zeros where an actor is absent. T is the number of frames
-        with an actor, and may be 0.
+        joints (M, T, V, C), not yet centred, zeros where an actor is absent, and their confidences (M, T, V). T is the
+        number of frames with an actor, and may be 0.
     """
     actors = choose_actors(bodies)[:limit]
     parts = [part.frames for actor in actors for part in actor]
     seen = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
     joints = np.zeros((len(actors), len(seen), *bodies[0].joints.shape[1:]))
+    confidence = np.ones(joints.shape[:3])
     for number, actor in enumerate(actors):
         for part in actor:
-            joints[number, np.searchsorted(seen, part.frames)] = part.joints
-    return joints
+            places = np.searchsorted(seen, part.frames)
+            joints[number, places] = part.joints
+            if part.confidence is not None:
+                confidence[number, places] = part.confidence
+    return joints, confidence
 
 
 def choose_actors(bodies: Sequence[Body]) -> list[list[Body]]:
@@ -129,30 +135,47 @@ def body_motion(body: Body) -> float:
     return min(motion, _total_variance(body.joints[clean])) if clean.any() else motion
 
 
-def finish_clip(joints: Floats, frame_mask: Mask, center: int) -> tuple[NDArray[np.float32], Mask]:
+def finish_clip(
+    joints: Floats, center: int, *, keep_gaps: bool = False
+) -> tuple[NDArray[np.float32], Mask, tuple[NDArray[Any], ...]]:
     """Remove bodies without a frame and frames without a body, then centre the clip.
 
-    The origin becomes joint `center` of the first body in the first frame in which that body is present.
+    The origin becomes joint `center` of the first body in the first frame in which it was measured; if it never was,
+    the mean of that body's joints in its first frame.
 
     Args:
-        joints: (M, T, V, C); the values of absent bodies do not matter.
-        frame_mask: (M, T), true for at least one element.
+        joints: (M, T, V, C), NaN where a joint is missing or a body is absent; one joint at least was measured.
         center: the joint to centre on, counted from 0.
+        keep_gaps: keep frames without a body between others, since the frames are at equal intervals.
 
     Returns:
-        joints (M, T, V, C) with zeros where a body is absent, and the frame mask (M, T).
+        joints (M, T, V, C) with zeros where they are missing, which of them were measured (M, T, V), and the index of
+        the bodies and frames that are kept.
     """
-    bodies, frames = frame_mask.any(axis=1), frame_mask.any(axis=0)
-    joints, frame_mask = joints[bodies][:, frames], frame_mask[bodies][:, frames]
-    origin = joints[0, frame_mask[0].argmax(), center]
-    centred = np.where(frame_mask[..., None, None], joints - origin, 0.0)
-    return centred.astype(np.float32), frame_mask
+    joint_mask: Mask = ~np.asarray(np.isnan(joints).any(axis=3))
+    bodies, frames = np.any(joint_mask, axis=(1, 2)), np.any(joint_mask, axis=(0, 2))
+    if keep_gaps:
+        first, last = np.flatnonzero(frames)[[0, -1]]
+        frames[first : last + 1] = True
+    kept = np.ix_(bodies, frames)
+    joints, joint_mask = joints[kept], joint_mask[kept]
+    actor = joint_mask[0]  # (T, V)
+    if actor[:, center].any():
+        origin = joints[0, actor[:, center].argmax(), center]
+    else:
+        frame = actor.any(axis=1).argmax()
+        origin = joints[0, frame, actor[frame]].mean(axis=0)
+    centred = np.where(joint_mask[..., None], joints - origin, 0.0)
+    return centred.astype(np.float32), joint_mask, kept
 
 
 def _where_present(body: Body) -> Body:
     """Return a body without the frames in which it is absent."""
     kept = present(body.joints)
-    return body if kept.all() else Body(body.id, body.frames[kept], body.joints[kept])
+    if kept.all():
+        return body
+    confidence = None if body.confidence is None else body.confidence[kept]
+    return Body(body.id, body.frames[kept], body.joints[kept], confidence)
 
 
 def _without(bodies: list[Body], refused: Callable[[Body], bool]) -> list[Body]:

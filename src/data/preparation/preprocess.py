@@ -370,7 +370,7 @@ def _reader(config: DataConfig) -> Reader:
 def _source(config: DataConfig) -> Source:
     joint_map = config.joint_map
     layout = config.skeleton if joint_map is None else joint_map.source
-    return Source(layout, config.bodies, tuple(config.classes), joint_map=joint_map)
+    return Source(layout, config.bodies, tuple(config.classes), config.fps, config.source_fps, joint_map)
 
 
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:

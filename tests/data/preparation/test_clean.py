@@ -146,14 +146,14 @@ def test_the_order_in_which_bodies_are_listed_does_not_matter(drawn):
 
 
 def test_two_parts_of_one_actor_make_one_row_and_frames_without_anybody_drop_out():
-    joints = clean_bodies([a_body(1, 5, 20, shake=0.5), a_body(2, 40, 20)], limit=2)
+    joints, _ = clean_bodies([a_body(1, 5, 20, shake=0.5), a_body(2, 40, 20)], limit=2)
     assert joints.shape == (1, 40, JOINTS, 3)
     assert present(joints).all()
     np.testing.assert_array_equal(joints[0, 20:], np.repeat(PERSON[None], 20, axis=0))
 
 
 def test_an_absent_second_body_is_zeros_and_not_valid():
-    joints = clean_bodies([a_body(1, 0, 30, shake=0.5), a_body(2, 10, 15)], limit=2)
+    joints, _ = clean_bodies([a_body(1, 0, 30, shake=0.5), a_body(2, 10, 15)], limit=2)
     valid = present(joints)
     assert valid.sum(axis=1).tolist() == [30, 15]
     assert np.flatnonzero(valid[1]).tolist() == list(range(10, 25))
@@ -161,7 +161,7 @@ def test_an_absent_second_body_is_zeros_and_not_valid():
 
 
 def test_a_limit_of_one_body_keeps_actor_1_and_only_its_frames():
-    joints = clean_bodies([a_body(1, 0, 30, shake=0.5), a_body(2, 20, 30)], limit=1)
+    joints, _ = clean_bodies([a_body(1, 0, 30, shake=0.5), a_body(2, 20, 30)], limit=1)
     assert joints.shape == (1, 30, JOINTS, 3)
     assert present(joints).all()
 
@@ -169,31 +169,61 @@ def test_a_limit_of_one_body_keeps_actor_1_and_only_its_frames():
 def test_ids_that_no_float64_can_tell_apart_stay_two_bodies():
     near = [a_body(72057594037931101, 0, 30, shake=0.5), a_body(72057594037931102, 0, 30)]
     assert float(near[0].id) == float(near[1].id)
-    assert len(clean_bodies(near, limit=2)) == 2
+    assert len(clean_bodies(near, limit=2)[0]) == 2
+
+
+def where_valid(joints, valid):
+    return np.where(valid[..., None, None], joints, np.nan)
 
 
 def test_the_clip_is_centred_on_one_joint_of_the_first_body_in_its_first_frame():
     joints = np.arange(2 * 3 * JOINTS * 3, dtype=float).reshape(2, 3, JOINTS, 3)
     valid = np.array([[False, True, True], [True, True, True]])
-    centred, kept = finish_clip(joints, valid, center=2)
+    centred, kept, _ = finish_clip(where_valid(joints, valid), center=2)
     np.testing.assert_array_equal(centred[0, 1, 2], [0, 0, 0])
     np.testing.assert_array_equal(centred[1], joints[1] - joints[0, 1, 2])
-    np.testing.assert_array_equal(kept, valid)
+    np.testing.assert_array_equal(kept.all(axis=2), valid)
     assert centred.dtype == np.float32
 
 
-def test_absent_bodies_are_zeros_after_centring_whatever_they_held():
+def test_absent_bodies_are_zeros_after_centring():
     joints = np.full((2, 3, JOINTS, 3), 7.0)
+    joints[:, :, 1] = 8.0
     joints[1, 1] = np.nan
-    centred, _ = finish_clip(joints, np.array([[True] * 3, [True, False, True]]), center=0)
+    centred, _, _ = finish_clip(joints, center=0)
     assert not centred[1, 1].any()
+    assert centred[1, 0, 1].all()
+
+
+def test_a_clip_is_centred_in_the_first_frame_that_has_its_centre():
+    joints = np.arange(2 * 3 * JOINTS * 3, dtype=float).reshape(2, 3, JOINTS, 3)
+    joints[0, 0, 2, 1] = np.nan
+    centred, kept, _ = finish_clip(joints, center=2)
+    np.testing.assert_array_equal(centred[0, 1, 2], [0, 0, 0])
+    np.testing.assert_array_equal(centred[0, 0, 2], [0, 0, 0])  # missing
+    np.testing.assert_array_equal(centred[0, 0, 1], joints[0, 0, 1] - joints[0, 1, 2])
+    assert kept.sum() == kept.size - 1
+
+
+def test_a_clip_whose_centre_is_never_measured_is_centred_on_what_its_first_frame_has():
+    joints = np.arange(2 * 3 * JOINTS * 3, dtype=float).reshape(2, 3, JOINTS, 3)
+    joints[0, :, 2] = np.nan
+    centred, _, _ = finish_clip(joints, center=2)
+    np.testing.assert_allclose(centred[0, 0, [0, 1, 3]].mean(axis=0), 0, atol=1e-6)
+
+
+def test_frames_without_a_body_are_kept_between_others_where_frames_are_at_equal_intervals():
+    joints = where_valid(np.ones((1, 5, JOINTS, 3)), np.array([[False, True, False, True, False]]))
+    for keep_gaps, frames in ((True, 3), (False, 2)):
+        assert finish_clip(joints, center=0, keep_gaps=keep_gaps)[0].shape[1] == frames
 
 
 def test_a_body_that_is_never_there_is_not_stored_and_frames_without_any_body_drop_out():
     valid = np.array([[False, False, False], [True, False, True]])
-    centred, kept = finish_clip(np.ones((2, 3, JOINTS, 3)), valid, center=0)
+    centred, kept, index = finish_clip(where_valid(np.ones((2, 3, JOINTS, 3)), valid), center=0)
     assert centred.shape == (1, 2, JOINTS, 3)
-    assert kept.tolist() == [[True, True]]
+    assert kept.all(axis=2).tolist() == [[True, True]]
+    assert np.arange(6).reshape(2, 3)[index].tolist() == [[3, 5]]
 
 
 def with_zeros(body, frames):
@@ -218,7 +248,7 @@ def test_the_interval_of_a_body_begins_and_ends_where_it_is_seen():
 
 
 def test_bodies_of_zeros_alone_leave_no_actor():
-    joints = clean_bodies([with_zeros(a_body(1, 0, 30), slice(None)), with_zeros(a_body(2, 0, 30), slice(None))], 2)
+    joints, _ = clean_bodies([with_zeros(a_body(1, 0, 30), slice(None)), with_zeros(a_body(2, 0, 30), slice(None))], 2)
     assert joints.shape == (0, 0, JOINTS, 3)
 
 

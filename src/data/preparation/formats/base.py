@@ -66,12 +66,16 @@ class Source:
         layout: the joint layout of the skeletons in its recordings.
         bodies: maximum number of bodies per clip.
         classes: the class names, in the order of their labels.
+        fps: frames per second of the clips; 0 keeps those of the recordings.
+        source_fps: frames per second of recordings that do not tell it; 0 if unknown.
         joint_map: the map from `layout` to the layout of the clips; None if it is the same.
     """
 
     layout: Layout
     bodies: int
     classes: tuple[str, ...]
+    fps: float = 0.0
+    source_fps: float = 0.0
     joint_map: LayoutMap | None = None
 
     @property

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...store.clip import FARTHEST, Clip
-from ...store.format import LARGEST_NUMBER
+from ...store.clip import FARTHEST, Clip, confidence_bytes
+from ...store.format import LARGEST_NUMBER, full_confidence
 from ..clean import finish_clip, present
 from .base import BadClip, DroppedClip, Source
+from .timing import Timing, clip_frames
 
 # Coordinates of one recording over all bodies: two hours of one person at 30 frames per second. A number of a few bytes
 # in the file takes about a hundred bytes of memory until the clip is built.
@@ -39,48 +40,94 @@ def build_clip(
     joints: NDArray[Any],
     source: Source,
     convert: Callable[[Floats], Floats] | None = None,
+    *,
+    confidence: NDArray[Any] | None = None,
+    timing: Timing = Timing(),  # noqa: B008 - it is frozen
 ) -> Clip:
     """Clean and centre the raw joints (M, T, V, C) of a recording and return its clip.
 
-    A body whose coordinates are all zero or NaN in a frame is absent from it. This is decided here, from the recorded
-    numbers, in the same way for every format. If there are too many bodies, the first ones with any frame are kept, and
-    the clip says how many are not. Joints of another layout are mapped before the clip is centred.
+    A body whose coordinates are all zero or NaN in a frame is absent from it; a joint with a NaN is missing, and so is
+    one at zero with the confidence 0. This is decided here, from the recorded numbers, in the same way for every
+    format. If there are too many bodies, the first ones with any frame are kept, and the clip says how many are not.
+    Joints of another layout are mapped before the clip is centred.
 
     Args:
         name: the clip's name.
         metadata: its label and what is known about the recording.
         joints: (M, T, V, C) as recorded, in their own unit and with their own origin.
-        source: the layout that they have to fit, and how many bodies to keep.
+        source: the layout that they have to fit, how many bodies to keep, and the frame rate of the clip.
         convert: converts the numbers of the format to coordinates, joint by joint; None if they are coordinates.
+        confidence: (M, T, V) from 0 to 1 of each joint, NaN where it is missing; None if the format has none.
+        timing: when the frames were taken, if the recording says so.
 
     Raises:
-        BadClip: the array does not fit the layout, a coordinate of a present body is not a number or is
-            impossibly large, or a number in `metadata` is too large for a store.
+        BadClip: an array does not fit the layout, a coordinate is impossibly large, a confidence is not from 0 to 1,
+            the timestamps are impossible, or a number in `metadata` is too large for a store.
         DroppedClip: no body is present in any frame.
     """
     _check_numbers(name, metadata)
     _check_array(name, joints, source)
-    frame_mask = present(joints)
+    certain = _checked_confidence(name, joints, confidence)
+    missing = np.isnan(joints).any(axis=3) | np.isnan(certain) | ((certain == 0) & (joints == 0).all(axis=3))
+    frame_mask = present(joints) & ~missing.all(axis=2)
     found = np.flatnonzero(frame_mask.any(axis=1))
     kept = found[: source.bodies]
     if not len(kept):
         raise DroppedClip(name, 0, "no skeleton")
-    frame_mask, points = frame_mask[kept], joints[kept].astype(np.float64)
+    points, certain = joints[kept].astype(np.float64), certain[kept]
+    joint_mask = ~missing[kept] & frame_mask[kept][..., None]
     if convert is not None:
         points = convert(points)
-    wrong = ~(np.abs(points) <= FARTHEST) & frame_mask[..., None, None]
+    wrong = ~(np.abs(points) <= FARTHEST) & joint_mask[..., None]
     if wrong.any():
         body, frame, joint, axis = np.argwhere(wrong)[0].tolist()
         value = points[body, frame, joint, axis]
         raise BadClip(name, 0, f"joint {joint + 1} of body {kept[body] + 1} in frame {frame + 1} is at {value}")
+    points, certain = np.where(joint_mask[..., None], points, np.nan), np.where(joint_mask, certain, np.nan)
     if source.joint_map is not None:
-        points = source.joint_map(points)
-        frame_mask &= ~np.isnan(points).all(axis=(2, 3))
-        if not frame_mask.any():
+        points, certain = source.joint_map(points), source.joint_map.confidence(certain)
+        if np.isnan(points).all():
             raise DroppedClip(name, 0, f"no joint of {source.joint_map.target.name}")
-    centred, frame_mask = finish_clip(points, frame_mask, source.center)
-    left_out = len(found) - len(kept)
-    return Clip(name=name, joints=centred, frame_mask=frame_mask, bodies_left_out=left_out, **asdict(metadata))
+    timing = timing if timing.fps or timing.times is not None else Timing(fps=source.source_fps)
+    frames = clip_frames(name, joints.shape[1], timing, source.fps)
+    if frames is not None:
+        points, certain = frames.of(points), frames.of(certain)
+    centred, joint_mask, kept_values = finish_clip(points, source.center, keep_gaps=timing.times is not None)
+    return Clip(
+        name=name,
+        joints=centred,
+        frame_mask=np.asarray(joint_mask.any(axis=2)),
+        fps=timing.fps if frames is None else frames.fps,
+        confidence=_stored_confidence(joint_mask, certain[kept_values]),
+        bodies_left_out=len(found) - len(kept),
+        **asdict(metadata),
+    )
+
+
+def _checked_confidence(name: str, joints: NDArray[Any], confidence: NDArray[Any] | None) -> Floats:
+    """Return confidences (M, T, V), 1 where a format has none."""
+    if confidence is None:
+        return np.ones(joints.shape[:3])
+    if confidence.dtype.kind not in "fiub" or confidence.shape != joints.shape[:3]:
+        found = f"{confidence.dtype} {confidence.shape}"
+        raise BadClip(name, 0, f"has the confidences {found}; expected one number per joint, {joints.shape[:3]}")
+    certain = confidence.astype(np.float64)
+    wrong = ~((certain >= 0) & (certain <= 1)) & ~np.isnan(certain)
+    if wrong.any():
+        body, frame, joint = np.argwhere(wrong)[0].tolist()
+        where = f"joint {joint + 1} of body {body + 1} in frame {frame + 1}"
+        raise BadClip(name, 0, f"{where} has the confidence {certain[body, frame, joint]:g}; it should be from 0 to 1")
+    there = present(joints)[..., None] & ~np.isnan(certain)
+    if there.any() and not certain[there].any():
+        raise BadClip(name, 0, "every confidence is 0, so no joint would be left: look at where they come from")
+    return certain
+
+
+def _stored_confidence(joint_mask: NDArray[np.bool_], certain: Floats) -> NDArray[np.uint8] | None:
+    """Return the confidences of a clip as they are stored; None if nothing is missing or uncertain."""
+    stored = confidence_bytes(np.where(joint_mask, certain, np.nan))
+    full = full_confidence(np.asarray(joint_mask.any(axis=2)), joint_mask.shape[2])
+    return None if np.array_equal(stored, full) else stored
 
 
 def _check_numbers(name: str, metadata: ClipMetadata) -> None:

@@ -1,27 +1,34 @@
-"""A plain folder of arrays: `class_name/clip.npy`, each (T, V, C) or (M, T, V, C).
+"""A plain folder of arrays: `class_name/clip.npy`, each (T, V, C) or (M, T, V, C), or `class_name/clip.npz`.
 
-The subfolders are the classes listed in the data YAML; a clip may also be in a subfolder of its class's folder. A body
-needs all its joints in each frame in which it is present. Marks in a clip's path below the folder of its class give the
-metadata, with NTU's letters and up to six digits: setup S, camera C, performer P, replication R, as in `walk_P7.npy`,
-`P007/walk.npy` or `S001C002P007R001.npy`. Without a mark a value is 0.
+A joint with a NaN is missing; a body whose joints are all NaN or zero in a frame is absent from it. An `.npz` holds
+`joints` and may hold `confidence` (T, V) or (M, T, V) from 0 to 1, and either `times` (T,) in seconds or `fps`.
+
+The subfolders are the classes listed in the data YAML; a clip may also be in a subfolder of its class's folder. Marks
+in a clip's path below the folder of its class give the metadata, with NTU's letters and up to six digits: setup S,
+camera C, performer P, replication R, as in `walk_P7.npy`, `P007/walk.npy` or `S001C002P007R001.npy`. Without a mark a
+value is 0.
 """
 
 import difflib
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
-from ....utils.array_files import Array, DamagedArray, map_array
+import numpy as np
+
+from ....utils.array_files import Array, DamagedArray, array_of, map_array
 from ....utils.errors import UserError
 from ....utils.names import normal_form
+from ....utils.zip_files import Archive, DamagedZip
 from ...store.clip import Clip
 from ..formats.base import BadClip, Entry, Source
 from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.listing import files_below, is_junk, size_of, tally
 from ..formats.recordings import merge_copies
-from ..formats.sniff import ARRAY, why_unreadable
+from ..formats.sniff import ARRAY, ZIP, why_unreadable
+from ..formats.timing import FASTEST, SLOWEST, Timing
 
 _logger = logging.getLogger(__name__)
 _LIMIT_BYTES = 256 << 20
@@ -33,25 +40,28 @@ _UNREAD_MARK = re.compile(
     re.ASCII,
 )
 _SHOWN = 3
+_ENDINGS = (".npy", ".npz")
+_JOINTS = "joints"
+_ARRAYS = (_JOINTS, "confidence", "times", "fps")
 
 
 class Reader:
-    """Reader of `.npy` clips, which are named after their paths."""
+    """Reader of `.npy` and `.npz` clips, which are named after their paths."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._labels = {normal_form(name): label for label, name in enumerate(source.classes)}
 
     def entries(self, raw: Path) -> Sequence[Entry]:
-        """List the `.npy` files in the class folders of `raw`; a warning lists all other files.
+        """List the `.npy` and `.npz` files in the class folders of `raw`; a warning lists all other files.
 
         Raises:
             UserError: the subfolders of `raw` are not the classes of the data set, or they hold no clip.
         """
         folders = _class_folders(raw, self._source.classes)
         files = [path for folder in folders for path in files_below(folder)]
-        clips = [path for path in files if path.suffix.lower() == ".npy"]
-        others = [path for path in files if path.suffix.lower() != ".npy"]
+        clips = [path for path in files if path.suffix.lower() in _ENDINGS]
+        others = [path for path in files if path.suffix.lower() not in _ENDINGS]
         loose = [path for path in sorted(raw.iterdir()) if path.is_file() and not is_junk(PurePath(path.name))]
         seen = tally(str(path.relative_to(raw)) for path in [*others, *loose])
         if not clips:
@@ -67,13 +77,23 @@ class Reader:
         """Read and centre one clip.
 
         Raises:
-            BadClip: it is not an array of the layout's shape, or a present body lacks a joint.
+            BadClip: it is not an array of the layout's shape, or its confidences or times are impossible.
             DroppedClip: no body is present in any frame.
         """
-        array = _load(entry)
-        joints = array[None] if array.ndim == 3 else array  # (M, T, V, C)
+        arrays = _load_npz(entry) if entry.path.suffix.lower() == ".npz" else {_JOINTS: _load(entry)}
+        joints, confidence = arrays[_JOINTS], arrays.get("confidence")
+        if joints.ndim == 3:
+            joints = joints[None]  # (M, T, V, C)
+            confidence = confidence[None] if confidence is not None else None
         class_name, _, rest = entry.name.partition("/")
-        return build_clip(entry.name, _describe(rest, self._labels[class_name]), joints, self._source)
+        return build_clip(
+            entry.name,
+            _describe(rest, self._labels[class_name]),
+            joints,
+            self._source,
+            confidence=confidence,
+            timing=_timing(entry.name, arrays),
+        )
 
 
 def unread_marks(names: Iterable[str]) -> str:
@@ -161,6 +181,38 @@ def _describe(path: str, label: int) -> ClipMetadata:
     marks = {letter: int(digits) for letter, digits in _MARK.findall(path)}
     setup, camera, subject, replication = (marks.get(letter, 0) for letter in "SCPR")
     return ClipMetadata(label, subject, camera, setup, replication)
+
+
+def _timing(name: str, arrays: Mapping[str, Array]) -> Timing:
+    times, fps = arrays.get("times"), arrays.get("fps")
+    if times is not None:
+        if times.dtype.kind not in "fiu":
+            raise BadClip(name, 0, f"`times` holds {times.dtype}, not seconds")
+        return Timing(times=times.astype(np.float64))
+    if fps is None:
+        return Timing()
+    if fps.shape != () or fps.dtype.kind not in "fiu" or not SLOWEST <= float(fps) <= FASTEST:
+        raise BadClip(name, 0, f"`fps` should be one number from {SLOWEST:g} to {FASTEST:g}")
+    return Timing(fps=float(fps))
+
+
+def _load_npz(entry: Entry) -> dict[str, Array]:
+    """Return the arrays of a clip by their names."""
+    try:
+        with Archive(entry.path) as archive:
+            names = [name for name in _ARRAYS if archive.find(f"{name}.npy")]
+            if _JOINTS not in names:
+                there = ", ".join(member.name.removesuffix(".npy")[:40] for member in archive.members[:_SHOWN])
+                raise BadClip(entry.name, 0, f"holds {there or 'no array'}; expected an array named `{_JOINTS}`")
+            members = [archive.find(f"{name}.npy") for name in names]
+            if sum(member.size for member in members if member) > _LIMIT_BYTES:
+                raise BadClip(entry.name, 0, f"holds more than {_LIMIT_BYTES} bytes, too much for one clip")
+            read = (archive.read(member, _LIMIT_BYTES) for member in members if member)
+            return {name: array_of(data) for name, data in zip(names, read, strict=True)}
+    except (OSError, DamagedZip, DamagedArray) as error:
+        raise BadClip(
+            entry.name, 0, f"is not a readable .npz file: {why_unreadable(entry.path, ZIP, error)}"
+        ) from error
 
 
 def _load(entry: Entry) -> Array:

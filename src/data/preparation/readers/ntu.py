@@ -2,8 +2,8 @@
 
 A file has a frame count; per frame a body count; per body ten fields (the tracker's id first), a joint count, and
 per joint a row of twelve numbers: x y z in metres, then the joint's position in the depth and colour images, its
-orientation and its tracking state. Only x y z are parsed. The other nine may be any text of the characters in
-numbers, because the camera itself writes -Infinity if a joint is outside an image.
+orientation and its tracking state, which becomes its confidence. Only x y z and the state are parsed. The other eight
+may be any text of the characters in numbers, because the camera itself writes -Infinity if a joint is outside an image.
 """
 
 import re
@@ -26,6 +26,9 @@ _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII | re.IG
 _BODY_FIELDS, _JOINT_FIELDS = 10, 12
 _MOST_BODIES = 64  # per frame; the camera tracks six
 _MOST_FRAMES = 1 << 18  # two hours; the longest recordings have several hundred
+# Tracked, inferred from other joints, not tracked; an unknown state counts as tracked. A joint that is not tracked has
+# coordinates all the same, so it is not missing.
+_CONFIDENCE = {1.0: 0.5, 0.0: 0.0}
 _SHORTEST_ROW_BYTES = 2 * _JOINT_FIELDS  # twelve digits and their separators
 # All characters of numbers, including NaN and Infinity, and the white space between them.
 _CHARACTERS = b"0123456789+-.eE" + b"aAfFiInNtTyY" + b" \t\r\n"
@@ -58,7 +61,8 @@ class Reader:
         bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._source.layout.num_joints)
         if not bodies:
             raise DroppedClip(entry.name, 0, "no skeleton")
-        return build_clip(entry.name, metadata, clean_bodies(bodies, MAX_BODIES), self._source)
+        joints, confidence = clean_bodies(bodies, MAX_BODIES)
+        return build_clip(entry.name, metadata, joints, self._source, confidence=confidence)
 
 
 def describe_name(name: str) -> ClipMetadata | None:
@@ -145,7 +149,7 @@ class _Walk:
                 raise BadClip(self.name, number + 1, "the file continues after its last frame")
 
     def coordinates(self) -> NDArray[np.float64]:
-        """Return x, y, z of all rows read so far, (rows, 3)."""
+        """Return x, y, z and the tracking state of all rows read so far, (rows, 4)."""
         # This is the smallest possible number of separators, so if it is exact, every row has its twelve fields.
         fewest = (_JOINT_FIELDS - 1) * len(self.rows) + (_BODY_FIELDS - 1) * len(self.ids)
         converted = _convert(self.rows) if self.separators == fewest else None
@@ -153,12 +157,16 @@ class _Walk:
 
     def bodies(self) -> list[Body]:
         """Return the rows as bodies."""
-        joints = self.coordinates().reshape(-1, self.joints, 3)
+        rows = self.coordinates().reshape(-1, self.joints, 4)
+        joints, confidence = rows[..., :3], _confidences(rows[..., 3])
         frames = np.array(self.frames, dtype=np.int64)
         indices_by_id: dict[int, list[int]] = {}
         for index, identity in enumerate(self.ids):
             indices_by_id.setdefault(identity, []).append(index)
-        return [Body(identity, frames[indices], joints[indices]) for identity, indices in indices_by_id.items()]
+        return [
+            Body(identity, frames[indices], joints[indices], confidence[indices])
+            for identity, indices in indices_by_id.items()
+        ]
 
     def _body(self, frame: int, others: list[int]) -> None:
         """Read one body of a frame after the bodies with the ids `others`."""
@@ -203,7 +211,7 @@ class _Walk:
 
     def _convert_slowly(self) -> NDArray[np.float64]:
         """Convert row by row, to report the line of the first invalid one."""
-        converted = np.empty((len(self.rows), 3))
+        converted = np.empty((len(self.rows), 4))
         for index, row in enumerate(self.rows):
             line = self.starts[index // self.joints] + index % self.joints + 1
             fields = row.split(None, _JOINT_FIELDS)
@@ -211,10 +219,10 @@ class _Walk:
                 found = _field_count(len(fields), _JOINT_FIELDS)
                 raise BadClip(self.name, line, f"a joint has {_JOINT_FIELDS} numbers, not {found}")
             try:
-                converted[index] = [float(text) for text in fields[:3]]
+                converted[index] = [*(float(text) for text in fields[:3]), _state(fields[-1])]
             except ValueError as error:
                 raise BadClip(self.name, line, str(error)) from None
-            if not (np.abs(converted[index]) <= FARTHEST).all():
+            if not (np.abs(converted[index, :3]) <= FARTHEST).all():
                 raise BadClip(self.name, line, f"a joint cannot be at {' '.join(fields[:3])}")
         return converted
 
@@ -224,16 +232,31 @@ def _field_count(found: int, wanted: int) -> str:
     return str(found) if found <= wanted else f"{found} or more"
 
 
+def _state(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def _confidences(states: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the confidences of tracking states; 1 for all of them if no joint was tracked at all."""
+    confidence = np.ones(states.shape)
+    for state, value in _CONFIDENCE.items():
+        confidence[states == state] = value
+    return confidence if confidence.any() else np.ones(states.shape)
+
+
 def _convert(rows: list[str]) -> NDArray[np.float64] | None:
-    """Return x, y, z of all rows at once, (rows, 3); None if a row has too few numbers or an invalid one."""
+    """Return x, y, z and the state of all rows at once, (rows, 4); None if a row has too few or invalid numbers."""
     if not rows:
-        return np.empty((0, 3))
+        return np.empty((0, 4))
     if not rows[0].strip():
         return None  # NumPy would warn if no row held anything
     used = (0, 1, 2, _JOINT_FIELDS - 1)  # reading the last column makes a shorter row an error
     try:
-        converted = np.loadtxt(rows, usecols=used, comments=None, encoding=None, ndmin=2)[:, :3]
+        converted = np.loadtxt(rows, usecols=used, comments=None, encoding=None, ndmin=2)
     except ValueError:
         return None
     complete = len(converted) == len(rows)  # NumPy skips blank rows
-    return converted if complete and (np.abs(converted) <= FARTHEST).all() else None
+    return converted if complete and (np.abs(converted[:, :3]) <= FARTHEST).all() else None

@@ -97,9 +97,12 @@ def _to_array(name: str, frames: object) -> np.ndarray[Any, np.dtype[np.float64]
         raise BadClip(name, 0, "`skeletons` should hold frames of joints of numbers")
     shape = [len(listed), *(max(each, default=0) for each in lengths)]
     try:
-        return np.array(numbers, np.float64).reshape(shape)
+        array = np.array(numbers, np.float64).reshape(shape)
     except OverflowError:
         raise BadClip(name, 0, "`skeletons` has a number that is impossibly large") from None
+    if np.isnan(array).any():
+        raise BadClip(name, 0, "`skeletons` has a coordinate that is not a number")
+    return array
 
 
 def _items(name: str, lists: list[Any]) -> list[Any]:

@@ -1,10 +1,11 @@
 """PYSKL annotation files, such as `ntu60_3danno.pkl`: a pickle of `split` and `annotations`.
 
-An annotation has `frame_dir` (the clip's name), `label` and `keypoint` (M, T, V, C); a body whose
-coordinates are all zero in a frame is absent from it. A pickle is a program: `restricted_pickle` runs it, but
-only lets it build arrays and plain containers. A name of NTU's form gives subject, camera, setup and
-replication. The lists of `split` are protocols (`listed_protocols`). If there is exactly one, clips with other
-names get their part as their setup: 1 for the train list, 2 for the test list, 0 for clips in neither.
+An annotation has `frame_dir` (the clip's name), `label` and `keypoint` (M, T, V, C); a body whose coordinates are all
+zero in a frame is absent from it. `keypoint_score` (M, T, V), where there is one, becomes the confidence of each joint;
+the heat maps from which it is read can slightly exceed 1. A pickle is a program: `restricted_pickle` runs it, but only
+lets it build arrays and plain containers. A name of NTU's form gives subject, camera, setup and replication. The lists
+of `split` are protocols (`listed_protocols`). If there is exactly one, clips with other names get their part as their
+setup: 1 for the train list, 2 for the test list, 0 for clips in neither.
 """
 
 import hashlib
@@ -16,6 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ....utils.array_files import Array
 from ....utils.errors import UserError
 from ....utils.names import normal_form
 from ...store.clip import Clip
@@ -29,6 +33,7 @@ from .ntu import describe_name
 _logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 200
+_HIGHEST_SCORE = 2.0  # of a heat map; higher numbers are not confidences
 # The size of all annotations is limited, in bytes, since they may share arrays: a constant, plus a multiple of the
 # size of the file.
 _MAX_EXTRA_BYTES, _MAX_EXPANSION = 64 << 20, 16
@@ -76,7 +81,14 @@ class Reader:
             raise BadClip(entry.name, 0, "`label` should be a class number")
         if not isinstance(keypoint, PickledArray):
             raise BadClip(entry.name, 0, "`keypoint` should be an array")
-        return build_clip(entry.name, _describe(entry.name, label, content), keypoint.array, self._source)
+        score = annotation.get("keypoint_score")
+        return build_clip(
+            entry.name,
+            _describe(entry.name, label, content),
+            keypoint.array,
+            self._source,
+            confidence=_scores(entry.name, score) if score is not None else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -174,6 +186,13 @@ def _given(annotation: dict[str, Any]) -> str:
     """Return the name of an annotation in the lists of the file; empty if it is neither text nor a number."""
     name = annotation.get("frame_dir")
     return normal_form(str(name)) if type(name) in (str, int) else ""
+
+
+def _scores(name: str, score: Any) -> Array:
+    if not isinstance(score, PickledArray):
+        raise BadClip(name, 0, "`keypoint_score` should be an array")
+    scores: Array = score.array
+    return np.minimum(scores, 1) if scores.dtype.kind == "f" and not (scores > _HIGHEST_SCORE).any() else scores
 
 
 def _size(annotation: dict[str, Any]) -> int:

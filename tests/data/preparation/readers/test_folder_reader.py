@@ -121,10 +121,10 @@ def test_clips_in_a_linked_folder_are_found_and_a_circle_of_links_ends(reader, t
 
 
 def test_other_files_are_named_and_counted_and_junk_is_not(reader, tmp_path, caplog):
-    write(tmp_path, "wave/one.npy", "wave/a.csv", "wave/deep/b.CSV", "wave/c.npz", "loose.npy")
+    write(tmp_path, "wave/one.npy", "wave/a.csv", "wave/deep/b.CSV", "wave/c.mat", "loose.npy")
     write(tmp_path, "wave/._one.npy", "wave/.DS_Store", "wave/Thumbs.db", "__MACOSX/x.npy", ".git/x.npy")
     assert [entry.name for entry in reader.entries(tmp_path)] == ["wave/one"]
-    assert f"2 .csv ({Path('wave', 'a.csv')}), 1 .npz ({Path('wave', 'c.npz')}), 1 .npy (loose.npy)" in caplog.text
+    assert f"2 .csv ({Path('wave', 'a.csv')}), 1 .mat ({Path('wave', 'c.mat')}), 1 .npy (loose.npy)" in caplog.text
     for word in ("DS_Store", "Thumbs", "MACOSX", "._one"):
         assert word not in caplog.text
 
@@ -203,9 +203,74 @@ def test_the_first_bodies_that_are_ever_there_are_kept(read):
     np.testing.assert_allclose(clip.joints - clip.joints[:, :, :1], bones, atol=1e-5)
 
 
-def test_a_body_that_lacks_one_joint_is_refused_with_its_place(read):
+def test_a_joint_with_a_nan_is_missing_and_the_others_of_its_body_stay(read):
     array = points(2, 4)
     array[1, 2, 7, 0] = np.nan
+    clip = read(array)
+    assert clip.frame_mask.all()
+    assert np.argwhere(~clip.joint_mask).tolist() == [[1, 2, 7]]
+    assert not clip.joints[1, 2, 7].any() and np.isfinite(clip.joints).all()
+
+
+@pytest.fixture
+def read_npz(reader, tmp_path):
+    def read_arrays(**arrays):
+        (tmp_path / "wave").mkdir(exist_ok=True)
+        np.savez(tmp_path / "wave" / "one.npz", **arrays)
+        return reader.read(reader.entries(tmp_path)[0])
+
+    return read_arrays
+
+
+def test_an_npz_has_joints_confidences_and_a_frame_rate(read_npz):
+    confidence = np.full((4, JOINTS), 0.5)
+    confidence[2, 7] = np.nan
+    clip = read_npz(joints=points(4), confidence=confidence, fps=25)
+    assert clip.fps == 25
+    assert np.argwhere(~clip.joint_mask).tolist() == [[0, 2, 7]]
+    assert set(np.unique(clip.confidence)) == {0, 128}
+
+
+def test_an_npz_with_timestamps_gets_frames_at_equal_intervals(read_npz):
+    array = points(5)
+    clip = read_npz(joints=array, times=np.array([0.0, 0.1, 0.2, 0.2, 0.3]))
+    assert clip.fps == pytest.approx(10)
+    origin = array[0] - clip.joints[0, 0]
+    np.testing.assert_allclose(clip.joints[0] + origin, array[[0, 1, 2, 4]], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        ({"skeleton": points(4)}, "holds skeleton; expected an array named `joints`"),
+        ({"joints": points(4), "fps": np.ones(4)}, "`fps` should be one number"),
+        ({"joints": points(4), "fps": 0}, "`fps` should be one number"),
+        ({"joints": points(4), "times": np.array(["a"] * 4)}, "readable"),
+        ({"joints": points(4), "times": np.arange(4) * 33.0}, "in seconds, not in another unit"),
+        ({"joints": points(4), "times": np.arange(3.0)}, r"shape \(3,\) for 4 frames"),
+        ({"joints": points(4), "times": -np.arange(4.0)}, "run backwards"),
+        ({"joints": points(4), "confidence": np.full((4, JOINTS), 90.0)}, "should be from 0 to 1"),
+        ({"joints": points(4), "confidence": np.zeros((4, JOINTS))}, "every confidence is 0"),
+        ({"joints": points(4), "confidence": np.ones((4, 2))}, "expected one number per joint"),
+    ],
+)
+def test_an_npz_of_other_content_is_refused(read_npz, arrays, problem):
+    with pytest.raises(BadClip, match=problem):
+        read_npz(**arrays)
+
+
+def test_a_clip_whose_every_joint_is_missing_is_dropped(read_npz):
+    array = points(4)
+    array[:, :, 1] = np.nan
+    with pytest.raises(DroppedClip, match="no skeleton"):
+        read_npz(joints=array)
+    with pytest.raises(DroppedClip):
+        read_npz(joints=points(4), confidence=np.full((4, JOINTS), np.nan))
+
+
+def test_an_infinite_coordinate_is_refused_with_its_place(read):
+    array = points(2, 4)
+    array[1, 2, 7, 0] = np.inf
     with pytest.raises(BadClip, match="joint 8 of body 2 in frame 3"):
         read(array)
 
@@ -237,13 +302,13 @@ def test_a_folder_without_clips_is_refused_with_what_lies_there(reader, tmp_path
     write(tmp_path, "wave/")
     with pytest.raises(UserError, match=r"class_name/clip\.npy"):
         reader.entries(tmp_path)
-    write(tmp_path, "wave/one.npz", "wave/two.npz")
-    with pytest.raises(UserError, match=r"2 \.npz"):
+    write(tmp_path, "wave/one.mat", "wave/two.mat")
+    with pytest.raises(UserError, match=r"2 \.mat"):
         reader.entries(tmp_path)
     with pytest.raises(UserError, match="nowhere"):
         reader.entries(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"one\.npz is a file"):
-        reader.entries(tmp_path / "wave" / "one.npz")
+    with pytest.raises(UserError, match=r"one\.mat is a file"):
+        reader.entries(tmp_path / "wave" / "one.mat")
 
 
 def test_a_file_name_that_is_no_text_becomes_one(reader, tmp_path):

@@ -104,6 +104,25 @@ def test_ids_of_17_digits_that_differ_in_the_last_one_stay_apart(read):
     assert clip.joints.shape == (2, 12, JOINTS, 3)
 
 
+def test_the_tracking_state_becomes_the_confidence_and_moves_no_joint(read):
+    lines = file_lines([[1], [1]])
+    rows = [number for number, line in enumerate(lines) if len(line.split()) == 12]
+    plain = read(encode(lines))
+    for number, state in ((0, "0"), (3, "1"), (4, "7"), (5, "NaN")):
+        lines[rows[number]] = " ".join([*lines[rows[number]].split()[:-1], state])
+    clip = read(encode(lines))
+    np.testing.assert_array_equal(clip.joints, plain.joints)
+    assert clip.joint_mask.all()
+    assert clip.confidence[0, 0, [0, 3, 4, 5, 6]].tolist() == [1, 128, 255, 255, 255]
+
+
+def test_a_recording_of_which_nothing_was_tracked_has_no_confidences(read):
+    lines = [
+        " ".join([*line.split()[:-1], "0"]) if len(line.split()) == 12 else line for line in file_lines([[1], [1]])
+    ]
+    assert read(encode(lines)).confidence is None
+
+
 def test_the_clip_is_centred_on_the_spine_of_the_first_frame(read):
     clip = read(encode(file_lines([[1], [1]])))
     assert not clip.joints[0, 0, 1].any()

@@ -69,6 +69,38 @@ def test_joints_are_those_of_the_file_up_to_one_translation(reader, tmp_path):
     assert np.ptp(shift.reshape(-1, 3), axis=0).max() < 1e-6
 
 
+def test_scores_become_confidences_and_what_exceeds_a_heat_map_is_one(reader, tmp_path):
+    score = np.full((1, 4, JOINTS), 0.5, np.float16)
+    score[0, 1, 2], score[0, 2, 3] = 1.06, 0.0
+    clip = only_clip(reader, save(tmp_path, [an_annotation("wave", keypoint_score=score)]))
+    assert clip.confidence[0, 0, 0] == 128 and clip.confidence[0, 1, 2] == 255
+    assert clip.confidence[0, 2, 3] == 1  # measured, of no confidence
+    assert clip.joint_mask.all()
+
+
+def test_a_joint_at_zero_with_the_score_zero_is_missing(reader, tmp_path):
+    annotation = an_annotation("wave", keypoint_score=np.ones((1, 4, JOINTS), np.float32))
+    annotation["keypoint"][0, 1, 2] = 0
+    annotation["keypoint_score"][0, 1, 2] = 0
+    clip = only_clip(reader, save(tmp_path, [annotation]))
+    assert np.argwhere(~clip.joint_mask).tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("score", "problem"),
+    [
+        (np.full((1, 4, JOINTS), 300.0, np.float32), "joint 1 of body 1 in frame 1 has the confidence 300"),
+        (np.full((1, 4, JOINTS), -0.5, np.float32), "confidence -0.5"),
+        (np.zeros((1, 4, JOINTS), np.float32), "every confidence is 0"),
+        (np.ones((1, 3, JOINTS), np.float32), r"expected one number per joint, \(1, 4, 25\)"),
+        ([1.0], "`keypoint_score` should be an array"),
+    ],
+)
+def test_scores_that_are_no_confidences_are_refused(reader, tmp_path, score, problem):
+    with pytest.raises(BadClip, match=problem):
+        only_clip(reader, save(tmp_path, [an_annotation("wave", keypoint_score=score)]))
+
+
 def test_a_body_of_zeros_is_absent(reader, tmp_path):
     annotation = an_annotation("wave", bodies=2)
     annotation["keypoint"][1, 1:] = 0

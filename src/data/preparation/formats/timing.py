@@ -1,0 +1,143 @@
+"""Bring a recording with timestamps, or with a frame rate other than the wanted one, to frames at equal intervals.
+
+Legend: M bodies, F frames of the recording, T frames afterwards, V joints, C coordinates.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import BadClip
+
+Floats = NDArray[np.float64]
+
+FASTEST, SLOWEST = 1000.0, 0.5  # plausible frames per second
+_GAP_INTERVALS = 1.5  # an interval longer than this many usual ones is a gap: frames are missing in it
+_REGULAR = 0.02  # intervals that differ by less, as a share of the usual one, are those of a constant rate
+_MOST_FRAMES = 1 << 18
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When the frames of a recording were taken.
+
+    Attributes:
+        times: (F,) in seconds; None if only the rate is known.
+        fps: frames per second; 0 if unknown.
+    """
+
+    times: Floats | None = None
+    fps: float = 0.0
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames that a clip is made of.
+
+    Attributes:
+        before, after: (T,) the frames of the recording next to each, equal where it is one of them.
+        weight: (T,) the share of the frame after it.
+        absent: (T,) bool, frames within a gap, in which nothing was recorded.
+        fps: frames per second.
+        repeated, backward, gaps: how many frames were left out since their time repeats an earlier one or lies before
+            it, and how many gaps there are.
+    """
+
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+    weight: Floats
+    absent: NDArray[np.bool_]
+    fps: float
+    repeated: int = 0
+    backward: int = 0
+    gaps: int = 0
+
+    def of(self, values: Floats) -> Floats:
+        """Return the values (M, F, ...) of the recording at the clip's frames, (M, T, ...), NaN in a gap.
+
+        Where a value is NaN in one of the two neighbours, that of the nearer one is taken.
+        """
+        weight = self.weight.reshape(-1, *(1,) * (values.ndim - 2))
+        before, after = values[:, self.before], values[:, self.after]
+        mixed = before + weight * (after - before)
+        nearer = np.where(weight <= 0.5, before, after)
+        mixed = np.where(np.isnan(mixed), nearer, mixed)
+        mixed[:, self.absent] = np.nan
+        return mixed
+
+
+def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Frames | None:
+    """Return the frames of a clip; None if it is made of the recording's frames as they are.
+
+    Args:
+        name: the recording, for errors.
+        count: F.
+        timing: when they were taken.
+        wanted_fps: frames per second of the clip; 0 keeps the recording's own.
+
+    Raises:
+        BadClip: the times are no numbers, not one per frame, in another unit than seconds, or mostly run backwards.
+    """
+    if timing.times is None:
+        if not timing.fps or not wanted_fps or timing.fps == wanted_fps:
+            return None
+        return _at_equal_intervals(name, np.arange(count) / timing.fps, np.arange(count), wanted_fps, timing.fps)
+    times = _checked(name, count, timing.times)
+    highest = np.maximum.accumulate(times)
+    later = np.r_[True, times[1:] > highest[:-1]]
+    backward = int((np.diff(times) < 0).sum())
+    repeated = int((~later).sum()) - int((times[1:] < highest[:-1]).sum())
+    if later.sum() < max(1, count / 2):
+        raise BadClip(name, 0, "most of its timestamps repeat or run backwards: sort its frames by time")
+    kept = np.flatnonzero(later)
+    own_fps = _frame_rate(name, times[kept])
+    if not own_fps:
+        return Frames(kept, kept, np.zeros(len(kept)), np.zeros(len(kept), bool), 0.0, repeated, backward)
+    intervals = np.diff(times[kept]) * own_fps
+    gaps = int((intervals > _GAP_INTERVALS).sum())
+    regular = len(kept) == count and not gaps and (np.abs(intervals - 1) <= _REGULAR).all()
+    if regular and wanted_fps in (0, own_fps):
+        unchanged = np.arange(count)
+        return Frames(unchanged, unchanged, np.zeros(count), np.zeros(count, bool), own_fps)
+    found = _at_equal_intervals(name, times[kept] - times[kept[0]], kept, wanted_fps or own_fps, own_fps)
+    return Frames(found.before, found.after, found.weight, found.absent, found.fps, repeated, backward, gaps)
+
+
+def _checked(name: str, count: int, times: Floats) -> Floats:
+    if times.shape != (count,):
+        raise BadClip(name, 0, f"has timestamps of the shape {times.shape} for {count} frames")
+    if not np.isfinite(times).all():
+        raise BadClip(name, 0, f"frame {int(np.flatnonzero(~np.isfinite(times))[0]) + 1} has no finite timestamp")
+    return times
+
+
+def _frame_rate(name: str, times: Floats) -> float:
+    """Return the frames per second of increasing times, from their usual interval; 0 for a single frame."""
+    if len(times) < 2:
+        return 0.0
+    fps = 1 / float(np.median(np.diff(times)))
+    if not SLOWEST <= fps <= FASTEST:
+        raise BadClip(
+            name, 0, f"its timestamps give {fps:.4g} frames per second: they should be in seconds, not in another unit"
+        )
+    return fps
+
+
+def _at_equal_intervals(name: str, times: Floats, frames: NDArray[np.int64], fps: float, own_fps: float) -> Frames:
+    """Return frames at equal intervals from the first of `times`, which increase from 0, to the last."""
+    count = int(np.floor(times[-1] * fps + 1e-6)) + 1
+    if count > _MOST_FRAMES:
+        raise BadClip(
+            name, 0, f"would have {count} frames at {fps:g} frames per second, at most {_MOST_FRAMES} are possible"
+        )
+    wanted = np.arange(count) / fps
+    after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)
+    before = np.where(times[after] <= wanted + 1e-9, after, after - 1).clip(0)
+    span = times[after] - times[before]
+    weight = np.divide(wanted - times[before], span, out=np.zeros(count), where=span > 0).clip(0, 1)
+    nearest = np.minimum(wanted - times[before], times[after] - wanted)
+    absent = (span * own_fps > _GAP_INTERVALS) & (nearest * own_fps > 0.5)
+    # Within a gap only the frame nearest to a recorded one is that one; nothing is interpolated across.
+    weight = np.where(span * own_fps > _GAP_INTERVALS, np.round(weight), weight)
+    return Frames(frames[before], frames[after], weight, absent, fps)
