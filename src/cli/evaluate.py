@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from ..evaluation.choices import STATISTICS, SUBSETS
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
-from .options import add_shared, examples, fill
+from .options import add_shared, examples, fill, share
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvalRequest, EvalResult
 
 _WORST_SHOWN = 10
+_DROPPED = {"joints": "each body's joints", "limbs": "each body's limbs", "frames": "each body's frames"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,12 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a further metric, beside those of the run: a module of last.evaluation.clip_metrics; repeatable",
     )
+    for name, what in _DROPPED.items():
+        parser.add_argument(
+            f"--drop_{name}", type=share, metavar="SHARE", help=f"test with this share of {what} missing"
+        )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device")
     parser.epilog = examples(
         """
         {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
         {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --subset train --out report
         {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --statistics running
+        {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --drop_joints 0.3
         """
     )
 
@@ -102,4 +108,5 @@ def _folder_parts(request: "EvalRequest") -> list[str]:
     """Return the parts of the report folder's name: the checkpoint, and options that differ from the run's."""
     parts = [request.checkpoint.stem, Path(request.dataset).stem, request.split, request.subset]
     parts += ["no_ema"] if request.no_ema else []
-    return parts + ([request.statistics] if request.statistics != "auto" else [])
+    parts += [request.statistics] if request.statistics != "auto" else []
+    return parts + [f"{share:g}_{name}_dropped" for name, share in request.dropped.items()]

@@ -150,6 +150,17 @@ def hours(text: str) -> float:
     return number
 
 
+def share(text: str) -> float:
+    """Parse a share from 0 to 0.9."""
+    try:
+        number = _decimal(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 0.9:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a share from 0 to 0.9, such as 0.3")
+    return number
+
+
 def check_bounds(arguments: argparse.Namespace, **bounds: tuple[int, int]) -> None:
     """Refuse options outside of `bounds`, which are by option name.
 

@@ -27,6 +27,7 @@ from .recogniser import evaluated_logits, recogniser_of
 
 TOLERANCE = 1e-4  # relative to the largest logit, or to 1 if all are smaller
 _CLIPS_COMPARED = 8
+_MISSING = 0.1  # share of the joints, in half of them
 _RUNS_TIMED, _RUNS_BEFORE = 50, 5
 
 
@@ -103,7 +104,7 @@ def export(request: ExportRequest, out: Path, progress: Progress = SILENT) -> li
 
 
 def random_clips(checkpoint: Checkpoint, request: ExportRequest) -> Tensor:
-    """Return clips (clips / N, N, C, T, V, M), some with absent frames and absent second bodies."""
+    """Return clips (clips / N, N, C, T, V, M), some without second bodies, some frames or single joints."""
     layout, frames = checkpoint.config.data.skeleton, checkpoint.config.input_frames
     generator = torch.Generator().manual_seed(0)
     runs = max(_CLIPS_COMPARED // request.batch, 2)
@@ -111,7 +112,9 @@ def random_clips(checkpoint: Checkpoint, request: ExportRequest) -> Tensor:
     clips = torch.randn(shape, generator=generator) / 2
     clips[1::2, :, :, frames // 3 : frames // 2] = 0.0
     clips[::2, ..., 1:] = 0.0
-    return clips
+    missing = torch.rand((runs, request.batch, 1, *shape[3:]), generator=generator) < _MISSING
+    missing[::2] = False
+    return clips.masked_fill(missing, torch.nan)
 
 
 def _model(checkpoint: Checkpoint, request: ExportRequest) -> SkeletonClassifier:
@@ -153,6 +156,8 @@ def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassi
             "axes": ["clip", "coordinate", "frame", "joint", "body"],
             "frames": "sampled from the clip as `sampling` says",
             "origin": f"joint {layout.joints[layout.center]!r} of the first body in its first frame",
+            "missing": "a joint with a NaN is missing; the model interpolates gaps of at most `max_gap` frames",
+            "max_gap": config.data.max_gap,
             "absent": "a body is absent from a frame where all its coordinates are 0; a clip needs a body",
         },
         "output": {"name": OUTPUT, "shape": [request.batch, len(checkpoint.classes)]},

@@ -64,11 +64,11 @@ class FoldedStem(nn.Module):
         self.register_buffer("bias", torch.stack(biases)[:, :, None])  # (S, C, 1)
         self.register_buffer("parents", torch.tensor(parents))
 
-    def forward(self, joints: Tensor, present: Tensor) -> Tensor:
-        """(B, coordinates, V, T), (B, 1, 1, T) 1 where the body is present -> (B, C, V, T)."""
-        joint = joints * present
-        velocity = (_following(joint) - joint) * (_following(present) * present)
-        bone = joint - joint.index_select(2, self.parents)
+    def forward(self, joints: Tensor, measured: Tensor) -> Tensor:
+        """(B, coordinates, V, T), (B, 1, V, T) 1 where a joint was measured -> (B, C, V, T)."""
+        joint = joints * measured
+        velocity = (_following(joint) - joint) * (_following(measured) * measured)
+        bone = (joint - joint.index_select(2, self.parents)) * (measured * measured.index_select(2, self.parents))
         lifted = [
             torch.relu(weight @ stream.flatten(2) + bias)  # (B, C, V*T)
             for weight, stream, bias in zip(self.weight, (joint, velocity, bone), self.bias, strict=True)

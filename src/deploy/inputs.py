@@ -12,9 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.loading.loader import BatchIndices, ClipDataset
+from ..data.loading.confidences import lowest_measured, origin_rows
+from ..data.loading.loader import ClipDataset
+from ..data.loading.missing import MissingJoints
 from ..data.loading.pipeline import InputPipeline
 from ..data.loading.placement import TensorClipReader
+from ..data.loading.samplers import BatchIndices
 from ..data.preparation.formats.base import Source
 from ..data.preparation.formats.clip_builder import ClipMetadata, build_clip
 from ..data.store.clip import Clip
@@ -39,8 +42,9 @@ def model_inputs(
     Args:
         model: from `load_checkpoint`, or from `create_model`, which only has a layout.
         clips: one or several clips. A clip is one of a store, or the joints (M, T, V, C) or (T, V, C) of a recording;
-            these are centred first, as by `preprocess`, and a body that is all zero or NaN is absent. If there are more
-            bodies than the model was trained with, the first ones that are present are used, with a warning.
+            these are centred first, as by `preprocess`. A body that is all zero or NaN is absent, and a joint with a
+            NaN is missing. If there are more bodies than the model was trained with, the first ones that are present
+            are used, with a warning.
         frames: T; 0 for the number of frames that the model was trained with.
 
     Returns:
@@ -56,7 +60,12 @@ def model_inputs(
             f"{type(model).__name__}."
         )
     facts = model.facts
-    config = DataConfig(sampling=facts.sampling or SamplingConfig(), normalize=facts.normalize or NormalizeConfig())
+    config = DataConfig(
+        sampling=facts.sampling or SamplingConfig(),
+        normalize=facts.normalize or NormalizeConfig(),
+        min_confidence=facts.min_confidence or 0.0,
+        max_gap=DataConfig.max_gap if facts.max_gap is None else facts.max_gap,
+    )
     several = clips if isinstance(clips, list | tuple | Store) else [clips]
     read = [_clip(each, facts, f"clip {number}") for number, each in enumerate(several)]
     if not read:
@@ -64,11 +73,30 @@ def model_inputs(
     held = Store(Path(), StoreMetadata("", facts.layout, facts.classes), pack(read, facts.layout))
     numbers = torch.arange(len(read))
     length = frames or facts.input_frames or RunConfig.input_frames
-    rows = TensorClipReader(torch.tensor(held.joints), torch.tensor(held.valid))
-    batch = ClipDataset(held, length, config.sampling, training=False, clips=rows)[BatchIndices(numbers, numbers)]
+    rows, missing = _rows(held, config.min_confidence), MissingJoints(config.max_gap)
+    dataset = ClipDataset(held, length, config.sampling, training=False, clips=rows, missing=missing)
+    batch = dataset[BatchIndices(numbers, numbers)]
+    if not batch.bodies.any(dim=1).all():
+        number = int((~batch.bodies.any(dim=1)).nonzero()[0])
+        raise ValueError(
+            f"No joint of clip {number} has the confidence {config.min_confidence} of the model's training."
+        )
     streams = InputPipeline(config, facts.layout, facts.added_streams)(batch, training=False)
     weight = next(model.parameters())
     return {name: stream.to(weight) for name, stream in streams.items()}, batch.bodies.to(weight.device)
+
+
+def _rows(held: Store, min_confidence: float) -> TensorClipReader:
+    """Return the reader of clips in memory, of which joints may be missing."""
+    joints, valid = torch.tensor(held.joints), torch.tensor(held.valid)
+    if held.confidence is None:
+        return TensorClipReader(joints, valid)
+    measured = held.confidence >= lowest_measured(min_confidence)
+    origins = origin_rows(held, held.valid, measured[:, held.skeleton.center])
+    present = torch.from_numpy(measured.any(axis=1)) & valid
+    return TensorClipReader(
+        joints, present, torch.from_numpy(measured), None if origins is None else torch.from_numpy(origins)
+    )
 
 
 def _clip(recording: Recording, facts: ModelFacts, name: str) -> Clip:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.loading.loader import Batch
+from ..data.loading.missing import fill_gaps
 from ..data.loading.normalize import face_camera, scale_to_unit
 from ..data.loading.pipeline import InputPipeline
 from ..models.classifier import SkeletonClassifier
@@ -16,15 +17,20 @@ from ..settings.data import DataConfig
 from .fused import fold
 
 
-def bodies_present(joints: Tensor) -> Tensor:
-    """Return in which frames each body is present, (N, M, T) bool: those in which not all its joints are zero.
+def measured_joints(joints: Tensor, max_gap: int) -> tuple[Tensor, Tensor]:
+    """Return joints as a model takes them, and which of them were measured or interpolated, (N, M, T, V) bool.
 
-    Stores have zeros where a body is absent, and a present body never has all its joints at one point.
+    A joint with a NaN is missing; a body is absent in a frame in which all of its joints are zero or missing.
 
     Args:
         joints: (N, C, T, V, M).
+        max_gap: the longest gap of a joint, in frames, that is interpolated.
     """
-    return (joints.abs().amax(dim=(1, 3)) > 0).transpose(1, 2)
+    missing = joints.isnan().any(dim=1)  # (N, T, V, M)
+    joints = torch.where(missing[:, None], 0.0, joints)
+    present = joints.abs().amax(dim=(1, 3)) > 0  # (N, T, M)
+    joint_mask = (~missing & present[:, :, None]).permute(0, 3, 1, 2)
+    return fill_gaps(joints, joint_mask, max_gap)
 
 
 class Recogniser(nn.Module):
@@ -39,26 +45,25 @@ class Recogniser(nn.Module):
     def __init__(self, model: LastE, data: DataConfig, frames: int) -> None:
         super().__init__()
         self.layout = data.skeleton
-        self.normalize = data.normalize
+        self.normalize, self.max_gap = data.normalize, data.max_gap
         self.network = fold(model, frames, self.layout.parents)
 
     def forward(self, joints: Tensor) -> Tensor:
-        """Return the logits (N, classes) of joints (N, C, T, V, M), zeros where a body is absent."""
-        clips, _, frames, _, bodies = joints.shape
-        frame_mask = bodies_present(joints)  # (N, M, T)
-        folded = self._normalised(joints, frame_mask).permute(0, 4, 1, 3, 2).flatten(0, 1)  # (N*M, C, V, T)
-        present = frame_mask.to(joints.dtype).reshape(clips * bodies, 1, 1, frames)
-        features = self.network(folded, present)  # (N*M, D)
-        if bodies > 1:
-            features = average_bodies(features, frame_mask.any(dim=2), None)  # (N, D)
+        """Return the logits (N, classes) of joints (N, C, T, V, M), NaN where one is missing, 0 where a body is."""
+        joints, joint_mask = measured_joints(joints, self.max_gap)
+        folded = self._normalised(joints, joint_mask).permute(0, 4, 1, 3, 2).flatten(0, 1)  # (N*M, C, V, T)
+        measured = joint_mask.to(joints.dtype).transpose(2, 3).flatten(0, 1).unsqueeze(1)  # (N*M, 1, V, T)
+        features = self.network(folded, measured)  # (N*M, D)
+        if joints.shape[4] > 1:
+            features = average_bodies(features, joint_mask.any(dim=(2, 3)), None)  # (N, D)
         logits: Tensor = self.network.classifier(features)
         return logits
 
-    def _normalised(self, joints: Tensor, frame_mask: Tensor) -> Tensor:
+    def _normalised(self, joints: Tensor, joint_mask: Tensor) -> Tensor:
         """Normalise clips as in training; (N, C, T, V, M) -> the same."""
         if self.normalize.face_camera:
-            joints = face_camera(joints, frame_mask, self.layout)
-        return scale_to_unit(joints, frame_mask) if self.normalize.scale == "unit" else joints
+            joints = face_camera(joints, joint_mask, self.layout)
+        return scale_to_unit(joints, joint_mask) if self.normalize.scale == "unit" else joints
 
 
 class PlainRecogniser(nn.Module):
@@ -74,7 +79,7 @@ class PlainRecogniser(nn.Module):
         self.model, self.pipeline = model, _pipeline(model, data)
 
     def forward(self, joints: Tensor) -> Tensor:
-        """Return the logits (N, classes) of joints (N, C, T, V, M), zeros where a body is absent."""
+        """Return the logits (N, classes) of joints (N, C, T, V, M), NaN where one is missing, 0 where a body is."""
         return _logits(self.model, self.pipeline, joints, check_values=False)
 
 
@@ -97,8 +102,10 @@ def _pipeline(model: nn.Module, data: DataConfig) -> InputPipeline:
 
 
 def _logits(model: nn.Module, pipeline: InputPipeline, joints: Tensor, **options: bool) -> Tensor:
-    frame_mask = bodies_present(joints)
+    joints, joint_mask = measured_joints(joints, pipeline.config.max_gap)
+    frame_mask = joint_mask.any(dim=3)  # (N, M, T)
     indices = torch.arange(len(joints))
-    batch = Batch(joints, frame_mask, torch.arange(frame_mask[..., 0].numel()), indices, indices, indices)
-    logits: Tensor = model(pipeline(batch, training=False), frame_mask.any(dim=2), **options)
+    slots = torch.arange(frame_mask[..., 0].numel())
+    batch = Batch(joints, frame_mask, slots, indices, indices, indices, joint_mask)
+    logits: Tensor = model(pipeline(batch, training=False), batch.bodies, **options)
     return logits

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.loading.loader import Batch, FixedAugmentationSampler
+from ..data.loading.loader import Batch
 from ..data.loading.placement import room_on
+from ..data.loading.samplers import FixedAugmentationSampler
 from ..utils.array_files import DamagedArray, Mode, map_array
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, read_json, write_error, write_json

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..data.loading.bucketing import of_few_shapes
-from ..data.loading.loader import Batch, FixedAugmentationSampler, build_loader
+from ..data.loading.loader import Batch, build_loader
 from ..data.loading.run_data import TrainingData
+from ..data.loading.samplers import FixedAugmentationSampler
 from ..evaluation.unusable_clips import UnusableClips
 from ..runtime.run_context import RunContext
 from ..settings.data import DataConfig

@@ -104,7 +104,11 @@ class Distillation(Classification):
             output = super().forward(batch)  # with adapters, they need a gradient, even of zero
             return replace(output, terms={"labels": output.loss, "teachers": torch.zeros_like(output.loss)})
         student_output = self.model(
-            batch.streams, batch.bodies, batch.body_slots, **({"return_details": True} if self.looks_inside else {})
+            batch.streams,
+            batch.bodies,
+            batch.body_slots,
+            **batch.masks,
+            **({"return_details": True} if self.looks_inside else {}),
         )
         logits: Tensor = student_output.logits if self.looks_inside else student_output  # (N, classes)
         teacher_outputs = self.source(batch.streams, batch)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ..data.loading.drop import JointDropper
 from ..data.loading.pipeline import InputPipeline
 from ..data.loading.run_data import TestPart, part_for_testing, training_clips
 from ..data.store.find_store import find_store
@@ -57,6 +58,8 @@ class EvalRequest:
             `auto` those that training tested with, measured if the checkpoint lacks them.
         pictures: also draw the report's pictures, if matplotlib is installed.
         metrics: names of metrics in addition to those of the run.
+        drop_joints, drop_limbs: the share of the joints, and of the limbs, that each body lacks in the whole clip.
+        drop_frames: the share of the frames in which a body is not seen.
     """
 
     checkpoint: Path
@@ -70,6 +73,15 @@ class EvalRequest:
     statistics: str = "auto"
     pictures: bool = True
     metrics: Sequence[str] = ()
+    drop_joints: float = 0.0
+    drop_limbs: float = 0.0
+    drop_frames: float = 0.0
+
+    @property
+    def dropped(self) -> dict[str, float]:
+        """Return what is dropped, by name."""
+        shares = {name: getattr(self, f"drop_{name}") for name in ("joints", "limbs", "frames")}
+        return {name: share for name, share in shares.items() if share}
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,9 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     model = model_of(checkpoint, str(request.checkpoint), request.no_ema).to(device)
     store = find_store(config.data, Path(config.data_root), input_roots=[Path(root) for root in config.input_roots])
     numbers = _indices(config, store, request.subset)
-    part = part_for_testing(config, store, numbers)
+    shares = request.drop_joints, request.drop_limbs, request.drop_frames
+    dropper = JointDropper(config.data.skeleton, *shares) if any(shares) else None
+    part = part_for_testing(config, store, numbers, dropper=dropper)
     if request.subset != "train":
         _warn_about_training_clips(checkpoint, store, numbers)
     make_folder(out)  # reports an unwritable folder before all clips are scored
@@ -118,6 +132,7 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     metrics = measure(predictions, len(checkpoint.classes))
     added = _further(predictions, config, request)
     facts = {**_facts(request, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
+    facts |= {f"dropped {name}": f"{share:g}" for name, share in request.dropped.items()}
     files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures, added=added)
     return EvalResult(metrics, added, checkpoint.classes, facts, files)
 
@@ -177,7 +192,10 @@ def _requested_config(checkpoint: Checkpoint, request: EvalRequest) -> RunConfig
                 f"{own[0].name}); {data.name} has {counted(len(data.classes), 'class')} and the layout {data.layout}. "
                 "Evaluate it on a data set with the same classes and layout."
             )
-        data = replace(data, sampling=config.data.sampling, normalize=config.data.normalize)
+        own_settings = {
+            key: getattr(config.data, key) for key in ("sampling", "normalize", "min_confidence", "max_gap")
+        }
+        data = replace(data, **own_settings)
     data = replace(data, split=request.split or data.split)
     here = places(request.environment)
     roots = [] if request.data_root else [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]

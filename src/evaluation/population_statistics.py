@@ -86,7 +86,8 @@ class PopulationStatistics:
         """
         streams = self.pipeline(batch, training=True)
         with self.precision.autocast():
-            self.model.forward(with_zeros(streams, LARGEST), batch.bodies, batch.body_slots, **unchecked(self.model))
+            options = {**batch.masks, **unchecked(self.model)}
+            self.model.forward(with_zeros(streams, LARGEST), batch.bodies, batch.body_slots, **options)
         values = self.running.read().to(_wide(self.device))  # (P,) of this batch alone
         means, variances = values.chunk(2)
         weight = float(len(batch.body_slots))

@@ -10,9 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..data.loading.loader import ClipDataset
 from ..data.loading.pipeline import InputPipeline
-from ..data.loading.run_data import sample_for_statistics, sampled_clips, training_clips
+from ..data.loading.run_data import sample_for_statistics, sampled_clips, training_clips, training_dataset
 from ..data.store.find_store import find_store
 from ..data.store.protocols import split
 from ..models.batchnorm_stats import RunningStatistics
@@ -68,7 +67,7 @@ def _population(model: nn.Module, config: RunConfig, eval_config: RunConfig) -> 
     roots = [Path(root) for root in (config.data_root, *config.input_roots, *eval_config.input_roots)]
     store = find_store(config.data, Path(eval_config.data_root), verify=False, input_roots=roots)
     train, _ = training_clips(config, store, split(store.clips, config.data))
-    clips = ClipDataset(store, config.input_frames, config.data.sampling, training=True)
+    clips = training_dataset(config, store)
     sample = sample_for_statistics(config, clips, torch.from_numpy(sampled_clips(config, store, train)))
     precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
     pipeline = InputPipeline(config.data, added_streams=config.model.added_streams)

@@ -288,6 +288,8 @@ def facts_of(checkpoint: Checkpoint) -> ModelFacts:
         bodies=data.bodies,
         sampling=data.sampling,
         normalize=data.normalize,
+        min_confidence=data.min_confidence,
+        max_gap=data.max_gap,
         dataset=data.name,
         split=data.split,
         seed=config.seed,

@@ -31,7 +31,7 @@ class Classification(Task):
     """Minimise the cross-entropy of a model's logits, with label smoothing.
 
     Args:
-        model: takes streams, `body_mask` and `body_slots`, returns logits.
+        model: takes streams, `body_mask` and `body_slots`, and `joint_mask` if joints are missing; returns logits.
         label_smoothing: the share of each target spread over all classes.
         metrics: further metrics by name, each with its settings.
     """
@@ -47,7 +47,7 @@ class Classification(Task):
 
     def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch and the logits (N, K)."""
-        logits = self.model(batch.streams, batch.bodies, batch.body_slots)
+        logits = self.model(batch.streams, batch.bodies, batch.body_slots, **batch.masks)
         return TaskOutput(self.cross_entropy(logits, batch.labels), logits)
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:

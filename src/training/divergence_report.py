@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..data.loading.loader import BatchIndices
+from ..data.loading.samplers import BatchIndices
 from ..runs.folder import RunFolder
 from ..runtime.distributed import World
 from ..utils.errors import TrainingDiverged, UserError

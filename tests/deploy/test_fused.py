@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 import last
 from last.deploy.fused import Limits
-from last.deploy.recogniser import Recogniser, bodies_present, evaluated_logits
+from last.deploy.recogniser import Recogniser, evaluated_logits, measured_joints
 from last.models.last_e import LastE
 from last.settings.data import DataConfig, NormalizeConfig
 
@@ -58,6 +58,26 @@ def test_every_layout_is_folded() -> None:
     assert_equal(trained(layout="sbu15", **TINY), DataConfig(layout="sbu15"), clips(12, joints=15))
 
 
+def with_missing_joints(joints: Tensor, share: float = 0.3) -> Tensor:
+    missing = torch.rand(joints.shape[0], *joints.shape[2:]) < share
+    return torch.where(missing[:, None], torch.nan, joints)
+
+
+@pytest.mark.parametrize("max_gap", [0, 5])
+@pytest.mark.parametrize("normalize", [NormalizeConfig(), NormalizeConfig(face_camera=True, scale="unit")])
+def test_missing_joints_are_treated_alike(normalize: NormalizeConfig, max_gap: int) -> None:
+    joints = with_missing_joints(clips(12, bodies=2).float())
+    joints[0, :, 3:5] = torch.nan  # frames without a body
+    joints[1, ..., 1] = 0
+    model, data = trained(**TINY).float(), DataConfig(normalize=normalize, max_gap=max_gap)
+    expected = evaluated_logits(model, data, joints)
+    assert expected.isfinite().all()
+    with torch.no_grad():
+        torch.testing.assert_close(Recogniser(model, data, 12)(joints), expected)
+    whole = evaluated_logits(model, data, joints.nan_to_num(nan=0.0))
+    assert (whole - expected).abs().max() > 1e-4  # a joint at zero is not a missing one
+
+
 @pytest.mark.parametrize("normalize", [NormalizeConfig(face_camera=True), NormalizeConfig(scale="unit")])
 def test_normalisation_is_inside(normalize: NormalizeConfig) -> None:
     joints = clips(12, bodies=2).float()  # turning computes in float32
@@ -76,7 +96,8 @@ def test_bodies_and_frames_of_zeros_are_absent() -> None:
     expected = torch.ones(2, 2, 12, dtype=torch.bool)
     expected[0, 1] = False
     expected[1, 0, 4:6] = False
-    assert torch.equal(bodies_present(joints), expected)
+    _, joint_mask = measured_joints(joints, max_gap=5)
+    assert torch.equal(joint_mask, expected[..., None].expand_as(joint_mask))
     assert_equal(trained(**TINY), DataConfig(), joints)
 
 

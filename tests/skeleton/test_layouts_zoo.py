@@ -5,8 +5,9 @@ import pytest
 import torch
 
 import last
-from last.data.loading.loader import ClipDataset, TrainSampler, build_loader
+from last.data.loading.loader import ClipDataset, build_loader
 from last.data.loading.pipeline import InputPipeline
+from last.data.loading.samplers import TrainSampler
 from last.data.store.clip import Clip
 from last.data.store.reader import write_store
 from last.settings.data import AugmentConfig, DataConfig, HardwareConfig, NormalizeConfig, SamplingConfig

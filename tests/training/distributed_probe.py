@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from last.cli import main
 from last.data.loading import run_data as training_data_module
-from last.data.loading.loader import Batch, BatchIndices, ClipDataset
+from last.data.loading.loader import Batch, ClipDataset
 from last.data.loading.pipeline import InputPipeline
+from last.data.loading.samplers import BatchIndices
 from last.evaluation.population_statistics import PopulationStatistics
 from last.experiments import run as experiment
 from last.experiments.config import resolve

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from last.data.loading import counter_rng as counter
-from last.data.loading.loader import BatchIndices, ClipDataset, TrainSampler
+from last.data.loading.loader import ClipDataset
 from last.data.loading.pipeline import InputPipeline
+from last.data.loading.samplers import BatchIndices, TrainSampler
 from last.data.store.find_store import find_store
 from last.data.store.protocols import split
 from last.models.registry import build_model

@@ -31,9 +31,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from last.data.loading import augment
-from last.data.loading.loader import BatchIndices, ClipDataset
+from last.data.loading.loader import ClipDataset
 from last.data.loading.placement import TensorClipReader
 from last.data.loading.run_data import TestPart, TrainingData, training_data
+from last.data.loading.samplers import BatchIndices
 from last.data.store.find_store import find_store
 from last.data.store.reader import Store
 from last.distillation import cache

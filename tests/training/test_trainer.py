@@ -10,8 +10,9 @@ import torch
 from noted_progress import NotedProgress
 from torch import Tensor, nn
 
-from last.data.loading.loader import BatchIndices, ClipDataset
+from last.data.loading.loader import ClipDataset
 from last.data.loading.run_data import training_data
+from last.data.loading.samplers import BatchIndices
 from last.data.store.find_store import find_store
 from last.experiments import run as experiment
 from last.models.classifier import SkeletonClassifier

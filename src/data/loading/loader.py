@@ -1,4 +1,4 @@
-"""Samplers, dataset and loaders: which clips form a batch, in which order, and how the batch is assembled.
+"""The dataset and the loaders of batches: how a batch is assembled, and where.
 
 Legend: N clips, M bodies, C coordinates, T frames, V joints, B bodies present in the batch.
 """
@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from itertools import accumulate
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from ...settings.data import HardwareConfig, SamplingConfig
 from ...utils.errors import UserError
 from ...utils.machine import usable_cores
 from ...utils.signals import end_later, ignore_terminal
 from ..store.reader import Store
-from . import counter_rng
+from .missing import MissingJoints
 from .placement import ClipReader, FileClipReader
+from .samplers import BatchIndices, BatchSampler
 from .sampling import ClipSpans, evaluation_positions, presence, read_positions, training_positions
 
 _log = logging.getLogger(__name__)
@@ -37,12 +37,14 @@ class Batch:
     """Clips sampled to T frames, not yet augmented.
 
     Attributes:
-        joints: (N, C, T, V, M) in metres, zeros where a body is absent.
+        joints: (N, C, T, V, M) in metres, zeros where a body is absent or a joint is missing.
         frame_mask: (N, M, T) bool, whether the body is present in that frame.
         body_slots: (B,) the indices n * M + m of the present bodies; their number is known on the host.
         labels: (N,) classes from 0.
         indices: (N,) the clips' indices in the store.
         rng_keys: (N,) the RNG keys of the clips.
+        joint_mask: (N, M, T, V) bool, which joints were measured or interpolated; None if no joint of a present body is
+            missing.
         streams: the input of a model, each (N, C, T, V, M), derived from the joints on the device; empty before that.
     """
 
@@ -52,6 +54,7 @@ class Batch:
     labels: Tensor
     indices: Tensor
     rng_keys: Tensor
+    joint_mask: Tensor | None = None
     streams: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -61,6 +64,16 @@ class Batch:
     def bodies(self) -> Tensor:
         """Return the body mask, (N, M) bool."""
         return self.frame_mask.any(dim=2)
+
+    @property
+    def mask(self) -> Tensor:
+        """Return which joints were measured, (N, M, T, V) bool, or (N, M, T, 1) if all of them in each frame."""
+        return self.frame_mask[..., None] if self.joint_mask is None else self.joint_mask
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Return the mask of missing joints as an argument of a model; none if no joint is missing."""
+        return {} if self.joint_mask is None else {"joint_mask": self.joint_mask}
 
     def with_streams(self, streams: Mapping[str, Tensor]) -> Self:
         """Return the batch with the input of a model."""
@@ -75,9 +88,9 @@ class Batch:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        tensors = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "streams"}
-        streams = {name: change(stream) for name, stream in self.streams.items()}
-        return type(self)(**{name: change(tensor) for name, tensor in tensors.items()}, streams=streams)
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "streams"}
+        changed = {name: change(value) for name, value in values.items() if value is not None}
+        return replace(self, **changed, streams={name: change(stream) for name, stream in self.streams.items()})
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:
@@ -89,167 +102,6 @@ def _leave_signals_to_the_trainer(_worker: int) -> None:
     end_later(signal.SIGTERM, _WORKERS_GRACE_S)
 
 
-@dataclass(frozen=True)
-class BatchIndices:
-    """The clips of one batch and their RNG keys."""
-
-    indices: Tensor
-    rng_keys: Tensor
-
-
-class BatchSampler(Protocol):
-    """A sampler of batches of clips."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[BatchIndices]: ...
-
-
-class TrainSampler(Sampler[BatchIndices]):
-    """Sample every clip `repeats_per_epoch` times per epoch, in an order that is a function of (seed, epoch).
-
-    Each process gets its part of every batch. If a batch has fewer clips than processes, processes without a clip get
-    the first one, so that all have the same number of batches; see `parts`.
-
-    Args:
-        indices: the clips.
-        batch_size: clips per batch, over all processes.
-        seed: of the run.
-        repeats_per_epoch: how often each clip is seen per epoch.
-        fixed_augmentations: number of fixed augmented views per clip, used in turn; 0 for a new one each time.
-        rank, processes: rank of this process and the number of processes.
-    """
-
-    def __init__(
-        self,
-        indices: NDArray[np.int64],
-        batch_size: int,
-        seed: int,
-        repeats_per_epoch: int = 1,
-        *,
-        fixed_augmentations: int = 0,
-        rank: int = 0,
-        processes: int = 1,
-    ) -> None:
-        self.indices, self.batch_size = torch.from_numpy(indices), batch_size
-        self.seed, self.repeats_per_epoch, self.fixed_augmentations = seed, repeats_per_epoch, fixed_augmentations
-        self.rank, self.processes = rank, processes
-        self.epoch = 0
-        self.start = 0  # clips of the epoch that were used before a resume
-
-    def __len__(self) -> int:
-        return -(-(self.num_clips - self.start) // self.batch_size)
-
-    @property
-    def num_clips(self) -> int:
-        """Return how many clips an epoch has."""
-        return len(self.indices) * self.repeats_per_epoch
-
-    def parts(self) -> list[tuple[int, int]]:
-        """Return, for each remaining batch, its number of clips and how many of them belong to this process."""
-        starts = range(self.start, self.num_clips, self.batch_size)
-        sizes = [min(self.batch_size, self.num_clips - start) for start in starts]
-        return [(size, len(range(size)[self._part(size)])) for size in sizes]
-
-    def __iter__(self) -> Iterator[BatchIndices]:
-        if self.start >= self.num_clips:
-            return
-        passes = [
-            counter_rng.shuffled(self.seed, self.epoch, self.indices, each) for each in range(self.repeats_per_epoch)
-        ]
-        keys_by_pass = [self._keys(order, each) for each, order in enumerate(passes)]
-        batches = zip(
-            torch.split(torch.cat(passes)[self.start :], self.batch_size),
-            torch.split(torch.cat(keys_by_pass)[self.start :], self.batch_size),
-            strict=True,
-        )
-        for indices, rng_keys in batches:
-            part = self._part(len(indices))
-            if part.start == part.stop:
-                part = slice(0, 1)
-            yield BatchIndices(indices[part], rng_keys[part])
-
-    def _keys(self, indices: Tensor, repetition: int) -> Tensor:
-        """Return the RNG keys of clips in one pass of the epoch."""
-        if self.fixed_augmentations:
-            passes = self.epoch * self.repeats_per_epoch + repetition
-            return counter_rng.fixed_keys(indices, passes % self.fixed_augmentations)
-        return counter_rng.clip_keys(self.seed, self.epoch, indices, repetition)
-
-    def _part(self, num_clips: int) -> slice:
-        """Return this process's slice of a batch with that many clips."""
-        return slice(num_clips * self.rank // self.processes, num_clips * (self.rank + 1) // self.processes)
-
-
-class FixedAugmentationSampler(Sampler[BatchIndices]):
-    """Sample every clip once in each of its fixed augmented views, view by view.
-
-    Args:
-        indices: (n,) the clips.
-        fixed_augmentations: R, the number of views per clip.
-        batch_size: clips per batch, all in the same view.
-    """
-
-    def __init__(self, indices: Tensor, fixed_augmentations: int, batch_size: int = 1) -> None:
-        self.indices, self.fixed_augmentations, self.batch_size = indices, fixed_augmentations, batch_size
-        self.start = 0  # batches that were used before a resume
-
-    def __len__(self) -> int:
-        return self.fixed_augmentations * self._batches - self.start
-
-    @property
-    def num_clips(self) -> int:
-        """Return how many clips are sampled in total."""
-        return len(self.indices) * self.fixed_augmentations
-
-    @property
-    def rng_keys(self) -> Tensor:
-        """Return the RNG keys (n, R) of all views."""
-        return torch.stack(
-            [counter_rng.fixed_keys(self.indices, each) for each in range(self.fixed_augmentations)], dim=1
-        )
-
-    @property
-    def _batches(self) -> int:
-        """Return how many batches a view has."""
-        return -(-len(self.indices) // self.batch_size)
-
-    def clips_before(self, batch: int) -> int:
-        """Return how many clips precede a batch."""
-        views, batches = divmod(batch, self._batches)
-        return views * len(self.indices) + batches * self.batch_size
-
-    def view(self, batch: int) -> int:
-        """Return the view of a batch."""
-        return batch // self._batches
-
-    def __iter__(self) -> Iterator[BatchIndices]:
-        for batch in range(self.start, self.fixed_augmentations * self._batches):
-            begin = batch % self._batches * self.batch_size
-            indices = self.indices[begin : begin + self.batch_size]
-            yield BatchIndices(indices, counter_rng.fixed_keys(indices, self.view(batch)))
-
-
-class EvalSampler(Sampler[BatchIndices]):
-    """Sample every clip once, in order."""
-
-    __test__ = False  # not a test class, whatever pytest makes of its name
-
-    def __init__(self, indices: NDArray[np.int64], batch_size: int) -> None:
-        self.indices, self.batch_size = torch.from_numpy(indices), batch_size
-
-    def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
-
-    @property
-    def num_clips(self) -> int:
-        """Return how many clips there are."""
-        return len(self.indices)
-
-    def __iter__(self) -> Iterator[BatchIndices]:
-        batches = torch.split(self.indices, self.batch_size)  # an empty tensor still gives one empty batch
-        return (BatchIndices(indices, indices) for indices in batches if len(indices))
-
-
 class ClipDataset(Dataset[Batch]):
     """A dataset of whole batches, each clip sampled to T frames, on the device that holds the clips.
 
@@ -259,6 +111,7 @@ class ClipDataset(Dataset[Batch]):
         config: how a clip is sampled.
         training: sample at random by each clip's RNG key; otherwise at the fixed positions of test draw `test_draw`.
         clips: the reader of the store's rows; None to read the store's files.
+        missing: what happens to missing joints.
     """
 
     def __init__(
@@ -270,14 +123,16 @@ class ClipDataset(Dataset[Batch]):
         training: bool,
         test_draw: int = 0,
         clips: ClipReader | None = None,
+        missing: MissingJoints = MissingJoints(),  # noqa: B008 - it is frozen
     ) -> None:
-        self.store, self.frames, self.config = store, frames, config
+        self.store, self.frames, self.config, self.missing = store, frames, config, missing
         self.training, self.test_draw = training, test_draw
         self.max_bodies = int(store.clips["bodies"].max())
         self.clips = clips or FileClipReader(store)
         columns = (store.clips[name].astype(np.int64) for name in ("offset", "frames", "bodies", "label"))
         *spans, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
         self._spans = ClipSpans(*spans)
+        self._origins = self._read_origins()
 
     def __getitem__(self, sampled: BatchIndices) -> Batch:
         """Return the batch of these clips, on the device that holds them."""
@@ -285,15 +140,30 @@ class ClipDataset(Dataset[Batch]):
 
     def batch(self, sampled: BatchIndices, body_slots: Tensor | None) -> Batch:
         """Return the batch of these clips; `body_slots` of its present bodies are computed if None."""
-        joints, frame_mask = read_positions(self.clips, *self._spans_and_positions(sampled), self.max_bodies)
+        joints, frame_mask, joint_mask = read_positions(
+            self.clips, *self._spans_and_positions(sampled), self.max_bodies
+        )
+        if self._origins is not None:
+            joints = joints - self._origins[sampled.indices][:, None, None, None]
+        joints = joints.permute(0, 4, 2, 3, 1)  # (N, M, T, V, C) -> (N, C, T, V, M)
+        joints, frame_mask, joint_mask = self.missing(joints, frame_mask, joint_mask, sampled.rng_keys)
         return Batch(
-            joints=joints.permute(0, 4, 2, 3, 1),  # (N, M, T, V, C) -> (N, C, T, V, M)
+            joints=joints,
             frame_mask=frame_mask,
+            joint_mask=joint_mask,
             body_slots=frame_mask.any(dim=2).flatten().nonzero().squeeze(1) if body_slots is None else body_slots,
             labels=self._labels[sampled.indices],
             indices=sampled.indices,
             rng_keys=sampled.rng_keys,
         )
+
+    def _read_origins(self) -> Tensor | None:
+        """Return what is subtracted from the joints of each clip, (N, C); None if nothing is."""
+        rows = self.clips.origin_rows
+        if rows is None:
+            return None
+        centers = self.clips.joints_at(rows.clamp(min=0))[:, self.store.skeleton.center]
+        return torch.where(rows[:, None] >= 0, centers, 0.0)
 
     def bodies(self, sampled: BatchIndices) -> Tensor:
         """Return the body mask (N, M) of a batch without reading joints."""

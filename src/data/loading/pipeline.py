@@ -46,11 +46,11 @@ class InputPipeline:
         with torch.no_grad(), torch.autocast(batch.joints.device.type, enabled=False):
             joints = batch.joints
             if self.config.normalize.face_camera:
-                joints = face_camera(joints, batch.frame_mask, self.layout)
+                joints = face_camera(joints, batch.mask, self.layout)
             if training:
                 joints = augment(joints, self.config.augment, self.layout, batch.rng_keys)
                 joints = self._added(joints, self.layout, batch.frame_mask, batch.rng_keys)
             if self.config.normalize.scale == "unit":
-                joints = scale_to_unit(joints, batch.frame_mask)
-            streams = derive_streams(joints, batch.frame_mask, self.layout)
+                joints = scale_to_unit(joints, batch.mask)
+            streams = derive_streams(joints, batch.mask, self.layout)
             return self._added_streams(streams, batch.frame_mask, self.layout)

@@ -16,6 +16,7 @@ from ...utils.errors import is_out_of_memory
 from ..store.format import JOINTS_FILE, VALID_FILE
 from ..store.reader import Store
 from ..store.row_file import RowFile
+from .confidences import Measured, measured_joints
 
 _log = logging.getLogger(__name__)
 
@@ -29,9 +30,12 @@ class ClipReader(Protocol):
 
     Attributes:
         device: the device of the tensors it returns.
+        origin_rows: (N,) the rows whose centre joint becomes the origin of each clip, -1 where it stays; None if it
+            stays in all.
     """
 
     device: torch.device
+    origin_rows: Tensor | None
 
     def joints_at(self, rows: Tensor) -> Tensor:
         """Return the joints (..., V, C) of `rows` (...)."""
@@ -39,19 +43,29 @@ class ClipReader(Protocol):
     def present_at(self, rows: Tensor) -> Tensor:
         """Return whether the body is present in `rows` (...), bool."""
 
+    def measured_at(self, rows: Tensor) -> Tensor | None:
+        """Return which joints were measured in `rows` (...), (..., V) bool; None if every joint of every body was."""
+
 
 class FileClipReader:
     """Reader of a store's files, which loads only the requested rows.
 
     The files are read, not memory-mapped: a file truncated during a run then raises an error instead of ending the
     process with SIGBUS. The frame mask takes one byte per row and is kept in memory.
+
+    Args:
+        store: the clips.
+        min_confidence: joints of a lower confidence are missing.
     """
 
     device = torch.device("cpu")
 
-    def __init__(self, store: Store) -> None:
-        self._joints, valid = _files(store)
-        self._valid = torch.from_numpy(valid.span(0, len(store.valid)))
+    def __init__(self, store: Store, min_confidence: float = 0.0) -> None:
+        self._joints, file = _files(store)
+        valid = file.span(0, len(store.valid))
+        self._measured = measured_joints(store, valid, min_confidence)
+        self._valid = torch.from_numpy(valid if self._measured is None else self._measured.present)
+        self.origin_rows = _origin_rows(self._measured, self.device)
 
     def joints_at(self, rows: Tensor) -> Tensor:
         """Return the joints (..., V, C) of `rows` (...)."""
@@ -61,6 +75,10 @@ class FileClipReader:
         """Return whether the body is present in `rows` (...), bool."""
         return self._valid.index_select(0, rows.flatten()).view(rows.shape)
 
+    def measured_at(self, rows: Tensor) -> Tensor | None:
+        """Return which joints were measured in `rows` (...), (..., V) bool; None if every joint of every body was."""
+        return None if self._measured is None else torch.from_numpy(self._measured.rows(rows.numpy()))
+
 
 class TensorClipReader:
     """Reader of a store that is held as tensors on a device.
@@ -68,10 +86,15 @@ class TensorClipReader:
     Args:
         joints: (R, V, C) float32.
         valid: (R,) bool.
+        measured: (R, V) bool; None if every joint of every present body was measured.
+        origin_rows: see `ClipReader`.
     """
 
-    def __init__(self, joints: Tensor, valid: Tensor) -> None:
-        self._joints, self._valid = joints.flatten(1), valid
+    def __init__(
+        self, joints: Tensor, valid: Tensor, measured: Tensor | None = None, origin_rows: Tensor | None = None
+    ) -> None:
+        self._joints, self._valid, self._measured = joints.flatten(1), valid, measured
+        self.origin_rows = origin_rows
         self._joint_shape = joints.shape[1:]
         self.device = joints.device
 
@@ -82,6 +105,12 @@ class TensorClipReader:
     def present_at(self, rows: Tensor) -> Tensor:
         """Return whether the body is present in `rows` (...), bool."""
         return self._valid.index_select(0, rows.flatten()).view(rows.shape)
+
+    def measured_at(self, rows: Tensor) -> Tensor | None:
+        """Return which joints were measured in `rows` (...), (..., V) bool; None if every joint of every body was."""
+        if self._measured is None:
+            return None
+        return self._measured.index_select(0, rows.flatten()).view(*rows.shape, -1)
 
 
 @dataclass(frozen=True)
@@ -106,7 +135,9 @@ class Placement:
         return f"clips {words[self.kind]}"
 
 
-def place_clips(store: Store, wanted: str, device: torch.device, processes: int = 1) -> Placement:
+def place_clips(
+    store: Store, wanted: str, device: torch.device, processes: int = 1, min_confidence: float = 0.0
+) -> Placement:
     """Load a store to the requested placement or, with a warning, to the next slower one in which it fits.
 
     `auto` chooses the device if it is a GPU and the clips take at most 40% of its free memory, else the main memory if
@@ -117,12 +148,13 @@ def place_clips(store: Store, wanted: str, device: torch.device, processes: int 
         wanted: `auto`, `device`, `ram` or `disk`.
         device: the training device.
         processes: number of processes on this machine that load the clips.
+        min_confidence: joints of a lower confidence are missing.
     """
-    needed = store.joints.nbytes + store.valid.nbytes
+    needed = store.joints.nbytes + store.valid.nbytes + (0 if store.confidence is None else store.confidence.nbytes)
     for kind, target, room in _candidates(wanted, device, processes):
         if needed <= room:
             try:
-                return Placement(kind, _loaded(store, target))
+                return Placement(kind, _loaded(store, target, min_confidence))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -131,7 +163,7 @@ def place_clips(store: Store, wanted: str, device: torch.device, processes: int 
                 "The clips of %s take %s, the %s has room for %s: they are kept in the next slower placement.",
                 store.name, _size(needed), "memory" if kind == "ram" else str(device), _size(room),
             )  # fmt: skip
-    return Placement("disk", FileClipReader(store))
+    return Placement("disk", FileClipReader(store, min_confidence))
 
 
 def _candidates(wanted: str, device: torch.device, processes: int) -> list[tuple[str, torch.device, float]]:
@@ -154,7 +186,13 @@ def _files(store: Store) -> tuple[RowFile, RowFile]:
     return RowFile(store.path / JOINTS_FILE), RowFile(store.path / VALID_FILE)
 
 
-def _loaded(store: Store, device: torch.device) -> TensorClipReader:
+def _origin_rows(measured: Measured | None, device: torch.device) -> Tensor | None:
+    if measured is None or measured.origin_rows is None:
+        return None
+    return torch.from_numpy(measured.origin_rows).to(device)
+
+
+def _loaded(store: Store, device: torch.device, min_confidence: float) -> TensorClipReader:
     """Copy a store to a device in parts, so that memory holds it at most once."""
     joints = torch.empty(store.joints.shape, dtype=torch.float32, device=device)
     valid = torch.empty(store.valid.shape, dtype=torch.bool, device=device)
@@ -163,7 +201,15 @@ def _loaded(store: Store, device: torch.device) -> TensorClipReader:
         stop = min(start + _CHUNK_ROWS, len(valid))
         joints[start:stop] = torch.from_numpy(joints_file.span(start, stop))
         valid[start:stop] = torch.from_numpy(valid_file.span(start, stop))
-    return TensorClipReader(joints, valid)
+    confident = measured_joints(store, valid.cpu().numpy(), min_confidence)
+    if confident is None:
+        return TensorClipReader(joints, valid)
+    measured = torch.empty(store.joints.shape[:2], dtype=torch.bool, device=device)
+    for start in range(0, len(valid), _CHUNK_ROWS):
+        stop = min(start + _CHUNK_ROWS, len(valid))
+        measured[start:stop] = torch.from_numpy(confident.span(start, stop))
+    present = torch.from_numpy(confident.present).to(device)
+    return TensorClipReader(joints, present, measured, _origin_rows(confident, device))
 
 
 def available_memory() -> float:

@@ -17,9 +17,12 @@ from ..store.reader import Store
 from ..store.suitability import untrained_classes
 from . import counter_rng
 from .bucketing import of_few_shapes
-from .loader import Batch, ClipDataset, EvalSampler, FixedAugmentationSampler, TrainSampler, build_loader
+from .drop import JointDropper
+from .loader import Batch, ClipDataset, build_loader
+from .missing import MissingJoints
 from .pipeline import InputPipeline
-from .placement import Placement, place_clips
+from .placement import ClipReader, FileClipReader, Placement, place_clips
+from .samplers import EvalSampler, FixedAugmentationSampler, TrainSampler
 
 _TEST_BATCH = 64
 _STATISTICS_CLIPS = 2048
@@ -73,7 +76,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     `hardware.data_placement` and the free memory decide where the clips are kept.
     """
     parts = split(store.clips, config.data, config.data.split)
-    placement = place_clips(store, config.hardware.data_placement, device, processes_here())
+    placement = place_clips(store, config.hardware.data_placement, device, processes_here(), config.data.min_confidence)
     train, held_out = training_clips(config, store, parts)
     known = labelled(store.clips, train, config.label_fraction)
     sampler = TrainSampler(
@@ -85,7 +88,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         rank=world.rank,
         processes=world.size,
     )
-    clips = ClipDataset(store, config.input_frames, config.data.sampling, training=True, clips=placement.clips)
+    clips = training_dataset(config, store, placement.clips)
     return TrainingData(
         loader=of_few_shapes(
             build_loader(clips, sampler, config.hardware, placement.on_device),
@@ -105,6 +108,18 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
         untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
+
+
+def training_dataset(config: RunConfig, store: Store, clips: ClipReader | None = None) -> ClipDataset:
+    """Return the dataset of a run's training clips, in which joints are dropped as an augmentation.
+
+    Without `clips` they are read from the store's files.
+    """
+    data = config.data
+    shares = data.augment.drop_joints, data.augment.drop_limbs, data.augment.drop_frames
+    missing = MissingJoints(data.max_gap, JointDropper(data.skeleton, *shares, random_shares=True))
+    clips = clips or FileClipReader(store, data.min_confidence)
+    return ClipDataset(store, config.input_frames, data.sampling, training=True, clips=clips, missing=missing)
 
 
 def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -140,17 +155,25 @@ def part_for_testing(
     indices: NDArray[np.int64],
     world: World = ALONE,
     placement: Placement | None = None,
+    dropper: JointDropper | None = None,
 ) -> TestPart:
     """Return the test loaders for this process's part of the clips `indices`, one per test draw.
 
-    Without a `placement` the clips are read from the store's files.
+    Without a `placement` the clips are read from the store's files. A `dropper` tests with fewer joints.
     """
-    placement = placement or place_clips(store, "disk", _CPU)
+    placement = placement or place_clips(store, "disk", _CPU, min_confidence=config.data.min_confidence)
+    missing = MissingJoints(config.data.max_gap, dropper)
     draws = config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1
     sampler = EvalSampler(np.array_split(indices, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
     datasets = [
         ClipDataset(
-            store, config.input_frames, config.data.sampling, training=False, test_draw=draw, clips=placement.clips
+            store,
+            config.input_frames,
+            config.data.sampling,
+            training=False,
+            test_draw=draw,
+            clips=placement.clips,
+            missing=missing,
         )
         for draw in range(draws)
     ]

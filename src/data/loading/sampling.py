@@ -111,7 +111,9 @@ def presence(clips: ClipReader, spans: ClipSpans, positions: Tensor, max_bodies:
     return clips.present_at(nearest) & exists
 
 
-def read_positions(clips: ClipReader, spans: ClipSpans, positions: Tensor, max_bodies: int) -> tuple[Tensor, Tensor]:
+def read_positions(
+    clips: ClipReader, spans: ClipSpans, positions: Tensor, max_bodies: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Read clips at fractional frame positions, interpolating between frames in which a body is present.
 
     Args:
@@ -121,15 +123,25 @@ def read_positions(clips: ClipReader, spans: ClipSpans, positions: Tensor, max_b
         max_bodies: M.
 
     Returns:
-        The joints (N, M, T, V, C), zeros where a body is absent, and the frame mask (N, M, T): whether the body is
-        present in the frame nearest to the position.
+        The joints (N, M, T, V, C), zeros where a body is absent or a joint is missing; the frame mask (N, M, T),
+        whether the body is present in the frame nearest to the position; and the joint mask (N, M, T, V), whether the
+        joint was measured there, or None if every joint was.
     """
     low_rows, high_rows, exists = spans.rows(positions, max_bodies)
     weight = (positions - positions.floor())[:, None, :]
     low_present, high_present = clips.present_at(low_rows) & exists, clips.present_at(high_rows) & exists
-    low_weight, high_weight = (1.0 - weight) * low_present, weight * high_present
-    present = torch.where(weight <= 0.5, low_present, high_present)
-    total = torch.where(present, low_weight + high_weight, 1.0)
-    low_weight, high_weight = low_weight * present / total, high_weight * present / total
-    mixed = clips.joints_at(low_rows) * low_weight[..., None, None]
-    return mixed.addcmul_(clips.joints_at(high_rows), high_weight[..., None, None]), present
+    frame_mask = torch.where(weight <= 0.5, low_present, high_present)
+    low_there, high_there, joint_mask = low_present, high_present, None
+    low_measured, high_measured = clips.measured_at(low_rows), clips.measured_at(high_rows)
+    if low_measured is not None and high_measured is not None:
+        weight = weight[..., None]
+        low_there, high_there = low_measured & low_present[..., None], high_measured & high_present[..., None]
+        joint_mask = torch.where(weight <= 0.5, low_there, high_there)
+    there = frame_mask if joint_mask is None else joint_mask
+    low_weight, high_weight = (1.0 - weight) * low_there, weight * high_there
+    total = torch.where(there, low_weight + high_weight, 1.0)
+    low_weight, high_weight = low_weight * there / total, high_weight * there / total
+    if joint_mask is None:
+        low_weight, high_weight = low_weight[..., None], high_weight[..., None]
+    mixed = clips.joints_at(low_rows) * low_weight[..., None]
+    return mixed.addcmul_(clips.joints_at(high_rows), high_weight[..., None]), frame_mask, joint_mask

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from last.data.loading import loader
-from last.data.loading.loader import Batch, ClipDataset, EvalSampler, TrainSampler, build_loader
+from last.data.loading.loader import Batch, ClipDataset, build_loader
+from last.data.loading.samplers import EvalSampler, TrainSampler
 from last.data.store.clip import Clip
 from last.data.store.reader import Store, write_store
 from last.settings.data import HardwareConfig, SamplingConfig

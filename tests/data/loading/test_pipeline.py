@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from last.data.loading.loader import BatchIndices, ClipDataset
+from last.data.loading.loader import ClipDataset
 from last.data.loading.pipeline import InputPipeline
+from last.data.loading.samplers import BatchIndices
 from last.data.store.find_store import find_store
 from last.settings.run import RunConfig
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 import torch
 
 from last.data.loading import placement as residence
-from last.data.loading.loader import Batch, ClipDataset, EvalSampler, TrainSampler, build_loader
+from last.data.loading.loader import Batch, ClipDataset, build_loader
 from last.data.loading.placement import available_memory, place_clips
-from last.data.store.clip import Clip
+from last.data.loading.samplers import EvalSampler, TrainSampler
+from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.reader import Store, write_store
 from last.settings.data import HardwareConfig, SamplingConfig
 
@@ -29,13 +31,24 @@ def some_clips(count: int) -> Iterator[Clip]:
         yield Clip(f"clip{number}", joints, valid, number % 3)
 
 
+def with_missing_joints(clip: Clip) -> Clip:
+    """Return a clip of which some joints are missing, others uncertain, the centre in its first frames."""
+    generator = np.random.default_rng(clip.joints.size)
+    certain = generator.random(clip.joints.shape[:3])
+    certain[:, :2, 1] = 0.1
+    confidence = confidence_bytes(np.where(certain < 0.2, np.nan, certain))
+    confidence[:, :2, 1] = 20
+    confidence[~clip.frame_mask] = 0
+    return replace(clip, confidence=confidence, joints=np.where(confidence[..., None] > 0, clip.joints, 0))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return write_store(tmp_path / "store", some_clips(21), name="tiny", layout="ntu25", classes=["a", "b", "c"])
 
 
 def batches(store: Store, kind: str, order: TrainSampler | EvalSampler) -> list[Batch]:
-    place = place_clips(store, kind, CPU)
+    place = place_clips(store, kind, CPU, min_confidence=0.3)
     assert place.kind == kind
     training = isinstance(order, TrainSampler)
     clips = ClipDataset(store, 8, SamplingConfig(), training=training, clips=place.clips)
@@ -51,15 +64,23 @@ def batches(store: Store, kind: str, order: TrainSampler | EvalSampler) -> list[
         EvalSampler(np.arange(0), 5),
     ],
 )
+@pytest.mark.parametrize("missing", [False, True])
 def test_batches_are_the_same_to_the_bit_wherever_the_clips_lie(
-    store: Store, kind: str, order: TrainSampler | EvalSampler, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, order: TrainSampler | EvalSampler, missing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("last.data.loading.loader._CLIPS_AT_ONCE", 7)
+    monkeypatch.setattr("last.data.loading.placement._CHUNK_ROWS", 100)
+    monkeypatch.setattr("last.data.loading.confidences._CHUNK_ROWS", 70)
+    clips = map(with_missing_joints, some_clips(21)) if missing else some_clips(21)
+    store = write_store(tmp_path / "store", clips, name="tiny", layout="ntu25", classes=["a", "b", "c"])
     expected, found = batches(store, "disk", order), batches(store, kind, order)
     assert len(found) == len(expected) == len(order)
     for one, other in zip(expected, found, strict=True):
         assert one.streams == other.streams == {}, "they are derived later"
         for name in vars(one).keys() - {"streams"}:
+            if name == "joint_mask" and not missing:
+                assert vars(one)[name] is vars(other)[name] is None
+                continue
             assert torch.equal(vars(one)[name], vars(other)[name]), name
 
 

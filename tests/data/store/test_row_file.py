@@ -11,8 +11,9 @@ from conftest import moving_clips
 from hypothesis import given
 from hypothesis import strategies as st
 
-from last.data.loading.loader import ClipDataset, EvalSampler, build_loader
+from last.data.loading.loader import ClipDataset, build_loader
 from last.data.loading.placement import FileClipReader, place_clips
+from last.data.loading.samplers import EvalSampler
 from last.data.store.reader import write_store
 from last.data.store.row_file import RowFile
 from last.settings.data import HardwareConfig, SamplingConfig

@@ -1,0 +1,97 @@
+"""The confidences of a store: which joints count as measured, at a threshold that is chosen when clips are loaded.
+
+Legend: N clips, R rows of the store, V joints.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..store.clip import confidence_bytes
+from ..store.format import CONFIDENCE_FILE
+from ..store.reader import Store
+from ..store.row_file import RowFile
+
+_CHUNK_ROWS = 1 << 18
+_NONE = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The joints of a store that are confident enough.
+
+    Attributes:
+        file: the confidences.
+        lowest: the lowest one, as stored, of a measured joint.
+        present: (R,) bool, whether a joint of the body is measured.
+        origin_rows: (N,) for each clip, the row of its first body whose centre joint becomes the origin, since the one
+            with which the clip was prepared is not confident enough; -1 where the origin stays. None if it stays in
+            all of them.
+    """
+
+    file: RowFile
+    lowest: int
+    present: NDArray[np.bool_]
+    origin_rows: NDArray[np.int64] | None
+
+    def span(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return which joints are measured in the rows from `start` up to `stop`, (rows, V)."""
+        return np.asarray(self.file.span(start, stop) >= self.lowest)
+
+    def rows(self, wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which joints are measured in `wanted` (...) rows, (..., V)."""
+        return np.asarray(self.file.rows(wanted) >= self.lowest)
+
+
+def measured_joints(store: Store, valid: NDArray[np.bool_], min_confidence: float) -> Measured | None:
+    """Return which joints of a store are measured; None if all joints of all present bodies are.
+
+    Args:
+        store: the clips.
+        valid: (R,) bool, the store's frame mask.
+        min_confidence: from 0 to 1; joints of a lower one are missing.
+    """
+    if store.confidence is None:
+        return None
+    file, lowest = RowFile(store.path / CONFIDENCE_FILE), lowest_measured(min_confidence)
+    present, centered = np.zeros_like(valid), np.zeros_like(valid)
+    complete = True
+    for start in range(0, len(valid), _CHUNK_ROWS):
+        part = slice(start, min(start + _CHUNK_ROWS, len(valid)))
+        measured = file.span(part.start, part.stop) >= lowest
+        present[part] = measured.any(axis=1) & valid[part]
+        centered[part] = measured[:, store.skeleton.center] & valid[part]
+        complete &= bool(measured[valid[part]].all())
+    if complete:
+        return None
+    return Measured(file, lowest, present, origin_rows(store, valid, centered) if min_confidence > 0 else None)
+
+
+def lowest_measured(min_confidence: float) -> int:
+    """Return the lowest confidence, as it is stored, of a joint that is not missing."""
+    return int(confidence_bytes(np.array(min_confidence)))
+
+
+def origin_rows(store: Store, valid: NDArray[np.bool_], centered: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """Return the rows whose centre joint becomes the origin of each clip, see `Measured`.
+
+    Args:
+        store: the clips.
+        valid: (R,) bool, the store's frame mask.
+        centered: (R,) bool, whether the centre joint is measured.
+    """
+    prepared, confident = _first_rows(store, valid), _first_rows(store, centered)
+    rows = np.where((confident != prepared) & (confident != _NONE), confident, -1)
+    return rows if (rows >= 0).any() else None
+
+
+def _first_rows(store: Store, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the first row of each clip's first body that is in `mask` (R,), a huge number where none is: (N,)."""
+    begins = store.clips["offset"].astype(np.int64)
+    ends = begins + store.clips["frames"]
+    numbers = np.where(mask, np.arange(len(mask)), _NONE)
+    bounds = np.stack([begins, ends], axis=1).ravel()
+    bounds = bounds[:-1] if bounds[-1] == len(mask) else bounds  # reduceat takes no bound at the end
+    found: NDArray[np.int64] = np.minimum.reduceat(numbers, bounds)[::2]
+    return found

@@ -1,0 +1,75 @@
+"""Drop measured joints: in training, so that a model learns to do without them, and in tests of what it lost then.
+
+Legend: N clips, M bodies, T frames, V joints, L limbs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...skeleton import Layout
+from ...skeleton.limbs import limbs
+from . import counter_rng
+from .device_constants import constant
+
+_SHARES, _JOINTS, _LIMBS, _FRAMES = 21, 22, 23, 24  # purposes of random numbers
+
+
+@dataclass(frozen=True)
+class JointDropper:
+    """Drop joints of clips as a function of their RNG keys.
+
+    Attributes:
+        layout: the joint layout.
+        joints, limbs: the share of the joints, and of the limbs, that a body lacks in the whole clip.
+        frames: the share of the frames in which a body is not seen.
+        random_shares: whether each share is drawn for each clip, between 0 and the given one, as for training.
+    """
+
+    layout: Layout
+    joints: float = 0.0
+    limbs: float = 0.0
+    frames: float = 0.0
+    random_shares: bool = False
+
+    @property
+    def drops(self) -> bool:
+        """Tell whether anything is dropped."""
+        return max(self.joints, self.limbs, self.frames) > 0
+
+    def __call__(self, joint_mask: Tensor, rng_keys: Tensor) -> Tensor:
+        """Return the mask (N, M, T, V) of the joints that remain; a body that would lose all of them keeps them.
+
+        Args:
+            joint_mask: (N, M, T, V) bool, which joints were measured.
+            rng_keys: (N,) the RNG keys of the clips.
+        """
+        _, bodies, frames, _ = joint_mask.shape
+        shares = constant([self.joints, self.limbs, self.frames], torch.float32, rng_keys.device).expand(
+            len(rng_keys), 3
+        )
+        if self.random_shares:
+            shares = shares * counter_rng.uniform(rng_keys, _SHARES, 3)
+        kept = joint_mask
+        if self.joints:
+            kept = kept & ~self._drawn(rng_keys, _JOINTS, shares[:, 0], bodies, self.layout.num_joints)[:, :, None]
+        groups = limbs(self.layout)
+        if self.limbs and groups:
+            lost = self._drawn(rng_keys, _LIMBS, shares[:, 1], bodies, len(groups))  # (N, M, L)
+            kept = kept & ~(lost.float() @ self._members(groups, rng_keys.device) > 0)[:, :, None]
+        if self.frames:
+            kept = kept & ~self._drawn(rng_keys, _FRAMES, shares[:, 2], bodies, frames)[..., None]
+        return torch.where(kept.any(dim=(2, 3), keepdim=True), kept, joint_mask)
+
+    @staticmethod
+    def _drawn(rng_keys: Tensor, purpose: int, share: Tensor, bodies: int, count: int) -> Tensor:
+        """Return which of `count` items of each body are dropped, (N, M, count) bool, at a share (N,) of them."""
+        draws = counter_rng.uniform(rng_keys, purpose, bodies * count).view(-1, bodies, count)
+        return draws < share[:, None, None]
+
+    def _members(self, groups: tuple[tuple[int, ...], ...], device: torch.device) -> Tensor:
+        """Return which joints belong to which limb, (L, V) of 0 and 1."""
+        joints = range(self.layout.num_joints)
+        flat = [float(joint in group) for group in groups for joint in joints]
+        return constant(flat, torch.float32, device).view(len(groups), -1)
