@@ -1,5 +1,6 @@
 """The training, validation and test data of a run."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,12 +12,15 @@ from torch import Tensor
 from ...runtime.cuda_graphs import records_steps
 from ...runtime.distributed import ALONE, World, processes_here
 from ...settings.run import RunConfig
+from ...utils.errors import UserError
+from ...utils.numbers import counted
 from ..store.fingerprints import data_fingerprints
 from ..store.protocols import Split, hold_out, labelled, split
 from ..store.reader import Store
 from ..store.suitability import untrained_classes
 from . import counter_rng
 from .bucketing import of_few_shapes
+from .confidences import clips_without_joints
 from .drop import JointDropper
 from .loader import Batch, ClipDataset, build_loader
 from .missing import MissingJoints
@@ -24,7 +28,10 @@ from .pipeline import InputPipeline
 from .placement import ClipReader, FileClipReader, Placement, place_clips
 from .samplers import EvalSampler, FixedAugmentationSampler, TrainSampler
 
+_logger = logging.getLogger(__name__)
+
 _TEST_BATCH = 64
+_NAMES_SHOWN = 3
 _STATISTICS_CLIPS = 2048
 _CPU = torch.device("cpu")
 
@@ -123,10 +130,31 @@ def training_dataset(config: RunConfig, store: Store, clips: ClipReader | None =
 
 
 def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of the training clips, and of those held out to choose the best epoch, if any."""
+    """Return the indices of the training clips, and of those held out to choose the best epoch, if any.
+
+    Training clips without a joint of `data.min_confidence` are left out, with a warning; a test counts them as wrong.
+
+    Raises:
+        UserError: no training clip has such a joint.
+    """
+    train, held_out = parts.train, parts.train[:0]
     if config.validation == "split":
-        return hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
-    return parts.train, parts.train[:0]
+        train, held_out = hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
+    empty = clips_without_joints(store, config.data.min_confidence)
+    left = np.setdiff1d(train, empty)
+    if len(left) == len(train):
+        return train, held_out
+    names = [str(store.clips["name"][number]) for number in np.intersect1d(train, empty)]
+    message = (
+        f"{counted(len(names), 'training clip')} of {len(train)} without a joint of the confidence "
+        f"data.min_confidence={config.data.min_confidence:g}"
+    )
+    if not len(left):
+        raise UserError(f"There are {message}, so none is left. Lower it: --set data.min_confidence=...")
+    _logger.warning(
+        "%s left out: %s%s.", message, ", ".join(names[:_NAMES_SHOWN]), " ..." * (len(names) > _NAMES_SHOWN)
+    )
+    return left, held_out
 
 
 def sampled_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
