@@ -144,16 +144,15 @@ def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArr
     left = np.setdiff1d(train, empty)
     if len(left) == len(train):
         return train, held_out
-    names = [str(store.clips["name"][number]) for number in np.intersect1d(train, empty)]
+    names = [str(name) for name in store.clips["name"][np.intersect1d(train, empty)]]
     message = (
         f"{counted(len(names), 'training clip')} of {len(train)} without a joint of the confidence "
         f"data.min_confidence={config.data.min_confidence:g}"
     )
     if not len(left):
         raise UserError(f"There are {message}, so none is left. Lower it: --set data.min_confidence=...")
-    _logger.warning(
-        "%s left out: %s%s.", message, ", ".join(names[:_NAMES_SHOWN]), " ..." * (len(names) > _NAMES_SHOWN)
-    )
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
+    _logger.warning("%s left out: %s.", message, shown)
     return left, held_out
 
 
