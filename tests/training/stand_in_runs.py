@@ -216,7 +216,7 @@ def _resident(config: RunConfig, store: Store) -> tuple[ClipDataset, BatchIndice
     joints, valid = torch.zeros(store.joints.shape), torch.zeros(store.valid.shape, dtype=torch.bool)
     lying = TensorClipReader(joints.to(GPU), valid.to(GPU))
     numbers = torch.zeros(4, dtype=torch.int64, device=GPU)
-    return training_dataset(config, store, lying), BatchIndices(numbers, numbers)
+    return training_dataset(config.data, config.input_frames, store, lying), BatchIndices(numbers, numbers)
 
 
 def _mirror_by_an_element(joints: Tensor, layout: Layout) -> Tensor:

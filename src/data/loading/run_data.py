@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...runtime.cuda_graphs import records_steps
 from ...runtime.distributed import ALONE, World, processes_here
+from ...settings.data import DataConfig, HardwareConfig
 from ...settings.run import RunConfig
 from ...utils.errors import UserError
 from ...utils.numbers import counted
@@ -87,7 +88,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     train, held_out = training_clips(config, store, parts)
     known = labelled(store.clips, train, config.label_fraction)
     sampler = TrainSampler(
-        sampled_clips(config, store, train),
+        train if config.trains_unlabelled else known,
         config.batch_size,
         config.seed,
         config.repeats_per_epoch,
@@ -95,7 +96,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         rank=world.rank,
         processes=world.size,
     )
-    clips = training_dataset(config, store, placement.clips)
+    clips = training_dataset(config.data, config.input_frames, store, placement.clips)
     return TrainingData(
         loader=of_few_shapes(
             build_loader(clips, sampler, config.hardware, placement.on_device),
@@ -111,22 +112,21 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         classes=list(config.data.classes),
         placement=placement,
         labelled=known,
-        sample=sample_for_statistics(config, clips, sampler.indices, placement),
+        sample=sample_for_statistics(clips, sampler.indices, config.batch_size, config.hardware, placement),
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
         untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
 
 
-def training_dataset(config: RunConfig, store: Store, clips: ClipReader | None = None) -> ClipDataset:
-    """Return the dataset of a run's training clips, in which joints are dropped as an augmentation.
+def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipReader | None = None) -> ClipDataset:
+    """Return the dataset of training clips of `frames` frames, in which joints are dropped as an augmentation.
 
     Without `clips` they are read from the store's files.
     """
-    data = config.data
     shares = data.augment.drop_joints, data.augment.drop_limbs, data.augment.drop_frames
     missing = MissingJoints(data.max_gap, JointDropper(data.skeleton, *shares, random_shares=True))
     clips = clips or FileClipReader(store, data.min_confidence)
-    return ClipDataset(store, config.input_frames, data.sampling, training=True, clips=clips, missing=missing)
+    return ClipDataset(store, frames, data.sampling, training=True, clips=clips, missing=missing)
 
 
 def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -156,23 +156,20 @@ def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArr
     return left, held_out
 
 
-def sampled_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the training clips of an epoch: the labelled ones, or all of them where the task needs no labels."""
-    if config.trains_unlabelled:
-        return train
-    return labelled(store.clips, train, config.label_fraction)
-
-
 def sample_for_statistics(
-    config: RunConfig, clips: ClipDataset, indices: Tensor, placement: Placement | None = None
+    clips: ClipDataset,
+    indices: Tensor,
+    batch_size: int,
+    hardware: HardwareConfig,
+    placement: Placement | None = None,
 ) -> Iterable[Batch]:
     """Return the batches over which BatchNorm statistics are measured: at most 2,048 of the training clips `indices`.
 
     The selection, sampling and augmentation are the same in every epoch, process and run.
     """
     selected = counter_rng.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
-    sampler = FixedAugmentationSampler(selected, fixed_augmentations=1, batch_size=max(config.batch_size, _TEST_BATCH))
-    hardware = replace(config.hardware, num_workers=0)  # too few batches to justify worker processes
+    sampler = FixedAugmentationSampler(selected, fixed_augmentations=1, batch_size=max(batch_size, _TEST_BATCH))
+    hardware = replace(hardware, num_workers=0)  # too few batches to justify worker processes
     return build_loader(clips, sampler, hardware, placement is not None and placement.on_device)
 
 
