@@ -358,7 +358,7 @@ def test_a_process_says_clearly_that_another_one_is_gone(ground: Path, tmp_path:
     victim.communicate()
     _, told = survivor.communicate(timeout=PATIENCE_S)
     assert survivor.returncode == 4, told
-    assert told.startswith("error: Another process of this training is gone")
+    assert told.startswith("error: Another process of this training has ended")
     assert "--resume" in told
     assert told.count("\n") == 1
 

@@ -157,7 +157,7 @@ def run(case: Case) -> dict[str, list[float]]:
                     batch,
                     LocalBatch(size, size),
                     closes=closes,
-                    meter=EpochMetrics(CPU, terms=len(task.terms)),
+                    metrics=EpochMetrics(CPU, terms=len(task.terms)),
                 )
             step.note(BatchId(batch.indices, batch.rng_keys))
             state.guard.read()
