@@ -1,4 +1,4 @@
-"""docs/data.md is true: its examples run as they stand there, on less training."""
+"""The examples of docs/data.md run as printed, with less training."""
 
 import re
 import shlex
@@ -81,8 +81,8 @@ def test_the_example_of_a_map_has_no_mistakes(tmp_path: Path) -> None:
 
 
 def test_the_maps_of_the_document_are_those_of_the_program() -> None:
-    told = DOCUMENT[DOCUMENT.index("The program has maps") : DOCUMENT.index("Equal names suffice")]
-    to_ntu25, to_openpose18 = (re.findall(r"`(\w+)`", part) for part in re.split(r"\bto\s+`ntu25`", told))
+    passage = DOCUMENT[DOCUMENT.index("The program has maps") : DOCUMENT.index("Equal names suffice")]
+    to_ntu25, to_openpose18 = (re.findall(r"`(\w+)`", part) for part in re.split(r"\bto\s+`ntu25`", passage))
     pairs = {f"{name}-ntu25" for name in to_ntu25} | {f"{to_openpose18[0]}-{to_openpose18[1]}"}
     assert pairs == set(config_names("layout_map"))
 

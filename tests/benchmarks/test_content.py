@@ -26,7 +26,7 @@ def test_every_take_has_a_name_of_its_own_and_there_are_enough_for_the_whole_set
         planned_clips(1_000_000, [1])
 
 
-def test_a_store_divides_into_as_many_clips_as_were_asked_for(tmp_path: Path) -> None:
+def test_a_store_divides_into_the_requested_numbers_of_clips(tmp_path: Path) -> None:
     store = write_clips(tmp_path, train=61, test=7, seed=0)
     parts = split(store.clips, ntu60(), "xsub")
     assert (len(parts.train), len(parts.test)) == (61, 7)

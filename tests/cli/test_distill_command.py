@@ -37,7 +37,7 @@ def refused(result: Any, *parts: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"classes": ["rise", "fall", "jump"]}, "classes: 3, beginning with 'rise'"),
         ({"input_frames": 16}, "input_frames: 16, the student's 8"),
@@ -45,9 +45,9 @@ def refused(result: Any, *parts: str) -> None:
     ],
 )
 def test_a_teacher_of_other_classes_frames_or_scale_is_refused(
-    distill: Callable[..., Any], teacher: Path, tmp_path: Path, change: dict[str, Any], told: str
+    distill: Callable[..., Any], teacher: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    refused(distill("--teacher", changed_copy(teacher, tmp_path / "other.pth", **change)), told)
+    refused(distill("--teacher", changed_copy(teacher, tmp_path / "other.pth", **change)), message)
     assert not (tmp_path / "students").exists()
 
 
@@ -73,7 +73,7 @@ def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], te
     refused(distill("--teacher", ""), "--teacher is empty")
 
 
-def test_without_a_teacher_it_is_asked_for(distill: Callable[..., Any]) -> None:
+def test_a_missing_teacher_is_an_error_that_names_the_option(distill: Callable[..., Any]) -> None:
     refused(distill(), "Name a teacher with --teacher")
 
 
@@ -96,12 +96,12 @@ def test_a_cache_of_other_teachers_data_or_draws_is_refused(
     cached = ("--cache", folder, "--cached")
     assert distill("--teacher", teacher, *cached, 2).code == 0
     assert distill("--teacher", teacher, *cached, 2, "--seed", 1).code == 0
-    told = (str(folder), "another kind: {} differ from this run's")
+    messages = (str(folder), "another kind: {} differ from this run's")
     other = experiment.train(tiny_config("epochs=1")).run.last
-    refused(distill("--teacher", other, *cached, 2), told[0], told[1].format("teachers"))
-    refused(distill("--teacher", teacher, *cached, 3), told[1].format("fixed_augmentations"))
-    varied = ("data.augment.scale=0.2",)
-    refused(distill("--teacher", teacher, *cached, 2, "--set", *varied), told[1].format("augment"))
+    refused(distill("--teacher", other, *cached, 2), messages[0], messages[1].format("teachers"))
+    refused(distill("--teacher", teacher, *cached, 3), messages[1].format("fixed_augmentations"))
+    augmented = ("data.augment.scale=0.2",)
+    refused(distill("--teacher", teacher, *cached, 2, "--set", *augmented), messages[1].format("augment"))
     file = folder / "outputs.npy"
     file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
     refused(distill("--teacher", teacher, *cached, 2), "is damaged: its checksum is wrong")

@@ -1,4 +1,4 @@
-"""Nothing that is only shown may stop what is computed, whatever becomes of the streams."""
+"""Lost output never stops a computation, in whatever way the streams fail."""
 
 # ruff: noqa: T201 - printing is what these tests are about
 
@@ -122,7 +122,7 @@ def test_a_failure_keeps_its_exit_code_when_its_message_cannot_be_written(
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "code", "told"),
+    ("kind", "name", "code", "message"),
     [
         ("a full disk", "fake", 0, "warning: Part of the output could not be written to stdout: the disk"),
         ("a full disk", "runs", 2, "error: Part of the output could not be written to stdout: the disk"),
@@ -131,15 +131,15 @@ def test_a_failure_keeps_its_exit_code_when_its_message_cannot_be_written(
     ],
 )
 def test_an_output_that_is_lost_counts_only_where_it_is_the_whole_result(
-    command: Callable, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, code: int, told: str
+    command: Callable, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, code: int, message: str
 ) -> None:
     command(lambda _: print("a line") or 0)
     err = io.StringIO()
     monkeypatch.setattr(sys, "stdout", streams(kind, terminal=False))
     monkeypatch.setattr(sys, "stderr", err)
     assert main([name]) == code
-    assert err.getvalue().startswith(told)
-    assert bool(err.getvalue()) == bool(told)
+    assert err.getvalue().startswith(message)
+    assert bool(err.getvalue()) == bool(message)
 
 
 def test_what_comes_when_the_disk_has_space_again_is_written(

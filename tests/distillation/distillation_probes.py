@@ -22,7 +22,7 @@ def taught_by(*teachers: Path) -> str:
 
 
 def changed_copy(teacher: Path, copy: Path, data: dict[str, Any] | None = None, **changes: Any) -> Path:
-    """Write a whole checkpoint that says something else of itself: `data` of its data set, the rest of its run."""
+    """Write an intact checkpoint with changed facts: `data` of its data set, the rest of its run."""
     checkpoint = read_checkpoint(teacher)
     config = replace(checkpoint.config, data=replace(checkpoint.config.data, **(data or {})))
     classes = changes.pop("classes", checkpoint.classes)

@@ -1,4 +1,4 @@
-"""The whole training sequence: its plan, what it trains with what, and the table that tells how far it is."""
+"""The whole training sequence: its plan, its trainings with their teachers, and its table of progress."""
 
 import json
 import shutil
@@ -61,7 +61,7 @@ def plan(two_data_sets: Path, tmp_path: Path) -> MakePlan:
 
 
 class Trainings:
-    """Stand for `train`: note what is asked, and leave a run's folder with the top-1 that `accuracy` gives."""
+    """Replace `train`: record its arguments, and write a run's folder with the top-1 from `accuracy`."""
 
     def __init__(self) -> None:
         self.configs: list[RunConfig] = []
@@ -136,7 +136,7 @@ def test_steps_come_in_the_order_of_the_table(plan: MakePlan) -> None:
     assert steps[5:] == [(5, title.replace("one xsub", "two xsub")) for _, title in steps[:5]]
 
 
-def test_the_second_step_is_last_e_base_unless_told_otherwise() -> None:
+def test_the_second_step_is_last_e_base_by_default() -> None:
     plan = plan_sequence(SequenceSpec(dataset="synthetic"))
     assert [step.config.model.name for step in plan.steps[:3]] == ["base", "base_e", "nano_e"]
     assert [step.model for step in plan.steps[:2]] == ["LAST-v2 base", "LAST-E base"]
@@ -156,7 +156,7 @@ def test_what_concerns_distillation_leaves_the_runs_alone_as_they_are(plan: Make
     assert changed.steps[2].config.distillation.tau == 2.0
 
 
-def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan) -> None:
+def test_all_students_of_a_data_set_share_the_teacher_outputs(plan: MakePlan) -> None:
     steps = plan(then=True, students=TWO, cached=3).steps
     caches = [step.run_config(seed).distillation.cache for step in steps for seed in (0, 1) if step.role == "distilled"]
     assert len(caches) == 8
@@ -166,7 +166,7 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"students": ["nano_e", "nano"]}, "no model 'nano'.*Did you mean"),
         ({"teacher": "huge"}, "no model 'huge'"),
@@ -186,8 +186,8 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
         ({"student_settings": ["distillation.alpha_of={nano_e: 7}"]}, "alpha_of: .* each value at most 1.0"),
     ],
 )
-def test_impossible_sequences_are_refused(plan: MakePlan, changes: dict[str, object], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_impossible_sequences_are_refused(plan: MakePlan, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         plan(**changes)
 
 
@@ -368,8 +368,8 @@ def test_smaller_students_come_first_in_the_results(plan: MakePlan, trainings: T
     ],
 )
 def test_a_step_has_the_status_of_its_runs(plan: MakePlan, found: list[str], status: str) -> None:
-    outcomes = [RunStatus(seed, each, None, "", {}) for seed, each in enumerate(found)]
-    assert TableRow(plan().steps[0], outcomes).status == status
+    run_statuses = [RunStatus(seed, each, None, "", {}) for seed, each in enumerate(found)]
+    assert TableRow(plan().steps[0], run_statuses).status == status
 
 
 def test_links_of_the_table_lead_to_the_runs(plan: MakePlan, trainings: Trainings) -> None:

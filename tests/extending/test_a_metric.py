@@ -1,4 +1,4 @@
-"""A metric is one file: it stands in a run's rows and summary, in lists of runs, and in what `evaluate` shows."""
+"""A metric is one file: it appears in a run's rows and summary, in lists of runs, and in the output of `evaluate`."""
 
 import json
 from collections.abc import Callable
@@ -84,7 +84,7 @@ def test_a_run_is_evaluated_without_the_file_of_its_metric(
     assert (done.code, f"no longer exist; they are skipped: {NAME}" in done.err) == (0, True)
 
 
-def test_a_clip_without_an_answer_counts_what_the_metric_says() -> None:
+def test_a_clip_without_a_prediction_counts_as_the_metric_defines() -> None:
     module = get_metric(NAME)
     scores = torch.tensor([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [NO_SCORE] * 3, [torch.nan] * 3])
     total = ClipMetric(module, module.Settings()).total(scores, torch.tensor([0, 1, 0, 0]))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Checkpoints whose checksum is right and whose content makes no sense, and files that ask for more than they have."""
+"""Checkpoints with a valid checksum and invalid content, and files that claim more than they have."""
 
 import io
 import random
@@ -35,7 +35,7 @@ def forged(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every part of nested dicts and lists; of what is there by number, or tensors, the first."""
+    """Yield the path of every part of nested dicts and lists; of numbered items or tensors, only the first."""
     if above:
         yield above
     items = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
@@ -56,7 +56,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 @pytest.fixture
 def checkpoint(request: pytest.FixtureRequest, tiny_config: Callable[..., RunConfig]) -> tuple[Path, RunConfig]:
-    """Return a checkpoint at the end of an epoch, or within one where the test says so, with all that one can hold."""
+    """Return a checkpoint at the end of an epoch, or within one if the test needs that, with every possible field."""
     config = tiny_config("epochs=2", "ema.decay=0.9", "gradient_accumulation_steps=2")
     run = experiment.train(config).run
     for path in (run.summary, run.best):
@@ -76,7 +76,7 @@ def checkpoint(request: pytest.FixtureRequest, tiny_config: Callable[..., RunCon
 
 
 def try_out(path: Path, config: RunConfig) -> str:
-    """Use a checkpoint in every way and say how it was refused, or nothing."""
+    """Use a checkpoint in every way and return the refusal, or an empty text."""
     (path.parent.parent / "summary.json").unlink(missing_ok=True)
     try:
         read_checkpoint(path)
@@ -142,7 +142,7 @@ def test_what_makes_no_sense_is_reported_by_its_place(
     path, config = checkpoint
     content = torch.load(path, weights_only=True)
     torch.save(forged(replaced(content, place, new)), path)
-    assert re.search(complaint, told := try_out(path, config)), told
+    assert re.search(complaint, refusal := try_out(path, config)), refusal
 
 
 def test_a_run_without_a_sound_checkpoint_of_its_own_is_resumed_from_the_one_that_is_left(
@@ -241,7 +241,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_a_file_that_asks_for_more_than_it_has_is_refused(what: str) -> None:
+def test_a_file_that_claims_more_than_it_has_is_refused(what: str) -> None:
     with pytest.raises(NotTorchFile):
         read_torch_file(HOSTILE[what])
 
@@ -287,5 +287,5 @@ def refused(folder: str) -> int:
 def test_files_that_ask_for_gigabytes_take_no_more_than_their_size(tmp_path: Path) -> None:
     for number, content in enumerate(HOSTILE.values()):
         (tmp_path / f"{number}.pth").write_bytes(content)
-    answer = call("test_checkpoint_fields:refused", tmp_path, mib=500, seconds=10)
-    assert answer.value == len(HOSTILE), answer
+    result = call("test_checkpoint_fields:refused", tmp_path, mib=500, seconds=10)
+    assert result.value == len(HOSTILE), result

@@ -1,4 +1,4 @@
-"""What a process that is killed while it writes checkpoints leaves behind, the next one puts right."""
+"""The next process repairs what a process that is killed while it writes checkpoints leaves behind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ MakeConfig = Callable[..., RunConfig]
 
 
 class Killed(BaseException):
-    """Stand for the end of the process."""
+    """The simulated end of the process."""
 
 
 def kill_before_the_last_file(monkeypatch: pytest.MonkeyPatch, config: RunConfig) -> RunFolder:
@@ -70,7 +70,7 @@ def contents(run: RunFolder) -> dict[str, object]:
 
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, changes: int) -> None:
-    """Let the process end after so many files took their place or were removed."""
+    """End the process after a number of files were renamed into place or removed."""
     left = iter(range(changes - 1, -1, -1))
 
     def counted(change: Callable[..., object]) -> Callable[..., object]:

@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_written_is_reported_once_and_does_not_end_the_run
 
 
 @pytest.mark.parametrize(("overrides", "column"), [([], "test_top1"), (["ema.decay=0.99"], "ema_test_top1")])
-def test_a_run_keeps_what_the_weights_that_it_offers_answered(
+def test_a_run_keeps_the_predictions_of_the_weights_that_it_offers(
     tiny_config: Callable[..., RunConfig], overrides: list[str], column: str
 ) -> None:
     parts = ("validation=split", "validation_fraction=0.3", "epochs=3", "test_every=2", "learning_rate=0.05")
@@ -74,7 +74,7 @@ def test_a_run_keeps_what_the_weights_that_it_offers_answered(
     found = read_confusion(run.confusion)
     assert found is not None
     rows = last_rows(run.path)
-    assert not overrides or rows[-1]["test_top1"] != rows[-1][column], "the two weights cannot be told apart"
+    assert not overrides or rows[-1]["test_top1"] != rows[-1][column], "the two weights cannot be distinguished"
     assert (found.epoch, found.counts.sum()) == (2, 12)
     assert 100 * found.counts.trace() / 12 == pytest.approx(rows[-1][column])
 

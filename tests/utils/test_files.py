@@ -106,10 +106,10 @@ def test_the_cause_of_a_failed_write_is_reported_in_plain_words(number: int, cau
     assert cause in str(write_error(Path("runs"), OSError(number, "Input/output error")))
 
 
-@pytest.mark.parametrize(("number", "told"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
-def test_only_who_lacks_space_is_told_to_free_some(number: int, told: bool) -> None:
+@pytest.mark.parametrize(("number", "advises"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
+def test_only_an_error_of_space_advises_to_free_some(number: int, advises: bool) -> None:
     message = str(write_error(Path("runs"), OSError(number, "no")))
-    assert ("Free some space" in message) == told
+    assert ("Free some space" in message) == advises
     assert message.endswith("hoose another place.")
 
 

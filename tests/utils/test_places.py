@@ -119,7 +119,7 @@ def test_a_folder_of_many_folders_hides_nothing_beside_it(
     assert "--data_root" in caplog.text
 
 
-def test_a_data_root_that_somebody_named_is_searched_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_data_root_is_searched_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAST_KAGGLE", str(tmp_path))
     here = places("kaggle")
     inputs = [str(root) for root in here.input_roots]

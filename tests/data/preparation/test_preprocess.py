@@ -1,4 +1,4 @@
-"""Preparing a data set: what is kept, left out and reported, resuming, and what is refused."""
+"""Preparing a data set: what is kept, skipped and reported, resuming, and what is refused."""
 
 import errno
 import json
@@ -53,7 +53,7 @@ class NumbersReader:
 
 @pytest.fixture(autouse=True)
 def reader(monkeypatch: pytest.MonkeyPatch) -> type[NumbersReader]:
-    """Let every data set here be read by `NumbersReader`, two recordings a chunk."""
+    """Read every data set here with `NumbersReader`, two recordings per chunk."""
     monkeypatch.setattr(preprocess_module, "get_reader", lambda name, source: NumbersReader(source))
     monkeypatch.setattr(NumbersReader, "read_names", [])
     monkeypatch.setattr(chunks, "_MAX_ENTRIES", 2)
@@ -107,7 +107,7 @@ def test_the_report_counts_what_is_kept_by_class_and_by_part(raw: Path, tmp_path
     assert report.input_bytes == report.read_bytes == sum(path.stat().st_size for path in raw.iterdir())
 
 
-def test_the_report_tells_what_is_left_out_and_why(raw: Path, tmp_path: Path) -> None:
+def test_the_report_lists_what_is_skipped_and_why(raw: Path, tmp_path: Path) -> None:
     report = prepare(raw, tmp_path / "out")
     assert [str(each) for each in report.damaged] == ["c, line 3: is broken"]
     assert [str(each) for each in report.dropped] == ["e: no skeleton"]
@@ -159,8 +159,8 @@ def test_a_damaged_recording_is_read_from_its_copy_and_that_is_reported(
     report = prepare(with_a_copy_of_c(raw, "1 7 1 1 1 6"), tmp_path / "out", strict=True)
     assert (report.found, report.kept, report.damaged) == (7, 6, [])
     assert {clip.name: clip.subject for clip in open_store(tmp_path / "out")}["c"] == 7
-    told = f"c, line 3: is broken ({raw / 'c.txt'}; read from {raw / 'z_copies' / 'c.txt'})"
-    assert f"1 damaged recordings were read from a copy. The first: {told}." in caplog.text
+    message = f"c, line 3: is broken ({raw / 'c.txt'}; read from {raw / 'z_copies' / 'c.txt'})"
+    assert f"1 damaged recordings were read from a copy. The first: {message}." in caplog.text
 
 
 @pytest.mark.parametrize("copy", ["bad", "empty"])

@@ -38,7 +38,7 @@ def test_rows_are_those_of_the_array(
         patch.setattr("last.data.store.row_file._GAP_BYTES", gap_bytes)
         file = RowFile(path)
         wanted = np.array(numbers, np.int64).reshape(len(numbers), 4)
-        for shift in (0, 1, 3):  # what is asked for next lies beside what was asked for before
+        for shift in (0, 1, 3):  # the next rows are adjacent to the previous ones
             moved = np.minimum(wanted + shift, 499)
             np.testing.assert_array_equal(file.rows(moved), ARRAY[moved])
     np.testing.assert_array_equal(file.span(3, 9), ARRAY[3:9])

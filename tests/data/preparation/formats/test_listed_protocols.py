@@ -1,4 +1,4 @@
-"""The protocols that a file lists itself: names of all kinds, and what is not clear is refused by name."""
+"""The protocols that a file lists itself: names of all kinds, and refusals that name what is ambiguous."""
 
 import numpy as np
 import pytest

@@ -184,7 +184,7 @@ def test_a_file_that_is_gone_is_one_bad_clip(tmp_path):
         read_bytes(Entry("clip1", tmp_path / "clip1.txt", "", 3), LIMIT)
 
 
-def test_an_archive_that_was_written_anew_is_opened_anew(tmp_path):
+def test_a_rewritten_archive_is_opened_again(tmp_path):
     path = tmp_path / "a.zip"
     write_zip(path, {"clip1.txt": b"old"})
     assert read_bytes(find(path)[0], LIMIT) == b"old"

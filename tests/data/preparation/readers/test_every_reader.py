@@ -83,7 +83,7 @@ def reader_of(name: str, bodies: int = 2) -> Any:
 
 
 def a_recording(name: str, bodies: int = 2, frames: int = 30) -> np.ndarray:
-    """Return (M, T, V, C) as it stands in a file: people who are taller than wide, and move."""
+    """Return joints (M, T, V, C) as in a file: people who are taller than wide, and move."""
     joints = load_layout(LAYOUTS.get(name, "ntu25")).num_joints
     if name in ONE_BODY:
         bodies = 1
