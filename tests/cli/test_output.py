@@ -17,6 +17,7 @@ import pytest
 from patience import PATIENCE_S
 
 from last.cli import COMMANDS, main
+from last.cli.output import SafeStream
 from last.cli.terminal import progress, table
 from last.utils.errors import TrainingDiverged, UserError
 
@@ -236,3 +237,9 @@ def test_a_terminal_that_vanished_ends_no_command(tmp_path: Path) -> None:
     os.close(theirs)
     assert result.returncode == 0
     assert contents(tmp_path / "made")
+
+
+def test_a_stream_whose_state_is_unknown_is_no_terminal() -> None:
+    closed = io.StringIO()
+    closed.close()
+    assert not SafeStream(closed).isatty()

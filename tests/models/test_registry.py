@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 import last
 from last.experiments.config import resolve
+from last.models.plain import from_fused
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 
@@ -89,3 +91,8 @@ def test_a_file_without_the_sizes_of_a_network_is_refused(tmp_path: Path, text: 
     for build in (lambda: last.create_model(path), lambda: resolve(model=str(path), dataset="synthetic")):
         with pytest.raises(UserError, match=f"(?s){told}"):
             build()
+
+
+def test_a_layer_without_a_plain_counterpart_is_refused() -> None:
+    with pytest.raises(TypeError, match="no plain counterpart of a Bilinear"):
+        from_fused(nn.Bilinear(1, 1, 1))
