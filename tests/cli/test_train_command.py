@@ -111,8 +111,8 @@ def test_without_options_all_that_is_missing_is_one_message(cli: Callable) -> No
 
 
 @pytest.fixture
-def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
-    return experiment.train(tiny_config("epochs=1")).run
+def run(trained_run: Callable[..., RunFolder]) -> RunFolder:
+    return trained_run("epochs=1")
 
 
 def test_an_option_given_by_name_is_as_deliberate_as_set_when_resuming(cli: Callable, run: RunFolder) -> None:

@@ -17,6 +17,7 @@ from under_limits import call
 import last
 from last.experiments import run as experiment
 from last.runs.checkpoint import _KEYS, _checksum, read_checkpoint
+from last.runs.folder import RunFolder
 from last.runs.torch_file import NotTorchFile, read_torch_file
 from last.settings.run import RunConfig
 from last.training.schedule import schedule_after
@@ -55,10 +56,12 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 @pytest.fixture
-def checkpoint(request: pytest.FixtureRequest, tiny_config: Callable[..., RunConfig]) -> tuple[Path, RunConfig]:
+def checkpoint(
+    request: pytest.FixtureRequest, tiny_config: Callable[..., RunConfig], trained_run: Callable[..., RunFolder]
+) -> tuple[Path, RunConfig]:
     """Return a checkpoint at the end of an epoch, or within one where the test says so, with all that one can hold."""
-    config = tiny_config("epochs=2", "ema.decay=0.9", "gradient_accumulation_steps=2")
-    run = experiment.train(config).run
+    overrides = ("epochs=2", "ema.decay=0.9", "gradient_accumulation_steps=2")
+    config, run = tiny_config(*overrides), trained_run(*overrides)
     for path in (run.summary, run.best):
         path.unlink()
     content = torch.load(run.last, weights_only=True)
