@@ -171,6 +171,7 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
         ({"students": ["nano_e", "nano"]}, "no model 'nano'.*Did you mean"),
         ({"teacher": "huge"}, "no model 'huge'"),
         ({"students": ["nano_e", "nano_e"]}, "--students has a duplicate"),
+        ({"students": []}, "--students is empty. Leave it out for the default"),
         ({"seeds": [1, 1]}, "--seeds has a duplicate"),
         ({"seeds": [2**64]}, "--seeds: 18446744073709551616 should be 0 to"),
         ({"teacher_seeds": [2**64]}, "--teacher_seeds: 18446744073709551616 should be 0 to"),
