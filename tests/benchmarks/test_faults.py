@@ -40,6 +40,8 @@ def trained(data: Path, root: Path) -> RunFolder:
     return faults_runs.finished_run(root)
 
 
+# That killed runs end equal is also shown without processes: tests/runs/test_checkpoint_files.py, test_resume.py.
+@pytest.mark.slow
 @linux
 def test_killed_runs_end_equal_to_undisturbed_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
