@@ -43,17 +43,32 @@ def run_python(block: str) -> None:
 
 
 def test_own_recordings_go_from_arrays_to_a_measured_model(reader_of_it: Callable[[str], Any], tmp_path: Path) -> None:
-    write_recordings, _, read_store = blocks("python")
+    write_recordings, *_, read_store = blocks("python")
     run_python(write_recordings)
     (tmp_path / "gestures.yaml").write_text(blocks("yaml")[0])
     prepare, train = commands("gestures.yaml")
     assert "32 train, 16 test" in reader_of_it(prepare).out
     reader_of_it(re.sub(r"--epochs \d+ (.*) repeats_per_epoch=\d+", r"--epochs 1 \1", train))
-    (evaluate,) = commands("evaluate.py")
     run = next(tmp_path.glob("runs/run-*")).name
-    assert re.search(r"^clips +16$", reader_of_it(evaluate.replace("run-YYYY-MM-DD", run)).out, re.MULTILINE)
+    for evaluate in commands("evaluate.py"):
+        assert re.search(r"^clips +16$", reader_of_it(evaluate.replace("run-YYYY-MM-DD", run)).out, re.MULTILINE)
+    reports = {path.parent.name for path in tmp_path.glob("runs/*/evaluation/*/*.json")}
+    assert reports == {"last-test", "last-test-0.3_joints_dropped"}
     run_python(read_store)
     assert (tmp_path / "clip.gif").stat().st_size
+
+
+def test_a_recording_with_missing_joints_and_confidences_is_prepared_beside_the_others(
+    reader_of_it: Callable[[str], Any], tmp_path: Path
+) -> None:
+    write_recordings, *others = blocks("python")
+    (write_npz,) = (block for block in others if "savez" in block)
+    run_python(write_recordings)
+    run_python(write_npz)
+    (tmp_path / "gestures.yaml").write_text(blocks("yaml")[0])
+    prepared = reader_of_it(commands("gestures.yaml")[0])
+    assert re.search(r"^clips kept +49$", prepared.out, re.MULTILINE)
+    assert re.search(r"joints missing +3 of ", prepared.out)
 
 
 def test_the_example_of_a_map_has_no_mistakes(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
 
     skeleton = folder.path / "skeleton.gif"
     clip = store[int(store.clips["bodies"].argmax())]
-    animate(clip.joints, store.skeleton, skeleton, title=store.classes[clip.label], frame_mask=clip.frame_mask)
+    animate(clip.joints, store.skeleton, skeleton, title=store.classes[clip.label], joint_mask=clip.joint_mask)
     return {"training curve": folder.curve, "animated skeleton": skeleton}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,7 +117,9 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
         _warn_about_training_clips(checkpoint, store, numbers)
     make_folder(out)  # reports an unwritable folder before all clips are scored
     pictures = request.pictures and draws_or_warns(PICTURES)
-    statistics = load_statistics(model, checkpoint, request.statistics, no_ema=request.no_ema, eval_config=config)
+    statistics = load_statistics(
+        model, checkpoint, request.statistics, no_ema=request.no_ema, data_roots=[config.data_root, *config.input_roots]
+    )
     predictions = predict(
         model,
         part,
@@ -130,22 +133,24 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
         unusable = [predictions.names[number] for number in np.flatnonzero(~predictions.scored)]
         warn_about_unusable(unusable, NOT_RECOGNISED)
     metrics = measure(predictions, len(checkpoint.classes))
-    added = _further(predictions, config, request)
+    added = _further(predictions, config.metrics, request.metrics)
     facts = {**_facts(request, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
     facts |= {f"dropped {name}": f"{share:g}" for name, share in request.dropped.items()}
     files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures, added=added)
     return EvalResult(metrics, added, checkpoint.classes, facts, files)
 
 
-def _further(predictions: Predictions, config: RunConfig, request: EvalRequest) -> list[tuple[Metric, float]]:
+def _further(
+    predictions: Predictions, of_run: Mapping[str, Mapping[str, Any]], requested: Sequence[str]
+) -> list[tuple[Metric, float]]:
     """Return the metrics of the run and the requested ones, with their values."""
-    if gone := [name for name in config.metrics if name not in list_metrics()]:
+    if gone := [name for name in of_run if name not in list_metrics()]:
         _log.warning("The run has metrics that no longer exist; they are skipped: %s.", ", ".join(gone))
-    chosen = {name: values for name, values in config.metrics.items() if name not in gone}
+    chosen = {name: values for name, values in of_run.items() if name not in gone}
     scores, labels = torch.from_numpy(predictions.scores), torch.from_numpy(predictions.labels)
     return [
         (each.metric, each.metric.scale * float(each.total(scores, labels)) / len(labels))
-        for each in clip_metrics({**{name: {} for name in request.metrics}, **chosen})
+        for each in clip_metrics({**{name: {} for name in requested}, **chosen})
     ]
 
 

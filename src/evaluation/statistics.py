@@ -5,15 +5,16 @@ checkpoint from within an epoch, or from an older version, lacks them; here they
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from ..data.loading.pipeline import InputPipeline
-from ..data.loading.run_data import sample_for_statistics, sampled_clips, training_clips, training_dataset
+from ..data.loading.run_data import sample_for_statistics, training_clips, training_dataset
 from ..data.store.find_store import find_store
-from ..data.store.protocols import split
+from ..data.store.protocols import labelled, split
 from ..models.batchnorm_stats import RunningStatistics
 from ..runs.checkpoint import Checkpoint
 from ..runtime.precision import precision_of_a_run
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def load_statistics(
-    model: nn.Module, checkpoint: Checkpoint, choice: str, *, no_ema: bool, eval_config: RunConfig
+    model: nn.Module, checkpoint: Checkpoint, choice: str, *, no_ema: bool, data_roots: Sequence[str]
 ) -> str:
     """Load the statistics of `choice` into a checkpoint's model and return their kind: `measured` or `running`.
 
@@ -34,7 +35,7 @@ def load_statistics(
         checkpoint: the checkpoint; its run determines the training clips.
         choice: one of `choices.STATISTICS`.
         no_ema: whether the model has the trained weights although there are averaged ones.
-        eval_config: the configuration of the evaluation, with the folders of prepared data sets.
+        data_roots: the evaluation's folders of prepared data sets, which are searched before those of the run.
 
     Raises:
         UserError: `measured` needs the run's training clips, which are not available.
@@ -46,7 +47,7 @@ def load_statistics(
     if choice == "auto" and not checkpoint.lacks_statistics(no_ema):
         return checkpoint.kind_of_statistics(no_ema)
     try:
-        population = _population(model, checkpoint.config, eval_config)
+        population = _population(model, checkpoint.config, data_roots)
     except UserError as error:
         if choice != "auto":
             raise UserError(f"--statistics measured needs the training clips of the model. {error}") from error
@@ -61,14 +62,16 @@ def load_statistics(
     return "measured"
 
 
-def _population(model: nn.Module, config: RunConfig, eval_config: RunConfig) -> PopulationStatistics:
-    """Return the statistics of a model over its run's training clips, found by the evaluation or by the run."""
+def _population(model: nn.Module, config: RunConfig, data_roots: Sequence[str]) -> PopulationStatistics:
+    """Return the statistics of a model over its run's training clips, found in `data_roots` or by the run."""
     device = next(model.parameters()).device
-    roots = [Path(root) for root in (config.data_root, *config.input_roots, *eval_config.input_roots)]
-    store = find_store(config.data, Path(eval_config.data_root), verify=False, input_roots=roots)
+    first, *others = (Path(root) for root in (*data_roots, config.data_root, *config.input_roots))
+    store = find_store(config.data, first, verify=False, input_roots=others)
     train, _ = training_clips(config, store, split(store.clips, config.data))
-    clips = training_dataset(config, store)
-    sample = sample_for_statistics(config, clips, torch.from_numpy(sampled_clips(config, store, train)))
+    if not config.trains_unlabelled:
+        train = labelled(store.clips, train, config.label_fraction)
+    clips = training_dataset(config.data, config.input_frames, store)
+    sample = sample_for_statistics(clips, torch.from_numpy(train), config.batch_size, config.hardware)
     precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
     pipeline = InputPipeline(config.data, added_streams=config.model.added_streams)
     return PopulationStatistics(model, sample, pipeline, device, precision=precision)

@@ -97,13 +97,16 @@ def animate(
     title: str = "",
     fps: float = 30,
     frame_mask: NDArray[np.bool_] | None = None,
+    joint_mask: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write a clip as an animated GIF that repeats at the clip's speed.
 
     Args:
-        joints: (M, T, V, C) positions, C as in the layout. A body with a NaN, or all zeros, is not drawn in that frame.
+        joints: (M, T, V, C) positions, C as in the layout. A joint with a NaN is not drawn, nor are its bones. A body
+            of NaN or zeros alone is not drawn in that frame.
         fps: frames per second of the clip; of a long clip only some frames are drawn.
         frame_mask: (M, T), whether each body is present; None to decide by its joints.
+        joint_mask: (M, T, V), which joints were measured; None to decide by their positions.
 
     Raises:
         UserError: there is nothing to draw, the shape does not fit the layout, a library is missing, or the
@@ -112,7 +115,7 @@ def animate(
     _require("PIL", "matplotlib")
     from PIL import Image as images
 
-    bodies = _visible(joints, layout, frame_mask)
+    bodies = _visible(joints, layout, frame_mask, joint_mask)
     scene, frames = _scene(bodies), bodies.shape[1]
     count = int(np.clip(frames / fps / _SHORTEST_DELAY_S, 1, min(frames, _MOST_FRAMES)))
     figure, (axes,) = _figure(1, _INCHES, title, layout)
@@ -142,9 +145,10 @@ def draw_frames(
     title: str = "",
     fps: float = 30,
     frame_mask: NDArray[np.bool_] | None = None,
+    joint_mask: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write eight frames of a clip as a PNG strip; arguments and errors are those of `animate`."""
-    bodies = _visible(joints, layout, frame_mask)
+    bodies = _visible(joints, layout, frame_mask, joint_mask)
     scene = _scene(bodies)
     drawn_frames = np.linspace(0, bodies.shape[1] - 1, _STRIP_FRAMES).round().astype(int)
     view = _View(layout, scene, _SWING_DEGREES / 2, _limb_points(scene, _STRIP_INCHES))
@@ -155,8 +159,13 @@ def draw_frames(
         figure.savefig(temporary, format="png", facecolor=_BACKGROUND)
 
 
-def _visible(joints: NDArray[Any], layout: Layout, frame_mask: NDArray[np.bool_] | None) -> Array:
-    """Return joints (M, T, V, 3) with NaN for every body that is not drawn in a frame."""
+def _visible(
+    joints: NDArray[Any],
+    layout: Layout,
+    frame_mask: NDArray[np.bool_] | None,
+    joint_mask: NDArray[np.bool_] | None,
+) -> Array:
+    """Return joints (M, T, V, 3) with NaN for every joint that is not drawn in a frame."""
     shape = (layout.num_joints, layout.coordinates)
     if joints.ndim != 4 or joints.shape[2:] != shape:
         raise UserError(
@@ -167,21 +176,29 @@ def _visible(joints: NDArray[Any], layout: Layout, frame_mask: NDArray[np.bool_]
     bodies[..., : shape[1]] = joints
     if layout.flat:
         bodies[..., 1] *= -1
-    seen = np.isfinite(bodies).all(axis=(2, 3)) & bodies.any(axis=(2, 3))
-    seen &= True if frame_mask is None else frame_mask
+    seen = np.asarray(np.isfinite(bodies).all(axis=3))  # (M, T, V)
+    seen &= np.asarray(np.nan_to_num(bodies).any(axis=(2, 3)))[..., None]
+    seen &= True if frame_mask is None else frame_mask[..., None]
+    seen &= True if joint_mask is None else joint_mask
     if not seen.any():
         raise UserError("There is nothing to draw: no frame of the clip has a body.")
     bodies[~seen] = np.nan
     return bodies
 
 
+def _has_joints(bodies: Array) -> NDArray[np.bool_]:
+    """Return which bodies (..., V, 3) have a joint that is drawn, (...)."""
+    return np.asarray(np.isfinite(bodies).any(axis=(-2, -1)), bool)
+
+
 def _scene(bodies: Array) -> _Scene:
     """Return the scene that contains all bodies (M, T, V, 3), except for single outlying joints."""
-    drawn = bodies[np.isfinite(bodies).all(axis=(2, 3))]  # (bodies in frames, V, 3)
-    low, high = np.percentile(drawn.reshape(-1, 3), [0.5, 99.5], axis=0)
+    drawn = bodies[np.isfinite(bodies).all(axis=3)]  # (joints in frames, 3)
+    low, high = np.percentile(drawn, [0.5, 99.5], axis=0)
     middle = (low + high) / 2
-    width = np.percentile(np.linalg.norm((drawn - middle)[..., [0, 2]], axis=-1), 99.5)
-    size = float(np.median(np.ptp(drawn[..., 1], axis=1)))
+    width = np.percentile(np.linalg.norm((drawn - middle)[:, [0, 2]], axis=1), 99.5)
+    heights = bodies[_has_joints(bodies)][..., 1]  # (bodies in frames, V)
+    size = float(np.median(np.nanmax(heights, axis=1) - np.nanmin(heights, axis=1)))
     tilt = np.radians(_ELEVATION_DEGREES)
     radius = float(max(width, np.cos(tilt) * (high - low)[1] / 2 + np.sin(tilt) * width, 1e-6))
     floors = [_floor(body) for body in bodies]
@@ -190,9 +207,8 @@ def _scene(bodies: Array) -> _Scene:
 
 def _floor(body: Array) -> float:
     """Return the height of the floor below a body (T, V, 3), NaN if it is never present."""
-    lowest = body[..., 1].min(axis=1)
-    present = lowest[np.isfinite(lowest)]
-    return float(np.percentile(present, 10)) if len(present) else np.nan
+    heights = body[_has_joints(body)][..., 1]  # (frames with the body, V)
+    return float(np.percentile(np.nanmin(heights, axis=1), 10)) if len(heights) else np.nan
 
 
 def _limb_points(scene: _Scene, inches: float) -> float:
@@ -228,7 +244,7 @@ def _draw_frame(axes: Any, bodies: Array, view: _View, caption: str) -> None:
 
     for old in [*axes.collections, *axes.texts]:
         old.remove()
-    shown = [(number, body) for number, body in enumerate(bodies) if np.isfinite(body).all()]
+    shown = [(number, body) for number, body in enumerate(bodies) if _has_joints(body)]
     shadows: list[_Stroke] = []
     if not view.layout.flat:
         grid, _ = view.project(_floor_grid(view.scene))
@@ -256,12 +272,14 @@ def _limbs(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
     lines += [(edge, _side_of_edge(layout, edge)) for edge in layout.extra_edges]
     for line, side in lines:
         ends, depth = points[list(line)], float(depths[list(line)].mean())
+        if np.isnan(depth):
+            continue
         yield _Stroke(ends, depth + 0.08, view.limb * 1.5, _BACKGROUND)
         yield _Stroke(ends, depth, view.limb, colours[side])
-    if head := head_joints(layout):
+    if head := [joint for joint in head_joints(layout) if not np.isnan(depths[joint])]:
         # A very short line with round ends is a disc.
         disc = points[head].mean(axis=0) + np.array([[0.0, 0.0], [0.004, 0.0]])
-        nearest = depths[[*head, *_joints_of(layout, _FACE)]].min()  # draws a face on its head, not behind it
+        nearest = np.nanmin(depths[[*head, *_joints_of(layout, _FACE)]])  # draws a face on its head, not behind it
         yield _Stroke(disc, float(nearest), view.limb * 2.8, colours["trunk"])
 
 
@@ -271,7 +289,8 @@ def _shadow(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
     flat[:, 1] = view.scene.floors[number]
     points, depths = view.project(flat)
     for first, second in (*view.layout.bones, *view.layout.extra_edges):
-        yield _Stroke(points[[first, second]], float(depths[first]), view.limb * 1.1, _SHADOW)
+        if not np.isnan(depths[[first, second]]).any():
+            yield _Stroke(points[[first, second]], float(depths[first]), view.limb * 1.1, _SHADOW)
 
 
 def _floor_grid(scene: _Scene) -> Array:

@@ -1,4 +1,4 @@
-"""Skeletons: which joints and bones there are, the graph made of them, and drawing them."""
+"""Skeletons: joint layouts and the graph of their bones."""
 
 from .graph import adjacency_subsets
 from .layout import Layout, LayoutFile, build_layout, layout_facts, layout_from_facts, list_layouts, load_layout

@@ -1,4 +1,4 @@
-"""Check a layout and report all problems together, by joint name. Joint numbers here count from 1, as in its file."""
+"""Check a layout and report all its problems by joint name. Joint numbers count from 1, as in the layout's file."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from ..utils.names import suggestion
 
 Joint = int | str  # a number, or a name that is no joint's
 Pair = Sequence[Joint]
-MOST_JOINTS = 500  # a hand-annotated face has 68; an adjacency holds their square
+MOST_JOINTS = 500  # an annotated face has 68; an adjacency has the square of their number
 
 
 def layout_problems(
@@ -20,14 +20,14 @@ def layout_problems(
     extra_edges: Sequence[Pair] = (),
     coordinates: int = 3,
 ) -> list[str]:
-    """Return why these are no layout: its bones must make one tree of its joints. Empty where they do.
+    """Return the problems of a layout, whose bones have to form one tree of its joints; empty if it is valid.
 
     Args:
-        joints: the joints' names.
+        joints: the names of the joints.
         bones: (child, parent) joint numbers; a text is a name that is not in `joints`.
-        root, center: joint numbers, 0 where the file does not say.
+        root, center: joint numbers; 0 if the file has none.
         mirror: (left, right) joint numbers.
-        extra_edges: joint numbers between which a picture has a line.
+        extra_edges: pairs of joint numbers that a plot connects by a line.
         coordinates: how many numbers a joint has.
     """
     problems = _coordinates(coordinates)
@@ -145,4 +145,4 @@ def _mirror(joints: Sequence[str], mirror: Sequence[Pair]) -> Iterator[str]:
 def _edges(joints: Sequence[str], extra_edges: Sequence[Pair]) -> Iterator[str]:
     for first, second in _whole(extra_edges, joints):
         if first == second:
-            yield f"extra_edges: {joints[first - 1]} ({first}) has an edge to itself, which is no line"
+            yield f"extra_edges: {joints[first - 1]} ({first}) has an edge to itself"

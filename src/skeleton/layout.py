@@ -69,10 +69,10 @@ class Layout:
         bones: (child, parent) pairs, one for every joint but the root.
         root: the joint from which bones and graph subsets are counted.
         center: the joint on which clips are centred.
-        mirror: (left, right) pairs that change places in a mirrored clip.
-        coordinates: numbers a joint has: 3 in space (y up), 2 in a picture (y down, as pixels are counted).
-        extra_edges: further pairs of joints between which a picture has a line. Nothing is computed from them, so
-            layouts that differ in nothing else are equal.
+        mirror: (left, right) pairs that are exchanged in a mirrored clip.
+        coordinates: numbers per joint: 3 in space (y up), 2 in a picture (y down, as in pixel coordinates).
+        extra_edges: further pairs of joints that a plot connects by a line. Nothing is computed from them, so
+            layouts that differ only in them are equal.
     """
 
     name: str
@@ -85,8 +85,8 @@ class Layout:
     extra_edges: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
-        places = f"root {self.joints[self.root]}, centred on {self.joints[self.center]}"
-        return f"{self.name} ({self.num_joints} joints of {self.coordinates} coordinates, {places})"
+        reference_joints = f"root {self.joints[self.root]}, centred on {self.joints[self.center]}"
+        return f"{self.name} ({self.num_joints} joints of {self.coordinates} coordinates, {reference_joints})"
 
     @property
     def num_joints(self) -> int:
@@ -95,7 +95,7 @@ class Layout:
 
     @property
     def flat(self) -> bool:
-        """Return whether the joints are places in a picture rather than in space."""
+        """Return whether the joints are positions in a picture rather than in space."""
         return self.coordinates == 2
 
     @property
@@ -112,14 +112,14 @@ class Layout:
 
     @property
     def mirrored(self) -> tuple[int, ...]:
-        """Return, for every joint, the joint it takes the place of in a mirrored clip."""
+        """Return, for every joint, the joint that it replaces in a mirrored clip."""
         order = list(range(self.num_joints))
         for left, right in self.mirror:
             order[left], order[right] = right, left
         return tuple(order)
 
     def distances_from_root(self) -> tuple[int, ...]:
-        """Return how many bones lie between each joint and the root."""
+        """Return the number of bones between each joint and the root."""
 
         def bones_to_root(joint: int) -> int:
             return 0 if joint == self.root else 1 + bones_to_root(self.parents[joint])
@@ -128,7 +128,7 @@ class Layout:
 
 
 def list_layouts() -> list[str]:
-    """Return the names of the layouts that have a file."""
+    """Return the names of the built-in layouts."""
     return sorted(path.stem for path in (config_folder() / "layout").glob("*.yaml"))
 
 
@@ -137,7 +137,7 @@ def load_layout(name: str) -> Layout:
     """Return the layout of that name, or in the YAML file at that path.
 
     Raises:
-        UserError: there is no such layout, or its file does not describe a tree of its joints.
+        UserError: there is no such layout, or its bones do not form a tree of its joints.
     """
     path = layout_file(name)
     layer = completed_layout(file_layer(path))
@@ -145,10 +145,10 @@ def load_layout(name: str) -> Layout:
 
 
 def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
-    """Return the layout that `values` describe; `origin` names them in errors.
+    """Return the layout described by `values`; `origin` is their source in error messages.
 
     Raises:
-        UserError: they do not describe a tree of joints; the message lists all problems.
+        UserError: the bones do not form a tree of the joints; the message lists all problems.
     """
     _refuse(name, values, origin)
     return Layout(
@@ -166,7 +166,7 @@ def build_layout(name: str, values: LayoutFile, origin: str) -> Layout:
 def _check_own(values: LayoutFile, path: str) -> None:
     """Refuse the content of a layout file of one's own that cannot be used."""
     if values.name in list_layouts():
-        raise UserError(f"{path}: there is a layout {values.name} already. Give the file of your own another name.")
+        raise UserError(f"{path}: there is a built-in layout {values.name}. Give your file another name.")
     _refuse(values.name, values, path)
 
 
@@ -182,10 +182,10 @@ def _refuse(name: str, values: LayoutFile, origin: str) -> None:
 
 
 def layout_from_facts(facts: Mapping[str, Any], origin: str) -> Layout:
-    """Return the layout of which `facts`, plain values from a foreign file, are the fields.
+    """Return the layout whose fields are `facts`, plain values from an untrusted file.
 
     Raises:
-        UserError: they are not.
+        UserError: they do not describe a layout.
     """
     try:
         values = {**facts, "root": facts["root"] + 1, "center": facts["center"] + 1}
@@ -198,14 +198,14 @@ def layout_from_facts(facts: Mapping[str, Any], origin: str) -> Layout:
 
 
 def layout_facts(layout: Layout) -> dict[str, Any]:
-    """Return the fields of a layout as JSON values, without the extra edges, which decide nothing but a picture."""
+    """Return the fields of a layout as JSON values, without the extra edges, which only affect plots."""
     facts: dict[str, Any] = json.loads(json.dumps(asdict(layout)))
     del facts["extra_edges"]
     return facts
 
 
 def layout_file(name: str) -> Path:
-    """Return the file of a layout, given by its name or its path.
+    """Return the file of a layout, given the layout's name or the file's path.
 
     Raises:
         UserError: there is no such layout.

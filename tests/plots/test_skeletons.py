@@ -148,6 +148,25 @@ def test_a_body_that_is_not_valid_is_not_drawn(tmp_path: Path) -> None:
     assert (frames_of(tmp_path / "two.png")[0] == frames_of(tmp_path / "one.png")[0]).all()
 
 
+@pytest.mark.parametrize("how", ["NaN", "mask"])
+def test_a_missing_joint_and_its_bones_are_not_drawn(how: str, tmp_path: Path) -> None:
+    whole = clip()
+    wrist = LAYOUT.joints.index("left_hand")
+    missing, mask = whole.copy(), np.ones(whole.shape[:3], bool)
+    if how == "NaN":
+        missing[:, :, wrist] = np.nan
+    else:
+        missing[:, :, wrist] = 0.0
+        mask[:, :, wrist] = False
+    draw_frames(missing, LAYOUT, tmp_path / "missing.png", joint_mask=mask)
+    draw_frames(whole, LAYOUT, tmp_path / "whole.png")
+    ink = [
+        (frames_of(tmp_path / f"{name}.png")[0] == (0x2A, 0x78, 0xD6)).all(axis=-1).sum()
+        for name in ("missing", "whole")
+    ]
+    assert 0.3 * ink[1] < ink[0] < 0.98 * ink[1]  # the left side is blue
+
+
 def test_the_picture_does_not_depend_on_where_and_in_which_unit_the_body_is(tmp_path: Path) -> None:
     draw_frames(clip(), LAYOUT, tmp_path / "here.png")
     draw_frames(clip() * 1000.0 + 5000.0, LAYOUT, tmp_path / "there.png")

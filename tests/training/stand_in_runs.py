@@ -33,7 +33,7 @@ from torch.utils._pytree import tree_leaves
 from last.data.loading import augment
 from last.data.loading.loader import ClipDataset
 from last.data.loading.placement import TensorClipReader
-from last.data.loading.run_data import TestPart, TrainingData, training_data
+from last.data.loading.run_data import TestPart, TrainingData, training_data, training_dataset
 from last.data.loading.samplers import BatchIndices
 from last.data.store.find_store import find_store
 from last.data.store.reader import Store
@@ -216,9 +216,7 @@ def _resident(config: RunConfig, store: Store) -> tuple[ClipDataset, BatchIndice
     joints, valid = torch.zeros(store.joints.shape), torch.zeros(store.valid.shape, dtype=torch.bool)
     lying = TensorClipReader(joints.to(GPU), valid.to(GPU))
     numbers = torch.zeros(4, dtype=torch.int64, device=GPU)
-    return ClipDataset(store, config.input_frames, config.data.sampling, training=True, clips=lying), BatchIndices(
-        numbers, numbers
-    )
+    return training_dataset(config.data, config.input_frames, store, lying), BatchIndices(numbers, numbers)
 
 
 def _mirror_by_an_element(joints: Tensor, layout: Layout) -> Tensor:

@@ -68,6 +68,17 @@ def measured_joints(store: Store, valid: NDArray[np.bool_], min_confidence: floa
     return Measured(file, lowest, present, origin_rows(store, valid, centered) if min_confidence > 0 else None)
 
 
+def clips_without_joints(store: Store, min_confidence: float) -> NDArray[np.int64]:
+    """Return the indices of the clips of which no joint is measured at a threshold, ascending."""
+    measured = None
+    if min_confidence > 0:  # a store has no clip without any joint
+        measured = measured_joints(store, np.asarray(store.valid), min_confidence)
+    if measured is None:
+        return np.zeros(0, np.int64)
+    has_joints = np.logical_or.reduceat(measured.present, store.clips["offset"])
+    return np.flatnonzero(~has_joints)
+
+
 def lowest_measured(min_confidence: float) -> int:
     """Return the lowest confidence, as it is stored, of a joint that is not missing."""
     return int(confidence_bytes(np.array(min_confidence)))

@@ -1,5 +1,6 @@
 """The training, validation and test data of a run."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,13 +11,17 @@ from torch import Tensor
 
 from ...runtime.cuda_graphs import records_steps
 from ...runtime.distributed import ALONE, World, processes_here
+from ...settings.data import DataConfig, HardwareConfig
 from ...settings.run import RunConfig
+from ...utils.errors import UserError
+from ...utils.numbers import counted
 from ..store.fingerprints import data_fingerprints
 from ..store.protocols import Split, hold_out, labelled, split
 from ..store.reader import Store
 from ..store.suitability import untrained_classes
 from . import counter_rng
 from .bucketing import of_few_shapes
+from .confidences import clips_without_joints
 from .drop import JointDropper
 from .loader import Batch, ClipDataset, build_loader
 from .missing import MissingJoints
@@ -24,7 +29,10 @@ from .pipeline import InputPipeline
 from .placement import ClipReader, FileClipReader, Placement, place_clips
 from .samplers import EvalSampler, FixedAugmentationSampler, TrainSampler
 
+_logger = logging.getLogger(__name__)
+
 _TEST_BATCH = 64
+_NAMES_SHOWN = 3
 _STATISTICS_CLIPS = 2048
 _CPU = torch.device("cpu")
 
@@ -80,7 +88,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     train, held_out = training_clips(config, store, parts)
     known = labelled(store.clips, train, config.label_fraction)
     sampler = TrainSampler(
-        sampled_clips(config, store, train),
+        train if config.trains_unlabelled else known,
         config.batch_size,
         config.seed,
         config.repeats_per_epoch,
@@ -88,7 +96,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         rank=world.rank,
         processes=world.size,
     )
-    clips = training_dataset(config, store, placement.clips)
+    clips = training_dataset(config.data, config.input_frames, store, placement.clips)
     return TrainingData(
         loader=of_few_shapes(
             build_loader(clips, sampler, config.hardware, placement.on_device),
@@ -104,48 +112,64 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         classes=list(config.data.classes),
         placement=placement,
         labelled=known,
-        sample=sample_for_statistics(config, clips, sampler.indices, placement),
+        sample=sample_for_statistics(clips, sampler.indices, config.batch_size, config.hardware, placement),
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
         untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
 
 
-def training_dataset(config: RunConfig, store: Store, clips: ClipReader | None = None) -> ClipDataset:
-    """Return the dataset of a run's training clips, in which joints are dropped as an augmentation.
+def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipReader | None = None) -> ClipDataset:
+    """Return the dataset of training clips of `frames` frames, in which joints are dropped as an augmentation.
 
     Without `clips` they are read from the store's files.
     """
-    data = config.data
     shares = data.augment.drop_joints, data.augment.drop_limbs, data.augment.drop_frames
     missing = MissingJoints(data.max_gap, JointDropper(data.skeleton, *shares, random_shares=True))
     clips = clips or FileClipReader(store, data.min_confidence)
-    return ClipDataset(store, config.input_frames, data.sampling, training=True, clips=clips, missing=missing)
+    return ClipDataset(store, frames, data.sampling, training=True, clips=clips, missing=missing)
 
 
 def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of the training clips, and of those held out to choose the best epoch, if any."""
+    """Return the indices of the training clips, and of those held out to choose the best epoch, if any.
+
+    Training clips without a joint of `data.min_confidence` are left out, with a warning; a test counts them as wrong.
+
+    Raises:
+        UserError: no training clip has such a joint.
+    """
+    train, held_out = parts.train, parts.train[:0]
     if config.validation == "split":
-        return hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
-    return parts.train, parts.train[:0]
-
-
-def sampled_clips(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the training clips of an epoch: the labelled ones, or all of them where the task needs no labels."""
-    if config.trains_unlabelled:
-        return train
-    return labelled(store.clips, train, config.label_fraction)
+        train, held_out = hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
+    empty = clips_without_joints(store, config.data.min_confidence)
+    left = np.setdiff1d(train, empty)
+    if len(left) == len(train):
+        return train, held_out
+    names = [str(name) for name in store.clips["name"][np.intersect1d(train, empty)]]
+    message = (
+        f"{counted(len(names), 'training clip')} of {len(train)} without a joint of the confidence "
+        f"data.min_confidence={config.data.min_confidence:g}"
+    )
+    if not len(left):
+        raise UserError(f"There are {message}, so none is left. Lower it: --set data.min_confidence=...")
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
+    _logger.warning("%s left out: %s.", message, shown)
+    return left, held_out
 
 
 def sample_for_statistics(
-    config: RunConfig, clips: ClipDataset, indices: Tensor, placement: Placement | None = None
+    clips: ClipDataset,
+    indices: Tensor,
+    batch_size: int,
+    hardware: HardwareConfig,
+    placement: Placement | None = None,
 ) -> Iterable[Batch]:
     """Return the batches over which BatchNorm statistics are measured: at most 2,048 of the training clips `indices`.
 
     The selection, sampling and augmentation are the same in every epoch, process and run.
     """
     selected = counter_rng.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
-    sampler = FixedAugmentationSampler(selected, fixed_augmentations=1, batch_size=max(config.batch_size, _TEST_BATCH))
-    hardware = replace(config.hardware, num_workers=0)  # too few batches to justify worker processes
+    sampler = FixedAugmentationSampler(selected, fixed_augmentations=1, batch_size=max(batch_size, _TEST_BATCH))
+    hardware = replace(hardware, num_workers=0)  # too few batches to justify worker processes
     return build_loader(clips, sampler, hardware, placement is not None and placement.on_device)
 
 

@@ -60,12 +60,14 @@ class Notes:
         unselected: number of recordings outside the data set's `select`.
         copied: a sentence for each recording that was damaged and read from a copy.
         crowded: recordings with more bodies than a clip may have, each with the number of those that were not kept.
+        retimed: recordings whose frames were not at equal intervals, each with what was repaired.
     """
 
     left_out: tuple[SkippedRecording, ...]
     unselected: int
     copied: tuple[str, ...]
     crowded: Mapping[str, int]
+    retimed: Mapping[str, str]
 
     @property
     def damaged(self) -> list[SkippedRecording]:
@@ -97,7 +99,13 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
     rows = pack(kept, config.skeleton)
     crowded = {clip.name: clip.bodies_left_out for clip in kept if clip.bodies_left_out}
     unselected = len(clips) - len(selected)
-    notes = {"left_out": sorted(left_out), "unselected": unselected, "copied": copied, "crowded": crowded}
+    notes = {
+        "left_out": sorted(left_out),
+        "unselected": unselected,
+        "copied": copied,
+        "crowded": crowded,
+        "retimed": {clip.name: clip.retimed for clip in kept if clip.retimed},
+    }
     with atomic_path(folder / chunk.file_name) as temporary, temporary.open("wb") as file:
         arrays = {name: array for name, array in rows._asdict().items() if array is not None}
         np.savez(file, notes=np.frombuffer(json.dumps(notes).encode(), np.uint8), **arrays)
@@ -127,7 +135,8 @@ def kept_notes(chunk: Chunk, folder: Path) -> Notes:
             for name, damaged, line, reason in values["left_out"]
         ]
         crowded = {str(name): int(number) for name, number in values["crowded"].items()}
-        return Notes(tuple(left_out), int(values["unselected"]), tuple(map(str, values["copied"])), crowded)
+        retimed = {str(name): str(repairs) for name, repairs in values["retimed"].items()}
+        return Notes(tuple(left_out), int(values["unselected"]), tuple(map(str, values["copied"])), crowded, retimed)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise _unusable(chunk, folder) from error
 

@@ -270,6 +270,7 @@ def _write(job: _Job, report: PreparationReport, began: float, progress: Progres
         report.unselected += notes.unselected
         copied += notes.copied
         report.crowded |= notes.crowded
+        report.retimed |= notes.retimed
     if copied:
         _logger.warning("%d damaged recordings were read from a copy. The first: %s.", len(copied), copied[0])
     joint_map = job.config.joint_map
@@ -289,7 +290,9 @@ def _write(job: _Job, report: PreparationReport, began: float, progress: Progres
     recordings = sum(len(chunk.entries) for chunk in job.chunks)
     with StoreWriter(job.out, metadata) as writer, progress.task("writing the store", recordings):
         for chunk in job.chunks:
-            writer.append(kept_rows(chunk, job.partial))
+            rows = kept_rows(chunk, job.partial)
+            writer.append(rows)
+            report.count_joints(rows)
             progress.advance(len(chunk.entries))
         report.count(with_parts(writer.clips(), metadata.protocols), job.config, _hint(job))
         _refuse_useless(job, report)

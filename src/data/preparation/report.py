@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from ...settings.data import DataConfig
 from ...utils.errors import UserError
 from ...utils.files import read_json, write_json, write_text
+from ...utils.numbers import counted
+from ..store.clip import FULL, MISSING
+from ..store.format import Rows
 from ..store.suitability import Suitability, suitability
 
 _SKIPPED_TYPES = (str, bool, int, str)  # types of the fields of a skipped recording in JSON
@@ -51,8 +54,12 @@ class PreparationReport:
         ignored, ignore_list: the recordings on the ignore list, and the length of that list.
         unselected: number of recordings outside the data set's `select`.
         crowded: recordings with more bodies than `data.bodies`, each with the number of those that were not kept.
+        retimed: recordings whose frames were not at equal intervals, each with what was repaired.
+        joints, joints_missing, joints_uncertain: number of joints of present bodies in all frames, of those that are
+            missing, and of those with a confidence below 1.
         mapped: the layouts, such as `kinect_azure32 to ntu25`, if the joints of the recordings were mapped.
         missing_joints: joints to which none was mapped.
+        frame_rates: the lowest and the highest number of frames per second; empty if that of a clip is unknown.
         parts: for each protocol, the number of training and of test clips.
         classes: for each class, its number of clips in total and in each part of each protocol.
         warnings: warnings that training would give.
@@ -73,6 +80,11 @@ class PreparationReport:
     ignore_list: int = 0
     unselected: int = 0
     crowded: dict[str, int] = field(default_factory=dict)
+    retimed: dict[str, str] = field(default_factory=dict)
+    joints: int = 0
+    joints_missing: int = 0
+    joints_uncertain: int = 0
+    frame_rates: list[float] = field(default_factory=list)
     mapped: str = ""
     missing_joints: list[str] = field(default_factory=list)
     parts: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -112,6 +124,8 @@ class PreparationReport:
         """
         self.kept, self.frames = len(clips), int(clips["frames"].sum())
         self.two_bodies = int((clips["bodies"] == 2).sum())
+        lowest, highest = float(clips["fps"].min()), float(clips["fps"].max())
+        self.frame_rates = [round(lowest, 3), round(highest, 3)] if lowest else []
         columns = {"clips": clips["label"]}
         found = suitability(clips, config)
         self.parts, self.warnings = {}, _warnings(found, config, hint)
@@ -125,6 +139,14 @@ class PreparationReport:
             for label, name in enumerate(config.classes)
         ]
 
+    def count_joints(self, rows: Rows) -> None:
+        """Add the joints of clips to the numbers of missing and uncertain ones."""
+        self.joints += int(rows.valid.sum()) * rows.joints.shape[1]
+        if rows.confidence is not None:
+            confidence = rows.confidence[rows.valid]
+            self.joints_missing += int((confidence == MISSING).sum())
+            self.joints_uncertain += int(((confidence != MISSING) & (confidence != FULL)).sum())
+
     def summary(self) -> list[tuple[str, str]]:
         """Return the rows of a short table: descriptions and numbers."""
         reasons = Counter(each.reason for each in self.dropped)
@@ -133,6 +155,7 @@ class PreparationReport:
             ("clips kept", f"{self.kept}"),
             ("  with two bodies", f"{self.two_bodies}"),
             ("  frames", f"{self.frames}"),
+            *self._joint_rows(),
             *((f"  {name}", _parts(part)) for name, part in self.parts.items()),
             ("damaged, left out", f"{len(self.damaged)}"),
             *((f"dropped: {reason}", f"{count}") for reason, count in sorted(reasons.items())),
@@ -150,6 +173,18 @@ class PreparationReport:
         rows.append(("time of this run", f"{self.seconds:.1f} s, {self.megabytes_per_second:.1f} MB/s read"))
         return rows
 
+    def _joint_rows(self) -> list[tuple[str, str]]:
+        """Return the rows about missing and uncertain joints and about frame rates, where there are any."""
+        rows = []
+        if self.frame_rates:
+            rows.append(("  frames per second", " to ".join(dict.fromkeys(f"{rate:g}" for rate in self.frame_rates))))
+        for what, number in (("missing", self.joints_missing), ("of less than full confidence", self.joints_uncertain)):
+            if number:
+                rows.append(
+                    (f"  joints {what}", f"{number} of {self.joints}, {100 * number / max(self.joints, 1):.1f} %")
+                )
+        return rows
+
     def remarks(self, expected: Collection[str] = ()) -> list[str]:
         """Return sentences about bodies that were not kept and joints that no recording has.
 
@@ -162,13 +197,15 @@ class PreparationReport:
                 f"{self.mapped}: nothing is mapped to {', '.join(joints)}, so they are missing in every clip. Under "
                 "data.layout_map each can have a joint, or null, which ends this warning."
             )
+        if self.retimed:
+            shown = _first([f"{name} ({repairs})" for name, repairs in self.retimed.items()])
+            found.append(f"{counted(len(self.retimed), 'recording')} had irregular timestamps: {shown}.")
         if self.crowded:
-            shown = [f"{name} ({number} not kept)" for name, number in list(self.crowded.items())[:_SHOWN]]
-            more = f" and {len(self.crowded) - _SHOWN} more" if len(self.crowded) > _SHOWN else ""
+            shown = _first([f"{name} ({number} not kept)" for name, number in self.crowded.items()])
             have = "recording has" if len(self.crowded) == 1 else "recordings have"
             found.append(
                 f"{len(self.crowded)} {have} more bodies than data.bodies. The first that are present were kept, in "
-                f"the order of the recording or, with tracking, of motion: {', '.join(shown)}{more}."
+                f"the order of the recording or, with tracking, of motion: {shown}."
             )
         return found
 
@@ -181,6 +218,9 @@ class PreparationReport:
         if self.crowded:
             listed = [f"  {name}: {number} not kept" for name, number in self.crowded.items()]
             parts.append("\n".join(["More bodies than data.bodies:", *listed]))
+        if self.retimed:
+            listed = [f"  {name}: {repairs}" for name, repairs in self.retimed.items()]
+            parts.append("\n".join(["Irregular timestamps:", *listed]))
         if self.warnings:
             parts.append("\n".join(["Before training:", *(f"  {each}" for each in self.warnings)]))
         if self.ignored:
@@ -192,6 +232,12 @@ class PreparationReport:
         """Write `report.json` and `report.txt` into `folder`."""
         write_json(folder / REPORT_FILE, asdict(self))
         write_text(folder / TEXT_FILE, self.text())
+
+
+def _first(texts: Sequence[str]) -> str:
+    """Return the first of many texts, and how many there are more."""
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
 
 
 def load_report(folder: Path) -> PreparationReport:

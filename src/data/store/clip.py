@@ -36,6 +36,7 @@ class Clip:
         fps: frames per second; 0 if unknown.
         confidence: (M, T, V) uint8 as in a store: 0 where a joint is missing, else 1 to 255 for a confidence of 0 to 1;
             None if every joint of a present body was measured with full confidence.
+        retimed: how its frames differ from those of the recording, such as `2 gaps`; not in a store.
         bodies_left_out: how many more bodies the recording has than a clip may have; not in a store.
     """
 
@@ -49,6 +50,7 @@ class Clip:
     replication: int = 0
     fps: float = 0.0
     confidence: NDArray[np.uint8] | None = None
+    retimed: str = ""
     bodies_left_out: int = 0
 
     @property

@@ -90,13 +90,15 @@ class Store(Sequence[Clip]):
         row = self.clips[number]
         frames, bodies, offset = int(row["frames"]), int(row["bodies"]), int(row["offset"])
         span = slice(offset, offset + bodies * frames)
+        values: dict[str, Any] = {number: int(row[number]) for number in CLIP_NUMBERS}
+        if self.confidence is not None:
+            values["confidence"] = self.confidence[span].reshape(bodies, frames, -1)
         return Clip(
             name=str(row["name"]),
             joints=self.joints[span].reshape(bodies, frames, *self.joints.shape[1:]),
             frame_mask=self.valid[span].reshape(bodies, frames),
-            confidence=None if self.confidence is None else self.confidence[span].reshape(bodies, frames, -1),
             fps=float(row["fps"]),
-            **{number: int(row[number]) for number in CLIP_NUMBERS},
+            **values,
         )
 
 

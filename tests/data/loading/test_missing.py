@@ -18,14 +18,17 @@ from last.data.loading.missing import MissingJoints, fill_gaps
 from last.data.loading.normalize import face_camera, scale_to_unit
 from last.data.loading.pipeline import InputPipeline
 from last.data.loading.placement import FileClipReader
+from last.data.loading.run_data import training_data
 from last.data.loading.samplers import BatchIndices
 from last.data.loading.sampling import ClipSpans, read_positions
 from last.data.loading.streams import derive_streams
 from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.reader import Store, write_store
-from last.settings.data import AugmentConfig, DataConfig, NormalizeConfig, SamplingConfig
+from last.settings.data import AugmentConfig, DataConfig, NormalizeConfig, ProtocolConfig, SamplingConfig
+from last.settings.run import RunConfig
 from last.skeleton import load_layout
 from last.skeleton.limbs import limbs
+from last.utils.errors import UserError
 
 NTU = load_layout("ntu25")
 
@@ -283,3 +286,40 @@ def test_the_pipeline_never_sees_what_a_missing_joint_held(tmp_path: Path) -> No
         found.append([*InputPipeline(config)(batch, training=True).values(), batch.joint_mask])
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
+
+
+def hardly_measured(number: int) -> Clip:
+    return replace(a_clip(number), confidence=confidence_bytes(np.full((1, 9, 25), 0.1)))
+
+
+def a_run(**changes: Any) -> RunConfig:
+    protocols = {"own": ProtocolConfig(by="subject", train=[1], test=[2])}
+    data = DataConfig(name="tiny", classes=["a", "b"], protocols=protocols, split="own", **changes)
+    return RunConfig(data=data, input_frames=8, batch_size=4)
+
+
+def test_training_leaves_out_clips_without_a_confident_joint_and_names_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = [replace(a_clip(number), subject=1 + number // 4) for number in range(6)]
+    clips[1] = replace(hardly_measured(1), subject=1)
+    store = a_store(tmp_path, *clips)
+    data = training_data(a_run(min_confidence=0.5), store)
+    assert sorted(data.sampler.indices.tolist()) == [0, 2, 3]
+    assert (
+        "1 training clip of 4 without a joint of the confidence data.min_confidence=0.5 left out: clip1" in caplog.text
+    )
+    assert sorted(training_data(a_run(), store).sampler.indices.tolist()) == [0, 1, 2, 3]
+
+
+def test_a_threshold_that_leaves_no_training_clip_is_refused(tmp_path: Path) -> None:
+    clips = [replace(hardly_measured(number), subject=1 + number % 2) for number in range(4)]
+    with pytest.raises(UserError, match=r"2 training clips of 2 without a joint .*Lower it"):
+        training_data(a_run(min_confidence=0.5), a_store(tmp_path, *clips))
+
+
+def test_a_tested_clip_without_a_confident_joint_has_no_body(tmp_path: Path) -> None:
+    clips = [replace(a_clip(0), subject=1), replace(hardly_measured(1), subject=2), replace(a_clip(2), subject=2)]
+    data = training_data(a_run(min_confidence=0.5), a_store(tmp_path, *clips))
+    (batch,) = data.test.loaders[0]
+    assert batch.bodies.tolist() == [[False], [True]]

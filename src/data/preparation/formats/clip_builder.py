@@ -99,6 +99,7 @@ def build_clip(
         frame_mask=np.asarray(joint_mask.any(axis=2)),
         fps=timing.fps if frames is None else frames.fps,
         confidence=_stored_confidence(joint_mask, certain[kept_values]),
+        retimed="" if frames is None else frames.repairs,
         bodies_left_out=len(found) - len(kept),
         **asdict(metadata),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ....utils.numbers import counted
 from .base import BadClip
 
 Floats = NDArray[np.float64]
@@ -52,6 +53,18 @@ class Frames:
     repeated: int = 0
     backward: int = 0
     gaps: int = 0
+
+    @property
+    def repairs(self) -> str:
+        """Return what was repaired, such as `2 frames of a repeated time, 1 gap`; empty if nothing was."""
+        found = []
+        if self.repeated:
+            found.append(f"{counted(self.repeated, 'frame')} of a repeated time")
+        if self.backward:
+            found.append(f"{counted(self.backward, 'frame')} before an earlier one")
+        if self.gaps:
+            found.append(counted(self.gaps, "gap"))
+        return ", ".join(found)
 
     def of(self, values: Floats) -> Floats:
         """Return the values (M, F, ...) of the recording at the clip's frames, (M, T, ...), NaN in a gap.
