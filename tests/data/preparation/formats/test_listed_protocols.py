@@ -65,7 +65,7 @@ def test_lists_make_protocols_by_their_names(split: object, protocols: dict[str,
         ({"train": {"a": 1}, "val": ["b"]}, "not a value of the type dict"),
         ({"train": ["a"], "val": ["b", 3]}, "the split list 'val' holds '3', which is not a clip name"),
         ({"train": ["a"], "val": []}, "the split list 'val' is empty"),
-        ({f"{'x' * 300}_train": ["a"]}, "is too long for the name of a split"),
+        ({f"{'x' * 300}_train": ["a"]}, "is too long for a split's name"),
         ({"train": ["a"], "val": [array_of_numbers()]}, "holds an array of int64, which is not a clip name"),
     ],
 )
