@@ -50,9 +50,8 @@ def read_protocols(split: object, origin: str) -> ProtocolLists:
         group = groups.setdefault(_protocol(match, origin), {})
         part = _canonical(match["part"])
         if part in group:
-            raise UserError(
-                f"{origin}: there are two split lists for {part} of {_protocol(match, origin)}, one of them {_shown(key)}."
-            )
+            name = _protocol(match, origin)
+            raise UserError(f"{origin}: there are two split lists for {part} of {name}, one of them {_shown(key)}.")
         group[part] = _names(names, f"{origin}: the split list {_shown(key)}")
     return {name: parts for key, group in groups.items() for name, parts in _protocols(key, group, origin)}
 
