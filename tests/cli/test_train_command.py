@@ -111,8 +111,8 @@ def test_without_options_all_that_is_missing_is_one_message(cli: Callable) -> No
 
 
 @pytest.fixture
-def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
-    return experiment.train(tiny_config("epochs=1")).run
+def run(trained_run: Callable[..., RunFolder]) -> RunFolder:
+    return trained_run("epochs=1")
 
 
 def test_an_option_given_by_name_is_as_deliberate_as_set_when_resuming(cli: Callable, run: RunFolder) -> None:
@@ -191,3 +191,16 @@ def test_hints_name_what_the_command_has(cli: Callable, arguments: list[str], me
 def test_a_word_that_is_no_option_gets_no_hint(cli: Callable) -> None:
     result = cli("train", "--model", "nano_e", "--dataset", "synthetic", "foo")
     assert (result.code, "did you mean" in result.err) == (2, False)
+
+
+def test_one_seed_and_several_are_refused_together(tiny: Callable) -> None:
+    result = tiny("--seed", 1, "--seeds", "1,2")
+    assert (result.code, result.err) == (2, "error: Give --seed or --seeds, not both.\n")
+
+
+def test_a_stopped_training_of_several_seeds_is_resumed_by_its_own_command(
+    tiny: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
+    result = tiny("--seeds", "1,2")
+    assert "To resume: the same command with --resume auto" in result.out

@@ -239,9 +239,9 @@ def test_a_step_along_a_bad_gradient_is_not_made(tiny_config: MakeConfig, monkey
         norms.append(norm(gradients))
         return torch.tensor(float("inf")) if len(norms) == 2 else norms[-1]
 
-    def watched_update(step: TrainingStep, meter: EpochMetrics) -> None:
+    def watched_update(step: TrainingStep, metrics: EpochMetrics) -> None:
         before = _everything(step)
-        update(step, meter)
+        update(step, metrics)
         moved.append([not torch.equal(old, new) for old, new in zip(before, _everything(step), strict=True)])
 
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", second_is_infinite)

@@ -157,8 +157,8 @@ def stand_in() -> None:
     cache.room_on = lambda *_: math.inf
     trainer.peak_memory_mib = lambda _: 0.0
     DelayedReader._take = _unread
-    EpochMetrics.read = lambda meter, _: EpochFigures(1.0, (50.0, 50.0), 1.0, (0.0,) * meter._terms)
-    EpochMetrics.confusion = lambda meter, _: np.zeros((meter._classes, meter._classes + 1), np.int64)
+    EpochMetrics.read = lambda metrics, _: EpochFigures(1.0, (50.0, 50.0), 1.0, (0.0,) * metrics._terms)
+    EpochMetrics.confusion = lambda metrics, _: np.zeros((metrics._classes, metrics._classes + 1), np.int64)
     scoring._refuse = lambda *_: None
     distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)  # for SyncBatchNorm alone
 
