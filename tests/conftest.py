@@ -158,7 +158,7 @@ def tiny_config(data_yaml: Path, tmp_path: Path) -> Callable[..., RunConfig]:
 
 @pytest.fixture(scope="session")
 def train_once(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunFolder]:
-    """Return a function that trains a tiny run once for all tests that ask for the same one; they leave it as it is."""
+    """Return a function that trains a tiny run once for all tests that need the same one, which they do not change."""
 
     @cache
     def trained(*overrides: str) -> RunFolder:

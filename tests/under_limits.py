@@ -22,10 +22,10 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + 1
 resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, used + seconds))
 try:
-    answer = {"value": function(*arguments)}
+    result = {"value": function(*arguments)}
 except Exception as error:
-    answer = {"error": type(error).__name__, "text": str(error)}
-print(json.dumps(answer, default=str))
+    result = {"error": type(error).__name__, "text": str(error)}
+print(json.dumps(result, default=str))
 """
 
 
