@@ -17,6 +17,8 @@ from fuzz_changes import Files
 
 from last.utils.errors import UserError
 
+_LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15", "openpose": "body25_2d"}
+
 
 def npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
@@ -118,7 +120,7 @@ def read_with(name: str) -> Callable[[Path], None]:
         from last.data.preparation.formats import BadClip, ListsProtocols, Source, get_reader
         from last.skeleton import load_layout
 
-        layout = {"nw_ucla": "kinect20", "sbu": "sbu15"}.get(name, "ntu25")
+        layout = _LAYOUTS.get(name, "ntu25")
         reader = get_reader(name, Source(load_layout(layout), 2, ("first", "second")))
         problems: list[BadClip] = []
         for entry in reader.entries(folder):
@@ -209,3 +211,24 @@ def nw_ucla_seeds(_: Path) -> list[Files]:
     """Return a recording of one body, packed or not."""
     content = {"label": 1, "skeletons": some_joints(1, 4, 20)[0].tolist()}
     return packed("a01_s02_e00_v01.json", json.dumps(content).encode())
+
+
+def _with_scores(points: np.ndarray) -> np.ndarray:
+    return np.concatenate([points, np.full((*points.shape[:-1], 1), 0.9)], axis=-1)
+
+
+def openpose_seeds(_: Path) -> list[Files]:
+    """Return frames of two people, with and without a tracker's numbers."""
+    frames = _with_scores(some_joints(2, 3, 25)[..., :2]).transpose(1, 0, 2, 3)
+    made: list[Files] = []
+    for tracked in (False, True):
+        files = {}
+        for number, frame in enumerate(frames):
+            people = [
+                {"person_id": [body if tracked else -1], "pose_keypoints_2d": points.ravel().tolist()}
+                for body, points in enumerate(frame)
+            ]
+            content = json.dumps({"version": 1.3, "people": people}).encode()
+            files[f"first/take_P1/v_{number:012}_keypoints.json"] = content
+        made.append({**files, "second/take/a_0_keypoints.json": content})
+    return made
