@@ -17,7 +17,7 @@ from fuzz_changes import Files
 
 from last.utils.errors import UserError
 
-_LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15", "openpose": "body25_2d"}
+_LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15", "openpose": "body25_2d", "coco": "coco17_2d"}
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -232,3 +232,29 @@ def openpose_seeds(_: Path) -> list[Files]:
             files[f"first/take_P1/v_{number:012}_keypoints.json"] = content
         made.append({**files, "second/take/a_0_keypoints.json": content})
     return made
+
+
+def coco_seeds(_: Path) -> list[Files]:
+    """Return results, annotations, frames of MMPose and frames of Ultralytics."""
+    frames = _with_scores(some_joints(2, 3, 17)[..., :2]).transpose(1, 0, 2, 3)
+    results = [
+        {"image_id": f"f{number}.jpg", "keypoints": points.ravel().tolist(), "score": 0.9, "track_id": body}
+        for number, frame in enumerate(frames)
+        for body, points in enumerate(frame)
+    ]
+    annotations = [{**each, "image_id": int(str(each["image_id"])[1])} for each in results]
+    images = [{"id": number, "file_name": f"a_{number}.jpg"} for number in range(3)]
+    instances = [
+        {"keypoints": points[:, :2].tolist(), "keypoint_scores": points[:, 2].tolist()} for points in frames[0]
+    ]
+    axes = [
+        {axis: points[:, place].tolist() for place, axis in enumerate(("x", "y", "visible"))} for points in frames[0]
+    ]
+    contents: list[Any] = [
+        results,
+        {"images": images, "annotations": annotations},
+        {"meta_info": {}, "instance_info": [{"frame_id": 1, "instances": instances}]},
+        [[{"class": 0, "confidence": 0.9, "keypoints": each} for each in axes]],
+    ]
+    second = json.dumps(results).encode()
+    return [{"first/a_P1.json": json.dumps(content).encode(), "second/b.json": second} for content in contents]

@@ -3,14 +3,16 @@
 Legend: M bodies, T frames of a clip, F frames of one track, V joints, C coordinates.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import BadClip, DroppedClip
-from .clip_builder import MAX_COORDINATES
+from ...store.clip import Clip
+from .base import BadClip, DroppedClip, Source
+from .clip_builder import MAX_COORDINATES, ClipMetadata, build_clip
+from .timing import Timing
 
 MOST_BODIES = 300  # in one frame; detectors keep at most so many
 _LOST_FRAMES = 30  # a track that was not found for longer is over
@@ -58,6 +60,34 @@ class Tracked:
     joints: Floats
     confidence: Floats
     left_out: int
+
+
+def build_tracked_clip(
+    name: str,
+    metadata: ClipMetadata,
+    frames: Sequence[Sequence[Detection]],
+    source: Source,
+    convert: Callable[[Floats], Floats] | None = None,
+    *,
+    timing: Timing = Timing(),  # noqa: B008 - it is frozen
+) -> Clip:
+    """Return the clip of a recording from the bodies of each frame; see `track_bodies` and `build_clip`.
+
+    Raises:
+        BadClip: what either of the two refuses.
+        DroppedClip: no body is present in any frame.
+    """
+    found = track_bodies(name, frames, source.bodies)
+    return build_clip(
+        name,
+        metadata,
+        found.joints,
+        source,
+        convert,
+        confidence=found.confidence,
+        timing=timing,
+        left_out=found.left_out,
+    )
 
 
 def track_bodies(name: str, frames: Sequence[Sequence[Detection]], limit: int) -> Tracked:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ...store.clip import Clip
-from ..formats.base import BadClip, DroppedClip, Entry
+from ..formats.base import BadClip, Entry
 from ..formats.class_folders import ClassFolderReader, name_below
-from ..formats.clip_builder import build_clip
 from ..formats.json_recordings import (
     MOST_FRAMES,
     capped_scores,
@@ -25,7 +24,7 @@ from ..formats.json_recordings import (
     unexpected,
 )
 from ..formats.listing import size_of
-from ..formats.tracks import Detection, track_bodies
+from ..formats.tracks import Detection, build_tracked_clip
 
 _LIMIT_BYTES = 8 << 20  # of a frame; one person takes 2 KB, with face and hands 6 KB
 _FRAME = re.compile(r"(.*?)_?(\d+)_keypoints\.json", re.ASCII | re.IGNORECASE | re.DOTALL)
@@ -61,17 +60,7 @@ class Reader(ClassFolderReader):
             DroppedClip: no body is present in any frame.
         """
         frames = [self._bodies(entry, path) for path in _frames(entry)]
-        if not frames:
-            raise DroppedClip(entry.name, 0, "no skeleton")
-        bodies = track_bodies(entry.name, frames, self.source.bodies)
-        return build_clip(
-            entry.name,
-            self.describe(entry.name),
-            bodies.joints,
-            self.source,
-            confidence=bodies.confidence,
-            left_out=bodies.left_out,
-        )
+        return build_tracked_clip(entry.name, self.describe(entry.name), frames, self.source)
 
     def _bodies(self, entry: Entry, path: Path) -> list[Detection]:
         content = read_json_part(entry, path, size_of(path), _LIMIT_BYTES)

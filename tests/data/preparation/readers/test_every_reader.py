@@ -19,10 +19,10 @@ from last.data.store.clip import Clip
 from last.skeleton import LayoutFile, build_layout, build_layout_map, load_layout
 from last.utils.errors import UserError
 
-LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15", "openpose": "body25_2d"}
+LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15", "openpose": "body25_2d", "coco": "coco17_2d"}
 WRISTS = {"sbu": "left_hand"}
 ONE_BODY = ["nw_ucla"]
-JSON_FOLDERS = ["openpose"]
+JSON_FOLDERS = ["coco", "openpose"]
 NTU_NAME, UCLA_NAME = "S001C002P003R002A001", "a01_s02_e03_v01"
 
 
@@ -83,7 +83,20 @@ def write_openpose(folder: Path, joints: np.ndarray) -> None:
         (folder / "first" / "one" / f"video_{number:012}_keypoints.json").write_text(json.dumps(content))
 
 
+def write_coco(folder: Path, joints: np.ndarray) -> None:
+    """Write results with the numbers of a tracker."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    results = []
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3)):
+        for body, points in enumerate(frame):
+            seen = np.concatenate([points, np.full((len(points), 1), float(points.any()))], axis=1)
+            results.append({"image_id": number, "keypoints": seen.ravel().tolist(), "score": 0.9, "track_id": body})
+    (folder / "first" / "one.json").write_text(json.dumps(results))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
+    "coco": write_coco,
     "ctrgcn": write_ctrgcn,
     "folder": write_folder,
     "ntu": write_ntu,
