@@ -17,7 +17,13 @@ from fuzz_changes import Files
 
 from last.utils.errors import UserError
 
-_LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15", "openpose": "body25_2d", "coco": "coco17_2d"}
+_LAYOUTS = {
+    "nw_ucla": "kinect20",
+    "sbu": "sbu15",
+    "openpose": "body25_2d",
+    "coco": "coco17_2d",
+    "mediapipe": "mediapipe33",
+}
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -257,4 +263,22 @@ def coco_seeds(_: Path) -> list[Files]:
         [[{"class": 0, "confidence": 0.9, "keypoints": each} for each in axes]],
     ]
     second = json.dumps(results).encode()
+    return [{"first/a_P1.json": json.dumps(content).encode(), "second/b.json": second} for content in contents]
+
+
+def mediapipe_seeds(_: Path) -> list[Files]:
+    """Return world landmarks, landmarks of pictures with times, and those of protobuf's texts."""
+    frames = some_joints(2, 3, 33).transpose(1, 0, 2, 3).tolist()
+    bodies = [
+        [[{"x": x, "y": y, "z": z, "visibility": 0.9} for x, y, z in points] for points in frame] for frame in frames
+    ]
+    contents: list[Any] = [
+        [
+            {"pose_landmarks": frame, "pose_world_landmarks": frame, "timestamp_ms": 33 * n}
+            for n, frame in enumerate(bodies)
+        ],
+        {"width": 640, "height": 480, "fps": 30, "frames": [{"landmarks": frame[0]} for frame in bodies]},
+        [{"poseLandmarks": {"landmark": frame[0]}, "timestamp": 0.04 * n} for n, frame in enumerate(bodies)],
+    ]
+    second = json.dumps([bodies[0]]).encode()
     return [{"first/a_P1.json": json.dumps(content).encode(), "second/b.json": second} for content in contents]

@@ -29,11 +29,13 @@ class Detection:
         joints: (V, C), NaN where a joint is missing.
         confidence: (V,) from 0 to 1, NaN where a joint is missing.
         track: the tracker's number for the person; None if there is none.
+        position: (V, 2) joints by which persons are matched, if all bodies have their origin in themselves.
     """
 
     joints: Floats
     confidence: Floats
     track: int | None = None
+    position: Floats | None = None
 
     @property
     def measured(self) -> NDArray[np.bool_]:
@@ -192,7 +194,8 @@ def _matches(earlier: Sequence[Detection], bodies: Sequence[Detection]) -> dict[
 
 def _distances(earlier: Sequence[Detection], bodies: Sequence[Detection]) -> Floats:
     """Return the distances of all pairs: the mean over common joints, else that of the centres, by the larger size."""
-    old, new = (np.stack([np.where(b.measured[:, None], b.joints, np.nan) for b in each]) for each in (earlier, bodies))
+    placed = all(body.position is not None for body in (*earlier, *bodies))
+    old, new = (np.stack([_matched_by(body, placed) for body in each]) for each in (earlier, bodies))
     sizes = [np.linalg.norm(np.nanmax(each, axis=1) - np.nanmin(each, axis=1), axis=1) for each in (old, new)]
     distances = np.empty((len(old), len(new)))
     for place, body in enumerate(old):
@@ -205,6 +208,11 @@ def _distances(earlier: Sequence[Detection], bodies: Sequence[Detection]) -> Flo
             np.maximum(sizes[0][place], sizes[1]), 1e-9
         )
     return distances
+
+
+def _matched_by(body: Detection, placed: bool) -> Floats:
+    joints = body.position if placed and body.position is not None else body.joints
+    return np.where(body.measured[:, None], joints, np.nan)
 
 
 def _persons(tracks: Sequence[_Track]) -> list[list[_Track]]:

@@ -19,10 +19,16 @@ from last.data.store.clip import Clip
 from last.skeleton import LayoutFile, build_layout, build_layout_map, load_layout
 from last.utils.errors import UserError
 
-LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15", "openpose": "body25_2d", "coco": "coco17_2d"}
+LAYOUTS = {
+    "nw_ucla": "kinect20",
+    "sbu": "sbu15",
+    "openpose": "body25_2d",
+    "coco": "coco17_2d",
+    "mediapipe": "mediapipe33",
+}
 WRISTS = {"sbu": "left_hand"}
 ONE_BODY = ["nw_ucla"]
-JSON_FOLDERS = ["coco", "openpose"]
+JSON_FOLDERS = ["coco", "mediapipe", "openpose"]
 NTU_NAME, UCLA_NAME = "S001C002P003R002A001", "a01_s02_e03_v01"
 
 
@@ -95,10 +101,23 @@ def write_coco(folder: Path, joints: np.ndarray) -> None:
     (folder / "first" / "one.json").write_text(json.dumps(results))
 
 
+def write_mediapipe(folder: Path, joints: np.ndarray) -> None:
+    """Write world landmarks of bodies that are apart in the picture; their order is no track."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    frames = []
+    for frame in joints.transpose(1, 0, 2, 3):
+        bodies = [[dict(zip("xyz", point, strict=True)) for point in points.tolist()] for points in frame]
+        apart = [[{**point, "x": number * 9.0} for point in body] for number, body in enumerate(bodies)]
+        frames.append({"pose_landmarks": apart, "pose_world_landmarks": bodies})
+    (folder / "first" / "one.json").write_text(json.dumps(frames))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "coco": write_coco,
     "ctrgcn": write_ctrgcn,
     "folder": write_folder,
+    "mediapipe": write_mediapipe,
     "ntu": write_ntu,
     "nw_ucla": write_nw_ucla,
     "openpose": write_openpose,

@@ -248,7 +248,7 @@ def test_a_long_value_is_not_quoted_whole(tmp_path: Path) -> None:
     assert isinstance(answer.value, dict) and len(str(answer.value)) < 600
 
 
-JSON_FILES = {"coco": "first/one.json", "openpose": "first/take/v_1_keypoints.json"}
+JSON_FILES = {"coco": "first/one.json", "mediapipe": "first/one.json", "openpose": "first/take/v_1_keypoints.json"}
 every_json = pytest.mark.parametrize("name", sorted(JSON_FILES))
 JSON_TEXTS = {
     "deep lists": b"[" * 1_000_000,
@@ -257,6 +257,7 @@ JSON_TEXTS = {
     "empty objects": b"[" + b"{}," * 1_000_000 + b"{}]",
     "empty people": b'{"people": [' + b"{}," * 1_000_000 + b"{}]}",
     "one body many times": b"[" + b'{"image_id":1,"keypoints":[]},' * 200_000 + b'{"image_id":1,"keypoints":[]}]',
+    "empty frames": b'{"frames": [' + b"{}," * 250_000 + b'{"landmarks": []}]}',
     "a long number": b"[" + b"9" * 4_000_000 + b"]",
     "a long text among numbers": b'{"people": [{"pose_keypoints_2d": ['
     + b"1," * 74
