@@ -23,6 +23,7 @@ _LAYOUTS = {
     "openpose": "body25_2d",
     "coco": "coco17_2d",
     "mediapipe": "mediapipe33",
+    "kinect_azure": "kinect_azure32",
 }
 
 
@@ -282,3 +283,21 @@ def mediapipe_seeds(_: Path) -> list[Files]:
     ]
     second = json.dumps([bodies[0]]).encode()
     return [{"first/a_P1.json": json.dumps(content).encode(), "second/b.json": second} for content in contents]
+
+
+def kinect_azure_seeds(_: Path) -> list[Files]:
+    """Return bodies with and without the levels of their confidences."""
+    positions = (1000 * some_joints(2, 3, 32)).transpose(1, 0, 2, 3).tolist()
+    made: list[Files] = []
+    for levels in ({}, {"confidence_levels": [2] * 16 + [1] * 16}):
+        frames = [
+            {
+                "timestamp_usec": 33_333 * number,
+                "num_bodies": 2,
+                "bodies": [{"body_id": body, "joint_positions": each, **levels} for body, each in enumerate(frame)],
+            }
+            for number, frame in enumerate(positions)
+        ]
+        content = json.dumps({"k4abt_sdk_version": "1.1.0", "joint_names": [], "frames": frames}).encode()
+        made.append({"first/a_P1.json": content, "second/b.json": content})
+    return made

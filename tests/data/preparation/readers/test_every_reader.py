@@ -25,10 +25,11 @@ LAYOUTS = {
     "openpose": "body25_2d",
     "coco": "coco17_2d",
     "mediapipe": "mediapipe33",
+    "kinect_azure": "kinect_azure32",
 }
 WRISTS = {"sbu": "left_hand"}
 ONE_BODY = ["nw_ucla"]
-JSON_FOLDERS = ["coco", "mediapipe", "openpose"]
+JSON_FOLDERS = ["coco", "kinect_azure", "mediapipe", "openpose"]
 NTU_NAME, UCLA_NAME = "S001C002P003R002A001", "a01_s02_e03_v01"
 
 
@@ -113,10 +114,24 @@ def write_mediapipe(folder: Path, joints: np.ndarray) -> None:
     (folder / "first" / "one.json").write_text(json.dumps(frames))
 
 
+def write_kinect_azure(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies in millimetres with the numbers of a tracker."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    frames = []
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3)):
+        bodies = [
+            {"body_id": body + 1, "joint_positions": (1000 * points).tolist()} for body, points in enumerate(frame)
+        ]
+        frames.append({"timestamp_usec": 33_333 * number, "frame_id": number, "num_bodies": 2, "bodies": bodies})
+    (folder / "first" / "one.json").write_text(json.dumps({"k4abt_sdk_version": "1.1.0", "frames": frames}))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "coco": write_coco,
     "ctrgcn": write_ctrgcn,
     "folder": write_folder,
+    "kinect_azure": write_kinect_azure,
     "mediapipe": write_mediapipe,
     "ntu": write_ntu,
     "nw_ucla": write_nw_ucla,

@@ -248,7 +248,12 @@ def test_a_long_value_is_not_quoted_whole(tmp_path: Path) -> None:
     assert isinstance(answer.value, dict) and len(str(answer.value)) < 600
 
 
-JSON_FILES = {"coco": "first/one.json", "mediapipe": "first/one.json", "openpose": "first/take/v_1_keypoints.json"}
+JSON_FILES = {
+    "coco": "first/one.json",
+    "mediapipe": "first/one.json",
+    "kinect_azure": "first/one.json",
+    "openpose": "first/take/v_1_keypoints.json",
+}
 every_json = pytest.mark.parametrize("name", sorted(JSON_FILES))
 JSON_TEXTS = {
     "deep lists": b"[" * 1_000_000,
