@@ -14,6 +14,7 @@ LAYOUTS = {
     "openpose": "body25_2d",
     "coco": "coco17_2d",
     "mediapipe": "mediapipe33",
+    "zed": "zed34",
     "kinect_azure": "kinect_azure32",
 }
 

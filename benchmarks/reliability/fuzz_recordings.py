@@ -23,6 +23,7 @@ _LAYOUTS = {
     "openpose": "body25_2d",
     "coco": "coco17_2d",
     "mediapipe": "mediapipe33",
+    "zed": "zed34",
     "kinect_azure": "kinect_azure32",
 }
 
@@ -301,3 +302,20 @@ def kinect_azure_seeds(_: Path) -> list[Files]:
         content = json.dumps({"k4abt_sdk_version": "1.1.0", "joint_names": [], "frames": frames}).encode()
         made.append({"first/a_P1.json": content, "second/b.json": content})
     return made
+
+
+def zed_seeds(_: Path) -> list[Files]:
+    """Return bodies with confidences by the times of their frames, and as a list of frames."""
+    positions = some_joints(2, 3, 34).transpose(1, 0, 2, 3).tolist()
+    frames = [
+        {
+            "timestamp": 1_700_000_000_000_000_000 + 33_333_333 * number,
+            "body_list": [
+                {"id": body, "keypoint": each, "keypoint_confidence": [80.5] * 34} for body, each in enumerate(frame)
+            ],
+        }
+        for number, frame in enumerate(positions)
+    ]
+    contents: list[Any] = [{str(number): frame for number, frame in enumerate(frames)}, frames]
+    made = [json.dumps(content).encode() for content in contents]
+    return [{"first/a_P1.json": content, "second/b.json": made[0]} for content in made]

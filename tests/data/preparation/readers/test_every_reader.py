@@ -25,11 +25,12 @@ LAYOUTS = {
     "openpose": "body25_2d",
     "coco": "coco17_2d",
     "mediapipe": "mediapipe33",
+    "zed": "zed34",
     "kinect_azure": "kinect_azure32",
 }
 WRISTS = {"sbu": "left_hand"}
 ONE_BODY = ["nw_ucla"]
-JSON_FOLDERS = ["coco", "kinect_azure", "mediapipe", "openpose"]
+JSON_FOLDERS = ["coco", "zed", "kinect_azure", "mediapipe", "openpose"]
 NTU_NAME, UCLA_NAME = "S001C002P003R002A001", "a01_s02_e03_v01"
 
 
@@ -127,11 +128,24 @@ def write_kinect_azure(folder: Path, joints: np.ndarray) -> None:
     (folder / "first" / "one.json").write_text(json.dumps({"k4abt_sdk_version": "1.1.0", "frames": frames}))
 
 
+def write_zed(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies with the numbers of a tracker, by the times of their frames."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    content = {}
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3)):
+        time = 1_700_000_000_000_000_000 + number * 33_333_333
+        bodies = [{"id": body, "keypoint": points.tolist()} for body, points in enumerate(frame)]
+        content[str(time // 1_000_000)] = {"is_new": True, "timestamp": time, "body_list": bodies}
+    (folder / "first" / "one.json").write_text(json.dumps(content))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "coco": write_coco,
     "ctrgcn": write_ctrgcn,
     "folder": write_folder,
     "kinect_azure": write_kinect_azure,
+    "zed": write_zed,
     "mediapipe": write_mediapipe,
     "ntu": write_ntu,
     "nw_ucla": write_nw_ucla,

@@ -251,6 +251,7 @@ def test_a_long_value_is_not_quoted_whole(tmp_path: Path) -> None:
 JSON_FILES = {
     "coco": "first/one.json",
     "mediapipe": "first/one.json",
+    "zed": "first/one.json",
     "kinect_azure": "first/one.json",
     "openpose": "first/take/v_1_keypoints.json",
 }
