@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...store.clip import Clip
 from .base import BadClip, DroppedClip, Source
-from .clip_builder import MAX_COORDINATES, ClipMetadata, build_clip
+from .clip_builder import ClipMetadata, build_clip, refuse_size
 from .timing import Timing
 
 MOST_BODIES = 300  # in one frame; detectors keep at most so many
@@ -115,8 +115,7 @@ def track_bodies(name: str, frames: Sequence[Sequence[Detection]], limit: int) -
     persons = _persons(tracks)
     kept = persons[:limit]
     shape = (len(kept), len(found), *first.joints.shape)
-    if np.prod(shape, dtype=float) > MAX_COORDINATES:
-        raise BadClip(name, 0, f"has more than {MAX_COORDINATES} coordinates, too many for one recording")
+    refuse_size(name, float(np.prod(shape, dtype=float)))
     joints, confidence = np.full(shape, np.nan), np.full(shape[:3], np.nan)
     for number, person in enumerate(kept):
         for track in person:
