@@ -43,6 +43,7 @@ def build_clip(
     *,
     confidence: NDArray[Any] | None = None,
     timing: Timing = Timing(),  # noqa: B008 - it is frozen
+    left_out: int = 0,
 ) -> Clip:
     """Clean and centre the raw joints (M, T, V, C) of a recording and return its clip.
 
@@ -59,6 +60,7 @@ def build_clip(
         convert: converts the numbers of the format to coordinates, joint by joint; None if they are coordinates.
         confidence: (M, T, V) from 0 to 1 of each joint, NaN where it is missing; None if the format has none.
         timing: when the frames were taken, if the recording says so.
+        left_out: number of bodies of the recording that are not in `joints`.
 
     Raises:
         BadClip: an array does not fit the layout, a coordinate is impossibly large, a confidence is not from 0 to 1,
@@ -92,7 +94,7 @@ def build_clip(
         fps=timing.fps if frames is None else frames.fps,
         confidence=_stored_confidence(joint_mask, certain[kept_values]),
         retimed="" if frames is None else frames.repairs,
-        bodies_left_out=len(found) - len(kept),
+        bodies_left_out=len(found) - len(kept) + left_out,
         **asdict(metadata),
     )
 
@@ -152,5 +154,10 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
         raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}")
     if not joints.size:
         raise DroppedClip(name, 0, "no skeleton")
-    if joints.size > _MAX_COORDINATES:
+    refuse_size(name, joints.size)
+
+
+def refuse_size(name: str, coordinates: float) -> None:
+    """Refuse a recording with more coordinates, over all bodies, than one may have."""
+    if coordinates > _MAX_COORDINATES:
         raise BadClip(name, 0, f"has more than {_MAX_COORDINATES} coordinates, too many for one recording")

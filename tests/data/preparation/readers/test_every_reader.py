@@ -19,8 +19,18 @@ from last.data.store.clip import Clip
 from last.skeleton import LayoutFile, build_layout, build_layout_map, load_layout
 from last.utils.errors import UserError
 
-LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15"}
+LAYOUTS = {
+    "nw_ucla": "kinect20",
+    "sbu": "sbu15",
+    "openpose": "body25_2d",
+    "coco": "coco17_2d",
+    "mediapipe": "mediapipe33",
+    "zed": "zed34",
+    "kinect_azure": "kinect_azure32",
+}
+WRISTS = {"sbu": "left_hand"}
 ONE_BODY = ["nw_ucla"]
+JSON_FOLDERS = ["coco", "zed", "kinect_azure", "mediapipe", "openpose"]
 NTU_NAME, UCLA_NAME = "S001C002P003R002A001", "a01_s02_e03_v01"
 
 
@@ -68,11 +78,78 @@ def write_pyskl(folder: Path, joints: np.ndarray) -> None:
     (folder / "a.pkl").write_bytes(pickle.dumps({"split": {}, "annotations": annotations}))
 
 
+def write_openpose(folder: Path, joints: np.ndarray) -> None:
+    """Write people with the numbers of a tracker, as OpenPose does with --tracking."""
+    (folder / "second").mkdir()
+    (folder / "first" / "one").mkdir(parents=True)
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3)):
+        people = []
+        for body, points in enumerate(frame):
+            seen = np.concatenate([points, np.full((len(points), 1), float(points.any()))], axis=1)
+            people.append({"person_id": [body], "pose_keypoints_2d": seen.ravel().tolist(), "face_keypoints_2d": []})
+        content = {"version": 1.3, "people": people}
+        (folder / "first" / "one" / f"video_{number:012}_keypoints.json").write_text(json.dumps(content))
+
+
+def write_coco(folder: Path, joints: np.ndarray) -> None:
+    """Write results with the numbers of a tracker."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    results = []
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3)):
+        for body, points in enumerate(frame):
+            seen = np.concatenate([points, np.full((len(points), 1), float(points.any()))], axis=1)
+            results.append({"image_id": number, "keypoints": seen.ravel().tolist(), "score": 0.9, "track_id": body})
+    (folder / "first" / "one.json").write_text(json.dumps(results))
+
+
+def write_mediapipe(folder: Path, joints: np.ndarray) -> None:
+    """Write world landmarks of bodies that are apart in the picture; their order is no track."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    frames = []
+    for frame in joints.transpose(1, 0, 2, 3):
+        bodies = [[dict(zip("xyz", point, strict=True)) for point in points.tolist()] for points in frame]
+        apart = [[{**point, "x": number * 9.0} for point in body] for number, body in enumerate(bodies)]
+        frames.append({"pose_landmarks": apart, "pose_world_landmarks": bodies})
+    (folder / "first" / "one.json").write_text(json.dumps(frames))
+
+
+def write_kinect_azure(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies in millimetres with the numbers of a tracker."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    frames = []
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3)):
+        bodies = [
+            {"body_id": body + 1, "joint_positions": (1000 * points).tolist()} for body, points in enumerate(frame)
+        ]
+        frames.append({"timestamp_usec": 33_333 * number, "frame_id": number, "num_bodies": 2, "bodies": bodies})
+    (folder / "first" / "one.json").write_text(json.dumps({"k4abt_sdk_version": "1.1.0", "frames": frames}))
+
+
+def write_zed(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies with the numbers of a tracker, by the times of their frames."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    content = {}
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3)):
+        time = 1_700_000_000_000_000_000 + number * 33_333_333
+        bodies = [{"id": body, "keypoint": points.tolist()} for body, points in enumerate(frame)]
+        content[str(time // 1_000_000)] = {"is_new": True, "timestamp": time, "body_list": bodies}
+    (folder / "first" / "one.json").write_text(json.dumps(content))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
+    "coco": write_coco,
     "ctrgcn": write_ctrgcn,
     "folder": write_folder,
+    "kinect_azure": write_kinect_azure,
+    "zed": write_zed,
+    "mediapipe": write_mediapipe,
     "ntu": write_ntu,
     "nw_ucla": write_nw_ucla,
+    "openpose": write_openpose,
     "pyskl": write_pyskl,
     "sbu": write_sbu,
 }
@@ -84,14 +161,20 @@ def reader_of(name: str, bodies: int = 2) -> Any:
 
 
 def a_recording(name: str, bodies: int = 2, frames: int = 30) -> np.ndarray:
+<<<<<<< HEAD
     """Return joints (M, T, V, C) as in a file: people who are taller than wide, and move."""
     joints = load_layout(LAYOUTS.get(name, "ntu25")).num_joints
+=======
+    """Return (M, T, V, C) as it stands in a file: people who are taller than wide, and move."""
+    layout = load_layout(LAYOUTS.get(name, "ntu25"))
+    joints = layout.num_joints
+>>>>>>> jsonformats
     if name in ONE_BODY:
         bodies = 1
     points = np.random.default_rng(0).uniform(0.3, 0.5, size=(bodies, frames, joints, 3))
     points[..., 1] *= np.linspace(1, 4, joints)
     points[:, :, 0, 0] += np.linspace(0, 0.1, frames) * np.arange(2, 2 - bodies, -1)[:, None]
-    return points.round(6)
+    return points.round(6)[..., : layout.coordinates]
 
 
 def read(name: str, folder: Path, joints: np.ndarray, bodies: int = 2) -> Clip:
@@ -132,9 +215,14 @@ def test_a_body_that_is_zero_in_the_middle_is_absent_there(name: str, tmp_path: 
 
 @every_format
 def test_joints_of_another_layout_are_mapped_before_the_clip_is_centred(name: str, tmp_path: Path) -> None:
-    own = LayoutFile(joints=["left_hand", "middle"], bones=[[1, 2]], root=2, center=2)
-    source, target = load_layout(LAYOUTS.get(name, "ntu25")), build_layout("two", own, "two.yaml")
-    joint_map = build_layout_map(source, target, {"middle": ["left_hip", "right_hip"]})
+    source = load_layout(LAYOUTS.get(name, "ntu25"))
+    axes: Any = source.coordinates
+    own = LayoutFile(joints=["left_wrist", "middle"], bones=[[1, 2]], root=2, center=2, coordinates=axes)
+    joint_map = build_layout_map(
+        source,
+        build_layout("two", own, "two.yaml"),
+        {"left_wrist": WRISTS.get(name, "left_wrist"), "middle": ["left_hip", "right_hip"]},
+    )
     whole = read(name, tmp_path / "whole", a_recording(name))
     reader = get_reader(name, Source(source, 2, ("first", "second"), joint_map=joint_map))
     (entry,) = reader.entries(tmp_path / "whole")
@@ -186,7 +274,8 @@ def change_the_file(name: str, folder: Path, change: Callable[[Path], object]) -
     """Write a recording, change its file, and read what is found then."""
     folder.mkdir(exist_ok=True)
     WRITERS[name](folder, a_recording(name))
-    (path,) = (path for path in folder.rglob("*") if path.is_file())
+    path, *others = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert not others or name == "openpose"
     change(path)
     reader = reader_of(name)
     (entry,) = reader.entries(folder)
@@ -262,7 +351,7 @@ def test_a_file_that_is_something_else_is_named_for_what_it_is(
 ) -> None:
     if name == "ctrgcn" and reason == "is a zip archive":
         reason = "is not a readable .npz file"  # an .npz is a zip archive itself, but not this one
-    with pytest.raises(BadClip if name in {*TEXTS, "folder"} else UserError, match=reason):
+    with pytest.raises(BadClip if name in {*TEXTS, "folder", *JSON_FOLDERS} else UserError, match=reason):
         change_the_file(name, tmp_path, lambda path: path.write_bytes(content))
 
 
