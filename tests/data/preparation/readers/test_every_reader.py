@@ -161,14 +161,9 @@ def reader_of(name: str, bodies: int = 2) -> Any:
 
 
 def a_recording(name: str, bodies: int = 2, frames: int = 30) -> np.ndarray:
-<<<<<<< HEAD
     """Return joints (M, T, V, C) as in a file: people who are taller than wide, and move."""
-    joints = load_layout(LAYOUTS.get(name, "ntu25")).num_joints
-=======
-    """Return (M, T, V, C) as it stands in a file: people who are taller than wide, and move."""
     layout = load_layout(LAYOUTS.get(name, "ntu25"))
     joints = layout.num_joints
->>>>>>> jsonformats
     if name in ONE_BODY:
         bodies = 1
     points = np.random.default_rng(0).uniform(0.3, 0.5, size=(bodies, frames, joints, 3))
