@@ -13,7 +13,6 @@ from ..data.loading.augmentations import get_augmentation
 from ..distillation.methods import find_method
 from ..evaluation.clip_metrics import get_metric
 from ..settings.run import RunConfig
-from ..tasks.measures import CLASSIFICATION
 from ..tasks.recipe import get_recipe
 from ..training.optimizers import get_optimizer
 from ..utils.config import Layer
@@ -32,9 +31,8 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConf
     Raises:
         UserError: there is no plug-in of a name, or a setting of one is unknown or impossible.
     """
-    task: Any = NoSettings
-    if config.task != CLASSIFICATION.task:
-        task = sys.modules[type(get_recipe(config.task)).__module__]
+    recipe = get_recipe(config.task)
+    task: Any = NoSettings if recipe is None else sys.modules[type(recipe).__module__]
     task_settings = _settings(task, _since_chosen(layers, "task"), "task_settings")
     own = _since_chosen(layers, "optimizer")
     settings = _settings(get_optimizer(config.optimizer), own, "optimizer_settings")

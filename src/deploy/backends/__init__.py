@@ -9,13 +9,12 @@ A backend's module has
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ...utils.errors import UserError
 from ...utils.extras import extra_problem
-from ...utils.plug_ins import plug_in_names
+from ...utils.plug_ins import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float32]
     Run: TypeAlias = Callable[[Floats], Floats]
 
+BOTH = "both"  # of `export --format`
+KIND = Kind(__name__, "export backend", reserved=(BOTH,))
 INPUT, OUTPUT = "joints", "logits"
 UNREADABLE = "{path} cannot be read by {runtime}: {error}. Export the checkpoint again."
 
@@ -41,14 +42,17 @@ class Backend(Protocol):
 
 def list_backends() -> tuple[str, ...]:
     """Return the names that `export --format` accepts, without importing any backend's packages."""
-    return tuple(plug_in_names(__name__))
+    return tuple(KIND.names())
 
 
 def get_backend(name: str) -> Backend:
-    """Return the module of a backend by its name."""
-    backend: Any = import_module(f"{__name__}.{name}")
-    found: Backend = backend
-    return found
+    """Return the module of a backend by its name.
+
+    Raises:
+        UserError: there is no such backend, or its module cannot be used.
+    """
+    backend: Backend = KIND.find(name)
+    return backend
 
 
 def check_installed(packages: Iterable[str]) -> None:
