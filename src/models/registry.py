@@ -11,7 +11,7 @@ from ..utils.config import Layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.model_files import model_files, model_layer
-from ..utils.plug_ins import Kind
+from ..utils.plug_ins import Kind, subclass_of
 from .classifier import SkeletonClassifier
 from .facts import ModelFacts
 from .last_e import LastE, LastEConfig
@@ -23,7 +23,12 @@ _OWN: dict[str, tuple[type[ModelConfig], Any]] = {
     "last_e": (LastEConfig, LastE),
     "last_v2": (LastV2Config, LastV2),
 }
-KIND = Kind(f"{__package__}.families", "model family", built_in=tuple(_OWN))
+KIND = Kind(
+    f"{__package__}.families",
+    "model family",
+    built_in=tuple(_OWN),
+    needs={"Config": subclass_of(ModelConfig), "Model": subclass_of(SkeletonClassifier)},
+)
 
 
 def list_models() -> list[str]:

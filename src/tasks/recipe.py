@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..utils.plug_ins import Kind, settings_from
+from ..utils.plug_ins import Kind, settings_from, subclass_of
 from .measures import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ..runtime.run_context import RunContext
     from ..settings.run import RunConfig
     from .task import Task
-
-KIND = Kind(__name__.rpartition(".")[0], "task", built_in=(CLASSIFICATION.task,), parts=("measures", "recipe", "task"))
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,15 @@ class TaskRecipe:
     def identity_words(self, config: "RunConfig") -> str:  # noqa: ARG002
         """Return the text for `identity` in messages, such as " and these teachers"; empty if it does not matter."""
         return ""
+
+
+KIND = Kind(
+    __name__.rpartition(".")[0],
+    "task",
+    built_in=(CLASSIFICATION.task,),
+    parts=("measures", "recipe", "task"),
+    needs={"Recipe": subclass_of(TaskRecipe)},
+)
 
 
 def list_tasks() -> list[str]:

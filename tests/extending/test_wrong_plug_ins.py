@@ -1,5 +1,6 @@
 """A file that cannot be a plug-in is refused with what to do, and has no effect on other plug-ins."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +42,7 @@ GET: dict[ModuleType, Callable[[str], object]] = {
     tasks: get_recipe,
     backends: get_backend,
 }
+GETTERS = [get for package, get in GET.items() if package is not readers] + [get_reader]
 TAKEN = {
     added_streams: ["joint", "velocity", "bone"],
     families: ["last_e", "last_v2"],
@@ -110,3 +112,69 @@ def test_a_metric_has_no_name_of_a_column_of_losses(plug_in: PlugIn, tmp_path: P
 def test_the_metrics_of_a_task_have_names_of_their_own(names: list[str]) -> None:
     with pytest.raises(UserError, match=r"The task mine: .*Rename"):
         refuse_taken_names(names, "The task mine")
+
+
+FAULTS = {
+    "def augment(:": r"cannot be imported \(SyntaxError: .*line 1",
+    "\nimport nosuch_package": r"cannot be imported \(ModuleNotFoundError: No module named 'nosuch_package', line 2\)",
+    "raise KeyError('mine')": r"cannot be imported \(KeyError: 'mine', line 1\)",
+    "raise ValueError": r"cannot be imported \(ValueError:, line 1\)",
+    "x = 1": r"has no `\w+`, ",
+    "Settings = 3": "has `Settings` that is not a dataclass",
+    "class Settings:\n    share: float = 0.5": "has `Settings` that is not a dataclass",
+    "import dataclasses\n@dataclasses.dataclass\nclass Settings:\n    share: float": "without a default of share",
+    "import dataclasses\n@dataclasses.dataclass\nclass Settings:\n    share: 'Share' = 1": "annotations cannot be read",
+}
+LACKS = {
+    readers: {"Reader": "3"},
+    augmentations: {"augment": "'hide'"},
+    added_streams: {"derive": "None"},
+    families: {"Config": "dict", "Model": "object"},
+    optimizers: {"build": "1"},
+    methods: {"COMPARES": "'logit'", "USES_LABELS": "0", "loss": "0.0"},
+    clip_metrics: {"METRIC": "'mine'", "UNUSABLE": "None", "values": "[]"},
+    tasks: {"Recipe": "object"},
+    backends: {"SUFFIXES": "()", "WRITES": "'onnx'", "RUNS": "None", "convert": "1", "open_file": "1"},
+}
+
+
+@pytest.mark.parametrize("content", FAULTS)
+@pytest.mark.parametrize("package", GET, ids=named)
+def test_a_faulty_file_is_named_with_its_fault_and_the_document(
+    package: ModuleType, content: str, plug_in: PlugIn, tmp_path: Path
+) -> None:
+    written(plug_in, package, tmp_path, "of_mine", content)
+    with pytest.raises(
+        UserError, match=rf"of_mine\.py .*{FAULTS[content]}.*docs/extending\.md shows what an? .* needs"
+    ):
+        GET[package]("of_mine")
+
+
+@pytest.mark.parametrize(("package", "name"), [(package, name) for package, wrong in LACKS.items() for name in wrong])
+def test_what_a_file_lacks_is_named_and_so_is_what_it_has_in_a_wrong_form(
+    package: ModuleType, name: str, plug_in: PlugIn, tmp_path: Path
+) -> None:
+    written(plug_in, package, tmp_path, "empty")
+    written(plug_in, package, tmp_path, "wrong", f"{name} = {LACKS[package][name]}")
+    with pytest.raises(UserError, match=rf"empty\.py .*has no `{name}`, \w"):
+        GET[package]("empty")
+    with pytest.raises(UserError, match=rf"wrong\.py .*has `{name}` = .*, which should be "):
+        GET[package]("wrong")
+
+
+def test_every_need_of_every_kind_is_tested() -> None:
+    kinds = {sys.modules[get.__module__].KIND.package: sys.modules[get.__module__].KIND for get in GETTERS}
+    assert {name: set(kind.needs) for name, kind in kinds.items()} == {
+        package.__name__: set(wrong) for package, wrong in LACKS.items()
+    }
+
+
+def test_a_faulty_file_is_an_error_of_the_user_in_a_command(
+    plug_in: PlugIn, cli: Callable[..., CommandResult], data_yaml: Path, tmp_path: Path
+) -> None:
+    written(plug_in, augmentations, tmp_path, "of_mine", "def augment(:")
+    roots = ("--data_root", data_yaml.parent / "data", "--output_root", tmp_path / "runs")
+    chosen = ("--model", "nano_e", "--dataset", data_yaml, "--set", "data.augment.added.of_mine={}")
+    done = cli("train", *roots, *chosen)
+    assert (done.code, "of_mine.py cannot be imported (SyntaxError" in done.err) == (2, True)
+    assert "defect" not in done.err and "Traceback" not in done.err

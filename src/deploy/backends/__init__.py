@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ...utils.errors import UserError
 from ...utils.extras import extra_problem
-from ...utils.plug_ins import Kind
+from ...utils.plug_ins import FUNCTION, SOME_TEXTS, TEXTS, Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     Run: TypeAlias = Callable[[Floats], Floats]
 
 BOTH = "both"  # of `export --format`
-KIND = Kind(__name__, "export backend", reserved=(BOTH,))
+KIND = Kind(
+    __name__,
+    "export backend",
+    reserved=(BOTH,),
+    needs={"SUFFIXES": SOME_TEXTS, "WRITES": TEXTS, "RUNS": TEXTS, "convert": FUNCTION, "open_file": FUNCTION},
+)
 INPUT, OUTPUT = "joints", "logits"
 UNREADABLE = "{path} cannot be read by {runtime}: {error}. Export the checkpoint again."
 

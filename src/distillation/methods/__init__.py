@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...settings.distillation import METHODS
-from ...utils.plug_ins import Kind
+from ...utils.plug_ins import FUNCTION, SWITCH, Kind, one_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from ...models.classifier import ForwardDetails
     from ..teacher_outputs import TeacherOutputs
 
-KIND = Kind(__name__, "distillation method", built_in=METHODS)
 LOGITS, FEATURES, MAPS = "logits", "features", "maps"
+KIND = Kind(
+    __name__,
+    "distillation method",
+    built_in=METHODS,
+    needs={"COMPARES": one_of(LOGITS, FEATURES, MAPS), "USES_LABELS": SWITCH, "loss": FUNCTION},
+)
 _COMPARED = {"features": FEATURES, "attention": MAPS}  # of our own methods; the others compare logits
 
 

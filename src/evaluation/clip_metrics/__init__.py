@@ -18,13 +18,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...tasks.measures import CLASSIFICATION, RESERVED_NAMES, Metric, refuse_taken_names
 from ...utils.errors import UserError
-from ...utils.plug_ins import Kind, settings_from
+from ...utils.plug_ins import FUNCTION, NUMBER, Kind, instance_of, settings_from
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-KIND = Kind(__name__, "metric", reserved=(*CLASSIFICATION.names, *RESERVED_NAMES))
+KIND = Kind(
+    __name__,
+    "metric",
+    reserved=(*CLASSIFICATION.names, *RESERVED_NAMES),
+    needs={"METRIC": instance_of(Metric), "UNUSABLE": NUMBER, "values": FUNCTION},
+)
 
 
 class MetricModule(Protocol):

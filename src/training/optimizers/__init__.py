@@ -15,7 +15,7 @@ copy of the weights and of the state.
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...utils.plug_ins import Kind
+from ...utils.plug_ins import FUNCTION, Kind
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...settings.optimization import OptimizationSettings
 
 
-KIND = Kind(__name__, "optimizer")
+KIND = Kind(__name__, "optimizer", needs={"build": FUNCTION})
 
 
 class OptimizerModule(Protocol):

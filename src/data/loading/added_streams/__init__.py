@@ -14,7 +14,7 @@ Legend: N clips, C coordinates, T frames, V joints, M bodies.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ....utils.plug_ins import Kind, settings_from
+from ....utils.plug_ins import FUNCTION, Kind, settings_from
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ....skeleton import Layout
 
 
-KIND = Kind(__name__, "input stream", reserved=("joint", "velocity", "bone"))
+KIND = Kind(__name__, "input stream", reserved=("joint", "velocity", "bone"), needs={"derive": FUNCTION})
 
 
 class StreamModule(Protocol):

@@ -15,7 +15,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ....utils.plug_ins import Kind, settings_from
+from ....utils.plug_ins import FUNCTION, Kind, settings_from
 from .. import counter_rng
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ....skeleton import Layout
 
 
-KIND = Kind(__name__, "augmentation")
+KIND = Kind(__name__, "augmentation", needs={"augment": FUNCTION})
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ....skeleton import Layout, LayoutMap
-from ....utils.plug_ins import Kind
+from ....utils.plug_ins import CLASS, Kind
 from ...store.clip import Clip
 
 # A reason may quote a line of a file, which can have megabytes.
 _LONGEST_REASON = 300
 # A reader's module has a class `Reader`; the module is imported when its format is used.
-KIND = Kind(f"{__package__.rpartition('.')[0]}.readers", "format of recordings")
+KIND = Kind(f"{__package__.rpartition('.')[0]}.readers", "format of recordings", needs={"Reader": CLASS})
 
 
 class BadClip(ValueError):
