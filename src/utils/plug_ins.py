@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from .config import Layer, merge, unknown_name
+from .config import Layer, configuration_error, merge, unknown_name
 from .errors import UserError
 from .extras import fault_of
 from .foreign_text import short
@@ -149,10 +149,10 @@ def plug_in_settings(plug_in: Any, layers: Sequence[Layer]) -> Any:
         UserError: keys are unknown or values invalid; all of them in one message.
     """
     settings = getattr(plug_in, "Settings", NoSettings)()
-    for layer in layers if isinstance(settings, NoSettings) else ():
-        if layer.values:
-            keys = ", ".join(map(str, layer.values))
-            raise UserError(f"{layer.origin}: {keys}: unknown key; this choice has no keys.")
+    if isinstance(settings, NoSettings) and any(layer.values for layer in layers):
+        raise configuration_error(
+            [f"{each.origin}: {key}: unknown key; this choice has no keys." for each in layers for key in each.values]
+        )
     return merge(settings, layers)
 
 
