@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 
@@ -154,6 +154,28 @@ def tiny_run(data_yaml: Path, output_root: Path, *overrides: str) -> RunConfig:
 def tiny_config(data_yaml: Path, tmp_path: Path) -> Callable[..., RunConfig]:
     """Return a function that resolves the configuration of a tiny run; its arguments are `--set` texts."""
     return partial(tiny_run, data_yaml, tmp_path / "runs")
+
+
+@pytest.fixture(scope="session")
+def train_once(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunFolder]:
+    """Return a function that trains a tiny run once for all tests that ask for the same one; they leave it as it is."""
+
+    @cache
+    def trained(*overrides: str) -> RunFolder:
+        return experiment.train(tiny_run(data_yaml, tmp_path_factory.mktemp("once"), *overrides)).run
+
+    return trained
+
+
+@pytest.fixture
+def trained_run(train_once: Callable[..., RunFolder], tmp_path: Path) -> Callable[..., RunFolder]:
+    """Return a function that puts a tiny run into the output folder, where the test may change it."""
+
+    def put(*overrides: str) -> RunFolder:
+        run = train_once(*overrides).path
+        return RunFolder(Path(shutil.copytree(run, tmp_path / "runs" / run.name)))
+
+    return put
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def test_own_recordings_go_from_arrays_to_a_measured_model(reader_of_it: Callabl
     reports = {path.parent.name for path in tmp_path.glob("runs/*/evaluation/*/*.json")}
     assert reports == {"last-test", "last-test-0.3_joints_dropped"}
     run_python(read_store)
-    assert (tmp_path / "clip.gif").stat().st_size
+    assert all((tmp_path / name).stat().st_size for name in ("clip.gif", "clip.png"))
 
 
 def test_a_recording_with_missing_joints_and_confidences_is_prepared_beside_the_others(

@@ -71,18 +71,20 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Install:
     return Install(checkout, wheel, python)
 
 
-def checked_types(install: Install, code: str, folder: Path) -> str:
-    """Return what mypy says of a file outside of the checkout."""
-    file = folder / "uses_last.py"
-    file.write_text(code)
-    options = ("--config-file=", "--no-incremental", "--python-executable", install.python)
-    return run(sys.executable, "-m", "mypy", *options, file, cwd=folder)
-
-
-def test_a_type_checker_sees_the_package_and_its_types(install: Install, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def revealed(install: Install, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the types that mypy tells outside of the checkout: of a function, and of a module added since."""
     pytest.importorskip("mypy")
-    said = checked_types(install, "import last\n\nreveal_type(last.list_models())\n", tmp_path)
-    assert 'Revealed type is "list[str]"' in said
+    (install.checkout / "src" / "added_later.py").write_text("NUMBER: int = 7\n")
+    folder = tmp_path_factory.mktemp("types")
+    lines = ("import last", "from last.added_later import NUMBER", "", "reveal_type(last.list_models())")
+    (folder / "uses_last.py").write_text("\n".join((*lines, "reveal_type(NUMBER)", "")))
+    options = ("--config-file=", "--no-incremental", "--python-executable", install.python)
+    return run(sys.executable, "-m", "mypy", *options, folder / "uses_last.py", cwd=folder)
+
+
+def test_a_type_checker_sees_the_package_and_its_types(revealed: str) -> None:
+    assert 'Revealed type is "list[str]"' in revealed
 
 
 def test_a_running_program_names_the_files_that_one_edits(install: Install) -> None:
@@ -108,13 +110,9 @@ def test_it_is_found_after_the_import_caches_are_emptied(install: Install) -> No
     assert install.tell(code) == "1"
 
 
-def test_a_module_that_is_added_later_is_found(install: Install, tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
-    added = install.checkout / "src" / "added_later.py"
-    added.write_text("NUMBER: int = 7\n")
+def test_a_module_that_is_added_later_is_found(install: Install, revealed: str) -> None:
     assert install.tell("from last.added_later import NUMBER; print(NUMBER)") == "7"
-    said = checked_types(install, "from last.added_later import NUMBER\n\nreveal_type(NUMBER)\n", tmp_path)
-    assert 'Revealed type is "int"' in said
+    assert 'Revealed type is "int"' in revealed
 
 
 def test_what_make_clean_removes_is_not_needed(install: Install, tmp_path: Path) -> None:
@@ -164,13 +162,20 @@ def test_where_no_link_can_be_made_the_install_works_as_setuptools_makes_it(tmp_
     assert path_files == [f"__editable__.last_har-{last.__version__}.pth"]
 
 
-def test_a_source_archive_holds_what_builds_it(tmp_path: Path) -> None:
-    checkout = copied_checkout(tmp_path / "checkout")
-    name = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_sdist({str(tmp_path)!r}))", cwd=checkout)
-    shutil.unpack_archive(tmp_path / name.splitlines()[-1], tmp_path / "unpacked", filter="data")
-    (unpacked,) = (tmp_path / "unpacked").iterdir()
-    wheel = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_wheel({str(tmp_path)!r}))", cwd=unpacked)
-    with zipfile.ZipFile(tmp_path / wheel.splitlines()[-1]) as archive:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a wheel that was built from a source archive."""
+    place = tmp_path_factory.mktemp("wheel")
+    checkout = copied_checkout(place / "checkout")
+    name = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_sdist({str(place)!r}))", cwd=checkout)
+    shutil.unpack_archive(place / name.splitlines()[-1], place / "unpacked", filter="data")
+    (unpacked,) = (place / "unpacked").iterdir()
+    name = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_wheel({str(place)!r}))", cwd=unpacked)
+    return place / name.splitlines()[-1]
+
+
+def test_a_source_archive_holds_what_builds_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {"last/__init__.py", "last/configs/data/ntu60.yaml", "last/py.typed"} <= {*names}
     assert not [each for each in names if "last_build" in each or each.endswith(".pth")]
@@ -182,12 +187,10 @@ FOREIGN = "raise SystemExit('a foreign folder was run')"
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder to work in, with a foreign folder `benchmarks`, beside a wheel that was unpacked."""
     place = tmp_path_factory.mktemp("elsewhere")
-    checkout = copied_checkout(place / "checkout")
-    wheel = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_wheel({str(place)!r}))", cwd=checkout)
-    with zipfile.ZipFile(place / wheel.splitlines()[-1]) as archive:
+    with zipfile.ZipFile(wheel) as archive:
         archive.extractall(place / "packages")
     foreign = place / "work" / "benchmarks"
     foreign.mkdir(parents=True)

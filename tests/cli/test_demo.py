@@ -11,7 +11,7 @@ import pytest
 
 from last.experiments import run as experiment
 
-SMALL = ("--clips", 60, "--epochs", 1, "--quiet")
+SMALL = ("--clips", 16, "--epochs", 1, "--quiet")
 
 
 @pytest.fixture

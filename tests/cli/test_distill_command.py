@@ -12,9 +12,11 @@ import pytest
 from conftest import TINY
 from distillation_probes import changed_copy
 
+from last.cli import main
 from last.experiments import run as experiment
 from last.models.registry import build_model
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
+from last.runs.folder import RunFolder
 from last.settings.data import NormalizeConfig
 from last.settings.run import RunConfig
 from last.skeleton import layout_facts, load_layout
@@ -125,6 +127,23 @@ def test_a_place_that_cannot_hold_a_cache_is_refused(
     assert not (tmp_path / "kept" / "outputs.npy").exists()
 
 
+@pytest.fixture(scope="module")
+def whole_cache(
+    data_yaml: Path, trained_teacher: RunFolder, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], None]:
+    """Return a function that puts a finished cache of the teacher's outputs into a folder."""
+    place = tmp_path_factory.mktemp("cached")
+    roots = ("--data_root", data_yaml.parent / "data", "--output_root", place / "students", "--device", "cpu")
+    cached = ("--teacher", trained_teacher.last, "--cached", 1, "--cache", place / "cache", "--epochs", 1)
+    arguments = ("distill", "--model", "nano_e", "--dataset", data_yaml, *roots, *cached, "--set", *TINY)
+    assert main([str(argument) for argument in arguments]) == 0
+
+    def put(folder: Path) -> None:
+        shutil.copytree(place / "cache", folder)
+
+    return put
+
+
 @pytest.mark.parametrize(
     ("batches", "content"),
     [
@@ -133,11 +152,16 @@ def test_a_place_that_cannot_hold_a_cache_is_refused(
     ],
 )
 def test_an_invalid_unfinished_cache_is_started_again(
-    distill: Callable[..., Any], teacher: Path, tmp_path: Path, batches: str, content: str
+    distill: Callable[..., Any],
+    teacher: Path,
+    whole_cache: Callable[[Path], None],
+    tmp_path: Path,
+    batches: str,
+    content: str,
 ) -> None:
     folder = tmp_path / "kept"
     cached = ("--teacher", teacher, "--cached", 1, "--cache", folder)
-    assert distill(*cached).code == 0
+    whole_cache(folder)
     header, outputs = folder / "outputs.json", folder / "outputs.npy"
     whole, key = outputs.read_bytes(), json.loads(header.read_text())["key"]
     header.unlink()
@@ -146,6 +170,7 @@ def test_an_invalid_unfinished_cache_is_started_again(
     outputs.write_bytes({"empty": b"", "garbage": b"\x80\x04garbage", "cut": whole[:200], "zeros": zeros}[content])
     assert distill(*cached).code == 0
     assert outputs.read_bytes() == whole
+    assert json.loads(header.read_text())["key"] == key
 
 
 def test_a_run_that_reaches_its_time_limit_while_teacher_outputs_are_computed_keeps_them(

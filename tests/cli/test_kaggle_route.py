@@ -29,7 +29,7 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., A
     recordings = root / "input" / "datasets" / "owner" / "recordings"
     recordings.mkdir(parents=True)
     (root / "working").mkdir()
-    assert cli("synthesize", "--out", tmp_path / "raw", "--clips", 60, "--quiet").code == 0
+    assert cli("synthesize", "--out", tmp_path / "raw", "--clips", 16, "--quiet").code == 0
     with zipfile.ZipFile(recordings / "all.zip", "w") as archive:
         for path in (tmp_path / "raw").rglob("*.skeleton"):
             archive.write(path, path.name)
@@ -81,7 +81,7 @@ def test_a_run_is_carried_from_raw_zips_over_two_sessions(
     raw, working = kaggle / "input" / "datasets" / "owner" / "recordings", kaggle / "working"
     with monkeypatch.context() as patch:  # the time is over within the second epoch
         looks = iter(range(100))
-        patch.setattr(StopWatch, "reason", property(lambda _: Stop.TIME if next(looks) > 15 else None))
+        patch.setattr(StopWatch, "reason", property(lambda _: Stop.TIME if next(looks) > 5 else None))
         said = run_notebook(cli, raw)
     assert "There is no run to resume of nano_e on synthetic xsub" in said
     assert "its time is over" in said

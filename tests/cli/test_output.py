@@ -17,6 +17,7 @@ import pytest
 from patience import PATIENCE_S
 
 from last.cli import COMMANDS, main
+from last.cli.output import SafeStream
 from last.cli.terminal import progress, table
 from last.utils.errors import TrainingDiverged, UserError
 
@@ -180,18 +181,26 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files of the command whose streams are as usual."""
+    folder = tmp_path_factory.mktemp("plain")
+    assert synthesize(folder, "").returncode == 0
+    return contents(folder)
+
+
 @posix
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1"])
-def test_a_command_leaves_the_same_files_however_its_streams_are_redirected(tmp_path: Path, redirection: str) -> None:
+def test_a_command_leaves_the_same_files_however_its_streams_are_redirected(
+    plain: dict[str, bytes], tmp_path: Path, redirection: str
+) -> None:
     if "full" in redirection and not Path("/dev/full").exists():
         pytest.skip("this system has no device that is full")
-    plain = synthesize(tmp_path / "plain", "")
-    assert plain.returncode == 0
     redirected = synthesize(tmp_path / "redirected", redirection)
     assert redirected.returncode == 0
     assert "Traceback" not in redirected.stderr
     assert "Exception ignored" not in redirected.stderr
-    assert contents(tmp_path / "redirected") == contents(tmp_path / "plain")
+    assert contents(tmp_path / "redirected") == plain
 
 
 @posix
@@ -236,3 +245,9 @@ def test_a_terminal_that_vanished_ends_no_command(tmp_path: Path) -> None:
     os.close(theirs)
     assert result.returncode == 0
     assert contents(tmp_path / "made")
+
+
+def test_a_stream_whose_state_is_unknown_is_no_terminal() -> None:
+    closed = io.StringIO()
+    closed.close()
+    assert not SafeStream(closed).isatty()

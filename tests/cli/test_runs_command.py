@@ -245,3 +245,21 @@ def test_a_wrong_request_is_refused_and_leaves_nothing(
 def test_help_shows_examples(cli: Callable, arguments: list[str]) -> None:
     result = cli("runs", *arguments)
     assert (result.code, "examples:\n  python -m last runs" in result.out) == (0, True)
+
+
+def test_where_there_is_no_run_those_of_the_input_folders_are_counted(
+    cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAST_KAGGLE", str(tmp_path))
+    write_run(tmp_path / "input" / "before" / "run-2026-11-23", [40.0])
+    (tmp_path / "working").mkdir()
+    result = cli("runs")
+    assert (
+        f"In the input folders there are 1, such as {tmp_path / 'input' / 'before' / 'run-2026-11-23'}." in result.out
+    )
+
+
+def test_few_runs_of_which_much_differs_are_compared_key_by_key(cli: Callable, root: Path) -> None:
+    write_run(root / "run-2026-11-25", [30.0], model="base_e", seed=7)
+    result = cli("runs", "compare", "run-2026-11-23", "run-2026-11-25", "--output_root", root)
+    assert re.search(r"seed +0 +7", result.out)

@@ -51,4 +51,4 @@ def test_two_dozen_recordings_can_be_trained_and_tested(
 
 
 def test_a_single_recording_is_told_to_be_too_few_to_train(cli: Run, tmp_path: Path) -> None:
-    assert "Ask for at least 2" in cli("synthesize", "--out", tmp_path, "--clips", 1).err
+    assert "Request at least 2" in cli("synthesize", "--out", tmp_path, "--clips", 1).err

@@ -112,8 +112,8 @@ def test_without_options_all_that_is_missing_is_one_message(cli: Callable) -> No
 
 
 @pytest.fixture
-def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
-    return experiment.train(tiny_config("epochs=1")).run
+def run(trained_run: Callable[..., RunFolder]) -> RunFolder:
+    return trained_run("epochs=1")
 
 
 def test_an_option_given_by_name_is_as_deliberate_as_set_when_resuming(cli: Callable, run: RunFolder) -> None:
@@ -202,3 +202,16 @@ def test_an_old_name_of_a_key_is_known_as_it_was_written_and_not_if_it_is_only_s
         assert not any(
             f" {new}=" in suggestions.suggestion(f"--{similar}", "", options) for new in RENAMED_KEYS.values()
         )
+
+
+def test_one_seed_and_several_are_refused_together(tiny: Callable) -> None:
+    result = tiny("--seed", 1, "--seeds", "1,2")
+    assert (result.code, result.err) == (2, "error: Give --seed or --seeds, not both.\n")
+
+
+def test_a_stopped_training_of_several_seeds_is_resumed_by_its_own_command(
+    tiny: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
+    result = tiny("--seeds", "1,2")
+    assert "To resume: the same command with --resume auto" in result.out

@@ -175,12 +175,17 @@ def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
     assert (how.tau, how.method) == (4.0, "kl")
 
 
+SKIPS = dict.fromkeys(("inputs", "losses", "gradients", "overflows"), 0)
+WITHIN = {"clips": 4, "meter": torch.zeros(6, dtype=torch.float64), "skips": SKIPS, "waited": 0.0, "seconds": 1.0}
+
+
 @pytest.mark.parametrize(
     ("change", "overrides", "told"),
     [
         ({"data": {"split": "xview"}}, [], "perhaps on test clips of the student"),
         ({}, ["label_fraction=0.5"], "contain information from more labels than that"),
         ({}, ["validation=split", "validation_fraction=0.3"], "has trained on clips that this run holds out"),
+        ({"within": WITHIN}, [], "is the state of a run that was stopped within an epoch"),
     ],
 )
 def test_a_teacher_that_knows_too_much_is_warned_of(

@@ -22,8 +22,8 @@ MakeConfig = Callable[..., RunConfig]
 
 
 @pytest.fixture
-def run(tiny_config: MakeConfig) -> RunFolder:
-    return experiment.train(tiny_config("epochs=2", "validation=split", "validation_fraction=0.3")).run
+def run(trained_run: Callable[..., RunFolder]) -> RunFolder:
+    return trained_run("epochs=2", "validation=split", "validation_fraction=0.3")
 
 
 def test_figures_of_the_last_epoch_equal_those_of_training(run: RunFolder, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from last.experiments.sequence import run_sequence
 from last.experiments.sequence_plan import Plan, SequenceSpec, plan_sequence
 from last.experiments.sequence_table import RunStatus, TableRow, read_rows, results
 from last.runs.folder import RunFolder
-from last.runtime.stop_requests import Stop
+from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.utils.config import read_yaml, to_yaml
 from last.utils.errors import TrainingDiverged, UserError
@@ -171,6 +171,7 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
         ({"students": ["nano_e", "nano"]}, "no model 'nano'.*Did you mean"),
         ({"teacher": "huge"}, "no model 'huge'"),
         ({"students": ["nano_e", "nano_e"]}, "--students has a duplicate"),
+        ({"students": []}, "--students is empty. Leave it out for the default"),
         ({"seeds": [1, 1]}, "--seeds has a duplicate"),
         ({"seeds": [2**64]}, "--seeds: 18446744073709551616 should be 0 to"),
         ({"teacher_seeds": [2**64]}, "--teacher_seeds: 18446744073709551616 should be 0 to"),
@@ -513,3 +514,15 @@ def test_of_several_attached_sequences_the_one_that_came_furthest_is_continued(
     second = plan(flags=flags)
     sequence._copy_from_inputs(second)
     assert statuses(second) == ["done", "done", "done"]
+
+
+def test_a_time_limit_that_ends_while_teachers_are_asked_stops_the_sequence(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> Result:
+        monkeypatch.setattr(StopWatch, "is_over", True)
+        raise UserError("The time limit ended here.")
+
+    monkeypatch.setattr(sequence, "train", refuse)
+    assert run_sequence(plan()) is Stop.TIME
+    assert "The time limit ended here." in caplog.text

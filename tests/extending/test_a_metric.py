@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -115,3 +116,9 @@ def test_another_task_has_metrics_of_its_own(
     plug_in(tasks, Path(__file__).with_name("masked_joints.py"))
     with pytest.raises(UserError, match="are of classification, and the task is masked_joints"):
         train(tiny_config("task=masked_joints", MEASURED))
+
+
+def test_a_metric_named_unlike_its_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(get_metric(NAME), "METRIC", replace(METRIC, name="other"))
+    with pytest.raises(UserError, match=rf"has the name 'other'. Change it to '{NAME}'"):
+        get_metric(NAME)

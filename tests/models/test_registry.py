@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import last
 from last.experiments.config import resolve
+from last.models.batchnorm_stats import RunningStatistics
+from last.models.plain import from_fused
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 
@@ -89,3 +93,15 @@ def test_a_file_without_the_sizes_of_a_network_is_refused(tmp_path: Path, text: 
     for build in (lambda: last.create_model(path), lambda: resolve(model=str(path), dataset="synthetic")):
         with pytest.raises(UserError, match=f"(?s){told}"):
             build()
+
+
+def test_a_layer_without_a_plain_counterpart_is_refused() -> None:
+    with pytest.raises(TypeError, match="no plain counterpart of a Bilinear"):
+        from_fused(nn.Bilinear(1, 1, 1))
+
+
+def test_a_model_without_batch_norms_has_no_statistics_to_change() -> None:
+    statistics = RunningStatistics(nn.Linear(2, 2))
+    statistics.uncount(torch.tensor(1))
+    statistics.set_counts([])
+    assert statistics.read().tolist() == statistics.counts() == []

@@ -229,3 +229,7 @@ def test_missing_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UserError, match=r"last-har\[plots\]"):
         draw_training_curve([epoch(0)], tmp_path / "curve.png", "title")
+
+
+def test_a_test_part_of_one_clip_is_called_so() -> None:
+    assert figures.worth_of_a_clip(1) == "; of one clip"

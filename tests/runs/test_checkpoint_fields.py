@@ -17,6 +17,7 @@ from under_limits import call
 import last
 from last.experiments import run as experiment
 from last.runs.checkpoint import _KEYS, _checksum, read_checkpoint
+from last.runs.folder import RunFolder
 from last.runs.torch_file import NotTorchFile, read_torch_file
 from last.settings.run import RunConfig
 from last.training.schedule import schedule_after
@@ -55,10 +56,12 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 @pytest.fixture
-def checkpoint(request: pytest.FixtureRequest, tiny_config: Callable[..., RunConfig]) -> tuple[Path, RunConfig]:
+def checkpoint(
+    request: pytest.FixtureRequest, tiny_config: Callable[..., RunConfig], trained_run: Callable[..., RunFolder]
+) -> tuple[Path, RunConfig]:
     """Return a checkpoint at the end of an epoch, or within one where the test says so, with all that one can hold."""
-    config = tiny_config("epochs=2", "ema.decay=0.9", "gradient_accumulation_steps=2")
-    run = experiment.train(config).run
+    overrides = ("epochs=2", "ema.decay=0.9", "gradient_accumulation_steps=2")
+    config, run = tiny_config(*overrides), trained_run(*overrides)
     for path in (run.summary, run.best):
         path.unlink()
     content = torch.load(run.last, weights_only=True)
@@ -289,3 +292,50 @@ def test_files_that_ask_for_gigabytes_take_no_more_than_their_size(tmp_path: Pat
         (tmp_path / f"{number}.pth").write_bytes(content)
     answer = call("test_checkpoint_fields:refused", tmp_path, mib=500, seconds=10)
     assert answer.value == len(HOSTILE), answer
+
+
+@pytest.mark.parametrize("checkpoint", ["within"], indirect=True)
+@pytest.mark.parametrize(
+    ("place", "new", "complaint"),
+    [
+        (("best_acc",), 101.0, "best_acc is 101.0"),
+        (("scaler",), {"scale": 2.0}, "scaler lacks _growth_tracker"),
+        (("guard",), [], "guard is"),
+        (("optimizer", "state", 0), {"momentum_buffer": {}}, "is an empty dict|momentum_buffer"),
+        (("measures",), {"task": "poses"}, "measures are not the metrics of a task"),
+        (("statistics",), {"other": {"x": torch.zeros(1)}}, "statistics.'other' are of no weights"),
+        (("statistics",), {"trained": {"x": torch.zeros(1)}}, "statistics.*trained should have the keys"),
+        (("within", "clips"), 10**6, "within.clips is 1000000, of an epoch of"),
+        (("config", "model"), [], "holds no configuration|config"),
+    ],
+)
+def test_every_field_that_contradicts_the_others_is_named(
+    checkpoint: tuple[Path, RunConfig], place: tuple[Any, ...], new: Any, complaint: str
+) -> None:
+    path, config = checkpoint
+    content = {"measures": {}, **torch.load(path, weights_only=True)}
+    torch.save(forged(replaced(content, place, new)), path)
+    assert re.search(complaint, told := try_out(path, config)), told
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda content: [content], "is not a checkpoint of LAST"),
+        (lambda content: {**content, "format": "other"}, "is not a checkpoint of LAST"),
+        (lambda content: {name: each for name, each in content.items() if name != "guard"}, "it lacks guard"),
+        (lambda content: {**content, "model": {**content["model"], "x": {1, 2}}}, "damaged or foreign"),
+    ],
+)
+def test_a_file_of_other_content_than_a_checkpoint_is_refused(
+    checkpoint: tuple[Path, RunConfig], change: Callable[[dict[str, Any]], object], complaint: str
+) -> None:
+    path, config = checkpoint
+    torch.save(change(torch.load(path, weights_only=True)), path)
+    assert re.search(complaint, told := try_out(path, config)), told
+
+
+def test_a_file_of_a_machine_of_the_other_byte_order_is_refused() -> None:
+    content = repacked(saved({"a": torch.ones(2)}), byteorder=b"big")
+    with pytest.raises(NotTorchFile, match="byte order"):
+        read_torch_file(content)

@@ -83,3 +83,12 @@ def last_rows(path: Path) -> list[dict[str, float]]:
     from last.runs.logbook import read_rows
 
     return read_rows(path / "metrics.jsonl")  # type: ignore[return-value]
+
+
+def test_a_file_that_is_too_large_for_a_confusion_matrix_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confusion, "_LIMIT_BYTES", 3)
+    (tmp_path / "confusion.csv").write_text("true,a\na,1\n")
+    with pytest.raises(UserError, match="larger than 3 bytes, too large for a confusion matrix"):
+        read_confusion(tmp_path / "confusion.csv")

@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from last.plots import figures
 from last.runs import curves
 from last.runs.comparison import differing_keys, record, seed_spreads, write_comparison
 from last.runs.curves import draw_curves
+from last.runs.folder import RunFolder
 from last.runs.history import choose_runs, find_runs
 from last.runs.results import Run, read_run
 from last.settings.run import RunConfig
@@ -422,3 +424,21 @@ def test_curves_without_any_epoch_are_refused(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "run", [], finished=False))
     with pytest.raises(ValueError, match="None of the runs has an epoch"):
         draw_curves([run], tmp_path / "curves.png")
+
+
+def test_a_run_whose_files_cannot_be_looked_at_is_listed_and_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = write_run(tmp_path / "run-2026-11-23", [40.0])
+    write_run(tmp_path / "run-2026-11-24", [50.0])
+    stat = Path.stat
+
+    def refuse_inside(path: Path, **options: Any) -> os.stat_result:
+        if closed in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse_inside)
+    assert [run.name for run in find_runs(tmp_path)] == ["run-2026-11-24", "run-2026-11-23"]
+    run = RunFolder(closed)
+    assert (run.finished, run.origin_path, run.read_measures().task) == (False, "", "classification")

@@ -98,26 +98,33 @@ def free_port() -> int:
 
 def together(size: int, *arguments: object) -> "list[subprocess.Popen[str]]":
     """Start Python `size` times as `torchrun` would."""
-    common = {
+    common = common_variables(size)
+    return [start(arguments, {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(size)]
+
+
+def common_variables(size: int) -> dict[str, str]:
+    return {
         "WORLD_SIZE": str(size),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
         "OMP_NUM_THREADS": "1",
     }
-    return [
-        subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(size)
-    ]  # fmt: skip
+
+
+def start(arguments: Sequence[object], variables: Mapping[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def do_tasks(ground: Path, folder: Path, size: int, tasks: Sequence[Mapping[str, Any]]) -> None:
     """Let `size` processes do tasks together."""
     (folder / "tasks.json").write_text(json.dumps(tasks))
-    processes = together(size, PROBE, folder / "tasks.json", folder)
+    arguments = (PROBE, folder / "tasks.json", folder)
+    forks = hasattr(os, "fork")  # one process then imports torch for all
+    processes = [start(arguments, common_variables(size))] if forks else together(size, *arguments)
     told = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
     assert all(process.returncode == 0 for process in processes), "\n".join(told)
 

@@ -126,3 +126,14 @@ def test_torch_without_code_for_the_gpu_is_no_defect(cli: Callable[..., Any], mo
     assert result.code == 2
     assert result.err.startswith("error: The installed torch has no code for this GPU")
     assert "defect" not in result.err
+
+
+def test_mixed_precision_in_fp16_is_bf16_on_the_cpu(caplog: pytest.LogCaptureFixture) -> None:
+    assert str(Precision(True, "fp16", torch.device("cpu"))) == "bfloat16"
+    assert "fp16 is not for the CPU" in caplog.text
+
+
+def test_more_processes_than_gpus_are_refused(gpu: Callable[..., None]) -> None:
+    gpu((8, 0), ["sm_80"])
+    with pytest.raises(UserError, match="This machine has 1 GPU, too few for 2 processes"):
+        choose_device("cuda", 1)

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -207,5 +208,29 @@ def run_tasks(tasks: Path, folder: Path) -> None:
     torch.save(results, own / "results.pt")
 
 
+def run_in_each(size: int, tasks: Path, folder: Path) -> int:
+    """Run the tasks in `size` forked processes, which share the imports; return 0 if all of them did."""
+    children = []
+    for number in range(size):
+        child = os.fork()
+        if child == 0:
+            os.environ.update(RANK=str(number), LOCAL_RANK=str(number))
+            code = 1
+            try:
+                run_tasks(tasks, folder)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        children.append(child)
+    return int(max(os.waitpid(child, 0)[1] for child in children) > 0)
+
+
 if __name__ == "__main__":
-    run_tasks(Path(sys.argv[1]), Path(sys.argv[2]))
+    given = Path(sys.argv[1]), Path(sys.argv[2])
+    if "RANK" in os.environ:
+        run_tasks(*given)
+    else:
+        sys.exit(run_in_each(int(os.environ["WORLD_SIZE"]), *given))

@@ -199,8 +199,7 @@ def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
             part, size = [], 0
         part.append(entry)
         size += entry.size
-    if part:
-        yield tuple(part)
+    yield tuple(part)
 
 
 def _with_copies(entry: Entry) -> tuple[Entry, ...]:

@@ -517,3 +517,43 @@ def test_a_chunk_that_is_damaged_in_any_part_is_read_again(
         path.write_bytes({"cut": content[:-100], "empty": b"", "label": b"PK" + content}.get(damage, content))
     monkeypatch.setattr(NumbersReader, "stop_at", "")
     assert prepare(raw, tmp_path / "out").kept == 5
+
+
+def test_a_report_that_cannot_be_updated_leaves_the_store_usable(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(raw, tmp_path / "out")
+
+    def fail(*_: object) -> None:
+        raise UserError("The disk is full.")
+
+    monkeypatch.setattr(PreparationReport, "save", fail)
+    other = DataConfig(**{**vars(CONFIG), "protocols": {"xsub": ProtocolConfig("subject", train=[2])}})
+    assert prepare(raw, tmp_path / "out", other).prepared_before
+    assert "The report in the store's folder is not updated. The disk is full." in caplog.text
+
+
+def test_a_report_of_other_parts_than_train_and_test_is_refused(raw: Path, tmp_path: Path) -> None:
+    prepare(raw, tmp_path / "out")
+    path = tmp_path / "out" / "report.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["parts"]["xsub"] = {"train": 2}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match="its parts are not train and test"):
+        prepare(raw, tmp_path / "out")
+
+
+def test_a_data_set_without_a_protocol_is_prepared_with_a_warning(raw: Path, tmp_path: Path) -> None:
+    report = prepare(raw, tmp_path / "out", DataConfig(**{**vars(CONFIG), "protocols": {}}))
+    assert report.warnings == [
+        "The data set has no protocol, and training needs one, such as protocols: {own: {by: file}}."
+    ]
+
+
+def test_where_a_selection_keeps_no_recording_that_is_the_only_reason_given(raw: Path, tmp_path: Path) -> None:
+    for name in ("c", "e"):
+        (raw / f"{name}.txt").unlink()
+    config = DataConfig(**{**vars(CONFIG), "select": SelectConfig(setups=[7])})
+    with pytest.raises(UserError) as refused:
+        prepare(raw, tmp_path / "out", config)
+    assert "setups 7" in str(refused.value) and "Damaged" not in str(refused.value)

@@ -1,5 +1,6 @@
 """Reading rows of a file that may change under the reader."""
 
+import errno
 import os
 import pickle
 from pathlib import Path
@@ -89,3 +90,17 @@ def test_a_store_that_is_cut_short_while_it_is_loaded_is_an_error(tmp_path: Path
     os.truncate(store.path / "valid.npy", 200)
     with pytest.raises(UserError, match="cut short"):
         place_clips(store, "ram", torch.device("cpu"))
+
+
+def test_a_span_of_no_row_is_empty(path: Path) -> None:
+    assert RowFile(path).span(3, 3).shape == (0, 2, 3)
+
+
+def test_a_file_that_cannot_be_read_is_refused_with_what_to_do(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    file = RowFile(path)
+    monkeypatch.setattr(os, "preadv", fail, raising=False)
+    with pytest.raises(UserError, match=r"a\.npy: Input/output error\. Copy the store again"):
+        file.span(0, 1)

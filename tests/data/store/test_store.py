@@ -535,3 +535,25 @@ def test_an_index_with_a_name_that_is_not_text_is_refused(folder: Path, code: in
 def test_a_clip_whose_name_is_not_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="its name is not UTF-8 text"):
         write(tmp_path / "store", make_clip("caf\udce9"))
+
+
+def test_a_store_shows_itself_by_its_name_clips_and_layout(folder: Path) -> None:
+    assert repr(open_store(folder)) == f"Store({str(folder)!r}: tiny, 2 clips, layout ntu25)"
+
+
+def test_the_layout_of_a_store_that_does_not_hold_it_is_the_one_of_its_name(folder: Path) -> None:
+    header = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+    del header["layout_facts"]
+    (folder / "store.json").write_text(json.dumps(header), encoding="utf-8")
+    assert open_store(folder).skeleton == load_layout("ntu25")
+
+
+def test_an_array_that_cannot_be_read_for_its_checksum_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("last.data.store.reader.file_checksum", fail)
+    with pytest.raises(UserError, match=r"Permission denied. Check its permissions"):
+        open_store(folder)

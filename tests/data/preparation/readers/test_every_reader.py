@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
@@ -316,3 +317,53 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(name: str, tmp_path: Path) 
 
     with pytest.raises((BadClip, UserError)):
         change_the_file(name, tmp_path, replace_by_a_pipe)
+
+
+@pytest.mark.parametrize("name", ["ntu", "nw_ucla", "sbu"])
+def test_a_recording_without_the_name_that_its_format_gives_is_bad(name: str, tmp_path: Path) -> None:
+    WRITERS[name](tmp_path, a_recording(name))
+    reader = reader_of(name)
+    (entry,) = reader.entries(tmp_path)
+    with pytest.raises(BadClip, match=r"is not (named|in folders)"):
+        reader.read(replace(entry, name="one"))
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "limit", "complaint"),
+    [
+        ("ntu", "readers.ntu", "_MOST_FRAMES", "has more than the 2 frames allowed"),
+        ("sbu", "formats.clip_builder", "_MAX_COORDINATES", "has more than 2 coordinates"),
+        ("folder", "readers.folder", "_LIMIT_BYTES", "is larger than 2 bytes"),
+        ("pyskl", "readers.pyskl", "_MOST_ANNOTATIONS", "holds more than 0 annotations"),
+    ],
+)
+def test_a_recording_beyond_a_limit_is_refused(
+    name: str, module: str, limit: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"last.data.preparation.{module}.{limit}", 0 if name == "pyskl" else 2)
+    with pytest.raises((BadClip, UserError), match=complaint):
+        read(name, tmp_path, a_recording(name))
+
+
+def test_a_number_that_no_float_can_hold_is_bad(tmp_path: Path) -> None:
+    def make_huge(path: Path) -> None:
+        content = json.loads(path.read_text())
+        content["skeletons"][0][0][0] = 10**400
+        path.write_text(json.dumps(content))
+
+    with pytest.raises(BadClip, match="a number that is impossibly large"):
+        change_the_file("nw_ucla", tmp_path, make_huge)
+
+
+def test_a_file_that_is_gone_since_it_was_listed_is_refused(tmp_path: Path) -> None:
+    WRITERS["ctrgcn"](tmp_path, a_recording("ctrgcn"))
+    reader = reader_of("ctrgcn")
+    entries = reader.entries(tmp_path)
+    entries[0].path.unlink()
+    with pytest.raises(UserError, match="No such file"):
+        reader.read(entries[0])
+
+
+def test_a_format_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(UserError, match=r"There is no format 'bvh'. The formats are: .*ntu"):
+        get_reader("bvh", Source(load_layout("ntu25"), 2, ()))
