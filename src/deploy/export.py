@@ -156,8 +156,10 @@ def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassi
             "axes": ["clip", "coordinate", "frame", "joint", "body"],
             "frames": "sampled from the clip as `sampling` says",
             "origin": f"joint {layout.joints[layout.center]!r} of the first body in its first frame",
-            "missing": "a joint with a NaN is missing; the model interpolates gaps of at most `max_gap` frames",
+            "missing": "a joint with a NaN is missing, and so should be one below `min_confidence`; gaps of at most "
+            "`max_gap` frames are interpolated",
             "max_gap": config.data.max_gap,
+            "min_confidence": config.data.min_confidence,
             "absent": "a body is absent from a frame where all its coordinates are 0; a clip needs a body",
         },
         "output": {"name": OUTPUT, "shape": [request.batch, len(checkpoint.classes)]},

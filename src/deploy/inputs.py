@@ -92,10 +92,13 @@ def _rows(held: Store, min_confidence: float) -> TensorClipReader:
     if held.confidence is None:
         return TensorClipReader(joints, valid)
     measured = held.confidence >= lowest_measured(min_confidence)
-    origins = origin_rows(held, held.valid, measured[:, held.skeleton.center])
-    present = torch.from_numpy(measured.any(axis=1)) & valid
+    present = measured.any(axis=1) & held.valid
+    origins = origin_rows(held, held.valid, measured[:, held.skeleton.center], present)
     return TensorClipReader(
-        joints, present, torch.from_numpy(measured), None if origins is None else torch.from_numpy(origins)
+        joints,
+        torch.from_numpy(present),
+        torch.from_numpy(measured),
+        None if origins is None else torch.from_numpy(origins),
     )
 
 

@@ -31,6 +31,7 @@ from .teachers import LiveTeachers
 _log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
+_LATER_SETTINGS = ("added", "drop_joints", "drop_limbs", "drop_frames", "drop_axis")
 _BATCH = 128  # clips
 _SAVED_EVERY = 50  # batches
 
@@ -77,9 +78,10 @@ def cached_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, ru
 
 def _key(how: DistillationConfig, about: DataConfig, data: TrainingData, live: LiveTeachers) -> dict[str, Any]:
     """Return everything that the teacher outputs depend on, as JSON values."""
-    augment = asdict(about.augment)
-    if not augment["added"]:
-        del augment["added"]  # as in the keys of outputs from before there were any
+    # Settings that change nothing are left out, as in the keys of outputs from before they existed.
+    augment = {name: value for name, value in asdict(about.augment).items() if value or name not in _LATER_SETTINGS}
+    missing = {"min_confidence": about.min_confidence, "max_gap": about.max_gap}
+    usual = {"min_confidence": DataConfig.min_confidence, "max_gap": DataConfig.max_gap}
     return {
         "format_version": FORMAT_VERSION,
         "teachers": list(how.fingerprints),
@@ -93,6 +95,7 @@ def _key(how: DistillationConfig, about: DataConfig, data: TrainingData, live: L
         "sampling": asdict(about.sampling),
         "augment": augment,
         "normalize": asdict(about.normalize),
+        **({} if missing == usual else {"missing_joints": missing}),
     }
 
 

@@ -59,8 +59,8 @@ class EvalRequest:
             `auto` those that training tested with, measured if the checkpoint lacks them.
         pictures: also draw the report's pictures, if matplotlib is installed.
         metrics: names of metrics in addition to those of the run.
-        drop_joints, drop_limbs: the share of the joints, and of the limbs, that each body lacks in the whole clip.
-        drop_frames: the share of the frames in which a body is not seen.
+        drop_joints, drop_limbs: the probability with which a joint, or a limb, of a body is missing in the whole clip.
+        drop_frames: the probability with which a body is not seen in a frame.
     """
 
     checkpoint: Path

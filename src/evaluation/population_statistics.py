@@ -84,10 +84,10 @@ class PopulationStatistics:
         The last batch is smaller than the others, and batches have different numbers of bodies, so each is weighted by
         its number of bodies.
         """
-        streams = self.pipeline(batch, training=True)
+        batch = self.pipeline.prepared(batch, training=True)
         with self.precision.autocast():
             options = {**batch.masks, **unchecked(self.model)}
-            self.model.forward(with_zeros(streams, LARGEST), batch.bodies, batch.body_slots, **options)
+            self.model.forward(with_zeros(batch.streams, LARGEST), batch.bodies, batch.body_slots, **options)
         values = self.running.read().to(_wide(self.device))  # (P,) of this batch alone
         means, variances = values.chunk(2)
         weight = float(len(batch.body_slots))

@@ -58,9 +58,9 @@ class AugmentConfig:
     """Settings for data augmentation. A value of 0 (or an empty list) disables its transform.
 
     Attributes:
-        drop_joints, drop_limbs: the largest share of the joints, and of the limbs, that a body lacks in a whole clip;
-            each clip draws its own share up to that.
-        drop_frames: the largest share of the frames in which a body is not seen.
+        drop_joints, drop_limbs: the largest probability with which a joint, or a limb, of a body is missing in a whole
+            clip; each clip draws its own up to that.
+        drop_frames: the largest probability with which a body is not seen in a frame.
         drop_axis: the probability that a clip has zeros in one of its coordinates.
         added: augmentations of the package `data.loading.augmentations` by name, each with its settings.
     """

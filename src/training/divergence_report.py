@@ -98,7 +98,8 @@ def _activations(state: TrainState, data: "TrainingData", skipped: SkippedBatch)
     """
     device = next(state.task.parameters()).device
     batch = data.source[BatchIndices(skipped.batch.indices, skipped.batch.rng_keys)].to(device)
-    streams = state.guard.sanitize_inputs(data.pipeline(batch, training=True))
+    batch = data.pipeline.prepared(batch, training=True)
+    streams = state.guard.sanitize_inputs(batch.streams)
     state.task.train()
     with torch.no_grad(), state.precision.autocast(), _outputs(state.task.model) as outputs:
         state.task(batch.with_streams(streams))

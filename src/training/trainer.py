@@ -147,8 +147,8 @@ class Trainer:
         epoch.clips += local.clips
         closes = batches % self.config.gradient_accumulation_steps == 0 or epoch.clips == sampler.num_clips
         self._collect_requests(self.step.requests)
-        streams = self.data.pipeline(batch, training=True)
-        self.step(streams, batch, local, closes=closes, metrics=epoch.metrics)
+        batch = self.data.pipeline.prepared(batch, training=True)
+        self.step(batch.streams, batch, local, closes=closes, metrics=epoch.metrics)
         self.step.note(note)
 
     def _collect_requests(self, requests: Requests) -> None:

@@ -26,7 +26,7 @@ def augment(joints: Tensor, config: AugmentConfig, layout: Layout, rng_keys: Ten
         rng_keys: (N,) the RNG keys of the clips.
     """
     if config.mirror_probability > 0:
-        flip = counter_rng.uniform(rng_keys, _MIRROR, 1)[:, 0] < config.mirror_probability
+        flip = _mirrored_clips(config, rng_keys)
         joints = torch.where(flip[:, None, None, None, None], mirror(joints, layout), joints)
     if any(config.rotation_degrees) or config.scale > 0 or config.shear > 0:
         joints = torch.einsum("nij,njtvm->nitvm", _linear_maps(config, layout, rng_keys), joints)
@@ -37,6 +37,20 @@ def augment(joints: Tensor, config: AugmentConfig, layout: Layout, rng_keys: Ten
     if config.drop_axis > 0:
         joints = _without_axis(joints, config.drop_axis, rng_keys)
     return joints
+
+
+def mirrored_mask(joint_mask: Tensor, config: AugmentConfig, layout: Layout, rng_keys: Tensor) -> Tensor:
+    """Return the joint mask (N, M, T, V) of clips after `augment`: left and right are exchanged in mirrored ones."""
+    if config.mirror_probability <= 0:
+        return joint_mask
+    order = constant(layout.mirrored, torch.int64, joint_mask.device)
+    flip = _mirrored_clips(config, rng_keys)[:, None, None, None]
+    return torch.where(flip, joint_mask.index_select(3, order), joint_mask)
+
+
+def _mirrored_clips(config: AugmentConfig, rng_keys: Tensor) -> Tensor:
+    """Return which clips are mirrored, (N,) bool."""
+    return counter_rng.uniform(rng_keys, _MIRROR, 1)[:, 0] < config.mirror_probability
 
 
 def _without_axis(joints: Tensor, probability: float, rng_keys: Tensor) -> Tensor:

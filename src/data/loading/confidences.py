@@ -25,9 +25,9 @@ class Measured:
         file: the confidences.
         lowest: the lowest one, as stored, of a measured joint.
         present: (R,) bool, whether a joint of the body is measured.
-        origin_rows: (N,) for each clip, the row of its first body whose centre joint becomes the origin, since the one
-            with which the clip was prepared is not confident enough; -1 where the origin stays. None if it stays in
-            all of them.
+        origin_rows: (N,) for each clip, the row of its first body that defines the origin, by its centre joint or, if
+            that is never measured, by the mean of its joints, since the joint with which the clip was prepared is
+            not confident enough; -1 where the origin stays. None if it stays in all of them.
     """
 
     file: RowFile
@@ -65,7 +65,7 @@ def measured_joints(store: Store, valid: NDArray[np.bool_], min_confidence: floa
         complete &= bool(measured[valid[part]].all())
     if complete:
         return None
-    return Measured(file, lowest, present, origin_rows(store, valid, centered) if min_confidence > 0 else None)
+    return Measured(file, lowest, present, origin_rows(store, valid, centered, present) if min_confidence > 0 else None)
 
 
 def clips_without_joints(store: Store, min_confidence: float) -> NDArray[np.int64]:
@@ -84,16 +84,20 @@ def lowest_measured(min_confidence: float) -> int:
     return int(confidence_bytes(np.array(min_confidence)))
 
 
-def origin_rows(store: Store, valid: NDArray[np.bool_], centered: NDArray[np.bool_]) -> NDArray[np.int64] | None:
-    """Return the rows whose centre joint becomes the origin of each clip, see `Measured`.
+def origin_rows(
+    store: Store, valid: NDArray[np.bool_], centered: NDArray[np.bool_], present: NDArray[np.bool_]
+) -> NDArray[np.int64] | None:
+    """Return the rows that define the origin of each clip, see `Measured`.
 
     Args:
         store: the clips.
         valid: (R,) bool, the store's frame mask.
         centered: (R,) bool, whether the centre joint is measured.
+        present: (R,) bool, whether any joint is.
     """
-    prepared, confident = _first_rows(store, valid), _first_rows(store, centered)
-    rows = np.where((confident != prepared) & (confident != _NONE), confident, -1)
+    prepared, confident, any_joint = (_first_rows(store, mask) for mask in (valid, centered, present))
+    rows = np.where(confident != _NONE, confident, any_joint)
+    rows = np.where((confident != prepared) & (rows != _NONE), rows, -1)
     return rows if (rows >= 0).any() else None
 
 

@@ -22,9 +22,9 @@ class JointDropper:
 
     Attributes:
         layout: the joint layout.
-        joints, limbs: the share of the joints, and of the limbs, that a body lacks in the whole clip.
-        frames: the share of the frames in which a body is not seen.
-        random_shares: whether each share is drawn for each clip, between 0 and the given one, as for training.
+        joints, limbs: the probability with which a joint, or a limb, of a body is missing in the whole clip.
+        frames: the probability with which a body is not seen in a frame.
+        random_shares: whether each clip draws its own probabilities, from 0 to the given ones, as for training.
     """
 
     layout: Layout

@@ -162,8 +162,12 @@ class ClipDataset(Dataset[Batch]):
         rows = self.clips.origin_rows
         if rows is None:
             return None
-        centers = self.clips.joints_at(rows.clamp(min=0))[:, self.store.skeleton.center]
-        return torch.where(rows[:, None] >= 0, centers, 0.0)
+        joints, measured = self.clips.joints_at(rows.clamp(min=0)), self.clips.measured_at(rows.clamp(min=0))
+        assert measured is not None  # an origin moves only where joints are missing
+        center, there = self.store.skeleton.center, measured[..., None]  # (N, V, 1)
+        means = (joints * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
+        origins = torch.where(there[:, center], joints[:, center], means)
+        return torch.where(rows[:, None] >= 0, origins, 0.0)
 
     def bodies(self, sampled: BatchIndices) -> Tensor:
         """Return the body mask (N, M) of a batch without reading joints."""

@@ -1,6 +1,7 @@
 """From a sampled batch to the model's input streams, on the training device."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from ...settings.data import DataConfig
 from ...skeleton import Layout
 from .added_streams import AddedStreams
-from .augment import augment
+from .augment import augment, mirrored_mask
 from .augmentations import AddedAugmentations
 from .loader import Batch
 from .normalize import face_camera, scale_to_unit
@@ -38,19 +39,28 @@ class InputPipeline:
         return AddedAugmentations(self.config.augment)  # created in training only: a trained model does not need them
 
     def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
-        """Return the streams of a batch, each (N, C, T, V, M), in the precision of its joints.
+        """Return the streams of a batch, each (N, C, T, V, M)."""
+        return dict(self.prepared(batch, training).streams)
+
+    def prepared(self, batch: Batch, training: bool) -> Batch:
+        """Return a batch with its streams, each (N, C, T, V, M) in the precision of its joints, and their joint mask.
+
+        The joint mask is that of the streams: in a mirrored clip a missing left joint is a missing right one.
 
         Autocast is disabled here: in half precision the velocities, differences of neighbouring frames, would be mostly
         rounding error.
         """
         with torch.no_grad(), torch.autocast(batch.joints.device.type, enabled=False):
-            joints = batch.joints
+            joints, mask, joint_mask = batch.joints, batch.mask, batch.joint_mask
             if self.config.normalize.face_camera:
-                joints = face_camera(joints, batch.mask, self.layout)
+                joints = face_camera(joints, mask, self.layout)
             if training:
                 joints = augment(joints, self.config.augment, self.layout, batch.rng_keys)
+                if joint_mask is not None:
+                    mask = joint_mask = mirrored_mask(joint_mask, self.config.augment, self.layout, batch.rng_keys)
                 joints = self._added(joints, self.layout, batch.frame_mask, batch.rng_keys)
             if self.config.normalize.scale == "unit":
-                joints = scale_to_unit(joints, batch.mask)
-            streams = derive_streams(joints, batch.mask, self.layout)
-            return self._added_streams(streams, batch.frame_mask, self.layout)
+                joints = scale_to_unit(joints, mask)
+            streams = derive_streams(joints, mask, self.layout)
+            streams = self._added_streams(streams, batch.frame_mask, self.layout, mask)
+            return replace(batch, streams=streams, joint_mask=joint_mask)

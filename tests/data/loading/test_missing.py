@@ -323,3 +323,60 @@ def test_a_tested_clip_without_a_confident_joint_has_no_body(tmp_path: Path) -> 
     data = training_data(a_run(min_confidence=0.5), a_store(tmp_path, *clips))
     (batch,) = data.test.loaders[0]
     assert batch.bodies.tolist() == [[False], [True]]
+
+
+def test_mirroring_a_clip_mirrors_what_is_missing(tmp_path: Path) -> None:
+    clip = a_clip(0)
+    certain = np.ones((1, 9, 25))
+    left = [NTU.joints.index(name) for name in ("left_elbow", "left_wrist", "left_knee")]
+    certain[0, :, left] = np.nan
+    joints = np.where(np.isnan(certain)[..., None], 0, clip.joints).astype(np.float32)
+    there = np.nan_to_num(certain[..., NTU.mirrored]).astype(bool)
+    seen_in_a_mirror = np.where(there[..., None], joints[:, :, NTU.mirrored] * [-1, 1, 1], 0).astype(np.float32)
+    recordings = {
+        "as it is": replace(clip, joints=joints, confidence=confidence_bytes(certain)),
+        "in a mirror": replace(
+            clip, joints=seen_in_a_mirror, confidence=confidence_bytes(np.where(there, 1.0, np.nan))
+        ),
+    }
+    found = {}
+    for name, probability in (("as it is", 1.0), ("in a mirror", 0.0)):
+        augment = AugmentConfig(rotation_degrees=[], mirror_probability=probability)
+        config = DataConfig(layout="ntu25", normalize=NormalizeConfig(face_camera=True, scale="unit"), augment=augment)
+        store = a_store(tmp_path / name, recordings[name])
+        dataset = ClipDataset(store, 8, config.sampling, training=True, missing=MissingJoints(3))
+        found[name] = InputPipeline(config).prepared(dataset[BatchIndices(torch.arange(1), torch.arange(1))], True)
+    mirrored, expected = found["as it is"], found["in a mirror"]
+    assert mirrored.joint_mask is not None and expected.joint_mask is not None
+    assert torch.equal(mirrored.joint_mask, expected.joint_mask)
+    for name, stream in mirrored.streams.items():
+        torch.testing.assert_close(stream, expected.streams[name], atol=1e-5, rtol=1e-5)
+
+
+def test_a_clip_whose_centre_is_never_confident_is_centred_on_the_mean_of_its_confident_joints(tmp_path: Path) -> None:
+    certain = np.ones((1, 9, 25))
+    certain[0, :, NTU.center] = 0.2
+    certain[0, :2] = 0.1
+    store = a_store(tmp_path, replace(a_clip(0), confidence=confidence_bytes(certain)))
+    reader = FileClipReader(store, 0.5)
+    dataset = ClipDataset(store, 9, SamplingConfig(test_crop=1.0), training=False, clips=reader)
+    batch = dataset[BatchIndices(torch.arange(1), torch.arange(1))]
+    others = [joint for joint in range(25) if joint != NTU.center]
+    torch.testing.assert_close(batch.joints[0, :, 2, others, 0].mean(dim=1), torch.zeros(3), atol=1e-6, rtol=0)
+    assert not batch.bodies.all() or not batch.frame_mask[0, 0, :2].any()
+
+
+def test_an_added_stream_is_zero_where_a_joint_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from last.data.loading import added_streams
+
+    class Ones:
+        @staticmethod
+        def derive(streams: dict[str, Tensor], *_: Any) -> Tensor:
+            return torch.ones_like(streams["joint"])
+
+    monkeypatch.setattr(added_streams, "get_stream", lambda _: Ones)
+    monkeypatch.setattr(added_streams, "settings_from", lambda *_: None)
+    mask = torch.rand(2, 1, 5, 25) > 0.4
+    streams = {"joint": torch.randn(2, 3, 5, 25, 1)}
+    found = added_streams.AddedStreams({"ones": {}})(streams, mask.any(dim=3), NTU, mask)["ones"]
+    assert torch.equal(found[:, 0, ..., 0].bool(), mask[:, 0])

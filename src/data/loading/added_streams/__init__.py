@@ -49,9 +49,18 @@ class AddedStreams:
             for name, values in added.items()
         }
 
-    def __call__(self, streams: dict[str, "Tensor"], frame_mask: "Tensor", layout: "Layout") -> dict[str, "Tensor"]:
-        """Return the streams and the added ones, each (N, C, T, V, M); `frame_mask` is (N, M, T) bool."""
-        absent = ~frame_mask.permute(0, 2, 1)[:, None, :, None, :]  # (N, 1, T, 1, M)
+    def __call__(
+        self, streams: dict[str, "Tensor"], frame_mask: "Tensor", layout: "Layout", mask: "Tensor"
+    ) -> dict[str, "Tensor"]:
+        """Return the streams and the added ones, each (N, C, T, V, M), zero where nothing was measured.
+
+        Args:
+            streams: joint, velocity and bone.
+            frame_mask: (N, M, T) bool.
+            layout: the joint layout.
+            mask: (N, M, T, V) bool, or (N, M, T, 1), which joints were measured.
+        """
+        absent = ~mask.permute(0, 2, 3, 1)[:, None]  # (N, 1, T, V or 1, M)
         added = {
             name: module.derive(streams, frame_mask, settings, layout).masked_fill(absent, 0.0)
             for name, (module, settings) in self._modules.items()

@@ -85,8 +85,9 @@ def build_clip(
             raise DroppedClip(name, 0, f"no joint of {source.joint_map.target.name}")
     timing = timing if timing.is_known else Timing(fps=source.source_fps)
     frames = clip_frames(name, joints.shape[1], timing, source.fps)
-    points, certain = (each if frames is None else frames.of(each) for each in (points, certain))
-    centred, joint_mask, kept_values = finish_clip(points, source.center, keep_gaps=timing.times is not None)
+    if frames is not None:
+        points, certain = frames.of(points), frames.confidence_of(certain)
+    centred, joint_mask, kept_values = finish_clip(points, source.center, keep_gaps=timing.is_known)
     return Clip(
         name=name,
         joints=centred,

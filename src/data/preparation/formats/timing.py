@@ -78,8 +78,17 @@ class Frames:
         """
         weight = self.weight.reshape(-1, *(1,) * (values.ndim - 2))
         before, after = values[:, self.before], values[:, self.after]
-        mixed = before + weight * (after - before)
-        nearer = np.where(weight <= 0.5, before, after)
+        return self._complete(before + weight * (after - before), before, after)
+
+    def confidence_of(self, certain: Floats) -> Floats:
+        """Return the confidences (M, F, V) at the clip's frames: that of a mixed frame is the lower of the two."""
+        before, after = certain[:, self.before], certain[:, self.after]
+        weight = self.weight[:, None]
+        mixed = np.where(weight == 0, before, np.where(weight == 1, after, np.minimum(before, after)))
+        return self._complete(mixed, before, after)
+
+    def _complete(self, mixed: Floats, before: Floats, after: Floats) -> Floats:
+        nearer = np.where(self.weight.reshape(-1, *(1,) * (mixed.ndim - 2)) <= 0.5, before, after)
         mixed = np.where(np.isnan(mixed), nearer, mixed)
         mixed[:, self.absent] = np.nan
         return mixed
@@ -104,8 +113,8 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
     times = _checked(name, count, timing.times)
     highest = np.maximum.accumulate(times)
     later = np.r_[True, times[1:] > highest[:-1]]
-    backward = int((np.diff(times) < 0).sum())
-    repeated = int((~later).sum()) - int((times[1:] < highest[:-1]).sum())
+    backward = int((times[1:] < highest[:-1]).sum())
+    repeated = int((~later).sum()) - backward
     if later.sum() < max(1, count / 2):
         raise BadClip(name, 0, "most of its timestamps repeat or run backwards: sort its frames by time")
     kept = np.flatnonzero(later)

@@ -73,6 +73,9 @@ def _load_npz(entry: Entry) -> dict[str, Array]:
             if _JOINTS not in names:
                 there = ", ".join(member.name.removesuffix(".npy")[:40] for member in archive.members[:_SHOWN])
                 raise BadClip(entry.name, 0, f"holds {there or 'no array'}; expected an array named `{_JOINTS}`")
+            unknown = [member.name for member in archive.members if member.name.removesuffix(".npy") not in _ARRAYS]
+            if unknown:
+                raise BadClip(entry.name, 0, f"holds {unknown[0][:40]}; known are {', '.join(_ARRAYS)}")
             members = [archive.find(f"{name}.npy") for name in names]
             if sum(member.size for member in members if member) > _LIMIT_BYTES:
                 raise BadClip(entry.name, 0, f"holds more than {_LIMIT_BYTES} bytes, too much for one clip")

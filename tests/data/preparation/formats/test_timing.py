@@ -89,3 +89,17 @@ def test_a_missing_value_is_taken_from_the_nearer_frame() -> None:
     assert frames is not None
     values = np.array([1.0, np.nan, 3.0])[None, :, None]
     np.testing.assert_allclose(frames.of(values)[0, :, 0], [1.0, np.nan, np.nan, 3.0])
+
+
+def test_a_mixed_frame_has_the_lower_confidence_of_its_neighbours() -> None:
+    frames = clip_frames("clip", 3, Timing(fps=10.0), 20.0)
+    assert frames is not None
+    certain = np.array([0.9, 0.0, 0.9])[None, :, None]
+    np.testing.assert_allclose(frames.confidence_of(certain)[0, :, 0], [0.9, 0.0, 0.0, 0.0, 0.9])
+
+
+def test_two_frames_before_an_earlier_one_are_counted_as_two() -> None:
+    times = np.array([0.0, 0.1, 0.2, 0.3, 0.12, 0.17, 0.4, 0.5])
+    frames = clip_frames("clip", len(times), Timing(times=times), 0.0)
+    assert frames is not None and (frames.backward, frames.repeated) == (2, 0)
+    assert frames.repairs == "2 frames before an earlier one"

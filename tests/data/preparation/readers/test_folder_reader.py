@@ -231,6 +231,14 @@ def test_an_npz_has_joints_confidences_and_a_frame_rate(read_npz):
     assert set(np.unique(clip.confidence)) == {0, 128}
 
 
+@pytest.mark.parametrize("timing", [{"fps": 25}, {"times": np.arange(9) / 25}])
+def test_frames_without_a_body_stay_where_the_frame_rate_is_known(read_npz, timing):
+    array = points(9)
+    array[3:6] = np.nan
+    assert read_npz(joints=array, **timing).frame_mask.tolist() == [[True] * 3 + [False] * 3 + [True] * 3]
+    assert read_npz(joints=array).frame_mask.tolist() == [[True] * 6]
+
+
 def test_an_npz_with_timestamps_gets_frames_at_equal_intervals(read_npz):
     array = points(5)
     clip = read_npz(joints=array, times=np.array([0.0, 0.1, 0.2, 0.2, 0.3]))
@@ -244,6 +252,7 @@ def test_an_npz_with_timestamps_gets_frames_at_equal_intervals(read_npz):
     [
         ({"skeleton": points(4)}, "holds skeleton; expected an array named `joints`"),
         ({"joints": points(4), "fps": np.ones(4)}, "`fps` should be one number"),
+        ({"joints": points(4), "confidences": np.ones((4, JOINTS))}, r"holds confidences\.npy; known are joints, conf"),
         ({"joints": points(4), "fps": 0}, "`fps` should be one number"),
         ({"joints": points(4), "times": np.array(["a"] * 4)}, "readable"),
         ({"joints": points(4), "times": np.arange(4) * 33.0}, "in seconds, not in another unit"),
