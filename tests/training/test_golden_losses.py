@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import golden_runs
@@ -103,7 +104,10 @@ def tiny_run(make: MakeConfig, *overrides: str, model: ModelConfig) -> tuple[Run
 @pytest.mark.parametrize("model", [LAST_E, LAST_V2], ids=["last_e", "last_v2"])
 def test_a_whole_run_has_the_losses_that_were_recorded(tiny_config: MakeConfig, model: ModelConfig) -> None:
     config, data = tiny_run(tiny_config, "gradient_accumulation_steps=2", "ema.decay=0.5", model=model)
-    data = replace(data, pipeline=lambda batch, training: golden_runs.streams_of(batch.indices))
+    recorded = SimpleNamespace(
+        prepared=lambda batch, training: batch.with_streams(golden_runs.streams_of(batch.indices))
+    )
+    data = replace(data, pipeline=recorded)
     task = Classification(golden_runs.formula_model(model), config.label_smoothing)
     losses: list[float] = []
     task.register_forward_hook(lambda _task, _arguments, output: losses.append(output.loss.item()))

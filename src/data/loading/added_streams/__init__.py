@@ -50,7 +50,7 @@ class AddedStreams:
         }
 
     def __call__(
-        self, streams: dict[str, "Tensor"], frame_mask: "Tensor", layout: "Layout", mask: "Tensor"
+        self, streams: dict[str, "Tensor"], frame_mask: "Tensor", layout: "Layout", mask: "Tensor | None" = None
     ) -> dict[str, "Tensor"]:
         """Return the streams and the added ones, each (N, C, T, V, M), zero where nothing was measured.
 
@@ -58,8 +58,9 @@ class AddedStreams:
             streams: joint, velocity and bone.
             frame_mask: (N, M, T) bool.
             layout: the joint layout.
-            mask: (N, M, T, V) bool, or (N, M, T, 1), which joints were measured.
+            mask: (N, M, T, V) bool, or (N, M, T, 1), which joints were measured; None if all of them in each frame.
         """
+        mask = frame_mask[..., None] if mask is None else mask
         absent = ~mask.permute(0, 2, 3, 1)[:, None]  # (N, 1, T, V or 1, M)
         added = {
             name: module.derive(streams, frame_mask, settings, layout).masked_fill(absent, 0.0)
