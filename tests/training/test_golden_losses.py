@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import golden_runs
@@ -20,6 +19,7 @@ import torch
 from golden_runs import CASES, CPU, LAST_E, LAST_V2, Case
 from torch import Tensor
 
+from last.data.loading.loader import Batch
 from last.data.loading.run_data import TrainingData, training_data
 from last.data.store.find_store import find_store
 from last.experiments import run as experiment
@@ -101,13 +101,20 @@ def tiny_run(make: MakeConfig, *overrides: str, model: ModelConfig) -> tuple[Run
     return config, training_data(config, find_store(config.data, Path(config.data_root)))
 
 
+class FixedStreams:
+    """Stand in for the pipeline with streams that depend on the clips alone."""
+
+    def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
+        return golden_runs.streams_of(batch.indices)
+
+    def prepared(self, batch: Batch, training: bool) -> Batch:
+        return batch.with_streams(self(batch, training))
+
+
 @pytest.mark.parametrize("model", [LAST_E, LAST_V2], ids=["last_e", "last_v2"])
 def test_a_whole_run_has_the_losses_that_were_recorded(tiny_config: MakeConfig, model: ModelConfig) -> None:
     config, data = tiny_run(tiny_config, "gradient_accumulation_steps=2", "ema.decay=0.5", model=model)
-    recorded = SimpleNamespace(
-        prepared=lambda batch, training: batch.with_streams(golden_runs.streams_of(batch.indices))
-    )
-    data = replace(data, pipeline=recorded)
+    data = replace(data, pipeline=FixedStreams())
     task = Classification(golden_runs.formula_model(model), config.label_smoothing)
     losses: list[float] = []
     task.register_forward_hook(lambda _task, _arguments, output: losses.append(output.loss.item()))
