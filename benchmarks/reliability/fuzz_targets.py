@@ -89,6 +89,7 @@ _TARGETS = (
     _recordings("sbu", recordings.sbu_seeds, _packed_or_not(changes.TEXT)),
     _recordings("nw_ucla", recordings.nw_ucla_seeds, _packed_or_not(changes.JSON)),
     _recordings("folder", recordings.folder_seeds, _ARRAYS),
+    _recordings("table", recordings.table_seeds, _packed_or_not(changes.TEXT)),
     _recordings("ctrgcn", recordings.ctrgcn_seeds, _ZIPPED_ARRAYS),
     Target("stores", own.store_seeds, _JSON_AND_ARRAYS, own.read_store, repair=own.repair_store),
     Target("reports", own.report_seeds, {"*": changes.JSON}, own.read_report, weight=0.3),

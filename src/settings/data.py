@@ -104,6 +104,7 @@ class DataConfig:
         layout_map: joints of `layout` by name, each with a joint of `source_layout`, several whose mean it is, or null
             if it is missing. Others are mapped by the program's map for these layouts, or by equal names.
         format: the reader of its raw files.
+        columns: of tables, our names of columns with those of the file; others are found by their usual names.
         min_confidence: joints of a lower confidence are missing; 0 keeps all that were recorded.
         max_gap: the longest gap of a joint, in sampled frames, that is interpolated; see `data.loading.missing`.
         fps: frames per second to which recordings of known timing are resampled; 0 keeps their own.
@@ -124,6 +125,7 @@ class DataConfig:
     own_source_layout: LayoutFile = field(default_factory=LayoutFile)
     layout_map: dict[str, list[str] | str | None] = field(default_factory=dict)
     format: str = "ntu"
+    columns: dict[str, str] = field(default_factory=dict)
     bodies: Annotated[int, Interval(ge=1, le=2)] = 2
     min_confidence: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     max_gap: Annotated[int, Interval(ge=0, le=64)] = 5

@@ -214,6 +214,7 @@ def _rules(config: DataConfig) -> list[Any]:
     rules += [config.fps, config.source_fps]
     if (joint_map := config.joint_map) is not None:
         rules.append(joint_map.facts())
+    rules += [sorted(config.columns.items())] if config.columns else []
     return [rules, [config.select.setups, config.select.actions]]
 
 

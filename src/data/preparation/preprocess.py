@@ -373,7 +373,8 @@ def _reader(config: DataConfig) -> Reader:
 def _source(config: DataConfig) -> Source:
     joint_map = config.joint_map
     layout = config.skeleton if joint_map is None else joint_map.source
-    return Source(layout, config.bodies, tuple(config.classes), config.fps, config.source_fps, joint_map)
+    timing = (config.fps, config.source_fps)
+    return Source(layout, config.bodies, tuple(config.classes), *timing, joint_map, tuple(config.columns.items()))
 
 
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:

@@ -69,6 +69,7 @@ class Source:
         fps: frames per second of the clips; 0 keeps those of the recordings.
         source_fps: frames per second of recordings that do not tell it; 0 if unknown.
         joint_map: the map from `layout` to the layout of the clips; None if it is the same.
+        columns: of tables, our names of columns with those of the file.
     """
 
     layout: Layout
@@ -77,6 +78,7 @@ class Source:
     fps: float = 0.0
     source_fps: float = 0.0
     joint_map: LayoutMap | None = None
+    columns: tuple[tuple[str, str], ...] = ()
 
     @property
     def center(self) -> int:

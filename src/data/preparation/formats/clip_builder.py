@@ -18,7 +18,7 @@ from .timing import Timing, clip_frames
 
 # Coordinates of one recording over all bodies: two hours of one person at 30 frames per second. A number of a few bytes
 # in the file takes about a hundred bytes of memory until the clip is built.
-_MAX_COORDINATES = 1 << 24
+MAX_COORDINATES = 1 << 24
 
 Floats = NDArray[np.float64]
 
@@ -146,5 +146,5 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
         raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}")
     if not joints.size:
         raise DroppedClip(name, 0, "no skeleton")
-    if joints.size > _MAX_COORDINATES:
-        raise BadClip(name, 0, f"has more than {_MAX_COORDINATES} coordinates, too many for one recording")
+    if joints.size > MAX_COORDINATES:
+        raise BadClip(name, 0, f"has more than {MAX_COORDINATES} coordinates, too many for one recording")

@@ -67,6 +67,16 @@ def write_pyskl(folder: Path, joints: np.ndarray) -> None:
     (folder / "a.pkl").write_bytes(pickle.dumps({"split": {}, "annotations": annotations}))
 
 
+def write_table(folder: Path, joints: np.ndarray) -> None:
+    rows = [
+        ",".join(["one", str(frame), str(body), str(joint + 1), *map(repr, point), "first"])
+        for body, frames in enumerate(joints.tolist())
+        for frame, points in enumerate(frames)
+        for joint, point in enumerate(points)
+    ]
+    (folder / "a.csv").write_text("\n".join(["clip,frame,body,joint,x,y,z,label", *rows]))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "ctrgcn": write_ctrgcn,
     "folder": write_folder,
@@ -74,6 +84,7 @@ WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "nw_ucla": write_nw_ucla,
     "pyskl": write_pyskl,
     "sbu": write_sbu,
+    "table": write_table,
 }
 every_format = pytest.mark.parametrize("name", sorted(WRITERS))
 
