@@ -24,9 +24,11 @@ def store_seeds(folder: Path) -> list[Files]:
     from last.data.store.reader import write_store
 
     seeds: list[Files] = []
-    for layout, joints in (("ntu25", 25), ("kinect20", 20)):
+    for layout, joints, confidence in (("ntu25", 25, None), ("kinect20", 20, None), ("sbu15", 15, 128)):
+        certain = None if confidence is None else np.full((2, 3, joints), confidence, np.uint8)
         clips = [
-            Clip(f"c{i}", some_joints(2, 3, joints).astype(np.float32), np.ones((2, 3), bool), i) for i in range(2)
+            Clip(f"c{i}", some_joints(2, 3, joints).astype(np.float32), np.ones((2, 3), bool), i, confidence=certain)
+            for i in range(2)
         ]
         write_store(folder / layout, clips, name="tiny", layout=layout, classes=["a", "b"], source={"key": "x"})
         seeds.append({path.name: path.read_bytes() for path in (folder / layout).iterdir()})
@@ -38,13 +40,14 @@ def read_store(folder: Path) -> None:
 
     for clip in open_store(folder):
         clip.joints.tobytes()
+        clip.joint_mask.tobytes()
         clip.name.encode()
 
 
 def repair_store(files: dict[str, bytes]) -> None:
     try:
         header = json.loads(files["store.json"])
-        for name in ("joints.npy", "valid.npy", "clips.npy"):
+        for name in (name for name in files if name.endswith(".npy")):
             header["files"][name] = {"bytes": len(files[name]), "sha256": hashlib.sha256(files[name]).hexdigest()}
     except (ValueError, TypeError, LookupError):
         return
@@ -83,11 +86,13 @@ def chunk_seeds(_: Path) -> list[Files]:
 
     clip = Clip("one", some_joints(2, 3, 25).astype(np.float32), np.ones((2, 3), bool), 0)
     notes = {"left_out": [["two", True, 3, "is broken"]], "unselected": 1, "copied": ["three"]}
+    notes |= {"crowded": {"one": 1}, "retimed": {"one": "1 gap"}}
     seeds: list[Files] = []
     for clips in ([clip], []):
         buffer = io.BytesIO()
         rows = pack(clips, load_layout("ntu25"))
-        np.savez(buffer, notes=np.frombuffer(json.dumps(notes).encode(), np.uint8), **rows._asdict())
+        arrays = {name: array for name, array in rows._asdict().items() if array is not None}
+        np.savez(buffer, notes=np.frombuffer(json.dumps(notes).encode(), np.uint8), **arrays)
         seeds.append({_chunk().file_name: buffer.getvalue()})
     return seeds
 

@@ -194,6 +194,15 @@ def packed_in_gzip(path: str, data: bytes) -> list[Files]:
     return [{path: data}, {f"{path}.gz": gzip.compress(data, mtime=0)}]
 
 
+def npz_seeds(_: Path) -> list[Files]:
+    seeds: list[Files] = []
+    for extra in ({"fps": np.array(30.0)}, {"times": np.arange(4) / 30}, {}):
+        buffer = io.BytesIO()
+        np.savez(buffer, joints=some_joints(2, 4, 25), confidence=np.full((2, 4, 25), 0.5), **extra)
+        seeds.append({"first/a_P1.npz": buffer.getvalue(), "second/b_P2.npy": npy(some_joints(1, 4, 25)[0])})
+    return seeds
+
+
 def ctrgcn_seeds(_: Path) -> list[Files]:
     flat = some_joints(2, 4, 25).transpose(1, 0, 2, 3).reshape(1, 4, -1).astype(np.float32)
     arrays: dict[str, np.ndarray] = {

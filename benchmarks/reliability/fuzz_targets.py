@@ -64,8 +64,10 @@ def _packed_or_not(kind: Sequence[Change]) -> Mapping[str, Sequence[Change]]:
     return {".gz": [*inside_gz, *changes.BYTES], ".zip": [*inside_zip, *changes.BYTES], "*": kind}
 
 
-def _recordings(name: str, seeds: Callable[[Path], list[Files]], changed: Mapping[str, Sequence[Change]]) -> Target:
-    return Target(name, seeds, changed, recordings.read_with(name), recordings.fine_for_recordings)
+def _recordings(
+    reader: str, seeds: Callable[[Path], list[Files]], changed: Mapping[str, Sequence[Change]], name: str = ""
+) -> Target:
+    return Target(name or reader, seeds, changed, recordings.read_with(reader), recordings.fine_for_recordings)
 
 
 _ARRAYS = {"*": changes.ARRAY}
@@ -90,6 +92,7 @@ _TARGETS = (
     _recordings("nw_ucla", recordings.nw_ucla_seeds, _packed_or_not(changes.JSON)),
     _recordings("folder", recordings.folder_seeds, _ARRAYS),
     _recordings("table", recordings.table_seeds, _packed_or_not(changes.TEXT)),
+    _recordings("folder", recordings.npz_seeds, _ZIPPED_ARRAYS, name="folder_npz"),
     _recordings("ctrgcn", recordings.ctrgcn_seeds, _ZIPPED_ARRAYS),
     Target("stores", own.store_seeds, _JSON_AND_ARRAYS, own.read_store, repair=own.repair_store),
     Target("reports", own.report_seeds, {"*": changes.JSON}, own.read_report, weight=0.3),

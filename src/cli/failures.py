@@ -83,7 +83,7 @@ def _message(error: BaseException) -> str:
         return str(error)
     if package := _package_at_fault(error):
         return (
-            f"The package {package} is installed and cannot be imported ({fault_of(error)}). Install it again with: "
+            f"The package {package} is installed, but cannot be imported ({fault_of(error)}). Install it again with: "
             f"{repair_command(package)}"
         )
     if isinstance(error, OSError) and (error.filename or reason(error)):

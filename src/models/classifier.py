@@ -4,6 +4,7 @@ Legend: N clips, M bodies, B bodies computed (at most N*M), C coordinates, T fra
 """
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import NamedTuple
 
 import torch
@@ -72,13 +73,14 @@ class SkeletonClassifier(nn.Module):
         self.num_features = num_features
         self.streams = tuple(streams)
         self.register_buffer("parents", torch.tensor(layout.parents), persistent=False)  # (V,)
+        self._takes_masks = "masks" in signature(self.body_features).parameters
         self.facts = ModelFacts(type(self).__name__, layout)
 
     def body_features(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> BodyFeatures:
         """Return the features of single bodies; each stream is (B, C, T, V).
 
-        `masks` are (B, T, V) bool for each stream where joints may be missing: statistics should be taken from these
-        positions alone. Elsewhere the stream is zero.
+        `masks`, which a family may leave out, are (B, T, V) bool for each stream where joints may be missing:
+        statistics should be taken from these positions alone. Elsewhere the stream is zero.
         """
         raise NotImplementedError
 
@@ -144,7 +146,10 @@ class SkeletonClassifier(nn.Module):
         if joint_mask is not None:
             folded = select_bodies(joint_mask.flatten(0, 1), body_slots)  # (B, T, V)
             masks = stream_masks(folded, self.parents, self.streams)
-        return self.body_features({name: fold_bodies(streams[name], body_slots) for name in self.streams}, masks)
+        folded_streams = {name: fold_bodies(streams[name], body_slots) for name in self.streams}
+        if not masks or not self._takes_masks:
+            return self.body_features(folded_streams)
+        return self.body_features(folded_streams, masks)
 
     def _checked(
         self, streams: Mapping[str, Tensor], body_mask: Tensor | None, body_slots: Tensor | None, check_values: bool

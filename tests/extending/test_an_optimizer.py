@@ -109,7 +109,7 @@ def test_it_trains_with_accumulation_averaging_and_the_guard(tiny_config: MakeCo
         ("optimizer_settings.beta3=0.5", "--set: optimizer_settings: beta3: unknown key .* Did you mean 'beta2'?"),
         (
             "optimizer=sgd optimizer_settings.beta1=0.5",
-            "--set: optimizer_settings: beta1: unknown key. What was chosen has no keys",
+            "--set: optimizer_settings: beta1: unknown key; this choice has no keys.",
         ),
         ("optimizer_settings.beta1=1.5", "--set: optimizer_settings: beta1: 1.5 should be below 1.0"),
     ],

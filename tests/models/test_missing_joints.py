@@ -9,6 +9,7 @@ from model_probes import opened, random_streams, settled
 from torch import Tensor, nn
 
 from last.models.batch_norm import normalise_measured
+from last.models.classifier import BodyFeatures, SkeletonClassifier
 from last.models.multi_body import STREAMS
 from last.models.registry import create_model
 from last.models.stream_masks import stream_masks
@@ -145,3 +146,16 @@ def test_a_mask_of_the_computed_bodies_is_that_of_their_slots() -> None:
         found.append(model.train()(streams, bodies, slots, joint_mask=mask))
         model.load_state_dict(state)
     assert torch.equal(*found)
+
+
+def test_a_family_without_masks_trains_on_missing_joints() -> None:
+    class Plain(SkeletonClassifier):
+        def __init__(self) -> None:
+            super().__init__(load_layout("ntu25"), num_features=3)
+            self.dropout, self.classifier = nn.Dropout(0.0), nn.Linear(3, 4)
+
+        def body_features(self, streams):  # type: ignore[no-untyped-def, override]
+            return BodyFeatures.of([streams["joint"].permute(1, 2, 0, 3)])
+
+    bodies, mask = torch.ones(2, 2, dtype=torch.bool), torch.ones(2, 2, 8, 25, dtype=torch.bool)
+    assert Plain()(random_streams(), bodies, joint_mask=mask).shape == (2, 4)

@@ -180,7 +180,9 @@ class PreparationReport:
             rows.append(("  frames per second", " to ".join(dict.fromkeys(f"{rate:g}" for rate in self.frame_rates))))
         for what, number in (("missing", self.joints_missing), ("of less than full confidence", self.joints_uncertain)):
             if number:
-                rows.append((f"  joints {what}", f"{number} of {self.joints}, {100 * number / self.joints:.1f} %"))
+                rows.append(
+                    (f"  joints {what}", f"{number} of {self.joints}, {100 * number / max(self.joints, 1):.1f} %")
+                )
         return rows
 
     def remarks(self, expected: Collection[str] = ()) -> list[str]:

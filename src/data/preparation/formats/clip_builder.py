@@ -69,29 +69,21 @@ def build_clip(
     _check_array(name, joints, source)
     certain = _checked_confidence(name, joints, confidence)
     missing = np.isnan(joints).any(axis=3) | np.isnan(certain) | ((certain == 0) & (joints == 0).all(axis=3))
-    frame_mask = present(joints) & ~missing.all(axis=2)
-    found = np.flatnonzero(frame_mask.any(axis=1))
+    joint_mask = ~missing & present(joints)[..., None]
+    found = np.flatnonzero(joint_mask.any(axis=(1, 2)))
     kept = found[: source.bodies]
     if not len(kept):
         raise DroppedClip(name, 0, "no skeleton")
-    points, certain = joints[kept].astype(np.float64), certain[kept]
-    joint_mask = ~missing[kept] & frame_mask[kept][..., None]
-    if convert is not None:
-        points = convert(points)
-    wrong = ~(np.abs(points) <= FARTHEST) & joint_mask[..., None]
-    if wrong.any():
-        body, frame, joint, axis = np.argwhere(wrong)[0].tolist()
-        value = points[body, frame, joint, axis]
-        raise BadClip(name, 0, f"joint {joint + 1} of body {kept[body] + 1} in frame {frame + 1} is at {value}")
-    points, certain = np.where(joint_mask[..., None], points, np.nan), np.where(joint_mask, certain, np.nan)
+    points = joints[kept].astype(np.float64)
+    points = _measured(name, points if convert is None else convert(points), joint_mask[kept], kept)
+    certain = np.where(joint_mask[kept], certain[kept], np.nan)
     if source.joint_map is not None:
         points, certain = source.joint_map(points), source.joint_map.confidence(certain)
         if np.isnan(points).all():
             raise DroppedClip(name, 0, f"no joint of {source.joint_map.target.name}")
-    timing = timing if timing.fps or timing.times is not None else Timing(fps=source.source_fps)
+    timing = timing if timing.is_known else Timing(fps=source.source_fps)
     frames = clip_frames(name, joints.shape[1], timing, source.fps)
-    if frames is not None:
-        points, certain = frames.of(points), frames.of(certain)
+    points, certain = (each if frames is None else frames.of(each) for each in (points, certain))
     centred, joint_mask, kept_values = finish_clip(points, source.center, keep_gaps=timing.times is not None)
     return Clip(
         name=name,
@@ -103,6 +95,20 @@ def build_clip(
         bodies_left_out=len(found) - len(kept),
         **asdict(metadata),
     )
+
+
+def _measured(name: str, points: Floats, joint_mask: NDArray[np.bool_], bodies: NDArray[np.int64]) -> Floats:
+    """Return points (M, T, V, C), NaN where a joint is missing; `bodies` (M,) are their numbers in the recording.
+
+    Raises:
+        BadClip: a coordinate is impossibly large.
+    """
+    wrong = ~(np.abs(points) <= FARTHEST) & joint_mask[..., None]
+    if wrong.any():
+        body, frame, joint, axis = np.argwhere(wrong)[0].tolist()
+        value = points[body, frame, joint, axis]
+        raise BadClip(name, 0, f"joint {joint + 1} of body {bodies[body] + 1} in frame {frame + 1} is at {value}")
+    return np.where(joint_mask[..., None], points, np.nan)
 
 
 def _checked_confidence(name: str, joints: NDArray[Any], confidence: NDArray[Any] | None) -> Floats:

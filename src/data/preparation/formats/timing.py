@@ -31,6 +31,11 @@ class Timing:
     times: Floats | None = None
     fps: float = 0.0
 
+    @property
+    def is_known(self) -> bool:
+        """Tell whether anything is known."""
+        return self.times is not None or self.fps > 0
+
 
 @dataclass(frozen=True)
 class Frames:
