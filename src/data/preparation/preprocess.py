@@ -44,7 +44,7 @@ from .chunks import (
     remove_other_files,
 )
 from .formats import Entry, ListsProtocols, Reader, Source, get_reader
-from .readers.folder import unread_marks
+from .formats.class_folders import ClassFolderReader, unread_marks
 from .report import PreparationReport, load_report
 from .worker_pool import work_in_order
 
@@ -331,7 +331,7 @@ def _refuse_useless(job: _Job, report: PreparationReport) -> None:
 def _hint(job: _Job) -> str:
     """Return advice for clips whose names lack subject, camera or setup."""
     at_random = "divide them at random: protocols: {own: {by: file, test_share: 0.25}}."
-    if job.config.format != "folder":
+    if not isinstance(_reader(job.config), ClassFolderReader):
         return f"Choose a protocol that fits the known metadata, or {at_random}"
     unread = unread_marks(entry.name for chunk in job.chunks for entry in chunk.entries)
     seen = f" (their names have {unread}, which is not recognised)" if unread else ""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from last.data.preparation.formats import BadClip, DroppedClip, Source, get_reader
-from last.data.preparation.readers.folder import unread_marks
+from last.data.preparation.formats.class_folders import unread_marks
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 
