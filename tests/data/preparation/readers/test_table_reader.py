@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from last.data.preparation.formats import BadClip, Source, csv_rows
+from last.data.preparation.readers.folder import Reader as FolderReader
 from last.data.preparation.readers.table import Reader
 from last.data.store.clip import Clip
 from last.skeleton import LayoutFile, build_layout
@@ -192,3 +193,18 @@ def test_a_folder_without_a_table_is_refused_with_what_it_holds(tmp_path: Path) 
     (tmp_path / "a.xlsx").write_bytes(b"x")
     with pytest.raises(UserError, match=r"There is no table in .*1 .xlsx"):
         clips(tmp_path)
+
+
+def test_a_clip_of_a_class_folder_may_be_a_table(tmp_path: Path) -> None:
+    (expected,) = clips(write(tmp_path / "table", LONG, *a_long_clip()))
+    rows = [row.removeprefix("one,").removesuffix(",wave,7") for row in a_long_clip()]
+    (tmp_path / "raw" / "clap").mkdir(parents=True)
+    write(tmp_path / "raw" / "wave", "frame,body,joint,x,y,confidence", *rows, name="take_P7.CSV")
+    reader = FolderReader(SOURCE)
+    (entry,) = reader.entries(tmp_path / "raw")
+    clip = reader.read(entry)
+    assert (clip.name, clip.label, clip.subject) == ("wave/take_P7", 1, 7)
+    np.testing.assert_array_equal(clip.joints, expected.joints)
+    write(tmp_path / "raw" / "wave", LONG, *a_long_clip(), *[row.replace("one", "two") for row in a_long_clip()])
+    with pytest.raises(BadClip, match=r"wave/a, line 14: the clip is 'two', but 'one'"):
+        reader.read(reader.entries(tmp_path / "raw")[0])
