@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from ....skeleton import Layout, LayoutMap
 from ....utils.errors import UserError
@@ -70,6 +70,7 @@ class Source:
         source_fps: frames per second of recordings that do not tell it; 0 if unknown.
         joint_map: the map from `layout` to the layout of the clips; None if it is the same.
         columns: of tables, our names of columns with those of the file.
+        merged: classes to which others are mapped, so that recordings need not have them.
     """
 
     layout: Layout
@@ -79,6 +80,7 @@ class Source:
     source_fps: float = 0.0
     joint_map: LayoutMap | None = None
     columns: tuple[tuple[str, str], ...] = ()
+    merged: frozenset[str] = frozenset()
 
     @property
     def center(self) -> int:
@@ -103,6 +105,13 @@ class Reader(Protocol):
             DroppedClip: it is well-formed, but has nothing to learn from.
         """
         ...
+
+
+@runtime_checkable
+class NamesClasses(Protocol):
+    """Reader of a format whose recordings have the names of their classes, not numbers."""
+
+    names_classes: ClassVar[bool]
 
 
 @runtime_checkable

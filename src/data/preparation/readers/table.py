@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,7 +37,7 @@ _SHOWN = 5
 class Reader:
     """Reader of the clips of tables."""
 
-    names_classes = True
+    names_classes: ClassVar[bool] = True
 
     def __init__(self, source: Source) -> None:
         self._source = source
