@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ..data.store.format import HEADER_FILE
 from ..models.registry import family_config
 from ..settings.model import check_complete
 from ..settings.run import RunConfig
@@ -67,12 +68,14 @@ def resolve(
     data_part, recipe_layer = _choose("data", dataset, recipe_layer)
     settings = override_layer(overrides)
     environment, recipe_layer = _environment(environment or _text_at(settings, "environment"), recipe_layer)
+    machine = environment_layer(environment)
     layers = [
         named_layer("training", "default", "training configuration"),
         named_layer("distillation", "default", "distillation configuration"),
         *model_part,
         *data_part,
-        environment_layer(environment),
+        machine,
+        *_beside(dataset, machine, data_part),
         recipe_layer,
         settings,
         _flag_layer({"environment": environment, **(flags or {})}),
@@ -85,6 +88,15 @@ def resolve(
     check_complete(config.model)
     _refuse_wrong_order(config)
     return with_plug_in_settings(config, layers)
+
+
+def _beside(dataset: str, environment: Layer, chosen: Sequence[Layer]) -> list[Layer]:
+    """Return the folder of a data YAML as one that is searched too, if the data set's store lies beside the YAML."""
+    names = [str(each["name"]) for each in _sections(chosen, "data") if each.get("name")]
+    folder = Path(dataset).absolute().parent
+    if not dataset.endswith(YAML_ENDINGS) or not names or not (folder / names[-1] / HEADER_FILE).exists():
+        return []
+    return [Layer(dataset, {"input_roots": [str(folder / names[-1]), *environment.values.get("input_roots", [])]})]
 
 
 def _refuse_wrong_order(config: RunConfig) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from ....skeleton import Layout, LayoutMap
 from ....utils.errors import UserError
 from ....utils.plug_ins import plug_in_names
-from ...store.clip import Clip
+from ...store.clip import Clip, ClipMetadata
 
 # A reason may quote a line of a file, which can have megabytes.
 _LONGEST_REASON = 300
@@ -112,6 +112,19 @@ class NamesClasses(Protocol):
     """Reader of a format whose recordings have the names of their classes, not numbers."""
 
     names_classes: ClassVar[bool]
+
+
+@runtime_checkable
+class FindsClasses(Protocol):
+    """Reader of a format whose recordings can be prepared without a list of their classes."""
+
+    def find_classes(self, raw: Path) -> Sequence[str]:
+        """Return the classes of the recordings below `raw`."""
+        ...
+
+    def metadata(self, entry: Entry) -> ClipMetadata:
+        """Return the label and the metadata of a recording without reading its joints."""
+        ...
 
 
 @runtime_checkable

@@ -87,6 +87,14 @@ class ClassFolderReader:
         setup, camera, subject, replication = (marks.get(letter, 0) for letter in "SCPR")
         return ClipMetadata(self._labels[class_name], subject, camera, setup, replication)
 
+    def find_classes(self, raw: Path) -> list[str]:
+        """Return the names of the class folders."""
+        return [path.name for path in _subfolders(raw)]
+
+    def metadata(self, entry: Entry) -> ClipMetadata:
+        """Return the label of a recording and what the marks in its name tell."""
+        return self.describe(entry.name)
+
 
 def name_below(raw: Path, path: Path) -> str:
     """Return the name of a recording in `raw` from its path, `class_name/clip`."""

@@ -4,13 +4,13 @@ Legend: M bodies, T frames, V joints, C coordinates.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...store.clip import FARTHEST, Clip, confidence_bytes
+from ...store.clip import FARTHEST, Clip, ClipMetadata, confidence_bytes
 from ...store.format import LARGEST_NUMBER, full_confidence
 from ..clean import finish_clip, present
 from .base import BadClip, DroppedClip, Source
@@ -21,17 +21,7 @@ from .timing import Timing, clip_frames
 MAX_COORDINATES = 1 << 24
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ClipMetadata:
-    """Metadata from a recording's name or file; see `Clip`."""
-
-    label: int
-    subject: int = 0
-    camera: int = 0
-    setup: int = 0
-    replication: int = 0
+__all__ = ["ClipMetadata", "build_clip"]
 
 
 def build_clip(

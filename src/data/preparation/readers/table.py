@@ -69,6 +69,15 @@ class Reader:
         _log_columns(raw, contents)
         return sorted(found.values(), key=lambda entry: entry.name)
 
+    def find_classes(self, raw: Path) -> list[str]:
+        """Return the distinct labels."""
+        return sorted({label for path in _files(raw.absolute()) for label in self._content(path).labels})
+
+    def metadata(self, entry: Entry) -> ClipMetadata:
+        """Return the label and the metadata of a clip from its first row."""
+        content = self._content(entry.path)
+        return self._metadata(entry.name, content, content.parts[int(entry.member)][:1])
+
     def read(self, entry: Entry) -> Clip:
         """Read and centre one clip.
 
