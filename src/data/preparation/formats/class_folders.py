@@ -83,7 +83,7 @@ class ClassFolderReader:
     def describe(self, name: str) -> ClipMetadata:
         """Return the label of a recording, and what the marks in its name tell; of each letter the innermost counts."""
         class_name, _, rest = name.partition("/")
-        marks = {letter: int(digits) for letter, digits in _MARK.findall(rest)}
+        marks = read_marks(rest)
         setup, camera, subject, replication = (marks.get(letter, 0) for letter in "SCPR")
         return ClipMetadata(self._labels[class_name], subject, camera, setup, replication)
 
@@ -94,6 +94,11 @@ class ClassFolderReader:
     def metadata(self, entry: Entry) -> ClipMetadata:
         """Return the label of a recording and what the marks in its name tell."""
         return self.describe(entry.name)
+
+
+def read_marks(path: str) -> dict[str, int]:
+    """Return the marks in a path by their letters; of each the last, innermost one."""
+    return {letter: int(digits) for letter, digits in _MARK.findall(path)}
 
 
 def name_below(raw: Path, path: Path) -> str:
