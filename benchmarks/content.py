@@ -1,6 +1,6 @@
 """Made-up clips in the sizes of NTU RGB+D 60: its lengths, names and share of second bodies.
 
-Every class has a movement of its own, so that a model can learn something; the bodies are no people.
+Each class has its own movement, so that a model can learn something; the bodies do not look like people.
 
 Legend: M bodies, T frames, V joints, C coordinates.
 """
@@ -27,7 +27,7 @@ _LEAST_FRAMES, _MIDDLE_FRAMES, _MOST_FRAMES, _FRAMES_DEVIATION = 32, 78, 300, 0.
 _ACTIONS, _PERFORMERS, _CAMERAS, _SETUPS, _REPLICATIONS = 60, 40, 3, 17, 2
 _FRAMES_PER_SECOND = 30.0
 _MOVEMENT_METRES, _TREMBLE_METRES, _BODY_METRES = 0.15, 0.02, 0.4
-_MOVEMENT_STREAM, _CLIP_STREAM, _LENGTH_STREAM = 1, 2, 3  # first words of the seeds of what is drawn
+_MOVEMENT_STREAM, _CLIP_STREAM, _LENGTH_STREAM = 1, 2, 3  # first words of the seeds
 Array = NDArray[np.float32]
 
 
@@ -36,15 +36,15 @@ def ntu60() -> DataConfig:
     return merge(DataConfig(), [section_layer(data_layer(DATASET), "data")])
 
 
-def takes(count: int, performers: list[int]) -> list[PlannedClip]:
-    """Return `count` different takes by these performers, the classes in turns, then the performers.
+def planned_clips(count: int, performers: list[int]) -> list[PlannedClip]:
+    """Return `count` different recordings by these performers, cycling through the classes first, then the performers.
 
     Raises:
-        UserError: there are not so many.
+        UserError: there are fewer.
     """
     sizes = (_ACTIONS, len(performers), _CAMERAS, _SETUPS, _REPLICATIONS)
     if count > np.prod(sizes):
-        raise UserError(f"{count} clips are too many: ask for {np.prod(sizes)} or fewer.")
+        raise UserError(f"{count} clips are too many: choose {np.prod(sizes)} or fewer.")
     action, performer, camera, setup, replication = np.unravel_index(np.arange(count), sizes, order="F")
     return [
         PlannedClip(int(s) + 1, int(c) + 1, performers[int(p)], int(r) + 1, int(a) + 1)
@@ -71,7 +71,7 @@ def moving_body(action: int, frames: int, random: np.random.Generator) -> Array:
 
 @lru_cache(maxsize=_ACTIONS)
 def _movement(action: int) -> tuple[Array, Array, float]:
-    """Return a class's pose (V, C), the way (V, C) that each joint swings, and how often a second."""
+    """Return a class's pose (V, C), each joint's direction and range of movement (V, C), and the frequency in Hz."""
     random = np.random.default_rng((0, _MOVEMENT_STREAM, action))
     pose = _BODY_METRES * np.random.default_rng(0).standard_normal((25, 3), dtype=np.float32)
     directions = _MOVEMENT_METRES * random.standard_normal((25, 3), dtype=np.float32)
@@ -79,22 +79,22 @@ def _movement(action: int) -> tuple[Array, Array, float]:
 
 
 def clips(train: int, test: int, seed: int) -> Iterator[Clip]:
-    """Yield clips for the cross-subject protocol of NTU RGB+D 60, those that train first."""
+    """Yield clips for the cross-subject protocol of NTU RGB+D 60, the training clips first."""
     trainers = ntu60().protocols["xsub"].train
     testers = [performer for performer in range(1, _PERFORMERS + 1) if performer not in trainers]
-    all_takes = [*takes(train, trainers), *takes(test, testers)]
+    planned = [*planned_clips(train, trainers), *planned_clips(test, testers)]
     random = np.random.default_rng((seed, _CLIP_STREAM))
-    for take, frames in zip(all_takes, lengths(len(all_takes), seed).tolist(), strict=True):
+    for clip, frames in zip(planned, lengths(len(planned), seed).tolist(), strict=True):
         bodies = 2 if random.random() < TWO_BODY_SHARE else 1
         yield Clip(
-            name=take.name,
-            joints=np.stack([moving_body(take.action, frames, random) for _ in range(bodies)]),
+            name=clip.name,
+            joints=np.stack([moving_body(clip.action, frames, random) for _ in range(bodies)]),
             frame_mask=np.ones((bodies, frames), np.bool_),
-            label=take.action - 1,
-            subject=take.performer,
-            camera=take.camera,
-            setup=take.setup,
-            replication=take.replication,
+            label=clip.action - 1,
+            subject=clip.performer,
+            camera=clip.camera,
+            setup=clip.setup,
+            replication=clip.replication,
         )
 
 
@@ -103,10 +103,12 @@ def write_clips(data_root: Path, train: int, test: int, seed: int, progress: Pro
     source: dict[str, Any] = {"made": "by the benchmark suite", "train": train, "test": test, "seed": seed}
     with progress.task("writing made-up clips", train + test) as shown:
 
-        def told() -> Iterator[Clip]:
+        def counted_clips() -> Iterator[Clip]:
             for clip in clips(train, test, seed):
                 yield clip
                 shown.advance()
 
         classes = ntu60().classes
-        return write_store(data_root / DATASET, told(), name=DATASET, layout=LAYOUT, classes=classes, source=source)
+        return write_store(
+            data_root / DATASET, counted_clips(), name=DATASET, layout=LAYOUT, classes=classes, source=source
+        )

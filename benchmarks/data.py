@@ -1,6 +1,6 @@
 """The data path alone: from a store to the augmented streams of a batch, beside a training step.
 
-The store holds made-up clips with the lengths and second bodies of NTU RGB+D 60. Ours is what trainings read with:
+The store holds made-up clips with the lengths and second bodies of NTU RGB+D 60. Ours is the trainer's data path:
 batches from the loader, then augmentation and streams. The reference does the same with NumPy, clip by clip.
 """
 
@@ -31,14 +31,14 @@ _STEP = "training step"
 _COLUMNS = {
     "way": "{way}",
     "part": "{part}",
-    **spread_columns("ms a batch", "milliseconds", decimals=3),
+    **spread_columns("ms per batch", "milliseconds", decimals=3),
     "clips/s": "{clips_per_second:,.0f}",
     "% of a step": "{percent:.2f}",
 }
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:
-    """Read, augment and train in turns, with ours and the reference."""
+    """Read, augment and train alternately, with ours and the reference."""
     device = choose_device(arguments.device)
     config = config_of(
         arguments,
@@ -85,17 +85,17 @@ class PlainEpoch:
         sampling, size = self.config.data.sampling, self.config.batch_size
         order = self.random.permutation(self.batches * size)
         self._read = []
-        for numbers in np.split(order, self.batches):
-            clips = [self.store[int(number)] for number in numbers]
-            places = [
+        for indices in np.split(order, self.batches):
+            clips = [self.store[int(index)] for index in indices]
+            times = [
                 plain_data.crop(clip.frame_mask.shape[1], self.config.input_frames, sampling, self.random)
                 for clip in clips
             ]
-            pairs = zip(clips, places, strict=True)
-            self._read.append([plain_data.read_clip(clip, where, self.bodies) for clip, where in pairs])
+            pairs = zip(clips, times, strict=True)
+            self._read.append([plain_data.read_clip(clip, own, self.bodies) for clip, own in pairs])
 
     def derive(self) -> None:
-        """Turn what was read, derive its streams clip by clip, and stack them."""
+        """Rotate the clips that were read, derive their streams clip by clip, and stack them."""
         if not self._read:
             self.read()
         for clips in self._read:
@@ -104,7 +104,7 @@ class PlainEpoch:
 
 
 def _reading(data: TrainingData) -> Way:
-    """Return what reads the next epoch."""
+    """Return a function that reads the next epoch."""
 
     def run() -> None:
         data.sampler.epoch += 1
@@ -123,7 +123,7 @@ def _streams(data: TrainingData, batches: Sequence[Batch]) -> Way:
 
 
 def _training(config: RunConfig, data: TrainingData, batches: Sequence[Batch], device: torch.device) -> Way:
-    """Return what makes a training step on each batch, whose streams are there."""
+    """Return a function that makes a training step on each batch, whose streams are derived beforehand."""
     learner = Learner(config, build_task(config, device), device)
     steps = [(data.pipeline(batch, training=True), batch, note_of(batch)) for batch in batches]
 
@@ -135,7 +135,7 @@ def _training(config: RunConfig, data: TrainingData, batches: Sequence[Batch], d
 
 
 def _result(taken: dict[str, list[float]], arguments: Namespace, device: torch.device) -> Result:
-    """Return the figures of seconds a batch."""
+    """Return the figures of seconds per batch."""
     share: Callable[[Sequence[float]], float] = lambda times: 100 / ratio(taken[_STEP], times)  # noqa: E731
     together = {
         way: [sum(pair) for pair in zip(taken[f"{way}, {_READING}"], taken[f"{way}, {_STREAMS}"], strict=True)]

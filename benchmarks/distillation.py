@@ -1,8 +1,8 @@
-"""What teachers cost: a student's training step alone, with a live teacher and with the cached outputs of one.
+"""The cost of teachers: a student's training step alone, with a live teacher and with a teacher's cached outputs.
 
-The three make the steps that trainings make, on equal students, taking turns on the same batches from a store: streams
-derived, forward, backward, guarded, updated. The cached one looks its lessons up in a memory-mapped file of full size.
-Filling a cache is timed apart. The teacher has fresh weights, on which no time depends.
+All three run the trainer's step (streams, forward, backward, guard, update) on equal students, alternately on the same
+batches from a store. The cached one reads teacher outputs from a memory-mapped file of full size. Building a cache is
+timed separately. The teacher has random weights, which do not affect the times.
 """
 
 import statistics
@@ -43,24 +43,24 @@ _STEPS = {
     "clips/s": "{clips_per_second:,.1f}",
     "times plain": "{ratio:.3f}",
 }
-_FILLS = {
-    "filling with": "{clips:,} clips",
+_BUILDS = {
+    "cache of": "{clips:,} clips",
     **spread_columns("s", "seconds"),
-    "ms a clip": "{milliseconds_a_clip:.2f}",
+    "ms per clip": "{milliseconds_per_clip:.2f}",
     "clips/s": "{clips_per_second:,.1f}",
 }
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What the student learns from, and who teaches.
+    """The student's data and its teacher.
 
     Attributes:
         config: of the student's run.
         data: what it learns from.
-        teacher: with fresh weights.
-        live: the same, ready to be asked.
-        device: where all is computed.
+        teacher: with random weights.
+        live: the same, ready to compute its outputs.
+        device: where everything is computed.
         folder: for caches.
     """
 
@@ -73,19 +73,19 @@ class Setup:
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:
-    """Let the three steps take turns, then fill caches."""
+    """Time the three steps alternately, then build caches."""
     with tempfile.TemporaryDirectory() as folder:
         setup = prepare(arguments, Path(folder), progress)
-        tasks, batches = build_tasks(setup), batches_of_variations(setup)
+        tasks, batches = build_tasks(setup), batches_of_views(setup)
         ways = {name: _step(setup, task, batches) for name, task in tasks.items()}
         taken = take_turns(ways, Turns(arguments.turns), setup.device, progress)
         plan = Turns(arguments.fills, warmup_turns=1)
-        (fills,) = take_turns({"filling": filling(setup)}, plan, setup.device, progress).values()
-    return _result(taken, fills, setup, arguments)
+        (builds,) = take_turns({"building a cache": cache_building(setup)}, plan, setup.device, progress).values()
+    return _result(taken, builds, setup, arguments)
 
 
 def prepare(arguments: Namespace, folder: Path, progress: Progress) -> Setup:
-    """Return what is measured on, its clips written below `folder`."""
+    """Return the setup, with its clips written below `folder`."""
     device = choose_device(arguments.device)
     config = config_of(
         arguments,
@@ -93,16 +93,16 @@ def prepare(arguments: Namespace, folder: Path, progress: Progress) -> Setup:
         distillation__teachers=[arguments.teacher],
         distillation__fixed_augmentations=arguments.fixed_augmentations,
     )
-    teacher = _fresh_teacher(arguments, device)
-    clips = max(arguments.clips, arguments.batch)  # no batch is smaller than asked for
+    teacher = _random_teacher(arguments, device)
+    clips = max(arguments.clips, arguments.batch)  # no batch is smaller than requested
     store = write_clips(folder, clips, 1, arguments.seed, progress)
     data = training_data(config, store, device=device)
     live = LiveTeachers([teacher], config.distillation.method, device)
     return Setup(config, data, teacher, live, device, folder)
 
 
-def _fresh_teacher(arguments: Namespace, device: torch.device) -> Teacher:
-    """Return a teacher as one is read from a checkpoint, but for its weights, which are drawn from the seed."""
+def _random_teacher(arguments: Namespace, device: torch.device) -> Teacher:
+    """Return a teacher as one is read from a checkpoint, except its weights, which are drawn from the seed."""
     config = config_of(Namespace(**{**vars(arguments), "model": arguments.teacher}), amp=arguments.amp)
     model = build_task(config, device).model.requires_grad_(False).eval()
     assert isinstance(model, SkeletonClassifier)
@@ -113,16 +113,16 @@ def _fresh_teacher(arguments: Namespace, device: torch.device) -> Teacher:
 
 
 def build_tasks(setup: Setup) -> dict[str, Classification]:
-    """Return what the three kinds of step minimise, with equal students."""
+    """Return the tasks of the three kinds of step, with equal students."""
     return {
         PLAIN: build_task(setup.config, setup.device),
-        LIVE: _taught(setup, setup.live),
-        CACHED: _taught(setup, random_cache(setup)),
+        LIVE: _distilled(setup, setup.live),
+        CACHED: _distilled(setup, random_cache(setup)),
     }
 
 
-def batches_of_variations(setup: Setup) -> list[Batch]:
-    """Return a batch of each cached variation, on the device: the first ones of as many epochs."""
+def batches_of_views(setup: Setup) -> list[Batch]:
+    """Return a batch of each cached augmented view, on the device: the first batch of each of that many epochs."""
     batches = []
     for epoch in range(setup.config.distillation.fixed_augmentations):
         setup.data.sampler.epoch = epoch
@@ -131,22 +131,22 @@ def batches_of_variations(setup: Setup) -> list[Batch]:
 
 
 def random_cache(setup: Setup) -> CachedTeachers:
-    """Return a cache of all clips and variations, memory-mapped, which holds random numbers."""
-    numbers, form = setup.data.sampler.indices, setup.live.clip_shapes
+    """Return a memory-mapped cache of all clips and augmented views, with random values."""
+    indices, form = setup.data.sampler.indices, setup.live.clip_shapes
     random = np.random.default_rng(setup.config.seed)
-    shape = (len(numbers), setup.config.distillation.fixed_augmentations, form.width)
+    shape = (len(indices), setup.config.distillation.fixed_augmentations, form.width)
     np.save(setup.folder / "outputs.npy", random.standard_normal(shape, dtype=np.float32))
-    return CachedTeachers(OutputFolder(setup.folder, {}, shape).open(), form, numbers, setup.device)
+    return CachedTeachers(OutputFolder(setup.folder, {}, shape).open(), form, indices, setup.device)
 
 
-def _taught(setup: Setup, source: OutputSource) -> Distillation:
-    """Return the task of a student with the same weights as the plain one's."""
+def _distilled(setup: Setup, source: OutputSource) -> Distillation:
+    """Return the distillation task of a student with the plain student's weights."""
     student = build_task(setup.config, setup.device).model
     return Distillation(student, setup.config, source, [setup.teacher]).to(setup.device)
 
 
 def _step(setup: Setup, task: Classification, batches: Sequence[Batch]) -> Way:
-    """Return what makes the next training step, with one batch after the other."""
+    """Return a function that makes the next training step, cycling through the batches."""
     learner = Learner(setup.config, task, setup.device)
     rounds = cycle([(batch, note_of(batch)) for batch in batches])
 
@@ -157,11 +157,11 @@ def _step(setup: Setup, task: Classification, batches: Sequence[Batch]) -> Way:
     return run
 
 
-# --- filling
+# --- building
 
 
-def filling(setup: Setup) -> Way:
-    """Return what fills a new cache with one variation of every clip, as a run with --cached does at its beginning."""
+def cache_building(setup: Setup) -> Way:
+    """Return a function that builds a new cache of one augmented view per clip, as a run with --cached does."""
     caches = count()
 
     def run() -> None:
@@ -176,7 +176,7 @@ def filling(setup: Setup) -> Way:
 # --- figures
 
 
-def _result(taken: dict[str, list[float]], fills: list[float], setup: Setup, arguments: Namespace) -> Result:
+def _result(taken: dict[str, list[float]], builds: list[float], setup: Setup, arguments: Namespace) -> Result:
     clips = len(setup.data.sampler.indices)
     steps: list[dict[str, Any]] = [
         {
@@ -187,28 +187,29 @@ def _result(taken: dict[str, list[float]], fills: list[float], setup: Setup, arg
         }
         for way, times in taken.items()
     ]
-    filled: dict[str, Any] = {
+    built: dict[str, Any] = {
         "clips": clips,
-        "seconds": spread(fills),
-        "milliseconds_a_clip": 1e3 * statistics.median(fills) / clips,
-        "clips_per_second": clips / statistics.median(fills),
+        "seconds": spread(builds),
+        "milliseconds_per_clip": 1e3 * statistics.median(builds) / clips,
+        "clips_per_second": clips / statistics.median(builds),
     }
     summary = {
         "live_times_plain": ratio(taken[LIVE], taken[PLAIN]),
         "cached_times_plain": ratio(taken[CACHED], taken[PLAIN]),
         "clips_per_second": {row["way"]: row["clips_per_second"] for row in steps},
-        "filling_clips_per_second": filled["clips_per_second"],
+        "building_clips_per_second": built["clips_per_second"],
     }
     where = f"{', '.join(setup.live.precisions)}, {setup.device.type}"
     title = (
-        f"{arguments.model} taught by {arguments.teacher}, batch {arguments.batch}, {arguments.frames} frames, {where}"
+        f"{arguments.model} distilled from {arguments.teacher}, "
+        f"batch {arguments.batch}, {arguments.frames} frames, {where}"
     )
     tables = [
         Table("rows", title, _STEPS, steps),
-        Table("filling", f"asking {arguments.teacher} about one variation of every clip", _FILLS, [filled]),
+        Table("cache", f"teacher outputs of {arguments.teacher} for one augmented view of each clip", _BUILDS, [built]),
     ]
     remarks = [
-        f"The cache holds {arguments.fixed_augmentations} augmented views of {clips:,} clips; reading a batch's clips "
-        "is in no step. Filling includes reading the clips, deriving their streams and writing."
+        f"The cache holds {arguments.fixed_augmentations} augmented views of {clips:,} clips; the steps do not "
+        "include reading a batch's clips. Building a cache includes reading, deriving streams and writing."
     ]
     return Result(tables, summary, remarks)

@@ -1,7 +1,7 @@
-"""Whole trainings over a set of NTU RGB+D 60's size: how long they take, evaluation and checkpoints included.
+"""Whole trainings over a set of NTU RGB+D 60's size: their duration, including evaluation and checkpoints.
 
-The clips are made up, in the lengths, names and number of NTU RGB+D 60. What runs is the training of the `train`
-command. The plain reference makes some steps on clips in memory, from which follows what as many epochs would take it.
+The clips are made up, in the lengths, names and number of NTU RGB+D 60. The training is that of the `train`
+command. The plain reference makes some steps on clips in memory; its time for all epochs is computed from these.
 """
 
 import math
@@ -38,7 +38,7 @@ _PLAIN_BATCH = 64  # at most: the plain model keeps more memory
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:
-    """Make the clips where they are not there yet, train, and time the reference."""
+    """Write the clips if they do not exist, train, and time the reference."""
     device = choose_device(arguments.device)
     with ExitStack() as stack:
         work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -83,10 +83,10 @@ def _config(arguments: Namespace, work: Path, device: torch.device) -> RunConfig
 
 
 def _make_clips(data_root: Path, arguments: Namespace, progress: Progress) -> None:
-    """Write the store, unless it is there from an earlier time.
+    """Write the store, unless it exists from an earlier benchmark.
 
     Raises:
-        UserError: another store is there.
+        UserError: the existing store is a different one.
     """
     path = data_root / DATASET
     if not (path / HEADER_FILE).exists():
@@ -95,11 +95,11 @@ def _make_clips(data_root: Path, arguments: Namespace, progress: Progress) -> No
     wanted = {"train": arguments.clips, "test": arguments.test, "seed": arguments.seed}
     source = open_store(path, verify=False).source
     if {key: source.get(key) for key in wanted} != wanted:
-        raise UserError(f"{path} holds other clips than those asked for. Choose another --work folder.")
+        raise UserError(f"{path} has different clips from those requested. Choose another --work folder.")
 
 
 def _plain_clips_per_second(config: RunConfig, device: torch.device, steps: int, progress: Progress) -> float:
-    """Return how many clips of one body a second the plain reference trains on, in float32, from memory."""
+    """Return the clips of one body per second that the plain reference trains on, in float32, from memory."""
     config = replace(config, batch_size=min(config.batch_size, _PLAIN_BATCH))
     learner = PlainLearner(config, from_fused(build_task(config, device).model))
     batch = moving_batch(config, device)
@@ -113,7 +113,7 @@ def _plain_clips_per_second(config: RunConfig, device: torch.device, steps: int,
 def _figures(
     config: RunConfig, device: torch.device, run: RunResult, rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return what the run itself recorded."""
+    """Return the figures that the run recorded."""
     return {
         "batch_size": config.batch_size,
         "precision": str(Precision(config.amp, config.hardware.amp_dtype, device)),
@@ -132,8 +132,8 @@ def _figures(
 def _result(summary: Mapping[str, Any], arguments: Namespace, device: torch.device) -> Result:
     busy = summary["gpu_busy_percent"]
     facts = [
-        ("seconds in all", f"{summary['seconds']:,.1f}"),
-        ("seconds an epoch", "{median:,.2f} ({least:,.2f} to {most:,.2f})".format(**summary["epoch_seconds"])),
+        ("seconds in total", f"{summary['seconds']:,.1f}"),
+        ("seconds per epoch", "{median:,.2f} ({least:,.2f} to {most:,.2f})".format(**summary["epoch_seconds"])),
         ("clips/s while training", f"{summary['clips_per_second']:,.0f}"),
         ("share of training spent waiting for data", f"{summary['data_wait_percent']:.1f}%"),
         ("GPU busy after the first epoch", "not known" if busy is None else f"{busy:.1f}%"),
@@ -149,5 +149,5 @@ def _result(summary: Mapping[str, Any], arguments: Namespace, device: torch.devi
         f"{arguments.model} on {device.type}: {arguments.epochs} epochs of {arguments.clips:,} clips, "
         f"tested on {arguments.test:,}"
     )
-    remarks = ["The plain reference is timed without reading, testing and saving, in float32, one body a clip."]
+    remarks = ["The plain reference is timed without reading, testing and saving, in float32, one body per clip."]
     return Result([Table("rows", title, {"what": "{what}", "value": "{value}"}, rows)], summary, remarks)

@@ -1,7 +1,7 @@
-"""Testing beside training: clips a second of both, and what testing takes of an epoch of NTU RGB+D 60's size.
+"""Testing beside training: clips per second of both, and the share of testing in an epoch of NTU RGB+D 60's size.
 
-Both go the whole way that trainings go: from the store through loader, augmentation and streams to the model. Training
-makes guarded steps; testing sums up what it scores.
+Both run the whole path of a training: from the store through loader, augmentation and streams to the model. Training
+makes guarded steps; testing sums its scores.
 """
 
 import statistics
@@ -27,13 +27,13 @@ _COLUMNS = {
     "clips": "{clips}",
     **spread_columns("s", "seconds"),
     "clips/s": "{clips_per_second:,.1f}",
-    "s an epoch": "{epoch_seconds:,.1f}",
+    "s per epoch": "{epoch_seconds:,.1f}",
     "%": "{percent:.1f}",
 }
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:
-    """Train on some clips and test on others, in turns."""
+    """Train on some clips and test on others, alternately."""
     device = choose_device(arguments.device)
     config = config_of(
         arguments,
@@ -64,12 +64,12 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
         "times_as_fast_as_training": scale * ratio(taken["training"], taken["testing"]),
         "percent_of_an_epoch": rows[1]["percent"],
     }
-    remarks = [f"An epoch is of {TRAIN_CLIPS:,} clips to train and {TEST_CLIPS:,} to test on."]
+    remarks = [f"An epoch has {TRAIN_CLIPS:,} training clips and {TEST_CLIPS:,} test clips."]
     return Result([Table("rows", title, _COLUMNS, rows)], summary, remarks)
 
 
 def _training(data: TrainingData, learner: Learner) -> Way:
-    """Return what trains on every clip once."""
+    """Return a function that trains on every clip once."""
 
     def run() -> None:
         learner.state.task.train()
@@ -83,14 +83,14 @@ def _training(data: TrainingData, learner: Learner) -> Way:
 
 
 def _testing(data: TrainingData, learner: Learner) -> Way:
-    """Return what tests on every clip once, and waits for the result."""
+    """Return a function that tests on every clip once, and waits for the result."""
     task, precision, device = learner.state.task, learner.state.precision, learner.device
 
     def run() -> None:
         task.eval()
-        meter = EpochMetrics(device)
+        metrics = EpochMetrics(device)
         for batch, scores in score_batches(task.model, data.test, data.pipeline, device, precision):
-            meter.add_test(task.test(scores, batch), batch.labels)
-        meter.state(learner.step.world).tolist()
+            metrics.add_test(task.test(scores, batch), batch.labels)
+        metrics.state(learner.step.world).tolist()
 
     return run

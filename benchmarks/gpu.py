@@ -1,4 +1,4 @@
-"""How busy a GPU is, looked at now and then while something else runs."""
+"""Utilisation of a GPU, sampled while something else runs."""
 
 import subprocess
 import time
@@ -12,9 +12,9 @@ _PATIENCE_S = 10.0
 
 
 class GpuWatch(Watch):
-    """Ask nvidia-smi once a second, while a block runs, for what share of the time the GPU computes.
+    """Query nvidia-smi once per second, while a block runs, for the share of the time in which the GPU computes.
 
-    Where there is no GPU, or nobody to ask, there is no figure.
+    Without a GPU, or without nvidia-smi, there is no figure.
     """
 
     patience_s = _PATIENCE_S
@@ -22,12 +22,12 @@ class GpuWatch(Watch):
     def __init__(self, device: torch.device) -> None:
         super().__init__()
         self._device = device
-        self._seen: list[tuple[float, float]] = []  # when, and the percentage
+        self._samples: list[tuple[float, float]] = []  # time and percentage
 
     def busy_percent(self, since: float) -> float | None:
-        """Return the mean of what was seen after the `time.monotonic()` that is given."""
-        found = [percent for when, percent in self._seen if when >= since]
-        return sum(found) / len(found) if found else None
+        """Return the mean of the samples after a `time.monotonic()`."""
+        percents = [percent for when, percent in self._samples if when >= since]
+        return sum(percents) / len(percents) if percents else None
 
     def _watch(self) -> None:
         if self._device.type != "cuda":
@@ -36,16 +36,16 @@ class GpuWatch(Watch):
             percent = _utilisation(self._device)
             if percent is None:
                 return
-            self._seen.append((time.monotonic(), percent))
+            self._samples.append((time.monotonic(), percent))
 
 
 def _utilisation(device: torch.device) -> float | None:
-    """Return the percentage of the last moments in which the GPU computed; None where it cannot be known."""
+    """Return the GPU's recent utilisation in percent; None if it is unknown."""
     identity = str(getattr(torch.cuda.get_device_properties(device), "uuid", "")).removeprefix("GPU-")
     which = [f"--id=GPU-{identity}"] if identity else []
     command = ["nvidia-smi", *which, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=True)
-        return float(answer.stdout.split()[0])
+        result = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=True)
+        return float(result.stdout.split()[0])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None

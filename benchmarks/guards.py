@@ -1,7 +1,7 @@
-"""What guards and checkpoints cost a training, beside the same steps without them.
+"""The cost of guards and checkpoints, compared with the same steps without them.
 
-Guarded and plain steps take turns on equal models and the same clips. Both assemble nothing: the batch is there; both
-derive its streams, run forward and backward, clip, step and count. The plain one checks nothing and copies nothing.
+Guarded and plain steps run alternately on equal models and the same batch, which is assembled beforehand. Both derive
+its streams, run forward and backward, clip, step and count. The plain one checks nothing and copies nothing.
 """
 
 import copy
@@ -31,12 +31,12 @@ _WARMUP_TURNS = 5
 _COLUMNS = {
     "what": "{what}",
     **spread_columns("ms", "milliseconds"),
-    "costs %": "{cost:+.3f}",
+    "cost, %": "{cost:+.3f}",
 }
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:
-    """Let both steps take turns, then write checkpoints."""
+    """Time both steps alternately, then write checkpoints."""
     device = choose_device(arguments.device)
     config = benchmark_config(arguments.model, batch_size=arguments.batch, seed=arguments.seed)
     task = build_task(config, device)
@@ -61,8 +61,8 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
 
 
 def _plain_step(config: RunConfig, task: Classification, batch: Batch, device: torch.device) -> Way:
-    """Return a training step that trusts every number."""
-    pipeline, optimizer, meter = (
+    """Return a training step that checks no value."""
+    pipeline, optimizer, metrics = (
         InputPipeline(config.data),
         build_optimizer(task, config.optimization),
         EpochMetrics(device),
@@ -77,21 +77,21 @@ def _plain_step(config: RunConfig, task: Classification, batch: Batch, device: t
         norm = torch.nn.utils.get_total_norm(gradients)
         torch._foreach_mul_(gradients, torch.clamp(config.grad_clip / (norm + 1e-6), max=1.0))
         optimizer.step()
-        meter.add(output.loss, len(batch), task.sums(output.predictions, batch))
-        meter.add_update(norm, made)
+        metrics.add(output.loss, len(batch), task.sums(output.predictions, batch))
+        metrics.add_update(norm, made)
         optimizer.zero_grad(set_to_none=True)
 
     return run
 
 
 def _guarded_step(config: RunConfig, learner: Learner, batch: Batch) -> Way:
-    """Return the step that training makes."""
+    """Return the trainer's step."""
     pipeline, note = InputPipeline(config.data), note_of(batch)
     return lambda: learner.learn(pipeline(batch, training=True), batch, note)
 
 
 def _time_saves(config: RunConfig, learner: Learner, count: int) -> list[float]:
-    """Return how long it takes to write the state within an epoch, flushed to the disk."""
+    """Return the seconds that it takes to write the state within an epoch, flushed to the disk."""
     with tempfile.TemporaryDirectory() as folder:
 
         def save() -> None:

@@ -1,7 +1,7 @@
-"""How long one clip takes from joints to logits on the CPU, through every path there is.
+"""Latency of one clip from joints to logits on the CPU, through every path.
 
-All paths have the same weights and read the same clip. They take turns, each with some runs on end, so that whatever
-else the machine does slows all and each finds its own numbers in the caches, as in a program that does nothing else.
+All paths have the same weights and read the same clip. They run alternately, each several times in succession, so that
+other load slows all of them and each has its own data in the caches, as in a program that does nothing else.
 """
 
 import tempfile
@@ -68,7 +68,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
 
 
 class FromJoints(nn.Module):
-    """Derive the streams of one body that is always there, and run a model on them."""
+    """Derive the streams of one body that is always present, and run a model on them."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def _measure_model(name: str, arguments: Namespace, progress: Progress) -> list[
 
 
 def _paths(name: str, folder: Path, joints: Tensor, precision: str) -> dict[str, Logits]:
-    """Return every way to run a model on `joints`, by what it is called."""
+    """Return every way to run a model on `joints`, by its name."""
     model: Any = create_model(name, CLASSES, _LAYOUT).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -144,12 +144,12 @@ def _opened(path: Path, joints: NDArray[np.float32], precision: str = "f32") -> 
 
 
 def _converted(module: nn.Module, path: Path, joints: Tensor) -> Path:
-    """Write OpenVINO's own conversion of a module, with nothing changed but that shapes are fixed."""
+    """Write OpenVINO's own conversion of a module, unchanged except for fixed shapes."""
     import openvino
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        module(joints)  # what is computed once, such as the parents of joints, is there before the trace
+        module(joints)  # compute once, before the trace, what is cached, such as the parents of joints
         converted = openvino.convert_model(module, example_input=joints, input=[tuple(joints.shape)])
     openvino.save_model(converted, str(path), compress_to_fp16=False)
     return path

@@ -1,8 +1,8 @@
-"""How far the losses of the fast path are from those of the plain one, step by step from the same weights.
+"""Differences between the losses of the fast path and the plain one, step by step from the same weights.
 
-Ours is the training step of trainings; the plain path is the plain model with torch's own SGD and clipping. All read
-the same batches, without dropout. Training is chaotic: a difference of rounding grows from step to step, whatever its
-cause. The row of the plain path in float64, which differs from the one in float32 by rounding alone, shows how much.
+Ours is the trainer's step; the plain path is the plain model with torch's own SGD and clipping. All read
+the same batches, without dropout. Training is chaotic: a rounding difference of any cause grows from step to step.
+The row of the plain path in float64, which differs from the one in float32 by rounding alone, shows how much.
 On CUDA float32 is float32 here: TF32 is off.
 """
 
@@ -59,8 +59,8 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
     largest = {row["way"]: row["differences"][f"step_{marks[-1]}"] for row in rows}
     exact = difference(losses["ours, float64"], losses["plain, float64"])
     remarks = [
-        f"In float64 the losses of the two paths differ by {exact:.1e} of each other at most.",
-        "How far plain float64 is from plain float32 shows what rounding alone makes of such a training.",
+        f"In float64 the losses of the two paths differ by at most {exact:.1e} relative to each other.",
+        "The difference between plain float64 and plain float32 is the effect of rounding alone.",
     ]
     summary = {"largest_relative_difference": largest, "between_the_paths_in_float64": exact}
     return Result([Table("rows", title, columns, rows)], summary, remarks)
@@ -93,7 +93,7 @@ def compare_losses(config: RunConfig, steps: int, device: torch.device, progress
 
 @contextmanager
 def _products_in_full() -> Iterator[None]:
-    """Keep CUDA's convolutions from rounding float32 to TF32, as torch lets them, while the block runs."""
+    """Disable TF32 in CUDA's convolutions, which torch enables by default, while the block runs."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -134,7 +134,7 @@ class _OurWay:
 
 
 class _ExactClassification(Classification):
-    """Take the loss of float64 logits in float64, which trainings take in float32."""
+    """Classification whose loss is computed in float64; the trainer's is computed in float32."""
 
     def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch."""

@@ -1,7 +1,7 @@
-"""Time several ways to do the same thing fairly, and tell on what machine.
+"""Time several ways to do the same thing fairly, and describe the machine.
 
-The ways take turns in one process, each first in every other turn, so that whatever else the machine does slows all of
-them. Figures are medians with their spread.
+The ways run alternately in one process, each first in every second turn, so that other load on the machine slows all of
+them equally. Figures are medians with their spread.
 """
 
 import os
@@ -25,13 +25,13 @@ Way = Callable[[], object]
 
 @dataclass(frozen=True)
 class Turns:
-    """Say how ways take turns.
+    """Settings for alternating between ways.
 
     Attributes:
-        turns: how many count.
-        warmup_turns: how many come before them and do not.
+        turns: the number of timed turns.
+        warmup_turns: the number of untimed turns before them.
         runs: timed runs of a way in each of its turns.
-        warmup_runs: runs at the beginning of each of its turns that do not count.
+        warmup_runs: untimed runs at the start of each of its turns.
         pause_s: before each of its turns, until the threads of the way before sleep.
     """
 
@@ -45,7 +45,7 @@ class Turns:
 def take_turns(
     ways: Mapping[str, Way], plan: Turns, device: torch.device, progress: Progress = SILENT
 ) -> dict[str, list[float]]:
-    """Return the seconds of every run that counts, for each way; work left to a GPU is waited for."""
+    """Return the seconds of every timed run, for each way, including work on a GPU."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     total = plan.warmup_turns + plan.turns
     with progress.task(f"timing {', '.join(ways)}", total, "turns"):
@@ -64,7 +64,7 @@ def _one_turn(run: Way, plan: Turns, device: torch.device) -> list[float]:
 
 
 def seconds(run: Way, device: torch.device) -> float:
-    """Return how long a run takes, with all that it left to the GPU."""
+    """Return the seconds that a run takes, including its work on the GPU."""
     wait(device)
     began = time.perf_counter()
     run()
@@ -73,13 +73,13 @@ def seconds(run: Way, device: torch.device) -> float:
 
 
 def wait(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def spread(values: Sequence[float], factor: float = 1.0) -> dict[str, float]:
-    """Return the median, the least, the most, and what 90% of the values stay under, each times `factor`."""
+    """Return the median, minimum, maximum and 90th percentile, each times `factor`."""
     ninth = statistics.quantiles(values, n=10, method="inclusive")[-1] if len(values) > 1 else values[0]
     figures = {"median": statistics.median(values), "least": min(values), "most": max(values), "p90": ninth}
     return {name: factor * value for name, value in figures.items()}
@@ -91,7 +91,7 @@ def ratio(of: Sequence[float], to: Sequence[float]) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Return what is computed on and with, how busy it is now, and when that is."""
+    """Return the hardware and software, the present load and the date."""
     return {
         "cpu": processor(),
         "cores": usable_cores(),
@@ -108,5 +108,5 @@ def machine() -> dict[str, Any]:
 
 
 def load() -> float | None:
-    """Return how many processes wanted to run in the last minute, where the system tells it."""
+    """Return the load average of the last minute; None if the system does not report it."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -1,4 +1,4 @@
-"""The most memory that this process and those it started took together."""
+"""Peak memory of this process and its descendants together."""
 
 import os
 from pathlib import Path
@@ -10,12 +10,12 @@ _EVERY_S = 0.02
 
 
 class TreeMemory(Watch):
-    """Look at the resident memory of the process tree again and again while a block runs.
+    """Sample the resident memory of the process tree while a block runs.
 
     Pages that processes share count once in each. Where the system has no /proc there is no figure.
 
     Attributes:
-        peak_mib: the most that was seen; None where nothing could be seen.
+        peak_mib: the largest sample; None if there is none.
     """
 
     def __init__(self) -> None:

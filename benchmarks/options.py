@@ -1,4 +1,4 @@
-"""What every part of the suite can be asked, apart from what measures it, so that its help need not wait for torch."""
+"""Options of each part of the suite, in a module of their own so that the help does not import torch."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class PartOptions:
 
 
 def whole(minimum: int) -> Callable[[str], int]:
-    """Return what reads an option's whole number of at least `minimum`."""
+    """Return a parser for an option's whole number of at least `minimum`."""
 
     def read(text: str) -> int:
         try:
@@ -59,9 +59,9 @@ def add_common(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=whole(0), default=0, metavar="N", help="CPU threads (default: torch's choice)"
     )
-    add_count(parser, "--seed", 0, "of whatever is random", minimum=0)
-    parser.add_argument("--quick", action="store_true", help="measure less, to see that all works")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there, too")
+    add_count(parser, "--seed", 0, "of all random numbers", minimum=0)
+    parser.add_argument("--quick", action="store_true", help="measure less, as a check that everything works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all measurements to this file")
 
 
 def add_device(parser: ArgumentParser) -> None:
@@ -75,7 +75,7 @@ def add_device(parser: ArgumentParser) -> None:
 
 
 def add_step(parser: ArgumentParser, whose: str = "which model") -> None:
-    """Add the options that say what a training step is made on: --model, --batch and --frames."""
+    """Add the options of a training step: --model, --batch and --frames."""
     parser.add_argument("--model", default="nano_e", metavar="M", help=f"{whose} (default: nano_e)")
     add_count(parser, "--batch", 16, "clips in a batch")
     add_count(parser, "--frames", 64, "frames in a clip", metavar="T", minimum=4)
@@ -102,21 +102,23 @@ def add_part(name: str, parser: ArgumentParser, *, quick: bool, in_all: bool = F
 
 
 def _training(parser: ArgumentParser) -> None:
-    parser.add_argument("--models", default="all", metavar="A,B", help="names with commas between (default: all)")
+    parser.add_argument("--models", default="all", metavar="A,B", help="names separated by commas (default: all)")
     add_count(parser, "--batch", 16, "clips in a batch")
     parser.add_argument("--bodies", type=int, choices=(1, 2), help="in a clip, all present (default: 1; --memory: 2)")
     add_count(parser, "--frames", 64, "frames in a clip", metavar="T")
     parser.add_argument("--layout", default="ntu25", metavar="L", help="joint layout (default: ntu25)")
     add_count(parser, "--repeats", 7, "turns after the warm-up")
-    parser.add_argument("--amp", action="store_true", help="the reference in bfloat16, too; with --memory, ours")
+    parser.add_argument("--amp", action="store_true", help="also the reference in bfloat16; with --memory, ours")
     parser.add_argument("--memory", action="store_true", help="measure the memory of a training step, not times")
-    parser.add_argument("--recompute", action="store_true", help="with --memory: teachers keep no features of blocks")
+    parser.add_argument(
+        "--recompute", action="store_true", help="with --memory: teachers recompute the features of blocks"
+    )
     add_device(parser)
 
 
 def _inference(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--models", default="nano_e,base_e", metavar="A,B", help="names with commas between (default: nano_e,base_e)"
+        "--models", default="nano_e,base_e", metavar="A,B", help="names separated by commas (default: nano_e,base_e)"
     )
     add_count(parser, "--frames", 64, "frames in a clip", metavar="T")
     add_count(parser, "--turns", 10, "turns of every path")
@@ -153,10 +155,12 @@ def _data(parser: ArgumentParser) -> None:
 
 def _preprocess(parser: ArgumentParser) -> None:
     add_count(parser, "--files", 2000, "recordings")
-    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help="processes (default: one a core)")
-    add_count(parser, "--repeats", 3, "times all is read")
-    add_count(parser, "--sample", 40, "recordings that the reference reads")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="where to put them meanwhile (default: temporary)")
+    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help="processes (default: one per core)")
+    add_count(parser, "--repeats", 3, "times that all recordings are read")
+    add_count(parser, "--sample", 40, "recordings read by the reference")
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="folder for them during the benchmark (default: temporary)"
+    )
 
 
 def _evaluation(parser: ArgumentParser) -> None:
@@ -172,9 +176,9 @@ def _distillation(parser: ArgumentParser) -> None:
     add_step(parser, "which student")
     parser.add_argument("--teacher", default="large_e", metavar="M", help="which teacher (default: large_e)")
     add_count(parser, "--clips", 256, "clips in the store")
-    add_count(parser, "--fixed_augmentations", 20, "cached variations of each clip", metavar="R")
+    add_count(parser, "--fixed_augmentations", 20, "cached augmented views of each clip", metavar="R")
     add_count(parser, "--turns", 20, "turns of each step")
-    add_count(parser, "--fills", 3, "fillings of a cache with one variation")
+    add_count(parser, "--fills", 3, "times the cache is built")
     parser.add_argument("--amp", action="store_true", default=None, help="mixed precision, of both models")
     add_device(parser)
 
@@ -187,13 +191,16 @@ def _epochs(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE", help="a recipe, as of `train` (default: h200 on CUDA, elsewhere the default one)"
     )
-    parser.add_argument("--batch", type=whole(1), metavar="N", help="clips a step (default: the recipe's)")
+    parser.add_argument("--batch", type=whole(1), metavar="N", help="clips per step (default: the recipe's)")
     parser.add_argument("--frames", type=whole(4), metavar="T", help="frames in a clip (default: the recipe's)")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="set any configuration key"
     )
     parser.add_argument(
-        "--work", type=Path, metavar="DIR", help="keep clips and runs there, for the next time (default: temporary)"
+        "--work",
+        type=Path,
+        metavar="DIR",
+        help="keep clips and runs in this folder for later benchmarks (default: temporary)",
     )
     add_count(parser, "--plain_steps", 5, "steps of the plain reference")
     add_device(parser)

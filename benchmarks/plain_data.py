@@ -1,7 +1,7 @@
-"""The data path as it is usually written: NumPy, one clip after another, one coordinate after another.
+"""The data path as it is usually written: NumPy, clip by clip and coordinate by coordinate.
 
-`read_clip` and `streams` compute what ours does when they are given the same places and angles. It is what the speed of
-the data path is measured against.
+`read_clip` and `streams` compute the same as ours for the same times and angles. They are the reference for the
+speed of the data path.
 
 Legend: M bodies, C coordinates, T frames, V joints.
 """
@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 
 
 def crop(frames: int, target: int, config: SamplingConfig, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return the places (T,) at which a random part of a clip is read at equal steps."""
+    """Return the times (T,), in frames, at which a random part of a clip is sampled at equal steps."""
     span = random.uniform(config.crop_min, config.crop_max) * (frames - 1)
     start = random.uniform(0.0, frames - 1 - span)
     return np.linspace(start, start + span, target)
@@ -33,15 +33,15 @@ def turn(config: AugmentConfig, random: np.random.Generator) -> NDArray[np.float
     return random.uniform(-limits, limits)
 
 
-def read_clip(clip: Clip, places: NDArray[np.floating], bodies: int) -> Array:
-    """Return a clip (C, T, V, M) interpolated at `places` (T,), with room for so many bodies."""
+def read_clip(clip: Clip, times: NDArray[np.floating], bodies: int) -> Array:
+    """Return a clip (C, T, V, M) interpolated at `times` (T,), with room for `bodies` bodies."""
     _, frames, joints, coordinates = clip.joints.shape
-    sampled = np.zeros((coordinates, len(places), joints, bodies), np.float32)
-    times = np.arange(frames)
+    sampled = np.zeros((coordinates, len(times), joints, bodies), np.float32)
+    measured_at = np.arange(frames)
     for body, track in enumerate(clip.joints):
         for joint in range(joints):
             for coordinate in range(coordinates):
-                sampled[coordinate, :, joint, body] = np.interp(places, times, track[:, joint, coordinate])
+                sampled[coordinate, :, joint, body] = np.interp(times, measured_at, track[:, joint, coordinate])
     return sampled
 
 

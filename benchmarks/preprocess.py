@@ -1,7 +1,7 @@
-"""Raw NTU text to a store: how many megabytes a second preprocessing reads, with all cores.
+"""Raw NTU text to a store: megabytes per second that preprocessing reads, with all cores.
 
 The recordings are generated, a few dozen of them, in the size of real ones, and copied under the names of NTU RGB+D 60.
-They have just been written, so they lie in the system's cache: what is measured is the work, not the disk. The
+They have just been written, so they lie in the system's cache: the work is measured, not the disk. The
 reference reads a sample of the same files in one process, line by line, with `float()` for every number.
 """
 
@@ -24,7 +24,7 @@ from last.data.synthetic.recording import TrackedBody
 from last.utils.machine import usable_cores
 from last.utils.progress import Progress
 
-from .content import ntu60, takes
+from .content import ntu60, planned_clips
 from .measure import seconds, spread
 from .memory import TreeMemory
 from .report import Result, Table, spread_columns
@@ -59,7 +59,7 @@ class Recordings:
 
 
 def measure(arguments: Namespace, progress: Progress) -> Result:
-    """Read generated recordings with the reference and with ours, in turns."""
+    """Read generated recordings with the reference and with ours, alternately."""
     with tempfile.TemporaryDirectory(dir=arguments.work) as folder:
         recordings = write_recordings(Path(folder) / "raw", arguments.files, arguments.seed, progress)
         sample = recordings.files()[: arguments.sample]
@@ -92,17 +92,19 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
     remarks = [
         f"{summary['times_as_fast']:.1f} times as fast as the plain reader, which stores nothing and uses one core.",
         "Every recording was kept under its own name." if exact else "NOT every recording was kept under its own name.",
-        f"All processes, this one too, took {peak:.0f} MiB at most." if peak else "The memory could not be seen here.",
-        "The files had just been written: they were read from the system's cache.",
+        f"All processes, including this one, used at most {peak:.0f} MiB."
+        if peak
+        else "The memory use is not known on this system.",
+        "The files had just been written, so they were read from the system's cache.",
     ]
     return Result([Table("rows", "raw NTU text to a store", _COLUMNS, rows)], summary, remarks)
 
 
 def write_recordings(folder: Path, count: int, seed: int, progress: Progress) -> Recordings:
-    """Write `count` recordings of real size, of which a few dozen differ, under names of NTU RGB+D 60."""
+    """Write `count` recordings of real size, a few dozen of them different, under names of NTU RGB+D 60."""
     folder.mkdir()
     texts = _texts(min(count, _DISTINCT), seed)
-    names = [take.name for take in takes(count, list(range(1, 41)))]
+    names = [clip.name for clip in planned_clips(count, list(range(1, 41)))]
     with progress.task("writing recordings", count, "files"):
         for number, name in enumerate(names):
             (folder / f"{name}.skeleton").write_bytes(texts[number % len(texts)])
@@ -122,7 +124,7 @@ def _written(bodies: Sequence[TrackedBody]) -> bytes:
 
 
 def _lengthened(bodies: Sequence[TrackedBody], factor: float) -> list[TrackedBody]:
-    """Let a recording run back from its end until it has `factor` times the frames, at most twice."""
+    """Play a recording backwards from its end until it has `factor` times the frames, at most twice as many."""
     frames = 1 + max(int(body.frames[-1]) for body in bodies)
     lengthened = []
     for body in bodies:
@@ -141,7 +143,7 @@ def _lengthened(bodies: Sequence[TrackedBody], factor: float) -> list[TrackedBod
 
 
 def read_plainly(path: Path) -> dict[int, NDArray[np.float64]]:
-    """Return the joints (T, V, 3) of each body of a recording, read as one writes it down first."""
+    """Return the joints (T, V, 3) of each body of a recording, read in the most direct way."""
     bodies: dict[int, list[list[list[float]]]] = {}
     with path.open(encoding="ascii") as file:
         for _ in range(int(file.readline())):

@@ -1,4 +1,4 @@
-"""What a part of the suite found: for people as tables, for programs as JSON."""
+"""Results of a part of the suite: tables for people, JSON for programs."""
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ class Table:
     """Rows of figures.
 
     Attributes:
-        name: under which JSON has the rows.
-        title: what stands above the table.
+        name: the key of the rows in JSON.
+        title: the text above the table.
         columns: headings, each with the format of its cell, filled in with a row's values.
-        rows: all values, also those that the table does not show.
+        rows: all values, including those that the table does not show.
     """
 
     name: str
@@ -31,19 +31,19 @@ class Table:
 
 
 def spread_columns(heading: str, key: str, decimals: int = 2) -> dict[str, str]:
-    """Return the columns of what `measure.spread` found and a row has under `key`: median, least and most."""
+    """Return the columns for the result of `measure.spread` under `key` of a row: median, least and most."""
     figures = {heading: "median", "least": "least", "most": "most"}
     return {name: f"{{{key}[{figure}]:.{decimals}f}}" for name, figure in figures.items()}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a part found.
+    """Result of a part.
 
     Attributes:
         tables: the figures.
-        summary: the few figures that the part is run for.
-        remarks: sentences that say what the figures mean.
+        summary: the main figures of the part.
+        remarks: sentences that explain the figures.
     """
 
     tables: Sequence[Table]
@@ -53,7 +53,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """A part's result with what it was measured on and with which options."""
+    """A part's result with its machine and options."""
 
     part: str
     settings: Mapping[str, Any]
@@ -61,7 +61,7 @@ class Report:
     result: Result
 
     def values(self) -> dict[str, Any]:
-        """Return all of it as values that JSON has."""
+        """Return the report as JSON values."""
         return {
             "part": self.part,
             "settings": dict(self.settings),
@@ -73,10 +73,10 @@ class Report:
 
 
 def settings(arguments: Namespace) -> dict[str, Any]:
-    """Return the options of a part by name, as values that JSON has."""
-    left_out = ("json", "quiet")
+    """Return the options of a part by name, as JSON values."""
+    excluded = ("json", "quiet")
     return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(arguments).items()
-        if name not in left_out
+        if name not in excluded
     }

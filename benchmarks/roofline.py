@@ -1,8 +1,8 @@
-"""What this machine could do at most, and how far a training step is from it.
+"""The limits of this machine, and how close a training step comes to them.
 
-Ceilings are measured: how fast memory is copied, and how fast matrices are multiplied. A step has to write and read
-once whatever the backward pass needs, and to do its multiply-adds; the longer of the two is the least time. Beside it
-stands the time that all bytes would take that the step's operations really read and write.
+The ceilings, of memory copies and of matrix products, are measured. A step must write and read once the data that the
+backward pass needs, and do its multiply-adds; the longer of the two is the least time. The table also has the time for
+all bytes that the step's operations actually read and write.
 """
 
 import statistics
@@ -72,7 +72,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
 
 
 class _Step:
-    """Make a training step again and again."""
+    """A training step that can be repeated."""
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.learner = Learner(config, build_task(config, device), device)
@@ -161,12 +161,12 @@ def _product(name: str, sizes: tuple[int, int, int], dtype: torch.dtype, device:
 
 
 def _seconds_each(run: Way, device: torch.device) -> float:
-    """Return the median time of a run, made so often on end that the clock is exact enough."""
+    """Return the median time of a run, repeated until the clock is precise enough."""
     run()
     runs = min(max(1, int(_BUDGET_S / max(seconds(run, device), 1e-7))), _MOST_RUNS)
 
-    def often() -> None:
+    def repeated() -> None:
         for _ in range(runs):
             run()
 
-    return statistics.median(seconds(often, device) for _ in range(_TIMES)) / runs
+    return statistics.median(seconds(repeated, device) for _ in range(_TIMES)) / runs

@@ -1,4 +1,4 @@
-"""The training step that trainings make, and a plain one, for the parts that measure either."""
+"""The trainer's training step, and a plain one, for the parts that measure either."""
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def benchmark_config(model: str, recipe: str = "", overrides: Sequence[str] = ()
 
 
 def config_of(arguments: Namespace, **flags: Any) -> RunConfig:
-    """Return the configuration of a training step as `options.add_step`'s options say it, with more `flags`."""
+    """Return the configuration of a training step from the options of `options.add_step`, with more `flags`."""
     return benchmark_config(
         arguments.model,
         batch_size=arguments.batch,
@@ -55,28 +55,28 @@ def build_task(config: RunConfig, device: torch.device) -> Classification:
 
 
 def moving_batch(config: RunConfig, device: torch.device, number: int = 0) -> Batch:
-    """Return a batch of made-up clips of one body, all of them different for another `number`."""
+    """Return a batch of made-up clips of one body, which depend on `number`."""
     clips, frames = config.batch_size, config.input_frames
     random = np.random.default_rng((config.seed, number))
     actions = random.integers(1, len(config.data.classes) + 1, clips)
     bodies = np.stack([moving_body(int(action), frames, random) for action in actions])  # (N, T, V, C)
-    places = torch.arange(clips)
+    indices = torch.arange(clips)
     return Batch(
         joints=torch.from_numpy(bodies).permute(0, 3, 1, 2).unsqueeze(-1).contiguous(),  # (N, C, T, V, M)
         frame_mask=torch.ones(clips, 1, frames, dtype=torch.bool),
-        body_slots=places,
+        body_slots=indices,
         labels=torch.from_numpy(actions) - 1,
-        indices=places,
-        rng_keys=clip_keys(config.seed, number, places),
+        indices=indices,
+        rng_keys=clip_keys(config.seed, number, indices),
     ).to(device)
 
 
 class Learner:
-    """Train a task as the trainer does, but for records, checkpoints and evaluation.
+    """Train a task as the trainer does, without records, checkpoints and evaluation.
 
     Args:
         config: the run's configuration.
-        task: what is trained, on `device`.
+        task: the task to train, on `device`.
         device: where it computes.
     """
 
@@ -85,32 +85,32 @@ class Learner:
         # Without a warm-up, so that a plain learner has the same rate.
         self.state = TrainState(replace(config, warmup_epochs=0), task.train(), device, ALONE)
         self.step = TrainingStep(self.state)
-        self.meter = self._new_meter()
+        self.metrics = self._new_metrics()
 
     def learn(self, streams: Mapping[str, Tensor], batch: Batch, note: BatchId) -> None:
-        """Make one step on a batch, of which the host keeps a note."""
+        """Make one step on a batch; `note` is its identity on the host."""
         seed_step(self.config.seed, 0, 0, 0)
         clips = len(batch)
-        self.step(streams, batch, LocalBatch(clips, clips), closes=True, meter=self.meter)
+        self.step(streams, batch, LocalBatch(clips, clips), closes=True, metrics=self.metrics)
         self.step.note(note)
         self.state.guard.read()
 
     def last_loss(self) -> float:
-        """Return the mean loss since this was asked last."""
-        loss = self.meter.read(ALONE).loss
-        self.meter = self._new_meter()
+        """Return the mean loss since the last call."""
+        loss = self.metrics.read(ALONE).loss
+        self.metrics = self._new_metrics()
         return loss
 
-    def _new_meter(self) -> EpochMetrics:
+    def _new_metrics(self) -> EpochMetrics:
         return EpochMetrics(self.device, terms=len(self.state.task.terms))
 
 
 class PlainLearner:
-    """Train a plain model as one writes it down: no guard, torch's own SGD and clipping, the same settings.
+    """Train a plain model in the plain way: no guard, torch's own SGD and clipping, the same settings.
 
     Args:
         config: the run's configuration.
-        model: what is trained, where it computes.
+        model: the model to train, on its device.
     """
 
     def __init__(self, config: RunConfig, model: nn.Module) -> None:
@@ -136,5 +136,5 @@ class PlainLearner:
 
 
 def note_of(batch: Batch) -> BatchId:
-    """Return the host's note of a batch; where the batch lies on a GPU the host waits for it."""
+    """Return the identity of a batch on the host, which waits for a batch on a GPU."""
     return BatchId(batch.indices.cpu(), batch.rng_keys.cpu())

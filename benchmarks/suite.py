@@ -1,6 +1,6 @@
 """The parts of the suite, and running one or all of them.
 
-A part is a module with `measure(arguments, progress) -> Result`; its options stand in `options`.
+A part is a module with `measure(arguments, progress) -> Result`; its options are in `options`.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -23,10 +23,10 @@ _FOR_ALL = ("threads", "seed", "device", "quick")
 
 
 class Part(Protocol):
-    """What a part's module offers."""
+    """The interface of a part's module."""
 
     def measure(self, arguments: Namespace, progress: Progress) -> Result:
-        """Measure what the options ask for."""
+        """Measure with these options."""
 
 
 def load_part(name: str) -> Part:
@@ -35,7 +35,7 @@ def load_part(name: str) -> Part:
 
 
 def run_part(name: str, arguments: Namespace, progress: Progress = SILENT) -> Report:
-    """Measure one part with torch's threads set, and return its result with what it was measured on."""
+    """Measure one part with torch's threads set, and return its result with the facts of the machine."""
     part = load_part(name)
     check_json(arguments.json)
     with threads(arguments.threads):
@@ -46,9 +46,9 @@ def run_part(name: str, arguments: Namespace, progress: Progress = SILENT) -> Re
 
 
 def run_all(
-    arguments: Namespace, progress: Progress, show: Callable[[Report], None], tell: Callable[[str, str], None]
+    arguments: Namespace, progress: Progress, show: Callable[[Report], None], report_skipped: Callable[[str, str], None]
 ) -> list[Report]:
-    """Measure every part that this machine can; `show` is given each report, `tell` a part left out and the reason."""
+    """Measure every possible part; call `show` with each report, `report_skipped` with a skipped part and a reason."""
     check_json(arguments.json)
     reports = []
     for name in PARTS:
@@ -61,7 +61,7 @@ def run_all(
         try:
             reports.append(run_part(name, own, progress))
         except UserError as error:
-            tell(name, str(error))
+            report_skipped(name, str(error))
         else:
             show(reports[-1])
     return reports

@@ -1,4 +1,4 @@
-"""What a training step moves, in bytes."""
+"""Bytes that a training step moves."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from torch.utils._pytree import tree_leaves
 
 
 class MovedBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sum up, while a block runs, the sizes of what every operation of torch reads and writes.
+    """Count, while a block runs, the bytes that every operation of torch reads and writes.
 
-    Views, and memory that is only reserved, move nothing. Nothing is taken off for what a cache still holds.
+    Views, and memory that is only reserved, move nothing. Data still in a cache counts too.
 
     Attributes:
         total: the bytes so far.
-        operations: how many moved something.
+        operations: the number of operations that moved data.
     """
 
     def __init__(self) -> None:
@@ -28,8 +28,8 @@ class MovedBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = function(*args, **kwargs)
         read, returned = _tensors((args, kwargs)), _tensors(result)
         schema = function._schema
-        places = {each.untyped_storage().data_ptr() for each in read}
-        is_view = returned and all(each.untyped_storage().data_ptr() in places for each in returned)
+        storages = {each.untyped_storage().data_ptr() for each in read}
+        is_view = returned and all(each.untyped_storage().data_ptr() in storages for each in returned)
         if (is_view and not schema.is_mutable) or "empty" in schema.name:
             return result
         written = returned or _changed(schema, args, kwargs)
@@ -50,5 +50,5 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def _size(tensor: Tensor) -> int:
-    """Return the bytes of a tensor; what is expanded counts once."""
+    """Return the bytes of a tensor; an expanded one counts once."""
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())

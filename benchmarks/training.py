@@ -1,6 +1,6 @@
-"""How fast the models train and infer, against their plain reference.
+"""Speed of training and inference, compared with the plain reference.
 
-All have the same weights and read the same random clips, which lie in memory. The reference is `plain`, in float32 with
+All have the same weights and read the same random clips from memory. The reference is `plain`, in float32 with
 torch's own SGD; ours trains in float32 and in bfloat16 with the fused SGD that training uses.
 """
 
@@ -42,10 +42,10 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Workload:
-    """What is run, and where.
+    """Size of the clips, and the device.
 
     Attributes:
-        batch, frames, bodies: of the clips; every body is there unless a task says otherwise.
+        batch, frames, bodies: of the clips; every body is present unless a task has fewer.
         layout: the joint layout.
         device: where it runs.
         amp: whether the forward pass runs in bfloat16.
@@ -104,7 +104,7 @@ def chosen_models(text: str) -> list[str]:
 
 
 def random_clips(work: Workload, clips: int, bodies: int, present: int) -> Clips:
-    """Draw clips with room for `bodies` bodies, of which the first `present` are there; the others are zeros."""
+    """Draw clips with room for `bodies` bodies, of which the first `present` are present; the others are zeros."""
     layout = load_layout(work.layout)
     body_mask = (torch.arange(bodies) < present).expand(clips, bodies).contiguous()
     streams = {
@@ -147,15 +147,15 @@ def training(model: nn.Module, clips: Clips, work: Workload) -> Way:
 
 
 def _forward(model: nn.Module, clips: Clips, work: Workload) -> Tensor:
-    """Return the logits (N, classes); our models are given the present bodies, as the loader does."""
-    places = {"body_slots": clips.body_slots} if isinstance(model, SkeletonClassifier) else {}
+    """Return the logits (N, classes); our models receive the present bodies, as from the loader."""
+    slots = {"body_slots": clips.body_slots} if isinstance(model, SkeletonClassifier) else {}
     with torch.autocast(work.device.type, dtype=torch.bfloat16, enabled=work.amp):
-        logits: Tensor = model(clips.streams, clips.body_mask, **places)
+        logits: Tensor = model(clips.streams, clips.body_mask, **slots)
     return logits
 
 
 def _measure_model(name: str, work: Workload, arguments: Namespace, progress: Progress) -> list[dict[str, Any]]:
-    """Measure inference and training of a model against its reference, and what absent bodies cost."""
+    """Measure inference and training of a model against its reference, and the cost of absent bodies."""
     torch.manual_seed(arguments.seed)
     ours = create_model(name, CLASSES, work.layout).to(work.device)
     reference = from_fused(ours)
@@ -175,7 +175,7 @@ def _measure_model(name: str, work: Workload, arguments: Namespace, progress: Pr
     tasks.append(("training", work.batch, ways))
     room = {f"room for {bodies}": random_clips(work, work.batch, bodies, present=1) for bodies in (1, 2)}
     ways = {key: training(ours, clips, work) for key, clips in room.items()}
-    tasks.append(("one body there", work.batch, ways))
+    tasks.append(("one body present", work.batch, ways))
     plan = Turns(arguments.repeats)
     return [
         row
@@ -185,7 +185,7 @@ def _measure_model(name: str, work: Workload, arguments: Namespace, progress: Pr
 
 
 def _rows(task: Mapping[str, Any], taken: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
-    """Return a row a way; the first is what the others are compared with."""
+    """Return a row per way; the others are compared with the first."""
     reference = next(iter(taken.values()))
     rows = []
     for way, times in taken.items():
@@ -204,12 +204,12 @@ def _memory(names: Sequence[str], work: Workload, arguments: Namespace) -> Resul
         peak = _peak_gib(name, work, arguments.threads, arguments.recompute)
         rows.append({"model": name, "peak_gib": round(peak, 3)})
     title = f"a training step of {work.batch} clips, {work.bodies} bodies, {work.frames} frames"
-    table = Table("memory", title, {"model": "{model}", "most memory, GiB": "{peak_gib:.2f}"}, rows)
+    table = Table("memory", title, {"model": "{model}", "peak memory, GiB": "{peak_gib:.2f}"}, rows)
     return Result([table], {row["model"]: row["peak_gib"] for row in rows})
 
 
 def _peak_gib(name: str, work: Workload, threads: int, recompute: bool) -> float:
-    """Return the most memory that training steps of a model took, in a process that does nothing else.
+    """Return the peak memory of a model's training steps, in a process that does nothing else.
 
     A new process inherits the peak of the one that starts it, so the caller must not have computed anything.
     """

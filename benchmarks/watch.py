@@ -1,4 +1,4 @@
-"""Looking at something again and again, in a thread, while a block runs."""
+"""Sampling in a thread while a block runs."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ class Watch(ABC):
     """Run `_watch` in a thread from the beginning of a block to its end.
 
     Attributes:
-        patience_s: so long the end of the block waits for the thread; None for as long as it takes.
+        patience_s: seconds that the end of the block waits for the thread; None without a limit.
     """
 
     patience_s: float | None = None
@@ -31,4 +31,4 @@ class Watch(ABC):
 
     @abstractmethod
     def _watch(self) -> None:
-        """Look until `_over` is set."""
+        """Sample until `_over` is set."""

@@ -1,6 +1,6 @@
 """LAST: train, distil, evaluate and ship lightweight recognisers of human actions from 3D skeletons.
 
-Importing this package is cheap: what needs torch is loaded when it is first asked for.
+Importing this package is cheap: what needs torch is loaded when it is first used.
 """
 
 from importlib import import_module

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 
@@ -44,7 +44,7 @@ class CommandResult:
 
 @pytest.fixture(scope="session", autouse=True)
 def _signals_reach_what_is_started() -> None:
-    """Hand on to no process that this one ignores a signal, as under `nohup`: a test would wait for its end in vain."""
+    """Keep child processes from inheriting ignored signals, as under `nohup`, so that tests can end them."""
     for number in ENDING_SIGNALS:
         if is_ignored(number):
             signal.signal(number, lambda _number, _frame: None)
@@ -57,9 +57,9 @@ def _one_torch_thread() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_flushed() -> Iterator[None]:
-    """Leave out what only a power failure would show, and what slow disks take longest for."""
+    """Skip flushing to the disk, which only a power failure would reveal, and which is slow."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", os.fstat)  # which asks for an open file too
+        patch.setattr(os, "fsync", os.fstat)  # which also needs an open file
         yield
 
 
@@ -157,6 +157,28 @@ def tiny_config(data_yaml: Path, tmp_path: Path) -> Callable[..., RunConfig]:
 
 
 @pytest.fixture(scope="session")
+def train_once(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunFolder]:
+    """Return a function that trains a tiny run once for all tests that need the same one, which they do not change."""
+
+    @cache
+    def trained(*overrides: str) -> RunFolder:
+        return experiment.train(tiny_run(data_yaml, tmp_path_factory.mktemp("once"), *overrides)).run
+
+    return trained
+
+
+@pytest.fixture
+def trained_run(train_once: Callable[..., RunFolder], tmp_path: Path) -> Callable[..., RunFolder]:
+    """Return a function that puts a tiny run into the output folder, where the test may change it."""
+
+    def put(*overrides: str) -> RunFolder:
+        run = train_once(*overrides).path
+        return RunFolder(Path(shutil.copytree(run, tmp_path / "runs" / run.name)))
+
+    return put
+
+
+@pytest.fixture(scope="session")
 def trained_teacher(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Return the run of a teacher wider than the student; tests leave it as it is."""
     overrides = ("epochs=2", "model.channels=[16,16]", "seed=7")
@@ -165,13 +187,13 @@ def trained_teacher(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def teacher(trained_teacher: RunFolder, tmp_path: Path) -> Path:
-    """Return the checkpoint of a teacher, whose run lies with the others and may be changed."""
+    """Return the checkpoint of a teacher, whose run is in the output folder and may be changed."""
     copied = shutil.copytree(trained_teacher.path, tmp_path / "runs" / trained_teacher.path.name)
     return RunFolder(Path(copied)).last
 
 
 def deny_listing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a folder be one whose content nobody may see."""
+    """Make a folder unreadable."""
     listed = Path.iterdir
 
     def iterdir(path: Path) -> Iterator[Path]:
@@ -202,7 +224,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
 
 @pytest.fixture
 def train_and_stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunConfig, int], RunFolder]:
-    """Return a function that trains until so many steps are made, as if the program were asked to end then."""
+    """Return a function that trains a number of steps, and then stops as after SIGTERM."""
 
     def trained(config: RunConfig, most: int) -> RunFolder:
         steps = []

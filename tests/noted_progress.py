@@ -1,4 +1,4 @@
-"""A progress that notes what it is told."""
+"""A progress that records its calls."""
 
 import math
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from last.utils.progress import Progress
 
 @dataclass
 class Noted:
-    """A task: what it was begun with, and what was counted in it, note and time left with each."""
+    """A task: its arguments, and its counts, each with note and time left."""
 
     description: str
     total: int

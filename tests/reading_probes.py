@@ -8,11 +8,19 @@ from last.data.store.reader import open_store
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 
-LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15"}
+LAYOUTS = {
+    "nw_ucla": "kinect20",
+    "sbu": "sbu15",
+    "openpose": "body25_2d",
+    "coco": "coco17_2d",
+    "mediapipe": "mediapipe33",
+    "zed": "zed34",
+    "kinect_azure": "kinect_azure32",
+}
 
 
 def read_recordings(name: str, folder: str) -> dict[str, str]:
-    """Return what came of each recording: `read`, or why it was left out."""
+    """Return the result of each recording: `read`, or why it was skipped."""
     reader = get_reader(name, Source(load_layout(LAYOUTS.get(name, "ntu25")), 2, ("first", "second")))
     found = {}
     for entry in reader.entries(Path(folder)):
@@ -25,16 +33,16 @@ def read_recordings(name: str, folder: str) -> dict[str, str]:
 
 
 def read_pickles(folder: str) -> dict[str, str]:
-    """Return what came of each pickle, read plainly and as annotations: `read`, or the refusals."""
+    """Return the result of each pickle, read plainly and as annotations: `read`, or the refusals."""
     found = {}
     for path in sorted(Path(folder).iterdir()):
-        told = []
+        refusals = []
         for read in (load_plain, lambda path: read_recordings("pyskl", str(path))):
             try:
                 read(path)
             except UserError as error:
-                told.append(str(error))
-        found[path.stem] = "\n".join(told) or "read"
+                refusals.append(str(error))
+        found[path.stem] = "\n".join(refusals) or "read"
     return found
 
 

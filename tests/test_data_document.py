@@ -1,4 +1,4 @@
-"""docs/data.md is true: its examples run as they stand there, on less training."""
+"""The examples of docs/data.md run as printed, with less training."""
 
 import re
 import shlex
@@ -55,7 +55,7 @@ def test_own_recordings_go_from_arrays_to_a_measured_model(reader_of_it: Callabl
     reports = {path.parent.name for path in tmp_path.glob("runs/*/evaluation/*/*.json")}
     assert reports == {"last-test", "last-test-0.3_joints_dropped"}
     run_python(read_store)
-    assert (tmp_path / "clip.gif").stat().st_size
+    assert all((tmp_path / name).stat().st_size for name in ("clip.gif", "clip.png"))
 
 
 def test_a_recording_with_missing_joints_and_confidences_is_prepared_beside_the_others(
@@ -81,8 +81,8 @@ def test_the_example_of_a_map_has_no_mistakes(tmp_path: Path) -> None:
 
 
 def test_the_maps_of_the_document_are_those_of_the_program() -> None:
-    told = DOCUMENT[DOCUMENT.index("The program has maps") : DOCUMENT.index("Equal names suffice")]
-    to_ntu25, to_openpose18 = (re.findall(r"`(\w+)`", part) for part in re.split(r"\bto\s+`ntu25`", told))
+    passage = DOCUMENT[DOCUMENT.index("The program has maps") : DOCUMENT.index("Equal names suffice")]
+    to_ntu25, to_openpose18 = (re.findall(r"`(\w+)`", part) for part in re.split(r"\bto\s+`ntu25`", passage))
     pairs = {f"{name}-ntu25" for name in to_ntu25} | {f"{to_openpose18[0]}-{to_openpose18[1]}"}
     assert pairs == set(config_names("layout_map"))
 

@@ -1,4 +1,4 @@
-"""The glossary names what is there: a renamed class, key or flag is renamed there too."""
+"""The glossary names existing things: a renamed class, key or flag is renamed there too."""
 
 import re
 from pathlib import Path

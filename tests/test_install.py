@@ -27,11 +27,11 @@ ENTRIES = "import sys; sys.path.insert(0, 'build_backend'); import last_build; "
 
 def run(*command: object, cwd: Path) -> str:
     """Return what a command prints; its exit code has to be 0."""
-    answer = subprocess.run(
+    result = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, cwd=cwd, timeout=PATIENCE_S, check=False
     )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    return answer.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Install:
     wheel: Path
     python: Path
 
-    def tell(self, code: str) -> str:
+    def run_code(self, code: str) -> str:
         return run(self.python, "-c", code, cwd=self.python.parent).strip()
 
 
@@ -71,24 +71,26 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Install:
     return Install(checkout, wheel, python)
 
 
-def checked_types(install: Install, code: str, folder: Path) -> str:
-    """Return what mypy says of a file outside of the checkout."""
-    file = folder / "uses_last.py"
-    file.write_text(code)
-    options = ("--config-file=", "--no-incremental", "--python-executable", install.python)
-    return run(sys.executable, "-m", "mypy", *options, file, cwd=folder)
-
-
-def test_a_type_checker_sees_the_package_and_its_types(install: Install, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def revealed(install: Install, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return mypy's types outside the checkout: of a function, and of a module that was added later."""
     pytest.importorskip("mypy")
-    said = checked_types(install, "import last\n\nreveal_type(last.list_models())\n", tmp_path)
-    assert 'Revealed type is "list[str]"' in said
+    (install.checkout / "src" / "added_later.py").write_text("NUMBER: int = 7\n")
+    folder = tmp_path_factory.mktemp("types")
+    lines = ("import last", "from last.added_later import NUMBER", "", "reveal_type(last.list_models())")
+    (folder / "uses_last.py").write_text("\n".join((*lines, "reveal_type(NUMBER)", "")))
+    options = ("--config-file=", "--no-incremental", "--python-executable", install.python)
+    return run(sys.executable, "-m", "mypy", *options, folder / "uses_last.py", cwd=folder)
+
+
+def test_a_type_checker_sees_the_package_and_its_types(revealed: str) -> None:
+    assert 'Revealed type is "list[str]"' in revealed
 
 
 def test_a_running_program_names_the_files_that_one_edits(install: Install) -> None:
     modules = ("last", "last.cli", "last.configs", "last.benchmarks.parts")
-    told = install.tell(f"import {', '.join(modules)}; print({', '.join(f'{name}.__file__' for name in modules)})")
-    assert [Path(file).relative_to(install.checkout).parts[0] for file in told.split()] == [
+    files = install.run_code(f"import {', '.join(modules)}; print({', '.join(f'{name}.__file__' for name in modules)})")
+    assert [Path(file).relative_to(install.checkout).parts[0] for file in files.split()] == [
         "src",
         "src",
         "configs",
@@ -100,21 +102,17 @@ def test_another_copy_on_the_path_comes_first(install: Install, tmp_path: Path) 
     (tmp_path / "last").mkdir()
     (tmp_path / "last" / "__init__.py").write_text("")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import last; print(last.__file__)"
-    assert Path(install.tell(code)).is_relative_to(tmp_path)
+    assert Path(install.run_code(code)).is_relative_to(tmp_path)
 
 
 def test_it_is_found_after_the_import_caches_are_emptied(install: Install) -> None:
     code = "import importlib; importlib.invalidate_caches(); import last.configs; from last.cli import main; print(1)"
-    assert install.tell(code) == "1"
+    assert install.run_code(code) == "1"
 
 
-def test_a_module_that_is_added_later_is_found(install: Install, tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
-    added = install.checkout / "src" / "added_later.py"
-    added.write_text("NUMBER: int = 7\n")
-    assert install.tell("from last.added_later import NUMBER; print(NUMBER)") == "7"
-    said = checked_types(install, "from last.added_later import NUMBER\n\nreveal_type(NUMBER)\n", tmp_path)
-    assert 'Revealed type is "int"' in said
+def test_a_module_that_is_added_later_is_found(install: Install, revealed: str) -> None:
+    assert install.run_code("from last.added_later import NUMBER; print(NUMBER)") == "7"
+    assert 'Revealed type is "int"' in revealed
 
 
 def test_what_make_clean_removes_is_not_needed(install: Install, tmp_path: Path) -> None:
@@ -123,7 +121,7 @@ def test_what_make_clean_removes_is_not_needed(install: Install, tmp_path: Path)
     assert ".editable" not in recipe
     for leftover in ("build", "last_har.egg-info"):
         shutil.rmtree(install.checkout / leftover, ignore_errors=True)
-    assert install.tell("import last.configs; print(last.__name__)") == "last"
+    assert install.run_code("import last.configs; print(last.__name__)") == "last"
 
 
 def test_the_record_of_the_editable_wheel_names_every_file_so_that_uninstalling_removes_all(install: Install) -> None:
@@ -164,13 +162,20 @@ def test_where_no_link_can_be_made_the_install_works_as_setuptools_makes_it(tmp_
     assert path_files == [f"__editable__.last_har-{last.__version__}.pth"]
 
 
-def test_a_source_archive_holds_what_builds_it(tmp_path: Path) -> None:
-    checkout = copied_checkout(tmp_path / "checkout")
-    name = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_sdist({str(tmp_path)!r}))", cwd=checkout)
-    shutil.unpack_archive(tmp_path / name.splitlines()[-1], tmp_path / "unpacked", filter="data")
-    (unpacked,) = (tmp_path / "unpacked").iterdir()
-    wheel = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_wheel({str(tmp_path)!r}))", cwd=unpacked)
-    with zipfile.ZipFile(tmp_path / wheel.splitlines()[-1]) as archive:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a wheel that was built from a source archive."""
+    place = tmp_path_factory.mktemp("wheel")
+    checkout = copied_checkout(place / "checkout")
+    name = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_sdist({str(place)!r}))", cwd=checkout)
+    shutil.unpack_archive(place / name.splitlines()[-1], place / "unpacked", filter="data")
+    (unpacked,) = (place / "unpacked").iterdir()
+    name = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_wheel({str(place)!r}))", cwd=unpacked)
+    return place / name.splitlines()[-1]
+
+
+def test_a_source_archive_holds_what_builds_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {"last/__init__.py", "last/configs/data/ntu60.yaml", "last/py.typed"} <= {*names}
     assert not [each for each in names if "last_build" in each or each.endswith(".pth")]
@@ -182,12 +187,10 @@ FOREIGN = "raise SystemExit('a foreign folder was run')"
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder to work in, with a foreign folder `benchmarks`, beside a wheel that was unpacked."""
+def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a working folder with an unrelated folder `benchmarks`, next to an unpacked wheel."""
     place = tmp_path_factory.mktemp("elsewhere")
-    checkout = copied_checkout(place / "checkout")
-    wheel = run(sys.executable, "-c", ENTRIES + f"print(last_build.build_wheel({str(place)!r}))", cwd=checkout)
-    with zipfile.ZipFile(place / wheel.splitlines()[-1]) as archive:
+    with zipfile.ZipFile(wheel) as archive:
         archive.extractall(place / "packages")
     foreign = place / "work" / "benchmarks"
     foreign.mkdir(parents=True)
@@ -197,7 +200,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def benchmark(folder: Path, *arguments: str, packages: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Return what `benchmark` answers in a folder, in this environment or with packages before it."""
+    """Return the output of `benchmark` in a folder, in this environment or with packages before it."""
     return subprocess.run(
         [sys.executable, "-m", "last", "benchmark", *arguments],
         capture_output=True,
@@ -211,19 +214,19 @@ def benchmark(folder: Path, *arguments: str, packages: Path | None = None) -> su
 
 @pytest.mark.parametrize("arguments", [[], ["training"], ["all", "--quick"], ["training", "--help"], ["trainig"]])
 def test_outside_a_checkout_one_message_says_where_the_benchmarks_are(elsewhere: Path, arguments: list[str]) -> None:
-    answer = benchmark(elsewhere, *arguments, packages=elsewhere.parent / "packages")
-    assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (2, "", 1)
+    result = benchmark(elsewhere, *arguments, packages=elsewhere.parent / "packages")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert f"the repository, {project['urls']['Repository']}, " in answer.stderr
+    assert f"the repository, {project['urls']['Repository']}, " in result.stderr
 
 
 def test_outside_a_checkout_help_says_where_the_benchmarks_are(elsewhere: Path) -> None:
-    answer = benchmark(elsewhere, "--help", packages=elsewhere.parent / "packages")
-    assert (answer.returncode, answer.stderr) == (0, "")
-    assert "The benchmarks come with the repository" in answer.stdout
+    result = benchmark(elsewhere, "--help", packages=elsewhere.parent / "packages")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "The benchmarks come with the repository" in result.stdout
 
 
 def test_in_a_checkout_the_benchmarks_of_the_checkout_are_run_wherever_one_works(elsewhere: Path) -> None:
-    answer = benchmark(elsewhere, "guards", "--help")
-    assert (answer.returncode, answer.stderr) == (0, "")
-    assert "--saves N" in answer.stdout
+    result = benchmark(elsewhere, "guards", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "--saves N" in result.stdout

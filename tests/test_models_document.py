@@ -28,7 +28,7 @@ def test_the_tables_have_every_model() -> None:
 
 
 @pytest.mark.parametrize("name", last.list_models())
-def test_a_row_tells_channels_blocks_features_and_parameters(name: str) -> None:
+def test_a_row_has_channels_blocks_features_and_parameters(name: str) -> None:
     model = last.create_model(name)
     blocks = (model.blocks if hasattr(model, "blocks") else model.backbones["joint"].blocks).children()
     widths = [block.norm.num_features for block in blocks]
@@ -83,8 +83,8 @@ def test_a_size_of_ones_own_goes_through_the_commands(
     always = (*always, "--set", "input_frames=8", "tensorboard=false")
     assert "tiny_e on tiny xsub" in cli("train", "--model", name, *always, "--epochs", 1).out
     (run,) = (tmp_path / "runs").glob("run-*")
-    taught = cli("distill", "--teacher", run, "--model", name, *always, "--epochs", 1)
-    assert taught.code == 0 and last.load_checkpoint(next((tmp_path / "runs").glob("run-*_2/*/last.pth")))
+    distilled = cli("distill", "--teacher", run, "--model", name, *always, "--epochs", 1)
+    assert distilled.code == 0 and last.load_checkpoint(next((tmp_path / "runs").glob("run-*_2/*/last.pth")))
     assert last.create_model(name, num_classes=3).facts.name == "tiny_e"
     (tmp_path / name).unlink()
     assert cli("train", "--resume", run, "--set", "epochs=2").code == 0

@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[1]
 
 def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, last, last.cli; print('torch' in sys.modules)"
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
-    assert answer.stdout == "False\n"
+    assert result.stdout == "False\n"
 
 
 @pytest.mark.parametrize("name", sorted(last.__all__))
@@ -42,14 +42,17 @@ def test_the_build_packs_every_folder_of_the_source() -> None:
     assert set(project["tool"]["setuptools"]["packages"]) == packages | {"last.configs"}
 
 
-def test_the_tested_versions_name_every_package_that_is_asked_for() -> None:
+def test_the_tested_versions_name_every_required_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
-    names = {line.partition(">=")[0].lower() for line in asked if not line.startswith("last-har")}
+    required = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
+    names = {line.partition(">=")[0].lower() for line in required if not line.startswith("last-har")}
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    pins = re.findall(r"^([\w.-]+)==.*\n((?: +#.*\n)+)", text, re.MULTILINE)  # each with what asks for it
+    pins = re.findall(r"^([\w.-]+)==.*\n((?: +#.*\n)+)", text, re.MULTILINE)  # each with what requires it
     names -= {"triton"}  # torch pins it where there is CUDA: CUDA in the Makefile
-    assert {name for name, asking in pins if "last-har (pyproject.toml)" in asking} == names
+    assert {name for name, required_by in pins if "last-har (pyproject.toml)" in required_by} == names
 
 
 def texts(source: Path) -> list[str]:
@@ -68,10 +71,10 @@ WITH_MESSAGES = [
 
 
 @pytest.mark.parametrize("file", WITH_MESSAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_message_speaks_of_what_an_installed_wheel_lacks(file: Path) -> None:
-    said = texts(file) if file.suffix == ".py" else [file.read_text(encoding="utf-8")]
+def test_no_message_mentions_what_an_installed_wheel_lacks(file: Path) -> None:
+    contents = texts(file) if file.suffix == ".py" else [file.read_text(encoding="utf-8")]
     for only_in_a_checkout in ("scripts/", "-e .", "make setup"):
-        assert not [text for text in said if only_in_a_checkout in text]
+        assert not [text for text in contents if only_in_a_checkout in text]
 
 
 def test_a_message_names_the_program_as_it_was_called() -> None:
@@ -127,7 +130,7 @@ def normalised(name: str) -> str:
 
 
 def installed_requirements() -> dict[str, str]:
-    """Return the installed versions of all that the extra `dev` brings, but for what torch pins itself for CUDA."""
+    """Return the installed versions of all that the extra `dev` brings, except what torch itself pins for CUDA."""
     found: dict[str, str] = {}
     waiting = [("last-har", frozenset({"dev"}))]
     seen = set(waiting)
@@ -153,5 +156,5 @@ def installed_requirements() -> dict[str, str]:
 
 def test_every_package_that_an_installation_brings_is_pinned() -> None:
     pins, found = pinned(), installed_requirements()
-    assert {"torch", "werkzeug", "pytest"} <= found.keys()  # asked for, brought by another package, of an extra
+    assert {"torch", "werkzeug", "pytest"} <= found.keys()  # required, installed by another package, of an extra
     assert sorted(found.keys() - pins.keys()) == []

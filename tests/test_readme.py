@@ -1,4 +1,4 @@
-"""The README is true: its commands run as they stand there, on less data."""
+"""The README's commands run as printed, on less data."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ import last
 from last.runs import pictures as run_pictures
 
 README = Path(__file__).parents[1] / "README.md"
-# The commands stay as they are but for these, which only make them shorter.
+# The commands are unchanged except for these, which only shorten them.
 SHORTER = [
     (r"--clips \d+", "--clips 60"),
     (r"--epochs \d+", "--epochs 1"),
@@ -32,7 +32,7 @@ def commands() -> list[str]:
 def newcomer(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]
 ) -> Callable[[str], Any]:
-    """Return a function that runs a line of the README in an empty folder; what it draws of runs is looked at once."""
+    """Return a function that runs a line of the README in an empty folder; its pictures of runs are drawn once."""
     monkeypatch.chdir(tmp_path)
     if not request.node.name.startswith("test_synthetic_walk_through"):
         monkeypatch.setattr(run_pictures, "draw_run", lambda run: None)

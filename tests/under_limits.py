@@ -22,15 +22,15 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + 1
 resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, used + seconds))
 try:
-    answer = {"value": function(*arguments)}
+    result = {"value": function(*arguments)}
 except Exception as error:
-    answer = {"error": type(error).__name__, "text": str(error)}
-print(json.dumps(answer, default=str))
+    result = {"error": type(error).__name__, "text": str(error)}
+print(json.dumps(result, default=str))
 """
 
 
 @dataclass(frozen=True)
-class Answer:
+class LimitedResult:
     """What a call came to: a value, or the name and the text of an error."""
 
     value: object = None
@@ -38,7 +38,7 @@ class Answer:
     text: str = ""
 
 
-def call(target: str, *arguments: object, mib: int, seconds: int) -> Answer:
+def call(target: str, *arguments: object, mib: int, seconds: int) -> LimitedResult:
     """Call `module:function` with arguments that JSON has, under limits of memory and of the processor's time.
 
     The memory counts from what the process has when the module is imported. A process that is ended, as one that uses
@@ -54,4 +54,4 @@ def call(target: str, *arguments: object, mib: int, seconds: int) -> Answer:
         text=True,
     )
     assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr[-2000:]}"
-    return Answer(**json.loads(done.stdout))
+    return LimitedResult(**json.loads(done.stdout))

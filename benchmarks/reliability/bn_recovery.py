@@ -1,6 +1,6 @@
-"""Compare what may happen to BatchNorm's statistics after a loss that is not finite: `reset` and `restore`.
+"""Compare two recoveries of BatchNorm's statistics after a non-finite loss: `reset` and `restore`.
 
-Trains on the synthetic set with layers that now and then, at random steps, put out NaN in a training batch, with both
+Trains on the synthetic set with a layer that outputs NaN for the training batches of random steps, with both
 settings of `nan_guard.bn_recovery`, several shares of bad steps and several seeds. The bad steps of a seed are the same
 for both settings.
 """
@@ -33,7 +33,7 @@ _EXAMPLES = """examples:
 
 @contextmanager
 def bad_activations(seed: int, share: float) -> Iterator[None]:
-    """Let the stem put out NaN in a `share` of the training steps, chosen by `seed`."""
+    """Make the stem output NaN in a `share` of the training steps, chosen by `seed`."""
     forward = Classification.forward
     step = 0
 
@@ -44,7 +44,7 @@ def bad_activations(seed: int, share: float) -> Iterator[None]:
         if draw >= share:
             return forward(task, *arguments)
         stem = task.model.fusion.stem  # type: ignore[union-attr]
-        hook = stem.register_forward_hook(_put_out_nan)  # type: ignore[union-attr]
+        hook = stem.register_forward_hook(_output_nan)  # type: ignore[union-attr]
         try:
             return forward(task, *arguments)
         finally:
@@ -57,7 +57,7 @@ def bad_activations(seed: int, share: float) -> Iterator[None]:
         Classification.forward = forward  # type: ignore[method-assign]
 
 
-def _put_out_nan(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+def _output_nan(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
     return output + float("nan")
 
 
@@ -92,7 +92,7 @@ def train_once(options: argparse.Namespace, recovery: str, share: float, seed: i
 
 
 def _line(runs: list[dict[str, Any]]) -> str:
-    """Return the line of the table about one setting."""
+    """Return the table's line for one setting."""
     final = [run["final_top1"] for run in runs]
     halves = [run["mean_of_second_half"] for run in runs]
     return (
@@ -104,7 +104,7 @@ def _line(runs: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Train all and print a table."""
+    """Run all trainings and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--shares", default="0.01,0.05")
-    parser.add_argument("--json", type=Path, help="write every run's figures here")
+    parser.add_argument("--json", type=Path, help="write every run's figures to this file")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)

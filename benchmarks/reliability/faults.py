@@ -1,8 +1,8 @@
-"""Disturb short trainings in every way that is promised to be harmless, and look whether it was.
+"""Inject into short trainings every fault that is documented as harmless, and check the result.
 
-Runs are killed at random moments and continued, lose their streams and terminals, are trained twice at once, get
-numbers that are not finite, full disks and damaged checkpoints, and lose one of their processes. Whatever can be
-compared is compared with an undisturbed run to the last bit. The exit code is 1 if anything was not as promised.
+Runs are killed at random moments and resumed, lose their streams and terminals, are trained twice at once, receive
+non-finite values, full disks and damaged checkpoints, and lose one of their processes. Everything comparable is
+compared with an undisturbed run bit by bit. The exit code is 1 if anything was not as promised.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from faults_files import Outcome, damage_checkpoints, fill_disks
+from faults_files import FaultResult, damage_checkpoints, fill_disks
 from faults_kills import KillCampaign, details, summarise
 from faults_numbers import inject_everywhere
 from faults_output import lose_output, train_twice_at_once
@@ -48,8 +48,8 @@ class Campaign:
     """Run the parts of the campaign in one folder.
 
     Args:
-        options: of the command line.
-        folder: where everything goes.
+        options: the options of the command line.
+        folder: the folder of all runs.
     """
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
@@ -57,24 +57,24 @@ class Campaign:
         self.data = prepare_data(folder)
 
     def run(self, part: str) -> tuple[Any, int]:
-        """Run a part, show its table, and return what is to be written of it and how many of its cases went wrong."""
-        tell(f"--- {part}")
+        """Run a part, print its table, and return its values for the JSON file and its number of failed cases."""
+        log(f"--- {part}")
         part_of: Mapping[str, Callable[[Path], tuple[Any, int]]] = {
             "kills": self._kills,
             "numbers": self._numbers,
-            "output": lambda folder: _show("output", lose_output(self.data, folder, tell)),
-            "writers": lambda folder: _show("writers", train_twice_at_once(self.data, folder, tell)),
-            "disk": lambda folder: _show("disk", fill_disks(self.data, folder, tell)),
+            "output": lambda folder: _show("output", lose_output(self.data, folder, log)),
+            "writers": lambda folder: _show("writers", train_twice_at_once(self.data, folder, log)),
+            "disk": lambda folder: _show("disk", fill_disks(self.data, folder, log)),
             "damage": self._damage,
             "ranks": self._ranks,
-            "processes": lambda folder: _show("processes", change_process_count(self.data, folder, tell)),
+            "processes": lambda folder: _show("processes", change_process_count(self.data, folder, log)),
         }
         return part_of[part](self.folder / part)
 
     def _kills(self, folder: Path) -> tuple[Any, int]:
         options = self.options
         campaign = KillCampaign(
-            KILLED, self.data, folder, kills=options.kills, seed=options.seed, jobs=options.jobs, tell=tell
+            KILLED, self.data, folder, kills=options.kills, seed=options.seed, jobs=options.jobs, log=log
         )
         cases = campaign.run()
         rows = summarise(cases, campaign.references)
@@ -84,25 +84,25 @@ class Campaign:
         return {"table": rows, "cases": details(cases)}, sum(not case.sound for case in cases)
 
     def _numbers(self, folder: Path) -> tuple[Any, int]:
-        results = inject_everywhere(folder, self.options.seed, tell)
+        results = inject_everywhere(folder, self.options.seed, log)
         columns = ["fault", "batches", "counted as", "exit code", "named", "as promised"]
         cells = [[r.fault, r.injected, r.cause, r.code, r.named, _yes(not r.problems)] for r in results]
-        table("Numbers that are not finite", columns, cells)
+        table("Non-finite values", columns, cells)
         return [asdict(result) for result in results], sum(bool(result.problems) for result in results)
 
     def _damage(self, folder: Path) -> tuple[Any, int]:
         reference, _ = train_to_the_end(ACCUMULATING, self.data, folder / "reference")
         options = self.options
-        outcomes = damage_checkpoints(self.data, folder, reference, seed=options.seed, jobs=options.jobs, tell=tell)
-        return _show("damage", outcomes)
+        results = damage_checkpoints(self.data, folder, reference, seed=options.seed, jobs=options.jobs, log=log)
+        return _show("damage", results)
 
     def _ranks(self, folder: Path) -> tuple[Any, int]:
         options = self.options
-        return _show("ranks", kill_ranks(self.data, folder, kills=options.rank_kills, seed=options.seed, tell=tell))
+        return _show("ranks", kill_ranks(self.data, folder, kills=options.rank_kills, seed=options.seed, log=log))
 
 
-def tell(line: str) -> None:
-    """Say how far it is."""
+def log(line: str) -> None:
+    """Print a line of progress."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -114,14 +114,14 @@ def source_checksum() -> str:
     return digest.hexdigest()
 
 
-def _show(title: str, outcomes: Sequence[Outcome]) -> tuple[Any, int]:
-    """Print outcomes as a table; return them as plain values and how many were not as promised."""
+def _show(title: str, results: Sequence[FaultResult]) -> tuple[Any, int]:
+    """Print results as a table; return them as plain values and how many were not as promised."""
     cells = [
         [each.fault, ", ".join(f"{name} {value}" for name, value in each.figures.items()), _yes(not each.problems)]
-        for each in outcomes
+        for each in results
     ]
     table(title.capitalize(), ["fault", "figures", "as promised"], cells)
-    return [asdict(each) for each in outcomes], sum(bool(each.problems) for each in outcomes)
+    return [asdict(each) for each in results], sum(bool(each.problems) for each in results)
 
 
 def _yes(true: bool) -> str:
@@ -129,7 +129,7 @@ def _yes(true: bool) -> str:
 
 
 def describe(options: argparse.Namespace) -> dict[str, object]:
-    """Return what was run on what, and when."""
+    """Return the options, the versions, the machine and the date."""
     return {
         **{name: value for name, value in vars(options).items() if name in ("kills", "rank_kills", "seed", "jobs")},
         "python": platform.python_version(),
@@ -146,11 +146,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--kills", type=_count, default=100, help="kills of runs of one process (default 100)")
     parser.add_argument("--rank-kills", type=_count, default=8, help="kills of one of two processes (default 8)")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of moments and places (default 0)")
-    parser.add_argument("--jobs", type=_count, default=2, help="runs at a time (default 2)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments and positions (default 0)")
+    parser.add_argument("--jobs", type=_count, default=2, help="simultaneous runs (default 2)")
     parser.add_argument("--parts", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)} (default: all)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the runs there, in a new folder")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there, too")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the runs in this new folder")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
     return parser.parse_args(arguments)
 
 
@@ -169,38 +169,38 @@ def _parts(text: str) -> tuple[str, ...]:
     return parts
 
 
-def _refuse_impossible_places(options: argparse.Namespace) -> None:
+def _check_options(options: argparse.Namespace) -> None:
     if sys.platform != "linux":
         raise UserError("The campaign needs Linux: it reads /proc and sends signals that other systems do not have.")
     if options.out and options.out.exists():
-        raise UserError(f"--out {options.out}: it is there already. Name a folder that is not.")
+        raise UserError(f"--out {options.out}: it exists already. Name a new folder.")
     if options.json and not options.json.parent.is_dir():
-        raise UserError(f"--json {options.json}: the folder {options.json.parent} is not there.")
+        raise UserError(f"--json {options.json}: there is no folder {options.json.parent}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the arguments ask for; return the exit code."""
+    """Run the campaign; return the exit code."""
     options = _parse(arguments)
     try:
-        _refuse_impossible_places(options)
+        _check_options(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     result: dict[str, Any] = {"run": describe(options)}
     began, wrong, source = time.monotonic(), 0, source_checksum()
-    with ExitStack() as places:
-        folder = options.out or Path(places.enter_context(tempfile.TemporaryDirectory(prefix="last-faults-")))
+    with ExitStack() as stack:
+        folder = options.out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="last-faults-")))
         campaign = Campaign(options, folder)
         for part in options.parts:
             try:
                 result[part], bad = campaign.run(part)
-            except (RuntimeError, UserError, subprocess.TimeoutExpired) as error:  # the other parts are worth having
-                tell(f"{part} came to no end: {error}")
+            except (RuntimeError, UserError, subprocess.TimeoutExpired) as error:  # the other parts still run
+                log(f"{part} was aborted: {error}")
                 result[part], bad = {"error": str(error)}, 1
             wrong += bad
     result["run"] |= {"minutes": round((time.monotonic() - began) / 60, 1), "not_as_promised": wrong}
     if source != source_checksum():
-        tell("The source of LAST was changed meanwhile: what differs may come from that. Run the campaign again.")
+        log("The source of LAST changed during the campaign, which may explain differences. Run the campaign again.")
         result["run"]["source_changed"], wrong = True, wrong + 1
     print("\n".join(f"{key}: {value}" for key, value in result["run"].items()))
     if options.json:
@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
-def hear_signals() -> None:
+def restore_signals() -> None:
     """Let the trainings that are started be reached by every signal, also where this process ignores some.
 
     A shell has what ends in `&` ignore SIGINT, and `nohup` SIGHUP, which each process hands on to those that it starts;
@@ -225,6 +225,6 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    hear_signals()
-    logging.getLogger("last").setLevel(logging.CRITICAL)  # damaged files that are read on purpose are no news
+    restore_signals()
+    logging.getLogger("last").setLevel(logging.CRITICAL)  # damaged files are read on purpose
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Disks that are full and checkpoints that are damaged, under short trainings."""
+"""Full disks and damaged checkpoints in short trainings."""
 
 import os
 import random
@@ -39,27 +39,27 @@ _FLIPS = 2000
 
 
 @dataclass
-class Outcome:
-    """What came of one fault.
+class FaultResult:
+    """Result of one fault.
 
     Attributes:
-        fault: what was done.
-        figures: what was measured.
-        problems: what was not as promised.
+        fault: the fault that was injected.
+        figures: the measurements.
+        problems: deviations from the promised behaviour.
     """
 
     fault: str
     figures: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
-    def expect(self, promised: bool, otherwise: str) -> None:
-        """Note `otherwise` as a problem unless what was promised holds."""
-        if not promised:
-            self.problems.append(otherwise)
+    def expect(self, condition: bool, problem: str) -> None:
+        """Record a problem unless `condition` holds."""
+        if not condition:
+            self.problems.append(problem)
 
 
 class SmallDisk:
-    """A real file system of a few megabytes that can be filled, and kept full, and emptied again."""
+    """A real file system of a few megabytes that can be filled, kept full and emptied."""
 
     kind = "a file system of 3 MiB"
 
@@ -69,20 +69,20 @@ class SmallDisk:
         self._thread: threading.Thread | None = None
 
     def fill(self, _process: int) -> None:
-        """Take all space, and whatever becomes free later."""
+        """Use all space, including space that is freed later."""
         self._full.set()
-        self._thread = threading.Thread(target=self._take_space)
+        self._thread = threading.Thread(target=self._use_space)
         self._thread.start()
         time.sleep(0.2)
 
     def free(self, _process: int) -> None:
-        """Give the space back."""
+        """Free the space."""
         self._full.clear()
         if self._thread is not None:
             self._thread.join()
         self._ballast.unlink(missing_ok=True)
 
-    def _take_space(self) -> None:
+    def _use_space(self) -> None:
         with self._ballast.open("ab", buffering=0) as file:
             while self._full.is_set():
                 try:
@@ -92,7 +92,7 @@ class SmallDisk:
 
 
 class SizeLimit:
-    """Where no file system may be mounted: a limit on the size of the trainer's files, set from outside."""
+    """A limit on the size of the trainer's files, for systems where no file system may be mounted."""
 
     kind = "a limit on the size of files"
 
@@ -100,11 +100,11 @@ class SizeLimit:
         self.folder = folder
 
     def fill(self, process: int) -> None:
-        """Let the process write no checkpoint any more."""
+        """Prevent the process from writing checkpoints."""
         self._limit(process, _LARGEST_FILE_BYTES)
 
     def free(self, process: int) -> None:
-        """Let it write again."""
+        """Allow it to write again."""
         self._limit(process, resource.RLIM_INFINITY)
 
     def _limit(self, process: int, size: int) -> None:
@@ -125,65 +125,65 @@ def disk(folder: Path) -> Iterator[SmallDisk | SizeLimit]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def fill_disks(data: Path, folder: Path, tell: Callable[[str], None]) -> list[Outcome]:
-    """Fill the disk under a run, for a while and to its end; return what came of it."""
+def fill_disks(data: Path, folder: Path, log: Callable[[str], None]) -> list[FaultResult]:
+    """Fill the disk of a run, temporarily and until its end; return the results."""
     reference, _ = train_to_the_end(FULL_DISK, data, folder / "reference")
-    outcomes = []
+    results = []
     for lasting in (False, True):
-        with disk(folder / f"disk-{lasting}") as place:
-            outcome = Outcome(f"{place.kind} is full {'to the end' if lasting else 'for a while'}")
-            _train_on_full_disk(place, data, reference, outcome, lasting)
-        outcomes.append(outcome)
-        tell(f"{outcome.fault}: {outcome.figures}: {outcome.problems[:3] or 'as promised'}")
-    return outcomes
+        with disk(folder / f"disk-{lasting}") as target:
+            result = FaultResult(f"{target.kind} is full {'to the end' if lasting else 'for a while'}")
+            _train_on_full_disk(target, data, reference, result, lasting)
+        results.append(result)
+        log(f"{result.fault}: {result.figures}: {result.problems[:3] or 'as promised'}")
+    return results
 
 
 def _train_on_full_disk(
-    place: SmallDisk | SizeLimit, data: Path, reference: RunFolder, outcome: Outcome, lasting: bool
+    target: SmallDisk | SizeLimit, data: Path, reference: RunFolder, result: FaultResult, lasting: bool
 ) -> None:
-    root, said = place.folder / "runs", place.folder.with_name(f"{place.folder.name}-said")
-    process = Process(command(FULL_DISK, data, root), said)
+    root, output_folder = target.folder / "runs", target.folder.with_name(f"{target.folder.name}-output")
+    process = Process(command(FULL_DISK, data, root), output_folder)
     number = process.popen.pid
     try:
         _wait_until(lambda: process.epochs >= 3, process)
         with _stopped(number):  # so that it is full at one moment of the run
             filled_at = process.epochs
-            place.fill(number)
+            target.fill(number)
         if lasting:
             code = process.wait()
         else:
             _wait_until(lambda: process.epochs >= filled_at + _EPOCHS_ON_FULL_DISK, process)
             with _stopped(number):
-                outcome.figures["epochs_on_full_disk"] = process.epochs - filled_at
-                _expect_whole(root, outcome)
-                place.free(number)
+                result.figures["epochs_on_full_disk"] = process.epochs - filled_at
+                _expect_whole(root, result)
+                target.free(number)
             code = process.wait()
     finally:
         if process.popen.poll() is None:
             process.popen.kill()
-    outcome.figures |= {"checkpoints_not_written": process.said.count(_STAYS), "exit_code": code}
-    outcome.expect(_STAYS in process.said, "no warning was given")
-    outcome.expect(code == (2 if lasting else 0), f"exit code {code}: {process.said[-500:]}")
+    result.figures |= {"checkpoints_not_written": process.output.count(_STAYS), "exit_code": code}
+    result.expect(_STAYS in process.output, "no warning was given")
+    result.expect(code == (2 if lasting else 0), f"exit code {code}: {process.output[-500:]}")
     if lasting:
-        errors = [line for line in process.said.splitlines() if line.startswith("error: ")]
-        outcome.expect(len(errors) == 1, f"the errors told were {errors}")
-        outcome.figures["error"] = errors[-1].replace(str(root), "RUNS") if errors else ""
-        _expect_whole(root, outcome)
-        place.free(number)
+        errors = [line for line in process.output.splitlines() if line.startswith("error: ")]
+        result.expect(len(errors) == 1, f"the reported errors were {errors}")
+        result.figures["error"] = errors[-1].replace(str(root), "RUNS") if errors else ""
+        _expect_whole(root, result)
+        target.free(number)
         train_to_the_end(FULL_DISK, data, root)
-    outcome.problems += differences(reference, finished_run(root))
-    outcome.figures["equal"] = not outcome.problems
+    result.problems += differences(reference, finished_run(root))
+    result.figures["equal"] = not result.problems
 
 
-def _expect_whole(root: Path, outcome: Outcome) -> None:
+def _expect_whole(root: Path, result: FaultResult) -> None:
     """Note every checkpoint that is not whole; none at all is a problem as well."""
     paths = list(root.glob("run-*/checkpoints/*.pth"))
-    outcome.expect(len(paths) >= 2, f"only {len(paths)} checkpoints are left")
+    result.expect(len(paths) >= 2, f"only {len(paths)} checkpoints are left")
     for path in paths:
         try:
             read_checkpoint(path)
         except UserError as error:
-            outcome.problems.append(str(error))
+            result.problems.append(str(error))
 
 
 @contextmanager
@@ -200,7 +200,7 @@ def _wait_until(true: Callable[[], bool], process: Process, timeout_s: float = 6
     end = time.monotonic() + timeout_s
     while not true():
         if time.monotonic() > end or process.popen.poll() is not None:
-            raise RuntimeError(f"A training did not come as far as it should have:\n{process.said[-1000:]}")
+            raise RuntimeError(f"A training did not come as far as it should have:\n{process.output[-1000:]}")
         time.sleep(0.005)
 
 
@@ -215,7 +215,7 @@ def empty(_content: bytes, _choice: random.Random) -> bytes:
 
 
 def zero(content: bytes, choice: random.Random) -> bytes:
-    """Return a file with zeros in place of one of its blocks of 4096 bytes that is not all zeros."""
+    """Return a file with zeros instead of one of its blocks of 4096 bytes that is not all zeros."""
     starts = [at for at in range(0, len(content), 4096) if any(content[at : at + 4096])]
     start = choice.choice(starts)
     hole = bytes(len(content[start : start + 4096]))
@@ -226,8 +226,8 @@ def flip(content: bytes, choice: random.Random) -> bytes:
     """Return a file with one bit changed inside the numbers of its largest weight."""
     weights = parse_checkpoint(content, "the file").model
     largest = max(weights.values(), key=lambda each: each.numel()).contiguous().numpy().tobytes()
-    place = content.index(largest) + choice.randrange(len(largest))
-    return content[:place] + bytes([content[place] ^ (1 << choice.randrange(8))]) + content[place + 1 :]
+    position = content.index(largest) + choice.randrange(len(largest))
+    return content[:position] + bytes([content[position] ^ (1 << choice.randrange(8))]) + content[position + 1 :]
 
 
 _DAMAGES = (truncate, empty, zero, flip)
@@ -235,28 +235,28 @@ _TARGETS = (("last.pth",), ("partial.pth",), ("last.pth", "partial.pth"))
 
 
 def damage_checkpoints(
-    data: Path, folder: Path, reference: RunFolder, *, seed: int, jobs: int, tell: Callable[[str], None]
-) -> list[Outcome]:
-    """Damage the checkpoints of a run killed in the middle, go on with it, and return what came of each damage."""
+    data: Path, folder: Path, reference: RunFolder, *, seed: int, jobs: int, log: Callable[[str], None]
+) -> list[FaultResult]:
+    """Damage the checkpoints of a run killed in the middle, resume it, and return the result of each damage."""
     killed = _killed_run(ACCUMULATING, data, folder / "killed")
     tasks = [(targets, damage) for targets in _TARGETS for damage in _DAMAGES]
 
-    def work(task: tuple[tuple[str, ...], Callable[[bytes, random.Random], bytes]]) -> Outcome:
+    def work(task: tuple[tuple[str, ...], Callable[[bytes, random.Random], bytes]]) -> FaultResult:
         targets, damage = task
-        outcome = Outcome(f"{damage.__name__} {' and '.join(targets)}")
-        choice = random.Random(f"{seed}-{outcome.fault}")
-        root = folder / outcome.fault.replace(" ", "-")
+        result = FaultResult(f"{damage.__name__} {' and '.join(targets)}")
+        choice = random.Random(f"{seed}-{result.fault}")
+        root = folder / result.fault.replace(" ", "-")
         run = RunFolder(Path(shutil.copytree(killed.path, root / killed.path.name)))
         for name in targets:
             path = run.checkpoints / name
             path.write_bytes(damage(path.read_bytes(), choice))
-        _go_on_with_damage(data, root, run, targets, reference, outcome)
-        tell(f"{outcome.fault}: {outcome.problems[:3] or 'refused by name, passed over by auto, equal'}")
-        return outcome
+        _resume_damaged(data, root, run, targets, reference, result)
+        log(f"{result.fault}: {result.problems[:3] or 'refused by name, skipped by auto, equal'}")
+        return result
 
     with ThreadPoolExecutor(jobs) as pool:
-        outcomes = list(pool.map(work, tasks))
-    return [*outcomes, _flip_everywhere(killed.last, seed)]
+        results = list(pool.map(work, tasks))
+    return [*results, _flip_everywhere(killed.last, seed)]
 
 
 def _killed_run(setup: Setup, data: Path, root: Path) -> RunFolder:
@@ -267,44 +267,44 @@ def _killed_run(setup: Setup, data: Path, root: Path) -> RunFolder:
     process.wait()
     run = RunFolder(next(root.glob("run-*")))
     if not run.partial.exists():
-        raise RuntimeError("The run was killed where it had no state within an epoch. Try again.")
+        raise RuntimeError("The run was killed before it saved a state within an epoch. Try again.")
     return run
 
 
-def _go_on_with_damage(
-    data: Path, root: Path, run: RunFolder, targets: tuple[str, ...], reference: RunFolder, outcome: Outcome
+def _resume_damaged(
+    data: Path, root: Path, run: RunFolder, targets: tuple[str, ...], reference: RunFolder, result: FaultResult
 ) -> None:
     before = {path: path.read_bytes() for path in run.all_checkpoints()}
     for name in targets:
         process = Process(command(ACCUMULATING, data, root, str(run.checkpoints / name)), root)
         code = process.wait()
-        outcome.expect(code == 2 and "error: " in process.said, f"naming {name}: exit code {code}: {process.said}")
-    outcome.expect(before == {path: path.read_bytes() for path in run.all_checkpoints()}, "a refusal changed files")
+        result.expect(code == 2 and "error: " in process.output, f"naming {name}: exit code {code}: {process.output}")
+    result.expect(before == {path: path.read_bytes() for path in run.all_checkpoints()}, "a refusal changed files")
     process = Process(command(ACCUMULATING, data, root), root)
     code = process.wait()
-    outcome.expect(code == 0, f"auto: exit code {code}: {process.said[-500:]}")
-    outcome.expect(process.said.count("It is skipped.") == len(targets), "auto did not tell what it passed over")
+    result.expect(code == 0, f"auto: exit code {code}: {process.output[-500:]}")
+    result.expect(process.output.count("It is skipped.") == len(targets), "auto did not report what it skipped")
     if code == 0:
-        outcome.problems += differences(reference, finished_run(root))
-    outcome.figures |= {"refused_by_name": len(targets), "equal": not outcome.problems}
+        result.problems += differences(reference, finished_run(root))
+    result.figures |= {"refused_by_name": len(targets), "equal": not result.problems}
 
 
-def _flip_everywhere(path: Path, seed: int) -> Outcome:
-    """Change single bits all over a checkpoint: each is refused, or it changed nothing that is read."""
-    outcome = Outcome(f"one bit of last.pth, {_FLIPS} times")
+def _flip_everywhere(path: Path, seed: int) -> FaultResult:
+    """Flip single bits of a checkpoint at random: each is refused, or changed nothing that is read."""
+    result = FaultResult(f"one bit of last.pth, {_FLIPS} times")
     choice = random.Random(seed)
     content, refused, harmless = path.read_bytes(), 0, 0
     whole = parse_checkpoint(content, str(path))
     for _ in range(_FLIPS):
-        place = choice.randrange(len(content))
+        position = choice.randrange(len(content))
         changed = bytearray(content)
-        changed[place] ^= 1 << choice.randrange(8)
+        changed[position] ^= 1 << choice.randrange(8)
         try:
             same = same_state(parse_checkpoint(bytes(changed), str(path)), whole)
         except UserError:
             refused += 1
             continue
         harmless += same
-        outcome.expect(same, f"bit flipped in byte {place} of {len(content)}: other values were read")
-    outcome.figures = {"refused": refused, "harmless": harmless}
-    return outcome
+        result.expect(same, f"bit flipped in byte {position} of {len(content)}: other values were read")
+    result.figures = {"refused": refused, "harmless": harmless}
+    return result

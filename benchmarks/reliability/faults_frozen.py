@@ -1,7 +1,7 @@
-"""The command line with BatchNorm frozen, so that several processes can compute what one computes.
+"""The command line with BatchNorm frozen, so that several processes compute the same as one.
 
-Each process normalises its own part of a batch, which one process alone does not; by running statistics all normalise
-alike. It is for `faults.py` alone.
+Each process normalises its own part of a batch, unlike a single process; with running statistics all normalise
+equally. Only `faults.py` uses it.
 """
 
 import sys
@@ -16,7 +16,7 @@ def _stay_in_evaluation(module: nn.Module, _mode: bool = True) -> nn.Module:
 
 
 def freeze() -> None:
-    """Let every BatchNorm normalise by its running statistics, in training too."""
+    """Make every BatchNorm normalise by its running statistics, also in training."""
     nn.modules.batchnorm._BatchNorm.train = _stay_in_evaluation  # type: ignore[method-assign, assignment]
 
 

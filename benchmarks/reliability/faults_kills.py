@@ -1,4 +1,4 @@
-"""Runs that are killed at random moments, gone on with, and compared with runs left alone."""
+"""Runs that are killed at random moments, resumed, and compared with undisturbed runs."""
 
 import os
 import random
@@ -18,15 +18,15 @@ from faults_runs import Process, Setup, command, differences, train_to_the_end
 from last.runs.folder import RunFolder
 
 _SAVING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_SIGNALS = (*(signal.SIGKILL,) * 3, *_SAVING)  # every second one is SIGKILL
+_SIGNALS = (*(signal.SIGKILL,) * 3, *_SAVING)  # half of them are SIGKILL
 _SIGNALS_AIMED = (*(signal.SIGKILL,) * 5, *_SAVING)
 _COUNTED = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 _OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
 _AIMED_SHARE = 0.4
-_AIMED_DELAY_S = 0.003  # at most so long after a file that is being written is seen
+_AIMED_DELAY_S = 0.003  # the longest delay after a file that is being written is seen
 _POLL_S = 0.0002
 _GROUP_POLL_S = 0.1
-_WORKERS_END_S = 20.0  # torch's loader workers look every five seconds whether their parent lives
+_WORKERS_END_S = 20.0  # torch's loader workers check every five seconds whether their parent is alive
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Kill:
         signal: its name.
         aimed: whether it waited for a checkpoint being written.
         after_s: seconds since the process started.
-        phase: in which it came: `start` before the first step, `training`, or `end` when all epochs were done.
+        phase: when it arrived: `start` before the first step, `training`, or `end` when all epochs were done.
         writing: whether a file was found half-written afterwards (SIGKILL alone leaves one).
         code: the exit code.
-        saved: whether the process said that it saved its state.
+        saved: whether the process reported that it saved its state.
     """
 
     signal: str
@@ -57,10 +57,10 @@ class Case:
     """One run with its kills.
 
     Attributes:
-        setup, number: which.
-        kills: those that reached it.
-        differing: names of what is not as in the undisturbed run.
-        problems: what else went wrong.
+        setup, number: the identity of the run.
+        kills: the kills that reached it.
+        differing: names of values that differ from the undisturbed run.
+        problems: other failures.
         leftovers: temporary files left at its end.
     """
 
@@ -73,7 +73,7 @@ class Case:
 
     @property
     def sound(self) -> bool:
-        """Tell whether the run ended as the undisturbed one."""
+        """Whether the run ended like the undisturbed one."""
         return not self.differing and not self.problems
 
 
@@ -86,31 +86,31 @@ class Reference:
 
 
 class KillCampaign:
-    """Kill and go on until there were enough kills.
+    """Kill and resume runs until there are enough kills.
 
     Args:
         setups: the trainings, taken in turn.
         data: the data YAML.
-        folder: where the runs go.
-        kills: so many at least.
-        seed: of the choice of moments and signals.
-        jobs: runs at a time.
-        tell: takes a line about each run.
+        folder: the folder of the runs.
+        kills: the smallest number of kills.
+        seed: of the random moments and signals.
+        jobs: simultaneous runs.
+        log: takes a line about each run.
     """
 
     def __init__(
         self, setups: Sequence[Setup], data: Path, folder: Path, *, kills: int, seed: int, jobs: int,
-        tell: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.setups, self.data, self.folder = setups, data, folder
-        self.kills, self.seed, self.jobs, self.tell = kills, seed, jobs, tell
+        self.kills, self.seed, self.jobs, self.log = kills, seed, jobs, log
         self.references: dict[str, Reference] = {}
         self.cases: list[Case] = []
         self._lock = threading.Lock()
         self._numbers = iter(range(10**6))
 
     def run(self) -> list[Case]:
-        """Train the references, then kill; return what came of every killed run."""
+        """Train the references, then kill; return the result of every killed run."""
         with ThreadPoolExecutor(self.jobs) as pool:
             trained = pool.map(lambda item: self._train_reference(*item), enumerate(self.setups))
             self.references = {setup.name: each for setup, each in zip(self.setups, trained, strict=True)}
@@ -135,7 +135,7 @@ class KillCampaign:
                 self.cases.append(case)
                 verdict = "equal" if case.sound else f"NOT EQUAL: {(case.problems + case.differing)[:3]}"
                 signals = ", ".join(f"{kill.signal} in {kill.phase}" for kill in case.kills) or "none in time"
-                self.tell(f"kill {self._count}/{self.kills}  run {number} ({case.setup}): {signals}: {verdict}")
+                self.log(f"kill {self._count}/{self.kills}  run {number} ({case.setup}): {signals}: {verdict}")
 
     def _run_case(self, number: int) -> Case:
         setup = self.setups[number % len(self.setups)]
@@ -149,7 +149,7 @@ class KillCampaign:
                 if kill is None:
                     break
                 case.kills.append(kill)
-                if any(root.glob("run-*/summary.json")):  # too late: it is finished, and nothing is left to kill
+                if any(root.glob("run-*/summary.json")):  # it is finished, and nothing is left to kill
                     break
             run, _ = train_to_the_end(setup, self.data, root)
             case.differing = differences(reference.run, run)
@@ -159,7 +159,7 @@ class KillCampaign:
         return case
 
     def _kill_once(self, case: Case, setup: Setup, root: Path, choice: random.Random) -> Kill | None:
-        """Start or go on, and kill at a random moment; None where the run was over before."""
+        """Start or resume, and kill at a random moment; return None if the run ended before."""
         aimed = choice.random() < _AIMED_SHARE
         number = choice.choice(_SIGNALS_AIMED if aimed else _SIGNALS)
         moment = choice.uniform(0, self.references[setup.name].seconds)
@@ -171,7 +171,7 @@ class KillCampaign:
             time.sleep(delay)
         if process.popen.poll() is not None:
             if process.wait():
-                case.problems.append(f"ended by itself with {process.wait()}: {process.said[-500:]}")
+                case.problems.append(f"ended without a kill with {process.wait()}: {process.output[-500:]}")
             return None
         after, phase = time.monotonic() - process.began, _phase(process, setup)
         _send(process, number)
@@ -185,7 +185,7 @@ class KillCampaign:
             phase=phase,
             writing=any(root.glob(f"run-*/checkpoints/.*.last-{process.popen.pid}.tmp")),
             code=code,
-            saved="To resume: " in process.said,
+            saved="To resume: " in process.output,
         )
         case.problems += list(_problems(kill, process, number, setup))
         if setup.name.startswith("two loader workers") and not _group_ends(process.popen.pid):
@@ -194,7 +194,7 @@ class KillCampaign:
 
 
 def _send(process: Process, number: signal.Signals) -> None:
-    """Send a signal as it comes in life: a terminal's to all of its processes, the others to the trainer alone."""
+    """Send a signal as in practice: a terminal's to all of its processes, the others to the trainer alone."""
     with suppress(ProcessLookupError):
         if number in _OF_TERMINALS:
             os.killpg(process.popen.pid, number)
@@ -203,7 +203,7 @@ def _send(process: Process, number: signal.Signals) -> None:
 
 
 def _sees_a_write(process: Process, root: Path) -> bool:
-    """Wait until a checkpoint is being written; tell whether one was before the process ended."""
+    """Wait until a checkpoint is being written; return False if the process ended before."""
     ending = f".pth.last-{process.popen.pid}.tmp"
     while process.popen.poll() is None:
         for folder in root.glob("run-*/checkpoints"):
@@ -217,22 +217,24 @@ def _sees_a_write(process: Process, root: Path) -> bool:
 def _phase(process: Process, setup: Setup) -> str:
     if not process.trains:
         return "start"
-    ended = f"epoch {setup.epochs - 1}  lr" in process.said
+    ended = f"epoch {setup.epochs - 1}  lr" in process.output
     return "end" if ended else "training"
 
 
 def _problems(kill: Kill, process: Process, number: signal.Signals, setup: Setup) -> Iterator[str]:
-    """Yield what a signal should have done and did not."""
+    """Yield the effects that a signal should have had and did not have."""
     if kill.code != 128 + number:
-        yield f"{kill.signal} in {kill.phase} gave the exit code {kill.code}: {process.said[-500:]}"
-    over = _phase(process, setup) == "end"  # it came between the last epoch and the line that tells of it
+        yield f"{kill.signal} in {kill.phase} gave the exit code {kill.code}: {process.output[-500:]}"
+    over = _phase(process, setup) == "end"  # it came between the last epoch and the line that reports it
     if number is not signal.SIGKILL and kill.phase == "training" and not (kill.saved or over):
-        yield f"{kill.signal} in training saved nothing: {process.said[-500:]}"
+        yield f"{kill.signal} in training saved no state: {process.output[-500:]}"
 
 
 def _group_ends(group: int) -> bool:
-    """Wait for the last process of a group; tell whether it ended in time."""
-    for _ in range(round(_WORKERS_END_S / _GROUP_POLL_S)):  # no clock: a machine that stands still does not count
+    """Wait for the last process of a group; return whether it ended in time."""
+    for _ in range(
+        round(_WORKERS_END_S / _GROUP_POLL_S)
+    ):  # no clock: time in which the machine is suspended does not count
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
@@ -242,7 +244,7 @@ def _group_ends(group: int) -> bool:
 
 
 def summarise(cases: Sequence[Case], references: Mapping[str, Reference]) -> list[dict[str, Any]]:
-    """Return a row a training: how many runs and kills of which kind, and how many runs ended equal."""
+    """Return a row per training: the numbers of runs and of kills by kind, and of runs that ended equal."""
     rows = []
     for name, reference in references.items():
         own = [case for case in cases if case.setup == name]

@@ -1,4 +1,4 @@
-"""Numbers that are not finite, injected into clips, activations and gradients of short trainings in this process."""
+"""Non-finite values, injected into clips, activations and gradients of short trainings in this process."""
 
 import contextlib
 import io
@@ -33,16 +33,16 @@ _FAULTY_SHARE = 0.2  # of the steps
 
 @dataclass
 class Injection:
-    """What came of one training with bad numbers.
+    """Result of one training with injected values.
 
     Attributes:
-        fault: where which numbers were put.
+        fault: which values were injected where.
         cause: the name under which its skips should be counted.
-        injected: how many batches were given bad numbers.
+        injected: the number of batches with injected values.
         counted: the skips by cause.
         code: the exit code.
-        problems: what was not as promised.
-        named: what `divergence.json` named, where the run gave up.
+        problems: deviations from the promised behaviour.
+        named: the names in `divergence.json`, if the run gave up.
     """
 
     fault: str
@@ -54,8 +54,8 @@ class Injection:
     named: str = ""
 
 
-def inject_everywhere(folder: Path, seed: int, tell: Callable[[str], None]) -> list[Injection]:
-    """Train with every kind of bad numbers and return what came of each."""
+def inject_everywhere(folder: Path, seed: int, log: Callable[[str], None]) -> list[Injection]:
+    """Train with every kind of injected values and return the results."""
     torch.set_num_threads(1)
     results = [
         *(
@@ -70,12 +70,12 @@ def inject_everywhere(folder: Path, seed: int, tell: Callable[[str], None]) -> l
     ]
     for result in results:
         verdict = "as promised" if not result.problems else f"NOT AS PROMISED: {result.problems[:3]}"
-        tell(f"{result.fault}: {result.injected} batches, exit code {result.code}: {verdict}")
+        log(f"{result.fault}: {result.injected} batches, exit code {result.code}: {verdict}")
     return results
 
 
 def _bad_clips(folder: Path, model: str, value: float) -> Injection:
-    """Train on a store of which some clips hold `value`: it has to be as if their batches had not been."""
+    """Train on a store in which some clips have `value`: their batches must have no effect."""
     result = Injection(f"{value} in two clips of 24, {_family(model)}", "inputs")
     with _watching_bad_batches(result):
         _train(result, folder, model, _store(folder, _BAD_CLIPS, value))
@@ -88,15 +88,15 @@ def _bad_layer(folder: Path, cause: str, recovery: str, seed: int) -> Injection:
     where = "activations" if cause == "losses" else "gradients"
     result = Injection(f"NaN in {where}, bn_recovery {recovery}", cause)
     choice = random.Random(f"{seed}-{cause}")
-    # The passes that measure statistics for a test learn nothing; a fault in those is none of a step.
-    with _spoiling(result, cause, lambda learns: learns and choice.random() < _FAULTY_SHARE):
+    # The passes that measure statistics for a test make no step; a fault in those does not count.
+    with _corrupting(result, cause, lambda learns: learns and choice.random() < _FAULTY_SHARE):
         _train(result, folder, "nano_e", _store(folder, (), 0.0), f"nan_guard.bn_recovery={recovery}")
     _expect_finished(result, folder)
     return result
 
 
 def _only_bad_clips(folder: Path) -> Injection:
-    """Train where every clip is bad: the run has to give up and to name the clips."""
+    """Train where every clip is bad: the run must give up and name the clips."""
     result = Injection("NaN in all clips", "inputs")
     with _watching_bad_batches(result):
         _train(result, folder, "nano_e", _store(folder, range(24), float("nan")))
@@ -105,9 +105,9 @@ def _only_bad_clips(folder: Path) -> Injection:
 
 
 def _only_bad_layer(folder: Path, cause: str) -> Injection:
-    """Train where a layer is bad in every step: the run has to give up and to name its clips and, if so, the layer."""
+    """Train where a layer is always bad: the run must give up and name the clips and, for activations, the layer."""
     result = Injection(f"NaN in all {'activations' if cause == 'losses' else 'gradients'}", cause)
-    with _spoiling(result, cause, lambda _: True):
+    with _corrupting(result, cause, lambda _: True):
         _train(result, folder, "nano_e", _store(folder, (), 0.0))
     _expect_divergence(result, folder, "activations" if cause == "losses" else "")
     return result
@@ -118,7 +118,7 @@ def _family(model: str) -> str:
 
 
 def _store(folder: Path, bad: Sequence[int], value: float) -> Path:
-    """Write a data set whose clips of the numbers `bad` hold `value` in one joint; return its data YAML."""
+    """Write a data set whose clips with the indices `bad` have `value` in one joint; return its data YAML."""
     with StoreWriter(folder / "data" / "tiny", StoreMetadata("tiny", load_layout("ntu25"), CLASSES, {})) as writer:
         for number, clip in enumerate(moving_clips()):
             rows = pack([clip], load_layout("ntu25"))  # a finite clip: `pack` refuses others, as `preprocess` does
@@ -134,32 +134,32 @@ def _store(folder: Path, bad: Sequence[int], value: float) -> Path:
 def _train(result: Injection, folder: Path, model: str, data: Path, *settings: str) -> None:
     heads = ("model.heads=2",) if model == "small" else ()
     setup = Setup("numbers", model, (*_SETTINGS, *heads, *settings))
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         result.code = main(arguments(setup, data, folder / "runs"))
     if result.code == 1:
-        result.problems.append(said.getvalue()[-1000:])
+        result.problems.append(output.getvalue()[-1000:])
 
 
 @contextmanager
 def _watching_bad_batches(result: Injection) -> Iterator[None]:
-    """Count the steps with bad clips, and note where one changed weights, momentum, average or statistics."""
+    """Count the steps with bad clips, and record whether one changed weights, momentum, average or statistics."""
     original = TrainingStep.__call__
 
     def watched(step: TrainingStep, streams: Mapping[str, Tensor], *arguments: Any, **options: Any) -> None:
         bad = not all(bool(stream.isfinite().all()) for stream in streams.values())
-        before = deepcopy(_everything(step)) if bad else {}
+        before = deepcopy(_state_tensors(step)) if bad else {}
         original(step, streams, *arguments, **options)
         if bad:
             result.injected += 1
-            changed = [name for name, value in _everything(step).items() if not _same(before[name], value)]
+            changed = [name for name, value in _state_tensors(step).items() if not _same(before[name], value)]
             result.problems += [f"a bad batch changed {name}" for name in changed]
 
     with mock.patch.object(TrainingStep, "__call__", watched):
         yield
 
 
-def _everything(step: TrainingStep) -> dict[str, Tensor]:
+def _state_tensors(step: TrainingStep) -> dict[str, Tensor]:
     """Return all tensors that a step may change, by name; absent momentum counts as zeros."""
     found = dict(step.state.task.model.state_dict())
     for name, parameter in step.state.task.model.named_parameters():
@@ -174,19 +174,19 @@ def _same(first: Tensor, second: Tensor) -> bool:
 
 
 @contextmanager
-def _spoiling(result: Injection, cause: str, now: Callable[[bool], bool]) -> Iterator[None]:
-    """Make the first block of every model that is built spoil its output, or the gradient through it.
+def _corrupting(result: Injection, cause: str, now: Callable[[bool], bool]) -> Iterator[None]:
+    """Make the first block of every model that is built corrupt its output, or the gradient through it.
 
-    A block and no BatchNorm: those are computed by functions where that is faster, and nothing calls their hooks.
+    It is a block and not a BatchNorm: functions compute those where that is faster, without calling their hooks.
 
     Args:
-        result: where the spoilt batches are counted.
+        result: the result that counts the corrupted batches.
         cause: `losses` for the output, `gradients` for the gradient.
-        now: says for a forward pass in training whether it is spoilt, and is told whether gradients come of it.
+        now: returns whether to corrupt a forward pass in training; its argument is whether gradients are computed.
     """
 
-    def spoil(module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        learns = torch.is_grad_enabled()  # unlike in the forward pass that looks for what diverged
+    def corrupt(module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        learns = torch.is_grad_enabled()  # unlike in the forward pass that searches for the layer that diverged
         if not module.training or not now(learns):
             return output
         result.injected += learns
@@ -199,7 +199,7 @@ def _spoiling(result: Injection, cause: str, now: Callable[[bool], bool]) -> Ite
 
     def build(*arguments: Any) -> nn.Module:
         model = build_model(*arguments)
-        model.get_submodule("blocks.0").register_forward_hook(spoil)
+        model.get_submodule("blocks.0").register_forward_hook(corrupt)
         return model
 
     with mock.patch.object(classification, "build_model", build):
@@ -207,9 +207,9 @@ def _spoiling(result: Injection, cause: str, now: Callable[[bool], bool]) -> Ite
 
 
 def _expect_finished(result: Injection, folder: Path) -> None:
-    """Note what is wrong with a run that has to have finished, finite, with its skips counted under their cause."""
+    """Record the problems of a run that must have finished, with finite values and its skips counted by cause."""
     if result.code:
-        result.problems.append(f"exit code {result.code} in place of 0")
+        result.problems.append(f"exit code {result.code} instead of 0")
         return
     run = finished_run(folder / "runs")
     result.counted = dict(read_json(run.summary)["skipped_by_cause"])
@@ -218,13 +218,13 @@ def _expect_finished(result: Injection, folder: Path) -> None:
         result.problems.append(f"{result.injected} bad batches were counted as {result.counted}")
     for path in run.all_checkpoints():
         bad = [name for name, each in _tensors(read_checkpoint(path)) if not bool(torch.isfinite(each).all())]
-        result.problems += [f"{path.name} holds numbers that are not finite in {name}" for name in bad]
+        result.problems += [f"{path.name} has non-finite values in {name}" for name in bad]
 
 
 def _expect_divergence(result: Injection, folder: Path, where: str) -> None:
-    """Note what is wrong with a run that has to have given up and said why."""
+    """Record the problems of a run that must have given up and reported the cause."""
     if result.code != 3:
-        result.problems.append(f"exit code {result.code} in place of 3")
+        result.problems.append(f"exit code {result.code} instead of 3")
     reports = list((folder / "runs").glob("run-*/divergence.json"))
     if len(reports) != 1:
         result.problems.append(f"{len(reports)} files divergence.json")
@@ -232,7 +232,7 @@ def _expect_divergence(result: Injection, folder: Path, where: str) -> None:
     report = read_json(reports[0])
     causes = {batch["cause"] for batch in report["batches"] if batch["clips"]}
     if len(causes) != 1 or len(report["batches"]) < result.injected - 1:
-        result.problems.append(f"divergence.json tells of {len(report['batches'])} batches for {causes}")
+        result.problems.append(f"divergence.json lists {len(report['batches'])} batches for {causes}")
     found = report[where] if where else {"not_finite": []}
     named = found if isinstance(found, list) else found["not_finite"]
     if where and not named:

@@ -1,4 +1,4 @@
-"""Short trainings as a user starts them, and what two finished runs have to share to the last bit."""
+"""Short trainings as a user starts them, and the comparison of two finished runs bit by bit."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ from last.utils.files import read_json
 CLASSES = ["rise", "fall", "still"]
 CLIPS = 48
 _TIMINGS = ("seconds", "clips_per_second", "data_wait_share", "memory_mib", "train_seconds", "finished")
-_ABOUT_THE_CODE = ("git_commit",)  # somebody may commit while this runs
+_ABOUT_THE_CODE = ("git_commit",)  # a commit may be made while this runs
 _PATHS = ("output_root", "data_root", "max_hours")
 _TINY = ("input_frames=8", "model.channels=[8,8,8]", "model.blocks=[1,1,1]", "tensorboard=false", "learning_rate=0.05")
 _ALWAYS_SAVING = "checkpoint.every_minutes=1e-9"
@@ -38,10 +38,10 @@ class Setup:
     """One short training.
 
     Attributes:
-        name: for people.
+        name: its name in the output.
         model: the choice of `--model`.
-        epochs, batch_size: how long it is.
-        settings: `--set` texts beside those that make it tiny.
+        epochs, batch_size: its length.
+        settings: `--set` texts in addition to those that make it tiny.
         processes: more than one are started by torchrun.
         frozen: whether BatchNorm normalises by its running statistics, which are the same in every process.
     """
@@ -81,9 +81,9 @@ def moving_clips() -> Iterator[Clip]:
         label, bodies, frames = number % len(CLASSES), 1 + number % 2, 12 + number % 5
         joints = generator.normal(size=(bodies, 1, 25, 3)).repeat(frames, axis=1)
         joints[..., 1] += (1.0, -1.0, 0.0)[label] * np.linspace(0, 3, frames)[None, :, None]
-        valid = np.ones((bodies, frames), np.bool_)
+        frame_mask = np.ones((bodies, frames), np.bool_)
         subject = 1 + number // (CLIPS // 2)
-        yield Clip(f"clip{number:02}", joints.astype(np.float32), valid, label, subject=subject, camera=1)
+        yield Clip(f"clip{number:02}", joints.astype(np.float32), frame_mask, label, subject=subject, camera=1)
 
 
 def prepare_data(folder: Path) -> Path:
@@ -106,7 +106,7 @@ def arguments(setup: Setup, data: Path, root: Path, resume: str = "") -> list[st
 
 
 def command(setup: Setup, data: Path, root: Path, resume: str = "auto") -> list[str]:
-    """Return the whole command, as one types it."""
+    """Return the whole command, as typed in a shell."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(setup.processes)]
     start = [sys.executable, *(launcher if setup.processes > 1 else ())]
     program = [str(Path(__file__).with_name("faults_frozen.py"))] if setup.frozen else ["-m", "last"]
@@ -114,14 +114,14 @@ def command(setup: Setup, data: Path, root: Path, resume: str = "auto") -> list[
 
 
 class Process:
-    """A started training: the process and what it says.
+    """A started training: the process and its output.
 
-    Its output goes to files, since a pipe would stay open as long as an orphaned loader worker lives.
+    Its output goes to files, since a pipe would stay open while an orphaned loader worker is alive.
     """
 
     def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._stem = folder / f"said-{time.monotonic_ns()}"
+        self._stem = folder / f"output-{time.monotonic_ns()}"
         self.began = time.monotonic()
         with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
             self.popen = subprocess.Popen(
@@ -139,7 +139,7 @@ class Process:
         return code if code >= 0 else 128 - code
 
     def kill_all(self) -> None:
-        """Kill it and all that it has started, also where somebody has stopped it."""
+        """Kill it and its descendants, also when it is stopped."""
         with suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
@@ -148,19 +148,19 @@ class Process:
         return self._stem.with_suffix(f".{stream}")
 
     @property
-    def said(self) -> str:
-        """Return what it has written to stdout and stderr so far."""
+    def output(self) -> str:
+        """Return its output to stdout and stderr so far."""
         return "".join(self._file(stream).read_text(errors="replace") for stream in ("out", "err"))
 
     @property
     def epochs(self) -> int:
-        """Return how many epochs it has finished."""
-        return sum(line.startswith("epoch ") and " lr " in line for line in self.said.splitlines())
+        """Return the number of finished epochs."""
+        return sum(line.startswith("epoch ") and " lr " in line for line in self.output.splitlines())
 
     @property
     def trains(self) -> bool:
-        """Tell whether its training has begun."""
-        return " epochs, batch " in self.said
+        """Return whether its training has begun."""
+        return " epochs, batch " in self.output
 
 
 def train_to_the_end(
@@ -170,7 +170,7 @@ def train_to_the_end(
 
     Raises:
         RuntimeError: the command failed.
-        TimeoutExpired: it came to no end, and was killed.
+        TimeoutExpired: it did not end in time, and was killed.
     """
     process = Process(command(setup, data, root, resume), root)
     try:
@@ -179,7 +179,7 @@ def train_to_the_end(
         process.kill_all()
         raise
     if code:
-        raise RuntimeError(f"An undisturbed training ended with exit code {code}:\n{process.said}")
+        raise RuntimeError(f"An undisturbed training ended with exit code {code}:\n{process.output}")
     return finished_run(root), time.monotonic() - process.began
 
 
@@ -196,13 +196,13 @@ def finished_run(root: Path) -> RunFolder:
 
 
 def differences(reference: RunFolder, other: RunFolder) -> list[str]:
-    """Return the names of what two finished runs do not share to the last bit, timings and paths aside."""
+    """Return the names of values that differ between two finished runs, except timings and paths."""
     first, second = _facts(reference), _facts(other)
     return [name for name in sorted(first.keys() | second.keys()) if first.get(name) != second.get(name)]
 
 
 def same_state(first: Checkpoint, second: Checkpoint) -> bool:
-    """Tell whether two checkpoints hold the same to the last bit, timings and paths aside."""
+    """Return whether two checkpoints are equal bit by bit, except timings and paths."""
     return _leaves_of(first) == _leaves_of(second)
 
 
@@ -213,7 +213,7 @@ def largest_difference(first: RunFolder, second: RunFolder) -> float:
 
 
 def _facts(run: RunFolder) -> dict[str, object]:
-    """Return all that a finished run says by name: its checkpoints, its rows of figures, its summary."""
+    """Return all values of a finished run by name: its checkpoints, its rows of figures, its summary."""
     facts: dict[str, object] = {"checkpoints": sorted(path.name for path in run.all_checkpoints())}
     for path in run.all_checkpoints():
         facts |= {f"{path.name}: {name}": value for name, value in _leaves_of(read_checkpoint(path)).items()}

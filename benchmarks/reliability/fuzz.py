@@ -1,8 +1,9 @@
-"""Read damaged and hostile inputs by the ten thousand, and look whether every reader keeps to its documented errors.
+"""Read tens of thousands of damaged and hostile inputs, and check that every reader raises only its documented errors.
 
-Valid inputs are changed: bits flipped, pieces cut off, repeated and moved, sizes claimed, values replaced by odd ones,
-checksums set right again. Each is read in a process of limited memory and time. What is neither read nor refused with a
-documented error is a finding, kept with the command that repeats it; the exit code is 1 if there is one.
+Valid inputs are changed: bits flipped, pieces cut off, repeated and moved, sizes falsified, values replaced by unusual
+ones, checksums corrected. Each is read in a process of limited memory and time. An input that is neither
+read nor refused with a documented error is a finding, kept with the command that repeats it; the exit code is 1 if
+there is one.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from faults import source_checksum, tell
+from faults import log, source_checksum
 from fuzz_changes import Files
 from fuzz_targets import TARGETS
 from fuzz_worker import load_seeds, save_seeds
@@ -28,10 +29,10 @@ from fuzz_worker import load_seeds, save_seeds
 from last.cli.terminal import table
 from last.utils.errors import UserError
 
-MEMORY_MIB, SECONDS = 1024, 10.0  # of one input: what a pickle may make at most, and far more than any input here needs
-_AT_A_TIME = 500  # inputs of a worker
+MEMORY_MIB, SECONDS = 1024, 10.0  # of one input: the limit of a pickle, and far more than any input here needs
+_INPUTS_PER_WORKER = 500
 _ABOUT = "finding.txt"
-_SILENT_S = 300.0  # a worker that says nothing for so long is stuck where no signal reaches it
+_SILENT_S = 300.0  # a worker without output for this time is stuck where no signal reaches it
 _COLUMNS = ("reader", "inputs", "accepted", "refused", "findings", "slowest s", "largest MiB")
 _EXAMPLES = """examples:
   python benchmarks/reliability/fuzz.py --inputs 100000 --seed 0
@@ -42,7 +43,7 @@ _EXAMPLES = """examples:
 
 @dataclass
 class Row:
-    """What came of the inputs of one reader."""
+    """Results of one reader's inputs."""
 
     reader: str
     inputs: int = 0
@@ -53,7 +54,7 @@ class Row:
     findings: list[dict[str, Any]] = field(default_factory=list)
 
     def count(self, result: dict[str, Any]) -> None:
-        """Take the result of one input."""
+        """Add the result of one input."""
         self.inputs += 1
         self.accepted += result["kind"] == "accepted"
         self.refused += result["kind"] == "refused"
@@ -63,24 +64,24 @@ class Row:
             self.findings.append(result)
 
     def cells(self) -> list[object]:
-        """Return it as a row of the table."""
+        """Return the cells of its row in the table."""
         counts = [self.inputs, self.accepted, self.refused, len(self.findings)]
         return [self.reader, *counts, f"{self.slowest_s:.2f}", f"{self.largest_mib:.0f}"]
 
 
 class Campaign:
-    """Read the inputs of all readers that are asked for.
+    """Fuzz campaign over the requested readers.
 
     Args:
-        options: of the command line.
-        folder: where inputs and seeds go meanwhile.
+        options: the options of the command line.
+        folder: the folder of inputs and seeds during the campaign.
     """
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
 
     def run(self) -> list[Row]:
-        """Read them, a few workers at a time, and return a row for each reader."""
+        """Read all inputs with several workers, and return a row for each reader."""
         rows = {name: Row(name) for name in self.options.readers}
         for name in rows:
             (self.folder / name).mkdir(parents=True)
@@ -96,7 +97,7 @@ class Campaign:
         return list(rows.values())
 
     def _parts(self) -> list[tuple[str, int, int]]:
-        """Return which inputs each worker reads: the reader, the first number and the end."""
+        """Return the inputs of each worker: the reader, the first index and the end."""
         names = self.options.readers
         if self.options.again:
             return [(name, 0, 1) for name in names]
@@ -104,13 +105,13 @@ class Campaign:
         counts = {name: round(self.options.inputs * weights[name] / sum(weights.values())) for name in names}
         counts[names[0]] += self.options.inputs - sum(counts.values())
         return [
-            (name, first, min(first + _AT_A_TIME, counts[name]))
+            (name, first, min(first + _INPUTS_PER_WORKER, counts[name]))
             for name in names
-            for first in range(0, counts[name], _AT_A_TIME)
+            for first in range(0, counts[name], _INPUTS_PER_WORKER)
         ]
 
     def _read(self, part: tuple[str, int, int]) -> tuple[str, list[dict[str, Any]]]:
-        """Read a part of the inputs; where a worker ends by itself, the input at fault is a finding."""
+        """Read a part of the inputs; if a worker ends early, the input that it was reading is a finding."""
         name, first, end = part
         results: list[dict[str, Any]] = []
         while first < end:
@@ -121,10 +122,10 @@ class Campaign:
                     results.append(line)
                     first = line["number"] + 1
             if first < end:
-                told = f"The worker ended with code {code} while it read this input."
-                results.append({"number": begun, "kind": "finding", "told": told})
+                message = f"The worker ended with code {code} while it read this input."
+                results.append({"number": begun, "kind": "finding", "message": message})
                 first = begun + 1
-        tell(f"{name}: {part[1]} to {end - 1}, {sum(each['kind'] == 'finding' for each in results)} findings")
+        log(f"{name}: {part[1]} to {end - 1}, {sum(each['kind'] == 'finding' for each in results)} findings")
         return name, results
 
     def _worker(self, name: str, first: int, end: int) -> Iterator[dict[str, Any]]:
@@ -153,7 +154,7 @@ class Campaign:
         yield {"code": process.returncode}
 
     def _keep(self, name: str, result: dict[str, Any]) -> None:
-        """Keep the input of a finding with what it did and how to repeat it."""
+        """Keep the input of a finding with its effect and the command that repeats it."""
         if self.options.out is None:
             return
         number, seed = result["number"], self.options.seed
@@ -162,19 +163,19 @@ class Campaign:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
         again = f"python benchmarks/reliability/fuzz.py --readers {name} --again {folder}"
-        (folder / _ABOUT).write_text(f"{again}\n\n{result['told']}\n", encoding="utf-8", errors="replace")
+        (folder / _ABOUT).write_text(f"{again}\n\n{result['message']}\n", encoding="utf-8", errors="replace")
 
 
 def _kept(folder: Path) -> Files:
     """Return an input as `Campaign` keeps it."""
     paths = [path for path in folder.rglob("*") if path.is_file() and path != folder / _ABOUT]
     if not paths:
-        raise UserError(f"--again {folder}: no input lies there. Name a folder below the --out of a campaign.")
+        raise UserError(f"--again {folder}: it has no input. Name a folder below the --out of a campaign.")
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def describe(options: argparse.Namespace) -> dict[str, object]:
-    """Return what was run on what, and when."""
+    """Return the options, the versions, the system and the date."""
     return {
         **{name: value for name, value in vars(options).items() if name in ("inputs", "seed", "memory_mib", "seconds")},
         "python": platform.python_version(),
@@ -187,15 +188,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--inputs", type=_count, default=100_000, help="how many in all (default 100000)")
+    parser.add_argument("--inputs", type=_count, default=100_000, help="total number (default 100000)")
     parser.add_argument("--seed", type=int, default=0, help="of the changes (default 0)")
     parser.add_argument("--again", type=Path, metavar="DIR", help="read one kept input again and show its error")
     parser.add_argument("--readers", type=_readers, default=list(TARGETS), help=f"some of {','.join(TARGETS)}")
     parser.add_argument("--memory_mib", type=_count, default=MEMORY_MIB, help=f"of an input (default {MEMORY_MIB})")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of an input (default {SECONDS:g})")
-    parser.add_argument("--jobs", type=_count, default=2, help="workers at a time (default 2)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the input of every finding there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table and all findings there, too")
+    parser.add_argument("--jobs", type=_count, default=2, help="simultaneous workers (default 2)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the input of every finding in this folder")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table and all findings to this file")
     return parser.parse_args(arguments)
 
 
@@ -215,7 +216,7 @@ def _readers(text: str) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the arguments ask for; return the exit code."""
+    """Run the campaign; return the exit code."""
     options = _parse(arguments)
     began, source = time.monotonic(), source_checksum()
     try:
@@ -226,19 +227,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    table("Inputs that were changed", _COLUMNS, [row.cells() for row in rows])
+    table("Changed inputs", _COLUMNS, [row.cells() for row in rows])
     findings = [(row.reader, each) for row in rows for each in row.findings]
     kinds: dict[str, list[str]] = {}
     for reader, each in findings:
-        kinds.setdefault(f"{reader}: {each['told'].strip().splitlines()[-1][:160]}", []).append(str(each["number"]))
+        kinds.setdefault(f"{reader}: {each['message'].strip().splitlines()[-1][:160]}", []).append(str(each["number"]))
     for kind, numbers in sorted(kinds.items(), key=lambda item: -len(item[1])):
         print(f"{len(numbers)} findings, such as number {numbers[0]}, {kind}")
     if options.again:
-        print("\n".join(f"{reader}: {each['told']}" for reader, each in findings))
+        print("\n".join(f"{reader}: {each['message']}" for reader, each in findings))
     about = describe(options) | {"minutes": round((time.monotonic() - began) / 60, 1), "findings": len(findings)}
     changed = source != source_checksum()
     if changed:
-        tell("The source of LAST was changed meanwhile: run the campaign again.")
+        log("The source of LAST changed during the campaign. Run it again.")
     print("\n".join(f"{key}: {value}" for key, value in about.items()))
     if options.json:
         result = {"run": about, "rows": [vars(row) for row in rows]}

@@ -1,6 +1,6 @@
-"""Changes of valid inputs that damage them, or let them claim what is not true.
+"""Changes that damage valid inputs, or falsify what they claim.
 
-Everything is a function of a random generator, so a number and a seed repeat an input to the byte.
+Everything is a function of a random generator, so an index and a seed reproduce an input exactly.
 """
 
 import gzip
@@ -103,7 +103,7 @@ def flip(choice: random.Random, data: bytes) -> bytes:
 
 
 def overwrite(choice: random.Random, data: bytes) -> bytes:
-    """Write random bytes over a few, mostly at the beginning or the end, where headers stand."""
+    """Write random bytes over a few, mostly at the beginning or the end, where headers are."""
     if not data:
         return choice.randbytes(4)
     changed, reach = bytearray(data), min(len(data), choice.choice((16, 128, len(data))))
@@ -228,7 +228,7 @@ def replaced(choice: random.Random, values: Any) -> Any:
 
 
 def odd_value(choice: random.Random) -> Any:
-    """Return a value that nobody expects."""
+    """Return an unexpected value."""
     odd: tuple[Any, ...] = (
         None,
         True,

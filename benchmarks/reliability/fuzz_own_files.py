@@ -227,7 +227,7 @@ def checkpoint_seeds(folder: Path) -> list[Files]:
 
 
 def read_checkpoint(folder: Path) -> None:
-    from last.models import registry  # noqa: F401 - a checkpoint's family is known then
+    from last.models import registry  # noqa: F401 - registers the families
     from last.runs.checkpoint import read_checkpoint
 
     checkpoint = read_checkpoint(folder / "last.pth")
@@ -235,7 +235,7 @@ def read_checkpoint(folder: Path) -> None:
 
 
 def checkpoint_value(choice: random.Random, data: bytes) -> bytes:
-    """Replace one value in a checkpoint, whose checksum is set right again."""
+    """Replace one value in a checkpoint, and correct its checksum."""
     import torch
 
     from last.runs.checkpoint import _KEYS, _checksum
@@ -250,7 +250,7 @@ def checkpoint_value(choice: random.Random, data: bytes) -> bytes:
             values = content
         buffer = io.BytesIO()
         torch.save(values, buffer)
-    except Exception:  # a change that cannot be written is none
+    except Exception:  # a change that cannot be written is skipped
         return changes.flip(choice, data)
     return buffer.getvalue()
 

@@ -17,6 +17,16 @@ from fuzz_changes import Files
 
 from last.utils.errors import UserError
 
+_LAYOUTS = {
+    "nw_ucla": "kinect20",
+    "sbu": "sbu15",
+    "openpose": "body25_2d",
+    "coco": "coco17_2d",
+    "mediapipe": "mediapipe33",
+    "zed": "zed34",
+    "kinect_azure": "kinect_azure32",
+}
+
 
 def npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
@@ -118,7 +128,7 @@ def read_with(name: str) -> Callable[[Path], None]:
         from last.data.preparation.formats import BadClip, ListsProtocols, Source, get_reader
         from last.skeleton import load_layout
 
-        layout = {"nw_ucla": "kinect20", "sbu": "sbu15"}.get(name, "ntu25")
+        layout = _LAYOUTS.get(name, "ntu25")
         reader = get_reader(name, Source(load_layout(layout), 2, ("first", "second")))
         problems: list[BadClip] = []
         for entry in reader.entries(folder):
@@ -233,3 +243,103 @@ def nw_ucla_seeds(_: Path) -> list[Files]:
     """Return a recording of one body, packed or not."""
     content = {"label": 1, "skeletons": some_joints(1, 4, 20)[0].tolist()}
     return packed("a01_s02_e00_v01.json", json.dumps(content).encode())
+
+
+def _with_scores(points: np.ndarray) -> np.ndarray:
+    return np.concatenate([points, np.full((*points.shape[:-1], 1), 0.9)], axis=-1)
+
+
+def openpose_seeds(_: Path) -> list[Files]:
+    """Return frames of two people, with and without a tracker's numbers."""
+    frames = _with_scores(some_joints(2, 3, 25)[..., :2]).transpose(1, 0, 2, 3)
+    made: list[Files] = []
+    for tracked in (False, True):
+        files = {}
+        for number, frame in enumerate(frames):
+            people = [
+                {"person_id": [body if tracked else -1], "pose_keypoints_2d": points.ravel().tolist()}
+                for body, points in enumerate(frame)
+            ]
+            content = json.dumps({"version": 1.3, "people": people}).encode()
+            files[f"first/take_P1/v_{number:012}_keypoints.json"] = content
+        made.append({**files, "second/take/a_0_keypoints.json": content})
+    return made
+
+
+def coco_seeds(_: Path) -> list[Files]:
+    """Return results, annotations, frames of MMPose and frames of Ultralytics."""
+    frames = _with_scores(some_joints(2, 3, 17)[..., :2]).transpose(1, 0, 2, 3)
+    results = [
+        {"image_id": f"f{number}.jpg", "keypoints": points.ravel().tolist(), "score": 0.9, "track_id": body}
+        for number, frame in enumerate(frames)
+        for body, points in enumerate(frame)
+    ]
+    annotations = [{**each, "image_id": int(str(each["image_id"])[1])} for each in results]
+    images = [{"id": number, "file_name": f"a_{number}.jpg"} for number in range(3)]
+    instances = [
+        {"keypoints": points[:, :2].tolist(), "keypoint_scores": points[:, 2].tolist()} for points in frames[0]
+    ]
+    axes = [
+        {axis: points[:, place].tolist() for place, axis in enumerate(("x", "y", "visible"))} for points in frames[0]
+    ]
+    contents: list[Any] = [
+        results,
+        {"images": images, "annotations": annotations},
+        {"meta_info": {}, "instance_info": [{"frame_id": 1, "instances": instances}]},
+        [[{"class": 0, "confidence": 0.9, "keypoints": each} for each in axes]],
+    ]
+    second = json.dumps(results).encode()
+    return [{"first/a_P1.json": json.dumps(content).encode(), "second/b.json": second} for content in contents]
+
+
+def mediapipe_seeds(_: Path) -> list[Files]:
+    """Return world landmarks, landmarks of pictures with times, and those of protobuf's texts."""
+    frames = some_joints(2, 3, 33).transpose(1, 0, 2, 3).tolist()
+    bodies = [
+        [[{"x": x, "y": y, "z": z, "visibility": 0.9} for x, y, z in points] for points in frame] for frame in frames
+    ]
+    contents: list[Any] = [
+        [
+            {"pose_landmarks": frame, "pose_world_landmarks": frame, "timestamp_ms": 33 * n}
+            for n, frame in enumerate(bodies)
+        ],
+        {"width": 640, "height": 480, "fps": 30, "frames": [{"landmarks": frame[0]} for frame in bodies]},
+        [{"poseLandmarks": {"landmark": frame[0]}, "timestamp": 0.04 * n} for n, frame in enumerate(bodies)],
+    ]
+    second = json.dumps([bodies[0]]).encode()
+    return [{"first/a_P1.json": json.dumps(content).encode(), "second/b.json": second} for content in contents]
+
+
+def kinect_azure_seeds(_: Path) -> list[Files]:
+    """Return bodies with and without the levels of their confidences."""
+    positions = (1000 * some_joints(2, 3, 32)).transpose(1, 0, 2, 3).tolist()
+    made: list[Files] = []
+    for levels in ({}, {"confidence_levels": [2] * 16 + [1] * 16}):
+        frames = [
+            {
+                "timestamp_usec": 33_333 * number,
+                "num_bodies": 2,
+                "bodies": [{"body_id": body, "joint_positions": each, **levels} for body, each in enumerate(frame)],
+            }
+            for number, frame in enumerate(positions)
+        ]
+        content = json.dumps({"k4abt_sdk_version": "1.1.0", "joint_names": [], "frames": frames}).encode()
+        made.append({"first/a_P1.json": content, "second/b.json": content})
+    return made
+
+
+def zed_seeds(_: Path) -> list[Files]:
+    """Return bodies with confidences by the times of their frames, and as a list of frames."""
+    positions = some_joints(2, 3, 34).transpose(1, 0, 2, 3).tolist()
+    frames = [
+        {
+            "timestamp": 1_700_000_000_000_000_000 + 33_333_333 * number,
+            "body_list": [
+                {"id": body, "keypoint": each, "keypoint_confidence": [80.5] * 34} for body, each in enumerate(frame)
+            ],
+        }
+        for number, frame in enumerate(positions)
+    ]
+    contents: list[Any] = [{str(number): frame for number, frame in enumerate(frames)}, frames]
+    made = [json.dumps(content).encode() for content in contents]
+    return [{"first/a_P1.json": content, "second/b.json": made[0]} for content in made]

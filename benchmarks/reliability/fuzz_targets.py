@@ -1,6 +1,6 @@
-"""The readers that are fuzzed: valid inputs, how they are changed, how they are read, and what may come of it.
+"""The readers that are fuzzed: their valid inputs, changes, calls and documented errors.
 
-Reading one input may end well or with a documented error; anything else is a finding.
+Reading one input must succeed or raise a documented error; anything else is a finding.
 """
 
 import random
@@ -15,7 +15,7 @@ from fuzz_changes import Change, Files
 
 from last.utils.errors import UserError
 
-_CHANGED_TWICE, _REPAIRED = 0.3, 0.6  # shares of inputs that are changed more than once; whose checksums are set right
+_CHANGED_TWICE, _REPAIRED = 0.3, 0.6  # shares of inputs that are changed more than once; whose checksums are corrected
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Target:
     """One reader.
 
     Attributes:
-        name: for people, and on the command line.
+        name: its name in the output and on the command line.
         seeds: makes valid inputs; it may use a folder.
-        changes: what is done to a file, by the ending of its name; `*` for all others.
-        read: reads what lies in a folder.
-        fine: makes the errors that are documented.
-        repair: sets checksums right that stand in the files.
-        weight: how many inputs it gets, compared to others.
+        changes: the changes of a file, by the ending of its name; `*` for all others.
+        read: reads the files of a folder.
+        fine: returns the documented errors.
+        repair: corrects the checksums in the files.
+        weight: its number of inputs, relative to others.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Target:
     weight: float = 1.0
 
     def made(self, seeds: Sequence[Files], seed: int, number: int) -> Files:
-        """Return input `number`: the first ones are the valid ones as they are."""
+        """Return input `number`: the first ones are the unchanged valid ones."""
         if number < len(seeds):
             return seeds[number]
         choice = random.Random(f"{seed} {self.name} {number}")
@@ -93,6 +93,11 @@ _TARGETS = (
     _recordings("folder", recordings.folder_seeds, _ARRAYS),
     _recordings("table", recordings.table_seeds, _packed_or_not(changes.TEXT)),
     _recordings("folder", recordings.npz_seeds, _ZIPPED_ARRAYS, name="folder_npz"),
+    _recordings("openpose", recordings.openpose_seeds, {"*": changes.JSON}),
+    _recordings("coco", recordings.coco_seeds, {"*": changes.JSON}),
+    _recordings("mediapipe", recordings.mediapipe_seeds, {"*": changes.JSON}),
+    _recordings("kinect_azure", recordings.kinect_azure_seeds, {"*": changes.JSON}),
+    _recordings("zed", recordings.zed_seeds, {"*": changes.JSON}),
     _recordings("ctrgcn", recordings.ctrgcn_seeds, _ZIPPED_ARRAYS),
     Target("stores", own.store_seeds, _JSON_AND_ARRAYS, own.read_store, repair=own.repair_store),
     Target("reports", own.report_seeds, {"*": changes.JSON}, own.read_report, weight=0.3),

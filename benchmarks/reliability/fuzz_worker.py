@@ -1,4 +1,4 @@
-"""Read changed inputs one after another under limits of memory and time; a line of JSON on stdout for each."""
+"""Read changed inputs one by one under limits of memory and time; print a line of JSON for each."""
 
 import json
 import resource
@@ -19,41 +19,41 @@ _PAGE = resource.getpagesize()
 
 
 class TooLong(BaseException):
-    """Say that reading took longer than it may."""
+    """Reading took longer than its limit."""
 
 
 def work(job: dict[str, Any]) -> None:
-    """Read the inputs of a job: of `target`, made from `seeds` and `seed`, the numbers from `first` to `end`."""
+    """Read the inputs of a job: of `target`, made from `seeds` and `seed`, with the indices from `first` to `end`."""
     target, folder = TARGETS[job["target"]], Path(job["folder"])
     seeds = load_seeds(Path(job["seeds"]))
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(BaseException):
-        read_once(target, seeds[0], folder)  # so that what it imports counts for nobody
+        read_once(target, seeds[0], folder)  # so that its imports count for no input
     limit = _address_space() + (job["memory_mib"] << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for number in range(job["first"], job["end"]):
         files = target.made(seeds, job["seed"], number)
         print(json.dumps({"begun": number}), flush=True)
-        print(json.dumps({"number": number, **outcome(target, files, folder, job["seconds"])}), flush=True)
+        print(json.dumps({"number": number, **read_result(target, files, folder, job["seconds"])}), flush=True)
 
 
-def outcome(target: Target, files: Files, folder: Path, seconds: float) -> dict[str, Any]:
-    """Return what came of reading one input: `accepted`, `refused` or `finding`, and what it took."""
-    before, began, told = _reset_peak(), time.process_time(), ""
+def read_result(target: Target, files: Files, folder: Path, seconds: float) -> dict[str, Any]:
+    """Return the result of reading one input: `accepted`, `refused` or `finding`, with its time and memory."""
+    before, began, message = _reset_peak(), time.process_time(), ""
     try:
         with _at_most(seconds):
             read_once(target, files, folder)
         kind = "accepted"
     except target.fine() as error:
-        kind, told = "refused", str(error)
-        told.encode("utf-8", "surrogatepass")
+        kind, message = "refused", str(error)
+        message.encode("utf-8", "surrogatepass")
     except TooLong:
-        kind, told = "finding", f"it took more than {seconds:g} s"
+        kind, message = "finding", f"it took more than {seconds:g} s"
     except BaseException:
-        kind, told = "finding", traceback.format_exc(limit=-6)
+        kind, message = "finding", traceback.format_exc(limit=-6)
     return {
         "kind": kind,
-        "told": told[-3000:],
+        "message": message[-3000:],
         "seconds": time.process_time() - began,
         "mib": max(0.0, (_peak() - before) / 2**20),
     }
@@ -62,9 +62,9 @@ def outcome(target: Target, files: Files, folder: Path, seconds: float) -> dict[
 def read_once(target: Target, files: Files, folder: Path) -> None:
     """Write one input into an empty folder and read it."""
     for path, content in files.items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
+        target_path = folder / path
+        target_path.parent.mkdir(parents=True, exist_ok=True)
+        target_path.write_bytes(content)
     try:
         target.read(folder)
     finally:
@@ -83,7 +83,7 @@ def load_seeds(path: Path) -> list[Files]:
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Interrupt the block after so many seconds of this process's own time."""
+    """Interrupt the block after `seconds` of this process's CPU time."""
 
     def interrupt(*_: object) -> None:
         raise TooLong
@@ -101,7 +101,7 @@ def _address_space() -> int:
 
 
 def _reset_peak() -> int:
-    """Begin to look for the largest memory anew, and return what is taken now."""
+    """Reset the peak of memory, and return the memory in use."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _peak()

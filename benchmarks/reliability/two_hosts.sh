@@ -109,7 +109,7 @@ until_file() {  # RUNS: wait for the first checkpoint
     exit 1
 }
 
-lose() {  # RUNS WHAT: do WHAT in the middle of a training and tell what the hosts say and how they end
+lose() {  # RUNS WHAT: do WHAT in the middle of a training and print the hosts' output and exit codes
     local runs=$1 what=$2 pids=() index name code began
     for index in 0 1; do
         start_host "$index" "$runs" --epochs 6 --set distributed.timeout_minutes=0.25
@@ -121,7 +121,7 @@ lose() {  # RUNS WHAT: do WHAT in the middle of a training and tell what the hos
     for name in a b; do
         [[ $what == kill_host && $name == b ]] && continue
         until grep --quiet "$gone" "$work/$runs-$name.txt"; do
-            ((SECONDS - began < 120)) || { echo "  host $name said nothing in 120 s"; break; }
+            ((SECONDS - began < 120)) || { echo "  host $name printed nothing in 120 s"; break; }
             sleep 0.2
         done
         echo "  host $name after $((SECONDS - began)) s: $(grep --only-matching "$gone" "$work/$runs-$name.txt")"
@@ -134,7 +134,7 @@ lose() {  # RUNS WHAT: do WHAT in the middle of a training and tell what the hos
     done
 }
 
-gone="Another process of this training is gone[^;]*"
+gone="Another process of this training has ended[^;]*"
 pull_cable() { ip -n "${hosts[1]}" link set cable down; }
 plug_cable() { ip -n "${hosts[1]}" link set cable up; }
 kill_host() { ip netns pids "${hosts[1]}" | xargs kill -KILL; }

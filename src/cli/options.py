@@ -27,7 +27,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "help": "environment: local, kaggle or lambda (default: kaggle where /kaggle exists, else local)",
     },
     "--epochs": {"type": int, "metavar": "N", "help": "epochs (default: 70)"},
-    "--batch_size": {"type": int, "metavar": "N", "help": "clips a step (default: 16)"},
+    "--batch_size": {"type": int, "metavar": "N", "help": "clips per step (default: 16)"},
     "--amp": {"action": "store_true", "default": None, "help": "mixed precision"},
     "--compile": {"action": "store_true", "default": None, "help": "torch.compile the model"},
     "--data_root": {"metavar": "DIR", "help": "folder of prepared data sets (default: the environment's)"},

@@ -1,1 +1,1 @@
-"""Distillation: a student learns from what trained teachers say of the clips that it sees."""
+"""Distillation of trained teachers into a student."""

@@ -65,7 +65,7 @@ class Distillation(Classification):
         if self.method is not None:
             values = self.distillation.method_settings
             self.settings = settings_from(self.method, values, "distillation.method_settings")
-        self.looks_inside = compared(self.distillation.method) != LOGITS
+        self.needs_details = compared(self.distillation.method) != LOGITS
         given = torch.tensor(self.distillation.weights or [1.0] * source.clip_shapes.teachers, dtype=torch.float64)
         self.register_buffer("weights", (given / given.sum()).float(), persistent=False)  # (W,)
         self.register_buffer("known", known, persistent=False)
@@ -108,16 +108,16 @@ class Distillation(Classification):
             batch.bodies,
             batch.body_slots,
             **batch.masks,
-            **({"return_details": True} if self.looks_inside else {}),
+            **({"return_details": True} if self.needs_details else {}),
         )
-        logits: Tensor = student_output.logits if self.looks_inside else student_output  # (N, classes)
+        logits: Tensor = student_output.logits if self.needs_details else student_output  # (N, classes)
         teacher_outputs = self.source(batch.streams, batch)
         with torch.autocast(logits.device.type, enabled=False):
             if self.method is None:
                 teacher_loss = self._logit_loss(widened(logits), teacher_outputs, batch.labels)
             else:
                 teacher_loss = self._module_loss(self.method, student_output, teacher_outputs, batch.labels)
-            if self.looks_inside and self.method is None:
+            if self.needs_details and self.method is None:
                 teacher_loss = teacher_loss + self.distillation.feature_weight * self._detail_loss(
                     student_output, teacher_outputs
                 )
@@ -152,9 +152,9 @@ class Distillation(Classification):
         self, method: MethodModule, student_output: Any, teacher_outputs: TeacherOutputs, labels: Tensor
     ) -> Tensor:
         """Return the loss of a method that is a module of its own."""
-        inside = student_output if self.looks_inside else ForwardDetails(student_output, student_output, [])
-        maps = [widened(each) for each in inside.activation_maps]
-        student = ForwardDetails(widened(inside.logits), widened(inside.features), maps)
+        details = student_output if self.needs_details else ForwardDetails(student_output, student_output, [])
+        maps = [widened(each) for each in details.activation_maps]
+        student = ForwardDetails(widened(details.logits), widened(details.features), maps)
         known = labels if method.USES_LABELS else None
         return method.loss(student, teacher_outputs, Context(self.weights, self.tau, known, self.settings))
 

@@ -207,14 +207,14 @@ class LiveTeachers:
         self._precisions = [
             precision_of_a_run(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers
         ]
-        insides = [
+        details = [
             forward_details(model, each.config.input_frames, device)
             for model, each in zip(self._models, teachers, strict=True)
         ]
         if self.compares == MAPS:
-            maps = [each.activation_maps for each in insides]
+            maps = [each.activation_maps for each in details]
             refuse_other_stages(maps, [each.path for each in teachers], method)
-        self.clip_shapes = self._collect(insides).clip_shapes
+        self.clip_shapes = self._collect(details).clip_shapes
 
     def compile(self, cuda_graphs: bool) -> None:
         """Compile the teachers where that is possible."""
@@ -229,15 +229,15 @@ class LiveTeachers:
     @torch.no_grad()
     def __call__(self, streams: Mapping[str, Tensor], batch: Batch) -> TeacherOutputs:
         """Return the teacher outputs for a batch; `streams` are (N, C, T, V, M)."""
-        answers: list[ForwardDetails] = []
-        inside = self.compares != LOGITS
+        details: list[ForwardDetails] = []
+        needs_details = self.compares != LOGITS
         for model, precision in zip(self._models, self._precisions, strict=True):
             with precision.autocast():
                 read = {name: streams[name] for name in model.streams}  # a student may read more
-                # A store has finite numbers only, the guard sees to the rest, and a GPU's host does not wait.
-                answer = model(read, batch.bodies, batch.body_slots, return_details=inside, check_values=False)
-            answers.append(answer if inside else ForwardDetails(answer, answer, []))
-        return self._collect(answers)
+                # A store has finite numbers only, the guard handles the rest, and a GPU's host does not wait.
+                output = model(read, batch.bodies, batch.body_slots, return_details=needs_details, check_values=False)
+            details.append(output if needs_details else ForwardDetails(output, output, []))
+        return self._collect(details)
 
     def with_unusable_clips(self, streams: Mapping[str, Tensor], batch: Batch) -> tuple[TeacherOutputs, Tensor]:
         """Return the teacher outputs for an unsanitised batch, and its unusable clips, (N,) bool.
@@ -247,13 +247,13 @@ class LiveTeachers:
         teacher_outputs = self(streams, batch)
         return teacher_outputs, unusable(streams, batch.bodies, teacher_outputs.packed())
 
-    def _collect(self, answers: Sequence[ForwardDetails]) -> TeacherOutputs:
+    def _collect(self, details: Sequence[ForwardDetails]) -> TeacherOutputs:
         """Return the outputs that the method compares, in float32 at least."""
-        logits = torch.stack([widened(each.logits) for each in answers], dim=1)  # (N, W, K)
+        logits = torch.stack([widened(each.logits) for each in details], dim=1)  # (N, W, K)
         if self.compares == FEATURES:
-            return TeacherOutputs(logits, features=[widened(each.features) for each in answers])
+            return TeacherOutputs(logits, features=[widened(each.features) for each in details])
         if self.compares == MAPS:
-            stages = zip(*(each.activation_maps for each in answers), strict=True)
+            stages = zip(*(each.activation_maps for each in details), strict=True)
             return TeacherOutputs(
                 logits, maps=[torch.stack([widened(each) for each in stage], dim=1) for stage in stages]
             )
@@ -267,16 +267,16 @@ def forward_details(model: nn.Module, input_frames: int, device: torch.device) -
     shape = (1, model.coordinates, input_frames, model.num_joints, 1)
     streams = dict.fromkeys(model.streams, torch.zeros(shape, device=device))
     was_training = model.training
-    inside: ForwardDetails = model.eval()(streams, return_details=True, check_values=False)
+    details: ForwardDetails = model.eval()(streams, return_details=True, check_values=False)
     model.train(was_training)
-    return inside
+    return details
 
 
 def refuse_other_stages(maps: Sequence[Sequence[Tensor]], names: Sequence[str], method: str) -> None:
     """Refuse to compare models whose stages differ in number, frames or joints.
 
     Args:
-        maps: of the stages, one list a model.
+        maps: of the stages, one list per model.
         names: of the models.
         method: what compares them.
 

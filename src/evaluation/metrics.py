@@ -184,7 +184,7 @@ def _confusion(predictions: Predictions, num_classes: int) -> NDArray[np.int64]:
 
 
 def _class_result(index: int, confusion: NDArray[np.int64], unusable: int) -> ClassResult:
-    clips, answers = int(confusion[index].sum()) + unusable, int(confusion[:, index].sum())
+    clips, predicted = int(confusion[index].sum()) + unusable, int(confusion[:, index].sum())
     correct = int(confusion[index, index])
     mistakes = confusion[index].copy()
     mistakes[index] = 0
@@ -194,7 +194,7 @@ def _class_result(index: int, confusion: NDArray[np.int64], unusable: int) -> Cl
         clips=clips,
         correct=correct,
         accuracy=_percent(correct, clips) if clips else None,
-        precision=_percent(correct, answers) if answers else None,
+        precision=_percent(correct, predicted) if predicted else None,
         confused_with=worst if mistakes[worst] else None,
         confused_count=int(mistakes[worst]),
     )

@@ -141,5 +141,5 @@ def _prediction_rows(predictions: Predictions, class_names: Sequence[str]) -> It
             yield [name, true, class_names[true], "", "", "", 0, "", ""]
             continue
         predicted = best[0]
-        answer = [predicted, class_names[predicted], f"{scores[predicted]:.6f}"]
-        yield [name, true, class_names[true], *answer, int(rank == 1), rank, " ".join(map(str, best))]
+        prediction = [predicted, class_names[predicted], f"{scores[predicted]:.6f}"]
+        yield [name, true, class_names[true], *prediction, int(rank == 1), rank, " ".join(map(str, best))]

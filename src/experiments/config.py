@@ -82,8 +82,6 @@ def resolve(
     ]
     _refuse_renaming(settings, [*model_part, *data_part, recipe_layer])
     families = [str(values["family"]) for values in _sections(layers, "model") if "family" in values]
-    if not families:
-        raise UserError(f"{recipe_layer.origin} has a model without a family. Name a model with --model.")
     config = merge(replace(RunConfig(), model=family_config(families[-1])), layers)
     check_complete(config.model)
     _refuse_wrong_order(config)

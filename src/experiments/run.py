@@ -93,7 +93,7 @@ def train(
         KeyboardInterrupt: a signal arrived before the first step, or a second one before the state was saved.
     """
     watch = StopWatch(config.max_hours, started_at)
-    recipe = _recipe(config.task, config.metrics, taught=bool(config.distillation.teachers))
+    recipe = _recipe(config.task, config.metrics, has_teachers=bool(config.distillation.teachers))
     device = choose_device(config.device, device_index())
     refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
@@ -120,7 +120,7 @@ def train(
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
 
 
-def _recipe(task: str, metrics: Collection[str], *, taught: bool) -> TaskRecipe:
+def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool) -> TaskRecipe:
     """Return the recipe of a task.
 
     Raises:
@@ -129,7 +129,7 @@ def _recipe(task: str, metrics: Collection[str], *, taught: bool) -> TaskRecipe:
     if task == CLASSIFICATION.task:
         return DistillationRecipe()
     recipe = get_recipe(task)
-    if taught:
+    if has_teachers:
         raise UserError(
             f"Distillation needs the task {CLASSIFICATION.task}, and the task is {task}. Train it without "
             f"teachers, or set task={CLASSIFICATION.task}."

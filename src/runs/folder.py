@@ -17,6 +17,7 @@ from ..utils.files import copy_error, copy_file, make_folder, read_json, write_e
 from ..utils.foreign_text import short
 from ..utils.leftovers import temporary_folder
 from ..utils.locks import sole_writer
+from ..utils.places import is_file
 from ..utils.renamed_keys import with_present_keys
 
 _log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class RunFolder:
         Raises:
             UserError: the file cannot be read.
         """
-        return measures_from(read_json(self.task) if self.task.exists() else {}, str(self.task))
+        return measures_from(read_json(self.task) if is_file(self.task) else {}, str(self.task))
 
     def all_checkpoints(self) -> list[Path]:
         """Return all checkpoints."""
@@ -259,14 +260,14 @@ class RunFolder:
     def origin_path(self) -> str:
         """Return the path of the run that this one is a copy of; empty if it is none."""
         try:
-            return str(read_json(self.origin).get("run", "")) if self.origin.exists() else ""
+            return str(read_json(self.origin).get("run", "")) if is_file(self.origin) else ""
         except UserError:  # a damaged record must not lose the result
             return ""
 
     @property
     def finished(self) -> bool:
         """Whether the run is complete."""
-        return self.summary.exists()
+        return is_file(self.summary)
 
 
 def runs_in(folder: Path) -> list[RunFolder]:

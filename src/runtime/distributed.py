@@ -19,8 +19,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from ..utils.errors import PeerLost, ReportedElsewhere, UserError
 
-_GO_ON = "Start all processes again; --resume continues from the newest checkpoint."
-_LETTING_GO_S = 0.2
+_RESUME_HINT = "Start all processes again; --resume continues from the newest checkpoint."
+_LOCK_WAIT_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -132,25 +132,25 @@ def joined(device: torch.device, timeout_minutes: float) -> Iterator[World]:
     try:
         _meet(backend, timedelta(minutes=timeout_minutes))
     except RuntimeError as error:
-        if not _tells_of_a_peer(error):
+        if not _is_peer_failure(error):
             raise
         raise PeerLost(
             f"Not all of the {size} processes of this training came together within {timeout_minutes:g} minutes at "
-            f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}: {error} {_GO_ON}"
+            f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}: {error} {_RESUME_HINT}"
         ) from error
     try:
         yield World(dist.get_rank(), size)
     except RuntimeError as error:
-        if not _tells_of_a_peer(error):
+        if not _is_peer_failure(error):
             raise
         raise PeerLost(
-            f"Another process of this training is gone, or did not answer for {timeout_minutes:g} minutes "
-            f"(distributed.timeout_minutes); its own message gives the reason. {_GO_ON}"
+            f"Another process of this training has ended, or did not respond for {timeout_minutes:g} minutes "
+            f"(distributed.timeout_minutes); its own message gives the reason. {_RESUME_HINT}"
         ) from error
     finally:
-        # gloo's threads need Python's lock to let go of the last tensors they sent. One that gets it only when Python
-        # is ending aborts the process, so the lock is left to them for a moment.
-        time.sleep(_LETTING_GO_S)
+        # gloo's threads need Python's global lock to free the last tensors they sent. A thread that acquires it only
+        # while Python exits aborts the process, so this thread releases the lock for a moment.
+        time.sleep(_LOCK_WAIT_S)
         dist.destroy_process_group()
 
 
@@ -164,7 +164,7 @@ def _meet(backend: str, timeout: timedelta) -> None:
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
 
 
-def _tells_of_a_peer(error: RuntimeError) -> bool:
+def _is_peer_failure(error: RuntimeError) -> bool:
     """Tell whether an error is a communication error; gloo's errors have no type of their own, only a text."""
     return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 

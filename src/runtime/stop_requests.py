@@ -17,8 +17,8 @@ class Stop(Enum):
 
     TIME = "its time is over"
     INTERRUPT = "it was interrupted"
-    TERMINATE = "it was asked to end"
-    HANG_UP = "its terminal is gone"
+    TERMINATE = "it was terminated"
+    HANG_UP = "its terminal was closed"
 
     def raise_signal(self) -> None:
         """Raise the exception of the signal; nothing if there was none."""

@@ -108,13 +108,13 @@ def _tree(joints: Sequence[str], bones: Sequence[Pair], root: Joint) -> Iterator
             if number not in named and not unclear:
                 yield f"bones: {names[number]} has no bone to a parent: add [{joints[number - 1]}, ITS PARENT]"
     for child, own in sorted(parents.items()):
-        told = ", ".join(joints[each - 1] for each in own)
+        parent_names = ", ".join(joints[each - 1] for each in own)
         if child == root:
             yield f"bones: {names[child]} is the root and can have no parent, not {joints[own[0] - 1]} either"
         elif own == [child]:
             yield f"bones: {names[child]} is its own parent"
         elif len(own) > 1:
-            yield f"bones: {names[child]} has {len(own)} parents: {told}. Keep the bone to one of them"
+            yield f"bones: {names[child]} has {len(own)} parents: {parent_names}. Keep the bone to one of them"
     yield from _circles(joints, parents, root)
 
 

@@ -106,7 +106,7 @@ def measure_scores(scores: Tensor, labels: Tensor) -> TestOutput:
 def _hits(scores: Tensor, labels: Tensor) -> tuple[Sequence[Tensor], Tensor]:
     """Return the numbers () of top-1 and top-5 hits, and the predicted classes (N,), K for a clip without one.
 
-    A clip with a score that is not finite is no hit, whatever its order.
+    A clip with a score that is not finite never counts as a hit.
     """
     best = scores.detach().topk(min(_BEST, scores.shape[1]), dim=1).indices
     finite = scores.detach().isfinite().all(dim=1, keepdim=True)

@@ -32,7 +32,7 @@ def banner(config: RunConfig, task: Task, data: TrainingData, run_context: RunCo
     untrained = f"{data.untrained}\n" if data.untrained else ""
     return (
         f"{type(model).__name__} ({config.model.name}, {count_parameters(model):,} parameters) on "
-        f"{config.data.name} {config.data.split}: {counted(data.sampler.num_clips, 'clip')} an epoch, "
+        f"{config.data.name} {config.data.split}: {counted(data.sampler.num_clips, 'clip')} per epoch, "
         f"{data.test.num_clips:,} to test on, {len(data.classes)} classes\n"
         f"{untrained}{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
         f"{counted(config.input_frames, 'frame')}, {precision}, {run_context.device}{processes}, {data.placement}, "
@@ -50,7 +50,7 @@ def columns_of(part: str, figures: EpochFigures, measures: Measures) -> dict[str
 def training_columns(state: TrainState, clips: int, device: torch.device) -> dict[str, Any]:
     """Return the training columns of an epoch's row; the epoch has `clips` clips."""
     task, epoch = state.task, state.epoch
-    seconds, figures = epoch.elapsed, epoch.meter.read(state.world)
+    seconds, figures = epoch.elapsed, epoch.metrics.read(state.world)
     return {
         "epoch": state.progress.epoch,
         "learning_rate": state.optimizer.param_groups[0]["lr"],

@@ -113,13 +113,13 @@ class EpochTests:
         task, epoch = self.state.task.eval(), self.state.progress.epoch
         progress, watch = self.run_context.progress, self.run_context.watch
         kept = kept and task.classifies
-        meter = EpochMetrics(self.device, task.measures, classes=len(self.data.classes) if kept else 0)
+        metrics = EpochMetrics(self.device, task.measures, classes=len(self.data.classes) if kept else 0)
         predict, tested = partial(task.predict, precision=self.state.precision), 0
         predicted = predict_batches(predict, part, self.data.pipeline, self.device)
         with progress.task(f"testing epoch {epoch}", part.num_clips, in_run=True):
             for batch, predictions in predicted:
                 output = task.test(predictions, batch)
-                meter.add_test(output, batch.labels)
+                metrics.add_test(output, batch.labels)
                 self._unusable.add(batch.indices, output.unusable)
                 clips = min(len(batch) * self.world.size, part.num_clips - tested)  # each process has as many
                 tested += clips
@@ -127,9 +127,9 @@ class EpochTests:
                 progress.advance(clips, run_left_s=self.pace.left_s(epoch, self.state.epoch.clips))
                 if watch.reason is not None and self.world.size == 1:  # several processes stop together
                     raise Stopped(watch.reason)
-            figures = meter.read(self.world)  # waits for the device
+            figures = metrics.read(self.world)  # waits for the device
             self._unusable.report(figures.unusable, self.world)
             if kept:
-                self.confusion_file.update(meter.confusion(self.world), epoch)
+                self.confusion_file.update(metrics.confusion(self.world), epoch)
             self.pace.tested(0)
         return figures

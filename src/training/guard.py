@@ -1,7 +1,7 @@
 """The NaN guard: bad data never move the model, a bad loss or gradient never reaches the weights.
 
 All decisions are made on the device and agreed by all processes; the host reads them later, to count and to give up.
-A batch with bad values passes the model in a sanitised form, since nobody on the host knows yet, but leaves nothing
+A batch with bad values passes the model in a sanitised form, since the host has not read the flag, but leaves nothing
 behind: no gradient, no step, no trace in BatchNorm's running statistics.
 
 Legend: N clips, C coordinates, T frames, V joints, M bodies, P running statistics.

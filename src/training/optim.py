@@ -1,4 +1,4 @@
-"""The optimizer of a run: its parameters, its first state, and a step that can be refused on the device."""
+"""The optimizer of a run: its parameters, its first state, and a step that can be rejected on the device."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ _STRUCTURAL = {"bias", "alpha", "A_learned"}
 def split_for_decay(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Return the parameters with and without weight decay.
 
-    Decay leaves alone biases, the weights of normalisations, every `alpha` (gates and blends) and `A_learned`: these
-    start at zero or one and should be free to leave it.
+    Weight decay is not applied to biases, the weights of normalisations, every `alpha` (gates and blends) and
+    `A_learned`: these start at zero or one and must be free to move away from it.
     """
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
@@ -31,10 +31,10 @@ def split_for_decay(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Param
 
 
 def build_optimizer(model: nn.Module, settings: OptimizationSettings) -> Optimizer:
-    """Return the optimizer of the settings over the two groups of parameters, with the state of its beginning.
+    """Return the optimizer of the settings over the two groups of parameters, with its initial state.
 
     Raises:
-        UserError: there is no such optimizer, or its state is such that a refused step could not leave it alone.
+        UserError: there is no such optimizer, or its state has values that a rejected step could not be undone for.
     """
     module = get_optimizer(settings.optimizer)
     decayed, free = split_for_decay(model)
@@ -46,8 +46,8 @@ def build_optimizer(model: nn.Module, settings: OptimizationSettings) -> Optimiz
     for state in optimizer.state.values():
         if plain := [name for name, value in state.items() if not isinstance(value, Tensor | None)]:
             raise UserError(
-                f"The optimizer {settings.optimizer} keeps {', '.join(plain)} as a plain value, which a refused step "
-                "cannot leave alone: it should be a tensor."
+                f"The optimizer {settings.optimizer} keeps {', '.join(plain)} as a plain value, so a rejected "
+                "step could not be undone: it should be a tensor."
             )
     return optimizer
 
@@ -55,8 +55,8 @@ def build_optimizer(model: nn.Module, settings: OptimizationSettings) -> Optimiz
 def step_unless(skip: Tensor, optimizer: Optimizer) -> None:
     """Make an optimizer's step unless `skip`, a bool () on the device; parameters and state stay as they are then.
 
-    The fused optimizers do so themselves, in the way in which torch's GradScaler tells them of overflows. The step of
-    any other is undone.
+    The fused optimizers skip the step themselves, as when a GradScaler reports an overflow. The step of any other is
+    undone.
     """
     if not getattr(optimizer, "_step_supports_amp_scaling", False):
         _step_and_undo(skip, optimizer)

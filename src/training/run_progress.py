@@ -24,7 +24,7 @@ class EpochState:
     """Progress within an epoch.
 
     Attributes:
-        meter: the sums of loss and metrics.
+        metrics: the sums of loss and metrics.
         clips: the number of clips drawn.
         skips: the skip counts before the epoch.
         waited: seconds spent waiting for data.
@@ -32,7 +32,7 @@ class EpochState:
         began: the `time.perf_counter()` at the start, or at the resume.
     """
 
-    meter: EpochMetrics
+    metrics: EpochMetrics
     clips: int = 0
     skips: SkipCounts = field(default_factory=SkipCounts)
     waited: float = 0.0

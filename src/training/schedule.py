@@ -1,4 +1,4 @@
-"""The learning rate: a linear warm-up, then a cosine, one step an epoch."""
+"""The learning rate: a linear warm-up, then a cosine, one step per epoch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def build_schedule(optimizer: Optimizer, settings: OptimizationSettings) -> Sequ
 def schedule_after(
     epochs: int, settings: OptimizationSettings, rates: Sequence[float] | None = None
 ) -> tuple[dict[str, Any], list[float]]:
-    """Return the state of a run's schedule after so many epochs, and the rates of the groups of parameters then.
+    """Return the state of a run's schedule after `epochs` epochs, and the rates of the groups of parameters then.
 
     Args:
         epochs: how many are over.

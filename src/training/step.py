@@ -44,16 +44,16 @@ class TrainingStep:
         self.requests = Requests()
 
     def __call__(
-        self, streams: Mapping[str, Tensor], batch: Batch, share: LocalBatch, *, closes: bool, meter: EpochMetrics
+        self, streams: Mapping[str, Tensor], batch: Batch, local: LocalBatch, *, closes: bool, metrics: EpochMetrics
     ) -> None:
         """Train on one batch.
 
         Args:
             streams: the streams of this process's clips, each (N, C, T, V, M).
             batch: the rest of the batch, on the device.
-            share: the part of the whole batch in this process.
+            local: the part of the whole batch in this process.
             closes: whether an update follows, with the gradients since the last one.
-            meter: sums the batch's loss and metrics.
+            metrics: sums the batch's loss and metrics.
 
         The step also sends `requests` to all processes.
         """
@@ -61,24 +61,24 @@ class TrainingStep:
         streams = guard.sanitize_inputs(streams)
         with state.precision.autocast():
             output: TaskOutput = state.forward(batch.with_streams(streams))
-        good = guard.check_loss(output.loss, share.own / share.clips, self.requests)
+        good = guard.check_loss(output.loss, local.own / local.clips, self.requests)
         # DistributedDataParallel divides the sum of all processes' gradients by their number.
-        weight = share.own * self.world.size / self.optimization.batch_size
+        weight = local.own * self.world.size / self.optimization.batch_size
         state.precision.scaler.scale(output.loss * weight).backward()  # type: ignore[no-untyped-call]
         guard.restore_batchnorm()
-        state.accumulation.add(good, share.clips)
-        counts = good if share.own else torch.zeros_like(good)
+        state.accumulation.add(good, local.clips)
+        counts = good if local.own else torch.zeros_like(good)
         sums = state.task.sums(output.predictions, batch)
-        meter.add(output.loss, len(batch), sums, counts, output.terms.values())
+        metrics.add(output.loss, len(batch), sums, counts, output.terms.values())
         if closes:
-            self._update(meter)
+            self._update(metrics)
 
     def note(self, batch: BatchId) -> None:
         """Pass the identity of the batch to the guard."""
         self.state.guard.note(batch)
         self.requests = Requests()
 
-    def _update(self, meter: EpochMetrics) -> None:
+    def _update(self, metrics: EpochMetrics) -> None:
         """Make an optimizer step with the mean gradient over the accumulated clips, unless it is not finite."""
         state, scaler, clips = self.state, self.state.precision.scaler, self.state.accumulation.clips
         gradients = state.accumulation.close()
@@ -93,7 +93,7 @@ class TrainingStep:
         state.precision.update_scale(clips > 0)
         if state.average is not None:
             state.average.update(made)
-        meter.add_update(norm, made)
+        metrics.add_update(norm, made)
         state.accumulation.reset()
 
 

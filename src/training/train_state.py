@@ -68,8 +68,8 @@ class TrainState:
 
     def begin_epoch(self) -> None:
         """Start an epoch with empty counts."""
-        meter = EpochMetrics(self.device, self.task.measures, terms=len(self.task.terms))
-        self.epoch = EpochState(meter, skips=SkipCounts(**asdict(self.guard.skips)))
+        metrics = EpochMetrics(self.device, self.task.measures, terms=len(self.task.terms))
+        self.epoch = EpochState(metrics, skips=SkipCounts(**asdict(self.guard.skips)))
 
     def save(self, *, within: bool = False) -> dict[str, Any]:
         """Return the state as fields of a checkpoint, at the end of an epoch or `within` one."""
@@ -79,7 +79,7 @@ class TrainState:
             self.guard.read(everything=True)
             counted = {
                 "clips": epoch.clips,
-                "meter": epoch.meter.state(self.world),
+                "meter": epoch.metrics.state(self.world),
                 "skips": asdict(epoch.skips),
                 "waited": epoch.waited,
                 "seconds": epoch.elapsed,
@@ -117,7 +117,7 @@ class TrainState:
             UserError: it is of another model or run.
         """
         load_weights(self.task.model, checkpoint.model, origin)
-        sizes = Sizes.of(self.task, clips, self.epoch.meter.sums)
+        sizes = Sizes.of(self.task, clips, self.epoch.metrics.sums)
         refuse_other_state(checkpoint, own, origin, sizes, replay=bool(changed))
         self.task.load_extra_state(checkpoint.task)
         self._load_optimizer(checkpoint, replay=bool(changed))
@@ -134,7 +134,7 @@ class TrainState:
             self.epoch.clips, self.epoch.skips = within["clips"], SkipCounts(**within["skips"])
             self.epoch.waited, self.epoch.seconds = within["waited"], within["seconds"]
             if self.world.is_first:  # the sums are those of all processes
-                self.epoch.meter.load_state(within["meter"])
+                self.epoch.metrics.load_state(within["meter"])
 
     def _load_optimizer(self, checkpoint: Checkpoint, replay: bool) -> None:
         """Load the optimizer and its schedule; to `replay` is to compute the rates of the present configuration."""

@@ -140,15 +140,15 @@ class Trainer:
         self.pace.trained(0)
         self._handle_requests(requests)
 
-    def _train_batch(self, batch: Batch, note: BatchId, share: LocalBatch) -> None:
+    def _train_batch(self, batch: Batch, note: BatchId, local: LocalBatch) -> None:
         epoch, sampler = self.state.epoch, self.data.sampler
         seed_step(self.config.seed, self.state.progress.epoch, epoch.clips, self.world.rank)
         batches = epoch.clips // self.config.batch_size + 1
-        epoch.clips += share.clips
+        epoch.clips += local.clips
         closes = batches % self.config.gradient_accumulation_steps == 0 or epoch.clips == sampler.num_clips
         self._collect_requests(self.step.requests)
         streams = self.data.pipeline(batch, training=True)
-        self.step(streams, batch, share, closes=closes, meter=epoch.meter)
+        self.step(streams, batch, local, closes=closes, metrics=epoch.metrics)
         self.step.note(note)
 
     def _collect_requests(self, requests: Requests) -> None:

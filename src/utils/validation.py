@@ -137,8 +137,8 @@ def _with_texts(value: Any, text: Any) -> Any:
         return {key: _with_texts(each, texts.get(key)) for key, each in value.items()}
     if isinstance(value, list) and isinstance(text, list) and len(value) == len(text):
         return [
-            Scalar(None, said) if each is None and said else _with_texts(each, said)
-            for each, said in zip(value, text, strict=True)
+            Scalar(None, own) if each is None and own else _with_texts(each, own)
+            for each, own in zip(value, text, strict=True)
         ]
     return Scalar(value, text) if isinstance(value, bool | int | float) and isinstance(text, str) else value
 

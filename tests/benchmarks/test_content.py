@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from last.benchmarks.content import clips, lengths, ntu60, takes, write_clips
+from last.benchmarks.content import clips, lengths, ntu60, planned_clips, write_clips
 from last.data.store.protocols import split
 from last.utils.errors import UserError
 
@@ -19,14 +19,14 @@ def test_lengths_are_spread_as_real_ones() -> None:
 
 
 def test_every_take_has_a_name_of_its_own_and_there_are_enough_for_the_whole_set() -> None:
-    names = [take.name for take in takes(40_091, ntu60().protocols["xsub"].train)]
+    names = [clip.name for clip in planned_clips(40_091, ntu60().protocols["xsub"].train)]
     assert len(set(names)) == 40_091
     assert names[0] == "S001C001P001R001A001"
     with pytest.raises(UserError, match="too many"):
-        takes(1_000_000, [1])
+        planned_clips(1_000_000, [1])
 
 
-def test_a_store_divides_into_as_many_clips_as_were_asked_for(tmp_path: Path) -> None:
+def test_a_store_divides_into_the_requested_numbers_of_clips(tmp_path: Path) -> None:
     store = write_clips(tmp_path, train=61, test=7, seed=0)
     parts = split(store.clips, ntu60(), "xsub")
     assert (len(parts.train), len(parts.test)) == (61, 7)

@@ -1,4 +1,4 @@
-"""What is measured of distillation are the steps of trainings, each of which asks whom it should."""
+"""The distillation benchmark measures the trainer's steps, each with the right source of teacher outputs."""
 
 from argparse import ArgumentParser, Namespace
 from collections import Counter
@@ -15,9 +15,9 @@ from last.benchmarks.distillation import (
     LIVE,
     PLAIN,
     Setup,
-    batches_of_variations,
+    batches_of_views,
     build_tasks,
-    filling,
+    cache_building,
     measure,
     prepare,
     random_cache,
@@ -33,7 +33,7 @@ SIZES = {"clips": CLIPS, "batch": BATCH, "fixed_augmentations": DRAWS, "turns": 
 WARMUP_TURNS = 2
 
 
-def asked(*options: str) -> Namespace:
+def tiny_options(*options: str) -> Namespace:
     """Return the part's tiny options."""
     parser = ArgumentParser()
     add_part("distillation", parser, quick=True)
@@ -43,12 +43,12 @@ def asked(*options: str) -> Namespace:
 
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
-    return prepare(asked(), tmp_path, SILENT)
+    return prepare(tiny_options(), tmp_path, SILENT)
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Return how many clips live teachers and caches were asked about."""
+    """Return the number of clips for which live teachers and caches returned outputs."""
     clips: Counter[str] = Counter()
     for source in (LiveTeachers, CachedTeachers):
 
@@ -60,68 +60,68 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return clips
 
 
-def test_one_step_of_three_asks_the_teacher_one_looks_up_and_filling_asks_about_every_clip(
+def test_one_of_three_steps_runs_the_teacher_one_reads_the_cache_and_building_runs_it_on_every_clip(
     calls: Counter[str],
 ) -> None:
-    measure(asked(), SILENT)
+    measure(tiny_options(), SILENT)
     steps = (WARMUP_TURNS + TURNS) * BATCH
     assert calls == {"LiveTeachers": steps + (1 + FILLS) * CLIPS, "CachedTeachers": steps}
 
 
 def test_times_are_reported_beside_the_plain_steps() -> None:
-    result = measure(asked(), SILENT)
-    steps, fills = (table.rows for table in result.tables)
+    result = measure(tiny_options(), SILENT)
+    steps, builds = (table.rows for table in result.tables)
     assert [row["way"] for row in steps] == [PLAIN, LIVE, CACHED]
     assert steps[0]["ratio"] == 1.0
     assert steps[1]["clips_per_second"] == pytest.approx(1e3 * BATCH / steps[1]["milliseconds"]["median"])
     assert result.summary["live_times_plain"] == steps[1]["ratio"]
-    assert fills[0]["clips"] == CLIPS
-    assert fills[0]["clips_per_second"] == pytest.approx(1e3 / fills[0]["milliseconds_a_clip"])
+    assert builds[0]["clips"] == CLIPS
+    assert builds[0]["clips_per_second"] == pytest.approx(1e3 / builds[0]["milliseconds_per_clip"])
 
 
-def test_the_students_are_equal_and_the_teacher_is_another_that_is_frozen(setup: Setup) -> None:
-    plain, *taught = (task.model.state_dict() for task in build_tasks(setup).values())
-    for other in taught:
+def test_the_students_are_equal_and_the_teacher_is_a_frozen_other_model(setup: Setup) -> None:
+    plain, *students = (task.model.state_dict() for task in build_tasks(setup).values())
+    for other in students:
         assert plain.keys() == other.keys()
         assert all(torch.equal(plain[name], other[name]) for name in plain)
     assert not setup.teacher.model.training
     assert not any(each.requires_grad for each in setup.teacher.model.parameters())
 
 
-def test_batches_show_every_cached_variation(setup: Setup) -> None:
-    batches = batches_of_variations(setup)
+def test_batches_have_every_cached_view(setup: Setup) -> None:
+    batches = batches_of_views(setup)
     assert len(batches) == DRAWS
-    for variation, batch in enumerate(batches):
+    for view, batch in enumerate(batches):
         assert len(batch) == BATCH
-        assert torch.equal(batch.rng_keys, fixed_keys(batch.indices, variation))
+        assert torch.equal(batch.rng_keys, fixed_keys(batch.indices, view))
 
 
-def test_a_lesson_is_read_from_the_file_at_its_clip_and_variation(setup: Setup) -> None:
+def test_a_teacher_output_is_read_from_the_file_at_its_clip_and_view(setup: Setup) -> None:
     cache = random_cache(setup)
     outputs = np.load(setup.folder / "outputs.npy")
     assert outputs.shape == (CLIPS, DRAWS, setup.live.clip_shapes.width)
-    batch = batches_of_variations(setup)[1]
+    batch = batches_of_views(setup)[1]
     rows = np.searchsorted(setup.data.sampler.indices.numpy(), batch.indices.numpy())
     np.testing.assert_array_equal(cache({}, batch).packed().numpy(), outputs[rows, 1])
 
 
-def test_every_filling_makes_a_whole_new_cache_of_one_variation(setup: Setup) -> None:
-    fill = filling(setup)
+def test_each_building_makes_a_whole_new_cache_of_one_view(setup: Setup) -> None:
+    build = cache_building(setup)
     for name in ("cache0", "cache1"):
-        fill()
+        build()
         assert (setup.folder / name / "outputs.json").exists()
         outputs = np.load(setup.folder / name / "outputs.npy")
         assert outputs.shape == (CLIPS, 1, setup.live.clip_shapes.width)
         assert outputs.any(axis=2).all()
 
 
-def test_there_are_never_fewer_clips_than_a_batch_has(tmp_path: Path) -> None:
-    setup = prepare(asked("--batch", "8"), tmp_path, SILENT)
-    assert [len(batch) for batch in batches_of_variations(setup)] == [8] * DRAWS
+def test_there_are_never_fewer_clips_than_in_a_batch(tmp_path: Path) -> None:
+    setup = prepare(tiny_options("--batch", "8"), tmp_path, SILENT)
+    assert [len(batch) for batch in batches_of_views(setup)] == [8] * DRAWS
 
 
 def test_mixed_precision_is_for_student_and_teacher(tmp_path: Path) -> None:
-    setup = prepare(asked("--amp"), tmp_path, SILENT)
+    setup = prepare(tiny_options("--amp"), tmp_path, SILENT)
     assert setup.config.amp
     assert setup.live.precisions == ["bfloat16"]
 

@@ -1,4 +1,4 @@
-"""Ways take turns fairly, and figures are what they are called."""
+"""Ways alternate fairly, and each figure is what its name says."""
 
 import argparse
 

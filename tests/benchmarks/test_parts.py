@@ -1,4 +1,4 @@
-"""Every part of the suite runs in a tiny setting and writes what it says it writes."""
+"""Every part of the suite runs in a tiny setting and writes its documented results."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ SUMMARIES = {
     "data": {"percent_of_a_step", "times_as_fast"},
     "preprocess": {"megabytes_per_second", "times_as_fast", "kept", "ids_exact", "peak_memory_mib"},
     "evaluation": {"times_as_fast_as_training", "percent_of_an_epoch"},
-    "distillation": {"live_times_plain", "cached_times_plain", "clips_per_second", "filling_clips_per_second"},
+    "distillation": {"live_times_plain", "cached_times_plain", "clips_per_second", "building_clips_per_second"},
     "epochs": {
         "seconds",
         "epoch_seconds",
@@ -53,14 +53,14 @@ def found(cli: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[str, An
 
 @pytest.fixture
 def two_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `inference` measure two functions instead of what takes long to export."""
+    """Make `inference` measure two functions instead of models, whose export takes long."""
     logits = np.zeros((1, 60), np.float32)
     monkeypatch.setattr(inference, "_paths", lambda *_: {"plain": lambda: logits, "folded": lambda: logits + 1})
 
 
 @pytest.mark.usefixtures("two_paths")
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_tells_what_it_found_where_and_with_which_options(part: str, found: Callable[..., Any]) -> None:
+def test_a_part_reports_its_results_machine_and_options(part: str, found: Callable[..., Any]) -> None:
     written = found(part, "--seed", 3)
     assert written["part"] == part
     assert written["settings"]["seed"] == 3
@@ -100,4 +100,4 @@ def test_epochs_keep_their_clips_for_the_next_time_and_refuse_others(
     assert store.stat().st_mtime_ns == made
     result = cli("benchmark", "epochs", *TINY, "--work", work, "--clips", 5)
     assert result.code == 2
-    assert "holds other clips" in result.err
+    assert "has different clips" in result.err

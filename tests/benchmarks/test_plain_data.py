@@ -40,7 +40,7 @@ def test_plain_streams_are_ours_where_places_and_angles_are_the_same(tmp_path: P
         torch.testing.assert_close(plain[name], stream, rtol=0.0, atol=1e-5)
 
 
-def test_a_crop_lies_within_the_clip_and_has_the_share_that_is_asked_for() -> None:
+def test_a_crop_lies_within_the_clip_and_has_the_requested_share() -> None:
     sampling = benchmark_config("nano_e").data.sampling
     random = np.random.default_rng(0)
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""All parts together: what this machine cannot do is left out and told, the rest is measured."""
+"""All parts together: what this machine cannot do is skipped and reported, the rest is measured."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ def no_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_runtimes")
-def test_a_part_without_its_packages_is_left_out_of_all_and_told(cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_part_without_its_packages_is_skipped_and_reported(cli: Callable[..., Any], tmp_path: Path) -> None:
     file = tmp_path / "new" / "all.json"
     result = cli("benchmark", "all", "--quick", "--threads", 1, "--seed", 2, "--json", file, "--quiet")
     assert result.code == 0, result.err
@@ -51,9 +51,9 @@ def test_a_part_without_its_packages_is_refused_alone(cli: Callable[..., Any]) -
 @pytest.fixture
 def busy_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuWatch]:
     """Yield a watch over a GPU that computes 10, then 90 and 100 percent of the time, at seconds 1, 2 and 3."""
-    answers = iter([10.0, 90.0, 100.0])
+    percents = iter([10.0, 90.0, 100.0])
     moments = iter([1.0, 2.0, 3.0])
-    monkeypatch.setattr(gpu, "_utilisation", lambda _: next(answers, None))
+    monkeypatch.setattr(gpu, "_utilisation", lambda _: next(percents, None))
     monkeypatch.setattr(gpu.time, "monotonic", lambda: next(moments))
     monkeypatch.setattr(gpu, "_EVERY_S", 0.0)
     watch = GpuWatch(gpu.torch.device("cuda"))

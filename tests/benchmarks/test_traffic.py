@@ -1,4 +1,4 @@
-"""What a step moves and keeps is counted as it is."""
+"""The bytes that a step moves and keeps are counted exactly."""
 
 import torch
 from torch import nn

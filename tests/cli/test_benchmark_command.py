@@ -13,11 +13,11 @@ from last.benchmarks.parts import PARTS
 
 def test_help_lists_every_part_and_does_not_wait_for_torch() -> None:
     code = "import sys, last.cli; last.cli.main(['benchmark', '--help']); print('torch' in sys.modules)"
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
-    assert all(f"\n  {name} " in answer.stdout for name in (*PARTS, "all"))
-    assert answer.stdout.endswith("False\n")
+    assert all(f"\n  {name} " in result.stdout for name in (*PARTS, "all"))
+    assert result.stdout.endswith("False\n")
 
 
 @pytest.mark.parametrize("part", [*PARTS, "all"])

@@ -17,20 +17,20 @@ MODELS = {"nano_e", "small_e", "base_e", "large_e", "small", "base", "large"}
 def ask(line: str, folder: Path, program: str = "from last.cli import main; main()") -> tuple[set[str], set[str]]:
     """Return the words that are offered for a line, and the modules that were imported for that."""
     pytest.importorskip("argcomplete")
-    told = folder / "offered"
-    asking = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(told)}
-    asking |= {"COMP_LINE": line, "COMP_POINT": str(len(line.encode())), "COMP_TYPE": "9"}
+    offered_file = folder / "offered"
+    variables = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(offered_file)}
+    variables |= {"COMP_LINE": line, "COMP_POINT": str(len(line.encode())), "COMP_TYPE": "9"}
     result = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", program],
         capture_output=True,
         text=True,
         check=True,
         cwd=folder,
-        env={**os.environ, **asking},
+        env={**os.environ, **variables},
         timeout=PATIENCE_S,
     )
     modules = {row.rpartition("|")[2].strip() for row in result.stderr.splitlines()}
-    return {word.strip() for word in told.read_text().split("\n")}, modules
+    return {word.strip() for word in offered_file.read_text().split("\n")}, modules
 
 
 def test_commands_are_offered_by_their_beginning(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from last.experiments import run as experiment
 
-SMALL = ("--clips", 60, "--epochs", 1, "--quiet")
+SMALL = ("--clips", 16, "--epochs", 1, "--quiet")
 
 
 @pytest.fixture
@@ -49,14 +49,15 @@ def test_without_the_extra_deploy_its_installation_is_proposed_before_an_export(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(None, "last-har[plots]"), ('raise ImportError("built for another numpy")', "another numpy")]
+    ("content", "message"),
+    [(None, "last-har[plots]"), ('raise ImportError("built for another numpy")', "another numpy")],
 )
 def test_without_matplotlib_it_goes_the_whole_way_without_pictures(
-    demo: Callable[..., Any], tmp_path: Path, replace_package: Callable[..., None], content: str | None, told: str
+    demo: Callable[..., Any], tmp_path: Path, replace_package: Callable[..., None], content: str | None, message: str
 ) -> None:
     replace_package("matplotlib", content or 'raise ModuleNotFoundError("No module", name="matplotlib")')
     result = demo()
-    assert (result.code, result.err.count(told)) == (0, 1)
+    assert (result.code, result.err.count(message)) == (0, 1)
     assert "[4/4] evaluate" in result.out
     assert not list(tmp_path.glob("last-demo/runs/**/*.png"))
 

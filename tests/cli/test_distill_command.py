@@ -12,9 +12,11 @@ import pytest
 from conftest import TINY
 from distillation_probes import changed_copy
 
+from last.cli import main
 from last.experiments import run as experiment
 from last.models.registry import build_model
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
+from last.runs.folder import RunFolder
 from last.settings.data import NormalizeConfig
 from last.settings.run import RunConfig
 from last.skeleton import layout_facts, load_layout
@@ -37,7 +39,7 @@ def refused(result: Any, *parts: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"classes": ["rise", "fall", "jump"]}, "classes: 3, beginning with 'rise'"),
         ({"input_frames": 16}, "input_frames: 16, the student's 8"),
@@ -45,9 +47,9 @@ def refused(result: Any, *parts: str) -> None:
     ],
 )
 def test_a_teacher_of_other_classes_frames_or_scale_is_refused(
-    distill: Callable[..., Any], teacher: Path, tmp_path: Path, change: dict[str, Any], told: str
+    distill: Callable[..., Any], teacher: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    refused(distill("--teacher", changed_copy(teacher, tmp_path / "other.pth", **change)), told)
+    refused(distill("--teacher", changed_copy(teacher, tmp_path / "other.pth", **change)), message)
     assert not (tmp_path / "students").exists()
 
 
@@ -73,7 +75,7 @@ def test_a_missing_or_damaged_teacher_is_refused(distill: Callable[..., Any], te
     refused(distill("--teacher", ""), "--teacher is empty")
 
 
-def test_without_a_teacher_it_is_asked_for(distill: Callable[..., Any]) -> None:
+def test_a_missing_teacher_is_an_error_that_names_the_option(distill: Callable[..., Any]) -> None:
     refused(distill(), "Name a teacher with --teacher")
 
 
@@ -96,12 +98,12 @@ def test_a_cache_of_other_teachers_data_or_draws_is_refused(
     cached = ("--cache", folder, "--cached")
     assert distill("--teacher", teacher, *cached, 2).code == 0
     assert distill("--teacher", teacher, *cached, 2, "--seed", 1).code == 0
-    told = (str(folder), "another kind: {} differ from this run's")
+    messages = (str(folder), "another kind: {} differ from this run's")
     other = experiment.train(tiny_config("epochs=1")).run.last
-    refused(distill("--teacher", other, *cached, 2), told[0], told[1].format("teachers"))
-    refused(distill("--teacher", teacher, *cached, 3), told[1].format("fixed_augmentations"))
-    varied = ("data.augment.scale=0.2",)
-    refused(distill("--teacher", teacher, *cached, 2, "--set", *varied), told[1].format("augment"))
+    refused(distill("--teacher", other, *cached, 2), messages[0], messages[1].format("teachers"))
+    refused(distill("--teacher", teacher, *cached, 3), messages[1].format("fixed_augmentations"))
+    augmented = ("data.augment.scale=0.2",)
+    refused(distill("--teacher", teacher, *cached, 2, "--set", *augmented), messages[1].format("augment"))
     file = folder / "outputs.npy"
     file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
     refused(distill("--teacher", teacher, *cached, 2), "is damaged: its checksum is wrong")
@@ -125,6 +127,23 @@ def test_a_place_that_cannot_hold_a_cache_is_refused(
     assert not (tmp_path / "kept" / "outputs.npy").exists()
 
 
+@pytest.fixture(scope="module")
+def whole_cache(
+    data_yaml: Path, trained_teacher: RunFolder, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], None]:
+    """Return a function that puts a finished cache of the teacher's outputs into a folder."""
+    place = tmp_path_factory.mktemp("cached")
+    roots = ("--data_root", data_yaml.parent / "data", "--output_root", place / "students", "--device", "cpu")
+    cached = ("--teacher", trained_teacher.last, "--cached", 1, "--cache", place / "cache", "--epochs", 1)
+    arguments = ("distill", "--model", "nano_e", "--dataset", data_yaml, *roots, *cached, "--set", *TINY)
+    assert main([str(argument) for argument in arguments]) == 0
+
+    def put(folder: Path) -> None:
+        shutil.copytree(place / "cache", folder)
+
+    return put
+
+
 @pytest.mark.parametrize(
     ("batches", "content"),
     [
@@ -133,11 +152,16 @@ def test_a_place_that_cannot_hold_a_cache_is_refused(
     ],
 )
 def test_an_invalid_unfinished_cache_is_started_again(
-    distill: Callable[..., Any], teacher: Path, tmp_path: Path, batches: str, content: str
+    distill: Callable[..., Any],
+    teacher: Path,
+    whole_cache: Callable[[Path], None],
+    tmp_path: Path,
+    batches: str,
+    content: str,
 ) -> None:
     folder = tmp_path / "kept"
     cached = ("--teacher", teacher, "--cached", 1, "--cache", folder)
-    assert distill(*cached).code == 0
+    whole_cache(folder)
     header, outputs = folder / "outputs.json", folder / "outputs.npy"
     whole, key = outputs.read_bytes(), json.loads(header.read_text())["key"]
     header.unlink()
@@ -146,6 +170,7 @@ def test_an_invalid_unfinished_cache_is_started_again(
     outputs.write_bytes({"empty": b"", "garbage": b"\x80\x04garbage", "cut": whole[:200], "zeros": zeros}[content])
     assert distill(*cached).code == 0
     assert outputs.read_bytes() == whole
+    assert json.loads(header.read_text())["key"] == key
 
 
 def test_a_run_that_reaches_its_time_limit_while_teacher_outputs_are_computed_keeps_them(

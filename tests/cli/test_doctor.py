@@ -38,10 +38,10 @@ def prepared(folder: Path, clips: int = 1) -> None:
 
 
 def test_a_sound_installation_is_exit_code_0(report) -> None:
-    code, answer = report()
-    assert (code, answer["ok"]) == (0, True)
-    assert {"last", "python", "torch", "numpy", "pydantic", "rich"} <= set(found(answer, "version"))
-    assert ", 1 thread, " in found(answer, "device")["cpu"][0]
+    code, result = report()
+    assert (code, result["ok"]) == (0, True)
+    assert {"last", "python", "torch", "numpy", "pydantic", "rich"} <= set(found(result, "version"))
+    assert ", 1 thread, " in found(result, "device")["cpu"][0]
 
 
 def test_the_table_names_what_the_json_names(cli, report) -> None:
@@ -50,18 +50,18 @@ def test_the_table_names_what_the_json_names(cli, report) -> None:
     assert "Next:" in text
 
 
-def test_a_newcomer_is_told_of_the_demo(report) -> None:
+def test_a_new_user_is_referred_to_the_demo(report) -> None:
     assert any("last demo" in step for step in report()[1]["next"])
 
 
 def test_prepared_data_sets_are_found_and_training_is_proposed(report, tmp_path: Path) -> None:
     for folder in ("data/nw_ucla", "data/my-input/ntu60"):
         prepared(tmp_path / folder, clips=7)
-    _, answer = report()
-    stores = found(answer, "data")
+    _, result = report()
+    stores = found(result, "data")
     assert set(stores) == {"nw_ucla", "ntu60"}
     assert stores["nw_ucla"][0].endswith("nw_ucla, 7 clips")
-    assert any(step.endswith("--dataset nw_ucla") for step in answer["next"])  # the nearest one
+    assert any(step.endswith("--dataset nw_ucla") for step in result["next"])  # the nearest one
 
 
 def test_a_data_set_of_ones_own_is_proposed_by_its_yaml(report, tmp_path: Path) -> None:
@@ -70,16 +70,16 @@ def test_a_data_set_of_ones_own_is_proposed_by_its_yaml(report, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "message"),
     [("{", "not valid JSON"), ("{}", "is not of a store of LAST"), ('{"format_version": 1}', "'name'")],
 )
-def test_a_damaged_store_is_reported_and_not_proposed(report, tmp_path: Path, header: str, told: str) -> None:
+def test_a_damaged_store_is_reported_and_not_proposed(report, tmp_path: Path, header: str, message: str) -> None:
     (tmp_path / "data" / "sbu").mkdir(parents=True)
     (tmp_path / "data" / "sbu" / "store.json").write_text(header)
-    _, answer = report()
-    assert told in found(answer, "data")["sbu"][0]
-    assert found(answer, "data")["sbu"][1] == "missing"
-    assert not any("last train" in step for step in answer["next"])
+    _, result = report()
+    assert message in found(result, "data")["sbu"][0]
+    assert found(result, "data")["sbu"][1] == "missing"
+    assert not any("last train" in step for step in result["next"])
 
 
 def test_what_is_proposed_repeats_the_places_that_were_named(cli, tmp_path: Path) -> None:
@@ -111,25 +111,25 @@ def test_the_newest_run_of_an_earlier_session_that_has_not_ended_is_proposed_for
 @pytest.mark.parametrize("root", ["data_root", "output_root"])
 def test_a_file_in_the_place_of_a_folder_is_reported_as_one(report, tmp_path: Path, root: str) -> None:
     (tmp_path / "file").write_text("")
-    _, answer = report(f"--{root}", tmp_path / "file")
-    assert found(answer, "environment")[root][0].endswith("is a file")
-    assert any(step.endswith(f"--{root} DIR") for step in answer["next"])
-    assert not any(str(tmp_path / "file") in step for step in answer["next"])
+    _, result = report(f"--{root}", tmp_path / "file")
+    assert found(result, "environment")[root][0].endswith("is a file")
+    assert any(step.endswith(f"--{root} DIR") for step in result["next"])
+    assert not any(str(tmp_path / "file") in step for step in result["next"])
 
 
 def test_a_place_for_runs_that_cannot_be_written_is_broken(report, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file is in the way")
-    code, answer = report()
-    assert (code, answer["ok"]) == (1, False)
-    assert found(answer, "environment")["output_root"][1] == "broken"
-    assert any("--output_root" in step for step in answer["next"])
+    code, result = report()
+    assert (code, result["ok"]) == (1, False)
+    assert found(result, "environment")["output_root"][1] == "broken"
+    assert any("--output_root" in step for step in result["next"])
 
 
 def test_a_torch_that_cannot_be_imported_is_broken(report, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    code, answer = report()
+    code, result = report()
     assert code == 1
-    assert found(answer, "device")["torch"][1] == "broken"
+    assert found(result, "device")["torch"][1] == "broken"
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_any_package_that_last_needs_is_broken_where_it_is_missing(
 ) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == module else name)
     monkeypatch.setattr(doctor, "versions", lambda: {each: "" for each in PACKAGES if each == module})
-    code, answer = report()
-    assert (code, found(answer, "version")[module]) == (1, ("not installed", "broken"))
+    code, result = report()
+    assert (code, found(result, "version")[module]) == (1, ("not installed", "broken"))
 
 
 def test_the_next_steps_name_the_program_as_it_was_called(report, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,27 +162,27 @@ def test_a_missing_extra_is_reported_with_its_purpose_and_how_to_get_it(
     report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
-    code, answer = report()
+    code, result = report()
     assert code == 0
-    assert found(answer, "extra")["plots"][0].startswith("no PIL, needed for training curves")
-    assert found(answer, "extra")["tensorboard"][1] == "ok"
-    assert any("pip install 'last-har[plots]'" in step for step in answer["next"])
+    assert found(result, "extra")["plots"][0].startswith("no PIL, needed for training curves")
+    assert found(result, "extra")["tensorboard"][1] == "ok"
+    assert any("pip install 'last-har[plots]'" in step for step in result["next"])
 
 
 def test_an_extra_that_cannot_be_imported_is_unusable_with_its_reason_and_no_failure(report, replace_package) -> None:
     replace_package("matplotlib", 'raise ImportError("built for another numpy")')
-    code, answer = report()
+    code, result = report()
     assert code == 0
-    told, state = found(answer, "extra")["plots"]
-    assert told.startswith("matplotlib cannot be imported (ImportError: built for another numpy), needed for")
+    message, state = found(result, "extra")["plots"]
+    assert message.startswith("matplotlib cannot be imported (ImportError: built for another numpy), needed for")
     assert state == "unusable"
-    assert any(step.endswith("pip install --force-reinstall matplotlib") for step in answer["next"])
+    assert any(step.endswith("pip install --force-reinstall matplotlib") for step in result["next"])
 
 
 def test_the_environment_is_the_one_that_training_would_take(cli) -> None:
-    answer = json.loads(cli("doctor", "--json", "--env", "lambda").out)
-    assert found(answer, "environment")["name"][0] == "lambda"
-    assert found(answer, "environment")["output_root"][0].startswith("/lambda/nfs/research-last/LAST-runs")
+    result = json.loads(cli("doctor", "--json", "--env", "lambda").out)
+    assert found(result, "environment")["name"][0] == "lambda"
+    assert found(result, "environment")["output_root"][0].startswith("/lambda/nfs/research-last/LAST-runs")
 
 
 def test_an_unknown_environment_is_refused(cli) -> None:

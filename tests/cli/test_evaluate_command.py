@@ -11,15 +11,13 @@ import pytest
 
 from last.cli import evaluate as command
 from last.evaluation import evaluate as evaluation
-from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
-from last.settings.run import RunConfig
 
 
 @pytest.fixture
-def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
-    return experiment.train(tiny_config("epochs=1", "data.protocols.other={by: subject, train: [2]}")).run
+def run(trained_run: Callable[..., RunFolder]) -> RunFolder:
+    return trained_run("epochs=1", "data.protocols.other={by: subject, train: [2]}")
 
 
 def test_it_reports_into_the_folder_of_the_run(cli: Callable, run: RunFolder) -> None:

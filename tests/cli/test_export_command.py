@@ -15,15 +15,15 @@ from last.deploy.export import Exported, ExportRequest
 
 @pytest.fixture
 def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ExportRequest, Path]]:
-    """Return what the command asks for, which is not done."""
-    asked = []
+    """Return the command's request, without exporting."""
+    requests = []
 
     def export(request: ExportRequest, out: Path, _progress: object) -> list[Exported]:
-        asked.append((request, out))
+        requests.append((request, out))
         return [Exported("openvino", (out / "nano_e.xml", out / "nano_e.bin"), 3 << 20, 1.5e-7, 0.55)]
 
     monkeypatch.setattr(exporting, "export", export)
-    return asked
+    return requests
 
 
 def test_it_shows_files_sizes_agreement_and_latency(cli: Callable, orders: list, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_bad_input_is_one_message_and_exit_code_2(cli: Callable, flags: list[str
 def test_the_command_loads_no_runtime_before_it_is_run() -> None:
     heavy = ("torch", "onnx", "openvino")
     code = f"import sys, {command.__name__}; print([each for each in {heavy} if each in sys.modules])"
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
-    assert answer.stdout == "[]\n"
+    assert result.stdout == "[]\n"

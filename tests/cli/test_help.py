@@ -1,4 +1,4 @@
-"""The help of every command: without torch, and with examples that can be typed as they stand."""
+"""The help of every command: without torch, and with examples that can be typed as printed."""
 
 import argparse
 import shlex
@@ -31,19 +31,19 @@ def test_no_help_waits_for_torch_or_an_optional_package(command: list[str]) -> N
         f"import sys; from last.cli import main; code = main({[*command, '--help']}); "
         f"print(code, *(name for name in {HEAVY} if name in sys.modules))"
     )
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
-    assert answer.stdout.splitlines()[-1] == "0"
+    assert result.stdout.splitlines()[-1] == "0"
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_the_overview_and_the_version_do_not_wait_for_rich(option: str) -> None:
     code = f"import sys; from last.cli import main; code = main(['{option}']); print(code, 'rich' in sys.modules)"
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
-    assert answer.stdout.splitlines()[-1] == "0 False"
+    assert result.stdout.splitlines()[-1] == "0 False"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def help_of(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callabl
 
 
 @pytest.mark.parametrize("command", [[], *HELPS], ids=" ".join)
-def test_a_help_speaks_of_nothing_that_only_a_checkout_has(command: list[str], help_of: Callable[..., str]) -> None:
+def test_no_help_mentions_what_only_a_checkout_has(command: list[str], help_of: Callable[..., str]) -> None:
     text = help_of(command)
     for only_there in ("scripts/", "-e .", "configs/", "docs/", "make setup", "{program}"):
         assert only_there not in text

@@ -1,4 +1,4 @@
-"""The notebook for Kaggle, run cell by cell over two sessions, in a stand-in for its folders."""
+"""The notebook for Kaggle, run cell by cell over two sessions, in a copy of its folders."""
 
 import json
 import shlex
@@ -24,12 +24,12 @@ OPTIONS = f"--epochs 2 --set {' '.join(TINY)} hardware.num_workers=0"
 
 @pytest.fixture
 def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]) -> Path:
-    """Return the stand-in for /kaggle, with recordings in a zip in its input, and a session's working folder."""
+    """Return a copy of /kaggle, with recordings in a zip in its input, and a session's working folder."""
     root = tmp_path / "kaggle"
     recordings = root / "input" / "datasets" / "owner" / "recordings"
     recordings.mkdir(parents=True)
     (root / "working").mkdir()
-    assert cli("synthesize", "--out", tmp_path / "raw", "--clips", 60, "--quiet").code == 0
+    assert cli("synthesize", "--out", tmp_path / "raw", "--clips", 16, "--quiet").code == 0
     with zipfile.ZipFile(recordings / "all.zip", "w") as archive:
         for path in (tmp_path / "raw").rglob("*.skeleton"):
             archive.write(path, path.name)
@@ -40,7 +40,7 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., A
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Stand for the notebook's display, and return the list of pictures that it shows."""
+    """Replace the notebook's display, and return the list of pictures that it shows."""
     pictures: list[str] = []
     module = ModuleType("IPython.display")
     monkeypatch.setattr(module, "Image", str, raising=False)
@@ -53,9 +53,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def run_notebook(cli: Callable[..., Any], raw: Path) -> str:
-    """Run every cell but the installation, with parameters for a small set, and return what the commands said."""
+    """Run every cell except the installation, with parameters for a small set, and return the commands' output."""
     names: dict[str, Any] = {}
-    said = ""
+    output = ""
     for cell in json.loads(NOTEBOOK.read_text())["cells"]:
         tags, text = cell["metadata"].get("tags", []), "".join(cell["source"])
         if cell["cell_type"] != "code" or "install" in tags:
@@ -63,12 +63,12 @@ def run_notebook(cli: Callable[..., Any], raw: Path) -> str:
         if text.startswith("!python -m last "):
             result = cli(*shlex.split(text.removeprefix("!python -m last ").format(**names)))
             assert result.code == 0, result.err
-            said += result.out + result.err
+            output += result.out + result.err
         else:
             exec(compile(text, "cell", "exec"), names)  # noqa: S102 - our own notebook
         if "parameters" in tags:
             names |= {"DATASET": "synthetic", "RAW": shlex.quote(str(raw)), "MODEL": "nano_e", "OPTIONS": OPTIONS}
-    return said
+    return output
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -81,19 +81,19 @@ def test_a_run_is_carried_from_raw_zips_over_two_sessions(
     raw, working = kaggle / "input" / "datasets" / "owner" / "recordings", kaggle / "working"
     with monkeypatch.context() as patch:  # the time is over within the second epoch
         looks = iter(range(100))
-        patch.setattr(StopWatch, "reason", property(lambda _: Stop.TIME if next(looks) > 15 else None))
-        said = run_notebook(cli, raw)
-    assert "There is no run to resume of nano_e on synthetic xsub" in said
-    assert "its time is over" in said
+        patch.setattr(StopWatch, "reason", property(lambda _: Stop.TIME if next(looks) > 5 else None))
+        output = run_notebook(cli, raw)
+    assert "There is no run to resume of nano_e on synthetic xsub" in output
+    assert "its time is over" in output
 
     session = kaggle / "input" / "notebooks" / "owner" / "session-1"
     shutil.copytree(working, session)
     for path in working.iterdir():
         shutil.rmtree(path)
     before = contents(kaggle / "input")
-    said = run_notebook(cli, raw)
-    assert f"{session / 'data' / 'synthetic'} was already prepared from the same recordings" in said
-    assert f"{next(session.glob('run-*'))} is copied to" in said
+    output = run_notebook(cli, raw)
+    assert f"{session / 'data' / 'synthetic'} was already prepared from the same recordings" in output
+    assert f"{next(session.glob('run-*'))} is copied to" in output
     assert contents(kaggle / "input") == before
     (run,) = working.glob("run-*")
     assert RunFolder(run).finished

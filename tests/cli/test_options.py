@@ -1,7 +1,7 @@
 """Options of a command become the fields of its request by their names."""
 
-from argparse import ArgumentParser
-from collections.abc import Collection
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, fields
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from last.cli.options import fill, parse
+from last.cli.options import fill, hours, numbers, parse, share
 from last.deploy.export import ExportRequest
 from last.evaluation.evaluate import EvalRequest
 from last.experiments.sequence_plan import SequenceSpec
@@ -57,3 +57,16 @@ def test_options_fill_the_request_and_those_not_given_leave_its_defaults() -> No
     arguments = parse("evaluate", "try", command.add_arguments, given)
     filled = fill(EvalRequest, arguments, checkpoint=Path("b.pth"))
     assert filled == EvalRequest(Path("b.pth"), split="xview", metrics=["f1", "kappa"], no_ema=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "complaint"),
+    [
+        (hours, "long", "'long' should be a number of hours above 0"),
+        (share, "half", "'half' should be a share from 0 to 0.9"),
+        (numbers, "1,-2", "'1,-2' should be integers from 0"),
+    ],
+)
+def test_a_number_that_an_option_cannot_be_is_refused(kind: Callable[[str], object], text: str, complaint: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=complaint):
+        kind(text)

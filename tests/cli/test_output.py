@@ -1,4 +1,4 @@
-"""Nothing that is only shown may stop what is computed, whatever becomes of the streams."""
+"""Lost output never stops a computation, in whatever way the streams fail."""
 
 # ruff: noqa: T201 - printing is what these tests are about
 
@@ -17,6 +17,7 @@ import pytest
 from patience import PATIENCE_S
 
 from last.cli import COMMANDS, main
+from last.cli.output import SafeStream
 from last.cli.terminal import progress, table
 from last.utils.errors import TrainingDiverged, UserError
 
@@ -122,7 +123,7 @@ def test_a_failure_keeps_its_exit_code_when_its_message_cannot_be_written(
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "code", "told"),
+    ("kind", "name", "code", "message"),
     [
         ("a full disk", "fake", 0, "warning: Part of the output could not be written to stdout: the disk"),
         ("a full disk", "runs", 2, "error: Part of the output could not be written to stdout: the disk"),
@@ -131,15 +132,15 @@ def test_a_failure_keeps_its_exit_code_when_its_message_cannot_be_written(
     ],
 )
 def test_an_output_that_is_lost_counts_only_where_it_is_the_whole_result(
-    command: Callable, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, code: int, told: str
+    command: Callable, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, code: int, message: str
 ) -> None:
     command(lambda _: print("a line") or 0)
     err = io.StringIO()
     monkeypatch.setattr(sys, "stdout", streams(kind, terminal=False))
     monkeypatch.setattr(sys, "stderr", err)
     assert main([name]) == code
-    assert err.getvalue().startswith(told)
-    assert bool(err.getvalue()) == bool(told)
+    assert err.getvalue().startswith(message)
+    assert bool(err.getvalue()) == bool(message)
 
 
 def test_what_comes_when_the_disk_has_space_again_is_written(
@@ -180,18 +181,26 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files of the command whose streams are as usual."""
+    folder = tmp_path_factory.mktemp("plain")
+    assert synthesize(folder, "").returncode == 0
+    return contents(folder)
+
+
 @posix
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1"])
-def test_a_command_leaves_the_same_files_however_its_streams_are_redirected(tmp_path: Path, redirection: str) -> None:
+def test_a_command_leaves_the_same_files_however_its_streams_are_redirected(
+    plain: dict[str, bytes], tmp_path: Path, redirection: str
+) -> None:
     if "full" in redirection and not Path("/dev/full").exists():
         pytest.skip("this system has no device that is full")
-    plain = synthesize(tmp_path / "plain", "")
-    assert plain.returncode == 0
     redirected = synthesize(tmp_path / "redirected", redirection)
     assert redirected.returncode == 0
     assert "Traceback" not in redirected.stderr
     assert "Exception ignored" not in redirected.stderr
-    assert contents(tmp_path / "redirected") == contents(tmp_path / "plain")
+    assert contents(tmp_path / "redirected") == plain
 
 
 @posix
@@ -236,3 +245,9 @@ def test_a_terminal_that_vanished_ends_no_command(tmp_path: Path) -> None:
     os.close(theirs)
     assert result.returncode == 0
     assert contents(tmp_path / "made")
+
+
+def test_a_stream_whose_state_is_unknown_is_no_terminal() -> None:
+    closed = io.StringIO()
+    closed.close()
+    assert not SafeStream(closed).isatty()

@@ -138,7 +138,7 @@ def test_class_names_stay_as_they_are_written_from_the_yaml_to_the_store(
     assert {clip.name: store.classes[clip.label] for clip in store} == {clip: clip.split("/")[0] for clip in clips}
 
 
-def test_clips_of_nobody_known_are_refused_with_what_to_do_and_nothing_is_written(
+def test_clips_without_known_subjects_are_refused_with_what_to_do_and_nothing_is_written(
     cli: Callable, tmp_path: Path
 ) -> None:
     clips = [f"{name}/take{take}_s{take:02}" for name in "ab" for take in range(4)]
@@ -161,11 +161,11 @@ def test_what_a_training_would_say_ends_the_report(cli: Callable, tmp_path: Path
     yaml, raw = own_data(tmp_path, clips, f"classes: [a, b], split: wrong, {protocols}")
     result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out")
     assert result.code == 0
-    told = [line for line in result.out.splitlines() if line.startswith("Before training:")]
-    assert "own: 1 of 4 clips have no known subject and are in neither part" in told[0]
-    assert "1 of 2 classes have no training clip (b); 1 of them tested, although never trained" in told[1]
-    assert "The test part of mine wrong holds no clip" in "".join(told)
-    assert "The protocol wrong cannot be trained: train with --split own." in "".join(told)
+    warnings = [line for line in result.out.splitlines() if line.startswith("Before training:")]
+    assert "own: 1 of 4 clips have no known subject and are in neither part" in warnings[0]
+    assert "1 of 2 classes have no training clip (b); 1 of them tested, although never trained" in warnings[1]
+    assert "The test part of mine wrong holds no clip" in "".join(warnings)
+    assert "The protocol wrong cannot be trained: train with --split own." in "".join(warnings)
     assert "own: 1 of 4 clips have no known subject" in (tmp_path / "out" / "report.txt").read_text()
 
 
@@ -177,7 +177,7 @@ def test_a_sample_of_a_known_data_set_is_prepared_though_it_cannot_be_trained(cl
     assert "The test part of nw_ucla xview holds no clip" in result.out
 
 
-def test_changed_protocols_are_counted_anew_without_another_store(cli: Callable, tmp_path: Path) -> None:
+def test_changed_protocols_are_counted_again_without_another_store(cli: Callable, tmp_path: Path) -> None:
     clips = [f"{name}/take_P{subject}" for name in "ab" for subject in (1, 2, 3)]
     yaml, raw = own_data(tmp_path, clips, "classes: [a, b], split: own, protocols: {own: {test: [3]}}")
     command = ["preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out"]

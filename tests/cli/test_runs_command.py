@@ -63,7 +63,7 @@ def test_runs_are_listed_newest_first_with_their_results(runs: Callable, argumen
     assert line_of(result.out, "run-2026-11-24").endswith("1/3 30.00 30.00 0:31:40 unfinished")
 
 
-def test_a_damaged_run_is_listed_and_its_damage_told(runs: Callable) -> None:
+def test_a_damaged_run_is_listed_with_its_damage(runs: Callable) -> None:
     result = runs()
     assert line_of(result.out, "run-2026-11-22") == "run-2026-11-22 - - - -/- - - - unfinished"
     assert "config.yaml: No such file" in result.out.partition("Incomplete runs:")[2]
@@ -80,7 +80,7 @@ def test_runs_are_listed_by_model(runs: Callable, arguments: list[str]) -> None:
     assert re.findall(r"^run-\S+", runs(*arguments).out, re.MULTILINE) == ["run-2026-11-24"]
 
 
-def test_a_model_of_no_run_is_answered_with_the_models_there_are(runs: Callable) -> None:
+def test_a_model_without_runs_is_refused_with_the_existing_models(runs: Callable) -> None:
     result = runs("--model", "nano")
     assert (result.code, "There are models: base_e, nano_e." in result.out) == (0, True)
 
@@ -94,7 +94,7 @@ def test_the_list_is_printed_as_json(runs: Callable, arguments: list[str]) -> No
 
 @pytest.fixture
 def sequence(root: Path) -> str:
-    """Return the name of a distilled run in a sequence, whose teacher lies beside it."""
+    """Return the name of a distilled run in a sequence, whose teacher is in the same folder."""
     folder = root / "sequence-tiny-xsub"
     teacher = write_run(folder / "tiny-xsub" / "base-teacher" / "run-2026-11-25", [60.0], model="base")
     student = write_run(folder / "tiny-xsub" / "nano_e-distilled" / "run-2026-11-26", [50.0])
@@ -142,7 +142,7 @@ def test_an_output_root_that_is_named_has_to_be_there(cli: Callable, tmp_path: P
     assert (result.code, "There is no folder" in result.err) == (2, True)
 
 
-def test_a_narrow_terminal_gets_fewer_columns_and_is_told_so(
+def test_a_narrow_terminal_gets_fewer_columns_and_a_note(
     runs: Callable, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, width=80, highlight=False, legacy_windows=False)
@@ -201,7 +201,7 @@ def test_without_matplotlib_the_tables_come_and_one_line_names_the_extra(
     assert not (root / "comparison" / "curves.png").exists()
 
 
-def test_damaged_runs_are_compared_as_far_as_they_are_known(runs: Callable, root: Path) -> None:
+def test_damaged_runs_are_compared_by_their_readable_parts(runs: Callable, root: Path) -> None:
     (root / "run-2026-11-21").mkdir()
     result = runs("compare", "run-2026-11-22", "run-2026-11-21")
     assert result.code == 0
@@ -245,3 +245,21 @@ def test_a_wrong_request_is_refused_and_leaves_nothing(
 def test_help_shows_examples(cli: Callable, arguments: list[str]) -> None:
     result = cli("runs", *arguments)
     assert (result.code, "examples:\n  python -m last runs" in result.out) == (0, True)
+
+
+def test_where_there_is_no_run_those_of_the_input_folders_are_counted(
+    cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAST_KAGGLE", str(tmp_path))
+    write_run(tmp_path / "input" / "before" / "run-2026-11-23", [40.0])
+    (tmp_path / "working").mkdir()
+    result = cli("runs")
+    assert (
+        f"In the input folders there are 1, such as {tmp_path / 'input' / 'before' / 'run-2026-11-23'}." in result.out
+    )
+
+
+def test_few_runs_of_which_much_differs_are_compared_key_by_key(cli: Callable, root: Path) -> None:
+    write_run(root / "run-2026-11-25", [30.0], model="base_e", seed=7)
+    result = cli("runs", "compare", "run-2026-11-23", "run-2026-11-25", "--output_root", root)
+    assert re.search(r"seed +0 +7", result.out)

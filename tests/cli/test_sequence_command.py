@@ -1,4 +1,4 @@
-"""The command `sequence`: what it says, shows and refuses."""
+"""The command `sequence`: its messages, table and refusals."""
 
 import sys
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def run(cli: Callable, data_yaml: Path, tmp_path: Path) -> Callable:
 
 @pytest.fixture
 def finished(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every training be a run that is done: 90 alone, and 2 more where a teacher teaches."""
+    """Make every training a finished run: with a top-1 of 90 alone, and 2 more with a teacher."""
 
     def train(config: RunConfig, *_: object, **__: object) -> Result:
         run = RunFolder.create(Path(config.output_root))
@@ -115,7 +115,7 @@ ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TER
 
 
 @pytest.mark.parametrize(("reason", "code"), ENDINGS)
-def test_a_stopped_sequence_says_how_to_go_on(
+def test_a_stopped_sequence_says_how_to_resume(
     run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: Stop, code: int
 ) -> None:
     stop(monkeypatch, reason)
@@ -137,7 +137,7 @@ def test_a_diverged_run_ends_it_with_its_own_exit_code(run: Callable, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--students", "nano_e,tiny_e"], "There is no model 'tiny_e'"),
         (["--cached", "0"], "'0' should be an integer above 0"),
@@ -146,11 +146,11 @@ def test_a_diverged_run_ends_it_with_its_own_exit_code(run: Callable, monkeypatc
     ],
 )
 def test_bad_input_is_one_message_before_anything_is_trained(
-    run: Callable, finished: None, tmp_path: Path, arguments: list[str], told: str
+    run: Callable, finished: None, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     result = run(*arguments)
     assert result.code == 2
-    assert told in result.err
+    assert message in result.err
     assert result.err.count("error:") == 1
     assert list(tmp_path.rglob("config.yaml")) == []
 
@@ -162,10 +162,10 @@ def test_without_a_data_set_it_says_what_is_missing(cli: Callable) -> None:
 
 
 def test_options_reach_the_runs_they_are_for(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = []
+    started = []
 
     def train(config: RunConfig, *_: object, **__: object) -> Result:
-        told.append(
+        started.append(
             (config.batch_size, config.epochs, config.distillation.fixed_augmentations, config.distillation.cached)
         )
         return Result(RunFolder(Path()), {})
@@ -173,4 +173,4 @@ def test_options_reach_the_runs_they_are_for(run: Callable, monkeypatch: pytest.
     monkeypatch.setattr(sequence, "train", train)
     shared = ["--epochs", "3", "--batch_size", "4", "--cached", "5"]
     run("--students", "nano_e", *shared, "--teacher_set", "batch_size=8", "--student_set", "batch_size=2")
-    assert told == [(8, 3, 0, False), (2, 3, 0, False), (2, 3, 5, True)]
+    assert started == [(8, 3, 0, False), (2, 3, 0, False), (2, 3, 5, True)]

@@ -9,7 +9,7 @@ import pytest
 Run = Callable[..., Any]
 
 
-def test_it_writes_recordings_and_tells_the_next_command(cli: Run, tmp_path: Path) -> None:
+def test_it_writes_recordings_and_prints_the_next_command(cli: Run, tmp_path: Path) -> None:
     done = cli("synthesize", "--out", tmp_path / "raw", "--clips", 3)
     assert done.code == 0
     assert len(list((tmp_path / "raw").glob("*.skeleton"))) == 3
@@ -50,5 +50,5 @@ def test_two_dozen_recordings_can_be_trained_and_tested(
     assert "Training refuses" not in prepared.out + prepared.err
 
 
-def test_a_single_recording_is_told_to_be_too_few_to_train(cli: Run, tmp_path: Path) -> None:
-    assert "Ask for at least 2" in cli("synthesize", "--out", tmp_path, "--clips", 1).err
+def test_a_single_recording_is_reported_as_too_few_to_train(cli: Run, tmp_path: Path) -> None:
+    assert "Request at least 2" in cli("synthesize", "--out", tmp_path, "--clips", 1).err

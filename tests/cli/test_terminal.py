@@ -225,7 +225,7 @@ def test_a_task_elsewhere_than_on_a_terminal_ends_with_one_line(capsys: pytest.C
     assert lines[0].endswith(" clips/s")
 
 
-def test_a_long_task_tells_how_far_it_is_meanwhile(
+def test_a_long_task_reports_its_progress_meanwhile(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", 0.0)
@@ -251,7 +251,7 @@ def test_what_was_done_before_counts_in_the_whole_and_not_in_the_rate(
     assert line == "reading: 164/200 clips (82%), 2.0 clips/s, 18 s left"
 
 
-def test_the_time_left_of_a_whole_run_stands_instead_of_the_tasks(
+def test_the_time_left_of_a_whole_run_replaces_the_tasks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", 0.0)
@@ -339,7 +339,7 @@ def test_a_description_is_cut_where_nothing_else_is_left_to_give_way(monkeypatch
     assert line_at(30, "reading the recordings", 56_880, "", monkeypatch) == "readi… 56879/56880 12 h 05 min"
 
 
-def test_a_task_that_stops_early_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_task_that_stops_early_reports_its_progress(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), TerminalProgress().task("reading", total=10) as task:
         task.advance(3)
         raise KeyboardInterrupt
@@ -380,7 +380,7 @@ def test_a_quiet_command_shows_no_progress() -> None:
 
 
 @pytest.mark.parametrize(("rank", "shown"), [(None, True), ("0", True), ("1", False)])
-def test_of_several_processes_only_the_first_says_what_is_no_error(
+def test_of_several_processes_only_the_first_prints_what_is_not_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str | None, shown: bool
 ) -> None:
     if rank is not None:

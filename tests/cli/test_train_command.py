@@ -1,4 +1,4 @@
-"""The command `train`: what it says beside what the run itself logs."""
+"""The command `train`: its own output beside the run's log."""
 
 import sys
 from collections.abc import Callable
@@ -25,7 +25,7 @@ ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TER
 
 
 @pytest.mark.parametrize(("reason", "code"), ENDINGS)
-def test_a_stopped_training_says_how_to_go_on(
+def test_a_stopped_training_says_how_to_resume(
     cli: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: Stop, code: int
 ) -> None:
     stopped = experiment.Result(RunFolder(tmp_path), {}, reason)
@@ -82,7 +82,7 @@ def test_missing_matplotlib_is_reported_once_and_before_anything_is_trained(
     assert not list((tmp_path / "runs").rglob("*.png"))
 
 
-def test_of_several_processes_the_first_one_alone_asks_for_matplotlib(
+def test_of_several_processes_only_the_first_one_needs_matplotlib(
     tiny: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(figures, "draws_or_warns", lambda _: pytest.fail("it was asked for matplotlib"))
@@ -98,7 +98,7 @@ def test_the_command_of_tensorboard_is_reported_where_there_is_something_to_see(
     assert f"\nIn TensorBoard: tensorboard --logdir {run}\n" in out
 
 
-def test_without_tensorboard_its_command_is_not_told(tiny: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorboard_its_command_is_not_printed(tiny: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "find_spec", lambda _: None)
     assert "TensorBoard" not in tiny("tensorboard=true").out
 
@@ -111,8 +111,8 @@ def test_without_options_all_that_is_missing_is_one_message(cli: Callable) -> No
 
 
 @pytest.fixture
-def run(tiny_config: Callable[..., RunConfig]) -> RunFolder:
-    return experiment.train(tiny_config("epochs=1")).run
+def run(trained_run: Callable[..., RunFolder]) -> RunFolder:
+    return trained_run("epochs=1")
 
 
 def test_an_option_given_by_name_is_as_deliberate_as_set_when_resuming(cli: Callable, run: RunFolder) -> None:
@@ -167,7 +167,7 @@ def test_every_key_of_the_hints_is_one_that_can_be_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["train", "--dropout", "0.1"], "'--set model.dropout=0.1'"),
         (["train", "--no_amp"], "'--set amp=false'"),
@@ -181,13 +181,26 @@ def test_every_key_of_the_hints_is_one_that_can_be_set() -> None:
         (["train", "--set", "workers=2"], "Did you mean 'hardware.num_workers'?"),
     ],
 )
-def test_hints_name_what_the_command_has(cli: Callable, arguments: list[str], told: str) -> None:
+def test_hints_name_what_the_command_has(cli: Callable, arguments: list[str], message: str) -> None:
     required = ["--dataset", "synthetic", *(["--raw", "x"] if arguments[0] == "preprocess" else ["--model", "nano_e"])]
     result = cli(arguments[0], *required, *arguments[1:])
     assert result.code == 2
-    assert told in result.err
+    assert message in result.err
 
 
 def test_a_word_that_is_no_option_gets_no_hint(cli: Callable) -> None:
     result = cli("train", "--model", "nano_e", "--dataset", "synthetic", "foo")
     assert (result.code, "did you mean" in result.err) == (2, False)
+
+
+def test_one_seed_and_several_are_refused_together(tiny: Callable) -> None:
+    result = tiny("--seed", 1, "--seeds", "1,2")
+    assert (result.code, result.err) == (2, "error: Give --seed or --seeds, not both.\n")
+
+
+def test_a_stopped_training_of_several_seeds_is_resumed_by_its_own_command(
+    tiny: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StopWatch, "reason", Stop.TIME)
+    result = tiny("--seeds", "1,2")
+    assert "To resume: the same command with --resume auto" in result.out

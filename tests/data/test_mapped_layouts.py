@@ -119,7 +119,7 @@ def test_a_layout_of_ones_own_is_mapped_wherever_the_command_is_typed(
     assert cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN).code == 0
 
 
-def test_all_mistakes_of_a_map_are_told_before_anything_is_read(cli: Callable[..., Any], folder: Path) -> None:
+def test_all_mistakes_of_a_map_are_reported_before_anything_is_read(cli: Callable[..., Any], folder: Path) -> None:
     (folder / "mine.yaml").write_text(
         f"{DATA}  layout_map: {{spine_middel: neck, head: [nosse], spine_middle: null}}\n"
     )
@@ -136,7 +136,7 @@ def test_all_mistakes_of_a_map_are_told_before_anything_is_read(cli: Callable[..
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (("source_layout: kinect_azure32", "source_layout: kinect_azure23"), "Did you mean 'kinect_azure32'?"),
         (("source_layout: kinect_azure32", "source_layout: absent.yaml"), "data.source_layout: Cannot read"),
@@ -146,15 +146,15 @@ def test_all_mistakes_of_a_map_are_told_before_anything_is_read(cli: Callable[..
     ],
 )
 def test_a_source_that_cannot_be_mapped_is_refused(
-    cli: Callable[..., Any], folder: Path, change: tuple[str, str], told: str
+    cli: Callable[..., Any], folder: Path, change: tuple[str, str], message: str
 ) -> None:
     (folder / "mine.yaml").write_text(DATA.replace(*change))
     refused = prepare(cli, folder)
-    assert refused.code == 2 and told in refused.err
+    assert refused.code == 2 and message in refused.err
     assert not (folder / "data").exists()
 
 
-def test_recordings_that_do_not_have_the_source_layout_are_damaged_and_told_by_its_name(
+def test_recordings_without_the_source_layout_are_damaged_and_the_error_names_it(
     cli: Callable[..., Any], folder: Path
 ) -> None:
     recordings(folder / "raw", 25)
@@ -169,8 +169,8 @@ def test_bodies_beyond_the_limit_are_counted_and_named(cli: Callable[..., Any], 
     np.save(folder / "raw" / "a" / "take_P1.npy", one)
     prepared = prepare(cli, folder)
     assert prepared.code == 0
-    told = "5 recordings have more bodies than data.bodies. The first that are present were kept"
-    assert told in " ".join(prepared.err.split())
+    message = "5 recordings have more bodies than data.bodies. The first that are present were kept"
+    assert message in " ".join(prepared.err.split())
     assert "a/take_P2 (2 not kept), a/take_P3 (2 not kept), b/take_P1 (2 not kept) and 2 more" in " ".join(
         prepared.err.split()
     )
@@ -195,10 +195,10 @@ def test_joints_that_nothing_is_mapped_to_are_missing_in_the_store_and_named(
     (folder / "mine.yaml").write_text(DATA.replace("kinect_azure32", "mediapipe33"))
     prepared = prepare(cli, folder)
     assert prepared.code == 0, prepared.err
-    told = (
+    message = (
         "mediapipe33 to ntu25: nothing is mapped to left_hand_tip, right_hand_tip, so they are missing in every clip."
     )
-    assert told in " ".join(prepared.err.split())
+    assert message in " ".join(prepared.err.split())
     assert report(folder)["missing_joints"] == ["left_hand_tip", "right_hand_tip"]
     missing = [load_layout("ntu25").joints.index(f"{side}_hand_tip") for side in ("left", "right")]
     for clip in open_store(folder / "data" / "mine"):
@@ -207,7 +207,7 @@ def test_joints_that_nothing_is_mapped_to_are_missing_in_the_store_and_named(
     assert cli("train", "--dataset", folder / "mine.yaml", *places, *TRAIN).code == 0
 
 
-def test_joints_that_are_said_to_be_missing_are_not_warned_of(cli: Callable[..., Any], folder: Path) -> None:
+def test_joints_that_are_declared_missing_cause_no_warning(cli: Callable[..., Any], folder: Path) -> None:
     (folder / "mine.yaml").write_text(DATA + "  layout_map: {left_thumb: null}")
     prepared = prepare(cli, folder)
     assert prepared.code == 0 and "nothing is mapped" not in prepared.err

@@ -1,4 +1,4 @@
-"""A joint layout in a file of one's own, named by its path beside the data YAML."""
+"""A joint layout in a user's own file, named by its path relative to the data YAML."""
 
 import shutil
 from collections.abc import Callable
@@ -131,16 +131,18 @@ def test_a_run_is_not_resumed_with_another_layout(cli: Callable, folder: Path) -
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("layout: absent.yaml", "Cannot read the configuration {folder}/absent.yaml"),
         ("layout: my5", "There is no layout 'my5'.*such as layout: my_layout.yaml"),
         ("layout: ntu26", "Did you mean 'ntu25'"),
     ],
 )
-def test_a_layout_that_is_not_there_is_refused_with_where_it_was_looked_for(folder: Path, line: str, told: str) -> None:
+def test_a_layout_that_is_not_there_is_refused_with_where_it_was_looked_for(
+    folder: Path, line: str, message: str
+) -> None:
     (folder / "mine.yaml").write_text(DATA.replace("layout: my4.yaml", line))
-    with pytest.raises(UserError, match=told.format(folder=folder)):
+    with pytest.raises(UserError, match=message.format(folder=folder)):
         _ = load(folder).skeleton
 
 

@@ -38,7 +38,7 @@ TEST_PERFORMERS = (4, 8, 12, 16)
 
 
 def steady_performer(seed: int = 3) -> Performer:
-    """Return somebody whose posture does not sway."""
+    """Return a performer whose posture does not sway."""
     return replace(sample_performer(np.random.default_rng(seed)), sway=0.0)
 
 
@@ -148,7 +148,7 @@ def test_a_track_passes_through_its_keyframes() -> None:
 
 
 @pytest.mark.parametrize("label", range(len(ACTIONS)))
-def test_in_every_action_somebody_always_stands_on_the_floor(label: int) -> None:
+def test_in_every_action_a_performer_always_stands_on_the_floor(label: int) -> None:
     scene = perform(class_names()[label])
     assert scene[..., 1].min(axis=2) == pytest.approx(np.zeros(scene.shape[:2]))
 
@@ -340,7 +340,7 @@ def test_the_tracker_loses_bodies_renames_them_and_sees_ghosts() -> None:
     assert any((np.diff(body.frames) > 1).any() for bodies in tracked for body in bodies)
 
 
-# What tells the classes apart
+# What distinguishes the classes
 
 
 def accuracy_of_class_means(features: NDArray[np.float64], labels: NDArray[np.int64], test: NDArray[np.bool_]) -> float:
@@ -355,7 +355,7 @@ def accuracy_of_nearest_neighbour(
     features: NDArray[np.float64], labels: NDArray[np.int64], test: NDArray[np.bool_]
 ) -> float:
     known = features[~test]
-    distances = (known**2).sum(axis=1) - 2 * features[test] @ known.T  # squared, but for what all have in common
+    distances = (known**2).sum(axis=1) - 2 * features[test] @ known.T  # squared, without the common term
     nearest = distances.argmin(axis=1)
     return float((labels[~test][nearest] == labels[test]).mean())
 
@@ -388,7 +388,7 @@ def test_a_classifier_that_ignores_the_order_of_frames_stays_below_80_percent(re
     assert accuracy_of_nearest_neighbour(features, labels, test) < 0.8
 
 
-def test_movement_tells_the_classes_apart(recordings: list[Clip]) -> None:
+def test_movement_distinguishes_the_classes(recordings: list[Clip]) -> None:
     labels = np.array([clip.label for clip in recordings])
     test = np.isin([clip.subject for clip in recordings], TEST_PERFORMERS)
     features = np.stack([trajectory(clip) for clip in recordings])

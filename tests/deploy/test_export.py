@@ -88,7 +88,7 @@ def test_no_path_of_the_machine_is_in_the_files(folder: Path, exported: list[Exp
     assert str(folder).encode() not in content
 
 
-def test_averaged_weights_are_exported_unless_the_trained_ones_are_asked_for(
+def test_averaged_weights_are_exported_unless_the_trained_ones_are_requested(
     tmp_path: Path, data_yaml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = write_checkpoint(tmp_path / "last.pth", data_yaml, "nano_e", True)

@@ -101,7 +101,7 @@ def test_a_model_without_training_takes_clips_of_its_layout_in_its_own_number_fo
 
 
 @pytest.mark.parametrize(
-    ("clips", "told"),
+    ("clips", "message"),
     [
         (np.zeros((1, 8, 25, 3)), "no skeleton"),
         (np.ones((8, 24, 3)), r"has the shape \(1, 8, 24, 3\); ntu25 has 25 joints of 3 coordinates"),
@@ -111,8 +111,8 @@ def test_a_model_without_training_takes_clips_of_its_layout_in_its_own_number_fo
         ([], "list of clips is empty"),
     ],
 )
-def test_what_is_no_clip_of_the_layout_is_refused(model: SkeletonClassifier, clips: object, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_what_is_no_clip_of_the_layout_is_refused(model: SkeletonClassifier, clips: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         last.model_inputs(model, clips)
 
 

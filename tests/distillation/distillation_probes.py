@@ -21,10 +21,13 @@ def taught_by(*teachers: Path) -> str:
     return f"distillation.teachers=[{','.join(map(str, teachers))}]"
 
 
-def changed_copy(teacher: Path, copy: Path, data: dict[str, Any] | None = None, **changes: Any) -> Path:
-    """Write a whole checkpoint that says something else of itself: `data` of its data set, the rest of its run."""
+def changed_copy(
+    teacher: Path, copy: Path, data: dict[str, Any] | None = None, within: dict[str, Any] | None = None, **changes: Any
+) -> Path:
+    """Write an intact checkpoint with changed facts: `data` of its data set, the rest of its run."""
     checkpoint = read_checkpoint(teacher)
     config = replace(checkpoint.config, data=replace(checkpoint.config.data, **(data or {})))
     classes = changes.pop("classes", checkpoint.classes)
-    save_checkpoint(copy, replace(checkpoint, config=replace(config, **changes), classes=classes))
+    changed = replace(checkpoint, config=replace(config, **changes), classes=classes, within=within or {})
+    save_checkpoint(copy, changed)
     return copy

@@ -40,7 +40,7 @@ def test_probabilities_are_matched_by_the_owners_formula(tau: float) -> None:
 
 
 @pytest.mark.parametrize("tau", [0.5, 4.0])
-def test_a_teacher_that_says_what_the_student_says_moves_nothing(tau: float) -> None:
+def test_a_teacher_with_the_students_outputs_changes_nothing(tau: float) -> None:
     student = logits(1, 4, 6).requires_grad_()
     teacher = ensemble_log_probabilities(student.detach()[:, None], ONE, tau)
     labels = torch.tensor([0, 1, 2, 3])
@@ -53,7 +53,7 @@ def test_a_teacher_that_says_what_the_student_says_moves_nothing(tau: float) -> 
         assert gradient.abs().max() < 1e-12
 
 
-def test_several_teachers_speak_with_the_mean_of_their_probabilities() -> None:
+def test_several_teachers_count_by_the_mean_of_their_probabilities() -> None:
     teachers, weights = logits(3, 2, 3, 4), torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     mean = ((teachers / 4.0).softmax(dim=2) * weights[:, None]).sum(dim=1)
     torch.testing.assert_close(ensemble_log_probabilities(teachers, weights, 4.0).exp(), mean, rtol=1e-12, atol=0)

@@ -1,4 +1,4 @@
-"""Whole distilled runs: plain ones where they should be, gone on with, and nothing moves a teacher."""
+"""Whole distilled runs: equal to plain ones where they should be, resumed, and with unchanged teachers."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
 CPU = torch.device("cpu")
-PLACE = RunContext(CPU)
+RUN_CONTEXT = RunContext(CPU)
 
 
 def weights(run: RunFolder) -> dict[str, torch.Tensor]:
@@ -46,8 +46,8 @@ def same_weights(first: RunFolder, second: RunFolder) -> bool:
 def test_alpha_one_is_plain_training_bit_for_bit(tiny_config: MakeConfig, teacher: Path, method: str) -> None:
     plain = experiment.train(tiny_config("epochs=2")).run
     settings = ["distillation.alpha=1", f"distillation.method={method}"]
-    taught = experiment.train(tiny_config("epochs=2", taught_by(teacher), *settings)).run
-    assert same_weights(plain, taught)
+    distilled = experiment.train(tiny_config("epochs=2", taught_by(teacher), *settings)).run
+    assert same_weights(plain, distilled)
 
 
 def test_a_teacher_teaches(tiny_config: MakeConfig, teacher: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_student_that_is_its_teacher_gets_no_gradient_from_it(tiny_config: Mak
     how = ["distillation.alpha=0", f"distillation.method={method}"]
     config, teachers = load_teachers(tiny_config(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    task = distillation(config, last_model(teacher), teachers, data, PLACE)
+    task = distillation(config, last_model(teacher), teachers, data, RUN_CONTEXT)
     for adapter in task.adapters:
         torch.nn.init.eye_(adapter.weight)
         torch.nn.init.zeros_(adapter.bias)
@@ -80,9 +80,9 @@ def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig,
     config, teachers = load_teachers(tiny_config(taught_by(teacher)), ALONE)
     before = {name: value.clone() for name, value in teachers[0].model.state_dict().items()}
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    task = distillation(config, last_model(teacher), teachers, data, PLACE)
+    task = distillation(config, last_model(teacher), teachers, data, RUN_CONTEXT)
     trainer = Trainer(
-        replace(config, epochs=1), task, data, run=RunFolder.create(Path(config.output_root)), run_context=PLACE
+        replace(config, epochs=1), task, data, run=RunFolder.create(Path(config.output_root)), run_context=RUN_CONTEXT
     )
     trainer.fit(None)
     assert not teachers[0].model.training
@@ -91,7 +91,7 @@ def test_nothing_of_a_teacher_is_trained_saved_or_moved(tiny_config: MakeConfig,
     assert read_checkpoint(trainer.run.last).task == {}
 
 
-def test_a_teacher_says_the_same_whatever_the_students_precision(tiny_config: MakeConfig, teacher: Path) -> None:
+def test_teacher_outputs_do_not_depend_on_the_students_precision(tiny_config: MakeConfig, teacher: Path) -> None:
     config, teachers = load_teachers(tiny_config(taught_by(teacher)), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live, batch = LiveTeachers(teachers, config.distillation.method, CPU), next(iter(data.loader))
@@ -122,7 +122,7 @@ def test_an_interrupted_distilled_run_resumes_with_the_same_result(
     assert read_checkpoint(whole.last).task.keys() == read_checkpoint(resumed.last).task.keys()
 
 
-def test_auto_tells_a_distilled_run_from_a_plain_one_and_from_another_teachers(
+def test_auto_distinguishes_a_distilled_run_from_a_plain_one_and_from_another_teachers(
     tiny_config: MakeConfig, teacher: Path
 ) -> None:
     plain = experiment.train(tiny_config("epochs=1")).run
@@ -149,8 +149,8 @@ def test_a_run_refuses_another_teacher_under_the_same_name(tiny_config: MakeConf
 def test_summary_and_log_name_teachers_and_method(tiny_config: MakeConfig, teacher: Path) -> None:
     run = experiment.train(tiny_config("epochs=2", taught_by(teacher), "distillation.alpha_end=0.9")).run
     summary = json.loads(run.summary.read_text())
-    (told,) = summary["teachers"]
-    assert (told["model"], told["seed"], told["path"]) == ("nano_e", 7, str(teacher))
+    (facts,) = summary["teachers"]
+    assert (facts["model"], facts["seed"], facts["path"]) == ("nano_e", 7, str(teacher))
     assert summary["distillation"]["method"] == "kl"
     assert "alpha 0.7 to 0.9, tau 4; teachers see the student's input" in run.log.read_text()
 
@@ -175,12 +175,17 @@ def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
     assert (how.tau, how.method) == (4.0, "kl")
 
 
+SKIPS = dict.fromkeys(("inputs", "losses", "gradients", "overflows"), 0)
+WITHIN = {"clips": 4, "meter": torch.zeros(6, dtype=torch.float64), "skips": SKIPS, "waited": 0.0, "seconds": 1.0}
+
+
 @pytest.mark.parametrize(
-    ("change", "overrides", "told"),
+    ("change", "overrides", "message"),
     [
         ({"data": {"split": "xview"}}, [], "perhaps on test clips of the student"),
         ({}, ["label_fraction=0.5"], "contain information from more labels than that"),
         ({}, ["validation=split", "validation_fraction=0.3"], "has trained on clips that this run holds out"),
+        ({"within": WITHIN}, [], "is the state of a run that was stopped within an epoch"),
     ],
 )
 def test_a_teacher_that_knows_too_much_is_warned_of(
@@ -190,19 +195,19 @@ def test_a_teacher_that_knows_too_much_is_warned_of(
     caplog: pytest.LogCaptureFixture,
     change: dict[str, Any],
     overrides: list[str],
-    told: str,
+    message: str,
 ) -> None:
     with caplog.at_level(logging.WARNING):
         load_teachers(
             tiny_config(taught_by(changed_copy(teacher, tmp_path / "knowing.pth", **change)), *overrides), ALONE
         )
-    assert told in caplog.text
+    assert message in caplog.text
     caplog.clear()
     load_teachers(tiny_config(taught_by(teacher)), ALONE)
     assert not caplog.text
 
 
-def test_a_teacher_speaks_with_its_averaged_weights_and_in_its_own_precision(tiny_config: MakeConfig) -> None:
+def test_a_teacher_computes_with_its_averaged_weights_and_in_its_own_precision(tiny_config: MakeConfig) -> None:
     path = train_teacher(tiny_config, "ema.decay=0.5", "amp=true")
     config, (teacher,) = load_teachers(tiny_config(taught_by(path)), ALONE)
     averaged = read_checkpoint(path).ema
@@ -212,8 +217,8 @@ def test_a_teacher_speaks_with_its_averaged_weights_and_in_its_own_precision(tin
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     batch = next(iter(data.loader))
     streams = data.pipeline(batch, training=True)
-    said = LiveTeachers([teacher], config.distillation.method, CPU)(streams, batch).logits[:, 0]
-    assert not torch.equal(said, teacher.model(streams, batch.bodies, batch.body_slots))
+    teacher_logits = LiveTeachers([teacher], config.distillation.method, CPU)(streams, batch).logits[:, 0]
+    assert not torch.equal(teacher_logits, teacher.model(streams, batch.bodies, batch.body_slots))
 
 
 def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConfig, teacher: Path) -> None:
@@ -228,23 +233,25 @@ def test_the_loss_is_made_of_what_the_configuration_weighs(tiny_config: MakeConf
         how = [*base, *further, f"distillation.method={method}"]
         config, teachers = load_teachers(tiny_config(taught_by(teacher, other), *how), ALONE)
         data = training_data(config, find_store(config.data, Path(config.data_root)))
-        task = distillation(config, last_model(teacher), teachers, data, PLACE).eval()
+        task = distillation(config, last_model(teacher), teachers, data, RUN_CONTEXT).eval()
         batch = next(iter(data.loader))
         streams = data.pipeline(batch, training=True)
-        outcome, outputs = task(batch.with_streams(streams)), task.source(streams, batch)
-        inside = task.model(streams, batch.bodies, batch.body_slots, return_details=True)
-        said = losses.ensemble_log_probabilities(outputs.logits, weights, tau)
+        output, outputs = task(batch.with_streams(streams)), task.source(streams, batch)
+        details = task.model(streams, batch.bodies, batch.body_slots, return_details=True)
+        teacher_logits = losses.ensemble_log_probabilities(outputs.logits, weights, tau)
         if method == "dkd":
-            taught = losses.decoupled_kd_loss(inside.logits, said, batch.labels, tau, target=0.5, others=3)
+            distilled = losses.decoupled_kd_loss(
+                details.logits, teacher_logits, batch.labels, tau, target=0.5, others=3
+            )
         else:
             if method == "features":
-                mapped = [adapter(inside.features) for adapter in task.adapters]
+                mapped = [adapter(details.features) for adapter in task.adapters]
                 hint = losses.hint_loss(mapped, outputs.features, weights)
             else:
-                hint = losses.attention_transfer_loss(inside.activation_maps, outputs.maps, weights)
-            taught = losses.kd_loss(inside.logits, said, tau) + 7 * hint
-        own = task.cross_entropy(inside.logits, batch.labels)
-        torch.testing.assert_close(outcome.loss, 0.25 * own + 0.75 * taught)
+                hint = losses.attention_transfer_loss(details.activation_maps, outputs.maps, weights)
+            distilled = losses.kd_loss(details.logits, teacher_logits, tau) + 7 * hint
+        own = task.cross_entropy(details.logits, batch.labels)
+        torch.testing.assert_close(output.loss, 0.25 * own + 0.75 * distilled)
 
 
 def test_the_course_of_alpha_and_tau_reaches_training(
@@ -284,10 +291,10 @@ def unlabelled_task(make: MakeConfig, teacher: Path, *overrides: str) -> tuple[D
     how = ("label_fraction=0.25", "distillation.unlabelled=true", "batch_size=12", *overrides)
     config, teachers = load_teachers(make(taught_by(teacher), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    return distillation(config, last_model(teacher), teachers, data, PLACE), data
+    return distillation(config, last_model(teacher), teachers, data, RUN_CONTEXT), data
 
 
-def test_teachers_speak_of_clips_without_a_label_too(tiny_config: MakeConfig, teacher: Path) -> None:
+def test_teachers_are_used_for_clips_without_a_label_too(tiny_config: MakeConfig, teacher: Path) -> None:
     task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=0.5")
     assert (data.sampler.num_clips, len(data.labelled)) == (12, 3)
     batch = next(iter(data.loader))
@@ -303,8 +310,8 @@ def test_labels_count_by_the_mean_over_clips_that_have_one(tiny_config: MakeConf
     task, data = unlabelled_task(tiny_config, teacher, "distillation.alpha=1")
     batch = next(iter(data.loader))  # of all clips
     known = torch.isin(batch.indices, torch.from_numpy(data.labelled))
-    outcome = task.eval()(batch.with_streams(data.pipeline(batch, training=True)))
-    torch.testing.assert_close(outcome.loss, task.cross_entropy(outcome.predictions[known], batch.labels[known]))
+    output = task.eval()(batch.with_streams(data.pipeline(batch, training=True)))
+    torch.testing.assert_close(output.loss, task.cross_entropy(output.predictions[known], batch.labels[known]))
 
 
 def test_a_label_weighs_the_same_however_many_processes_share_a_batch(tiny_config: MakeConfig, teacher: Path) -> None:

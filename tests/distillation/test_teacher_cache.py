@@ -1,4 +1,4 @@
-"""What teachers said, kept: the same as what they say, found by all it depends on, computed once."""
+"""Cached teacher outputs: equal to live ones, addressed by all that they depend on, computed once."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ from patience import PATIENCE_S
 from last.data.loading.run_data import training_data
 from last.data.store.find_store import find_store
 from last.data.store.reader import write_store
-from last.distillation import cache_builder as asking
+from last.distillation import cache_builder
 from last.distillation.cache import CachedTeachers
 from last.distillation.cache_builder import cached_outputs
 from last.distillation.teachers import LiveTeachers, load_teachers
@@ -32,7 +32,7 @@ from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
 CPU = torch.device("cpu")
-PLACE = RunContext(CPU)
+RUN_CONTEXT = RunContext(CPU)
 
 
 def weights(run: RunFolder) -> dict[str, torch.Tensor]:
@@ -46,7 +46,7 @@ def test_cached_and_live_teachers_agree_on_the_same_draws(tiny_config: MakeConfi
     config, teachers = load_teachers(tiny_config(taught_by(teacher, other), *how), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live = LiveTeachers(teachers, config.distillation.method, CPU)
-    outputs = cached_outputs(config, data, live, PLACE).open()
+    outputs = cached_outputs(config, data, live, RUN_CONTEXT).open()
     cached = CachedTeachers(outputs, live.clip_shapes, data.sampler.indices, CPU)
     for data.sampler.epoch in range(3):
         for batch in data.loader:
@@ -82,7 +82,7 @@ def test_outputs_are_kept_for_what_they_depend_on(
 
     def key(now: RunConfig) -> dict[str, Any]:
         live = LiveTeachers(teachers, now.distillation.method, CPU)
-        return asking._key(now.distillation, now.data, training_data(now, store), live)
+        return cache_builder._key(now.distillation, now.data, training_data(now, store), live)
 
     before, after = key(config), key(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2", *changes))
     expected = {differing, "teachers"}  # whose fingerprints only `load_teachers` fills in
@@ -98,13 +98,13 @@ def test_outputs_depend_on_the_store_and_the_teachers_precision(
     larger = [replace(clip, joints=clip.joints * 1.5) for clip in own]
     write_store(tmp_path / "data" / "tiny", larger, name="tiny", layout="ntu25", classes=own.classes)
     keys = [
-        asking._key(
+        cache_builder._key(
             config.distillation,
             config.data,
             training_data(config, find_store(config.data, root)),
-            LiveTeachers([who], config.distillation.method, CPU),
+            LiveTeachers([used], config.distillation.method, CPU),
         )
-        for root, who in ((Path(config.data_root), one), (tmp_path / "data", one), (Path(config.data_root), narrow))
+        for root, used in ((Path(config.data_root), one), (tmp_path / "data", one), (Path(config.data_root), narrow))
     ]
     assert {name for name in keys[0] if keys[0][name] != keys[1][name]} == {"store"}
     assert {name for name in keys[0] if keys[0][name] != keys[2][name]} == {"precision"}
@@ -115,54 +115,54 @@ def test_outputs_that_are_not_finite_are_refused(tiny_config: MakeConfig, teache
     torch.nn.init.constant_(teachers[0].model.classifier.bias, float("inf"))
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     with pytest.raises(UserError, match="outputs are not finite"):
-        cached_outputs(config, data, LiveTeachers(teachers, config.distillation.method, CPU), PLACE)
+        cached_outputs(config, data, LiveTeachers(teachers, config.distillation.method, CPU), RUN_CONTEXT)
 
 
 def test_an_interrupted_computation_of_outputs_is_resumed(
     tiny_config: MakeConfig, teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "_BATCH", 5)
-    monkeypatch.setattr(asking, "_SAVED_EVERY", 2)
+    monkeypatch.setattr(cache_builder, "_BATCH", 5)
+    monkeypatch.setattr(cache_builder, "_SAVED_EVERY", 2)
     config, teachers = load_teachers(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
     live = LiveTeachers(teachers, config.distillation.method, CPU)
-    whole = cached_outputs(config, data, live, PLACE).open()
-    asked = []
+    whole = cached_outputs(config, data, live, RUN_CONTEXT).open()
+    computed = []
 
     class Dying(LiveTeachers):
         def __call__(self, streams, batch):  # type: ignore[no-untyped-def]
-            if len(asked) == 5 and not asked[0]:
-                asked[0] = True
+            if len(computed) == 5 and not computed[0]:
+                computed[0] = True
                 raise KeyboardInterrupt
-            asked.append(False)
+            computed.append(False)
             return super().__call__(streams, batch)
 
     again = replace(config, distillation=replace(config.distillation, cache=config.output_root + "/again"))
     dying = Dying(teachers, again.distillation.method, CPU)
     with pytest.raises(KeyboardInterrupt):
-        cached_outputs(again, data, dying, PLACE)
+        cached_outputs(again, data, dying, RUN_CONTEXT)
     shown = NotedProgress()
-    torch.testing.assert_close(cached_outputs(again, data, dying, replace(PLACE, progress=shown)).open(), whole)
+    torch.testing.assert_close(cached_outputs(again, data, dying, replace(RUN_CONTEXT, progress=shown)).open(), whole)
     assert (shown.tasks[0].before, sum(shown.tasks[0].done)) == (17, 7)
-    assert len(asked) == 5 + 2  # of six batches four were kept
+    assert len(computed) == 5 + 2  # of six batches four were kept
 
 
-def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
+def test_of_two_runs_that_need_the_same_outputs_one_computes_them_and_the_other_waits(
     tiny_config: MakeConfig, teacher: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config, teachers = load_teachers(tiny_config(taught_by(teacher), "distillation.fixed_augmentations=2"), ALONE)
     data = training_data(config, find_store(config.data, Path(config.data_root)))
-    asked: list[int] = []
+    computed: list[int] = []
     waits = threading.Event()
 
     class Slow(LiveTeachers):
         def __call__(self, streams, batch):  # type: ignore[no-untyped-def]
-            asked.append(len(batch))
+            computed.append(len(batch))
             assert waits.wait(timeout=PATIENCE_S)
             return super().__call__(streams, batch)
 
     def prepare() -> Path:
-        return cached_outputs(config, data, Slow(teachers, config.distillation.method, CPU), PLACE).path
+        return cached_outputs(config, data, Slow(teachers, config.distillation.method, CPU), RUN_CONTEXT).path
 
     with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as pool:
         both = [pool.submit(prepare) for _ in range(2)]
@@ -171,7 +171,7 @@ def test_of_two_runs_that_need_the_same_outputs_one_asks_and_the_other_waits(
         waits.set()
         assert "this one waits for it" in caplog.text
         assert both[0].result() == both[1].result()
-    assert sum(asked) == 2 * 12
+    assert sum(computed) == 2 * 12
 
 
 def test_live_outputs_that_are_not_finite_are_refused_by_name_before_anything_is_trained(

@@ -22,30 +22,30 @@ MakeConfig = Callable[..., RunConfig]
 
 
 @pytest.fixture
-def run(tiny_config: MakeConfig) -> RunFolder:
-    return experiment.train(tiny_config("epochs=2", "validation=split", "validation_fraction=0.3")).run
+def run(trained_run: Callable[..., RunFolder]) -> RunFolder:
+    return trained_run("epochs=2", "validation=split", "validation_fraction=0.3")
 
 
 def test_figures_of_the_last_epoch_equal_those_of_training(run: RunFolder, tmp_path: Path) -> None:
-    answer = evaluate(EvalRequest(run.last), tmp_path / "report")
+    result = evaluate(EvalRequest(run.last), tmp_path / "report")
     summary = json.loads(run.summary.read_text())
-    assert answer.metrics.top1 == pytest.approx(summary["final_top1"])
-    assert answer.facts["epoch"] == "1"
+    assert result.metrics.top1 == pytest.approx(summary["final_top1"])
+    assert result.facts["epoch"] == "1"
 
 
 def test_report_holds_every_clip_and_every_class(run: RunFolder, tmp_path: Path) -> None:
-    answer = evaluate(EvalRequest(run.last), tmp_path / "report")
-    with answer.files["predictions"].open() as file:
+    result = evaluate(EvalRequest(run.last), tmp_path / "report")
+    with result.files["predictions"].open() as file:
         names = [row["name"] for row in csv.DictReader(file)]
     assert names == [f"clip{number:02}" for number in range(12, 24)]
-    assert answer.files["confusion_picture"].stat().st_size > 1000
-    assert answer.class_names == ["rise", "fall", "still"]
+    assert result.files["confusion_picture"].stat().st_size > 1000
+    assert result.class_names == ["rise", "fall", "still"]
 
 
 @pytest.mark.parametrize(("subset", "clips"), [("train", 9), ("val", 3), ("test", 12)])
 def test_subsets_are_the_parts_that_training_used(run: RunFolder, tmp_path: Path, subset: str, clips: int) -> None:
-    answer = evaluate(EvalRequest(run.best, subset=subset), tmp_path / "report")
-    assert sum(each.clips for each in answer.metrics.per_class) == clips
+    result = evaluate(EvalRequest(run.best, subset=subset), tmp_path / "report")
+    assert sum(each.clips for each in result.metrics.per_class) == clips
 
 
 def test_validation_part_of_a_run_without_one_is_refused(tiny_config: MakeConfig, tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_a_store_with_test_clips_alone_is_enough_to_test_on(
 ) -> None:
     tested = [clip for clip in moving_clips() if clip.subject != 1]
     root = store_of(tested, tmp_path / "tested")
-    answer = evaluate(EvalRequest(run.last, data_root=root), tmp_path / "report")
-    assert answer.metrics.top1 == evaluate(EvalRequest(run.last), tmp_path / "whole").metrics.top1
+    result = evaluate(EvalRequest(run.last, data_root=root), tmp_path / "report")
+    assert result.metrics.top1 == evaluate(EvalRequest(run.last), tmp_path / "whole").metrics.top1
     for request in (EvalRequest(run.last, "train", data_root=root), EvalRequest(run.last, "val", data_root=root)):
         with pytest.raises(UserError, match="The train part of tiny xsub holds no clip"):
             evaluate(request, tmp_path / "other")
@@ -81,8 +81,8 @@ def test_a_store_with_test_clips_alone_is_enough_to_test_on(
 def test_a_store_with_training_clips_alone_is_enough_for_their_part(run: RunFolder, tmp_path: Path) -> None:
     root = store_of([clip for clip in moving_clips() if clip.subject == 1], tmp_path / "trained")
     for subset, clips in (("train", 9), ("val", 3)):
-        answer = evaluate(EvalRequest(run.last, subset, data_root=root), tmp_path / subset)
-        assert sum(each.clips for each in answer.metrics.per_class) == clips
+        result = evaluate(EvalRequest(run.last, subset, data_root=root), tmp_path / subset)
+        assert sum(each.clips for each in result.metrics.per_class) == clips
     with pytest.raises(UserError, match="The test part of tiny xsub holds no clip"):
         evaluate(EvalRequest(run.last, data_root=root), tmp_path / "other")
 
@@ -106,9 +106,9 @@ def test_another_data_set_is_seen_as_the_run_saw_its_own(tiny_config: MakeConfig
         f"data: {{name: twin, classes: {own.classes}, split: xsub, protocols: {{xsub: {{by: subject, train: [1]}}}}}}"
     )
     twin = EvalRequest(run.last, dataset=str(tmp_path / "twin.yaml"), data_root=str(tmp_path / "data"))
-    answers = [evaluate(request, tmp_path / "report") for request in (EvalRequest(run.last), twin)]
-    assert answers[1].metrics.loss == pytest.approx(answers[0].metrics.loss, rel=1e-6)
-    assert answers[1].facts["dataset"] == "twin"
+    results = [evaluate(request, tmp_path / "report") for request in (EvalRequest(run.last), twin)]
+    assert results[1].metrics.loss == pytest.approx(results[0].metrics.loss, rel=1e-6)
+    assert results[1].facts["dataset"] == "twin"
 
 
 def test_missing_data_root_is_reported(run: RunFolder, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ def predictions(labels: list[int], scores: list[list[float]]) -> Predictions:
     return Predictions(names, np.array(labels, np.int64), np.array(scores, np.float32))
 
 
-def one_hot(answers: list[int], classes: int) -> list[list[float]]:
-    return np.eye(classes)[answers].tolist()
+def one_hot(predicted: list[int], classes: int) -> list[list[float]]:
+    return np.eye(classes)[predicted].tolist()
 
 
 def constant(clips: int, classes: int) -> list[list[float]]:
@@ -113,7 +113,7 @@ def results_of_a_confused_class() -> Metrics:
     return measure(predictions([0, 0, 0, 0, 0, 1], one_hot([0, 2, 2, 1, 1, 0], 4)), 4)
 
 
-def test_class_result_tells_counts_accuracy_and_precision() -> None:
+def test_class_result_has_counts_accuracy_and_precision() -> None:
     first = results_of_a_confused_class().per_class[0]
     assert (first.clips, first.correct, first.accuracy, first.precision) == (5, 1, 20.0, 50.0)
 
@@ -123,7 +123,7 @@ def test_class_result_names_the_lowest_of_equally_frequent_confusions() -> None:
     assert (first.confused_with, first.confused_count) == (1, 2)
 
 
-def test_class_without_clips_or_answers_has_no_accuracy_and_no_precision() -> None:
+def test_class_without_clips_or_predictions_has_no_accuracy_and_no_precision() -> None:
     last = results_of_a_confused_class().per_class[3]
     assert (last.clips, last.accuracy, last.precision, last.confused_with) == (0, None, None, None)
 

@@ -162,9 +162,9 @@ def test_evaluating_a_checkpoint_gives_the_figures_of_its_run(
         monkeypatch.setattr(running_statistics, "SETTLED_BATCHES", 0)
     run = experiment.train(tiny_config("epochs=2", "ema.decay=0.9", "learning_rate=0.1", "amp=true")).run
     row = read_rows(run.path / "metrics.jsonl")[-1]
-    answer = evaluate(EvalRequest(run.last, no_ema=no_ema), tmp_path / "report")
-    assert answer.metrics.loss == pytest.approx(row["test_loss" if no_ema else "ema_test_loss"], rel=1e-5)
-    assert answer.facts["statistics"] == ("running" if no_ema and settled else "measured")
+    result = evaluate(EvalRequest(run.last, no_ema=no_ema), tmp_path / "report")
+    assert result.metrics.loss == pytest.approx(row["test_loss" if no_ema else "ema_test_loss"], rel=1e-5)
+    assert result.facts["statistics"] == ("running" if no_ema and settled else "measured")
 
 
 def test_averaged_weights_come_with_statistics_of_their_own(tiny_config: MakeConfig) -> None:
@@ -225,8 +225,8 @@ def test_weights_that_lack_their_statistics_are_never_offered_or_tested_without_
     kind = "averaged" if averaged else "trained"
     assert f"holds {kind} weights without matching BatchNorm statistics" in caplog.text
     caplog.clear()
-    answer = evaluate(EvalRequest(older, data_root=tiny_config().data_root), tmp_path / "report")
-    assert answer.facts["statistics"] == "measured" and "may be far too low" not in caplog.text
+    result = evaluate(EvalRequest(older, data_root=tiny_config().data_root), tmp_path / "report")
+    assert result.facts["statistics"] == "measured" and "may be far too low" not in caplog.text
 
 
 def other_data(folder: Path, config: RunConfig) -> dict[str, str]:
@@ -256,7 +256,9 @@ def test_statistics_are_measured_where_the_run_found_its_clips_or_that_is_report
 
 
 @pytest.mark.parametrize("epochs", [90, 1000])
-def test_how_long_a_run_is_tells_the_number_of_batches_that_were_counted(tiny_config: MakeConfig, epochs: int) -> None:
+def test_the_length_of_a_run_gives_the_number_of_batches_that_were_counted(
+    tiny_config: MakeConfig, epochs: int
+) -> None:
     checkpoint = replace(states(experiment.train(tiny_config("epochs=1")).run), statistics={})
     assert checkpoint.lacks_statistics(no_ema=False)
     long = replace(checkpoint, config=replace(checkpoint.config, epochs=epochs), guard={})  # three batches an epoch

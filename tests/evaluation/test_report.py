@@ -72,10 +72,10 @@ def test_confusion_table_has_class_names_on_both_sides(tmp_path: Path) -> None:
     assert rows[1:] == [["wave", "1", "0", "0"], ["drink, sitting", "1", "1", "0"], ["né", "0", "0", "0"]]
 
 
-def test_predictions_table_tells_each_clips_answer_and_the_rank_of_the_truth(tmp_path: Path) -> None:
+def test_predictions_table_has_each_clips_prediction_and_the_rank_of_the_true_class(tmp_path: Path) -> None:
     rows = table(report(tmp_path)["predictions"])
-    answers = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
-    assert answers[1] == {
+    predictions = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    assert predictions[1] == {
         "name": "b",
         "true_label": "1",
         "true_name": "drink, sitting",
@@ -86,7 +86,7 @@ def test_predictions_table_tells_each_clips_answer_and_the_rank_of_the_truth(tmp
         "true_rank": "2",
         "top5_labels": "0 1 2",
     }
-    assert [answer["correct"] for answer in answers] == ["1", "0", "1"]
+    assert [prediction["correct"] for prediction in predictions] == ["1", "0", "1"]
 
 
 def test_equal_scores_are_ordered_alike_in_every_file(tmp_path: Path) -> None:

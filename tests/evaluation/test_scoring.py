@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 class Heights(nn.Module):
-    """Answer with the heights of the first body's head in the first three frames."""
+    """Return the heights of the first body's head in the first three frames as scores."""
 
     def forward(self, streams: Mapping[str, Tensor], valid: Tensor, rows: Tensor) -> Tensor:
         return streams["joint"][:, 1, :3, 3, 0]
@@ -55,7 +55,7 @@ def test_probabilities_of_every_clip_sum_to_one(tiny_config: Callable[..., RunCo
 
 
 def fault_of(batch: Batch, fault: str) -> Batch:
-    """Return the batch with a clip 2 that no model can answer."""
+    """Return the batch with a clip 2 that no model can score."""
     joints, valid = batch.joints.clone(), batch.frame_mask.clone()
     if fault == "nan":
         joints[2, 0, 0, 0, 0] = float("nan")
@@ -65,7 +65,7 @@ def fault_of(batch: Batch, fault: str) -> Batch:
 
 
 @pytest.mark.parametrize("fault", ["nan", "no body"])
-def test_a_clip_that_no_model_can_answer_has_no_score_and_changes_no_other(
+def test_a_clip_that_no_model_can_score_has_no_score_and_changes_no_other(
     tiny_config: Callable[..., RunConfig], fault: str
 ) -> None:
     config = tiny_config()

@@ -56,9 +56,12 @@ def test_a_tested_clip_counts_as_not_recognised_and_is_named_once(
     spoilt: Callable[..., Path], tmp_path: Path, value: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = experiment.train(tiny_run(spoilt(value, TESTED), tmp_path / "runs", "epochs=2")).run
-    told = [message for message in caplog.messages if "no model can take" in message]
-    assert len(told) == 1
-    assert f"1 clip has values that no model can take (not finite, too large, or no body): clip{TESTED}." in told[0]
+    found_unusable = [message for message in caplog.messages if "no model can take" in message]
+    assert len(found_unusable) == 1
+    assert (
+        f"1 clip has values that no model can take (not finite, too large, or no body): clip{TESTED}."
+        in found_unusable[0]
+    )
     assert all(math.isfinite(loss) and top1 <= 100 * 11 / 12 for loss, top1 in figures_of(run))
     assert run.best.exists()
     assert "no answer" in run.confusion.read_text()
@@ -82,13 +85,13 @@ def test_evaluation_reports_it_in_every_file(
     checkpoint = experiment.train(tiny_run(data_yaml, tmp_path / "runs", "epochs=1")).run.last
     sound = evaluate(EvalRequest(checkpoint, pictures=False), tmp_path / "sound").metrics
     root = str(spoilt(value, TESTED).parent / "data")
-    answer = evaluate(EvalRequest(checkpoint, data_root=root, pictures=False), tmp_path / "report")
-    assert answer.metrics.unusable.sum() == 1
-    assert answer.metrics.top1 in (sound.top1, pytest.approx(sound.top1 - 100 / 12))
-    assert sum(each.clips for each in answer.metrics.per_class) == 12
+    result = evaluate(EvalRequest(checkpoint, data_root=root, pictures=False), tmp_path / "report")
+    assert result.metrics.unusable.sum() == 1
+    assert result.metrics.top1 in (sound.top1, pytest.approx(sound.top1 - 100 / 12))
+    assert sum(each.clips for each in result.metrics.per_class) == 12
     assert f"clip{TESTED}" in caplog.text
-    written = {name: path.read_text() for name, path in answer.files.items()}
-    assert read_json(answer.files["metrics"])["unusable_clips"] == [f"clip{TESTED}"]
+    written = {name: path.read_text() for name, path in result.files.items()}
+    assert read_json(result.files["metrics"])["unusable_clips"] == [f"clip{TESTED}"]
     assert "no answer" in written["confusion"]
     (line,) = (line for line in written["predictions"].splitlines() if line.startswith(f"clip{TESTED},"))
     assert line.endswith(",,,,0,,")
@@ -101,12 +104,12 @@ def test_evaluation_reports_it_in_every_file(
 def test_teachers_pass_over_a_training_clip_as_training_does(
     spoilt: Callable[..., Path], teacher: Path, tmp_path: Path, value: float, cached: str
 ) -> None:
-    taught = [
+    distillation_settings = [
         f"distillation.teachers=[{teacher}]",
         "distillation.fixed_augmentations=2",
         f"distillation.cached={cached}",
     ]
-    run = experiment.train(tiny_run(spoilt(value, TRAINED), tmp_path / "runs", "epochs=2", *taught)).run
+    run = experiment.train(tiny_run(spoilt(value, TRAINED), tmp_path / "runs", "epochs=2", *distillation_settings)).run
     assert read_json(run.summary)["skipped_batches"] == 2
     assert all(math.isfinite(loss) for loss, _ in figures_of(run))
 
@@ -121,7 +124,7 @@ def test_a_training_clip_spoils_no_test(spoilt: Callable[..., Path], tmp_path: P
 # --- who is at fault
 
 
-def told(value: float, output: float, valid: bool = True, other: float = 1.0) -> list[bool]:
+def found_unusable(value: float, output: float, valid: bool = True, other: float = 1.0) -> list[bool]:
     """Return who is at fault of two clips, where a value of the first clip's second body and an output are given."""
     stream = torch.ones(2, 3, 4, 5, 2)
     stream[0, 1, 2, 3, 1] = value
@@ -131,24 +134,24 @@ def told(value: float, output: float, valid: bool = True, other: float = 1.0) ->
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_value_that_is_not_finite_is_at_fault_whatever_the_model_says(value: float) -> None:
-    assert told(value, 0.5) == [True, False]
-    assert told(value, math.nan) == [True, False]
+def test_a_value_that_is_not_finite_is_at_fault_whatever_the_model_returns(value: float) -> None:
+    assert found_unusable(value, 0.5) == [True, False]
+    assert found_unusable(value, math.nan) == [True, False]
 
 
 @pytest.mark.parametrize("value", [2 * LARGEST, -3e38])
 def test_a_large_value_is_at_fault_where_the_model_fails_on_it(value: float) -> None:
-    assert told(value, math.nan) == [True, False]
-    assert told(value, 0.5) == [False, False]
+    assert found_unusable(value, math.nan) == [True, False]
+    assert found_unusable(value, 0.5) == [False, False]
 
 
 def test_a_model_that_fails_on_sound_clips_is_at_fault_itself() -> None:
-    assert told(1.0, math.nan, other=math.nan) == [False, False]
-    assert told(LARGEST, math.nan) == [False, False]
+    assert found_unusable(1.0, math.nan, other=math.nan) == [False, False]
+    assert found_unusable(LARGEST, math.nan) == [False, False]
 
 
 def test_what_an_absent_body_holds_does_not_matter() -> None:
-    assert told(math.nan, 0.5, valid=False) == [False, False]
+    assert found_unusable(math.nan, 0.5, valid=False) == [False, False]
 
 
 def test_a_clip_without_a_body_is_at_fault() -> None:
@@ -157,12 +160,12 @@ def test_a_clip_without_a_body_is_at_fault() -> None:
 
 
 def test_a_clip_without_a_score_is_wrong_and_has_no_part_in_the_loss() -> None:
-    meter = EpochMetrics(torch.device("cpu"), classes=2)
+    metrics = EpochMetrics(torch.device("cpu"), classes=2)
     labels = torch.tensor([0, 0])
-    meter.add_test(measure_scores(torch.tensor([[0.5, 0.5], [NO_SCORE, NO_SCORE]]), labels), labels)
-    figures = meter.read(ALONE)
+    metrics.add_test(measure_scores(torch.tensor([[0.5, 0.5], [NO_SCORE, NO_SCORE]]), labels), labels)
+    figures = metrics.read(ALONE)
     assert (figures.unusable, figures.metrics[0], figures.loss) == (1, 50.0, pytest.approx(math.log(2)))
-    assert meter.confusion(ALONE).tolist() == [[1, 0, 1], [0, 0, 0]]
+    assert metrics.confusion(ALONE).tolist() == [[1, 0, 1], [0, 0, 0]]
 
 
 def test_a_single_score_of_minus_infinity_is_a_failure_of_the_model() -> None:

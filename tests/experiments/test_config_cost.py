@@ -39,21 +39,21 @@ def read_and_write_each(folder: str) -> dict[str, tuple[float, str, int]]:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, str, int]]:
-    """Return what came of every case; one process reads all of them, because each would import torch."""
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, str, int]]:
+    """Return the result of every case; one process reads all of them, because each would import torch."""
     folder = tmp_path_factory.mktemp("big")
     for name, (text, _) in CASES.items():
         (folder / f"{name}.yaml").write_text("data:\n  name: big\n" + text)
-    answer = call("test_config_cost:read_and_write_each", folder, mib=1_000, seconds=SECONDS * len(CASES))
-    assert isinstance(answer.value, dict), answer
-    return answer.value
+    result = call("test_config_cost:read_and_write_each", folder, mib=1_000, seconds=SECONDS * len(CASES))
+    assert isinstance(result.value, dict), result
+    return result.value
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_half_a_mebibyte_of_yaml_is_read_or_refused_in_seconds(
-    told: dict[str, tuple[float, str, int]], name: str
+    results: dict[str, tuple[float, str, int]], name: str
 ) -> None:
-    seconds, error, length = told[name]
+    seconds, error, length = results[name]
     assert seconds < SECONDS
     assert error == ("" if CASES[name][1] == "read" else "UserError")
     assert not error or length < 10_000

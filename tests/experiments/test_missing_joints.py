@@ -81,7 +81,7 @@ def test_it_is_evaluated_exported_and_used_alike(incomplete: Path, tmp_path: Pat
     confident = np.asarray(clip.confidence) >= confidence_bytes(np.array(0.4))
     unknown = np.where(confident[..., None], clip.joints, np.nan)
     unknown[~clip.frame_mask] = np.nan
-    as_array, _ = last.model_inputs(model, unknown)  # NaN says what the threshold said
+    as_array, _ = last.model_inputs(model, unknown)  # NaN has the effect of the threshold
     for name, stream in streams.items():
         torch.testing.assert_close(as_array[name], stream, atol=1e-5, rtol=1e-4)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Runs that stop anywhere and go on as if nothing had happened."""
+"""Runs that stop anywhere and resume exactly."""
 
 import json
 import logging
@@ -86,7 +86,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, looks: int, reason: Stop = Stop.TER
 
 @pytest.fixture(scope="session")
 def whole(data_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """Return a run that was left alone; tests leave it so."""
+    """Return an undisturbed run, which tests do not change."""
     return experiment.train(tiny_run(data_yaml, tmp_path_factory.mktemp("whole"), *RICH)).run
 
 
@@ -147,7 +147,7 @@ def assert_equal_but_for_the_config(first: RunFolder, second: RunFolder) -> None
 
 
 def _die_at_save(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Let a run end like a killed process when the state within an epoch has been saved `number` times."""
+    """End a run like a killed process when the state within an epoch has been saved `number` times."""
     save, saved = CheckpointFiles.save_within, iter(range(1, 1000))
 
     def save_and_die(files: CheckpointFiles, checkpoint: Checkpoint) -> bool:
@@ -314,7 +314,7 @@ def test_run_is_resumed_by_its_folder(
     assert_same(whole, experiment.train(tiny_config(*RICH), resume=str(run.path)).run)
 
 
-def test_harmless_changes_are_applied_and_told(
+def test_harmless_changes_are_applied_and_reported(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = stopped_run(tiny_config, monkeypatch)

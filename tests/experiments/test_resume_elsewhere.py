@@ -1,4 +1,4 @@
-"""Runs that lie where nothing may be written: read there, continued in the output folder."""
+"""Runs in read-only folders are read there and continued in the output folder."""
 
 import errno
 import json
@@ -33,7 +33,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def attached(tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    """Return a run that was stopped within its second epoch and lies in an input folder now."""
+    """Return a run that was stopped within its second epoch and is now in an input folder."""
     with monkeypatch.context() as patch:
         stop_at(patch, looks=6)
         result = experiment.train(tiny_config("epochs=3"))
@@ -84,7 +84,7 @@ def test_a_finished_run_in_an_input_folder_is_left_there(tiny_config: MakeConfig
     assert not (tmp_path / "working").exists()
 
 
-def test_a_run_that_can_be_written_continues_in_its_place_unless_another_is_asked_for(
+def test_a_run_that_can_be_written_continues_in_its_place_unless_another_is_requested(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
     run = experiment.train(tiny_config("epochs=1")).run
@@ -172,8 +172,8 @@ def test_a_configuration_of_another_machine_leaves_its_folders_and_hardware_ther
     monkeypatch.setenv("LAST_KAGGLE", str(tmp_path / "kaggle"))
     if on_kaggle:
         (tmp_path / "kaggle").mkdir()
-    told = resolve(model="nano_e", dataset="synthetic", environment=saved, overrides=["hardware.amp_dtype=fp16"])
-    (tmp_path / "config.yaml").write_text(to_yaml(told))
+    written = resolve(model="nano_e", dataset="synthetic", environment=saved, overrides=["hardware.amp_dtype=fp16"])
+    (tmp_path / "config.yaml").write_text(to_yaml(written))
     now = resolve(recipe=str(tmp_path / "config.yaml"))
     usual = resolve(model="nano_e", dataset="synthetic")
     assert now.environment == usual.environment != saved
@@ -184,9 +184,9 @@ def test_a_configuration_of_another_machine_leaves_its_folders_and_hardware_ther
 
 
 def test_a_configuration_of_this_machine_keeps_its_folders(tmp_path: Path) -> None:
-    told = resolve(model="nano_e", dataset="synthetic", environment="lambda", flags={"data_root": "somewhere"})
-    (tmp_path / "config.yaml").write_text(to_yaml(told))
-    assert resolve(recipe=str(tmp_path / "config.yaml")) == told
+    written = resolve(model="nano_e", dataset="synthetic", environment="lambda", flags={"data_root": "somewhere"})
+    (tmp_path / "config.yaml").write_text(to_yaml(written))
+    assert resolve(recipe=str(tmp_path / "config.yaml")) == written
     assert resolve(recipe=str(tmp_path / "config.yaml"), environment="local").data_root == "./data"
 
 

@@ -1,4 +1,4 @@
-"""Whole runs: what they write, that they learn, that they repeat and go on exactly."""
+"""Whole runs: what they write, that they learn, that they repeat and resume exactly."""
 
 import json
 import logging
@@ -52,7 +52,7 @@ def assert_same(first: RunFolder, second: RunFolder) -> None:
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-    """Let runs end like a killed process once `epoch` is finished."""
+    """End runs like a killed process once `epoch` is finished."""
     finish = Trainer._finish_epoch
 
     def finish_and_die(trainer: Trainer, row: dict[str, object], logbook: object) -> None:
@@ -233,15 +233,15 @@ def test_batches_with_bad_values_are_skipped_and_counted(
 
 def test_a_step_along_a_bad_gradient_is_not_made(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     norm, update = torch.nn.utils.get_total_norm, TrainingStep._update
-    asked, moved = [], []
+    norms, moved = [], []
 
     def second_is_infinite(gradients: list[torch.Tensor]) -> torch.Tensor:
-        asked.append(norm(gradients))
-        return torch.tensor(float("inf")) if len(asked) == 2 else asked[-1]
+        norms.append(norm(gradients))
+        return torch.tensor(float("inf")) if len(norms) == 2 else norms[-1]
 
-    def watched_update(step: TrainingStep, meter: EpochMetrics) -> None:
+    def watched_update(step: TrainingStep, metrics: EpochMetrics) -> None:
         before = _everything(step)
-        update(step, meter)
+        update(step, metrics)
         moved.append([not torch.equal(old, new) for old, new in zip(before, _everything(step), strict=True)])
 
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", second_is_infinite)
@@ -265,9 +265,11 @@ def test_training_on_nothing_but_bad_values_ends_as_diverged(
 ) -> None:
     monkeypatch.setattr(classification, "build_model", _exploding_model)
     config = tiny_config("epochs=9", "nan_guard.max_consecutive=4")
-    with pytest.raises(TrainingDiverged, match=r"4 batches in a row .* of the parameters .*: classifier\.bias") as told:
+    with pytest.raises(
+        TrainingDiverged, match=r"4 batches in a row .* of the parameters .*: classifier\.bias"
+    ) as error:
         experiment.train(config)
-    assert " and 1 more. " in str(told.value)
+    assert " and 1 more. " in str(error.value)
     (run,) = map(RunFolder, Path(config.output_root).iterdir())
     report = json.loads(run.divergence.read_text())
     assert report["activations"]["not_finite"] == ["classifier"]
@@ -324,7 +326,7 @@ def test_best_epoch_is_the_first_with_the_highest_test_top1(
     assert (read_checkpoint(run.best).epoch, read_checkpoint(run.last).epoch) == (1, 3)
 
 
-def test_best_epoch_is_chosen_on_held_out_clips_when_asked(tiny_config: MakeConfig) -> None:
+def test_best_epoch_is_chosen_on_held_out_clips_when_configured(tiny_config: MakeConfig) -> None:
     result = experiment.train(tiny_config("epochs=3", "validation=split", "validation_fraction=0.3"))
     run, summary = result.run, result.summary
     accuracies = [float(str(row["val_top1"])) for row in rows(run)]

@@ -186,3 +186,23 @@ def test_settings_of_optimization_are_keys_of_the_configuration_with_their_types
     assert plain == parts
     config = RunConfig(momentum=0.5, batch_size=3)
     assert asdict(config.optimization) == {name: getattr(config, name) for name in parts}
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"cached": True}, "distillation.cached needs distillation.fixed_augmentations"),
+        ({"unlabelled": True, "method": "dkd"}, "needs a method without labels"),
+        ({"teachers": ["a.pth"], "weights": [1.0, 2.0]}, "has 2 numbers for 1 teachers"),
+    ],
+)
+def test_settings_of_distillation_that_contradict_each_other_are_refused(
+    settings: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(UserError, match=complaint):
+        DistillationConfig(**settings)
+
+
+def test_a_student_needs_a_weight_of_the_cross_entropy_that_is_a_share() -> None:
+    with pytest.raises(UserError, match=r"no distillation.alpha between 0 and 1 for the student 'own'"):
+        DistillationConfig(alpha_of={"own": 7.0}).ce_weight("own", 0, 1)

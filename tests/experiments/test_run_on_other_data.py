@@ -28,7 +28,7 @@ def on_a_copy(tiny_config: MakeConfig, tmp_path: Path) -> Callable[..., RunConfi
 
 
 def prepare_again(config: RunConfig, **changes: object) -> None:
-    """Write the store anew with changes to every clip."""
+    """Rewrite the store with changes to every clip."""
     path = Path(config.data_root) / "tiny"
     store = open_store(path)
     clips = [replace(clip, **{name: change(clip) for name, change in changes.items()}) for clip in store]  # type: ignore[operator]
@@ -119,7 +119,7 @@ def test_clips_that_trained_the_model_are_reported_when_another_protocol_tests_t
 
 
 @pytest.mark.parametrize(
-    ("tested", "trained", "told"),
+    ("tested", "trained", "message"),
     [
         (1, [4], "The 1 clip that is tested has trained the model."),
         (2, [4], "1 of the 2 clips that are tested has trained the model."),
@@ -132,7 +132,7 @@ def test_how_many_clips_trained_the_model_is_reported_in_the_right_number(
     caplog: pytest.LogCaptureFixture,
     tested: int,
     trained: Sequence[int],
-    told: str,
+    message: str,
 ) -> None:
     config = on_a_copy()
     store = open_store(Path(config.data_root) / "tiny")
@@ -140,7 +140,7 @@ def test_how_many_clips_trained_the_model_is_reported_in_the_right_number(
     monkeypatch.setattr(evaluation, "training_clips", lambda *_: (np.array(trained), None))
     numbers = np.array([4]) if tested == 1 else np.arange(tested) + (4 if tested == 2 else 0)
     evaluation._warn_about_training_clips(checkpoint, store, numbers)
-    assert caplog.messages == [told]
+    assert caplog.messages == [message]
 
 
 @pytest.mark.parametrize("key", ["data.protocols.xsub.train", "data.select.actions"])

@@ -35,22 +35,24 @@ def test_every_seed_gets_what_is_to_happen_at_its_end(tiny_config: MakeConfig) -
 
 
 def test_time_is_that_of_the_whole_series(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = []
+    started = []
 
     def train(config: RunConfig, *_: object, started_at: float, **__: object) -> Result:
-        told.append((config.seed, started_at))
+        started.append((config.seed, started_at))
         figures = dict.fromkeys(CLASSIFICATION.figures(), 1.0)
         return Result(RunFolder(Path()), {"seed": config.seed, **figures}, Stop.TIME if config.seed == 2 else None)
 
     monkeypatch.setattr(series, "train", train)
     config = tiny_config()
     results, _ = train_seeds(config, [1, 2, 3])
-    assert [seed for seed, _ in told] == [1, 2], "what follows a run that stopped is not begun"
-    assert len({started_at for _, started_at in told}) == 1
+    assert [seed for seed, _ in started] == [1, 2], "what follows a run that stopped is not begun"
+    assert len({started_at for _, started_at in started}) == 1
     assert results[-1].stopped is Stop.TIME
 
 
-@pytest.mark.parametrize(("seeds", "resume", "told"), [([1, 1], "", "twice"), ([1, 2], "runs/run-1", "--resume auto")])
-def test_impossible_series_are_refused(tiny_config: MakeConfig, seeds: list[int], resume: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+@pytest.mark.parametrize(
+    ("seeds", "resume", "message"), [([1, 1], "", "twice"), ([1, 2], "runs/run-1", "--resume auto")]
+)
+def test_impossible_series_are_refused(tiny_config: MakeConfig, seeds: list[int], resume: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         train_seeds(tiny_config(), seeds, resume)

@@ -1,4 +1,4 @@
-"""The whole training sequence: its plan, what it trains with what, and the table that tells how far it is."""
+"""The whole training sequence: its plan, its trainings with their teachers, and its table of progress."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from last.experiments.sequence import run_sequence
 from last.experiments.sequence_plan import Plan, SequenceSpec, plan_sequence
 from last.experiments.sequence_table import RunStatus, TableRow, read_rows, results
 from last.runs.folder import RunFolder
-from last.runtime.stop_requests import Stop
+from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.utils.config import read_yaml, to_yaml
 from last.utils.errors import TrainingDiverged, UserError
@@ -61,7 +61,7 @@ def plan(two_data_sets: Path, tmp_path: Path) -> MakePlan:
 
 
 class Trainings:
-    """Stand for `train`: note what is asked, and leave a run's folder with the top-1 that `accuracy` gives."""
+    """Replace `train`: record its arguments, and write a run's folder with the top-1 from `accuracy`."""
 
     def __init__(self) -> None:
         self.configs: list[RunConfig] = []
@@ -136,7 +136,7 @@ def test_steps_come_in_the_order_of_the_table(plan: MakePlan) -> None:
     assert steps[5:] == [(5, title.replace("one xsub", "two xsub")) for _, title in steps[:5]]
 
 
-def test_the_second_step_is_last_e_base_unless_told_otherwise() -> None:
+def test_the_second_step_is_last_e_base_by_default() -> None:
     plan = plan_sequence(SequenceSpec(dataset="synthetic"))
     assert [step.config.model.name for step in plan.steps[:3]] == ["base", "base_e", "nano_e"]
     assert [step.model for step in plan.steps[:2]] == ["LAST-v2 base", "LAST-E base"]
@@ -156,7 +156,7 @@ def test_what_concerns_distillation_leaves_the_runs_alone_as_they_are(plan: Make
     assert changed.steps[2].config.distillation.tau == 2.0
 
 
-def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan) -> None:
+def test_all_students_of_a_data_set_share_the_teacher_outputs(plan: MakePlan) -> None:
     steps = plan(then=True, students=TWO, cached=3).steps
     caches = [step.run_config(seed).distillation.cache for step in steps for seed in (0, 1) if step.role == "distilled"]
     assert len(caches) == 8
@@ -166,11 +166,12 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"students": ["nano_e", "nano"]}, "no model 'nano'.*Did you mean"),
         ({"teacher": "huge"}, "no model 'huge'"),
         ({"students": ["nano_e", "nano_e"]}, "--students has a duplicate"),
+        ({"students": []}, "--students is empty. Leave it out for the default"),
         ({"seeds": [1, 1]}, "--seeds has a duplicate"),
         ({"seeds": [2**64]}, "--seeds: 18446744073709551616 should be 0 to"),
         ({"teacher_seeds": [2**64]}, "--teacher_seeds: 18446744073709551616 should be 0 to"),
@@ -186,8 +187,8 @@ def test_all_students_of_a_data_set_share_what_the_teachers_said(plan: MakePlan)
         ({"student_settings": ["distillation.alpha_of={nano_e: 7}"]}, "alpha_of: .* each value at most 1.0"),
     ],
 )
-def test_impossible_sequences_are_refused(plan: MakePlan, changes: dict[str, object], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_impossible_sequences_are_refused(plan: MakePlan, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         plan(**changes)
 
 
@@ -368,8 +369,8 @@ def test_smaller_students_come_first_in_the_results(plan: MakePlan, trainings: T
     ],
 )
 def test_a_step_has_the_status_of_its_runs(plan: MakePlan, found: list[str], status: str) -> None:
-    outcomes = [RunStatus(seed, each, None, "", {}) for seed, each in enumerate(found)]
-    assert TableRow(plan().steps[0], outcomes).status == status
+    run_statuses = [RunStatus(seed, each, None, "", {}) for seed, each in enumerate(found)]
+    assert TableRow(plan().steps[0], run_statuses).status == status
 
 
 def test_links_of_the_table_lead_to_the_runs(plan: MakePlan, trainings: Trainings) -> None:
@@ -513,3 +514,15 @@ def test_of_several_attached_sequences_the_one_that_came_furthest_is_continued(
     second = plan(flags=flags)
     sequence._copy_from_inputs(second)
     assert statuses(second) == ["done", "done", "done"]
+
+
+def test_a_time_limit_that_ends_while_teachers_are_asked_stops_the_sequence(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> Result:
+        monkeypatch.setattr(StopWatch, "is_over", True)
+        raise UserError("The time limit ended here.")
+
+    monkeypatch.setattr(sequence, "train", refuse)
+    assert run_sequence(plan()) is Stop.TIME
+    assert "The time limit ended here." in caplog.text

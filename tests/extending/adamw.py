@@ -1,4 +1,4 @@
-"""AdamW, the fused one of torch, which leaves a refused step out by itself."""
+"""AdamW, torch's fused one, which skips a rejected step itself."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any

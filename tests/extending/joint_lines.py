@@ -14,7 +14,7 @@ LIMIT_BYTES = 16 << 20
 
 
 class Reader:
-    """Read recordings whose names say their class."""
+    """Read recordings whose names contain their class."""
 
     def __init__(self, source: Source) -> None:
         self.source = source

@@ -1,4 +1,4 @@
-"""Mean reciprocal rank: one over the place of the right class among a clip's answers.
+"""Mean reciprocal rank: one over the rank of the true class among a clip's scores.
 
 Legend: N clips, K classes.
 """
@@ -18,7 +18,7 @@ UNUSABLE = 0.0
 
 @dataclass
 class Settings:
-    """Settings of the reciprocal rank: beyond this place an answer counts nothing."""
+    """Settings of the reciprocal rank: predictions ranked lower count as zero."""
 
     places: Annotated[int, Interval(ge=1, le=1_000_000)] = 1_000_000
 

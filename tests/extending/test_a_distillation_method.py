@@ -35,7 +35,7 @@ def added(plug_in: Callable[[ModuleType, Path], None]) -> None:
 
 
 @pytest.fixture
-def taught(tiny_config: MakeConfig, teacher: Path) -> MakeConfig:
+def student_config(tiny_config: MakeConfig, teacher: Path) -> MakeConfig:
     """Return a function that resolves the configuration of a student; its arguments are `--set` texts."""
     how = (f"distillation.teachers=[{teacher}]", "distillation.method=similarity", "epochs=2")
     return lambda *overrides: tiny_config(*how, *overrides)
@@ -45,17 +45,17 @@ def weights_of(run: RunFolder) -> torch.Tensor:
     return read_checkpoint(run.last).model["classifier.weight"]
 
 
-def test_a_student_learns_by_it_and_by_its_settings(taught: MakeConfig) -> None:
-    runs = [train(taught(*more)).run for more in ((), (), ("distillation.method_settings.weight=50",))]
+def test_a_student_learns_by_it_and_by_its_settings(student_config: MakeConfig) -> None:
+    runs = [train(student_config(*more)).run for more in ((), (), ("distillation.method_settings.weight=50",))]
     weights = [weights_of(run) for run in runs]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     assert all(row["train_teachers_loss"] > 0 for row in read_run(runs[0].path).rows)
 
 
-def test_it_learns_from_stored_outputs_too(taught: MakeConfig) -> None:
+def test_it_learns_from_stored_outputs_too(student_config: MakeConfig) -> None:
     stored = ("distillation.fixed_augmentations=2", "distillation.cached=true")
-    live, cached = (train(taught("distillation.fixed_augmentations=2")).run, train(taught(*stored)).run)
+    live, cached = (train(student_config("distillation.fixed_augmentations=2")).run, train(student_config(*stored)).run)
     torch.testing.assert_close(weights_of(live), weights_of(cached), rtol=1e-4, atol=1e-5)
 
 
@@ -72,13 +72,13 @@ def test_it_is_an_option_of_distill_and_its_run_is_resumed(
 
 
 def test_a_method_that_uses_labels_gets_them_and_is_refused_clips_without(
-    taught: MakeConfig, plug_in: Callable[[ModuleType, Path], None], tmp_path: Path
+    student_config: MakeConfig, plug_in: Callable[[ModuleType, Path], None], tmp_path: Path
 ) -> None:
     (tmp_path / "labelled.py").write_text(LABELLED)
     plug_in(methods, tmp_path / "labelled.py")
-    assert train(taught("distillation.method=labelled")).summary["final_top1"] >= 0
+    assert train(student_config("distillation.method=labelled")).summary["final_top1"] >= 0
     with pytest.raises(UserError, match="needs a method without labels, and labelled uses them"):
-        train(taught("distillation.method=labelled", "label_fraction=0.5", "distillation.unlabelled=true"))
+        train(student_config("distillation.method=labelled", "label_fraction=0.5", "distillation.unlabelled=true"))
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_a_method_that_uses_labels_gets_them_and_is_refused_clips_without(
     ],
 )
 def test_an_unknown_name_or_setting_is_refused_before_anything_is_built(
-    setting: str, message: str, taught: MakeConfig
+    setting: str, message: str, student_config: MakeConfig
 ) -> None:
     with pytest.raises(UserError) as refused:
-        taught(setting)
+        student_config(setting)
     assert message in str(refused.value)

@@ -32,8 +32,8 @@ def test_every_command_takes_a_model_of_it(cli: Callable[..., Any], data_yaml: P
     checkpoint = run / "checkpoints" / "last.pth"
     assert cli("train", "--resume", run, *roots, "--set", "epochs=3").code == 0
     assert cli("evaluate", "--checkpoint", checkpoint, "--out", tmp_path / "report").code == 0
-    taught = cli("distill", "--teacher", run, *always, *roots, "--set", *SETTINGS, "distillation.method=features")
-    assert taught.code == 0, taught.err
+    distilled = cli("distill", "--teacher", run, *always, *roots, "--set", *SETTINGS, "distillation.method=features")
+    assert distilled.code == 0, distilled.err
     exported = cli("export", "--checkpoint", checkpoint, "--format", "onnx", "--bodies", 2, "--out", tmp_path / "files")
     assert exported.code == 0, exported.err
     assert cli("cost", "--model", YAML, "--frames", 8, "--threads", 1).code == 0

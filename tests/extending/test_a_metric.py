@@ -1,7 +1,8 @@
-"""A metric is one file: it stands in a run's rows and summary, in lists of runs, and in what `evaluate` shows."""
+"""A metric is one file: it appears in a run's rows and summary, in lists of runs, and in the output of `evaluate`."""
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -84,7 +85,7 @@ def test_a_run_is_evaluated_without_the_file_of_its_metric(
     assert (done.code, f"no longer exist; they are skipped: {NAME}" in done.err) == (0, True)
 
 
-def test_a_clip_without_an_answer_counts_what_the_metric_says() -> None:
+def test_a_clip_without_a_prediction_counts_as_the_metric_defines() -> None:
     module = get_metric(NAME)
     scores = torch.tensor([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [NO_SCORE] * 3, [torch.nan] * 3])
     total = ClipMetric(module, module.Settings()).total(scores, torch.tensor([0, 1, 0, 0]))  # type: ignore[attr-defined]
@@ -115,3 +116,9 @@ def test_another_task_has_metrics_of_its_own(
     plug_in(tasks, Path(__file__).with_name("masked_joints.py"))
     with pytest.raises(UserError, match="are of classification, and the task is masked_joints"):
         train(tiny_config("task=masked_joints", MEASURED))
+
+
+def test_a_metric_named_unlike_its_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(get_metric(NAME), "METRIC", replace(METRIC, name="other"))
+    with pytest.raises(UserError, match=rf"has the name 'other'. Change it to '{NAME}'"):
+        get_metric(NAME)

@@ -89,8 +89,8 @@ def test_commands_train_evaluate_distil_and_export_a_model_that_reads_it(
     assert model(streams, body_mask).shape == (1, 3)
     refused = cli("distill", "--teacher", run, *always, "--set", *TINY)
     assert (refused.code, "model.added_streams: {'acceleration'" in refused.err) == (2, True)
-    taught = cli("distill", "--teacher", run, *always, "--set", *TINY, READS)
-    assert taught.code == 0, taught.err
+    distilled = cli("distill", "--teacher", run, *always, "--set", *TINY, READS)
+    assert distilled.code == 0, distilled.err
 
 
 def test_a_teacher_of_three_streams_teaches_a_student_of_four(
@@ -98,8 +98,8 @@ def test_a_teacher_of_three_streams_teaches_a_student_of_four(
 ) -> None:
     roots = ("--data_root", data_yaml.parent / "data", "--output_root", tmp_path / "runs")
     always = ("--model", "nano_e", "--dataset", data_yaml, "--epochs", 1, *roots)
-    taught = cli("distill", "--teacher", teacher, *always, "--set", *TINY, READS)
-    assert taught.code == 0, taught.err
+    distilled = cli("distill", "--teacher", teacher, *always, "--set", *TINY, READS)
+    assert distilled.code == 0, distilled.err
 
 
 def test_a_family_that_reads_three_streams_alone_is_refused_another(

@@ -65,7 +65,7 @@ def test_the_epoch_with_the_lowest_error_is_the_best(config: RunConfig, monkeypa
     assert (summary["best_epoch"], summary["best_mse"], summary["final_mse"]) == (1, 3.0, 4.0)
     assert read_checkpoint(folder.best).epoch == 1
     folder.summary.unlink()
-    assert read_run(folder.path).figure("best_epoch") == 1, "as told by the logbook alone"
+    assert read_run(folder.path).figure("best_epoch") == 1, "as read from the logbook alone"
 
 
 def test_a_run_that_stops_within_an_epoch_resumes_to_the_bit(
@@ -127,9 +127,9 @@ def test_an_unknown_task_is_refused_with_the_names_of_those_there_are(config: Ru
 
 
 def test_teachers_are_for_classification(config: RunConfig, teacher: Path) -> None:
-    taught = replace(config, distillation=DistillationConfig(teachers=[str(teacher)]))
+    distilled = replace(config, distillation=DistillationConfig(teachers=[str(teacher)]))
     with pytest.raises(UserError, match="Distillation needs the task classification, and the task is masked_joints"):
-        train(taught)
+        train(distilled)
 
 
 def test_its_own_settings_are_checked_recorded_and_used(tiny_config: MakeConfig) -> None:

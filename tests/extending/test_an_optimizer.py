@@ -1,4 +1,4 @@
-"""An optimizer is one file: a run trains with it, resumes with it to the bit, and its refused steps leave no trace."""
+"""An optimizer is one file: a run trains with it, resumes with it to the bit, and its rejected steps change nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace

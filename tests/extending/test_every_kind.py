@@ -106,12 +106,12 @@ def test_all_of_them_together_train_without_the_host_waiting_for_the_device(
         )
     )
     trainer.task.train()
-    meter = EpochMetrics(torch.device("cpu"), trainer.measures, terms=len(trainer.task.terms))
+    metrics = EpochMetrics(torch.device("cpu"), trainer.measures, terms=len(trainer.task.terms))
     for batch in trainer.data.loader:
         with NoReading():
             streams = trainer.data.pipeline(batch, training=True)
-            trainer.step(streams, batch, LocalBatch(len(batch), len(batch)), closes=True, meter=meter)
-    figures = meter.read(ALONE)
+            trainer.step(streams, batch, LocalBatch(len(batch), len(batch)), closes=True, metrics=metrics)
+    figures = metrics.read(ALONE)
     assert len(figures.metrics) == 3 and figures.loss > 0
 
 

@@ -126,17 +126,17 @@ def test_several_processes_normalise_as_one_does_over_all_their_places(relu: boo
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[nn.Module]]:
-    """Let models on the CPU normalise as they do on a GPU; return which layers were asked about."""
-    asked: list[nn.Module] = []
+    """Make models on the CPU normalise as on a GPU; return the layers for which this was queried."""
+    queried: list[nn.Module] = []
 
     def everywhere(norm: nn.Module, _: Tensor) -> bool:
-        asked.append(norm)
+        queried.append(norm)
         return True
 
     for module in (channel_major, layers):
         monkeypatch.setattr(module, "can_normalise_rows", everywhere)
     monkeypatch.setattr(channel_major, "can_normalise_by_batch", lambda *_: False)
-    yield asked
+    yield queried
 
 
 @pytest.mark.parametrize("name", ["nano_e", "small"])

@@ -62,9 +62,9 @@ def test_padded_rows_repeat_shapes_and_change_no_result_or_gradient(build: Build
     assert len(more) % multiple == 0
     assert len(more) - len(rows) < multiple
     found = []
-    for asked in (rows, more):
+    for slots in (rows, more):
         model.zero_grad()
-        logits = model(streams, valid, asked)
+        logits = model(streams, valid, slots)
         logits.square().sum().backward()
         found.append([logits, *(each.grad for each in model.parameters() if each.grad is not None)])
     for one, other in zip(*found, strict=True):
@@ -79,7 +79,7 @@ def test_features_feed_the_classifier(build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"joint": torch.zeros(2, 3, 8, 20, 2)}, r"\(clips, 3, frames, 25, bodies\); 'joint' has \(2, 3, 8, 20, 2\)"),
         ({"joint": torch.zeros(2, 2, 8, 25, 2)}, r"\(clips, 3, frames, 25, bodies\); 'joint' has \(2, 2, 8, 25, 2\)"),
@@ -90,13 +90,13 @@ def test_features_feed_the_classifier(build: Build) -> None:
         ({"acceleration": torch.zeros(2, 3, 8, 25, 2)}, "streams joint, velocity, bone, .* has the keys .*acc"),
     ],
 )  # fmt: skip
-def test_streams_that_do_not_fit_are_refused(build: Build, change: dict[str, Tensor], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_streams_that_do_not_fit_are_refused(build: Build, change: dict[str, Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         build().eval()({**random_streams(), **change})
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         (torch.zeros(1, 3, 8, 25, 1), r"its input has the type Tensor and the shape \(1, 3, 8, 25, 1\)"),
         (np.zeros((2, 8, 25, 3)), r"its input has the type ndarray and the shape \(2, 8, 25, 3\)"),
@@ -108,9 +108,9 @@ def test_streams_that_do_not_fit_are_refused(build: Build, change: dict[str, Ten
     ],
 )
 def test_whatever_is_given_instead_of_streams_is_refused_with_the_way_to_them(
-    build: Build, given: object, told: str
+    build: Build, given: object, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told) as refused:
+    with pytest.raises(ValueError, match=message) as refused:
         build().eval()(given)
     assert "(clips, 3, frames, 25, bodies)" in str(refused.value)
     assert "streams, body_mask = last.model_inputs(model, clip)" in str(refused.value)
@@ -133,7 +133,7 @@ def test_missing_stream_is_refused(build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("valid", "told"),
+    ("valid", "message"),
     [
         (torch.ones(2, 3, dtype=torch.bool), r"shape \(2, 2\) \(clips, bodies\).* not \(2, 3\)"),
         (torch.ones(2, 1, dtype=torch.bool), r"shape \(2, 2\) \(clips, bodies\).* not \(2, 1\)"),
@@ -141,13 +141,13 @@ def test_missing_stream_is_refused(build: Build) -> None:
         (torch.tensor([[True, True], [False, False]]), "at least one body; clip 1 of 2 has none"),
     ],
 )
-def test_validity_that_does_not_fit_is_refused(build: Build, valid: Tensor, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_validity_that_does_not_fit_is_refused(build: Build, valid: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         build().eval()(random_streams(), valid)
 
 
 @pytest.mark.parametrize(
-    ("body_mask", "body_slots", "told"),
+    ("body_mask", "body_slots", "message"),
     [
         (None, torch.tensor([0]), "`body_slots` needs `body_mask`, which says which bodies are present"),
         (torch.ones(2, 2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.int64), r"not \(2, 2\) and torch\.int64"),
@@ -155,9 +155,9 @@ def test_validity_that_does_not_fit_is_refused(build: Build, valid: Tensor, told
     ],
 )
 def test_body_slots_that_do_not_fit_are_refused(
-    build: Build, body_mask: Tensor | None, body_slots: Tensor, told: str
+    build: Build, body_mask: Tensor | None, body_slots: Tensor, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         build().eval()(random_streams(), body_mask, body_slots)
 
 
@@ -165,8 +165,8 @@ def test_body_slots_that_do_not_fit_are_refused(
 def test_coordinates_that_are_not_finite_are_refused_where_a_body_is_present(build: Build, value: float) -> None:
     streams = random_streams()
     streams["velocity"][1, 2, 3, 4, 0] = value
-    told = r"'velocity', given with the shape \(2, 3, 8, 25, 2\), holds NaN or infinity in clip 1, body 0"
-    with pytest.raises(ValueError, match=told):
+    message = r"'velocity', given with the shape \(2, 3, 8, 25, 2\), holds NaN or infinity in clip 1, body 0"
+    with pytest.raises(ValueError, match=message):
         build().eval()(streams)
 
 

@@ -86,7 +86,7 @@ def test_dropped_sum_passes_a_gradient_only_to_what_was_kept() -> None:
     assert torch.equal(x.grad, total.detach())
 
 
-def test_dropped_sum_drops_whole_channels_of_bodies_where_asked() -> None:
+def test_dropped_sum_drops_whole_channels_of_bodies_if_configured() -> None:
     x = torch.ones(50, 3, 40, 5)  # (C, T, B, V)
     total = dropped_sum(nn.Dropout2d(0.25), x, torch.zeros_like(x))
     assert torch.equal(total, total[:, :1, :, :1].expand_as(total))

@@ -82,9 +82,9 @@ def test_joints_without_features_are_compared_without_nan() -> None:
     assert x.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("asking", [12, 6])
-def test_linear_attention_equals_quadratic_attention(asking: int) -> None:
-    queries = 3 * torch.randn(2, 4, asking, 2, 5, dtype=torch.float64)
+@pytest.mark.parametrize("query_frames", [12, 6])
+def test_linear_attention_equals_quadratic_attention(query_frames: int) -> None:
+    queries = 3 * torch.randn(2, 4, query_frames, 2, 5, dtype=torch.float64)
     keys, values = 3 * torch.randn(2, 2, 4, 12, 2, 5, dtype=torch.float64)
     torch.testing.assert_close(linear_attention(queries, keys, values), quadratic_attention(queries, keys, values))
 
@@ -206,7 +206,7 @@ def test_multiply_adds_of_a_block_equal_the_hand_count(stage: int, width: int) -
 
 
 @pytest.mark.parametrize(
-    ("sizes", "told"),
+    ("sizes", "message"),
     [
         ({"heads": 7}, "heads: 7 should divide the 256 channels"),
         ({"kernel_frames": 8}, "kernel_frames: 8 should be odd"),
@@ -215,8 +215,8 @@ def test_multiply_adds_of_a_block_equal_the_hand_count(stage: int, width: int) -
         ({"temporal": ["convolution", "convolution", "transformer"]}, "one of convolution, attention"),
     ],
 )
-def test_sizes_that_make_no_network_are_refused(sizes: dict[str, object], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_sizes_that_make_no_network_are_refused(sizes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         last.create_model("small", **sizes)
 
 

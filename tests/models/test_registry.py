@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import last
 from last.experiments.config import resolve
+from last.models.batchnorm_stats import RunningStatistics
+from last.models.plain import from_fused
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 
@@ -21,7 +25,7 @@ def test_unknown_size_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "told"),
+    ("sizes", "message"),
     [
         ({"channels": [24, 7, 96]}, "channels: 7 should divide into 2 equal parts"),
         ({"channels": [24, 48, 10**6]}, "channels: .* at most 4096"),
@@ -31,8 +35,8 @@ def test_unknown_size_is_refused() -> None:
         ({"kernel_frames": 8}, "kernel_frames: 8 should be odd"),
     ],
 )
-def test_sizes_that_make_no_network_are_refused(sizes: dict[str, object], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_sizes_that_make_no_network_are_refused(sizes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         last.create_model("nano_e", **sizes)
 
 
@@ -42,7 +46,7 @@ def test_sizes_of_another_number_of_stages_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"name": 60}, "name of a model should be one of nano_e, .*, not 60"),
         ({"name": ["nano_e"]}, "one of nano_e, .*, not .'nano_e'."),
@@ -55,8 +59,8 @@ def test_sizes_of_another_number_of_stages_are_refused() -> None:
         ({"layout": 25}, "layout: 25"),
     ],
 )
-def test_arguments_of_another_type_are_refused(arguments: dict[str, object], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_arguments_of_another_type_are_refused(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         last.create_model(**{"name": "nano_e", **arguments})
 
 
@@ -74,7 +78,7 @@ def test_a_new_model_knows_its_name_and_layout_and_nothing_that_it_did_not_learn
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("family: last_e", "The model tiny_e has no sizes: model.channels, model.blocks, model.attention should be"),
         ("family: last_v2", "has no sizes: model.channels, model.blocks, model.temporal should be"),
@@ -83,9 +87,21 @@ def test_a_new_model_knows_its_name_and_layout_and_nothing_that_it_did_not_learn
         ("{family: last_e, chanels: [8]}", r"tiny_e.yaml: .*chanels: unknown key.*Did you mean 'channels'"),
     ],
 )
-def test_a_file_without_the_sizes_of_a_network_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_without_the_sizes_of_a_network_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "tiny_e.yaml"
     path.write_text(f"model: {text}" if text[0] == "{" else f"model: {{{text}}}")
     for build in (lambda: last.create_model(path), lambda: resolve(model=str(path), dataset="synthetic")):
-        with pytest.raises(UserError, match=f"(?s){told}"):
+        with pytest.raises(UserError, match=f"(?s){message}"):
             build()
+
+
+def test_a_layer_without_a_plain_counterpart_is_refused() -> None:
+    with pytest.raises(TypeError, match="no plain counterpart of a Bilinear"):
+        from_fused(nn.Bilinear(1, 1, 1))
+
+
+def test_a_model_without_batch_norms_has_no_statistics_to_change() -> None:
+    statistics = RunningStatistics(nn.Linear(2, 2))
+    statistics.uncount(torch.tensor(1))
+    statistics.set_counts([])
+    assert statistics.read().tolist() == statistics.counts() == []

@@ -117,7 +117,7 @@ def nan_case(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
 for _relu in (True, False):
     for _shape in ((5, 400), (3, 641), (5, 7)):
         CASES[f"BatchNorm {_shape} relu={_relu} float32"] = batch_norm_case(torch.float32, _shape, _relu, 0.1)
-for _size in ((3, 5, 7, 25), (2, 1, 1, 17), (4, 6, 33, 20)):
+for _size in ((3, 5, 7, 25), (2, 1, 1, 17), (2, 3, 33, 20)):
     CASES[f"attention {_size} float32"] = attention_case(torch.float32, _size)
 CASES["sum without dropout float32"] = sum_case(torch.float32, 0.0)
 for _dtype in (torch.float32, torch.float16, torch.bfloat16):

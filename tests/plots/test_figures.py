@@ -124,7 +124,7 @@ def legend(axes: Any) -> list[str]:
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_the_curve_says_of_each_loss_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_curve_describes_each_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     loss, *_ = curve_axes(monkeypatch, [epoch(0)], train="smoothed", test="plain")
     assert legend(loss) == ["train: smoothed", "test: plain"]
 
@@ -207,7 +207,7 @@ def test_a_long_title_does_not_widen_a_picture(tmp_path: Path) -> None:
     assert widths[1] < 1.3 * widths[0]
 
 
-def test_clips_without_an_answer_count_as_wrong_in_the_line_under_the_title(tmp_path: Path) -> None:
+def test_clips_without_a_prediction_count_as_wrong_in_the_line_under_the_title(tmp_path: Path) -> None:
     draw_confusion(np.zeros((2, 2), np.int64), ["a", "b"], tmp_path / "confusion.png", "title", unusable=4)
     assert picture_size(tmp_path / "confusion.png")[0] > 130
 
@@ -229,3 +229,7 @@ def test_missing_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UserError, match=r"last-har\[plots\]"):
         draw_training_curve([epoch(0)], tmp_path / "curve.png", "title")
+
+
+def test_a_test_part_of_one_clip_is_called_so() -> None:
+    assert figures.worth_of_a_clip(1) == "; of one clip"

@@ -21,7 +21,7 @@ FLOOR = (0xE4, 0xE3, 0xDC)
 
 
 def clip(layout: str = "sbu15", bodies: int = 1, frames: int = 6) -> NDArray[np.float32]:
-    """Return bodies that stand side by side and wander to the right, (M, T, V, C)."""
+    """Return bodies side by side that move to the right, (M, T, V, C)."""
     random = np.random.default_rng(0)
     body = random.uniform(-0.8, 0.8, size=(load_layout(layout).num_joints, load_layout(layout).coordinates))
     moved = np.repeat(body[None], frames, axis=0)

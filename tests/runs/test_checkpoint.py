@@ -11,14 +11,14 @@ import torch
 import last
 from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
+from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
 
 @pytest.fixture
-def checkpoint(tiny_config: Callable[..., RunConfig]) -> Path:
-    run = experiment.train(tiny_config("epochs=1")).run
-    return run.last
+def checkpoint(trained_run: Callable[..., RunFolder]) -> Path:
+    return trained_run("epochs=1").last
 
 
 def change(path: Path, **values: object) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints whose checksum is right and whose content makes no sense, and files that ask for more than they have."""
+"""Checkpoints with a valid checksum and invalid content, and files that claim more than they have."""
 
 import io
 import random
@@ -17,6 +17,7 @@ from under_limits import call
 import last
 from last.experiments import run as experiment
 from last.runs.checkpoint import _KEYS, _checksum, read_checkpoint
+from last.runs.folder import RunFolder
 from last.runs.torch_file import NotTorchFile, read_torch_file
 from last.settings.run import RunConfig
 from last.training.schedule import schedule_after
@@ -35,7 +36,7 @@ def forged(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every part of nested dicts and lists; of what is there by number, or tensors, the first."""
+    """Yield the path of every part of nested dicts and lists; of numbered items or tensors, only the first."""
     if above:
         yield above
     items = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
@@ -55,10 +56,12 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 @pytest.fixture
-def checkpoint(request: pytest.FixtureRequest, tiny_config: Callable[..., RunConfig]) -> tuple[Path, RunConfig]:
-    """Return a checkpoint at the end of an epoch, or within one where the test says so, with all that one can hold."""
-    config = tiny_config("epochs=2", "ema.decay=0.9", "gradient_accumulation_steps=2")
-    run = experiment.train(config).run
+def checkpoint(
+    request: pytest.FixtureRequest, tiny_config: Callable[..., RunConfig], trained_run: Callable[..., RunFolder]
+) -> tuple[Path, RunConfig]:
+    """Return a checkpoint at the end of an epoch, or within one if the test needs that, with every possible field."""
+    overrides = ("epochs=2", "ema.decay=0.9", "gradient_accumulation_steps=2")
+    config, run = tiny_config(*overrides), trained_run(*overrides)
     for path in (run.summary, run.best):
         path.unlink()
     content = torch.load(run.last, weights_only=True)
@@ -76,7 +79,7 @@ def checkpoint(request: pytest.FixtureRequest, tiny_config: Callable[..., RunCon
 
 
 def try_out(path: Path, config: RunConfig) -> str:
-    """Use a checkpoint in every way and say how it was refused, or nothing."""
+    """Use a checkpoint in every way and return the refusal, or an empty text."""
     (path.parent.parent / "summary.json").unlink(missing_ok=True)
     try:
         read_checkpoint(path)
@@ -142,7 +145,7 @@ def test_what_makes_no_sense_is_reported_by_its_place(
     path, config = checkpoint
     content = torch.load(path, weights_only=True)
     torch.save(forged(replaced(content, place, new)), path)
-    assert re.search(complaint, told := try_out(path, config)), told
+    assert re.search(complaint, refusal := try_out(path, config)), refusal
 
 
 def test_a_run_without_a_sound_checkpoint_of_its_own_is_resumed_from_the_one_that_is_left(
@@ -241,7 +244,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_a_file_that_asks_for_more_than_it_has_is_refused(what: str) -> None:
+def test_a_file_that_claims_more_than_it_has_is_refused(what: str) -> None:
     with pytest.raises(NotTorchFile):
         read_torch_file(HOSTILE[what])
 
@@ -287,5 +290,52 @@ def refused(folder: str) -> int:
 def test_files_that_ask_for_gigabytes_take_no_more_than_their_size(tmp_path: Path) -> None:
     for number, content in enumerate(HOSTILE.values()):
         (tmp_path / f"{number}.pth").write_bytes(content)
-    answer = call("test_checkpoint_fields:refused", tmp_path, mib=500, seconds=10)
-    assert answer.value == len(HOSTILE), answer
+    result = call("test_checkpoint_fields:refused", tmp_path, mib=500, seconds=10)
+    assert result.value == len(HOSTILE), result
+
+
+@pytest.mark.parametrize("checkpoint", ["within"], indirect=True)
+@pytest.mark.parametrize(
+    ("place", "new", "complaint"),
+    [
+        (("best_acc",), 101.0, "best_acc is 101.0"),
+        (("scaler",), {"scale": 2.0}, "scaler lacks _growth_tracker"),
+        (("guard",), [], "guard is"),
+        (("optimizer", "state", 0), {"momentum_buffer": {}}, "is an empty dict|momentum_buffer"),
+        (("measures",), {"task": "poses"}, "measures are not the metrics of a task"),
+        (("statistics",), {"other": {"x": torch.zeros(1)}}, "statistics.'other' are of no weights"),
+        (("statistics",), {"trained": {"x": torch.zeros(1)}}, "statistics.*trained should have the keys"),
+        (("within", "clips"), 10**6, "within.clips is 1000000, of an epoch of"),
+        (("config", "model"), [], "holds no configuration|config"),
+    ],
+)
+def test_every_field_that_contradicts_the_others_is_named(
+    checkpoint: tuple[Path, RunConfig], place: tuple[Any, ...], new: Any, complaint: str
+) -> None:
+    path, config = checkpoint
+    content = {"measures": {}, **torch.load(path, weights_only=True)}
+    torch.save(forged(replaced(content, place, new)), path)
+    assert re.search(complaint, refusal := try_out(path, config)), refusal
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda content: [content], "is not a checkpoint of LAST"),
+        (lambda content: {**content, "format": "other"}, "is not a checkpoint of LAST"),
+        (lambda content: {name: each for name, each in content.items() if name != "guard"}, "it lacks guard"),
+        (lambda content: {**content, "model": {**content["model"], "x": {1, 2}}}, "damaged or foreign"),
+    ],
+)
+def test_a_file_of_other_content_than_a_checkpoint_is_refused(
+    checkpoint: tuple[Path, RunConfig], change: Callable[[dict[str, Any]], object], complaint: str
+) -> None:
+    path, config = checkpoint
+    torch.save(change(torch.load(path, weights_only=True)), path)
+    assert re.search(complaint, refusal := try_out(path, config)), refusal
+
+
+def test_a_file_of_a_machine_of_the_other_byte_order_is_refused() -> None:
+    content = repacked(saved({"a": torch.ones(2)}), byteorder=b"big")
+    with pytest.raises(NotTorchFile, match="byte order"):
+        read_torch_file(content)

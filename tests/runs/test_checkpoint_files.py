@@ -1,4 +1,4 @@
-"""What a process that is killed while it writes checkpoints leaves behind, the next one puts right."""
+"""The next process repairs what a process that is killed while it writes checkpoints leaves behind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ MakeConfig = Callable[..., RunConfig]
 
 
 class Killed(BaseException):
-    """Stand for the end of the process."""
+    """The simulated end of the process."""
 
 
 def kill_before_the_last_file(monkeypatch: pytest.MonkeyPatch, config: RunConfig) -> RunFolder:
@@ -70,7 +70,7 @@ def contents(run: RunFolder) -> dict[str, object]:
 
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, changes: int) -> None:
-    """Let the process end after so many files took their place or were removed."""
+    """End the process after a number of files were renamed into place or removed."""
     left = iter(range(changes - 1, -1, -1))
 
     def counted(change: Callable[..., object]) -> Callable[..., object]:
@@ -110,10 +110,15 @@ def test_a_run_killed_between_any_two_files_ends_with_all_of_them(
 @pytest.mark.parametrize("every_minutes", ["0", "1e-9"])
 @pytest.mark.parametrize("full", [{0}, {1}, {0, 1}, {0, 1, 2}])
 def test_the_best_state_is_written_when_there_is_room_though_no_later_one_is_better(
-    data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: set[int], every_minutes: str
+    data_yaml: Path,
+    train_once: Callable[..., RunFolder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    full: set[int],
+    every_minutes: str,
 ) -> None:
     settings = ("epochs=4", "learning_rate=1e-9", "warmup_epochs=0", f"checkpoint.every_minutes={every_minutes}")
-    whole = train(tiny_run(data_yaml, tmp_path / "whole", *settings)).run
+    whole = train_once(*settings)
     assert read_checkpoint(whole.best).epoch < 3
     save, end_epoch, place = checkpoint_files.save_checkpoint, CheckpointFiles.end_epoch, {"epoch": -1}
 

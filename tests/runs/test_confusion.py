@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_written_is_reported_once_and_does_not_end_the_run
 
 
 @pytest.mark.parametrize(("overrides", "column"), [([], "test_top1"), (["ema.decay=0.99"], "ema_test_top1")])
-def test_a_run_keeps_what_the_weights_that_it_offers_answered(
+def test_a_run_keeps_the_predictions_of_the_weights_that_it_offers(
     tiny_config: Callable[..., RunConfig], overrides: list[str], column: str
 ) -> None:
     parts = ("validation=split", "validation_fraction=0.3", "epochs=3", "test_every=2", "learning_rate=0.05")
@@ -74,7 +74,7 @@ def test_a_run_keeps_what_the_weights_that_it_offers_answered(
     found = read_confusion(run.confusion)
     assert found is not None
     rows = last_rows(run.path)
-    assert not overrides or rows[-1]["test_top1"] != rows[-1][column], "the two weights cannot be told apart"
+    assert not overrides or rows[-1]["test_top1"] != rows[-1][column], "the two weights cannot be distinguished"
     assert (found.epoch, found.counts.sum()) == (2, 12)
     assert 100 * found.counts.trace() / 12 == pytest.approx(rows[-1][column])
 
@@ -83,3 +83,12 @@ def last_rows(path: Path) -> list[dict[str, float]]:
     from last.runs.logbook import read_rows
 
     return read_rows(path / "metrics.jsonl")  # type: ignore[return-value]
+
+
+def test_a_file_that_is_too_large_for_a_confusion_matrix_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confusion, "_LIMIT_BYTES", 3)
+    (tmp_path / "confusion.csv").write_text("true,a\na,1\n")
+    with pytest.raises(UserError, match="larger than 3 bytes, too large for a confusion matrix"):
+        read_confusion(tmp_path / "confusion.csv")

@@ -1,10 +1,12 @@
 """The names of run folders, and finding the run to resume."""
 
+import errno
 import json
 import os
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from last.experiments.config import resolve
 from last.runs.folder import RunFolder
 from last.runs.history import find_run
 from last.settings.run import RunConfig
+from last.tasks.measures import measures_from
 from last.utils.config import to_yaml
 from last.utils.errors import UserError
 
@@ -160,3 +163,35 @@ def test_a_summary_that_lacks_a_figure_is_refused_with_what_to_do(tmp_path: Path
         run.summary.write_text(content)
         with pytest.raises(UserError, match=r"summary\.json.*Delete it and resume the run"):
             run.read_summary()
+
+
+@pytest.mark.parametrize(("error", "outcome"), [(FileExistsError(), "_2"), (OSError(errno.ENOSPC, "full"), "")])
+def test_a_folder_that_another_process_has_just_made_is_passed_over_and_any_other_failure_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, outcome: str
+) -> None:
+    failures = [error]
+    mkdir = Path.mkdir
+
+    def fail_once(path: Path, *given: Any, **options: Any) -> None:
+        if path.name.startswith("run-") and failures:
+            raise failures.pop()
+        mkdir(path, *given, **options)
+
+    monkeypatch.setattr(Path, "mkdir", fail_once)
+    if outcome:
+        assert RunFolder.create(tmp_path).path.name.endswith(outcome)
+    else:
+        with pytest.raises(UserError, match="full"):
+            RunFolder.create(tmp_path)
+
+
+def test_a_damaged_record_of_the_origin_is_as_if_there_were_none(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path)
+    run.origin.write_text("{")
+    assert run.origin_path == ""
+
+
+def test_a_run_whose_metrics_are_not_those_of_a_task_is_refused(tmp_path: Path) -> None:
+    for facts in ({"task": "poses"}, {"task": "poses", "metrics": [{"name": "a", "title": "a"}], "primary": "b"}):
+        with pytest.raises(UserError, match=r"task.json does not describe the metrics of a task"):
+            measures_from(facts, "task.json")

@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from last.plots import figures
 from last.runs import curves
 from last.runs.comparison import differing_keys, record, seed_spreads, write_comparison
 from last.runs.curves import draw_curves
+from last.runs.folder import RunFolder
 from last.runs.history import choose_runs, find_runs
 from last.runs.results import Run, read_run
 from last.settings.run import RunConfig
@@ -85,7 +87,7 @@ def test_a_run_without_an_epoch_yet_is_no_problem(tmp_path: Path) -> None:
     assert (run.epochs_done, run.problems, math.isnan(run.figure("best_top1"))) == (0, [], True)
 
 
-def test_rows_with_impossible_epochs_are_left_out_and_told(tmp_path: Path) -> None:
+def test_rows_with_impossible_epochs_are_skipped_and_reported(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", [], finished=False)
     (path / "metrics.jsonl").write_text('{"epoch": 0}\n{"epoch": -5}\n')
     run = read_run(path)
@@ -139,7 +141,7 @@ def test_a_broken_file_leaves_the_rest_of_the_run_readable(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_could_not_be_read_is_said(tmp_path: Path, name: str) -> None:
+def test_what_could_not_be_read_is_reported(tmp_path: Path, name: str) -> None:
     path = write_run(tmp_path / "run", [40.0])
     (path / name).write_text(BROKEN[name][0])
     (problem,) = [each for each in read_run(path).problems if "not valid" in each or "not a row" in each]
@@ -199,14 +201,14 @@ def test_the_runs_of_a_sequence_are_found_where_they_lie(tmp_path: Path) -> None
     assert chosen.name == roots[tmp_path / "runs"]
 
 
-def taught(*teachers: Path | str) -> dict[str, Any]:
+def with_teachers(*teachers: Path | str) -> dict[str, Any]:
     return {"distillation": {"teachers": [str(each) for each in teachers]}}
 
 
 def test_a_distilled_run_names_its_teachers(tmp_path: Path) -> None:
     base, large = (write_run(tmp_path / name, [1.0], model={"name": name}) for name in ("base", "large"))
     teachers = [run / "checkpoints" / "last.pth" for run in (base, large, base)]
-    run = read_run(write_run(tmp_path / "student", [1.0], **taught(*teachers)))
+    run = read_run(write_run(tmp_path / "student", [1.0], **with_teachers(*teachers)))
     assert (run.teachers, run.distillation_label) == (["base", "large"], "distilled from base and large")
     assert record(run)["teachers"] == "base, large"
     assert (read_run(base).teachers, read_run(base).distillation_label) == ([], "")
@@ -216,9 +218,9 @@ def test_teachers_that_moved_together_with_their_student_are_found(tmp_path: Pat
     old = Path("/gone/sequence/tiny-xsub/base-teacher/run-2026-11-22/checkpoints/last.pth")
     write_run(tmp_path / "tiny-xsub" / "base-teacher" / "run-2026-11-22", [1.0], model={"name": "base"})
     student = tmp_path / "tiny-xsub" / "nano_e-distilled" / "run-2026-11-23"
-    assert read_run(write_run(student, [1.0], **taught(old))).teachers == ["base"]
+    assert read_run(write_run(student, [1.0], **with_teachers(old))).teachers == ["base"]
     beside = tmp_path / "tiny-xsub" / "base-teacher" / "run-2026-11-24"
-    assert read_run(write_run(beside, [1.0], **taught(old))).teachers == ["base"]
+    assert read_run(write_run(beside, [1.0], **with_teachers(old))).teachers == ["base"]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_teachers_that_moved_together_with_their_student_are_found(tmp_path: Pat
     [("/x/run-2026-11-22/checkpoints/last.pth", "run-2026-11-22"), ("teacher.pth", "teacher.pth"), ("", "")],
 )
 def test_a_teacher_that_is_not_there_is_reported_by_its_place(tmp_path: Path, path: str, name: str) -> None:
-    assert read_run(write_run(tmp_path / "student", [1.0], **taught(path))).teachers == [name]
+    assert read_run(write_run(tmp_path / "student", [1.0], **with_teachers(path))).teachers == [name]
 
 
 @pytest.mark.parametrize("teachers", ["x", 3, None, [3], {"a": 1}])
@@ -356,7 +358,7 @@ def test_curves_are_drawn_for_few_and_many_runs(tmp_path: Path, count: int) -> N
 
 @pytest.mark.usefixtures("coarse_pictures")
 def test_runs_are_compared_in_the_loss_that_they_all_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, distilled = (write_run(tmp_path / name, [1.0], **taught()) for name in ("plain", "distilled"))
+    plain, distilled = (write_run(tmp_path / name, [1.0], **with_teachers()) for name in ("plain", "distilled"))
     row = epoch(0, 1.0, train_labels_loss=1.5)
     (distilled / "metrics.jsonl").write_text(json.dumps(row) + "\n")
     drawn: list[str] = []
@@ -422,3 +424,21 @@ def test_curves_without_any_epoch_are_refused(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "run", [], finished=False))
     with pytest.raises(ValueError, match="None of the runs has an epoch"):
         draw_curves([run], tmp_path / "curves.png")
+
+
+def test_a_run_whose_files_cannot_be_looked_at_is_listed_and_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = write_run(tmp_path / "run-2026-11-23", [40.0])
+    write_run(tmp_path / "run-2026-11-24", [50.0])
+    stat = Path.stat
+
+    def refuse_inside(path: Path, **options: Any) -> os.stat_result:
+        if closed in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse_inside)
+    assert [run.name for run in find_runs(tmp_path)] == ["run-2026-11-24", "run-2026-11-23"]
+    run = RunFolder(closed)
+    assert (run.finished, run.origin_path, run.read_measures().task) == (False, "", "classification")

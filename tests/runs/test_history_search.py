@@ -29,9 +29,9 @@ def begun(folder: Path, config: RunConfig) -> RunFolder:
 
 
 @pytest.fixture
-def trained(tiny_config: MakeConfig) -> Callable[..., RunFolder]:
+def trained(tiny_config: MakeConfig, trained_run: Callable[..., RunFolder]) -> Callable[..., RunFolder]:
     """Return a function that puts a run of one epoch into a folder."""
-    run = experiment.train(tiny_config("epochs=1")).run
+    run = trained_run("epochs=1")
 
     def put(folder: Path, **changes: object) -> RunFolder:
         shutil.copytree(run.path, folder)

@@ -137,7 +137,7 @@ def test_last_row_that_lacks_only_its_line_end_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [None, "", "epoch,tr", "epoch,train_loss\n0,1.0\n0,1.0\n"])
-def test_csv_that_disagrees_is_made_anew_on_opening(tmp_path: Path, damage: str | None) -> None:
+def test_csv_that_disagrees_is_rewritten_on_opening(tmp_path: Path, damage: str | None) -> None:
     written(tmp_path, 3)
     path = tmp_path / "metrics.csv"
     whole = path.read_bytes()
@@ -215,7 +215,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_error
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+def log_records(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
@@ -228,7 +228,7 @@ def test_row_that_cannot_be_written_is_kept_and_warned_of_once(
     for epoch in (1, 2, 3):
         rows.append(row(epoch))
         logbook.write(row(epoch))
-    ((level, message),) = told(caplog)
+    ((level, message),) = log_records(caplog)
     assert level == "WARNING"
     assert f"Cannot write {tmp_path / 'metrics.jsonl'}: the disk is full. Training continues" in message
     assert logbook.rows() == rows
@@ -264,7 +264,7 @@ def test_catching_up_is_reported_once_and_a_later_failure_again(
         for epoch, error in enumerate([errno.ENOSPC, 0, 0, errno.ENOSPC, 0, 0]):
             disk(error)
             logbook.write(row(epoch))
-    messages = told(caplog)
+    messages = log_records(caplog)
     assert [level for level, _ in messages] == ["WARNING", "INFO", "WARNING", "INFO"]
     assert "metrics.jsonl and metrics.csv are complete again" in messages[1][1]
 

@@ -22,8 +22,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def run(tiny_config: MakeConfig) -> RunFolder:
-    return experiment.train(tiny_config("epochs=1")).run
+def run(trained_run: Callable[..., RunFolder]) -> RunFolder:
+    return trained_run("epochs=1")
 
 
 @pytest.mark.parametrize("resume", ["auto", ".", "checkpoints/last.pth", "checkpoints/best_model.pth"])

@@ -34,7 +34,7 @@ def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[object, ...]]:
-    """Note with what each picture is drawn, beside drawing it."""
+    """Record the arguments of each picture, and draw it."""
     noted: dict[str, tuple[object, ...]] = {}
     for name in ("draw_training_curve", "draw_confusion"):
         draw = getattr(run_pictures, name)
@@ -128,7 +128,7 @@ def test_a_diverged_run_leaves_its_curve(
     (run,) = map(RunFolder, Path(config.output_root).iterdir())
     assert names(run) == BOTH
     assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, 1 of 1 epoch, diverged"
-    assert drawn["draw_confusion"][4] == 12, "no clip has an answer"
+    assert drawn["draw_confusion"][4] == 12, "no clip has a prediction"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), MemoryError(), OSError("disk")])
@@ -173,22 +173,25 @@ def facts(run: RunFolder, drawn: dict[str, tuple[object, ...]]) -> figures.Curve
 def test_the_curve_says_what_its_two_losses_are(
     tiny_config: MakeConfig, drawn: dict[str, tuple[object, ...]], overrides: list[str], train: str
 ) -> None:
-    told = facts(experiment.train(tiny_config("epochs=1", *overrides)).run, drawn)
-    assert (told.train, told.test) == (train, "plain cross-entropy, unaugmented clips")
-    assert told.test_clips == 12
+    shown_facts = facts(experiment.train(tiny_config("epochs=1", *overrides)).run, drawn)
+    assert (shown_facts.train, shown_facts.test) == (train, "plain cross-entropy, unaugmented clips")
+    assert shown_facts.test_clips == 12
 
 
-def test_the_curve_of_a_distilled_run_says_who_taught_and_what_its_loss_is_made_of(
+def test_the_curve_of_a_distilled_run_names_its_teachers_and_the_parts_of_its_loss(
     tiny_config: MakeConfig, teacher: Path, drawn: dict[str, tuple[object, ...]]
 ) -> None:
-    told = facts(experiment.train(tiny_config("epochs=1", f"distillation.teachers=['{teacher}']")).run, drawn)
-    assert told.train == "the labels' and the teachers' loss together, augmented clips, dropout"
-    assert told.part == ("train_labels_loss", "the labels' loss with label smoothing 0.1")
+    shown_facts = facts(experiment.train(tiny_config("epochs=1", f"distillation.teachers=['{teacher}']")).run, drawn)
+    assert shown_facts.train == "the labels' and the teachers' loss together, augmented clips, dropout"
+    assert shown_facts.part == ("train_labels_loss", "the labels' loss with label smoothing 0.1")
     assert drawn["draw_training_curve"][2] == "nano_e on tiny xsub, distilled from nano_e"
 
 
 def test_averaged_weights_are_the_ones_whose_test_is_drawn(
     tiny_config: MakeConfig, drawn: dict[str, tuple[object, ...]]
 ) -> None:
-    told = facts(experiment.train(tiny_config("epochs=1", "ema.decay=0.9")).run, drawn)
-    assert (told.weights, told.test) == ("ema_", "plain cross-entropy, unaugmented clips, averaged weights")
+    shown_facts = facts(experiment.train(tiny_config("epochs=1", "ema.decay=0.9")).run, drawn)
+    assert (shown_facts.weights, shown_facts.test) == (
+        "ema_",
+        "plain cross-entropy, unaugmented clips, averaged weights",
+    )

@@ -52,7 +52,7 @@ def test_each_epoch_can_be_read_as_soon_as_it_is_written(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_epochs_that_a_resumed_run_writes_anew_are_hidden(tmp_path: Path) -> None:
+def test_epochs_that_a_resumed_run_rewrites_are_hidden(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     logbook = Logbook(tmp_path)
     for epoch in range(4):

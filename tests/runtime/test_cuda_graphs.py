@@ -1,4 +1,4 @@
-"""Recorded steps compute what steps that are sent kernel by kernel compute."""
+"""Recorded steps compute the same as steps launched kernel by kernel."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -20,7 +20,7 @@ CUDA = torch.device("cuda")
 
 
 def rows_of(config: RunConfig) -> list[dict[str, Any]]:
-    """Return what a run's logbook says of each epoch, but for times."""
+    """Return a run's logbook rows, without times."""
     run = train(config).run
     rows = read_rows(Path(run.path) / "metrics.jsonl")
     timed = {"seconds", "clips_per_second", "data_wait_share", "memory_mib"}

@@ -1,4 +1,4 @@
-"""Several processes train as one: the same weights, the same decisions, one voice, one set of files."""
+"""Several processes train like one: the same weights and decisions, one log, one set of files."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def _prepare(folder: Path) -> None:
 
 
 def once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Let the first of all test processes `make` a folder, and the others wait for it."""
+    """Make a folder in the first test process; the others wait for it."""
     with FileLock(f"{folder}.lock"):
         if not (folder / "made").exists():
             folder.mkdir()
@@ -98,28 +98,35 @@ def free_port() -> int:
 
 def together(size: int, *arguments: object) -> "list[subprocess.Popen[str]]":
     """Start Python `size` times as `torchrun` would."""
-    common = {
+    common = common_variables(size)
+    return [start(arguments, {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(size)]
+
+
+def common_variables(size: int) -> dict[str, str]:
+    return {
         "WORLD_SIZE": str(size),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
         "OMP_NUM_THREADS": "1",
     }
-    return [
-        subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(size)
-    ]  # fmt: skip
+
+
+def start(arguments: Sequence[object], variables: Mapping[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def do_tasks(ground: Path, folder: Path, size: int, tasks: Sequence[Mapping[str, Any]]) -> None:
-    """Let `size` processes do tasks together."""
+    """Run tasks in `size` processes together."""
     (folder / "tasks.json").write_text(json.dumps(tasks))
-    processes = together(size, PROBE, folder / "tasks.json", folder)
-    told = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
-    assert all(process.returncode == 0 for process in processes), "\n".join(told)
+    arguments = (PROBE, folder / "tasks.json", folder)
+    forks = hasattr(os, "fork")  # one process then imports torch for all
+    processes = [start(arguments, common_variables(size))] if forks else together(size, *arguments)
+    errors = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
+    assert all(process.returncode == 0 for process in processes), "\n".join(errors)
 
 
 def results_in(folder: Path, size: int) -> Results:
@@ -128,7 +135,7 @@ def results_in(folder: Path, size: int) -> Results:
 
 @pytest.fixture(scope="session")
 def two(ground: Path) -> Results:
-    """Return what two processes have of their tasks."""
+    """Return the task results of two processes."""
 
     def make(folder: Path) -> None:
         stopped, taken = folder / "rank0" / "time", RunFolder(folder / "taken" / "run-2026-11-23")
@@ -163,7 +170,7 @@ def two(ground: Path) -> Results:
 
 @pytest.fixture(scope="session")
 def four(ground: Path, two: Results) -> Results:
-    """Return what four processes have of their tasks."""
+    """Return the task results of four processes."""
 
     def make(folder: Path) -> None:
         tasks: list[dict[str, Any]] = [
@@ -256,7 +263,7 @@ def test_all_processes_stop_with_the_one_that_has_to(two: Results, task: str, re
     assert [each[task]["stopped"] for each in two] == [reason, reason]
     assert_all_ranks_hold_the_same(two, task)
     run = RunFolder(Path(two[0][task]["run"]))
-    if task == "signal":  # the other one was gone on with
+    if task == "signal":  # the other one was resumed
         assert read_checkpoint(run.partial).progress == (1, 24)
         assert not run.finished
 
@@ -307,7 +314,7 @@ def test_processes_of_one_run_hold_one_lock_between_them(processes: str, request
         assert "is being trained by another process" in each["uneven"]["refusal"]
 
 
-def test_a_run_that_is_being_trained_is_refused_by_all_processes_and_told_once(ground: Path, two: Results) -> None:
+def test_a_run_that_is_being_trained_is_refused_by_all_processes_and_reported_once(ground: Path, two: Results) -> None:
     first, second = (each["taken"] for each in two)
     assert (first["code"], second["code"]) == (2, 2)
     taken = RunFolder(ground / "two" / "taken" / "run-2026-11-23")
@@ -349,22 +356,22 @@ def _until(there: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def test_a_process_says_clearly_that_another_one_is_gone(ground: Path, tmp_path: Path) -> None:
+def test_a_process_reports_clearly_that_another_one_has_ended(ground: Path, tmp_path: Path) -> None:
     survivor, victim = together(
         2, "-m", "last", "train", "--quiet", "--config", ground / "long.yaml", "--output_root", tmp_path
     )
     _until(lambda: any(tmp_path.glob("run-*/checkpoints/last.pth")), "the first epoch")
     victim.kill()
     victim.communicate()
-    _, told = survivor.communicate(timeout=PATIENCE_S)
-    assert survivor.returncode == 4, told
-    assert told.startswith("error: Another process of this training is gone")
-    assert "--resume" in told
-    assert told.count("\n") == 1
+    _, errors = survivor.communicate(timeout=PATIENCE_S)
+    assert survivor.returncode == 4, errors
+    assert errors.startswith("error: Another process of this training has ended")
+    assert "--resume" in errors
+    assert errors.count("\n") == 1
 
 
 def torchrun(ground: Path, output_root: Path, *arguments: str, launcher: Sequence[str] = ()) -> "subprocess.Popen[str]":
-    """Start `train` with two processes as the documents say."""
+    """Start `train` with two processes as documented."""
     start = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *launcher]
     train = [REPOSITORY / "scripts" / "train.py", "--config", ground / "long.yaml", "--output_root", output_root]
     return subprocess.Popen(
@@ -392,12 +399,12 @@ def test_a_second_torchrun_leaves_the_run_of_the_first_alone(ground: Path, tmp_p
     try:
         _until(lambda: any(tmp_path.glob("run-*/checkpoints/last.pth")), "the first epoch")
         second = torchrun(ground, tmp_path, "--resume", "auto")
-        out, told = second.communicate(timeout=PATIENCE_S)
+        out, errors = second.communicate(timeout=PATIENCE_S)
         assert out == ""
-        assert told.count("error: ") == told.count("is being trained by another process") == 1, told
-        assert second.returncode == 1, told  # whatever its processes end with
-        assert "exitcode  : 2 " in told
-        assert "exitcode  : 1 " not in told
+        assert errors.count("error: ") == errors.count("is being trained by another process") == 1, errors
+        assert second.returncode == 1, errors  # whatever its processes end with
+        assert "exitcode  : 2 " in errors
+        assert "exitcode  : 1 " not in errors
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=PATIENCE_S)
     finally:

@@ -1,4 +1,4 @@
-"""Signals that come to all processes of a training, the loader's workers included."""
+"""Signals to all processes of a training, including the loader's workers."""
 
 import os
 import signal
@@ -23,19 +23,19 @@ def test_a_signal_to_trainer_and_workers_saves(data_yaml: Path, tmp_path: Path, 
     program = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     program += "from last.cli import main; sys.exit(main(sys.argv[1:]))"
     words = ["train", "--model", "nano_e", "--dataset", str(data_yaml), "--device", "cpu", *roots, *settings]
-    with (tmp_path / "said").open("w") as said:
+    with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", program, *words], stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+            [sys.executable, "-c", program, *words], stdout=subprocess.DEVNULL, stderr=output, start_new_session=True
         )
     try:
         end = time.monotonic() + PATIENCE_S
         while not list(tmp_path.glob("runs/run-*/checkpoints/last.pth")) and time.monotonic() < end:
             time.sleep(0.05)
         os.killpg(process.pid, getattr(signal, name))
-        assert process.wait(PATIENCE_S) == code, (tmp_path / "said").read_text()
+        assert process.wait(PATIENCE_S) == code, (tmp_path / "output").read_text()
     finally:
         process.kill()
         process.wait()
     (run,) = map(RunFolder, (tmp_path / "runs").glob("run-*"))
     assert run.partial.exists()
-    assert "Traceback" not in (tmp_path / "said").read_text()
+    assert "Traceback" not in (tmp_path / "output").read_text()

@@ -1,4 +1,4 @@
-"""Choosing a device: what cannot compute is refused before anything is built."""
+"""Choosing a device: an unsuitable one is refused before anything is built."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +14,10 @@ from last.utils.errors import UserError
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a function that lets torch see one GPU of a compute capability, and be built for some."""
+    """Return a function that simulates one GPU of a compute capability, with torch built for some architectures."""
 
     def pretend(capability: tuple[int, int], built_for: list[str]) -> None:
-        answers = {
+        facts = {
             "is_available": True,
             "device_count": 1,
             "get_device_capability": capability,
@@ -25,8 +25,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             "get_arch_list": built_for,
             "set_device": None,
         }
-        for name, answer in answers.items():
-            monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer: answer)
+        for name, fact in facts.items():
+            monkeypatch.setattr(torch.cuda, name, lambda *_, fact=fact: fact)
 
     return pretend
 
@@ -34,10 +34,10 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.mark.parametrize("name", ["auto", "cuda"])
 def test_a_gpu_that_is_too_old_for_torch_is_refused_with_what_to_do(gpu: Callable[..., None], name: str) -> None:
     gpu((6, 0), ["sm_75", "sm_80", "sm_90a", "sm_120", "compute_120"])
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         choose_device(name)
     for words in ("Tesla P100-PCIE-16GB (compute capability 6.0)", "needs 7.5 or higher", "T4", "--device cpu"):
-        assert words in str(told.value)
+        assert words in str(error.value)
 
 
 @pytest.mark.parametrize("capability", [(7, 5), (9, 0), (13, 0)])
@@ -46,7 +46,7 @@ def test_any_other_gpu_is_taken(gpu: Callable[..., None], capability: tuple[int,
     assert choose_device("auto") == torch.device("cuda", 0)
 
 
-def test_a_gpu_is_not_asked_where_the_cpu_computes(gpu: Callable[..., None]) -> None:
+def test_a_gpu_is_not_queried_where_the_cpu_computes(gpu: Callable[..., None]) -> None:
     gpu((6, 0), ["sm_75"])
     assert choose_device("cpu") == torch.device("cpu")
 
@@ -56,10 +56,10 @@ CUDA = torch.device("cuda", 0)
 
 def test_bf16_is_refused_on_a_gpu_without_it_and_fp16_is_named(gpu: Callable[..., None]) -> None:
     gpu((7, 5), ["sm_75"])
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         Precision(True, "bf16", CUDA)
     for words in ("hardware.amp_dtype=bf16", "(compute capability 7.5)", "--set hardware.amp_dtype=fp16", "--amp"):
-        assert words in str(told.value)
+        assert words in str(error.value)
 
 
 def test_a_training_in_bf16_is_refused_before_anything_is_built(
@@ -98,7 +98,7 @@ def test_a_model_trained_in_bf16_is_tested_in_float32_where_there_is_none(
 
 
 def scaled(precision: Precision, gradient: float, *, counts: bool) -> tuple[float, int]:
-    """Let a scaler see one gradient; return its scale and how many good updates it has counted since that changed."""
+    """Pass a scaler one gradient; return its scale and its number of good updates since that changed."""
     parameter = torch.nn.Parameter(torch.ones(()))
     optimizer = torch.optim.SGD([parameter], lr=0.1)
     precision.scaler.scale(parameter * gradient).backward()
@@ -126,3 +126,14 @@ def test_torch_without_code_for_the_gpu_is_no_defect(cli: Callable[..., Any], mo
     assert result.code == 2
     assert result.err.startswith("error: The installed torch has no code for this GPU")
     assert "defect" not in result.err
+
+
+def test_mixed_precision_in_fp16_is_bf16_on_the_cpu(caplog: pytest.LogCaptureFixture) -> None:
+    assert str(Precision(True, "fp16", torch.device("cpu"))) == "bfloat16"
+    assert "fp16 is not for the CPU" in caplog.text
+
+
+def test_more_processes_than_gpus_are_refused(gpu: Callable[..., None]) -> None:
+    gpu((8, 0), ["sm_80"])
+    with pytest.raises(UserError, match="This machine has 1 GPU, too few for 2 processes"):
+        choose_device("cuda", 1)

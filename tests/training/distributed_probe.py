@@ -1,15 +1,16 @@
-"""One of several processes: it joins the others, does tasks with them, and writes what came of it.
+"""One of several processes: it joins the others, does tasks with them, and writes the results.
 
     RANK=0 WORLD_SIZE=2 MASTER_ADDR=... MASTER_PORT=... python distributed_probe.py TASKS.json FOLDER
 
 It computes in float64, so that rounding is not mistaken for a defect, nor a defect for rounding. Each process has an
-output folder of its own, as if each were on a machine of its own.
+output folder of its own, as if each were on its own machine.
 """
 
 import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -48,11 +49,11 @@ class ExactPipeline(InputPipeline):
 
 
 class WatchedTrainer(Trainer):
-    """A trainer that can be asked afterwards."""
+    """A trainer whose state is kept for the test."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.refusal = ""  # what a further trainer of the run is told meanwhile
+        self.refusal = ""  # the error of another trainer of the run
         _TRAINERS.append(self)
 
     def fit(self, logbook: Logbook | None) -> Stop | None:
@@ -72,7 +73,7 @@ def exact_model(*arguments: Any, **options: Any) -> nn.Module:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Let `experiment.train` compute in float64 while the block runs."""
+    """Make `experiment.train` compute in float64 while the block runs."""
     with ExitStack() as patches:
         patches.enter_context(patch.object(classification, "build_model", exact_model))
         patches.enter_context(patch.object(experiment, "Trainer", WatchedTrainer))
@@ -137,7 +138,7 @@ def _signal() -> Iterator[None]:
 
 @contextmanager
 def _end_of_time() -> Iterator[None]:
-    """Let the time of the second process alone be over, in the middle of an epoch."""
+    """Make only the second process reach its time limit, in the middle of an epoch."""
     over = PropertyMock(return_value=False)
 
     def pass_time(number: int, _batch: Batch) -> None:
@@ -156,7 +157,7 @@ FAULTS = {"": _nothing, "bad clip": _bad_clip, "signal": _signal, "time": _end_o
 
 
 def train(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
-    """Train as a task says and return what this process then has."""
+    """Train as described by a task and return the state of this process."""
     config = resolve(recipe=task["config"], flags={"output_root": str(output_root)})
     resume = task.get("resume", "")
     if resume:
@@ -195,7 +196,7 @@ def command(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
 
 
 def run_tasks(tasks: Path, folder: Path) -> None:
-    """Do the tasks with the other processes and write what this one has of each."""
+    """Do the tasks with the other processes and write this one's results."""
     torch.set_num_threads(1)
     own = folder / f"rank{rank()}"
     own.mkdir()
@@ -207,5 +208,29 @@ def run_tasks(tasks: Path, folder: Path) -> None:
     torch.save(results, own / "results.pt")
 
 
+def run_in_each(size: int, tasks: Path, folder: Path) -> int:
+    """Run the tasks in `size` forked processes, which share the imports; return 0 if all of them did."""
+    children = []
+    for number in range(size):
+        child = os.fork()
+        if child == 0:
+            os.environ.update(RANK=str(number), LOCAL_RANK=str(number))
+            code = 1
+            try:
+                run_tasks(tasks, folder)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        children.append(child)
+    return int(max(os.waitpid(child, 0)[1] for child in children) > 0)
+
+
 if __name__ == "__main__":
-    run_tasks(Path(sys.argv[1]), Path(sys.argv[2]))
+    given = Path(sys.argv[1]), Path(sys.argv[2])
+    if "RANK" in os.environ:
+        run_tasks(*given)
+    else:
+        sys.exit(run_in_each(int(os.environ["WORLD_SIZE"]), *given))

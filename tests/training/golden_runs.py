@@ -1,8 +1,8 @@
 """Tiny trainings whose loss in every step is recorded, made so that processors agree on them to the tenth digit.
 
-Weights and streams are a formula of whole numbers, all is float64: neither torch's initialisation nor the data path has
-a part in it, both of which round in float32, and each kind of processor in its own way. `python golden_runs.py
-CASE ...` prints what cases give.
+Weights and streams are a formula of whole numbers, all is float64: neither torch's initialisation nor the data path is
+involved, which both round in float32, differently on each kind of processor. `python golden_runs.py
+CASE ...` prints their losses.
 
 Legend: N clips, M bodies, C coordinates, T frames, V joints.
 """
@@ -42,7 +42,7 @@ Filled = TypeVar("Filled", bound=nn.Module)
 
 CPU = torch.device("cpu")
 LAYOUT, CLASSES, FRAMES, BODIES, CLIPS = "ntu25", 3, 8, 2, 10
-BATCHES = (4, 4, 2)  # clips: such powers of two that no mean over a window has to be rounded
+BATCHES = (4, 4, 2)  # clips: powers of two, so that no mean over accumulated batches is rounded
 
 _SIZES: dict[str, Any] = {"blocks": [1, 1, 1], "kernel_frames": 5, "block_dropout": 0.0, "dropout": 0.0}
 _E: dict[str, Any] = {**_SIZES, "name": "nano_e", "attention": [False, True, True]}
@@ -72,13 +72,13 @@ RUN = RunConfig(
 
 @dataclass(frozen=True)
 class Case:
-    """Say how a run differs from `RUN`.
+    """Differences of a run from `RUN`.
 
     Attributes:
         model: the network.
         changes: fields of the configuration.
-        faults: what is wrong with the batches of some steps, a word of `guard.CAUSES`.
-        labelled: of so many clips the label is known.
+        faults: the fault in the batches of some steps, one of `guard.CAUSES`.
+        labelled: the number of clips whose label is known.
     """
 
     model: ModelConfig
@@ -87,7 +87,7 @@ class Case:
     labelled: int = CLIPS
 
 
-def _taught(method: str, **how: Any) -> dict[str, Any]:
+def _distilled(method: str, **how: Any) -> dict[str, Any]:
     course = {"alpha": 0.25, "alpha_end": 0.75, "tau": 4.0, "tau_end": 1.0}
     return {"distillation": DistillationConfig(weights=[3.0, 1.0], teachers=["", ""], method=method, **course, **how)}
 
@@ -110,18 +110,18 @@ CASES = {
     "accumulation with guard": Case(LAST_V2, {"gradient_accumulation_steps": 2}, _FAULTS),
     "average": Case(LAST_E, {"ema": EmaConfig(0.5)}),
     "average with guard and accumulation": Case(LAST_V2, _ALL, _FAULTS),
-    "taught by kl": Case(LAST_E, _taught("kl")),
-    "taught by dkd": Case(LAST_E, _taught("dkd")),
-    "taught by features": Case(LAST_E, _taught("features")),
-    "taught by attention": Case(LAST_E, _taught("attention")),
-    "taught with few labels": Case(LAST_V2, _taught("kl", unlabelled=True), {}, labelled=5),
-    "taught with all of it": Case(LAST_E, {**_taught("features"), **_ALL}, _FAULTS),
+    "distilled by kl": Case(LAST_E, _distilled("kl")),
+    "distilled by dkd": Case(LAST_E, _distilled("dkd")),
+    "distilled by features": Case(LAST_E, _distilled("features")),
+    "distilled by attention": Case(LAST_E, _distilled("attention")),
+    "distilled with few labels": Case(LAST_V2, _distilled("kl", unlabelled=True), {}, labelled=5),
+    "distilled with everything": Case(LAST_E, {**_distilled("features"), **_ALL}, _FAULTS),
 }
 
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Make float64 what torch makes of numbers while the block runs."""
+    """Make float64 torch's default while the block runs."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -141,7 +141,7 @@ def run(case: Case) -> dict[str, list[float]]:
     step = TrainingStep(state)
     losses: list[float] = []
     tested: list[float] = []
-    task.register_forward_hook(lambda _task, _arguments, outcome: losses.append(outcome.loss.item()))
+    task.register_forward_hook(lambda _task, _arguments, output: losses.append(output.loss.item()))
     held_out = batch_of(range(4))
     for epoch in range(config.epochs):
         task.begin_epoch(epoch)
@@ -157,7 +157,7 @@ def run(case: Case) -> dict[str, list[float]]:
                     batch,
                     LocalBatch(size, size),
                     closes=closes,
-                    meter=EpochMetrics(CPU, terms=len(task.terms)),
+                    metrics=EpochMetrics(CPU, terms=len(task.terms)),
                 )
             step.note(BatchId(batch.indices, batch.rng_keys))
             state.guard.read()
@@ -167,7 +167,7 @@ def run(case: Case) -> dict[str, list[float]]:
 
 
 def runs(names: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Return what cases give."""
+    """Return the losses of cases."""
     with float64():
         return {name: run(CASES[name]) for name in names}
 
@@ -177,27 +177,32 @@ def formula_model(config: ModelConfig) -> nn.Module:
     return _filled(build_model(config, CLASSES, LAYOUT).double())
 
 
-def batch_of(numbers: Sequence[int]) -> Batch:
-    """Return a batch of some of the clips. Every second clip has but one body: once the first, once the second."""
-    clips = torch.tensor(numbers)
-    valid = torch.ones(len(clips), BODIES, FRAMES, dtype=torch.bool)
-    valid[clips % 4 == 1, 1] = False
-    valid[clips % 4 == 3, 0] = False
-    valid[clips % 3 == 2, :, 6:] = False  # and some end early
+def batch_of(indices: Sequence[int]) -> Batch:
+    """Return a batch of some of the clips. Every second clip has one body: alternately the first and the second."""
+    clips = torch.tensor(indices)
+    frame_mask = torch.ones(len(clips), BODIES, FRAMES, dtype=torch.bool)
+    frame_mask[clips % 4 == 1, 1] = False
+    frame_mask[clips % 4 == 3, 0] = False
+    frame_mask[clips % 3 == 2, :, 6:] = False  # and some end early
     joints = torch.zeros(len(clips), 3, FRAMES, load_layout(LAYOUT).num_joints, BODIES)
     return Batch(
-        joints, valid, present_body_slots(valid.any(dim=2)), labels=clips % CLASSES, indices=clips, rng_keys=clips
+        joints,
+        frame_mask,
+        present_body_slots(frame_mask.any(dim=2)),
+        labels=clips % CLASSES,
+        indices=clips,
+        rng_keys=clips,
     )
 
 
-def streams_of(numbers: Tensor) -> dict[str, Tensor]:
+def streams_of(indices: Tensor) -> dict[str, Tensor]:
     """Return the streams (N, C, T, V, M) of clips; absent bodies hold numbers like the others."""
-    return {name: torch.stack([_stream(name, int(each)) for each in numbers]) for name in STREAMS}
+    return {name: torch.stack([_stream(name, int(each)) for each in indices]) for name in STREAMS}
 
 
 @cache
 def _stream(name: str, number: int) -> Tensor:
-    """Return a stream of a clip, (C, T, V, M): noise around a place and a course that tell the class."""
+    """Return a stream of a clip, (C, T, V, M): noise around a position and a course that depend on the class."""
     noise = numbers_like(f"{name} of {number}", (3, FRAMES, load_layout(LAYOUT).num_joints, BODIES))
     course = torch.arange(FRAMES, dtype=torch.float64)[:, None, None] * (number % CLASSES - 1) / 4
     scale = {"joint": 1.0, "velocity": 0.25, "bone": 0.5}[name]
@@ -237,7 +242,7 @@ def _filled(module: Filled) -> Filled:
 
 
 def numbers_like(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Return numbers between -1 and 1 that look random: a hash of the name and of each one's place."""
+    """Return numbers between -1 and 1 that look random: a hash of the name and of each one's index."""
     mixed = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint32) * np.uint32(2654435761)
     mixed += np.uint32(zlib.crc32(name.encode()))
     for shift, factor in ((16, 2246822507), (13, 3266489909), (16, 1)):
@@ -247,14 +252,14 @@ def numbers_like(name: str, shape: tuple[int, ...]) -> Tensor:
 
 @contextmanager
 def _fault(cause: str, task: Classification, streams: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Give a step something bad: a number that is none, numbers too large to square, or a gradient that is none."""
+    """Give a step a fault: NaN, numbers too large to square, or a NaN gradient."""
     if cause == "inputs":
         streams["bone"][0, 1, 2, 3, 0] = torch.nan
     elif cause == "losses":
         streams["joint"][:] *= 1e200
-    spoilt = task.model.classifier.weight.register_hook(lambda grad: grad * (torch.nan if cause == "gradients" else 1))
+    hook = task.model.classifier.weight.register_hook(lambda grad: grad * (torch.nan if cause == "gradients" else 1))
     yield streams
-    spoilt.remove()
+    hook.remove()
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
-"""Runs on a GPU that is not there: an epoch of training and a test, with fake tensors whose device says `cuda:0`.
+"""Runs on a simulated GPU: an epoch of training and a test, with fake tensors whose device is `cuda:0`.
 
-`python stand_in_runs.py GUARD CASES TOLD` runs the pickled cases and writes as JSON what was wrong with each and which
-operations it had. Fake tensors have shapes, types and a device, but no values, so an operation on tensors of two
-devices and a value that the host reads are errors; what waits without reading a value, a copy, is looked for here.
+`python stand_in_runs.py GUARD CASES RESULTS` runs the pickled cases and writes as JSON the faults and the operations of
+each. Fake tensors have shapes, types and a device, but no values, so an operation on tensors of two
+devices and a value that the host reads are errors; this module detects what waits without reading a value, a copy.
 """
 
 import ctypes
@@ -58,7 +58,7 @@ from last.training.trainer import Trainer
 
 GPU = torch.device("cuda", 0)
 
-# What reads values on the host: `item`, branches on a tensor, indices by a mask, outputs as large as values say.
+# What reads values on the host: `item`, branches on a tensor, indices by a mask, outputs whose size depends on values.
 READING = {
     "_local_scalar_dense",
     "is_nonzero",
@@ -98,7 +98,7 @@ class Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
         name, options = function.overloadpacket.__name__, options or {}
-        if name == "device":  # asked very often
+        if name == "device":  # called very often
             return function(*arguments)
         self.seen[name] += 1
         given = [each for each in tree_leaves((arguments, options)) if isinstance(each, Tensor)]
@@ -117,7 +117,7 @@ class Watch(TorchDispatchMode):
 
 
 def _refuse_waiting_copy(name: str, arguments: Any, options: Any) -> None:
-    """Refuse a copy between devices that the host waits for: any but one that says not to, into what is pinned."""
+    """Refuse a copy between devices that the host waits for: any except a non-blocking one into pinned memory."""
     if name == "copy_":
         target, source = arguments[0].device, arguments[1].device
         goes_on = bool(arguments[2:3] == (True,) or options.get("non_blocking"))
@@ -129,7 +129,7 @@ def _refuse_waiting_copy(name: str, arguments: Any, options: Any) -> None:
 
 
 class Event:
-    """Stand in for torch.cuda.Event."""
+    """A replacement of torch.cuda.Event."""
 
     def record(self) -> None:
         pass
@@ -139,14 +139,14 @@ class Event:
 
 
 def _unread(reader: DelayedReader[Any]) -> tuple[list[float], Any]:
-    """Stand in for what takes an arrived message: nothing was bad."""
+    """Replace the reader of arrived messages: nothing was bad."""
     entry = reader._entries.popleft()
     assert entry.copied is not None and entry.values.device.type == "cpu"
     return [0.0] * len(entry.values), entry.note
 
 
 def stand_in() -> None:
-    """Let torch answer as if there were a GPU, and leave out the few places that are to wait for it."""
+    """Make torch behave as if there were a GPU, and skip the few places that are meant to wait for it."""
     fake_tensor.init_gpu_context = lambda _: None
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False
@@ -157,8 +157,8 @@ def stand_in() -> None:
     cache.room_on = lambda *_: math.inf
     trainer.peak_memory_mib = lambda _: 0.0
     DelayedReader._take = _unread
-    EpochMetrics.read = lambda meter, _: EpochFigures(1.0, (50.0, 50.0), 1.0, (0.0,) * meter._terms)
-    EpochMetrics.confusion = lambda meter, _: np.zeros((meter._classes, meter._classes + 1), np.int64)
+    EpochMetrics.read = lambda metrics, _: EpochFigures(1.0, (50.0, 50.0), 1.0, (0.0,) * metrics._terms)
+    EpochMetrics.confusion = lambda metrics, _: np.zeros((metrics._classes, metrics._classes + 1), np.int64)
     scoring._refuse = lambda *_: None
     distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)  # for SyncBatchNorm alone
 
@@ -184,7 +184,7 @@ def run(case: Case) -> tuple[str, list[str]]:
                 resident.batch(draw, body_slots=draw.indices)
                 learner._train_epoch()
                 learner._evaluate()
-            except Exception as error:  # whatever is wrong is what is asked for
+            except Exception as error:  # any error is the result
                 return f"{type(error).__name__}: {error}", []
     return "", sorted(watch.seen)
 
@@ -212,7 +212,7 @@ def _task(config: RunConfig, teachers: Sequence[Teacher], data: TrainingData) ->
 
 
 def _resident(config: RunConfig, store: Store) -> tuple[ClipDataset, BatchIndices]:
-    """Return clips that lie on the device, and a draw of some of them."""
+    """Return clips on the device, and the indices of some of them."""
     joints, valid = torch.zeros(store.joints.shape), torch.zeros(store.valid.shape, dtype=torch.bool)
     lying = TensorClipReader(joints.to(GPU), valid.to(GPU))
     numbers = torch.zeros(4, dtype=torch.int64, device=GPU)

@@ -1,4 +1,4 @@
-"""The report of a diverged run names the layer whose output was not finite first, whatever function computes it."""
+"""The report of a diverged run names the layer with the first non-finite output, whichever function computes it."""
 
 import json
 from collections.abc import Callable

@@ -16,16 +16,16 @@ CPU = torch.device("cpu")
 
 
 def add(
-    meter: EpochMetrics, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, **options: torch.Tensor
+    metrics: EpochMetrics, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, **options: torch.Tensor
 ) -> None:
     """Count a training batch as the trainer does."""
     sums = Classification(torch.nn.Identity(), 0.0).sums(logits, batch_of(labels))
-    meter.add(loss, len(labels), sums, **options)
+    metrics.add(loss, len(labels), sums, **options)
 
 
-def add_scores(meter: EpochMetrics, scores: torch.Tensor, labels: torch.Tensor) -> None:
+def add_scores(metrics: EpochMetrics, scores: torch.Tensor, labels: torch.Tensor) -> None:
     """Count a tested batch as the trainer does."""
-    meter.add_test(measure_scores(scores, labels), labels)
+    metrics.add_test(measure_scores(scores, labels), labels)
 
 
 def batch_of(labels: torch.Tensor) -> Batch:
@@ -34,27 +34,27 @@ def batch_of(labels: torch.Tensor) -> Batch:
 
 
 def test_averages_weigh_every_clip_the_same_whatever_its_batch() -> None:
-    meter = EpochMetrics(CPU)
-    # The label is the first answer of clip one, the third of clip two, the sixth of clip three.
+    metrics = EpochMetrics(CPU)
+    # The label is ranked first for clip one, third for clip two, sixth for clip three.
     scores = torch.tensor([[9.0, 8, 7, 6, 5, 4], [7.0, 9, 8, 6, 5, 4], [4.0, 9, 8, 7, 6, 5]])
-    add(meter, torch.tensor(1.0), scores[:1], torch.zeros(1, dtype=torch.int64))
-    add(meter, torch.tensor(4.0), scores[1:], torch.zeros(2, dtype=torch.int64))
-    figures = meter.read(ALONE)
+    add(metrics, torch.tensor(1.0), scores[:1], torch.zeros(1, dtype=torch.int64))
+    add(metrics, torch.tensor(4.0), scores[1:], torch.zeros(2, dtype=torch.int64))
+    figures = metrics.read(ALONE)
     assert (figures.loss, *figures.metrics) == pytest.approx((3.0, 100 / 3, 200 / 3))
 
 
-def test_with_few_classes_top5_counts_as_many_answers_as_there_are() -> None:
-    meter = EpochMetrics(CPU)
-    add(meter, torch.tensor(1.0), torch.tensor([[1.0, 2.0]]), torch.tensor([0]))
-    assert tuple(meter.read(ALONE).metrics) == (0.0, 100.0)
+def test_with_few_classes_top5_counts_all_classes() -> None:
+    metrics = EpochMetrics(CPU)
+    add(metrics, torch.tensor(1.0), torch.tensor([[1.0, 2.0]]), torch.tensor([0]))
+    assert tuple(metrics.read(ALONE).metrics) == (0.0, 100.0)
 
 
 def test_gradient_norm_is_averaged_over_the_updates_that_were_made() -> None:
-    meter = EpochMetrics(CPU)
-    add(meter, torch.tensor(1.0), torch.zeros(1, 2), torch.tensor([0]))
+    metrics = EpochMetrics(CPU)
+    add(metrics, torch.tensor(1.0), torch.zeros(1, 2), torch.tensor([0]))
     for norm in (1.0, math.inf, 3.0, math.nan):
-        meter.add_update(torch.tensor(norm), made=torch.tensor(math.isfinite(norm)))
-    assert meter.read(ALONE).grad_norm == 2.0
+        metrics.add_update(torch.tensor(norm), made=torch.tensor(math.isfinite(norm)))
+    assert metrics.read(ALONE).grad_norm == 2.0
 
 
 def test_an_epoch_of_which_every_batch_was_skipped_has_no_figures() -> None:
@@ -64,27 +64,27 @@ def test_an_epoch_of_which_every_batch_was_skipped_has_no_figures() -> None:
 
 
 def test_batch_that_was_refused_does_not_count() -> None:
-    meter = EpochMetrics(CPU)
-    add(meter, torch.tensor(1.0), torch.tensor([[1.0, 2.0]]), torch.tensor([1]), counts=torch.tensor(True))
-    add(meter, torch.tensor(math.nan), torch.tensor([[1.0, 2.0]]), torch.tensor([0]), counts=torch.tensor(False))
-    assert (meter.read(ALONE).loss, meter.read(ALONE).metrics[0]) == (1.0, 100.0)
+    metrics = EpochMetrics(CPU)
+    add(metrics, torch.tensor(1.0), torch.tensor([[1.0, 2.0]]), torch.tensor([1]), counts=torch.tensor(True))
+    add(metrics, torch.tensor(math.nan), torch.tensor([[1.0, 2.0]]), torch.tensor([0]), counts=torch.tensor(False))
+    assert (metrics.read(ALONE).loss, metrics.read(ALONE).metrics[0]) == (1.0, 100.0)
 
 
 @pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
 def test_scores_that_are_not_finite_are_no_hit_wherever_they_stand(spoilt: float) -> None:
     for place in range(3):
-        meter = EpochMetrics(CPU)
+        metrics = EpochMetrics(CPU)
         scores = torch.tensor([[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]])
         scores[0, place] = spoilt
-        add_scores(meter, scores, torch.tensor([place, 2]))
-        figures = meter.read(ALONE)
+        add_scores(metrics, scores, torch.tensor([place, 2]))
+        figures = metrics.read(ALONE)
         assert figures.metrics == [50.0, 50.0]
 
 
 def test_a_score_that_is_nan_makes_the_loss_nan() -> None:
-    meter = EpochMetrics(CPU)
-    add_scores(meter, torch.tensor([[0.5, 0.5], [math.nan, 0.5]]), torch.tensor([0, 0]))
-    assert math.isnan(meter.read(ALONE).loss)
+    metrics = EpochMetrics(CPU)
+    add_scores(metrics, torch.tensor([[0.5, 0.5], [math.nan, 0.5]]), torch.tensor([0, 0]))
+    assert math.isnan(metrics.read(ALONE).loss)
 
 
 class Doubled(World):
@@ -94,31 +94,31 @@ class Doubled(World):
         tensor *= 2
 
 
-def test_confusion_counts_true_classes_in_rows_and_answers_in_columns_over_all_processes() -> None:
-    meter = EpochMetrics(CPU, classes=3)
-    add_scores(meter, torch.tensor([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]]), torch.tensor([0, 0]))
-    add_scores(meter, torch.tensor([[0.1, 0.2, 0.7]]), torch.tensor([1]))
-    assert meter.confusion(ALONE).tolist() == [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
-    assert meter.confusion(Doubled()).tolist() == [[2, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
-    assert meter.confusion(ALONE).sum() == 3
+def test_confusion_counts_true_classes_in_rows_and_predictions_in_columns_over_all_processes() -> None:
+    metrics = EpochMetrics(CPU, classes=3)
+    add_scores(metrics, torch.tensor([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]]), torch.tensor([0, 0]))
+    add_scores(metrics, torch.tensor([[0.1, 0.2, 0.7]]), torch.tensor([1]))
+    assert metrics.confusion(ALONE).tolist() == [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    assert metrics.confusion(Doubled()).tolist() == [[2, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
+    assert metrics.confusion(ALONE).sum() == 3
 
 
-def test_a_clip_whose_scores_are_not_finite_has_no_answer() -> None:
-    meter = EpochMetrics(CPU, classes=2)
-    add_scores(meter, torch.tensor([[math.nan, 0.5], [0.1, math.inf], [0.9, 0.1]]), torch.tensor([0, 1, 1]))
-    assert meter.confusion(ALONE).tolist() == [[0, 0, 1], [1, 0, 1]]
+def test_a_clip_whose_scores_are_not_finite_has_no_prediction() -> None:
+    metrics = EpochMetrics(CPU, classes=2)
+    add_scores(metrics, torch.tensor([[math.nan, 0.5], [0.1, math.inf], [0.9, 0.1]]), torch.tensor([0, 1, 1]))
+    assert metrics.confusion(ALONE).tolist() == [[0, 0, 1], [1, 0, 1]]
 
 
 def test_confusion_and_top1_agree_where_scores_are_equal() -> None:
-    meter = EpochMetrics(CPU, classes=4)
+    metrics = EpochMetrics(CPU, classes=4)
     scores = torch.tensor([[0.25] * 4, [0.3, 0.3, 0.3, 0.1], [0.0, 0.5, 0.0, 0.5]]).repeat(4, 1)
-    add_scores(meter, scores, torch.arange(4).repeat_interleave(3))
-    assert 100 * meter.confusion(ALONE).trace() / 12 == pytest.approx(meter.read(ALONE).metrics[0])
+    add_scores(metrics, scores, torch.arange(4).repeat_interleave(3))
+    assert 100 * metrics.confusion(ALONE).trace() / 12 == pytest.approx(metrics.read(ALONE).metrics[0])
 
 
 def test_a_metric_of_another_task_keeps_its_own_scale_and_is_worst_where_it_is_not_a_number() -> None:
-    meter = EpochMetrics(CPU, Measures("other", (Metric("error", "error", higher_is_better=False),), "error"))
-    meter.add(torch.tensor(1.0), 2, [torch.tensor(3.0)])
-    assert meter.read(ALONE).metrics == [1.5]
-    meter.add(torch.tensor(1.0), 2, [torch.tensor(math.nan)])
-    assert meter.read(ALONE).metrics == [math.inf]
+    metrics = EpochMetrics(CPU, Measures("other", (Metric("error", "error", higher_is_better=False),), "error"))
+    metrics.add(torch.tensor(1.0), 2, [torch.tensor(3.0)])
+    assert metrics.read(ALONE).metrics == [1.5]
+    metrics.add(torch.tensor(1.0), 2, [torch.tensor(math.nan)])
+    assert metrics.read(ALONE).metrics == [math.inf]

@@ -1,7 +1,7 @@
-"""The loss of every step of tiny runs, as it was recorded: no change may move it unnoticed, on no kind of processor.
+"""The loss of every step of tiny runs equals its record: no change may alter it unnoticed, on any processor.
 
-Where a change moves it on purpose: `LAST_RECORD_GOLDEN=1 pytest tests/training/test_golden_losses.py` writes the file
-anew, and the commit says why.
+If a change alters it on purpose, `LAST_RECORD_GOLDEN=1 pytest tests/training/test_golden_losses.py` rewrites the file,
+and the commit says why.
 """
 
 import json
@@ -43,7 +43,7 @@ MakeConfig = Callable[..., RunConfig]
 
 
 def recorded(name: str, found: Any) -> Any:
-    """Return what is recorded under a name; where that is asked for, record it first."""
+    """Return what is recorded under a name; if LAST_RECORD_GOLDEN is set, record it first."""
     golden = json.loads(FILE.read_text()) if FILE.exists() else {}
     if os.environ.get("LAST_RECORD_GOLDEN"):
         golden[name] = found
@@ -67,7 +67,7 @@ def test_every_step_has_the_loss_that_was_recorded(name: str) -> None:
 def test_a_processor_of_another_kind_has_the_same_losses() -> None:
     # Between them these compute all that the others do.
     names = ["last_e with dropout", "average with guard and accumulation", "last_v2 with dropout"]
-    names += ["taught by dkd", "taught by attention", "taught with few labels", "taught with all of it"]
+    names += ["distilled by dkd", "distilled by attention", "distilled with few labels", "distilled with everything"]
     own = torch.backends.cpu.get_cpu_capability()
     kind = {"DEFAULT": "avx2"}.get(own, "default")  # torch reads it when it is loaded
     command = [sys.executable, golden_runs.__file__, *names]
@@ -75,11 +75,11 @@ def test_a_processor_of_another_kind_has_the_same_losses() -> None:
         command, env={**os.environ, "ATEN_CPU_CAPABILITY": kind}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["processor"] != own or own == "DEFAULT"
+    result = json.loads(done.stdout)
+    assert result["processor"] != own or own == "DEFAULT"
     golden = json.loads(FILE.read_text())
     for name in names:
-        assert_alike(told["runs"][name], golden[name])
+        assert_alike(result["runs"][name], golden[name])
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_whole_run_has_the_losses_that_were_recorded(tiny_config: MakeConfig, 
     data = replace(data, pipeline=lambda batch, training: golden_runs.streams_of(batch.indices))
     task = Classification(golden_runs.formula_model(model), config.label_smoothing)
     losses: list[float] = []
-    task.register_forward_hook(lambda _task, _arguments, outcome: losses.append(outcome.loss.item()))
+    task.register_forward_hook(lambda _task, _arguments, output: losses.append(output.loss.item()))
     with golden_runs.float64():
         run = RunFolder.create(Path(config.output_root))
         Trainer(config, task, data, run=run, run_context=RunContext(CPU)).fit(None)
@@ -117,22 +117,22 @@ def test_a_whole_run_has_the_losses_that_were_recorded(tiny_config: MakeConfig, 
 
 def test_every_batch_has_the_clips_and_streams_that_were_recorded(tiny_config: MakeConfig) -> None:
     _, data = tiny_run(tiny_config, model=LAST_E)
-    found: dict[str, list[Any]] = {"numbers": [], "keys": [], "labels": [], "bodies": [], "streams": []}
+    found: dict[str, list[Any]] = {"indices": [], "rng_keys": [], "labels": [], "bodies": [], "streams": []}
     for data.sampler.epoch in range(2):
         for batch in data.loader:
-            for name, values in (("numbers", batch.indices), ("keys", batch.rng_keys), ("labels", batch.labels)):
+            for name, values in (("indices", batch.indices), ("rng_keys", batch.rng_keys), ("labels", batch.labels)):
                 found[name].append(values.tolist())
             found["bodies"].append(batch.body_slots.tolist())
             found["streams"].append([weighed(each) for each in data.pipeline(batch, training=True).values()])
     golden = recorded("batches", found)
-    for name in ("numbers", "keys", "labels", "bodies"):
+    for name in ("indices", "rng_keys", "labels", "bodies"):
         assert found[name] == golden[name]
     for streams, wanted in zip(found["streams"], golden["streams"], strict=True):
         assert streams == pytest.approx(wanted, rel=0, abs=1e-3)  # of thousands of numbers in float32, each some metres
 
 
 def weighed(stream: Tensor) -> float:
-    """Return one number that tells of every number of a stream, and where it stands."""
+    """Return one number that depends on every value of a stream and on its position."""
     return float((stream.double() * golden_runs.numbers_like("weights", tuple(stream.shape))).sum())
 
 
@@ -145,9 +145,9 @@ def test_the_first_loss_of_a_run_is_the_one_that_was_recorded(
     forward = Classification.forward
 
     def forward_and_record(task: Classification, *arguments: Any) -> TaskOutput:
-        outcome = forward(task, *arguments)
-        losses.append(outcome.loss.item())
-        return outcome
+        output = forward(task, *arguments)
+        losses.append(output.loss.item())
+        return output
 
     monkeypatch.setattr(Classification, "forward", forward_and_record)
     name, sizes = UNTRAINED[family]

@@ -87,7 +87,7 @@ def test_bad_loss_resets_the_statistics_to_mean_zero_and_variance_one() -> None:
     assert torch.equal(variance, torch.ones(3))
 
 
-def test_bad_loss_puts_the_statistics_back_where_that_is_asked() -> None:
+def test_bad_loss_restores_the_statistics_if_configured() -> None:
     net = Net()
     before = net.statistics
     assert not step(guard_of(net, bn_recovery="restore"), net, loss=NAN)
@@ -149,7 +149,7 @@ def test_overflows_end_a_training_only_when_no_scale_is_small_enough() -> None:
         step(guard, net, norm=NAN, scaled=True)
 
 
-def test_counts_go_on_where_another_guard_left_them() -> None:
+def test_counts_continue_where_another_guard_left_them() -> None:
     net = Net()
     first, second = guard_of(net, max_consecutive=3), guard_of(net, max_consecutive=3)
     for _ in range(2):

@@ -67,26 +67,26 @@ def test_distilling_step_reads_nothing_on_the_host(
 
 def assert_an_epoch_reads_nothing(trainer: Trainer) -> None:
     trainer.task.train()
-    meter = EpochMetrics(torch.device("cpu"), terms=len(trainer.task.terms))
+    metrics = EpochMetrics(torch.device("cpu"), terms=len(trainer.task.terms))
     for batch in trainer.data.loader:
         with NoReading():
             streams = trainer.data.pipeline(batch, training=True)
-            trainer.step(streams, batch, LocalBatch(len(batch), len(batch)), closes=True, meter=meter)
-    assert meter.read(ALONE).loss > 0
+            trainer.step(streams, batch, LocalBatch(len(batch), len(batch)), closes=True, metrics=metrics)
+    assert metrics.read(ALONE).loss > 0
 
 
 def test_a_test_reads_nothing_on_the_host_before_its_end(tiny_config: Callable[..., RunConfig]) -> None:
     trainer = trainer_of(tiny_config())
     part = TestPart([list(loader) for loader in trainer.data.test.loaders], trainer.data.test.num_clips)
-    meter = EpochMetrics(torch.device("cpu"), classes=3)
+    metrics = EpochMetrics(torch.device("cpu"), classes=3)
     trainer.task.eval()
     scored = score_batches(trainer.model, part, trainer.data.pipeline, trainer.device)
     for _ in part.loaders[0]:
         with NoReading():
             batch, scores = next(scored)
-            meter.add_test(trainer.task.test(scores, batch), batch.labels)
+            metrics.add_test(trainer.task.test(scores, batch), batch.labels)
     assert next(scored, None) is None
-    assert meter.confusion(ALONE).sum() == 12
+    assert metrics.confusion(ALONE).sum() == 12
 
 
 def test_measuring_statistics_reads_nothing_on_the_host(tiny_config: Callable[..., RunConfig]) -> None:

@@ -44,3 +44,9 @@ def test_every_parameter_of_a_student_is_in_exactly_one_group() -> None:
 def test_optimizer_is_nesterov_sgd_with_the_owners_values() -> None:
     defaults = build_optimizer(nn.Linear(2, 2), RunConfig().optimization).defaults
     assert (defaults["momentum"], defaults["nesterov"], defaults["lr"]) == (0.9, True, 0.01)
+
+
+def test_without_momentum_nothing_is_kept_of_a_gradient() -> None:
+    optimizer = build_optimizer(nn.Linear(2, 2), RunConfig(momentum=0.0).optimization)
+    assert not optimizer.state
+    assert not optimizer.defaults["nesterov"]

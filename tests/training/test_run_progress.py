@@ -1,4 +1,4 @@
-"""How long a run still takes, told from what this process has measured."""
+"""The remaining time of a run, estimated from this process's measurements."""
 
 import math
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def test_before_the_first_step_nothing_is_known(clock: Clock) -> None:
     assert math.isnan(Pace(5, 1, 100, 60).left_s(0, 0))
 
 
-def test_within_the_first_epoch_the_fraction_done_tells_and_a_test_is_a_third_of_a_step(clock: Clock) -> None:
+def test_within_the_first_epoch_the_fraction_done_counts_and_a_test_is_a_third_of_a_step(clock: Clock) -> None:
     pace = Pace(epochs=5, test_every=1, clips=100, test_clips=60)
     clock.now += 10
     pace.trained(25)  # 0.4 s a clip

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from last.settings.run import RunConfig
-from last.training.schedule import build_schedule
+from last.training.schedule import build_schedule, scaled
 
 
 def rates(**changes: float) -> list[float]:
@@ -60,3 +60,8 @@ def test_saved_schedule_resumes_with_the_same_rates() -> None:
         for each, scheduler in ((optimizer, schedule), (other, resumed)):
             each.step()
             scheduler.step()
+
+
+def test_a_learning_rate_for_other_batches_is_scaled_to_those_of_the_run() -> None:
+    settings = RunConfig(batch_size=32, gradient_accumulation_steps=4, reference_batch_size=64).optimization
+    assert scaled(0.01, settings) == pytest.approx(0.02)

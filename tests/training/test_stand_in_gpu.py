@@ -30,7 +30,7 @@ RUNS = {
     "dropped joints": tuple(f"data.augment.drop_{name}=0.4" for name in ("joints", "limbs", "frames", "axis")),
     "synchronised statistics": ("distributed.sync_batchnorm=true",),
 }
-TAUGHT = {
+DISTILLED = {
     "kl, live": ("distillation.method=kl",),
     "kl, cached": ("distillation.method=kl", "distillation.cached=true", *FP16),
     "dkd, live": ("distillation.method=dkd", *FP16),
@@ -38,7 +38,7 @@ TAUGHT = {
     "attention, live": ("distillation.method=attention", *BF16),
 }
 V2 = "LAST-v2 recomputed in fp16"
-NAMES = [*RUNS, V2, *TAUGHT]
+NAMES = [*RUNS, V2, *DISTILLED]
 
 
 def cases(data_yaml: Path, folder: Path, teacher: Path) -> dict[str, Case]:
@@ -47,7 +47,7 @@ def cases(data_yaml: Path, folder: Path, teacher: Path) -> dict[str, Case]:
     two_stages = {"channels": [4, 6], "blocks": [1, 1], "temporal": ["convolution", "attention"]}
     model = replace(LAST_V2, recompute=True, **two_stages)
     configs[V2] = replace(tiny_run(data_yaml, folder, *ONE_BATCH, *FP16), model=model)
-    for name, overrides in TAUGHT.items():
+    for name, overrides in DISTILLED.items():
         how = (taught_by(teacher), "distillation.fixed_augmentations=2", *overrides)
         configs[name] = tiny_run(data_yaml, folder, *ONE_BATCH, *how)
     found = {name: Case(config) for name, config in configs.items()}
@@ -55,26 +55,26 @@ def cases(data_yaml: Path, folder: Path, teacher: Path) -> dict[str, Case]:
 
 
 @pytest.fixture(scope="session")
-def told(
+def results(
     tmp_path_factory: pytest.TempPathFactory, worker_id: str, data_yaml: Path, trained_teacher: RunFolder
 ) -> dict[str, Any]:
     """Return what was wrong with every case, and its operations; several test processes run them once."""
     shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
     folder = shared / "stand_in_gpu"
     with FileLock(f"{folder}.lock"):
-        if not (folder / "told").exists():
+        if not (folder / "results").exists():
             folder.mkdir(exist_ok=True)
             (folder / "cases").write_bytes(pickle.dumps(cases(data_yaml, folder, trained_teacher.last)))
-            paths = (_guard(folder), folder / "cases", folder / "told")
+            paths = (_guard(folder), folder / "cases", folder / "results")
             command = [sys.executable, "stand_in_runs.py", *map(str, paths)]
             run = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
             assert run.returncode == 0, run.stderr
-    answers: dict[str, Any] = json.loads((folder / "told").read_text())
-    return answers
+    loaded: dict[str, Any] = json.loads((folder / "results").read_text())
+    return loaded
 
 
 def _guard(folder: Path) -> Path:
-    """Compile what lets a torch without CUDA take fake tensors on a GPU."""
+    """Compile the library with which torch without CUDA accepts fake tensors on a GPU."""
     compiler = shutil.which("c++")
     if compiler is None or sys.platform != "linux" or torch.version.cuda is not None:
         pytest.skip("needs Linux, a C++ compiler, and a torch without CUDA; others have the tests marked gpu")
@@ -87,22 +87,22 @@ def _guard(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_neither_waits_for_the_device_nor_mixes_devices(told: dict[str, Any], name: str) -> None:
-    fault, operations = told[name]
+def test_a_run_neither_waits_for_the_device_nor_mixes_devices(results: dict[str, Any], name: str) -> None:
+    fault, operations = results[name]
     assert not fault
     assert {"_fused_sgd_", "var_mean", "index_select"} <= set(operations)
 
 
 @pytest.mark.parametrize("name", PLANTS)
-def test_a_planted_fault_is_found(told: dict[str, Any], name: str) -> None:
-    assert told[name][0].startswith("Waits: ")
+def test_a_planted_fault_is_found(results: dict[str, Any], name: str) -> None:
+    assert results[name][0].startswith("Waits: ")
 
 
-def test_the_runs_have_what_they_are_to_show(told: dict[str, Any]) -> None:
+def test_the_runs_have_what_they_are_to_show(results: dict[str, Any]) -> None:
     shown = {
         "all of it in fp16": "_amp_update_scale_",
         V2: "_amp_foreach_non_finite_check_and_unscale_",
         "synchronised statistics": "allreduce_",
         "kl, cached": "searchsorted",
     }
-    assert {name for name, operation in shown.items() if operation not in told[name][1]} == set()
+    assert {name for name, operation in shown.items() if operation not in results[name][1]} == set()

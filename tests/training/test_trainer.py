@@ -66,7 +66,7 @@ def fitted(trainer: Trainer) -> list[Row]:
     return logbook.rows()
 
 
-def test_only_every_so_many_epochs_and_the_last_are_tested(tiny_config: MakeConfig) -> None:
+def test_only_every_nth_epoch_and_the_last_are_tested(tiny_config: MakeConfig) -> None:
     trainer = plain_trainer(tiny_config("epochs=5", "test_every=2", "validation=split", "validation_fraction=0.3"))
     rows = fitted(trainer)
     tested = [row["epoch"] for row in rows if not math.isnan(float(row["test_top1"]))]
@@ -162,11 +162,11 @@ def test_the_scale_of_gradients_does_not_grow_by_refused_batches(
 
 
 def _with_bad_losses(forward: Callable[..., TaskOutput], finite: Iterator[bool]) -> Callable[..., TaskOutput]:
-    """Return `forward` with a loss that is finite only where `finite` says so."""
+    """Return `forward` with a loss that is finite only where `finite` is true."""
 
     def run(*arguments: object) -> TaskOutput:
-        outcome = forward(*arguments)
-        return outcome if next(finite) else replace(outcome, loss=outcome.loss * float("nan"))
+        output = forward(*arguments)
+        return output if next(finite) else replace(output, loss=output.loss * float("nan"))
 
     return run
 
@@ -178,7 +178,9 @@ def test_training_varies_clips_and_testing_does_not(tiny_config: MakeConfig) -> 
     assert turned["test_loss"] == pytest.approx(still["test_loss"], rel=1e-6)
 
 
-def test_every_epoch_has_its_own_order_and_variations(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_epoch_has_its_own_order_and_augmentation(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read, drawn = ClipDataset.__getitem__, []
 
     def read_and_note(clips: ClipDataset, draw: BatchIndices) -> object:
@@ -264,7 +266,7 @@ def test_a_run_whose_last_scores_are_all_nan_has_diverged(tiny_config: MakeConfi
     assert trainer.run.best.exists() is (0 not in epochs)
 
 
-def test_a_few_scores_that_are_nan_at_the_end_are_counted_wrong_and_told(
+def test_a_few_scores_that_are_nan_at_the_end_are_counted_wrong_and_reported(
     tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     trainer = failing_trainer(tiny_config("epochs=3", "learning_rate=0.5"), Failing({2}, clips=1))

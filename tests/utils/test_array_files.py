@@ -148,3 +148,18 @@ def test_changes_go_where_the_mode_says_and_never_make_a_file_longer(tmp_path):
     (tmp_path / "a.npy").write_bytes(before[:-1])
     with pytest.raises(DamagedArray, match="cut short"):
         map_array(tmp_path / "a.npy", mode="r+")
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (described(f"({'1, ' * 65})"), "65 dimensions"),
+        (b"\x93NUMPY\x01\x00\x10", "header is cut short"),
+        (header("{'descr': '<f8', 'fortran_order': 'no', 'shape': (1,)}"), "the order of its numbers"),
+        (header("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), 'a': 1, 'b': 1}"), "header is damaged"),
+        (described("(1,)", "'<f12'") + bytes(64), "this machine has no numbers of the type <f12"),
+    ],
+)
+def test_what_is_wrong_with_a_header_is_named(tmp_path, data, complaint):
+    with pytest.raises(DamagedArray, match=complaint):
+        read(tmp_path / "a", data)

@@ -1,4 +1,4 @@
-"""Optional packages that are there, absent, or installed and not to be imported."""
+"""Optional packages that are installed, missing, or installed but not importable."""
 
 import sys
 from pathlib import Path
@@ -27,9 +27,9 @@ def test_a_package_that_works_has_no_fault(package: str) -> None:
 def test_a_package_that_is_absent_names_the_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     extra = next(extra for extra, packages in EXTRAS.items() if package in packages)
-    told = str(extra_problem(package, "Drawing"))
-    assert told.startswith(f"Drawing needs {package}, which is not installed.")
-    assert f"pip install 'last-har[{extra}]'" in told
+    message = str(extra_problem(package, "Drawing"))
+    assert message.startswith(f"Drawing needs {package}, which is not installed.")
+    assert f"pip install 'last-har[{extra}]'" in message
 
 
 @pytest.mark.parametrize("content", BREAKS)
@@ -38,9 +38,9 @@ def test_a_package_that_cannot_be_imported_names_the_reason_and_what_to_do(
     replace_package, package: str, content: str
 ) -> None:
     replace_package(package, content)
-    told = str(extra_problem(package, "Drawing"))
-    assert told.startswith(f"Drawing needs {package}, which is installed, but cannot be imported ({BREAKS[content]}")
-    assert told.endswith(f"pip install --force-reinstall {'pillow' if package == 'PIL' else package}")
+    message = str(extra_problem(package, "Drawing"))
+    assert message.startswith(f"Drawing needs {package}, which is installed, but cannot be imported ({BREAKS[content]}")
+    assert message.endswith(f"pip install --force-reinstall {'pillow' if package == 'PIL' else package}")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -54,6 +54,6 @@ def test_a_folder_of_its_name_is_no_package(
 
 
 def test_a_long_reason_becomes_one_short_line() -> None:
-    told = fault_of(ImportError("a word\n" * 200))
-    assert told.startswith("ImportError: a word a word ")
-    assert (len(told) < 210, told[-3:]) == (True, "...")
+    message = fault_of(ImportError("a word\n" * 200))
+    assert message.startswith("ImportError: a word a word ")
+    assert (len(message) < 210, message[-3:]) == (True, "...")

@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 import shutil
 import sys
@@ -12,6 +13,7 @@ from last.runs.append_file import append
 from last.runs.checkpoint import read_checkpoint
 from last.runs.confusion import read_confusion
 from last.runs.logbook import read_rows
+from last.utils import files
 from last.utils.config import read_yaml
 from last.utils.errors import Unwritable, UserError
 from last.utils.files import (
@@ -106,10 +108,10 @@ def test_the_cause_of_a_failed_write_is_reported_in_plain_words(number: int, cau
     assert cause in str(write_error(Path("runs"), OSError(number, "Input/output error")))
 
 
-@pytest.mark.parametrize(("number", "told"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
-def test_only_who_lacks_space_is_told_to_free_some(number: int, told: bool) -> None:
+@pytest.mark.parametrize(("number", "advises"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
+def test_only_an_error_of_space_advises_to_free_some(number: int, advises: bool) -> None:
     message = str(write_error(Path("runs"), OSError(number, "no")))
-    assert ("Free some space" in message) == told
+    assert ("Free some space" in message) == advises
     assert message.endswith("hoose another place.")
 
 
@@ -265,3 +267,19 @@ def test_a_pipe_that_took_the_place_of_a_file_is_not_waited_for(
     monkeypatch.setattr(Path, "is_file", lambda path: not path.is_dir())
     with pytest.raises(UserError, match=rf"^Cannot read {bad} for copying: it is not a regular file\."):
         copy_files(original, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("given", [MemoryError(), bytes(5)], ids=["no memory", "it has grown"])
+def test_a_file_that_is_larger_than_it_said_or_than_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: MemoryError | bytes
+) -> None:
+    class Opened(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            if isinstance(given, MemoryError):
+                raise given
+            return given
+
+    monkeypatch.setattr(files, "open_regular", lambda _path: Opened())
+    monkeypatch.setattr(files, "size_of_open", lambda _file: 4)
+    with pytest.raises(UserError, match=r"4 bytes, (more than the available memory|too large for a test)"):
+        read_whole(tmp_path / "a", 4, "a test")

@@ -66,7 +66,7 @@ def test_every_writer_removes_old_leftovers_in_its_folder(tmp_path: Path, writer
         (".report.json.last-one.tmp", 9),
     ],
 )
-def test_what_may_be_of_use_to_somebody_stays(tmp_path: Path, name: str, days: float) -> None:
+def test_what_may_still_be_of_use_stays(tmp_path: Path, name: str, days: float) -> None:
     path = aged(tmp_path / name, days)
     write_text(tmp_path / "a.txt", "a")
     assert path.exists()

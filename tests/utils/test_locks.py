@@ -72,7 +72,9 @@ def test_a_child_that_ends_takes_nothing_from_its_parent(tmp_path: Path) -> None
             pass
 
 
-def test_one_that_waits_says_so_and_comes_in_afterwards(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_waiting_process_says_so_and_gets_the_lock_afterwards(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, logger="last")
     with held(tmp_path) as process:
         threading.Timer(0.2, process.kill).start()
@@ -82,7 +84,7 @@ def test_one_that_waits_says_so_and_comes_in_afterwards(tmp_path: Path, caplog: 
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF])
-def test_a_file_system_without_locks_is_told_of_and_works(
+def test_a_file_system_without_locks_is_reported_and_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
     def refuse(_descriptor: int, _operation: int) -> None:
@@ -112,7 +114,7 @@ def test_a_folder_that_is_only_read_gets_no_file(tmp_path: Path) -> None:
         assert not (tmp_path / LOCK_FILE).exists()
 
 
-def test_a_folder_that_is_only_read_is_refused_where_somebody_writes_it(tmp_path: Path) -> None:
+def test_a_folder_that_is_only_read_is_refused_while_a_process_writes_it(tmp_path: Path) -> None:
     with (
         sole_writer(tmp_path, REFUSAL),
         pytest.raises(UserError, match=REFUSAL),

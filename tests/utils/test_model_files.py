@@ -1,4 +1,4 @@
-"""Models by name: the seven of ours, one that lies beside them, and a user's own YAML by its path."""
+"""Models by name: our seven, one in the same folder, and a user's own YAML by its path."""
 
 import shutil
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_an_unknown_model_is_refused_with_the_nearest_and_all_names() -> None:
         model_layer("nano")
 
 
-def test_an_unknown_model_is_told_that_a_file_may_be_named() -> None:
+def test_the_error_for_an_unknown_model_mentions_that_a_file_may_be_named() -> None:
     with pytest.raises(UserError, match=r"Known: .*large\. A model of your own is a YAML file: give its path"):
         model_layer("tiny_e")
 
@@ -78,7 +78,7 @@ def test_one_of_our_files_may_be_named_by_its_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (TINY + "  name: nano_e\n", "model.name: there is a model nano_e already. Give yours another name"),
         (TINY + "  name: a/b\n", "model.name: 'a/b' should be letters, digits"),
@@ -87,9 +87,9 @@ def test_one_of_our_files_may_be_named_by_its_path() -> None:
         ("model: [8]\n", "should have a section `model:`"),
     ],
 )
-def test_a_file_that_is_no_model_of_its_own_is_refused_by_its_path(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_that_is_no_model_of_its_own_is_refused_by_its_path(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "tiny_e.yaml").write_text(text)
-    with pytest.raises(UserError, match=told) as refused:
+    with pytest.raises(UserError, match=message) as refused:
         model_layer(str(tmp_path / "tiny_e.yaml"))
     assert "tiny_e.yaml" in str(refused.value)
 

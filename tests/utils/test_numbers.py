@@ -1,4 +1,4 @@
-"""Numbers as they are told."""
+"""Numbers as text."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from last.utils.numbers import counted
 
 
 @pytest.mark.parametrize(
-    ("number", "noun", "told"),
+    ("number", "noun", "text"),
     [
         (0, "clip", "0 clips"),
         (1, "epoch", "1 epoch"),
@@ -17,5 +17,5 @@ from last.utils.numbers import counted
         (2, "class", "2 classes"),
     ],
 )
-def test_a_count_agrees_with_its_noun(number: float, noun: str, told: str) -> None:
-    assert counted(number, noun) == told
+def test_a_count_agrees_with_its_noun(number: float, noun: str, text: str) -> None:
+    assert counted(number, noun) == text

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,9 +120,16 @@ def test_a_folder_of_many_folders_hides_nothing_beside_it(
     assert "--data_root" in caplog.text
 
 
-def test_a_data_root_that_somebody_named_is_searched_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_data_root_is_searched_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAST_KAGGLE", str(tmp_path))
     here = places("kaggle")
     inputs = [str(root) for root in here.input_roots]
     assert data_roots("kaggle", str(here.data_root), inputs) == [here.data_root, *here.input_roots]
     assert data_roots("kaggle", str(tmp_path / "mine"), inputs) == [tmp_path / "mine"]
+
+
+def test_an_environment_without_a_folder_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = module.named_layer("environment", "local", "environment")
+    monkeypatch.setattr(module, "named_layer", lambda *_: replace(layer, values={**layer.values, "output_root": ""}))
+    with pytest.raises(UserError, match=r"local\.yaml has no output_root"):
+        places("local")

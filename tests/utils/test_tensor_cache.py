@@ -1,4 +1,4 @@
-"""Tensors that are made once can be used everywhere, whatever mode they were first asked for in."""
+"""Tensors that are made once can be used everywhere, in whatever mode they were first made."""
 
 import importlib
 import pkgutil
@@ -52,7 +52,7 @@ def test_a_model_trains_after_it_was_first_used_for_inference(name: str, frames:
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
-def test_only_as_many_tensors_are_kept_as_was_said() -> None:
+def test_only_the_configured_number_of_tensors_is_kept() -> None:
     made: list[int] = []
 
     def zeros(count: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a value of a configuration may be, and what is said of one that may not."""
+"""The valid values of a configuration, and the errors for others."""
 
 import math
 from dataclasses import dataclass, field

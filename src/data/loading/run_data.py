@@ -41,7 +41,7 @@ _CPU = torch.device("cpu")
 class TestPart:
     """The clips that a model is tested on: one loader per test draw, all in the same order."""
 
-    __test__ = False  # not a test class, whatever pytest makes of its name
+    __test__ = False  # not a test class, despite its name
 
     loaders: Sequence[Iterable[Batch]]
     num_clips: int

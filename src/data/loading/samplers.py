@@ -159,7 +159,7 @@ class FixedAugmentationSampler(Sampler[BatchIndices]):
 class EvalSampler(Sampler[BatchIndices]):
     """Sample every clip once, in order."""
 
-    __test__ = False  # not a test class, whatever pytest makes of its name
+    __test__ = False  # not a test class, despite its name
 
     def __init__(self, indices: NDArray[np.int64], batch_size: int) -> None:
         self.indices, self.batch_size = torch.from_numpy(indices), batch_size

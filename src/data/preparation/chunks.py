@@ -6,6 +6,7 @@ again recognises the chunks that are finished.
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -200,8 +201,7 @@ def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
             part, size = [], 0
         part.append(entry)
         size += entry.size
-    if part:
-        yield tuple(part)
+    yield tuple(part)
 
 
 def _with_copies(entry: Entry) -> tuple[Entry, ...]:
@@ -228,8 +228,10 @@ def _key(entries: Sequence[Entry], changed_ns: Mapping[Path, int], rules: Sequen
 
 
 def _changed_ns(path: Path) -> int:
+    """Return when a file was changed last; for a recording that is a folder, the newest of its files."""
     try:
-        return path.stat().st_mtime_ns
+        files = [each.stat() for each in os.scandir(path)] if path.is_dir() else []
+        return max(each.st_mtime_ns for each in [path.stat(), *files])
     except OSError:
         return 0  # a dangling link or a removed file, which is reported when it is read
 

@@ -205,7 +205,8 @@ class PreparationReport:
             have = "recording has" if len(self.crowded) == 1 else "recordings have"
             found.append(
                 f"{len(self.crowded)} {have} more bodies than data.bodies. The first that are present were kept, in "
-                f"the order of the recording or, with tracking, of motion: {shown}."
+                f"the order of the recording or, if they were tracked, of how much "
+                f"they move or were measured: {shown}."
             )
         return found
 

@@ -4,7 +4,7 @@ A module has
 
 - `loss(student, teachers, context)`: returns the loss () of a batch, a mean over its clips, in place of the divergence
   between the students' and the teachers' probabilities;
-- `COMPARES`: what the teachers have to say beside their logits: `FEATURES`, `MAPS`, or `LOGITS` where that is all;
+- `COMPARES`: which teacher outputs the loss compares: `FEATURES`, `MAPS`, or `LOGITS` for the logits alone;
 - `USES_LABELS`: whether the loss needs the labels; such a method cannot learn from clips without one;
 - `Settings`, where it has configuration keys of its own: a dataclass, filled from `distillation.method_settings`.
 
@@ -31,10 +31,10 @@ _COMPARED = {"features": FEATURES, "attention": MAPS}  # of our own methods; the
 
 @dataclass(frozen=True)
 class Context:
-    """What a loss may depend on beside the outputs.
+    """Other inputs of a distillation loss.
 
     Attributes:
-        weights: (W,), how much each teacher counts; their sum is one.
+        weights: (W,), the weight of each teacher; their sum is one.
         tau: the temperature of this epoch.
         labels: (N,), the right classes; None where the method does not use them.
         settings: the method's own.

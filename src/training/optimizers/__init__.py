@@ -7,10 +7,10 @@ A module has
   all optimizers share, such as `momentum`;
 - `Settings`, where it has configuration keys of its own: a dataclass, filled from `optimizer_settings`.
 
-All that an optimizer remembers has to be tensors in `optimizer.state`: they are saved, and a step that the guard
-refuses leaves them alone. What it creates in its first step begins at zero; `build` creates what does not. torch's
-fused optimizers (`fused=True`) leave a refused step out on the device; the step of any other is undone, which costs a
-copy of the weights and of the state.
+An optimizer's whole state must be tensors in `optimizer.state`: they are saved, and a rejected step does not change
+them. State created in the first step must start at zero; create other state in `build`. torch's fused optimizers
+(`fused=True`) skip a rejected step on the device; the step of any other is undone, at the cost of a copy of the weights
+and of the state.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with Nesterov momentum, the fused one of torch."""
+"""Stochastic gradient descent with Nesterov momentum, torch's fused one."""
 
 from typing import Any
 

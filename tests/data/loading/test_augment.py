@@ -68,7 +68,7 @@ def test_quarter_turns_follow_the_right_hand_rule(axis: int, start: list[float],
     torch.testing.assert_close(turned, torch.tensor(end, dtype=torch.float32), atol=1e-6, rtol=0)
 
 
-def test_variation_of_a_clip_depends_on_the_epoch_and_not_on_its_batch() -> None:
+def test_the_augmentation_of_a_clip_depends_on_the_epoch_and_not_on_its_batch() -> None:
     config = AugmentConfig(scale=0.2, shear=0.1, jitter_metres=0.01, mirror_probability=0.5)
     joints = clips()
     together = augment(joints, config, LAYOUT, keys())
@@ -93,7 +93,7 @@ def test_mirroring_twice_gives_the_clip_back_and_swaps_left_with_right() -> None
     assert torch.equal(reflected[:, 1, :, 4], joints[:, 1, :, 8])
 
 
-def test_mirroring_meets_clips_as_often_as_asked_for() -> None:
+def test_clips_are_mirrored_as_often_as_configured() -> None:
     joints = torch.ones(2000, 3, 1, 25, 1)
     config = AugmentConfig(rotation_degrees=[], mirror_probability=0.3)
     mirrored = augment(joints, config, LAYOUT, keys(2000))[:, 0, 0, 0, 0] < 0

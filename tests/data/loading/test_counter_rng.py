@@ -3,6 +3,7 @@
 import torch
 
 from last.data.loading import counter_rng as counter
+from last.data.loading.augmentations import Draws
 
 CLIPS = torch.arange(20_000)
 
@@ -56,3 +57,9 @@ def test_shuffling_keeps_every_clip_and_differs_by_epoch() -> None:
     assert sorted(first.tolist()) == list(range(100))
     assert not torch.equal(first, second)
     assert torch.equal(first, counter.shuffled(0, 0, CLIPS[:100]))
+
+
+def test_an_added_augmentation_draws_the_normal_numbers_of_its_own_purpose() -> None:
+    keys = torch.tensor([1, 2])
+    draws = Draws(keys, 7)
+    assert torch.equal(draws.normal(3), counter.normal(keys, 7, 3))

@@ -87,17 +87,17 @@ def test_reading_takes_no_random_number_that_training_would_draw(
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(("cores", "told"), [(1, 1), (2, 0)])
+@pytest.mark.parametrize(("cores", "warnings"), [(1, 1), (2, 0)])
 def test_more_workers_than_cores_are_reported_once_and_in_one_line(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, cores: int, told: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, cores: int, warnings: int
 ) -> None:
     monkeypatch.setattr(loader, "usable_cores", lambda: cores)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)  # what torch asks
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)  # what torch queries
     loader._warn_of_too_many_workers.cache_clear()
     for _ in range(2):
         assert len(batches(store, EvalSampler(np.arange(len(store)), 4), workers=2)) == 2
     line = "hardware.num_workers is 2, but only 1 can run at once: loading may be slower than with fewer workers."
-    assert [record.getMessage() for record in caplog.records] == [line] * told
+    assert [record.getMessage() for record in caplog.records] == [line] * warnings
 
 
 @pytest.mark.slow

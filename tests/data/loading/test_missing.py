@@ -34,7 +34,7 @@ NTU = load_layout("ntu25")
 
 
 def filled_plainly(joints: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-    """Fill gaps as the rule says, one at a time."""
+    """Fill gaps by the rule, one at a time."""
     joints, filled = joints.clone(), mask.clone()
     clips, bodies, _, num_joints = mask.shape
     for clip, body, joint in np.ndindex(clips, bodies, num_joints):
@@ -50,7 +50,7 @@ def filled_plainly(joints: Tensor, mask: Tensor, longest: int) -> tuple[Tensor, 
 
 
 @pytest.mark.parametrize("longest", [0, 1, 3, 5, 15, 40])
-def test_gaps_are_filled_as_the_rule_says(longest: int) -> None:
+def test_gaps_are_filled_by_the_rule(longest: int) -> None:
     joints, mask = torch.randn(3, 3, 16, 5, 2, dtype=torch.float64), torch.rand(3, 2, 16, 5) > 0.4
     mask[0, 0, 5:7] = mask[1, 1, 3] = mask[2, 0] = False  # a body that is absent for some frames, or always
     found, filled = fill_gaps(joints, mask, longest)

@@ -13,7 +13,7 @@ LEFT_SHOULDER, RIGHT_SHOULDER = LAYOUT.joints.index("left_shoulder"), LAYOUT.joi
 
 
 def standing(clips: int = 1, frames: int = 4, bodies: int = 1) -> Tensor:
-    """Return people whose shoulders and hips lie along x, the right side at larger x."""
+    """Return people whose shoulders and hips are parallel to x, the right side at larger x."""
     joints = torch.randn(clips, 3, frames, 25, bodies)
     for side, place in (("left", -0.2), ("right", 0.2)):
         for part in ("shoulder", "hip"):

@@ -1,4 +1,4 @@
-"""Where clips lie makes no difference to what is read, and a place that is too small is passed over aloud."""
+"""The placement of clips does not change what is read, and one that is too small is skipped with a warning."""
 
 import logging
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def some_clips(count: int) -> Iterator[Clip]:
-    """Yield clips of one and two bodies; some second bodies are there in the first frames alone."""
+    """Yield clips of one and two bodies; some second bodies are present in the first frames alone."""
     generator = np.random.default_rng(0)
     for number in range(count):
         bodies, frames = 1 + number % 2, 6 + number

@@ -1,4 +1,4 @@
-"""Preparing a data set: what is kept, left out and reported, resuming, and what is refused."""
+"""Preparing a data set: what is kept, skipped and reported, resuming, and what is refused."""
 
 import errno
 import json
@@ -53,7 +53,7 @@ class NumbersReader:
 
 @pytest.fixture(autouse=True)
 def reader(monkeypatch: pytest.MonkeyPatch) -> type[NumbersReader]:
-    """Let every data set here be read by `NumbersReader`, two recordings a chunk."""
+    """Read every data set here with `NumbersReader`, two recordings per chunk."""
     monkeypatch.setattr(preprocess_module, "get_reader", lambda name, source: NumbersReader(source))
     monkeypatch.setattr(NumbersReader, "read_names", [])
     monkeypatch.setattr(chunks, "_MAX_ENTRIES", 2)
@@ -107,7 +107,7 @@ def test_the_report_counts_what_is_kept_by_class_and_by_part(raw: Path, tmp_path
     assert report.input_bytes == report.read_bytes == sum(path.stat().st_size for path in raw.iterdir())
 
 
-def test_the_report_tells_what_is_left_out_and_why(raw: Path, tmp_path: Path) -> None:
+def test_the_report_lists_what_is_skipped_and_why(raw: Path, tmp_path: Path) -> None:
     report = prepare(raw, tmp_path / "out")
     assert [str(each) for each in report.damaged] == ["c, line 3: is broken"]
     assert [str(each) for each in report.dropped] == ["e: no skeleton"]
@@ -159,8 +159,8 @@ def test_a_damaged_recording_is_read_from_its_copy_and_that_is_reported(
     report = prepare(with_a_copy_of_c(raw, "1 7 1 1 1 6"), tmp_path / "out", strict=True)
     assert (report.found, report.kept, report.damaged) == (7, 6, [])
     assert {clip.name: clip.subject for clip in open_store(tmp_path / "out")}["c"] == 7
-    told = f"c, line 3: is broken ({raw / 'c.txt'}; read from {raw / 'z_copies' / 'c.txt'})"
-    assert f"1 damaged recordings were read from a copy. The first: {told}." in caplog.text
+    message = f"c, line 3: is broken ({raw / 'c.txt'}; read from {raw / 'z_copies' / 'c.txt'})"
+    assert f"1 damaged recordings were read from a copy. The first: {message}." in caplog.text
 
 
 @pytest.mark.parametrize("copy", ["bad", "empty"])
@@ -517,3 +517,43 @@ def test_a_chunk_that_is_damaged_in_any_part_is_read_again(
         path.write_bytes({"cut": content[:-100], "empty": b"", "label": b"PK" + content}.get(damage, content))
     monkeypatch.setattr(NumbersReader, "stop_at", "")
     assert prepare(raw, tmp_path / "out").kept == 5
+
+
+def test_a_report_that_cannot_be_updated_leaves_the_store_usable(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(raw, tmp_path / "out")
+
+    def fail(*_: object) -> None:
+        raise UserError("The disk is full.")
+
+    monkeypatch.setattr(PreparationReport, "save", fail)
+    other = DataConfig(**{**vars(CONFIG), "protocols": {"xsub": ProtocolConfig("subject", train=[2])}})
+    assert prepare(raw, tmp_path / "out", other).prepared_before
+    assert "The report in the store's folder is not updated. The disk is full." in caplog.text
+
+
+def test_a_report_of_other_parts_than_train_and_test_is_refused(raw: Path, tmp_path: Path) -> None:
+    prepare(raw, tmp_path / "out")
+    path = tmp_path / "out" / "report.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["parts"]["xsub"] = {"train": 2}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match="its parts are not train and test"):
+        prepare(raw, tmp_path / "out")
+
+
+def test_a_data_set_without_a_protocol_is_prepared_with_a_warning(raw: Path, tmp_path: Path) -> None:
+    report = prepare(raw, tmp_path / "out", DataConfig(**{**vars(CONFIG), "protocols": {}}))
+    assert report.warnings == [
+        "The data set has no protocol, and training needs one, such as protocols: {own: {by: file}}."
+    ]
+
+
+def test_where_a_selection_keeps_no_recording_that_is_the_only_reason_given(raw: Path, tmp_path: Path) -> None:
+    for name in ("c", "e"):
+        (raw / f"{name}.txt").unlink()
+    config = DataConfig(**{**vars(CONFIG), "select": SelectConfig(setups=[7])})
+    with pytest.raises(UserError) as refused:
+        prepare(raw, tmp_path / "out", config)
+    assert "setups 7" in str(refused.value) and "Damaged" not in str(refused.value)

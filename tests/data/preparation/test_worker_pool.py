@@ -12,7 +12,7 @@ from last.utils.errors import UserError
 
 
 def leave_a_file(path: Path) -> None:
-    """Work as the name of the path says."""
+    """Work according to the name of the path."""
     if "after" in path.name:
         _wait_for(path.with_name(path.name.partition(" after ")[2]))
     if "endless" in path.name:

@@ -44,15 +44,15 @@ def test_the_store_of_its_own_comes_before_the_larger_one(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"name": "other"}, "data set is 'other', expected is 'synthetic'"),
         ({"classes": ["a", "b"]}, r"classes are \['a', 'b'\]"),
     ],
 )
-def test_a_store_of_something_else_is_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
+def test_a_store_of_something_else_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     prepared(tmp_path / "synthetic", replace(described("synthetic"), **change))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         find_store(described("synthetic"), tmp_path)
 
 
@@ -63,13 +63,13 @@ def test_a_larger_store_with_other_classes_is_refused(tmp_path: Path) -> None:
 
 
 def test_where_there_is_none_places_way_out_and_synthetic_set_are_reported(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as refused:
         find_store(described("ntu60"), tmp_path)
     for words in (str(tmp_path / "ntu60"), str(tmp_path / "ntu120"), "rose1.ntu.edu.sg", "python -m last demo"):
-        assert words in str(told.value)
+        assert words in str(refused.value)
 
 
-def test_a_data_set_that_says_nothing_of_its_source_gets_the_command_that_prepares_it(tmp_path: Path) -> None:
+def test_a_data_set_without_a_source_gets_the_command_that_prepares_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"python -m last preprocess --dataset YAML --raw DIR"):
         find_store(DataConfig(name="mine"), tmp_path)
 
@@ -113,12 +113,12 @@ def foreign(folder: Path) -> Path:
     return folder
 
 
-def test_what_cannot_be_opened_is_not_told_as_prepared(tmp_path: Path) -> None:
+def test_what_cannot_be_opened_is_not_listed_as_prepared(tmp_path: Path) -> None:
     troubled = [damaged(tmp_path / "a", described("synthetic")), foreign(tmp_path / "b")]
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as refused:
         find_store(described("ntu60"), tmp_path)
-    assert "Found there" not in str(told.value)
-    assert f"Unreadable, as `python -m last doctor` explains: {troubled[0]}, {troubled[1]}." in str(told.value)
+    assert "Found there" not in str(refused.value)
+    assert f"Unreadable, as `python -m last doctor` explains: {troubled[0]}, {troubled[1]}." in str(refused.value)
 
 
 def test_a_folder_that_is_no_whole_store_is_found_with_its_problem(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from last.data.store.format import index_type, with_parts
-from last.data.store.protocols import divide, hold_out, known_protocols, labelled, select, split
+from last.data.store.protocols import Split, divide, empty_part, hold_out, known_protocols, labelled, select, split
 from last.settings.data import DataConfig, ProtocolConfig, SelectConfig
 from last.utils.config import data_layer, merge, section_layer
 from last.utils.errors import UserError
@@ -231,3 +231,17 @@ def test_protocols_that_the_source_lists_are_known_beside_those_of_the_data_set(
 def test_letters_that_are_not_one_a_clip_are_refused(letters: str) -> None:
     with pytest.raises(ValueError, match="xsub"):
         with_parts(named_index(4), {"xsub": letters})
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_a_part_of_a_protocol_without_a_rule_that_names_clips_is_refused_if_it_is_empty(by_file: bool) -> None:
+    clips = CLIPS[:1]
+    config = make_config(first=ProtocolConfig("file")) if by_file else make_config()
+    problem = empty_part(clips, config, "first", Split(np.arange(1), np.arange(0)))
+    assert problem.startswith("The test part of tiny first holds no clip of the 1 there are")
+    assert ("a class gives one to each part" in problem) == by_file
+
+
+def test_a_share_of_labels_that_leaves_none_out_is_refused_by_its_name() -> None:
+    with pytest.raises(UserError, match=r"label_fraction 0.9 leaves none of 6 labels out"):
+        labelled(CLIPS, np.arange(6), 0.9)

@@ -1,5 +1,6 @@
 """Reading rows of a file that may change under the reader."""
 
+import errno
 import os
 import pickle
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_rows_are_those_of_the_array(
         patch.setattr("last.data.store.row_file._GAP_BYTES", gap_bytes)
         file = RowFile(path)
         wanted = np.array(numbers, np.int64).reshape(len(numbers), 4)
-        for shift in (0, 1, 3):  # what is asked for next lies beside what was asked for before
+        for shift in (0, 1, 3):  # the next rows are adjacent to the previous ones
             moved = np.minimum(wanted + shift, 499)
             np.testing.assert_array_equal(file.rows(moved), ARRAY[moved])
     np.testing.assert_array_equal(file.span(3, 9), ARRAY[3:9])
@@ -89,3 +90,17 @@ def test_a_store_that_is_cut_short_while_it_is_loaded_is_an_error(tmp_path: Path
     os.truncate(store.path / "valid.npy", 200)
     with pytest.raises(UserError, match="cut short"):
         place_clips(store, "ram", torch.device("cpu"))
+
+
+def test_a_span_of_no_row_is_empty(path: Path) -> None:
+    assert RowFile(path).span(3, 3).shape == (0, 2, 3)
+
+
+def test_a_file_that_cannot_be_read_is_refused_with_what_to_do(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    file = RowFile(path)
+    monkeypatch.setattr(os, "preadv", fail, raising=False)
+    with pytest.raises(UserError, match=r"a\.npy: Input/output error\. Copy the store again"):
+        file.span(0, 1)

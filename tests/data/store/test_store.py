@@ -205,7 +205,7 @@ def test_a_row_is_offset_plus_body_times_frames_plus_frame(folder: Path) -> None
                 assert store.valid[place] == clip.frame_mask[body, frame]
 
 
-def test_a_store_tells_what_it_holds(folder: Path) -> None:
+def test_a_store_describes_its_content(folder: Path) -> None:
     store = open_store(folder)
     assert (store.name, store.layout, store.classes) == ("tiny", "ntu25", CLASSES)
     assert store.source == {"raw": "here"}
@@ -235,7 +235,7 @@ def test_reading_changes_nothing_in_the_folder(folder: Path) -> None:
     assert set(before) == {"store.json", "joints.npy", "valid.npy", "clips.npy"}
 
 
-def test_checksums_are_passed_over_where_nobody_asks_for_them(folder: Path) -> None:
+def test_checksums_are_verified_only_on_request(folder: Path) -> None:
     joints = np.load(folder / "joints.npy")
     joints[0, 0, 0] += 1
     np.save(folder / "joints.npy", joints)
@@ -262,7 +262,7 @@ def test_a_folder_without_store_json_is_no_store(folder: Path) -> None:
         open_store(folder)
 
 
-def test_a_file_or_a_folder_of_stores_is_no_store_and_told_which_one_to_name(folder: Path) -> None:
+def test_a_file_or_a_folder_of_stores_is_refused_with_the_one_to_name(folder: Path) -> None:
     with pytest.raises(UserError, match=r"store.json is a file; a store is a folder"):
         open_store(folder / "store.json")
     with pytest.raises(UserError, match=f"There are stores in it: name one of .*{folder.name}"):
@@ -324,7 +324,7 @@ def test_a_header_that_disagrees_with_the_arrays_is_refused(folder: Path, values
 
 
 def forge(folder: Path, file: str, array: np.ndarray, allow_pickle: bool = False) -> None:
-    """Replace an array together with its recorded size and checksum, as somebody who means harm would."""
+    """Replace an array together with its recorded size and checksum, as an attacker would."""
     np.save(folder / file, array, allow_pickle=allow_pickle)
     header = json.loads((folder / "store.json").read_text(encoding="utf-8"))
     header["files"][file] = {"bytes": (folder / file).stat().st_size, "sha256": file_checksum(folder / file)}
@@ -458,10 +458,10 @@ def test_a_full_disk_leaves_the_store_that_was_there(folder: Path, monkeypatch: 
 
 
 def test_a_store_with_a_clip_of_no_body_is_refused_by_writer_and_reader(folder: Path, tmp_path: Path) -> None:
-    nobody = make_clip()
-    nobody.frame_mask[:] = False
+    empty_clip = make_clip()
+    empty_clip.frame_mask[:] = False
     with pytest.raises(UserError, match="no body in any frame"):
-        write(tmp_path / "other", nobody)
+        write(tmp_path / "other", empty_clip)
     valid = np.load(folder / "valid.npy")
     valid[6:] = False
     forge(folder, "valid.npy", valid)
@@ -535,3 +535,25 @@ def test_an_index_with_a_name_that_is_not_text_is_refused(folder: Path, code: in
 def test_a_clip_whose_name_is_not_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="its name is not UTF-8 text"):
         write(tmp_path / "store", make_clip("caf\udce9"))
+
+
+def test_a_store_shows_itself_by_its_name_clips_and_layout(folder: Path) -> None:
+    assert repr(open_store(folder)) == f"Store({str(folder)!r}: tiny, 2 clips, layout ntu25)"
+
+
+def test_the_layout_of_a_store_that_does_not_hold_it_is_the_one_of_its_name(folder: Path) -> None:
+    header = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+    del header["layout_facts"]
+    (folder / "store.json").write_text(json.dumps(header), encoding="utf-8")
+    assert open_store(folder).skeleton == load_layout("ntu25")
+
+
+def test_an_array_that_cannot_be_read_for_its_checksum_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("last.data.store.reader.file_checksum", fail)
+    with pytest.raises(UserError, match=r"Permission denied. Check its permissions"):
+        open_store(folder)

@@ -21,7 +21,7 @@ from .timing import Timing, clip_frames
 MAX_COORDINATES = 1 << 24
 
 Floats = NDArray[np.float64]
-__all__ = ["ClipMetadata", "build_clip"]
+__all__ = ["MAX_COORDINATES", "ClipMetadata", "build_clip", "refuse_size"]
 
 
 def build_clip(
@@ -33,6 +33,7 @@ def build_clip(
     *,
     confidence: NDArray[Any] | None = None,
     timing: Timing = Timing(),  # noqa: B008 - it is frozen
+    left_out: int = 0,
 ) -> Clip:
     """Clean and centre the raw joints (M, T, V, C) of a recording and return its clip.
 
@@ -49,6 +50,7 @@ def build_clip(
         convert: converts the numbers of the format to coordinates, joint by joint; None if they are coordinates.
         confidence: (M, T, V) from 0 to 1 of each joint, NaN where it is missing; None if the format has none.
         timing: when the frames were taken, if the recording says so.
+        left_out: number of bodies of the recording that are not in `joints`.
 
     Raises:
         BadClip: an array does not fit the layout, a coordinate is impossibly large, a confidence is not from 0 to 1,
@@ -82,7 +84,7 @@ def build_clip(
         fps=timing.fps if frames is None else frames.fps,
         confidence=_stored_confidence(joint_mask, certain[kept_values]),
         retimed="" if frames is None else frames.repairs,
-        bodies_left_out=len(found) - len(kept),
+        bodies_left_out=len(found) - len(kept) + left_out,
         **asdict(metadata),
     )
 
@@ -142,5 +144,10 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
         raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}")
     if not joints.size:
         raise DroppedClip(name, 0, "no skeleton")
-    if joints.size > MAX_COORDINATES:
+    refuse_size(name, joints.size)
+
+
+def refuse_size(name: str, coordinates: float) -> None:
+    """Refuse a recording with more coordinates, over all bodies, than one may have."""
+    if coordinates > MAX_COORDINATES:
         raise BadClip(name, 0, f"has more than {MAX_COORDINATES} coordinates, too many for one recording")

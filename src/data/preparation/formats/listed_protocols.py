@@ -47,22 +47,21 @@ def read_protocols(split: object, origin: str) -> ProtocolLists:
                 f"{origin}: nothing says what the split list {_shown(key)} is for. Name it train, val or test, "
                 "such as xsub_train or test1."
             )
-        group = groups.setdefault(_protocol(match), {})
+        group = groups.setdefault(_protocol(match, origin), {})
         part = _canonical(match["part"])
         if part in group:
-            raise UserError(
-                f"{origin}: there are two split lists for {part} of {_protocol(match)}, one of them {_shown(key)}."
-            )
+            name = _protocol(match, origin)
+            raise UserError(f"{origin}: there are two split lists for {part} of {name}, one of them {_shown(key)}.")
         group[part] = _names(names, f"{origin}: the split list {_shown(key)}")
     return {name: parts for key, group in groups.items() for name, parts in _protocols(key, group, origin)}
 
 
-def _protocol(match: re.Match[str]) -> str:
+def _protocol(match: re.Match[str], origin: str) -> str:
     """Return the name of the protocol that a list belongs to: its name without the part."""
     words = [word for word in (match["before"].strip("_-. "), match["after"].strip("_-. ")) if word]
     name = "_".join(words).lower()
     if not name.isprintable() or len(name) > _LONGEST_NAME:
-        raise UserError(f"{name[:_SHOWN]!r} is too long for the name of a split, or holds control characters.")
+        raise UserError(f"{origin}: {name[:_SHOWN]!r} is too long for a split's name, or holds control characters.")
     if name.isdigit():
         return f"split{name}"
     return name or PLAIN

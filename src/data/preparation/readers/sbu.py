@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.clip import FARTHEST, Clip
-from ..formats.base import BadClip, DroppedClip, Entry, Source
+from ..formats.base import BadClip, Entry, Source
 from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.recordings import find_recordings, read_bytes
 
@@ -53,12 +53,10 @@ class Reader:
 
         Raises:
             BadClip: it is damaged; the error has the line.
-            DroppedClip: it has no frame.
+            DroppedClip: no frame has a body.
         """
         metadata = _describe(entry.name)
         rows = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES), _BODIES * self._source.layout.num_joints * 3)
-        if not rows:
-            raise DroppedClip(entry.name, 0, "no skeleton")
         normalised = np.array(rows).reshape(len(rows), _BODIES, -1, 3).transpose(1, 0, 2, 3)  # (M, T, V, C)
         return build_clip(entry.name, metadata, normalised, self._source, to_metres)
 

@@ -1,4 +1,4 @@
-"""The protocols that a file lists itself: names of all kinds, and what is not clear is refused by name."""
+"""The protocols that a file lists itself: names of all kinds, and refusals that name what is ambiguous."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,12 @@ from hypothesis import strategies as st
 from last.data.preparation.formats.listed_protocols import read_protocols
 from last.data.preparation.formats.restricted_pickle import PickledArray
 from last.utils.errors import UserError
+
+
+def array_of_numbers() -> PickledArray:
+    made = PickledArray()
+    made.array = np.arange(3, dtype=np.int64)
+    return made
 
 
 def lists(**named: str) -> dict[str, list[str]]:
@@ -59,6 +65,8 @@ def test_lists_make_protocols_by_their_names(split: object, protocols: dict[str,
         ({"train": {"a": 1}, "val": ["b"]}, "not a value of the type dict"),
         ({"train": ["a"], "val": ["b", 3]}, "the split list 'val' holds '3', which is not a clip name"),
         ({"train": ["a"], "val": []}, "the split list 'val' is empty"),
+        ({f"{'x' * 300}_train": ["a"]}, "is too long for a split's name"),
+        ({"train": ["a"], "val": [array_of_numbers()]}, "holds an array of int64, which is not a clip name"),
     ],
 )
 def test_what_is_not_clear_is_refused_by_name(split: object, complaint: str) -> None:

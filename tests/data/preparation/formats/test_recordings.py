@@ -1,8 +1,10 @@
 """Finding recordings in folders and archives, and reading them."""
 
 import gzip
+import io
 import logging
 import pickle
+import tarfile
 import tracemalloc
 from pathlib import Path
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZipFile
@@ -11,6 +13,7 @@ import pytest
 
 from last.data.preparation.formats import BadClip, Entry
 from last.data.preparation.formats.recordings import find_recordings, only_file, read_bytes
+from last.data.preparation.formats.sniff import file_kind
 from last.utils.errors import UserError
 
 LIMIT = 1000
@@ -184,7 +187,7 @@ def test_a_file_that_is_gone_is_one_bad_clip(tmp_path):
         read_bytes(Entry("clip1", tmp_path / "clip1.txt", "", 3), LIMIT)
 
 
-def test_an_archive_that_was_written_anew_is_opened_anew(tmp_path):
+def test_a_rewritten_archive_is_opened_again(tmp_path):
     path = tmp_path / "a.zip"
     write_zip(path, {"clip1.txt": b"old"})
     assert read_bytes(find(path)[0], LIMIT) == b"old"
@@ -209,3 +212,10 @@ def test_the_only_file_of_a_kind_is_found_and_several_are_refused(tmp_path):
     (tmp_path / "._c.pkl").touch()
     (tmp_path / "C.PKL").touch()
     assert only_file(tmp_path, ".pkl") == tmp_path / "C.PKL"
+
+
+def test_a_tar_archive_is_named_as_one():
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("one"))
+    assert file_kind(data.getvalue()) == "a tar archive (unpack it)"

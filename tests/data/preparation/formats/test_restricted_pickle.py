@@ -212,3 +212,29 @@ def test_no_damage_brings_anything_but_a_value_or_a_refusal(tmp_path_factory, da
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         load_plain(tmp_path / "nowhere.pkl")
+
+
+def test_every_form_of_a_number_a_dict_and_a_set_is_read(load):
+    content = [10**15, frozenset({1, 2})]
+    assert load(pickle.dumps(content, 4)) == content
+    assert load(b"\x80\x02\x8b\x01\x00\x00\x00\x07.") == 7
+    assert load(b"(S'a'\nI1\nd.") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (pickle.dumps(np.ones(2, "<f4"), 2).replace(b"\x01\x00\x00\x00<", b"\x01\x00\x00\x00?"), "unknown byte order"),
+        (b"cnumpy.core.numeric\n_frombuffer\n(I1\nI2\nI3\nI4\ntR.", "not made of numbers"),
+        (PYTHON_2.replace(b"K\x01K\x02\x86q\x0a", b"NK\x02\x86q\x0a"), "shape is not made of numbers"),
+    ],
+)
+def test_an_array_that_numpy_would_not_write_is_refused(load, data, complaint):
+    with pytest.raises(UserError, match=complaint):
+        load(data)
+
+
+def test_an_array_of_very_many_texts_is_refused(load, monkeypatch):
+    monkeypatch.setattr(restricted_pickle, "_MOST_TEXTS", 2)
+    with pytest.raises(UserError, match="more than 2 texts"):
+        load(pickle.dumps(np.array(["a", "b", "c"])))

@@ -3,14 +3,15 @@
 import gzip
 import json
 import os
-import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import pytest
+from written_formats import LAYOUTS, ONE_BODY, WRITERS, a_recording
 
 from last.data.preparation.formats import BadClip, DroppedClip, Source, get_reader, list_formats
 from last.data.preparation.formats.clip_builder import ClipMetadata, build_clip
@@ -18,90 +19,13 @@ from last.data.store.clip import Clip
 from last.skeleton import LayoutFile, build_layout, build_layout_map, load_layout
 from last.utils.errors import UserError
 
-LAYOUTS = {"nw_ucla": "kinect20", "sbu": "sbu15"}
-ONE_BODY = ["nw_ucla"]
-NTU_NAME, UCLA_NAME = "S001C002P003R002A001", "a01_s02_e03_v01"
-
-
-def write_ntu(folder: Path, joints: np.ndarray) -> None:
-    lines = [str(joints.shape[1])]
-    for frame in range(joints.shape[1]):
-        lines.append(str(len(joints)))
-        for number, body in enumerate(joints[:, frame].tolist()):
-            rows = [" ".join(map(repr, point)) + " 1 2 3 4 0 0 0 1 2" for point in body]
-            lines += [f"{72057594037931101 + number} 0 1 1 1 1 0 0 0 2", str(len(rows)), *rows]
-    (folder / f"{NTU_NAME}.skeleton").write_text("\n".join(lines) + "\n")
-
-
-def write_nw_ucla(folder: Path, joints: np.ndarray) -> None:
-    content = {"label": 1, "skeletons": joints[0].tolist()}
-    (folder / f"{UCLA_NAME}.json").write_text(json.dumps(content))
-
-
-def write_sbu(folder: Path, joints: np.ndarray) -> None:
-    take = folder / "s01s02" / "01" / "001"
-    take.mkdir(parents=True)
-    both = np.zeros((2, *joints.shape[1:]))
-    both[: len(joints)] = joints
-    rows = both.transpose(1, 0, 2, 3).reshape(joints.shape[1], -1).tolist()
-    text = "\n".join(",".join(map(repr, [float(frame), *row])) for frame, row in enumerate(rows))
-    (take / "skeleton_pos.txt").write_text(text)
-
-
-def write_folder(folder: Path, joints: np.ndarray) -> None:
-    (folder / "first").mkdir()
-    (folder / "second").mkdir()
-    np.save(folder / "first" / "one.npy", joints)
-
-
-def write_ctrgcn(folder: Path, joints: np.ndarray) -> None:
-    both = np.zeros((2, *joints.shape[1:]))
-    both[: len(joints)] = joints
-    flat = both.transpose(1, 0, 2, 3).reshape(1, joints.shape[1], -1)
-    empty, labels = np.zeros((0, *flat.shape[1:])), np.eye(2)
-    np.savez(folder / "a.npz", x_train=flat, y_train=labels[:1], x_test=empty, y_test=labels[:0])
-
-
-def write_pyskl(folder: Path, joints: np.ndarray) -> None:
-    annotations = [{"frame_dir": "one", "label": 0, "keypoint": joints}]
-    (folder / "a.pkl").write_bytes(pickle.dumps({"split": {}, "annotations": annotations}))
-
-
-def write_table(folder: Path, joints: np.ndarray) -> None:
-    rows = [
-        ",".join(["one", str(frame), str(body), str(joint + 1), *map(repr, point), "first"])
-        for body, frames in enumerate(joints.tolist())
-        for frame, points in enumerate(frames)
-        for joint, point in enumerate(points)
-    ]
-    (folder / "a.csv").write_text("\n".join(["clip,frame,body,joint,x,y,z,label", *rows]))
-
-
-WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
-    "ctrgcn": write_ctrgcn,
-    "folder": write_folder,
-    "ntu": write_ntu,
-    "nw_ucla": write_nw_ucla,
-    "pyskl": write_pyskl,
-    "sbu": write_sbu,
-    "table": write_table,
-}
+WRISTS = {"sbu": "left_hand"}
+JSON_FOLDERS = ["coco", "zed", "kinect_azure", "mediapipe", "openpose"]
 every_format = pytest.mark.parametrize("name", sorted(WRITERS))
 
 
 def reader_of(name: str, bodies: int = 2) -> Any:
     return get_reader(name, Source(load_layout(LAYOUTS.get(name, "ntu25")), bodies, ("first", "second")))
-
-
-def a_recording(name: str, bodies: int = 2, frames: int = 30) -> np.ndarray:
-    """Return (M, T, V, C) as it stands in a file: people who are taller than wide, and move."""
-    joints = load_layout(LAYOUTS.get(name, "ntu25")).num_joints
-    if name in ONE_BODY:
-        bodies = 1
-    points = np.random.default_rng(0).uniform(0.3, 0.5, size=(bodies, frames, joints, 3))
-    points[..., 1] *= np.linspace(1, 4, joints)
-    points[:, :, 0, 0] += np.linspace(0, 0.1, frames) * np.arange(2, 2 - bodies, -1)[:, None]
-    return points.round(6)
 
 
 def read(name: str, folder: Path, joints: np.ndarray, bodies: int = 2) -> Clip:
@@ -142,9 +66,14 @@ def test_a_body_that_is_zero_in_the_middle_is_absent_there(name: str, tmp_path: 
 
 @every_format
 def test_joints_of_another_layout_are_mapped_before_the_clip_is_centred(name: str, tmp_path: Path) -> None:
-    own = LayoutFile(joints=["left_hand", "middle"], bones=[[1, 2]], root=2, center=2)
-    source, target = load_layout(LAYOUTS.get(name, "ntu25")), build_layout("two", own, "two.yaml")
-    joint_map = build_layout_map(source, target, {"middle": ["left_hip", "right_hip"]})
+    source = load_layout(LAYOUTS.get(name, "ntu25"))
+    axes: Any = source.coordinates
+    own = LayoutFile(joints=["left_wrist", "middle"], bones=[[1, 2]], root=2, center=2, coordinates=axes)
+    joint_map = build_layout_map(
+        source,
+        build_layout("two", own, "two.yaml"),
+        {"left_wrist": WRISTS.get(name, "left_wrist"), "middle": ["left_hip", "right_hip"]},
+    )
     whole = read(name, tmp_path / "whole", a_recording(name))
     reader = get_reader(name, Source(source, 2, ("first", "second"), joint_map=joint_map))
     (entry,) = reader.entries(tmp_path / "whole")
@@ -196,7 +125,8 @@ def change_the_file(name: str, folder: Path, change: Callable[[Path], object]) -
     """Write a recording, change its file, and read what is found then."""
     folder.mkdir(exist_ok=True)
     WRITERS[name](folder, a_recording(name))
-    (path,) = (path for path in folder.rglob("*") if path.is_file())
+    path, *others = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert not others or name == "openpose"
     change(path)
     reader = reader_of(name)
     (entry,) = reader.entries(folder)
@@ -272,7 +202,7 @@ def test_a_file_that_is_something_else_is_named_for_what_it_is(
 ) -> None:
     if name == "ctrgcn" and reason == "is a zip archive":
         reason = "is not a readable .npz file"  # an .npz is a zip archive itself, but not this one
-    with pytest.raises(BadClip if name in {*TEXTS, "folder"} else UserError, match=reason):
+    with pytest.raises(BadClip if name in {*TEXTS, "folder", *JSON_FOLDERS} else UserError, match=reason):
         change_the_file(name, tmp_path, lambda path: path.write_bytes(content))
 
 
@@ -327,3 +257,53 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(name: str, tmp_path: Path) 
 
     with pytest.raises((BadClip, UserError)):
         change_the_file(name, tmp_path, replace_by_a_pipe)
+
+
+@pytest.mark.parametrize("name", ["ntu", "nw_ucla", "sbu"])
+def test_a_recording_without_the_name_that_its_format_gives_is_bad(name: str, tmp_path: Path) -> None:
+    WRITERS[name](tmp_path, a_recording(name))
+    reader = reader_of(name)
+    (entry,) = reader.entries(tmp_path)
+    with pytest.raises(BadClip, match=r"is not (named|in folders)"):
+        reader.read(replace(entry, name="one"))
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "limit", "complaint"),
+    [
+        ("ntu", "readers.ntu", "_MOST_FRAMES", "has more than the 2 frames allowed"),
+        ("sbu", "formats.clip_builder", "MAX_COORDINATES", "has more than 2 coordinates"),
+        ("folder", "readers.folder", "_LIMIT_BYTES", "is larger than 2 bytes"),
+        ("pyskl", "readers.pyskl", "_MOST_ANNOTATIONS", "holds more than 0 annotations"),
+    ],
+)
+def test_a_recording_beyond_a_limit_is_refused(
+    name: str, module: str, limit: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"last.data.preparation.{module}.{limit}", 0 if name == "pyskl" else 2)
+    with pytest.raises((BadClip, UserError), match=complaint):
+        read(name, tmp_path, a_recording(name))
+
+
+def test_a_number_that_no_float_can_hold_is_bad(tmp_path: Path) -> None:
+    def make_huge(path: Path) -> None:
+        content = json.loads(path.read_text())
+        content["skeletons"][0][0][0] = 10**400
+        path.write_text(json.dumps(content))
+
+    with pytest.raises(BadClip, match="a number that is impossibly large"):
+        change_the_file("nw_ucla", tmp_path, make_huge)
+
+
+def test_a_file_that_is_gone_since_it_was_listed_is_refused(tmp_path: Path) -> None:
+    WRITERS["ctrgcn"](tmp_path, a_recording("ctrgcn"))
+    reader = reader_of("ctrgcn")
+    entries = reader.entries(tmp_path)
+    entries[0].path.unlink()
+    with pytest.raises(UserError, match="No such file"):
+        reader.read(entries[0])
+
+
+def test_a_format_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(UserError, match=r"There is no format 'bvh'. The formats are: .*ntu"):
+        get_reader("bvh", Source(load_layout("ntu25"), 2, ()))

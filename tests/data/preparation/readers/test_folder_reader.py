@@ -87,7 +87,7 @@ def test_an_array_without_bodies_is_one_body_centred_in_its_first_frame(read, la
     ],
 )
 def test_marks_in_a_path_tell_who_was_recorded_and_how(reader_of, tmp_path, file, subject, camera, setup, replication):
-    reader = reader_of("P999_wave")  # the class's name tells nothing
+    reader = reader_of("P999_wave")  # the class's name has no meaning
     write(tmp_path, f"P999_wave/{file}.npy")
     clip = reader.read(reader.entries(tmp_path)[0])
     assert (clip.subject, clip.camera, clip.setup, clip.replication) == (subject, camera, setup, replication)

@@ -1,4 +1,4 @@
-"""Small inputs that ask for much: refused at once, in little memory and time, whatever they claim."""
+"""Small inputs that claim large sizes are refused at once, in little memory and time."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 import pytest
-from under_limits import Answer, call
+from under_limits import LimitedResult, call
 
 from last.data.preparation.formats.restricted_pickle import load_plain
 from last.utils.errors import UserError
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are 
 MIB, SECONDS = 256, 20  # of an input of kilobytes; what it takes beside the interpreter is a few
 
 
-def read(name: str, folder: Path, files: Mapping[str, bytes], mib: int = MIB, seconds: int = SECONDS) -> Answer:
+def read(name: str, folder: Path, files: Mapping[str, bytes], mib: int = MIB, seconds: int = SECONDS) -> LimitedResult:
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
@@ -63,9 +63,11 @@ HEADERS = {
 def test_no_header_of_an_array_stops_the_reading_of_the_others(tmp_path: Path) -> None:
     files = {f"first/{name}.npy": content for name, content in HEADERS.items()}
     (tmp_path / "second").mkdir()
-    answer = read("folder", tmp_path, {**files, "first/sound.npy": SOUND.getvalue()})
-    assert isinstance(answer.value, dict) and answer.value.keys() == {f"first/{name}" for name in (*HEADERS, "sound")}
-    assert [name for name, told in answer.value.items() if told == "read"] == ["first/sound"]
+    limited_result = read("folder", tmp_path, {**files, "first/sound.npy": SOUND.getvalue()})
+    assert isinstance(limited_result.value, dict) and limited_result.value.keys() == {
+        f"first/{name}" for name in (*HEADERS, "sound")
+    }
+    assert [name for name, result in limited_result.value.items() if result == "read"] == ["first/sound"]
 
 
 def test_no_flipped_bit_in_the_header_of_an_array_stops_the_reading_of_the_others(tmp_path: Path) -> None:
@@ -75,8 +77,8 @@ def test_no_flipped_bit_in_the_header_of_an_array_stops_the_reading_of_the_other
         flipped = bytearray(SOUND.getvalue())
         flipped[bit // 8] ^= 1 << bit % 8
         files[f"first/{bit:04}.npy"] = bytes(flipped)
-    answer = read("folder", tmp_path, files)
-    assert isinstance(answer.value, dict) and len(answer.value) == len(files)
+    limited_result = read("folder", tmp_path, files)
+    assert isinstance(limited_result.value, dict) and len(limited_result.value) == len(files)
 
 
 TABLES = {
@@ -131,8 +133,8 @@ def npz(**changes: bytes) -> bytes:
     ids=["a zero between", "a large row of nothing", "cut short", "objects", "packed"],
 )
 def test_an_npz_that_claims_much_is_refused(tmp_path: Path, content: bytes) -> None:
-    answer = read("ctrgcn", tmp_path, {"a.npz": content})
-    assert answer.error == "UserError" and "a.npz" in answer.text
+    limited_result = read("ctrgcn", tmp_path, {"a.npz": content})
+    assert limited_result.error == "UserError" and "a.npz" in limited_result.text
 
 
 def doubled(container: bytes, use: bytes) -> bytes:
@@ -173,9 +175,9 @@ HARMLESS = {"annotations named by it"}
 def test_no_pickle_takes_more_memory_or_time_than_its_bytes_are_worth(tmp_path: Path) -> None:
     for name, content in PICKLES.items():
         (tmp_path / f"{name}.pkl").write_bytes(content)
-    answer = call("reading_probes:read_pickles", tmp_path, mib=64, seconds=SECONDS)
-    assert isinstance(answer.value, dict) and answer.value.keys() == PICKLES.keys()
-    assert {name for name, told in answer.value.items() if told == "read"} == HARMLESS
+    limited_result = call("reading_probes:read_pickles", tmp_path, mib=64, seconds=SECONDS)
+    assert isinstance(limited_result.value, dict) and limited_result.value.keys() == PICKLES.keys()
+    assert {name for name, result in limited_result.value.items() if result == "read"} == HARMLESS
 
 
 def test_a_pickle_of_tiny_operations_is_refused_where_its_budget_ends(
@@ -202,24 +204,24 @@ def test_numbers_that_collide_as_keys_are_refused_in_the_end(tmp_path: Path) -> 
 def test_annotations_that_share_one_array_are_refused_where_they_make_much_of_it(tmp_path: Path) -> None:
     one = {"frame_dir": "a", "label": 0, "keypoint": np.ones((1, 200, 25, 3), np.float32)}
     many = [{**one, "frame_dir": f"c{number}"} for number in range(30_000)]
-    answer = read("pyskl", tmp_path, {"a.pkl": pickle.dumps({"annotations": many})})
-    assert answer.error == "UserError" and "share arrays" in answer.text
+    limited_result = read("pyskl", tmp_path, {"a.pkl": pickle.dumps({"annotations": many})})
+    assert limited_result.error == "UserError" and "share arrays" in limited_result.text
 
 
 def test_lists_of_names_that_are_shared_are_refused_where_they_make_much_of_it(tmp_path: Path) -> None:
     names = [f"c{number}" for number in range(20_000)]
     shared = {f"{kind}{number}": names for number in range(900) for kind in ("train", "test")}
     content = {"annotations": [{"frame_dir": "c0", "label": 0, "keypoint": np.ones((1, 1, 25, 3))}], "split": shared}
-    answer = read("pyskl", tmp_path, {"a.pkl": pickle.dumps(content)})
-    assert answer.error == "UserError" and "names" in answer.text
+    limited_result = read("pyskl", tmp_path, {"a.pkl": pickle.dumps(content)})
+    assert limited_result.error == "UserError" and "names" in limited_result.text
 
 
 def test_one_long_text_among_numbers_takes_no_memory_for_each_of_them(tmp_path: Path) -> None:
     skeletons = [[[0.0] * 3] * 20] * 2000 + [["x" * 500_000] * 20]
-    answer = read(
+    limited_result = read(
         "nw_ucla", tmp_path, {"a01_s01_e00_v01.json": json.dumps({"label": 1, "skeletons": skeletons}).encode()}
     )
-    assert isinstance(answer.value, dict) and "numbers" in str(answer.value["a01_s01_e00_v01"])
+    assert isinstance(limited_result.value, dict) and "numbers" in str(limited_result.value["a01_s01_e00_v01"])
 
 
 NTU = "S001C001P001R001A001.skeleton"
@@ -239,9 +241,9 @@ def test_a_large_text_of_nothing_takes_memory_in_proportion(tmp_path: Path) -> N
         f"S001C001P001R001A{number:03}.skeleton.gz": gzip.compress(text, 1)
         for number, text in enumerate(LARGE.values(), start=1)
     }
-    answer = read("ntu", tmp_path, files, mib=768)
-    assert isinstance(answer.value, dict) and len(answer.value) == len(LARGE)
-    assert "read" not in answer.value.values() and len(str(answer.value)) < 300 * len(LARGE)
+    limited_result = read("ntu", tmp_path, files, mib=768)
+    assert isinstance(limited_result.value, dict) and len(limited_result.value) == len(LARGE)
+    assert "read" not in limited_result.value.values() and len(str(limited_result.value)) < 300 * len(LARGE)
 
 
 def test_what_unpacks_to_more_than_a_recording_is_one_bad_clip(tmp_path: Path) -> None:
@@ -253,9 +255,9 @@ def test_what_unpacks_to_more_than_a_recording_is_one_bad_clip(tmp_path: Path) -
         "a.zip": archive({f"{other}.gz": bomb}),
         "b.zip": deflated_zeros(third, 80 << 20, claimed=1000),
     }
-    answer = read("ntu", tmp_path, files)
-    assert isinstance(answer.value, dict) and len(answer.value) == 3
-    assert "read" not in answer.value.values()
+    limited_result = read("ntu", tmp_path, files)
+    assert isinstance(limited_result.value, dict) and len(limited_result.value) == 3
+    assert "read" not in limited_result.value.values()
 
 
 def deflated_zeros(name: str, size: int, claimed: int) -> bytes:
@@ -271,5 +273,47 @@ def deflated_zeros(name: str, size: int, claimed: int) -> bytes:
 
 def test_a_long_value_is_not_quoted_whole(tmp_path: Path) -> None:
     text = b"1," + b"x" * 1_000_000 + b",1" * 89
-    answer = read("sbu", tmp_path, {"s01s02/03/001/skeleton_pos.txt": text})
-    assert isinstance(answer.value, dict) and len(str(answer.value)) < 600
+    limited_result = read("sbu", tmp_path, {"s01s02/03/001/skeleton_pos.txt": text})
+    assert isinstance(limited_result.value, dict) and len(str(limited_result.value)) < 600
+
+
+JSON_FILES = {
+    "coco": "first/one.json",
+    "mediapipe": "first/one.json",
+    "zed": "first/one.json",
+    "kinect_azure": "first/one.json",
+    "openpose": "first/take/v_1_keypoints.json",
+}
+every_json = pytest.mark.parametrize("name", sorted(JSON_FILES))
+JSON_TEXTS = {
+    "deep lists": b"[" * 1_000_000,
+    "deep objects": b'{"people":' * 1_000_000,
+    "empty lists": b"[" + b"[]," * 1_000_000 + b"[]]",
+    "empty objects": b"[" + b"{}," * 1_000_000 + b"{}]",
+    "empty people": b'{"people": [' + b"{}," * 1_000_000 + b"{}]}",
+    "one body many times": b"[" + b'{"image_id":1,"keypoints":[]},' * 200_000 + b'{"image_id":1,"keypoints":[]}]',
+    "empty frames": b'{"frames": [' + b"{}," * 250_000 + b'{"landmarks": []}]}',
+    "a long number": b"[" + b"9" * 4_000_000 + b"]",
+    "a long text among numbers": b'{"people": [{"pose_keypoints_2d": ['
+    + b"1," * 74
+    + b'"'
+    + b"x" * 4_000_000
+    + b'"]}]}',
+    "a name of many digits": json.dumps([{"image_id": "9" * 1_000_000, "keypoints": [1.0] * 51}]).encode(),
+}
+
+
+@every_json
+@pytest.mark.parametrize("text", JSON_TEXTS)
+def test_json_of_nothing_takes_memory_and_time_in_proportion(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    limited_result = read(name, tmp_path, {JSON_FILES[name]: JSON_TEXTS[text]}, mib=512)
+    assert isinstance(limited_result.value, dict) and len(limited_result.value) == 1
+    assert len(str(limited_result.value)) < 600
+    assert "read" not in limited_result.value.values() or text == "a name of many digits"
+
+
+def test_packed_json_of_more_than_a_recording_is_one_bad_clip(tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    limited_result = read("coco", tmp_path, {"first/one.json.gz": gzip.compress(b" " * (140 << 20), 9)}, mib=512)
+    assert isinstance(limited_result.value, dict) and "too large for one recording" in limited_result.value["first/one"]

@@ -1,4 +1,4 @@
-"""The reader of NTU `.skeleton` text: what it accepts, and what it says about everything else."""
+"""The reader of NTU `.skeleton` text: what it accepts, and its errors for everything else."""
 
 import contextlib
 from pathlib import Path

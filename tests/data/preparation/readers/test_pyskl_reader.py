@@ -40,7 +40,7 @@ def test_clips_come_in_the_order_of_their_names_with_their_labels(reader, tmp_pa
     assert [(clip.name, clip.label) for clip in found] == [("clap", 1), ("wave", 3)]
 
 
-def test_a_name_of_ntu_tells_who_where_and_how(reader, tmp_path):
+def test_a_name_of_ntu_contains_the_subject_the_camera_and_the_setup(reader, tmp_path):
     clip = only_clip(reader, save(tmp_path, [an_annotation("S003C002P015R001A034", 33)]))
     assert (clip.setup, clip.camera, clip.subject, clip.replication, clip.label) == (3, 2, 15, 1, 33)
 

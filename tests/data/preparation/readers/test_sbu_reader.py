@@ -140,16 +140,16 @@ def test_the_bones_of_real_people_are_most_constant_at_the_chosen_scale(reader, 
     clips = [reader.read(entry) for entry in reader.entries(real_recordings / "sbu")[::4]]
     child, parent = np.array(layout.bones).T
 
-    def variation(stretch):
+    def bone_length_variation(stretch):
         lengths = [
             np.linalg.norm((clip.joints[:, :, child] - clip.joints[:, :, parent]) * stretch, axis=-1) for clip in clips
         ]
         return np.mean([(bones.std(axis=1) / bones.mean(axis=1)).mean() for bones in lengths])
 
-    as_it_is = variation([1, 1, 1])
+    as_it_is = bone_length_variation([1, 1, 1])
     assert as_it_is < 0.03
     for axis in range(3):
         for factor in (0.9, 1.1):
             stretch = np.ones(3)
             stretch[axis] = factor
-            assert variation(stretch) > as_it_is
+            assert bone_length_variation(stretch) > as_it_is

@@ -1,0 +1,174 @@
+"""MediaPipe's landmarks: one JSON file per clip, `class_name/clip.json`, the results of all its frames.
+
+MediaPipe has no file format; what is read is its result objects as programs dump them: a list of frames, or an object
+with `frames`. A frame has `pose_world_landmarks` (metres, the origin between the hips) or `pose_landmarks` (shares of
+the picture), also in JavaScript's spelling, without `pose_`, or as protobuf's {`landmark`: [...]}; a landmark has x, y,
+z and perhaps `visibility`. It is one body's list, or a list of bodies. `timestamp_ms` is read where every frame has it.
+World landmarks are preferred. Structure: MediaPipe's guide of the Pose Landmarker, "Handle and display results", and
+its landmark.proto and landmark.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...store.clip import Clip
+from ..formats.base import BadClip, Entry
+from ..formats.class_folders import ClassFolderReader
+from ..formats.json_recordings import (
+    Floats,
+    checked_list,
+    checked_numbers,
+    checked_object,
+    checked_time,
+    read_json,
+    unexpected,
+)
+from ..formats.timing import FASTEST, SLOWEST, Timing
+from ..formats.tracks import MOST_BODIES, Detection, build_tracked_clip
+
+_WORLD = ("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks")
+_PICTURE = ("pose_landmarks", "poseLandmarks", "landmarks")
+_MILLISECONDS = ("timestamp_ms", "timestampMs")
+_TIME = "timestamp"  # in milliseconds or in seconds: an interval of 2 or more is no time between frames in seconds
+_SLOWEST_S = 2.0
+
+
+class Reader(ClassFolderReader):
+    """Reader of dumped landmarks. With three coordinates x and y are negated: y is up, and left stays left."""
+
+    endings = (".json", ".json.gz")
+    expected = "class_name/clip.json"
+
+    def read(self, entry: Entry) -> Clip:
+        """Read and centre one clip.
+
+        Raises:
+            BadClip: it has another structure, or another number of landmarks than the layout has joints.
+            DroppedClip: no body is present in any frame.
+        """
+        content = read_json(entry)
+        outer = content if isinstance(content, dict) else {}
+        frames = _frames(entry.name, content)
+        flat = self.source.layout.coordinates == 2
+        keys = _PICTURE if flat or not any(_value(frame, _WORLD) for frame in frames) else _WORLD
+        scale = _scale(entry.name, outer, self.source.layout.coordinates) if keys is _PICTURE else None
+        bodies = [self._bodies(entry.name, frame, keys, number) for number, frame in enumerate(frames, start=1)]
+        if scale is not None:
+            bodies = [[Detection(body.joints * scale, body.confidence) for body in frame] for frame in bodies]
+        return build_tracked_clip(
+            entry.name,
+            self.describe(entry.name),
+            _with_confidence(bodies),
+            self.source,
+            None if flat else _turned,
+            timing=_timing(entry.name, outer, frames),
+        )
+
+    def _bodies(self, name: str, frame: Mapping[str, Any], keys: Sequence[str], number: int) -> list[Detection]:
+        where = f"frame {number}"
+        points = self._points(name, _value(frame, keys), where)
+        # All world landmarks have their origin in their own hips: in the picture people are apart.
+        apart = self._points(name, _value(frame, _PICTURE), where) if keys is _WORLD else []
+        apart = apart if len(apart) == len(points) else [None] * len(points)
+        coordinates = self.source.layout.coordinates
+        return [
+            Detection(body[:, :coordinates], body[:, 3], position=None if place is None else place[:, :2])
+            for body, place in zip(points, apart, strict=True)
+        ]
+
+    def _points(self, name: str, value: object, where: str) -> list[Any]:
+        """Return the landmarks of every body with their visibilities, each (V, 4)."""
+        if not value:
+            return []
+        if isinstance(value, dict):
+            value = value.get("landmark")
+        values = checked_list(name, value, f"the landmarks of {where}")
+        several = bool(values) and not (isinstance(values[0], dict) and "x" in values[0])
+        bodies = values if several else [values]
+        if len(bodies) > MOST_BODIES:
+            raise BadClip(name, 0, f"{where} has {len(bodies)} bodies; at most {MOST_BODIES} are read")
+        return [self._body(name, body, where) for body in bodies]
+
+    def _body(self, name: str, body: object, where: str) -> Floats:
+        landmarks = checked_list(name, body.get("landmark") if isinstance(body, dict) else body, f"a body of {where}")
+        layout = self.source.layout
+        if len(landmarks) != layout.num_joints:
+            raise BadClip(
+                name, 0, f"{where} has {len(landmarks)} landmarks; {layout.name} has {layout.num_joints} joints"
+            )
+        rows = []
+        for landmark in landmarks:
+            values = checked_object(name, landmark, f"a landmark of {where}")
+            visibility = values.get("visibility")
+            # -1 stands for none: 0 is one, and so is what it says of a joint that is missing.
+            rows.append([values.get("x"), values.get("y"), values.get("z"), -1 if visibility is None else visibility])
+        numbers = checked_numbers(name, [number for row in rows for number in row], f"{where}: landmarks")
+        return numbers.reshape(-1, 4)
+
+
+def _frames(name: str, content: object) -> list[dict[str, Any]]:
+    frames = content.get("frames") if isinstance(content, dict) else content
+    if not isinstance(frames, list):
+        raise _refused(name, content)
+    found = []
+    for number, frame in enumerate(checked_list(name, frames, "the file"), start=1):
+        if isinstance(frame, list):
+            found.append({_PICTURE[-1]: frame})
+        elif frame is None:
+            found.append({})
+        else:
+            found.append(checked_object(name, frame, f"frame {number}"))
+    if found and not any(key in frame for frame in found for key in (*_WORLD, *_PICTURE)):
+        raise _refused(name, content)
+    return found
+
+
+def _value(frame: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    return next((frame[key] for key in keys if frame.get(key)), None)
+
+
+def _turned(points: Floats) -> Floats:
+    """Turn points by half a turn around z: MediaPipe's x is to the right and y down, Kinect's to the left and up."""
+    turned: Floats = points * np.array([-1.0, -1.0, 1.0])
+    return turned
+
+
+def _scale(name: str, outer: Mapping[str, Any], coordinates: int) -> Floats | None:
+    """Return what makes shares of a picture shares of its height, if the file has its `width` and `height`."""
+    if outer.get("width") is None or outer.get("height") is None:
+        return None
+    width, height = (checked_time(name, outer[key], f"`{key}`", 1.0) for key in ("width", "height"))
+    if not (0 < width <= 1e6 and 0 < height <= 1e6):
+        raise BadClip(name, 0, f"`width` and `height` are {width:g} and {height:g}, no size of a picture")
+    return np.array([width / height, 1.0, width / height])[:coordinates]
+
+
+def _with_confidence(frames: Sequence[Sequence[Detection]]) -> list[list[Detection]]:
+    """Return bodies with visibilities as confidences: 1 where there is none, or all are 0, as those of hands."""
+    known = any((body.confidence > 0).any() for frame in frames for body in frame)
+
+    def confidence(body: Detection) -> Floats:
+        return np.where(body.confidence == -1, 1.0, body.confidence) if known else np.ones(len(body.confidence))
+
+    return [[Detection(body.joints, confidence(body), position=body.position) for body in frame] for frame in frames]
+
+
+def _timing(name: str, outer: Mapping[str, Any], frames: Sequence[Mapping[str, Any]]) -> Timing:
+    for key in (*_MILLISECONDS, _TIME):
+        if any(key in frame for frame in frames):
+            where = enumerate(frames, start=1)
+            times = np.array([checked_time(name, frame.get(key), f"`{key}` of frame {n}", 1.0) for n, frame in where])
+            in_seconds = key == _TIME and len(times) > 1 and np.median(np.diff(times)) < _SLOWEST_S
+            return Timing(times=times if in_seconds else times / 1000)
+    if outer.get("fps") is None:
+        return Timing()
+    fps = checked_time(name, outer["fps"], "`fps`", 1.0)
+    if not SLOWEST <= fps <= FASTEST:
+        raise BadClip(name, 0, f"`fps` should be a number from {SLOWEST:g} to {FASTEST:g}")
+    return Timing(fps=fps)
+
+
+def _refused(name: str, content: object) -> BadClip:
+    return unexpected(name, content, "mediapipe", "a list of frames with `pose_world_landmarks` or `pose_landmarks`")
