@@ -158,3 +158,12 @@ def test_every_package_that_an_installation_brings_is_pinned() -> None:
     pins, found = pinned(), installed_requirements()
     assert {"torch", "werkzeug", "pytest"} <= found.keys()  # required, installed by another package, of an extra
     assert sorted(found.keys() - pins.keys()) == []
+
+
+def test_the_job_without_make_runs_every_check_of_make_test() -> None:
+    makefile, workflow = (ROOT / name for name in ("Makefile", ".github/workflows/tests.yml"))
+    recipe = makefile.read_text(encoding="utf-8").partition("\ntest: ")[2].partition("\n\n")[0]
+    checks = re.findall(r"\$\(BIN\)/(.*)", recipe)
+    assert len(checks) == 5
+    job = workflow.read_text(encoding="utf-8").partition("without make")[2]
+    assert [each for each in checks if f".venv/Scripts/{each}" not in job] == []

@@ -7,7 +7,11 @@ from importlib import import_module
 from typing import Any
 
 from ..benchmarks import purposes
+from ..distillation.methods import list_methods
+from ..evaluation.clip_metrics import list_metrics
 from ..utils.config import MODEL_FILES, config_names
+
+_TAKE_FILES = ("model", "dataset", "config")
 
 
 def complete(commands: Mapping[str, tuple[str, str]]) -> int:
@@ -48,8 +52,11 @@ def _offer_names(parser: argparse.ArgumentParser, files: Callable[..., Any]) -> 
         "config": config_names("training"),
         "env": config_names("environment"),
         "part": [*purposes(), "all"],
+        "method": list_methods(),
+        "metrics": list_metrics(),
     }
     for action in parser._actions:
         if action.dest in names:
             offered = names[action.dest]
-            action.completer = lambda prefix, offered=offered, **_: [*offered, *files(prefix)]  # type: ignore[attr-defined]
+            paths = files if action.dest in _TAKE_FILES else lambda _: []
+            action.completer = lambda prefix, offered=offered, paths=paths, **_: [*offered, *paths(prefix)]  # type: ignore[attr-defined]

@@ -29,6 +29,7 @@ _PURPOSES = {  # of the extras
     "plots": "training curves, confusion matrices, animated skeletons",
     "tensorboard": "TensorBoard scalars",
     "deploy": "exporting models and running them without torch",
+    "completion": "completing command lines in a shell",
 }
 
 

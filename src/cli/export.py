@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..deploy.backends import list_backends
+from ..deploy.backends import BOTH, list_backends
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
 from .options import MOST_THREADS, add_shared, check_bounds, examples, fill
 from .terminal import progress, say, table
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help=CHECKPOINT_HELP)
     parser.add_argument(
-        "--format", choices=(*list_backends(), "both"), default="both", help="what to write (default: both)"
+        "--format", choices=(*list_backends(), BOTH), default=BOTH, help="what to write (default: both)"
     )
     parser.add_argument("--bodies", type=int, choices=(1, 2), default=1, help="bodies in the input (default: 1)")
     parser.add_argument("--batch", type=int, metavar="N", default=1, help="clips in the input (default: 1)")
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_bounds(arguments, batch=(1, 4096), threads=(0, MOST_THREADS))
     checkpoint = checkpoint_of(arguments, arguments.checkpoint)
-    formats = _BOTH if arguments.format == "both" else (arguments.format,)
+    formats = _BOTH if arguments.format == BOTH else (arguments.format,)
     request = fill(ExportRequest, arguments, checkpoint=checkpoint, formats=formats)
     out = arguments.out or results_folder(arguments, checkpoint, "export", _folder_parts(arguments, checkpoint))
     rows = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..data.preparation.discover import described, discover
 from ..settings.data import DataConfig
-from ..utils.config import YAML_ENDINGS, config_names, merge, override_layer
+from ..utils.config import YAML_ENDINGS, config_names, merge, override_layer, readable_overrides
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
 from ..utils.program import program
@@ -79,7 +79,8 @@ def _given(arguments: argparse.Namespace, name: str) -> DataConfig:
     """Return the part of the description that the options give."""
     own = {"name": name, "format": arguments.format, "layout": arguments.layout}
     assignments: Sequence[str] = [f"data.{key}={json.dumps(value)}" for key, value in own.items()]
-    return merge(_Settings(), [override_layer(assignments), override_layer(arguments.set)]).data
+    overrides, unreadable = readable_overrides(arguments.set)
+    return merge(_Settings(), [override_layer(assignments), overrides], unreadable).data
 
 
 def _read(path: Path) -> str:

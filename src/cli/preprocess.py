@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..data.preparation.formats.base import KIND as READERS
 from ..data.preparation.preprocess import preprocess, read_ignore_list
 from ..data.preparation.report import TEXT_FILE, PreparationReport, SkippedRecording
 from ..data.store.find_store import find_stores
 from ..data.store.format import HEADER_FILE
 from ..settings.data import DataConfig
-from ..utils.config import config_names, data_layer, merge, override_layer, section_layer
+from ..utils.config import config_names, data_layer, merge, origin_of, readable_overrides, section_layer
 from ..utils.errors import UserError
 from .folders import places_of
 from .found_data_set import find_data_set, save_data_set
@@ -125,7 +126,13 @@ def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
     layer = data_layer(dataset)
     # A data YAML may also have training keys, which this command ignores.
     described = replace(layer, values={"data": section_layer(layer, "data").values})
-    config = merge(_Settings(), [described, override_layer(assignments)]).data
+    overrides, unreadable = readable_overrides(assignments)
+    layers = [described, overrides]
+    config = merge(_Settings(), layers, unreadable).data
+    try:
+        READERS.find(config.format)
+    except UserError as error:
+        raise UserError(f"{origin_of('data.format', layers)}: {error}") from error
     if not config.name or Path(config.name).name != config.name:
         raise UserError(f"{layer.origin}: data.name should be a plain name such as 'ntu60', not {config.name!r}.")
     return config

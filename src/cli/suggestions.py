@@ -55,8 +55,10 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
         return f"--set {name[3:]}=false"
     by_name = {key: key for key in keys} | {key.rpartition(".")[2]: key for key in reversed(keys)}
     sections = {key.rpartition(".")[0] for key in keys} | ({"distillation"} if "--model" in options else set())
-    by_name |= {old.rpartition(".")[2]: new for old, new in RENAMED_KEYS.items() if new.rpartition(".")[0] in sections}
     by_name |= {other: key for other, key in ALIASES.items() if key in keys}
+    renamed = {old.rpartition(".")[2]: new for old, new in RENAMED_KEYS.items() if new.rpartition(".")[0] in sections}
+    if name in renamed:  # as it was written; what is merely similar to an old name was hardly meant
+        by_name[name] = renamed[name]
     if name not in by_name:
         near = difflib.get_close_matches(f"--{name}", [*options, *(f"--{each}" for each in by_name)], n=1, cutoff=_NEAR)
         if not near or near[0] in options:

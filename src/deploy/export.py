@@ -176,7 +176,7 @@ def _compared(name: str, written: Path, clips: Tensor, expected: Tensor, request
         UserError: the logits differ by more than `TOLERANCE` of the largest one.
     """
     files = tuple(written.with_suffix(suffix) for suffix in get_backend(name).SUFFIXES)
-    run = open_exported(files[0], request.threads)
+    run = open_exported(files[0], request.threads, "f32", name)
     inputs = [each.contiguous().numpy() for each in clips]
     difference = max(
         float(abs(run(each) - logits.numpy()).max()) for each, logits in zip(inputs, expected, strict=True)

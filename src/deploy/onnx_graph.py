@@ -1,6 +1,5 @@
 """Export of a recogniser as an ONNX file, which every backend converts."""
 
-import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .backends import INPUT, OUTPUT
+from .backends import INPUT, OUTPUT, fact_text
 
 OPSET = 18
 PACKAGES = ("onnx", "onnxscript")  # needed for writing
@@ -46,11 +45,6 @@ def write_onnx(path: Path, recogniser: nn.Module, joints: Tensor, facts: Mapping
     onnx.helper.set_model_props(model, {name: fact_text(value) for name, value in facts.items()})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
-
-
-def fact_text(value: Any) -> str:
-    """Return a fact as metadata: text unchanged, other values as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @contextmanager

@@ -8,19 +8,21 @@ from typing import Any
 
 from ..data.store.format import HEADER_FILE
 from ..models.registry import family_config
-from ..settings.model import check_complete
+from ..settings.model import ModelConfig, check_complete
 from ..settings.run import RunConfig
 from ..utils.config import (
     YAML_ENDINGS,
     Layer,
     config_names,
+    configuration_error,
     data_layer,
     detect_environment,
     file_layer,
     flatten,
     merge,
     named_layer,
-    override_layer,
+    origin_of,
+    readable_overrides,
     section_layer,
     set_nested,
 )
@@ -30,7 +32,7 @@ from ..utils.limits import LARGEST_SEED
 from ..utils.model_files import model_files, model_layer
 from ..utils.places import environment_layer
 from ..utils.renamed_keys import with_present_keys
-from .plug_in_settings import with_plug_in_settings
+from .plug_in_settings import plug_in_problems, with_plug_in_settings
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ def resolve(
     _refuse_missing_choices({"model": model, "data": dataset}, recipe_layer)
     model_part, recipe_layer = _choose("model", model, recipe_layer)
     data_part, recipe_layer = _choose("data", dataset, recipe_layer)
-    settings = override_layer(overrides)
+    settings, unreadable = readable_overrides(overrides)
     environment, recipe_layer = _environment(environment or _text_at(settings, "environment"), recipe_layer)
     machine = environment_layer(environment)
     layers = [
@@ -82,10 +84,7 @@ def resolve(
     ]
     _refuse_renaming(settings, [*model_part, *data_part, recipe_layer])
     families = [str(values["family"]) for values in _sections(layers, "model") if "family" in values]
-    config = merge(replace(RunConfig(), model=family_config(families[-1])), layers)
-    check_complete(config.model)
-    _refuse_wrong_order(config)
-    return with_plug_in_settings(config, layers)
+    return _merged(families[-1], layers, unreadable)
 
 
 def _beside(dataset: str, environment: Layer, chosen: Sequence[Layer]) -> list[Layer]:
@@ -97,13 +96,40 @@ def _beside(dataset: str, environment: Layer, chosen: Sequence[Layer]) -> list[L
     return [Layer(dataset, {"input_roots": [str(folder / names[-1]), *environment.values.get("input_roots", [])]})]
 
 
-def _refuse_wrong_order(config: RunConfig) -> None:
-    """Refuse a setting that exceeds its upper bound in another setting; defaults may exceed it.
+def _merged(family: str, layers: Sequence[Layer], unreadable: Sequence[str]) -> RunConfig:
+    """Return the configuration that layers make, the lowest first.
 
-    Checkpoints and runs of earlier versions, which allowed that, can still be read.
+    Args:
+        family: the family of the model.
+        layers: the last two are those of the command.
+        unreadable: the problems of arguments that are in no layer.
 
     Raises:
-        UserError: there are such settings; the message names all.
+        UserError: there are problems of layers, or of the plug-ins that they choose; all of them in one message.
+    """
+    try:
+        model = family_config(family)
+    except UserError as error:
+        unreadable = [*unreadable, f"{origin_of('model.family', layers)}: {error}"]
+        layers = [replace(each, values={k: v for k, v in each.values.items() if k != "model"}) for each in layers]
+        model = ModelConfig()
+    try:
+        config = merge(replace(RunConfig(), model=model), layers, unreadable)
+    except UserError as error:
+        if not error.problems:  # of settings that contradict each other
+            raise
+        raise configuration_error([*error.problems, *plug_in_problems(layers)]) from None
+    check_complete(config.model)
+    completed, problems = with_plug_in_settings(config, layers)
+    if problems := [*_wrong_order(config), *problems]:
+        raise configuration_error(problems)
+    return completed
+
+
+def _wrong_order(config: RunConfig) -> list[str]:
+    """Return the settings that exceed their upper bound in another setting; defaults may exceed it.
+
+    Checkpoints and runs of earlier versions, which allowed that, can still be read.
     """
     low_and_high = [
         ("warmup_learning_rate", "learning_rate", "the warm-up ends there"),
@@ -111,13 +137,11 @@ def _refuse_wrong_order(config: RunConfig) -> None:
         ("data.sampling.crop_min", "data.sampling.crop_max", "they are the bounds of training crops"),
     ]
     values, defaults = flatten(asdict(config)), flatten(asdict(RunConfig()))
-    problems = [
-        f"  {low} {values[low]:g} should be at most {high}, which is {values[high]:g}: {why}."
+    return [
+        f"{low} {values[low]:g} should be at most {high}, which is {values[high]:g}: {why}."
         for low, high, why in low_and_high
         if values[low] > values[high] and values[low] != defaults[low]
     ]
-    if problems:
-        raise UserError("The configuration cannot be used:\n" + "\n".join(problems))
 
 
 def _refuse_renaming(settings: Layer, chosen: Sequence[Layer]) -> None:

@@ -3,9 +3,8 @@
 The configuration holds them as plain values, so that a run can be read without the plug-ins' packages.
 """
 
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..data.loading.added_streams import get_stream
@@ -13,54 +12,105 @@ from ..data.loading.augmentations import get_augmentation
 from ..distillation.methods import find_method
 from ..evaluation.clip_metrics import get_metric
 from ..settings.run import RunConfig
-from ..tasks.measures import CLASSIFICATION
-from ..tasks.recipe import get_recipe
+from ..tasks.recipe import KIND as TASKS
 from ..training.optimizers import get_optimizer
-from ..utils.config import Layer
+from ..utils.config import Layer, merge, origin_of, set_nested, value_at
+from ..utils.errors import UserError
 from ..utils.plug_ins import NoSettings, plug_in_settings
 
 _OF_COMMAND = 2  # the last layers are of `--set` and of flags
+_KEYS = (  # under which plug-ins are chosen, and have their settings
+    "task",
+    "task_settings",
+    "optimizer",
+    "optimizer_settings",
+    "metrics",
+    "data.augment.added",
+    "model.added_streams",
+    "distillation.method",
+    "distillation.method_settings",
+)
 
 
-def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> RunConfig:
-    """Return a configuration whose plug-ins have all their settings, checked.
+def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> tuple[RunConfig, list[str]]:
+    """Return a configuration with all settings of its plug-ins, and the problems: unknown names and wrong settings.
 
     Args:
         config: what `layers` make.
-        layers: the lowest first, the last two those of the command; errors name them.
-
-    Raises:
-        UserError: there is no plug-in of a name, or a setting of one is unknown or impossible.
+        layers: the lowest first, the last two those of the command; problems name them.
     """
-    task: Any = NoSettings
-    if config.task != CLASSIFICATION.task:
-        task = sys.modules[type(get_recipe(config.task)).__module__]
-    task_settings = _settings(task, _since_chosen(layers, "task"), "task_settings")
-    own = _since_chosen(layers, "optimizer")
-    settings = _settings(get_optimizer(config.optimizer), own, "optimizer_settings")
-    added = {
-        name: _settings(get_augmentation(name), layers, f"data.augment.added.{name}")
-        for name in config.data.augment.added
-    }
-    data = replace(config.data, augment=replace(config.data.augment, added=added))
-    method = find_method(config.distillation.method) or NoSettings
-    own = _since_chosen(layers, "distillation.method")
-    learned = _settings(method, own, "distillation.method_settings")
-    distillation = replace(config.distillation, method_settings=learned)
-    streams = {
-        name: _settings(get_stream(name), layers, f"model.added_streams.{name}") for name in config.model.added_streams
-    }
-    model = replace(config.model, added_streams=streams)
-    metrics = {name: _settings(get_metric(name), layers, f"metrics.{name}") for name in config.metrics}
-    return replace(
+    plug_ins = _PlugIns(layers)
+    chosen = plug_ins.chosen
+    completed = replace(
         config,
-        task_settings=task_settings,
-        metrics=metrics,
-        optimizer_settings=settings,
-        data=data,
-        model=model,
-        distillation=distillation,
+        task_settings=chosen("task", "task_settings", config.task, TASKS.find),
+        optimizer_settings=chosen("optimizer", "optimizer_settings", config.optimizer, get_optimizer),
+        metrics=plug_ins.named("metrics", config.metrics, get_metric),
     )
+    added = plug_ins.named("data.augment.added", config.data.augment.added, get_augmentation)
+    streams = plug_ins.named("model.added_streams", config.model.added_streams, get_stream)
+    learned = chosen("distillation.method", "distillation.method_settings", config.distillation.method, find_method)
+    completed = replace(
+        completed,
+        data=replace(config.data, augment=replace(config.data.augment, added=added)),
+        model=replace(config.model, added_streams=streams),
+        distillation=replace(config.distillation, method_settings=learned),
+    )
+    return completed, plug_ins.problems
+
+
+def plug_in_problems(layers: Sequence[Layer]) -> list[str]:
+    """Return the problems of the plug-ins in layers that cannot be merged because of other keys."""
+    reduced = [replace(each, values=_choices(each.values), texts=_choices(each.texts)) for each in layers]
+    try:
+        config = merge(RunConfig(), reduced)
+    except UserError:  # among the problems that are already known
+        return []
+    return with_plug_in_settings(config, reduced)[1]
+
+
+@dataclass
+class _PlugIns:
+    """The plug-ins that layers choose, and the problems found with them."""
+
+    layers: Sequence[Layer]
+    problems: list[str] = field(default_factory=list)
+
+    def chosen(self, key: str, settings_key: str, name: str, find: Callable[[str], Any]) -> dict[str, Any]:
+        """Return the settings, under `settings_key`, of the plug-in that `key` names."""
+        return self._settings(key, name, find, _since_chosen(self.layers, key), settings_key)
+
+    def named(self, key: str, names: Mapping[str, Any], find: Callable[[str], Any]) -> dict[str, dict[str, Any]]:
+        """Return the settings of each plug-in that the mapping at `key` names."""
+        return {name: self._settings(f"{key}.{name}", name, find, self.layers, f"{key}.{name}") for name in names}
+
+    def _settings(
+        self, key: str, name: str, find: Callable[[str], Any], layers: Sequence[Layer], settings_key: str
+    ) -> dict[str, Any]:
+        """Return all settings of a plug-in, of which layers set some; none if it cannot be used."""
+        try:
+            plug_in = find(name) or NoSettings
+        except UserError as error:
+            self.problems.append(f"{origin_of(key, self.layers)}: {error}")
+            return {}
+        sections = [
+            Layer(f"{each.origin}: {settings_key}", _at(each.values, settings_key), _at(each.texts, settings_key))
+            for each in layers
+        ]
+        try:
+            return asdict(plug_in_settings(plug_in, sections))
+        except UserError as error:
+            self.problems += error.problems or [f"{settings_key}: {error}"]  # or of the dataclass itself
+        return {}
+
+
+def _choices(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tree with the keys of plug-ins alone."""
+    reduced: dict[str, Any] = {}
+    for key in _KEYS:
+        if (value := value_at(tree, key)) is not None:
+            set_nested(reduced, key.split("."), value)
+    return reduced
 
 
 def _since_chosen(layers: Sequence[Layer], key: str) -> Sequence[Layer]:
@@ -70,27 +120,13 @@ def _since_chosen(layers: Sequence[Layer], key: str) -> Sequence[Layer]:
     """
     first, chosen = 0, None
     for index, layer in enumerate(layers):
-        name = _value(layer.values, key)
+        name = value_at(layer.values, key)
         if name is not None and name != chosen:
             first, chosen = index, name
     return layers[min(first, len(layers) - _OF_COMMAND) :]
 
 
-def _settings(plug_in: Any, layers: Sequence[Layer], key: str) -> dict[str, Any]:
-    """Return all settings of a plug-in, of which layers set some under a dotted key."""
-    sections = [Layer(f"{each.origin}: {key}", _at(each.values, key), _at(each.texts, key)) for each in layers]
-    return asdict(plug_in_settings(plug_in, sections))
-
-
 def _at(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return the section at a dotted key, nothing where there is none."""
-    section = _value(tree, key)
+    section = value_at(tree, key)
     return section if isinstance(section, Mapping) else {}
-
-
-def _value(tree: Mapping[str, Any], key: str) -> Any:
-    """Return what is at a dotted key, None where there is nothing."""
-    value: Any = tree
-    for name in key.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value

@@ -29,7 +29,7 @@ from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.model import ModelConfig
 from ..settings.run import RunConfig
-from ..tasks.measures import CLASSIFICATION, Measures
+from ..tasks.measures import CLASSIFICATION, Measures, refuse_taken_names
 from ..tasks.recipe import TaskRecipe, get_recipe
 from ..training.epoch_report import refuse_no_result
 from ..training.trainer import Trainer
@@ -126,9 +126,9 @@ def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool) -> TaskR
     Raises:
         UserError: there is no such task, or it does not support teachers or `metrics`.
     """
-    if task == CLASSIFICATION.task:
-        return DistillationRecipe()
     recipe = get_recipe(task)
+    if recipe is None:
+        return DistillationRecipe()
     if has_teachers:
         raise UserError(
             f"Distillation needs the task {CLASSIFICATION.task}, and the task is {task}. Train it without "
@@ -157,6 +157,7 @@ def _build(
     if config.init_from and resume_point.checkpoint is None:
         load_backbone(model, Path(config.init_from))
     task = recipe.build(model, config, data, run_context)
+    refuse_taken_names(task.measures.names, f"The task {task.measures.task}")
     if config.compile:
         compile_where_possible(model, device, bool(config.hardware.cuda_graphs))
     _refuse_expired_time(run_context.watch, world)

@@ -11,19 +11,24 @@ from ..utils.config import Layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.model_files import model_files, model_layer
-from ..utils.plug_ins import find_plug_in, plug_in_names
+from ..utils.plug_ins import Kind, subclass_of
 from .classifier import SkeletonClassifier
 from .facts import ModelFacts
 from .last_e import LastE, LastEConfig
 from .last_v2 import LastV2, LastV2Config
 from .multi_body import streams_of
 
-_PACKAGE = f"{__package__}.families"
 # family -> (configuration class, model class); other families are modules of the package `families`
 _OWN: dict[str, tuple[type[ModelConfig], Any]] = {
     "last_e": (LastEConfig, LastE),
     "last_v2": (LastV2Config, LastV2),
 }
+KIND = Kind(
+    f"{__package__}.families",
+    "model family",
+    built_in=tuple(_OWN),
+    needs={"Config": subclass_of(ModelConfig), "Model": subclass_of(SkeletonClassifier)},
+)
 
 
 def list_models() -> list[str]:
@@ -38,17 +43,15 @@ def count_parameters(model: nn.Module) -> int:
 
 def list_families() -> list[str]:
     """Return the names that `model.family` accepts, without importing families of the package `families`."""
-    return [*_OWN, *plug_in_names(_PACKAGE)]
+    return KIND.names()
 
 
 def family_config(family: str) -> ModelConfig:
     """Return the default configuration of a model family.
 
     Raises:
-        UserError: there is no such family.
+        UserError: there is no such family, or its module cannot be used.
     """
-    if family not in list_families():
-        raise UserError(f"There is no model family {family!r}. The families are: {', '.join(list_families())}.")
     return _classes(family)[0]()
 
 
@@ -91,11 +94,9 @@ def create_model(
 
 
 def _classes(family: str) -> tuple[type[ModelConfig], Any]:
-    """Return the configuration class and the model class of an existing family."""
-    if family in _OWN:
-        return _OWN[family]
-    module = find_plug_in(_PACKAGE, family, "model family", list(_OWN))
-    return module.Config, module.Model
+    """Return the configuration class and the model class of a family."""
+    module = KIND.find(family)
+    return _OWN[family] if module is None else (module.Config, module.Model)
 
 
 def _check_arguments(name: object, num_classes: object, layout: object) -> None:

@@ -5,13 +5,15 @@ does not import torch, so that runs can be listed without it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..utils.errors import UserError
 
 PERCENT = "%"
+RESERVED_NAMES = ("loss", "epoch")  # no metrics, though a run has `train_loss` and `best_epoch`
+_END_OF_TERMS = "_loss"  # of the columns of loss terms, `train_<term>_loss`
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,22 @@ class Measures:
 CLASSIFICATION = Measures(
     "classification", (Metric("top1", "top-1", PERCENT), Metric("top5", "top-5", PERCENT)), "top1"
 )
+
+
+def refuse_taken_names(names: Sequence[str], origin: str) -> None:
+    """Refuse names of metrics whose columns or figures would replace others of a run.
+
+    Raises:
+        UserError: there are such names; the message begins with `origin`.
+    """
+    for name in names:
+        if name in RESERVED_NAMES or name.endswith(_END_OF_TERMS):
+            raise UserError(
+                f"{origin}: a metric cannot have the name {name!r}: {', '.join(RESERVED_NAMES)} and names that end in "
+                f"{_END_OF_TERMS} belong to the losses and epochs of a run. Rename it."
+            )
+        if names.count(name) > 1:
+            raise UserError(f"{origin}: two metrics have the name {name!r}. Rename one.")
 
 
 def measures_from(facts: Mapping[str, Any], origin: str) -> Measures:

@@ -8,11 +8,9 @@ in `training`, and distillation is built on it.
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..utils.errors import UserError
-from ..utils.plug_ins import plug_in_names, settings_from
+from ..utils.plug_ins import Kind, settings_from, subclass_of
 from .measures import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from ..runtime.run_context import RunContext
     from ..settings.run import RunConfig
     from .task import Task
-
-_PACKAGE, _PROTOCOL = __name__.rpartition(".")[0], ("measures", "recipe", "task")
 
 
 @dataclass(frozen=True)
@@ -88,18 +84,25 @@ class TaskRecipe:
         return ""
 
 
+KIND = Kind(
+    __name__.rpartition(".")[0],
+    "task",
+    built_in=(CLASSIFICATION.task,),
+    parts=("measures", "recipe", "task"),
+    needs={"Recipe": subclass_of(TaskRecipe)},
+)
+
+
 def list_tasks() -> list[str]:
     """Return the names that the configuration key `task` accepts, without importing any task."""
-    return [CLASSIFICATION.task, *(name for name in plug_in_names(_PACKAGE) if name not in _PROTOCOL)]
+    return KIND.names()
 
 
-def get_recipe(name: str) -> TaskRecipe:
-    """Return a new recipe of the task in a module of this package.
+def get_recipe(name: str) -> TaskRecipe | None:
+    """Return a new recipe of the task in a module of this package; None for classification, which is not here.
 
     Raises:
-        UserError: there is no such task.
+        UserError: there is no such task, or its module cannot be used.
     """
-    if name not in list_tasks():
-        raise UserError(f"There is no task {name!r}. The tasks are: {', '.join(list_tasks())}.")
-    recipe: TaskRecipe = import_module(f"{_PACKAGE}.{name}").Recipe()
-    return recipe
+    module = KIND.find(name)
+    return None if module is None else module.Recipe()

@@ -224,38 +224,61 @@ def override_layer(assignments: Sequence[str]) -> Layer:
     """Return the layer of `--set key=value ...`: dots separate sections, values are YAML.
 
     Raises:
-        UserError: an assignment has no key or no `=`, or its value is not YAML.
+        UserError: assignments have no key or no `=`, or their values are not YAML.
     """
+    layer, problems = readable_overrides(assignments)
+    if len(problems) > 1:
+        raise configuration_error(problems)
+    if problems:
+        raise UserError(problems[0])
+    return layer
+
+
+def readable_overrides(assignments: Sequence[str]) -> tuple[Layer, list[str]]:
+    """Return the layer of the assignments that can be read, and the problems of the others; see `override_layer`."""
     values: dict[str, Any] = {}
     texts: dict[str, Any] = {}
+    problems = []
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         path = key.strip().split(".")
         if not equals or not all(path):
-            raise UserError(f"--set {short(assignment)} should look like key=value, for example --set epochs=20.")
+            problems.append(f"--set {short(assignment)} should look like key=value, for example --set epochs=20.")
+            continue
         try:
             value, written = parse_with_texts(text)
-            set_nested(values, path, value)
-            set_nested(texts, path, written)
         except ValueError as error:
-            raise UserError(f"--set {short(assignment)}: the value is not valid YAML: {error}") from error
-    return _with_own_layouts(Layer("--set", values, texts), Path())
+            problems.append(f"--set {short(assignment)}: the value is not valid YAML: {error}")
+            continue
+        set_nested(values, path, value)
+        set_nested(texts, path, written)
+    return _with_own_layouts(Layer("--set", values, texts), Path()), problems
 
 
-def merge(schema: Schema, layers: Sequence[Layer]) -> Schema:
+def configuration_error(problems: Sequence[str]) -> UserError:
+    """Return the error for a configuration with these problems, each in its line."""
+    return UserError("The configuration cannot be used:\n" + "\n".join(f"  {line}" for line in problems), problems)
+
+
+def merge(schema: Schema, layers: Sequence[Layer], problems: Sequence[str] = ()) -> Schema:
     """Merge `layers` over the defaults in `schema`, a dataclass instance, and return a new instance.
 
+    Args:
+        schema: the defaults.
+        layers: the lowest first.
+        problems: those of what could not be read as a layer, reported with the others.
+
     Raises:
-        UserError: a key is unknown, a value has the wrong type or is impossible; all of them in one message.
+        UserError: keys are unknown, values have the wrong type or are impossible; all of them in one message.
     """
     values: dict[str, Any] = {}
-    problems = []
+    found = list(problems)
     for layer in layers:
-        accepted, found = _checked(schema, layer)
-        problems += found
+        accepted, wrong = _checked(schema, layer)
+        found += wrong
         _lay_over(values, accepted)
-    if problems:
-        raise UserError("The configuration cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
+    if found:
+        raise configuration_error(found)
     result: Schema = _filled(schema, values)
     return result
 
@@ -327,6 +350,20 @@ def _lay_over(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
             _lay_over(below, value)
         else:
             values[key] = value
+
+
+def value_at(tree: Mapping[str, Any], key: str) -> Any:
+    """Return the value at a dotted key in nested mappings, None if there is none."""
+    value: Any = tree
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def origin_of(key: str, layers: Sequence[Layer]) -> str:
+    """Return where the value at a dotted key is from, for messages: the highest layer that sets it, and the key."""
+    origins = [each.origin for each in layers if value_at(each.values, key) is not None]
+    return f"{origins[-1]}: {key}" if origins else key
 
 
 def set_nested(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -1,5 +1,7 @@
 """The errors a command turns into its exit code."""
 
+from collections.abc import Sequence
+
 from .foreign_text import shortened
 from .program import install_command
 
@@ -8,10 +10,14 @@ class UserError(ValueError):
     """The user's input is wrong; the message says what, where, and what to do (exit code 2, no traceback).
 
     A message may quote input of any length, so it is shortened here.
+
+    Attributes:
+        problems: the lines of a message with several problems, which can be reported with others.
     """
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = "", problems: Sequence[str] = ()) -> None:
         super().__init__(shortened(message))
+        self.problems = tuple(problems)
 
 
 class Unwritable(UserError):

@@ -10,6 +10,7 @@ EXTRAS = {
     "plots": ("matplotlib", "PIL"),
     "tensorboard": ("tensorboard",),
     "deploy": ("onnx", "onnxscript", "onnxruntime", "openvino"),
+    "completion": ("argcomplete",),
 }
 _MODULES = {  # the submodules of a package that LAST imports
     "matplotlib": ("matplotlib.figure", "matplotlib.backends.backend_agg"),

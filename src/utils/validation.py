@@ -35,6 +35,16 @@ _WANTED = {  # type of pydantic's error -> what the value should have been
 }
 
 
+_TYPE_NAMES: dict[Any, str] = {
+    Any: "any value",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
+_MOST_NAMED = 12  # keys in one message
+
+
 class _FirstError(FailFast):
     """Validation of a list up to its first error, with a hash, which a part of a union needs."""
 
@@ -242,12 +252,9 @@ def _problem(error: ErrorDetails, annotation: Any, value: Any) -> str:
 
 
 def _wrong_type(annotation: Any, value: Any) -> str:
-    advice = ""
-    if annotation is bool:
-        advice = ", true or false"
-    elif isinstance(value, str) and _OTHER_NUMBER.fullmatch(value):
-        advice = ", in decimal digits"
-    return f"{'no value' if value is None else short(value)} should be of type {_type_name(annotation)}{advice}."
+    is_number = annotation is not bool and isinstance(value, str) and _OTHER_NUMBER.fullmatch(value)
+    advice = ", in decimal digits" if is_number else ""
+    return f"{'no value' if value is None else short(value)} should be {_type_name(annotation)}{advice}."
 
 
 def _unknown_key(path: Sequence[str], value: Any, known: Sequence[str]) -> str:
@@ -256,7 +263,12 @@ def _unknown_key(path: Sequence[str], value: Any, known: Sequence[str]) -> str:
         return f"was renamed: write {'.'.join([*section, present])} (its value is {short(value)})."
     alias = ALIASES.get(name, "")
     advice = f" Did you mean {alias!r}?" if alias.partition(".")[0] in known else suggestion(name, known)
-    advice = advice or f" Known here: {', '.join(known)}."
+    if name == "<<":
+        advice = " YAML's merging of mappings has no meaning here: write the keys out."
+    elif not advice and len(known) <= _MOST_NAMED:
+        advice = f" Known here: {', '.join(known)}."
+    elif not advice:
+        advice = f" Known here: {', '.join(known[:_MOST_NAMED])} and {len(known) - _MOST_NAMED} more."
     return f"unknown key (its value is {short(value)}).{advice}"
 
 
@@ -268,14 +280,16 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 def _type_name(annotation: Any) -> str:
-    """Return a type in Python's notation, without limits."""
+    """Return a type in the words of the comments in `configs`, without limits."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type_name(parts[0])
     if origin is Literal:
-        return "str"
+        return "text"
     if origin in (UnionType, Union):
-        return " | ".join("None" if part is type(None) else _type_name(part) for part in parts)
-    if origin:
-        return f"{origin.__name__}[{', '.join(map(_type_name, parts))}]"
-    return str(annotation.__name__)
+        return " or ".join("nothing" if part is type(None) else _type_name(part) for part in parts)
+    if origin is list:
+        return f"a list, each element {_type_name(parts[0])}"
+    if origin is dict:
+        return f"a mapping of names, each value {_type_name(parts[1])}"
+    return _TYPE_NAMES.get(annotation) or str(annotation.__name__)

@@ -44,6 +44,8 @@ def test_commands_are_offered_by_their_beginning(tmp_path: Path) -> None:
         ("last-har train --model ", MODELS),
         ("last-har runs c", {"compare"}),
         ("last-har evaluate --dataset n", {"ntu60", "ntu120", "nw_ucla"}),
+        ("last-har distill --method ", {"kl", "dkd", "features", "attention"}),
+        ("last-har evaluate --metric ", {""}),
         ("last-har benchmark tr", {"training"}),
         ("last-har train --device c", {"cpu", "cuda"}),
     ],

@@ -83,7 +83,7 @@ def test_impossible_ways_to_teach_are_refused(distill: Callable[..., Any], teach
     refused(distill("--teacher", teacher, "--weights", "1,2"), "weights has 2 numbers for 1 teachers")
     refused(distill("--teacher", teacher, "--weights", "0"), "should be a list, each element above 0")
     refused(distill("--teacher", teacher, "--weights", "much"), "'much' should be numbers, separated by commas")
-    refused(distill("--teacher", teacher, "--method", "kd"), "should be one of kl, dkd, features, attention")
+    refused(distill("--teacher", teacher, "--method", "kd"), "Known: kl, dkd, features, attention")
     refused(distill("--teacher", teacher, "--alpha", 2), "at most 1.0")
     refused(distill("--teacher", teacher, "--tau", 0), "at least 0.01")
     refused(distill("--teacher", teacher, "--cached", 0), "should be an integer above 0")

@@ -1,5 +1,6 @@
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from last.cli.failures import REQUIRED
 from last.data.store.clip import Clip
 from last.data.store.reader import write_store
 from last.runs.folder import RunFolder
+from last.utils.extras import EXTRAS
 from last.utils.places import Places
 from last.utils.versions import PACKAGES
 
@@ -194,3 +196,9 @@ def test_an_unknown_environment_is_refused(cli) -> None:
 def test_looking_changes_nothing(report, tmp_path: Path) -> None:
     report()
     assert not any(tmp_path.iterdir())
+
+
+def test_every_extra_for_users_has_a_line() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = set(project["project"]["optional-dependencies"]) - {"all", "docs", "dev"}
+    assert extras == {*EXTRAS} == {*doctor._PURPOSES}

@@ -134,3 +134,10 @@ def test_options_that_are_missing_or_too_many_are_refused(tmp_path: Path, capsys
     assert prepare(Path(raw), tmp_path / "mine", format_name="ntu") == 2
     known = "coco, folder, kinect_azure, mediapipe, openpose, table, zed"
     assert f"these formats can be prepared: {known}" in capsys.readouterr().err
+
+
+def test_all_problems_of_set_are_in_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = write(tmp_path / "raw", *SUBJECTS)
+    assert prepare(raw, tmp_path / "mine", "--set", "fps", "data.bodis=3") == 2
+    message = capsys.readouterr().err
+    assert "--set 'fps' should look like key=value" in message and "data.bodis: unknown key" in message

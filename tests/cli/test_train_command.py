@@ -20,6 +20,7 @@ from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.utils.aliases import ALIASES
 from last.utils.config import flatten
+from last.utils.renamed_keys import RENAMED_KEYS
 
 ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)]
 
@@ -191,6 +192,16 @@ def test_hints_name_what_the_command_has(cli: Callable, arguments: list[str], me
 def test_a_word_that_is_no_option_gets_no_hint(cli: Callable) -> None:
     result = cli("train", "--model", "nano_e", "--dataset", "synthetic", "foo")
     assert (result.code, "did you mean" in result.err) == (2, False)
+
+
+def test_an_old_name_of_a_key_is_known_as_it_was_written_and_not_if_it_is_only_similar() -> None:
+    options = ("--model", "--set")
+    for old, new in RENAMED_KEYS.items():
+        assert suggestions.suggestion(f"--{old.rpartition('.')[2]}", "3", options) == f"--set {new}=3"
+    for similar in ("raw", "draw", "repea", "residenc"):
+        assert not any(
+            f" {new}=" in suggestions.suggestion(f"--{similar}", "", options) for new in RENAMED_KEYS.values()
+        )
 
 
 def test_one_seed_and_several_are_refused_together(tiny: Callable) -> None:

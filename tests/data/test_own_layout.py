@@ -227,5 +227,5 @@ def test_one_with_the_name_of_the_programs_own_is_refused_when_it_is_prepared(cl
     (folder / "ntu25.yml").write_text(LAYOUT)
     (folder / "mine.yaml").write_text(DATA.replace("my4.yaml", "ntu25.yml"))
     result = prepare(cli, folder)
-    assert result.code == 2 and "there is a layout ntu25 already. Give the file of your own another name" in result.err
+    assert result.code == 2 and "there is a built-in layout ntu25. Give your file another name" in result.err
     assert not (folder / "data").exists()

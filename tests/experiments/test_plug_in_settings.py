@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from last.experiments.config import resolve
+from last.experiments.plug_in_settings import _KEYS
 from last.experiments.run import train
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.results import read_run
@@ -57,3 +58,57 @@ def test_settings_without_a_plug_in_are_refused(tiny_config: Callable[..., RunCo
     for key in ("task_settings", "optimizer_settings", "distillation.method_settings"):
         with pytest.raises(UserError, match=rf"--set: {key}: beta: unknown key"):
             tiny_config(f"{key}.beta=1")
+
+
+def test_all_problems_of_plug_ins_and_of_other_keys_are_reported_at_once_with_where_they_are_from(
+    data_yaml: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("{task: my_joint, epochs: many, distillation: {method: klx}}")
+    settings = ["data.augment.added.my_hide.share=3", "optimizer=sgdd", "metrics.nosuch={}", "optimizer_settings.a=1"]
+    settings += ["=3", "foo", "epochs=", "model.added_streams.speed={}"]
+    with pytest.raises(UserError) as refused:
+        resolve(model="nano_e", dataset=str(data_yaml), recipe=str(recipe), overrides=settings)
+    lines = str(refused.value).splitlines()
+    assert lines[0] == "The configuration cannot be used:"
+    for beginning in (
+        "--set '=3' should look like key=value",
+        "--set 'foo' should look like key=value",
+        f"{recipe}: epochs: 'many' should be",
+        "--set: epochs: no value should be",
+        f"{recipe}: task: There is no task 'my_joint'.",
+        "--set: optimizer: There is no optimizer 'sgdd'. Did you mean 'sgd'?",
+        "--set: metrics.nosuch: There is no metric 'nosuch'",
+        "--set: data.augment.added.my_hide: There is no augmentation 'my_hide'",
+        "--set: model.added_streams.speed: There is no input stream 'speed'",
+        f"{recipe}: distillation.method: There is no distillation method 'klx'. Did you mean 'kl'?",
+    ):
+        assert any(line.startswith(f"  {beginning}") for line in lines), beginning
+    assert len(lines) == 11
+
+
+def test_an_unknown_family_is_reported_with_the_other_problems(data_yaml: Path, tmp_path: Path) -> None:
+    model = tmp_path / "mine.yaml"
+    model.write_text("model: {family: last_f}")
+    with pytest.raises(UserError) as refused:
+        resolve(model=str(model), dataset=str(data_yaml), overrides=["optimizer=sgdd", "epochs=0"])
+    message = str(refused.value)
+    assert f"  {model}: model.family: There is no model family 'last_f'. Did you mean 'last_e'?" in message
+    assert "--set: optimizer: There is no optimizer" in message and "--set: epochs: 0 should be at least 1" in message
+
+
+def test_settings_in_a_wrong_order_are_reported_with_those_of_plug_ins(data_yaml: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)warmup_learning_rate 0\.5 should be at most.*no optimizer 'sgdd'"):
+        resolve(model="nano_e", dataset=str(data_yaml), overrides=["warmup_learning_rate=0.5", "optimizer=sgdd"])
+
+
+def test_every_choice_of_a_plug_in_is_looked_for_in_layers_that_cannot_be_merged() -> None:
+    assert {*NEW, "task", "optimizer", "distillation.method"} == set(_KEYS)
+
+
+@pytest.mark.parametrize("name", ["ntuu", "my_linse"])
+def test_an_unknown_format_is_refused_with_where_it_is_from(
+    name: str, cli: Callable[..., Any], data_yaml: Path, tmp_path: Path
+) -> None:
+    done = cli("preprocess", "--dataset", data_yaml, "--raw", tmp_path, "--set", f"data.format={name}")
+    assert (done.code, f"--set: data.format: There is no format of recordings '{name}'." in done.err) == (2, True)

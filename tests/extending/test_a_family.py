@@ -49,5 +49,7 @@ def test_a_model_of_it_is_created_with_other_sizes() -> None:
 
 def test_an_unknown_family_is_refused_with_the_names_of_those_there_are() -> None:
     assert list_families() == ["last_e", "last_v2", "frame_mlp"]
-    with pytest.raises(UserError, match=r"no model family 'frame_mpl'\. The families are: last_e, last_v2, frame_mlp"):
+    with pytest.raises(
+        UserError, match=r"no model family 'frame_mpl'\. Did you mean .*Known: last_e, last_v2, frame_mlp"
+    ):
         family_config("frame_mpl")

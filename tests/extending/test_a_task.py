@@ -121,7 +121,7 @@ def test_a_task_is_chosen_by_its_name_and_a_run_of_it_resumed_by_its_path(
 
 
 def test_an_unknown_task_is_refused_with_the_names_of_those_there_are(config: RunConfig) -> None:
-    with pytest.raises(UserError, match=r"no task 'recipe'\. The tasks are: classification, masked_joints"):
+    with pytest.raises(UserError, match=r"no task 'recipe'\. Known: classification, masked_joints"):
         train(replace(config, task="recipe"))
     assert not Path(config.output_root).exists()
 

@@ -83,7 +83,7 @@ def test_a_new_model_knows_its_name_and_layout_and_nothing_that_it_did_not_learn
         ("family: last_e", "The model tiny_e has no sizes: model.channels, model.blocks, model.attention should be"),
         ("family: last_v2", "has no sizes: model.channels, model.blocks, model.temporal should be"),
         ("{family: last_e, channels: [8], blocks: [1]}", "channels has 1, blocks has 1, attention has 0"),
-        ("family: last_x", "no model family 'last_x'. The families are: last_e, last_v2"),
+        ("family: last_x", "no model family 'last_x'. Did you mean 'last_e'. Known: last_e, last_v2"),
         ("{family: last_e, chanels: [8]}", r"tiny_e.yaml: .*chanels: unknown key.*Did you mean 'channels'"),
     ],
 )

@@ -8,14 +8,15 @@ A backend's module has
 - `open_file(path, threads, precision)`: returns a function from joints (N, C, T, V, M) to logits (N, classes).
 """
 
+import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ...utils.errors import UserError
 from ...utils.extras import extra_problem
-from ...utils.plug_ins import plug_in_names
+from ...utils.plug_ins import FUNCTION, SOME_TEXTS, TEXTS, Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float32]
     Run: TypeAlias = Callable[[Floats], Floats]
 
+_log = logging.getLogger(__name__)
+
+BOTH = "both"  # of `export --format`
+KIND = Kind(
+    __name__,
+    "export backend",
+    reserved=(BOTH,),
+    needs={"SUFFIXES": SOME_TEXTS, "WRITES": TEXTS, "RUNS": TEXTS, "convert": FUNCTION, "open_file": FUNCTION},
+)
 INPUT, OUTPUT = "joints", "logits"
 UNREADABLE = "{path} cannot be read by {runtime}: {error}. Export the checkpoint again."
 
@@ -41,14 +51,17 @@ class Backend(Protocol):
 
 def list_backends() -> tuple[str, ...]:
     """Return the names that `export --format` accepts, without importing any backend's packages."""
-    return tuple(plug_in_names(__name__))
+    return tuple(KIND.names())
 
 
 def get_backend(name: str) -> Backend:
-    """Return the module of a backend by its name."""
-    backend: Any = import_module(f"{__name__}.{name}")
-    found: Backend = backend
-    return found
+    """Return the module of a backend by its name.
+
+    Raises:
+        UserError: there is no such backend, or its module cannot be used.
+    """
+    backend: Backend = KIND.find(name)
+    return backend
 
 
 def check_installed(packages: Iterable[str]) -> None:
@@ -63,22 +76,48 @@ def check_installed(packages: Iterable[str]) -> None:
             raise problem
 
 
-def open_exported(path: Path, threads: int = 0, precision: str = "f32") -> "Run":
+def open_exported(path: Path, threads: int = 0, precision: str = "f32", backend: str = "") -> "Run":
     """Return a function from joints (N, C, T, V, M) to logits (N, classes) that runs a file.
 
     Args:
         path: a file of a backend, `.onnx` for ONNX Runtime or `.xml` for OpenVINO, with its other files next to it.
         threads: number of threads; 0 for the runtime's default.
         precision: precision in which OpenVINO may compute: `f32`, or `bf16` or `f16`, which change the logits.
+        backend: the name of the backend; if empty, the one whose files have this suffix.
 
     Raises:
-        UserError: the file cannot be read, belongs to no backend, or its runtime cannot be imported.
+        UserError: the file cannot be read, belongs to no backend or to several, or its runtime cannot be imported.
     """
-    by_suffix = {backend.SUFFIXES[0]: backend for backend in map(get_backend, list_backends())}
-    if path.suffix not in by_suffix:
-        raise UserError(f"{path} is not an exported model: its name should end in {' or '.join(sorted(by_suffix))}.")
-    backend = by_suffix[path.suffix]
-    check_installed(backend.RUNS)
+    chosen = get_backend(backend) if backend else _backend_of(path)
+    check_installed(chosen.RUNS)
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
-    return backend.open_file(path, threads, precision)
+    return chosen.open_file(path, threads, precision)
+
+
+def _backend_of(path: Path) -> Backend:
+    """Return the backend whose files have the suffix of `path`; warn about modules that cannot be used.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    usable: dict[str, Backend] = {}
+    for name in list_backends():
+        try:
+            usable[name] = get_backend(name)
+        except UserError as error:
+            _log.warning("%s It is skipped.", error)
+    fitting = [name for name, each in usable.items() if each.SUFFIXES[0] == path.suffix]
+    if len(fitting) > 1:
+        raise UserError(
+            f"{path} can be a file of {' or '.join(fitting)}. Name one: open_exported(..., backend={fitting[0]!r})."
+        )
+    if not fitting:
+        suffixes = sorted({each.SUFFIXES[0] for each in usable.values()})
+        raise UserError(f"{path} is not an exported model: its name should end in {' or '.join(suffixes)}.")
+    return usable[fitting[0]]
+
+
+def fact_text(value: Any) -> str:
+    """Return a fact as metadata of a file: text unchanged, other values as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

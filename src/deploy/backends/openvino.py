@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...utils.errors import UserError
-from ..onnx_graph import fact_text
-from . import UNREADABLE
+from . import UNREADABLE, fact_text
 
 if TYPE_CHECKING:
     from . import Floats, Run

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...settings.distillation import METHODS
-from ...utils.errors import UserError
-from ...utils.names import suggestion
-from ...utils.plug_ins import find_plug_in, plug_in_names
+from ...utils.plug_ins import FUNCTION, SWITCH, Kind, one_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +24,12 @@ if TYPE_CHECKING:
     from ..teacher_outputs import TeacherOutputs
 
 LOGITS, FEATURES, MAPS = "logits", "features", "maps"
+KIND = Kind(
+    __name__,
+    "distillation method",
+    built_in=METHODS,
+    needs={"COMPARES": one_of(LOGITS, FEATURES, MAPS), "USES_LABELS": SWITCH, "loss": FUNCTION},
+)
 _COMPARED = {"features": FEATURES, "attention": MAPS}  # of our own methods; the others compare logits
 
 
@@ -57,21 +61,16 @@ class MethodModule(Protocol):
 
 def list_methods() -> list[str]:
     """Return the names that `distillation.method` accepts; no method is imported for it."""
-    return [*METHODS, *plug_in_names(__name__)]
+    return KIND.names()
 
 
 def find_method(name: str) -> MethodModule | None:
     """Return the module of a method by its name; None for one of our own.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such method, or its module cannot be used.
     """
-    if name in METHODS:
-        return None
-    known = list_methods()
-    if name not in known:
-        raise UserError(f"distillation.method: {name!r} should be one of {', '.join(known)}.{suggestion(name, known)}")
-    module: MethodModule = find_plug_in(__name__, name, "distillation method", METHODS)
+    module: MethodModule | None = KIND.find(name)
     return module
 
 

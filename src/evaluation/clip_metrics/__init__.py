@@ -16,12 +16,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...tasks.measures import Metric
+from ...tasks.measures import CLASSIFICATION, RESERVED_NAMES, Metric, refuse_taken_names
 from ...utils.errors import UserError
-from ...utils.plug_ins import find_plug_in, plug_in_names, settings_from
+from ...utils.plug_ins import FUNCTION, NUMBER, Kind, instance_of, settings_from
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+KIND = Kind(
+    __name__,
+    "metric",
+    reserved=(*CLASSIFICATION.names, *RESERVED_NAMES),
+    needs={"METRIC": instance_of(Metric), "UNUSABLE": NUMBER, "values": FUNCTION},
+)
 
 
 class MetricModule(Protocol):
@@ -54,20 +62,21 @@ class ClipMetric:
 
 def list_metrics() -> list[str]:
     """Return the names that `metrics` and `evaluate --metric` accept, without importing any metric."""
-    return plug_in_names(__name__)
+    return KIND.names()
 
 
 def get_metric(name: str) -> MetricModule:
     """Return the module of a metric by its name.
 
     Raises:
-        UserError: there is no such metric, or its own name differs from the module's.
+        UserError: there is no such metric, its module cannot be used, or its own name differs from the module's.
     """
-    module: MetricModule = find_plug_in(__name__, name, "metric")
+    module: MetricModule = KIND.find(name)
     if module.METRIC.name != name:
         raise UserError(
             f"The metric in {name}.py has the name {module.METRIC.name!r}. Change it to {name!r}, the name of its file."
         )
+    refuse_taken_names([name], KIND.file_of(name))
     return module
 
 

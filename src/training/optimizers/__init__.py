@@ -15,12 +15,15 @@ and of the state.
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...utils.plug_ins import find_plug_in
+from ...utils.plug_ins import FUNCTION, Kind
 
 if TYPE_CHECKING:
     import torch
 
     from ...settings.optimization import OptimizationSettings
+
+
+KIND = Kind(__name__, "optimizer", needs={"build": FUNCTION})
 
 
 class OptimizerModule(Protocol):
@@ -35,7 +38,7 @@ def get_optimizer(name: str) -> OptimizerModule:
     """Return the module of an optimizer by its name.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such optimizer, or its module cannot be used.
     """
-    module: OptimizerModule = find_plug_in(__name__, name, "optimizer")
+    module: OptimizerModule = KIND.find(name)
     return module

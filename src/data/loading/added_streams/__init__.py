@@ -14,12 +14,15 @@ Legend: N clips, C coordinates, T frames, V joints, M bodies.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ....utils.plug_ins import find_plug_in, settings_from
+from ....utils.plug_ins import FUNCTION, Kind, settings_from
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ....skeleton import Layout
+
+
+KIND = Kind(__name__, "input stream", reserved=("joint", "velocity", "bone"), needs={"derive": FUNCTION})
 
 
 class StreamModule(Protocol):
@@ -60,7 +63,7 @@ def get_stream(name: str) -> StreamModule:
     """Return the module of a stream by its name.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such stream, or its module cannot be used.
     """
-    module: StreamModule = find_plug_in(__name__, name, "input stream")
+    module: StreamModule = KIND.find(name)
     return module

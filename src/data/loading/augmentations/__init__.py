@@ -15,7 +15,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ....utils.plug_ins import find_plug_in, settings_from
+from ....utils.plug_ins import FUNCTION, Kind, settings_from
 from .. import counter_rng
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from ....settings.data import AugmentConfig
     from ....skeleton import Layout
+
+
+KIND = Kind(__name__, "augmentation", needs={"augment": FUNCTION})
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def get_augmentation(name: str) -> AugmentationModule:
     """Return the module of an augmentation by its name.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such augmentation, or its module cannot be used.
     """
-    module: AugmentationModule = find_plug_in(__name__, name, "augmentation")
+    module: AugmentationModule = KIND.find(name)
     return module

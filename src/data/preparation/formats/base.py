@@ -2,19 +2,17 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from ....skeleton import Layout, LayoutMap
-from ....utils.errors import UserError
-from ....utils.plug_ins import plug_in_names
+from ....utils.plug_ins import CLASS, Kind
 from ...store.clip import Clip, ClipMetadata
 
 # A reason may quote a line of a file, which can have megabytes.
 _LONGEST_REASON = 300
 # A reader's module has a class `Reader`; the module is imported when its format is used.
-_READERS = f"{__package__.rpartition('.')[0]}.readers"
+KIND = Kind(f"{__package__.rpartition('.')[0]}.readers", "format of recordings", needs={"Reader": CLASS})
 
 
 class BadClip(ValueError):
@@ -138,16 +136,14 @@ class ListsProtocols(Protocol):
 
 def list_formats() -> list[str]:
     """Return the names that `data.format` accepts."""
-    return plug_in_names(_READERS)
+    return KIND.names()
 
 
 def get_reader(name: str, source: Source) -> Reader:
     """Return the reader of the format `name`.
 
     Raises:
-        UserError: there is no such format.
+        UserError: there is no such format, or its module cannot be used.
     """
-    if name not in list_formats():
-        raise UserError(f"There is no format {name!r}. The formats are: {', '.join(list_formats())}.")
-    reader: Reader = import_module(f"{_READERS}.{name}").Reader(source)
+    reader: Reader = KIND.find(name).Reader(source)
     return reader

@@ -305,5 +305,5 @@ def test_a_file_that_is_gone_since_it_was_listed_is_refused(tmp_path: Path) -> N
 
 
 def test_a_format_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UserError, match=r"There is no format 'bvh'. The formats are: .*ntu"):
+    with pytest.raises(UserError, match=r"There is no format of recordings 'bvh'.* Known: .*ntu"):
         get_reader("bvh", Source(load_layout("ntu25"), 2, ()))

@@ -308,8 +308,11 @@ JSON_TEXTS = {
 def test_json_of_nothing_takes_memory_and_time_in_proportion(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     limited_result = read(name, tmp_path, {JSON_FILES[name]: JSON_TEXTS[text]}, mib=512)
-    assert isinstance(limited_result.value, dict) and len(limited_result.value) == 1
-    assert len(str(limited_result.value)) < 600
+    assert (
+        isinstance(limited_result.value, dict)
+        and len(limited_result.value) == 1
+        and len(str(limited_result.value)) < 600
+    )
     assert "read" not in limited_result.value.values() or text == "a name of many digits"
 
 
