@@ -180,6 +180,30 @@ def folder_seeds(_: Path) -> list[Files]:
     ]
 
 
+def table_seeds(_: Path) -> list[Files]:
+    """Return a table of each form, packed or not."""
+    joints = [points.tolist() for points in some_joints(2, 3, 25).transpose(1, 0, 2, 3)]
+    rows = [
+        f"c{body},{frame},{body},{joint},{','.join(map(str, point))},0.5,{('first', 'second')[body]},P{body + 1}"
+        for frame, bodies in enumerate(joints)
+        for body, points in enumerate(bodies)
+        for joint, point in enumerate(points)
+    ]
+    long = "\n".join(["clip,frame,person,joint,x,y,z,score,label,subject", *rows])
+    header = ",".join(["label", "frame", "time", *(f"{axis}{joint}" for joint in range(25) for axis in "xyz")])
+    frames = [
+        ",".join(["first", str(frame), str(frame / 30), *(str(value) for point in bodies[0] for value in point)])
+        for frame, bodies in enumerate(joints)
+    ]
+    wide = "\n".join([header, *frames])
+    return [*packed_in_gzip("a.csv", long.encode()), *packed_in_gzip("b.csv", wide.encode())]
+
+
+def packed_in_gzip(path: str, data: bytes) -> list[Files]:
+    """Return a file, and the same file packed."""
+    return [{path: data}, {f"{path}.gz": gzip.compress(data, mtime=0)}]
+
+
 def npz_seeds(_: Path) -> list[Files]:
     seeds: list[Files] = []
     for extra in ({"fps": np.array(30.0)}, {"times": np.arange(4) / 30}, {}):

@@ -91,6 +91,7 @@ _TARGETS = (
     _recordings("sbu", recordings.sbu_seeds, _packed_or_not(changes.TEXT)),
     _recordings("nw_ucla", recordings.nw_ucla_seeds, _packed_or_not(changes.JSON)),
     _recordings("folder", recordings.folder_seeds, _ARRAYS),
+    _recordings("table", recordings.table_seeds, _packed_or_not(changes.TEXT)),
     _recordings("folder", recordings.npz_seeds, _ZIPPED_ARRAYS, name="folder_npz"),
     _recordings("openpose", recordings.openpose_seeds, {"*": changes.JSON}),
     _recordings("coco", recordings.coco_seeds, {"*": changes.JSON}),

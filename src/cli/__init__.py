@@ -17,6 +17,7 @@ COMMANDS = {
     "distill": (".distill", "train a student with the help of trained teachers"),
     "sequence": (".sequence", "train a teacher and students with and without distillation, and compare them"),
     "preprocess": (".preprocess", "convert raw recordings into a store for training"),
+    "convert": (".convert", "write a prepared data set as arrays, a table or a PYSKL file"),
     "evaluate": (".evaluate", "evaluate a trained model and write a report"),
     "export": (".export", "export a trained model to ONNX and OpenVINO"),
     "runs": (".runs", "list the runs with their results, or compare some of them"),

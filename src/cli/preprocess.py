@@ -15,6 +15,7 @@ from ..settings.data import DataConfig
 from ..utils.config import config_names, data_layer, merge, origin_of, readable_overrides, section_layer
 from ..utils.errors import UserError
 from .folders import places_of
+from .found_data_set import find_data_set, save_data_set
 from .options import add_shared, examples
 from .terminal import progress, say, table
 
@@ -33,10 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     parser.add_argument(
         "--dataset",
-        required=True,
         metavar="NAME",
-        help="ntu60, ntu120, nw_ucla, sbu, synthetic, or a data YAML",
+        help="ntu60, ntu120, nw_ucla, sbu, synthetic, or a data YAML; without it, one is written: see --format",
     )
+    parser.add_argument(
+        "--format", metavar="F", help="format of recordings without a data YAML; needs --layout and --out"
+    )
+    parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
     parser.add_argument(
         "--raw",
         required=True,
@@ -70,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         {program} preprocess --dataset ntu60 --raw ~/nturgbd
         {program} preprocess --dataset ntu60 --raw ~/nturgbd --ignore missing_skeletons.txt
         {program} preprocess --dataset nw_ucla --raw all_sqe.zip --out ./data/nw_ucla --workers 4
+        {program} preprocess --format folder --raw ./recordings --layout coco17 --out ./data/gestures
         """
     )
 
@@ -78,7 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepare the data set and print which recordings were kept and skipped; return the exit code."""
     if arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} should be 0, for one process a core, or more.")
-    config, here = _data_config(arguments.dataset, arguments.set), places_of(arguments)
+    here, found = places_of(arguments), None
+    if arguments.dataset:
+        _refuse_both(arguments)
+        config = _data_config(arguments.dataset, arguments.set)
+    else:
+        found = find_data_set(arguments)
+        config = found.config
     out = arguments.out or _store_in(here.data_root, config.name)
     others = [] if arguments.out else find_stores(here.input_roots)
     try:
@@ -90,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             strict=arguments.strict,
             ignore=read_ignore_list(arguments.ignore) if arguments.ignore else (),
             overwrite=arguments.overwrite,
-            partial=arguments.partial or arguments.dataset in config_names("data"),
+            partial=arguments.partial or (arguments.dataset or "") in config_names("data"),
             elsewhere=[store.path for store in others if store.name == config.name and store.path != out],
             progress=progress(arguments.quiet),
         )
@@ -98,7 +109,17 @@ def run(arguments: argparse.Namespace) -> int:
         _logger.warning("Stopped. Run the same command again to resume; finished parts are in %s.", out)
         raise
     _show(report)
+    if found is not None:
+        save_data_set(found)
     return 0
+
+
+def _refuse_both(arguments: argparse.Namespace) -> None:
+    if arguments.format or arguments.layout:
+        raise UserError(
+            "--format and --layout are for recordings without a data YAML: omit them, or omit --dataset. In a data "
+            "YAML they are the keys data.format and data.layout."
+        )
 
 
 def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ..data.store.format import HEADER_FILE
 from ..models.registry import family_config
 from ..settings.model import ModelConfig, check_complete
 from ..settings.run import RunConfig
@@ -69,12 +70,14 @@ def resolve(
     data_part, recipe_layer = _choose("data", dataset, recipe_layer)
     settings, unreadable = readable_overrides(overrides)
     environment, recipe_layer = _environment(environment or _text_at(settings, "environment"), recipe_layer)
+    machine = environment_layer(environment)
     layers = [
         named_layer("training", "default", "training configuration"),
         named_layer("distillation", "default", "distillation configuration"),
         *model_part,
         *data_part,
-        environment_layer(environment),
+        machine,
+        *_beside(dataset, machine, data_part),
         recipe_layer,
         settings,
         _flag_layer({"environment": environment, **(flags or {})}),
@@ -82,6 +85,15 @@ def resolve(
     _refuse_renaming(settings, [*model_part, *data_part, recipe_layer])
     families = [str(values["family"]) for values in _sections(layers, "model") if "family" in values]
     return _merged(families[-1], layers, unreadable)
+
+
+def _beside(dataset: str, environment: Layer, chosen: Sequence[Layer]) -> list[Layer]:
+    """Return the folder of a data YAML as one that is searched too, if the data set's store lies beside the YAML."""
+    names = [str(each["name"]) for each in _sections(chosen, "data") if each.get("name")]
+    folder = Path(dataset).absolute().parent
+    if not dataset.endswith(YAML_ENDINGS) or not names or not (folder / names[-1] / HEADER_FILE).exists():
+        return []
+    return [Layer(dataset, {"input_roots": [str(folder / names[-1]), *environment.values.get("input_roots", [])]})]
 
 
 def _merged(family: str, layers: Sequence[Layer], unreadable: Sequence[str]) -> RunConfig:

@@ -8,7 +8,7 @@ from annotated_types import Interval
 from ..skeleton import Layout, LayoutFile, LayoutMap, build_layout, build_layout_map, load_layout
 from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Lengths
-from ..utils.names import normal_form
+from ..utils.names import normal_form, suggestion
 
 Number = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # a clip's subject, camera, setup or action, as in a store
 
@@ -104,12 +104,17 @@ class DataConfig:
         layout_map: joints of `layout` by name, each with a joint of `source_layout`, several whose mean it is, or null
             if it is missing. Others are mapped by the program's map for these layouts, or by equal names.
         format: the reader of its raw files.
+        columns: of tables, our names of columns with those of the file; others are found by their usual names.
         min_confidence: joints of a lower confidence are missing; 0 keeps all that were recorded.
         max_gap: the longest gap of a joint, in sampled frames, that is interpolated; see `data.loading.missing`.
         fps: frames per second to which recordings of known timing are resampled; 0 keeps their own.
         source_fps: frames per second of recordings that do not tell it; 0 if unknown.
         bodies: the maximum number of bodies kept per clip.
         classes: the class names, in the order of their labels.
+        class_map: classes of the recordings, each with the one of `classes` that it belongs to, or null if its clips
+            are left out. Others keep their names.
+        source_classes: the classes of recordings that have numbers instead of names, in the order of these numbers, if
+            they are not `classes`.
         split: the default protocol.
         protocols: the known protocols by name.
         subset_of: a larger data set whose store can be used instead, with `select` applied.
@@ -124,12 +129,15 @@ class DataConfig:
     own_source_layout: LayoutFile = field(default_factory=LayoutFile)
     layout_map: dict[str, list[str] | str | None] = field(default_factory=dict)
     format: str = "ntu"
+    columns: dict[str, str] = field(default_factory=dict)
     bodies: Annotated[int, Interval(ge=1, le=2)] = 2
     min_confidence: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     max_gap: Annotated[int, Interval(ge=0, le=64)] = 5
     fps: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
     source_fps: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
     classes: list[str] = field(default_factory=list)
+    class_map: dict[str, str | None] = field(default_factory=dict)
+    source_classes: list[str] = field(default_factory=list)
     split: str = ""
     protocols: dict[str, ProtocolConfig] = field(default_factory=dict)
     subset_of: str = ""
@@ -142,6 +150,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Normalise class names, so that names that differ only in the encoding of accents are equal."""
         self.classes = [normal_form(name) for name in self.classes]
+        self.source_classes = [normal_form(name) for name in self.source_classes]
+        mapped = {normal_form(old): new if new is None else normal_form(new) for old, new in self.class_map.items()}
+        self.class_map = mapped
 
     @property
     def skeleton(self) -> Layout:
@@ -151,6 +162,41 @@ class DataConfig:
             UserError: there is no such layout, or its file does not describe a tree of joints.
         """
         return _layout(self.layout, self.own_layout, f"data.layout of {self.name}")
+
+    @property
+    def recorded_classes(self) -> list[str]:
+        """Return the classes of the recordings: those of the clips, before they are merged, renamed or dropped."""
+        return self.source_classes or list(dict.fromkeys([*self.class_map, *self.classes]))
+
+    @property
+    def class_labels(self) -> list[int | None]:
+        """Return the label of each recorded class, None if its clips are left out.
+
+        Raises:
+            UserError: a class is mapped to one that is not listed, or is not a class of the recordings.
+        """
+        recorded, labels = self.recorded_classes, {name: label for label, name in enumerate(self.classes)}
+        problems = [
+            f"data.class_map.{old}: {new!r} is not in data.classes.{suggestion(new, self.classes)}"
+            for old, new in self.class_map.items()
+            if new is not None and new not in labels
+        ]
+        problems += [
+            f"data.class_map: {old!r} is not in data.source_classes.{suggestion(old, recorded)}"
+            for old in self.class_map
+            if old not in recorded
+        ]
+        problems += [
+            f"data.source_classes: {name!r} is not in data.classes: map it to one of them, or to null, in class_map."
+            for name in recorded
+            if name not in self.class_map and name not in labels
+        ]
+        if problems:
+            raise UserError(
+                f"The classes of {self.name} cannot be used:\n" + "\n".join(f"  {each}" for each in problems)
+            )
+        targets = [self.class_map.get(name, name) for name in recorded]
+        return [None if name is None else labels[name] for name in targets]
 
     @property
     def joint_map(self) -> LayoutMap | None:

@@ -17,6 +17,18 @@ def normal_form(name: str) -> str:
     return unicodedata.normalize("NFC", readable(name))
 
 
+def alike(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the pairs of names that differ only in case or in accents, each later one with the first like it."""
+    first: dict[str, str] = {}
+    pairs = []
+    for name in dict.fromkeys(names):
+        letters = unicodedata.normalize("NFKD", name.casefold())
+        plain = "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()
+        if first.setdefault(plain, name) != name:
+            pairs.append((first[plain], name))
+    return pairs
+
+
 def suggestion(name: str, known: Sequence[str]) -> str:
     """Return "Did you mean ...?" with the nearest known name; empty if none is near."""
     if len(name) > _LONGEST_NAME:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +90,14 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
         UserError: the file cannot be written.
     """
     clips, left_out, copied = _read_entries(chunk.entries, reader)
+    clips = _with_labels(clips, config, left_out)
     selected = [clips[number] for number in select(index_of(clips), config)]
     kept: list[Clip] = []
     for clip in selected:
         if 0 <= clip.label < len(config.classes):
             kept.append(clip)
         else:
-            left_out.append(_no_class(clip, config))
+            left_out.append(_no_class(clip.name, clip.label, len(config.classes), config))
     rows = pack(kept, config.skeleton)
     crowded = {clip.name: clip.bodies_left_out for clip in kept if clip.bodies_left_out}
     unselected = len(clips) - len(selected)
@@ -214,6 +215,9 @@ def _rules(config: DataConfig) -> list[Any]:
     rules += [config.fps, config.source_fps]
     if (joint_map := config.joint_map) is not None:
         rules.append(joint_map.facts())
+    if config.class_map or config.source_classes:
+        rules += [config.recorded_classes, config.class_labels]
+    rules += [sorted(config.columns.items())] if config.columns else []
     return [rules, [config.select.setups, config.select.actions]]
 
 
@@ -267,9 +271,25 @@ def _read_one(entry: Entry, reader: Reader, copied: list[str]) -> Clip:
         raise
 
 
-def _no_class(clip: Clip, config: DataConfig) -> SkippedRecording:
-    reason = f"its class is number {clip.label + 1}, but {config.name} has {len(config.classes)}"
-    return SkippedRecording(clip.name, True, 0, reason)
+def _with_labels(clips: Sequence[Clip], config: DataConfig, left_out: list[SkippedRecording]) -> list[Clip]:
+    """Return clips with the labels of the data set instead of those of the recordings; others are left out."""
+    if not config.class_map and not config.source_classes:
+        return [*clips]
+    labels, recorded = config.class_labels, config.recorded_classes
+    kept = []
+    for clip in clips:
+        if not 0 <= clip.label < len(labels):
+            left_out.append(_no_class(clip.name, clip.label, len(labels), config))
+        elif (label := labels[clip.label]) is None:
+            reason = f"data.class_map leaves the class {recorded[clip.label]!r} out"
+            left_out.append(SkippedRecording(clip.name, False, 0, reason))
+        else:
+            kept.append(replace(clip, label=label))
+    return kept
+
+
+def _no_class(name: str, label: int, classes: int, config: DataConfig) -> SkippedRecording:
+    return SkippedRecording(name, True, 0, f"its class is number {label + 1}, but {config.name} has {classes}")
 
 
 def _unusable(chunk: Chunk, folder: Path) -> UserError:

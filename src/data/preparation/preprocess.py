@@ -25,7 +25,7 @@ from ...utils.errors import UserError
 from ...utils.files import make_folder, read_whole
 from ...utils.locks import sole_writer
 from ...utils.machine import usable_cores
-from ...utils.names import normal_form
+from ...utils.names import alike, normal_form
 from ...utils.numbers import counted
 from ...utils.program import naming_program
 from ...utils.progress import SILENT, Progress
@@ -43,7 +43,7 @@ from .chunks import (
     read_chunk,
     remove_other_files,
 )
-from .formats import Entry, ListsProtocols, Reader, Source, get_reader
+from .formats import Entry, ListsProtocols, NamesClasses, Reader, Source, get_reader
 from .formats.class_folders import ClassFolderReader, unread_marks
 from .report import PreparationReport, load_report
 from .worker_pool import work_in_order
@@ -155,7 +155,17 @@ def read_ignore_list(path: Path) -> list[str]:
 def _check(config: DataConfig) -> None:
     if not config.classes:
         raise UserError(f"The data set {config.name!r} names no classes: give data.classes.")
-    _ = config.joint_map  # refused if it is wrong
+    _ = config.joint_map, config.class_labels  # refused if they are wrong
+    if config.class_map and not config.source_classes and not isinstance(_reader(config), NamesClasses):
+        raise UserError(
+            f"Recordings of the format {config.format} have numbers for their classes, so data.class_map also needs "
+            "data.source_classes, the names of these classes in the order of their numbers."
+        )
+    for first, other in alike(config.classes):
+        _logger.warning(
+            "The classes %r and %r differ only in case or accents. If they are the same, list one of them in "
+            "data.classes and map the other: class_map: {%s: %s}.", first, other, other, first,
+        )  # fmt: skip
     for protocol in config.protocols:  # before reading, which may take an hour
         divide(np.zeros(0, index_type(1)), config, protocol)
 
@@ -373,7 +383,10 @@ def _reader(config: DataConfig) -> Reader:
 def _source(config: DataConfig) -> Source:
     joint_map = config.joint_map
     layout = config.skeleton if joint_map is None else joint_map.source
-    return Source(layout, config.bodies, tuple(config.classes), config.fps, config.source_fps, joint_map)
+    timing = (config.fps, config.source_fps)
+    merged = frozenset(name for name in config.class_map.values() if name is not None)
+    classes, columns = tuple(config.recorded_classes), tuple(config.columns.items())
+    return Source(layout, config.bodies, classes, *timing, joint_map, columns, merged)
 
 
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:

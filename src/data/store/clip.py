@@ -23,6 +23,17 @@ def confidence_bytes(confidence: NDArray[Any]) -> NDArray[np.uint8]:
     return np.where(missing, MISSING, 1 + np.round((FULL - 1) * np.where(missing, 0.0, confidence))).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class ClipMetadata:
+    """Metadata from a recording's name or file; see `Clip`."""
+
+    label: int
+    subject: int = 0
+    camera: int = 0
+    setup: int = 0
+    replication: int = 0
+
+
 @dataclass
 class Clip:
     """One recording of one action.

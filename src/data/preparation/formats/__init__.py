@@ -1,5 +1,27 @@
 """What the readers share: their contract, files in folders and zips, restricted pickles, and building a clip."""
 
-from .base import BadClip, DroppedClip, Entry, ListsProtocols, Reader, Source, get_reader, list_formats
+from .base import (
+    BadClip,
+    DroppedClip,
+    Entry,
+    FindsClasses,
+    ListsProtocols,
+    NamesClasses,
+    Reader,
+    Source,
+    get_reader,
+    list_formats,
+)
 
-__all__ = ["BadClip", "DroppedClip", "Entry", "ListsProtocols", "Reader", "Source", "get_reader", "list_formats"]
+__all__ = [
+    "BadClip",
+    "DroppedClip",
+    "Entry",
+    "FindsClasses",
+    "ListsProtocols",
+    "NamesClasses",
+    "Reader",
+    "Source",
+    "get_reader",
+    "list_formats",
+]

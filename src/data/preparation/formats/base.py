@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from ....skeleton import Layout, LayoutMap
 from ....utils.plug_ins import CLASS, Kind
-from ...store.clip import Clip
+from ...store.clip import Clip, ClipMetadata
 
 # A reason may quote a line of a file, which can have megabytes.
 _LONGEST_REASON = 300
@@ -67,6 +67,8 @@ class Source:
         fps: frames per second of the clips; 0 keeps those of the recordings.
         source_fps: frames per second of recordings that do not tell it; 0 if unknown.
         joint_map: the map from `layout` to the layout of the clips; None if it is the same.
+        columns: of tables, our names of columns with those of the file.
+        merged: classes to which others are mapped, so that recordings need not have them.
     """
 
     layout: Layout
@@ -75,6 +77,8 @@ class Source:
     fps: float = 0.0
     source_fps: float = 0.0
     joint_map: LayoutMap | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    merged: frozenset[str] = frozenset()
 
     @property
     def center(self) -> int:
@@ -98,6 +102,26 @@ class Reader(Protocol):
             BadClip: it is damaged.
             DroppedClip: it is well-formed, but has nothing to learn from.
         """
+        ...
+
+
+@runtime_checkable
+class NamesClasses(Protocol):
+    """Reader of a format whose recordings have the names of their classes, not numbers."""
+
+    names_classes: ClassVar[bool]
+
+
+@runtime_checkable
+class FindsClasses(Protocol):
+    """Reader of a format whose recordings can be prepared without a list of their classes."""
+
+    def find_classes(self, raw: Path) -> Sequence[str]:
+        """Return the classes of the recordings below `raw`."""
+        ...
+
+    def metadata(self, entry: Entry) -> ClipMetadata:
+        """Return the label and the metadata of a recording without reading its joints."""
         ...
 
 

@@ -10,7 +10,7 @@ import difflib
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import ClassVar
 
@@ -38,8 +38,10 @@ class ClassFolderReader:
     Attributes:
         endings: of the files that are read, in lower case, dot included; the first one is shown in messages.
         expected: where a file is expected, for messages: `class_name/clip.npy`.
+        names_classes: the labels are names of classes.
     """
 
+    names_classes: ClassVar[bool] = True
     endings: ClassVar[tuple[str, ...]]
     expected: ClassVar[str]
 
@@ -53,7 +55,7 @@ class ClassFolderReader:
         Raises:
             UserError: the subfolders of `raw` are not the classes of the data set, or they hold no recording.
         """
-        folders = class_folders(raw, self.source.classes)
+        folders = class_folders(raw, self.source.classes, self.source.merged)
         files = [path for folder in folders for path in files_below(folder)]
         read = [path for path in files if self.is_read(path)]
         others = [path for path in files if not self.is_read(path)]
@@ -81,9 +83,22 @@ class ClassFolderReader:
     def describe(self, name: str) -> ClipMetadata:
         """Return the label of a recording, and what the marks in its name tell; of each letter the innermost counts."""
         class_name, _, rest = name.partition("/")
-        marks = {letter: int(digits) for letter, digits in _MARK.findall(rest)}
+        marks = read_marks(rest)
         setup, camera, subject, replication = (marks.get(letter, 0) for letter in "SCPR")
         return ClipMetadata(self._labels[class_name], subject, camera, setup, replication)
+
+    def find_classes(self, raw: Path) -> list[str]:
+        """Return the names of the class folders."""
+        return [path.name for path in _subfolders(raw)]
+
+    def metadata(self, entry: Entry) -> ClipMetadata:
+        """Return the label of a recording and what the marks in its name tell."""
+        return self.describe(entry.name)
+
+
+def read_marks(path: str) -> dict[str, int]:
+    """Return the marks in a path by their letters; of each the last, innermost one."""
+    return {letter: int(digits) for letter, digits in _MARK.findall(path)}
 
 
 def name_below(raw: Path, path: Path) -> str:
@@ -102,8 +117,8 @@ def unread_marks(names: Iterable[str]) -> str:
     return ", ".join(mark for mark, _ in found.most_common(_SHOWN)) + more
 
 
-def class_folders(raw: Path, classes: Sequence[str]) -> list[Path]:
-    """Return the class folders in `raw`.
+def class_folders(raw: Path, classes: Sequence[str], optional: Collection[str] = ()) -> list[Path]:
+    """Return the class folders in `raw`; those of `optional` need not exist.
 
     Raises:
         UserError: they are not those of the data set.
@@ -113,19 +128,19 @@ def class_folders(raw: Path, classes: Sequence[str]) -> list[Path]:
     _refuse_equal_names("In data.classes", classes)
     listed = {normal_form(name): name for name in classes}
     found = {normal_form(path.name): path.name for path in folders}
-    if found.keys() == listed.keys():
+    if found.keys() <= listed.keys() and listed.keys() - found.keys() <= set(optional):
         return folders
     if not found.keys() & listed.keys():
         _suggest_another_folder(raw, folders, set(listed))
     unlisted = [name for form, name in found.items() if form not in listed]
-    missing = [name for form, name in listed.items() if form not in found]
+    missing = [name for form, name in listed.items() if form not in found and form not in optional]
     problems = [
         *_describe_each(unlisted, missing, "the folder {} is not listed in data.classes"),
         *_describe_each(missing, unlisted, "the class {} has no folder"),
     ]
     raise UserError(
         f"The folders in {raw} are not the classes of the data set: {'; '.join(problems)}. Rename the folders, or list "
-        "their names under data.classes. A class without clips needs an empty folder."
+        "their names under data.classes or data.class_map. A class without clips needs an empty folder."
     )
 
 

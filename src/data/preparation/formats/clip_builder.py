@@ -4,13 +4,13 @@ Legend: M bodies, T frames, V joints, C coordinates.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...store.clip import FARTHEST, Clip, confidence_bytes
+from ...store.clip import FARTHEST, Clip, ClipMetadata, confidence_bytes
 from ...store.format import LARGEST_NUMBER, full_confidence
 from ..clean import finish_clip, present
 from .base import BadClip, DroppedClip, Source
@@ -18,20 +18,10 @@ from .timing import Timing, clip_frames
 
 # Coordinates of one recording over all bodies: two hours of one person at 30 frames per second. A number of a few bytes
 # in the file takes about a hundred bytes of memory until the clip is built.
-_MAX_COORDINATES = 1 << 24
+MAX_COORDINATES = 1 << 24
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ClipMetadata:
-    """Metadata from a recording's name or file; see `Clip`."""
-
-    label: int
-    subject: int = 0
-    camera: int = 0
-    setup: int = 0
-    replication: int = 0
+__all__ = ["MAX_COORDINATES", "ClipMetadata", "build_clip", "refuse_size"]
 
 
 def build_clip(
@@ -160,5 +150,5 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
 
 def refuse_size(name: str, coordinates: float) -> None:
     """Refuse a recording with more coordinates, over all bodies, than one may have."""
-    if coordinates > _MAX_COORDINATES:
-        raise BadClip(name, 0, f"has more than {_MAX_COORDINATES} coordinates, too many for one recording")
+    if coordinates > MAX_COORDINATES:
+        raise BadClip(name, 0, f"has more than {MAX_COORDINATES} coordinates, too many for one recording")

@@ -24,6 +24,7 @@ _logger = logging.getLogger(__name__)
 _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, EOFError)  # what the standard library raises for damaged files
 # Endings that may follow that of the format: a file that was compressed, or renamed by a mail program.
 _ADDED_ENDINGS = ("", ".gz", ".txt", ".txt.gz")
+_PIECE_BYTES = 1 << 20
 _FOREIGN_ARCHIVES = {".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz", ".rar", ".7z"}
 
 
@@ -188,9 +189,18 @@ def _read_member(entry: Entry, limit_bytes: int) -> bytes:
 def _read_plain(file: BinaryIO, name: str, limit_bytes: int) -> bytes:
     """Return the content of a file, decompressed if its name ends in `.gz`, up to one byte beyond the limit."""
     if not name.lower().endswith(".gz"):
-        return file.read(limit_bytes + 1)
+        return _read_pieces(file, limit_bytes + 1)
     with gzip.GzipFile(fileobj=file) as unpacked:
-        return unpacked.read(limit_bytes + 1)
+        return _read_pieces(unpacked, limit_bytes + 1)
+
+
+def _read_pieces(file: BinaryIO | gzip.GzipFile, limit_bytes: int) -> bytes:
+    """Return at most `limit_bytes` of a file; one read of so many would reserve the memory for all of them."""
+    pieces, left = [], limit_bytes
+    while left and (piece := file.read(min(left, _PIECE_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 @lru_cache(maxsize=4)

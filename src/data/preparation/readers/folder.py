@@ -1,8 +1,9 @@
 """A plain folder of arrays: `class_name/clip.npy`, each (T, V, C) or (M, T, V, C), or `class_name/clip.npz`.
 
 A joint with a NaN is missing; a body whose joints are all NaN or zero in a frame is absent from it. An `.npz` holds
-`joints` and may hold `confidence` (T, V) or (M, T, V) from 0 to 1, and either `times` (T,) in seconds or `fps`.
-Labels and metadata are those of class folders, see `class_folders`.
+`joints` and may hold `confidence` (T, V) or (M, T, V) from 0 to 1, and either `times` (T,) in seconds or `fps`. A
+`.csv` is a table of one clip, in the forms of `table_clips`. Labels and metadata are those of class folders, see
+`class_folders`.
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,16 @@ import numpy as np
 from ....utils.array_files import Array, DamagedArray, array_of, map_array
 from ....utils.zip_files import Archive, DamagedZip
 from ...store.clip import Clip
+from ..formats import csv_rows
 from ..formats.base import BadClip, Entry
 from ..formats.class_folders import ClassFolderReader
 from ..formats.clip_builder import build_clip
+from ..formats.recordings import read_bytes
 from ..formats.sniff import ARRAY, ZIP, why_unreadable
+from ..formats.table_clips import clip_arrays, one_value, read_table
 from ..formats.timing import FASTEST, SLOWEST, Timing
 
+_TABLES = (".csv", ".csv.gz")
 _LIMIT_BYTES = 256 << 20
 _SHOWN = 3
 _JOINTS = "joints"
@@ -25,18 +30,20 @@ _ARRAYS = (_JOINTS, "confidence", "times", "fps")
 
 
 class Reader(ClassFolderReader):
-    """Reader of `.npy` and `.npz` clips, which are named after their paths."""
+    """Reader of `.npy`, `.npz` and `.csv` clips, which are named after their paths."""
 
-    endings = (".npy", ".npz")
+    endings = (".npy", ".npz", *_TABLES)
     expected = "class_name/clip.npy"
 
     def read(self, entry: Entry) -> Clip:
         """Read and centre one clip.
 
         Raises:
-            BadClip: it is not an array of the layout's shape, or its confidences or times are impossible.
+            BadClip: it is not an array or a table of the layout's shape, or its confidences or times are impossible.
             DroppedClip: no body is present in any frame.
         """
+        if entry.path.name.lower().endswith(_TABLES):
+            return self._read_table(entry)
         arrays = _load_npz(entry) if entry.path.suffix.lower() == ".npz" else {_JOINTS: _load(entry)}
         joints, confidence = arrays[_JOINTS], arrays.get("confidence")
         if joints.ndim == 3:
@@ -49,6 +56,17 @@ class Reader(ClassFolderReader):
             self.source,
             confidence=confidence,
             timing=_timing(entry.name, arrays),
+        )
+
+    def _read_table(self, entry: Entry) -> Clip:
+        data = read_bytes(entry, csv_rows.LIMIT_BYTES)
+        table = read_table(entry.name, data, self.source.layout, dict(self.source.columns))
+        rows = np.arange(len(table.rows.lines))
+        one_value(entry.name, table, rows, "clip")  # refused if there are several
+        found = clip_arrays(entry.name, table, rows)
+        metadata = self.describe(entry.name)
+        return build_clip(
+            entry.name, metadata, found.joints, self.source, confidence=found.confidence, timing=found.timing
         )
 
 

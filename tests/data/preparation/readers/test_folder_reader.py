@@ -121,10 +121,10 @@ def test_clips_in_a_linked_folder_are_found_and_a_circle_of_links_ends(reader, t
 
 
 def test_other_files_are_named_and_counted_and_junk_is_not(reader, tmp_path, caplog):
-    write(tmp_path, "wave/one.npy", "wave/a.csv", "wave/deep/b.CSV", "wave/c.mat", "loose.npy")
+    write(tmp_path, "wave/one.npy", "wave/a.log", "wave/deep/b.LOG", "wave/c.mat", "loose.npy")
     write(tmp_path, "wave/._one.npy", "wave/.DS_Store", "wave/Thumbs.db", "__MACOSX/x.npy", ".git/x.npy")
     assert [entry.name for entry in reader.entries(tmp_path)] == ["wave/one"]
-    assert f"2 .csv ({Path('wave', 'a.csv')}), 1 .mat ({Path('wave', 'c.mat')}), 1 .npy (loose.npy)" in caplog.text
+    assert f"2 .log ({Path('wave', 'a.log')}), 1 .mat ({Path('wave', 'c.mat')}), 1 .npy (loose.npy)" in caplog.text
     for word in ("DS_Store", "Thumbs", "MACOSX", "._one"):
         assert word not in caplog.text
 

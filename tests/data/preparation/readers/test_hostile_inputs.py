@@ -81,6 +81,33 @@ def test_no_flipped_bit_in_the_header_of_an_array_stops_the_reading_of_the_other
     assert isinstance(limited_result.value, dict) and len(limited_result.value) == len(files)
 
 
+TABLES = {
+    "a gigabyte of zeros in a gz": (gzip.compress(b"clip,frame" + bytes(300 << 20)), "too large for one recording"),
+    "a quote that never ends": (b'clip,frame,joint,x,y,z,label\n"' + b"1," * 400_000, "is not a row of CSV"),
+    "many columns": (b"a" + b",".join(b"%d" % number for number in range(9000)) + b"\n1", "9000 columns"),
+    "a wide row of nothing": (b"clip," + b"," * 900_000 + b"\n", "columns"),
+    "names of megabytes": (b"clip,frame,joint,x,y,z,label\n" + b"a" * 100_000 + b",0,1,1,1,1,first", "characters"),
+    "a path for a name": (b"clip,frame,joint,x,y,z,label\n../../etc,0,pelvis,1,1,1,first", "has no joint"),
+    "another encoding": (b"clip,frame,joint,x,y,z,label\n\xe9,0,1,1,1,1,first", "not text in UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_claims_or_hides_much_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    content, reason = TABLES[name]
+    path = "a.csv.gz" if content.startswith(b"\x1f\x8b") else "a.csv"
+    answer = read("table", tmp_path, {path: content}, mib=800 if "gz" in path else MIB)
+    assert answer.error == "UserError" and reason in answer.text and path in answer.text
+
+
+@pytest.mark.parametrize("row", ["one,%d000000,0,1,1,1,1,first", "one,0,body%d,1,1,1,1,first"])
+def test_a_row_does_not_make_an_array_of_the_frames_or_bodies_that_it_names(row: str, tmp_path: Path) -> None:
+    rows = [row % number for number in range(300)]
+    text = "\n".join(["clip,frame,body,joint,x,y,z,label", "one,0,0,25,1,1,1,first", *rows])
+    answer = read("table", tmp_path, {"a.csv": text.encode()})
+    assert isinstance(answer.value, dict) and set(answer.value) == {"one"}
+
+
 FLAT = np.ones((1, 4, 150), np.float32)
 
 

@@ -1,0 +1,90 @@
+"""`preprocess` without a data YAML: find out what the recordings are, and write the YAML beside the store."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..data.preparation.discover import described, discover
+from ..settings.data import DataConfig
+from ..utils.config import YAML_ENDINGS, config_names, merge, override_layer, readable_overrides
+from ..utils.errors import UserError
+from ..utils.files import atomic_path
+from ..utils.program import program
+from ..utils.yaml_text import yaml_of
+from .options import quoted
+from .terminal import say
+
+
+@dataclass
+class _Settings:
+    data: DataConfig = field(default_factory=DataConfig)
+
+
+@dataclass(frozen=True)
+class FoundDataSet:
+    """A data set that was found, and the YAML that describes it.
+
+    Attributes:
+        config: the data set.
+        path: where its YAML is written.
+        text: the content of the YAML.
+    """
+
+    config: DataConfig
+    path: Path
+    text: str
+
+
+def find_data_set(arguments: argparse.Namespace) -> FoundDataSet:
+    """Return the data set that the options `--raw`, `--format`, `--layout` and `--out` describe.
+
+    Raises:
+        UserError: an option is missing, the recordings cannot be described, or another YAML is in the way.
+    """
+    missing = [f"--{name}" for name in ("format", "layout", "out") if not getattr(arguments, name)]
+    if missing:
+        raise UserError(
+            f"Name the data set with --dataset; or, to have one described, give {' and '.join(missing)} too, such as "
+            f"{program()} preprocess --format folder --raw DIR --layout coco17 --out data/NAME"
+        )
+    out = arguments.out.absolute()
+    name = out.name
+    if name in config_names("data"):
+        raise UserError(f"{name} is the name of a known data set: use --dataset {name}, or choose another --out.")
+    config, about = discover(_given(arguments, name), arguments.raw)
+    for sentence in about:
+        say(sentence)
+    layout_file = str(Path(arguments.layout).absolute()) if arguments.layout.endswith(YAML_ENDINGS) else ""
+    head = f"# Found by: preprocess --format {config.format} --raw {quoted(arguments.raw)}. It may be edited.\n"
+    found = FoundDataSet(config, out.with_name(f"{name}.yaml"), head + yaml_of(described(config, layout_file)))
+    if found.path.exists() and not arguments.overwrite and _read(found.path) != found.text:
+        raise UserError(
+            f"{found.path} is there already and has other content. Use it with --dataset {quoted(found.path)}, choose "
+            "another --out, or replace it and the store with --overwrite."
+        )
+    return found
+
+
+def save_data_set(found: FoundDataSet) -> None:
+    """Write the YAML, and say what to do next."""
+    with atomic_path(found.path) as temporary:
+        temporary.write_text(found.text, encoding="utf-8")
+    say(f"Data YAML: {found.path}")
+    say(f"Next: {program()} train --model nano_e --dataset {quoted(found.path)}")
+
+
+def _given(arguments: argparse.Namespace, name: str) -> DataConfig:
+    """Return the part of the description that the options give."""
+    own = {"name": name, "format": arguments.format, "layout": arguments.layout}
+    assignments: Sequence[str] = [f"data.{key}={json.dumps(value)}" for key, value in own.items()]
+    overrides, unreadable = readable_overrides(arguments.set)
+    return merge(_Settings(), [override_layer(assignments), overrides], unreadable).data
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""

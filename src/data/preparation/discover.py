@@ -1,0 +1,188 @@
+"""Describe recordings without a data YAML: their classes, their layout, and a protocol that their subjects allow."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ...settings.data import DataConfig, NormalizeConfig, ProtocolConfig
+from ...skeleton import list_layouts
+from ...utils.errors import UserError
+from ...utils.names import alike, normal_form
+from ...utils.numbers import counted
+from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats
+from .formats.clip_builder import ClipMetadata
+
+_TRIED = 5  # recordings that are read to find the layout
+_TEST_SHARE = 0.25  # of the subjects, or of each class
+_PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
+
+
+def discover(config: DataConfig, raw: Path) -> tuple[DataConfig, list[str]]:
+    """Return the description of the recordings in `raw`, and sentences about what was found.
+
+    Args:
+        config: a name, the format and the layout, and whatever else is known.
+        raw: the recordings.
+
+    Raises:
+        UserError: the format does not tell the classes, there are no recordings, or the classes cannot be meant.
+    """
+    if not raw.exists():
+        raise UserError(f"There is no raw folder {raw}.")
+    if not config.classes:
+        config = replace(config, classes=_classes(config, raw))
+    config = _with_layout(config, raw)
+    reader = _reader(config)
+    with _without_warnings():  # the preparation gives them
+        entries = reader.entries(raw)
+    assert isinstance(reader, FindsClasses)
+    found = [reader.metadata(entry) for entry in entries]
+    labels = config.class_labels
+    kept = [replace(each, label=label) for each in found if (label := labels[each.label]) is not None]
+    about = [f"Found: {counted(len(kept), 'clip')} of {counted(len(config.classes), 'class')}, layout {config.layout}."]
+    if not config.protocols:
+        name, protocol, sentence = _protocol(kept)
+        config = replace(config, protocols={name: protocol}, split=name)
+        about.append(sentence)
+    if config.skeleton.coordinates == 2:  # pixels
+        config = replace(config, normalize=NormalizeConfig(config.normalize.face_camera, "unit"))
+    return config, about
+
+
+def described(config: DataConfig, layout_file: str) -> dict[str, object]:
+    """Return the values of a data YAML that describe the data set; `layout_file` is the path of its own layout."""
+    protocols = {
+        name: {key: value for key, value in vars(rule).items() if value not in ([], 0)}
+        for name, rule in config.protocols.items()
+    }
+    values = {
+        "name": config.name,
+        "layout": layout_file or config.layout,
+        "format": config.format,
+        "columns": config.columns,
+        "bodies": config.bodies,
+        "fps": config.fps,
+        "source_fps": config.source_fps,
+        "classes": config.classes,
+        "class_map": config.class_map,
+        "split": config.split,
+        "protocols": protocols,
+        "normalize": {"scale": config.normalize.scale},
+    }
+    return {"data": {key: value for key, value in values.items() if value not in ({}, 0.0)}}
+
+
+def _reader(config: DataConfig) -> Reader:
+    joint_map = config.joint_map
+    layout = config.skeleton if joint_map is None else joint_map.source
+    merged = frozenset(name for name in config.class_map.values() if name is not None)
+    timing = (config.fps, config.source_fps)
+    classes, columns = tuple(config.recorded_classes), tuple(config.columns.items())
+    return get_reader(config.format, Source(layout, config.bodies, classes, *timing, joint_map, columns, merged))
+
+
+def _classes(config: DataConfig, raw: Path) -> list[str]:
+    """Return the classes of the recordings, with `config.class_map` applied, in the order of their names."""
+    reader = _reader(config)
+    if not isinstance(reader, FindsClasses):
+        known = [name for name in list_formats() if isinstance(get_reader(name, _source_of(config)), FindsClasses)]
+        raise UserError(
+            f"Recordings of the format {config.format} do not name their classes: describe them in a YAML, and name it "
+            f"with --dataset. Without one, these formats can be prepared: {', '.join(known)}."
+        )
+    with _without_warnings():
+        found = [normal_form(name) for name in reader.find_classes(raw)]
+    targets = [config.class_map.get(name, name) for name in found]
+    classes = sorted({name for name in targets if name is not None})
+    if not classes:
+        raise UserError(f"There are no class folders, or labels, in {raw}.")
+    if {name.casefold() for name in classes} <= _PARTS:
+        raise UserError(
+            f"{', '.join(classes)} in {raw} are parts, not classes: put the clips of each class into one folder, "
+            "such as class_name/train_clip.npy, and give the parts as a protocol in a data YAML."
+        )
+    if len(classes) == 1 and raw.is_dir():
+        raise UserError(f"There is one class only in {raw}, {classes[0]!r}: two at least are needed to train.")
+    for first, other in alike(classes):
+        raise UserError(
+            f"The classes {first!r} and {other!r} differ only in case or accents. If they are the same, merge them "
+            f"with --set 'data.class_map={{{other}: {first}}}'; otherwise list both in a data YAML."
+        )
+    return classes
+
+
+def _source_of(config: DataConfig) -> Source:
+    return Source(config.skeleton, config.bodies, ())
+
+
+def _with_layout(config: DataConfig, raw: Path) -> DataConfig:
+    """Return the layout with two coordinates instead of three if the first recordings have two, as with pixels."""
+    flat = f"{config.layout}_2d"
+    if config.joint_map is not None or flat not in list_layouts() or _reads_some(config, raw):
+        return config
+    flattened = replace(config, layout=flat)
+    return flattened if _reads_some(flattened, raw) else config
+
+
+def _reads_some(config: DataConfig, raw: Path) -> bool:
+    """Tell whether one of the first recordings can be read."""
+    reader = _reader(config)
+    try:
+        with _without_warnings():
+            entries = reader.entries(raw)
+        return any(_is_readable(reader, entry) for entry in entries[:_TRIED])
+    except UserError:
+        return False
+
+
+def _is_readable(reader: Reader, entry: Entry) -> bool:
+    try:
+        reader.read(entry)
+    except DroppedClip:
+        return True
+    except BadClip:
+        return False
+    return True
+
+
+def _protocol(clips: Sequence[ClipMetadata]) -> tuple[str, ProtocolConfig, str]:
+    """Return the name of a protocol, the protocol, and a sentence about it.
+
+    The last quarter of the subjects test, as far as each class keeps clips to train on. Without several known subjects,
+    or if each class has its own, single clips are divided.
+    """
+    subjects = sorted({clip.subject for clip in clips} - {0})
+    unknown = sum(clip.subject == 0 for clip in clips)
+    test: list[int] = []
+    if len(subjects) > 1 and not unknown:
+        classes = {clip.label for clip in clips}
+        for subject in reversed(subjects):
+            chosen = {*test, subject}
+            if {clip.label for clip in clips if clip.subject not in chosen} == classes:
+                test.append(subject)
+            if len(test) >= max(1, round(_TEST_SHARE * len(subjects))):
+                break
+    if test:
+        test.sort()
+        many = "" if len(test) == 1 else "s"
+        sentence = f"Protocol xsub: subject{many} {', '.join(map(str, test))} of {len(subjects)} for testing."
+        return "xsub", ProtocolConfig("subject", test=test), sentence
+    reason = "no subject is known" if not subjects else "some subjects are unknown" if unknown else "one subject only"
+    if len(subjects) > 1 and not unknown:
+        reason = "no subject can be spared, since some class would keep no clip to train on"
+    sentence = f"Protocol file: a quarter of each class for testing, at random ({reason})."
+    return "file", ProtocolConfig("file", test_share=_TEST_SHARE), sentence
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silence the readers while recordings are listed more than once."""
+    logger = logging.getLogger(__package__)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

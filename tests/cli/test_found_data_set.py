@@ -1,0 +1,143 @@
+"""`preprocess` without a data YAML: what it finds, what it writes, and what it refuses."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from last.cli import main
+from last.data import open_store
+from last.data.store.find_store import find_store
+from last.experiments.config import resolve
+from last.utils.config import read_yaml
+
+
+def write(raw: Path, *names: str, coordinates: int = 3) -> Path:
+    for number, name in enumerate(names):
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(raw / name, np.random.default_rng(number).normal(size=(5, 17, coordinates)))
+    return raw
+
+
+def prepare(raw: Path, out: Path, *options: str, format_name: str = "folder") -> int:
+    command = ["preprocess", "--format", format_name, "--raw", str(raw), "--layout", "coco17", "--out", str(out)]
+    return main([*command, "--workers", "1", *options])
+
+
+SUBJECTS = [f"{name}/a_P{subject}.npy" for name in ("wave", "clap") for subject in range(1, 9)]
+
+
+def test_classes_and_subjects_are_found_and_the_store_is_trained_by_its_yaml(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert prepare(write(tmp_path / "raw", *SUBJECTS), tmp_path / "else" / "mine") == 0
+    data = read_yaml(tmp_path / "else" / "mine.yaml")["data"]
+    assert (data["classes"], data["split"]) == (["clap", "wave"], "xsub")
+    assert data["protocols"] == {"xsub": {"by": "subject", "test": [7, 8]}}
+    assert str(tmp_path / "else" / "mine.yaml") in capsys.readouterr().out
+    config = resolve(model="nano_e", dataset=str(tmp_path / "else" / "mine.yaml"))
+    store = find_store(config.data, Path(config.data_root), input_roots=[Path(each) for each in config.input_roots])
+    assert store.path == tmp_path / "else" / "mine"
+
+
+def test_the_same_command_again_changes_nothing_and_an_edited_yaml_is_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = write(tmp_path / "raw", *SUBJECTS)
+    assert prepare(raw, tmp_path / "mine") == prepare(raw, tmp_path / "mine") == 0
+    with (tmp_path / "mine.yaml").open("a") as file:
+        file.write("# mine\n")
+    assert prepare(raw, tmp_path / "mine") == 2
+    assert "has other content. Use it with --dataset" in capsys.readouterr().err
+    assert main(["preprocess", "--dataset", str(tmp_path / "mine.yaml"), "--raw", str(raw), "--out", f"{raw}/s"]) == 0
+    assert prepare(raw, tmp_path / "mine", "--overwrite") == 0
+
+
+PROTOCOLS = {
+    "no subject is known": [f"{name}/{take}.npy" for name in ("a", "b") for take in range(4)],
+    "some subjects are unknown": [*SUBJECTS, "wave/b.npy"],
+    "one subject only": [f"{name}/{take}_P1.npy" for name in ("a", "b") for take in range(4)],
+    "no subject can be spared": [f"a/{take}_P1.npy" for take in range(4)] + [f"b/{take}_P2.npy" for take in range(4)],
+}
+
+
+@pytest.mark.parametrize("reason", PROTOCOLS)
+def test_clips_are_divided_by_file_where_subjects_do_not_allow_more(
+    reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prepare(write(tmp_path / "raw", *PROTOCOLS[reason]), tmp_path / "mine") == 0
+    assert read_yaml(tmp_path / "mine.yaml")["data"]["protocols"] == {"file": {"by": "file", "test_share": 0.25}}
+    assert reason in capsys.readouterr().out
+
+
+def test_two_coordinates_are_found_and_scaled(tmp_path: Path) -> None:
+    assert prepare(write(tmp_path / "raw", *SUBJECTS, coordinates=2), tmp_path / "mine") == 0
+    data = read_yaml(tmp_path / "mine.yaml")["data"]
+    assert (data["layout"], data["normalize"]) == ("coco17_2d", {"scale": "unit"})
+
+
+def test_classes_that_differ_in_case_are_merged_by_the_remedy_that_the_refusal_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = write(tmp_path / "raw", *SUBJECTS, "Wave/c_P1.npy")
+    assert prepare(raw, tmp_path / "mine") == 2
+    assert "--set 'data.class_map={wave: Wave}'" in capsys.readouterr().err
+    assert prepare(raw, tmp_path / "mine", "--set", "data.class_map={Wave: wave, clap: null, junk: null}") == 2
+    assert prepare(raw, tmp_path / "mine", "--set", "data.class_map={Wave: wave}") == 0
+    assert np.bincount(open_store(tmp_path / "mine").clips["label"]).tolist() == [8, 9]
+    assert read_yaml(tmp_path / "mine.yaml")["data"]["class_map"] == {"Wave": "wave"}
+
+
+def test_a_table_is_found_with_its_own_columns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rows = [
+        f"{label}_{who},0,{joint},1,{joint},2,{label},{who}"
+        for label in ("clap", "wave")
+        for who in ("Ann", "Bob")
+        for joint in range(17)
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(["footage,frame,joint,x,y,z,class,who", *rows]))
+    columns = "data.columns={clip: footage, subject: who}"
+    assert prepare(tmp_path / "a.csv", tmp_path / "mine", "--set", columns, format_name="table") == 0
+    data = read_yaml(tmp_path / "mine.yaml")["data"]
+    assert data["columns"] == {"clip": "footage", "subject": "who"} and data["protocols"]["xsub"]["test"] == [2]
+    assert caplog.text.count("1 Ann, 2 Bob") == 1
+
+
+REFUSED = {
+    "are parts, not classes": ["train/wave/a.npy", "test/wave/a.npy"],
+    "one class only": ["data/wave/a.npy", "data/clap/a.npy"],
+    "no class folders": ["a.npy"],
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_folders_that_are_no_classes_are_refused(
+    message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prepare(write(tmp_path / "raw", *REFUSED[message]), tmp_path / "mine") == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "mine.yaml").exists()
+
+
+def test_options_that_are_missing_or_too_many_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = str(write(tmp_path / "raw", *SUBJECTS))
+    assert main(["preprocess", "--raw", raw, "--layout", "coco17"]) == 2
+    assert "Name the data set with --dataset; or, to have one described, give --format and --out" in (
+        capsys.readouterr().err
+    )
+    assert main(["preprocess", "--dataset", "ntu60", "--raw", raw, "--layout", "coco17"]) == 2
+    assert "omit them, or omit --dataset" in capsys.readouterr().err
+    assert prepare(Path(raw), tmp_path / "ntu60") == 2
+    assert "--dataset ntu60, or choose another --out" in capsys.readouterr().err
+    assert prepare(Path(raw), tmp_path / "mine", format_name="ntu") == 2
+    known = "coco, folder, kinect_azure, mediapipe, openpose, table, zed"
+    assert f"these formats can be prepared: {known}" in capsys.readouterr().err
+
+
+def test_all_problems_of_set_are_in_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = write(tmp_path / "raw", *SUBJECTS)
+    assert prepare(raw, tmp_path / "mine", "--set", "fps", "data.bodis=3") == 2
+    message = capsys.readouterr().err
+    assert "--set 'fps' should look like key=value" in message and "data.bodis: unknown key" in message
