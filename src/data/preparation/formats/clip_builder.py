@@ -59,16 +59,13 @@ def build_clip(
     """
     _check_numbers(name, metadata)
     _check_array(name, joints, source)
-    certain = _checked_confidence(name, joints, confidence)
-    missing = np.isnan(joints).any(axis=3) | np.isnan(certain) | ((certain == 0) & (joints == 0).all(axis=3))
-    joint_mask = ~missing & present(joints)[..., None]
+    certain = _measured_confidence(name, joints, confidence)
+    joint_mask = ~np.isnan(certain)
     found = np.flatnonzero(joint_mask.any(axis=(1, 2)))
     kept = found[: source.bodies]
     if not len(kept):
         raise DroppedClip(name, 0, "no skeleton")
-    points = joints[kept].astype(np.float64)
-    points = _measured(name, points if convert is None else convert(points), joint_mask[kept], kept)
-    certain = np.where(joint_mask[kept], certain[kept], np.nan)
+    points, certain = _measured(name, joints[kept], joint_mask[kept], kept, convert), certain[kept]
     if source.joint_map is not None:
         points, certain = source.joint_map(points), source.joint_map.confidence(certain)
         if np.isnan(points).all():
@@ -90,18 +87,34 @@ def build_clip(
     )
 
 
-def _measured(name: str, points: Floats, joint_mask: NDArray[np.bool_], bodies: NDArray[np.int64]) -> Floats:
-    """Return points (M, T, V, C), NaN where a joint is missing; `bodies` (M,) are their numbers in the recording.
+def _measured(
+    name: str,
+    joints: NDArray[Any],
+    joint_mask: NDArray[np.bool_],
+    bodies: NDArray[np.int64],
+    convert: Callable[[Floats], Floats] | None,
+) -> Floats:
+    """Return coordinates (M, T, V, C), NaN where a joint is missing; `bodies` (M,) are their numbers in the recording.
 
     Raises:
         BadClip: a coordinate is impossibly large.
     """
+    points = joints.astype(np.float64)
+    if convert is not None:
+        points = convert(points)
     wrong = ~(np.abs(points) <= FARTHEST) & joint_mask[..., None]
     if wrong.any():
         body, frame, joint, axis = np.argwhere(wrong)[0].tolist()
         value = points[body, frame, joint, axis]
         raise BadClip(name, 0, f"joint {joint + 1} of body {bodies[body] + 1} in frame {frame + 1} is at {value}")
     return np.where(joint_mask[..., None], points, np.nan)
+
+
+def _measured_confidence(name: str, joints: NDArray[Any], confidence: NDArray[Any] | None) -> Floats:
+    """Return confidences (M, T, V), 1 where a format has none, NaN where a joint is missing or a body absent."""
+    certain = _checked_confidence(name, joints, confidence)
+    missing = np.isnan(joints).any(axis=3) | ((certain == 0) & (joints == 0).all(axis=3))
+    return np.where(missing | ~present(joints)[..., None], np.nan, certain)
 
 
 def _checked_confidence(name: str, joints: NDArray[Any], confidence: NDArray[Any] | None) -> Floats:
