@@ -44,8 +44,9 @@ _TRAINERS: list[Trainer] = []
 class ExactPipeline(InputPipeline):
     """Streams in float64."""
 
-    def __call__(self, batch: Batch, training: bool) -> dict[str, Tensor]:
-        return {name: each.double() for name, each in super().__call__(batch, training).items()}
+    def prepared(self, batch: Batch, training: bool) -> Batch:
+        ready = super().prepared(batch, training)
+        return ready.with_streams({name: each.double() for name, each in ready.streams.items()})
 
 
 class WatchedTrainer(Trainer):
