@@ -11,6 +11,7 @@ from ...store.clip import Clip, ClipMetadata
 
 # A reason may quote a line of a file, which can have megabytes.
 _LONGEST_REASON = 300
+MOST_FRAMES = 1 << 18  # of a recording: two hours at 30 frames per second
 # A reader's module has a class `Reader`; the module is imported when its format is used.
 KIND = Kind(f"{__package__.rpartition('.')[0]}.readers", "format of recordings", needs={"Reader": CLASS})
 

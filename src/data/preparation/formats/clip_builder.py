@@ -65,11 +65,8 @@ def build_clip(
     kept = found[: source.bodies]
     if not len(kept):
         raise DroppedClip(name, 0, "no skeleton")
-    points, certain = _measured(name, joints[kept], joint_mask[kept], kept, convert), certain[kept]
-    if source.joint_map is not None:
-        points, certain = source.joint_map(points), source.joint_map.confidence(certain)
-        if np.isnan(points).all():
-            raise DroppedClip(name, 0, f"no joint of {source.joint_map.target.name}")
+    points = _measured(name, joints[kept], joint_mask[kept], kept, convert)
+    points, certain = _mapped(name, points, certain[kept], source)
     timing = timing if timing.is_known else Timing(fps=source.source_fps)
     frames = clip_frames(name, joints.shape[1], timing, source.fps)
     if frames is not None:
@@ -85,6 +82,20 @@ def build_clip(
         bodies_left_out=len(found) - len(kept) + left_out,
         **asdict(metadata),
     )
+
+
+def _mapped(name: str, points: Floats, certain: Floats, source: Source) -> tuple[Floats, Floats]:
+    """Return points and confidences in the layout of the clip.
+
+    Raises:
+        DroppedClip: none of its joints was measured.
+    """
+    if source.joint_map is None:
+        return points, certain
+    points, certain = source.joint_map(points), source.joint_map.confidence(certain)
+    if np.isnan(points).all():
+        raise DroppedClip(name, 0, f"no joint of {source.joint_map.target.name}")
+    return points, certain
 
 
 def _measured(

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....utils.json_text import parse_json
-from .base import BadClip, Entry, list_formats
+from .base import MOST_FRAMES, BadClip, Entry, list_formats
 from .recordings import read_bytes
 
 # Python's lists and objects take up to twenty times the bytes of their text.
 LIMIT_BYTES = 128 << 20
-MOST_FRAMES = 1 << 18
 _LARGEST_SCORE = 10.0  # of pose estimators whose scores are not limited to 1, such as AlphaPose and RTMPose
 
 Floats = NDArray[np.float64]

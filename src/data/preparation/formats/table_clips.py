@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from ....skeleton import Layout
 from ....utils.names import normal_form, suggestion
-from .base import BadClip
+from .base import MOST_FRAMES, BadClip
 from .clip_builder import MAX_COORDINATES
 from .csv_rows import CsvFile, CsvRows, Floats, Integers, Texts
 from .table_columns import TableColumns, find_columns, first_number, squash
 from .timing import FASTEST, SLOWEST, Timing
-
-_MOST_FRAMES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -193,8 +191,8 @@ def _frames(clip: str, table: Table, rows: Integers, bodies: Integers) -> tuple[
     assert numbers is not None
     _whole(clip, table, rows, numbers, whole=True)
     first_frame, last = int(numbers.min()), int(numbers.max())
-    if last - first_frame >= _MOST_FRAMES:
-        raise BadClip(clip, 0, f"its frames are {first_frame} to {last}; at most {_MOST_FRAMES} are possible")
+    if last - first_frame >= MOST_FRAMES:
+        raise BadClip(clip, 0, f"its frames are {first_frame} to {last}; at most {MOST_FRAMES} are possible")
     return numbers.astype(np.int64) - first_frame, last - first_frame + 1, _rate(clip, table, rows, fps)
 
 

@@ -3,20 +3,19 @@
 Legend: M bodies, F frames of the recording, T frames afterwards, V joints, C coordinates.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....utils.numbers import counted
-from .base import BadClip
+from .base import MOST_FRAMES, BadClip
 
 Floats = NDArray[np.float64]
 
 FASTEST, SLOWEST = 1000.0, 0.5  # plausible frames per second
 _GAP_INTERVALS = 1.5  # an interval longer than this many usual ones is a gap: frames are missing in it
 _REGULAR = 0.02  # intervals that differ by less, as a share of the usual one, are those of a constant rate
-_MOST_FRAMES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -120,15 +119,19 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
     kept = np.flatnonzero(later)
     own_fps = _frame_rate(name, times[kept])
     if not own_fps:
-        return Frames(kept, kept, np.zeros(len(kept)), np.zeros(len(kept), bool), 0.0, repeated, backward)
+        return replace(_as_recorded(kept, 0.0), repeated=repeated, backward=backward)
     intervals = np.diff(times[kept]) * own_fps
     gaps = int((intervals > _GAP_INTERVALS).sum())
     regular = len(kept) == count and not gaps and (np.abs(intervals - 1) <= _REGULAR).all()
     if regular and wanted_fps in (0, own_fps):
-        unchanged = np.arange(count)
-        return Frames(unchanged, unchanged, np.zeros(count), np.zeros(count, bool), own_fps)
+        return _as_recorded(kept, own_fps)
     found = _at_equal_intervals(name, times[kept] - times[kept[0]], kept, wanted_fps or own_fps, own_fps)
-    return Frames(found.before, found.after, found.weight, found.absent, found.fps, repeated, backward, gaps)
+    return replace(found, repeated=repeated, backward=backward, gaps=gaps)
+
+
+def _as_recorded(frames: NDArray[np.int64], fps: float) -> Frames:
+    """Return frames of the recording, none of them mixed or absent."""
+    return Frames(frames, frames, np.zeros(len(frames)), np.zeros(len(frames), bool), fps)
 
 
 def _checked(name: str, count: int, times: Floats) -> Floats:
@@ -154,9 +157,9 @@ def _frame_rate(name: str, times: Floats) -> float:
 def _at_equal_intervals(name: str, times: Floats, frames: NDArray[np.int64], fps: float, own_fps: float) -> Frames:
     """Return frames at equal intervals from the first of `times`, which increase from 0, to the last."""
     count = int(np.floor(times[-1] * fps + 1e-6)) + 1
-    if count > _MOST_FRAMES:
+    if count > MOST_FRAMES:
         raise BadClip(
-            name, 0, f"would have {count} frames at {fps:g} frames per second, at most {_MOST_FRAMES} are possible"
+            name, 0, f"would have {count} frames at {fps:g} frames per second, at most {MOST_FRAMES} are possible"
         )
     wanted = np.arange(count) / fps
     after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ...store.clip import Clip
-from ..formats.base import BadClip, Entry
+from ..formats.base import MOST_FRAMES, BadClip, Entry
 from ..formats.class_folders import ClassFolderReader, name_below
 from ..formats.json_recordings import (
-    MOST_FRAMES,
     capped_scores,
     checked_list,
     checked_numbers,
