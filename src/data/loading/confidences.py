@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from ..store.clip import confidence_bytes
 from ..store.format import CONFIDENCE_FILE
 from ..store.reader import Store
-from ..store.row_file import RowFile
+from ..store.row_file import RowFile, row_chunks
 
-_CHUNK_ROWS = 1 << 18
 _NONE = np.iinfo(np.int64).max
 
 
@@ -57,8 +56,7 @@ def measured_joints(store: Store, valid: NDArray[np.bool_], min_confidence: floa
     file, lowest = RowFile(store.path / CONFIDENCE_FILE), lowest_measured(min_confidence)
     present, centered = np.zeros_like(valid), np.zeros_like(valid)
     complete = True
-    for start in range(0, len(valid), _CHUNK_ROWS):
-        part = slice(start, min(start + _CHUNK_ROWS, len(valid)))
+    for part in row_chunks(len(valid)):
         measured = file.span(part.start, part.stop) >= lowest
         present[part] = measured.any(axis=1) & valid[part]
         centered[part] = measured[:, store.skeleton.center] & valid[part]

@@ -15,13 +15,12 @@ from torch import Tensor
 from ...utils.errors import is_out_of_memory
 from ..store.format import JOINTS_FILE, VALID_FILE
 from ..store.reader import Store
-from ..store.row_file import RowFile
+from ..store.row_file import RowFile, row_chunks
 from .confidences import Measured, measured_joints
 
 _log = logging.getLogger(__name__)
 
 _DEVICE_SHARE, _MEMORY_SHARE = 0.4, 0.5  # of the free memory; the rest is needed for training
-_CHUNK_ROWS = 1 << 18  # rows copied at a time, about 80 MB
 _CONTAINER_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
@@ -197,17 +196,15 @@ def _loaded(store: Store, device: torch.device, min_confidence: float) -> Tensor
     joints = torch.empty(store.joints.shape, dtype=torch.float32, device=device)
     valid = torch.empty(store.valid.shape, dtype=torch.bool, device=device)
     joints_file, valid_file = _files(store)
-    for start in range(0, len(valid), _CHUNK_ROWS):
-        stop = min(start + _CHUNK_ROWS, len(valid))
-        joints[start:stop] = torch.from_numpy(joints_file.span(start, stop))
-        valid[start:stop] = torch.from_numpy(valid_file.span(start, stop))
+    for part in row_chunks(len(valid)):
+        joints[part] = torch.from_numpy(joints_file.span(part.start, part.stop))
+        valid[part] = torch.from_numpy(valid_file.span(part.start, part.stop))
     confident = measured_joints(store, valid.cpu().numpy(), min_confidence)
     if confident is None:
         return TensorClipReader(joints, valid)
     measured = torch.empty(store.joints.shape[:2], dtype=torch.bool, device=device)
-    for start in range(0, len(valid), _CHUNK_ROWS):
-        stop = min(start + _CHUNK_ROWS, len(valid))
-        measured[start:stop] = torch.from_numpy(confident.span(start, stop))
+    for part in row_chunks(len(valid)):
+        measured[part] = torch.from_numpy(confident.span(part.start, part.stop))
     present = torch.from_numpy(confident.present).to(device)
     return TensorClipReader(joints, present, measured, _origin_rows(confident, device))
 

@@ -5,6 +5,7 @@ rows is read by one call, which returns how much it got. For the spans of a batc
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,14 @@ from ...utils.array_files import DamagedArray, read_header
 from ...utils.errors import UserError
 from ...utils.regular_files import open_regular, size_of_open
 
+CHUNK_ROWS = 1 << 18  # read at a time where all rows are, about 80 MB of joints
 # Rows between two requested ones are read too, if that costs less than another call.
 _GAP_BYTES = 1 << 14
+
+
+def row_chunks(count: int) -> Iterator[slice]:
+    """Yield the slices of `count` rows that are read one after another."""
+    return (slice(start, min(start + CHUNK_ROWS, count)) for start in range(0, count, CHUNK_ROWS))
 
 
 class RowFile:

@@ -69,8 +69,7 @@ def test_batches_are_the_same_to_the_bit_wherever_the_clips_lie(
     tmp_path: Path, kind: str, order: TrainSampler | EvalSampler, missing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("last.data.loading.loader._CLIPS_AT_ONCE", 7)
-    monkeypatch.setattr("last.data.loading.placement._CHUNK_ROWS", 100)
-    monkeypatch.setattr("last.data.loading.confidences._CHUNK_ROWS", 70)
+    monkeypatch.setattr("last.data.store.row_file.CHUNK_ROWS", 70)
     clips = map(with_missing_joints, some_clips(21)) if missing else some_clips(21)
     store = write_store(tmp_path / "store", clips, name="tiny", layout="ntu25", classes=["a", "b", "c"])
     expected, found = batches(store, "disk", order), batches(store, kind, order)

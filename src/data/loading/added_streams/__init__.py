@@ -6,7 +6,7 @@ A module has
 - `Settings`, if it has configuration keys: a dataclass, filled from `model.added_streams.NAME`.
 
 A stream depends only on the joints, so that it is the same in training, in evaluation and in an exported model. It is
-set to zero afterwards where a body is absent.
+set to zero afterwards where a body is absent or a joint is missing.
 
 Legend: N clips, C coordinates, T frames, V joints, M bodies.
 """
@@ -60,8 +60,9 @@ class AddedStreams:
             layout: the joint layout.
             mask: (N, M, T, V) bool, or (N, M, T, 1), which joints were measured; None if all of them in each frame.
         """
-        mask = frame_mask[..., None] if mask is None else mask
-        absent = ~mask.permute(0, 2, 3, 1)[:, None]  # (N, 1, T, V or 1, M)
+        from ..streams import by_joint  # it imports torch, which the names of streams do not need
+
+        absent = ~by_joint(frame_mask if mask is None else mask)
         added = {
             name: module.derive(streams, frame_mask, settings, layout).masked_fill(absent, 0.0)
             for name, (module, settings) in self._modules.items()
