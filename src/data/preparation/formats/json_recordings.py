@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ....utils.json_text import parse_json
 from .base import MOST_FRAMES, BadClip, Entry, list_formats
+from .class_folders import ClassFolderReader
 from .recordings import read_bytes
 
 # Python's lists and objects take up to twenty times the bytes of their text.
@@ -18,6 +19,19 @@ LIMIT_BYTES = 128 << 20
 _LARGEST_SCORE = 10.0  # of pose estimators whose scores are not limited to 1, such as AlphaPose and RTMPose
 
 Floats = NDArray[np.float64]
+
+
+class JsonClipReader(ClassFolderReader):
+    """Base of the readers of one JSON file per clip in class folders."""
+
+    endings = (".json", ".json.gz")
+    expected = "class_name/clip.json"
+
+
+def turned(points: Floats) -> Floats:
+    """Turn points by half a turn around z, from x to the right and y down to a Kinect v2's x to the left and y up."""
+    half_turn: Floats = points * np.array([-1.0, -1.0, 1.0])
+    return half_turn
 
 
 def read_json(entry: Entry, limit_bytes: int = LIMIT_BYTES) -> Any:

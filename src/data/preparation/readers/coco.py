@@ -18,9 +18,9 @@ import numpy as np
 from ....utils.errors import UserError
 from ...store.clip import Clip
 from ..formats.base import BadClip, Entry
-from ..formats.class_folders import ClassFolderReader
 from ..formats.json_recordings import (
     Floats,
+    JsonClipReader,
     capped_scores,
     checked_list,
     checked_numbers,
@@ -37,11 +37,8 @@ _DIGITS = re.compile(r"(\d+)", re.ASCII)
 Person = dict[str, Any]
 
 
-class Reader(ClassFolderReader):
+class Reader(JsonClipReader):
     """Reader of key points in files of COCO's form."""
-
-    endings = (".json", ".json.gz")
-    expected = "class_name/clip.json"
 
     def entries(self, raw: Path) -> Sequence[Entry]:
         """List the `.json` files in the class folders of `raw`.

@@ -12,15 +12,16 @@ import numpy as np
 
 from ...store.clip import Clip
 from ..formats.base import BadClip, Entry
-from ..formats.class_folders import ClassFolderReader
 from ..formats.json_recordings import (
     Floats,
+    JsonClipReader,
     checked_list,
     checked_numbers,
     checked_object,
     checked_points,
     checked_time,
     read_json,
+    turned,
     unexpected,
 )
 from ..formats.timing import Timing
@@ -33,11 +34,8 @@ _MICROSECONDS = 1e6
 _LEVELS = np.array([0.0, 0.5, 1.0, 1.0])
 
 
-class Reader(ClassFolderReader):
+class Reader(JsonClipReader):
     """Reader of dumps of Azure Kinect's body tracker, and of Orbbec's with the same one."""
-
-    endings = (".json", ".json.gz")
-    expected = "class_name/clip.json"
 
     def read(self, entry: Entry) -> Clip:
         """Read and centre one clip.
@@ -73,9 +71,7 @@ class Reader(ClassFolderReader):
 
 
 def _in_metres(points: Floats) -> Floats:
-    """Return metres with y up: half a turn around z, and left stays left."""
-    turned: Floats = points * np.array([-1.0, -1.0, 1.0]) / _MILLIMETRES
-    return turned
+    return turned(points) / _MILLIMETRES
 
 
 def _confidences(name: str, levels: object, where: str, joints: int) -> Floats:

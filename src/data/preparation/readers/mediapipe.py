@@ -15,14 +15,15 @@ import numpy as np
 
 from ...store.clip import Clip
 from ..formats.base import BadClip, Entry
-from ..formats.class_folders import ClassFolderReader
 from ..formats.json_recordings import (
     Floats,
+    JsonClipReader,
     checked_list,
     checked_numbers,
     checked_object,
     checked_time,
     read_json,
+    turned,
     unexpected,
 )
 from ..formats.timing import FASTEST, SLOWEST, Timing
@@ -35,11 +36,8 @@ _TIME = "timestamp"  # in milliseconds or in seconds: an interval of 2 or more i
 _SLOWEST_S = 2.0
 
 
-class Reader(ClassFolderReader):
+class Reader(JsonClipReader):
     """Reader of dumped landmarks. With three coordinates x and y are negated: y is up, and left stays left."""
-
-    endings = (".json", ".json.gz")
-    expected = "class_name/clip.json"
 
     def read(self, entry: Entry) -> Clip:
         """Read and centre one clip.
@@ -62,7 +60,7 @@ class Reader(ClassFolderReader):
             self.describe(entry.name),
             _with_confidence(bodies),
             self.source,
-            None if flat else _turned,
+            None if flat else turned,
             timing=_timing(entry.name, outer, frames),
         )
 
@@ -127,12 +125,6 @@ def _frames(name: str, content: object) -> list[dict[str, Any]]:
 
 def _value(frame: Mapping[str, Any], keys: Sequence[str]) -> Any:
     return next((frame[key] for key in keys if frame.get(key)), None)
-
-
-def _turned(points: Floats) -> Floats:
-    """Turn points by half a turn around z: MediaPipe's x is to the right and y down, Kinect's to the left and up."""
-    turned: Floats = points * np.array([-1.0, -1.0, 1.0])
-    return turned
 
 
 def _scale(name: str, outer: Mapping[str, Any], coordinates: int) -> Floats | None:

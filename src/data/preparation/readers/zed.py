@@ -12,9 +12,9 @@ import numpy as np
 
 from ...store.clip import Clip
 from ..formats.base import BadClip, Entry
-from ..formats.class_folders import ClassFolderReader
 from ..formats.json_recordings import (
     Floats,
+    JsonClipReader,
     checked_list,
     checked_numbers,
     checked_object,
@@ -30,11 +30,8 @@ _NANOSECONDS = 1e9
 _HIGHEST = 100.0
 
 
-class Reader(ClassFolderReader):
+class Reader(JsonClipReader):
     """Reader of dumps of the ZED SDK's body tracking."""
-
-    endings = (".json", ".json.gz")
-    expected = "class_name/clip.json"
 
     def read(self, entry: Entry) -> Clip:
         """Read and centre one clip.
