@@ -2,21 +2,13 @@
 
 from pathlib import Path
 
+from fuzz_recordings import LAYOUTS
+
 from last.data.preparation.formats import BadClip, Source, get_reader
 from last.data.preparation.formats.restricted_pickle import load_plain
 from last.data.store.reader import open_store
 from last.skeleton import load_layout
 from last.utils.errors import UserError
-
-LAYOUTS = {
-    "nw_ucla": "kinect20",
-    "sbu": "sbu15",
-    "openpose": "body25_2d",
-    "coco": "coco17_2d",
-    "mediapipe": "mediapipe33",
-    "zed": "zed34",
-    "kinect_azure": "kinect_azure32",
-}
 
 
 def read_recordings(name: str, folder: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from fuzz_changes import Files
 
 from last.utils.errors import UserError
 
-_LAYOUTS = {
+LAYOUTS = {
     "nw_ucla": "kinect20",
     "sbu": "sbu15",
     "openpose": "body25_2d",
@@ -128,7 +128,7 @@ def read_with(name: str) -> Callable[[Path], None]:
         from last.data.preparation.formats import BadClip, ListsProtocols, Source, get_reader
         from last.skeleton import load_layout
 
-        layout = _LAYOUTS.get(name, "ntu25")
+        layout = LAYOUTS.get(name, "ntu25")
         reader = get_reader(name, Source(load_layout(layout), 2, ("first", "second")))
         problems: list[BadClip] = []
         for entry in reader.entries(folder):

@@ -7,39 +7,30 @@ from types import ModuleType
 
 import pytest
 from conftest import CommandResult
+from test_every_kind import GET as BY_NAME
 
 from last import tasks
 from last.data.loading import added_streams, augmentations
-from last.data.loading.added_streams import get_stream
-from last.data.loading.augmentations import get_augmentation
 from last.data.preparation import readers
 from last.data.preparation.formats import Source, get_reader, list_formats
 from last.deploy import backends
 from last.deploy.backends import get_backend, list_backends
 from last.distillation import methods
-from last.distillation.methods import find_method, list_methods
+from last.distillation.methods import list_methods
 from last.evaluation import clip_metrics
 from last.evaluation.clip_metrics import get_metric, list_metrics
 from last.models import families
-from last.models.registry import family_config, list_families
+from last.models.registry import list_families
 from last.settings.run import RunConfig
 from last.skeleton import load_layout
 from last.tasks.measures import refuse_taken_names
-from last.tasks.recipe import get_recipe, list_tasks
+from last.tasks.recipe import list_tasks
 from last.training import optimizers
-from last.training.optimizers import get_optimizer
 from last.utils.errors import UserError
 
 PlugIn = Callable[[ModuleType, Path], None]
-GET: dict[ModuleType, Callable[[str], object]] = {
+GET = BY_NAME | {
     readers: lambda name: get_reader(name, Source(load_layout("ntu25"), 2, ("wave",))),
-    augmentations: get_augmentation,
-    added_streams: get_stream,
-    families: family_config,
-    optimizers: get_optimizer,
-    methods: find_method,
-    clip_metrics: get_metric,
-    tasks: get_recipe,
     backends: get_backend,
 }
 GETTERS = [get for package, get in GET.items() if package is not readers] + [get_reader]

@@ -6,18 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from fuzz_recordings import LAYOUTS
 
 from last.skeleton import load_layout
 
-LAYOUTS = {
-    "nw_ucla": "kinect20",
-    "sbu": "sbu15",
-    "openpose": "body25_2d",
-    "coco": "coco17_2d",
-    "mediapipe": "mediapipe33",
-    "zed": "zed34",
-    "kinect_azure": "kinect_azure32",
-}
 ONE_BODY = ["nw_ucla"]
 NTU_NAME, UCLA_NAME = "S001C002P003R002A001", "a01_s02_e03_v01"
 
