@@ -18,7 +18,9 @@ from .terminal import say
 
 
 @dataclass
-class _Settings:
+class DataSettings:
+    """The part of a configuration that `preprocess` reads."""
+
     data: DataConfig = field(default_factory=DataConfig)
 
 
@@ -80,7 +82,7 @@ def _given(arguments: argparse.Namespace, name: str) -> DataConfig:
     own = {"name": name, "format": arguments.format, "layout": arguments.layout}
     assignments: Sequence[str] = [f"data.{key}={json.dumps(value)}" for key, value in own.items()]
     overrides, unreadable = readable_overrides(arguments.set)
-    return merge(_Settings(), [override_layer(assignments), overrides], unreadable).data
+    return merge(DataSettings(), [override_layer(assignments), overrides], unreadable).data
 
 
 def _read(path: Path) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..data.preparation.formats.base import KIND as READERS
@@ -15,19 +15,12 @@ from ..settings.data import DataConfig
 from ..utils.config import config_names, data_layer, merge, origin_of, readable_overrides, section_layer
 from ..utils.errors import UserError
 from .folders import places_of
-from .found_data_set import find_data_set, save_data_set
+from .found_data_set import DataSettings, find_data_set, save_data_set
 from .options import add_shared, examples
 from .terminal import progress, say, table
 
 _logger = logging.getLogger(__name__)
 _NAMES_SHOWN = 10
-
-
-@dataclass
-class _Settings:
-    """The part of a configuration that `preprocess` reads."""
-
-    data: DataConfig = field(default_factory=DataConfig)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +121,7 @@ def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
     described = replace(layer, values={"data": section_layer(layer, "data").values})
     overrides, unreadable = readable_overrides(assignments)
     layers = [described, overrides]
-    config = merge(_Settings(), layers, unreadable).data
+    config = merge(DataSettings(), layers, unreadable).data
     try:
         READERS.find(config.format)
     except UserError as error:

@@ -11,7 +11,7 @@ from ...skeleton import list_layouts
 from ...utils.errors import UserError
 from ...utils.names import alike, normal_form
 from ...utils.numbers import counted
-from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats
+from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats, reader_of
 from .formats.clip_builder import ClipMetadata
 
 _TRIED = 5  # recordings that are read to find the layout
@@ -34,7 +34,7 @@ def discover(config: DataConfig, raw: Path) -> tuple[DataConfig, list[str]]:
     if not config.classes:
         config = replace(config, classes=_classes(config, raw))
     config = _with_layout(config, raw)
-    reader = _reader(config)
+    reader = reader_of(config)
     with _without_warnings():  # the preparation gives them
         entries = reader.entries(raw)
     assert isinstance(reader, FindsClasses)
@@ -74,18 +74,9 @@ def described(config: DataConfig, layout_file: str) -> dict[str, object]:
     return {"data": {key: value for key, value in values.items() if value not in ({}, 0.0)}}
 
 
-def _reader(config: DataConfig) -> Reader:
-    joint_map = config.joint_map
-    layout = config.skeleton if joint_map is None else joint_map.source
-    merged = frozenset(name for name in config.class_map.values() if name is not None)
-    timing = (config.fps, config.source_fps)
-    classes, columns = tuple(config.recorded_classes), tuple(config.columns.items())
-    return get_reader(config.format, Source(layout, config.bodies, classes, *timing, joint_map, columns, merged))
-
-
 def _classes(config: DataConfig, raw: Path) -> list[str]:
     """Return the classes of the recordings, with `config.class_map` applied, in the order of their names."""
-    reader = _reader(config)
+    reader = reader_of(config)
     if not isinstance(reader, FindsClasses):
         known = [name for name in list_formats() if isinstance(get_reader(name, _source_of(config)), FindsClasses)]
         raise UserError(
@@ -128,7 +119,7 @@ def _with_layout(config: DataConfig, raw: Path) -> DataConfig:
 
 def _reads_some(config: DataConfig, raw: Path) -> bool:
     """Tell whether one of the first recordings can be read."""
-    reader = _reader(config)
+    reader = reader_of(config)
     try:
         with _without_warnings():
             entries = reader.entries(raw)

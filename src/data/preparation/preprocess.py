@@ -43,7 +43,7 @@ from .chunks import (
     read_chunk,
     remove_other_files,
 )
-from .formats import Entry, ListsProtocols, NamesClasses, Reader, Source, get_reader
+from .formats import Entry, ListsProtocols, NamesClasses, Reader, Source, get_reader, reader_of
 from .formats.class_folders import ClassFolderReader, unread_marks
 from .report import PreparationReport, load_report
 from .worker_pool import work_in_order
@@ -156,7 +156,7 @@ def _check(config: DataConfig) -> None:
     if not config.classes:
         raise UserError(f"The data set {config.name!r} names no classes: give data.classes.")
     _ = config.joint_map, config.class_labels  # refused if they are wrong
-    if config.class_map and not config.source_classes and not isinstance(_reader(config), NamesClasses):
+    if config.class_map and not config.source_classes and not isinstance(reader_of(config), NamesClasses):
         raise UserError(
             f"Recordings of the format {config.format} have numbers for their classes, so data.class_map also needs "
             "data.source_classes, the names of these classes in the order of their numbers."
@@ -174,7 +174,7 @@ def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Seque
     """Return all recordings below `raw`, and those that are not on the ignore list."""
     if not raw.exists():
         raise UserError(f"There is no raw folder {raw}.\n{naming_program(config.how_to_get)}".strip())
-    found = _reader(config).entries(raw)
+    found = reader_of(config).entries(raw)
     listed = {normal_form(name).casefold() for name in ignore}
     entries = [entry for entry in found if entry.name.casefold() not in listed]
     if not found:
@@ -262,7 +262,7 @@ def _read_in_order(job: _Job, chunks: Sequence[Chunk], workers: int) -> Generato
     """Read chunks in this process or in workers; yield each chunk once it and all chunks before it are done."""
     workers = min(workers or usable_cores(), len(chunks))
     if workers <= 1:
-        reader = _reader(job.config)
+        reader = reader_of(job.config)
         for chunk in chunks:
             read_chunk(chunk, job.config, reader, job.partial)
             yield chunk
@@ -315,7 +315,7 @@ def _listed_protocols(config: DataConfig, raw: Path) -> Mapping[str, Mapping[str
 
     A protocol with the name of one of the data set is renamed to NAME_file.
     """
-    reader = _reader(config)
+    reader = reader_of(config)
     listed = reader.protocols(raw) if isinstance(reader, ListsProtocols) else {}
     return {f"{name}_file" if name in config.protocols else name: parts for name, parts in listed.items()}
 
@@ -341,7 +341,7 @@ def _refuse_useless(job: _Job, report: PreparationReport) -> None:
 def _hint(job: _Job) -> str:
     """Return advice for clips whose names lack subject, camera or setup."""
     at_random = "divide them at random: protocols: {own: {by: file, test_share: 0.25}}."
-    if not isinstance(_reader(job.config), ClassFolderReader):
+    if not isinstance(reader_of(job.config), ClassFolderReader):
         return f"Choose a protocol that fits the known metadata, or {at_random}"
     unread = unread_marks(entry.name for chunk in job.chunks for entry in chunk.entries)
     seen = f" (their names have {unread}, which is not recognised)" if unread else ""
@@ -376,21 +376,8 @@ def _damaged(first: str) -> UserError:
     )
 
 
-def _reader(config: DataConfig) -> Reader:
-    return get_reader(config.format, _source(config))
-
-
-def _source(config: DataConfig) -> Source:
-    joint_map = config.joint_map
-    layout = config.skeleton if joint_map is None else joint_map.source
-    timing = (config.fps, config.source_fps)
-    merged = frozenset(name for name in config.class_map.values() if name is not None)
-    classes, columns = tuple(config.recorded_classes), tuple(config.columns.items())
-    return Source(layout, config.bodies, classes, *timing, joint_map, columns, merged)
-
-
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:
-    read_chunk(chunk, config, _worker_reader(config.format, _source(config)), folder)
+    read_chunk(chunk, config, _worker_reader(config.format, Source.of(config)), folder)
 
 
 @cache

@@ -15,7 +15,7 @@ from noted_progress import NotedProgress
 from last.data import open_store
 from last.data.preparation import chunks
 from last.data.preparation import preprocess as preprocess_module
-from last.data.preparation.formats import BadClip, DroppedClip, Entry
+from last.data.preparation.formats import BadClip, DroppedClip, Entry, base
 from last.data.preparation.formats.recordings import merge_copies
 from last.data.preparation.preprocess import preprocess, read_ignore_list
 from last.data.preparation.report import PreparationReport
@@ -54,7 +54,8 @@ class NumbersReader:
 @pytest.fixture(autouse=True)
 def reader(monkeypatch: pytest.MonkeyPatch) -> type[NumbersReader]:
     """Read every data set here with `NumbersReader`, two recordings per chunk."""
-    monkeypatch.setattr(preprocess_module, "get_reader", lambda name, source: NumbersReader(source))
+    for module in (base, preprocess_module):
+        monkeypatch.setattr(module, "get_reader", lambda name, source: NumbersReader(source))
     monkeypatch.setattr(NumbersReader, "read_names", [])
     monkeypatch.setattr(chunks, "_MAX_ENTRIES", 2)
     return NumbersReader

@@ -11,6 +11,7 @@ from .base import (
     Source,
     get_reader,
     list_formats,
+    reader_of,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "Source",
     "get_reader",
     "list_formats",
+    "reader_of",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
+from ....settings.data import DataConfig
 from ....skeleton import Layout, LayoutMap
 from ....utils.plug_ins import CLASS, Kind
 from ...store.clip import Clip, ClipMetadata
@@ -81,6 +82,25 @@ class Source:
     columns: tuple[tuple[str, str], ...] = ()
     merged: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, config: DataConfig) -> "Source":
+        """Return the properties of a data set.
+
+        Raises:
+            UserError: there is no such layout, or its joints cannot be mapped.
+        """
+        joint_map = config.joint_map
+        return cls(
+            layout=config.skeleton if joint_map is None else joint_map.source,
+            bodies=config.bodies,
+            classes=tuple(config.recorded_classes),
+            fps=config.fps,
+            source_fps=config.source_fps,
+            joint_map=joint_map,
+            columns=tuple(config.columns.items()),
+            merged=frozenset(name for name in config.class_map.values() if name is not None),
+        )
+
     @property
     def center(self) -> int:
         """Return the joint on which clips are centred."""
@@ -148,3 +168,12 @@ def get_reader(name: str, source: Source) -> Reader:
     """
     reader: Reader = KIND.find(name).Reader(source)
     return reader
+
+
+def reader_of(config: DataConfig) -> Reader:
+    """Return the reader of a data set's recordings.
+
+    Raises:
+        UserError: there is no such format or layout.
+    """
+    return get_reader(config.format, Source.of(config))
