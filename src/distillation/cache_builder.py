@@ -79,7 +79,10 @@ def cached_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, ru
 def _key(how: DistillationConfig, about: DataConfig, data: TrainingData, live: LiveTeachers) -> dict[str, Any]:
     """Return everything that the teacher outputs depend on, as JSON values."""
     # Settings that change nothing are left out, as in the keys of outputs from before they existed.
-    augment = {name: value for name, value in asdict(about.augment).items() if value or name not in _LATER_SETTINGS}
+    how_augmented = asdict(about.augment)
+    if not any(how_augmented[name] for name in ("drop_joints", "drop_limbs", "drop_frames")):
+        del how_augmented["drop_probability"]
+    augment = {name: value for name, value in how_augmented.items() if value or name not in _LATER_SETTINGS}
     missing = {"min_confidence": about.min_confidence, "max_gap": about.max_gap}
     usual = {"min_confidence": DataConfig.min_confidence, "max_gap": DataConfig.max_gap}
     return {

@@ -61,6 +61,8 @@ class AugmentConfig:
         drop_joints, drop_limbs: the largest probability with which a joint, or a limb, of a body is missing in a whole
             clip; each clip draws its own up to that.
         drop_frames: the largest probability with which a body is not seen in a frame.
+        drop_probability: the probability that a clip loses joints, limbs or frames at all; the others stay whole, so
+            that a model also learns from complete clips.
         drop_axis: the probability that a clip has zeros in one of its coordinates.
         added: augmentations of the package `data.loading.augmentations` by name, each with its settings.
     """
@@ -75,6 +77,7 @@ class AugmentConfig:
     drop_joints: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     drop_limbs: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     drop_frames: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    drop_probability: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.5
     drop_axis: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     added: dict[str, dict[str, Any]] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from ...skeleton.limbs import limbs
 from . import counter_rng
 from .device_constants import constant
 
-_SHARES, _JOINTS, _LIMBS, _FRAMES = 21, 22, 23, 24  # purposes of random numbers
+_SHARES, _JOINTS, _LIMBS, _FRAMES, _WHOLE = 21, 22, 23, 24, 25  # purposes of random numbers
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class JointDropper:
         joints, limbs: the probability with which a joint, or a limb, of a body is missing in the whole clip.
         frames: the probability with which a body is not seen in a frame.
         random_shares: whether each clip draws its own probabilities, from 0 to the given ones, as for training.
+        probability: with which a clip loses anything at all.
     """
 
     layout: Layout
@@ -32,11 +33,12 @@ class JointDropper:
     limbs: float = 0.0
     frames: float = 0.0
     random_shares: bool = False
+    probability: float = 1.0
 
     @property
     def drops(self) -> bool:
         """Tell whether anything is dropped."""
-        return max(self.joints, self.limbs, self.frames) > 0
+        return max(self.joints, self.limbs, self.frames) > 0 and self.probability > 0
 
     def __call__(self, joint_mask: Tensor, rng_keys: Tensor) -> Tensor:
         """Return the mask (N, M, T, V) of the joints that remain; a body that would lose all of them keeps them.
@@ -51,6 +53,8 @@ class JointDropper:
         )
         if self.random_shares:
             shares = shares * counter_rng.uniform(rng_keys, _SHARES, 3)
+        if self.probability < 1:
+            shares = shares * (counter_rng.uniform(rng_keys, _WHOLE, 1) < self.probability)
         kept = joint_mask
         if self.joints:
             kept = kept & ~self._drawn(rng_keys, _JOINTS, shares[:, 0], bodies, self.layout.num_joints)[:, :, None]

@@ -123,8 +123,10 @@ def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipRea
 
     Without `clips` they are read from the store's files.
     """
-    shares = data.augment.drop_joints, data.augment.drop_limbs, data.augment.drop_frames
-    missing = MissingJoints(data.max_gap, JointDropper(data.skeleton, *shares, random_shares=True))
+    how = data.augment
+    shares = how.drop_joints, how.drop_limbs, how.drop_frames
+    dropper = JointDropper(data.skeleton, *shares, random_shares=True, probability=how.drop_probability)
+    missing = MissingJoints(data.max_gap, dropper)
     clips = clips or FileClipReader(store, data.min_confidence)
     return ClipDataset(store, frames, data.sampling, training=True, clips=clips, missing=missing)
 

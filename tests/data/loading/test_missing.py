@@ -155,6 +155,13 @@ def test_in_training_each_clip_draws_its_own_share() -> None:
     assert dropped.min() < 0.1 and dropped.max() > 0.7
 
 
+def test_in_training_a_part_of_the_clips_stays_whole() -> None:
+    whole = remaining(joints=0.8, random_shares=True, probability=0.5).all(dim=(1, 2, 3)).float().mean()
+    assert 0.45 < whole < 0.56
+    assert remaining(joints=0.5, probability=1.0).all(dim=(1, 2, 3)).float().mean() < 0.01
+    assert not JointDropper(NTU, 0.5, probability=0.0).drops
+
+
 def test_a_body_never_loses_all_of_its_joints() -> None:
     assert remaining(joints=0.9, limbs=0.9, frames=0.9).any(dim=(2, 3)).all()
 
