@@ -14,6 +14,7 @@ from torch import nn
 
 from ..data.loading.drop import JointDropper
 from ..data.loading.pipeline import InputPipeline
+from ..data.loading.placement import ClipReader, place_clips
 from ..data.loading.run_data import TestPart, part_for_testing, training_clips
 from ..data.store.find_store import find_store
 from ..data.store.protocols import hold_out, split
@@ -112,9 +113,10 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     numbers = _indices(config, store, request.subset)
     shares = request.drop_joints, request.drop_limbs, request.drop_frames
     dropper = JointDropper(config.data.skeleton, *shares) if any(shares) else None
-    part = part_for_testing(config, store, numbers, dropper=dropper)
+    placement = place_clips(store, "disk", torch.device("cpu"), min_confidence=config.data.min_confidence)
+    part = part_for_testing(config, store, numbers, placement=placement, dropper=dropper)
     if request.subset != "train":
-        _warn_about_training_clips(checkpoint, store, numbers)
+        _warn_about_training_clips(checkpoint, store, numbers, placement.clips)
     make_folder(out)  # reports an unwritable folder before all clips are scored
     pictures = request.pictures and draws_or_warns(PICTURES)
     statistics = load_statistics(
@@ -207,7 +209,9 @@ def _requested_config(checkpoint: Checkpoint, request: EvalRequest) -> RunConfig
     return replace(config, data=data, data_root=request.data_root or config.data_root, input_roots=roots, compile=False)
 
 
-def _warn_about_training_clips(checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64]) -> None:
+def _warn_about_training_clips(
+    checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64], clips: ClipReader | None = None
+) -> None:
     """Warn if tested clips are, or may be, training clips of the model."""
     own = checkpoint.config
     if store.name not in (own.data.name, own.data.subset_of):
@@ -219,7 +223,7 @@ def _warn_about_training_clips(checkpoint: Checkpoint, store: Store, numbers: ND
         )
         return
     try:
-        trained, _ = training_clips(own, store, split(store.clips, own.data))
+        trained, _ = training_clips(own, store, split(store.clips, own.data), clips)
     except UserError:
         return  # the run's protocol does not divide these clips, so they are not its training clips
     if count := len(np.intersect1d(trained, numbers)):

@@ -85,7 +85,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     """
     parts = split(store.clips, config.data, config.data.split)
     placement = place_clips(store, config.hardware.data_placement, device, processes_here(), config.data.min_confidence)
-    train, held_out = training_clips(config, store, parts)
+    train, held_out = training_clips(config, store, parts, placement.clips)
     known = labelled(store.clips, train, config.label_fraction)
     sampler = TrainSampler(
         train if config.trains_unlabelled else known,
@@ -131,10 +131,13 @@ def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipRea
     return ClipDataset(store, frames, data.sampling, training=True, clips=clips, missing=missing)
 
 
-def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def training_clips(
+    config: RunConfig, store: Store, parts: Split, clips: ClipReader | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of the training clips, and of those held out to choose the best epoch, if any.
 
     Training clips without a joint of `data.min_confidence` are left out, with a warning; a test counts them as wrong.
+    Which these are is read from `clips`, or without it from the store's files.
 
     Raises:
         UserError: no training clip has such a joint.
@@ -142,7 +145,10 @@ def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArr
     train, held_out = parts.train, parts.train[:0]
     if config.validation == "split":
         train, held_out = hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
-    empty = clips_without_joints(store, config.data.min_confidence)
+    if not config.data.min_confidence:  # a store has no clip without any joint
+        return train, held_out
+    clips = clips or FileClipReader(store, config.data.min_confidence)
+    empty = clips_without_joints(store.clips, clips.present.cpu().numpy())
     left = np.setdiff1d(train, empty)
     if len(left) == len(train):
         return train, held_out
