@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ..data.loading.confidences import is_same_store
 from ..data.loading.drop import JointDropper
 from ..data.loading.pipeline import InputPipeline
 from ..data.loading.placement import ClipReader, place_clips
 from ..data.loading.run_data import TestPart, part_for_testing, training_clips
 from ..data.store.find_store import find_store
+from ..data.store.fingerprints import data_fingerprints, differing
 from ..data.store.protocols import hold_out, split
 from ..data.store.reader import Store
 from ..models.registry import count_parameters
@@ -216,10 +218,11 @@ def _warn_about_training_clips(
     own = checkpoint.config
     if store.name not in (own.data.name, own.data.subset_of):
         return
-    if checkpoint.data.get("store", store.fingerprint) != store.fingerprint:
+    recorded = checkpoint.data.get("store", store.fingerprint)
+    if not is_same_store(recorded, store, own.data.min_confidence):
         _log.warning(
-            "The store %s differs from the one that the model was trained on: its clips may be training clips.",
-            store.path,
+            "The store %s differs from the one that the model was trained on%s",
+            *(store.path, _difference(checkpoint, store)),
         )
         return
     try:
@@ -230,6 +233,22 @@ def _warn_about_training_clips(
         of_all = f"{count:,} of the {counted(len(numbers), 'clip')} that are tested"
         which = f"The {counted(1, 'clip')} that is tested" if len(numbers) == 1 else of_all
         _log.warning(f"{which} {'has' if count == 1 else 'have'} trained the model.")
+
+
+def _difference(checkpoint: Checkpoint, store: Store) -> str:
+    """Return what differs between a store and the one that a model was trained on, with the consequence."""
+    own = checkpoint.config.data
+    try:
+        present = data_fingerprints(store, split(store.clips, own), own.skeleton)
+    except UserError:  # the run's protocol does not divide these clips
+        present = {}
+    if present and not differing(checkpoint.data, present, same_store=True):
+        return (
+            " in the content of its clips: their names, and which of them train and test, are the same. They were "
+            "prepared from other recordings, with other settings or by another version of LAST, so the results may "
+            "differ from those of the run. Evaluate on the store of the run, or train a new run on this one."
+        )
+    return ": its clips may be training clips. Evaluate on the store of the run, or on clips that it did not have."
 
 
 def _indices(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:

@@ -82,6 +82,18 @@ def clips_without_joints(clips: NDArray[np.void], present: NDArray[np.bool_]) ->
     return np.flatnonzero(~np.logical_or.reduceat(present, clips["offset"]))
 
 
+def is_same_store(fingerprint: str, store: Store, min_confidence: float) -> bool:
+    """Tell whether a run that recorded a fingerprint saw the same clips as one at `min_confidence` sees in a store.
+
+    Frame rates are seen by no run, and confidences only if a joint is missing because of them. So a run remains tied
+    to its data when they are prepared again by a version that stores more about the same joints.
+    """
+    if fingerprint in (store.fingerprint, store.fingerprint_of_files):
+        return True
+    same_joints = fingerprint == store.fingerprint_of_joints
+    return same_joints and measured_joints(store, np.asarray(store.valid), min_confidence) is None
+
+
 def lowest_measured(min_confidence: float) -> int:
     """Return the lowest confidence, as it is stored, of a joint that is not missing."""
     return int(confidence_bytes(np.array(min_confidence)))
