@@ -95,6 +95,13 @@ class NormalizeConfig:
     scale: Literal["none", "unit"] = "none"
 
 
+# Keys of `DataConfig` that only decide what a store holds. A training reads the store and does not use them.
+PREPARATION_KEYS = (
+    *("format", "columns", "bodies", "fps", "source_fps"),
+    *("source_layout", "layout_map", "class_map", "source_classes"),
+)
+
+
 @dataclass
 class DataConfig:
     """Settings of a data set.
