@@ -23,7 +23,8 @@ from ..data.store.protocols import hold_out, split
 from ..data.store.reader import Store
 from ..models.registry import count_parameters
 from ..plots.figures import draws_or_warns
-from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint
+from ..runs.checkpoint import Checkpoint, read_checkpoint
+from ..runs.checkpoint_model import model_of
 from ..runtime.precision import Precision, choose_device, precision_of_a_run
 from ..settings.data import DataConfig
 from ..settings.run import RunConfig

@@ -17,7 +17,7 @@ from ..data.store.protocols import split
 from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
 from ..models.classifier import SkeletonClassifier
-from ..runs.checkpoint import load_backbone, refuse_other_sizes
+from ..runs.checkpoint_model import load_backbone, refuse_other_sizes
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
