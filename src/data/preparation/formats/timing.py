@@ -138,9 +138,10 @@ def _as_recorded(frames: NDArray[np.int64], fps: float) -> Frames:
 
 def _checked(name: str, count: int, times: Floats) -> Floats:
     if times.shape != (count,):
-        raise BadClip(name, 0, f"has timestamps of the shape {times.shape} for {count} frames")
+        raise BadClip(name, 0, f"has timestamps of the shape {times.shape} for {count} frames: every frame needs one")
     if not np.isfinite(times).all():
-        raise BadClip(name, 0, f"frame {int(np.flatnonzero(~np.isfinite(times))[0]) + 1} has no finite timestamp")
+        frame = int(np.flatnonzero(~np.isfinite(times))[0]) + 1
+        raise BadClip(name, 0, f"frame {frame} has no finite timestamp: every frame needs its time in seconds")
     return times
 
 
@@ -212,7 +213,10 @@ def _at_equal_intervals(name: str, times: Floats, frames: NDArray[np.int64], fps
     count = int(np.floor(times[-1] * fps + 1e-6)) + 1
     if count > MOST_FRAMES:
         raise BadClip(
-            name, 0, f"would have {count} frames at {fps:g} frames per second, at most {MOST_FRAMES} are possible"
+            name,
+            0,
+            f"would have {count} frames at {fps:g} frames per second, at most {MOST_FRAMES} are possible: look for a "
+            "wrong timestamp, or choose a lower data.fps",
         )
     wanted = np.arange(count) / fps
     after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)
