@@ -147,7 +147,7 @@ def _build(
 ) -> tuple[Trainer, ResumePoint]:
     """Return the trainer of a run and its resume point; no file of the run is changed yet."""
     device, world = run_context.device, run_context.world
-    store = _store(config)
+    store = store_of(config)
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
         _refuse_other_data(resume_point, lambda: data.fingerprints, world)
@@ -171,7 +171,8 @@ def _build(
     return trainer, resume_point
 
 
-def _store(config: RunConfig, verify: bool = True) -> Store:
+def store_of(config: RunConfig, verify: bool = True) -> Store:
+    """Return the store of a run's data set on this machine; with `verify` its checksums are compared."""
     root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
     return find_store(config.data, root, verify, inputs)
 
@@ -286,7 +287,7 @@ def _refuse_other_data(resume_point: ResumePoint, present: Callable[[], Mapping[
 def _present_fingerprints(config: RunConfig) -> dict[str, str]:
     """Return the fingerprints of the present data; none if the data are not on this machine."""
     try:
-        store = _store(config, verify=False)
+        store = store_of(config, verify=False)
         return data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
     except UserError:
         return {}
