@@ -1,13 +1,14 @@
 """`split`: show how a prepared data set is divided, and write its parts as text files."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.store.copies import Copies, copies_message, find_copies, write_copies
 from ..data.store.find_store import find_store
 from ..data.store.fold_choice import fold_protocols
 from ..data.store.format import HEADER_FILE
@@ -56,12 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
     config = merge(DataConfig(), [section_layer(data_layer(arguments.dataset), "data")])
     store = _store(arguments, config)
     chosen = _chosen(arguments, config, store)
-    rows, problems = [], []
+    rows, problems, copies = [], [], {}
     columns = [name for name in PROPERTIES[:2] if (store.clips[name] != 0).any()]
     for data in chosen:
         parts = divide(store.clips, data)
         rows += [_row(data, part, store.clips[getattr(parts, part)], columns) for part in PARTS]
-        problems += _problems(store.clips, data, parts)
+        copies[data.split] = find_copies(store, parts.train, parts.test)
+        problems += _problems(store.clips, data, parts, copies[data.split])
     table(
         f"{config.name}, {len(store):,} clips in {store.path}",
         ["split", "part", "clips", *(f"{name}s" for name in columns), "classes", "without a clip", "values"],
@@ -72,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     if len(problems) > _PROBLEMS_SHOWN:
         say(f"{len(problems) - _PROBLEMS_SHOWN} more such remarks, about the other splits.")
     if arguments.out is not None:
-        _write(arguments, store, chosen)
+        _write(arguments, store, chosen, copies)
     return 0
 
 
@@ -123,20 +125,32 @@ def _first(values: Sequence[object], most: int) -> str:
     return ", ".join(map(str, values[:most])) + more
 
 
-def _problems(clips: NDArray[np.void], data: DataConfig, parts: Split) -> list[str]:
+def _problems(clips: NDArray[np.void], data: DataConfig, parts: Split, copies: Copies) -> list[str]:
     """Return sentences about what keeps a split from being trained, or makes its test easier than it seems."""
-    problem = empty_part(clips, data, data.split, parts) or divided_recording(clips, data, data.split, parts)
-    return ([f"{problem} Training will refuse it."] if problem else []) + split_warnings(clips, data, data.split, parts)
+    if problem := empty_part(clips, data, data.split, parts) or divided_recording(clips, data, data.split, parts):
+        return [f"{problem} Training will refuse it."]
+    found = split_warnings(clips, data, data.split, parts)
+    if len(copies):
+        message = copies_message(clips["name"].tolist(), copies, len(parts.test), "test")
+        consequence = " Training will refuse it." if data.copies == "refuse" else ""
+        found.append(f"{data.split}: {message}{consequence}")
+    return found
 
 
-def _write(arguments: argparse.Namespace, store: Store, chosen: Sequence[DataConfig]) -> None:
-    """Write each split as a text file, and say how to train with it."""
+def _write(
+    arguments: argparse.Namespace, store: Store, chosen: Sequence[DataConfig], copies: Mapping[str, Copies]
+) -> None:
+    """Write each split as a text file, with a list of its copies if it has any, and say how to use both."""
     folder = make_folder(arguments.out)
     for data in chosen:
         rule = data.protocols.get(data.split)
         about = [f"{data.split} of {data.name}, {len(store):,} clips"]
         path = folder / f"{data.split}.txt"
         write_split_file(path, store.clips, divide(store.clips, data), rule.by if rule is not None else "", about)
+        if found := copies[data.split]:
+            listed = folder / f"{data.split}_copies.txt"
+            write_copies(listed, store.clips["name"].tolist(), found)
+            say(f"The test clips that are copies are listed in {listed}, to be left out with preprocess --ignore")
     named = "its file" if len(chosen) == 1 else "the file of one split"
     say(f"Written to {folder}: {', '.join(f'{data.split}.txt' for data in chosen)}")
     first = quoted(folder / f"{chosen[0].split}.txt")

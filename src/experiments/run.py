@@ -39,6 +39,7 @@ from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.places import data_roots
 from ..utils.progress import SILENT, Progress
+from .split_check import check_split
 from .summary import summarise
 
 _log = logging.getLogger(__name__)
@@ -148,6 +149,7 @@ def _build(
     """Return the trainer of a run and its resume point; no file of the run is changed yet."""
     device, world = run_context.device, run_context.world
     store = store_of(config)
+    check_split(config, store, world, is_resumed=resume_point.checkpoint is not None)
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
         _refuse_other_data(resume_point, lambda: data.fingerprints, world)

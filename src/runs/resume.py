@@ -42,6 +42,7 @@ HARMLESS = (
     "max_hours",
     "distributed.timeout_minutes",
     "data.how_to_get",
+    "data.copies",
     "data.own_layout.extra_edges",
     # They decide what a store holds, and a run is tied to the content of its store.
     *("data.source_layout", "data.own_source_layout", "data.layout_map", "data.fps", "data.source_fps"),

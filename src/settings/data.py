@@ -130,6 +130,8 @@ class DataConfig:
             they are not `classes`.
         split: the default protocol.
         protocols: the known protocols by name.
+        copies: what training does if test clips are copies, or near copies, of training clips: `refuse`, `warn`, or
+            `allow`, which does not search for them.
         subset_of: a larger data set whose store can be used instead, with `select` applied.
         how_to_get: how to obtain the raw files, for users without them, each command on its own line; `{program}` is
             replaced by the name with which LAST was called.
@@ -153,6 +155,7 @@ class DataConfig:
     source_classes: list[str] = field(default_factory=list)
     split: str = ""
     protocols: dict[str, ProtocolConfig] = field(default_factory=dict)
+    copies: Literal["refuse", "warn", "allow"] = "refuse"
     subset_of: str = ""
     select: SelectConfig = field(default_factory=SelectConfig)
     how_to_get: str = ""

@@ -1,10 +1,14 @@
 """`split` shows and writes splits, and `train` trains with them, as a user runs both."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from last.data.preparation.preprocess import read_ignore_list
+from last.data.store.reader import open_store, write_store
 
 Command = Callable[..., Any]
 
@@ -102,3 +106,13 @@ def test_one_fold_is_a_run_of_its_own(train: Command, tmp_path: Path) -> None:
 def test_options_that_do_not_belong_together_are_refused(train: Command, options: list[str], problem: str) -> None:
     result = train(*options)
     assert result.code == 2 and problem in result.err
+
+
+def test_copies_are_listed_so_that_they_can_be_left_out(cli: Command, data_yaml: Path, tmp_path: Path) -> None:
+    clips = list(open_store(data_yaml.parent / "data" / "tiny"))
+    clips[20] = replace(clips[0], name="clip20", subject=2)
+    write_store(tmp_path / "tiny", clips, name="tiny", layout="ntu25", classes=["rise", "fall", "still"])
+    shown = cli("split", "--dataset", data_yaml, "--data_root", tmp_path, "--out", tmp_path / "splits")
+    assert "xsub: 1 of 12 test clips is a copy, or nearly one, of a training clip: clip20 of clip00." in shown.out
+    assert "Training will refuse it." in shown.out
+    assert read_ignore_list(tmp_path / "splits" / "xsub_copies.txt") == ["clip20"]

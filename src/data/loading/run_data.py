@@ -131,10 +131,13 @@ def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipRea
     return ClipDataset(store, frames, data.sampling, training=True, clips=clips, missing=missing)
 
 
-def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def training_clips(
+    config: RunConfig, store: Store, parts: Split, *, warns: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of the training clips, and of those held out to choose the best epoch, if any.
 
-    Training clips without a joint of `data.min_confidence` are left out, with a warning; a test counts them as wrong.
+    Training clips without a joint of `data.min_confidence` are left out, with a warning unless `warns` is False; a test
+    counts them as wrong.
 
     Raises:
         UserError: no training clip has such a joint.
@@ -144,8 +147,8 @@ def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArr
         train, held_out = hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
     empty = clips_without_joints(store, config.data.min_confidence)
     left = np.setdiff1d(train, empty)
-    if len(left) == len(train):
-        return train, held_out
+    if len(left) == len(train) or not warns:
+        return left, held_out
     names = [str(name) for name in store.clips["name"][np.intersect1d(train, empty)]]
     message = (
         f"{counted(len(names), 'training clip')} of {len(train)} without a joint of the confidence "
