@@ -21,6 +21,7 @@ from ..data.store.find_store import find_store
 from ..data.store.fingerprints import data_fingerprints, differing
 from ..data.store.protocols import hold_out, split
 from ..data.store.reader import Store
+from ..data.store.split_files import with_split_file
 from ..models.registry import count_parameters
 from ..plots.figures import draws_or_warns
 from ..runs.checkpoint import Checkpoint, read_checkpoint
@@ -28,6 +29,7 @@ from ..runs.checkpoint_model import model_of
 from ..runtime.precision import Precision, choose_device, precision_of_a_run
 from ..settings.data import DataConfig
 from ..settings.run import RunConfig
+from ..settings.splits import is_split_file
 from ..tasks.measures import Metric
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
@@ -53,7 +55,7 @@ class EvalRequest:
     Attributes:
         checkpoint: the file.
         subset: the part of the protocol: train, val (the clips that `validation: split` held out) or test.
-        dataset, split: another data set of the same classes, another protocol.
+        dataset, split: another data set of the same classes, another protocol or the path of a split's text file.
         data_root: the folder of prepared data sets; if empty, the run's folder, then the folders of this machine's
             environment.
         environment: its name; detected if empty.
@@ -113,6 +115,8 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     device = choose_device(request.device)
     model = model_of(checkpoint, str(request.checkpoint), request.no_ema).to(device)
     store = find_store(config.data, Path(config.data_root), input_roots=[Path(root) for root in config.input_roots])
+    if is_split_file(request.split):
+        config = replace(config, data=with_split_file(config.data, store.clips, Path(request.split)))
     numbers = _indices(config, store, request.subset)
     shares = request.drop_joints, request.drop_limbs, request.drop_frames
     dropper = JointDropper(config.data.skeleton, *shares) if any(shares) else None
@@ -206,7 +210,8 @@ def _requested_config(checkpoint: Checkpoint, request: EvalRequest) -> RunConfig
             key: getattr(config.data, key) for key in ("sampling", "normalize", "min_confidence", "max_gap")
         }
         data = replace(data, **own_settings)
-    data = replace(data, split=request.split or data.split)
+    if request.split and not is_split_file(request.split):
+        data = replace(data, split=request.split)
     here = places(request.environment)
     roots = [] if request.data_root else [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
     return replace(config, data=data, data_root=request.data_root or config.data_root, input_roots=roots, compile=False)

@@ -40,6 +40,7 @@ from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.places import data_roots
 from ..utils.progress import SILENT, Progress
+from .split_check import check_split
 from .summary import summarise
 
 _log = logging.getLogger(__name__)
@@ -148,7 +149,8 @@ def _build(
 ) -> tuple[Trainer, ResumePoint]:
     """Return the trainer of a run and its resume point; no file of the run is changed yet."""
     device, world = run_context.device, run_context.world
-    store = _store(config)
+    store = store_of(config)
+    check_split(config, store, world, is_resumed=resume_point.checkpoint is not None)
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
         _refuse_other_data(resume_point, lambda: _changes(config, resume_point, store, data.fingerprints), world)
@@ -172,7 +174,8 @@ def _build(
     return trainer, resume_point
 
 
-def _store(config: RunConfig, verify: bool = True) -> Store:
+def store_of(config: RunConfig, verify: bool = True) -> Store:
+    """Return the store of a run's data set on this machine; with `verify` its checksums are compared."""
     root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
     return find_store(config.data, root, verify, inputs)
 
@@ -295,7 +298,7 @@ def _changes(config: RunConfig, resume_point: ResumePoint, store: Store, present
 def _present_changes(config: RunConfig, resume_point: ResumePoint) -> list[str]:
     """Return how the present data differ from those of a run; nothing if the data are not on this machine."""
     try:
-        store = _store(config, verify=False)
+        store = store_of(config, verify=False)
         present = data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
     except UserError:
         return []

@@ -132,12 +132,12 @@ def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipRea
 
 
 def training_clips(
-    config: RunConfig, store: Store, parts: Split, clips: ClipReader | None = None
+    config: RunConfig, store: Store, parts: Split, clips: ClipReader | None = None, *, warns: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of the training clips, and of those held out to choose the best epoch, if any.
 
-    Training clips without a joint of `data.min_confidence` are left out, with a warning; a test counts them as wrong.
-    Which these are is read from `clips`, or without it from the store's files.
+    Training clips without a joint of `data.min_confidence` are left out, with a warning unless `warns` is False; a test
+    counts them as wrong. Which these are is read from `clips`, or without it from the store's files.
 
     Raises:
         UserError: no training clip has such a joint.
@@ -150,8 +150,8 @@ def training_clips(
     clips = clips or FileClipReader(store, config.data.min_confidence)
     empty = clips_without_joints(store.clips, clips.present.cpu().numpy())
     left = np.setdiff1d(train, empty)
-    if len(left) == len(train):
-        return train, held_out
+    if len(left) == len(train) or not warns:
+        return left, held_out
     names = [str(name) for name in store.clips["name"][np.intersect1d(train, empty)]]
     message = (
         f"{counted(len(names), 'training clip')} of {len(train)} without a joint of the confidence "
