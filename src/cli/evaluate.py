@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..evaluation.choices import STATISTICS, SUBSETS
 from ..settings.splits import is_split_file
+from ..tasks.measures import CLASSIFICATION
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
 from .options import add_shared, examples, fill, share
 from .terminal import progress, say, table
@@ -80,8 +81,7 @@ def show(result: "EvalResult") -> None:
     title = f"{facts['model']} on {facts['dataset']} {facts['split']}, {facts['subset']} part"
     rows = [
         ["clips", str(sum(each.clips for each in metrics.per_class))],
-        ["top-1", f"{metrics.top1:.2f} %"],
-        ["top-5", f"{metrics.top5:.2f} %"],
+        *([each.title, f"{getattr(metrics, each.name):.2f} %"] for each in CLASSIFICATION.metrics),
         ["mean class accuracy", f"{metrics.mean_class_accuracy:.2f} %"],
         *([metric.title, f"{metric.text(value).strip()} {metric.unit}".strip()] for metric, value in result.added),
         ["loss", f"{metrics.loss:.4f}"],

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..plots.figures import draw_class_accuracy, draw_confusion, draws_or_warns
 from ..runs.confusion import Confusion
-from ..tasks.measures import Metric
+from ..tasks.measures import CLASSIFICATION, Metric
 from ..utils.files import write_csv, write_json
 from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
 
@@ -84,8 +84,7 @@ def _summary(
         "clips": len(predictions.names),
         "unusable_clips": [predictions.names[number] for number in np.flatnonzero(~predictions.scored)],
         "classes": len(class_names),
-        "top1": round(metrics.top1, _DECIMALS),
-        "top5": round(metrics.top5, _DECIMALS),
+        **{name: round(getattr(metrics, name), _DECIMALS) for name in CLASSIFICATION.names},
         "mean_class_accuracy": round(metrics.mean_class_accuracy, _DECIMALS),
         "loss": round(metrics.loss, _DECIMALS),
         "per_class": [_class_entry(result, class_names) for result in metrics.per_class],
