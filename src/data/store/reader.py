@@ -40,6 +40,7 @@ from .format import (
     rows_problem,
     with_parts,
 )
+from .recordings import read_recordings, with_recordings
 from .writer import StoreWriter
 
 _STORES_NAMED = 5  # stores listed in the message for a folder that contains stores
@@ -57,14 +58,16 @@ class Store(Sequence[Clip]):
         confidence: (R, V) uint8, memory-mapped; None if every joint was measured with full confidence.
         clips: the index, one structured element per clip.
         source: the origin of the clips, as given to the writer.
-        fingerprint: a digest of the arrays, the class names and the layout: the same for every copy of a store.
+        recordings: the long recordings of which the clips are parts; None if each clip is a recording.
+        fingerprint: a digest of the arrays, the class names, the layout and the recordings: the same for every copy of
+            a store.
     """
 
     def __init__(self, path: Path, metadata: StoreMetadata, rows: Rows, fingerprint: str = "") -> None:
         self.path, self.fingerprint = path, fingerprint
         self.name, self.skeleton, self.classes = metadata.name, metadata.layout, list(metadata.classes)
         self.layout = self.skeleton.name
-        self.source = dict(metadata.source)
+        self.source, self.recordings = dict(metadata.source), metadata.recordings
         self.clips, self.joints, self.valid, self.confidence = rows
 
     def __len__(self) -> int:
@@ -153,11 +156,13 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     layout = _layout(path, header)
     if problem := _arrays_problem(header, rows, layout):
         raise _damaged(path, problem)
-    metadata = StoreMetadata(header["name"], layout, header["classes"], header["source"])
     try:
-        rows = rows._replace(clips=with_parts(rows.clips, header.get("protocols", {})))
+        recordings = read_recordings(header.get("recordings"), len(rows.clips), len(header["classes"]))
+        clips = with_parts(rows.clips, header.get("protocols", {}))
+        rows = rows._replace(clips=with_recordings(clips, recordings))
     except (ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, f"{HEADER_FILE}: {error}") from error
+    metadata = StoreMetadata(header["name"], layout, header["classes"], header["source"], recordings=recordings)
     return Store(path, metadata, rows, _fingerprint(header, layout))
 
 
@@ -235,6 +240,7 @@ def _fingerprint(header: Mapping[str, Any], layout: Layout) -> str:
     """Return a digest of the content of a store; the recorded checksums represent its arrays."""
     arrays = {name: recorded["sha256"] for name, recorded in header["files"].items()}
     content = [layout_facts(layout), header["classes"], arrays]
+    content += [header["recordings"]] if header.get("recordings") is not None else []
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
