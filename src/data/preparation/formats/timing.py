@@ -47,6 +47,7 @@ class Frames:
         fps: frames per second.
         repeated, backward, gaps: how many frames were left out since their time repeats an earlier one or lies before
             it, and how many gaps there are.
+        recorded: (F,) where each frame of the recording lies among these frames; None if they are the recording's.
     """
 
     before: NDArray[np.int64]
@@ -57,6 +58,7 @@ class Frames:
     repeated: int = 0
     backward: int = 0
     gaps: int = 0
+    recorded: Floats | None = None
 
     @property
     def repairs(self) -> str:
@@ -108,7 +110,9 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
     if timing.times is None:
         if not timing.fps or not wanted_fps or timing.fps == wanted_fps:
             return None
-        return _at_equal_intervals(name, np.arange(count) / timing.fps, np.arange(count), wanted_fps, timing.fps)
+        taken = np.arange(count) / timing.fps
+        found = _at_equal_intervals(name, taken, np.arange(count), wanted_fps, timing.fps)
+        return replace(found, recorded=taken * found.fps)
     times = _checked(name, count, timing.times)
     highest = np.maximum.accumulate(times)
     later = np.r_[True, times[1:] > highest[:-1]]
@@ -126,7 +130,8 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
     if regular and wanted_fps in (0, own_fps):
         return _as_recorded(kept, own_fps)
     found = _at_equal_intervals(name, times[kept] - times[kept[0]], kept, wanted_fps or own_fps, own_fps)
-    return replace(found, repeated=repeated, backward=backward, gaps=gaps)
+    recorded = (highest - times[kept[0]]) * found.fps
+    return replace(found, repeated=repeated, backward=backward, gaps=gaps, recorded=recorded)
 
 
 def _as_recorded(frames: NDArray[np.int64], fps: float) -> Frames:
