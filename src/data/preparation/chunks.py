@@ -31,7 +31,7 @@ from .intervals.plans import Plans
 from .report import SkippedRecording
 
 # Increase this when a reader or the cleaning is changed to return other clips for the same recordings.
-_REVISION = 3
+_REVISION = 4
 _MAX_ENTRIES, _MAX_BYTES = 64, 64 << 20
 
 
