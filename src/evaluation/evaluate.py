@@ -12,16 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ..data.loading.confidences import is_same_store
 from ..data.loading.drop import JointDropper
 from ..data.loading.pipeline import InputPipeline
+from ..data.loading.placement import ClipReader, place_clips
 from ..data.loading.run_data import TestPart, part_for_testing, training_clips
 from ..data.store.find_store import find_store
+from ..data.store.fingerprints import data_fingerprints, differing
 from ..data.store.protocols import hold_out, split
 from ..data.store.reader import Store
 from ..data.store.split_files import with_split_file
 from ..models.registry import count_parameters
 from ..plots.figures import draws_or_warns
-from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint
+from ..runs.checkpoint import Checkpoint, read_checkpoint
+from ..runs.checkpoint_model import model_of
 from ..runtime.precision import Precision, choose_device, precision_of_a_run
 from ..settings.data import DataConfig
 from ..settings.run import RunConfig
@@ -36,6 +40,7 @@ from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .clip_metrics import clip_metrics, get_metric, list_metrics
 from .metrics import Metrics, Predictions, measure
+from .recordings import EvaluatedRecordings, evaluate_recordings
 from .report import PICTURES, write_report
 from .scoring import has_no_score, score_batches
 from .statistics import load_statistics
@@ -63,6 +68,8 @@ class EvalRequest:
         metrics: names of metrics in addition to those of the run.
         drop_joints, drop_limbs: the probability with which a joint, or a limb, of a body is missing in the whole clip.
         drop_frames: the probability with which a body is not seen in a frame.
+        shortest_event: seconds (frames if the rate is unknown); in long recordings, shorter runs of predicted frames
+            become part of the longer one beside them.
     """
 
     checkpoint: Path
@@ -79,6 +86,7 @@ class EvalRequest:
     drop_joints: float = 0.0
     drop_limbs: float = 0.0
     drop_frames: float = 0.0
+    shortest_event: float = 0.0
 
     @property
     def dropped(self) -> dict[str, float]:
@@ -89,13 +97,18 @@ class EvalRequest:
 
 @dataclass(frozen=True)
 class EvalResult:
-    """The result of an evaluation: metrics, further metrics, facts about it, and the files of its report."""
+    """The result of an evaluation: metrics, further metrics, facts about it, and the files of its report.
+
+    Attributes:
+        recordings: the figures of long recordings, if windows over them were tested.
+    """
 
     metrics: Metrics
     added: Sequence[tuple[Metric, float]]
     class_names: list[str]
     facts: Mapping[str, str]
     files: Mapping[str, Path]
+    recordings: EvaluatedRecordings | None = None
 
 
 def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> EvalResult:
@@ -116,9 +129,10 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     numbers = _indices(config, store, request.subset)
     shares = request.drop_joints, request.drop_limbs, request.drop_frames
     dropper = JointDropper(config.data.skeleton, *shares) if any(shares) else None
-    part = part_for_testing(config, store, numbers, dropper=dropper)
+    placement = place_clips(store, "disk", torch.device("cpu"), min_confidence=config.data.min_confidence)
+    part = part_for_testing(config, store, numbers, placement=placement, dropper=dropper)
     if request.subset != "train":
-        _warn_about_training_clips(checkpoint, store, numbers)
+        _warn_about_training_clips(checkpoint, store, numbers, placement.clips)
     make_folder(out)  # reports an unwritable folder before all clips are scored
     pictures = request.pictures and draws_or_warns(PICTURES)
     statistics = load_statistics(
@@ -140,8 +154,11 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     added = _further(predictions, config.metrics, request.metrics)
     facts = {**_facts(request, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
     facts |= {f"dropped {name}": f"{share:g}" for name, share in request.dropped.items()}
-    files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures, added=added)
-    return EvalResult(metrics, added, checkpoint.classes, facts, files)
+    found = evaluate_recordings(predictions, store, len(checkpoint.classes), request.shortest_event)
+    files = write_report(
+        out, metrics, predictions, checkpoint.classes, facts, pictures=pictures, added=added, recordings=found
+    )
+    return EvalResult(metrics, added, checkpoint.classes, facts, files, found)
 
 
 def _further(
@@ -212,25 +229,44 @@ def _requested_config(checkpoint: Checkpoint, request: EvalRequest) -> RunConfig
     return replace(config, data=data, data_root=request.data_root or config.data_root, input_roots=roots, compile=False)
 
 
-def _warn_about_training_clips(checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64]) -> None:
+def _warn_about_training_clips(
+    checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64], clips: ClipReader | None = None
+) -> None:
     """Warn if tested clips are, or may be, training clips of the model."""
     own = checkpoint.config
     if store.name not in (own.data.name, own.data.subset_of):
         return
-    if checkpoint.data.get("store", store.fingerprint) != store.fingerprint:
+    recorded = checkpoint.data.get("store", store.fingerprint)
+    if not is_same_store(recorded, store, own.data.min_confidence):
         _log.warning(
-            "The store %s differs from the one that the model was trained on: its clips may be training clips.",
-            store.path,
+            "The store %s differs from the one that the model was trained on%s",
+            *(store.path, _difference(checkpoint, store)),
         )
         return
     try:
-        trained, _ = training_clips(own, store, split(store.clips, own.data))
+        trained, _ = training_clips(own, store, split(store.clips, own.data), clips)
     except UserError:
         return  # the run's protocol does not divide these clips, so they are not its training clips
     if count := len(np.intersect1d(trained, numbers)):
         of_all = f"{count:,} of the {counted(len(numbers), 'clip')} that are tested"
         which = f"The {counted(1, 'clip')} that is tested" if len(numbers) == 1 else of_all
         _log.warning(f"{which} {'has' if count == 1 else 'have'} trained the model.")
+
+
+def _difference(checkpoint: Checkpoint, store: Store) -> str:
+    """Return what differs between a store and the one that a model was trained on, with the consequence."""
+    own = checkpoint.config.data
+    try:
+        present = data_fingerprints(store, split(store.clips, own), own.skeleton)
+    except UserError:  # the run's protocol does not divide these clips
+        present = {}
+    if present and not differing(checkpoint.data, present, same_store=True):
+        return (
+            " in the content of its clips: their names, and which of them train and test, are the same. They were "
+            "prepared from other recordings, with other settings or by another version of LAST, so the results may "
+            "differ from those of the run. Evaluate on the store of the run, or train a new run on this one."
+        )
+    return ": its clips may be training clips. Evaluate on the store of the run, or on clips that it did not have."
 
 
 def _indices(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ Version 1 had neither confidences nor frame rates. Its stores are read as having
 Legend: R rows, M bodies, T frames, V joints, C coordinates.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from ...skeleton import Layout
 from ...utils.errors import UserError
 from ...utils.foreign_text import are_characters, is_readable
 from .clip import FARTHEST, FULL, MISSING, Clip
+from .recordings import Recordings
 
 FORMAT_VERSION = 2
 READ_VERSIONS = (1, 2)
@@ -70,6 +72,7 @@ class StoreMetadata:
         name, layout, classes: the data set, its joint layout, its class names in the order of their labels.
         source: where the clips came from, as JSON values.
         protocols: the protocols listed by the source, each as one letter per clip: T training, E test, - neither.
+        recordings: the long recordings of which the clips are parts; None if each clip is a recording.
     """
 
     name: str
@@ -77,6 +80,7 @@ class StoreMetadata:
     classes: Sequence[str]
     source: Mapping[str, Any] = field(default_factory=dict)
     protocols: Mapping[str, str] = field(default_factory=dict)
+    recordings: Recordings | None = None
 
 
 def pack(clips: Sequence[Clip], layout: Layout) -> Rows:
@@ -127,6 +131,16 @@ def present_index(clips: NDArray[np.void], version: int) -> NDArray[np.void]:
     for column in clips.dtype.names or ():
         index[column] = clips[column]
     return index
+
+
+def index_bytes(clips: NDArray[np.void], version: int = FORMAT_VERSION) -> bytes:
+    """Return an index as the content of the file of a store of `version`."""
+    index = np.zeros(len(clips), index_type(clips.dtype["name"].itemsize // 4, version))
+    for column in index.dtype.names or ():
+        index[column] = clips[column]
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, index, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:
