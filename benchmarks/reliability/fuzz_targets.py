@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import fuzz_changes as changes
+import fuzz_libraries as libraries
 import fuzz_own_files as own
 import fuzz_recordings as recordings
 from fuzz_changes import Change, Files
@@ -109,4 +110,9 @@ _TARGETS = (
     Target("runs", own.run_seeds, _RUN, own.read_run, weight=0.3),
     Target("checkpoints", own.checkpoint_seeds, _CHECKPOINT, own.read_checkpoint, weight=0.5),
 )
-TARGETS = {target.name: target for target in _TARGETS}
+# By the package that reads them.
+_LIBRARIES = {
+    "pyarrow": _recordings("table", libraries.parquet_seeds, {"*": changes.BYTES}, name="parquet"),
+}
+_INSTALLED = [target for package, target in _LIBRARIES.items() if libraries.is_installed(package)]
+TARGETS = {target.name: target for target in (*_TARGETS, *_INSTALLED)}
