@@ -77,6 +77,8 @@ def read_table(name: str, data: bytes, layout: Layout, given: Mapping[str, str],
         BadClip: it is no table of this layout.
         UserError: it is a Parquet file, and pyarrow cannot be imported.
     """
+    if data[:20].lower().startswith(b"scorer,"):
+        raise BadClip(name, 1, "looks like a table of DeepLabCut: read it with data.format: dlc, in a folder per class")
     file = ParquetFile(name, data) if data.startswith(MAGIC) else CsvFile(name, data)
     columns = find_columns(name, file.header, layout, given, needed)
     wanted = [columns.frame, columns.time, columns.fps, *columns.coordinates.ravel().tolist()]

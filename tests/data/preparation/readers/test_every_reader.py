@@ -21,6 +21,7 @@ from last.utils.errors import UserError
 
 WRISTS = {"sbu": "left_hand"}
 JSON_FOLDERS = ["coco", "zed", "kinect_azure", "mediapipe", "openpose"]
+OTHER_FOLDERS = ["folder", "dlc"]
 every_format = pytest.mark.parametrize("name", sorted(WRITERS))
 
 
@@ -202,7 +203,7 @@ def test_a_file_that_is_something_else_is_named_for_what_it_is(
 ) -> None:
     if name == "ctrgcn" and reason == "is a zip archive":
         reason = "is not a readable .npz file"  # an .npz is a zip archive itself, but not this one
-    with pytest.raises(BadClip if name in {*TEXTS, "folder", *JSON_FOLDERS} else UserError, match=reason):
+    with pytest.raises(BadClip if name in {*TEXTS, *OTHER_FOLDERS, *JSON_FOLDERS} else UserError, match=reason):
         change_the_file(name, tmp_path, lambda path: path.write_bytes(content))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from fuzz_recordings import LAYOUTS
+from fuzz_recordings import LAYOUTS, dlc_table
 
 from last.skeleton import load_layout
 
@@ -142,9 +142,17 @@ def write_table(folder: Path, joints: np.ndarray) -> None:
     (folder / "a.csv").write_text("\n".join(["clip,frame,body,joint,x,y,z,label", *rows]))
 
 
+def write_dlc(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies as individuals; one that is absent has empty fields."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    (folder / "first" / "one.csv").write_text(dlc_table(joints, load_layout(LAYOUTS["dlc"]).joints))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "coco": write_coco,
     "ctrgcn": write_ctrgcn,
+    "dlc": write_dlc,
     "folder": write_folder,
     "kinect_azure": write_kinect_azure,
     "zed": write_zed,
