@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fuzz_changes import Files
 from fuzz_recordings import some_joints
 
@@ -49,3 +50,41 @@ def parquet_seeds(_: Path) -> list[Files]:
         parquet.write_table(pyarrow.table(long_columns()), buffer, **options)
         made.append({"a.parquet": buffer.getvalue()})
     return made
+
+
+# --- motion capture
+
+
+def bvh_text(layout: Any) -> str:
+    """Return a file with a joint for every joint of a layout, whose bones have random lengths."""
+    random = np.random.default_rng(0)
+    children: dict[int, list[int]] = {joint: [] for joint in range(layout.num_joints)}
+    for child, parent in layout.bones:
+        children[parent].append(child)
+
+    def lines_of(joint: int, indent: str) -> list[str]:
+        is_root = joint == layout.root
+        offset = " ".join(f"{value:.4f}" for value in random.normal(size=3) * 10)
+        position = "6 Xposition Yposition Zposition" if is_root else "3"
+        inner = [f"OFFSET {offset}", f"CHANNELS {position} Zrotation Xrotation Yrotation"]
+        below = [line for child in children[joint] for line in lines_of(child, indent + "  ")]
+        end = (
+            []
+            if children[joint]
+            else [f"{indent}  End Site", f"{indent}  {{", f"{indent}    OFFSET 0 1 0", f"{indent}  }}"]
+        )
+        head = f"{indent}{'ROOT' if is_root else 'JOINT'} {layout.joints[joint]}"
+        return [head, f"{indent}{{", *(f"{indent}  {line}" for line in inner), *below, *end, f"{indent}}}"]
+
+    rows = random.normal(size=(FRAMES, 3 + 3 * layout.num_joints)) * 20
+    frames = [" ".join(f"{value:.4f}" for value in row) for row in rows]
+    head = ["MOTION", f"Frames: {FRAMES}", "Frame Time: 0.033333"]
+    return "\n".join(["HIERARCHY", *lines_of(layout.root, ""), *head, *frames]) + "\n"
+
+
+def bvh_seeds(_: Path) -> list[Files]:
+    """Return one body."""
+    from last.skeleton import load_layout
+
+    text = bvh_text(load_layout("coco17")).encode()
+    return [{"first/a_P1.bvh": text, "second/b.bvh": text}]

@@ -27,6 +27,7 @@ LAYOUTS = {
     "zed": "zed34",
     "kinect_azure": "kinect_azure32",
     "dlc": "coco17_2d",
+    "bvh": "coco17",
 }
 
 

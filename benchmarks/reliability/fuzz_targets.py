@@ -114,6 +114,7 @@ _TARGETS = (
 # By the package that reads them.
 _LIBRARIES = {
     "pyarrow": _recordings("table", libraries.parquet_seeds, {"*": changes.BYTES}, name="parquet"),
+    "pybvh": _recordings("bvh", libraries.bvh_seeds, {"*": changes.TEXT}),
 }
 _INSTALLED = [target for package, target in _LIBRARIES.items() if libraries.is_installed(package)]
 TARGETS = {target.name: target for target in (*_TARGETS, *_INSTALLED)}

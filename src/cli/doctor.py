@@ -31,6 +31,7 @@ _PURPOSES = {  # of the extras
     "deploy": "exporting models and running them without torch",
     "completion": "completing command lines in a shell",
     "parquet": "tables as Parquet files",
+    "bvh": "motion capture as BVH files",
 }
 
 

@@ -12,6 +12,7 @@ EXTRAS = {
     "deploy": ("onnx", "onnxscript", "onnxruntime", "openvino"),
     "completion": ("argcomplete",),
     "parquet": ("pyarrow",),
+    "bvh": ("pybvh",),
 }
 _MODULES = {  # the submodules of a package that LAST imports
     "matplotlib": ("matplotlib.figure", "matplotlib.backends.backend_agg"),

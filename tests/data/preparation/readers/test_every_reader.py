@@ -22,6 +22,8 @@ from last.utils.errors import UserError
 WRISTS = {"sbu": "left_hand"}
 JSON_FOLDERS = ["coco", "zed", "kinect_azure", "mediapipe", "openpose"]
 OTHER_FOLDERS = ["folder", "dlc"]
+# The positions in a BVH file follow from rotations of bones, so the points of these tests cannot be written.
+NOT_WRITTEN = ["bvh"]
 every_format = pytest.mark.parametrize("name", sorted(WRITERS))
 
 
@@ -38,7 +40,7 @@ def read(name: str, folder: Path, joints: np.ndarray, bodies: int = 2) -> Clip:
 
 
 def test_every_format_is_written_here() -> None:
-    assert sorted(WRITERS) == list_formats()
+    assert sorted([*WRITERS, *NOT_WRITTEN]) == list_formats()
 
 
 @every_format
@@ -306,5 +308,5 @@ def test_a_file_that_is_gone_since_it_was_listed_is_refused(tmp_path: Path) -> N
 
 
 def test_a_format_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UserError, match=r"There is no format of recordings 'bvh'.* Known: .*ntu"):
-        get_reader("bvh", Source(load_layout("ntu25"), 2, ()))
+    with pytest.raises(UserError, match=r"There is no format of recordings 'fbx'.* Known: .*ntu"):
+        get_reader("fbx", Source(load_layout("ntu25"), 2, ()))
