@@ -1,6 +1,7 @@
 """Valid recordings of the formats that other packages read, written by these packages where they can."""
 
 import io
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,39 @@ def bvh_seeds(_: Path) -> list[Files]:
 
     text = bvh_text(load_layout("coco17")).encode()
     return [{"first/a_P1.bvh": text, "second/b.bvh": text}]
+
+
+def c3d_bytes(points: np.ndarray, labels: list[str], missing: bool = False, analog: bool = False) -> bytes:
+    """Return a file of points (T, markers, 3) in metres, y up."""
+    import ezc3d
+
+    content = ezc3d.c3d()
+    content["parameters"]["POINT"]["RATE"]["value"] = [100.0]
+    content["parameters"]["POINT"]["LABELS"]["value"] = labels
+    content["parameters"]["POINT"]["UNITS"]["value"] = ["m"]
+    content.add_parameter("POINT", "Y_SCREEN", ["+Y"])
+    shape = (points.shape[1], len(points))
+    content["data"]["points"] = np.concatenate([points.transpose(2, 1, 0), np.ones((1, *shape))])
+    residuals = np.zeros((1, *shape))
+    residuals[0, 0, 0] = -1 if missing else 0
+    content["data"]["meta_points"] = {"residuals": residuals, "camera_masks": np.zeros((7, *shape), bool)}
+    if analog:
+        content["parameters"]["ANALOG"]["RATE"]["value"] = [200.0]
+        content["parameters"]["ANALOG"]["LABELS"]["value"] = ["force"]
+        content["data"]["analogs"] = np.zeros((1, 1, 2 * len(points)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.c3d"
+        content.write(str(path))
+        return path.read_bytes()
+
+
+def c3d_seeds(_: Path) -> list[Files]:
+    """Return one and two subjects, with and without samples of a force plate."""
+    from last.skeleton import load_layout
+
+    joints = some_joints(2, FRAMES, 17)
+    names = list(load_layout("coco17").joints)
+    both = [f"{subject}:{name}" for subject in ("Ann", "Bob") for name in names]
+    one = c3d_bytes(joints[0], names, missing=True)
+    two = c3d_bytes(joints.transpose(1, 0, 2, 3).reshape(FRAMES, -1, 3), both, analog=True)
+    return [{"first/a_P1.c3d": one, "second/b.c3d": one}, {"first/a_P1.c3d": two, "second/b.c3d": one}]

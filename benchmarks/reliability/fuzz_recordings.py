@@ -28,6 +28,7 @@ LAYOUTS = {
     "kinect_azure": "kinect_azure32",
     "dlc": "coco17_2d",
     "bvh": "coco17",
+    "c3d": "coco17",
 }
 
 

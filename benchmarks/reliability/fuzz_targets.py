@@ -115,6 +115,7 @@ _TARGETS = (
 _LIBRARIES = {
     "pyarrow": _recordings("table", libraries.parquet_seeds, {"*": changes.BYTES}, name="parquet"),
     "pybvh": _recordings("bvh", libraries.bvh_seeds, {"*": changes.TEXT}),
+    "ezc3d": _recordings("c3d", libraries.c3d_seeds, {"*": changes.BYTES}),
 }
 _INSTALLED = [target for package, target in _LIBRARIES.items() if libraries.is_installed(package)]
 TARGETS = {target.name: target for target in (*_TARGETS, *_INSTALLED)}

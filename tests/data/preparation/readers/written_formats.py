@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from fuzz_libraries import c3d_bytes
 from fuzz_recordings import LAYOUTS, dlc_table
 
 from last.skeleton import load_layout
@@ -149,8 +150,18 @@ def write_dlc(folder: Path, joints: np.ndarray) -> None:
     (folder / "first" / "one.csv").write_text(dlc_table(joints, load_layout(LAYOUTS["dlc"]).joints))
 
 
+def write_c3d(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies as subjects."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    names = [f"Subject{body}:{joint}" for body in range(len(joints)) for joint in load_layout(LAYOUTS["c3d"]).joints]
+    points = joints.transpose(1, 0, 2, 3).reshape(joints.shape[1], -1, 3)
+    (folder / "first" / "one.c3d").write_bytes(c3d_bytes(points, names))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "coco": write_coco,
+    "c3d": write_c3d,
     "ctrgcn": write_ctrgcn,
     "dlc": write_dlc,
     "folder": write_folder,
