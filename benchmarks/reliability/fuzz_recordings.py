@@ -29,6 +29,7 @@ LAYOUTS = {
     "dlc": "coco17_2d",
     "bvh": "coco17",
     "c3d": "coco17",
+    "tao": "tao34",
 }
 
 
@@ -375,3 +376,24 @@ def dlc_seeds(_: Path) -> list[Files]:
         for text in (two, alone)
         for files in packed_in_gzip("first/a_P1.csv", text.encode())
     ]
+
+
+def tao_batches(joints: np.ndarray, confidence: float = 0.5) -> list[dict[str, Any]]:
+    """Return bodies (M, T, V, 3), in millimetres, as deepstream-bodypose-3d saves them; a body of zeros is left out."""
+    made = []
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3)):
+        scored = np.concatenate([frame, np.full((*frame.shape[:2], 1), confidence)], axis=2)
+        objects = [
+            {"object_id": body, "pose25d": points.ravel().tolist(), "pose3d": points.ravel().tolist()}
+            for body, points in enumerate(scored)
+            if points[:, :3].any()
+        ]
+        batch = {"batch_id": 0, "frame_num": number, "ntp_timestamp": 1639431716322229000, "objects": objects}
+        made.append({"num_frames_in_batch": 1, "batches": [batch]})
+    return made
+
+
+def tao_seeds(_: Path) -> list[Files]:
+    """Return two bodies in a few frames."""
+    content = json.dumps(tao_batches(1000 * some_joints(2, 3, 34))).encode()
+    return [{"first/a_P1.json": content, "second/b.json": content}]

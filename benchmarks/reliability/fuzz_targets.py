@@ -100,6 +100,7 @@ _TARGETS = (
     _recordings("kinect_azure", recordings.kinect_azure_seeds, {"*": changes.JSON}),
     _recordings("zed", recordings.zed_seeds, {"*": changes.JSON}),
     _recordings("dlc", recordings.dlc_seeds, _packed_or_not(changes.TEXT)),
+    _recordings("tao", recordings.tao_seeds, {"*": changes.JSON}),
     _recordings("ctrgcn", recordings.ctrgcn_seeds, _ZIPPED_ARRAYS),
     Target("stores", own.store_seeds, _JSON_AND_ARRAYS, own.read_store, repair=own.repair_store),
     Target("reports", own.report_seeds, {"*": changes.JSON}, own.read_report, weight=0.3),

@@ -20,7 +20,7 @@ from last.skeleton import LayoutFile, build_layout, build_layout_map, load_layou
 from last.utils.errors import UserError
 
 WRISTS = {"sbu": "left_hand"}
-JSON_FOLDERS = ["coco", "zed", "kinect_azure", "mediapipe", "openpose"]
+JSON_FOLDERS = ["coco", "zed", "kinect_azure", "mediapipe", "openpose", "tao"]
 OTHER_FOLDERS = ["folder", "dlc", "c3d"]
 # The positions in a BVH file follow from rotations of bones, so the points of these tests cannot be written.
 NOT_WRITTEN = ["bvh"]

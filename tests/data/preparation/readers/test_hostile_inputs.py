@@ -282,6 +282,7 @@ JSON_FILES = {
     "mediapipe": "first/one.json",
     "zed": "first/one.json",
     "kinect_azure": "first/one.json",
+    "tao": "first/one.json",
     "openpose": "first/take/v_1_keypoints.json",
 }
 every_json = pytest.mark.parametrize("name", sorted(JSON_FILES))
@@ -299,6 +300,7 @@ JSON_TEXTS = {
     + b'"'
     + b"x" * 4_000_000
     + b'"]}]}',
+    "empty batches": b"[" + b'{"batches":[]},' * 200_000 + b'{"batches":[]}]',
     "a name of many digits": json.dumps([{"image_id": "9" * 1_000_000, "keypoints": [1.0] * 51}]).encode(),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from fuzz_libraries import c3d_bytes
-from fuzz_recordings import LAYOUTS, dlc_table
+from fuzz_recordings import LAYOUTS, dlc_table, tao_batches
 
 from last.skeleton import load_layout
 
@@ -159,6 +159,13 @@ def write_c3d(folder: Path, joints: np.ndarray) -> None:
     (folder / "first" / "one.c3d").write_bytes(c3d_bytes(points, names))
 
 
+def write_tao(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies in millimetres with the numbers of a tracker."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    (folder / "first" / "one.json").write_text(json.dumps(tao_batches(1000 * joints)))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "coco": write_coco,
     "c3d": write_c3d,
@@ -174,4 +181,5 @@ WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "pyskl": write_pyskl,
     "sbu": write_sbu,
     "table": write_table,
+    "tao": write_tao,
 }
