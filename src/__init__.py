@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from . import data
     from .deploy.inputs import model_inputs
     from .models.registry import create_model, list_models
-    from .runs.checkpoint import load_checkpoint
+    from .runs.checkpoint_model import load_checkpoint
 
 __all__ = ["__version__", "create_model", "data", "list_models", "load_checkpoint", "model_inputs"]
 
 _HOME_OF = {
     "create_model": ".models.registry",
     "list_models": ".models.registry",
-    "load_checkpoint": ".runs.checkpoint",
+    "load_checkpoint": ".runs.checkpoint_model",
     "model_inputs": ".deploy.inputs",
 }
 

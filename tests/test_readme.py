@@ -64,8 +64,8 @@ def test_runs_are_resumed_listed_and_compared(newcomer: Callable[[str], Any]) ->
         newcomer(line)
     lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("python -m last")]
     lines = [line for line in lines if not line.startswith(("python -m last benchmark", "python -m last sequence"))]
-    resume, seeds, runs, compare = lines
-    assert "--seeds 0,1,2" in seeds  # its recordings may not be distributed
+    resume, seeds, folds, runs, compare = lines
+    assert "--seeds 0,1,2" in seeds and "--folds 5" in folds  # their recordings may not be distributed
     newcomer(resume)
     assert "2 runs in runs" in newcomer(runs).out
     assert "curves.png" in newcomer(compare).out

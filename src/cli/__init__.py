@@ -17,6 +17,7 @@ COMMANDS = {
     "distill": (".distill", "train a student with the help of trained teachers"),
     "sequence": (".sequence", "train a teacher and students with and without distillation, and compare them"),
     "preprocess": (".preprocess", "convert raw recordings into a store for training"),
+    "split": (".split", "show how a prepared data set is divided, and write its parts as text files"),
     "convert": (".convert", "write a prepared data set as arrays, a table or a PYSKL file"),
     "evaluate": (".evaluate", "evaluate a trained model and write a report"),
     "export": (".export", "export a trained model to ONNX and OpenVINO"),
@@ -27,7 +28,13 @@ COMMANDS = {
     "cost": (".cost", "measure the models: parameters, multiply-adds, memory, latency"),
     "doctor": (".doctor", "check the installation, and list data and runs and what is missing"),
 }
-_PRINT_THEIR_RESULT = ("runs", "cost", "doctor", "benchmark")  # they print their result; the others write it to files
+_PRINT_THEIR_RESULT = (
+    "runs",
+    "cost",
+    "doctor",
+    "benchmark",
+    "split",
+)  # they print their result; the others write it to files
 
 
 def main(argv: Sequence[str] | None = None) -> int:

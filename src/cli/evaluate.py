@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..evaluation.choices import STATISTICS, SUBSETS
+from ..settings.splits import is_split_file
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
 from .options import add_shared, examples, fill, share
 from .terminal import progress, say, table
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help=CHECKPOINT_HELP)
     parser.add_argument("--subset", choices=SUBSETS, help="part of the protocol (default: test)")
     parser.add_argument("--dataset", metavar="D", help="another data set with the same classes")
-    parser.add_argument("--split", metavar="NAME", help="a protocol other than the run's")
+    parser.add_argument("--split", metavar="NAME", help="a protocol other than the run's, or a text file, FILE.txt")
     parser.add_argument(
         "--out",
         type=Path,
@@ -106,7 +107,8 @@ def show(result: "EvalResult") -> None:
 
 def _folder_parts(request: "EvalRequest") -> list[str]:
     """Return the parts of the report folder's name: the checkpoint, and options that differ from the run's."""
-    parts = [request.checkpoint.stem, Path(request.dataset).stem, request.split, request.subset]
+    split = Path(request.split).stem if is_split_file(request.split) else request.split
+    parts = [request.checkpoint.stem, Path(request.dataset).stem, split, request.subset]
     parts += ["no_ema"] if request.no_ema else []
     parts += [request.statistics] if request.statistics != "auto" else []
     return parts + [f"{share:g}_{name}_dropped" for name, share in request.dropped.items()]

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", metavar="D", help="ntu60, ntu120, nw_ucla, sbu, synthetic, or the path of a data YAML"
     )
-    parser.add_argument("--split", metavar="NAME", help="its protocol (default: the data set's)")
+    parser.add_argument(
+        "--split", metavar="NAME", help="its protocol, or the path of a text file, FILE.txt (default: the data set's)"
+    )
     parser.add_argument("--then", metavar="D", help="repeat everything on a second data set")
     parser.add_argument("--then_split", metavar="NAME", help="the protocol of the second data set")
     parser.add_argument("--config", dest="recipe", metavar="FILE", help="a recipe for all runs, as for `train`")

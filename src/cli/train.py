@@ -13,10 +13,11 @@ from ..utils.program import program
 from ..utils.spread import MeanDeviation
 from .folders import LATEST, checkpoint_of, run_to_resume
 from .options import add_shared, examples, hours, numbers
+from .split_options import add_fold_option, add_split_options, fold_choice
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
-    from ..experiments.run import Result
+    from ..experiments.run import EndCallback, Result
     from ..settings.run import RunConfig
 
 _EXAMPLES = """
@@ -29,10 +30,13 @@ _EXAMPLES = """
     {program} train --resume runs/run-2026-11-23
     {program} train --resume runs/run-2026-11-23/checkpoints/best_model.pth --set learning_rate=0.005
     {program} train --config nw_ucla --seeds 0,1,2
+    {program} train --model base_e --dataset my_actions.yaml --split_by subject --folds 5
     torchrun --nproc_per_node 4 -m last train --model base --dataset ntu60 --amp --batch_size 128
     {program} train --model base_e --dataset my_actions.yaml --init_from pretrained.pth
 """
 
+# What distinguishes the runs of a series, with the title of its column.
+_SERIES_KEYS = {"split": "fold", "seed": "seed"}
 # Options that set the configuration key of their name.
 _KEYS = (
     *("epochs", "batch_size", "amp", "compile", "seed", "max_hours", "device"),
@@ -46,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", metavar="D", help="ntu60, ntu120, nw_ucla, sbu, synthetic, or the path of a data YAML"
     )
-    parser.add_argument("--split", metavar="NAME", help="protocol: xsub, xview, xset, a fold (default: the data set's)")
+    add_split_options(parser)
+    add_fold_option(parser)
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -120,46 +125,57 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def train_and_show(config: "RunConfig", arguments: argparse.Namespace, command: str) -> int:
-    """Train with `config`, once or once per seed, and show the results; return the exit code of `command`."""
-    from ..experiments.run import train  # it imports torch, which `--help` does not need
-    from ..experiments.seeds import train_seeds
+    """Train with `config`, once or once per seed and fold, and show the results; return the exit code of `command`."""
     from ..plots.figures import draws_or_warns
     from ..runs.pictures import PICTURES, draw_run
     from ..runtime.distributed import rank
 
     if arguments.seeds and arguments.seed is not None:
         raise UserError("Give --seed or --seeds, not both.")
-    shown = progress(arguments.quiet)
     on_end = draw_run if rank() == 0 and draws_or_warns(PICTURES) else None
-    if arguments.seeds:
-        results, file = train_seeds(
-            config, arguments.seeds, arguments.resume, shown, explicit_keys=arguments.explicit_keys, on_end=on_end
-        )
-    else:
-        results = [train(config, arguments.resume, shown, explicit_keys=arguments.explicit_keys, on_end=on_end)]
+    results, file = _train(config, arguments, on_end)
     result = results[-1]
     if rank() != 0:
         return _exit_code(result)
     if result.stopped is not None:
         show_pictures(result.run.path)
         again = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
-        if arguments.seeds:
+        if file is not None:
             again = "the same command with --resume auto"
         say(f"To resume: {again}")
         if config.environment == "kaggle":
             again = (
-                "the same command with --resume auto" if arguments.seeds else f"{program()} {command} --resume latest"
+                "the same command with --resume auto" if file is not None else f"{program()} {command} --resume latest"
             )
             say(f"In another session, with the output of this one attached: {again}")
         return _exit_code(result)
-    if arguments.seeds:
-        _show_seeds(results)
-        say(f"The results of all seeds are in {file}")
+    if file is not None:
+        _show_series(results)
+        what = "folds" if len({each.summary["split"] for each in results}) > 1 else "seeds"
+        say(f"The results of all {what} are in {file}")
     else:
         _show_one(result)
     show_pictures(result.run.path)
     say(f"The run is in {result.run.path}")
     return 0
+
+
+def _train(
+    config: "RunConfig", arguments: argparse.Namespace, on_end: "EndCallback | None"
+) -> "tuple[list[Result], Path | None]":
+    """Train what the options choose; return the results, and the file of those of a series."""
+    from ..experiments.folds import train_folds, with_split  # they import torch, which `--help` does not need
+    from ..experiments.run import train
+    from ..experiments.seeds import train_seeds
+
+    choice, seeds, resume = fold_choice(arguments), arguments.seeds or (), arguments.resume
+    shown, keys = progress(arguments.quiet), arguments.explicit_keys
+    if choice is not None and not choice.fold:
+        return train_folds(config, choice, seeds, resume, shown, explicit_keys=keys, on_end=on_end)
+    config = with_split(config, choice)
+    if seeds:
+        return train_seeds(config, seeds, resume, shown, explicit_keys=keys, on_end=on_end)
+    return [train(config, resume, shown, explicit_keys=keys, on_end=on_end)], None
 
 
 def show_pictures(run: Path) -> None:
@@ -194,16 +210,30 @@ def _show_one(result: "Result") -> None:
     table(_title(summary), ["epoch", *(f"{each.title} {each.unit}".strip() for each in metrics)], shown)
 
 
-def _show_seeds(results: "Sequence[Result]") -> None:
-    """Print a row per seed, then mean and standard deviation."""
+def _show_series(results: "Sequence[Result]") -> None:
+    """Print a row per run, then mean and standard deviation, and over the clips of all folds together."""
+    from ..experiments.series import pooled
+
     measures = results[0].run.read_measures()
     figures = measures.figures()
+    keys = {key: title for key, title in _SERIES_KEYS.items() if len({each.summary[key] for each in results}) > 1}
+    keys = keys or {"seed": "seed"}
+    if "split" in keys:
+        keys["test_clips"] = "test clips"
 
-    rows = [[str(each.summary["seed"]), *(f"{each.summary[name]:.2f}" for name in figures)] for each in results]
+    rows = [
+        [*(str(each.summary[key]) for key in keys), *(f"{each.summary[name]:.2f}" for name in figures)]
+        for each in results
+    ]
+    blank = [""] * (len(keys) - 1)
     together = [MeanDeviation.of([float(each.summary[name]) for each in results]).text() for name in figures]
+    rows.append(["mean", *blank, *together])
+    if "split" in keys:
+        rows.append(["all test clips", *blank, *(f"{value:.2f}" for value in pooled(results).values())])
     titles = [f"{each.title} {each.unit}".strip() for each in measures.metrics]
-    columns = ["seed", *(f"{part} {title}" for part in ("best", "final") for title in titles)]
-    table(_title(results[0].summary), columns, [*rows, ["mean", *together]])
+    columns = [*keys.values(), *(f"{part} {title}" for part in ("best", "final") for title in titles)]
+    summary = results[0].summary
+    table(f"{summary['model']} on {summary['dataset']}" if "split" in keys else _title(summary), columns, rows)
 
 
 def _title(summary: "Mapping[str, Any]") -> str:

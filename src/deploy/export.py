@@ -14,7 +14,8 @@ from torch import Tensor
 from ..models.classifier import SkeletonClassifier
 from ..models.last_v2 import LastV2
 from ..models.registry import count_parameters
-from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint, warn_of_lagging_statistics
+from ..runs.checkpoint import Checkpoint, read_checkpoint
+from ..runs.checkpoint_model import model_of, warn_of_lagging_statistics
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, write_json
 from ..utils.foreign_text import is_readable, printable

@@ -6,6 +6,7 @@ Legend: N clips, M bodies, C coordinates, T frames, V joints.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,10 +33,15 @@ from ..utils.numbers import counted
 _logger = logging.getLogger(__name__)
 
 Recording = Clip | NDArray[np.floating] | Tensor
+Confidences = NDArray[np.floating] | Tensor
 
 
 def model_inputs(
-    model: SkeletonClassifier, clips: Recording | Sequence[Recording], frames: int = 0
+    model: SkeletonClassifier,
+    clips: Recording | Sequence[Recording],
+    frames: int = 0,
+    *,
+    confidences: Confidences | Sequence[Confidences | None] | None = None,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Return the input of `model` for clips of any length, prepared as for the first test draw of `evaluate`.
 
@@ -46,13 +52,17 @@ def model_inputs(
             NaN is missing. If there are more bodies than the model was trained with, the first ones that are present
             are used, with a warning.
         frames: T; 0 for the number of frames that the model was trained with.
+        confidences: those of the joints of each recording, (M, T, V) or (T, V), from 0 to 1, NaN where a joint is
+            missing; as many as clips, None for a clip without. A joint below the `min_confidence` of the model's
+            training is missing.
 
     Returns:
         The streams of the model, each (N, C, T, V, M), and the body mask (N, M) bool, on the model's
         device: call `model(streams, body_mask)`.
 
     Raises:
-        ValueError: `model` is not a model of LAST, or a clip does not fit its layout or has no body.
+        ValueError: `model` is not a model of LAST, a clip does not fit its layout or has no body, or confidences do not
+            fit the clips.
     """
     if not isinstance(model, SkeletonClassifier):
         raise ValueError(
@@ -67,7 +77,8 @@ def model_inputs(
         max_gap=DataConfig.max_gap if facts.max_gap is None else facts.max_gap,
     )
     several = clips if isinstance(clips, list | tuple | Store) else [clips]
-    read = [_clip(each, facts, f"clip {number}") for number, each in enumerate(several)]
+    certain = _one_per_clip(confidences, len(several), alone=several is not clips)
+    read = [_clip(each, certain[number], facts, f"clip {number}") for number, each in enumerate(several)]
     if not read:
         raise ValueError("The list of clips is empty.")
     held = Store(Path(), StoreMetadata("", facts.layout, facts.classes), pack(read, facts.layout))
@@ -79,7 +90,7 @@ def model_inputs(
     if not batch.bodies.any(dim=1).all():
         number = int((~batch.bodies.any(dim=1)).nonzero()[0])
         raise ValueError(
-            f"No joint of clip {number} has the confidence {config.min_confidence} of the model's training."
+            f"No joint of clip {number} has at least the confidence {config.min_confidence:g} of the model's training."
         )
     streams = InputPipeline(config, facts.layout, facts.added_streams)(batch, training=False)
     weight = next(model.parameters())
@@ -102,9 +113,24 @@ def _rows(held: Store, min_confidence: float) -> TensorClipReader:
     )
 
 
-def _clip(recording: Recording, facts: ModelFacts, name: str) -> Clip:
+def _one_per_clip(
+    confidences: Confidences | Sequence[Confidences | None] | None, count: int, *, alone: bool
+) -> Sequence[Confidences | None]:
+    """Return the confidences of each of `count` clips; with `alone` there is one clip that is not in a list."""
+    if confidences is None:
+        return [None] * count
+    several: Any = [confidences] if alone and not isinstance(confidences, list | tuple) else confidences
+    if not isinstance(several, list | tuple) or len(several) != count:
+        found = f"a list of {len(several)}" if isinstance(several, list | tuple) else type(several).__name__
+        raise ValueError(f"`confidences` should have one array for each of {counted(count, 'clip')}; it is {found}.")
+    return list(several)
+
+
+def _clip(recording: Recording, certain: Confidences | None, facts: ModelFacts, name: str) -> Clip:
     """Return a clip of a store unchanged, and plain joints as a clip."""
     if isinstance(recording, Clip):
+        if certain is not None:
+            raise ValueError(f"{name} is a clip of a store, which has its own confidences: give None for it.")
         return recording
     joints = recording.detach().cpu().numpy() if isinstance(recording, Tensor) else recording
     layout = facts.layout
@@ -115,8 +141,12 @@ def _clip(recording: Recording, facts: ModelFacts, name: str) -> Clip:
             f"{layout.coordinates}) of joints; it is {found}."
         )
     whole = joints if joints.ndim == 4 else joints[None]
+    confidence = certain.detach().cpu().numpy() if isinstance(certain, Tensor) else certain
+    if confidence is not None:
+        confidence = np.asarray(confidence)
+        confidence = confidence if confidence.ndim == 3 else confidence[None]
     bodies = facts.bodies or DataConfig.bodies
-    clip = build_clip(name, ClipMetadata(label=0), whole, Source(layout, bodies, ()))
+    clip = build_clip(name, ClipMetadata(label=0), whole, Source(layout, bodies, ()), confidence=confidence)
     if clip.bodies_left_out:
         found = counted(bodies + clip.bodies_left_out, "body")
         _logger.warning("%s has %s; the model takes %d: the first that are present are used.", name, found, bodies)

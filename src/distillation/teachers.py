@@ -18,7 +18,8 @@ from ..evaluation.unusable_clips import unusable
 from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
 from ..models.registry import count_parameters
-from ..runs.checkpoint import Checkpoint, checkpoint_bytes, model_of, parse_checkpoint, weights_checksum
+from ..runs.checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, weights_checksum
+from ..runs.checkpoint_model import model_of
 from ..runs.history import resolve_checkpoint, runs_below
 from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World

@@ -12,18 +12,24 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ..data.loading.confidences import is_same_store
 from ..data.loading.drop import JointDropper
 from ..data.loading.pipeline import InputPipeline
+from ..data.loading.placement import ClipReader, place_clips
 from ..data.loading.run_data import TestPart, part_for_testing, training_clips
 from ..data.store.find_store import find_store
+from ..data.store.fingerprints import data_fingerprints, differing
 from ..data.store.protocols import hold_out, split
 from ..data.store.reader import Store
+from ..data.store.split_files import with_split_file
 from ..models.registry import count_parameters
 from ..plots.figures import draws_or_warns
-from ..runs.checkpoint import Checkpoint, model_of, read_checkpoint
+from ..runs.checkpoint import Checkpoint, read_checkpoint
+from ..runs.checkpoint_model import model_of
 from ..runtime.precision import Precision, choose_device, precision_of_a_run
 from ..settings.data import DataConfig
 from ..settings.run import RunConfig
+from ..settings.splits import is_split_file
 from ..tasks.measures import Metric
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
@@ -49,7 +55,7 @@ class EvalRequest:
     Attributes:
         checkpoint: the file.
         subset: the part of the protocol: train, val (the clips that `validation: split` held out) or test.
-        dataset, split: another data set of the same classes, another protocol.
+        dataset, split: another data set of the same classes, another protocol or the path of a split's text file.
         data_root: the folder of prepared data sets; if empty, the run's folder, then the folders of this machine's
             environment.
         environment: its name; detected if empty.
@@ -109,12 +115,15 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     device = choose_device(request.device)
     model = model_of(checkpoint, str(request.checkpoint), request.no_ema).to(device)
     store = find_store(config.data, Path(config.data_root), input_roots=[Path(root) for root in config.input_roots])
+    if is_split_file(request.split):
+        config = replace(config, data=with_split_file(config.data, store.clips, Path(request.split)))
     numbers = _indices(config, store, request.subset)
     shares = request.drop_joints, request.drop_limbs, request.drop_frames
     dropper = JointDropper(config.data.skeleton, *shares) if any(shares) else None
-    part = part_for_testing(config, store, numbers, dropper=dropper)
+    placement = place_clips(store, "disk", torch.device("cpu"), min_confidence=config.data.min_confidence)
+    part = part_for_testing(config, store, numbers, placement=placement, dropper=dropper)
     if request.subset != "train":
-        _warn_about_training_clips(checkpoint, store, numbers)
+        _warn_about_training_clips(checkpoint, store, numbers, placement.clips)
     make_folder(out)  # reports an unwritable folder before all clips are scored
     pictures = request.pictures and draws_or_warns(PICTURES)
     statistics = load_statistics(
@@ -201,31 +210,51 @@ def _requested_config(checkpoint: Checkpoint, request: EvalRequest) -> RunConfig
             key: getattr(config.data, key) for key in ("sampling", "normalize", "min_confidence", "max_gap")
         }
         data = replace(data, **own_settings)
-    data = replace(data, split=request.split or data.split)
+    if request.split and not is_split_file(request.split):
+        data = replace(data, split=request.split)
     here = places(request.environment)
     roots = [] if request.data_root else [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
     return replace(config, data=data, data_root=request.data_root or config.data_root, input_roots=roots, compile=False)
 
 
-def _warn_about_training_clips(checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64]) -> None:
+def _warn_about_training_clips(
+    checkpoint: Checkpoint, store: Store, numbers: NDArray[np.int64], clips: ClipReader | None = None
+) -> None:
     """Warn if tested clips are, or may be, training clips of the model."""
     own = checkpoint.config
     if store.name not in (own.data.name, own.data.subset_of):
         return
-    if checkpoint.data.get("store", store.fingerprint) != store.fingerprint:
+    recorded = checkpoint.data.get("store", store.fingerprint)
+    if not is_same_store(recorded, store, own.data.min_confidence):
         _log.warning(
-            "The store %s differs from the one that the model was trained on: its clips may be training clips.",
-            store.path,
+            "The store %s differs from the one that the model was trained on%s",
+            *(store.path, _difference(checkpoint, store)),
         )
         return
     try:
-        trained, _ = training_clips(own, store, split(store.clips, own.data))
+        trained, _ = training_clips(own, store, split(store.clips, own.data), clips)
     except UserError:
         return  # the run's protocol does not divide these clips, so they are not its training clips
     if count := len(np.intersect1d(trained, numbers)):
         of_all = f"{count:,} of the {counted(len(numbers), 'clip')} that are tested"
         which = f"The {counted(1, 'clip')} that is tested" if len(numbers) == 1 else of_all
         _log.warning(f"{which} {'has' if count == 1 else 'have'} trained the model.")
+
+
+def _difference(checkpoint: Checkpoint, store: Store) -> str:
+    """Return what differs between a store and the one that a model was trained on, with the consequence."""
+    own = checkpoint.config.data
+    try:
+        present = data_fingerprints(store, split(store.clips, own), own.skeleton)
+    except UserError:  # the run's protocol does not divide these clips
+        present = {}
+    if present and not differing(checkpoint.data, present, same_store=True):
+        return (
+            " in the content of its clips: their names, and which of them train and test, are the same. They were "
+            "prepared from other recordings, with other settings or by another version of LAST, so the results may "
+            "differ from those of the run. Evaluate on the store of the run, or train a new run on this one."
+        )
+    return ": its clips may be training clips. Evaluate on the store of the run, or on clips that it did not have."
 
 
 def _indices(config: RunConfig, store: Store, subset: str) -> NDArray[np.int64]:

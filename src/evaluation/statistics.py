@@ -67,10 +67,10 @@ def _population(model: nn.Module, config: RunConfig, data_roots: Sequence[str]) 
     device = next(model.parameters()).device
     first, *others = (Path(root) for root in (*data_roots, config.data_root, *config.input_roots))
     store = find_store(config.data, first, verify=False, input_roots=others)
-    train, _ = training_clips(config, store, split(store.clips, config.data))
+    clips = training_dataset(config.data, config.input_frames, store)
+    train, _ = training_clips(config, store, split(store.clips, config.data), clips.clips)
     if not config.trains_unlabelled:
         train = labelled(store.clips, train, config.label_fraction)
-    clips = training_dataset(config.data, config.input_frames, store)
     sample = sample_for_statistics(clips, torch.from_numpy(train), config.batch_size, config.hardware)
     precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
     pipeline = InputPipeline(config.data, added_streams=config.model.added_streams)

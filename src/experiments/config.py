@@ -8,6 +8,7 @@ from typing import Any
 
 from ..data.store.format import HEADER_FILE
 from ..models.registry import family_config
+from ..settings.data import PREPARATION_KEYS, DataConfig
 from ..settings.model import ModelConfig, check_complete
 from ..settings.run import RunConfig
 from ..utils.config import (
@@ -83,6 +84,7 @@ def resolve(
         _flag_layer({"environment": environment, **(flags or {})}),
     ]
     _refuse_renaming(settings, [*model_part, *data_part, recipe_layer])
+    unreadable = [*unreadable, *_preparation_problems(settings, recipe_layer, data_part)]
     families = [str(values["family"]) for values in _sections(layers, "model") if "family" in values]
     return _merged(families[-1], layers, unreadable)
 
@@ -159,6 +161,36 @@ def _refuse_renaming(settings: Layer, chosen: Sequence[Layer]) -> None:
                 f"--set: {section}.name: {short(name)} cannot rename {names[-1]}. Choose another one with {option}, or "
                 "name your own in its YAML."
             )
+
+
+def _preparation_problems(settings: Layer, recipe: Layer, chosen: Sequence[Layer]) -> list[str]:
+    """Return the problems of settings of the preparation that differ from those of the data set.
+
+    They would have no effect on a store that is already prepared. A recipe that describes its data set completely,
+    such as the saved configuration of a run, holds those of this data set.
+
+    Args:
+        settings: the layer of `--set`.
+        recipe: the recipe.
+        chosen: the layer of the data set, if the recipe does not describe it completely.
+    """
+    own: dict[str, Any] = {**asdict(DataConfig())}
+    for section in _sections(chosen, "data"):
+        own |= section
+    problems = []
+    for layer in (recipe, settings):
+        for given in _sections([layer], "data"):
+            if layer is recipe and "classes" in given:
+                own |= given
+                continue
+            problems += [
+                f"{layer.origin}: data.{key}: {short(given[key])} has no effect here, since preprocess decides it; "
+                f"{own['name']} has {short(own[key])}. Leave it out, or set it in a data YAML and prepare the data "
+                "again."
+                for key in PREPARATION_KEYS
+                if key in given and given[key] != own[key]
+            ]
+    return problems
 
 
 def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:

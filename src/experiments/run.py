@@ -1,7 +1,7 @@
 """One training run, from its configuration to its summary: a new run or a resumed one."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..data.loading.confidences import is_same_store
 from ..data.loading.run_data import training_data
 from ..data.store.find_store import find_store
 from ..data.store.fingerprints import data_fingerprints, differing
@@ -16,7 +17,7 @@ from ..data.store.protocols import split
 from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
 from ..models.classifier import SkeletonClassifier
-from ..runs.checkpoint import load_backbone, refuse_other_sizes
+from ..runs.checkpoint_model import load_backbone, refuse_other_sizes
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
@@ -39,6 +40,7 @@ from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.places import data_roots
 from ..utils.progress import SILENT, Progress
+from .split_check import check_split
 from .summary import summarise
 
 _log = logging.getLogger(__name__)
@@ -106,7 +108,7 @@ def train(
             config, resume, explicit_keys, world, recipe, search_inputs=search_inputs, locks=locks
         )
         if resume_point.finished and resume_point.run is not None:
-            _refuse_other_data(resume_point, lambda: _present_fingerprints(config), world)
+            _refuse_other_data(resume_point, lambda: _present_changes(config, resume_point), world)
             _log.info(f"The run {resume_point.run.path} is finished; there is nothing to resume.")
             if (
                 on_end is not None
@@ -147,10 +149,11 @@ def _build(
 ) -> tuple[Trainer, ResumePoint]:
     """Return the trainer of a run and its resume point; no file of the run is changed yet."""
     device, world = run_context.device, run_context.world
-    store = _store(config)
+    store = store_of(config)
+    check_split(config, store, world, is_resumed=resume_point.checkpoint is not None)
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
-        _refuse_other_data(resume_point, lambda: data.fingerprints, world)
+        _refuse_other_data(resume_point, lambda: _changes(config, resume_point, store, data.fingerprints), world)
         refuse_other_sizes(resume_point.checkpoint, resume_point.origin)
     torch.manual_seed(config.seed)
     model = recipe.build_model(config, data)
@@ -171,7 +174,8 @@ def _build(
     return trainer, resume_point
 
 
-def _store(config: RunConfig, verify: bool = True) -> Store:
+def store_of(config: RunConfig, verify: bool = True) -> Store:
+    """Return the store of a run's data set on this machine; with `verify` its checksums are compared."""
     root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
     return find_store(config.data, root, verify, inputs)
 
@@ -268,12 +272,12 @@ def _refuse_diverged(epochs: int, resume_point: ResumePoint) -> None:
         ) from error
 
 
-def _refuse_other_data(resume_point: ResumePoint, present: Callable[[], Mapping[str, str]], world: World) -> None:
+def _refuse_other_data(resume_point: ResumePoint, changes: Callable[[], Sequence[str]], world: World) -> None:
     """Refuse to resume a run on data other than its training data; the first process reports it."""
 
     def refuse() -> None:
-        assert resume_point.checkpoint is not None and resume_point.run is not None
-        if other := differing(resume_point.checkpoint.data, present()):
+        assert resume_point.run is not None
+        if other := changes():
             raise UserError(
                 f"The run {resume_point.run.path} learned from other data: {' and '.join(other)} changed since. "
                 "Restore the data, or leave --resume out to start a new run; with --init_from it can start from the "
@@ -283,13 +287,22 @@ def _refuse_other_data(resume_point: ResumePoint, present: Callable[[], Mapping[
     world.agree(refuse)
 
 
-def _present_fingerprints(config: RunConfig) -> dict[str, str]:
-    """Return the fingerprints of the present data; none if the data are not on this machine."""
+def _changes(config: RunConfig, resume_point: ResumePoint, store: Store, present: Mapping[str, str]) -> list[str]:
+    """Return how the data differ from the training data of the resumed run."""
+    assert resume_point.checkpoint is not None
+    before = resume_point.checkpoint.data
+    same_store = is_same_store(before.get("store", ""), store, config.data.min_confidence)
+    return differing(before, present, same_store=same_store)
+
+
+def _present_changes(config: RunConfig, resume_point: ResumePoint) -> list[str]:
+    """Return how the present data differ from those of a run; nothing if the data are not on this machine."""
     try:
-        store = _store(config, verify=False)
-        return data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
+        store = store_of(config, verify=False)
+        present = data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
     except UserError:
-        return {}
+        return []
+    return _changes(config, resume_point, store, present)
 
 
 def _refuse_uneven_batch(batch_size: int, world: World) -> None:

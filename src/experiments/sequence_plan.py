@@ -9,6 +9,7 @@ from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
 from .config import refuse_impossible_seeds, resolve
+from .folds import with_split
 
 TEACHER, ALONE, DISTILLED = "teacher", "alone", "distilled"
 TARGETS = {
@@ -206,7 +207,7 @@ def _resolve(
     if not is_distilled:
         settings = [text for text in settings if not _key(text).startswith("distillation.")]
     try:
-        return resolve(
+        config = resolve(
             model=model,
             dataset=dataset,
             environment=spec.environment,
@@ -216,6 +217,7 @@ def _resolve(
         )
     except UserError as error:
         raise UserError(f"{model}, with --set and {option}: {error}" if own else str(error)) from error
+    return with_split(config, None)
 
 
 def _with_own_folder(folder: Path, step: SequenceStep) -> SequenceStep:

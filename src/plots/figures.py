@@ -1,4 +1,4 @@
-"""Figures of an evaluation and of a training run.
+"""Figures of an evaluation, and what all figures share: style, titles, axes, saving.
 
 They are drawn with matplotlib's Agg canvas, without a window or the state of `pyplot`. Class names and titles are
 shown literally: a `$` in a folder's name does not start a formula.
@@ -9,7 +9,6 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,12 +50,10 @@ _LEAST_SPAN, _LEAST_CURVE_SPAN = 2.0, 10.0  # percentage points on an axis
 _CLIPS_SHOWN = 20  # an axis spans at least this many clips, so that a difference of one clip does not look large
 _TITLE_LINES = 3
 _NARROWEST_TITLE_INCHES, _TITLE_LETTER_POINTS = 6.0, 8.2
-_LEGEND_LINE = 0.09  # fraction of the height of a panel
 _WORTH_STATING = 0.1  # percentage points
-_LOGARITHMIC_FROM = 30  # maximum in multiples of the median
 
-_INK, _SOFT_INK, LINE, _EMPTY = "#1f2933", "#616e7c", "#cbd2d9", "#eceff1"
-_TRAIN, _TEST = "#9aa5b1", "#0b69a3"
+_INK, SOFT_INK, LINE, _EMPTY = "#1f2933", "#616e7c", "#cbd2d9", "#eceff1"
+TRAIN_COLOUR, TEST_COLOUR = "#9aa5b1", "#0b69a3"
 _STYLE: Any = {
     "text.usetex": False,
     "text.parse_math": False,
@@ -65,12 +62,12 @@ _STYLE: Any = {
     "font.size": 9.0,
     "text.color": _INK,
     "axes.edgecolor": LINE,
-    "axes.labelcolor": _SOFT_INK,
+    "axes.labelcolor": SOFT_INK,
     "axes.linewidth": 0.8,
     "xtick.color": LINE,
     "ytick.color": LINE,
-    "xtick.labelcolor": _SOFT_INK,
-    "ytick.labelcolor": _SOFT_INK,
+    "xtick.labelcolor": SOFT_INK,
+    "ytick.labelcolor": SOFT_INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
@@ -136,111 +133,16 @@ def draw_class_accuracy(results: Sequence[ClassFigures], class_names: Sequence[s
     which = f"the {len(shown)} least accurate of {len(rated)} classes" if shown != rated else "accuracy by class"
     with picture(path, (6.0, 0.3 * len(shown) + 0.2)) as figure:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.barh(range(len(shown)), [accuracy for accuracy, _ in shown], height=0.68, color=_TEST)
+        axes.barh(range(len(shown)), [accuracy for accuracy, _ in shown], height=0.68, color=TEST_COLOUR)
         mean = float(np.mean([accuracy for accuracy, _ in rated]))
-        axes.axvline(mean, color=_SOFT_INK, linewidth=0.8, dashes=(4, 3))
+        axes.axvline(mean, color=SOFT_INK, linewidth=0.8, dashes=(4, 3))
         for row, (accuracy, result) in enumerate(shown):
             text = f"{accuracy:.1f}  ({result.correct}/{result.clips})"
-            axes.text(102, row, text, va="center", fontsize=8, color=_SOFT_INK)
+            axes.text(102, row, text, va="center", fontsize=8, color=SOFT_INK)
         axes.set_yticks(range(len(shown)), [shortened(class_names[result.index]) for _, result in shown])
         axes.tick_params(length=0)
         axes.set(xlim=(0, 100), ylim=(len(shown) - 0.4, -0.6), xlabel="% of the class's clips recognised")
         write_title(axes, title, f"{which}; dashed: mean class accuracy, {mean:.1f}%")
-
-
-@dataclass(frozen=True)
-class CurveFacts:
-    """Descriptions of the lines of a training curve.
-
-    Attributes:
-        train, test: descriptions of the two losses and their clips, since they are different quantities.
-        part: the column and the description of a term of the train loss that is drawn too; empty for none.
-        weights: the prefix of the columns for the tested weights: `ema_` for averaged ones.
-        test_clips: the number of tested clips; None if it is not known.
-        metric: the name of the metric in the rows, its title and its unit.
-        higher_is_better: whether the best epoch has its highest value.
-    """
-
-    train: str = "minimised loss, augmented clips"
-    test: str = "plain cross-entropy, unaugmented clips"
-    part: tuple[str, str] = ("", "")
-    weights: str = ""
-    test_clips: int | None = None
-    metric: tuple[str, str, str] = ("top1", "top-1", "%")
-    higher_is_better: bool = True
-
-
-_UNKNOWN_FACTS = CurveFacts()
-
-
-def draw_training_curve(
-    rows: Sequence[Mapping[str, Any]], path: Path, title: str, facts: CurveFacts = _UNKNOWN_FACTS
-) -> None:
-    """Draw the curves of a run as a PNG: loss and metric of train and test parts and the learning rate by epoch.
-
-    The best epoch is marked: the first one with the best metric on held-out training clips if the run has them, else on
-    the test part.
-
-    Args:
-        rows: the logbook's rows, with `epoch`, `train_loss`, `test_loss`, `train_`, `test_` and `val_<metric>`,
-            the column of `facts.part`, and `learning_rate`. Missing and non-finite values are not
-            drawn.
-        path: the file.
-        title: the title of the figure.
-        facts: the texts of the legends.
-
-    Raises:
-        ValueError: there is no row.
-        UserError: matplotlib cannot be imported, or the file cannot be written.
-    """
-    if not rows:
-        raise ValueError("A training curve needs at least one epoch.")
-    with picture(path, (8.0, 7.0)) as figure:
-        panels = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1], gridspec_kw={"hspace": 0.1})
-        loss, metric, rate = panels
-        _plot_loss(loss, rows, facts)
-        _plot_metric(metric, rows, facts)
-        plot_column(rate, rows, "learning_rate", _SOFT_INK, "")
-        epochs = [int(row["epoch"]) for row in rows]
-        rate.set(ylabel="learning\nrate", xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
-        rate.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        rate.yaxis.set_major_formatter("{x:g}")
-        for axes in panels:
-            axes.grid(axis="y", color=LINE, linewidth=0.6, alpha=0.7)
-        figure.align_ylabels(panels)
-        write_title(loss, title, _mark_best(panels, rows, facts))
-
-
-def _plot_loss(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> None:
-    columns = ("train_loss", facts.part[0], f"{facts.weights}test_loss")
-    plot_column(axes, rows, columns[0], _TRAIN, f"train: {facts.train}")
-    if _points(rows, columns[1]):
-        plot_column(axes, rows, columns[1], _TRAIN, f"train: {facts.part[1]}", dashes=(3, 2))
-    plot_column(axes, rows, columns[2], _TEST, f"test: {facts.test}")
-    axes.set_ylabel("loss")
-    values = sorted(value for name in columns for _, value in _points(rows, name))
-    if values and values[0] > 0 and values[-1] > _LOGARITHMIC_FROM * values[len(values) // 2]:
-        axes.set_yscale("log")  # a run that nearly diverged would otherwise compress all other epochs
-        axes.yaxis.set_major_formatter("{x:g}")
-    _write_curve_legend(axes)
-
-
-def _write_curve_legend(axes: "Axes") -> None:
-    """Write the legend at the top of a panel, above its lines."""
-    names = axes.get_legend_handles_labels()[1]
-    above = axes.transAxes.transform((0, 1 + _LEGEND_LINE * (len(names) + 0.5)))
-    axes.set_ylim(axes.get_ylim()[0], axes.transData.inverted().transform(above)[1])
-    look: dict[str, Any] = {"edgecolor": "none", "framealpha": 1.0, "fontsize": 8, "labelcolor": _SOFT_INK}
-    axes.legend(loc="upper right", alignment="left", borderaxespad=0.2, **look)
-
-
-def _plot_metric(axes: "Axes", rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> None:
-    name, title, unit = facts.metric
-    plot_column(axes, rows, f"train_{name}", _TRAIN, "train")
-    plot_column(axes, rows, f"{facts.weights}test_{name}", _TEST, "test")
-    axes.set_ylabel(f"{title}, {unit}" if unit else title)
-    if unit == "%":
-        axes.set_ylim(spread_out(*axes.get_ylim(), span_of_curve(facts.test_clips)))
 
 
 def span_of_clips(clips: int | None) -> float:
@@ -340,7 +242,7 @@ def plot_column(
     dashes: tuple[float, float] | None = None,
 ) -> None:
     """Draw the finite values of a logbook column over the epochs."""
-    points = _points(rows, name)
+    points = finite_points(rows, name)
     marker = "o" if len(points) <= 10 else ""
     axes.plot(
         [epoch for epoch, _ in points],
@@ -354,30 +256,10 @@ def plot_column(
     )
 
 
-def _points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+def finite_points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
     """Return (epoch, value) of the rows with a finite value."""
     pairs = [(int(row["epoch"]), row.get(name)) for row in rows]
     return [(epoch, float(value)) for epoch, value in pairs if value is not None and math.isfinite(value)]
-
-
-def _mark_best(panels: Sequence["Axes"], rows: Sequence[Mapping[str, Any]], facts: CurveFacts) -> str:
-    """Mark the best epoch in every panel and return its description."""
-    name, title, unit = facts.metric
-    tested = dict(_points(rows, f"{facts.weights}test_{name}"))
-    if not tested:
-        return "no test result"
-    held_out = dict(_points(rows, f"{facts.weights}val_{name}"))
-    chooser = {epoch: value for epoch, value in held_out.items() if epoch in tested} or tested
-    sign = 1 if facts.higher_is_better else -1
-    epoch = max(chooser, key=lambda each: (sign * chooser[each], -each))
-    for axes in panels:
-        axes.axvline(epoch, color=_TEST, linewidth=0.8, dashes=(2, 3))
-    panels[1].plot([epoch], [tested[epoch]], "o", color=_TEST, markersize=6, markeredgecolor="white")
-    last = max(tested)
-    best_text, last_text = (f"{tested[each]:.1f}%" if unit == "%" else f"{tested[each]:.4g}" for each in (epoch, last))
-    best = f"best {best_text} in epoch {epoch}{', chosen on held-out clips' if held_out else ''}"
-    worth = worth_of_a_clip(facts.test_clips) if unit == "%" else ""
-    return f"test {title}: {best}; last {last_text} in epoch {last}{worth}"
 
 
 def worth_of_a_clip(clips: int | None) -> str:
@@ -400,7 +282,7 @@ def write_title(axes: "Axes", title: str, subtitle: str, enlarged: float = 1.0) 
     lines = textwrap.wrap(" ".join(title.split()), fitting, max_lines=_TITLE_LINES, placeholder=" …")
     large: dict[str, Any] = {"fontsize": 13 * factor, "weight": "bold", "va": "bottom"}
     axes.annotate("\n".join(lines), xytext=(0, 21 * factor), **large, **position)
-    axes.annotate(subtitle, xytext=(0, 8 * factor), fontsize=10 * factor, color=_SOFT_INK, **position)
+    axes.annotate(subtitle, xytext=(0, 8 * factor), fontsize=10 * factor, color=SOFT_INK, **position)
 
 
 def shortened(name: str, longest: int = _LONGEST_NAME) -> str:

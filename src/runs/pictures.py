@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..plots.figures import CurveFacts, draw_confusion, draw_training_curve
+from ..plots.figures import draw_confusion
+from ..plots.training_curve import CurveFacts, draw_training_curve
 from ..utils.errors import UserError
 from ..utils.extras import extra_problem
 from ..utils.numbers import counted

@@ -13,6 +13,7 @@ from ..settings.run import RunConfig
 from ..tasks.recipe import ResumeRules, TaskRecipe
 from ..utils.config import flatten
 from ..utils.errors import Unwritable, UserError
+from ..utils.foreign_text import short
 from ..utils.places import outermost, writable
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import most_advanced_checkpoint, readable_checkpoints
@@ -41,6 +42,7 @@ HARMLESS = (
     "max_hours",
     "distributed.timeout_minutes",
     "data.how_to_get",
+    "data.copies",
     "data.own_layout.extra_edges",
     # They decide what a store holds, and a run is tied to the content of its store.
     *("data.source_layout", "data.own_source_layout", "data.layout_map", "data.fps", "data.source_fps"),
@@ -265,7 +267,7 @@ def _refuse_changes(
     if "model.name" in refused:
         refused = ["model.name"]  # a model's other keys follow from its name
     if refused:
-        lines = "\n".join(f"  {key}: {old.get(key)!r} in the run, {new.get(key)!r} now" for key in refused)
+        lines = "\n".join(f"  {key}: {_shown(old.get(key))} in the run, {_shown(new.get(key))} now" for key in refused)
         impossible = any(covers(rules.fixed, key) for key in refused)
         remedy = (
             "These cannot change within a run. Start a new run: leave --resume out."
@@ -287,6 +289,11 @@ def _log_changes(before: RunConfig, now: RunConfig, changed: Collection[str]) ->
             _log.info(f"{key} is {new.get(key)!r} now; it was {old.get(key)!r}.")
     for key in changed:
         _log.warning("%s is changed from %r to %r.", key, old.get(key), new.get(key))
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message; the parts of a listed split are one letter per clip."""
+    return short(value) if isinstance(value, str) else repr(value)
 
 
 def covers(sections: Collection[str], key: str) -> bool:

@@ -9,29 +9,39 @@ from ..skeleton import Layout, LayoutFile, LayoutMap, build_layout, build_layout
 from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Lengths
 from ..utils.names import normal_form, suggestion
+from .splits import MOST_FOLDS
 
 Number = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # a clip's subject, camera, setup or action, as in a store
 
 
 @dataclass
 class ProtocolConfig:
-    """Division of the clips into training and test clips by one property.
+    """Division of the clips into training and test clips by one property, in folds, or by a list of all clips.
 
     Give `train` or `test`; all other clips are in the other part. Clips for which the property is unknown (0) are in
-    neither, unless a list contains 0.
+    neither, unless a list contains 0. Or give `folds` and `fold`: the values of the property are distributed over
+    folds of about equally many clips; one fold tests and the others train.
 
     Attributes:
-        by: the property; `file` divides single clips at random, for data without metadata.
+        by: the property; `file` and `recording` divide clips at random, for data without metadata; clips of one long
+            recording stay together. `list` names the part of every clip.
         train, test: the values of the property in each part.
         test_share: with `by: file`, the share of each class that is used for testing.
-        seed: with `by: file`, the seed of the selection.
+        seed: with `by: file` and with folds, the seed of the division.
+        folds, fold: the number of folds, and the one that tests, from 1.
+        parts: with `by: list`, one letter for each selected clip in the order of names: T training, E test, - neither.
+        names: with `by: list`, a digest of these names.
     """
 
-    by: Literal["subject", "camera", "setup", "file"] = "subject"
+    by: Literal["subject", "camera", "setup", "file", "replication", "recording", "list"] = "subject"
     train: list[Number] = field(default_factory=list)
     test: list[Number] = field(default_factory=list)
     test_share: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     seed: Annotated[int, Interval(ge=0, le=LARGEST_SEED)] = 0
+    folds: Annotated[int, Interval(ge=0, le=MOST_FOLDS)] = 0
+    fold: Annotated[int, Interval(ge=0, le=MOST_FOLDS)] = 0
+    parts: str = ""
+    names: str = ""
 
 
 @dataclass
@@ -95,6 +105,13 @@ class NormalizeConfig:
     scale: Literal["none", "unit"] = "none"
 
 
+# Keys of `DataConfig` that only decide what a store holds. A training reads the store and does not use them.
+PREPARATION_KEYS = (
+    *("format", "columns", "bodies", "fps", "source_fps"),
+    *("source_layout", "layout_map", "class_map", "source_classes"),
+)
+
+
 @dataclass
 class DataConfig:
     """Settings of a data set.
@@ -120,6 +137,8 @@ class DataConfig:
             they are not `classes`.
         split: the default protocol.
         protocols: the known protocols by name.
+        copies: what training does if test clips are copies, or near copies, of training clips: `refuse`, `warn`, or
+            `allow`, which does not search for them.
         subset_of: a larger data set whose store can be used instead, with `select` applied.
         how_to_get: how to obtain the raw files, for users without them, each command on its own line; `{program}` is
             replaced by the name with which LAST was called.
@@ -143,6 +162,7 @@ class DataConfig:
     source_classes: list[str] = field(default_factory=list)
     split: str = ""
     protocols: dict[str, ProtocolConfig] = field(default_factory=dict)
+    copies: Literal["refuse", "warn", "allow"] = "refuse"
     subset_of: str = ""
     select: SelectConfig = field(default_factory=SelectConfig)
     how_to_get: str = ""

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..runs.checkpoint import Checkpoint, load_weights
+from ..runs.checkpoint import Checkpoint
+from ..runs.checkpoint_model import load_weights
 from ..runtime.distributed import World
 from ..runtime.precision import Precision
 from ..settings.run import RunConfig

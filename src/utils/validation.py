@@ -21,7 +21,7 @@ from .foreign_text import is_readable, short
 from .limits import Lengths, annotations_of, entry_type
 from .names import suggestion
 from .renamed_keys import present_key
-from .yaml_text import decimal
+from .yaml_text import is_number
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _OTHER_NUMBER = re.compile(r"[-+]?[0-9][0-9a-zA-Z_:.]*")  # such as 0x10, 1_000 and 1:30
@@ -128,7 +128,7 @@ def _from_file(annotation: Any) -> Any:
         return _annotated(dict[tuple(types)], *limits, BeforeValidator(_plain))  # type: ignore[misc]
     if origin in (UnionType, Union):
         return _annotated(Union[tuple(map(_from_file, parts))], *limits)  # noqa: UP007 - of types found only now
-    read = {int: _number, float: _number, str: _text, Literal: _text}.get(origin or base, _plain)
+    read = {str: _text, Literal: _text}.get(origin or base, _plain)
     return _annotated(base, *limits, BeforeValidator(read))
 
 
@@ -162,11 +162,6 @@ def _plain(value: Any) -> Any:
 def _text(value: Any) -> Any:
     value = value.text if isinstance(value, Scalar) else value
     return _whole_text(value) if isinstance(value, str) else value
-
-
-def _number(value: Any) -> Any:
-    value = _plain(value)
-    return decimal(value) if isinstance(value, str) else value
 
 
 def _lines(value: Any) -> Any:
@@ -243,7 +238,7 @@ def _problem(error: ErrorDetails, annotation: Any, value: Any) -> str:
     elif error["type"] in _WANTED:
         wanted = _WANTED[error["type"]].format_map(error.get("ctx", {}))
     else:
-        return _wrong_type(annotation, value)
+        return _wrong_type(annotation, value, error["input"])
     if isinstance(value, list) and error["type"] != "lengths":
         wanted = f"a list, each element {wanted}"
     elif isinstance(value, Mapping):
@@ -251,9 +246,12 @@ def _problem(error: ErrorDetails, annotation: Any, value: Any) -> str:
     return f"{short(value)} should be {wanted}."
 
 
-def _wrong_type(annotation: Any, value: Any) -> str:
-    is_number = annotation is not bool and isinstance(value, str) and _OTHER_NUMBER.fullmatch(value)
-    advice = ", in decimal digits" if is_number else ""
+def _wrong_type(annotation: Any, value: Any, wrong: Any) -> str:
+    """Return the problem of a value of another type; `wrong` is the part of it that pydantic refused."""
+    advice = ""
+    if annotation is not bool and isinstance(wrong, str):
+        advice = ", without quotes" if is_number(wrong) else advice
+        advice = ", in decimal digits" if not advice and _OTHER_NUMBER.fullmatch(wrong) else advice
     return f"{'no value' if value is None else short(value)} should be {_type_name(annotation)}{advice}."
 
 

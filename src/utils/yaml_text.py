@@ -96,18 +96,22 @@ def plain_value(text: str) -> Any:
     return decimal(text)
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number in decimal digits, which YAML reads as one unless it is quoted."""
+    return bool(_WHOLE.fullmatch(text) or _DECIMAL.fullmatch(text))
+
+
 def decimal(text: str) -> int | float | str:
     """Return the number in decimal digits; any other text unchanged.
 
     Raises:
         ValueError: it has too many digits.
     """
-    is_whole = _WHOLE.fullmatch(text)
-    if not (is_whole or _DECIMAL.fullmatch(text)):
+    if not is_number(text):
         return text
     if len(text) > _MOST_DIGITS:
         raise ValueError(f"a number of {len(text)} digits, {text[:20]}..., is not a setting")
-    return int(text) if is_whole else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    return int(text) if _WHOLE.fullmatch(text) else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
 def _document(events: Iterator[Any]) -> tuple[Any, Any]:

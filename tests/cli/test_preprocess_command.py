@@ -159,7 +159,7 @@ def test_what_a_training_would_say_ends_the_report(cli: Callable, tmp_path: Path
     clips = ["a/x_P1", "a/y_P2", "b/x_P2", "b/y"]
     protocols = "protocols: {own: {test: [2]}, wrong: {test: [9]}}"
     yaml, raw = own_data(tmp_path, clips, f"classes: [a, b], split: wrong, {protocols}")
-    result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out")
+    result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out", "--partial")
     assert result.code == 0
     warnings = [line for line in result.out.splitlines() if line.startswith("Before training:")]
     assert "own: 1 of 4 clips have no known subject and are in neither part" in warnings[0]
@@ -167,6 +167,24 @@ def test_what_a_training_would_say_ends_the_report(cli: Callable, tmp_path: Path
     assert "The test part of mine wrong holds no clip" in "".join(warnings)
     assert "The protocol wrong cannot be trained: train with --split own." in "".join(warnings)
     assert "own: 1 of 4 clips have no known subject" in (tmp_path / "out" / "report.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("split", "problem"),
+    [
+        ("wrong", "data.split: wrong, has an empty part. Write another one as data.split: own or other"),
+        ("onw", "data.split: onw, does not exist. Write another one as data.split: own or other."),
+    ],
+)
+def test_a_default_protocol_that_cannot_be_trained_is_refused_though_others_can(
+    cli: Callable, tmp_path: Path, split: str, problem: str
+) -> None:
+    protocols = "protocols: {own: {test: [2]}, wrong: {test: [9]}, other: {by: file}}"
+    yaml, raw = own_data(tmp_path, ["a/x_P1", "a/y_P2"], f"classes: [a], split: {split}, {protocols}")
+    result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out")
+    assert result.code == 2 and not (tmp_path / "out" / "store.json").exists()
+    assert problem in result.err and "use --partial" in result.err
+    assert "among 2 clips the values of 'subject' are 1, 2." in result.err
 
 
 def test_a_sample_of_a_known_data_set_is_prepared_though_it_cannot_be_trained(cli: Callable, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from last.deploy import export as exporting
 from last.deploy.backends import open_exported
 from last.deploy.export import Exported, ExportRequest, export
 from last.deploy.recogniser import evaluated_logits
-from last.runs.checkpoint import model_of, read_checkpoint
+from last.runs.checkpoint import read_checkpoint
+from last.runs.checkpoint_model import model_of
 from last.utils.errors import UserError
 from last.utils.files import file_checksum
 

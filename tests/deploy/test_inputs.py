@@ -119,3 +119,38 @@ def test_what_is_no_clip_of_the_layout_is_refused(model: SkeletonClassifier, cli
 def test_what_is_no_model_is_refused_with_where_to_get_one(store: Store) -> None:
     with pytest.raises(ValueError, match=r"from last\.load_checkpoint or last\.create_model, not a Linear"):
         last.model_inputs(torch.nn.Linear(1, 1), store[0])
+
+
+def test_confidences_of_plain_joints_are_read_as_those_of_a_clip(tiny_config: Callable[..., RunConfig]) -> None:
+    run = experiment.train(tiny_config("epochs=1", "data.min_confidence=0.5")).run
+    model = last.load_checkpoint(run.last)
+    joints = np.random.default_rng(0).normal(size=(1, 30, 25, 3))
+    certain = np.ones((1, 30, 25))
+    certain[0, :, 7], certain[0, 10:20, 9] = 0.4, np.nan
+    missing = joints.copy()
+    missing[0, :, 7], missing[0, 10:20, 9] = np.nan, np.nan
+    expected, _ = last.model_inputs(model, missing)
+    for recording, confidences in (
+        (joints, certain),
+        (joints[0], certain[0]),
+        ([joints], [certain]),
+        (torch.from_numpy(joints), torch.from_numpy(certain)),
+    ):
+        streams, _ = last.model_inputs(model, recording, confidences=confidences)
+        for name in STREAMS:
+            torch.testing.assert_close(streams[name], expected[name])
+    whole, _ = last.model_inputs(model, [joints, joints], confidences=[None, certain])
+    assert whole["joint"][0, :, :, 7].any() and not whole["joint"][1, :, :, 7].any()
+
+
+def test_confidences_that_do_not_fit_the_clips_are_refused(model: SkeletonClassifier, store: Store) -> None:
+    joints, certain = np.ones((1, 8, 25, 3)), np.ones((1, 8, 25))
+    for clips, confidences, problem in (
+        ([joints, joints], [certain], r"one array for each of 2 clips; it is a list of 1"),
+        ([joints], certain, "one array for each of 1 clip; it is ndarray"),
+        (joints, certain[:, :4], r"expected one number per joint, \(1, 8, 25\)"),
+        (store[0], certain, "clip of a store, which has its own confidences"),
+        (joints, 2 * certain, "COCO's flags"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            last.model_inputs(model, clips, confidences=confidences)

@@ -17,7 +17,7 @@ CASES = {
     "names": ("  classes:\n" + "  - c1\n" * COUNT, "read"),
     "words": ("  classes: [" + "no," * COUNT + "]\n", "read"),
     "nothing": ("  classes:\n" + "  -\n" * COUNT, "refused"),
-    "numbers": ("  protocols: {a: {train: [" + "1," * COUNT + "'2']}}\n", "read"),
+    "numbers": ("  protocols: {a: {train: [" + "1," * COUNT + "2]}}\n", "read"),
     "mixed": ("  augment: {rotation_degrees: [" + "1," * COUNT + "2]}\n", "refused"),
     "keys": ("".join(f"  class_{number}: x\n" for number in range(30_000)), "refused"),
 }

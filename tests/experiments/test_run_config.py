@@ -11,13 +11,15 @@ from annotated_types import Interval
 
 from last.experiments.config import resolve
 from last.models.registry import family_config
+from last.settings.data import PREPARATION_KEYS
 from last.settings.distillation import DistillationConfig
 from last.settings.optimization import OptimizationSettings
 from last.settings.run import RunConfig
 from last.training.schedule import build_schedule
-from last.utils.config import MODEL_FILES, config_folder, read_yaml
+from last.utils.config import MODEL_FILES, config_folder, read_yaml, to_yaml
 from last.utils.errors import UserError
 from last.utils.limits import annotations_of, entry_type
+from last.utils.yaml_text import yaml_of
 
 
 @pytest.fixture
@@ -46,6 +48,50 @@ def test_recipe_names_model_and_data_set_and_changes_keys(recipe: Path) -> None:
         "small_e", "nw_ucla", "kinect20", 7,
     )  # fmt: skip
     assert config.model.dropout == 0.5  # type: ignore[attr-defined]
+
+
+OF_PREPARATION = {
+    "format": "coco",
+    "columns": {"clip": "footage"},
+    "bodies": 1,
+    "fps": 10.0,
+    "source_fps": 25,
+    "source_layout": "ntu25",
+    "layout_map": {"head": None},
+    "class_map": {"wave": None},
+    "source_classes": ["wave"],
+}
+
+
+@pytest.mark.parametrize("key", PREPARATION_KEYS)
+@pytest.mark.parametrize("source", ["--set", "recipe"])
+def test_a_setting_of_the_preparation_is_refused_by_a_training(key: str, source: str, tmp_path: Path) -> None:
+    value = OF_PREPARATION[key]
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml_of({"data": {key: value}} if source == "recipe" else {"epochs": 7}))
+    overrides = [f"data.{key}={value}".replace("None", "null")] if source == "--set" else []
+    with pytest.raises(UserError) as refused:
+        resolve(model="nano_e", dataset="synthetic", recipe=str(path), overrides=overrides)
+    origin = str(path) if source == "recipe" else "--set"
+    assert f"{origin}: data.{key}: {value!r} has no effect here, since preprocess decides it; synthetic has " in str(
+        refused.value
+    )
+
+
+def test_a_setting_of_the_preparation_may_repeat_that_of_the_data_set(tmp_path: Path) -> None:
+    bodies = resolve(model="nano_e", dataset="nw_ucla").data.bodies
+    config = resolve(model="nano_e", dataset="nw_ucla", overrides=[f"data.bodies={bodies}", "data.fps=0"])
+    assert config == resolve(model="nano_e", dataset="nw_ucla")
+
+
+def test_the_saved_configuration_of_a_run_holds_the_settings_of_its_preparation(tmp_path: Path) -> None:
+    config = resolve(model="nano_e", dataset="nw_ucla")
+    config.data.fps = 10.0
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(config))
+    assert resolve(recipe=str(path)).data.fps == resolve(recipe=str(path), dataset="nw_ucla").data.fps == 10
+    with pytest.raises(UserError, match=r"--set: data\.fps: 20 has no effect here.* has 10\.0\."):
+        resolve(recipe=str(path), overrides=["data.fps=20"])
 
 
 def test_flag_of_another_model_beats_the_whole_section_of_the_recipe(recipe: Path) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.reader import open_store, write_store
 from last.evaluation import evaluate as evaluation
 from last.evaluation.evaluate import EvalRequest, evaluate
@@ -74,6 +75,60 @@ def test_a_copy_of_the_data_is_the_same_data(on_a_copy: MakeConfig, tiny_config:
         experiment.train(tiny_config("epochs=2"), resume=str(run.path), explicit_keys=["epochs"]).summary["best_top1"]
         >= 0
     )
+
+
+def with_confidence(clip: Clip, certain: float) -> np.ndarray:
+    """Return a confidence for the first joint of every present body, and full confidence for the others."""
+    confidence = np.where(np.arange(clip.joints.shape[2]) == 0, certain, 1.0)
+    return confidence_bytes(np.where(clip.frame_mask[..., None], confidence, np.nan))
+
+
+MORE_IS_KNOWN = {
+    "frame rates": {"fps": lambda _: 30.0},
+    "confidences": {"confidence": lambda clip: with_confidence(clip, 0.4)},
+    "both": {"fps": lambda _: 25.0, "confidence": lambda clip: with_confidence(clip, 0.4)},
+}
+
+
+@pytest.mark.parametrize("known", MORE_IS_KNOWN)
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_is_resumed_and_evaluated_on_the_same_joints_of_which_more_is_known(
+    on_a_copy: MakeConfig, known: str, finished: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = experiment.train(on_a_copy("epochs=1")).run
+    prepare_again(on_a_copy(), **MORE_IS_KNOWN[known])
+    evaluate(EvalRequest(run.last), tmp_path / "report")
+    assert "differs" not in caplog.text
+    experiment.train(on_a_copy(f"epochs={1 if finished else 2}"), resume=str(run.path), explicit_keys=["epochs"])
+
+
+def test_a_run_is_not_resumed_on_joints_that_are_missing_by_their_confidence(on_a_copy: MakeConfig) -> None:
+    run = experiment.train(on_a_copy("epochs=1", "data.min_confidence=0.5")).run
+    prepare_again(on_a_copy(), **MORE_IS_KNOWN["confidences"])
+    with pytest.raises(UserError, match="the clips in the store changed"):
+        experiment.train(on_a_copy("epochs=2", "data.min_confidence=0.5"), str(run.path), explicit_keys=["epochs"])
+
+
+def test_a_checkpoint_with_the_fingerprint_of_the_files_is_resumed(on_a_copy: MakeConfig) -> None:
+    prepare_again(on_a_copy(), fps=lambda _: 30.0)
+    run = experiment.train(on_a_copy("epochs=1")).run
+    store = open_store(Path(on_a_copy().data_root) / "tiny")
+    assert store.fingerprint != store.fingerprint_of_files
+    for path in run.all_checkpoints():
+        checkpoint = read_checkpoint(path)
+        data = {**checkpoint.data, "store": store.fingerprint_of_files}
+        save_checkpoint(path, replace(checkpoint, data=data))
+    assert experiment.train(on_a_copy("epochs=2"), resume=str(run.path), explicit_keys=["epochs"]).summary
+
+
+def test_an_evaluation_on_other_joints_of_the_same_clips_says_what_differs(
+    on_a_copy: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = experiment.train(on_a_copy("epochs=1")).run
+    prepare_again(on_a_copy(), joints=CHANGES["joints"])
+    evaluate(EvalRequest(run.last), tmp_path / "report")
+    assert "in the content of its clips: their names, and which of them train and test, are the same" in caplog.text
+    assert "Evaluate on the store of the run" in caplog.text
 
 
 def test_a_finished_run_whose_data_are_gone_is_still_finished(on_a_copy: MakeConfig) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from last.experiments import seeds as series
+from last.experiments import series
 from last.experiments.run import Result
 from last.experiments.seeds import train_seeds
 from last.runs.folder import RunFolder

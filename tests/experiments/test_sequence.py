@@ -526,3 +526,10 @@ def test_a_time_limit_that_ends_while_teachers_are_asked_stops_the_sequence(
     monkeypatch.setattr(sequence, "train", refuse)
     assert run_sequence(plan()) is Stop.TIME
     assert "The time limit ended here." in caplog.text
+
+
+def test_the_split_of_a_text_file_is_in_the_configuration_of_every_run(plan: MakePlan, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("train:\nclip00\nclip01\ntest:\nclip20\n")
+    planned = plan(split=str(tmp_path / "mine.txt"))
+    assert {step.config.data.split for step in planned.steps} == {"mine"}
+    assert {step.config.data.protocols["mine"].by for step in planned.steps} == {"list"}

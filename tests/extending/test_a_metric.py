@@ -16,7 +16,7 @@ from last.evaluation import clip_metrics
 from last.evaluation.clip_metrics import ClipMetric, get_metric
 from last.evaluation.scoring import NO_SCORE
 from last.experiments.run import train
-from last.runs.checkpoint import load_checkpoint
+from last.runs.checkpoint_model import load_checkpoint
 from last.runs.pictures import draw_run
 from last.runs.results import read_run
 from last.settings.run import RunConfig

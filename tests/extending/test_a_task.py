@@ -13,7 +13,8 @@ from conftest import TINY
 
 from last import tasks
 from last.experiments.run import train
-from last.runs.checkpoint import load_checkpoint, read_checkpoint
+from last.runs.checkpoint import read_checkpoint
+from last.runs.checkpoint_model import load_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.pictures import draw_run
 from last.runs.results import read_run

@@ -12,6 +12,7 @@ import torch
 import last
 from last.experiments import run as experiment
 from last.plots import figures
+from last.plots.training_curve import CurveFacts
 from last.runs import pictures as run_pictures
 from last.runs.confusion import read_confusion
 from last.runs.folder import RunFolder
@@ -156,10 +157,10 @@ def test_without_matplotlib_one_line_names_the_extra(
     assert line.levelno == logging.INFO
 
 
-def facts(run: RunFolder, drawn: dict[str, tuple[object, ...]]) -> figures.CurveFacts:
+def facts(run: RunFolder, drawn: dict[str, tuple[object, ...]]) -> CurveFacts:
     draw_run(run)
     found = drawn["draw_training_curve"][3]
-    assert isinstance(found, figures.CurveFacts)
+    assert isinstance(found, CurveFacts)
     return found
 
 

@@ -183,7 +183,7 @@ def test_a_number_that_is_not_written_in_decimal_digits_is_refused(text: str) ->
 
 
 def test_leading_zeros_do_not_change_a_number() -> None:
-    assert merged(override_layer(["epochs=010", "limit='08'", "angles=[007, 09]"])) == Run(
+    assert merged(override_layer(["epochs=010", "limit=08", "angles=[007, 09]"])) == Run(
         epochs=10, limit=8, angles=[7.0, 9.0]
     )
 

@@ -2,16 +2,20 @@
 
 import math
 import re
-from dataclasses import dataclass, field, make_dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, is_dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pytest
 from annotated_types import Ge, Gt, Interval, Le, Lt
 
-from last.utils.config import Layer, merge, override_layer
+from last.models.registry import family_config
+from last.settings.run import RunConfig
+from last.utils.config import Layer, merge, override_layer, set_nested
 from last.utils.errors import UserError
-from last.utils.limits import Lengths
+from last.utils.limits import Lengths, annotations_of
+from last.utils.validation import validated
 
 
 @dataclass
@@ -169,3 +173,37 @@ def test_types_have_the_same_names_in_messages_as_in_the_comments_of_the_configu
     assert not re.search(r"# (yes or no|word|str|int|bool|float)\b", comments)
     for name in ("true or false", "text", "whole number"):
         assert f"# {name};" in comments or f"# a {name};" in comments
+
+
+def fields_of(section: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """Yield the path, the annotation and the default of each setting of a configuration, section by section."""
+    for name, annotation in annotations_of(section).items():
+        value = getattr(section, name)
+        if is_dataclass(value):
+            yield from fields_of(value, (*path, name))
+        else:
+            yield (*path, name), annotation, value
+
+
+def takes_numbers(annotation: Any) -> bool:
+    """Tell whether a setting is a number, or a list of numbers, and cannot be a text."""
+    if get_origin(annotation) is dict or str in get_args(annotation):
+        return False
+    return annotation in (int, float) or any(takes_numbers(part) for part in get_args(annotation))
+
+
+@pytest.mark.parametrize("family", ["last_e", "last_v2"])
+def test_a_number_in_quotes_is_refused_by_every_setting_that_is_one(family: str) -> None:
+    config = replace(RunConfig(), model=family_config(family))
+    quoted: dict[str, Any] = {}
+    numbers = {path: value for path, annotation, value in fields_of(config) if takes_numbers(annotation)}
+    for path, value in numbers.items():
+        set_nested(quoted, path, ["30"] if isinstance(value, list) else "30")
+    assert len(numbers) > 60
+    problems = {tuple(path): problem for path, problem in validated(config, quoted, quoted)[1]}
+    assert set(problems) == set(numbers)
+    assert all(problem.endswith(", without quotes.") for problem in problems.values())
+
+
+def test_a_text_of_digits_stays_one_where_a_text_is_wanted() -> None:
+    assert merged(text="30").text == "30"

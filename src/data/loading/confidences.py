@@ -3,6 +3,7 @@
 Legend: N clips, R rows of the store, V joints.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,22 +35,25 @@ class Measured:
     present: NDArray[np.bool_]
     origin_rows: NDArray[np.int64] | None
 
-    def span(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Return which joints are measured in the rows from `start` up to `stop`, (rows, V)."""
-        return np.asarray(self.file.span(start, stop) >= self.lowest)
-
     def rows(self, wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which joints are measured in `wanted` (...) rows, (..., V)."""
         return np.asarray(self.file.rows(wanted) >= self.lowest)
 
 
-def measured_joints(store: Store, valid: NDArray[np.bool_], min_confidence: float) -> Measured | None:
+def measured_joints(
+    store: Store,
+    valid: NDArray[np.bool_],
+    min_confidence: float,
+    keep: Callable[[slice, NDArray[np.bool_]], None] | None = None,
+) -> Measured | None:
     """Return which joints of a store are measured; None if all joints of all present bodies are.
 
     Args:
         store: the clips.
         valid: (R,) bool, the store's frame mask.
         min_confidence: from 0 to 1; joints of a lower one are missing.
+        keep: called with some rows and which joints of them are measured, until all rows have been read, for a caller
+            that would otherwise read them again.
     """
     if store.confidence is None:
         return None
@@ -57,7 +61,9 @@ def measured_joints(store: Store, valid: NDArray[np.bool_], min_confidence: floa
     present, centered = np.zeros_like(valid), np.zeros_like(valid)
     complete = True
     for part in row_chunks(len(valid)):
-        measured = file.span(part.start, part.stop) >= lowest
+        measured = np.asarray(file.span(part.start, part.stop) >= lowest)
+        if keep is not None:
+            keep(part, measured)
         present[part] = measured.any(axis=1) & valid[part]
         centered[part] = measured[:, store.skeleton.center] & valid[part]
         complete &= bool(measured[valid[part]].all())
@@ -66,15 +72,26 @@ def measured_joints(store: Store, valid: NDArray[np.bool_], min_confidence: floa
     return Measured(file, lowest, present, origin_rows(store, valid, centered, present) if min_confidence > 0 else None)
 
 
-def clips_without_joints(store: Store, min_confidence: float) -> NDArray[np.int64]:
-    """Return the indices of the clips of which no joint is measured at a threshold, ascending."""
-    measured = None
-    if min_confidence > 0:  # a store has no clip without any joint
-        measured = measured_joints(store, np.asarray(store.valid), min_confidence)
-    if measured is None:
-        return np.zeros(0, np.int64)
-    has_joints = np.logical_or.reduceat(measured.present, store.clips["offset"])
-    return np.flatnonzero(~has_joints)
+def clips_without_joints(clips: NDArray[np.void], present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the indices of the clips of which no joint is measured, ascending.
+
+    Args:
+        clips: the index of the store.
+        present: (R,) bool, whether a joint of the body is measured.
+    """
+    return np.flatnonzero(~np.logical_or.reduceat(present, clips["offset"]))
+
+
+def is_same_store(fingerprint: str, store: Store, min_confidence: float) -> bool:
+    """Tell whether a run that recorded a fingerprint saw the same clips as one at `min_confidence` sees in a store.
+
+    Frame rates are seen by no run, and confidences only if a joint is missing because of them. So a run remains tied
+    to its data when they are prepared again by a version that stores more about the same joints.
+    """
+    if fingerprint in (store.fingerprint, store.fingerprint_of_files):
+        return True
+    same_joints = fingerprint == store.fingerprint_of_joints
+    return same_joints and measured_joints(store, np.asarray(store.valid), min_confidence) is None
 
 
 def lowest_measured(min_confidence: float) -> int:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...utils.errors import is_out_of_memory
@@ -29,11 +31,13 @@ class ClipReader(Protocol):
 
     Attributes:
         device: the device of the tensors it returns.
+        present: (R,) bool, in which rows a joint of the body is measured.
         origin_rows: (N,) the rows whose centre joint becomes the origin of each clip, -1 where it stays; None if it
             stays in all.
     """
 
     device: torch.device
+    present: Tensor
     origin_rows: Tensor | None
 
     def joints_at(self, rows: Tensor) -> Tensor:
@@ -63,7 +67,7 @@ class FileClipReader:
         self._joints, file = _files(store)
         valid = file.span(0, len(store.valid))
         self._measured = measured_joints(store, valid, min_confidence)
-        self._valid = torch.from_numpy(valid if self._measured is None else self._measured.present)
+        self.present = torch.from_numpy(valid if self._measured is None else self._measured.present)
         self.origin_rows = _origin_rows(self._measured, self.device)
 
     def joints_at(self, rows: Tensor) -> Tensor:
@@ -72,7 +76,7 @@ class FileClipReader:
 
     def present_at(self, rows: Tensor) -> Tensor:
         """Return whether the body is present in `rows` (...), bool."""
-        return self._valid.index_select(0, rows.flatten()).view(rows.shape)
+        return self.present.index_select(0, rows.flatten()).view(rows.shape)
 
     def measured_at(self, rows: Tensor) -> Tensor | None:
         """Return which joints were measured in `rows` (...), (..., V) bool; None if every joint of every body was."""
@@ -92,7 +96,7 @@ class TensorClipReader:
     def __init__(
         self, joints: Tensor, valid: Tensor, measured: Tensor | None = None, origin_rows: Tensor | None = None
     ) -> None:
-        self._joints, self._valid, self._measured = joints.flatten(1), valid, measured
+        self._joints, self.present, self._measured = joints.flatten(1), valid, measured
         self.origin_rows = origin_rows
         self._joint_shape = joints.shape[1:]
         self.device = joints.device
@@ -103,7 +107,7 @@ class TensorClipReader:
 
     def present_at(self, rows: Tensor) -> Tensor:
         """Return whether the body is present in `rows` (...), bool."""
-        return self._valid.index_select(0, rows.flatten()).view(rows.shape)
+        return self.present.index_select(0, rows.flatten()).view(rows.shape)
 
     def measured_at(self, rows: Tensor) -> Tensor | None:
         """Return which joints were measured in `rows` (...), (..., V) bool; None if every joint of every body was."""
@@ -199,12 +203,16 @@ def _loaded(store: Store, device: torch.device, min_confidence: float) -> Tensor
     for part in row_chunks(len(valid)):
         joints[part] = torch.from_numpy(joints_file.span(part.start, part.stop))
         valid[part] = torch.from_numpy(valid_file.span(part.start, part.stop))
-    confident = measured_joints(store, valid.cpu().numpy(), min_confidence)
-    if confident is None:
+    if store.confidence is None:
         return TensorClipReader(joints, valid)
     measured = torch.empty(store.joints.shape[:2], dtype=torch.bool, device=device)
-    for part in row_chunks(len(valid)):
-        measured[part] = torch.from_numpy(confident.span(part.start, part.stop))
+
+    def keep(rows: slice, found: NDArray[np.bool_]) -> None:
+        measured[rows] = torch.from_numpy(found)
+
+    confident = measured_joints(store, valid.cpu().numpy(), min_confidence, keep)
+    if confident is None:
+        return TensorClipReader(joints, valid)
     present = torch.from_numpy(confident.present).to(device)
     return TensorClipReader(joints, present, measured, _origin_rows(confident, device))
 

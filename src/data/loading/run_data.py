@@ -85,7 +85,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     """
     parts = split(store.clips, config.data, config.data.split)
     placement = place_clips(store, config.hardware.data_placement, device, processes_here(), config.data.min_confidence)
-    train, held_out = training_clips(config, store, parts)
+    train, held_out = training_clips(config, store, parts, placement.clips)
     known = labelled(store.clips, train, config.label_fraction)
     sampler = TrainSampler(
         train if config.trains_unlabelled else known,
@@ -131,10 +131,13 @@ def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipRea
     return ClipDataset(store, frames, data.sampling, training=True, clips=clips, missing=missing)
 
 
-def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def training_clips(
+    config: RunConfig, store: Store, parts: Split, clips: ClipReader | None = None, *, warns: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of the training clips, and of those held out to choose the best epoch, if any.
 
-    Training clips without a joint of `data.min_confidence` are left out, with a warning; a test counts them as wrong.
+    Training clips without a joint of `data.min_confidence` are left out, with a warning unless `warns` is False; a test
+    counts them as wrong. Which these are is read from `clips`, or without it from the store's files.
 
     Raises:
         UserError: no training clip has such a joint.
@@ -142,10 +145,13 @@ def training_clips(config: RunConfig, store: Store, parts: Split) -> tuple[NDArr
     train, held_out = parts.train, parts.train[:0]
     if config.validation == "split":
         train, held_out = hold_out(store.clips, parts.train, config.validation_fraction, config.seed)
-    empty = clips_without_joints(store, config.data.min_confidence)
-    left = np.setdiff1d(train, empty)
-    if len(left) == len(train):
+    if not config.data.min_confidence:  # a store has no clip without any joint
         return train, held_out
+    clips = clips or FileClipReader(store, config.data.min_confidence)
+    empty = clips_without_joints(store.clips, clips.present.cpu().numpy())
+    left = np.setdiff1d(train, empty)
+    if len(left) == len(train) or not warns:
+        return left, held_out
     names = [str(name) for name in store.clips["name"][np.intersect1d(train, empty)]]
     message = (
         f"{counted(len(names), 'training clip')} of {len(train)} without a joint of the confidence "

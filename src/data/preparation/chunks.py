@@ -29,7 +29,7 @@ from .formats import BadClip, DroppedClip, Entry, Reader
 from .report import SkippedRecording
 
 # Increase this when a reader or the cleaning is changed to return other clips for the same recordings.
-_REVISION = 3
+_REVISION = 4
 _MAX_ENTRIES, _MAX_BYTES = 64, 64 << 20
 
 

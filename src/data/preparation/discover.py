@@ -54,7 +54,7 @@ def discover(config: DataConfig, raw: Path) -> tuple[DataConfig, list[str]]:
 def described(config: DataConfig, layout_file: str) -> dict[str, object]:
     """Return the values of a data YAML that describe the data set; `layout_file` is the path of its own layout."""
     protocols = {
-        name: {key: value for key, value in vars(rule).items() if value not in ([], 0)}
+        name: {key: value for key, value in vars(rule).items() if value not in ([], 0, "")}
         for name, rule in config.protocols.items()
     }
     values = {

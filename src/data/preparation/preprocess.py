@@ -329,13 +329,12 @@ def _letters(protocols: Mapping[str, Mapping[str, Collection[str]]], names: Sequ
 
 
 def _refuse_useless(job: _Job, report: PreparationReport) -> None:
-    """Refuse clips that no protocol can be trained on."""
-    if not report.can_be_trained and not job.may_be_partial:
+    """Refuse clips on which the default protocol, or no protocol at all, can be trained."""
+    problem = report.untrainable(job.config.split)
+    if problem and not job.may_be_partial:
         stays = f" The finished store in {job.out} is left unchanged." if (job.out / HEADER_FILE).exists() else ""
-        refusal = (
-            "No protocol can be trained on these clips, so no store is written. To write it anyway, use --partial."
-        )
-        raise UserError("\n".join([*report.warnings, refusal + stays]))
+        refusal = f"{problem} No store is written. To write it anyway, use --partial.{stays}"
+        raise UserError("\n".join([*report.warnings, refusal]))
 
 
 def _hint(job: _Job) -> str:

@@ -104,10 +104,23 @@ class PreparationReport:
         """Return the recordings that are well-formed, but have nothing to learn from."""
         return [each for each in self.left_out if not each.damaged]
 
-    @property
-    def can_be_trained(self) -> bool:
-        """Tell whether a protocol has clips in both parts, or there is no protocol, since one can be added later."""
-        return not self.parts or any(part["train"] and part["test"] for part in self.parts.values())
+    def untrainable(self, split: str) -> str:
+        """Return why these clips cannot be trained on, with a remedy; empty if they can.
+
+        A data set without protocols can be prepared, since one can be added later.
+
+        Args:
+            split: the default protocol; empty if the data set names none.
+        """
+        trained = [name for name, part in self.parts.items() if part["train"] and part["test"]]
+        if self.parts and not trained:
+            return "No protocol can be trained on these clips."
+        if not split or not self.parts or split in trained:
+            return ""
+        others = f"Write another one as data.split: {' or '.join(trained)}"
+        if split not in self.parts:
+            return f"The default protocol, data.split: {split}, does not exist. {others}."
+        return f"The default protocol, data.split: {split}, has an empty part. {others}, or change its values."
 
     @property
     def megabytes_per_second(self) -> float:

@@ -29,6 +29,12 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return a description of the differences; values missing on one side (older files) are not compared."""
-    return [meaning for key, meaning in _MEANINGS.items() if key in before and key in now and before[key] != now[key]]
+def differing(before: Mapping[str, str], now: Mapping[str, str], *, same_store: bool = False) -> list[str]:
+    """Return a description of the differences; values missing on one side (older files) are not compared.
+
+    Args:
+        before, now: the fingerprints.
+        same_store: the stores have the same clips for the run, although their fingerprints may differ.
+    """
+    different = [key for key in _MEANINGS if key in before and key in now and before[key] != now[key]]
+    return [_MEANINGS[key] for key in different if not (same_store and key == "store")]

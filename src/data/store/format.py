@@ -10,6 +10,7 @@ Version 1 had neither confidences nor frame rates. Its stores are read as having
 Legend: R rows, M bodies, T frames, V joints, C coordinates.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -127,6 +128,16 @@ def present_index(clips: NDArray[np.void], version: int) -> NDArray[np.void]:
     for column in clips.dtype.names or ():
         index[column] = clips[column]
     return index
+
+
+def index_bytes(clips: NDArray[np.void], version: int = FORMAT_VERSION) -> bytes:
+    """Return an index as the content of the file of a store of `version`."""
+    index = np.zeros(len(clips), index_type(clips.dtype["name"].itemsize // 4, version))
+    for column in index.dtype.names or ():
+        index[column] = clips[column]
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, index, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def index_of(clips: Sequence[Clip]) -> NDArray[np.void]:

@@ -4,7 +4,6 @@ All functions work on the index of a store, a structured array with one element 
 indices.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...settings.data import DataConfig, ProtocolConfig
+from ...settings.splits import PROPERTIES
 from ...utils.config import unknown_name
 from ...utils.errors import UserError
 from ...utils.numbers import counted
+from .folds import fold_keys, fold_numbers, name_hashes, share_of_recordings
 from .format import PART_PREFIX, TEST, TRAIN, listed_protocols
+from .listed_parts import listed_parts
+from .recordings import recordings_of
 
 PARTS = ("train", "test")
+_FEWEST_FOLDS = 2
 DEFAULT_TEST_SHARE = 0.25  # of a class, with `by: file`
 
 
@@ -48,9 +52,11 @@ def split(clips: NDArray[np.void], config: DataConfig, protocol: str = "", neede
         needed: the parts that must not be empty: an evaluation needs no training clips.
 
     Raises:
-        UserError: there is no such protocol, it is invalid, or a needed part is empty.
+        UserError: there is no such protocol, it is invalid, it divides a recording, or a needed part is empty.
     """
     parts = divide(clips, config, protocol)
+    if problem := divided_recording(clips, config, protocol or config.split, parts):
+        raise UserError(problem)
     if problem := empty_part(clips, config, protocol or config.split, parts, needed):
         others = ", ".join(known_protocols(clips, config))
         raise UserError(f"{problem} Prepare more of the data set or choose another --split ({others}).")
@@ -62,9 +68,7 @@ def divide(clips: NDArray[np.void], config: DataConfig, protocol: str = "") -> S
     name = protocol or config.split
     selected = _selected(clips, config)
     if name in config.protocols:
-        rule = config.protocols[name]
-        _check(rule, f"The protocol {name} of {config.name}")
-        in_train, in_test = _by_file(clips, rule, selected) if rule.by == "file" else _by_property(clips, rule)
+        in_train, in_test = _by_rule(clips, config.protocols[name], selected, f"The protocol {name} of {config.name}")
     elif name in listed_protocols(clips):
         listed = clips[PART_PREFIX + name]
         in_train, in_test = listed == TRAIN, listed == TEST
@@ -87,14 +91,48 @@ def empty_part(
             continue
         problem = f"The {part} part of {config.name} {protocol} holds no clip"
         rule = config.protocols.get(protocol)
-        if rule is None or rule.by == "file":
-            advice = "; a class gives one to each part if it has at least two" if rule is not None else ""
+        if rule is None or rule.by not in PROPERTIES:
+            divided = rule is not None and rule.by != "list"
+            advice = "; a class gives one to each part if it has at least two" if divided else ""
             return f"{problem} of the {len(clips)} there are{advice}."
         present = ", ".join(map(str, np.unique(clips[rule.by])[:40].tolist()))
         unknown = " (0: not known)" if (clips[rule.by] == 0).any() else ""
         among = f"among {counted(len(clips), 'clip')}"
         return f"{problem}: {among} the values of '{rule.by}' are {present or 'none'}{unknown}."
     return ""
+
+
+def divided_recording(clips: NDArray[np.void], config: DataConfig, protocol: str, parts: Split) -> str:
+    """Return a sentence with the first recording that has clips in both parts, or an empty string."""
+    recordings = recordings_of(clips)
+    both = np.intersect1d(recordings[parts.train], recordings[parts.test])
+    if not len(both):
+        return ""
+    names = [clips["name"][part[recordings[part] == both[0]][0]] for part in (parts.train, parts.test)]
+    return (
+        f"{config.name} {protocol} divides {counted(len(both), 'recording')}: {names[0]} trains, and {names[1]} of the "
+        "same recording tests. Clips of one recording belong in one part: choose another --split, or divide by "
+        "recording with --split_by recording --folds 5."
+    )
+
+
+def known_values(clips: NDArray[np.void], config: DataConfig, by: str) -> NDArray[np.int64]:
+    """Return the known values of a property, or the recordings, of the selected clips, ascending."""
+    keys = fold_keys(clips, by)
+    return np.unique(keys[_selected(clips, config) & (keys >= 0)])
+
+
+def _by_rule(
+    clips: NDArray[np.void], rule: ProtocolConfig, selected: NDArray[np.bool_], what: str
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which clips train and which test, each (N,) bool; `what` names the protocol in errors."""
+    _check(rule, what)
+    if rule.by == "list":
+        return listed_parts(clips, rule, selected, what)
+    if rule.folds:
+        numbers = fold_numbers(clips, rule.by, rule.folds, rule.seed, selected)
+        return (numbers > 0) & (numbers != rule.fold), numbers == rule.fold
+    return _by_property(clips, rule) if rule.by in PROPERTIES else _by_file(clips, rule, selected)
 
 
 def _by_property(clips: NDArray[np.void], rule: ProtocolConfig) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -107,17 +145,19 @@ def _by_property(clips: NDArray[np.void], rule: ProtocolConfig) -> tuple[NDArray
 def _by_file(
     clips: NDArray[np.void], rule: ProtocolConfig, selected: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Divide each class by a hash of (seed, name), so that a clip's part does not depend on its neighbours' order.
+    """Divide each class by a hash of (seed, name); clips of one recording stay together.
 
-    Every class with at least two clips has one in both parts.
+    Every class with at least two clips has one in both parts, if each clip is a recording of its own.
     """
-    digests = [hashlib.blake2b(f"{rule.seed} {name}".encode(), digest_size=8).digest() for name in clips["name"]]
-    hashes = np.frombuffer(b"".join(digests), ">u8")
+    hashes, share = name_hashes(clips["name"], rule.seed), rule.test_share or DEFAULT_TEST_SHARE
     in_test = np.zeros(len(clips), np.bool_)
+    used, recordings = np.flatnonzero(selected), recordings_of(clips)[selected]
+    if len(np.unique(recordings)) < len(used):
+        in_test[used] = share_of_recordings(clips["label"][used], recordings, hashes[used], share)
+        return ~in_test, in_test
     for label in np.unique(clips["label"]):
         indices = np.flatnonzero((clips["label"] == label) & selected)
-        wanted = round((rule.test_share or DEFAULT_TEST_SHARE) * len(indices))
-        count = min(max(wanted, 1), len(indices) - 1)
+        count = min(max(round(share * len(indices)), 1), len(indices) - 1)
         in_test[indices[np.argsort(hashes[indices], kind="stable")[: max(count, 0)]]] = True
     return ~in_test, in_test
 
@@ -131,6 +171,7 @@ def hold_out(
     subjects: NTU X-Sub trains on 20 subjects, and holding out even a few would remove much of the
     variety of the training data; under X-View or X-Set the tested subjects are known anyway. The
     disadvantage is that held-out accuracy is higher than test accuracy; it is only used to rank epochs.
+    Of long recordings, whole ones are held out, since neighbouring clips of one are too similar.
 
     Args:
         clips: the index of a store.
@@ -141,6 +182,24 @@ def hold_out(
     Raises:
         UserError: the share is outside 0..1, or there are too few clips to hold one out.
     """
+    indices = np.sort(indices)
+    recordings = recordings_of(clips)[indices]
+    if len(np.unique(recordings)) == len(indices) or not 0.0 < share < 1.0:
+        return _hold_out_clips(clips, indices, share, seed)
+    order = np.random.default_rng(seed).random(len(clips))[indices]
+    held = share_of_recordings(clips["label"][indices], recordings, order, share)
+    if not held.any():
+        raise UserError(
+            f"The {len(indices)} training clips are of one recording, so none can be held out to validate on. Use "
+            "validation: test."
+        )
+    return indices[~held], indices[held]
+
+
+def _hold_out_clips(
+    clips: NDArray[np.void], indices: NDArray[np.int64], share: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the same as `hold_out`, whatever recording the clips are of."""
     if not 0.0 < share < 1.0:
         raise UserError(f"The share of held-out clips should be between 0 and 1, not {share}.")
     indices = np.sort(indices)
@@ -176,7 +235,7 @@ def labelled(clips: NDArray[np.void], indices: NDArray[np.int64], share: float) 
     if share == 1.0:
         return indices
     try:
-        return hold_out(clips, indices, 1.0 - share, seed=0)[0]
+        return _hold_out_clips(clips, indices, 1.0 - share, seed=0)[0]
     except UserError as error:
         raise UserError(
             f"label_fraction {share:g} leaves none of {len(indices)} labels out. Lower it, or use all with "
@@ -194,13 +253,34 @@ def _selected(clips: NDArray[np.void], config: DataConfig) -> NDArray[np.bool_]:
 
 
 def _check(rule: ProtocolConfig, what: str) -> None:
-    if rule.by == "file" and (rule.train or rule.test):
-        raise UserError(f"{what} divides by file: it takes test_share and seed, not `train` or `test`.")
-    if rule.by != "file" and (rule.test_share or rule.seed):
-        raise UserError(f"{what} divides by {rule.by}: test_share and seed belong to `by: file`.")
-    if rule.by == "file":
+    """Refuse a rule whose keys do not belong together; `what` names the protocol."""
+    lists, by = rule.train or rule.test, rule.by
+    if by == "list":
+        if lists or rule.test_share or rule.seed or rule.folds or rule.fold:
+            raise UserError(f"{what} is a list of clips: it takes no other keys than `parts` and `names`.")
         return
-    if not rule.train and not rule.test:
-        raise UserError(f"{what} lists no {rule.by}: give it a `train` or a `test` list.")
+    if rule.parts or rule.names:
+        raise UserError(f"{what} divides by {by}: parts and names belong to `by: list`.")
+    if rule.folds or rule.fold:
+        _check_folds(rule, what)
+        return
+    if by not in PROPERTIES:
+        if lists:
+            raise UserError(f"{what} divides by {by}: it takes test_share and seed, not `train` or `test`.")
+        return
+    if rule.test_share or rule.seed:
+        raise UserError(f"{what} divides by {by}: test_share and seed belong to `by: file`.")
+    if not lists:
+        raise UserError(f"{what} lists no {by}: give it a `train` or a `test` list.")
     if both := sorted(set(rule.train) & set(rule.test)):
-        raise UserError(f"{what} has {rule.by} {both[0]} in both its train and its test list.")
+        raise UserError(f"{what} has {by} {both[0]} in both its train and its test list.")
+
+
+def _check_folds(rule: ProtocolConfig, what: str) -> None:
+    if rule.train or rule.test or rule.test_share:
+        raise UserError(f"{what} divides into folds: it takes folds, fold and seed, not train, test or test_share.")
+    if rule.folds < _FEWEST_FOLDS or not 1 <= rule.fold <= rule.folds:
+        raise UserError(
+            f"{what} has folds: {rule.folds} and fold: {rule.fold}. It needs two folds or more, and the fold that "
+            "tests is one of them, from 1."
+        )

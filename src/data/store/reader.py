@@ -34,6 +34,7 @@ from .format import (
     VALID_TYPE,
     Rows,
     StoreMetadata,
+    index_bytes,
     is_index,
     pack,
     present_index,
@@ -57,11 +58,17 @@ class Store(Sequence[Clip]):
         confidence: (R, V) uint8, memory-mapped; None if every joint was measured with full confidence.
         clips: the index, one structured element per clip.
         source: the origin of the clips, as given to the writer.
-        fingerprint: a digest of the arrays, the class names and the layout: the same for every copy of a store.
+        fingerprint: a digest of what a run can see of it: the arrays without the frame rates, the class names and the
+            layout. It is the same for every copy of a store, and for every preparation that gives the same clips.
+        fingerprint_of_files: the same with the frame rates, as version 2 of the format had it at first.
+        fingerprint_of_joints: the same without confidences, as of a store in which every joint was measured.
     """
 
-    def __init__(self, path: Path, metadata: StoreMetadata, rows: Rows, fingerprint: str = "") -> None:
-        self.path, self.fingerprint = path, fingerprint
+    def __init__(
+        self, path: Path, metadata: StoreMetadata, rows: Rows, fingerprints: tuple[str, str, str] = ("", "", "")
+    ) -> None:
+        self.path = path
+        self.fingerprint, self.fingerprint_of_files, self.fingerprint_of_joints = fingerprints
         self.name, self.skeleton, self.classes = metadata.name, metadata.layout, list(metadata.classes)
         self.layout = self.skeleton.name
         self.source = dict(metadata.source)
@@ -154,11 +161,12 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     if problem := _arrays_problem(header, rows, layout):
         raise _damaged(path, problem)
     metadata = StoreMetadata(header["name"], layout, header["classes"], header["source"])
+    fingerprints = _fingerprints(header, layout, rows.clips)
     try:
         rows = rows._replace(clips=with_parts(rows.clips, header.get("protocols", {})))
     except (ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, f"{HEADER_FILE}: {error}") from error
-    return Store(path, metadata, rows, _fingerprint(header, layout))
+    return Store(path, metadata, rows, fingerprints)
 
 
 def _layout(path: Path, header: Mapping[str, Any]) -> Layout:
@@ -231,11 +239,22 @@ def _read_header(path: Path) -> Mapping[str, Any]:
     return header
 
 
-def _fingerprint(header: Mapping[str, Any], layout: Layout) -> str:
-    """Return a digest of the content of a store; the recorded checksums represent its arrays."""
-    arrays = {name: recorded["sha256"] for name, recorded in header["files"].items()}
-    content = [layout_facts(layout), header["classes"], arrays]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+def _fingerprints(header: Mapping[str, Any], layout: Layout, clips: NDArray[np.void]) -> tuple[str, str, str]:
+    """Return the fingerprints of a store, see `Store`; the recorded checksums represent its large arrays.
+
+    The index is hashed in the form of version 1, which had no frame rates: no run reads them.
+    """
+    files = {name: recorded["sha256"] for name, recorded in header["files"].items()}
+    seen = dict(files)
+    if header["format_version"] > 1:
+        seen[CLIPS_FILE] = hashlib.sha256(index_bytes(clips, version=1)).hexdigest()
+    joints = {name: checksum for name, checksum in seen.items() if name != CONFIDENCE_FILE}
+
+    def digest(arrays: Mapping[str, str]) -> str:
+        content = [layout_facts(layout), header["classes"], arrays]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    return digest(seen), digest(files), digest(joints)
 
 
 def _check_files(path: Path, recorded: Mapping[str, Any], names: Sequence[str], verify: bool) -> None:

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...settings.data import DataConfig
-from .protocols import Split, divide, empty_part, known_protocols, select
+from ...settings.splits import PROPERTIES
+from ...utils.numbers import counted
+from .protocols import Split, divide, divided_recording, empty_part, known_protocols, select
 
 _SHOWN = 5
 
@@ -48,15 +50,43 @@ def untrained_classes(clips: NDArray[np.void], parts: Split, classes: Sequence[s
     return f"{len(missing)} of {len(classes)} classes have no training clip ({named}){consequence}"
 
 
+def split_warnings(clips: NDArray[np.void], config: DataConfig, name: str, parts: Split) -> list[str]:
+    """Return sentences about clips that are unintentionally in no part, and subjects that are in both.
+
+    Subjects are compared if the protocol divides single clips; one that divides by camera, for example, has every
+    subject in both parts on purpose.
+    """
+    left_out, why = _left_out(clips, config, name, parts)
+    found = [f"{left_out:,} of {len(select(clips, config)):,} clips of {name} {why}."] if left_out else []
+    rule = config.protocols.get(name)
+    if rule is None or rule.by not in PROPERTIES:
+        trained, tested = (clips["subject"][part] for part in (parts.train, parts.test))
+        both, known = np.intersect1d(trained, tested), np.union1d(trained, tested)
+        both, known = both[both != 0], known[known != 0]
+        if len(both):
+            found.append(
+                f"{len(both):,} of {counted(len(known), 'subject')} of {name} are in both parts, so the test does not "
+                "measure how well a new person is recognised. To divide by subject: --split_by subject --folds 5"
+            )
+    return found
+
+
+def _left_out(clips: NDArray[np.void], config: DataConfig, name: str, parts: Split) -> tuple[int, str]:
+    """Return the number of clips that are unintentionally in neither part, and why they are, as `are in none ...`."""
+    rule = config.protocols.get(name)
+    number = len(select(clips, config)) - len(parts.train) - len(parts.test)
+    if rule is None or rule.by == "list":
+        return number, "are in none of its lists"
+    if rule.train and rule.test:
+        return 0, ""  # values in neither list are intentionally unused
+    return number, f"have no known {rule.by} and are in neither part"
+
+
 def _of_protocol(clips: NDArray[np.void], config: DataConfig, name: str) -> Suitability:
     parts = divide(clips, config, name)
-    problem = empty_part(clips, config, name, parts)
+    problem = empty_part(clips, config, name, parts) or divided_recording(clips, config, name, parts)
     selected = len(select(clips, config))
-    left_out = selected - len(parts.train) - len(parts.test)
-    rule = config.protocols.get(name)
-    if rule is not None and rule.train and rule.test:
-        left_out = 0  # values in neither list are intentionally unused
-    why = "are in none of its lists" if rule is None else f"have no known {rule.by} and are in neither part"
+    left_out, why = _left_out(clips, config, name, parts)
     warnings = [f"{left_out} of {selected} clips {why}"] if left_out else []
     if not problem and (missing := untrained_classes(clips, parts, config.classes)):
         warnings.append(missing)

@@ -25,6 +25,7 @@ from .format import (
     Rows,
     StoreMetadata,
     full_confidence,
+    index_bytes,
     index_problem,
     index_type,
 )
@@ -119,7 +120,7 @@ class StoreWriter:
         if problem:
             raise UserError(f"Cannot make the store {self._path}: {problem}.")
         self._write_headers()
-        np.lib.format.write_array(self._clips, clips, version=(1, 0), allow_pickle=False)
+        self._clips.write(index_bytes(clips))
         for file in (self._joints, self._valid, self._clips, self._confidence):
             if file is not None:
                 file.flush()

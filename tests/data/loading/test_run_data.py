@@ -2,12 +2,17 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from last.data.loading.run_data import TestPart, TrainingData, training_data
+from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.find_store import find_store
+from last.data.store.reader import write_store
+from last.data.store.row_file import RowFile
 from last.experiments import run as experiment
 from last.settings.run import RunConfig
 
@@ -42,6 +47,32 @@ def test_clips_without_a_label_do_not_train(tiny_config: Callable[..., RunConfig
     assert known == other.sampler.indices.tolist() == data.labelled.tolist()
     assert [number % 3 for number in known].count(0) == [number % 3 for number in known].count(1) == 2
     assert made(tiny_config()).labelled.tolist() == list(range(12))
+
+
+@pytest.mark.parametrize("placement", ["ram", "disk"])
+def test_the_confidences_are_read_once_when_a_training_begins(
+    placement: str, tiny_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config("data.min_confidence=0.5", f"hardware.data_placement={placement}")
+    config.data_root = str(tmp_path)
+    clips = [
+        Clip(f"clip{number}", np.ones((1, 4, 25, 3), np.float32), np.ones((1, 4), bool), number % 3, subject=1 + number)
+        for number in range(12)
+    ]
+    certain = confidence_bytes(np.random.default_rng(0).random((1, 4, 25)))
+    uncertain = [replace(clip, confidence=certain) for clip in clips]
+    store = write_store(tmp_path / "tiny", uncertain, name="tiny", layout="ntu25", classes=config.data.classes)
+    spans: list[slice] = []
+    read = RowFile.span
+
+    def counted(file: RowFile, start: int, stop: int) -> np.ndarray:
+        found = read(file, start, stop)
+        spans.extend([slice(start, stop)] if found.dtype == np.uint8 else [])
+        return found
+
+    monkeypatch.setattr(RowFile, "span", counted)
+    training_data(config, store)
+    assert spans == [slice(0, 48)]
 
 
 def test_a_class_without_training_clips_is_reported_when_training_begins(

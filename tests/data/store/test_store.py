@@ -144,6 +144,12 @@ def test_a_store_of_the_first_version_is_read(folder: Path) -> None:
         np.testing.assert_array_equal(found.joint_mask, np.repeat(one.frame_mask[..., None], 25, axis=2))
 
 
+def test_a_store_has_the_fingerprint_that_its_clips_had_in_the_first_version(folder: Path) -> None:
+    before = open_store(folder)
+    after = open_store(as_version_1(folder))
+    assert before.fingerprint == after.fingerprint == after.fingerprint_of_files != before.fingerprint_of_files
+
+
 def test_an_index_of_the_other_version_is_refused(folder: Path) -> None:
     change_header(folder, format_version=1)
     with pytest.raises(UserError, match="not a list of clips"):

@@ -15,6 +15,7 @@ from ...store.format import LARGEST_NUMBER, full_confidence
 from ..clean import finish_clip, present
 from .base import BadClip, DroppedClip, Source
 from .timing import Timing, clip_frames
+from .visibility import refuse_flags, refuse_flags_as_coordinates
 
 # Coordinates of one recording over all bodies: two hours of one person at 30 frames per second. A number of a few bytes
 # in the file takes about a hundred bytes of memory until the clip is built.
@@ -59,6 +60,8 @@ def build_clip(
     """
     _check_numbers(name, metadata)
     _check_array(name, joints, source)
+    if confidence is None:
+        refuse_flags_as_coordinates(name, joints)
     certain = _measured_confidence(name, joints, confidence)
     joint_mask = ~np.isnan(certain)
     found = np.flatnonzero(joint_mask.any(axis=(1, 2)))
@@ -116,8 +119,9 @@ def _measured(
     wrong = ~(np.abs(points) <= FARTHEST) & joint_mask[..., None]
     if wrong.any():
         body, frame, joint, axis = np.argwhere(wrong)[0].tolist()
-        value = points[body, frame, joint, axis]
-        raise BadClip(name, 0, f"joint {joint + 1} of body {bodies[body] + 1} in frame {frame + 1} is at {value}")
+        where = f"joint {joint + 1} of body {bodies[body] + 1} in frame {frame + 1}"
+        value, remedy = points[body, frame, joint, axis], f"up to {FARTHEST:g}, and NaN where a joint is missing"
+        raise BadClip(name, 0, f"{where} is at {value}; coordinates are {remedy}")
     return np.where(joint_mask[..., None], points, np.nan)
 
 
@@ -136,14 +140,16 @@ def _checked_confidence(name: str, joints: NDArray[Any], confidence: NDArray[Any
         found = f"{confidence.dtype} {confidence.shape}"
         raise BadClip(name, 0, f"has the confidences {found}; expected one number per joint, {joints.shape[:3]}")
     certain = confidence.astype(np.float64)
+    refuse_flags(name, certain)
     wrong = ~((certain >= 0) & (certain <= 1)) & ~np.isnan(certain)
     if wrong.any():
         body, frame, joint = np.argwhere(wrong)[0].tolist()
         where = f"joint {joint + 1} of body {body + 1} in frame {frame + 1}"
-        raise BadClip(name, 0, f"{where} has the confidence {certain[body, frame, joint]:g}; it should be from 0 to 1")
+        found = f"{certain[body, frame, joint]:g}"
+        raise BadClip(name, 0, f"{where} has the confidence {found}; it should be from 0 to 1 (a percentage / 100)")
     there = present(joints)[..., None] & ~np.isnan(certain)
     if there.any() and not certain[there].any():
-        raise BadClip(name, 0, "every confidence is 0, so no joint would be left: look at where they come from")
+        raise BadClip(name, 0, "every confidence is 0, so no joint would be left: leave them out if they are unknown")
     return certain
 
 
@@ -166,7 +172,10 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
         raise BadClip(name, 0, f"holds {joints.dtype} instead of numbers")
     if joints.ndim != 4 or joints.shape[2:] != (layout.num_joints, layout.coordinates):
         wanted = f"{layout.num_joints} joints of {layout.coordinates} coordinates"
-        raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}")
+        remedy = ""
+        if joints.ndim == 4 and joints.shape[2:] == (layout.num_joints, layout.coordinates + 1):
+            remedy = ". If the last number of each joint is a confidence, give it apart, as `confidence`"
+        raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}{remedy}")
     if not joints.size:
         raise DroppedClip(name, 0, "no skeleton")
     refuse_size(name, joints.size)

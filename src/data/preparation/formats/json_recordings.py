@@ -13,6 +13,7 @@ from ....utils.json_text import parse_json
 from .base import MOST_FRAMES, BadClip, Entry, list_formats
 from .class_folders import ClassFolderReader
 from .recordings import read_bytes
+from .visibility import refuse_flags
 
 # Python's lists and objects take up to twenty times the bytes of their text.
 LIMIT_BYTES = 128 << 20
@@ -134,6 +135,7 @@ def capped_scores(name: str, scores: Floats) -> Floats:
     Raises:
         BadClip: one is far above 1, so that it is no score, such as a percentage.
     """
+    refuse_flags(name, scores)
     if (scores > _LARGEST_SCORE).any():
         raise BadClip(name, 0, f"a joint has the score {np.nanmax(scores):g}; it should be from 0 to 1")
     return np.minimum(scores, 1.0)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ....skeleton import Layout
 from ....utils.names import normal_form, suggestion
 from .base import MOST_FRAMES, BadClip
-from .clip_builder import MAX_COORDINATES
+from .clip_builder import refuse_size
 from .csv_rows import CsvFile, CsvRows, Floats, Integers, Texts
 from .parquet_rows import MAGIC, ParquetFile
 from .table_columns import TableColumns, find_columns, first_number, squash
-from .timing import FASTEST, SLOWEST, Timing
+from .timing import Timing, timing_of_rate
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ def clip_arrays(clip: str, table: Table, rows: Integers) -> ClipArrays:
     bodies, count = _bodies(table, rows)
     frames, length, timing = _frames(clip, table, rows, bodies)
     shape = (count, length, table.layout.num_joints)
-    if count * length * table.layout.num_joints * table.layout.coordinates > MAX_COORDINATES:
-        raise BadClip(clip, 0, f"has {count} bodies and {length} frames, too much for one clip")
+    refuse_size(clip, count * length * table.layout.num_joints * table.layout.coordinates)
     where: tuple[Integers, ...] = (bodies, frames)
     if not table.columns.is_wide:
         where = (*where, table.joints[table.rows.texts["joint"].codes[rows]])
@@ -216,9 +215,7 @@ def _rate(clip: str, table: Table, rows: Integers, fps: Floats | None) -> Timing
     different = np.flatnonzero(fps != fps[0])
     if len(different):
         raise BadClip(clip, table.line(int(rows[different[0]])), f"its fps is {fps[different[0]]:g}, not {fps[0]:g}")
-    if not SLOWEST <= fps[0] <= FASTEST:
-        raise BadClip(clip, table.line(int(rows[0])), f"its fps is {fps[0]:g}, not from {SLOWEST:g} to {FASTEST:g}")
-    return Timing(fps=float(fps[0]))
+    return timing_of_rate(clip, float(fps[0]), table.line(int(rows[0])))
 
 
 def _refuse_repeated(clip: str, table: Table, rows: Integers, cells: Integers) -> None:

@@ -15,7 +15,9 @@ Floats = NDArray[np.float64]
 
 FASTEST, SLOWEST = 1000.0, 0.5  # plausible frames per second
 _GAP_INTERVALS = 1.5  # an interval longer than this many usual ones is a gap: frames are missing in it
-_REGULAR = 0.02  # intervals that differ by less, as a share of the usual one, are those of a constant rate
+_REGULAR = 0.02  # times that are off by less, as a share of the usual interval, are those of a constant rate
+_TIME_UNITS = (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)  # seconds; what timestamps are commonly rounded to
+_BROADCAST = 1000 / 1001  # 29.97 frames per second are 30,000 in 1,001 seconds
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,15 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
     if later.sum() < max(1, count / 2):
         raise BadClip(name, 0, "most of its timestamps repeat or run backwards: sort its frames by time")
     kept = np.flatnonzero(later)
-    own_fps = _frame_rate(name, times[kept])
-    if not own_fps:
+    usual = _usual_interval(name, times[kept])
+    if not usual:
         return replace(_as_recorded(kept, 0.0), repeated=repeated, backward=backward)
-    intervals = np.diff(times[kept]) * own_fps
-    gaps = int((intervals > _GAP_INTERVALS).sum())
-    regular = len(kept) == count and not gaps and (np.abs(intervals - 1) <= _REGULAR).all()
-    if regular and wanted_fps in (0, own_fps):
-        return _as_recorded(kept, own_fps)
-    found = _at_equal_intervals(name, times[kept] - times[kept[0]], kept, wanted_fps or own_fps, own_fps)
+    gaps = int((np.diff(times[kept]) > _GAP_INTERVALS * usual).sum())
+    own_fps, even_times = _constant_rate(times[kept], usual, wanted_fps)
+    if own_fps and not gaps and wanted_fps in (0, own_fps):
+        return replace(_as_recorded(kept, own_fps), repeated=repeated, backward=backward)
+    own_fps = own_fps or 1 / usual
+    found = _at_equal_intervals(name, even_times, kept, wanted_fps or own_fps, own_fps)
     return replace(found, repeated=repeated, backward=backward, gaps=gaps)
 
 
@@ -136,22 +138,74 @@ def _as_recorded(frames: NDArray[np.int64], fps: float) -> Frames:
 
 def _checked(name: str, count: int, times: Floats) -> Floats:
     if times.shape != (count,):
-        raise BadClip(name, 0, f"has timestamps of the shape {times.shape} for {count} frames")
+        raise BadClip(name, 0, f"has timestamps of the shape {times.shape} for {count} frames: every frame needs one")
     if not np.isfinite(times).all():
-        raise BadClip(name, 0, f"frame {int(np.flatnonzero(~np.isfinite(times))[0]) + 1} has no finite timestamp")
+        frame = int(np.flatnonzero(~np.isfinite(times))[0]) + 1
+        raise BadClip(name, 0, f"frame {frame} has no finite timestamp: every frame needs its time in seconds")
     return times
 
 
-def _frame_rate(name: str, times: Floats) -> float:
-    """Return the frames per second of increasing times, from their usual interval; 0 for a single frame."""
+def timing_of_rate(name: str, fps: float, line: int = 0) -> Timing:
+    """Return the timing of a recording that states its frame rate.
+
+    Args:
+        name, line: the recording and the line of the statement, for errors.
+        fps: frames per second.
+
+    Raises:
+        BadClip: the rate is not plausible.
+    """
+    if not SLOWEST <= fps <= FASTEST:
+        raise BadClip(name, line, f"`fps` should be a number from {SLOWEST:g} to {FASTEST:g}, not {fps:g}")
+    return Timing(fps=fps)
+
+
+def _usual_interval(name: str, times: Floats) -> float:
+    """Return the usual interval of increasing times in seconds; 0 for a single frame."""
     if len(times) < 2:
         return 0.0
-    fps = 1 / float(np.median(np.diff(times)))
-    if not SLOWEST <= fps <= FASTEST:
+    usual = float(np.median(np.diff(times)))
+    if not SLOWEST <= 1 / usual <= FASTEST:
         raise BadClip(
-            name, 0, f"its timestamps give {fps:.4g} frames per second: they should be in seconds, not in another unit"
+            name,
+            0,
+            f"its timestamps give {1 / usual:.4g} frames per second: they should be in seconds, not in another unit",
         )
-    return fps
+    return usual
+
+
+def _constant_rate(times: Floats, usual: float, wanted_fps: float) -> tuple[float, Floats]:
+    """Return the constant rate that increasing times may have been recorded with, and the times at that rate.
+
+    Timestamps are rounded, often to milliseconds: 33, 33 and 34 ms are those of 30 frames per second. A rate is
+    possible if every time differs from that of its frame by at most half a unit, or by little. Of the possible rates
+    the wanted one is taken, else a whole number or that of a broadcast, else the mean one. Frames that were dropped
+    leave gaps of whole intervals.
+
+    Returns:
+        The rate in frames per second, 0 if it is not constant; and the times from 0 in seconds, (F,).
+    """
+    since = times - times[0]
+    intervals = np.diff(times)
+    interval = intervals[intervals <= _GAP_INTERVALS * usual].mean()
+    numbers = np.r_[0.0, np.cumsum(np.maximum(1, np.round(intervals / interval)))]
+    mean = float(numbers[-1] / since[-1])
+    whole = round(mean), round(mean / _BROADCAST) * _BROADCAST
+    for tolerance in (_time_unit(times, usual), 2 * _REGULAR * usual):
+        for fps in (wanted_fps, *whole, mean):
+            if fps > 0 and np.ptp(since - numbers / fps) <= tolerance:
+                return float(fps), numbers / fps
+    return 0.0, since
+
+
+def _time_unit(times: Floats, usual: float) -> float:
+    """Return the unit in seconds that times are rounded to: the largest that is below their usual interval."""
+    precision = 4 * float(np.spacing(np.abs(times).max()))
+    for unit in _TIME_UNITS:
+        off = np.abs(times - np.round(times / unit) * unit)
+        if unit < usual and (off <= max(precision, 1e-3 * unit)).all():
+            return unit + precision
+    return precision
 
 
 def _at_equal_intervals(name: str, times: Floats, frames: NDArray[np.int64], fps: float, own_fps: float) -> Frames:
@@ -159,7 +213,10 @@ def _at_equal_intervals(name: str, times: Floats, frames: NDArray[np.int64], fps
     count = int(np.floor(times[-1] * fps + 1e-6)) + 1
     if count > MOST_FRAMES:
         raise BadClip(
-            name, 0, f"would have {count} frames at {fps:g} frames per second, at most {MOST_FRAMES} are possible"
+            name,
+            0,
+            f"would have {count} frames at {fps:g} frames per second, at most {MOST_FRAMES} are possible: look for a "
+            "wrong timestamp, or choose a lower data.fps",
         )
     wanted = np.arange(count) / fps
     after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)

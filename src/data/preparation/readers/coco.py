@@ -29,8 +29,8 @@ from ..formats.json_recordings import (
     unexpected,
 )
 from ..formats.tracks import Detection, build_tracked_clip
+from ..formats.visibility import are_flags, confidence_of_flags
 
-_OCCLUDED = 0.5  # the confidence of a joint that was annotated though it is hidden, as that of NTU's inferred ones
 _TRACK_KEYS = ("track_id", "idx")
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
@@ -75,8 +75,8 @@ class Reader(JsonClipReader):
             layout = self.source.layout
             raise BadClip(name, 0, f"{where} has {len(points)} joints; {layout.name} has {layout.num_joints}")
         joints, scores = points[:, :2], points[:, 2]
-        if flags and np.isin(scores, (0, 1, 2)).all():
-            scores = np.choose(scores.astype(int), (np.nan, _OCCLUDED, 1.0))
+        if are_flags(scores) or (flags and np.isin(scores, (0, 1)).all()):
+            scores = confidence_of_flags(scores)
         track = next((person[key] for key in _TRACK_KEYS if type(person.get(key)) is int), None)
         return Detection(joints, capped_scores(name, scores), track)
 

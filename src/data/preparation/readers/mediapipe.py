@@ -26,7 +26,7 @@ from ..formats.json_recordings import (
     turned,
     unexpected,
 )
-from ..formats.timing import FASTEST, SLOWEST, Timing
+from ..formats.timing import Timing, timing_of_rate
 from ..formats.tracks import MOST_BODIES, Detection, build_tracked_clip
 
 _WORLD = ("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks")
@@ -156,10 +156,7 @@ def _timing(name: str, outer: Mapping[str, Any], frames: Sequence[Mapping[str, A
             return Timing(times=times if in_seconds else times / 1000)
     if outer.get("fps") is None:
         return Timing()
-    fps = checked_time(name, outer["fps"], "`fps`", 1.0)
-    if not SLOWEST <= fps <= FASTEST:
-        raise BadClip(name, 0, f"`fps` should be a number from {SLOWEST:g} to {FASTEST:g}")
-    return Timing(fps=fps)
+    return timing_of_rate(name, checked_time(name, outer["fps"], "`fps`", 1.0))
 
 
 def _refused(name: str, content: object) -> BadClip:

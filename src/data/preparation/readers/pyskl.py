@@ -28,6 +28,7 @@ from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.listed_protocols import ProtocolLists, read_protocols
 from ..formats.recordings import only_file
 from ..formats.restricted_pickle import PickledArray, load_plain
+from ..formats.visibility import refuse_flags
 from .ntu import describe_name
 
 _logger = logging.getLogger(__name__)
@@ -192,6 +193,8 @@ def _scores(name: str, score: Any) -> Array:
     if not isinstance(score, PickledArray):
         raise BadClip(name, 0, "`keypoint_score` should be an array")
     scores: Array = score.array
+    if scores.dtype.kind == "f":
+        refuse_flags(name, scores)
     return np.minimum(scores, 1) if scores.dtype.kind == "f" and not (scores > _HIGHEST_SCORE).any() else scores
 
 

@@ -1,12 +1,14 @@
 """Frames at equal intervals, from timestamps or another frame rate."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from last.data.preparation.formats import BadClip
-from last.data.preparation.formats.timing import Timing, clip_frames
+from last.data.preparation.formats.timing import Timing, clip_frames, timing_of_rate
 
 
 def values_at(times: list[float] | np.ndarray, fps: float = 0.0) -> tuple[np.ndarray, float]:
@@ -103,3 +105,57 @@ def test_two_frames_before_an_earlier_one_are_counted_as_two() -> None:
     frames = clip_frames("clip", len(times), Timing(times=times), 0.0)
     assert frames is not None and (frames.backward, frames.repeated) == (2, 0)
     assert frames.repairs == "2 frames before an earlier one"
+
+
+def test_of_a_missing_and_a_measured_neighbour_the_nearer_one_decides() -> None:
+    frames = clip_frames("clip", 2, Timing(fps=10.0), 40.0)
+    assert frames is not None
+    np.testing.assert_allclose(frames.of(np.array([1.0, np.nan])[None, :, None])[0, :, 0], [1, 1, 1, np.nan, np.nan])
+    np.testing.assert_allclose(frames.of(np.array([np.nan, 1.0])[None, :, None])[0, :, 0], [np.nan] * 3 + [1, 1])
+
+
+def test_beside_a_gap_a_frame_within_half_an_interval_is_the_recorded_one() -> None:
+    found, _ = values_at([0.0, 0.1, 0.2, 0.7, 0.8], fps=30.0)
+    assert found[7] == 0.2 and np.isnan(found[8])  # 0.03 s and 0.07 s after 0.2
+    assert np.isnan(found[19]) and found[20] == 0.7  # 0.07 s and 0.03 s before 0.7
+
+
+@pytest.mark.parametrize("fps", [7.0, 12.5, 15.0, 24.0, 25.0, 29.97, 30.0, 59.94, 60.0, 120.0])
+@pytest.mark.parametrize("unit", [0.001, 0.0001, 1e-6])
+@pytest.mark.parametrize("rounded", [np.round, np.floor])
+@pytest.mark.parametrize("start", [0.0, 12.345, 1_700_000_000.0])
+def test_rounded_timestamps_of_a_constant_rate_give_this_rate_and_every_frame(
+    fps: float, unit: float, rounded: Callable[[np.ndarray], np.ndarray], start: float
+) -> None:
+    times = rounded((start + np.arange(400) / fps) / unit) * unit
+    for wanted in (0.0, fps):
+        frames = clip_frames("clip", len(times), Timing(times=times), wanted)
+        assert frames is not None and (frames.weight == 0).all() and not frames.repairs
+        np.testing.assert_array_equal(frames.before, np.arange(400))
+        assert frames.fps == pytest.approx(fps, rel=1e-5)
+
+
+def test_few_timestamps_in_milliseconds_give_the_whole_rate_that_fits_them() -> None:
+    assert values_at([0.0, 0.033, 0.067, 0.1])[1] == 30
+    assert values_at([0.0, 0.016, 0.033, 0.05, 0.067])[1] == 60
+
+
+def test_frames_dropped_from_a_constant_rate_leave_the_others_unmixed() -> None:
+    times = np.delete(np.round(np.arange(100) / 30, 3), [10, 50, 51, 52])
+    frames = clip_frames("clip", len(times), Timing(times=times), 0.0)
+    assert frames is not None and (frames.fps, frames.gaps, len(frames.before)) == (30, 2, 100)
+    assert np.flatnonzero(frames.absent).tolist() == [10, 50, 51, 52]
+    assert (frames.weight == np.round(frames.weight)).all()
+
+
+def test_times_that_vary_by_more_than_their_unit_are_not_those_of_a_constant_rate() -> None:
+    times = np.array([0.0, 0.030, 0.070, 0.097, 0.140, 0.164, 0.200])
+    frames = clip_frames("clip", len(times), Timing(times=times), 0.0)
+    assert frames is not None and frames.weight.any()
+
+
+@pytest.mark.parametrize("fps", [0.0, 0.49, 1000.5, np.nan, np.inf, -30.0])
+def test_an_implausible_rate_is_refused_with_its_line(fps: float) -> None:
+    with pytest.raises(BadClip, match=r"line 7.*`fps` should be a number from 0\.5 to 1000, not"):
+        timing_of_rate("clip", fps, 7)
+    assert timing_of_rate("clip", 0.5) == Timing(fps=0.5)

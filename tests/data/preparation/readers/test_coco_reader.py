@@ -87,6 +87,15 @@ def test_annotations_tell_missing_occluded_and_visible_joints(read: Read) -> Non
     assert clip.confidence is not None and clip.confidence[0, 1, 4] == 128 and clip.confidence[0, 1, 5] == 255
 
 
+def test_flags_of_visibility_are_recognised_in_results_too(read: Read) -> None:
+    flagged = points()
+    flagged[:, 2] = 2
+    flagged[4, 2], flagged[5, 2] = 1, 0
+    clip = read([result(1) | {"keypoints": flagged.ravel().tolist()}])
+    assert clip.confidence is not None
+    assert clip.confidence[0, 0, 3:7].tolist() == [255, 128, 0, 255]
+
+
 def test_frames_of_mmpose_are_read(read: Read) -> None:
     def instance(x: float) -> Content:
         return {

@@ -253,7 +253,7 @@ def test_an_npz_with_timestamps_gets_frames_at_equal_intervals(read_npz):
         ({"skeleton": points(4)}, "holds skeleton; expected an array named `joints`"),
         ({"joints": points(4), "fps": np.ones(4)}, "`fps` should be one number"),
         ({"joints": points(4), "confidences": np.ones((4, JOINTS))}, r"holds confidences\.npy; known are joints, conf"),
-        ({"joints": points(4), "fps": 0}, "`fps` should be one number"),
+        ({"joints": points(4), "fps": 0}, "`fps` should be a number from 0.5 to 1000, not 0"),
         ({"joints": points(4), "times": np.array(["a"] * 4)}, "readable"),
         ({"joints": points(4), "times": np.arange(4) * 33.0}, "in seconds, not in another unit"),
         ({"joints": points(4), "times": np.arange(3.0)}, r"shape \(3,\) for 4 frames"),

@@ -150,6 +150,12 @@ def test_a_bad_row_costs_its_clip_alone_and_is_named(row: str, tmp_path: Path) -
     assert reader.read(second).name == "two"
 
 
+def test_a_clip_of_too_many_coordinates_is_refused_before_they_are_allocated(tmp_path: Path) -> None:
+    rows = [f"one,0,{body},head,0,0,1,wave,7" for body in range(11)] + [f"one,{(1 << 18) - 1},0,head,0,0,1,wave,7"]
+    with pytest.raises(BadClip, match="one: has more than 16777216 coordinates, too many for one recording"):
+        clips(write(tmp_path, LONG, *rows))
+
+
 BAD_FILES = {
     "clip,frame,joint,x,y,label\none,0,head,1,2": "line 2: has 5 fields; the header has 6",
     "clip,frame,joint,x,y,label\none,0,nose,1,2,wave": "three has no joint 'nose'",

@@ -1,0 +1,48 @@
+"""Checks of a run's split before it trains: copies of training clips, clips in no part, subjects in both."""
+
+import logging
+
+from ..data.loading.run_data import training_clips
+from ..data.store.copies import copies_message, find_copies
+from ..data.store.protocols import split
+from ..data.store.reader import Store
+from ..data.store.suitability import split_warnings
+from ..runtime.distributed import World
+from ..settings.run import RunConfig
+from ..utils.errors import UserError
+from ..utils.program import program
+
+_log = logging.getLogger(__name__)
+
+
+def check_split(config: RunConfig, store: Store, world: World, *, is_resumed: bool) -> None:
+    """Refuse test clips that are copies of training clips, and warn of other faults; the first process does it for all.
+
+    A run that is resumed is only warned, since earlier versions trained it without this check. So are held-out clips,
+    which only choose an epoch.
+
+    Raises:
+        UserError: test clips are copies, and `data.copies` does not allow it.
+    """
+    world.agree(lambda: _check(config, store, refuses=config.data.copies == "refuse" and not is_resumed))
+
+
+def _check(config: RunConfig, store: Store, *, refuses: bool) -> None:
+    parts = split(store.clips, config.data)
+    for warning in split_warnings(store.clips, config.data, config.data.split, parts):
+        _log.warning("%s", warning)
+    if config.data.copies == "allow":
+        return
+    train, held_out = training_clips(config, store, parts, warns=False)
+    for what, tested in (("test", parts.test), ("validation", held_out)):
+        copies = find_copies(store, train, tested)
+        if not len(copies):
+            continue
+        message = copies_message(store.clips["name"].tolist(), copies, len(tested), what)
+        if refuses and what == "test":
+            raise UserError(
+                f"{message} Such a test measures memory instead of recognition. `{program()} split --out DIR` lists "
+                f"them all, to leave them out with `{program()} preprocess --ignore FILE`; or choose a split that has "
+                "both of a pair in one part; or train anyway with --set data.copies=warn."
+            )
+        _log.warning("%s", message)

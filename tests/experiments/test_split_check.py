@@ -1,0 +1,83 @@
+"""What a training does about copies of training clips, clips in no part, and subjects in both parts."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from last.data.store.reader import Store, open_store, write_store
+from last.experiments.config import resolve
+from last.experiments.run import train
+from last.experiments.split_check import check_split
+from last.runtime.distributed import ALONE
+from last.settings.run import RunConfig
+from last.utils.errors import UserError
+
+MakeConfig = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def copied(tiny_config: MakeConfig, data_yaml: Path, tmp_path: Path) -> Store:
+    """Return a store like the tiny one, in which a test clip and a second training clip are copies of clip00."""
+    clips = list(open_store(data_yaml.parent / "data" / "tiny"))
+    clips[20] = replace(clips[0], name="clip20", subject=2)
+    clips[3] = replace(clips[0], name="clip03")
+    return write_store(
+        tmp_path / "copied" / "tiny", clips, name="tiny", layout="ntu25", classes=["rise", "fall", "still"]
+    )
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture, config: RunConfig, store: Store, *, is_resumed: bool = False) -> str:
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        check_split(config, store, ALONE, is_resumed=is_resumed)
+    return caplog.text
+
+
+def test_a_copy_in_the_test_part_is_refused_by_name_before_anything_is_trained(
+    tiny_config: MakeConfig, copied: Store, tmp_path: Path
+) -> None:
+    config = tiny_config(f"data_root={copied.path.parent}")
+    config = replace(config, data_root=str(copied.path.parent))
+    with pytest.raises(
+        UserError, match=r"1 of 12 test clips is a copy, or nearly one.*clip20 of clip0[03].*data\.copies=warn"
+    ):
+        train(config)
+    assert not list((tmp_path / "runs").glob("run-*"))
+
+
+def test_a_user_can_go_on_knowingly_and_a_resumed_run_is_only_warned(
+    tiny_config: MakeConfig, copied: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert "clip20 of clip0" in warnings_of(caplog, tiny_config("data.copies=warn"), copied)
+    assert not warnings_of(caplog, tiny_config("data.copies=allow"), copied)
+    assert "clip20 of clip0" in warnings_of(caplog, tiny_config(), copied, is_resumed=True)
+
+
+def test_a_copy_among_held_out_clips_is_a_warning(
+    tiny_config: MakeConfig, copied: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = [
+        warnings_of(
+            caplog,
+            tiny_config("validation=split", "validation_fraction=0.3", f"seed={seed}", "data.copies=warn"),
+            copied,
+        )
+        for seed in range(6)
+    ]
+    assert any("validation clip" in text for text in found)
+
+
+@pytest.mark.parametrize("dataset", ["ntu60", "ntu120", "nw_ucla", "sbu"])
+def test_published_protocols_are_trained_as_they_are(dataset: str) -> None:
+    assert resolve(model="nano_e", dataset=dataset).data.copies == "warn"
+
+
+def test_copies_may_be_allowed_when_a_run_is_resumed(tiny_config: MakeConfig) -> None:
+    result = train(tiny_config("epochs=1"))
+    assert (
+        train(tiny_config("epochs=2", "data.copies=allow"), "auto", explicit_keys=["epochs"]).run.path
+        == result.run.path
+    )

@@ -1,0 +1,19 @@
+"""Names in one Unicode form, and the nearest known one."""
+
+import pytest
+
+from last.utils.names import alike, normal_form, suggestion
+
+
+def test_an_accented_letter_is_one_character() -> None:
+    assert normal_form("e\u0301te\u0301") == "\u00e9t\u00e9"
+
+
+def test_names_that_differ_in_case_or_accents_are_paired_with_the_first_of_them() -> None:
+    assert alike(["Wave", "clap", "wave", "w\u00e0ve", "Wave"]) == [("Wave", "wave"), ("Wave", "w\u00e0ve")]
+    assert alike(["wave", "waves"]) == []
+
+
+@pytest.mark.parametrize(("name", "near"), [("wvae", " Did you mean 'wave'?"), ("jump", ""), ("wave" * 50, "")])
+def test_a_near_name_is_suggested_and_no_other(name: str, near: str) -> None:
+    assert suggestion(name, ["wave", "clap"]) == near
