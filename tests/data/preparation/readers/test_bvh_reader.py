@@ -105,7 +105,7 @@ def test_a_clip_of_many_frames_is_computed_in_blocks(tmp_path: Path, monkeypatch
         ("1 90 2.5 0", "1 90 2.5 x", "cannot be read by pybvh"),
         ("CHANNELS 3 Z", "CHANNELS 6 Xposition Yposition Zposition Z", "cannot be read by pybvh .*position channels"),
         ("1 90 2.5 0", "1e9 90 2.5 0", "joint 1 of body 1 in frame 1 is at"),
-        ("0 0 0\n1", f"0 0 0{' 0' * 40_000}\n1", "line 33: the line has 80030 characters"),
+        ("0 0 0\n1", f"0 0 0{' 0' * 40_000}\n1", "line 33: the line has 80032 characters"),
         ("ROOT", "{" * 300 + "\nROOT", "more than 200 below each other"),
         ("ROOT", "JOINT a\n" * 1001 + "ROOT", "has more than 1000 joints"),
     ],
