@@ -1,7 +1,9 @@
 """Valid recordings of the formats that other packages read, written by these packages where they can."""
 
 import io
+import json
 import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,12 @@ from fuzz_changes import Files
 from fuzz_recordings import some_joints
 
 FRAMES = 4
+_FLAGS = [("visible", "?"), ("complete", "?")]
+_FRAME_FIELDS = ("frame_id", "video", "frame_idx", "instance_id_start", "instance_id_end")
+_INSTANCE_FIELDS = (
+    *("instance_id", "instance_type", "frame_id", "skeleton", "track", "from_predicted", "score"),
+    *("point_id_start", "point_id_end"),
+)
 
 
 def is_installed(package: str) -> bool:
@@ -125,3 +133,68 @@ def c3d_seeds(_: Path) -> list[Files]:
     one = c3d_bytes(joints[0], names, missing=True)
     two = c3d_bytes(joints.transpose(1, 0, 2, 3).reshape(FRAMES, -1, 3), both, analog=True)
     return [{"first/a_P1.c3d": one, "second/b.c3d": one}, {"first/a_P1.c3d": two, "second/b.c3d": one}]
+
+
+# --- SLEAP
+
+
+def sleap_analysis(joints: np.ndarray, names: Sequence[str], score: float = 0.5, dims: bool = False) -> bytes:
+    """Return bodies (M, T, V, 2) as an analysis file; a body of zeros is absent."""
+    import h5py
+
+    points = np.where(joints.any(axis=(2, 3), keepdims=True), joints, np.nan).transpose(0, 3, 2, 1)
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        tracks = file.create_dataset(
+            "tracks", data=points.transpose(3, 0, 2, 1) if dims else points, compression="gzip"
+        )
+        if dims:
+            tracks.attrs["dims"] = json.dumps(["frame", "track", "node", "xy"])
+        file.create_dataset("point_scores", data=np.full(points[:, 0].shape, score), compression="gzip")
+        file["node_names"] = np.array([name.encode() for name in names])
+    return buffer.getvalue()
+
+
+def sleap_labels(joints: np.ndarray, names: Sequence[str], **changed: np.ndarray) -> bytes:
+    """Return bodies (M, T, V, 2) as a `.slp` file of predictions; a body of zeros is absent."""
+    import h5py
+
+    points = [(x, y, True, False, 0.5) for frame in joints.transpose(1, 0, 2, 3) for body in frame for x, y in body]
+    nodes, bodies = len(names), len(joints)
+    cells = [(body, frame) for frame in range(joints.shape[1]) for body in range(bodies) if joints[body, frame].any()]
+    instances = [
+        (number, 1, frame, 0, body, -1, 0.9, (frame * bodies + body) * nodes, (frame * bodies + body + 1) * nodes)
+        for number, (body, frame) in enumerate(cells)
+    ]
+    ends = np.cumsum([0, *(sum(each == frame for _, each in cells) for frame in range(joints.shape[1]))]).tolist()
+    frames = [(frame, 0, frame, ends[frame], ends[frame + 1]) for frame in range(joints.shape[1])]
+    tables = {
+        "frames": np.array(frames, [(key, "<u8") for key in _FRAME_FIELDS]),
+        "instances": np.array(instances, [(key, "<f4" if key == "score" else "<i8") for key in _INSTANCE_FIELDS]),
+        "points": np.array([], [("x", "<f8"), ("y", "<f8"), ("visible", "?"), ("complete", "?")]),
+        "pred_points": np.array(points, [*((key, "<f8") for key in "xy"), *_FLAGS, ("score", "<f8")]),
+        **changed,
+    }
+    graph = {"nodes": [{"id": number} for number in range(nodes)]}
+    metadata = {"version": "2.0.0", "skeletons": [graph], "nodes": [{"name": name} for name in names]}
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for path, table in tables.items():
+            file.create_dataset(path, data=table)
+        group = file.create_group("metadata")
+        group.attrs["format_id"] = 1.2
+        group.attrs["json"] = np.bytes_(json.dumps(metadata))
+    return buffer.getvalue()
+
+
+def sleap_seeds(_: Path) -> list[Files]:
+    """Return predictions, and analysis files in both orders of their axes."""
+    from last.skeleton import load_layout
+
+    names = load_layout("coco17_2d").joints
+    joints = some_joints(2, FRAMES, 17)[..., :2]
+    labels, analysis = sleap_labels(joints, names), sleap_analysis(joints, names)
+    return [
+        {"first/a_P1.slp": labels, "second/b.h5": analysis},
+        {"first/a_P1.h5": sleap_analysis(joints, names, dims=True), "second/b.slp": labels},
+    ]

@@ -30,6 +30,7 @@ LAYOUTS = {
     "bvh": "coco17",
     "c3d": "coco17",
     "tao": "tao34",
+    "sleap": "coco17_2d",
 }
 
 

@@ -115,6 +115,7 @@ _TARGETS = (
 # By the package that reads them.
 _LIBRARIES = {
     "pyarrow": _recordings("table", libraries.parquet_seeds, {"*": changes.BYTES}, name="parquet"),
+    "h5py": _recordings("sleap", libraries.sleap_seeds, {"*": changes.BYTES}),
     "pybvh": _recordings("bvh", libraries.bvh_seeds, {"*": changes.TEXT}),
     "ezc3d": _recordings("c3d", libraries.c3d_seeds, {"*": changes.BYTES}),
 }

@@ -32,6 +32,7 @@ _PURPOSES = {  # of the extras
     "completion": "completing command lines in a shell",
     "parquet": "tables as Parquet files",
     "bvh": "motion capture as BVH files",
+    "sleap": "SLEAP's files",
 }
 
 

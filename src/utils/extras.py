@@ -13,6 +13,7 @@ EXTRAS = {
     "completion": ("argcomplete",),
     "parquet": ("pyarrow",),
     "bvh": ("pybvh",),
+    "sleap": ("h5py",),
 }
 _MODULES = {  # the submodules of a package that LAST imports
     "matplotlib": ("matplotlib.figure", "matplotlib.backends.backend_agg"),

@@ -21,7 +21,7 @@ from last.utils.errors import UserError
 
 WRISTS = {"sbu": "left_hand"}
 JSON_FOLDERS = ["coco", "zed", "kinect_azure", "mediapipe", "openpose", "tao"]
-OTHER_FOLDERS = ["folder", "dlc", "c3d"]
+OTHER_FOLDERS = ["folder", "dlc", "c3d", "sleap"]
 # The positions in a BVH file follow from rotations of bones, so the points of these tests cannot be written.
 NOT_WRITTEN = ["bvh"]
 every_format = pytest.mark.parametrize("name", sorted(WRITERS))

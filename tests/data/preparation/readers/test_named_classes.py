@@ -39,7 +39,7 @@ def config(name: str, **values: object) -> DataConfig:
 
 def test_every_reader_of_class_folders_and_of_tables_names_and_finds_its_classes() -> None:
     assert CLASS_FOLDERS == [
-        "bvh", "c3d", "coco", "dlc", "folder", "kinect_azure", "mediapipe", "openpose", "tao", "zed"
+        "bvh", "c3d", "coco", "dlc", "folder", "kinect_azure", "mediapipe", "openpose", "sleap", "tao", "zed"
     ]  # fmt: skip
     naming = sorted([*CLASS_FOLDERS, "table"])
     assert [name for name, reader in READERS.items() if isinstance(reader, NamesClasses)] == naming

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from fuzz_libraries import c3d_bytes
+from fuzz_libraries import c3d_bytes, sleap_labels
 from fuzz_recordings import LAYOUTS, dlc_table, tao_batches
 
 from last.skeleton import load_layout
@@ -166,6 +166,13 @@ def write_tao(folder: Path, joints: np.ndarray) -> None:
     (folder / "first" / "one.json").write_text(json.dumps(tao_batches(1000 * joints)))
 
 
+def write_sleap(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies as tracks of predictions."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    (folder / "first" / "one.slp").write_bytes(sleap_labels(joints, load_layout(LAYOUTS["sleap"]).joints))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "coco": write_coco,
     "c3d": write_c3d,
@@ -180,6 +187,7 @@ WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "openpose": write_openpose,
     "pyskl": write_pyskl,
     "sbu": write_sbu,
+    "sleap": write_sleap,
     "table": write_table,
     "tao": write_tao,
 }
