@@ -106,7 +106,7 @@ def _random_teacher(arguments: Namespace, device: torch.device) -> Teacher:
     config = config_of(Namespace(**{**vars(arguments), "model": arguments.teacher}), amp=arguments.amp)
     model = build_task(config, device).model.requires_grad_(False).eval()
     assert isinstance(model, SkeletonClassifier)
-    return Teacher(path=arguments.teacher, fingerprint="", config=config, model=model, top1=float("nan"))
+    return Teacher(path=arguments.teacher, fingerprint="", config=config, model=model, accuracy=float("nan"))
 
 
 # --- steps

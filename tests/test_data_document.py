@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from last.cli import COMMANDS
@@ -121,3 +122,15 @@ def test_the_table_of_layouts_is_complete_and_true() -> None:
         name: (each.num_joints, each.coordinates, each.joints[each.root], each.joints[each.center])
         for name, each in true.items()
     }
+
+
+def test_the_long_recordings_of_the_document_are_cut(reader_of_it: Callable[[str], Any], tmp_path: Path) -> None:
+    table = re.search(r"^recording,start,stop,label\n.*?(?=^```)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert table
+    (tmp_path / "intervals.csv").write_text(table[0])
+    (tmp_path / "recordings").mkdir()
+    for name, seconds in (("day1_P3", 65), ("day2_P4", 12), ("day3_P5", 9)):
+        joints = np.random.default_rng(0).normal(size=(10 * seconds, 17, 3))
+        np.savez(tmp_path / "recordings" / f"{name}.npz", joints=joints, fps=10.0)
+    (prepare,) = commands("--intervals")
+    assert "Found: 3 recordings of 3 classes" in reader_of_it(prepare).out

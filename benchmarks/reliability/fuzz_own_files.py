@@ -21,7 +21,11 @@ from fuzz_recordings import npy, some_joints
 
 def store_seeds(folder: Path) -> list[Files]:
     from last.data.store.clip import Clip
+    from last.data.store.format import StoreMetadata, pack
     from last.data.store.reader import write_store
+    from last.data.store.recordings import Recording, Recordings
+    from last.data.store.writer import StoreWriter
+    from last.skeleton import load_layout
 
     seeds: list[Files] = []
     for layout, joints, confidence in (("ntu25", 25, None), ("kinect20", 20, None), ("sbu15", 15, 128)):
@@ -32,6 +36,12 @@ def store_seeds(folder: Path) -> list[Files]:
         ]
         write_store(folder / layout, clips, name="tiny", layout=layout, classes=["a", "b"], source={"key": "x"})
         seeds.append({path.name: path.read_bytes() for path in (folder / layout).iterdir()})
+    known = Recording("day", 9, 25.0, ((0, 3, 1), (4, 6, -1)))
+    recordings = Recordings((known,), 0, are_windows=True, parts=np.array([[0, 0, 3], [0, 3, 6]]))
+    metadata = StoreMetadata("tiny", load_layout("sbu15"), ["a", "b"], recordings=recordings)
+    with StoreWriter(folder / "long", metadata) as writer:
+        writer.append(pack(clips, metadata.layout))
+    seeds.append({path.name: path.read_bytes() for path in (folder / "long").iterdir()})
     return seeds
 
 

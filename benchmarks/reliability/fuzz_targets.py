@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import fuzz_changes as changes
+import fuzz_intervals as intervals
 import fuzz_libraries as libraries
 import fuzz_own_files as own
 import fuzz_recordings as recordings
@@ -102,6 +103,7 @@ _TARGETS = (
     _recordings("dlc", recordings.dlc_seeds, _packed_or_not(changes.TEXT)),
     _recordings("tao", recordings.tao_seeds, {"*": changes.JSON}),
     _recordings("ctrgcn", recordings.ctrgcn_seeds, _ZIPPED_ARRAYS),
+    Target("intervals", intervals.interval_seeds, {"*": changes.TEXT}, intervals.read_intervals),
     Target("stores", own.store_seeds, _JSON_AND_ARRAYS, own.read_store, repair=own.repair_store),
     Target("reports", own.report_seeds, {"*": changes.JSON}, own.read_report, weight=0.3),
     Target("chunks", own.chunk_seeds, _ZIPPED_ARRAYS, own.read_chunk),

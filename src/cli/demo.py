@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..tasks.measures import CLASSIFICATION
 from ..utils.extras import EXTRAS, import_fault
 from ..utils.program import install_command, program
 from .options import examples, quoted
@@ -133,12 +134,12 @@ def _print_results(
     total = sum(steps.seconds.values())
     times = [[name, f"{seconds:.1f} s"] for name, seconds in steps.seconds.items()]
     table("time", ["step", "took"], [*times, ["all", f"{total:.1f} s"]])
-    metrics = evaluation.metrics
+    metrics, metric = evaluation.metrics, CLASSIFICATION.primary_metric
     figures = [
         ["parameters", f"{summary['parameters']:,}"],
         ["classes", str(len(evaluation.class_names))],
         ["chance", f"{100 / len(evaluation.class_names):.1f} %"],
-        ["top-1, last epoch, held-out people", f"{metrics.top1:.2f} %"],
+        [f"{metric.title}, last epoch, held-out people", f"{getattr(metrics, metric.name):.2f} %"],
         ["mean class accuracy", f"{metrics.mean_class_accuracy:.2f} %"],
         ["training speed", f"{summary['clips_per_second']:.0f} clips/s"],
     ]

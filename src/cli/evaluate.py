@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..evaluation.choices import STATISTICS, SUBSETS
 from ..settings.splits import is_split_file
+from ..tasks.measures import CLASSIFICATION
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
-from .options import add_shared, examples, fill, share
+from .options import add_shared, examples, fill, seconds, share
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--drop_{name}", type=share, metavar="SHARE", help=f"test with this share of {what} missing"
         )
+    parser.add_argument(
+        "--shortest_event",
+        type=seconds,
+        metavar="SECONDS",
+        help="in long recordings: shorter runs of predicted frames become part of the longer one beside them",
+    )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device")
     parser.epilog = examples(
         """
@@ -76,12 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def show(result: "EvalResult") -> None:
     """Print the results of an evaluation and its worst classes."""
+    from ..evaluation.recording_report import rows as rows_of
+
     metrics, facts = result.metrics, result.facts
     title = f"{facts['model']} on {facts['dataset']} {facts['split']}, {facts['subset']} part"
     rows = [
         ["clips", str(sum(each.clips for each in metrics.per_class))],
-        ["top-1", f"{metrics.top1:.2f} %"],
-        ["top-5", f"{metrics.top5:.2f} %"],
+        *([each.title, f"{getattr(metrics, each.name):.2f} %"] for each in CLASSIFICATION.metrics),
         ["mean class accuracy", f"{metrics.mean_class_accuracy:.2f} %"],
         *([metric.title, f"{metric.text(value).strip()} {metric.unit}".strip()] for metric, value in result.added),
         ["loss", f"{metrics.loss:.4f}"],
@@ -89,6 +97,8 @@ def show(result: "EvalResult") -> None:
     if missing := int(metrics.unusable.sum()):
         rows.insert(1, ["unusable clips, counted as not recognised", str(missing)])
     table(title, ["figure", "value"], rows)
+    if result.recordings is not None:
+        table("whole recordings, from the windows over them", ["figure", "value"], rows_of(result.recordings))
     names = result.class_names
     tested = [each for each in metrics.per_class if each.accuracy is not None]
     worst = sorted(tested, key=lambda each: each.accuracy or 0.0)[:_WORST_SHOWN]
@@ -111,4 +121,5 @@ def _folder_parts(request: "EvalRequest") -> list[str]:
     parts = [request.checkpoint.stem, Path(request.dataset).stem, split, request.subset]
     parts += ["no_ema"] if request.no_ema else []
     parts += [request.statistics] if request.statistics != "auto" else []
+    parts += [f"shortest_{request.shortest_event:g}"] if request.shortest_event else []
     return parts + [f"{share:g}_{name}_dropped" for name, share in request.dropped.items()]

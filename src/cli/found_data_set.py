@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..data.preparation.discover import described, discover
+from ..data.preparation.intervals.plans import table_of
 from ..settings.data import DataConfig
 from ..utils.config import YAML_ENDINGS, config_names, merge, override_layer, readable_overrides
 from ..utils.errors import UserError
@@ -32,11 +34,13 @@ class FoundDataSet:
         config: the data set.
         path: where its YAML is written.
         text: the content of the YAML.
+        tables: the tables of intervals of its recordings, if they are long ones.
     """
 
     config: DataConfig
     path: Path
     text: str
+    tables: Sequence[Path] = ()
 
 
 def find_data_set(arguments: argparse.Namespace) -> FoundDataSet:
@@ -55,12 +59,18 @@ def find_data_set(arguments: argparse.Namespace) -> FoundDataSet:
     name = out.name
     if name in config_names("data"):
         raise UserError(f"{name} is the name of a known data set: use --dataset {name}, or choose another --out.")
-    config, about = discover(_given(arguments, name), arguments.raw)
+    given = _given(arguments, name)
+    tables = table_of(given) if given.intervals.file else []
+    config, about = discover(given, arguments.raw, tables)
     for sentence in about:
         say(sentence)
     layout_file = str(Path(arguments.layout).absolute()) if arguments.layout.endswith(YAML_ENDINGS) else ""
-    head = f"# Found by: preprocess --format {config.format} --raw {quoted(arguments.raw)}. It may be edited.\n"
-    found = FoundDataSet(config, out.with_name(f"{name}.yaml"), head + yaml_of(described(config, layout_file)))
+    written = replace(config, intervals=replace(config.intervals, file=_seen_from(out.parent, config.intervals.file)))
+    given_too = f" --intervals {quoted(arguments.intervals)}" if arguments.intervals else ""
+    head = (
+        f"# Found by: preprocess --format {config.format} --raw {quoted(arguments.raw)}{given_too}. It may be edited.\n"
+    )
+    found = FoundDataSet(config, out.with_name(f"{name}.yaml"), head + yaml_of(described(written, layout_file)), tables)
     if found.path.exists() and not arguments.overwrite and _read(found.path) != found.text:
         raise UserError(
             f"{found.path} is there already and has other content. Use it with --dataset {quoted(found.path)}, choose "
@@ -80,9 +90,18 @@ def save_data_set(found: FoundDataSet) -> None:
 def _given(arguments: argparse.Namespace, name: str) -> DataConfig:
     """Return the part of the description that the options give."""
     own = {"name": name, "format": arguments.format, "layout": arguments.layout}
+    own |= {"intervals.file": str(arguments.intervals)} if arguments.intervals else {}
     assignments: Sequence[str] = [f"data.{key}={json.dumps(value)}" for key, value in own.items()]
     overrides, unreadable = readable_overrides(arguments.set)
     return merge(DataSettings(), [override_layer(assignments), overrides], unreadable).data
+
+
+def _seen_from(folder: Path, file: str) -> str:
+    """Return the path of a file relative to a folder, or as it is if it is on another drive."""
+    try:
+        return Path(os.path.relpath(Path(file).expanduser(), folder)).as_posix() if file else ""
+    except ValueError:
+        return str(Path(file).absolute())
 
 
 def _read(path: Path) -> str:

@@ -150,6 +150,17 @@ def hours(text: str) -> float:
     return number
 
 
+def seconds(text: str) -> float:
+    """Parse a number of seconds from 0 to an hour."""
+    try:
+        number = _decimal(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number of seconds from 0 to 3600, such as 0.5")
+    return number
+
+
 def share(text: str) -> float:
     """Parse a share from 0 to 0.9."""
     try:

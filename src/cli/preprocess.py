@@ -7,12 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data.preparation.formats.base import KIND as READERS
+from ..data.preparation.intervals.plans import table_of
 from ..data.preparation.preprocess import preprocess, read_ignore_list
 from ..data.preparation.report import TEXT_FILE, PreparationReport, SkippedRecording
 from ..data.store.find_store import find_stores
 from ..data.store.format import HEADER_FILE
 from ..settings.data import DataConfig
-from ..utils.config import config_names, data_layer, merge, origin_of, readable_overrides, section_layer
+from ..utils.config import (
+    config_names,
+    data_layer,
+    merge,
+    origin_of,
+    override_layer,
+    readable_overrides,
+    section_layer,
+    value_at,
+)
 from ..utils.errors import UserError
 from .folders import places_of
 from .found_data_set import DataSettings, find_data_set, save_data_set
@@ -32,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format", metavar="F", help="format of recordings without a data YAML; needs --layout and --out"
+    )
+    parser.add_argument(
+        "--intervals",
+        type=Path,
+        metavar="FILE",
+        help="table of labelled intervals of long recordings, or a folder of them: CSV, or exports of BORIS or ELAN",
     )
     parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
     parser.add_argument(
@@ -68,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         {program} preprocess --dataset ntu60 --raw ~/nturgbd --ignore missing_skeletons.txt
         {program} preprocess --dataset nw_ucla --raw all_sqe.zip --out ./data/nw_ucla --workers 4
         {program} preprocess --format folder --raw ./recordings --layout coco17 --out ./data/gestures
+        {program} preprocess --format table --raw ./poses --layout coco17 --intervals intervals.csv --out ./data/day
         """
     )
 
@@ -79,10 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
     here, found = places_of(arguments), None
     if arguments.dataset:
         _refuse_both(arguments)
-        config = _data_config(arguments.dataset, arguments.set)
+        config, tables = _with_intervals(_data_config(arguments.dataset, arguments.set), arguments)
     else:
         found = find_data_set(arguments)
-        config = found.config
+        config, tables = found.config, found.tables
     out = arguments.out or _store_in(here.data_root, config.name)
     others = [] if arguments.out else find_stores(here.input_roots)
     try:
@@ -96,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite,
             partial=arguments.partial or (arguments.dataset or "") in config_names("data"),
             elsewhere=[store.path for store in others if store.name == config.name and store.path != out],
+            tables=tables,
             progress=progress(arguments.quiet),
         )
     except KeyboardInterrupt:
@@ -129,6 +147,19 @@ def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
     if not config.name or Path(config.name).name != config.name:
         raise UserError(f"{layer.origin}: data.name should be a plain name such as 'ntu60', not {config.name!r}.")
     return config
+
+
+def _with_intervals(config: DataConfig, arguments: argparse.Namespace) -> tuple[DataConfig, Sequence[Path]]:
+    """Return a data set with the option `--intervals`, and its tables of intervals.
+
+    A path on the command line is relative to the current folder, one in a data YAML to that YAML.
+    """
+    if arguments.intervals:
+        config = replace(config, intervals=replace(config.intervals, file=str(arguments.intervals)))
+    if not config.intervals.file:
+        return config, ()
+    here = arguments.intervals or value_at(override_layer(arguments.set).values, "data.intervals.file")
+    return config, table_of(config, Path() if here else Path(arguments.dataset).parent)
 
 
 def _store_in(data_root: Path, name: str) -> Path:

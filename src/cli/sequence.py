@@ -122,7 +122,7 @@ def _say_how_to_resume(plan: "Plan") -> None:
 
 def _show(plan: "Plan", drawing: bool) -> None:
     """Print and draw the gain from distillation on each data set."""
-    from ..experiments.sequence_table import read_rows, results
+    from ..experiments.sequence_table import METRIC, read_rows, results
 
     rows = read_rows(plan)
     found = results(rows)
@@ -132,7 +132,8 @@ def _show(plan: "Plan", drawing: bool) -> None:
             say(f"The teacher is less accurate than {weak} alone, so distillation can gain little: train it longer.")
         say()
     worth = "".join(map(_worth_of_a_clip, found))
-    say(f"Top-1 of the last epoch on the test part. Gain: distilled minus alone, seed by seed.{worth}")
+    title = METRIC.title.capitalize()
+    say(f"{title} of the last epoch on the test part. Gain: distilled minus alone, seed by seed.{worth}")
     say(f"The table is in {plan.folder / 'sequence.md'} and, with all figures, in sequence.json beside it")
     if drawing:
         _draw(found, plan.folder / "sequence.png")

@@ -25,11 +25,15 @@ from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World
 from ..runtime.precision import precision_of_a_run
 from ..settings.run import RunConfig
+from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
+from ..utils.spread import finite_or_none
 from .methods import FEATURES, LOGITS, MAPS, compared
 from .teacher_outputs import TeacherOutputs
 
 _log = logging.getLogger(__name__)
+
+_METRIC = CLASSIFICATION.primary_metric
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,15 @@ class Teacher:
         fingerprint: the fingerprint of its weights.
         config: the configuration of the run that trained it.
         model: frozen and in evaluation mode.
-        top1: in percent at the checkpoint's epoch on the test part of that run's protocol; NaN if it was not tested.
+        accuracy: the primary metric of classification at the checkpoint's epoch, on the test part of that run's
+            protocol; NaN if it was not tested.
     """
 
     path: str
     fingerprint: str
     config: RunConfig
     model: SkeletonClassifier
-    top1: float
+    accuracy: float
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -62,12 +67,12 @@ class Teacher:
             "dataset": config.data.name,
             "split": config.data.split,
             "seed": config.seed,
-            "top1": None if math.isnan(self.top1) else self.top1,
+            _METRIC.name: finite_or_none(self.accuracy),
         }
 
     def __str__(self) -> str:
         facts = self.facts
-        known = "" if facts["top1"] is None else f", {self.top1:.2f} top-1"
+        known = "" if math.isnan(self.accuracy) else f", {self.accuracy:.2f} {_METRIC.title}"
         return (
             f"{facts['model']} ({facts['parameters']:,} parameters{known} on {facts['dataset']} {facts['split']}, "
             f"seed {facts['seed']})"
@@ -133,7 +138,7 @@ def _read(named: str, config: RunConfig, world: World) -> Teacher:
         fingerprint=weights_checksum(checkpoint)[:16],
         config=checkpoint.config,
         model=model,
-        top1=float(checkpoint.metrics.get(f"{prefix}test_top1", math.nan)),
+        accuracy=float(checkpoint.metrics.get(f"{prefix}test_{_METRIC.name}", math.nan)),
     )
 
 

@@ -40,6 +40,7 @@ from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .clip_metrics import clip_metrics, get_metric, list_metrics
 from .metrics import Metrics, Predictions, measure
+from .recordings import EvaluatedRecordings, evaluate_recordings
 from .report import PICTURES, write_report
 from .scoring import has_no_score, score_batches
 from .statistics import load_statistics
@@ -67,6 +68,8 @@ class EvalRequest:
         metrics: names of metrics in addition to those of the run.
         drop_joints, drop_limbs: the probability with which a joint, or a limb, of a body is missing in the whole clip.
         drop_frames: the probability with which a body is not seen in a frame.
+        shortest_event: seconds (frames if the rate is unknown); in long recordings, shorter runs of predicted frames
+            become part of the longer one beside them.
     """
 
     checkpoint: Path
@@ -83,6 +86,7 @@ class EvalRequest:
     drop_joints: float = 0.0
     drop_limbs: float = 0.0
     drop_frames: float = 0.0
+    shortest_event: float = 0.0
 
     @property
     def dropped(self) -> dict[str, float]:
@@ -93,13 +97,18 @@ class EvalRequest:
 
 @dataclass(frozen=True)
 class EvalResult:
-    """The result of an evaluation: metrics, further metrics, facts about it, and the files of its report."""
+    """The result of an evaluation: metrics, further metrics, facts about it, and the files of its report.
+
+    Attributes:
+        recordings: the figures of long recordings, if windows over them were tested.
+    """
 
     metrics: Metrics
     added: Sequence[tuple[Metric, float]]
     class_names: list[str]
     facts: Mapping[str, str]
     files: Mapping[str, Path]
+    recordings: EvaluatedRecordings | None = None
 
 
 def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> EvalResult:
@@ -145,8 +154,11 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     added = _further(predictions, config.metrics, request.metrics)
     facts = {**_facts(request, checkpoint, config, model), "statistics": statistics, "store": store.fingerprint}
     facts |= {f"dropped {name}": f"{share:g}" for name, share in request.dropped.items()}
-    files = write_report(out, metrics, predictions, checkpoint.classes, facts, pictures=pictures, added=added)
-    return EvalResult(metrics, added, checkpoint.classes, facts, files)
+    found = evaluate_recordings(predictions, store, len(checkpoint.classes), request.shortest_event)
+    files = write_report(
+        out, metrics, predictions, checkpoint.classes, facts, pictures=pictures, added=added, recordings=found
+    )
+    return EvalResult(metrics, added, checkpoint.classes, facts, files, found)
 
 
 def _further(

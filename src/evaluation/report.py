@@ -9,9 +9,11 @@ import numpy as np
 
 from ..plots.figures import draw_class_accuracy, draw_confusion, draws_or_warns
 from ..runs.confusion import Confusion
-from ..tasks.measures import Metric
+from ..tasks.measures import CLASSIFICATION, Metric
 from ..utils.files import write_csv, write_json
 from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
+from .recording_report import summary, write_recordings
+from .recordings import EvaluatedRecordings
 
 PICTURES = "Drawing the pictures of the report"
 _TITLE_FACTS = ("model", "dataset", "split", "subset")
@@ -26,6 +28,7 @@ def write_report(
     facts: Mapping[str, str],
     pictures: bool | None = None,
     added: Sequence[tuple[Metric, float]] = (),
+    recordings: EvaluatedRecordings | None = None,
 ) -> dict[str, Path]:
     """Write the report of an evaluation into the folder `out` and return its files by their content.
 
@@ -38,6 +41,8 @@ def write_report(
             `model`, `dataset`, `split` and `subset` make up the title of the pictures.
         pictures: whether to draw them; None draws them if matplotlib can be imported.
         added: further metrics and their values, in the JSON file under `metrics`.
+        recordings: the figures of long recordings, in the JSON file under `recordings`; `write_recordings` names their
+            files.
 
     Raises:
         ValueError: the number of names differs from that of the classes.
@@ -51,13 +56,16 @@ def write_report(
         "confusion": out / "confusion.csv",
         "predictions": out / "predictions.csv",
     }
-    write_json(files["metrics"], {**_summary(metrics, predictions, class_names, facts), **_further(added)})
+    further = _further(added) | ({"recordings": summary(recordings, class_names)} if recordings else {})
+    write_json(files["metrics"], {**_summary(metrics, predictions, class_names, facts), **further})
     write_csv(files["per_class"], *_per_class_table(metrics, class_names))
     confusion = Confusion(class_names, metrics.confusion, metrics.unusable)
     write_csv(files["confusion"], *confusion.table())
     write_csv(files["predictions"], *_predictions_table(predictions, class_names))
     if pictures is None:
         pictures = draws_or_warns(PICTURES)
+    if recordings is not None:
+        files |= write_recordings(out, recordings, class_names, pictures=pictures)
     return files | (_draw_pictures(out, metrics, class_names, facts) if pictures else {})
 
 
@@ -84,8 +92,7 @@ def _summary(
         "clips": len(predictions.names),
         "unusable_clips": [predictions.names[number] for number in np.flatnonzero(~predictions.scored)],
         "classes": len(class_names),
-        "top1": round(metrics.top1, _DECIMALS),
-        "top5": round(metrics.top5, _DECIMALS),
+        **{name: round(getattr(metrics, name), _DECIMALS) for name in CLASSIFICATION.names},
         "mean_class_accuracy": round(metrics.mean_class_accuracy, _DECIMALS),
         "loss": round(metrics.loss, _DECIMALS),
         "per_class": [_class_entry(result, class_names) for result in metrics.per_class],

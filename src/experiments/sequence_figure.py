@@ -1,4 +1,4 @@
-"""Plot of a training sequence: top-1 of each student alone and distilled, beside its teacher's."""
+"""Plot of a training sequence: accuracy of each student alone and distilled, beside its teacher's."""
 
 import math
 from collections.abc import Sequence
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..plots import figures
 from ..utils.spread import MeanDeviation
-from .sequence_table import DataResult, Student
+from .sequence_table import METRIC, DataResult, Student
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ALONE, _DISTILLED, _TEACHER = "#7b8794", "#0b69a3", "#d9480f"
-_AXIS = "test top-1 after the last epoch, %"
+_AXIS = f"test {METRIC.title} after the last epoch, %"
 _WIDTH_INCHES, _STUDENT_INCHES, _BETWEEN_INCHES = 6.5, 0.48, 1.05
 _MARGIN_SHARE, _LEAST_MARGIN = 0.1, 0.2
 
 
 def draw_sequence(found: Sequence[DataResult], path: Path) -> None:
-    """Draw a PNG with one panel per data set and one line per student: top-1 alone, distilled, and of the teacher.
+    """Draw a PNG with one panel per data set and one line per student: accuracy alone, distilled, and of the teacher.
 
     Error bars are standard deviations over seeds. Runs that are not trained yet have no point.
 

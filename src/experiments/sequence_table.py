@@ -8,6 +8,7 @@ from typing import Any
 
 from ..runs.folder import SEQUENCE_FILE, RunFolder
 from ..runs.history import FoundRun, newest_run
+from ..tasks.measures import CLASSIFICATION
 from ..utils.config import MODEL_FILES
 from ..utils.files import write_json, write_text
 from ..utils.spread import MeanDeviation, finite_or_none
@@ -15,12 +16,15 @@ from .sequence_plan import ALONE, DISTILLED, TARGETS, TEACHER, Plan, SequenceSte
 
 PLANNED, PENDING, RUNNING = "planned", "pending", "running"
 DONE, STOPPED, DIVERGED = "done", "stopped", "diverged"
+METRIC = CLASSIFICATION.primary_metric
 _FIRST_PLANNED_STEP = 4
+_TITLE, _FINAL = METRIC.title.capitalize(), f"final_{METRIC.name}"
 _COLUMNS = (
     *("Step", "Model", "Data set", "Environment", "Status", "Target"),
-    *("Top-1 %", "Top-1 % alone", "Gain", "Run"),
+    *(f"{_TITLE} %", f"{_TITLE} % alone", "Gain", "Run"),
 )
-_KEPT = ("parameters", "best_epoch", "best_top1", "final_top1", "final_top5", "train_seconds", "finished")
+_FIGURES = (f"best_{METRIC.name}", *(f"final_{name}" for name in CLASSIFICATION.names))
+_KEPT = ("parameters", "best_epoch", *_FIGURES, "train_seconds", "finished")
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,14 @@ class TableRow:
         return next((int(each.summary["parameters"]) for each in self.runs if each.summary), None)
 
     @property
-    def top1(self) -> dict[int, float]:
-        """Return the top-1 accuracy of the last epoch in percent, by seed, of the runs that are done."""
-        return {each.seed: float(each.summary["final_top1"]) for each in self.runs if each.summary}
+    def accuracies(self) -> dict[int, float]:
+        """Return the accuracy of the last epoch in percent, by seed, of the runs that are done."""
+        return {each.seed: float(each.summary[_FINAL]) for each in self.runs if each.summary}
 
     @property
     def spread(self) -> MeanDeviation:
-        """Return mean and deviation of `top1` over the seeds."""
-        return MeanDeviation.of(list(self.top1.values()))
+        """Return mean and deviation of the accuracies over the seeds."""
+        return MeanDeviation.of(list(self.accuracies.values()))
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Student:
     Attributes:
         model: its name.
         parameters: their number; None before a run is done.
-        alone, distilled: top-1 of the last epoch in percent.
+        alone, distilled: accuracy of the last epoch in percent.
         gain: the distilled run minus the run alone with the same seed, in percentage points.
         errors_removed: the gain as a percentage of the errors of the student alone.
     """
@@ -148,9 +152,9 @@ def markdown(plan: Plan, rows: Sequence[TableRow]) -> str:
     data = ", then ".join(dict.fromkeys(row.step.data for row in rows))
     seeds, teacher_seeds = (", ".join(map(str, each)) for each in (plan.spec.seeds, plan.spec.teacher_seeds))
     notes = (
-        "Top-1 is the accuracy on the test part after the last epoch, in percent. Teachers are taken from their last "
-        "epoch: choosing their best epoch on the test part would select on it. A gain is the distilled student's "
-        f"top-1 minus that of the student alone with the same seed (students' seeds: {seeds}; teachers': "
+        f"{_TITLE} is the accuracy on the test part after the last epoch, in percent. Teachers are taken from their "
+        "last epoch: choosing their best epoch on the test part would select on it. A gain is the distilled student's "
+        f"{METRIC.title} minus that of the student alone with the same seed (students' seeds: {seeds}; teachers': "
         f"{teacher_seeds}); ± is the standard deviation over seeds."
     )
     return f"# Training sequence on {data}\n\n" + "\n".join(lines) + f"\n\n{notes}\n"
@@ -168,7 +172,7 @@ def _run_status(step: SequenceStep, seed: int, running: bool) -> RunStatus:
         return RunStatus(seed, RUNNING if running else waiting, None, "", {})
     run, config = found
     status = RUNNING if running else _status(run)
-    summary = run.read_summary(("parameters", "final_top1"), ()) if status == DONE else {}
+    summary = run.read_summary(("parameters", _FINAL), ()) if status == DONE else {}
     return RunStatus(seed, status, run.path, str(config.get("environment", "")), summary)
 
 
@@ -187,7 +191,7 @@ def _baseline_row(row: TableRow, rows: Sequence[TableRow]) -> TableRow:
 
 
 def _student(row: TableRow, baseline: TableRow) -> Student:
-    alone, distilled = baseline.top1, row.top1
+    alone, distilled = baseline.accuracies, row.accuracies
     both = [seed for seed in alone if seed in distilled]
     gain = MeanDeviation.of([distilled[seed] - alone[seed] for seed in both])
     wrong = 100.0 - MeanDeviation.of([alone[seed] for seed in both]).mean
@@ -264,7 +268,7 @@ def _row_facts(plan: Plan, row: TableRow, rows: Sequence[TableRow]) -> dict[str,
         "target": TARGETS[step.number],
         "epochs": config.epochs,
         "batch_size": config.batch_size,
-        "final_top1": row.spread.facts(),
+        _FINAL: row.spread.facts(),
         "gain": None if gain is None else gain.facts(),
         "runs": [
             {"seed": each.seed, "status": each.status, "run": _relative_run(plan, each)}

@@ -156,7 +156,7 @@ def span_of_curve(clips: int | None) -> float:
 
 
 def points_of_a_clip(clips: int | None) -> float:
-    """Return the percentage points of top-1 per clip of a part; 0 if its size is not known."""
+    """Return the percentage points per clip of a part; 0 if its size is not known."""
     return 100.0 / clips if clips else 0.0
 
 

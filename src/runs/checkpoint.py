@@ -45,7 +45,7 @@ class Checkpoint:
         epoch: the last finished epoch, counted from 0; -1 in the first one.
         within: empty at the end of an epoch; within an epoch its progress: the `clips` drawn, and the sums for its row
             of the logbook.
-        best_acc, best_epoch: the best value of the primary metric so far (of top-1, in percent), and its epoch.
+        best_acc, best_epoch: the best value of the primary metric so far, and its epoch.
         metrics: the logbook's row of `epoch`.
         config: the run's resolved configuration.
         classes: the class names in the order of the logits.

@@ -46,6 +46,7 @@ HARMLESS = (
     "data.own_layout.extra_edges",
     # They decide what a store holds, and a run is tied to the content of its store.
     *("data.source_layout", "data.own_source_layout", "data.layout_map", "data.fps", "data.source_fps"),
+    "data.intervals",
 )
 # Keys that define the model, the clips or the metrics; a run can never be resumed with other values.
 _FIXED = (

@@ -9,6 +9,7 @@ from ..skeleton import Layout, LayoutFile, LayoutMap, build_layout, build_layout
 from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Lengths
 from ..utils.names import normal_form, suggestion
+from .intervals import IntervalsConfig
 from .splits import MOST_FOLDS
 
 Number = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # a clip's subject, camera, setup or action, as in a store
@@ -135,6 +136,7 @@ class DataConfig:
             are left out. Others keep their names.
         source_classes: the classes of recordings that have numbers instead of names, in the order of these numbers, if
             they are not `classes`.
+        intervals: how long recordings are cut into clips, if a table labels parts of them.
         split: the default protocol.
         protocols: the known protocols by name.
         copies: what training does if test clips are copies, or near copies, of training clips: `refuse`, `warn`, or
@@ -160,6 +162,7 @@ class DataConfig:
     classes: list[str] = field(default_factory=list)
     class_map: dict[str, str | None] = field(default_factory=dict)
     source_classes: list[str] = field(default_factory=list)
+    intervals: IntervalsConfig = field(default_factory=IntervalsConfig)
     split: str = ""
     protocols: dict[str, ProtocolConfig] = field(default_factory=dict)
     copies: Literal["refuse", "warn", "allow"] = "refuse"

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from .foreign_text import readable
 
 _LONGEST_NAME = 100
+_LONGEST_FILE_NAME = 200
+_FORBIDDEN = '<>:"\\|?*/'  # in the name of a file, on one system or another
 
 
 def normal_form(name: str) -> str:
@@ -35,3 +37,10 @@ def suggestion(name: str, known: Sequence[str]) -> str:
         return ""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def file_name(text: str) -> str:
+    """Return a text as a name that every system accepts for a file."""
+    kept = "".join("_" if each in _FORBIDDEN or not each.isprintable() else each for each in text)
+    kept = kept.rstrip(" .")[:_LONGEST_FILE_NAME] or "_"
+    return f"_{kept[1:]}" if kept.startswith(".") else kept

@@ -437,7 +437,7 @@ def test_an_interrupted_sequence_ends_as_one_that_was_not(
         run_sequence(whole)
     assert statuses(whole) == ["done", "done", "planned"]
     run_sequence(whole)
-    assert [row.top1 for row in read_rows(whole)] == [row.top1 for row in read_rows(uninterrupted)]
+    assert [row.accuracies for row in read_rows(whole)] == [row.accuracies for row in read_rows(uninterrupted)]
 
 
 def test_teachers_in_a_distilled_runs_configuration_are_not_used_for_other_runs(plan: MakePlan, tmp_path: Path) -> None:

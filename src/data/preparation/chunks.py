@@ -26,6 +26,8 @@ from ..store.clip import Clip
 from ..store.format import FORMAT_VERSION, Rows, index_of, is_index, pack, rows_problem
 from ..store.protocols import select
 from .formats import BadClip, DroppedClip, Entry, Reader
+from .intervals.cutting import CutRecordings, cut, cut_of
+from .intervals.plans import Plans
 from .report import SkippedRecording
 
 # Increase this when a reader or the cleaning is changed to return other clips for the same recordings.
@@ -35,11 +37,12 @@ _MAX_ENTRIES, _MAX_BYTES = 64, 64 << 20
 
 @dataclass(frozen=True)
 class Chunk:
-    """Neighbouring recordings, with the hash of their clips' inputs."""
+    """Neighbouring recordings, with the hash of their clips' inputs, and with their intervals if they are long ones."""
 
     number: int
     entries: tuple[Entry, ...]
     key: str
+    plans: Plans | None = None
 
     @property
     def file_name(self) -> str:
@@ -62,6 +65,7 @@ class Notes:
         copied: a sentence for each recording that was damaged and read from a copy.
         crowded: recordings with more bodies than a clip may have, each with the number of those that were not kept.
         retimed: recordings whose frames were not at equal intervals, each with what was repaired.
+        cut: the long recordings, without their clips; None if each recording is a clip.
     """
 
     left_out: tuple[SkippedRecording, ...]
@@ -69,6 +73,7 @@ class Notes:
     copied: tuple[str, ...]
     crowded: Mapping[str, int]
     retimed: Mapping[str, str]
+    cut: CutRecordings | None = None
 
     @property
     def damaged(self) -> list[SkippedRecording]:
@@ -76,11 +81,23 @@ class Notes:
         return [each for each in self.left_out if each.damaged]
 
 
-def cut_into_chunks(entries: Sequence[Entry], config: DataConfig) -> list[Chunk]:
-    """Return all entries in chunks of at most 64 recordings and 64 MiB; a larger recording is a chunk by itself."""
+def cut_into_chunks(entries: Sequence[Entry], config: DataConfig, plans: Plans | None = None) -> list[Chunk]:
+    """Return all entries in chunks of at most 64 recordings and 64 MiB; a larger recording is a chunk by itself.
+
+    With `plans` they are long recordings, each of which is cut by its plan.
+    """
     changed = {path: _changed_ns(path) for path in {each.path for entry in entries for each in _with_copies(entry)}}
     rules = _rules(config)
-    return [Chunk(number, part, _key(part, changed, rules)) for number, part in enumerate(_parts(entries))]
+    return [_chunk(number, part, changed, rules, plans) for number, part in enumerate(_parts(entries))]
+
+
+def _chunk(
+    number: int, entries: tuple[Entry, ...], changed: Mapping[Path, int], rules: Sequence[Any], plans: Plans | None
+) -> Chunk:
+    if plans is None:
+        return Chunk(number, entries, _key(entries, changed, rules))
+    own = plans.only([entry.name for entry in entries])
+    return Chunk(number, entries, _key(entries, changed, [*rules, own.facts()]), own)
 
 
 def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -> None:
@@ -89,24 +106,25 @@ def read_chunk(chunk: Chunk, config: DataConfig, reader: Reader, folder: Path) -
     Raises:
         UserError: the file cannot be written.
     """
-    clips, left_out, copied = _read_entries(chunk.entries, reader)
-    clips = _with_labels(clips, config, left_out)
-    selected = [clips[number] for number in select(index_of(clips), config)]
-    kept: list[Clip] = []
-    for clip in selected:
-        if 0 <= clip.label < len(config.classes):
-            kept.append(clip)
+    recordings, left_out, copied = _read_entries(chunk.entries, reader)
+    parts = _cut(recordings, chunk.plans, left_out) if chunk.plans is not None else None
+    clips = _with_labels(recordings, config, left_out) if parts is None else parts.clips
+    selected = select(index_of(clips), config).tolist()
+    kept: list[int] = []
+    for number in selected:
+        if 0 <= clips[number].label < len(config.classes):
+            kept.append(number)
         else:
-            left_out.append(_no_class(clip.name, clip.label, len(config.classes), config))
-    rows = pack(kept, config.skeleton)
-    crowded = {clip.name: clip.bodies_left_out for clip in kept if clip.bodies_left_out}
-    unselected = len(clips) - len(selected)
+            left_out.append(_no_class(clips[number].name, clips[number].label, len(config.classes), config))
+    rows = pack([clips[number] for number in kept], config.skeleton)
+    whole = [clips[number] for number in kept] if parts is None else recordings
     notes = {
         "left_out": sorted(left_out),
-        "unselected": unselected,
+        "unselected": len(clips) - len(selected),
         "copied": copied,
-        "crowded": crowded,
-        "retimed": {clip.name: clip.retimed for clip in kept if clip.retimed},
+        "crowded": {clip.name: clip.bodies_left_out for clip in whole if clip.bodies_left_out},
+        "retimed": {clip.name: clip.retimed for clip in whole if clip.retimed},
+        "cut": None if parts is None else parts.notes(kept),
     }
     with atomic_path(folder / chunk.file_name) as temporary, temporary.open("wb") as file:
         arrays = {name: array for name, array in rows._asdict().items() if array is not None}
@@ -138,7 +156,10 @@ def kept_notes(chunk: Chunk, folder: Path) -> Notes:
         ]
         crowded = {str(name): int(number) for name, number in values["crowded"].items()}
         retimed = {str(name): str(repairs) for name, repairs in values["retimed"].items()}
-        return Notes(tuple(left_out), int(values["unselected"]), tuple(map(str, values["copied"])), crowded, retimed)
+        copied = tuple(map(str, values["copied"]))
+        parts = values.get("cut")
+        cut_parts = None if parts is None else cut_of(parts)
+        return Notes(tuple(left_out), int(values["unselected"]), copied, crowded, retimed, cut_parts)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise _unusable(chunk, folder) from error
 
@@ -269,6 +290,17 @@ def _read_one(entry: Entry, reader: Reader, copied: list[str]) -> Clip:
             copied.append(f"{problem} ({entry.location}; read from {copy.location})")
             return clip
         raise
+
+
+def _cut(clips: Sequence[Clip], plans: Plans, left_out: list[SkippedRecording]) -> CutRecordings:
+    """Cut long recordings; those whose intervals do not fit are left out."""
+    into = CutRecordings()
+    for clip in clips:
+        try:
+            cut(clip, plans, into)
+        except BadClip as problem:
+            left_out.append(SkippedRecording(clip.name, True, problem.line, problem.reason))
+    return into
 
 
 def _with_labels(clips: Sequence[Clip], config: DataConfig, left_out: list[SkippedRecording]) -> list[Clip]:

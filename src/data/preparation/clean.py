@@ -58,11 +58,12 @@ def present(joints: NDArray[Any]) -> Mask:
     return np.asarray(~((joints == 0) | np.isnan(joints)).all(axis=(-2, -1)))
 
 
-def clean_bodies(bodies: Sequence[Body], limit: int) -> tuple[Floats, Floats]:
+def clean_bodies(bodies: Sequence[Body], limit: int, *, keep_empty: bool = False) -> tuple[Floats, Floats]:
     """Merge the tracked bodies of one recording into at most `limit` actors.
 
     The result does not depend on the order of `bodies`, which may not be empty: they are sorted by first frame, then
-    id, and this order also breaks ties. Frames in which a body is not `present` are ignored.
+    id, and this order also breaks ties. Frames in which a body is not `present` are ignored, and with `keep_empty`
+    they stay as frames without a body, so that the others keep their numbers.
 
     Returns:
         joints (M, T, V, C), not yet centred, zeros where an actor is absent, and their confidences (M, T, V). T is the
@@ -71,6 +72,8 @@ def clean_bodies(bodies: Sequence[Body], limit: int) -> tuple[Floats, Floats]:
     actors = choose_actors(bodies)[:limit]
     parts = [part.frames for actor in actors for part in actor]
     seen = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+    if keep_empty and len(seen):
+        seen = np.arange(seen[-1] + 1)
     joints = np.zeros((len(actors), len(seen), *bodies[0].joints.shape[1:]))
     confidence = np.ones(joints.shape[:3])
     for number, actor in enumerate(actors):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...utils.errors import UserError
 from ...utils.files import atomic_path, make_folder
+from ...utils.names import file_name
 from ...utils.progress import SILENT, Progress
 from ..store.clip import FULL, MISSING, Clip
 from ..store.format import PART_PREFIX, TEST, TRAIN, full_confidence, listed_protocols
@@ -27,7 +28,6 @@ from .formats.table_columns import AXES
 
 _SMALLEST = 0.001  # is stored as a confidence of 0; a joint at zero with the confidence 0 would be a missing one
 _MOST_ROWS = MOST_NUMBERS // 8  # which the reader of tables accepts
-_FORBIDDEN = '<>:"\\|?*'  # in the name of a file, on one system or another
 
 
 def convert(store: Store, kind: str, out: Path, progress: Progress = SILENT) -> None:
@@ -53,7 +53,7 @@ def convert(store: Store, kind: str, out: Path, progress: Progress = SILENT) -> 
 
 def _write_folder(store: Store, out: Path, advance: Callable[[], None]) -> None:
     for name in store.classes:
-        if _file_name(name) != name:
+        if file_name(name) != name:
             raise UserError(f"The class {name!r} cannot be the name of a folder: convert to a table instead.")
     written: set[str] = set()
     for name in store.classes:
@@ -74,18 +74,11 @@ def _write_folder(store: Store, out: Path, advance: Callable[[], None]) -> None:
 def _clip_path(clip: Clip, class_name: str) -> str:
     """Return the path of a clip's file: its name below its class, with marks for what the name does not tell."""
     rest = clip.name.removeprefix(f"{class_name}/")
-    parts = [_file_name(part) for part in rest.split("/") if part not in ("", ".", "..")] or ["clip"]
+    parts = [file_name(part) for part in rest.split("/") if part not in ("", ".", "..")] or ["clip"]
     known = {"S": clip.setup, "C": clip.camera, "P": clip.subject, "R": clip.replication}
     marks = read_marks("/".join(parts))
     added = "".join(f"{letter}{number}" for letter, number in known.items() if marks.get(letter, 0) != number)
     return "/".join([class_name, *parts]) + (f"_{added}" if added else "") + ".npz"
-
-
-def _file_name(text: str) -> str:
-    """Return a text as a name that every system accepts for a file."""
-    kept = "".join("_" if each in _FORBIDDEN or each == "/" or not each.isprintable() else each for each in text)
-    kept = kept.rstrip(" .")[:200] or "_"
-    return f"_{kept[1:]}" if kept.startswith(".") else kept
 
 
 def _write_table(store: Store, out: Path, advance: Callable[[], None]) -> None:

@@ -3,28 +3,32 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...settings.data import DataConfig, NormalizeConfig, ProtocolConfig
+from ...settings.intervals import IntervalsConfig
 from ...skeleton import list_layouts
 from ...utils.errors import UserError
 from ...utils.names import alike, normal_form
 from ...utils.numbers import counted
+from ..store.recordings import LEFT_OUT
 from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats, reader_of
 from .formats.clip_builder import ClipMetadata
+from .intervals.plans import labels_in, read_plans
 
 _TRIED = 5  # recordings that are read to find the layout
 _TEST_SHARE = 0.25  # of the subjects, or of each class
 _PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
 
-def discover(config: DataConfig, raw: Path) -> tuple[DataConfig, list[str]]:
+def discover(config: DataConfig, raw: Path, tables: Sequence[Path] = ()) -> tuple[DataConfig, list[str]]:
     """Return the description of the recordings in `raw`, and sentences about what was found.
 
     Args:
         config: a name, the format and the layout, and whatever else is known.
         raw: the recordings.
+        tables: the tables of their intervals, if parts of them are labelled.
 
     Raises:
         UserError: the format does not tell the classes, there are no recordings, or the classes cannot be meant.
@@ -32,16 +36,22 @@ def discover(config: DataConfig, raw: Path) -> tuple[DataConfig, list[str]]:
     if not raw.exists():
         raise UserError(f"There is no raw folder {raw}.")
     if not config.classes:
-        config = replace(config, classes=_classes(config, raw))
-    config = _with_layout(config, raw)
-    reader = reader_of(config)
+        config = replace(config, classes=_classes_of_intervals(config, tables) if tables else _classes(config, raw))
+    config = _with_layout(config, raw, tables)
+    reader = reader_of(config, tables)
     with _without_warnings():  # the preparation gives them
         entries = reader.entries(raw)
-    assert isinstance(reader, FindsClasses)
-    found = [reader.metadata(entry) for entry in entries]
-    labels = config.class_labels
-    kept = [replace(each, label=label) for each in found if (label := labels[each.label]) is not None]
-    about = [f"Found: {counted(len(kept), 'clip')} of {counted(len(config.classes), 'class')}, layout {config.layout}."]
+    if tables:
+        parts = _parts_of_recordings(config, reader, entries, tables)
+        kept: list[ClipMetadata] = [*parts]
+        noun, number = "recording", len({part.recording for part in parts})
+    else:
+        assert isinstance(reader, FindsClasses)
+        found = [reader.metadata(entry) for entry in entries]
+        labels = config.class_labels
+        kept = [replace(each, label=label) for each in found if (label := labels[each.label]) is not None]
+        noun, number = "clip", len(kept)
+    about = [f"Found: {counted(number, noun)} of {counted(len(config.classes), 'class')}, layout {config.layout}."]
     if not config.protocols:
         name, protocol, sentence = _protocol(kept)
         config = replace(config, protocols={name: protocol}, split=name)
@@ -57,6 +67,7 @@ def described(config: DataConfig, layout_file: str) -> dict[str, object]:
         name: {key: value for key, value in vars(rule).items() if value not in ([], 0, "")}
         for name, rule in config.protocols.items()
     }
+    defaults = vars(IntervalsConfig())
     values = {
         "name": config.name,
         "layout": layout_file or config.layout,
@@ -65,6 +76,7 @@ def described(config: DataConfig, layout_file: str) -> dict[str, object]:
         "bodies": config.bodies,
         "fps": config.fps,
         "source_fps": config.source_fps,
+        "intervals": {key: value for key, value in vars(config.intervals).items() if value != defaults[key]},
         "classes": config.classes,
         "class_map": config.class_map,
         "split": config.split,
@@ -104,22 +116,58 @@ def _classes(config: DataConfig, raw: Path) -> list[str]:
     return classes
 
 
+def _classes_of_intervals(config: DataConfig, tables: Sequence[Path]) -> list[str]:
+    """Return the classes in the tables of intervals, with `config.class_map` applied, the background last."""
+    targets = [config.class_map.get(name, name) for name in labels_in(config, tables)]
+    background = config.intervals.background
+    last = [normal_form(background)] if background else []
+    classes = sorted({name for name in targets if name is not None} - {*last})
+    if len(classes) + len(last) < 2:
+        raise UserError(
+            f"{tables[0]} has {counted(len(classes), 'class')}: two at least are needed to train. One alone can be "
+            "told from data.intervals.background."
+        )
+    return [*classes, *last]
+
+
+@dataclass(frozen=True)
+class _Part(ClipMetadata):
+    """A class that occurs in a long recording, and the number of the recording."""
+
+    recording: int = 0
+
+
+def _parts_of_recordings(
+    config: DataConfig, reader: Reader, entries: Sequence[Entry], tables: Sequence[Path]
+) -> list[_Part]:
+    """Return the classes of each recording that has a plan, the background among them."""
+    plans = read_plans(config, tables, entries)
+    parts = []
+    for number, entry in enumerate(entry for entry in entries if entry.name in plans.of):
+        plan = plans.of[entry.name]
+        known = reader.metadata(entry) if isinstance(reader, FindsClasses) else ClipMetadata(0)
+        labels = {each.label for each in plan.intervals} | {plans.background}
+        subject = plan.subject or known.subject
+        parts += [_Part(label, subject, recording=number) for label in sorted(labels - {LEFT_OUT})]
+    return parts
+
+
 def _source_of(config: DataConfig) -> Source:
     return Source(config.skeleton, config.bodies, ())
 
 
-def _with_layout(config: DataConfig, raw: Path) -> DataConfig:
+def _with_layout(config: DataConfig, raw: Path, tables: Sequence[Path]) -> DataConfig:
     """Return the layout with two coordinates instead of three if the first recordings have two, as with pixels."""
     flat = f"{config.layout}_2d"
-    if config.joint_map is not None or flat not in list_layouts() or _reads_some(config, raw):
+    if config.joint_map is not None or flat not in list_layouts() or _reads_some(config, raw, tables):
         return config
     flattened = replace(config, layout=flat)
-    return flattened if _reads_some(flattened, raw) else config
+    return flattened if _reads_some(flattened, raw, tables) else config
 
 
-def _reads_some(config: DataConfig, raw: Path) -> bool:
+def _reads_some(config: DataConfig, raw: Path, tables: Sequence[Path]) -> bool:
     """Tell whether one of the first recordings can be read."""
-    reader = reader_of(config)
+    reader = reader_of(config, tables)
     try:
         with _without_warnings():
             entries = reader.entries(raw)

@@ -11,6 +11,7 @@ import logging
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -32,7 +33,9 @@ from ...utils.progress import SILENT, Progress
 from ..store.format import HEADER_FILE, StoreMetadata, index_type, with_parts
 from ..store.protocols import divide
 from ..store.reader import open_store
+from ..store.recordings import Recordings, with_recordings
 from ..store.writer import StoreWriter
+from .advice import damaged, nothing_kept, protocol_hint
 from .chunks import (
     Chunk,
     cut_into_chunks,
@@ -44,8 +47,9 @@ from .chunks import (
     remove_other_files,
 )
 from .formats import Entry, ListsProtocols, NamesClasses, Reader, Source, get_reader, reader_of
-from .formats.class_folders import ClassFolderReader, unread_marks
-from .report import PreparationReport, load_report
+from .intervals.cutting import MERGED, recordings_in_store
+from .intervals.plans import Plans, read_plans, table_of, without_plan
+from .report import PreparationReport, SkippedRecording, load_report
 from .worker_pool import work_in_order
 
 _logger = logging.getLogger(__name__)
@@ -64,6 +68,7 @@ class _Job:
     chunks: Sequence[Chunk]
     protocols: Mapping[str, Mapping[str, Collection[str]]]
     may_be_partial: bool
+    plans: Plans | None = None
 
     @property
     def partial(self) -> Path:
@@ -87,6 +92,7 @@ def preprocess(
     overwrite: bool = False,
     partial: bool = False,
     elsewhere: Collection[Path] = (),
+    tables: Sequence[Path] = (),
     progress: Progress = SILENT,
 ) -> PreparationReport:
     """Read the recordings below `raw` and write them as the store `out`, with a report beside it.
@@ -101,6 +107,7 @@ def preprocess(
         overwrite: replace a finished store of any input.
         elsewhere: folders of other stores; if one was made from the same input, no store is written.
         partial: write the store even if no protocol has clips in both parts, such as a sample of a known data set.
+        tables: the tables of `data.intervals`; by default its `file`, relative to the current folder.
         progress: the progress display.
 
     Returns:
@@ -112,8 +119,15 @@ def preprocess(
     """
     began = time.monotonic()
     _check(config)
-    found, entries = _find(config, raw, frozenset(ignore))
-    job = _Job(config, out, cut_into_chunks(entries, config), _listed_protocols(config, raw), partial)
+    if config.intervals.file and not tables:
+        tables = table_of(config)
+    found, entries = _find(config, raw, frozenset(ignore), tables)
+    plans = read_plans(config, tables, found) if tables else None
+    used = [entry for entry in entries if plans is None or entry.name in plans.of]
+    unnamed = sorted({entry.name for entry in entries} - {entry.name for entry in used})
+    if unnamed:
+        _logger.warning("%s", without_plan(unnamed))
+    job = _Job(config, out, cut_into_chunks(used, config, plans), _listed_protocols(config, raw), partial, plans)
     own = (out / HEADER_FILE).exists()
     same = [] if own else [folder for folder in elsewhere if _has_same_input(job, folder)]
     if (own or same) and not overwrite:
@@ -121,6 +135,7 @@ def preprocess(
     report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
     report.ignored = sorted({entry.name for entry in found} - {entry.name for entry in entries})
     report.ignore_list = len(ignore)
+    report.left_out = [SkippedRecording(name, False, 0, "no row of the intervals names it") for name in unnamed]
     with sole_writer(make_folder(out), _second_writer(out), removes=True):
         if (out / HEADER_FILE).exists() and not overwrite:  # another process has just finished it
             return _prepared_before(job, strict, saves=True)
@@ -156,7 +171,8 @@ def _check(config: DataConfig) -> None:
     if not config.classes:
         raise UserError(f"The data set {config.name!r} names no classes: give data.classes.")
     _ = config.joint_map, config.class_labels  # refused if they are wrong
-    if config.class_map and not config.source_classes and not isinstance(reader_of(config), NamesClasses):
+    has_names = bool(config.intervals.file) or not config.class_map or bool(config.source_classes)
+    if not has_names and not isinstance(reader_of(config), NamesClasses):
         raise UserError(
             f"Recordings of the format {config.format} have numbers for their classes, so data.class_map also needs "
             "data.source_classes, the names of these classes in the order of their numbers."
@@ -170,11 +186,13 @@ def _check(config: DataConfig) -> None:
         divide(np.zeros(0, index_type(1)), config, protocol)
 
 
-def _find(config: DataConfig, raw: Path, ignore: Collection[str]) -> tuple[Sequence[Entry], list[Entry]]:
+def _find(
+    config: DataConfig, raw: Path, ignore: Collection[str], tables: Sequence[Path]
+) -> tuple[Sequence[Entry], list[Entry]]:
     """Return all recordings below `raw`, and those that are not on the ignore list."""
     if not raw.exists():
         raise UserError(f"There is no raw folder {raw}.\n{naming_program(config.how_to_get)}".strip())
-    found = reader_of(config).entries(raw)
+    found = reader_of(config, tables).entries(raw)
     listed = {normal_form(name).casefold() for name in ignore}
     entries = [entry for entry in found if entry.name.casefold() not in listed]
     if not found:
@@ -217,7 +235,7 @@ def _prepared_before(job: _Job, strict: bool, saves: bool) -> PreparationReport:
         except UserError as error:
             _logger.warning("The report in the store's folder is not updated. %s", error)
     if strict and report.damaged:
-        raise _damaged(str(report.damaged[0]))
+        raise damaged(str(report.damaged[0]))
     report.out = str(job.out)  # its present location, since stores are moved and mounted
     return report
 
@@ -252,7 +270,7 @@ def _read_missing(job: _Job, workers: int, strict: bool, progress: Progress) -> 
         for chunk in chunks:
             notes = kept_notes(chunk, job.partial)
             if strict and notes.damaged:
-                raise _damaged(str(min(notes.damaged)))
+                raise damaged(str(min(notes.damaged)))
             left_out += len(notes.left_out)
             progress.advance(len(chunk.entries), f"{left_out} left out" if left_out else "")
     return sum(chunk.size for chunk in missing)
@@ -273,7 +291,40 @@ def _read_in_order(job: _Job, chunks: Sequence[Chunk], workers: int) -> Generato
 
 def _write(job: _Job, report: PreparationReport, began: float, progress: Progress) -> None:
     """Write the chunks as one store, and complete and save the report."""
+    recordings = _gather(job, report)
+    joint_map = job.config.joint_map
+    if joint_map is not None:
+        report.mapped, report.missing_joints = f"{joint_map.source.name} to {job.config.layout}", [*joint_map.missing]
+    for remark in report.remarks(expected=job.config.layout_map):
+        _logger.warning("%s", remark)
+    names = [str(name) for chunk in job.chunks for name in kept_names(chunk, job.partial)]
+    if not names:
+        raise nothing_kept(report, job.config)
+    if recordings is not None:  # the parts of a protocol are lists of recordings
+        names = [recordings.all[number].name for number in recordings.parts[:, 0]]
+    source: dict[str, Any] = {"raw": report.raw, "format": job.config.format, "key": job.key()}
+    if joint_map is not None:
+        source["joint_map"] = joint_map.facts()
+    protocols = _letters(job.protocols, names)
+    metadata = StoreMetadata(job.config.name, job.config.skeleton, job.config.classes, source, protocols, recordings)
+    total = sum(len(chunk.entries) for chunk in job.chunks)
+    with StoreWriter(job.out, metadata) as writer, progress.task("writing the store", total):
+        for chunk in job.chunks:
+            rows = kept_rows(chunk, job.partial)
+            writer.append(rows)
+            report.count_joints(rows)
+            progress.advance(len(chunk.entries))
+        clips = with_recordings(with_parts(writer.clips(), metadata.protocols), recordings)
+        report.count(clips, job.config, _hint(job))
+        _refuse_useless(job, report)
+        report.seconds = round(time.monotonic() - began, 3)
+        report.save(job.out)
+
+
+def _gather(job: _Job, report: PreparationReport) -> Recordings | None:
+    """Add what was noted of the chunks to the report, and return the long recordings, if they are such."""
     copied: list[str] = []
+    parts = []
     for chunk in job.chunks:
         notes = kept_notes(chunk, job.partial)
         report.left_out += notes.left_out
@@ -281,33 +332,17 @@ def _write(job: _Job, report: PreparationReport, began: float, progress: Progres
         copied += notes.copied
         report.crowded |= notes.crowded
         report.retimed |= notes.retimed
+        parts += [notes.cut] if notes.cut is not None else []
     if copied:
         _logger.warning("%d damaged recordings were read from a copy. The first: %s.", len(copied), copied[0])
-    joint_map = job.config.joint_map
-    if joint_map is not None:
-        report.mapped, report.missing_joints = f"{joint_map.source.name} to {job.config.layout}", [*joint_map.missing]
-    for remark in report.remarks(expected=job.config.layout_map):
-        _logger.warning("%s", remark)
-    if len(report.left_out) + report.unselected == report.found - len(report.ignored):
-        raise UserError(_nothing_kept(report, job.config))
-    source: dict[str, Any] = {"raw": report.raw, "format": job.config.format, "key": job.key()}
-    if joint_map is not None:
-        source["joint_map"] = joint_map.facts()
-    names = [str(name) for chunk in job.chunks for name in kept_names(chunk, job.partial)]
-    metadata = StoreMetadata(
-        job.config.name, job.config.skeleton, job.config.classes, source, _letters(job.protocols, names)
-    )
-    recordings = sum(len(chunk.entries) for chunk in job.chunks)
-    with StoreWriter(job.out, metadata) as writer, progress.task("writing the store", recordings):
-        for chunk in job.chunks:
-            rows = kept_rows(chunk, job.partial)
-            writer.append(rows)
-            report.count_joints(rows)
-            progress.advance(len(chunk.entries))
-        report.count(with_parts(writer.clips(), metadata.protocols), job.config, _hint(job))
-        _refuse_useless(job, report)
-        report.seconds = round(time.monotonic() - began, 3)
-        report.save(job.out)
+    if job.plans is None:
+        return None
+    counts = sum((each.counts for each in parts), Counter({MERGED: job.plans.merged}))
+    report.cut = {what: number for what, number in sorted(counts.items()) if number}
+    are_windows = job.config.intervals.cut == "windows"
+    found = recordings_in_store(parts, job.plans.background, are_windows=are_windows)
+    report.recordings = len(found.all)
+    return found
 
 
 def _listed_protocols(config: DataConfig, raw: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
@@ -338,41 +373,7 @@ def _refuse_useless(job: _Job, report: PreparationReport) -> None:
 
 
 def _hint(job: _Job) -> str:
-    """Return advice for clips whose names lack subject, camera or setup."""
-    at_random = "divide them at random: protocols: {own: {by: file, test_share: 0.25}}."
-    if not isinstance(reader_of(job.config), ClassFolderReader):
-        return f"Choose a protocol that fits the known metadata, or {at_random}"
-    unread = unread_marks(entry.name for chunk in job.chunks for entry in chunk.entries)
-    seen = f" (their names have {unread}, which is not recognised)" if unread else ""
-    return f"Name the clips with marks such as take_P007.npy for performer 7{seen}, or {at_random}"
-
-
-def _nothing_kept(report: PreparationReport, config: DataConfig) -> str:
-    message = f"None of the {counted(report.found, 'recording')} below {report.raw} can be kept."
-    if report.ignored:
-        message += f" On the ignore list: {len(report.ignored)}."
-    if report.left_out:
-        message += f" Damaged or empty: {len(report.left_out)}; the first: {report.left_out[0]}."
-    if report.unselected:
-        rules = {"setups": config.select.setups, "actions": config.select.actions}
-        select = ", ".join(f"{name} {_ranges(numbers)}" for name, numbers in rules.items() if numbers)
-        hint = f": try --dataset {config.subset_of}" if config.subset_of else ""
-        message += f" Outside of the `select` of {config.name} ({select}): {report.unselected}{hint}."
-    return message
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Return numbers as ranges: `1-17`, or `1, 3-5`."""
-    ordered = sorted(set(numbers))
-    starts = [number for number in ordered if number - 1 not in ordered]
-    ends = [number for number in ordered if number + 1 not in ordered]
-    return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
-
-
-def _damaged(first: str) -> UserError:
-    return UserError(
-        f"A recording is damaged: {first}. Repair or remove it, add its name to the --ignore list, or omit --strict."
-    )
+    return protocol_hint(reader_of(job.config), (entry.name for chunk in job.chunks for entry in chunk.entries))
 
 
 def _work(chunk: Chunk, config: DataConfig, folder: Path) -> None:

@@ -57,6 +57,8 @@ class PreparationReport:
         retimed: recordings whose frames were not at equal intervals, each with what was repaired.
         joints, joints_missing, joints_uncertain: number of joints of present bodies in all frames, of those that are
             missing, and of those with a confidence below 1.
+        recordings: the number of long recordings that the clips were cut from.
+        cut: what was changed or left out when they were cut, each with its number.
         mapped: the layouts, such as `kinect_azure32 to ntu25`, if the joints of the recordings were mapped.
         missing_joints: joints to which none was mapped.
         frame_rates: the lowest and the highest number of frames per second; empty if that of a clip is unknown.
@@ -85,6 +87,8 @@ class PreparationReport:
     joints_missing: int = 0
     joints_uncertain: int = 0
     frame_rates: list[float] = field(default_factory=list)
+    recordings: int = 0
+    cut: dict[str, int] = field(default_factory=dict)
     mapped: str = ""
     missing_joints: list[str] = field(default_factory=list)
     parts: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -165,6 +169,8 @@ class PreparationReport:
         reasons = Counter(each.reason for each in self.dropped)
         rows = [
             ("recordings found", f"{self.found}"),
+            *([("long recordings cut", f"{self.recordings}")] if self.recordings else []),
+            *((f"  {what}", f"{number}") for what, number in self.cut.items()),
             ("clips kept", f"{self.kept}"),
             ("  with two bodies", f"{self.two_bodies}"),
             ("  frames", f"{self.frames}"),

@@ -34,6 +34,21 @@ class ClipMetadata:
     replication: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Which frames of its recording a clip has, since frames without a body may have been left out.
+
+    Attributes:
+        numbers: (T,) ascending, the number of each frame among those of the recording, at the clip's frame rate.
+        frames: how many the recording has.
+        recorded: (F,) where each frame of the file lies on that scale; None if it is the same one.
+    """
+
+    numbers: NDArray[np.int64]
+    frames: int
+    recorded: NDArray[np.float64] | None = None
+
+
 @dataclass
 class Clip:
     """One recording of one action.
@@ -49,6 +64,7 @@ class Clip:
             None if every joint of a present body was measured with full confidence.
         retimed: how its frames differ from those of the recording, such as `2 gaps`; not in a store.
         bodies_left_out: how many more bodies the recording has than a clip may have; not in a store.
+        timeline: which frames of the recording it has; None if these are all; not in a store.
     """
 
     name: str
@@ -63,6 +79,7 @@ class Clip:
     confidence: NDArray[np.uint8] | None = None
     retimed: str = ""
     bodies_left_out: int = 0
+    timeline: Timeline | None = None
 
     @property
     def joint_mask(self) -> NDArray[np.bool_]:

@@ -22,6 +22,7 @@ from ...skeleton import Layout
 from ...utils.errors import UserError
 from ...utils.foreign_text import are_characters, is_readable
 from .clip import FARTHEST, FULL, MISSING, Clip
+from .recordings import Recordings
 
 FORMAT_VERSION = 2
 READ_VERSIONS = (1, 2)
@@ -71,6 +72,7 @@ class StoreMetadata:
         name, layout, classes: the data set, its joint layout, its class names in the order of their labels.
         source: where the clips came from, as JSON values.
         protocols: the protocols listed by the source, each as one letter per clip: T training, E test, - neither.
+        recordings: the long recordings of which the clips are parts; None if each clip is a recording.
     """
 
     name: str
@@ -78,6 +80,7 @@ class StoreMetadata:
     classes: Sequence[str]
     source: Mapping[str, Any] = field(default_factory=dict)
     protocols: Mapping[str, str] = field(default_factory=dict)
+    recordings: Recordings | None = None
 
 
 def pack(clips: Sequence[Clip], layout: Layout) -> Rows:

@@ -41,6 +41,7 @@ from .format import (
     rows_problem,
     with_parts,
 )
+from .recordings import read_recordings, with_recordings
 from .writer import StoreWriter
 
 _STORES_NAMED = 5  # stores listed in the message for a folder that contains stores
@@ -58,8 +59,10 @@ class Store(Sequence[Clip]):
         confidence: (R, V) uint8, memory-mapped; None if every joint was measured with full confidence.
         clips: the index, one structured element per clip.
         source: the origin of the clips, as given to the writer.
-        fingerprint: a digest of what a run can see of it: the arrays without the frame rates, the class names and the
-            layout. It is the same for every copy of a store, and for every preparation that gives the same clips.
+        recordings: the long recordings of which the clips are parts; None if each clip is a recording.
+        fingerprint: a digest of what a run can see of it: the arrays without the frame rates, the class names, the
+            layout and the long recordings. It is the same for every copy of a store, and for every preparation that
+            gives the same clips.
         fingerprint_of_files: the same with the frame rates, as version 2 of the format had it at first.
         fingerprint_of_joints: the same without confidences, as of a store in which every joint was measured.
     """
@@ -71,7 +74,7 @@ class Store(Sequence[Clip]):
         self.fingerprint, self.fingerprint_of_files, self.fingerprint_of_joints = fingerprints
         self.name, self.skeleton, self.classes = metadata.name, metadata.layout, list(metadata.classes)
         self.layout = self.skeleton.name
-        self.source = dict(metadata.source)
+        self.source, self.recordings = dict(metadata.source), metadata.recordings
         self.clips, self.joints, self.valid, self.confidence = rows
 
     def __len__(self) -> int:
@@ -160,12 +163,14 @@ def open_store(path: Path | str, verify: bool = True) -> Store:
     layout = _layout(path, header)
     if problem := _arrays_problem(header, rows, layout):
         raise _damaged(path, problem)
-    metadata = StoreMetadata(header["name"], layout, header["classes"], header["source"])
     fingerprints = _fingerprints(header, layout, rows.clips)
     try:
-        rows = rows._replace(clips=with_parts(rows.clips, header.get("protocols", {})))
+        recordings = read_recordings(header.get("recordings"), len(rows.clips), len(header["classes"]))
+        clips = with_parts(rows.clips, header.get("protocols", {}))
+        rows = rows._replace(clips=with_recordings(clips, recordings))
     except (ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, f"{HEADER_FILE}: {error}") from error
+    metadata = StoreMetadata(header["name"], layout, header["classes"], header["source"], recordings=recordings)
     return Store(path, metadata, rows, fingerprints)
 
 
@@ -250,8 +255,10 @@ def _fingerprints(header: Mapping[str, Any], layout: Layout, clips: NDArray[np.v
         seen[CLIPS_FILE] = hashlib.sha256(index_bytes(clips, version=1)).hexdigest()
     joints = {name: checksum for name, checksum in seen.items() if name != CONFIDENCE_FILE}
 
+    recordings = [] if header.get("recordings") is None else [header["recordings"]]
+
     def digest(arrays: Mapping[str, str]) -> str:
-        content = [layout_facts(layout), header["classes"], arrays]
+        content = [layout_facts(layout), header["classes"], arrays, *recordings]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     return digest(seen), digest(files), digest(joints)

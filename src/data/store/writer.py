@@ -146,6 +146,7 @@ class StoreWriter:
             "files": {name: _fingerprint(self._path / name) for name in self._file_names()},
             "source": dict(self._metadata.source),
             "protocols": dict(self._metadata.protocols),
+            **({"recordings": recordings.header()} if (recordings := self._metadata.recordings) else {}),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "last_version": __version__,
         }

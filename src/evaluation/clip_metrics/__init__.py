@@ -1,4 +1,4 @@
-"""Metrics of classification in addition to top-1 and top-5, one module each, found by its name: `metrics: {NAME: {}}`.
+"""Metrics of classification that not every run has, one module each, found by its name: `metrics: {NAME: {}}`.
 
 A module has
 

@@ -91,6 +91,14 @@ def test_among_many_copies_each_tested_clip_is_named_once(tmp_path: Path) -> Non
     assert all(train % 3 == test % 3 for test, train in zip(found.test, found.train, strict=True))
 
 
+def test_noisy_copies_are_found_on_every_side_of_the_grid(tmp_path: Path) -> None:
+    trained = [movement(seed) for seed in range(60)]
+    tested = [CHANGES["little noise"](clip) for clip in trained]
+    store = store_of(tmp_path, *tested, *trained)
+    found = find_copies(store, np.arange(60, 120), np.arange(60))
+    assert (found.train - found.test == 60).all() and len(found) == 60
+
+
 def test_the_message_names_the_first_pairs() -> None:
     copies = Copies(np.array([0, 1, 2, 3]), np.array([4, 4, 5, 5]))
     message = copies_message(["a", "b", "c", "d", "e", "f"], copies, 9, "test")

@@ -57,6 +57,11 @@ def test_leaving_one_out_tests_the_values_in_their_order() -> None:
     assert folds_of(clips, "subject", ALL) == [[1, 2], [0, 4, 5], [3]]
 
 
+def test_no_fold_is_empty_also_if_each_subject_has_its_own_class() -> None:
+    clips = index_of(subject=[1, 2, 3, 4, 4], label=[0, 1, 2, 3, 3])
+    assert folds_of(clips, "subject", ALL) == [[0], [1], [2], [3, 4]]
+
+
 def test_clips_of_an_unknown_value_are_in_no_part_and_are_counted() -> None:
     clips = index_of(subject=[0, 1, 2, 0, 3, 3])
     config = fold_protocols(DataConfig(name="tiny"), clips, FoldChoice("subject", 3))[1]
@@ -113,8 +118,8 @@ def test_a_recording_with_the_last_clips_of_a_class_trains() -> None:
     recordings = [0, 0, 1, 1, 2, 2, 3, 3]
     clips = index_of(recordings, label=[0, 1, 0, 1, 0, 1, 0, 2])
     for seed in range(8):
-        parts = split(clips, config_of(ProtocolConfig(by="recording", test_share=0.25, seed=seed)))
-        assert 7 in parts.train and len(parts.test) == 2
+        parts = split(clips, config_of(ProtocolConfig(by="recording", test_share=0.75, seed=seed)))
+        assert 7 in parts.train and len(parts.test) == 4
 
 
 def test_labels_are_left_out_clip_by_clip_also_of_recordings() -> None:

@@ -71,6 +71,8 @@ class Source:
         joint_map: the map from `layout` to the layout of the clips; None if it is the same.
         columns: of tables, our names of columns with those of the file.
         merged: classes to which others are mapped, so that recordings need not have them.
+        is_long: a table of intervals labels parts of the recordings, so that they have no labels themselves.
+        tables: these tables, which are no recordings.
     """
 
     layout: Layout
@@ -81,10 +83,12 @@ class Source:
     joint_map: LayoutMap | None = None
     columns: tuple[tuple[str, str], ...] = ()
     merged: frozenset[str] = frozenset()
+    is_long: bool = False
+    tables: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, config: DataConfig) -> "Source":
-        """Return the properties of a data set.
+    def of(cls, config: DataConfig, tables: Sequence[Path] = ()) -> "Source":
+        """Return the properties of a data set; `tables` are those of its intervals, needed to list recordings.
 
         Raises:
             UserError: there is no such layout, or its joints cannot be mapped.
@@ -99,7 +103,13 @@ class Source:
             joint_map=joint_map,
             columns=tuple(config.columns.items()),
             merged=frozenset(name for name in config.class_map.values() if name is not None),
+            is_long=bool(config.intervals.file),
+            tables=tuple(path.resolve() for path in tables),
         )
+
+    def is_table(self, path: Path) -> bool:
+        """Tell whether a file is a table of intervals."""
+        return bool(self.tables) and path.resolve() in self.tables
 
     @property
     def center(self) -> int:
@@ -170,10 +180,10 @@ def get_reader(name: str, source: Source) -> Reader:
     return reader
 
 
-def reader_of(config: DataConfig) -> Reader:
-    """Return the reader of a data set's recordings.
+def reader_of(config: DataConfig, tables: Sequence[Path] = ()) -> Reader:
+    """Return the reader of a data set's recordings; `tables` are those of its intervals, needed to list recordings.
 
     Raises:
         UserError: there is no such format or layout.
     """
-    return get_reader(config.format, Source.of(config))
+    return get_reader(config.format, Source.of(config, tables))

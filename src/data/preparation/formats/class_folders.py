@@ -55,6 +55,8 @@ class ClassFolderReader:
         Raises:
             UserError: the subfolders of `raw` are not the classes of the data set, or they hold no recording.
         """
+        if self.source.is_long:
+            return self._long_recordings(raw)
         folders = class_folders(raw, self.source.classes, self.source.merged)
         files = [path for folder in folders for path in files_below(folder)]
         read = [path for path in files if self.is_read(path)]
@@ -70,6 +72,21 @@ class ClassFolderReader:
             _logger.warning("Not read in %s, where %s files in class folders are: %s.", raw, self.endings[0], seen)
         return merge_copies(self.entries_of(raw, read), raw)
 
+    def _long_recordings(self, raw: Path) -> Sequence[Entry]:
+        """List the recordings anywhere in the folder `raw`, or the file `raw` itself."""
+        root = raw.parent if raw.is_file() else raw
+        files = [raw] if raw.is_file() else [each for each in files_below(raw) if not self.source.is_table(each)]
+        read = [path for path in files if self.is_read(path)]
+        others = tally(str(path.relative_to(root)) for path in files if not self.is_read(path))
+        if not read:
+            ending = self.expected.partition("/")[2]
+            raise UserError(
+                f"There are no recordings in {raw}{f' but {others}' if others else ''}: expected files {ending}."
+            )
+        if others:
+            _logger.warning("Not read in %s, where recordings are %s files: %s.", raw, self.endings[0], others)
+        return merge_copies(self.entries_of(root, read), raw)
+
     def is_read(self, path: Path) -> bool:
         """Tell whether a file has the name of a recording, or of a part of one."""
         return path.name.lower().endswith(self.endings)
@@ -82,10 +99,11 @@ class ClassFolderReader:
 
     def describe(self, name: str) -> ClipMetadata:
         """Return the label of a recording, and what the marks in its name tell; of each letter the innermost counts."""
-        class_name, _, rest = name.partition("/")
+        class_name, _, rest = ("", "", name) if self.source.is_long else name.partition("/")
         marks = read_marks(rest)
         setup, camera, subject, replication = (marks.get(letter, 0) for letter in "SCPR")
-        return ClipMetadata(self._labels[class_name], subject, camera, setup, replication)
+        label = 0 if self.source.is_long else self._labels[class_name]  # that of a part is in the table of intervals
+        return ClipMetadata(label, subject, camera, setup, replication)
 
     def find_classes(self, raw: Path) -> list[str]:
         """Return the names of the class folders."""

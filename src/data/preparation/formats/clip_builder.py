@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...store.clip import FARTHEST, Clip, ClipMetadata, confidence_bytes
+from ...store.clip import FARTHEST, Clip, ClipMetadata, Timeline, confidence_bytes
 from ...store.format import LARGEST_NUMBER, full_confidence
 from ..clean import finish_clip, present
 from .base import BadClip, DroppedClip, Source
@@ -83,6 +83,7 @@ def build_clip(
         confidence=_stored_confidence(joint_mask, certain[kept_values]),
         retimed="" if frames is None else frames.repairs,
         bodies_left_out=len(found) - len(kept) + left_out,
+        timeline=Timeline(kept_values[1].ravel(), points.shape[1], None if frames is None else frames.recorded),
         **asdict(metadata),
     )
 

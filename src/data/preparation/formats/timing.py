@@ -49,6 +49,7 @@ class Frames:
         fps: frames per second.
         repeated, backward, gaps: how many frames were left out since their time repeats an earlier one or lies before
             it, and how many gaps there are.
+        recorded: (F,) where each frame of the recording lies among these frames; None if they are the recording's.
     """
 
     before: NDArray[np.int64]
@@ -59,6 +60,7 @@ class Frames:
     repeated: int = 0
     backward: int = 0
     gaps: int = 0
+    recorded: Floats | None = None
 
     @property
     def repairs(self) -> str:
@@ -110,7 +112,9 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
     if timing.times is None:
         if not timing.fps or not wanted_fps or timing.fps == wanted_fps:
             return None
-        return _at_equal_intervals(name, np.arange(count) / timing.fps, np.arange(count), wanted_fps, timing.fps)
+        taken = np.arange(count) / timing.fps
+        found = _at_equal_intervals(name, taken, np.arange(count), wanted_fps, timing.fps)
+        return replace(found, recorded=taken * found.fps)
     times = _checked(name, count, timing.times)
     highest = np.maximum.accumulate(times)
     later = np.r_[True, times[1:] > highest[:-1]]
@@ -124,11 +128,13 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
         return replace(_as_recorded(kept, 0.0), repeated=repeated, backward=backward)
     gaps = int((np.diff(times[kept]) > _GAP_INTERVALS * usual).sum())
     own_fps, even_times = _constant_rate(times[kept], usual, wanted_fps)
+    place = np.cumsum(later) - 1  # of each frame among those that are kept
     if own_fps and not gaps and wanted_fps in (0, own_fps):
-        return replace(_as_recorded(kept, own_fps), repeated=repeated, backward=backward)
+        recorded = None if len(kept) == count else place.astype(np.float64)
+        return replace(_as_recorded(kept, own_fps), repeated=repeated, backward=backward, recorded=recorded)
     own_fps = own_fps or 1 / usual
     found = _at_equal_intervals(name, even_times, kept, wanted_fps or own_fps, own_fps)
-    return replace(found, repeated=repeated, backward=backward, gaps=gaps)
+    return replace(found, repeated=repeated, backward=backward, gaps=gaps, recorded=even_times[place] * found.fps)
 
 
 def _as_recorded(frames: NDArray[np.int64], fps: float) -> Frames:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ....utils.errors import UserError
 from ...store.clip import Clip
-from ..formats.base import BadClip, Entry
+from ..formats.base import MOST_FRAMES, BadClip, Entry
 from ..formats.json_recordings import (
     Floats,
     JsonClipReader,
@@ -32,6 +32,7 @@ from ..formats.tracks import Detection, build_tracked_clip
 from ..formats.visibility import are_flags, confidence_of_flags
 
 _TRACK_KEYS = ("track_id", "idx")
+_MOST_DIGITS = 18  # of the number of an image
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
 Person = dict[str, Any]
@@ -65,7 +66,7 @@ class Reader(JsonClipReader):
         flags = isinstance(content, dict) and "annotations" in content
         frames = [
             [self._body(entry.name, person, f"a body of frame {number}", flags) for person in frame]
-            for number, frame in enumerate(_frames(entry.name, content), start=1)
+            for number, frame in enumerate(_frames(entry.name, content, complete=self.source.is_long), start=1)
         ]
         return build_tracked_clip(entry.name, self.describe(entry.name), frames, self.source)
 
@@ -81,8 +82,12 @@ class Reader(JsonClipReader):
         return Detection(joints, capped_scores(name, scores), track)
 
 
-def _frames(name: str, content: object) -> list[list[Person]]:
-    """Return the bodies of every frame in the order of the frames."""
+def _frames(name: str, content: object, *, complete: bool = False) -> list[list[Person]]:
+    """Return the bodies of every frame in the order of the frames.
+
+    With `complete` a number that is missing among those of the images is a frame without a body: results do not have
+    the frames in which nobody was detected.
+    """
     if isinstance(content, dict) and "annotations" in content:
         return _annotated(name, content)
     if isinstance(content, dict) and "instance_info" in content:
@@ -101,7 +106,28 @@ def _frames(name: str, content: object) -> list[list[Person]]:
     by_image: dict[Any, list[Person]] = {}
     for item in items:
         by_image.setdefault(_order(name, item["image_id"]), []).append(item)
-    return [by_image[image] for image in sorted(by_image)]
+    ordered = sorted(by_image)
+    return _with_gaps(name, ordered, by_image) if complete else [by_image[image] for image in ordered]
+
+
+def _with_gaps(name: str, ordered: Sequence[Any], by_image: dict[Any, list[Person]]) -> list[list[Person]]:
+    """Return the bodies of every number from the first to the last; an image's number is the last one in its name."""
+    numbers = []
+    for image in ordered:
+        digits = [str(image[1])] if image[0] == 0 else _DIGITS.findall(image[2])
+        if not digits or len(digits[-1]) > _MOST_DIGITS:
+            raise BadClip(
+                name, 0, f"an image, {image[-1]!r:.50}, has no number, so its time in the recording is unknown"
+            )
+        numbers.append(int(digits[-1]))
+    count = max(numbers) - min(numbers) + 1
+    if count > MOST_FRAMES or len(set(numbers)) < len(numbers):
+        problem = f"are {count}" if count > MOST_FRAMES else "repeat"
+        raise BadClip(name, 0, f"the numbers of its images {problem}; a recording has at most {MOST_FRAMES} frames")
+    frames: list[list[Person]] = [[] for _ in range(count)]
+    for number, image in zip(numbers, ordered, strict=True):
+        frames[number - min(numbers)] = by_image[image]
+    return frames
 
 
 def _annotated(name: str, content: dict[str, Any]) -> list[list[Person]]:

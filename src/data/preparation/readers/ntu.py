@@ -61,7 +61,7 @@ class Reader:
         bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._source.layout.num_joints)
         if not bodies:
             raise DroppedClip(entry.name, 0, "no skeleton")
-        joints, confidence = clean_bodies(bodies, MAX_BODIES)
+        joints, confidence = clean_bodies(bodies, MAX_BODIES, keep_empty=self._source.is_long)
         return build_clip(entry.name, metadata, joints, self._source, confidence=confidence)
 
 

@@ -50,7 +50,9 @@ class Reader:
             UserError: there is no table, one cannot be used, or its labels are not the classes of the data set.
         """
         raw = raw.absolute()
-        files = _files(raw)
+        files = [path for path in _files(raw) if not self._source.is_table(path)]
+        if not files:
+            raise UserError(f"There is no table of recordings in {raw}, only one of their intervals.")
         found: dict[str, Entry] = {}
         contents = []
         for path in files:
@@ -97,13 +99,16 @@ class Reader:
         return _load(path, path.stat().st_mtime_ns, self._source)
 
     def _metadata(self, name: str, content: "_Content", rows: Integers) -> ClipMetadata:
-        label = self._labels[one_value(name, content.table, rows, "label")]
+        labels = content.table, rows, "label"
+        label = 0 if self._source.is_long else self._labels[one_value(name, *labels)]
         values = {ours: one_value(name, content.table, rows, ours) for ours in METADATA}
         numbers = {ours: content.numbers[ours].get(text, 0) for ours, text in values.items()}
         return ClipMetadata(label, **numbers)
 
     def _check_labels(self, raw: Path, contents: Sequence["_Content"]) -> None:
         """Refuse labels that are not classes of the data set."""
+        if self._source.is_long:
+            return
         labels = {label: content for content in contents for label in content.labels}
         unknown = [label for label in labels if label not in self._labels]
         if not unknown:
@@ -144,7 +149,8 @@ def _load(path: Path, changed_ns: int, source: Source) -> _Content:  # noqa: ARG
     """Load a file, once per process if clips are read in the order of the files."""
     try:
         data = read_bytes(Entry(str(path), path, "", size_of(path)), LIMIT_BYTES)
-        table = read_table(str(path), data, source.layout, dict(source.columns), ("label",))
+        needed = () if source.is_long else ("label",)
+        table = read_table(str(path), data, source.layout, dict(source.columns), needed)
     except BadClip as error:
         raise UserError(f"{error}.") from error
     column = table.text("clip")
