@@ -138,19 +138,18 @@ def c3d_seeds(_: Path) -> list[Files]:
 # --- SLEAP
 
 
-def sleap_analysis(joints: np.ndarray, names: Sequence[str], score: float = 0.5, dims: bool = False) -> bytes:
+def sleap_analysis(joints: np.ndarray, names: Sequence[str], score: float = 0.5, frames_first: bool = False) -> bytes:
     """Return bodies (M, T, V, 2) as an analysis file; a body of zeros is absent."""
     import h5py
 
     points = np.where(joints.any(axis=(2, 3), keepdims=True), joints, np.nan).transpose(0, 3, 2, 1)
+    scores = np.full(points[:, 0].shape, score)
+    if frames_first:
+        points, scores = points.transpose(3, 0, 2, 1), scores.transpose(2, 0, 1)
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        tracks = file.create_dataset(
-            "tracks", data=points.transpose(3, 0, 2, 1) if dims else points, compression="gzip"
-        )
-        if dims:
-            tracks.attrs["dims"] = json.dumps(["frame", "track", "node", "xy"])
-        file.create_dataset("point_scores", data=np.full(points[:, 0].shape, score), compression="gzip")
+        file.create_dataset("tracks", data=points, compression="gzip")
+        file.create_dataset("point_scores", data=scores, compression="gzip")
         file["node_names"] = np.array([name.encode() for name in names])
     return buffer.getvalue()
 
@@ -196,5 +195,5 @@ def sleap_seeds(_: Path) -> list[Files]:
     labels, analysis = sleap_labels(joints, names), sleap_analysis(joints, names)
     return [
         {"first/a_P1.slp": labels, "second/b.h5": analysis},
-        {"first/a_P1.h5": sleap_analysis(joints, names, dims=True), "second/b.slp": labels},
+        {"first/a_P1.h5": sleap_analysis(joints, names, frames_first=True), "second/b.slp": labels},
     ]

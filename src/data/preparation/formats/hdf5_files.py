@@ -1,7 +1,8 @@
 """Read arrays from an HDF5 file by h5py (extra `sleap`), within limits, from the file itself alone.
 
 HDF5 can have links to other files, parts of arrays in them, filters that are loaded as programs, and arrays of any
-claimed size that take no bytes; none of these is read.
+claimed size that take no bytes; none of these is read. Nor are texts of variable length: in damaged files the search
+for them may never end.
 """
 
 import io
@@ -56,11 +57,13 @@ class Hdf5File:
             sizes = [found.shape, found.chunks or ()]
             if max(math.prod(shape) for shape in sizes) * found.dtype.itemsize > LIMIT_BYTES:
                 raise BadClip(self.name, 0, f"`{path}` has the shape {found.shape}, more than {LIMIT_BYTES} bytes")
+            if found.dtype.hasobject:
+                raise BadClip(self.name, 0, f"`{path}` has values of variable length, which are not read")
             values: NDArray[Any] = np.asarray(found[()])
             return values
 
     def text(self, path: str, attribute: str) -> str:
-        """Return an attribute of an array or a group that is a text; empty if there is none.
+        """Return an attribute of an array or a group that is a text of fixed length; empty if there is none.
 
         Raises:
             BadClip: it is damaged.
@@ -68,15 +71,20 @@ class Hdf5File:
         if path not in self:
             return ""
         with refusing(self.name):
-            value = self._file[path].attrs.get(attribute, "")
-            return text_of(value) if isinstance(value, str | bytes | np.bytes_) else ""
+            attributes = self._file[path].attrs
+            if attribute not in attributes or attributes.get_id(attribute).dtype.kind != "S":
+                return ""
+            return text_of(attributes[attribute])
 
     def number(self, path: str, attribute: str) -> float:
         """Return an attribute that is a number; 0 if there is none."""
         if path not in self:
             return 0.0
         with refusing(self.name):
-            value = self._file[path].attrs.get(attribute, 0.0)
+            attributes = self._file[path].attrs
+            if attribute not in attributes or attributes.get_id(attribute).dtype.kind not in "fiu":
+                return 0.0
+            value = attributes[attribute]
             return float(value) if np.ndim(value) == 0 else 0.0
 
 

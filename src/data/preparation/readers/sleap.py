@@ -25,7 +25,6 @@ from ..formats.json_recordings import Floats, capped_scores
 from ..formats.named_joints import MOST_JOINTS, joint_places
 from ..formats.tracks import Detection, build_tracked_clip
 
-_AXES = ("track", "xy", "node", "frame")  # of the array `tracks`, if it has no `dims`
 _PREDICTED = 1
 _HALF_A_PIXEL_BEFORE = 1.1  # older formats count from the corner of a pixel, not from its centre
 _INSTANCE = ("instance_type", "skeleton", "track", "from_predicted", "point_id_start", "point_id_end")
@@ -74,20 +73,25 @@ class Reader(ClassFolderReader):
 
     def _analysed(self, file: Hdf5File) -> Frames:
         """Return the bodies of each frame of an analysis file."""
-        points = _ordered(file, "tracks", _AXES)  # (tracks, 2, nodes, T)
-        if points.shape[1] != 2 or points.shape[3] > MOST_FRAMES:
-            raise BadClip(file.name, 0, f"`tracks` has the shape {points.shape}, not (tracks, 2, nodes, frames)")
         names = [text_of(text) for text in file.array("node_names").ravel()[:MOST_JOINTS].tolist()]
-        if len(names) != points.shape[2]:
-            raise BadClip(file.name, 0, f"`tracks` has {points.shape[2]} nodes, but {len(names)} are named")
+        points, scores = _numbers(file, "tracks", 4), None
+        if "point_scores" in file:
+            scores = _numbers(file, "point_scores", 3)
+        frames_first = points.shape[2:] == (len(names), 2)  # (T, tracks, nodes, 2), else (tracks, 2, nodes, T)
+        if points.shape[1:3] == (2, len(names)) and (scores is None or scores.shape != points.shape[:3]):
+            frames_first = False
+        if frames_first:
+            points = points.transpose(1, 3, 2, 0)
+            scores = scores.transpose(1, 2, 0) if scores is not None else None
+        if points.shape[1:3] != (2, len(names)) or points.shape[3] > MOST_FRAMES:
+            shape = f"{points.shape}, not (tracks, 2, {len(names)} nodes, frames)"
+            raise BadClip(file.name, 0, f"`tracks` has the shape {shape}, or too many frames")
+        if scores is None:
+            scores = np.full((points.shape[0], *points.shape[2:]), np.nan)
+        if scores.shape != (points.shape[0], *points.shape[2:]):
+            raise BadClip(file.name, 0, f"`point_scores` has the shape {scores.shape}, which is not that of `tracks`")
         nodes = joint_places(file.name, names, self.source.layout, "node")
         refuse_size(file.name, 2.0 * len(nodes) * points.shape[0] * points.shape[3])
-        scores = np.full((points.shape[0], *points.shape[2:]), np.nan)
-        if "point_scores" in file:
-            given = _ordered(file, "point_scores", ("track", "node", "frame"))
-            if given.shape != scores.shape:
-                raise BadClip(file.name, 0, f"`point_scores` has the shape {given.shape}, not {scores.shape}")
-            scores = given
         joints = points[:, :, nodes].transpose(3, 0, 2, 1)  # (T, tracks, V, 2)
         confidence = _confidence(file.name, scores[:, nodes].transpose(2, 0, 1))
         present = np.isfinite(joints.sum(axis=3)).any(axis=2).tolist()  # (T, tracks)
@@ -148,17 +152,11 @@ def _confidence(name: str, scores: Floats) -> Floats:
     return capped_scores(name, np.where(np.isnan(scores), 1.0, scores).clip(min=0.0))
 
 
-def _ordered(file: Hdf5File, path: str, axes: tuple[str, ...]) -> Floats:
-    """Return an array of numbers with its axes in the order of `axes`; the attribute `dims` names its own order."""
+def _numbers(file: Hdf5File, path: str, dimensions: int) -> Floats:
     values = file.array(path)
-    if values.dtype.kind not in "fiu" or values.ndim != len(axes):
-        raise BadClip(file.name, 0, f"`{path}` holds {values.dtype} of {values.ndim} dimensions, not {len(axes)}")
-    text = file.text(path, "dims")
-    if text:
-        dims = _json(file.name, text, f"`dims` of `{path}`")
-        if not isinstance(dims, list) or sorted(map(str, dims)) != sorted(axes):
-            raise BadClip(file.name, 0, f"`dims` of `{path}` should name {', '.join(axes)}")
-        values = values.transpose([dims.index(axis) for axis in axes])
+    if values.dtype.kind not in "fiu" or values.ndim != dimensions:
+        found = f"{values.dtype} of {values.ndim} dimensions"
+        raise BadClip(file.name, 0, f"`{path}` holds {found}, not numbers of {dimensions}")
     numbers: Floats = values.astype(np.float64)
     return numbers
 
