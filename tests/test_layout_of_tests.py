@@ -22,6 +22,7 @@ TESTED_IN = {
     "data/loading/bucketing": "runtime/test_compilation",
     "data/loading/confidences": "data/loading/test_missing",
     "data/loading/device_constants": "utils/test_tensor_cache",
+    "data/preparation/advice": "data/preparation/test_preprocess",
     "data/preparation/chunks": "data/preparation/test_preprocess",
     "data/preparation/discover": "cli/test_found_data_set",
     "data/preparation/formats/base": "data/preparation/readers/test_every_reader",
@@ -35,6 +36,11 @@ TESTED_IN = {
     "data/preparation/formats/parquet_rows": "data/preparation/readers/test_parquet_tables",
     "data/preparation/formats/table_clips": "data/preparation/readers/test_table_reader",
     "data/preparation/formats/table_columns": "data/preparation/readers/test_table_reader",
+    **{
+        f"data/preparation/intervals/{name}": "data/preparation/intervals/test_interval_tables"
+        for name in ("boris", "elan", "own_table", "rows")
+    },
+    "data/preparation/intervals/plans": "data/preparation/intervals/test_long_recordings",
     "data/store/clip": "data/store/test_store",
     "data/store/fingerprints": "experiments/test_run_on_other_data",
     "data/store/fold_choice": "data/store/test_folds",
@@ -59,6 +65,7 @@ TESTED_IN = {
     "distillation/teacher_outputs": "distillation/test_teacher_cache",
     "distillation/teachers": "distillation/test_distilled_runs",
     "evaluation/choices": "evaluation/test_evaluate",
+    "evaluation/recording_report": "evaluation/test_long_recordings_report",
     "experiments/sequence_plan": "experiments/test_sequence",
     "experiments/sequence_table": "experiments/test_sequence",
     "experiments/summary": "experiments/test_run",
@@ -82,6 +89,7 @@ TESTED_IN = {
     "runtime/async_reader": "training/test_no_host_round_trips",
     "runtime/run_context": "training/test_trainer",
     "settings/distillation": "experiments/test_run_config",
+    "settings/intervals": "data/preparation/intervals/test_interval_tables",
     "settings/model": "experiments/test_run_config",
     "settings/optimization": "experiments/test_run_config",
     "settings/run": "experiments/test_run_config",

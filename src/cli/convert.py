@@ -1,6 +1,7 @@
 """`convert`: write a prepared data set as a folder of arrays, a table, or a PYSKL file."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from ..data.preparation.convert import WRITERS, convert
@@ -8,6 +9,8 @@ from ..data.store.reader import open_store
 from ..utils.numbers import counted
 from .options import examples
 from .terminal import progress, say
+
+_logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the clips, and say where; return the exit code."""
     store = open_store(arguments.store)
+    if store.recordings is not None:
+        _logger.warning(
+            "The clips are parts of %s, which %s does not tell. Divide what is written by subject, not by file, or "
+            "parts of one recording may train and test.", counted(len(store.recordings.all), "recording"), arguments.to,
+        )  # fmt: skip
     convert(store, arguments.to, arguments.out, progress(arguments.quiet))
     say(f"Wrote {counted(len(store), 'clip')} of {store.name}, layout {store.layout}, to {arguments.out}")
     return 0

@@ -64,10 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
         rows += [_row(data, part, store.clips[getattr(parts, part)], columns) for part in PARTS]
         copies[data.split] = find_copies(store, parts.train, parts.test)
         problems += _problems(store.clips, data, parts, copies[data.split])
+    titles = ["split", "part", "clips", *(f"{name}s" for name in columns), "classes", "without a clip", "values"]
+    shown = [index for index in range(len(titles)) if any(row[index] for row in rows)]
     table(
         f"{config.name}, {len(store):,} clips in {store.path}",
-        ["split", "part", "clips", *(f"{name}s" for name in columns), "classes", "without a clip", "values"],
-        rows,
+        [titles[index] for index in shown],
+        [[row[index] for index in shown] for row in rows],
     )
     for problem in problems[:_PROBLEMS_SHOWN]:
         say(problem)

@@ -174,23 +174,34 @@ def _preparation_problems(settings: Layer, recipe: Layer, chosen: Sequence[Layer
         recipe: the recipe.
         chosen: the layer of the data set, if the recipe does not describe it completely.
     """
-    own: dict[str, Any] = {**asdict(DataConfig())}
+    own = asdict(DataConfig())
     for section in _sections(chosen, "data"):
-        own |= section
+        own = _overlaid(own, section)
     problems = []
     for layer in (recipe, settings):
         for given in _sections([layer], "data"):
             if layer is recipe and "classes" in given:
-                own |= given
+                own = _overlaid(own, given)
                 continue
             problems += [
                 f"{layer.origin}: data.{key}: {short(given[key])} has no effect here, since preprocess decides it; "
                 f"{own['name']} has {short(own[key])}. Leave it out, or set it in a data YAML and prepare the data "
                 "again."
                 for key in PREPARATION_KEYS
-                if key in given and given[key] != own[key]
+                if key in given and _overlaid(own, {key: given[key]})[key] != own[key]
             ]
     return problems
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a section with those of another one over them, mappings key by key."""
+    merged = {
+        key: _overlaid(below[key], value)
+        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+        else value
+        for key, value in above.items()
+    }
+    return {**below, **merged}
 
 
 def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:

@@ -38,8 +38,8 @@ def draw_sequence(found: Sequence[DataResult], path: Path) -> None:
 
 def _draw_panel(axes: "Axes", result: DataResult) -> None:
     teacher = result.teacher.spread
-    for place, student in enumerate(result.students):
-        _draw_student(axes, student, place)
+    for row, student in enumerate(result.students):
+        _draw_student(axes, student, row)
     if teacher.known:
         axes.axvline(teacher.mean, color=_TEACHER, linewidth=1.2, dashes=(4, 3), zorder=1)
     name = result.teacher.step.config.model.name
@@ -57,22 +57,22 @@ def _draw_panel(axes: "Axes", result: DataResult) -> None:
     axes.set(xlim=_limits(result, teacher), ylim=(max(len(result.students), 1) - 0.5, -0.5))
 
 
-def _draw_student(axes: "Axes", student: Student, place: int) -> None:
+def _draw_student(axes: "Axes", student: Student, row: int) -> None:
     """Draw the two points of a student, the line between them, and the gain beside it."""
     if student.alone.known and student.distilled.known:
         ends = [student.alone.mean, student.distilled.mean]
-        axes.plot(ends, [place, place], color=_DISTILLED, linewidth=3.0, alpha=0.3, solid_capstyle="butt", zorder=2)
+        axes.plot(ends, [row, row], color=_DISTILLED, linewidth=3.0, alpha=0.3, solid_capstyle="butt", zorder=2)
     for spread, colour in ((student.alone, _ALONE), (student.distilled, _DISTILLED)):
         if spread.known:
             width = spread.deviation if math.isfinite(spread.deviation) else None
             axes.errorbar(
-                spread.mean, place, xerr=width, fmt="o", color=colour, markersize=7, elinewidth=1.2, capsize=3, zorder=3
+                spread.mean, row, xerr=width, fmt="o", color=colour, markersize=7, elinewidth=1.2, capsize=3, zorder=3
             )
     if student.gain.known:
         colour = _DISTILLED if student.gain.mean >= 0 else _TEACHER
         axes.annotate(
             student.gain.text("+"),
-            xy=(1.0, place),
+            xy=(1.0, row),
             xycoords=("axes fraction", "data"),
             xytext=(8, 0),
             textcoords="offset points",
@@ -88,8 +88,8 @@ def _write_legend(axes: "Axes") -> None:
     axes.plot([], [], color=_ALONE, label="alone", **point)
     axes.plot([], [], color=_DISTILLED, label="distilled", **point)
     axes.plot([], [], color=_TEACHER, linewidth=1.2, dashes=(4, 3), label="teacher")
-    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 3, "columnspacing": 1.4}
-    axes.legend(frameon=False, handletextpad=0.5, borderaxespad=0.3, **place)
+    position: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 3, "columnspacing": 1.4}
+    axes.legend(frameon=False, handletextpad=0.5, borderaxespad=0.3, **position)
 
 
 def _label(student: Student) -> str:

@@ -41,8 +41,8 @@ def _check(config: RunConfig, store: Store, *, refuses: bool) -> None:
         message = copies_message(store.clips["name"].tolist(), copies, len(tested), what)
         if refuses and what == "test":
             raise UserError(
-                f"{message} Such a test measures memory instead of recognition. `{program()} split --out DIR` lists "
-                f"them all, to leave them out with `{program()} preprocess --ignore FILE`; or choose a split that has "
-                "both of a pair in one part; or train anyway with --set data.copies=warn."
+                f"{message} Such a test measures memory instead of recognition. `{program()} split --dataset D --out "
+                f"DIR` lists them all, to leave them out with `{program()} preprocess --ignore FILE`; or choose a "
+                "split that has both of a pair in one part; or train anyway with --set data.copies=warn."
             )
         _log.warning("%s", message)

@@ -39,11 +39,11 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", no_ema
         UserError: the file is not a complete checkpoint of LAST, its weights do not fit its configuration, or the
             device does not exist.
     """
-    place = usable_device(device)
+    target = usable_device(device)
     path = resolve_checkpoint(Path(path))
     checkpoint = read_checkpoint(path)
     warn_of_lagging_statistics(checkpoint, str(path), no_ema)
-    return model_of(checkpoint, str(path), no_ema).to(place)
+    return model_of(checkpoint, str(path), no_ema).to(target)
 
 
 def warn_of_lagging_statistics(checkpoint: Checkpoint, origin: str, no_ema: bool) -> None:

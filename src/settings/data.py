@@ -109,7 +109,7 @@ class NormalizeConfig:
 # Keys of `DataConfig` that only decide what a store holds. A training reads the store and does not use them.
 PREPARATION_KEYS = (
     *("format", "columns", "bodies", "fps", "source_fps"),
-    *("source_layout", "layout_map", "class_map", "source_classes"),
+    *("source_layout", "layout_map", "class_map", "source_classes", "intervals"),
 )
 
 

@@ -141,6 +141,8 @@ def test_confidences_of_plain_joints_are_read_as_those_of_a_clip(tiny_config: Ca
             torch.testing.assert_close(streams[name], expected[name])
     whole, _ = last.model_inputs(model, [joints, joints], confidences=[None, certain])
     assert whole["joint"][0, :, :, 7].any() and not whole["joint"][1, :, :, 7].any()
+    with pytest.raises(ValueError, match=r"No joint of clip 1 has at least the confidence 0\.5 of the"):
+        last.model_inputs(model, [joints, joints], confidences=[None, np.full((1, 30, 25), 0.4)])
 
 
 def test_confidences_that_do_not_fit_the_clips_are_refused(model: SkeletonClassifier, store: Store) -> None:

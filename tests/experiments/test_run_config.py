@@ -60,6 +60,7 @@ OF_PREPARATION = {
     "layout_map": {"head": None},
     "class_map": {"wave": None},
     "source_classes": ["wave"],
+    "intervals": {"window": 3.0},
 }
 
 
@@ -80,7 +81,8 @@ def test_a_setting_of_the_preparation_is_refused_by_a_training(key: str, source:
 
 def test_a_setting_of_the_preparation_may_repeat_that_of_the_data_set(tmp_path: Path) -> None:
     bodies = resolve(model="nano_e", dataset="nw_ucla").data.bodies
-    config = resolve(model="nano_e", dataset="nw_ucla", overrides=[f"data.bodies={bodies}", "data.fps=0"])
+    overrides = [f"data.bodies={bodies}", "data.fps=0", "data.intervals.window=0"]
+    config = resolve(model="nano_e", dataset="nw_ucla", overrides=overrides)
     assert config == resolve(model="nano_e", dataset="nw_ucla")
 
 

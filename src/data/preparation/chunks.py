@@ -84,11 +84,13 @@ class Notes:
 def cut_into_chunks(entries: Sequence[Entry], config: DataConfig, plans: Plans | None = None) -> list[Chunk]:
     """Return all entries in chunks of at most 64 recordings and 64 MiB; a larger recording is a chunk by itself.
 
-    With `plans` they are long recordings, each of which is cut by its plan.
+    With `plans` they are long recordings, each of which is cut by its plan, and a chunk by itself: its windows overlap
+    and take a multiple of its size.
     """
     changed = {path: _changed_ns(path) for path in {each.path for entry in entries for each in _with_copies(entry)}}
     rules = _rules(config)
-    return [_chunk(number, part, changed, rules, plans) for number, part in enumerate(_parts(entries))]
+    parts = _parts(entries, _MAX_ENTRIES if plans is None else 1)
+    return [_chunk(number, part, changed, rules, plans) for number, part in enumerate(parts)]
 
 
 def _chunk(
@@ -213,11 +215,11 @@ def remove_other_files(folder: Path, chunks: Collection[Chunk]) -> None:
             path.unlink()
 
 
-def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
+def _parts(entries: Sequence[Entry], most: int) -> Iterator[tuple[Entry, ...]]:
     part: list[Entry] = []
     size = 0
     for entry in entries:
-        if part and (len(part) == _MAX_ENTRIES or size + entry.size > _MAX_BYTES):
+        if part and (len(part) == most or size + entry.size > _MAX_BYTES):
             yield tuple(part)
             part, size = [], 0
         part.append(entry)

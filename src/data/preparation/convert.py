@@ -1,6 +1,6 @@
 """Write a store as recordings of a common format: a folder of arrays, a table, or a PYSKL file.
 
-Preparing what was written gives the same joints, frame masks, confidences, labels and, but for PYSKL, frame rates.
+Preparing what was written gives the same joints, frame masks, confidences, labels and, except with PYSKL, frame rates.
 Frames without any body survive where the frame rate is known, but not in a PYSKL file.
 
 Legend: M bodies, T frames, V joints, C coordinates.

@@ -189,7 +189,7 @@ def _is_readable(reader: Reader, entry: Entry) -> bool:
 def _protocol(clips: Sequence[ClipMetadata]) -> tuple[str, ProtocolConfig, str]:
     """Return the name of a protocol, the protocol, and a sentence about it.
 
-    The last quarter of the subjects test, as far as each class keeps clips to train on. Without several known subjects,
+    The last quarter of the subjects test, if each class keeps clips to train on. Without several known subjects,
     or if each class has its own, single clips are divided.
     """
     subjects = sorted({clip.subject for clip in clips} - {0})

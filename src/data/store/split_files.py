@@ -160,7 +160,7 @@ class _Lines:
         same = values == both[0]
         line, first = (int(self._line_of[same & part].min()) for part in (in_test, in_train))
         name = str(self._clips["name"][np.flatnonzero(self._line_of == line)[0]])
-        which = "a recording" if what == "recording" else f"the {what} {both[0]}"
+        which = "the same recording" if what == "recording" else f"the {what} {both[0]}"
         raise self._error(
             line,
             f"the clip {short(name)} tests, and the clip in line {first}, also of {which}, trains. Put them into one "

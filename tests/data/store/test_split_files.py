@@ -96,7 +96,9 @@ def test_a_file_that_is_no_text_or_missing_or_endless_is_refused(tmp_path: Path)
 
 
 def test_a_file_that_divides_a_recording_is_refused_with_both_lines(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="line 5: the clip 'jump/4' tests, and the clip in line 2, also of a recording"):
+    with pytest.raises(
+        UserError, match="line 5: the clip 'jump/4' tests, and the clip in line 2, also of the same recording"
+    ):
         read(tmp_path, "train:\n#3\njump/6\ntest:\njump/4\n", make_clips([0, 1, 2, 2, 3, 4]))
 
 

@@ -195,7 +195,7 @@ def _read_plain(file: BinaryIO, name: str, limit_bytes: int) -> bytes:
 
 
 def _read_pieces(file: BinaryIO | gzip.GzipFile, limit_bytes: int) -> bytes:
-    """Return at most `limit_bytes` of a file; one read of so many would reserve the memory for all of them."""
+    """Return at most `limit_bytes` of a file; a single read would reserve the memory for all of them."""
     pieces, left = [], limit_bytes
     while left and (piece := file.read(min(left, _PIECE_BYTES))):
         pieces.append(piece)

@@ -14,7 +14,7 @@ from .base import BadClip, DroppedClip, Source
 from .clip_builder import ClipMetadata, build_clip, refuse_size
 from .timing import Timing
 
-MOST_BODIES = 300  # in one frame; detectors keep at most so many
+MOST_BODIES = 300  # in one frame, the most that detectors keep
 _LOST_FRAMES = 30  # a track that was not found for longer is over
 _FARTHEST = 0.5  # from one frame to the next a body moves by at most this share of its size
 

@@ -165,7 +165,8 @@ def _intervals(clip: Clip, recording: Recording, plans: Plans, counts: Counter[s
     """Yield the intervals and the parts of the background in the order of time."""
     longest = _length(clip, plans.config, plans.config.intervals.background_length)
     end = 0
-    for start, stop, label in (*recording.intervals, (recording.frames, recording.frames, LEFT_OUT)):
+    known = [span for span in recording.intervals if span[2] == LEFT_OUT or span[2] != plans.background]
+    for start, stop, label in (*known, (recording.frames, recording.frames, LEFT_OUT)):
         if plans.background != LEFT_OUT and start > end:
             if (start - end) * _SHORTEST_SHARE < longest:
                 counts[SHORT_GAPS] += 1

@@ -13,6 +13,7 @@ from ....utils.names import normal_form
 LIMIT_BYTES = 64 << 20
 MOST_ROWS = 1 << 18  # in all tables together
 LONGEST_TEXT = 200
+_MOST_LINES, _LONGEST_LINE = 4 * MOST_ROWS, 1 << 16
 _HEADER_ROWS = 200  # among which the names of the columns are looked for: BORIS writes facts above them
 _DELIMITERS = "\t,;"
 _LATEST_SECONDS = 1e7  # of a recording: four months
@@ -73,6 +74,22 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise UserError(f"The table of intervals {path} is not a text file. Export it as CSV in UTF-8.")
     return text
+
+
+def check_lines(path: Path, text: str) -> None:
+    """Refuse a text of too many or too long lines before it is split into fields.
+
+    Raises:
+        UserError: it has such.
+    """
+    if text.count("\n") > _MOST_LINES:
+        raise UserError(f"{path} has more than {_MOST_LINES} lines: divide it into several tables.")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > _LONGEST_LINE:
+            raise UserError(
+                f"{path}, line {number}: the line has {len(line)} characters, more than {_LONGEST_LINE}. Export the "
+                "table again, with a line for each interval."
+            )
 
 
 def find_header(text: str, is_header: Callable[[Mapping[str, int]], bool]) -> tuple[int, str] | None:

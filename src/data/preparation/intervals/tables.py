@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from ....utils.errors import UserError
 from ..formats.listing import files_below, is_junk, tally
 from . import boris, elan, own_table
-from .rows import MOST_ROWS, TableRow, read_text
+from .rows import MOST_ROWS, TableRow, check_lines, read_text
 
 ENDINGS = (".csv", ".tsv", ".txt", ".eaf")
 _MOST_FILES = 10_000
@@ -69,6 +69,7 @@ def _rows_of(path: Path) -> Iterator[TableRow]:
     text = read_text(path)
     if elan.is_eaf(text):
         return elan.read_eaf(path, text)
+    check_lines(path, text)
     for read in _READERS:
         if (rows := read(path, text)) is not None:
             return rows

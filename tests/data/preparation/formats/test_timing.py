@@ -145,6 +145,7 @@ def test_frames_dropped_from_a_constant_rate_leave_the_others_unmixed() -> None:
     frames = clip_frames("clip", len(times), Timing(times=times), 0.0)
     assert frames is not None and (frames.fps, frames.gaps, len(frames.before)) == (30, 2, 100)
     assert np.flatnonzero(frames.absent).tolist() == [10, 50, 51, 52]
+    assert frames.repairs == "2 gaps"
     assert (frames.weight == np.round(frames.weight)).all()
 
 

@@ -132,6 +132,13 @@ def test_time_between_intervals_becomes_background_in_pieces() -> None:
     assert found.counts[cutting.SHORT_GAPS] == 1
 
 
+def test_intervals_of_the_background_are_like_the_time_between_others() -> None:
+    plan = intervals((1.0, 2.0, WAVE), (2.0, 6.0, BACKGROUND), (7.0, 10.0, CLAP))
+    found = parts_of(recording(moving(100)), plan, background="background", longest_background=3.0)
+    spans = [(start, stop, clip.label) for (_, start, stop), clip in zip(found.parts, found.clips, strict=True)]
+    assert spans == [(0, 10, 0), (10, 20, WAVE), (20, 45, 0), (45, 70, 0), (70, 100, CLAP)]
+
+
 def test_windows_cover_the_recording_and_have_the_label_of_most_frames() -> None:
     plan = intervals((1.0, 2.5, WAVE), (3.0, 4.0, LEFT_OUT))
     found = parts_of(recording(moving(47)), plan, background="background", cut="windows", window=1.0, stride=0.5)

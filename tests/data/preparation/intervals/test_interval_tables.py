@@ -199,6 +199,8 @@ WRONG = {
     "cut xml": ("a.eaf", EAF[:-40], r"line \d+: the file is not XML"),
     "nested xml": ("a.eaf", "<a>" * 500, "more than 100 nested elements"),
     "untimed": ("a.eaf", EAF, "line 21: an annotation of the tier 'words' has no time"),
+    "long line": ("a.csv", "recording,start,stop,label\n" + "," * 70_000, "line 2: the line has 70000 characters"),
+    "many lines": ("a.csv", "recording,start,stop,label\n" + "\n" * 1_100_000, "has more than 1048576 lines"),
     "binary": ("a.csv", "a\0b", "is not a text file"),
 }
 

@@ -9,7 +9,10 @@ import pytest
 
 from last.cli import main
 from last.data import open_store
+from last.data.preparation.chunks import cut_into_chunks
 from last.data.preparation.convert import convert
+from last.data.preparation.formats import reader_of
+from last.data.preparation.intervals.plans import read_plans
 from last.data.preparation.preprocess import preprocess
 from last.data.preparation.report import PreparationReport
 from last.settings.data import DataConfig, ProtocolConfig
@@ -225,6 +228,23 @@ def test_a_store_of_windows_converts_to_clips(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store")
     convert(store, "folder", tmp_path / "out")
     assert len([*(tmp_path / "out").rglob("*.npz")]) == len(store)
+
+
+def test_converting_parts_of_recordings_warns_that_they_are_parts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(tmp_path, config())
+    assert main(["convert", str(tmp_path / "store"), "--to", "table", "--out", str(tmp_path / "a.csv")]) == 0
+    assert "parts of 2 recordings, which table does not tell" in caplog.text
+
+
+def test_a_long_recording_is_a_chunk_by_itself(tmp_path: Path) -> None:
+    raw = write("folder", tmp_path / "raw")
+    (tmp_path / "t.csv").write_text(TABLE)
+    entries = reader_of(config()).entries(raw)
+    plans = read_plans(config(), [tmp_path / "t.csv"], entries)
+    assert [len(chunk.entries) for chunk in cut_into_chunks(entries, config(), plans)] == [1, 1]
+    assert [len(chunk.entries) for chunk in cut_into_chunks(entries, config())] == [2]
 
 
 def test_a_data_set_is_found_from_recordings_and_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
