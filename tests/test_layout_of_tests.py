@@ -74,6 +74,7 @@ TESTED_IN = {
     "models/triton_attention": "models/test_triton_kernels",
     "models/triton_batch_norm": "models/test_triton_kernels",
     "models/triton_dropout": "models/test_triton_kernels",
+    "plots/drawing": "plots/test_skeletons",
     "runs/checkpoint_check": "runs/test_checkpoint_fields",
     "runs/checkpoint_model": "runs/test_checkpoint",
     "runs/comparison": "runs/test_history",
