@@ -19,6 +19,8 @@ TESTED_IN = {
     "cli/folders": "cli/test_main",
     "cli/progress_line": "cli/test_terminal",
     "cli/split_options": "cli/test_split_command",
+    "cli/viewed": "cli/test_view_command",
+    "data/loading/augmented": "cli/test_view_command",
     "data/loading/bucketing": "runtime/test_compilation",
     "data/loading/confidences": "data/loading/test_missing",
     "data/loading/device_constants": "utils/test_tensor_cache",
@@ -36,6 +38,7 @@ TESTED_IN = {
         for name in ("boris", "elan", "own_table", "rows")
     },
     "data/preparation/intervals/plans": "data/preparation/intervals/test_long_recordings",
+    "data/preparation/recognise": "cli/test_view_command",
     "data/store/clip": "data/store/test_store",
     "data/store/fingerprints": "experiments/test_run_on_other_data",
     "data/store/fold_choice": "data/store/test_folds",

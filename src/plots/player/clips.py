@@ -143,9 +143,9 @@ def _version(version: Version, bodies: Array, scene: Scene, layout: Layout) -> d
     kept = np.flatnonzero(seen.any(axis=1))  # bodies that are never present take no room
     joints = bodies[kept][..., : layout.coordinates]
     step, offset = _step(scene.radius), scene.middle[: layout.coordinates]
-    missing = np.isnan(joints).any(axis=3, keepdims=True)
+    missing = np.asarray(np.isnan(joints).any(axis=3))  # (M, T, V)
     numbers = np.clip(np.round((np.nan_to_num(joints) - offset) / step), -_LARGEST, _LARGEST)
-    packed = np.where(missing, _MISSING, numbers).astype("<i2")
+    packed = np.where(missing[..., None], _MISSING, numbers).astype("<i2")
     return {
         "title": version.title,
         "fps": float(version.fps),
@@ -155,7 +155,7 @@ def _version(version: Version, bodies: Array, scene: Scene, layout: Layout) -> d
         "joints": _text(packed),
         "step": step,
         "offset": offset.tolist(),
-        "confidence": _confidence(version, kept),
+        "confidence": _confidence(version, kept, missing),
         "scene": {
             "middle": scene.middle.tolist(),
             "radius": scene.radius,
@@ -171,10 +171,13 @@ def _floors(scene: Scene, kept: NDArray[np.int64]) -> list[float | None]:
     return [float(height) if np.isfinite(height) else None for height in heights]
 
 
-def _confidence(version: Version, kept: NDArray[np.int64]) -> str | None:
+def _confidence(version: Version, kept: NDArray[np.int64], missing: NDArray[np.bool_]) -> str | None:
+    """Return the confidences; None if they are unknown, or full for all joints that are there."""
     if version.confidence is None:
         return None
     shares = np.clip(np.nan_to_num(version.confidence[kept]), 0, 1)
+    if (shares[~missing] == 1).all():
+        return None
     return _text(np.round(255 * shares).astype(np.uint8))
 
 

@@ -31,7 +31,10 @@ class Player {
     this.pointers = new Map();
     this.build();
     this.select(0);
-    this.dark.addEventListener("change", () => this.draw());
+    this.dark.addEventListener("change", () => {
+      this.writeLegend();
+      this.draw();
+    });
     new ResizeObserver(() => this.draw()).observe(this.stage);
     root.addEventListener("keydown", (event) => this.pressed(event));
     requestAnimationFrame((time) => this.tick(time));
@@ -153,7 +156,6 @@ class Player {
 
   draw() {
     let strokes = 0;
-    this.writeLegend();
     for (const each of this.versions) {
       const { clientWidth, clientHeight } = each.canvas;
       const ratio = window.devicePixelRatio || 1;

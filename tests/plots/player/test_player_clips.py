@@ -58,7 +58,7 @@ def test_the_error_does_not_grow_with_the_unit_or_one_joint_that_is_far_away() -
 
 
 def test_the_bytes_of_a_clip_are_those_stated() -> None:
-    version = encoded(Version(joints_of(bodies=2), confidence=np.ones((2, 5, 15))))
+    version = encoded(Version(joints_of(bodies=2), confidence=np.full((2, 5, 15), 0.5)))
     assert len(version["joints"]) + len(version["confidence"]) == bytes_of(5, 2, LAYOUT, with_confidence=True)
 
 
@@ -76,10 +76,18 @@ def test_a_missing_joint_is_missing_in_the_player(how: str) -> None:
 def test_a_body_that_is_never_present_takes_no_room_and_keeps_the_floor_of_the_other() -> None:
     joints = joints_of(bodies=2)
     joints[0] = 0
-    version = encoded(Version(joints, confidence=np.stack([np.zeros((5, 15)), np.ones((5, 15))])))
+    version = encoded(Version(joints, confidence=np.stack([np.ones((5, 15)), np.zeros((5, 15))])))
     assert version["bodies"] == 1
     assert len(version["scene"]["floors"]) == 1 and version["scene"]["floors"][0] is not None
-    assert set(b64decode(version["confidence"])) == {255}
+    assert set(b64decode(version["confidence"])) == {0}
+
+
+def test_full_confidence_of_all_joints_that_are_there_takes_no_room() -> None:
+    joints, confidence = joints_of(), np.ones((1, 5, 15))
+    joints[0, 0, 0], confidence[0, 0, 0] = np.nan, 0.0
+    assert encoded(Version(joints, confidence=confidence))["confidence"] is None
+    confidence[0, 1, 1] = 0.9
+    assert encoded(Version(joints, confidence=confidence))["confidence"] is not None
 
 
 @pytest.mark.parametrize("frames", [0, 1, 5])
