@@ -29,8 +29,13 @@ TESTED_IN = {
     "data/preparation/discover": "cli/test_found_data_set",
     "data/preparation/formats/base": "data/preparation/readers/test_every_reader",
     "data/preparation/formats/bounded_unpickler": "data/preparation/formats/test_restricted_pickle",
+    "data/preparation/formats/c3d_file": "data/preparation/readers/test_c3d_reader",
     "data/preparation/formats/csv_rows": "data/preparation/readers/test_table_reader",
+    "data/preparation/formats/hdf5_files": "data/preparation/readers/test_sleap_reader",
     "data/preparation/formats/json_recordings": "data/preparation/readers/test_coco_reader",
+    "data/preparation/formats/named_joints": "data/preparation/readers/test_dlc_reader",
+    "data/preparation/formats/parquet_pages": "data/preparation/readers/test_parquet_tables",
+    "data/preparation/formats/parquet_rows": "data/preparation/readers/test_parquet_tables",
     "data/preparation/formats/table_clips": "data/preparation/readers/test_table_reader",
     "data/preparation/formats/table_columns": "data/preparation/readers/test_table_reader",
     **{

@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -17,6 +17,7 @@ from fuzz_changes import Files
 
 from last.utils.errors import UserError
 
+_DLC_AXES = ("x", "y", "likelihood")
 LAYOUTS = {
     "nw_ucla": "kinect20",
     "sbu": "sbu15",
@@ -25,6 +26,11 @@ LAYOUTS = {
     "mediapipe": "mediapipe33",
     "zed": "zed34",
     "kinect_azure": "kinect_azure32",
+    "dlc": "coco17_2d",
+    "bvh": "coco17",
+    "c3d": "coco17",
+    "tao": "tao34",
+    "sleap": "coco17_2d",
 }
 
 
@@ -343,3 +349,52 @@ def zed_seeds(_: Path) -> list[Files]:
     contents: list[Any] = [{str(number): frame for number, frame in enumerate(frames)}, frames]
     made = [json.dumps(content).encode() for content in contents]
     return [{"first/a_P1.json": content, "second/b.json": made[0]} for content in made]
+
+
+def dlc_table(joints: np.ndarray, names: Sequence[str]) -> str:
+    """Return bodies (M, T, V, 2) as DeepLabCut's table of several animals; a body of zeros has empty fields."""
+    parts = [(f"mouse{body}", name, axis) for body in range(len(joints)) for name in names for axis in _DLC_AXES]
+    head = [["individuals", "bodyparts", "coords"][place] for place in range(3)]
+    lines = [",".join(["scorer", *["net"] * len(parts)])]
+    lines += [",".join([head[place], *(part[place] for part in parts)]) for place in range(3)]
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3).tolist()):
+        bodies = [body if any(map(any, body)) else [["", ""]] * len(names) for body in frame]
+        row = [text for body in bodies for x, y in body for text in (str(x), str(y), "" if x == "" else "0.5")]
+        lines.append(",".join([str(number), *row]))
+    return "\n".join(lines) + "\n"
+
+
+def dlc_seeds(_: Path) -> list[Files]:
+    """Return one animal and several, packed or not."""
+    from last.skeleton import load_layout
+
+    names = load_layout("coco17_2d").joints
+    two = dlc_table(some_joints(2, 4, 17)[..., :2], names)
+    one = dlc_table(some_joints(1, 4, 17)[..., :2], names).split("\n")
+    alone = "\n".join(one[:1] + one[2:])
+    return [
+        {**files, "second/b.csv": two.encode()}
+        for text in (two, alone)
+        for files in packed_in_gzip("first/a_P1.csv", text.encode())
+    ]
+
+
+def tao_batches(joints: np.ndarray, confidence: float = 0.5) -> list[dict[str, Any]]:
+    """Return bodies (M, T, V, 3), in millimetres, as deepstream-bodypose-3d saves them; a body of zeros is left out."""
+    made = []
+    for number, frame in enumerate(joints.transpose(1, 0, 2, 3)):
+        scored = np.concatenate([frame, np.full((*frame.shape[:2], 1), confidence)], axis=2)
+        objects = [
+            {"object_id": body, "pose25d": points.ravel().tolist(), "pose3d": points.ravel().tolist()}
+            for body, points in enumerate(scored)
+            if points[:, :3].any()
+        ]
+        batch = {"batch_id": 0, "frame_num": number, "ntp_timestamp": 1639431716322229000, "objects": objects}
+        made.append({"num_frames_in_batch": 1, "batches": [batch]})
+    return made
+
+
+def tao_seeds(_: Path) -> list[Files]:
+    """Return two bodies in a few frames."""
+    content = json.dumps(tao_batches(1000 * some_joints(2, 3, 34))).encode()
+    return [{"first/a_P1.json": content, "second/b.json": content}]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import fuzz_changes as changes
 import fuzz_intervals as intervals
+import fuzz_libraries as libraries
 import fuzz_own_files as own
 import fuzz_recordings as recordings
 from fuzz_changes import Change, Files
@@ -99,6 +100,8 @@ _TARGETS = (
     _recordings("mediapipe", recordings.mediapipe_seeds, {"*": changes.JSON}),
     _recordings("kinect_azure", recordings.kinect_azure_seeds, {"*": changes.JSON}),
     _recordings("zed", recordings.zed_seeds, {"*": changes.JSON}),
+    _recordings("dlc", recordings.dlc_seeds, _packed_or_not(changes.TEXT)),
+    _recordings("tao", recordings.tao_seeds, {"*": changes.JSON}),
     _recordings("ctrgcn", recordings.ctrgcn_seeds, _ZIPPED_ARRAYS),
     Target("intervals", intervals.interval_seeds, {"*": changes.TEXT}, intervals.read_intervals),
     Target("stores", own.store_seeds, _JSON_AND_ARRAYS, own.read_store, repair=own.repair_store),
@@ -111,4 +114,12 @@ _TARGETS = (
     Target("runs", own.run_seeds, _RUN, own.read_run, weight=0.3),
     Target("checkpoints", own.checkpoint_seeds, _CHECKPOINT, own.read_checkpoint, weight=0.5),
 )
-TARGETS = {target.name: target for target in _TARGETS}
+# By the package that reads them.
+_LIBRARIES = {
+    "pyarrow": _recordings("table", libraries.parquet_seeds, {"*": changes.BYTES}, name="parquet"),
+    "h5py": _recordings("sleap", libraries.sleap_seeds, {"*": changes.BYTES}),
+    "pybvh": _recordings("bvh", libraries.bvh_seeds, {"*": changes.TEXT}),
+    "ezc3d": _recordings("c3d", libraries.c3d_seeds, {"*": changes.BYTES}),
+}
+_INSTALLED = [target for package, target in _LIBRARIES.items() if libraries.is_installed(package)]
+TARGETS = {target.name: target for target in (*_TARGETS, *_INSTALLED)}

@@ -73,7 +73,8 @@ def _joined(
 
 
 def _described(store: Store, options: argparse.Namespace) -> dict[str, object]:
-    """Return the data YAML of the recordings: windows of a second, the third camera tests."""
+    """Return the data YAML of the recordings: windows, of which those of the last third of the subjects test."""
+    subjects = np.unique(store.clips["subject"]).tolist()
     return {
         "name": "long",
         "layout": store.layout,
@@ -81,8 +82,8 @@ def _described(store: Store, options: argparse.Namespace) -> dict[str, object]:
         "bodies": 1,
         "classes": [*store.classes, "background"],
         "intervals": {"file": "intervals.csv", "cut": "windows", "window": options.window, "stride": options.stride},
-        "split": "xview",
-        "protocols": {"xview": {"by": "camera", "test": [3]}},
+        "split": "xsub",
+        "protocols": {"xsub": {"by": "subject", "test": subjects[-max(1, len(subjects) // 3) :]}},
         "sampling": {"crop_min": 0.9, "test_crop": 1.0},
         "augment": {"rotation_degrees": [20, 60, 10], "scale": 0.2, "mirror_probability": 0.5},
     }

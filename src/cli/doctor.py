@@ -30,6 +30,9 @@ _PURPOSES = {  # of the extras
     "tensorboard": "TensorBoard scalars",
     "deploy": "exporting models and running them without torch",
     "completion": "completing command lines in a shell",
+    "parquet": "tables as Parquet files",
+    "bvh": "motion capture as BVH files",
+    "sleap": "SLEAP's files",
 }
 
 

@@ -200,8 +200,8 @@ def _matched(real: Sequence[Event], found: Sequence[Event], least: float) -> int
         first, end = np.searchsorted(stops, event.start, side="right"), np.searchsorted(starts, event.stop)
         shares = [(_overlap(real[n], event), -n) for n in range(int(first), int(end)) if real[n].label == event.label]
         share, number = max(shares, default=(0.0, 0))
-        if share >= least and -number not in hit and shares:
-            hit.add(-number)
+        if shares and share >= least:
+            hit.add(-number)  # found once, however often
     return len(hit)
 
 

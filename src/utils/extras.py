@@ -11,10 +11,14 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "deploy": ("onnx", "onnxscript", "onnxruntime", "openvino"),
     "completion": ("argcomplete",),
+    "parquet": ("pyarrow",),
+    "bvh": ("pybvh",),
+    "sleap": ("h5py",),
 }
 _MODULES = {  # the submodules of a package that LAST imports
     "matplotlib": ("matplotlib.figure", "matplotlib.backends.backend_agg"),
     "PIL": ("PIL.Image",),
+    "pyarrow": ("pyarrow.parquet",),
     "tensorboard": ("tensorboard.compat.proto.event_pb2", "tensorboard.summary.writer.record_writer"),
 }
 _DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}  # names for pip that differ from the import name

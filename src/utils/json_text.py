@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
-_MOST_DIGITS = 19  # of a 64-bit integer; Python's time is quadratic in the digits, and a float cannot represent more
+_MOST_DIGITS = (
+    20  # of an unsigned 64-bit integer; Python's time is quadratic in the digits, and a float cannot represent more
+)
 
 
 def parse_json(text: str) -> Any:

@@ -132,7 +132,7 @@ def test_options_that_are_missing_or_too_many_are_refused(tmp_path: Path, capsys
     assert prepare(Path(raw), tmp_path / "ntu60") == 2
     assert "--dataset ntu60, or choose another --out" in capsys.readouterr().err
     assert prepare(Path(raw), tmp_path / "mine", format_name="ntu") == 2
-    known = "coco, folder, kinect_azure, mediapipe, openpose, table, zed"
+    known = "bvh, c3d, coco, dlc, folder, kinect_azure, mediapipe, openpose, sleap, table, tao, zed"
     assert f"these formats can be prepared: {known}" in capsys.readouterr().err
 
 

@@ -125,7 +125,7 @@ def test_matched_events_are_those_of_the_slow_definition() -> None:
 
 
 def test_frames_of_unknown_class_are_in_no_figure() -> None:
-    found = compare(labels("..11..22"), labels("11110022"), background=0)
+    found = compare(labels("..11..22"), labels("22111122"), background=0)
     assert (found.frames, found.correct, found.predicted_events) == (4, 4, 2)
     counted = class_frames(labels("..11..22"), labels("11110022"), 3)
     assert [each.frames for each in counted] == [0, 2, 2]

@@ -90,6 +90,7 @@ def test_the_programs_maps_have_no_mistakes_and_mirror_what_they_map(pair: str) 
         ("kinect_azure32-ntu25", ""),
         ("zed34-ntu25", ""),
         ("zed38-ntu25", ""),
+        ("tao34-ntu25", ""),
         ("mediapipe33-ntu25", "left_hand_tip right_hand_tip"),
         ("smpl24-ntu25", "left_hand_tip left_thumb right_hand_tip right_thumb"),
         (

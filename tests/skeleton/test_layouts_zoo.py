@@ -56,6 +56,8 @@ def recording(layout: Layout, number: int) -> Clip:
         ("zed38", "24 left_big_toe, 28 left_heel, 30 left_thumb, 32 left_index, 34 left_hand_tip, 37 right_pinky"),
         ("smpl24", "0 pelvis, 1 left_hip, 3 spine_1, 9 spine_3, 10 left_foot, 12 neck, 13 left_clavicle, 15 head"),
         ("smpl24", "16 left_shoulder, 19 right_elbow, 21 right_wrist, 23 right_hand"),
+        ("tao34", "0 pelvis, 3 torso, 6 neck, 8 right_ankle, 9 left_big_toe, 14 right_heel, 15 nose, 19 right_ear"),
+        ("tao34", "21 right_shoulder, 24 left_wrist, 26 left_pinky_knuckle, 29 right_middle_tip, 33 right_thumb_tip"),
         ("ap10k17", "0 left_eye, 2 nose, 3 neck, 4 tail_root, 7 left_front_paw, 10 right_front_paw, 16 right_back_paw"),
     ],
 )
@@ -64,7 +66,7 @@ def test_joints_stand_in_the_order_of_the_format(name: str, joints: str) -> None
         assert load_layout(name).joints[int(number)] == joint
 
 
-@pytest.mark.parametrize("name", ["coco17", "openpose18", "body25", "halpe26", "h36m17", "ap10k17"])
+@pytest.mark.parametrize("name", ["coco17", "openpose18", "body25", "halpe26", "h36m17", "ap10k17", "tao34"])
 def test_a_layout_in_the_picture_differs_in_its_coordinates_alone(name: str) -> None:
     space, picture = load_layout(name), load_layout(f"{name}_2d")
     assert (space.coordinates, picture.coordinates) == (3, 2)
@@ -89,6 +91,7 @@ def test_a_layout_in_the_picture_differs_in_its_coordinates_alone(name: str) -> 
         ("zed34", "right_ear right_eye nose head neck spine_chest spine_navel pelvis"),
         ("zed38", "right_pinky right_wrist right_elbow right_shoulder right_clavicle spine_3 spine_2 spine_1 pelvis"),
         ("smpl24", "left_hand left_wrist left_elbow left_shoulder left_clavicle spine_3 spine_2 spine_1 pelvis"),
+        ("tao34", "left_thumb_tip left_wrist left_elbow left_shoulder neck torso pelvis"),
         ("ap10k17", "left_back_paw left_knee left_hip tail_root neck"),
     ],
 )

@@ -15,7 +15,7 @@ from .base import BadClip
 
 LIMIT_BYTES = 256 << 20
 MOST_NUMBERS = 1 << 24  # in a file, as 8 bytes each
-_MOST_ROWS, _MOST_COLUMNS = 1 << 22, 1 << 12
+MOST_ROWS, MOST_COLUMNS = 1 << 22, 1 << 12
 _LONGEST_TEXT = 200
 _REASONS_KEPT = 1000
 _BLOCK_FIELDS = 1 << 18
@@ -71,13 +71,7 @@ class CsvFile:
         while not header and (rows := self._next(1)):
             header = rows[0]
         self.header = [text.strip() for text in header]
-        if not 2 <= len(self.header) <= _MOST_COLUMNS:
-            raise self._refuse(f"has {len(self.header)} columns; expected a first line with 2 to {_MOST_COLUMNS} names")
-        named = [text for text in self.header if text]
-        if twice := next((text for text in named if named.count(text) > 1), ""):
-            raise self._refuse(f"has two columns {twice[:40]!r}")
-        if not any(text and not _is_number(text) for text in self.header):
-            raise self._refuse("has no names of columns in its first line")
+        refuse_header(name, self.header, self._reader.line_num)
 
     def read(self, texts: Mapping[str, int], numbers: Sequence[int]) -> CsvRows:
         """Read the rows: the columns of `texts`, by a name of the caller's, and those of `numbers`.
@@ -100,17 +94,15 @@ class CsvFile:
                 block[:, place], wrong = to_numbers(columns[column])
                 is_bad[list(wrong)] = True
                 for row in list(wrong)[: max(0, _REASONS_KEPT - len(reasons))]:
-                    reasons.setdefault(count + row, _no_number(self.header[column], wrong[row]))
+                    reasons.setdefault(count + row, no_number(self.header[column], wrong[row]))
             read.append(block)
             bad.append(is_bad)
             count += len(kept)
-            if count > _MOST_ROWS or count * max(1, len(numbers)) > MOST_NUMBERS:
-                raise self._refuse(f"has more than {_MOST_ROWS} rows or {MOST_NUMBERS} numbers: divide it into files")
+            if count > MOST_ROWS or count * max(1, len(numbers)) > MOST_NUMBERS:
+                raise self._refuse(f"has more than {MOST_ROWS} rows or {MOST_NUMBERS} numbers: divide it into files")
         if not count:
             raise BadClip(self.name, 0, "has no rows below its header")
-        for name, values in known.items():
-            if longest := next((text for text in values if len(text) > _LONGEST_TEXT), ""):
-                raise BadClip(self.name, 0, f"has a {name} of {len(longest)} characters, {longest[:40]!r}...")
+        refuse_long_texts(self.name, known)
         joined = {name: Texts(np.concatenate(codes[name]), list(known[name])) for name in texts}
         return CsvRows(np.concatenate(lines), joined, np.concatenate(read), np.concatenate(bad), reasons)
 
@@ -149,6 +141,35 @@ class CsvFile:
         return BadClip(self.name, self._reader.line_num, reason)
 
 
+def refuse_header(name: str, header: Sequence[str], line: int = 0) -> None:
+    """Refuse names of columns that cannot be those of a table; the file and the line are for the error.
+
+    Raises:
+        BadClip: there are too few or too many, two are equal, or all of them are numbers.
+    """
+    if not 2 <= len(header) <= MOST_COLUMNS:
+        first = "a first line with " if line else ""
+        raise BadClip(name, line, f"has {len(header)} columns; expected {first}2 to {MOST_COLUMNS} names")
+    known: set[str] = set()
+    for text in filter(None, header):
+        if text in known:
+            raise BadClip(name, line, f"has two columns {text[:40]!r}")
+        known.add(text)
+    if all(map(_is_number, known)):
+        raise BadClip(name, line, f"has no names of columns{' in its first line' if line else ''}")
+
+
+def refuse_long_texts(name: str, known: Mapping[str, Mapping[str, int]]) -> None:
+    """Refuse texts that are too long, in columns by the caller's names; the file is for the error.
+
+    Raises:
+        BadClip: there is one.
+    """
+    for column, values in known.items():
+        if longest := next((text for text in values if len(text) > _LONGEST_TEXT), ""):
+            raise BadClip(name, 0, f"has a {column} of {len(longest)} characters, {longest[:40]!r}...")
+
+
 def to_numbers(column: Sequence[str]) -> tuple[Floats, dict[int, str]]:
     """Return the numbers of a column, NaN where a field is empty, and the fields that are not numbers by their row."""
     joined = "".join(column)
@@ -168,7 +189,8 @@ def to_numbers(column: Sequence[str]) -> tuple[Floats, dict[int, str]]:
     return values, wrong
 
 
-def _no_number(column: str, text: str) -> str:
+def no_number(column: str, text: str) -> str:
+    """Return the sentence about a field of a column that is not a number."""
     hint = " (write a decimal point, not a comma)" if _is_number(text.replace(",", ".", 1)) else ""
     return f"{column[:40]!r} is {text[:40]!r}, not a number{hint}"
 

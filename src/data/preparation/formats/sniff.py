@@ -6,7 +6,7 @@ from ....utils.regular_files import open_regular
 
 FIRST_BYTES = 512
 
-ZIP, ARRAY, PICKLE = "a zip archive (unpack it)", "a NumPy .npy array", "a pickle"
+ZIP, ARRAY, PICKLE, HDF5 = "a zip archive (unpack it)", "a NumPy .npy array", "a pickle", "an HDF5 file"
 _SIGNATURES = (
     (b"\x1f\x8b", "a gzip file (unpack it)"),
     (b"PK\x03\x04", ZIP),
@@ -16,7 +16,7 @@ _SIGNATURES = (
     (b"BZh", "a bzip2 file (unpack it)"),
     (b"\xfd7zXZ\x00", "an xz file (unpack it)"),
     (b"%PDF", "a PDF document"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"\x89HDF\r\n\x1a\n", HDF5),
     (b"MATLAB 5.0", "a MATLAB file"),
     (b"\x93NUMPY", ARRAY),
     (b"\xff\xfe", "text in UTF-16 (save it as UTF-8)"),

@@ -14,13 +14,14 @@ from ....utils.names import normal_form, suggestion
 from .base import MOST_FRAMES, BadClip
 from .clip_builder import refuse_size
 from .csv_rows import CsvFile, CsvRows, Floats, Integers, Texts
+from .parquet_rows import MAGIC, ParquetFile
 from .table_columns import TableColumns, find_columns, first_number, squash
 from .timing import Timing, timing_of_rate
 
 
 @dataclass(frozen=True)
 class Table:
-    """The content of a CSV file of skeletons.
+    """The content of a CSV or Parquet file of skeletons.
 
     Attributes:
         name: the file, for errors.
@@ -63,7 +64,7 @@ class ClipArrays:
 
 
 def read_table(name: str, data: bytes, layout: Layout, given: Mapping[str, str], needed: Sequence[str] = ()) -> Table:
-    """Return the content of a CSV file.
+    """Return the content of a CSV or Parquet file.
 
     Args:
         name: the file, for errors.
@@ -74,8 +75,11 @@ def read_table(name: str, data: bytes, layout: Layout, given: Mapping[str, str],
 
     Raises:
         BadClip: it is no table of this layout.
+        UserError: it is a Parquet file, and pyarrow cannot be imported.
     """
-    file = CsvFile(name, data)
+    if data[:20].lower().startswith(b"scorer,"):
+        raise BadClip(name, 1, "looks like a table of DeepLabCut: read it with data.format: dlc, in a folder per class")
+    file = ParquetFile(name, data) if data.startswith(MAGIC) else CsvFile(name, data)
     columns = find_columns(name, file.header, layout, given, needed)
     wanted = [columns.frame, columns.time, columns.fps, *columns.coordinates.ravel().tolist()]
     wanted += columns.confidence.tolist() if columns.confidence is not None else []

@@ -2,8 +2,8 @@
 
 A joint with a NaN is missing; a body whose joints are all NaN or zero in a frame is absent from it. An `.npz` holds
 `joints` and may hold `confidence` (T, V) or (M, T, V) from 0 to 1, and either `times` (T,) in seconds or `fps`. A
-`.csv` is a table of one clip, in the forms of `table_clips`. Labels and metadata are those of class folders, see
-`class_folders`.
+`.csv` or `.parquet` is a table of one clip, in the forms of `table_clips`. Labels and metadata are those of class
+folders, see `class_folders`.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from ..formats.sniff import ARRAY, ZIP, why_unreadable
 from ..formats.table_clips import clip_arrays, one_value, read_table
 from ..formats.timing import Timing, timing_of_rate
 
-_TABLES = (".csv", ".csv.gz")
+_TABLES = (".csv", ".csv.gz", ".parquet")
 _LIMIT_BYTES = 256 << 20
 _SHOWN = 3
 _JOINTS = "joints"
@@ -30,7 +30,7 @@ _ARRAYS = (_JOINTS, "confidence", "times", "fps")
 
 
 class Reader(ClassFolderReader):
-    """Reader of `.npy`, `.npz` and `.csv` clips, which are named after their paths."""
+    """Reader of `.npy`, `.npz`, `.csv` and `.parquet` clips, which are named after their paths."""
 
     endings = (".npy", ".npz", *_TABLES)
     expected = "class_name/clip.npy"

@@ -1,4 +1,4 @@
-"""Tables: one CSV file, or a folder of them, with a row per joint (long form) or a row per frame (wide form).
+"""Tables: one CSV or Parquet file, or a folder of them, with a row per joint (long form) or per frame (wide form).
 
 Long: clip, frame, body, joint, x, y, z, confidence, time, label, ...; wide: `left_wrist_x` and so on for every joint.
 `formats.table_columns` has the names that are found by themselves; others are named under `data.columns`. Without a
@@ -29,7 +29,7 @@ from ..formats.table_clips import Table, clip_arrays, one_value, read_table
 from ..formats.table_columns import AXES, METADATA
 
 _logger = logging.getLogger(__name__)
-ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 _NUMBER = re.compile(r"\D*(\d{1,9})\D*", re.ASCII)
 _SHOWN = 5
 
@@ -224,9 +224,11 @@ def _files(raw: Path) -> list[Path]:
     others = [str(path.relative_to(raw)) for path in files if path not in set(tables)]
     if not tables:
         seen = f" It holds {tally(others)}." if others else ""
-        raise UserError(f"There is no table in {raw}: expected files such as clips.csv or clips.csv.gz.{seen}")
+        raise UserError(
+            f"There is no table in {raw}: expected files such as clips.csv, clips.csv.gz or clips.parquet.{seen}"
+        )
     if others:
-        _logger.warning("Not read in %s, where tables are .csv files: %s.", raw, tally(others))
+        _logger.warning("Not read in %s, where tables are .csv or .parquet files: %s.", raw, tally(others))
     return tables
 
 

@@ -15,6 +15,7 @@ from last.data.preparation.formats import reader_of
 from last.data.preparation.intervals.plans import read_plans
 from last.data.preparation.preprocess import preprocess
 from last.data.preparation.report import PreparationReport
+from last.data.store.protocols import divide
 from last.settings.data import DataConfig, ProtocolConfig
 from last.settings.intervals import IntervalsConfig
 from last.utils.errors import UserError
@@ -42,7 +43,8 @@ def write(name: str, folder: Path) -> Path:
     scored = np.concatenate([joints, np.ones((*joints.shape[:2], 1))], axis=2)
     if name == "pyskl":
         annotations = [{"frame_dir": f"day_P{n}", "label": 0, "keypoint": joints[None]} for n in (1, 2)]
-        (folder / "a.pkl").write_bytes(pickle.dumps({"annotations": annotations}))
+        split = {"listed_train": ["day_P1"], "listed_val": ["day_P2"]}
+        (folder / "a.pkl").write_bytes(pickle.dumps({"split": split, "annotations": annotations}))
         return folder
     for clip in ("day_P1", "day_P2"):
         if name == "folder":
@@ -114,6 +116,20 @@ def test_parts_of_a_recording_are_in_the_same_part_of_a_split(tmp_path: Path) ->
     assert report.recordings == 2
     counts = {row["class"]: row["clips"] for row in report.classes}
     assert counts == {"wave": 2, "clap": 2, "background": 4}
+
+
+def test_lists_of_recordings_are_protocols_of_their_parts(tmp_path: Path) -> None:
+    report = prepare(tmp_path, config("pyskl", protocol=ProtocolConfig(by="file")))
+    assert report.parts["listed"] == {"train": 4, "test": 4}
+
+
+def test_the_report_divides_by_recording_as_training_will(tmp_path: Path) -> None:
+    data = config(cut="windows", stride=0.1, protocol=ProtocolConfig(by="file", test_share=0.5))
+    report = prepare(tmp_path, data)
+    store = open_store(tmp_path / "store")
+    parts = divide(store.clips, data, "own")
+    assert report.parts["own"] == {"train": len(parts.train), "test": len(parts.test)}
+    assert not set(store.clips["recording"][parts.train]) & set(store.clips["recording"][parts.test])
 
 
 def test_a_changed_table_cuts_again_and_an_equal_one_does_not(tmp_path: Path) -> None:

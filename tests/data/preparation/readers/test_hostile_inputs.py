@@ -16,6 +16,7 @@ import pytest
 from under_limits import LimitedResult, call
 
 from last.data.preparation.formats.restricted_pickle import load_plain
+from last.skeleton import load_layout
 from last.utils.errors import UserError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
@@ -282,6 +283,7 @@ JSON_FILES = {
     "mediapipe": "first/one.json",
     "zed": "first/one.json",
     "kinect_azure": "first/one.json",
+    "tao": "first/one.json",
     "openpose": "first/take/v_1_keypoints.json",
 }
 every_json = pytest.mark.parametrize("name", sorted(JSON_FILES))
@@ -299,6 +301,7 @@ JSON_TEXTS = {
     + b'"'
     + b"x" * 4_000_000
     + b'"]}]}',
+    "empty batches": b"[" + b'{"batches":[]},' * 200_000 + b'{"batches":[]}]',
     "a name of many digits": json.dumps([{"image_id": "9" * 1_000_000, "keypoints": [1.0] * 51}]).encode(),
 }
 
@@ -320,3 +323,45 @@ def test_packed_json_of_more_than_a_recording_is_one_bad_clip(tmp_path: Path) ->
     (tmp_path / "second").mkdir()
     limited_result = read("coco", tmp_path, {"first/one.json.gz": gzip.compress(b" " * (140 << 20), 9)}, mib=512)
     assert isinstance(limited_result.value, dict) and "too large for one recording" in limited_result.value["first/one"]
+
+
+def parquet_of_zeros() -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = {name: pyarrow.array(np.zeros(1 << 22, np.int8)) for name in ("frame", "joint", "x", "y", "z", "score")}
+    label = pyarrow.DictionaryArray.from_arrays(np.zeros(1 << 22, np.int32), ["first"])
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.table({**columns, "label": label}), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def hdf5_of_zeros(size: int) -> bytes:
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.create_dataset("tracks", (1, 2, 17, size), "f4", chunks=(1, 2, 17, 1024), compression="gzip")
+        file["node_names"] = np.array([name.encode() for name in load_layout("coco17_2d").joints])
+    return buffer.getvalue()
+
+
+BVH = "HIERARCHY\n" + "ROOT a\n{\nOFFSET 0 0 0\n" + "JOINT b\n{\nOFFSET 0 0 0\n" * 50_000 + "MOTION\n"
+C3D = bytes([2, 0x50]) + struct.pack("<5H", 65535, 65535, 1, 65535, 0) + struct.pack("<fHHf", -1, 3, 1, 50)
+C3D = C3D.ljust(512, b"\0") + b"\1P\1T".ljust(512, b"\0")
+LIBRARIES = {
+    "parquet": ("pyarrow", "table", "a.parquet", parquet_of_zeros, "16777216 numbers"),
+    "claimed hdf5": ("h5py", "sleap", "first/one.h5", lambda: hdf5_of_zeros(1 << 40), "has the shape"),
+    "bvh of joints": ("pybvh", "bvh", "first/one.bvh", lambda: BVH.encode(), "more than 1000 joints"),
+    "c3d of frames": ("numpy", "c3d", "first/one.c3d", lambda: C3D, "is cut off: it has 0 of 65535 frames"),
+}
+
+
+@pytest.mark.parametrize("content", LIBRARIES)
+def test_a_recording_of_another_package_that_claims_much_is_refused(content: str, tmp_path: Path) -> None:
+    package, name, path, make, reason = LIBRARIES[content]
+    pytest.importorskip(package)
+    if "/" in path:
+        (tmp_path / "second").mkdir()
+    answer = read(name, tmp_path, {path: make()}, mib=768)
+    assert reason in (answer.text if path == "a.parquet" else str(answer.value)) and len(str(answer.value)) < 600

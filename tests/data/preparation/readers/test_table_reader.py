@@ -190,7 +190,7 @@ def test_a_wrong_mapping_of_columns_is_refused_with_the_nearest_name(columns: di
 
 
 def test_a_table_of_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_rows, "_MOST_ROWS", 11)
+    monkeypatch.setattr(csv_rows, "MOST_ROWS", 11)
     with pytest.raises(UserError, match=r"has more than 11 rows.*divide it into files"):
         clips(write(tmp_path, LONG, *a_long_clip()))
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from fuzz_recordings import LAYOUTS
+from fuzz_libraries import c3d_bytes, sleap_labels
+from fuzz_recordings import LAYOUTS, dlc_table, tao_batches
 
 from last.skeleton import load_layout
 
@@ -142,9 +143,41 @@ def write_table(folder: Path, joints: np.ndarray) -> None:
     (folder / "a.csv").write_text("\n".join(["clip,frame,body,joint,x,y,z,label", *rows]))
 
 
+def write_dlc(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies as individuals; one that is absent has empty fields."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    (folder / "first" / "one.csv").write_text(dlc_table(joints, load_layout(LAYOUTS["dlc"]).joints))
+
+
+def write_c3d(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies as subjects."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    names = [f"Subject{body}:{joint}" for body in range(len(joints)) for joint in load_layout(LAYOUTS["c3d"]).joints]
+    points = joints.transpose(1, 0, 2, 3).reshape(joints.shape[1], -1, 3)
+    (folder / "first" / "one.c3d").write_bytes(c3d_bytes(points, names))
+
+
+def write_tao(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies in millimetres with the numbers of a tracker."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    (folder / "first" / "one.json").write_text(json.dumps(tao_batches(1000 * joints)))
+
+
+def write_sleap(folder: Path, joints: np.ndarray) -> None:
+    """Write bodies as tracks of predictions."""
+    (folder / "second").mkdir()
+    (folder / "first").mkdir()
+    (folder / "first" / "one.slp").write_bytes(sleap_labels(joints, load_layout(LAYOUTS["sleap"]).joints))
+
+
 WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "coco": write_coco,
+    "c3d": write_c3d,
     "ctrgcn": write_ctrgcn,
+    "dlc": write_dlc,
     "folder": write_folder,
     "kinect_azure": write_kinect_azure,
     "zed": write_zed,
@@ -154,5 +187,7 @@ WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     "openpose": write_openpose,
     "pyskl": write_pyskl,
     "sbu": write_sbu,
+    "sleap": write_sleap,
     "table": write_table,
+    "tao": write_tao,
 }

@@ -1,0 +1,52 @@
+"""The joints of a layout among those that a file names, as motion capture, DeepLabCut and SLEAP do."""
+
+from collections.abc import Sequence
+
+from ....skeleton import Layout
+from ....utils.names import suggestion
+from .base import BadClip
+from .table_columns import squash
+
+MOST_JOINTS = 1000  # of a file; a layout uses some of them
+_SHOWN = 5
+
+
+def joint_places(name: str, names: Sequence[str], layout: Layout, what: str = "joint") -> list[int]:
+    """Return the place of each joint of a layout (V,) among the names of a file.
+
+    Names are compared without case, spaces and punctuation. A file's name with a prefix, such as `mixamorig:Hips` or
+    `Subject:LASI`, is compared without it if no name is equal with it.
+
+    Raises:
+        BadClip: a joint of the layout is missing, or two names of the file may be the same one.
+    """
+    found = places_of(names, layout)
+    missing = [joint for joint, places in zip(layout.joints, found, strict=True) if not places]
+    if missing:
+        raise BadClip(name, 0, _missing(missing, names, layout, what))
+    for joint, places in zip(layout.joints, found, strict=True):
+        if len(places) > 1:
+            first, second = (names[place][:40] for place in places[:2])
+            raise BadClip(name, 0, f"{first!r} and {second!r} may both be the {what} {joint} of {layout.name}")
+    return [places[0] for places in found]
+
+
+def places_of(names: Sequence[str], layout: Layout) -> list[list[int]]:
+    """Return the places of each joint of a layout (V,) among the names of a file; none if it is missing."""
+    whole: dict[str, list[int]] = {}
+    bare: dict[str, list[int]] = {}
+    for place, text in enumerate(names):
+        whole.setdefault(squash(text), []).append(place)
+        if ":" in text:
+            bare.setdefault(squash(text.rpartition(":")[2]), []).append(place)
+    return [whole.get(key) or bare.get(key, []) for key in map(squash, layout.joints)]
+
+
+def _missing(missing: Sequence[str], names: Sequence[str], layout: Layout, what: str) -> str:
+    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    others = ", ".join(text[:40] for text in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    near = suggestion(missing[0], names)
+    return (
+        f"has no {what} {', '.join(missing[:_SHOWN])}{more} of {layout.name}.{near} It has {others or 'none'}. Use a "
+        "layout with its names, and data.layout_map to map them"
+    )
