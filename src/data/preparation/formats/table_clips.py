@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from ....skeleton import Layout
 from ....utils.names import normal_form, suggestion
-from .base import MOST_FRAMES, BadClip
+from .base import BadClip, Source
 from .clip_builder import refuse_size
 from .csv_rows import CsvFile, CsvRows, Floats, Integers, Texts
+from .frame_numbers import first_of, refuse_many
 from .parquet_rows import MAGIC, ParquetFile
 from .table_columns import TableColumns, find_columns, first_number, squash
 from .timing import Timing, timing_of_rate
+
+_SAME_START = 0.1  # a first time is that of its frame's number if it differs by less, as a share
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def read_table(name: str, data: bytes, layout: Layout, given: Mapping[str, str],
     return Table(name, tuple(file.header), columns, rows, places, joints, layout)
 
 
-def clip_arrays(clip: str, table: Table, rows: Integers) -> ClipArrays:
+def clip_arrays(clip: str, table: Table, rows: Integers, source: Source) -> ClipArrays:
     """Return the arrays of a clip from its rows, in the order of the file.
 
     A joint without a row, or with an empty field, is missing; a body without rows in a frame is absent from it. Frames
@@ -103,7 +106,7 @@ def clip_arrays(clip: str, table: Table, rows: Integers) -> ClipArrays:
     for row in rows[table.rows.is_bad[rows]][:1].tolist():
         raise BadClip(clip, table.line(row), table.rows.reasons.get(row, "a field is not a number"))
     bodies, count = _bodies(table, rows)
-    frames, length, timing = _frames(clip, table, rows, bodies)
+    frames, length, timing = _frames(clip, table, rows, bodies, source)
     shape = (count, length, table.layout.num_joints)
     refuse_size(clip, count * length * table.layout.num_joints * table.layout.coordinates)
     where: tuple[Integers, ...] = (bodies, frames)
@@ -170,7 +173,7 @@ def _bodies(table: Table, rows: Integers) -> tuple[Integers, int]:
     return rank[inverse], len(codes)
 
 
-def _frames(clip: str, table: Table, rows: Integers, bodies: Integers) -> tuple[Integers, int, Timing]:
+def _frames(clip: str, table: Table, rows: Integers, bodies: Integers, source: Source) -> tuple[Integers, int, Timing]:
     """Return the frame of each row, the number of frames, and the time."""
     numbers, times = table.number(table.columns.frame, rows), table.number(table.columns.time, rows)
     fps = table.number(table.columns.fps, rows)
@@ -193,13 +196,33 @@ def _frames(clip: str, table: Table, rows: Integers, bodies: Integers) -> tuple[
         if numbers is None and _runs_backwards(table, rows, bodies, times):  # then the order of the rows is the frames'
             order = np.argsort(first)
             return np.argsort(order)[inverse], len(known), Timing(times=times[first[order]])
-        return inverse, len(known), Timing(times=times[first])
+        if numbers is None:
+            return inverse, len(known), Timing(times=times[first])
+        return _since_start(clip, known, inverse, times[first], source)
     assert numbers is not None
     _whole(clip, table, rows, numbers, whole=True)
-    first_frame, last = int(numbers.min()), int(numbers.max())
-    if last - first_frame >= MOST_FRAMES:
-        raise BadClip(clip, 0, f"its frames are {first_frame} to {last}; at most {MOST_FRAMES} are possible")
-    return numbers.astype(np.int64) - first_frame, last - first_frame + 1, _rate(clip, table, rows, fps)
+    lowest, last = int(numbers.min()), int(numbers.max())
+    start = first_of([lowest], source, perhaps_from_1=True)
+    refuse_many(clip, lowest, last, start)
+    return numbers.astype(np.int64) - start, last - start + 1, _rate(clip, table, rows, fps)
+
+
+def _since_start(
+    clip: str, known: Floats, inverse: Integers, times: Floats, source: Source
+) -> tuple[Integers, int, Timing]:
+    """Return frames and times with the empty frames before the first row, if the times count from the same start.
+
+    Times of a clock do not: the first one is then that of the recording's first frame.
+    """
+    lowest, last = int(known[0]), int(known[-1])
+    missing = lowest - first_of([lowest], source, perhaps_from_1=True)
+    usual = float(np.median(np.diff(times) / np.diff(known))) if len(known) > 1 else 0.0
+    if not missing or not abs(times[0] - missing * usual) <= _SAME_START * missing * usual:
+        return inverse, len(known), Timing(times=times)
+    refuse_many(clip, lowest, last, lowest - missing)
+    before = np.arange(missing) * (times[0] / missing)
+    frames: Integers = inverse + missing
+    return frames, len(known) + missing, Timing(times=np.r_[before, times])
 
 
 def _runs_backwards(table: Table, rows: Integers, bodies: Integers, times: Floats) -> bool:

@@ -9,7 +9,7 @@ Ultralytics. Structure: cocodataset.org/#format-data and #format-results, mmpose
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from ....utils.errors import UserError
 from ...store.clip import Clip
-from ..formats.base import MOST_FRAMES, BadClip, Entry
+from ..formats.base import BadClip, Entry, Source
+from ..formats.frame_numbers import are_counted, with_empty_frames
 from ..formats.json_recordings import (
     Floats,
     JsonClipReader,
@@ -66,7 +67,7 @@ class Reader(JsonClipReader):
         flags = isinstance(content, dict) and "annotations" in content
         frames = [
             [self._body(entry.name, person, f"a body of frame {number}", flags) for person in frame]
-            for number, frame in enumerate(_frames(entry.name, content, complete=self.source.is_long), start=1)
+            for number, frame in enumerate(_frames(entry.name, content, self.source), start=1)
         ]
         return build_tracked_clip(entry.name, self.describe(entry.name), frames, self.source)
 
@@ -82,11 +83,11 @@ class Reader(JsonClipReader):
         return Detection(joints, capped_scores(name, scores), track)
 
 
-def _frames(name: str, content: object, *, complete: bool = False) -> list[list[Person]]:
+def _frames(name: str, content: object, source: Source) -> Sequence[Sequence[Person]]:
     """Return the bodies of every frame in the order of the frames.
 
-    With `complete` a number that is missing among those of the images is a frame without a body: results do not have
-    the frames in which nobody was detected.
+    Where it matters, a number that is missing among those of the images is a frame without a body: results do not have
+    the frames in which nobody was detected. Annotations list all their images.
     """
     if isinstance(content, dict) and "annotations" in content:
         return _annotated(name, content)
@@ -98,36 +99,48 @@ def _frames(name: str, content: object, *, complete: bool = False) -> list[list[
     if all(isinstance(item, list) for item in items):
         return [_persons(name, item, "a frame") for item in items]
     if all(isinstance(item, dict) and "instances" in item for item in items):
-        framed = enumerate(_persons(name, items, "the file"))
-        ordered = sorted(framed, key=lambda each: (_order(name, each[1].get("frame_id", each[0])), each[0]))
-        return [_persons(name, item["instances"], "`instances`") for _, item in ordered]
+        return _of_instances(name, items, source)
     if not all(isinstance(item, dict) and {"image_id", "keypoints"} <= item.keys() for item in items):
         raise _refused(name, content)
     by_image: dict[Any, list[Person]] = {}
     for item in items:
         by_image.setdefault(_order(name, item["image_id"]), []).append(item)
-    ordered = sorted(by_image)
-    return _with_gaps(name, ordered, by_image) if complete else [by_image[image] for image in ordered]
+    return _with_gaps(name, {image: by_image[image] for image in sorted(by_image)}, source)
 
 
-def _with_gaps(name: str, ordered: Sequence[Any], by_image: dict[Any, list[Person]]) -> list[list[Person]]:
-    """Return the bodies of every number from the first to the last; an image's number is the last one in its name."""
-    numbers = []
-    for image in ordered:
-        digits = [str(image[1])] if image[0] == 0 else _DIGITS.findall(image[2])
-        if not digits or len(digits[-1]) > _MOST_DIGITS:
-            raise BadClip(
-                name, 0, f"an image, {image[-1]!r:.50}, has no number, so its time in the recording is unknown"
-            )
-        numbers.append(int(digits[-1]))
-    count = max(numbers) - min(numbers) + 1
-    if count > MOST_FRAMES or len(set(numbers)) < len(numbers):
-        problem = f"are {count}" if count > MOST_FRAMES else "repeat"
-        raise BadClip(name, 0, f"the numbers of its images {problem}; a recording has at most {MOST_FRAMES} frames")
-    frames: list[list[Person]] = [[] for _ in range(count)]
-    for number, image in zip(numbers, ordered, strict=True):
-        frames[number - min(numbers)] = by_image[image]
-    return frames
+def _of_instances(name: str, items: Sequence[Any], source: Source) -> Sequence[Sequence[Person]]:
+    """Return the bodies of the frames of MMPose, which has all of them, numbered or not."""
+    keys = [_order(name, item.get("frame_id", place)) for place, item in enumerate(items)]
+    places = sorted(range(len(items)), key=lambda place: (keys[place], place))
+    frames = [_persons(name, items[place]["instances"], "`instances`") for place in places]
+    by_image = {keys[place]: frame for place, frame in zip(places, frames, strict=True)}
+    is_numbered = len(by_image) == len(items) and all("frame_id" in item for item in items)
+    return _with_gaps(name, by_image, source) if is_numbered else frames
+
+
+def _with_gaps(
+    name: str, by_image: Mapping[tuple[Any, ...], list[Person]], source: Source
+) -> Sequence[Sequence[Person]]:
+    """Return the bodies of every frame, those of images that are missing among the ordered ones being empty."""
+    if not are_counted(source):
+        return list(by_image.values())
+    numbers = [_number(image) for image in by_image]
+    unnumbered = next((image for image, number in zip(by_image, numbers, strict=True) if number is None), None)
+    if unnumbered is None and len(set(numbers)) == len(numbers):
+        frames = {number: found for number, found in zip(numbers, by_image.values(), strict=True) if number is not None}
+        return with_empty_frames(name, frames, source, perhaps_from_1=True)
+    if not source.is_long:
+        return list(by_image.values())
+    problem = (
+        "the numbers of its images repeat" if unnumbered is None else f"an image, {unnumbered[-1]!r:.50}, has no number"
+    )
+    raise BadClip(name, 0, f"{problem}, so its time in the recording is unknown")
+
+
+def _number(image: tuple[Any, ...]) -> int | None:
+    """Return the number of an image, given its key: the last one in its name; None if there is none."""
+    digits = [str(image[1])] if image[0] == 0 else _DIGITS.findall(image[2])
+    return int(digits[-1]) if digits and len(digits[-1]) <= _MOST_DIGITS else None
 
 
 def _annotated(name: str, content: dict[str, Any]) -> list[list[Person]]:

@@ -15,10 +15,11 @@ from itertools import islice
 import numpy as np
 
 from ...store.clip import Clip
-from ..formats.base import MOST_FRAMES, BadClip, Entry
+from ..formats.base import BadClip, Entry, Source
 from ..formats.class_folders import ClassFolderReader
 from ..formats.clip_builder import build_clip, refuse_size
 from ..formats.csv_rows import LIMIT_BYTES, CsvFile, CsvRows, Floats, Integers
+from ..formats.frame_numbers import first_of, refuse_many
 from ..formats.json_recordings import capped_scores
 from ..formats.named_joints import joint_places, places_of
 from ..formats.recordings import read_bytes
@@ -50,7 +51,7 @@ class Reader(ClassFolderReader):
         places = np.array(self._places(name, columns), np.int64)  # (M, V, C), (M, V, C + 1) with likelihoods
         used, inverse = np.unique(places, return_inverse=True)
         rows = _rows(name, data, columns, lines, [0, *used.tolist()])
-        frames = _frames(name, rows)
+        frames = _frames(name, rows, self.source)
         count = int(frames[-1]) + 1
         refuse_size(name, float(places.size) * count)
         values = np.full((count, len(used)), np.nan)
@@ -129,7 +130,7 @@ def _rows(name: str, data: bytes, columns: Sequence[Column], lines: int, used: S
     return rows
 
 
-def _frames(name: str, rows: CsvRows) -> Integers:
+def _frames(name: str, rows: CsvRows, source: Source) -> Integers:
     """Return the frame of each row, from 0."""
     numbers: Floats = rows.numbers[:, 0]
     wrong = np.flatnonzero(~(np.abs(numbers) < 2**53) | (numbers != np.round(numbers)))
@@ -138,8 +139,8 @@ def _frames(name: str, rows: CsvRows) -> Integers:
     back = np.flatnonzero(np.diff(numbers) <= 0)
     if len(back):
         raise BadClip(name, int(rows.lines[back[0] + 1]), "its frame is not after that of the row before")
-    if numbers[-1] - numbers[0] >= MOST_FRAMES:
-        last = f"{numbers[0]:g} to {numbers[-1]:g}"
-        raise BadClip(name, 0, f"its frames are {last}; at most {MOST_FRAMES} are possible")
-    frames: Integers = (numbers - numbers[0]).astype(np.int64)
+    lowest, last = int(numbers[0]), int(numbers[-1])
+    first = first_of([lowest], source)
+    refuse_many(name, lowest, last, first)
+    frames: Integers = numbers.astype(np.int64) - first
     return frames

@@ -63,7 +63,7 @@ class Reader(ClassFolderReader):
         table = read_table(entry.name, data, self.source.layout, dict(self.source.columns))
         rows = np.arange(len(table.rows.lines))
         one_value(entry.name, table, rows, "clip")  # refused if there are several
-        found = clip_arrays(entry.name, table, rows)
+        found = clip_arrays(entry.name, table, rows, self.source)
         metadata = self.describe(entry.name)
         return build_clip(
             entry.name, metadata, found.joints, self.source, confidence=found.confidence, timing=found.timing

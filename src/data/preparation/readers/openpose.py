@@ -14,6 +14,7 @@ from typing import Any
 from ...store.clip import Clip
 from ..formats.base import MOST_FRAMES, BadClip, Entry
 from ..formats.class_folders import ClassFolderReader, name_below
+from ..formats.frame_numbers import are_counted, with_empty_frames
 from ..formats.json_recordings import (
     capped_scores,
     checked_list,
@@ -27,6 +28,7 @@ from ..formats.tracks import Detection, build_tracked_clip
 
 _LIMIT_BYTES = 8 << 20  # of a frame; one person takes 2 KB, with face and hands 6 KB
 _FRAME = re.compile(r"(.*?)_?(\d+)_keypoints\.json", re.ASCII | re.IGNORECASE | re.DOTALL)
+_DIGITS = 12  # of the number of a frame of a video
 _MODELS = {25: "body25", 18: "openpose18"}  # layouts by their number of joints
 
 
@@ -58,7 +60,15 @@ class Reader(ClassFolderReader):
             BadClip: a frame is damaged, or has another number of joints than the layout.
             DroppedClip: no body is present in any frame.
         """
-        frames = [self._bodies(entry, path) for path in _frames(entry)]
+        paths = _frames(entry)
+        frames: Sequence[Sequence[Detection]] = [self._bodies(entry, path) for _, path in paths]
+        if are_counted(self.source):
+            by_number = {int(digits): bodies for (digits, _), bodies in zip(paths, frames, strict=True)}
+            if len(by_number) < len(paths):
+                raise BadClip(entry.name, 0, "has two frames of the same number")
+            # The numbers of a video have twelve digits and count from 0, those of a folder of pictures perhaps from 1.
+            of_video = any(len(digits) == _DIGITS for digits, _ in paths)
+            frames = with_empty_frames(entry.name, by_number, self.source, perhaps_from_1=not of_video)
         return build_tracked_clip(entry.name, self.describe(entry.name), frames, self.source)
 
     def _bodies(self, entry: Entry, path: Path) -> list[Detection]:
@@ -92,8 +102,8 @@ def _video(path: Path) -> str:
     return match[1] if match else ""
 
 
-def _frames(entry: Entry) -> list[Path]:
-    """Return the files of a recording in the order of their numbers."""
+def _frames(entry: Entry) -> list[tuple[str, Path]]:
+    """Return the numbers and the files of a recording's frames in the order of the numbers."""
     numbered = []
     try:
         names = sorted(path.name for path in entry.path.iterdir())
@@ -102,10 +112,10 @@ def _frames(entry: Entry) -> list[Path]:
     for name in names:
         match = _FRAME.fullmatch(name)
         if match and match[1] == entry.member and not name.startswith("."):
-            numbered.append((int(match[2]), name))
+            numbered.append((int(match[2]), name, match[2]))
     if len(numbered) > MOST_FRAMES:
         raise BadClip(entry.name, 0, f"has {len(numbered)} frames; at most {MOST_FRAMES} are read")
-    return [entry.path / name for _, name in sorted(numbered)]
+    return [(digits, entry.path / name) for _, name, digits in sorted(numbered)]
 
 
 def _track(numbers: object) -> int | None:

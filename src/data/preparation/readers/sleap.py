@@ -20,6 +20,7 @@ from ...store.clip import Clip
 from ..formats.base import MOST_FRAMES, BadClip, Entry
 from ..formats.class_folders import ClassFolderReader
 from ..formats.clip_builder import refuse_size
+from ..formats.frame_numbers import with_empty_frames
 from ..formats.hdf5_files import Hdf5File, open_hdf5, text_of
 from ..formats.json_recordings import Floats, capped_scores
 from ..formats.named_joints import MOST_JOINTS, joint_places
@@ -29,7 +30,7 @@ _PREDICTED = 1
 _HALF_A_PIXEL_BEFORE = 1.1  # older formats count from the corner of a pixel, not from its centre
 _INSTANCE = ("instance_type", "skeleton", "track", "from_predicted", "point_id_start", "point_id_end")
 
-Frames = list[list[Detection]]
+Frames = Sequence[Sequence[Detection]]
 
 
 class Reader(ClassFolderReader):
@@ -111,14 +112,13 @@ class Reader(ClassFolderReader):
             raise BadClip(file.name, 0, "has frames of several videos: save each video in its own file")
         if len(np.unique(rows[:, 1])) < len(rows) or (len(rows) and np.ptp(rows[:, 1]) >= MOST_FRAMES):
             raise BadClip(file.name, 0, f"has a frame twice, or more than {MOST_FRAMES} frames")
-        first = int(rows[:, 1].min()) if len(rows) else 0
-        found: Frames = [[] for _ in range(int(np.ptp(rows[:, 1])) + 1)] if len(rows) else []
+        found: dict[int, list[Detection]] = {}
         for _, number, start, end in rows.tolist():
             if not 0 <= start <= end <= len(instances):
                 raise BadClip(file.name, 0, f"frame {number} has instances {start} to {end} of {len(instances)}")
             kept = _kept(instances[start:end].tolist(), start)
-            found[number - first] = [self._body(file, each, points, len(names), nodes) for each in kept]
-        return found
+            found[number] = [self._body(file, each, points, len(names), nodes) for each in kept]
+        return with_empty_frames(file.name, found, self.source)
 
     def _body(
         self, file: Hdf5File, instance: list[int], points: list[Floats], count: int, nodes: list[int]

@@ -90,7 +90,7 @@ class Reader:
         content = self._content(entry.path)
         table, rows = content.table, content.parts[int(entry.member)]
         metadata = self._metadata(entry.name, content, rows)
-        arrays = clip_arrays(entry.name, table, rows)
+        arrays = clip_arrays(entry.name, table, rows, self._source)
         return build_clip(
             entry.name, metadata, arrays.joints, self._source, confidence=arrays.confidence, timing=arrays.timing
         )

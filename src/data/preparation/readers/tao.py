@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...store.clip import Clip
-from ..formats.base import MOST_FRAMES, BadClip, Entry
+from ..formats.base import BadClip, Entry
+from ..formats.frame_numbers import with_empty_frames
 from ..formats.json_recordings import (
     Floats,
     JsonClipReader,
@@ -44,14 +45,11 @@ class Reader(JsonClipReader):
         """
         name, flat = entry.name, self.source.layout.flat
         frames = _frames(name, read_json(entry))
-        first = min(frames, default=0)
-        if max(frames, default=0) - first >= MOST_FRAMES:
-            shown = f"{first} to {max(frames)}"
-            raise BadClip(name, 0, f"its frames are {shown}; at most {MOST_FRAMES} are possible")
-        found: list[list[Detection]] = [[] for _ in range(max(frames, default=-1) - first + 1)]
-        for number, bodies in frames.items():  # the program leaves out frames without a body
+        bodies: dict[int, list[Detection]] = {}
+        for number, objects in frames.items():
             where = f"an object of frame {number}"
-            found[number - first] = [self._body(name, checked_object(name, body, where), where) for body in bodies]
+            bodies[number] = [self._body(name, checked_object(name, each, where), where) for each in objects]
+        found = with_empty_frames(name, bodies, self.source)  # the program leaves out frames without a body
         return build_tracked_clip(name, self.describe(name), found, self.source, None if flat else _in_metres)
 
     def _body(self, name: str, values: dict[str, Any], where: str) -> Detection:
