@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ...settings.data import DataConfig, NormalizeConfig, ProtocolConfig
 from ...settings.intervals import IntervalsConfig
-from ...skeleton import list_layouts
 from ...utils.errors import UserError
 from ...utils.names import alike, normal_form
 from ...utils.numbers import counted
 from ..store.recordings import LEFT_OUT
-from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats, reader_of
+from .formats import BadClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats, reader_of
 from .formats.clip_builder import ClipMetadata
+from .formats.other_layouts import flat_layout
 from .intervals.plans import labels_in, read_plans
 
 _TRIED = 5  # recordings that are read to find the layout
@@ -36,7 +36,7 @@ def discover(config: DataConfig, raw: Path, tables: Sequence[Path] = ()) -> tupl
     if not raw.exists():
         raise UserError(f"There is no raw folder {raw}.")
     if not config.classes:
-        config = replace(config, classes=_classes_of_intervals(config, tables) if tables else _classes(config, raw))
+        config = _with_classes(config, raw, tables)
     config = _with_layout(config, raw, tables)
     reader = reader_of(config, tables)
     with _without_warnings():  # the preparation gives them
@@ -84,6 +84,23 @@ def described(config: DataConfig, layout_file: str) -> dict[str, object]:
         "normalize": {"scale": config.normalize.scale},
     }
     return {"data": {key: value for key, value in values.items() if value not in ({}, 0.0)}}
+
+
+def _with_classes(config: DataConfig, raw: Path, tables: Sequence[Path]) -> DataConfig:
+    """Return the description with its classes; with the layout of two coordinates if labels are found with it only."""
+    if tables:
+        return replace(config, classes=_classes_of_intervals(config, tables))
+    flat = flat_layout(config.layout) if config.joint_map is None else ""
+    try:
+        return replace(config, classes=_classes(config, raw))
+    except UserError:
+        if not flat:
+            raise
+        try:  # a table whose columns do not fit the layout cannot be read at all
+            return replace(config, layout=flat, classes=_classes(replace(config, layout=flat), raw))
+        except UserError:
+            pass
+        raise
 
 
 def _classes(config: DataConfig, raw: Path) -> list[str]:
@@ -158,8 +175,8 @@ def _source_of(config: DataConfig) -> Source:
 
 def _with_layout(config: DataConfig, raw: Path, tables: Sequence[Path]) -> DataConfig:
     """Return the layout with two coordinates instead of three if the first recordings have two, as with pixels."""
-    flat = f"{config.layout}_2d"
-    if config.joint_map is not None or flat not in list_layouts() or _reads_some(config, raw, tables):
+    flat = flat_layout(config.layout)
+    if config.joint_map is not None or not flat or _reads_some(config, raw, tables):
         return config
     flattened = replace(config, layout=flat)
     return flattened if _reads_some(flattened, raw, tables) else config
@@ -179,9 +196,7 @@ def _reads_some(config: DataConfig, raw: Path, tables: Sequence[Path]) -> bool:
 def _is_readable(reader: Reader, entry: Entry) -> bool:
     try:
         reader.read(entry)
-    except DroppedClip:
-        return True
-    except BadClip:
+    except BadClip:  # also one without a body, which fits any layout
         return False
     return True
 

@@ -14,6 +14,7 @@ from ...store.clip import FARTHEST, Clip, ClipMetadata, Timeline, confidence_byt
 from ...store.format import LARGEST_NUMBER, full_confidence
 from ..clean import finish_clip, present
 from .base import BadClip, DroppedClip, Source
+from .other_layouts import layout_of
 from .timing import Timing, clip_frames
 from .visibility import refuse_flags, refuse_flags_as_coordinates
 
@@ -175,6 +176,8 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
         remedy = ""
         if joints.ndim == 4 and joints.shape[2:] == (layout.num_joints, layout.coordinates + 1):
             remedy = ". If the last number of each joint is a confidence, give it apart, as `confidence`"
+        elif joints.ndim == 4 and joints.shape[2] == layout.num_joints and joints.shape[3] == 2:
+            remedy = f": use {layout_of(2, layout)}"
         raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}{remedy}")
     if not joints.size:
         raise DroppedClip(name, 0, "no skeleton")

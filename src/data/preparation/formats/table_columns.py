@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ....skeleton import Layout
 from ....utils.names import suggestion
 from .base import BadClip
+from .other_layouts import layout_of
 
 AXES = ("x", "y", "z")
 # Our names of columns, each with other usual ones. They are compared without case, spaces and punctuation.
@@ -97,7 +98,7 @@ def find_columns(
     if "joint" in found and not {"frame", "time"} & found.keys():
         missing.append("frame")
     if missing:
-        raise BadClip(name, 1, _missing(missing, header, "joint" in found))
+        raise BadClip(name, 1, _missing(missing, header, "joint" in found, _remedy(missing, layout)))
     used = {*found.values(), *coordinates.ravel().tolist(), *(confidence if confidence is not None else [])}
     unused = tuple(text for number, text in enumerate(header) if number not in used)
     frame, time, fps = (found.get(ours, -1) for ours in ("frame", "time", "fps"))
@@ -179,11 +180,17 @@ def first_number(numbers: Sequence[int], joints: int) -> int | None:
     return 1 if max(numbers) == joints else None
 
 
-def _missing(missing: Sequence[str], header: Sequence[str], is_long: bool) -> str:
+def _remedy(missing: Sequence[str], layout: Layout) -> str:
+    """Return what to do if only the third coordinate is missing, as in tables of pixels."""
+    is_flat = layout.coordinates == 3 and {text.rpartition("_")[2] for text in missing} == {"z"}
+    return f", or if it has x and y only, use {layout_of(2, layout)}" if is_flat else ""
+
+
+def _missing(missing: Sequence[str], header: Sequence[str], is_long: bool, remedy: str) -> str:
     more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
     form = "" if is_long else ", or of the long form (a row per joint) the column joint"
     there = ", ".join(header[:12]) + (", ..." if len(header) > 12 else "")
     return (
-        f"there is no column for {', '.join(missing[:4])}{more}{form}: say which it is under data.columns. There are "
-        f"{there}"
+        f"there is no column for {', '.join(missing[:4])}{more}{form}: say which it is under data.columns"
+        f"{remedy}. There are {there}"
     )

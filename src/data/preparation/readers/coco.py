@@ -29,6 +29,7 @@ from ..formats.json_recordings import (
     read_json,
     unexpected,
 )
+from ..formats.other_layouts import flat_layout
 from ..formats.tracks import Detection, build_tracked_clip
 from ..formats.visibility import are_flags, confidence_of_flags
 
@@ -51,8 +52,8 @@ class Reader(JsonClipReader):
         layout = self.source.layout
         if layout.coordinates != 2:
             raise UserError(
-                f"{layout.name} has three coordinates, but files of the format coco two: use layout: coco17_2d, or "
-                "another layout whose `coordinates` are 2."
+                f"{layout.name} has three coordinates, but files of the format coco two: use layout: "
+                f"{flat_layout(layout.name) or 'coco17_2d'}, or another layout whose `coordinates` are 2."
             )
         return super().entries(raw)
 

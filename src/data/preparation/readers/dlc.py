@@ -22,6 +22,7 @@ from ..formats.csv_rows import LIMIT_BYTES, CsvFile, CsvRows, Floats, Integers
 from ..formats.frame_numbers import first_of, refuse_many
 from ..formats.json_recordings import capped_scores
 from ..formats.named_joints import joint_places, places_of
+from ..formats.other_layouts import flat_layout
 from ..formats.recordings import read_bytes
 from ..formats.table_columns import AXES
 from ..formats.tracks import MOST_BODIES
@@ -69,7 +70,9 @@ class Reader(ClassFolderReader):
         axes = [*AXES[: layout.coordinates]]
         given = {coordinate for _, _, coordinate in columns}
         if missing := [axis for axis in axes if axis not in given]:
-            other = "3, but it has x and y only: use one of 2" if "z" in missing else "2, but it has no x and y"
+            flat = flat_layout(layout.name)
+            also = f", such as {flat}" if flat else ""
+            other = "3, but it has x and y only: use one of 2" + also if "z" in missing else "2, but it has no x and y"
             raise BadClip(name, 0, f"{layout.name} has coordinates: {other}")
         axes += [_LIKELIHOOD] if _LIKELIHOOD in given else []
         found = {column: place for place, column in enumerate(columns, start=1)}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ....skeleton import Layout
 from ...store.clip import Clip
 from ..formats.base import MOST_FRAMES, BadClip, Entry
 from ..formats.class_folders import ClassFolderReader, name_below
@@ -24,11 +25,13 @@ from ..formats.json_recordings import (
     unexpected,
 )
 from ..formats.listing import size_of
+from ..formats.other_layouts import layout_of
 from ..formats.tracks import Detection, build_tracked_clip
 
 _LIMIT_BYTES = 8 << 20  # of a frame; one person takes 2 KB, with face and hands 6 KB
 _FRAME = re.compile(r"(.*?)_?(\d+)_keypoints\.json", re.ASCII | re.IGNORECASE | re.DOTALL)
 _DIGITS = 12  # of the number of a frame of a video
+_KEYS = ("pose_keypoints_2d", "pose_keypoints_3d")
 _MODELS = {25: "body25", 18: "openpose18"}  # layouts by their number of joints
 
 
@@ -61,7 +64,13 @@ class Reader(ClassFolderReader):
             DroppedClip: no body is present in any frame.
         """
         paths = _frames(entry)
-        frames: Sequence[Sequence[Detection]] = [self._bodies(entry, path) for _, path in paths]
+        others: set[str] = set()
+        frames: Sequence[Sequence[Detection]] = [self._bodies(entry, path, others) for _, path in paths]
+        if others and not any(frames):
+            key = _key(self.source.layout)
+            raise BadClip(
+                entry.name, 0, f"every `{key}` is empty{_other_key({others.pop(): True}, self.source.layout)}"
+            )
         if are_counted(self.source):
             by_number = {int(digits): bodies for (digits, _), bodies in zip(paths, frames, strict=True)}
             if len(by_number) < len(paths):
@@ -71,24 +80,26 @@ class Reader(ClassFolderReader):
             frames = with_empty_frames(entry.name, by_number, self.source, perhaps_from_1=not of_video)
         return build_tracked_clip(entry.name, self.describe(entry.name), frames, self.source)
 
-    def _bodies(self, entry: Entry, path: Path) -> list[Detection]:
+    def _bodies(self, entry: Entry, path: Path, others: set[str]) -> list[Detection]:
+        """Return the bodies of a frame; `others` gets the key of joints that the layout has no use for."""
         content = read_json_part(entry, path, size_of(path), _LIMIT_BYTES)
         if not isinstance(content, dict) or "people" not in content:
             problem = unexpected(entry.name, content, "openpose", "an object with `people`")
             raise BadClip(entry.name, 0, f"{path.name} {problem.reason}")
         people = checked_list(entry.name, content["people"], f"{path.name}: `people`")
-        found = (self._body(entry.name, path.name, person) for person in people)
+        found = (self._body(entry.name, path.name, person, others) for person in people)
         return [body for body in found if body is not None]
 
-    def _body(self, name: str, file_name: str, person: object) -> Detection | None:
+    def _body(self, name: str, file_name: str, person: object, others: set[str]) -> Detection | None:
         """Return one person; None if the person has a face or hands only."""
         layout = self.source.layout
-        key = f"pose_keypoints_{layout.coordinates}d"
+        key = _key(layout)
         values = checked_object(name, person, f"{file_name}: a person")
         if key not in values:
-            raise BadClip(name, 0, f"{file_name}: a person has no `{key}`{_other_key(values, key)}")
+            raise BadClip(name, 0, f"{file_name}: a person has no `{key}`{_other_key(values, layout)}")
         numbers = checked_numbers(name, values[key], f"{file_name}: `{key}`")
         if not len(numbers):
+            others.update(other for other in _KEYS if values.get(other))
             return None
         count, rest = divmod(len(numbers), layout.coordinates + 1)
         if rest or count != layout.num_joints:
@@ -124,12 +135,16 @@ def _track(numbers: object) -> int | None:
     return number if type(number) is int and number >= 0 else None
 
 
-def _other_key(values: dict[str, Any], key: str) -> str:
-    other = "pose_keypoints_2d" if key.endswith("3d") else "pose_keypoints_3d"
-    return f", but `{other}`: use a layout of {other[-2]} coordinates" if values.get(other) else ""
+def _key(layout: Layout) -> str:
+    return _KEYS[layout.coordinates - 2]
 
 
-def _wrong_count(key: str, numbers: int, layout: Any) -> str:
+def _other_key(values: dict[str, Any], layout: Layout) -> str:
+    other = _KEYS[3 - layout.coordinates]
+    return f", but `{other}`: use {layout_of(int(other[-2]), layout)}" if values.get(other) else ""
+
+
+def _wrong_count(key: str, numbers: int, layout: Layout) -> str:
     joints = numbers // (layout.coordinates + 1)
     fits = _MODELS.get(joints) if numbers % (layout.coordinates + 1) == 0 else None
     hint = f": use layout: {fits}{'_2d' if layout.coordinates == 2 else ''}" if fits else ""

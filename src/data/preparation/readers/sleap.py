@@ -24,6 +24,7 @@ from ..formats.frame_numbers import with_empty_frames
 from ..formats.hdf5_files import Hdf5File, open_hdf5, text_of
 from ..formats.json_recordings import Floats, capped_scores
 from ..formats.named_joints import MOST_JOINTS, joint_places
+from ..formats.other_layouts import layout_of
 from ..formats.tracks import Detection, build_tracked_clip
 
 _PREDICTED = 1
@@ -48,8 +49,7 @@ class Reader(ClassFolderReader):
         layout = self.source.layout
         if not layout.flat:
             raise UserError(
-                f"{layout.name} has three coordinates, but files of the format sleap two: use a layout whose "
-                "`coordinates` are 2."
+                f"{layout.name} has three coordinates, but files of the format sleap two: use {layout_of(2, layout)}."
             )
         return super().entries(raw)
 

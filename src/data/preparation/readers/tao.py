@@ -26,6 +26,7 @@ from ..formats.json_recordings import (
     turned,
     unexpected,
 )
+from ..formats.other_layouts import layout_of
 from ..formats.tracks import MOST_BODIES, Detection, build_tracked_clip
 
 _MILLIMETRES = 1000.0
@@ -57,9 +58,7 @@ class Reader(JsonClipReader):
         key = _KEYS[layout.coordinates]
         if key not in values:
             other = next((each for each in _KEYS.values() if each in values), None)
-            hint = (
-                f", but `{other}`: use a layout of {2 if layout.coordinates == 3 else 3} coordinates" if other else ""
-            )
+            hint = f", but `{other}`: use {layout_of(5 - layout.coordinates, layout)}" if other else ""
             raise BadClip(name, 0, f"{where} has no `{key}`{hint}")
         numbers = checked_numbers(name, values[key], f"`{key}` of {where}", 4 * layout.num_joints)
         points = numbers.reshape(-1, 4)
