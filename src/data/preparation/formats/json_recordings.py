@@ -178,6 +178,8 @@ _LOOKS: dict[str, Callable[[object], bool]] = {
     "kinect_azure": _has("k4abt_sdk_version", "num_bodies"),
     "zed": _has("body_list", "body_format"),
     "tao": _has("num_frames_in_batch", "batches"),
-    "mediapipe": _has("landmarks", "pose_landmarks", "pose_world_landmarks", "poseLandmarks", "worldLandmarks"),
+    "mediapipe": _has(
+        "landmarks", "pose_landmarks", "pose_world_landmarks", "poseLandmarks", "worldLandmarks", "hand_landmarks"
+    ),
     "coco": _has("keypoints", "annotations", "instance_info", "instances"),
 }

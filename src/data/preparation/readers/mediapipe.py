@@ -2,10 +2,10 @@
 
 MediaPipe has no file format; what is read is its result objects as programs dump them: a list of frames, or an object
 with `frames`. A frame has `pose_world_landmarks` (metres, the origin between the hips) or `pose_landmarks` (shares of
-the picture), also in JavaScript's spelling, without `pose_`, or as protobuf's {`landmark`: [...]}; a landmark has x, y,
-z and perhaps `visibility`. It is one body's list, or a list of bodies. `timestamp_ms` is read where every frame has it.
-World landmarks are preferred. Structure: MediaPipe's guide of the Pose Landmarker, "Handle and display results", and
-its landmark.proto and landmark.py.
+the picture), for hands `hand_world_landmarks` or `hand_landmarks`, also in JavaScript's spelling, without `pose_`, or
+as protobuf's {`landmark`: [...]}; a landmark has x, y, z and perhaps `visibility`. It is one body's list, or a list of
+bodies. `timestamp_ms` is read where every frame has it. World landmarks are preferred. Structure: MediaPipe's guides of
+the Pose and Hand Landmarkers, "Handle and display results", and its landmark.proto and landmark.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,8 +29,17 @@ from ..formats.json_recordings import (
 from ..formats.timing import Timing, timing_of_rate
 from ..formats.tracks import MOST_BODIES, Detection, build_tracked_clip
 
-_WORLD = ("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks")
-_PICTURE = ("pose_landmarks", "poseLandmarks", "landmarks")
+_UNNAMED = "landmarks"
+_POSE = (
+    ("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks"),
+    ("pose_landmarks", "poseLandmarks", _UNNAMED),
+)
+# In Python, its older `solutions.hands`, and JavaScript; without `hand_` they are named as those of a body.
+_HAND = (
+    ("hand_world_landmarks", "multi_hand_world_landmarks", "multiHandWorldLandmarks"),
+    ("hand_landmarks", "multi_hand_landmarks", "multiHandLandmarks"),
+)
+_HAND_JOINTS = 21
 _MILLISECONDS = ("timestamp_ms", "timestampMs")
 _TIME = "timestamp"  # in milliseconds or in seconds: an interval of 2 or more is no time between frames in seconds
 _SLOWEST_S = 2.0
@@ -50,9 +59,11 @@ class Reader(JsonClipReader):
         outer = content if isinstance(content, dict) else {}
         frames = _frames(entry.name, content)
         flat = self.source.layout.coordinates == 2
-        keys = _PICTURE if flat or not any(_value(frame, _WORLD) for frame in frames) else _WORLD
-        scale = _scale(entry.name, outer, self.source.layout.coordinates) if keys is _PICTURE else None
-        bodies = [self._bodies(entry.name, frame, keys, number) for number, frame in enumerate(frames, start=1)]
+        world, picture = _keys(frames, is_hand=self.source.layout.num_joints == _HAND_JOINTS)
+        is_world = not flat and any(_value(frame, world) for frame in frames)
+        keys = (world, picture) if is_world else (picture, ())
+        scale = None if is_world else _scale(entry.name, outer, self.source.layout.coordinates)
+        bodies = [self._bodies(entry.name, frame, *keys, number) for number, frame in enumerate(frames, start=1)]
         if scale is not None:
             bodies = [[Detection(body.joints * scale, body.confidence) for body in frame] for frame in bodies]
         return build_tracked_clip(
@@ -64,11 +75,14 @@ class Reader(JsonClipReader):
             timing=_timing(entry.name, outer, frames),
         )
 
-    def _bodies(self, name: str, frame: Mapping[str, Any], keys: Sequence[str], number: int) -> list[Detection]:
+    def _bodies(
+        self, name: str, frame: Mapping[str, Any], keys: Sequence[str], places: Sequence[str], number: int
+    ) -> list[Detection]:
+        """Return the bodies of a frame; their landmarks are under `keys`, those to match them by under `places`."""
         where = f"frame {number}"
         points = self._points(name, _value(frame, keys), where)
         # All world landmarks have their origin in their own hips: in the picture people are apart.
-        apart = self._points(name, _value(frame, _PICTURE), where) if keys is _WORLD else []
+        apart = self._points(name, _value(frame, places), where)
         apart = apart if len(apart) == len(points) else [None] * len(points)
         coordinates = self.source.layout.coordinates
         return [
@@ -113,14 +127,20 @@ def _frames(name: str, content: object) -> list[dict[str, Any]]:
     found = []
     for number, frame in enumerate(checked_list(name, frames, "the file"), start=1):
         if isinstance(frame, list):
-            found.append({_PICTURE[-1]: frame})
+            found.append({_UNNAMED: frame})
         elif frame is None:
             found.append({})
         else:
             found.append(checked_object(name, frame, f"frame {number}"))
-    if found and not any(key in frame for frame in found for key in (*_WORLD, *_PICTURE)):
+    if found and not any(key in frame for frame in found for keys in (*_POSE, *_HAND) for key in keys):
         raise _refused(name, content)
     return found
+
+
+def _keys(frames: Sequence[Mapping[str, Any]], *, is_hand: bool) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the names of world landmarks and of those in the picture: of hands, or of bodies, if a file has both."""
+    own, other = (_HAND, _POSE) if is_hand else (_POSE, _HAND)
+    return own if any(key in frame for frame in frames for keys in own for key in keys) else other
 
 
 def _value(frame: Mapping[str, Any], keys: Sequence[str]) -> Any:
@@ -160,4 +180,9 @@ def _timing(name: str, outer: Mapping[str, Any], frames: Sequence[Mapping[str, A
 
 
 def _refused(name: str, content: object) -> BadClip:
-    return unexpected(name, content, "mediapipe", "a list of frames with `pose_world_landmarks` or `pose_landmarks`")
+    return unexpected(
+        name,
+        content,
+        "mediapipe",
+        "a list of frames with `pose_world_landmarks` or `pose_landmarks`, or for hands `hand_landmarks`",
+    )

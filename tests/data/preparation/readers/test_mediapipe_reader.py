@@ -103,6 +103,33 @@ def test_landmarks_without_visibilities_are_all_certain(read: Read, visibility: 
     assert read([{"landmarks": [hand]}], layout="hand21").confidence is None
 
 
+HANDS = ["hand_world_landmarks", "hand_landmarks", "multi_hand_world_landmarks", "multiHandLandmarks"]
+
+
+@pytest.mark.parametrize("key", [*HANDS, *WORLD, "pose_landmarks", "landmarks"])
+def test_hands_are_read_under_each_of_their_names(read: Read, key: str) -> None:
+    frames = [{key: [body(x, joints=21)], "handedness": [[{"category_name": "Left"}]]} for x in (0.0, 0.1)]
+    clip = read(frames, layout="hand21")
+    assert clip.joints.shape == (1, 2, 21, 3) and path_of(clip) == [[0, -1]]
+
+
+def test_hands_are_told_apart_in_the_picture_since_each_has_its_own_origin(read: Read) -> None:
+    apart = [body(joints=21), body(5.0, joints=21)]
+    frames = [
+        {"hand_landmarks": order(apart), "hand_world_landmarks": order([body(joints=21), body(0.3, joints=21)])}
+        for order in (list, lambda hands: hands[::-1])
+    ]
+    assert path_of(read(frames, layout="hand21")) == [[0, 0], [-3, -3]]
+
+
+def test_of_a_body_and_its_hands_the_layout_says_which_is_read(read: Read) -> None:
+    frame = {"pose_world_landmarks": [body()], "hand_landmarks": [body(joints=21)]}
+    assert read([frame]).joints.shape[2] == 33
+    assert read([frame], layout="hand21").joints.shape[2] == 21
+    with pytest.raises(BadClip, match="has 21 landmarks; mediapipe33 has 33 joints"):
+        read([{"hand_landmarks": [body(joints=21)]}])
+
+
 def test_a_frame_may_be_a_bare_list_of_landmarks(read: Read) -> None:
     assert path_of(read([body(), [], None, [body(0.1)]])) == [[0, -1]]
 
