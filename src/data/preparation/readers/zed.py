@@ -2,7 +2,9 @@
 
 The file maps the time of every frame to what was tracked: `timestamp` in nanoseconds and `body_list`, each body with
 `id`, `keypoint` (x, y, z of its 18, 34 or 38 joints, NaN or null where one is missing) and `keypoint_confidence` from 0
-to 100. A list of such frames is read as well. Unit and axes are what the program chose; the sample's are metres, y up.
+to 100. A list of such frames is read as well. Unit and axes are what the program chose, and the file does not say them.
+The sample's are metres and RIGHT_HANDED_Y_UP: x to the right, y up, z from the scene to the camera. Clips are turned by
+half a turn around y, to x to the left and z away from the camera, as a Kinect v2's.
 Structure: stereolabs/zed-sdk, body tracking/export/JSON export (python/json_export.py, cpp/src/SK_Serializer.cpp).
 """
 
@@ -49,7 +51,9 @@ class Reader(JsonClipReader):
             [self._body(entry.name, body, f"a body of frame {number}") for body in bodies]
             for number, (_, bodies) in enumerate(frames, start=1)
         ]
-        return build_tracked_clip(entry.name, self.describe(entry.name), found, self.source, timing=Timing(times=times))
+        return build_tracked_clip(
+            entry.name, self.describe(entry.name), found, self.source, _turned, timing=Timing(times=times)
+        )
 
     def _body(self, name: str, body: object, where: str) -> Detection:
         values = checked_object(name, body, where)
@@ -58,6 +62,11 @@ class Reader(JsonClipReader):
         confidence = _confidences(name, values.get("keypoint_confidence"), where, joints)
         track = values.get("id")
         return Detection(points, confidence, track if type(track) is int and track >= 0 else None)
+
+
+def _turned(points: Floats) -> Floats:
+    half_turn: Floats = points * np.array([-1.0, 1.0, -1.0])
+    return half_turn
 
 
 def _frames(name: str, content: Any) -> list[tuple[int, list[Any]]]:
