@@ -102,7 +102,8 @@ def _table_rows(clip: Clip, store: Store) -> Iterator[list[Any]]:
     """Yield a row for each joint that was measured, and one without coordinates for each frame without a body."""
     timing, names = _timing(clip), store.skeleton.joints
     times = timing.get("times")
-    about = [store.classes[clip.label], clip.subject, clip.camera, clip.setup, clip.replication, timing.get("fps", "")]
+    numbers = (clip.subject, clip.camera, clip.setup, clip.replication)
+    about = [store.classes[clip.label], *(number or "" for number in numbers), timing.get("fps", "")]
     joints, confidence = _arrays(clip)
     for frame in range(joints.shape[1]):
         ends = [*about, "" if times is None else repr(float(times[frame]))]

@@ -62,6 +62,17 @@ def test_what_is_written_is_prepared_to_the_same_bits(kind: str, store: Store, t
             assert [getattr(found, each) for each in numbers] == [getattr(clip, each) for each in numbers]
 
 
+def test_an_unknown_person_stays_unknown_in_a_table(tmp_path: Path) -> None:
+    joints = np.ones((1, 2, 17, 3), np.float32)
+    clips = [Clip(f"c{subject}", joints, np.ones((1, 2), bool), 0, subject=subject) for subject in (0, 2)]
+    write_store(tmp_path / "store", clips, name="mine", layout="coco17", classes=CLASSES)
+    assert main(["convert", str(tmp_path / "store"), "--to", "table", "--out", str(tmp_path / "raw.csv")]) == 0
+    protocols = {"own": ProtocolConfig(by="file")}
+    config = DataConfig(name="mine", layout="coco17", format="table", classes=CLASSES, split="own", protocols=protocols)
+    preprocess(config, tmp_path / "raw.csv", tmp_path / "again", workers=1, strict=True)
+    assert [(clip.name, clip.subject) for clip in open_store(tmp_path / "again")] == [("c0", 0), ("c2", 2)]
+
+
 def test_what_exists_is_not_overwritten(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "raw").mkdir()
     assert main(["convert", str(store.path), "--to", "folder", "--out", str(tmp_path / "raw")]) == 2

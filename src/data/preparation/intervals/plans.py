@@ -13,6 +13,7 @@ from ....utils.names import alike, normal_form, suggestion
 from ....utils.numbers import counted
 from ...store.recordings import LEFT_OUT
 from ..formats.base import Entry
+from ..formats.known_numbers import number_of_zero
 from .rows import TableRow, stem_of
 from .tables import find_tables, read_tables
 
@@ -117,9 +118,10 @@ def read_plans(config: DataConfig, tables: Sequence[Path], entries: Sequence[Ent
     of: dict[str, list[TableRow]] = defaultdict(list)
     for row in rows:
         of[known.named(row)].append(row)
+    zero = number_of_zero(number for row in rows if (number := _number(row.subject)) is not None)
     plans, merged = {}, 0
     for name, own in of.items():
-        plan, count = _plan(config, own)
+        plan, count = _plan(config, own, zero)
         plans[name], merged = plan, merged + count
     return Plans(config, plans, merged)
 
@@ -195,7 +197,7 @@ class _Recordings:
         )
 
 
-def _plan(config: DataConfig, rows: Sequence[TableRow]) -> tuple[Plan, int]:
+def _plan(config: DataConfig, rows: Sequence[TableRow], zero: int) -> tuple[Plan, int]:
     """Return the plan of a recording from its rows, and how many intervals were merged."""
     subjects = {row.subject: row for row in rows if row.subject}
     if len(subjects) > 1:
@@ -210,7 +212,8 @@ def _plan(config: DataConfig, rows: Sequence[TableRow]) -> tuple[Plan, int]:
     if len({each.in_frames for each in planned}) > 1:
         raise UserError(f"{planned[0].where}: the recording has intervals in seconds and in frames. Use one unit.")
     intervals, merged = _without_overlap(config, sorted(planned, key=lambda each: (each.start, each.stop)))
-    return Plan(tuple(intervals), _number(next(iter(subjects), ""))), merged
+    number = _number(next(iter(subjects), ""))
+    return Plan(tuple(intervals), zero if number == 0 else number or 0), merged
 
 
 def _interval(config: DataConfig, row: TableRow, labels: Mapping[str, int | None]) -> PlannedInterval:
@@ -260,10 +263,10 @@ def _class_name(config: DataConfig, label: int) -> str:
     return "a class that is left out" if label == LEFT_OUT else repr(config.classes[label])
 
 
-def _number(subject: str) -> int:
-    """Return the number in the name of a subject, such as 3 for `P03`; 0 if there is none."""
+def _number(subject: str) -> int | None:
+    """Return the number in the name of a subject, such as 3 for `P03`; None if there is none."""
     match = _NUMBER.fullmatch(subject)
-    return int(match[1]) if match else 0
+    return int(match[1]) if match else None
 
 
 def without_plan(names: Sequence[str]) -> str:

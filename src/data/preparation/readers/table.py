@@ -9,7 +9,7 @@ files clips are called `file/clip`.
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import ClassVar
@@ -23,6 +23,7 @@ from ...store.clip import Clip
 from ..formats.base import BadClip, Entry, Source
 from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.csv_rows import LIMIT_BYTES, Integers
+from ..formats.known_numbers import number_of_zero
 from ..formats.listing import files_below, is_junk, size_of, tally
 from ..formats.recordings import read_bytes
 from ..formats.table_clips import Table, clip_arrays, one_value, read_table
@@ -66,10 +67,14 @@ class Reader:
                     raise UserError(f"{path} has a clip {name!r}, and so has {found[name].path}: rename one of them.")
                 found[name] = Entry(name, path, str(number), max(1, int(size * len(rows))))
         self._check_labels(raw, contents)
-        for ours in METADATA:
-            _check_numbers(raw, ours, contents)
+        zeros = {ours: _number_of_zero(ours, contents) for ours in METADATA}
+        for ours, zero in zeros.items():
+            _check_numbers(raw, ours, contents, zero)
         _log_columns(raw, contents)
-        return sorted(found.values(), key=lambda entry: entry.name)
+        # What is known of all files goes along with a clip, which may be read in another process.
+        more = "".join(f" {ours}={zero}" for ours, zero in zeros.items() if zero)
+        ordered = sorted(found.values(), key=lambda entry: entry.name)
+        return [replace(entry, member=entry.member + more) for entry in ordered] if more else ordered
 
     def find_classes(self, raw: Path) -> list[str]:
         """Return the distinct labels."""
@@ -78,7 +83,8 @@ class Reader:
     def metadata(self, entry: Entry) -> ClipMetadata:
         """Return the label and the metadata of a clip from its first row."""
         content = self._content(entry.path)
-        return self._metadata(entry.name, content, content.parts[int(entry.member)][:1])
+        part, zeros = _place_of(entry)
+        return self._metadata(entry.name, content, content.parts[part][:1], zeros)
 
     def read(self, entry: Entry) -> Clip:
         """Read and centre one clip.
@@ -88,8 +94,9 @@ class Reader:
             DroppedClip: no body is present in any frame.
         """
         content = self._content(entry.path)
-        table, rows = content.table, content.parts[int(entry.member)]
-        metadata = self._metadata(entry.name, content, rows)
+        part, zeros = _place_of(entry)
+        table, rows = content.table, content.parts[part]
+        metadata = self._metadata(entry.name, content, rows, zeros)
         arrays = clip_arrays(entry.name, table, rows, self._source)
         return build_clip(
             entry.name, metadata, arrays.joints, self._source, confidence=arrays.confidence, timing=arrays.timing
@@ -98,11 +105,14 @@ class Reader:
     def _content(self, path: Path) -> "_Content":
         return _load(path, path.stat().st_mtime_ns, self._source)
 
-    def _metadata(self, name: str, content: "_Content", rows: Integers) -> ClipMetadata:
+    def _metadata(self, name: str, content: "_Content", rows: Integers, zeros: Mapping[str, int]) -> ClipMetadata:
         labels = content.table, rows, "label"
         label = 0 if self._source.is_long else self._labels[one_value(name, *labels)]
         values = {ours: one_value(name, content.table, rows, ours) for ours in METADATA}
-        numbers = {ours: content.numbers[ours].get(text, 0) for ours, text in values.items()}
+        numbers = {
+            ours: (content.numbers[ours][text] or zeros.get(ours, 0)) if text in content.numbers[ours] else 0
+            for ours, text in values.items()
+        }
         return ClipMetadata(label, **numbers)
 
     def _check_labels(self, raw: Path, contents: Sequence["_Content"]) -> None:
@@ -183,7 +193,17 @@ def _numbers_of(values: Sequence[str]) -> dict[str, int]:
     return {text: number for number, text in enumerate(values, start=1)}
 
 
-def _check_numbers(raw: Path, ours: str, contents: Sequence[_Content]) -> None:
+def _number_of_zero(ours: str, contents: Sequence[_Content]) -> int:
+    return number_of_zero(number for content in contents for number in content.numbers[ours].values())
+
+
+def _place_of(entry: Entry) -> tuple[int, dict[str, int]]:
+    """Return which clip of its file an entry is, and the number of 0 in the columns of metadata."""
+    part, *more = entry.member.split(" ")
+    return int(part), {ours: int(number) for ours, _, number in (each.partition("=") for each in more)}
+
+
+def _check_numbers(raw: Path, ours: str, contents: Sequence[_Content], zero: int) -> None:
     """Tell which numbers people, cameras and so on have got, and refuse those that differ between files."""
     known: dict[str, int] = {}
     owners: dict[int, str] = {}
@@ -194,6 +214,7 @@ def _check_numbers(raw: Path, ours: str, contents: Sequence[_Content]) -> None:
                     f"The column {ours} of the tables in {raw} names {text!r} without a number of its own: use "
                     "numbers, or put all clips into one file."
                 )
+    known = {text: number or zero for text, number in known.items()}
     if any(text != str(number) for text, number in known.items()):
         shown = ", ".join(f"{number} {text}" for text, number in sorted(known.items(), key=lambda each: each[1])[:20])
         _logger.info("The numbers of the column %s: %s%s.", ours, shown, ", ..." if len(known) > 20 else "")

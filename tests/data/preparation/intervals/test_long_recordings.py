@@ -215,6 +215,12 @@ def test_the_subject_of_a_table_replaces_that_of_the_name(tmp_path: Path) -> Non
     assert set(open_store(tmp_path / "store").clips["subject"].tolist()) == {7, 8}
 
 
+def test_a_person_0_of_a_table_is_known(tmp_path: Path) -> None:
+    table = "recording,start,stop,label,subject\nday_P1,0,1,wave,P0\nday_P2,1,2,clap,P8\n"
+    prepare(tmp_path, config(protocol=ProtocolConfig(by="subject", test=[8])), table)
+    assert set(open_store(tmp_path / "store").clips["subject"].tolist()) == {9, 8}
+
+
 def test_point_events_get_the_length_of_the_setting(tmp_path: Path) -> None:
     prepare(tmp_path, config(point=0.5), TABLE + "day_P1,3.2,,wave\n")
     assert "day_P1/000032-000037" in open_store(tmp_path / "store").clips["name"]

@@ -149,6 +149,28 @@ def test_clips_of_several_files_are_named_after_both(tmp_path: Path) -> None:
     assert [clip.name for clip in clips(tmp_path)] == ["a/one", "b/one"]
 
 
+@pytest.mark.parametrize("mark", ["", "P"])
+@pytest.mark.parametrize("files", [1, 3])
+def test_a_person_0_is_known_and_the_others_keep_their_numbers(
+    mark: str, files: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    rows = {who: [row.replace(",7", f",{who}").replace("one", f"c{who}") for row in a_long_clip()]
+            for who in (f"{mark}0", f"{mark}1", f"{mark}2", "")}  # fmt: skip
+    parts = [*rows.values()] if files > 1 else [[row for each in rows.values() for row in each]]
+    for number, part in enumerate(parts):
+        write(tmp_path, LONG, *part, name=f"{number}.csv")
+    assert sorted((clip.name[-1], clip.subject) for clip in clips(tmp_path)) == [("0", 3), ("1", 1), ("2", 2), ("c", 0)]
+    assert f"3 {mark}0" in caplog.text
+    reader = Reader(SOURCE)
+    assert {reader.metadata(entry).subject for entry in reader.entries(tmp_path)} == {0, 1, 2, 3}
+
+
+def test_a_column_of_nothing_but_0_knows_nobody(tmp_path: Path) -> None:
+    rows = [row.replace(",7", ",0") for row in a_long_clip()]
+    assert [clip.subject for clip in clips(write(tmp_path, LONG, *rows))] == [0]
+
+
 def test_people_with_names_are_numbered_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     rows = [row.replace(",7", f",{who}").replace("one", who) for who in ("Zoe", "Anna") for row in a_long_clip()]
