@@ -27,8 +27,8 @@ class Table:
         name: the file, for errors.
         header: the names of its columns.
         columns: what its columns hold.
-        rows: its rows; the columns of `rows.numbers` are in the order of `places`.
-        places: the place of a column of the file among those of `rows.numbers`.
+        rows: its rows; the columns of `rows.numbers` are in the order of `positions`.
+        positions: the position of a column of the file among those of `rows.numbers`.
         joints: the joint of each value of the column `joint`; empty in the wide form.
         layout: the joints that it has.
     """
@@ -37,7 +37,7 @@ class Table:
     header: tuple[str, ...]
     columns: TableColumns
     rows: CsvRows
-    places: Mapping[int, int]
+    positions: Mapping[int, int]
     joints: Integers
     layout: Layout
 
@@ -47,7 +47,7 @@ class Table:
 
     def number(self, column: int, rows: Integers) -> Floats | None:
         """Return the numbers (N,) of some rows in a column of the file; None if there is no such column."""
-        return self.rows.numbers[rows, self.places[column]] if column >= 0 else None
+        return self.rows.numbers[rows, self.positions[column]] if column >= 0 else None
 
     def line(self, row: int) -> int:
         """Return the line of a row in the file."""
@@ -83,12 +83,14 @@ def read_table(name: str, data: bytes, layout: Layout, given: Mapping[str, str],
     columns = find_columns(name, file.header, layout, given, needed)
     wanted = [columns.frame, columns.time, columns.fps, *columns.coordinates.ravel().tolist()]
     wanted += columns.confidence.tolist() if columns.confidence is not None else []
-    places = {column: place for place, column in enumerate(dict.fromkeys(each for each in wanted if each >= 0))}
-    rows = file.read(columns.texts, list(places))
+    positions = {
+        column: position for position, column in enumerate(dict.fromkeys(each for each in wanted if each >= 0))
+    }
+    rows = file.read(columns.texts, list(positions))
     joints = np.zeros(0, np.int64)
     if not columns.is_wide:
         joints = _joints(name, rows.texts["joint"].values, layout)
-    return Table(name, tuple(file.header), columns, rows, places, joints, layout)
+    return Table(name, tuple(file.header), columns, rows, positions, joints, layout)
 
 
 def clip_arrays(clip: str, table: Table, rows: Integers) -> ClipArrays:
@@ -232,7 +234,7 @@ def _refuse_repeated(clip: str, table: Table, rows: Integers, cells: Integers) -
 
 def _values(table: Table, rows: Integers, columns: NDArray[np.int64]) -> Floats:
     """Return the numbers of some rows in columns of the file: (N, ...) with the columns' shape, (N, C) if long."""
-    places = np.vectorize(table.places.__getitem__, otypes=[np.int64])(columns)
-    values: Floats = table.rows.numbers[rows[:, None], places.ravel()[None]]
+    positions = np.vectorize(table.positions.__getitem__, otypes=[np.int64])(columns)
+    values: Floats = table.rows.numbers[rows[:, None], positions.ravel()[None]]
     values = values.reshape(len(rows), *columns.shape)
     return values if table.columns.is_wide else values[:, 0]

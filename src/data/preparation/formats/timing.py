@@ -128,13 +128,13 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
         return replace(_as_recorded(kept, 0.0), repeated=repeated, backward=backward)
     gaps = int((np.diff(times[kept]) > _GAP_INTERVALS * usual).sum())
     own_fps, even_times = _constant_rate(times[kept], usual, wanted_fps)
-    place = np.cumsum(later) - 1  # of each frame among those that are kept
+    index = np.cumsum(later) - 1  # of each frame among those that are kept
     if own_fps and not gaps and wanted_fps in (0, own_fps):
-        recorded = None if len(kept) == count else place.astype(np.float64)
+        recorded = None if len(kept) == count else index.astype(np.float64)
         return replace(_as_recorded(kept, own_fps), repeated=repeated, backward=backward, recorded=recorded)
     own_fps = own_fps or 1 / usual
     found = _at_equal_intervals(name, even_times, kept, wanted_fps or own_fps, own_fps)
-    return replace(found, repeated=repeated, backward=backward, gaps=gaps, recorded=even_times[place] * found.fps)
+    return replace(found, repeated=repeated, backward=backward, gaps=gaps, recorded=even_times[index] * found.fps)
 
 
 def _as_recorded(frames: NDArray[np.int64], fps: float) -> Frames:
