@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from .aliases import ALIASES
 from .foreign_text import is_readable, short
-from .limits import Lengths, annotations_of, entry_type
+from .limits import Lengths, ZeroOrAtLeast, annotations_of, entry_type
 from .names import suggestion
 from .renamed_keys import present_key
 from .yaml_text import is_number
@@ -31,6 +31,7 @@ _WANTED = {  # type of pydantic's error -> what the value should have been
     "less_than_equal": "at most {le}",
     "less_than": "below {lt}",
     "finite_number": "a finite number",
+    "zero_or": "0, or at least {lowest}",
     "lengths": "a list of {lengths} elements",
 }
 
@@ -117,7 +118,7 @@ def _from_file(annotation: Any) -> Any:
     """Return the type that pydantic validates for a field with this annotation in a file or a flag."""
     base: Any
     base, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
-    limits = [AfterValidator(partial(_length, each)) if isinstance(each, Lengths) else each for each in metadata]
+    limits = [_limit(each) for each in metadata]
     origin, parts = get_origin(base), get_args(base)
     if is_dataclass(base):
         return _annotated(_section(base, annotations_of(base)), BeforeValidator(_lines))
@@ -130,6 +131,13 @@ def _from_file(annotation: Any) -> Any:
         return _annotated(Union[tuple(map(_from_file, parts))], *limits)  # noqa: UP007 - of types found only now
     read = {str: _text, Literal: _text}.get(origin or base, _plain)
     return _annotated(base, *limits, BeforeValidator(read))
+
+
+def _limit(limit: Any) -> Any:
+    """Return a limit as pydantic applies it."""
+    if isinstance(limit, Lengths):
+        return AfterValidator(partial(_length, limit))
+    return AfterValidator(partial(_zero_or, limit)) if isinstance(limit, ZeroOrAtLeast) else limit
 
 
 def _section_limits(annotation: Any) -> list[BeforeValidator]:
@@ -175,6 +183,12 @@ def _list(value: Any) -> Any:
 def _length(lengths: Lengths, value: list[Any]) -> list[Any]:
     if len(value) not in lengths.allowed:
         raise PydanticCustomError("lengths", "wrong length", {"lengths": str(lengths)})
+    return value
+
+
+def _zero_or(limit: ZeroOrAtLeast, value: float) -> float:
+    if 0 < value < limit.lowest:
+        raise PydanticCustomError("zero_or", "too small", {"lowest": limit.lowest})
     return value
 
 

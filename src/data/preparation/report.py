@@ -62,6 +62,7 @@ class PreparationReport:
         mapped: the layouts, such as `kinect_azure32 to ntu25`, if the joints of the recordings were mapped.
         missing_joints: joints to which none was mapped.
         frame_rates: the lowest and the highest number of frames per second; empty if that of a clip is unknown.
+        unknown_rates: number of clips that kept their frames in spite of `data.fps`, since their rate is unknown.
         parts: for each protocol, the number of training and of test clips.
         classes: for each class, its number of clips in total and in each part of each protocol.
         warnings: warnings that training would give.
@@ -87,6 +88,7 @@ class PreparationReport:
     joints_missing: int = 0
     joints_uncertain: int = 0
     frame_rates: list[float] = field(default_factory=list)
+    unknown_rates: int = 0
     recordings: int = 0
     cut: dict[str, int] = field(default_factory=dict)
     mapped: str = ""
@@ -143,6 +145,7 @@ class PreparationReport:
         self.two_bodies = int((clips["bodies"] == 2).sum())
         lowest, highest = float(clips["fps"].min()), float(clips["fps"].max())
         self.frame_rates = [round(lowest, 3), round(highest, 3)] if lowest else []
+        self.unknown_rates = int((clips["fps"] == 0).sum()) if config.fps else 0
         columns = {"clips": clips["label"]}
         found = suitability(clips, config)
         self.parts, self.warnings = {}, _warnings(found, config, hint)
@@ -197,6 +200,8 @@ class PreparationReport:
         rows = []
         if self.frame_rates:
             rows.append(("  frames per second", " to ".join(dict.fromkeys(f"{rate:g}" for rate in self.frame_rates))))
+        if self.unknown_rates:
+            rows.append(("  not resampled, of unknown rate", f"{self.unknown_rates}"))
         for what, number in (("missing", self.joints_missing), ("of less than full confidence", self.joints_uncertain)):
             if number:
                 rows.append(
@@ -205,7 +210,7 @@ class PreparationReport:
         return rows
 
     def remarks(self, expected: Collection[str] = ()) -> list[str]:
-        """Return sentences about bodies that were not kept and joints that no recording has.
+        """Return sentences about bodies that were not kept, unknown frame rates, and joints that no recording has.
 
         Args:
             expected: joints of which the user knows that they are missing.
@@ -215,6 +220,12 @@ class PreparationReport:
             found.append(
                 f"{self.mapped}: nothing is mapped to {', '.join(joints)}, so they are missing in every clip. Under "
                 "data.layout_map each can have a joint, or null, which ends this warning."
+            )
+        if self.unknown_rates:
+            kept = counted(self.unknown_rates, "clip")
+            found.append(
+                f"{kept} of {self.kept:,} could not be brought to data.fps and kept all frames, since the frame rate "
+                "of the recordings is unknown: give it as data.source_fps."
             )
         if self.retimed:
             shown = _first([f"{name} ({repairs})" for name, repairs in self.retimed.items()])

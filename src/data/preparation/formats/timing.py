@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....settings.data import FASTEST, SLOWEST
 from ....utils.numbers import counted
 from .base import MOST_FRAMES, BadClip
 
 Floats = NDArray[np.float64]
 
-FASTEST, SLOWEST = 1000.0, 0.5  # plausible frames per second
 _GAP_INTERVALS = 1.5  # an interval longer than this many usual ones is a gap: frames are missing in it
 _LONG_GAP_S = 10.0  # a gap that is longer has its length in the report
 _LATEST_S = 1e20  # above every clock, also one of nanoseconds since 1970
