@@ -85,10 +85,13 @@ def _problems(schema: Any, values: Mapping[str, Any], error: ValidationError) ->
         is_name = location[-1:] == ("[key]",) and each["type"] in ("text", "string_type")
         depth, annotation = _annotation_at(schema, location[:-1] if is_name else location)
         path = location[:-1] if is_name else location[:depth]
+        value = _shown(each["input"], values, path, is_whole=depth == len(location))
+        entry = location[depth : depth + 1]
+        if entry and not is_name and _is_of_wrong_type(each) and isinstance(value, Mapping) and entry[0] in value:
+            path, value, annotation = (*path, *entry), value[entry[0]], entry_type(annotation)
         if path in reported:
             continue
         reported.add(path)
-        value = _shown(each["input"], values, path, is_whole=depth == len(location))
         if is_name:
             problem = "a name should be UTF-8 text."
         elif annotation is None:
@@ -260,6 +263,12 @@ def _problem(error: ErrorDetails, annotation: Any, value: Any) -> str:
     return f"{short(value)} should be {wanted}."
 
 
+def _is_of_wrong_type(error: ErrorDetails) -> bool:
+    """Tell whether a value has another type than it should, rather than a wrong value of its type."""
+    is_choice = error["type"] == "literal_error" and isinstance(error["input"], str)
+    return not is_choice and error["type"] != "text" and error["type"] not in _WANTED
+
+
 def _wrong_type(annotation: Any, value: Any, wrong: Any) -> str:
     """Return the problem of a value of another type; `wrong` is the part of it that pydantic refused."""
     advice = ""
@@ -299,7 +308,10 @@ def _type_name(annotation: Any) -> str:
     if origin is Literal:
         return "text"
     if origin in (UnionType, Union):
-        return " or ".join("nothing" if part is type(None) else _type_name(part) for part in parts)
+        lists_last = sorted(
+            parts, key=lambda part: _type_name(part).startswith("a list")
+        )  # their elements are named last
+        return " or ".join("nothing" if part is type(None) else _type_name(part) for part in lists_last)
     if origin is list:
         return f"a list, each element {_type_name(parts[0])}"
     if origin is dict:

@@ -112,3 +112,14 @@ def test_a_frame_rate_is_zero_or_one_that_a_recording_may_have(key: str) -> None
     ):
         with pytest.raises(UserError, match=f"{key}.*{wanted}"):
             merge(DataConfig(), [Layer("a.yaml", {key: rate})])
+
+
+def test_of_a_mapping_with_one_value_of_a_wrong_type_only_its_entry_is_shown() -> None:
+    mapping = {"head": "nose", "neck": 5, "hip": ["left_hip", "right_hip"], "hand": {"left": 1}, "foot": None}
+    with pytest.raises(UserError) as caught:
+        merge(DataConfig(), [Layer("a.yaml", {"layout_map": mapping, "columns": {"x": "u", "y": 5}})])
+    assert str(caught.value).splitlines()[1:] == [
+        "  a.yaml: layout_map.neck: 5 should be text or nothing or a list, each element text.",
+        "  a.yaml: layout_map.hand: {'left': 1} should be text or nothing or a list, each element text.",
+        "  a.yaml: columns.y: 5 should be text.",
+    ]
