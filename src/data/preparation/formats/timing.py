@@ -208,6 +208,19 @@ def timing_of_rate(name: str, fps: float, line: int = 0) -> Timing:
     return Timing(fps=fps)
 
 
+def refuse_other_rate(name: str, times: Floats, fps: float) -> None:
+    """Refuse a recording whose timestamps (F,) are not about those of the frame rate that it states as well.
+
+    Raises:
+        BadClip: they differ by more than a tenth.
+    """
+    later = np.diff(times)
+    later = later[later > 0]  # not NaN either
+    found = 1 / float(np.median(later)) if len(later) else fps
+    if not abs(found - fps) <= 0.1 * abs(found):
+        raise BadClip(name, 0, f"its fps is {fps:g}, but its times are those of {found:.4g}: keep the right ones alone")
+
+
 def _usual_interval(name: str, times: Floats) -> float:
     """Return the usual interval of increasing times in seconds; 0 for a single frame."""
     if len(times) < 2:
