@@ -44,7 +44,7 @@ def run_python(block: str) -> None:
 
 
 def test_own_recordings_go_from_arrays_to_a_measured_model(reader_of_it: Callable[[str], Any], tmp_path: Path) -> None:
-    write_recordings, *_, read_store = blocks("python")
+    write_recordings, *_, read_store, write_page = blocks("python")
     run_python(write_recordings)
     (tmp_path / "gestures.yaml").write_text(blocks("yaml")[0])
     prepare, train = commands("gestures.yaml")
@@ -56,7 +56,8 @@ def test_own_recordings_go_from_arrays_to_a_measured_model(reader_of_it: Callabl
     reports = {path.parent.name for path in tmp_path.glob("runs/*/evaluation/*/*.json")}
     assert reports == {"last-test", "last-test-0.3_joints_dropped"}
     run_python(read_store)
-    assert all((tmp_path / name).stat().st_size for name in ("clip.gif", "clip.png"))
+    run_python(write_page)
+    assert all((tmp_path / name).stat().st_size for name in ("clip.gif", "clip.png", "clip.html"))
 
 
 def test_a_recording_with_missing_joints_and_confidences_is_prepared_beside_the_others(

@@ -42,6 +42,15 @@ def test_the_build_packs_every_folder_of_the_source() -> None:
     assert set(project["tool"]["setuptools"]["packages"]) == packages | {"last.configs"}
 
 
+def test_every_file_of_a_package_that_is_no_python_is_in_the_package_data() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]
+    for path in (ROOT / "src").rglob("*"):
+        if path.is_file() and path.suffix not in {".py", ".pyc"} and not path.name.startswith("."):
+            package = ".".join(("last", *path.parent.relative_to(ROOT / "src").parts))
+            assert any(path.match(pattern) for pattern in patterns.get(package, [])), path
+
+
 def test_the_tested_versions_name_every_required_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     required = [

@@ -6,7 +6,7 @@ A layout is drawn from its bones and extra edges; its mirror pairs define left a
 Legend: M bodies, T frames, V joints, C coordinates.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,49 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..skeleton.layout import Layout
-from ..utils.errors import UserError
 from ..utils.extras import extra_problem
 from ..utils.files import atomic_path
-
-Array = NDArray[np.float64]
-
-_BACKGROUND, _INK, _FAINT_INK = "#f8f8f5", "#22252b", "#8b9099"
-_GRID, _SHADOW = "#e4e3dc", "#d6d5cd"
-# Left, right and trunk of the first and of the second body.
-_COLOURS = (
-    {"left": "#2a78d6", "right": "#e2574c", "trunk": "#3c4250"},
-    {"left": "#0f9d8a", "right": "#d99a14", "trunk": "#75569e"},
+from .drawing import (
+    ELEVATION_DEGREES,
+    EYE_DISTANCE,
+    FACE,
+    GRID_LINES,
+    LIGHT,
+    LIMB_SHARE,
+    MARGIN,
+    Array,
+    Scene,
+    has_joints,
+    head_joints,
+    joints_of,
+    lines_of,
+    scene_of,
+    visible_joints,
 )
+
 _INCHES, _DPI = 3.6, 100
 _STRIP_INCHES = 1.9
 _HEADER_INCHES = 0.52
-_ELEVATION_DEGREES = 12.0
 _SWING_DEGREES = 24.0
 _MOST_FRAMES = 50
 _SHORTEST_DELAY_S = 0.03  # viewers slow down faster animations
 _GIF_COLOURS = 24
-_MARGIN = 1.12  # half the width of the picture in radii of the scene
-_EYE_DISTANCE = 8.0  # in radii of the scene
-_LIMB_SHARE = 0.03  # thickness of a limb in units of the body's height
 _STRIP_FRAMES = 8
-_FACE = ("nose", "eye", "ear", "mouth")
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """The space of a clip.
-
-    Attributes:
-        middle: the point that the camera looks at, (3,).
-        radius: the largest distance of the clip's joints from there.
-        size: the height of a body.
-        floors: (M,), the height of the floor below each body, which differs if the recording camera looked down.
-    """
-
-    middle: Array
-    radius: float
-    size: float
-    floors: Array
 
 
 @dataclass(frozen=True)
@@ -65,17 +50,17 @@ class _View:
     """The camera's view of a scene: azimuth in degrees, and the width of limbs in points."""
 
     layout: Layout
-    scene: _Scene
+    scene: Scene
     azimuth: float
     limb: float
 
     def project(self, points: Array) -> tuple[Array, Array]:
         """Return positions in the picture (..., 2), from -1 to 1 within the scene, and depths (...,)."""
         x, y, z = np.moveaxis((points - self.scene.middle) / self.scene.radius, -1, 0)
-        turn, tilt = (0.0, 0.0) if self.layout.flat else np.radians((self.azimuth, _ELEVATION_DEGREES))
+        turn, tilt = (0.0, 0.0) if self.layout.flat else np.radians((self.azimuth, ELEVATION_DEGREES))
         x, z = np.cos(turn) * x - np.sin(turn) * z, np.sin(turn) * x + np.cos(turn) * z
         y, z = np.cos(tilt) * y + np.sin(tilt) * z, np.cos(tilt) * z - np.sin(tilt) * y
-        nearness = _EYE_DISTANCE / (_EYE_DISTANCE + z)
+        nearness = EYE_DISTANCE / (EYE_DISTANCE + z)
         return np.stack([x * nearness, y * nearness], axis=-1), z
 
 
@@ -115,8 +100,8 @@ def animate(
     _require("PIL", "matplotlib")
     from PIL import Image as images
 
-    bodies = _visible(joints, layout, frame_mask, joint_mask)
-    scene, frames = _scene(bodies), bodies.shape[1]
+    bodies = visible_joints(joints, layout, frame_mask, joint_mask)
+    scene, frames = scene_of(bodies), bodies.shape[1]
     count = int(np.clip(frames / fps / _SHORTEST_DELAY_S, 1, min(frames, _MOST_FRAMES)))
     figure, (axes,) = _figure(1, _INCHES, title, layout)
     pictures = []
@@ -148,72 +133,20 @@ def draw_frames(
     joint_mask: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write eight frames of a clip as a PNG strip; arguments and errors are those of `animate`."""
-    bodies = _visible(joints, layout, frame_mask, joint_mask)
-    scene = _scene(bodies)
+    bodies = visible_joints(joints, layout, frame_mask, joint_mask)
+    scene = scene_of(bodies)
     drawn_frames = np.linspace(0, bodies.shape[1] - 1, _STRIP_FRAMES).round().astype(int)
     view = _View(layout, scene, _SWING_DEGREES / 2, _limb_points(scene, _STRIP_INCHES))
     figure, all_axes = _figure(_STRIP_FRAMES, _STRIP_INCHES, title, layout)
     for axes, frame in zip(all_axes, drawn_frames, strict=True):
         _draw_frame(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", facecolor=_BACKGROUND)
+        figure.savefig(temporary, format="png", facecolor=LIGHT.background)
 
 
-def _visible(
-    joints: NDArray[Any],
-    layout: Layout,
-    frame_mask: NDArray[np.bool_] | None,
-    joint_mask: NDArray[np.bool_] | None,
-) -> Array:
-    """Return joints (M, T, V, 3) with NaN for every joint that is not drawn in a frame."""
-    shape = (layout.num_joints, layout.coordinates)
-    if joints.ndim != 4 or joints.shape[2:] != shape:
-        raise UserError(
-            f"Cannot draw an array of shape {joints.shape} as {layout.name}: it should be bodies, frames, "
-            f"{shape[0]} joints, and {shape[1]} coordinates."
-        )
-    bodies = np.zeros((*joints.shape[:3], 3))
-    bodies[..., : shape[1]] = joints
-    if layout.flat:
-        bodies[..., 1] *= -1
-    seen = np.asarray(np.isfinite(bodies).all(axis=3))  # (M, T, V)
-    seen &= np.asarray(np.nan_to_num(bodies).any(axis=(2, 3)))[..., None]
-    seen &= True if frame_mask is None else frame_mask[..., None]
-    seen &= True if joint_mask is None else joint_mask
-    if not seen.any():
-        raise UserError("There is nothing to draw: no frame of the clip has a body.")
-    bodies[~seen] = np.nan
-    return bodies
-
-
-def _has_joints(bodies: Array) -> NDArray[np.bool_]:
-    """Return which bodies (..., V, 3) have a joint that is drawn, (...)."""
-    return np.asarray(np.isfinite(bodies).any(axis=(-2, -1)), bool)
-
-
-def _scene(bodies: Array) -> _Scene:
-    """Return the scene that contains all bodies (M, T, V, 3), except for single outlying joints."""
-    drawn = bodies[np.isfinite(bodies).all(axis=3)]  # (joints in frames, 3)
-    low, high = np.percentile(drawn, [0.5, 99.5], axis=0)
-    middle = (low + high) / 2
-    width = np.percentile(np.linalg.norm((drawn - middle)[:, [0, 2]], axis=1), 99.5)
-    heights = bodies[_has_joints(bodies)][..., 1]  # (bodies in frames, V)
-    size = float(np.median(np.nanmax(heights, axis=1) - np.nanmin(heights, axis=1)))
-    tilt = np.radians(_ELEVATION_DEGREES)
-    radius = float(max(width, np.cos(tilt) * (high - low)[1] / 2 + np.sin(tilt) * width, 1e-6))
-    floors = [_floor(body) for body in bodies]
-    return _Scene(middle, radius, max(size, radius / 10), np.array(floors))
-
-
-def _floor(body: Array) -> float:
-    """Return the height of the floor below a body (T, V, 3), NaN if it is never present."""
-    heights = body[_has_joints(body)][..., 1]  # (frames with the body, V)
-    return float(np.percentile(np.nanmin(heights, axis=1), 10)) if len(heights) else np.nan
-
-
-def _limb_points(scene: _Scene, inches: float) -> float:
+def _limb_points(scene: Scene, inches: float) -> float:
     """Return the width of a limb in points (1/72 inch), on axes of a size in inches."""
-    return _LIMB_SHARE * scene.size / scene.radius * 72 * inches / (2 * _MARGIN)
+    return LIMB_SHARE * scene.size / scene.radius * 72 * inches / (2 * MARGIN)
 
 
 def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any, list[Any]]:
@@ -223,17 +156,17 @@ def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any,
     from matplotlib.figure import Figure
 
     width, height = count * inches, inches + _HEADER_INCHES
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=_BACKGROUND)
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=LIGHT.background)
     FigureCanvasAgg(figure)
-    figure.text(0.14 / width, 1 - 0.21 / height, title, color=_INK, fontsize=12, fontweight="bold", va="center")
+    figure.text(0.14 / width, 1 - 0.21 / height, title, color=LIGHT.ink, fontsize=12, fontweight="bold", va="center")
     if layout.mirror:
-        colours = _COLOURS[0]
+        colours = LIGHT.bodies[0]
         line = 1 - 0.43 / height
         figure.text(0.14 / width, line, "left", color=colours["left"], fontsize=9, va="center")
         figure.text(0.45 / width, line, "right", color=colours["right"], fontsize=9, va="center")
     all_axes = [figure.add_axes((index / count, 0, 1 / count, inches / height)) for index in range(count)]
     for axes in all_axes:
-        axes.set(xlim=(-_MARGIN, _MARGIN), ylim=(-_MARGIN, _MARGIN))
+        axes.set(xlim=(-MARGIN, MARGIN), ylim=(-MARGIN, MARGIN))
         axes.set_axis_off()
     return figure, all_axes
 
@@ -244,11 +177,11 @@ def _draw_frame(axes: Any, bodies: Array, view: _View, caption: str) -> None:
 
     for old in [*axes.collections, *axes.texts]:
         old.remove()
-    shown = [(number, body) for number, body in enumerate(bodies) if _has_joints(body)]
+    shown = [(number, body) for number, body in enumerate(bodies) if has_joints(body)]
     shadows: list[_Stroke] = []
     if not view.layout.flat:
         grid, _ = view.project(_floor_grid(view.scene))
-        axes.add_collection(LineCollection(list(grid), colors=_GRID, linewidths=0.8))
+        axes.add_collection(LineCollection(list(grid), colors=LIGHT.grid, linewidths=0.8))
         shadows = [stroke for number, body in shown for stroke in _shadow(body, number, view)]
     limbs = [stroke for number, body in shown for stroke in _limbs(body, number, view)]
     for strokes in (shadows, sorted(limbs, key=lambda stroke: -stroke.depth)):
@@ -260,26 +193,24 @@ def _draw_frame(axes: Any, bodies: Array, view: _View, caption: str) -> None:
             snap=False,
         )
         axes.add_collection(drawn)
-    axes.text(0.965, 0.03, caption, transform=axes.transAxes, ha="right", color=_FAINT_INK, fontsize=9)
+    axes.text(0.965, 0.03, caption, transform=axes.transAxes, ha="right", color=LIGHT.faint_ink, fontsize=9)
 
 
 def _limbs(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
     """Yield the strokes of one body (V, 3): each bone on a wider stroke of the background colour, and the head."""
     layout = view.layout
     points, depths = view.project(body)
-    colours = _COLOURS[number % len(_COLOURS)]
-    lines = [(bone, _side(layout, bone[0])) for bone in layout.bones]
-    lines += [(edge, _side_of_edge(layout, edge)) for edge in layout.extra_edges]
-    for line, side in lines:
-        ends, depth = points[list(line)], float(depths[list(line)].mean())
+    colours = LIGHT.bodies[number % len(LIGHT.bodies)]
+    for first, second, side in lines_of(layout):
+        ends, depth = points[[first, second]], float(depths[[first, second]].mean())
         if np.isnan(depth):
             continue
-        yield _Stroke(ends, depth + 0.08, view.limb * 1.5, _BACKGROUND)
+        yield _Stroke(ends, depth + 0.08, view.limb * 1.5, LIGHT.background)
         yield _Stroke(ends, depth, view.limb, colours[side])
     if head := [joint for joint in head_joints(layout) if not np.isnan(depths[joint])]:
         # A very short line with round ends is a disc.
         disc = points[head].mean(axis=0) + np.array([[0.0, 0.0], [0.004, 0.0]])
-        nearest = np.nanmin(depths[[*head, *_joints_of(layout, _FACE)]])  # draws a face on its head, not behind it
+        nearest = np.nanmin(depths[[*head, *joints_of(layout, FACE)]])  # draws a face on its head, not behind it
         yield _Stroke(disc, float(nearest), view.limb * 2.8, colours["trunk"])
 
 
@@ -288,47 +219,20 @@ def _shadow(body: Array, number: int, view: _View) -> Iterator[_Stroke]:
     flat = body.copy()
     flat[:, 1] = view.scene.floors[number]
     points, depths = view.project(flat)
-    for first, second in (*view.layout.bones, *view.layout.extra_edges):
+    for first, second, _ in lines_of(view.layout):
         if not np.isnan(depths[[first, second]]).any():
-            yield _Stroke(points[[first, second]], float(depths[first]), view.limb * 1.1, _SHADOW)
+            yield _Stroke(points[[first, second]], float(depths[first]), view.limb * 1.1, LIGHT.shadow)
 
 
-def _floor_grid(scene: _Scene) -> Array:
+def _floor_grid(scene: Scene) -> Array:
     """Return the lines of a square grid on the floor, (lines, 2, 3)."""
-    steps = np.linspace(-1.0, 1.0, 7) * scene.radius
+    steps = np.linspace(-1.0, 1.0, GRID_LINES) * scene.radius
     edge, level = np.full_like(steps, scene.radius), np.zeros_like(steps)
     across = np.stack([np.stack([-edge, level, steps], axis=-1), np.stack([edge, level, steps], axis=-1)], axis=1)
     along = across[..., ::-1]
     floor = np.array([scene.middle[0], np.nanmean(scene.floors), scene.middle[2]])
     lines: Array = np.concatenate([across, along]) + floor
     return lines
-
-
-def _side(layout: Layout, joint: int) -> str:
-    """Return the side of a joint: left, right or trunk."""
-    for left, right in layout.mirror:
-        if joint in (left, right):
-            return "left" if joint == left else "right"
-    return "trunk"
-
-
-def _side_of_edge(layout: Layout, edge: tuple[int, int]) -> str:
-    """Return the side of an edge if both its joints are on it, else the trunk."""
-    first, second = (_side(layout, joint) for joint in edge)
-    return first if first == second else "trunk"
-
-
-def head_joints(layout: Layout) -> list[int]:
-    """Return the joints in whose middle the head is: its own joint, else two ears or two eyes; else none."""
-    if "head" in layout.joints:
-        return [layout.joints.index("head")]
-    pairs = (_joints_of(layout, (part,)) for part in ("ear", "eye"))
-    return next((pair for pair in pairs if len(pair) == 2), [])
-
-
-def _joints_of(layout: Layout, parts: Sequence[str]) -> list[int]:
-    """Return the joints with one of these words in their names, such as `eye` in `left_eye_inner`."""
-    return [joint for joint, name in enumerate(layout.joints) if set(name.split("_")) & set(parts)]
 
 
 def _pixels(figure: Any) -> NDArray[np.uint8]:

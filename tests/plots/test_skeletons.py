@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from last.plots.skeletons import animate, draw_frames, head_joints
+from last.plots.drawing import head_joints
+from last.plots.skeletons import animate, draw_frames
 from last.skeleton import list_layouts, load_layout
 from last.utils.errors import UserError
 

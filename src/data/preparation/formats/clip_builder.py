@@ -59,7 +59,8 @@ def build_clip(
             the timestamps are impossible, or a number in `metadata` is too large for a store.
         DroppedClip: no body is present in any frame.
     """
-    _check(name, metadata, joints, source)
+    _check_numbers(name, metadata)
+    _check_array(name, joints, source)
     certain = _measured_confidence(name, joints, confidence)
     joint_mask = ~np.isnan(certain)
     found = np.flatnonzero(joint_mask.any(axis=(1, 2)))
@@ -84,12 +85,6 @@ def build_clip(
         timeline=Timeline(kept_values[1].ravel(), points.shape[1], None if frames is None else frames.recorded),
         **asdict(metadata),
     )
-
-
-def _check(name: str, metadata: ClipMetadata, joints: NDArray[Any], source: Source) -> None:
-    """Refuse numbers that no store can hold, and joints that do not fit the layout."""
-    _check_numbers(name, metadata)
-    _check_array(name, joints, source)
 
 
 def _mapped(name: str, points: Floats, certain: Floats, source: Source) -> tuple[Floats, Floats]:
@@ -132,8 +127,6 @@ def _measured(
 
 def _measured_confidence(name: str, joints: NDArray[Any], confidence: NDArray[Any] | None) -> Floats:
     """Return confidences (M, T, V), 1 where a format has none, NaN where a joint is missing or a body absent."""
-    if confidence is None:
-        refuse_flags_as_coordinates(name, joints)
     certain = _checked_confidence(name, joints, confidence)
     missing = np.isnan(joints).any(axis=3) | ((certain == 0) & (joints == 0).all(axis=3))
     return np.where(missing | ~present(joints)[..., None], np.nan, certain)
@@ -142,6 +135,7 @@ def _measured_confidence(name: str, joints: NDArray[Any], confidence: NDArray[An
 def _checked_confidence(name: str, joints: NDArray[Any], confidence: NDArray[Any] | None) -> Floats:
     """Return confidences (M, T, V), 1 where a format has none."""
     if confidence is None:
+        refuse_flags_as_coordinates(name, joints)
         return np.ones(joints.shape[:3])
     if confidence.dtype.kind not in "fiub" or confidence.shape != joints.shape[:3]:
         found = f"{confidence.dtype} {confidence.shape}"

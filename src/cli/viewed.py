@@ -1,0 +1,173 @@
+"""What `view` looks at: the clips of a store, or raw recordings, in one form."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.preparation.formats import BadClip, Entry, FindsClasses, Reader
+from ..data.preparation.recognise import open_recordings, recognised
+from ..data.store.clip import Clip
+from ..data.store.find_store import find_store
+from ..data.store.format import HEADER_FILE
+from ..data.store.reader import Store, open_store
+from ..runs.folder import RunFolder
+from ..runs.history import LATEST, is_run, named_path
+from ..settings.data import DataConfig
+from ..skeleton import Layout
+from ..utils.config import YAML_ENDINGS, Layer, config_names, data_layer, merge, section_layer
+from ..utils.errors import UserError
+from ..utils.names import suggestion
+from ..utils.places import is_file
+from .folders import places_of
+
+_FRAMES = 64  # as in the default configuration of a training
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """Clips that can be looked at.
+
+    Attributes:
+        name: what the clips are called together.
+        where: a sentence part about where they are.
+        layout: their joint layout.
+        classes: the names of their classes; empty if these are unknown.
+        names: of the clips.
+        labels: of the clips; -1 if unknown before the clip is read.
+        read: returns the clip of a number; it raises BadClip if that cannot be read.
+        store: the prepared data set, if the clips are in one.
+        config: how a training would see them.
+        frames: to how many frames it would sample them.
+        seed: of the run, if they are those of a run.
+        has_labels: whether a clip that is read has a label.
+    """
+
+    name: str
+    where: str
+    layout: Layout
+    classes: list[str]
+    names: list[str]
+    labels: NDArray[np.int64]
+    read: Callable[[int], Clip]
+    store: Store | None = None
+    config: DataConfig | None = None
+    frames: int = _FRAMES
+    seed: int = 0
+    has_labels: bool = True
+
+    def class_of(self, clip: Clip) -> str:
+        """Return the name of a clip's class, its number if the classes have no names, or an empty text."""
+        if not self.has_labels:
+            return ""
+        return self.classes[clip.label] if clip.label < len(self.classes) else f"class {clip.label}"
+
+
+def find_viewed(arguments: argparse.Namespace) -> Viewed:
+    """Return the clips that the argument `path` names: of a store, a data set, a run, or raw recordings.
+
+    Raises:
+        UserError: nothing there can be looked at; the message says what is missing.
+    """
+    named = arguments.path
+    path = Path(named)
+    describes = arguments.format or arguments.layout
+    if is_file(path / HEADER_FILE):
+        return _of_store(open_store(path, verify=False), _config_of_store(path, arguments.dataset))
+    run = named_path(named, places_of(arguments))
+    if is_run(run) and not describes:
+        return _of_run(RunFolder(run), arguments)
+    if (named in config_names("data") and not path.exists()) or named.endswith(YAML_ENDINGS):
+        return _of_data_set(named, arguments)
+    if not path.exists():
+        hint = suggestion(named, config_names("data"))
+        raise UserError(
+            f"There is no {named}: name the folder of a prepared data set, a run's folder or `{LATEST}`, a data set "
+            f"({', '.join(config_names('data'))}), or raw recordings.{hint}"
+        )
+    if arguments.dataset:
+        if describes:
+            raise UserError("--format and --layout are for recordings without a data YAML: omit them, or --dataset.")
+        config = merge(DataConfig(), [section_layer(data_layer(arguments.dataset), "data")])
+    else:
+        config = recognised(path, arguments.format or "", arguments.layout or "")
+    return _of_recordings(config, path)
+
+
+def _of_store(store: Store, config: DataConfig | None, **more: Any) -> Viewed:
+    if not len(store):
+        raise UserError(f"The prepared data set in {store.path} has no clip.")
+    names = [str(name) for name in store.clips["name"]]
+    labels = store.clips["label"].astype(np.int64)
+    read = store.__getitem__
+    where = f"the prepared data set {store.name} in {store.path}"
+    return Viewed(store.name, where, store.skeleton, store.classes, names, labels, read, store, config, **more)
+
+
+def _of_data_set(named: str, arguments: argparse.Namespace) -> Viewed:
+    config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
+    here, inputs = places_of(arguments), []
+    beside = Path(named).absolute().parent / config.name
+    if named.endswith(YAML_ENDINGS) and is_file(beside / HEADER_FILE):
+        inputs = [beside]
+    if not arguments.data_root:
+        inputs += here.input_roots
+    return _of_store(find_store(config, here.data_root, verify=False, input_roots=inputs), config)
+
+
+def _of_run(run: RunFolder, arguments: argparse.Namespace) -> Viewed:
+    """Return the clips of a run's data set, with the run's own settings of augmentation."""
+    values = run.read_config()
+    config = merge(DataConfig(), [section_layer(Layer(str(run.config), values), "data")])
+    here = places_of(arguments)
+    recorded = values.get("data_root")
+    root = Path(recorded) if isinstance(recorded, str) and not arguments.data_root else here.data_root
+    inputs = [here.data_root, *here.input_roots]
+    store = find_store(config, root, verify=False, input_roots=inputs)
+    frames, seed = (values.get(key) for key in ("input_frames", "seed"))
+    own = {"frames": frames, "seed": seed}
+    return _of_store(store, config, **{key: value for key, value in own.items() if type(value) is int})
+
+
+def _config_of_store(path: Path, dataset: str) -> DataConfig | None:
+    """Return the data set of a store: that of `--dataset`, of the YAML beside the store, or of the program."""
+    beside = path.absolute().with_name(f"{path.absolute().name}.yaml")
+    named = dataset or (str(beside) if is_file(beside) else "")
+    if not named and path.absolute().name in config_names("data"):
+        named = path.absolute().name
+    return merge(DataConfig(), [section_layer(data_layer(named), "data")]) if named else None
+
+
+def _of_recordings(config: DataConfig, raw: Path) -> Viewed:
+    reader, entries, classes = open_recordings(config, raw)
+    finds = isinstance(reader, FindsClasses)
+    labels = [reader.metadata(entry).label if classes and isinstance(reader, FindsClasses) else -1 for entry in entries]
+    layout = config.skeleton
+    return Viewed(
+        name=raw.absolute().stem,
+        where=f"the recordings in {raw}, read as {config.format} with the layout {layout.name}",
+        layout=layout,
+        classes=classes,
+        names=[entry.name for entry in entries],
+        labels=np.array(labels, np.int64),
+        read=partial(_read, reader, entries),
+        has_labels=bool(classes) or not finds,
+    )
+
+
+def _read(reader: Reader, entries: Sequence[Entry], number: int) -> Clip:
+    """Return a recording, or if it is damaged its copy."""
+    first, *copies = (entries[number], *entries[number].copies)
+    try:
+        return reader.read(first)
+    except BadClip:
+        for copy in copies:
+            with suppress(BadClip):
+                return reader.read(copy)
+        raise

@@ -1,0 +1,121 @@
+"""The player's HTML: a fragment for any page, and a page of its own.
+
+Names come from files of other people. They reach a page as JSON in which no character can end the element, and the
+player shows them as text only. The page forbids itself any connection, and any program but the player's own.
+"""
+
+import hashlib
+import html
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ...utils.errors import UserError
+from ...utils.files import write_text
+from ...utils.foreign_text import printable
+from .. import drawing
+from .clips import PlayedClip, encode
+
+PAGE_LIMIT_BYTES = 64 << 20
+_FOLDER = Path(__file__).parent
+_SCRIPTS, _STYLES = ("drawing.js", "player.js"), ("player.css",)
+
+
+def fragment(clips: Sequence[PlayedClip], *, label: str = "Clips", plays: bool = True) -> str:
+    """Return the HTML of a player of some clips, for a page that also has `assets()`, once and after all fragments.
+
+    Args:
+        clips: at least one.
+        label: its name for screen readers.
+        plays: start playing at once, except for readers who prefer reduced motion.
+
+    Raises:
+        UserError: there is no clip, a clip does not fit its layout, or they are too many for a page.
+    """
+    if not clips:
+        raise UserError("There is no clip to show.")
+    values = {**encode(clips), "shared": _conventions()}
+    content = _inside_script(json.dumps(values, separators=(",", ":"), allow_nan=False))
+    if len(content) > PAGE_LIMIT_BYTES:
+        raise UserError(
+            f"The page would have {len(content) >> 20:,} MiB, more than the {PAGE_LIMIT_BYTES >> 20} MiB that it may "
+            "have. Show fewer clips, or shorter ones."
+        )
+    return (
+        f'<section class="last-player" aria-label="{html.escape(printable(label))}" data-plays="{str(plays).lower()}">'
+        f'<script type="application/json">{content}</script>'
+        "<noscript><p>The player needs JavaScript.</p></noscript></section>"
+    )
+
+
+def assets() -> str:
+    """Return the player's styles and its program, as elements of a page."""
+    return f"<style>{_styles()}</style>\n<script>{_program()}</script>"
+
+
+def content_policy(*styles: str) -> str:
+    """Return the element for the head of a page that allows the player, and these other styles, and nothing else."""
+    allowed = " ".join(_digest(style) for style in (_styles(), *styles))
+    policy = f"default-src 'none'; img-src data:; style-src {allowed}; script-src {_digest(_program())}; "
+    policy += "base-uri 'none'; form-action 'none'"
+    return f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+
+
+def write_page(path: Path, clips: Sequence[PlayedClip], *, title: str) -> None:
+    """Write a page that plays clips, one file that needs no other.
+
+    Raises:
+        UserError: see `fragment`; or the file cannot be written.
+    """
+    shown, style = html.escape(printable(title)), _read("page.css")
+    lines = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        content_policy(style),
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{shown}</title><style>{style}</style></head>",
+        f'<body><main><h1 class="lp-heading">{shown}</h1>',
+        fragment(clips),
+        f"</main>{assets()}</body></html>",
+    ]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _conventions() -> dict[str, Any]:
+    """Return the colours and measures that the player shares with the pictures."""
+    return {
+        "light": asdict(drawing.LIGHT),
+        "dark": asdict(drawing.DARK),
+        "margin": drawing.MARGIN,
+        "eye_distance": drawing.EYE_DISTANCE,
+        "limb_share": drawing.LIMB_SHARE,
+        "grid_lines": drawing.GRID_LINES,
+    }
+
+
+def _inside_script(text: str) -> str:
+    """Return JSON that can be the content of an element `script`: a `<` can only be inside of a string."""
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+@cache
+def _styles() -> str:
+    return "".join(map(_read, _STYLES))
+
+
+@cache
+def _program() -> str:
+    """Return the player's program, which defines no global name."""
+    return '"use strict";(() => {\n' + "".join(map(_read, _SCRIPTS)) + "})();"
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")

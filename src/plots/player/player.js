@@ -1,0 +1,277 @@
+// The player: controls, keys, touch, and the list of clips. Every element with the class `last-player` becomes one.
+
+const SPEEDS = [0.25, 0.5, 1, 2, 4];
+const DEFAULT_FPS = 30; // of clips whose frame rate is unknown
+const PRESETS = { Front: [0, 12], Side: [90, 12], Top: [0, 89] };
+const START = { azimuth: 20, elevation: 12, zoom: 1 };
+const ZOOMS = [0.3, 12];
+
+function element(kind, attributes = {}, ...children) {
+  const made = document.createElement(kind);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "text") made.textContent = value;
+    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+class Player {
+  constructor(root) {
+    this.root = root;
+    const content = JSON.parse(root.querySelector("script").textContent);
+    Object.assign(this, { clips: content.clips, skeletons: content.skeletons, shared: content.shared });
+    this.view = { ...START };
+    this.dark = window.matchMedia("(prefers-color-scheme: dark)");
+    this.moment = 0; // as a share of the clip, from 0 to 1
+    this.speed = 1;
+    this.showsConfidence = true;
+    this.playing = root.dataset.plays === "true" && !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.pointers = new Map();
+    this.build();
+    this.select(0);
+    this.dark.addEventListener("change", () => {
+      this.writeLegend();
+      this.draw();
+    });
+    new ResizeObserver(() => this.draw()).observe(this.stage);
+    root.addEventListener("keydown", (event) => this.pressed(event));
+    requestAnimationFrame((time) => this.tick(time));
+  }
+
+  // --- the elements
+
+  build() {
+    const button = (text, label, act) => element("button", { type: "button", text, "aria-label": label, title: label, onclick: act });
+    this.stage = element("div", { class: "lp-stage" });
+    this.playButton = button("", "Play", () => this.setPlaying(!this.playing));
+    this.playButton.classList.add("lp-play");
+    this.scrubber = element("input", { type: "range", min: 0, value: 0, class: "lp-scrubber", "aria-label": "Frame" });
+    this.scrubber.addEventListener("input", () => this.show(Number(this.scrubber.value)));
+    this.time = element("output", { class: "lp-time" });
+    const speeds = SPEEDS.map((speed) => element("option", { value: speed, text: `${speed}×` }));
+    this.speeds = element("select", { "aria-label": "Speed", title: "Speed" }, ...speeds);
+    this.speeds.value = "1";
+    this.speeds.addEventListener("change", () => (this.speed = Number(this.speeds.value)));
+    const presets = Object.entries(PRESETS).map(([name, angles]) => button(name, `View from the ${name.toLowerCase()}`, () => this.look(...angles)));
+    this.presets = element("span", { class: "lp-presets", role: "group", "aria-label": "Camera" }, ...presets);
+    const reset = button("Reset", "Reset the view", () => this.look(START.azimuth, START.elevation, 1));
+    const box = element("input", { type: "checkbox", checked: "" });
+    box.addEventListener("change", () => {
+      this.showsConfidence = box.checked;
+      this.draw();
+    });
+    this.confidence = element("label", { class: "lp-confidence", title: "Joints of low confidence are faint" }, box, "confidence");
+    this.title = element("h2", { class: "lp-title" });
+    this.caption = element("p", { class: "lp-caption" });
+    this.legend = element("p", { class: "lp-legend" });
+    const step = (text, label, by) => button(text, label, () => this.step(by));
+    const controls = element(
+      "div",
+      { class: "lp-controls" },
+      element("div", { class: "lp-line" }, step("‹", "Previous frame", -1), this.playButton, step("›", "Next frame", 1), this.scrubber, this.time),
+      element("div", { class: "lp-line lp-options" }, this.speeds, this.presets, reset, this.confidence),
+    );
+    const help = "Drag to turn, scroll or pinch to zoom. Space plays, the arrow keys step, with shift they turn, + and - zoom.";
+    const main = element("div", { class: "lp-main" }, this.title, this.caption, this.stage, this.legend, controls, element("p", { class: "lp-help", text: help }));
+    this.root.append(...(this.clips.length > 1 ? [this.list(), main] : [main]));
+    this.root.classList.toggle("lp-with-list", this.clips.length > 1);
+    this.setPlaying(this.playing);
+  }
+
+  list() {
+    this.items = this.clips.map((clip, number) => {
+      const about = [element("span", { class: "lp-name", text: clip.name }), element("span", { class: "lp-about", text: clip.caption })];
+      return element("li", {}, element("button", { type: "button", onclick: () => this.select(number) }, ...about));
+    });
+    const search = element("input", { type: "search", placeholder: "Search", "aria-label": "Search the clips" });
+    const count = element("output", { class: "lp-count" });
+    const filter = () => {
+      const wanted = search.value.toLowerCase().split(/\s+/);
+      const shown = this.items.filter((item) => !(item.hidden = !wanted.every((word) => item.textContent.toLowerCase().includes(word))));
+      count.textContent = shown.length === this.items.length ? `${shown.length} clips` : `${shown.length} of ${this.items.length} clips`;
+    };
+    search.addEventListener("input", filter);
+    filter();
+    return element("nav", { class: "lp-list", "aria-label": "Clips" }, search, count, element("ul", {}, ...this.items));
+  }
+
+  // --- what is shown
+
+  select(number) {
+    const clip = this.clips[number];
+    this.stage.replaceChildren();
+    this.versions = clip.versions.map((version) => {
+      const skeleton = this.skeletons[clip.skeleton];
+      const canvas = element("canvas", { tabindex: 0, role: "img" });
+      this.listen(canvas);
+      const note = version.empty ? [element("p", { class: "lp-empty", text: "No joint of this clip was measured." })] : [];
+      const title = version.title ? [element("figcaption", { text: version.title })] : [];
+      this.stage.append(element("figure", {}, ...title, canvas, ...note));
+      return { skeleton, version, canvas, decoded: decode(version, skeleton.joints, skeleton.coordinates) };
+    });
+    this.clip = clip;
+    this.title.textContent = clip.name;
+    this.caption.textContent = clip.caption;
+    this.scrubber.max = Math.max(this.frames - 1, 0);
+    this.moment = 0;
+    this.presets.hidden = this.versions[0].skeleton.flat;
+    this.confidence.hidden = this.versions.every(({ version }) => version.confidence === null);
+    (this.items || []).forEach((item, index) => item.firstChild.setAttribute("aria-current", index === number));
+    this.writeLegend();
+    this.draw();
+  }
+
+  get frames() {
+    return this.versions[0].version.frames;
+  }
+
+  get fps() {
+    return this.versions[0].version.fps || DEFAULT_FPS;
+  }
+
+  get frame() {
+    return Math.min(Math.floor(this.moment * this.frames + 1e-6), this.frames - 1);
+  }
+
+  get palette() {
+    return this.dark.matches ? this.shared.dark : this.shared.light;
+  }
+
+  writeLegend() {
+    const { skeleton } = this.versions[0];
+    const bodies = Math.max(...this.versions.map(({ version }) => version.bodies));
+    this.legend.replaceChildren();
+    for (let body = 0; body < bodies && skeleton.has_sides; body++) {
+      const sides = this.palette.bodies[body % this.palette.bodies.length];
+      const words = ["left", "right"].map((side) => {
+        const word = element("span", { text: side });
+        word.style.color = sides[side];
+        return word;
+      });
+      this.legend.append(element("span", {}, bodies > 1 ? `body ${body + 1}: ` : "", words[0], " ", words[1]));
+    }
+  }
+
+  draw() {
+    let strokes = 0;
+    for (const each of this.versions) {
+      const { clientWidth, clientHeight } = each.canvas;
+      const ratio = window.devicePixelRatio || 1;
+      const size = { width: Math.round(clientWidth * ratio), height: Math.round(clientHeight * ratio) };
+      if (each.canvas.width !== size.width || each.canvas.height !== size.height) Object.assign(each.canvas, size);
+      const frame = Math.min(Math.floor(this.moment * each.version.frames + 1e-6), each.version.frames - 1);
+      if (each.version.frames) {
+        strokes += drawFrame(each.canvas.getContext("2d"), size, each, each.decoded, frame, this.view, this.shared, this.palette, this.showsConfidence);
+      }
+      each.canvas.setAttribute("aria-label", `${this.clip.name}, ${each.version.title || "clip"}, frame ${frame + 1} of ${each.version.frames}`);
+    }
+    this.scrubber.value = this.frame;
+    const known = this.versions[0].version.fps > 0;
+    const seconds = known ? `${(this.frame / this.fps).toFixed(2)} s, ` : "";
+    this.time.textContent = `${seconds}${this.frame + 1} / ${this.frames}`;
+    this.scrubber.setAttribute("aria-valuetext", `${seconds}frame ${this.frame + 1} of ${this.frames}`);
+    this.root.dataset.drawn = strokes;
+  }
+
+  // --- time
+
+  tick(time) {
+    const elapsed = Math.min((time - (this.before ?? time)) / 1000, 0.25);
+    this.before = time;
+    if (this.playing && this.frames > 1) {
+      const before = this.versions.map(({ version }) => Math.floor(this.moment * version.frames));
+      this.moment = (this.moment + (elapsed * this.speed * this.fps) / this.frames) % 1;
+      if (this.versions.some(({ version }, index) => Math.floor(this.moment * version.frames) !== before[index])) this.draw();
+    }
+    requestAnimationFrame((next) => this.tick(next));
+  }
+
+  show(frame) {
+    this.moment = (frame + 0.5) / Math.max(this.frames, 1);
+    this.draw();
+  }
+
+  step(by) {
+    this.setPlaying(false);
+    this.show((this.frame + by + this.frames) % this.frames);
+  }
+
+  setPlaying(playing) {
+    this.playing = playing;
+    this.playButton.textContent = playing ? "❚❚" : "▶";
+    this.playButton.setAttribute("aria-label", playing ? "Pause" : "Play");
+    this.playButton.title = playing ? "Pause" : "Play";
+  }
+
+  // --- the camera
+
+  look(azimuth, elevation, zoom = this.view.zoom) {
+    this.view = { azimuth, elevation: Math.max(-89, Math.min(89, elevation)), zoom: Math.max(ZOOMS[0], Math.min(ZOOMS[1], zoom)) };
+    this.draw();
+  }
+
+  turn(right, down) {
+    this.look(this.view.azimuth + right, this.view.elevation + down);
+  }
+
+  zoom(factor) {
+    this.look(this.view.azimuth, this.view.elevation, this.view.zoom * factor);
+  }
+
+  listen(canvas) {
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      this.pointers.set(event.pointerId, event);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const before = this.pointers.get(event.pointerId);
+      if (!before) return;
+      const spread = this.spread();
+      this.pointers.set(event.pointerId, event);
+      if (this.pointers.size > 1 && spread) this.zoom(this.spread() / spread);
+      else this.turn((before.clientX - event.clientX) / 2, (event.clientY - before.clientY) / 2);
+    });
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.zoom(Math.exp(-Math.max(-100, Math.min(100, event.deltaY)) / 500));
+    }, { passive: false });
+  }
+
+  spread() {
+    const [first, second] = [...this.pointers.values()];
+    return second ? Math.hypot(first.clientX - second.clientX, first.clientY - second.clientY) : 0;
+  }
+
+  pressed(event) {
+    const { target } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.type === "search" || target.tagName === "SELECT") return;
+    const turns = { ArrowLeft: [10, 0], ArrowRight: [-10, 0], ArrowUp: [0, 10], ArrowDown: [0, -10] };
+    const acts = {
+      " ": () => this.setPlaying(!this.playing),
+      ArrowLeft: () => this.step(-1),
+      ArrowRight: () => this.step(1),
+      Home: () => this.show(0),
+      End: () => this.show(this.frames - 1),
+      "+": () => this.zoom(1.2),
+      "-": () => this.zoom(1 / 1.2),
+    };
+    const act = event.shiftKey && turns[event.key] ? () => this.turn(...turns[event.key]) : acts[event.key];
+    const pressesButton = event.key === " " && (target.tagName === "BUTTON" || target.type === "checkbox");
+    if (!act || pressesButton) return;
+    event.preventDefault();
+    act();
+  }
+}
+
+function reportProblem(problem) {
+  for (const root of document.querySelectorAll(".last-player")) {
+    root.dataset.error = problem;
+    root.append(element("p", { class: "lp-problem", role: "alert", text: `The player has failed: ${problem}` }));
+  }
+}
+
+window.addEventListener("error", (event) => reportProblem(event.message));
+document.querySelectorAll(".last-player").forEach((root) => new Player(root));

@@ -1,0 +1,181 @@
+"""The player's page: it is one file, foreign names cannot break it, and a browser draws it without an error."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import last.plots.player.page as page_module
+from last.plots.player import PlayedClip, Version, assets, fragment, write_page
+from last.skeleton import load_layout
+from last.utils.errors import UserError
+
+LAYOUT = load_layout("ntu25")
+FLAT = load_layout("coco17_2d")
+NAMES = [
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "\"quotes' & slashes/\\ <b>bold</b>",
+    "two\nlines\x00\x1b[31m\u202ereversed",
+    "not UTF-8 \udcff",
+    "ümläut 動作",
+]
+
+
+def clip(name: str = "walk", frames: int = 6, bodies: int = 1, layout: str = "ntu25") -> PlayedClip:
+    shape = (bodies, frames, load_layout(layout).num_joints, load_layout(layout).coordinates)
+    joints = np.random.default_rng(0).uniform(-0.8, 0.8, shape).cumsum(axis=1)
+    return PlayedClip(name, load_layout(layout), [Version(joints, 30.0)], f"class of {name}")
+
+
+class Elements(HTMLParser):
+    """The elements of a page in their order, and the content of the scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in ("meta",):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_foreign_name_is_only_text_wherever_it_stands(name: str, tmp_path: Path) -> None:
+    write_page(tmp_path / "page.html", [clip(name)], title=name)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    write_page(tmp_path / "plain.html", [clip("plain")], title="plain")
+    elements, plain = Elements(text), Elements((tmp_path / "plain.html").read_text(encoding="utf-8"))
+    assert elements.tags == plain.tags and not elements.open
+    assert json.loads(elements.scripts[0])["clips"][0]["name"].isprintable()
+
+
+def test_a_page_reaches_no_network_and_runs_no_other_program(tmp_path: Path) -> None:
+    write_page(tmp_path / "page.html", [clip()], title="page")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+    assert not re.search(r"(src|href)=|https?://|@import|url\(|innerHTML|eval\(|fetch\(|XMLHttpRequest", text)
+
+
+def test_a_page_of_a_hundred_clips_is_small(tmp_path: Path) -> None:
+    write_page(tmp_path / "page.html", [clip(str(number), frames=60) for number in range(100)], title="hundred")
+    assert (tmp_path / "page.html").stat().st_size < 1_400_000  # 12 kB a clip of 60 frames and 25 joints
+
+
+def test_a_page_that_is_too_large_and_one_without_clips_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="no clip to show"):
+        fragment([])
+    monkeypatch.setattr(page_module, "PAGE_LIMIT_BYTES", 1 << 10)
+    with pytest.raises(UserError, match="Show fewer clips"):
+        fragment([clip()])
+
+
+def test_the_same_clips_give_the_same_page(tmp_path: Path) -> None:
+    for name in ("one.html", "other.html"):
+        write_page(tmp_path / name, [clip()], title="same")
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "other.html").read_bytes()
+
+
+def test_several_players_fit_on_one_page() -> None:
+    text = fragment([clip()], label='first "one"', plays=False) + fragment([clip(), clip("other")]) + assets()
+    assert Elements(text).tags.count("section") == 2
+    assert 'data-plays="false"' in text and html.escape('first "one"') in text
+
+
+# --- in a browser
+
+SCRIPTED = """
+<script>
+const root = document.querySelector(".last-player"), found = {};
+const press = (key, more = {}) => root.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, ...more}));
+const time = () => root.querySelector(".lp-time").textContent;
+const pixels = () => root.querySelector("canvas").toDataURL();
+press(" "); press("Home"); found.first = time();
+press("ArrowRight"); found.second = time();
+press("ArrowLeft"); press("ArrowLeft"); found.last = time();
+press("Home"); const before = pixels();
+press("ArrowLeft", {shiftKey: true}); found.turned = pixels() !== before;
+root.querySelector(".lp-options > button").click(); found.reset = pixels() === before;
+press("+"); found.zoomed = pixels() !== before; root.querySelector(".lp-options > button").click();
+root.querySelector("input[type=checkbox]").click(); found.opaque = pixels() !== before;
+const search = root.querySelector("input[type=search]");
+search.value = "WAVE"; search.dispatchEvent(new Event("input"));
+const items = [...root.querySelectorAll("li")];
+found.matches = items.filter((item) => !item.hidden).map((item) => item.querySelector(".lp-name").textContent);
+found.drawn = items.map((item) => { item.firstChild.click(); return Number(root.dataset.drawn); });
+found.canvases = root.querySelectorAll("canvas").length;
+const result = document.createElement("pre");
+result.id = "found"; result.textContent = JSON.stringify(found);
+document.body.append(result);
+</script>
+"""
+
+
+@cache
+def browser() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = next((path for name in names if (path := shutil.which(name))), "")
+    if not found:
+        pytest.skip("there is no Chromium or Chrome to open the page in")
+    return found
+
+
+def opened(page: Path) -> str:
+    """Return the document of a page after its scripts have run for a second."""
+    profile = page.parent / "profile"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
+    command = [browser(), *options, "--virtual-time-budget=1000", "--dump-dom", page.as_uri()]
+    return subprocess.run(command, capture_output=True, timeout=120, check=True, encoding="utf-8").stdout
+
+
+def test_a_browser_draws_the_page_with_hostile_names_and_no_error(tmp_path: Path) -> None:
+    clips = [clip(name) for name in NAMES]
+    write_page(tmp_path / "page.html", clips, title=NAMES[0])
+    document = opened(tmp_path / "page.html")
+    assert "data-error" not in document
+    (drawn,) = re.findall(r'data-drawn="(\d+)"', document)
+    assert int(drawn) == len(LAYOUT.bones) + 1  # and the head
+    assert html.escape(NAMES[0], quote=False) in document
+
+
+def test_a_browser_steps_turns_zooms_searches_and_selects(tmp_path: Path) -> None:
+    joints = np.random.default_rng(0).uniform(-1, 1, (2, 4, 25, 3))
+    confidence = np.random.default_rng(1).uniform(0, 1, (2, 4, 25))
+    one_missing = joints.copy()
+    one_missing[:, :, LAYOUT.joints.index("left_hand_tip")] = np.nan
+    clips = [
+        PlayedClip("two bodies", LAYOUT, [Version(joints, 10.0, confidence=confidence)]),
+        PlayedClip("empty", LAYOUT, [Version(np.full((1, 3, 25, 3), np.nan))]),
+        PlayedClip("flat", FLAT, [Version(joints[:1, :1, :17, :2])]),
+        PlayedClip("wave", LAYOUT, [Version(one_missing[:1], 10.0, "original"), Version(joints[:1, :2], 0.0, "other")]),
+    ]
+    (tmp_path / "page.html").write_text(f"<body>{fragment(clips)}{assets()}{SCRIPTED}</body>", encoding="utf-8")
+    document = opened(tmp_path / "page.html")
+    assert "data-error" not in document
+    found = json.loads(html.unescape(re.findall(r'<pre id="found">(.*?)</pre>', document)[0]))
+    assert [found[name] for name in ("first", "second", "last")] == ["0.00 s, 1 / 4", "0.10 s, 2 / 4", "0.30 s, 4 / 4"]
+    assert found["turned"] and found["reset"] and found["zoomed"] and found["opaque"]
+    assert found["matches"] == ["wave"]
+    body, flat = len(LAYOUT.bones) + 1, len(FLAT.bones) + len(FLAT.extra_edges) + 1
+    assert found["drawn"] == [2 * body, 0, flat, 2 * body - 1]
+    assert found["canvases"] == 2
