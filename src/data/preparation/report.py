@@ -65,7 +65,7 @@ class PreparationReport:
         unknown_rates: number of clips that kept their frames in spite of `data.fps`, since their rate is unknown.
         parts: for each protocol, the number of training and of test clips.
         classes: for each class, its number of clips in total and in each part of each protocol.
-        warnings: warnings that training would give.
+        warnings: warnings that training would give, and one of clips that `data.fps` could not resample.
         seconds, read_bytes: duration of this run and bytes it read; an earlier run may have read the rest.
         prepared_before: whether this is the report of a store that already existed.
     """
@@ -145,10 +145,15 @@ class PreparationReport:
         self.two_bodies = int((clips["bodies"] == 2).sum())
         lowest, highest = float(clips["fps"].min()), float(clips["fps"].max())
         self.frame_rates = [round(lowest, 3), round(highest, 3)] if lowest else []
-        self.unknown_rates = int((clips["fps"] == 0).sum()) if config.fps else 0
         columns = {"clips": clips["label"]}
         found = suitability(clips, config)
         self.parts, self.warnings = {}, _warnings(found, config, hint)
+        if config.fps and (clips["fps"] == 0).any():
+            self.unknown_rates = int((clips["fps"] == 0).sum())
+            self.warnings.append(
+                f"{counted(self.unknown_rates, 'clip')} of {self.kept:,} could not be brought to data.fps and kept all "
+                "frames, since the frame rate of the recordings is unknown: give it as data.source_fps."
+            )
         for protocol, parts in ((each.protocol, each.parts) for each in found):
             self.parts[protocol] = {"train": len(parts.train), "test": len(parts.test)}
             columns[f"{protocol} train"] = clips["label"][parts.train]
@@ -210,7 +215,7 @@ class PreparationReport:
         return rows
 
     def remarks(self, expected: Collection[str] = ()) -> list[str]:
-        """Return sentences about bodies that were not kept, unknown frame rates, and joints that no recording has.
+        """Return sentences about bodies that were not kept and joints that no recording has.
 
         Args:
             expected: joints of which the user knows that they are missing.
@@ -220,12 +225,6 @@ class PreparationReport:
             found.append(
                 f"{self.mapped}: nothing is mapped to {', '.join(joints)}, so they are missing in every clip. Under "
                 "data.layout_map each can have a joint, or null, which ends this warning."
-            )
-        if self.unknown_rates:
-            kept = counted(self.unknown_rates, "clip")
-            found.append(
-                f"{kept} of {self.kept:,} could not be brought to data.fps and kept all frames, since the frame rate "
-                "of the recordings is unknown: give it as data.source_fps."
             )
         if self.retimed:
             shown = _first([f"{name} ({repairs})" for name, repairs in self.retimed.items()])

@@ -51,6 +51,6 @@ def test_clips_that_were_not_resampled_are_counted_with_the_remedy() -> None:
         report = PreparationReport("tiny", "raw", "out", 5, 100)
         report.count(clips, DataConfig(classes=["a"], fps=fps))
         assert rows_of(report).get("not resampled, of unknown rate", "0") == str(unknown)
-        assert any("3 clips of 5 could not" in each and "data.source_fps" in each for each in report.remarks()) == (
+        assert any("3 clips of 5 could not" in each and "data.source_fps" in each for each in report.warnings) == (
             unknown > 0
         )
