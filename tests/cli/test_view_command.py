@@ -274,6 +274,11 @@ def test_what_cannot_be_shown_is_refused_with_what_is_missing(cli: Command, tmp_
     assert not list(Path.cwd().iterdir())
 
 
+def test_a_folder_of_stores_has_their_names_in_the_message(cli: Command, store: Path) -> None:
+    result = cli("view", store.parent)
+    assert result.code == 2 and f"name one of them, {store}" in result.err
+
+
 def test_a_misspelled_data_set_has_the_nearest_name(cli: Command) -> None:
     result = cli("view", "ntu_60")
     assert result.code == 2 and "Did you mean 'ntu60'?" in result.err
