@@ -85,8 +85,6 @@ TESTED_IN = {
     "plots/drawing": "plots/test_skeletons",
     "runs/checkpoint_check": "runs/test_checkpoint_fields",
     "runs/checkpoint_model": "runs/test_checkpoint",
-    "runs/comparison": "runs/test_history",
-    "runs/curves": "runs/test_history",
     "runs/results": "runs/test_history",
     "runs/resume": "experiments/test_resume",
     "runs/torch_file": "runs/test_checkpoint_fields",

@@ -9,7 +9,7 @@ from importlib import import_module
 from ..utils.errors import UserError
 from ..utils.program import program
 from ..version import __version__
-from .failures import report_error, signals_as_exceptions
+from .failures import refuse_foreign_exit, report_error, signals_as_exceptions
 from .output import reader_left, reason_for, safe_output
 
 COMMANDS = {
@@ -103,7 +103,11 @@ def _run_command(name: str, arguments: list[str]) -> int:
     command = import_module(module, __name__)
     parsed = parse(f"{program()} {name}", purpose, command.add_arguments, arguments)
     with logging_to_terminal(quiet=parsed.quiet):
-        code: int = command.run(parsed)
+        try:
+            code: int = command.run(parsed)
+        except SystemExit as stop:  # raised by --help of a part, or by a plug-in, whose code would mean something else
+            refuse_foreign_exit(stop)
+            raise
     return code
 
 

@@ -1,5 +1,6 @@
 """Error messages of failed commands, and their exit codes."""
 
+import argparse
 import os
 import signal
 import sys
@@ -51,30 +52,61 @@ def report_error(error: BaseException, program: str) -> int:
     return 1
 
 
+def refuse_foreign_exit(stop: SystemExit) -> None:
+    """Refuse that code besides argparse's ends the program, with an exit code that has another meaning here.
+
+    Raises:
+        UserError: a plug-in, or a library, raised SystemExit; the message names its file and line.
+    """
+    frame = traceback.extract_tb(stop.__traceback__)[-1]
+    if frame.filename != argparse.__file__:
+        raise UserError(
+            f"{frame.filename}, line {frame.lineno}, ends the program ({fault_of(stop)}). Raise an error there instead."
+        ) from stop
+
+
 @contextmanager
 def signals_as_exceptions() -> Iterator[None]:
     """Raise `Terminated` in this process while the block runs when SIGTERM arrives, and `HungUp` when SIGHUP does.
 
-    A signal that is ignored, as SIGHUP under `nohup`, stays ignored.
+    A signal that is ignored, as SIGHUP under `nohup`, stays ignored. If a library turns the exception of a signal,
+    also KeyboardInterrupt, into an error of its own, the block ends with the exception of the signal.
     """
     if threading.current_thread() is not threading.main_thread():  # Python handles signals only in the main thread
         yield
         return
     owner = os.getpid()
+    received: list[type[KeyboardInterrupt]] = []
 
-    def terminate(number: int, _frame: FrameType | None) -> None:
+    def terminate(number: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:
-            raise ENDING_SIGNALS[number]
+            received.append(ENDING_SIGNALS.get(number, KeyboardInterrupt))
+            raise received[-1]
+        if number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
         signal.signal(number, signal.SIG_DFL)  # a forked worker inherits this handler and exits
         os.kill(os.getpid(), number)
 
     handled = [number for number in ENDING_SIGNALS if not is_ignored(number)]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        handled.append(signal.SIGINT)
     previous = {number: signal.signal(number, terminate) for number in handled}
     try:
         yield
+    except Exception as error:
+        if received and _is_unexpected(error):
+            raise received[-1] from error
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _is_unexpected(error: BaseException) -> bool:
+    """Return whether an error, or the one that it reports, is neither the user's nor that of another process."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return not isinstance(error, PeerLost) and not _message(error)
 
 
 def _message(error: BaseException) -> str:

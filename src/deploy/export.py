@@ -156,18 +156,21 @@ def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassi
             "shape": shape,
             "axes": ["clip", "coordinate", "frame", "joint", "body"],
             "frames": "sampled from the clip as `sampling` says",
-            "origin": f"joint {layout.joints[layout.center]!r} of the first body in its first frame",
+            "origin": f"joint {layout.joints[layout.center]!r} of the first body in the first frame where it is "
+            "measured; if it never is, the mean of that body's joints in its first frame",
             "missing": "a joint with a NaN is missing, and so should be one below `min_confidence`; gaps of at most "
             "`max_gap` frames are interpolated",
             "max_gap": config.data.max_gap,
             "min_confidence": config.data.min_confidence,
-            "absent": "a body is absent from a frame where all its coordinates are 0; a clip needs a body",
+            "absent": "a body is absent from a frame where all its coordinates are 0 or all are NaN; the logits of a "
+            "clip without a body are NaN",
         },
         "output": {"name": OUTPUT, "shape": [request.batch, len(checkpoint.classes)]},
         "sampling": asdict(config.data.sampling),
         "normalize": {**asdict(config.data.normalize), "where": "inside the exported model"},
         "layout": layout.name,
         "joints": list(layout.joints),
+        "center": layout.joints[layout.center],
         "classes": list(checkpoint.classes),
     }
 

@@ -20,7 +20,8 @@ from .fused import fold
 def measured_joints(joints: Tensor, max_gap: int) -> tuple[Tensor, Tensor]:
     """Return joints as a model takes them, and which of them were measured or interpolated, (N, M, T, V) bool.
 
-    A joint with a NaN is missing; a body is absent in a frame in which all of its joints are zero or missing.
+    A joint with a NaN is missing; a body is absent in a frame in which all of its joints are zero or all are missing.
+    If some are missing, the others count as measured even at zero: a lone joint is the origin of its clip.
 
     Args:
         joints: (N, C, T, V, M).
@@ -28,7 +29,7 @@ def measured_joints(joints: Tensor, max_gap: int) -> tuple[Tensor, Tensor]:
     """
     missing = joints.isnan().any(dim=1)  # (N, T, V, M)
     joints = torch.where(missing[:, None], 0.0, joints)
-    present = joints.abs().amax(dim=(1, 3)) > 0  # (N, T, M)
+    present = (joints.abs().amax(dim=(1, 3)) > 0) | missing.any(dim=2)  # (N, T, M)
     joint_mask = (~missing & present[:, :, None]).permute(0, 3, 1, 2)
     return fill_gaps(joints, joint_mask, max_gap)
 
@@ -56,8 +57,7 @@ class Recogniser(nn.Module):
         features = self.network(folded, measured)  # (N*M, D)
         if joints.shape[4] > 1:
             features = average_bodies(features, joint_mask.any(dim=(2, 3)), None)  # (N, D)
-        logits: Tensor = self.network.classifier(features)
-        return logits
+        return _nan_without_body(self.network.classifier(features), joint_mask)
 
     def _normalised(self, joints: Tensor, joint_mask: Tensor) -> Tensor:
         """Normalise clips as in training; (N, C, T, V, M) -> the same."""
@@ -80,7 +80,13 @@ class PlainRecogniser(nn.Module):
 
     def forward(self, joints: Tensor) -> Tensor:
         """Return the logits (N, classes) of joints (N, C, T, V, M), NaN where one is missing, 0 where a body is."""
-        return _logits(self.model, self.pipeline, joints, check_values=False)
+        logits = _logits(self.model, self.pipeline, joints, check_values=False)
+        return _nan_without_body(logits, measured_joints(joints, 0)[1])
+
+
+def _nan_without_body(logits: Tensor, joint_mask: Tensor) -> Tensor:
+    """Return the logits (N, classes), NaN for clips of which no joint was measured; runtimes would differ in them."""
+    return torch.where(joint_mask.any(dim=3).any(dim=2).any(dim=1)[:, None], logits, torch.nan)
 
 
 def recogniser_of(model: SkeletonClassifier, data: DataConfig, frames: int) -> nn.Module:

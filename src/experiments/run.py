@@ -28,6 +28,7 @@ from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device, refuse_missing_format
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
+from ..settings.data import DataConfig
 from ..settings.model import ModelConfig
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION, Measures, refuse_taken_names
@@ -153,7 +154,7 @@ def _build(
     check_split(config, store, world, is_resumed=resume_point.checkpoint is not None)
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
-        _refuse_other_data(resume_point, lambda: _changes(config, resume_point, store, data.fingerprints), world)
+        _refuse_other_data(resume_point, lambda: _changes(config.data, resume_point, store, data.fingerprints), world)
         refuse_other_sizes(resume_point.checkpoint, resume_point.origin)
     torch.manual_seed(config.seed)
     model = recipe.build_model(config, data)
@@ -287,11 +288,11 @@ def _refuse_other_data(resume_point: ResumePoint, changes: Callable[[], Sequence
     world.agree(refuse)
 
 
-def _changes(config: RunConfig, resume_point: ResumePoint, store: Store, present: Mapping[str, str]) -> list[str]:
+def _changes(data: DataConfig, resume_point: ResumePoint, store: Store, present: Mapping[str, str]) -> list[str]:
     """Return how the data differ from the training data of the resumed run."""
     assert resume_point.checkpoint is not None
     before = resume_point.checkpoint.data
-    same_store = is_same_store(before.get("store", ""), store, config.data.min_confidence)
+    same_store = is_same_store(before.get("store", ""), store, data.min_confidence)
     return differing(before, present, same_store=same_store)
 
 
@@ -302,7 +303,7 @@ def _present_changes(config: RunConfig, resume_point: ResumePoint) -> list[str]:
         present = data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
     except UserError:
         return []
-    return _changes(config, resume_point, store, present)
+    return _changes(config.data, resume_point, store, present)
 
 
 def _refuse_uneven_batch(batch_size: int, world: World) -> None:

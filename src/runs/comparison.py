@@ -3,10 +3,14 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..settings.data import ProtocolConfig
+from ..settings.run import RunConfig
+from ..utils.config import flatten
+from ..utils.errors import UserError
 from ..utils.files import write_csv
 from ..utils.foreign_text import printable
 from ..utils.spread import MeanDeviation
@@ -14,6 +18,7 @@ from .results import Run
 
 UNKNOWN = "-"
 _LONGEST_VALUE = 48
+_PROTOCOLS, _DEPTH = "data.protocols.", 3  # a key of a protocol is data.protocols.<name>.<key>
 _OTHER_FIGURES = ("parameters", "train_seconds", "clips_per_second", "skipped_batches")
 
 
@@ -34,13 +39,15 @@ class SeedSpread:
 def differing_keys(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Return the configuration keys in which runs differ, with the value of each run as text.
 
-    A missing key is `-` and counts as a difference. A run whose configuration is unknown has `-` for every key, and
-    these do not count.
+    A missing key has its default, as when the run is resumed: an earlier version did not have it. One without a
+    default is `-` and counts as a difference. A run whose configuration is unknown has `-` for every key, and these do
+    not count.
     """
-    known = [run.config for run in runs if run.config]
-    keys = sorted({key for config in known for key in config})
+    configs = [_with_defaults(run.config) for run in runs]
+    known = [config for config in configs if config]
+    keys = sorted({key for run in runs for key in run.config})
     differing = [key for key in keys if len({_text(config, key) for config in known}) > 1]
-    return {printable(key): [_shown(run.config, key) for run in runs] for key in differing}
+    return {printable(key): [_shown(config, key) for config in configs] for key in differing}
 
 
 def seed_spreads(runs: Sequence[Run], harmless: Sequence[str] = ()) -> list[SeedSpread]:
@@ -114,8 +121,33 @@ def _key_without_seed(config: Mapping[str, Any], harmless: Sequence[str]) -> str
     """Return a text that is equal for runs that differ only in the seed and in harmless keys."""
     from .resume import HARMLESS, covers  # it imports torch, which a list of runs does not need
 
-    kept = [key for key in sorted(config) if key != "seed" and not covers((*HARMLESS, *harmless), key)]
-    return "\n".join(f"{key}={_text(config, key)}" for key in kept)
+    completed = _with_defaults(config)
+    kept = [key for key in sorted(completed) if key != "seed" and not covers((*HARMLESS, *harmless), key)]
+    return "\n".join(f"{key}={_text(completed, key)}" for key in kept)
+
+
+def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the default of every key that it lacks; one that is unknown stays empty."""
+    if not config:
+        return {}
+    protocols = {key.split(".")[2] for key in config if key.startswith(_PROTOCOLS) and key.count(".") == _DEPTH}
+    defaults = {
+        "": asdict(RunConfig()),
+        "model.": _model_defaults(str(config.get("model.family", ""))),
+        **{f"{_PROTOCOLS}{name}.": asdict(ProtocolConfig()) for name in protocols},
+    }
+    filled = {key: value for prefix, values in defaults.items() for key, value in flatten(values, prefix).items()}
+    return {**filled, **config}
+
+
+def _model_defaults(family: str) -> dict[str, Any]:
+    """Return the default values of a family's configuration; none of a family that is not known here."""
+    from ..models.registry import family_config  # it imports torch, which a list of runs does not need
+
+    try:
+        return asdict(family_config(family))
+    except UserError:
+        return {}
 
 
 def _text(config: Mapping[str, Any], key: str) -> str:

@@ -81,18 +81,30 @@ class StopWatch:
             yield
             return
         heeded = [each for each in _SIGNALS if each == signal.SIGINT or not is_ignored(each)]
-        previous = {number: signal.signal(number, self._note) for number in heeded}
+        previous = {number: signal.getsignal(number) for number in heeded}
+
+        def note(number: int, frame: FrameType | None) -> None:
+            if self._note(number):
+                handler = previous[signal.Signals(number)]
+                if callable(handler):  # that of the command, which raises the same and knows from then on that it did
+                    handler(number, frame)
+                _SIGNALS[signal.Signals(number)].raise_signal()
+
+        for number in heeded:
+            signal.signal(number, note)
         try:
             yield
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int) -> bool:
+        """Record a signal; return whether it is a second one, which ends the program at once."""
         reason, before = _SIGNALS[signal.Signals(number)], self._signal
         if reason is Stop.HANG_UP:
             self._signal = before or reason
-            return
+            return False
         if before not in (None, Stop.HANG_UP) and not self._patient:
-            reason.raise_signal()
+            return True
         self._signal = reason
+        return False

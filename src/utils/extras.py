@@ -35,7 +35,7 @@ def import_fault(package: str) -> str | None:
             return ""  # Python also imports a folder of that name, such as a run's `tensorboard`
         for module in _MODULES.get(package, ()):
             import_module(module)
-    except Exception as error:  # an import can raise any exception
+    except (Exception, SystemExit) as error:  # an import can raise any exception
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package:
             return ""
         return fault_of(error)

@@ -108,7 +108,7 @@ class Kind:
             module = import_module(f"{self.package}.{name}")
         except MemoryError:
             raise
-        except Exception as error:  # an import can raise any exception
+        except (Exception, SystemExit) as error:  # an import can raise any exception
             problems = [f"cannot be imported ({fault_of(error)}{_line_in(file, error)})"]
         else:
             problems = [*self._lacking(module), *_settings_problems(module)]
@@ -176,11 +176,11 @@ def _settings_problems(module: Any) -> Iterator[str]:
         yield f"has `Settings` without a default of {', '.join(without)}"
     try:
         annotations_of(settings)
-    except Exception as error:  # annotations are any Python code
+    except (Exception, SystemExit) as error:  # annotations are any Python code
         yield f"has `Settings` whose annotations cannot be read ({fault_of(error)})"
 
 
-def _line_in(file: str, error: Exception) -> str:
+def _line_in(file: str, error: BaseException) -> str:
     """Return where in a file an error was raised, for a message; empty if the error names the line itself."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f", line {lines[-1]}" if lines else ""

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tomllib
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,7 @@ from patience import PATIENCE_S
 from last.cli import COMMANDS, failures
 from last.cli.failures import REQUIRED
 from last.cli.options import add_shared, examples
+from last.runtime.stop_requests import StopWatch
 from last.utils.errors import TrainingDiverged, UserError
 from last.version import __version__
 
@@ -132,6 +134,68 @@ def test_a_signal_that_ends_unwinds_like_an_interrupt_and_has_its_exit_code(comm
     assert cli("fake").code == code
     assert saved == ["work"]
     assert signal.getsignal(number) is before
+
+
+SIGNAL_CODES = {"SIGTERM": 143, "SIGHUP": 129, "SIGINT": 130}
+
+
+def interrupted_library(name: str, error: Exception) -> None:
+    """Raise `error` instead of the exception of a signal, as a library does that catches everything."""
+    try:
+        os.kill(os.getpid(), getattr(signal, name))
+        raise AssertionError(f"{name} did not arrive")
+    except KeyboardInterrupt:
+        pass
+    raise error
+
+
+@contextmanager
+def after_a_first_signal() -> Iterator[None]:
+    """Let a training record a first signal while the block runs, so that the next one ends it at once."""
+    with StopWatch().listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        yield
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once instead of sending SIGTERM")
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    ("name", "code", "in_training"), [*((*each, False) for each in SIGNAL_CODES.items()), ("SIGINT", 130, True)]
+)
+def test_a_signal_that_a_library_turns_into_an_error_of_its_own_is_no_defect(
+    command, cli, name: str, code: int, in_training: bool, wrapped: bool
+) -> None:
+    def work(_: Namespace) -> int:
+        with after_a_first_signal() if in_training else nullcontext():
+            try:
+                interrupted_library(name, RuntimeError("Conversion failed"))
+            except RuntimeError as error:
+                if wrapped:
+                    raise UserError("model.xml cannot be read.") from error
+                raise
+        return 0
+
+    command(work)
+    before = signal.getsignal(signal.SIGINT)
+    result = cli("fake")
+    assert (result.code, result.out, result.err) == (code, "", "")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once instead of sending SIGTERM")
+@pytest.mark.parametrize("error", [UserError("The disk is full."), OSError(errno.ENOSPC, "No space left", "out.npy")])
+def test_an_error_of_the_user_is_reported_also_after_a_signal(command, cli, error: Exception) -> None:
+    command(lambda _: interrupted_library("SIGINT", error) or 0)
+    result = cli("fake")
+    assert (result.code, result.err[:7]) == (2, "error: ")
+
+
+@pytest.mark.parametrize("code", [0, 3, None])
+def test_a_plug_in_cannot_end_the_program_with_an_exit_code_of_its_own(command, cli, code: int | None) -> None:
+    command(lambda _: sys.exit(code))
+    result = cli("fake")
+    assert (result.code, "ends the program (SystemExit" in result.err) == (2, True)
+    assert result.err.startswith(f"error: {__file__}, line ")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")

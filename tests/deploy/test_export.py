@@ -1,8 +1,12 @@
 """Exported files: what they hold, what they compute, and when they are refused."""
 
 import json
+import runpy
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,6 +15,7 @@ import pytest
 import torch
 from deploy_probes import write_checkpoint
 
+import last
 from last.deploy import export as exporting
 from last.deploy.backends import open_exported
 from last.deploy.export import Exported, ExportRequest, export
@@ -19,6 +24,9 @@ from last.runs.checkpoint import read_checkpoint
 from last.runs.checkpoint_model import model_of
 from last.utils.errors import UserError
 from last.utils.files import file_checksum
+
+Array = np.ndarray[Any, Any]
+UNIT = ("data.normalize.scale=unit",)
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +158,94 @@ def test_a_file_that_is_no_exported_model_is_refused(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         open_exported(tmp_path / name)
+
+
+def prepare_function(sheet: str) -> Any:
+    """Return the function `prepared` of docs/data.md for the facts beside an exported file."""
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    (program,) = (part.split("```")[0] for part in text.split("```python\n") if "def prepared(" in part)
+    path = Path(sheet).with_name("prepared.py")
+    path.write_text(program.replace("exports/nano_e.json", sheet), encoding="utf-8")
+    return runpy.run_path(str(path))["prepared"]
+
+
+def nothing(joints: Array) -> None:
+    joints[:] = np.nan
+
+
+def all_zeros(joints: Array) -> None:
+    joints[:] = 0
+
+
+def one_joint_in_one_frame(joints: Array) -> None:
+    joints[np.arange(joints.size).reshape(joints.shape) // 3 != 25 * 3 + 9] = np.nan
+
+
+def one_joint_of_all_frames(joints: Array) -> None:
+    joints[:, :, 1:] = np.nan
+
+
+def absent_frames(joints: Array) -> None:
+    joints[:, 3:6], joints[1, 8:10] = 0, np.nan
+
+
+def short_and_long_gaps(joints: Array) -> None:
+    joints[0, 6:9, 4], joints[0, 6:17, 11], joints[1, 9, 12] = np.nan, np.nan, np.nan
+
+
+def single_coordinates(joints: Array) -> None:
+    joints[0, 4:9, 7, 1], joints[0, :, 8, 2] = np.nan, np.nan
+
+
+def no_centre(joints: Array) -> None:
+    joints[0, :, 1] = np.nan  # spine_mid
+
+
+def a_second_body_alone(joints: Array) -> None:
+    joints[0] = np.nan
+
+
+HARD = [
+    *(nothing, all_zeros, one_joint_in_one_frame, one_joint_of_all_frames, absent_frames, short_and_long_gaps),
+    *(single_coordinates, no_centre, a_second_body_alone),
+]
+
+
+@pytest.mark.parametrize("settings", [(), ("data.sampling.method=uniform", "data.normalize.scale=none")])
+@pytest.mark.parametrize("change", HARD)
+def test_files_agree_with_the_model_on_what_model_inputs_makes_of_a_recording(
+    settings: tuple[str, ...], change: Callable[[Array], None], data_yaml: Path, exported_as: Any
+) -> None:
+    checkpoint, sheet, files = exported_as(*settings)
+    joints = np.random.default_rng(5).normal(3, 1, size=(2, 21, 25, 3))
+    confidence = np.random.default_rng(6).choice([0.1, 0.4, 1.0], p=[0.1, 0.1, 0.8], size=(2, 21, 25))
+    change(joints)
+    model = last.load_checkpoint(checkpoint)
+    clip = prepare_function(sheet)(joints, confidence)[None]
+    assert clip.shape == (1, 3, 8, 25, 2) and clip.dtype == np.float32
+    found = [open_exported(path, threads=1)(np.ascontiguousarray(clip)) for path in files]
+    if change in (nothing, all_zeros):
+        assert all(np.isnan(each).all() for each in found)
+        return
+    with torch.no_grad():
+        expected = model(*last.model_inputs(model, joints, confidences=confidence)).numpy()
+    assert np.isfinite(expected).all()
+    for each in found:
+        np.testing.assert_allclose(each, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def exported_as(folder: Path, data_yaml: Path) -> Any:
+    """Return a function that exports a model trained with some settings: its checkpoint, its JSON and its files."""
+
+    @cache
+    def once(*settings: str) -> tuple[Path, str, list[Path]]:
+        place = folder / f"as{len(settings)}"
+        place.mkdir()
+        torch.manual_seed(1)
+        every = ("data.normalize.face_camera=true", "data.min_confidence=0.3", *(settings or UNIT))
+        checkpoint = write_checkpoint(place / "last.pth", data_yaml, "nano_e", False, *every)
+        files = [each.files[0] for each in export(ExportRequest(checkpoint, bodies=2, threads=1), place)]
+        return checkpoint, str(place / "nano_e.json"), files
+
+    return once

@@ -110,6 +110,7 @@ FAULTS = {
     "\nimport nosuch_package": r"cannot be imported \(ModuleNotFoundError: No module named 'nosuch_package', line 2\)",
     "raise KeyError('mine')": r"cannot be imported \(KeyError: 'mine', line 1\)",
     "raise ValueError": r"cannot be imported \(ValueError:, line 1\)",
+    "raise SystemExit(3)": r"cannot be imported \(SystemExit: 3, line 1\)",
     "x = 1": r"has no `\w+`, ",
     "Settings = 3": "has `Settings` that is not a dataclass",
     "class Settings:\n    share: float = 0.5": "has `Settings` that is not a dataclass",

@@ -91,13 +91,13 @@ def test_several_processes_share_the_statistics_of_all_their_measured_positions(
         torch.testing.assert_close([*norm.buffers()], [*alone.buffers()], **CLOSE)
 
 
-def test_a_velocity_needs_two_frames_and_a_bone_two_joints() -> None:
+def test_a_velocity_needs_two_frames_except_the_last_one_and_a_bone_two_joints() -> None:
     parents = torch.tensor([0, 0, 1])
     mask = torch.ones(1, 3, 3, dtype=torch.bool)
     mask[0, 1, 1] = False
     masks = stream_masks(mask, parents, (*STREAMS, "other"))
     assert masks["joint"] is masks["other"] is mask
-    assert masks["velocity"][0].tolist() == [[True, False, True], [True, False, True], [False] * 3]
+    assert masks["velocity"][0].tolist() == [[True, False, True], [True, False, True], [True] * 3]
     assert masks["bone"][0].tolist() == [[True] * 3, [True, False, False], [True] * 3]
 
 

@@ -1,4 +1,3 @@
-import csv
 import errno
 import json
 import math
@@ -8,40 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from written_runs import epoch, with_teachers, write_run
 
 from last.experiments import run as experiment
-from last.plots import figures
-from last.runs import curves
-from last.runs.comparison import differing_keys, record, seed_spreads, write_comparison
-from last.runs.curves import draw_curves
+from last.runs.comparison import record, write_comparison
 from last.runs.folder import RunFolder
 from last.runs.history import choose_runs, find_runs
-from last.runs.results import Run, read_run
+from last.runs.results import read_run
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
-from last.utils.spread import MeanDeviation
-
-CONFIG = {"epochs": 3, "seed": 0, "learning_rate": 0.01}
-
-
-def epoch(number: int, top1: float | None, **more: object) -> dict[str, object]:
-    row: dict[str, object] = {"epoch": number, "train_loss": 2.0 - number, "test_top1": top1, "test_top5": 90.0}
-    return row | {"seconds": 2.0, "clips_per_second": 100.0 + number, "skipped_batches": 1} | more
-
-
-def write_run(path: Path, top1: list[float | None], finished: bool = True, **config: Any) -> Path:
-    """Write the folder of a run of nano_e on tiny xsub, with a row for each test top-1."""
-    path.mkdir(parents=True, exist_ok=True)
-    whole = CONFIG | {"model": {"name": "nano_e"}, "data": {"name": "tiny", "split": "xsub"}} | config
-    (path / "config.yaml").write_text(json.dumps(whole))  # JSON is YAML
-    (path / "metrics.jsonl").write_text("".join(json.dumps(epoch(*pair)) + "\n" for pair in enumerate(top1)))
-    if finished:
-        best = max(range(len(top1)), key=lambda index: top1[index] or 0.0)
-        summary = {"model": "nano_e", "dataset": "tiny", "split": "xsub", "seed": whole["seed"], "parameters": 1234}
-        summary |= {"best_epoch": best, "best_top1": top1[best], "final_top1": top1[-1], "train_seconds": 7.5}
-        (path / "summary.json").write_text(json.dumps(summary))
-    return path
-
 
 # --- a run's folder
 
@@ -201,10 +175,6 @@ def test_the_runs_of_a_sequence_are_found_where_they_lie(tmp_path: Path) -> None
     assert chosen.name == roots[tmp_path / "runs"]
 
 
-def with_teachers(*teachers: Path | str) -> dict[str, Any]:
-    return {"distillation": {"teachers": [str(each) for each in teachers]}}
-
-
 def test_a_distilled_run_names_its_teachers(tmp_path: Path) -> None:
     base, large = (write_run(tmp_path / name, [1.0], model={"name": name}) for name in ("base", "large"))
     teachers = [run / "checkpoints" / "last.pth" for run in (base, large, base)]
@@ -279,100 +249,6 @@ def test_a_run_that_is_named_twice_is_refused(tmp_path: Path) -> None:
         choose_runs(tmp_path, ["run-1", str(path)])
 
 
-# --- comparing
-
-
-def runs_with(tmp_path: Path, *configs: dict[str, Any], top1: float = 50.0) -> list[Run]:
-    paths = [write_run(tmp_path / f"run-{number}", [top1 + number], **config) for number, config in enumerate(configs)]
-    return [read_run(path) for path in paths]
-
-
-def test_only_keys_that_differ_are_reported(tmp_path: Path) -> None:
-    runs = runs_with(tmp_path, {"amp": True, "ema": {"decay": 0.9}}, {"learning_rate": 0.1, "amp": True, "note": ""})
-    assert differing_keys(runs) == {
-        "ema.decay": ["0.9", "-"],
-        "learning_rate": ["0.01", "0.1"],
-        "note": ["-", '""'],
-    }
-
-
-def test_an_unreadable_configuration_makes_no_difference(tmp_path: Path) -> None:
-    runs = runs_with(tmp_path, {"seed": 0}, {"seed": 1}, {})
-    (runs[2].path / "config.yaml").write_text("[")
-    assert differing_keys([*runs[:2], read_run(runs[2].path)]) == {"seed": ["0", "1", "-"]}
-
-
-def test_seeds_of_one_configuration_have_a_mean_and_a_spread(tmp_path: Path) -> None:
-    other = {"learning_rate": 0.5, "seed": 7}
-    runs = runs_with(tmp_path, {"seed": 0}, other, {"seed": 1, "device": "cpu"}, {"seed": 2, "output_root": "/x"})
-    (spread,) = seed_spreads(runs)
-    assert [run.seed for run in spread.runs] == [0, 1, 2]
-    assert spread.final == pytest.approx((50 + 5 / 3, math.sqrt(7 / 3)))
-
-
-def test_an_unfinished_or_repeated_seed_does_not_count_in_the_spread(tmp_path: Path) -> None:
-    runs = runs_with(tmp_path, {"seed": 0}, {"seed": 1}, {"seed": 1})
-    (runs[1].path / "summary.json").unlink()
-    (spread,) = seed_spreads([runs[0], read_run(runs[1].path), runs[2]])
-    assert [run.name for run in spread.runs] == ["run-0", "run-2"]
-    assert [run.name for run in seed_spreads(runs)[0].runs] == ["run-0", "run-1"]
-    assert seed_spreads(runs[1:]) == []
-
-
-def test_a_mean_over_an_unknown_value_is_unknown() -> None:
-    assert all(map(math.isnan, MeanDeviation.of([1.0, math.nan])))
-    assert MeanDeviation.of([1.0, 3.0]) == pytest.approx((2.0, math.sqrt(2)))
-
-
-def test_the_table_has_a_row_a_run_and_empty_cells_for_what_is_not_known(tmp_path: Path) -> None:
-    runs = runs_with(tmp_path, {"seed": 0}, {"seed": 1})
-    write_comparison(tmp_path / "out" / "runs.csv", runs)
-    with (tmp_path / "out" / "runs.csv").open(newline="") as file:
-        first, second = csv.DictReader(file)
-    assert (first["run"], first["final_top1"], first["parameters"], first["final_top5"]) == (
-        "run-0",
-        "50",
-        "1234",
-        "90",
-    )
-    assert (first["skipped_batches"], first["config.seed"], second["config.seed"]) == ("1", "0", "1")
-
-
-# --- the picture
-
-
-@pytest.fixture
-def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with a third of the pixels, for speed."""
-    pytest.importorskip("matplotlib")
-    monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
-
-
-@pytest.mark.usefixtures("coarse_pictures")
-@pytest.mark.parametrize("count", [2, 40])
-def test_curves_are_drawn_for_few_and_many_runs(tmp_path: Path, count: int) -> None:
-    runs = runs_with(tmp_path, *({"seed": seed} for seed in range(count)))
-    draw_curves(runs, tmp_path / "out" / "curves.png")
-    assert (tmp_path / "out" / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.mark.usefixtures("coarse_pictures")
-def test_runs_are_compared_in_the_loss_that_they_all_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, distilled = (write_run(tmp_path / name, [1.0], **with_teachers()) for name in ("plain", "distilled"))
-    row = epoch(0, 1.0, train_labels_loss=1.5)
-    (distilled / "metrics.jsonl").write_text(json.dumps(row) + "\n")
-    drawn: list[str] = []
-    plot = figures.plot_column
-
-    def note(axes: Any, rows: Any, name: str, *rest: Any) -> None:
-        drawn.append(name)
-        plot(axes, rows, name, *rest)
-
-    monkeypatch.setattr(figures, "plot_column", note)
-    draw_curves([read_run(plain), read_run(distilled)], tmp_path / "curves.png")
-    assert drawn == ["test_top1", "train_loss", "test_top1", "train_labels_loss"]
-
-
 def test_the_parts_of_a_loss_are_known_by_the_columns_of_any_task(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", [1.0])
     rows = [epoch(0, 1.0, train_joints_loss=math.nan, train_bones_loss=2.0)]
@@ -380,50 +256,6 @@ def test_the_parts_of_a_loss_are_known_by_the_columns_of_any_task(tmp_path: Path
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run = read_run(path)
     assert (run.terms, run.comparable_loss_column) == (("joints", "bones"), "train_joints_loss")
-
-
-@pytest.mark.usefixtures("coarse_pictures")
-def test_compared_curves_do_not_make_one_clip_look_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib.figure import Figure
-
-    runs = []
-    for name, top1 in (("a", 95.0), ("b", 96.67)):
-        path = write_run(tmp_path / name, [top1, top1])
-        summary = json.loads((path / "summary.json").read_text())
-        (path / "summary.json").write_text(json.dumps(summary | {"test_clips": 60}))
-        runs.append(read_run(path))
-    spans: list[float] = []
-    save = Figure.savefig
-
-    def note(figure: Figure, *arguments: Any, **options: Any) -> None:
-        low, high = figure.axes[0].get_ylim()
-        spans.append(high - low)
-        save(figure, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", note)
-    draw_curves(runs, tmp_path / "curves.png")
-    assert spans == [pytest.approx(100 / 3)]
-
-
-def test_long_names_of_runs_keep_the_end_in_which_they_differ(tmp_path: Path) -> None:
-    below = tmp_path / "sequence-a-long-data-set-xsub" / "a-long-data-set-xsub"
-    runs = [read_run(write_run(below / model / "run-2026-11-23", [1.0]), tmp_path) for model in ("nano_e", "base_e")]
-    names = [label.splitlines()[0] for label in curves._labels(runs)]
-    assert [name.removesuffix("/run-2026-11-23")[-6:] for name in names] == ["nano_e", "base_e"]
-    assert all(name.startswith("…") and len(name) == 36 for name in names)
-
-
-@pytest.mark.usefixtures("coarse_pictures")
-def test_curves_leave_out_what_is_not_known(tmp_path: Path) -> None:
-    paths = [write_run(tmp_path / "a$_{", [None, 40.0, None], finished=False), write_run(tmp_path / "b", [], False)]
-    draw_curves([read_run(path) for path in paths], tmp_path / "curves.png")
-    assert (tmp_path / "curves.png").exists()
-
-
-def test_curves_without_any_epoch_are_refused(tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path / "run", [], finished=False))
-    with pytest.raises(ValueError, match="None of the runs has an epoch"):
-        draw_curves([run], tmp_path / "curves.png")
 
 
 def test_a_run_whose_files_cannot_be_looked_at_is_listed_and_hides_no_other(

@@ -1,10 +1,11 @@
 """The metrics of a task by name."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from last.tasks.measures import CLASSIFICATION, Measures, Metric, measures_from, refuse_taken_names
+from last.tasks.measures import CLASSIFICATION, PERCENT, Measures, Metric, measures_from, refuse_taken_names
 from last.utils.errors import UserError
 
 ERROR = Metric("error", "joint error", "m", higher_is_better=False)
@@ -26,6 +27,19 @@ def test_measures_are_read_from_what_they_write() -> None:
     assert measures_from(OWN.facts(), "a run") == OWN
     assert CLASSIFICATION.facts() == {} and measures_from({}, "a run") == CLASSIFICATION
     assert OWN.figures() == ("best_error", "final_error") and not OWN.classifies
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CLASSIFICATION, metrics=(*CLASSIFICATION.metrics, Metric("recall", "mean recall", PERCENT))),
+        replace(CLASSIFICATION, metrics=CLASSIFICATION.metrics[:1]),
+        replace(CLASSIFICATION, primary="top5"),
+    ],
+)
+def test_classification_with_other_metrics_is_written_and_read(other: Measures) -> None:
+    assert other.classifies and other.facts() != {}
+    assert measures_from(other.facts(), "a run") == other
 
 
 @pytest.mark.parametrize(

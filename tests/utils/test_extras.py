@@ -12,6 +12,7 @@ BREAKS = {
     'raise ImportError("numpy.core.multiarray failed to import")': "ImportError: numpy.core.multiarray failed",
     'raise ValueError("numpy.dtype size changed")': "ValueError: numpy.dtype size changed",
     'raise OSError("libx.so: cannot open shared object file")': "OSError: libx.so",
+    "raise SystemExit(3)": "SystemExit: 3",
     "import a_dependency_that_is_not_there": "ModuleNotFoundError: No module named 'a_dependency",
 }
 

@@ -41,6 +41,15 @@ def test_a_saved_configuration_gets_the_present_names_and_is_not_changed_itself(
     assert old == before
 
 
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
+@pytest.mark.parametrize("old_comes_first", [True, False])
+def test_of_an_old_key_and_its_present_name_in_one_file_the_present_one_counts(
+    old: str, new: str, old_comes_first: bool
+) -> None:
+    both = {old: 1, new: 2} if old_comes_first else {new: 2, old: 1}
+    assert flatten(with_present_keys(nested(both)))[new] == 2
+
+
 @pytest.mark.parametrize("values", [{}, {"hardware": 3}, {"hardware": None, 1: 2}, {"distillation": ["draws"]}])
 def test_a_configuration_that_makes_no_sense_stays_as_it_is(values: dict[Any, Any]) -> None:
     assert with_present_keys(values) == values

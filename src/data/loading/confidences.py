@@ -82,6 +82,21 @@ def clips_without_joints(clips: NDArray[np.void], present: NDArray[np.bool_]) ->
     return np.flatnonzero(~np.logical_or.reduceat(present, clips["offset"]))
 
 
+def has_empty_frames(clips: NDArray[np.void], present: NDArray[np.bool_]) -> bool:
+    """Tell whether a clip has a frame without any body, as clips of a known frame rate may.
+
+    Args:
+        clips: the index of the store.
+        present: (R,) bool, whether a joint of the body is measured.
+    """
+    ends = clips["offset"].astype(np.int64) + clips["frames"].astype(np.int64) * clips["bodies"]
+    for number in np.unique(np.searchsorted(ends, np.flatnonzero(~present), side="right")).tolist():
+        rows = present[int(clips["offset"][number]) : int(ends[number])]
+        if not rows.reshape(int(clips["bodies"][number]), -1).any(axis=0).all():
+            return True
+    return False
+
+
 def is_same_store(fingerprint: str, store: Store, min_confidence: float) -> bool:
     """Tell whether a run that recorded a fingerprint saw the same clips as one at `min_confidence` sees in a store.
 

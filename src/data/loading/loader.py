@@ -21,6 +21,7 @@ from ...utils.errors import UserError
 from ...utils.machine import usable_cores
 from ...utils.signals import end_later, ignore_terminal
 from ..store.reader import Store
+from .confidences import has_empty_frames
 from .missing import MissingJoints
 from .placement import ClipReader, FileClipReader
 from .samplers import BatchIndices, BatchSampler
@@ -44,7 +45,8 @@ class Batch:
         indices: (N,) the clips' indices in the store.
         rng_keys: (N,) the RNG keys of the clips.
         joint_mask: (N, M, T, V) bool, which joints were measured or interpolated; None if no joint of a present body is
-            missing.
+            missing, and every frame has a body.
+        absent: (N, M, T) bool, the frames in which a body was absent beside another one; None without `joint_mask`.
         streams: the input of a model, each (N, C, T, V, M), derived from the joints on the device; empty before that.
     """
 
@@ -55,6 +57,7 @@ class Batch:
     indices: Tensor
     rng_keys: Tensor
     joint_mask: Tensor | None = None
+    absent: Tensor | None = None
     streams: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -72,8 +75,14 @@ class Batch:
 
     @property
     def masks(self) -> dict[str, Tensor]:
-        """Return the mask of missing joints as an argument of a model; none if no joint is missing."""
-        return {} if self.joint_mask is None else {"joint_mask": self.joint_mask}
+        """Return the mask of what counts in the statistics of a model, as its argument; none if all of it counts.
+
+        The zeros of a body that is absent beside another one count, as they do in a batch without missing joints.
+        """
+        if self.joint_mask is None:
+            return {}
+        counted = self.joint_mask if self.absent is None else self.joint_mask | self.absent[..., None]
+        return {"joint_mask": counted}
 
     def with_streams(self, streams: Mapping[str, Tensor]) -> Self:
         """Return the batch with the input of a model."""
@@ -133,6 +142,7 @@ class ClipDataset(Dataset[Batch]):
         *spans, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
         self._spans = ClipSpans(*spans)
         self._origins = self._read_origins()
+        self._has_empty_frames = has_empty_frames(store.clips, self.clips.present.cpu().numpy())
 
     def __getitem__(self, sampled: BatchIndices) -> Batch:
         """Return the batch of these clips, on the device that holds them."""
@@ -146,11 +156,15 @@ class ClipDataset(Dataset[Batch]):
         if self._origins is not None:
             joints = joints - self._origins[sampled.indices][:, None, None, None]
         joints = joints.permute(0, 4, 2, 3, 1)  # (N, M, T, V, C) -> (N, C, T, V, M)
+        if joint_mask is None and self._has_empty_frames:
+            joint_mask = frame_mask[..., None].expand(*frame_mask.shape, joints.shape[3])
+        recorded = frame_mask
         joints, frame_mask, joint_mask = self.missing(joints, frame_mask, joint_mask, sampled.rng_keys)
         return Batch(
             joints=joints,
             frame_mask=frame_mask,
             joint_mask=joint_mask,
+            absent=None if joint_mask is None else recorded.any(dim=1, keepdim=True) & ~recorded,
             body_slots=frame_mask.any(dim=2).flatten().nonzero().squeeze(1) if body_slots is None else body_slots,
             labels=self._labels[sampled.indices],
             indices=sampled.indices,

@@ -123,10 +123,7 @@ def preprocess(
         tables = table_of(config)
     found, entries = _find(config, raw, frozenset(ignore), tables)
     plans = read_plans(config, tables, found) if tables else None
-    used = [entry for entry in entries if plans is None or entry.name in plans.of]
-    unnamed = sorted({entry.name for entry in entries} - {entry.name for entry in used})
-    if unnamed:
-        _logger.warning("%s", without_plan(unnamed))
+    used, unnamed = _planned(entries, plans)
     job = _Job(config, out, cut_into_chunks(used, config, plans), _listed_protocols(config, raw), partial, plans)
     own = (out / HEADER_FILE).exists()
     same = [] if own else [folder for folder in elsewhere if _has_same_input(job, folder)]
@@ -134,8 +131,7 @@ def preprocess(
         return _prepared_before(job if own else replace(job, out=same[0]), strict, saves=own)
     report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
     report.ignored = sorted({entry.name for entry in found} - {entry.name for entry in entries})
-    report.ignore_list = len(ignore)
-    report.left_out = [SkippedRecording(name, False, 0, "no row of the intervals names it") for name in unnamed]
+    report.ignore_list, report.left_out = len(ignore), unnamed
     with sole_writer(make_folder(out), _second_writer(out), removes=True):
         if (out / HEADER_FILE).exists() and not overwrite:  # another process has just finished it
             return _prepared_before(job, strict, saves=True)
@@ -145,6 +141,15 @@ def preprocess(
         # The store is complete; chunks that cannot be removed do no harm.
         shutil.rmtree(job.partial, ignore_errors=True)
     return report
+
+
+def _planned(entries: Sequence[Entry], plans: Plans | None) -> tuple[list[Entry], list[SkippedRecording]]:
+    """Return the recordings that have intervals, and those that have none, for which one warning is given."""
+    used = [entry for entry in entries if plans is None or entry.name in plans.of]
+    unnamed = sorted({entry.name for entry in entries} - {entry.name for entry in used})
+    if unnamed:
+        _logger.warning("%s", without_plan(unnamed))
+    return used, [SkippedRecording(name, False, 0, "no row of the intervals names it") for name in unnamed]
 
 
 def read_ignore_list(path: Path) -> list[str]:

@@ -60,8 +60,6 @@ def build_clip(
     """
     _check_numbers(name, metadata)
     _check_array(name, joints, source)
-    if confidence is None:
-        refuse_flags_as_coordinates(name, joints)
     certain = _measured_confidence(name, joints, confidence)
     joint_mask = ~np.isnan(certain)
     found = np.flatnonzero(joint_mask.any(axis=(1, 2)))
@@ -136,6 +134,7 @@ def _measured_confidence(name: str, joints: NDArray[Any], confidence: NDArray[An
 def _checked_confidence(name: str, joints: NDArray[Any], confidence: NDArray[Any] | None) -> Floats:
     """Return confidences (M, T, V), 1 where a format has none."""
     if confidence is None:
+        refuse_flags_as_coordinates(name, joints)
         return np.ones(joints.shape[:3])
     if confidence.dtype.kind not in "fiub" or confidence.shape != joints.shape[:3]:
         found = f"{confidence.dtype} {confidence.shape}"

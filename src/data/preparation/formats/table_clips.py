@@ -190,6 +190,9 @@ def _frames(clip: str, table: Table, rows: Integers, bodies: Integers) -> tuple[
             raise BadClip(
                 clip, line, f"the time is {times[different[0]]:g}, but frame {ranked[different[0]]:g} has another"
             )
+        if numbers is None and _runs_backwards(table, rows, bodies, times):  # then the order of the rows is the frames'
+            order = np.argsort(first)
+            return np.argsort(order)[inverse], len(known), Timing(times=times[first[order]])
         return inverse, len(known), Timing(times=times[first])
     assert numbers is not None
     _whole(clip, table, rows, numbers, whole=True)
@@ -197,6 +200,15 @@ def _frames(clip: str, table: Table, rows: Integers, bodies: Integers) -> tuple[
     if last - first_frame >= MOST_FRAMES:
         raise BadClip(clip, 0, f"its frames are {first_frame} to {last}; at most {MOST_FRAMES} are possible")
     return numbers.astype(np.int64) - first_frame, last - first_frame + 1, _rate(clip, table, rows, fps)
+
+
+def _runs_backwards(table: Table, rows: Integers, bodies: Integers, times: Floats) -> bool:
+    """Tell whether the time of a later row of the same body, and in the long form of the same joint, is lower."""
+    groups = bodies
+    if not table.columns.is_wide:
+        groups = bodies * table.layout.num_joints + table.joints[table.rows.texts["joint"].codes[rows]]
+    order = np.argsort(groups, kind="stable")
+    return bool(((np.diff(groups[order]) == 0) & (np.diff(times[order]) < 0)).any())
 
 
 def _whole(clip: str, table: Table, rows: Integers, numbers: Floats, *, whole: bool) -> None:

@@ -4,6 +4,7 @@ Legend: M bodies, F frames of the recording, T frames afterwards, V joints, C co
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ Floats = NDArray[np.float64]
 
 FASTEST, SLOWEST = 1000.0, 0.5  # plausible frames per second
 _GAP_INTERVALS = 1.5  # an interval longer than this many usual ones is a gap: frames are missing in it
+_LONG_GAP_S = 10.0  # a gap that is longer has its length in the report
+_LATEST_S = 1e20  # above every clock, also one of nanoseconds since 1970
 _REGULAR = 0.02  # times that are off by less, as a share of the usual interval, are those of a constant rate
 _TIME_UNITS = (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)  # seconds; what timestamps are commonly rounded to
 _BROADCAST = 1000 / 1001  # 29.97 frames per second are 30,000 in 1,001 seconds
@@ -47,8 +50,9 @@ class Frames:
         weight: (T,) the share of the frame after it.
         absent: (T,) bool, frames within a gap, in which nothing was recorded.
         fps: frames per second.
-        repeated, backward, gaps: how many frames were left out since their time repeats an earlier one or lies before
-            it, and how many gaps there are.
+        repeated, backward, ahead: how many frames were left out since their time repeats an earlier one, lies before
+            it, or is alone after those of the next frames.
+        gaps, longest_gap: how many gaps there are, and the seconds of the longest.
         recorded: (F,) where each frame of the recording lies among these frames; None if they are the recording's.
     """
 
@@ -59,7 +63,9 @@ class Frames:
     fps: float
     repeated: int = 0
     backward: int = 0
+    ahead: int = 0
     gaps: int = 0
+    longest_gap: float = 0.0
     recorded: Floats | None = None
 
     @property
@@ -70,8 +76,11 @@ class Frames:
             found.append(f"{counted(self.repeated, 'frame')} of a repeated time")
         if self.backward:
             found.append(f"{counted(self.backward, 'frame')} before an earlier one")
+        if self.ahead:
+            found.append(f"{counted(self.ahead, 'frame')} of a time after the next ones")
         if self.gaps:
-            found.append(counted(self.gaps, "gap"))
+            length = f", the longest of {self.longest_gap:,.0f} s" if self.longest_gap > _LONG_GAP_S else ""
+            found.append(counted(self.gaps, "gap") + length)
         return ", ".join(found)
 
     def of(self, values: Floats) -> Floats:
@@ -116,25 +125,55 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
         found = _at_equal_intervals(name, taken, np.arange(count), wanted_fps, timing.fps)
         return replace(found, recorded=taken * found.fps)
     times = _checked(name, count, timing.times)
-    highest = np.maximum.accumulate(times)
-    later = np.r_[True, times[1:] > highest[:-1]]
-    backward = int((times[1:] < highest[:-1]).sum())
-    repeated = int((~later).sum()) - backward
+    ahead = _ahead(times)
+    highest = np.r_[-np.inf, np.maximum.accumulate(np.where(ahead, -np.inf, times))[:-1]]
+    later = ~ahead & (times > highest)
+    backward, left_out = int((~ahead & (times < highest)).sum()), int(ahead.sum())
+    omitted: dict[str, Any] = {
+        "repeated": int((~later).sum()) - backward - left_out,
+        "backward": backward,
+        "ahead": left_out,
+    }
     if later.sum() < max(1, count / 2):
-        raise BadClip(name, 0, "most of its timestamps repeat or run backwards: sort its frames by time")
+        remedy = "sort its frames by time, or look for wrong timestamps"
+        raise BadClip(name, 0, f"most of its timestamps repeat or run backwards: {remedy}")
     kept = np.flatnonzero(later)
     usual = _usual_interval(name, times[kept])
     if not usual:
-        return replace(_as_recorded(kept, 0.0), repeated=repeated, backward=backward)
-    gaps = int((np.diff(times[kept]) > _GAP_INTERVALS * usual).sum())
+        return replace(_as_recorded(kept, 0.0), **omitted)
+    intervals = np.diff(times[kept])
+    gaps = intervals[intervals > _GAP_INTERVALS * usual]
     own_fps, even_times = _constant_rate(times[kept], usual, wanted_fps)
-    place = np.cumsum(later) - 1  # of each frame among those that are kept
-    if own_fps and not gaps and wanted_fps in (0, own_fps):
+    place = (np.cumsum(later) - 1).clip(0)  # of each frame among those that are kept
+    if own_fps and not len(gaps) and wanted_fps in (0, own_fps):
         recorded = None if len(kept) == count else place.astype(np.float64)
-        return replace(_as_recorded(kept, own_fps), repeated=repeated, backward=backward, recorded=recorded)
+        return replace(_as_recorded(kept, own_fps), recorded=recorded, **omitted)
     own_fps = own_fps or 1 / usual
     found = _at_equal_intervals(name, even_times, kept, wanted_fps or own_fps, own_fps)
-    return replace(found, repeated=repeated, backward=backward, gaps=gaps, recorded=even_times[place] * found.fps)
+    _refuse_empty(name, kept, intervals, usual)
+    found = replace(found, gaps=len(gaps), longest_gap=float(gaps.max(initial=0)), **omitted)
+    return replace(found, recorded=even_times[place] * found.fps)
+
+
+def _ahead(times: Floats) -> NDArray[np.bool_]:
+    """Return which frames alone have a time after those of the next two, which increase from the one before: (F,)."""
+    ahead = np.zeros(len(times), bool)
+    if len(times) < 4:
+        return ahead
+    before = np.r_[-np.inf, times[:-3]]
+    each, following, second = times[:-2], times[1:-1], times[2:]
+    ahead[:-2] = (each > second) & (second > following) & (following > before)
+    return ahead
+
+
+def _refuse_empty(name: str, kept: NDArray[np.int64], intervals: Floats, usual: float) -> None:
+    """Refuse a recording of which one long gap is the larger part, as a wrong first or last timestamp makes it."""
+    longest = int(intervals.argmax())
+    recorded = float(intervals[intervals <= _GAP_INTERVALS * usual].sum())
+    if intervals[longest] > max(_LONG_GAP_S, recorded):
+        where = f"for {intervals[longest]:,.0f} s between frames {kept[longest] + 1} and {kept[longest + 1] + 1}"
+        remedy = "look for a wrong timestamp, or make two recordings of it"
+        raise BadClip(name, 0, f"nothing was recorded {where}, longer than all the rest: {remedy}")
 
 
 def _as_recorded(frames: NDArray[np.int64], fps: float) -> Frames:
@@ -148,6 +187,9 @@ def _checked(name: str, count: int, times: Floats) -> Floats:
     if not np.isfinite(times).all():
         frame = int(np.flatnonzero(~np.isfinite(times))[0]) + 1
         raise BadClip(name, 0, f"frame {frame} has no finite timestamp: every frame needs its time in seconds")
+    if (np.abs(times) > _LATEST_S).any():
+        frame = int(np.flatnonzero(np.abs(times) > _LATEST_S)[0])
+        raise BadClip(name, 0, f"frame {frame + 1} has the time {times[frame]:g} s: look for a wrong timestamp")
     return times
 
 
@@ -216,14 +258,15 @@ def _time_unit(times: Floats, usual: float) -> float:
 
 def _at_equal_intervals(name: str, times: Floats, frames: NDArray[np.int64], fps: float, own_fps: float) -> Frames:
     """Return frames at equal intervals from the first of `times`, which increase from 0, to the last."""
-    count = int(np.floor(times[-1] * fps + 1e-6)) + 1
-    if count > MOST_FRAMES:
+    last = float(np.floor(times[-1] * fps + 1e-6))  # infinite where a time is absurd
+    if last >= MOST_FRAMES:
         raise BadClip(
             name,
             0,
-            f"would have {count} frames at {fps:g} frames per second, at most {MOST_FRAMES} are possible: look for a "
-            "wrong timestamp, or choose a lower data.fps",
+            f"would have {last + 1:.6g} frames at {fps:g} frames per second, at most {MOST_FRAMES} are possible: "
+            "look for a wrong timestamp, or choose a lower data.fps",
         )
+    count = int(last) + 1
     wanted = np.arange(count) / fps
     after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)
     before = np.where(times[after] <= wanted + 1e-9, after, after - 1).clip(0)

@@ -160,3 +160,40 @@ def test_an_implausible_rate_is_refused_with_its_line(fps: float) -> None:
     with pytest.raises(BadClip, match=r"line 7.*`fps` should be a number from 0\.5 to 1000, not"):
         timing_of_rate("clip", fps, 7)
     assert timing_of_rate("clip", 0.5) == Timing(fps=0.5)
+
+
+REGULAR = np.arange(50) / 25
+
+
+@pytest.mark.parametrize("frame", [0, 1, 5, 30, 47])
+def test_one_frame_of_a_far_later_time_is_left_out_and_counted_and_no_other(frame: int) -> None:
+    times = REGULAR.copy()
+    times[frame] = 500.0
+    frames = clip_frames("clip", 50, Timing(times=times), 0.0)
+    assert frames is not None and (frames.ahead, frames.backward, frames.repeated) == (1, 0, 0)
+    assert frames.repairs.startswith("1 frame of a time after the next ones")
+    assert frame not in frames.before.tolist() and frames.fps == pytest.approx(25)
+    found = frames.of(times[None, :, None])[0, :, 0]
+    np.testing.assert_allclose(found[~frames.absent], np.delete(REGULAR, frame), atol=1e-9)
+    assert frames.recorded is not None and (np.delete(frames.recorded, frame) >= 0).all()
+
+
+@pytest.mark.parametrize(("frame", "where"), [(0, "between frames 1 and 2"), (49, "between frames 49 and 50")])
+def test_a_recording_that_is_mostly_one_gap_is_refused_with_its_place(frame: int, where: str) -> None:
+    times = REGULAR.copy()
+    times[frame] = -500.0 if frame == 0 else 500.0
+    with pytest.raises(BadClip, match=f"nothing was recorded for 50[0-9] s {where}|for 498 s {where}"):
+        clip_frames("clip", 50, Timing(times=times), 0.0)
+
+
+def test_a_long_gap_between_longer_parts_is_kept_and_its_length_is_in_the_report() -> None:
+    times = np.r_[np.arange(500) / 25, 35 + np.arange(500) / 25]
+    frames = clip_frames("clip", 1000, Timing(times=times), 0.0)
+    assert frames is not None and frames.repairs == "1 gap, the longest of 15 s"
+
+
+@pytest.mark.parametrize("last", [1e9, 1e300, 1.7e308])
+def test_an_absurd_time_is_refused_in_a_short_message(last: float) -> None:
+    with pytest.raises(BadClip, match="look for a wrong timestamp") as caught:
+        clip_frames("clip", 50, Timing(times=np.r_[REGULAR[:-1], last]), 1000.0)
+    assert len(str(caught.value)) < 250

@@ -110,6 +110,39 @@ def test_times_become_the_frame_rate(tmp_path: Path) -> None:
     assert clip.fps == pytest.approx(25) and clip.joints.shape[1] == 4
 
 
+def timed(times: Sequence[float], form: str) -> list[str]:
+    """Return a table of 2 bodies at these times, by frame, or in blocks of each body or of each joint."""
+    rows = [(time, body, joint) for time in times for body in (0, 1) for joint in SOURCE.layout.joints]
+    order = {
+        "frame": lambda row: 0,
+        "body": lambda row: row[1],
+        "joint": lambda row: SOURCE.layout.joints.index(row[2]),
+    }
+    rows = sorted(rows, key=order[form])
+    return ["label,time,body,joint,x,y", *(f"wave,{time},{body},{joint},1,{time}" for time, body, joint in rows)]
+
+
+@pytest.mark.parametrize("form", ["frame", "body", "joint"])
+def test_times_that_run_backwards_are_treated_as_those_of_an_array_in_any_order_of_the_rows(
+    form: str, tmp_path: Path
+) -> None:
+    times = [frame / 25 for frame in range(8)]
+    (clip,) = clips(write(tmp_path / "regular", *timed(times, form)))
+    assert (clip.fps, clip.retimed, clip.joints.shape[1]) == (25, "", 8)
+    times[3:5] = times[4], times[3]
+    (clip,) = clips(write(tmp_path / "one", *timed(times, form)))
+    assert clip.retimed.startswith("1 frame before an earlier one")
+    with pytest.raises(BadClip, match="run backwards"):
+        clips(write(tmp_path / "all", *timed([5, 3, 1], form)))
+
+
+@pytest.mark.parametrize("last_body", [0, 1])
+def test_a_joint_or_a_body_that_appears_later_does_not_make_times_run_backwards(last_body: int, tmp_path: Path) -> None:
+    lines = [line for line in timed([0, 0.04, 0.08, 0.12], "joint") if not line.startswith(f"wave,0.04,{last_body}")]
+    (clip,) = clips(write(tmp_path, *lines))
+    assert (clip.fps, clip.retimed) == (25, "") and clip.frame_mask[last_body].tolist() == [True, False, True, True]
+
+
 def test_clips_of_several_files_are_named_after_both(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         write(tmp_path, LONG, *a_long_clip(), name=name)
