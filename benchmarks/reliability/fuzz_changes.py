@@ -107,16 +107,16 @@ def overwrite(choice: random.Random, data: bytes) -> bytes:
     if not data:
         return choice.randbytes(4)
     changed, reach = bytearray(data), min(len(data), choice.choice((16, 128, len(data))))
-    place = choice.randrange(reach) if choice.random() < 0.7 else len(data) - 1 - choice.randrange(reach)
+    position = choice.randrange(reach) if choice.random() < 0.7 else len(data) - 1 - choice.randrange(reach)
     length = choice.choice((1, 2, 4, 16))
-    changed[place : place + length] = choice.choice((b"\0", b"\xff", choice.randbytes(1))) * length
+    changed[position : position + length] = choice.choice((b"\0", b"\xff", choice.randbytes(1))) * length
     return bytes(changed)
 
 
 def truncate(choice: random.Random, data: bytes) -> bytes:
     """Cut off the end or the beginning."""
-    place = choice.randrange(len(data) + 1)
-    return data[:place] if choice.random() < 0.8 else data[place:]
+    position = choice.randrange(len(data) + 1)
+    return data[:position] if choice.random() < 0.8 else data[position:]
 
 
 def splice(choice: random.Random, data: bytes) -> bytes:
@@ -125,26 +125,26 @@ def splice(choice: random.Random, data: bytes) -> bytes:
         return data
     begin = choice.randrange(len(data))
     piece = data[begin : begin + choice.choice((1, 4, 30, 300, 5000))]
-    place = choice.randrange(len(data) + 1)
+    position = choice.randrange(len(data) + 1)
     way = choice.randrange(3)
     if way == 0:
-        return data[:place] + piece * choice.choice((1, 2, 50)) + data[place:]
+        return data[:position] + piece * choice.choice((1, 2, 50)) + data[position:]
     rest = data[:begin] + data[begin + len(piece) :]
-    return rest if way == 1 else rest[:place] + piece + rest[place:]
+    return rest if way == 1 else rest[:position] + piece + rest[position:]
 
 
 def claim(choice: random.Random, data: bytes) -> bytes:
-    """Write a size of some width over what stands at some place."""
+    """Write a size of some width over what stands at some position."""
     kind = choice.choice("BHIQ")
     width = struct.calcsize(kind)
     if len(data) < width:
         return data
     reach = min(len(data) - width + 1, choice.choice((64, 512, len(data))))
-    place = choice.randrange(reach)
+    position = choice.randrange(reach)
     if choice.random() < 0.4:
-        place = len(data) - width - place
+        position = len(data) - width - position
     value = choice.choice(_SIZES) & ((1 << 8 * width) - 1)
-    return data[:place] + struct.pack(f"{choice.choice('<>')}{kind}", value) + data[place + width :]
+    return data[:position] + struct.pack(f"{choice.choice('<>')}{kind}", value) + data[position + width :]
 
 
 def number(choice: random.Random, data: bytes) -> bytes:
@@ -157,29 +157,29 @@ def number(choice: random.Random, data: bytes) -> bytes:
 
 
 def text(choice: random.Random, data: bytes) -> bytes:
-    """Put something that a grammar gives a meaning to somewhere, or in the place of a value."""
+    """Put something that a grammar gives a meaning to somewhere, or in place of a value."""
     lines = data.split(b"\n")
-    place = choice.randrange(len(lines))
-    name, colon, value = lines[place].partition(b":")
+    position = choice.randrange(len(lines))
+    name, colon, value = lines[position].partition(b":")
     odd = choice.choice(_TEXTS).encode()
     if colon and choice.random() < 0.8:
-        lines[place] = name + b": " + odd + (value if choice.random() < 0.2 else b"")
+        lines[position] = name + b": " + odd + (value if choice.random() < 0.2 else b"")
     else:
-        lines.insert(place, odd)
+        lines.insert(position, odd)
     return b"\n".join(lines)
 
 
 def lines(choice: random.Random, data: bytes) -> bytes:
     """Drop, repeat or exchange lines."""
     all_lines = data.split(b"\n")
-    place, other = choice.randrange(len(all_lines)), choice.randrange(len(all_lines))
+    position, other = choice.randrange(len(all_lines)), choice.randrange(len(all_lines))
     way = choice.randrange(3)
     if way == 0:
-        del all_lines[place]
+        del all_lines[position]
     elif way == 1:
-        all_lines[place:place] = [all_lines[other]] * choice.choice((1, 3, 500))
+        all_lines[position:position] = [all_lines[other]] * choice.choice((1, 3, 500))
     else:
-        all_lines[place], all_lines[other] = all_lines[other], all_lines[place]
+        all_lines[position], all_lines[other] = all_lines[other], all_lines[position]
     return b"\n".join(all_lines)
 
 
@@ -223,8 +223,8 @@ def replaced(choice: random.Random, values: Any) -> Any:
         if way < 0.1:
             return rest
         return {**rest, (odd_text(choice) if way < 0.2 else key): replaced(choice, old)}
-    place = choice.randrange(len(values))
-    return [*values[:place], replaced(choice, values[place]), *values[place + 1 :]]
+    position = choice.randrange(len(values))
+    return [*values[:position], replaced(choice, values[position]), *values[position + 1 :]]
 
 
 def odd_value(choice: random.Random) -> Any:
@@ -280,8 +280,8 @@ def zipped(change: Change) -> Change:
             return data
         buffer, chosen = io.BytesIO(), choice.randrange(len(members))
         with ZipFile(buffer, "w") as archive:
-            for place, (name, method, content) in enumerate(members):
-                new = change(choice, content) if place == chosen else content
+            for position, (name, method, content) in enumerate(members):
+                new = change(choice, content) if position == chosen else content
                 if choice.random() < 0.05:
                     method = ZIP_DEFLATED if method == ZIP_STORED else ZIP_STORED
                 archive.writestr(name, new, method)
@@ -298,8 +298,8 @@ def operations(choice: random.Random, data: bytes) -> bytes:
     made = b"".join(choice.choice(codes) + _argument(choice) for _ in range(choice.randrange(1, 40)))
     if choice.random() < 0.5:
         return b"\x80\x04" + made + b"."
-    place = choice.randrange(len(data) + 1)
-    return data[:place] + made[: choice.choice((4, 40))] + data[place:]
+    position = choice.randrange(len(data) + 1)
+    return data[:position] + made[: choice.choice((4, 40))] + data[position:]
 
 
 def doubling(choice: random.Random, _: bytes) -> bytes:

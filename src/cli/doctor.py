@@ -14,15 +14,15 @@ from ..utils.config import config_names
 from ..utils.extras import EXTRAS, import_fault, repair_command
 from ..utils.machine import CPU_INFO, processor
 from ..utils.numbers import counted
-from ..utils.places import Places
 from ..utils.program import install_command, program
+from ..utils.root_folders import RootFolders
 from ..utils.versions import git_commit, versions
 from . import terminal
 from .failures import REQUIRED
-from .folders import places_of
+from .folders import root_folders_of
 from .options import add_shared, examples, quoted
 
-_PLACES = ("env", "data_root", "output_root")  # flags for folders, repeated in every suggested command
+_FOLDER_OPTIONS = ("env", "data_root", "output_root")  # flags for folders, repeated in every suggested command
 _DIGITS_OF_COMMIT = 12
 _A_FILE = ", is a file"
 _PURPOSES = {  # of the extras
@@ -67,13 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; return 0, or 1 if something required is broken."""
-    places = places_of(arguments)
+    folders = root_folders_of(arguments)
     findings = [
         *_versions(),
         *_devices(),
-        *_folders(places),
-        *_stores(places),
-        *_runs(places, _folder_flags(arguments)),
+        *_folders(folders),
+        *_stores(folders),
+        *_runs(folders, _folder_flags(arguments)),
         *_extras(),
     ]
     steps = list(_next_steps(findings, arguments))
@@ -133,13 +133,13 @@ def _cpu_bf16() -> str:
     return "fast bf16" if words & {"avx512_bf16", "amx_bf16", "bf16"} else "bf16 without hardware support"
 
 
-def _folders(places: Places) -> Iterator[Finding]:
-    yield Finding("environment", "name", places.environment)
-    for name, root in (("data_root", places.data_root), *(("input_root", each) for each in places.input_roots)):
+def _folders(folders: RootFolders) -> Iterator[Finding]:
+    yield Finding("environment", "name", folders.environment)
+    for name, root in (("data_root", folders.data_root), *(("input_root", each) for each in folders.input_roots)):
         found = _no_folder(root)
         yield Finding("environment", name, f"{root.absolute()}{found}", "missing" if found else "ok")
 
-    output_root = places.output_root.absolute()
+    output_root = folders.output_root.absolute()
     existing = next(folder for folder in (output_root, *output_root.parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         why = "" if existing.is_dir() else f": {existing} is a file"
@@ -157,20 +157,20 @@ def _no_folder(root: Path) -> str:
     return _A_FILE if root.exists() else ", does not exist"
 
 
-def _stores(places: Places) -> Iterator[Finding]:
+def _stores(folders: RootFolders) -> Iterator[Finding]:
     """Find the prepared data sets in the folders that training searches."""
     from ..data.store.find_store import find_stores
 
-    for store in find_stores([places.data_root, *places.input_roots]):
+    for store in find_stores([folders.data_root, *folders.input_roots]):
         if store.problem:
             yield Finding("data", store.name, store.problem, "missing")
         else:
             yield Finding("data", store.name, f"{store.path}, {counted(store.clips, 'clip')}")
 
 
-def _runs(places: Places, given: str) -> Iterator[Finding]:
+def _runs(folders: RootFolders, given: str) -> Iterator[Finding]:
     """Find the runs of earlier sessions below the input folders; suggest to resume the newest unfinished one."""
-    runs = attached_runs(places.output_root, places.input_roots)
+    runs = attached_runs(folders.output_root, folders.input_roots)
     open_ones = sorted((run for run in runs if not run.finished), key=lambda run: run.sort_key)
     for run in runs:
         again = f"{program()} train{given} --resume {quoted(run.path)}"
@@ -212,7 +212,7 @@ def _folder_flags(arguments: argparse.Namespace, *left_out: str) -> str:
 
     A file that was given as a folder is left out: no command accepts it.
     """
-    named = {name: Path(getattr(arguments, name)) for name in _PLACES if getattr(arguments, name)}
+    named = {name: Path(getattr(arguments, name)) for name in _FOLDER_OPTIONS if getattr(arguments, name)}
     kept = [name for name, path in named.items() if name not in left_out and (name == "env" or not path.is_file())]
     return "".join(f" --{name} {quoted(named[name])}" for name in kept)
 

@@ -6,23 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..runs.history import LATEST, find_checkpoint, named_path
-from ..utils.places import Places, places, writable
+from ..utils.root_folders import RootFolders, root_folders, writable
 
-__all__ = ["CHECKPOINT_HELP", "LATEST", "checkpoint_of", "places_of", "results_folder", "run_to_resume"]
+__all__ = ["CHECKPOINT_HELP", "LATEST", "checkpoint_of", "results_folder", "root_folders_of", "run_to_resume"]
 
 _log = logging.getLogger(__name__)
 
 CHECKPOINT_HELP = "a run's folder, for its last epoch; a checkpoint; or `latest`, for the newest run"
 
 
-def places_of(arguments: argparse.Namespace) -> Places:
+def root_folders_of(arguments: argparse.Namespace) -> RootFolders:
     """Return the folders of the environment, or those of `--data_root` and `--output_root`."""
-    return places(arguments.env or "", getattr(arguments, "data_root", None), getattr(arguments, "output_root", None))
+    return root_folders(
+        arguments.env or "", getattr(arguments, "data_root", None), getattr(arguments, "output_root", None)
+    )
 
 
 def checkpoint_of(arguments: argparse.Namespace, named: str) -> Path:
     """Return the checkpoint that an option names: see `CHECKPOINT_HELP`."""
-    file = find_checkpoint(named, places_of(arguments))
+    file = find_checkpoint(named, root_folders_of(arguments))
     if str(file) != named:
         _log.info(f"Checkpoint: {file}")
     return file
@@ -33,7 +35,7 @@ def run_to_resume(arguments: argparse.Namespace) -> str:
     named: str = arguments.resume
     if named in ("", "auto"):
         return named
-    path = named_path(named, places_of(arguments))
+    path = named_path(named, root_folders_of(arguments))
     if named == LATEST and str(path) != named:
         _log.info(f"Run: {path}")
     return str(path)
@@ -52,7 +54,7 @@ def results_folder(arguments: argparse.Namespace, checkpoint: Path, kind: str, p
     """
     folder = checkpoint.absolute().parent
     run = folder.parent if folder.name == "checkpoints" else folder
-    name, here = "-".join(filter(None, parts)), places_of(arguments)
+    name, here = "-".join(filter(None, parts)), root_folders_of(arguments)
     if writable(run, here.output_root, here.input_roots):
         return run / kind / name
     roots = [root.absolute() for root in here.input_roots if root.absolute() in run.parents]

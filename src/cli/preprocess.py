@@ -24,7 +24,7 @@ from ..utils.config import (
     value_at,
 )
 from ..utils.errors import UserError
-from .folders import places_of
+from .folders import root_folders_of
 from .found_data_set import DataSettings, find_data_set, save_data_set
 from .options import add_shared, examples
 from .terminal import progress, say, table
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepare the data set and print which recordings were kept and skipped; return the exit code."""
     if arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} should be 0, for one process a core, or more.")
-    here, found = places_of(arguments), None
+    here, found = root_folders_of(arguments), None
     if arguments.dataset:
         _refuse_both(arguments)
         config, tables = _with_intervals(_data_config(arguments.dataset, arguments.set), arguments)

@@ -13,7 +13,7 @@ from ..utils.errors import UserError
 from ..utils.numbers import counted
 from ..utils.program import program
 from . import terminal
-from .folders import places_of
+from .folders import root_folders_of
 from .options import add_shared, examples
 from .terminal import say, table
 
@@ -112,14 +112,14 @@ def _list(arguments: argparse.Namespace) -> int:
         say(_no_match_message(found, wanted))
     else:
         say(f"There is no run in {root} yet. Start one with `{program()} train`, or set --output_root.")
-        if attached := attached_runs(root, places_of(arguments).input_roots):
+        if attached := attached_runs(root, root_folders_of(arguments).input_roots):
             say(f"In the input folders there are {len(attached)}, such as {attached[-1].path}.")
     return 0
 
 
 def _output_root(arguments: argparse.Namespace) -> Path:
     """Return the folder of runs: the flag's, else the environment's."""
-    root = places_of(arguments).output_root
+    root = root_folders_of(arguments).output_root
     if arguments.output_root and not root.exists():
         raise UserError(f"There is no folder {root}. Name the folder of the runs with --output_root.")
     return root
@@ -157,7 +157,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     if len(arguments.run) < 2:
         raise UserError(f"There is nothing to compare {arguments.run[0]} with. Name two runs or more.")
     root = _output_root(arguments)
-    wanted = [str(latest_run(places_of(arguments)).path) if each == LATEST else each for each in arguments.run]
+    wanted = [str(latest_run(root_folders_of(arguments)).path) if each == LATEST else each for each in arguments.run]
     runs = choose_runs(root, wanted)
     drawing = draws_or_warns("Drawing the plot")
     _show_results(runs)

@@ -22,7 +22,7 @@ from ..utils.config import YAML_ENDINGS, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.program import program
-from .folders import places_of
+from .folders import root_folders_of
 from .options import add_shared, examples, quoted
 from .split_options import add_split_options, fold_choice
 from .terminal import say, table
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _store(arguments: argparse.Namespace, config: DataConfig) -> Store:
     """Return the store of the data set, where `train` would find it."""
-    here, inputs = places_of(arguments), []
+    here, inputs = root_folders_of(arguments), []
     beside = Path(arguments.dataset).absolute().parent / config.name
     if arguments.dataset.endswith(YAML_ENDINGS) and (beside / HEADER_FILE).exists():
         inputs = [beside]

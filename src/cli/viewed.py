@@ -24,9 +24,10 @@ from ..skeleton import Layout
 from ..utils.config import YAML_ENDINGS, Layer, config_names, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.names import suggestion
-from ..utils.places import is_file
-from .folders import places_of
+from ..utils.root_folders import is_file
+from .folders import root_folders_of
 
+_STORES_NAMED = 5
 _FRAMES = 64  # as in the default configuration of a training
 
 
@@ -80,7 +81,7 @@ def find_viewed(arguments: argparse.Namespace) -> Viewed:
     describes = arguments.format or arguments.layout
     if is_file(path / HEADER_FILE):
         return _of_store(open_store(path, verify=False), _config_of_store(path, arguments.dataset))
-    run = named_path(named, places_of(arguments))
+    run = named_path(named, root_folders_of(arguments))
     if is_run(run) and not describes:
         return _of_run(RunFolder(run), arguments)
     if (named in config_names("data") and not path.exists()) or named.endswith(YAML_ENDINGS):
@@ -91,6 +92,10 @@ def find_viewed(arguments: argparse.Namespace) -> Viewed:
             f"There is no {named}: name the folder of a prepared data set, a run's folder or `{LATEST}`, a data set "
             f"({', '.join(config_names('data'))}), or raw recordings.{hint}"
         )
+    stores = [header.parent for header in sorted(path.glob(f"*/{HEADER_FILE}"))] if path.is_dir() else []
+    if stores:
+        named_stores = ", ".join(map(str, stores[:_STORES_NAMED]))
+        raise UserError(f"{path} holds prepared data sets: name one of them, {named_stores}.")
     if arguments.dataset:
         if describes:
             raise UserError("--format and --layout are for recordings without a data YAML: omit them, or --dataset.")
@@ -112,7 +117,7 @@ def _of_store(store: Store, config: DataConfig | None, **more: Any) -> Viewed:
 
 def _of_data_set(named: str, arguments: argparse.Namespace) -> Viewed:
     config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
-    here, inputs = places_of(arguments), []
+    here, inputs = root_folders_of(arguments), []
     beside = Path(named).absolute().parent / config.name
     if named.endswith(YAML_ENDINGS) and is_file(beside / HEADER_FILE):
         inputs = [beside]
@@ -125,7 +130,7 @@ def _of_run(run: RunFolder, arguments: argparse.Namespace) -> Viewed:
     """Return the clips of a run's data set, with the run's own settings of augmentation."""
     values = run.read_config()
     config = merge(DataConfig(), [section_layer(Layer(str(run.config), values), "data")])
-    here = places_of(arguments)
+    here = root_folders_of(arguments)
     recorded = values.get("data_root")
     root = Path(recorded) if isinstance(recorded, str) and not arguments.data_root else here.data_root
     inputs = [here.data_root, *here.input_roots]

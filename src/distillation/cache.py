@@ -50,8 +50,8 @@ class CachedTeachers:
         """Return the cached outputs for a batch; its RNG keys identify the views."""
         rows = torch.searchsorted(self._numbers, batch.indices)  # (N,)
         views = (self._keys[rows] == batch.rng_keys[:, None]).int().argmax(dim=1)
-        place = self._outputs.device
-        return unpacked(self._outputs[rows.to(place), views.to(place)].to(self.device), self.clip_shapes)
+        device = self._outputs.device
+        return unpacked(self._outputs[rows.to(device), views.to(device)].to(self.device), self.clip_shapes)
 
 
 class OutputFolder:

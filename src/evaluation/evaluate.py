@@ -35,8 +35,8 @@ from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.numbers import counted
-from ..utils.places import places
 from ..utils.progress import SILENT, Progress
+from ..utils.root_folders import root_folders
 from ..version import __version__
 from .clip_metrics import clip_metrics, get_metric, list_metrics
 from .metrics import Metrics, Predictions, measure
@@ -224,7 +224,7 @@ def _requested_config(checkpoint: Checkpoint, request: EvalRequest) -> RunConfig
         data = replace(data, **own_settings)
     if request.split and not is_split_file(request.split):
         data = replace(data, split=request.split)
-    here = places(request.environment)
+    here = root_folders(request.environment)
     roots = [] if request.data_root else [*config.input_roots, *map(str, (here.data_root, *here.input_roots))]
     return replace(config, data=data, data_root=request.data_root or config.data_root, input_roots=roots, compile=False)
 

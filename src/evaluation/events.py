@@ -176,7 +176,7 @@ def together(figures: Sequence[RecordingFigures]) -> RecordingFigures:
         correct=sum(each.correct for each in figures),
         true_events=sum(each.true_events for each in figures),
         predicted_events=sum(each.predicted_events for each in figures),
-        matched=tuple(sum(each.matched[place] for each in figures) for place in range(len(OVERLAPS))),
+        matched=tuple(sum(each.matched[index] for each in figures) for index in range(len(OVERLAPS))),
         edit=float(np.mean([each.edit for each in figures])),
     )
 

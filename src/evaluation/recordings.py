@@ -77,8 +77,8 @@ def evaluate_recordings(
     known = store.recordings
     if known is None or not known.are_windows:
         return None
-    places = {name: number for number, name in enumerate(store.clips["name"].tolist())}
-    clips = store.clips[[places[name] for name in predictions.names]]
+    row_of = {name: number for number, name in enumerate(store.clips["name"].tolist())}
+    clips = store.clips[[row_of[name] for name in predictions.names]]
     found = []
     for number in np.unique(clips[RECORDING]).tolist():
         own = (clips[RECORDING] == number) & predictions.scored

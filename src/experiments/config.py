@@ -31,8 +31,8 @@ from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.limits import LARGEST_SEED
 from ..utils.model_files import model_files, model_layer
-from ..utils.places import environment_layer
 from ..utils.renamed_keys import with_present_keys
+from ..utils.root_folders import environment_layer
 from .plug_in_settings import plug_in_problems, with_plug_in_settings
 
 _log = logging.getLogger(__name__)

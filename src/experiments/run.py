@@ -39,8 +39,8 @@ from ..utils.config import to_yaml
 from ..utils.errors import TrainingDiverged, UserError, is_out_of_memory
 from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
-from ..utils.places import data_roots
 from ..utils.progress import SILENT, Progress
+from ..utils.root_folders import data_roots
 from .split_check import check_split
 from .summary import summarise
 

@@ -20,8 +20,8 @@ from ..utils.config import flatten
 from ..utils.errors import ReportedElsewhere, UserError
 from ..utils.files import copy_files, make_folder
 from ..utils.locks import sole_writer
-from ..utils.places import data_roots, folders_below
 from ..utils.progress import SILENT, Progress
+from ..utils.root_folders import data_roots, folders_below
 from .run import EndCallback, train
 from .sequence_plan import DISTILLED, TEACHER, Plan, SequenceStep, teacher_name
 from .sequence_table import find_step_run, write_table
@@ -121,8 +121,8 @@ def _train_all(
 
 def _refuse_impossible(plan: Plan) -> None:
     """Refuse a sequence whose data are missing or whose runs were started with other options."""
-    places = {(step.data, step.config.data_root): step.config for step in plan.steps}
-    for config in places.values():
+    data_sets = {(step.data, step.config.data_root): step.config for step in plan.steps}
+    for config in data_sets.values():
         root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
         find_store(config.data, root, input_roots=inputs)
     if problems := _changed_options(plan):

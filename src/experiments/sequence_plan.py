@@ -126,10 +126,10 @@ class Plan:
 
     def moved_to(self, folder: Path) -> "Plan":
         """Return the same sequence in another folder."""
-        places = [folder / Path(step.config.output_root).relative_to(self.folder) for step in self.steps]
+        folders = [folder / Path(step.config.output_root).relative_to(self.folder) for step in self.steps]
         steps = [
-            replace(step, config=replace(step.config, output_root=str(place)))
-            for step, place in zip(self.steps, places, strict=True)
+            replace(step, config=replace(step.config, output_root=str(each)))
+            for step, each in zip(self.steps, folders, strict=True)
         ]
         return replace(self, folder=folder, steps=steps)
 
@@ -223,8 +223,8 @@ def _resolve(
 def _with_own_folder(folder: Path, step: SequenceStep) -> SequenceStep:
     """Return a step with its own output folder in that of the sequence."""
     name = step.config.model.name + {ALONE: ""}.get(step.role, f"-{step.role}")
-    place = folder / _folder_name(step) / name
-    return replace(step, config=replace(step.config, output_root=str(place)))
+    output_root = folder / _folder_name(step) / name
+    return replace(step, config=replace(step.config, output_root=str(output_root)))
 
 
 def _folder_name(step: SequenceStep) -> str:

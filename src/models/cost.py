@@ -129,7 +129,7 @@ def saved_bytes(run: Callable[[], object], owned: Iterable[Tensor]) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         run()
-    return sum(each.untyped_storage().nbytes() for place, each in kept.items() if place not in known)
+    return sum(each.untyped_storage().nbytes() for address, each in kept.items() if address not in known)
 
 
 def _peak_bytes(model: nn.Module, streams: Mapping[str, Tensor]) -> int:

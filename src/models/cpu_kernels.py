@@ -111,8 +111,8 @@ class _NormByBatch(torch.autograd.Function):
     def forward(
         context: Any, rows: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        channels, places = rows.shape
-        normed, mean, scale = torch.native_group_norm(rows[None], weight, bias, 1, channels, places, channels, eps)
+        channels, positions = rows.shape
+        normed, mean, scale = torch.native_group_norm(rows[None], weight, bias, 1, channels, positions, channels, eps)
         normed = normed[0].relu_() if relu else normed[0]
         context.save_for_backward(rows, weight, mean, scale, normed if relu else None)
         mean, variance = mean[0].clone(), (scale[0].double() ** -2 - eps).clamp_(min=0)
@@ -122,12 +122,12 @@ class _NormByBatch(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         rows, weight, mean, scale, normed = context.saved_tensors
-        channels, places = rows.shape
+        channels, positions = rows.shape
         gradient = gradient.contiguous()
         if normed is not None:
             gradient = torch.ops.aten.threshold_backward(gradient, normed, 0)
         of_rows, of_weight, of_bias = torch.ops.aten.native_group_norm_backward(
-            gradient[None], rows[None], mean, scale, weight, 1, channels, places, channels, [True, True, True]
+            gradient[None], rows[None], mean, scale, weight, 1, channels, positions, channels, [True, True, True]
         )
         return of_rows[0], of_weight, of_bias, None, None
 

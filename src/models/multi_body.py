@@ -151,8 +151,8 @@ def average_bodies(features: Tensor, body_mask: Tensor, body_slots: Tensor | Non
     """
     clips, bodies = body_mask.shape
     if body_slots is not None:
-        places = body_slots.clamp(max=clips * bodies)
-        features = features.new_zeros(clips * bodies + 1, features.shape[1]).index_copy(0, places, features)[:-1]
+        slots = body_slots.clamp(max=clips * bodies)
+        features = features.new_zeros(clips * bodies + 1, features.shape[1]).index_copy(0, slots, features)[:-1]
     features = features.view(clips, bodies, -1)  # (N, M, D)
     present = body_mask.unsqueeze(-1)  # (N, M, 1)
     total = torch.where(present, features, torch.zeros_like(features)).sum(dim=1)

@@ -21,24 +21,24 @@ _BLOCK = 4096  # positions per program at a time
 _PROGRAMS = 1056  # minimum number of programs, if there is enough work: eight per multiprocessor of the largest GPUs
 
 
-def _parts(channels: int, places: int) -> tuple[int, int]:
+def _parts(channels: int, positions: int) -> tuple[int, int]:
     """Return the number of parts of a channel and the number of positions per part, a multiple of the block."""
-    blocks = triton.cdiv(places, _BLOCK)
+    blocks = triton.cdiv(positions, _BLOCK)
     blocks_per_part = triton.cdiv(blocks, min(blocks, max(1, triton.cdiv(_PROGRAMS, channels))))
     return triton.cdiv(blocks, blocks_per_part), blocks_per_part * _BLOCK
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _sum_features(rows, sums, places, per_part, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _sum_features(rows, sums, positions, per_part, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     """Write the sums of x - x0 and of its square over a part, x0 being the channel's first value: (2, C, S)."""
     channel, part = tl.program_id(0), tl.program_id(1)
-    row = rows + channel.to(tl.int64) * places
+    row = rows + channel.to(tl.int64) * positions
     first = tl.load(row).to(tl.float32)
     total, squares = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     begin = part * per_part
-    for start in range(begin, min(begin + per_part, places), BLOCK):
+    for start in range(begin, min(begin + per_part, positions), BLOCK):
         at = start + tl.arange(0, BLOCK)
-        inside = at < places
+        inside = at < positions
         difference = tl.load(row + at, mask=inside, other=0.0).to(tl.float32) - first
         difference = tl.where(inside, difference, 0.0)
         total += difference
@@ -50,7 +50,7 @@ def _sum_features(rows, sums, places, per_part, BLOCK: tl.constexpr):  # type: i
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _settle_statistics(  # type: ignore[no-untyped-def]
-    rows, sums, weight, bias, statistics, running_mean, running_var, places, parts, eps, momentum,
+    rows, sums, weight, bias, statistics, running_mean, running_var, positions, parts, eps, momentum,
     PARTS: tl.constexpr, RUNNING: tl.constexpr, MOMENTUM_IS_TENSOR: tl.constexpr,
 ):  # fmt: skip
     """Write mean, scale, factor and offset of a channel, (4, C), and update its running statistics."""
@@ -59,9 +59,9 @@ def _settle_statistics(  # type: ignore[no-untyped-def]
     inside = at < parts
     total = tl.sum(tl.load(sums + channel * parts + at, mask=inside, other=0.0), 0)
     squares = tl.sum(tl.load(sums + (channels + channel) * parts + at, mask=inside, other=0.0), 0)
-    difference = total / places
-    mean = tl.load(rows + channel.to(tl.int64) * places).to(tl.float32) + difference
-    variance = squares / places - difference * difference
+    difference = total / positions
+    mean = tl.load(rows + channel.to(tl.int64) * positions).to(tl.float32) + difference
+    variance = squares / positions - difference * difference
     variance = tl.where(variance < 0.0, 0.0, variance)  # not tl.maximum, which would hide a NaN
     scale = 1.0 / tl.sqrt(variance + eps)
     factor = tl.load(weight + channel).to(tl.float32) * scale
@@ -75,16 +75,16 @@ def _settle_statistics(  # type: ignore[no-untyped-def]
         old = tl.load(running_mean + channel)
         tl.store(running_mean + channel, old + momentum * (mean - old))
         old = tl.load(running_var + channel)
-        tl.store(running_var + channel, old + momentum * (variance * (places / (places - 1.0)) - old))
+        tl.store(running_var + channel, old + momentum * (variance * (positions / (positions - 1.0)) - old))
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _scale_features(rows, factors, offsets, normed, places, RELU: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _scale_features(rows, factors, offsets, normed, positions, RELU: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     """Write factor * x + offset, with ReLU if requested."""
     channel = tl.program_id(0)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = at < places
-    here = channel.to(tl.int64) * places + at
+    inside = at < positions
+    here = channel.to(tl.int64) * positions + at
     x = tl.load(rows + here, mask=inside, other=0.0).to(tl.float32)
     result = x * tl.load(factors + channel).to(tl.float32) + tl.load(offsets + channel).to(tl.float32)
     if RELU:
@@ -94,18 +94,18 @@ def _scale_features(rows, factors, offsets, normed, places, RELU: tl.constexpr, 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _sum_gradients(  # type: ignore[no-untyped-def]
-    rows, gradients, statistics, sums, places, per_part, RELU: tl.constexpr, BLOCK: tl.constexpr
+    rows, gradients, statistics, sums, positions, per_part, RELU: tl.constexpr, BLOCK: tl.constexpr
 ):
     """Write the sums of g and of g * (x - mean) over a part, g being the gradient before ReLU: (2, C, S)."""
     channel, part, channels = tl.program_id(0), tl.program_id(1), tl.num_programs(0)
-    row = channel.to(tl.int64) * places
+    row = channel.to(tl.int64) * positions
     mean = tl.load(statistics + channel)
     factor, offset = tl.load(statistics + 2 * channels + channel), tl.load(statistics + 3 * channels + channel)
     total, along = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     begin = part * per_part
-    for start in range(begin, min(begin + per_part, places), BLOCK):
+    for start in range(begin, min(begin + per_part, positions), BLOCK):
         at = start + tl.arange(0, BLOCK)
-        inside = at < places
+        inside = at < positions
         x = tl.load(rows + row + at, mask=inside, other=0.0).to(tl.float32)
         gradient = tl.load(gradients + row + at, mask=inside, other=0.0).to(tl.float32)
         if RELU:
@@ -118,7 +118,7 @@ def _sum_gradients(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _settle_gradients(sums, statistics, of_weight, of_bias, slopes, places, parts, PARTS: tl.constexpr):  # type: ignore[no-untyped-def]
+def _settle_gradients(sums, statistics, of_weight, of_bias, slopes, positions, parts, PARTS: tl.constexpr):  # type: ignore[no-untyped-def]
     """Write the gradients of a channel's weight and bias, and coefficients for that of its features, (2, C)."""
     channel, channels = tl.program_id(0), tl.num_programs(0)
     at = tl.arange(0, PARTS)
@@ -128,19 +128,19 @@ def _settle_gradients(sums, statistics, of_weight, of_bias, slopes, places, part
     scale, factor = tl.load(statistics + channels + channel), tl.load(statistics + 2 * channels + channel)
     tl.store(of_weight + channel, (along * scale).to(of_weight.dtype.element_ty))
     tl.store(of_bias + channel, total.to(of_bias.dtype.element_ty))
-    tl.store(slopes + channel, -factor * scale * scale * along / places)
-    tl.store(slopes + channels + channel, -factor * total / places)
+    tl.store(slopes + channel, -factor * scale * scale * along / positions)
+    tl.store(slopes + channels + channel, -factor * total / positions)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _scale_gradients(  # type: ignore[no-untyped-def]
-    rows, gradients, statistics, slopes, of_rows, places, RELU: tl.constexpr, BLOCK: tl.constexpr
+    rows, gradients, statistics, slopes, of_rows, positions, RELU: tl.constexpr, BLOCK: tl.constexpr
 ):
     """Write factor * g + slope * (x - mean) + level, g being the gradient before ReLU."""
     channel, channels = tl.program_id(0), tl.num_programs(0)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = at < places
-    here = channel.to(tl.int64) * places + at
+    inside = at < positions
+    here = channel.to(tl.int64) * positions + at
     x = tl.load(rows + here, mask=inside, other=0.0).to(tl.float32)
     gradient = tl.load(gradients + here, mask=inside, other=0.0).to(tl.float32)
     mean = tl.load(statistics + channel)
@@ -169,14 +169,14 @@ class NormByKernels(torch.autograd.Function):
         momentum: float | Tensor,
         running: tuple[Tensor, Tensor, Tensor] | None,
     ) -> Tensor:
-        channels, places = rows.shape
-        parts, per_part = _parts(channels, places)
+        channels, positions = rows.shape
+        parts, per_part = _parts(channels, positions)
         sums = rows.new_empty(2, channels, parts, dtype=torch.float32)
         statistics = rows.new_empty(4, channels, dtype=torch.float32)
         mean, variance, _ = running or (sums, sums, sums)
-        _sum_features[(channels, parts)](rows, sums, places, per_part, BLOCK=_BLOCK)
+        _sum_features[(channels, parts)](rows, sums, positions, per_part, BLOCK=_BLOCK)
         _settle_statistics[(channels,)](
-            rows, sums, weight, bias, statistics, mean, variance, places, parts, eps, momentum,
+            rows, sums, weight, bias, statistics, mean, variance, positions, parts, eps, momentum,
             PARTS=triton.next_power_of_2(parts), RUNNING=running is not None,
             MOMENTUM_IS_TENSOR=isinstance(momentum, Tensor),
         )  # fmt: skip
@@ -191,20 +191,20 @@ class NormByKernels(torch.autograd.Function):
     def backward(context: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
         rows, statistics = context.saved_tensors
         gradients = gradients.contiguous()
-        channels, places = rows.shape
-        parts, per_part = _parts(channels, places)
+        channels, positions = rows.shape
+        parts, per_part = _parts(channels, positions)
         sums = rows.new_empty(2, channels, parts, dtype=torch.float32)
         slopes = rows.new_empty(2, channels, dtype=torch.float32)
         of_weight, of_bias = (rows.new_empty(channels, dtype=each) for each in context.types)
         of_rows = torch.empty_like(rows)
         _sum_gradients[(channels, parts)](
-            rows, gradients, statistics, sums, places, per_part, RELU=context.relu, BLOCK=_BLOCK
+            rows, gradients, statistics, sums, positions, per_part, RELU=context.relu, BLOCK=_BLOCK
         )
         _settle_gradients[(channels,)](
-            sums, statistics, of_weight, of_bias, slopes, places, parts, PARTS=triton.next_power_of_2(parts)
+            sums, statistics, of_weight, of_bias, slopes, positions, parts, PARTS=triton.next_power_of_2(parts)
         )
-        _scale_gradients[(channels, triton.cdiv(places, _BLOCK))](
-            rows, gradients, statistics, slopes, of_rows, places, RELU=context.relu, BLOCK=_BLOCK
+        _scale_gradients[(channels, triton.cdiv(positions, _BLOCK))](
+            rows, gradients, statistics, slopes, of_rows, positions, RELU=context.relu, BLOCK=_BLOCK
         )
         return of_rows, of_weight, of_bias, None, None, None, None
 
@@ -212,7 +212,7 @@ class NormByKernels(torch.autograd.Function):
 def scaled(rows: Tensor, factor: Tensor, offset: Tensor, relu: bool) -> Tensor:
     """Return `rows * factor + offset` in the type of `rows`, (C, P), (C,) and (C,), with ReLU if `relu`."""
     normed = torch.empty_like(rows)
-    channels, places = rows.shape
-    grid = (channels, triton.cdiv(places, _BLOCK))
-    _scale_features[grid](rows, factor, offset, normed, places, RELU=relu, BLOCK=_BLOCK)
+    channels, positions = rows.shape
+    grid = (channels, triton.cdiv(positions, _BLOCK))
+    _scale_features[grid](rows, factor, offset, normed, positions, RELU=relu, BLOCK=_BLOCK)
     return normed

@@ -17,8 +17,8 @@ from ..utils.files import copy_error, copy_file, make_folder, read_json, write_e
 from ..utils.foreign_text import short
 from ..utils.leftovers import temporary_folder
 from ..utils.locks import sole_writer
-from ..utils.places import is_file
 from ..utils.renamed_keys import with_present_keys
+from ..utils.root_folders import is_file
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"run-\d{4}-\d{2}-\d{2}(_\d+)?")
@@ -215,7 +215,7 @@ class RunFolder:
             UserError: they cannot be copied; no partial copy is left.
         """
         taken = len(list(self.path.glob("superseded*")))
-        place = self.path / (f"superseded_{taken + 1}" if taken else "superseded")
+        kept = self.path / (f"superseded_{taken + 1}" if taken else "superseded")
         logbook = [path for pattern in _LOGBOOK for path in self.path.glob(pattern)]
         files = {
             self.config,
@@ -224,9 +224,9 @@ class RunFolder:
             *checkpoints,
             *([self.best] if self.best.exists() else []),
         }
-        with _atomic_folder(place) as hidden:
+        with _atomic_folder(kept) as hidden:
             self._copy(files, hidden)
-        return RunFolder(place)
+        return RunFolder(kept)
 
     def _copy(self, files: Iterable[Path], folder: Path) -> None:
         for path in files:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..tasks.recipe import TaskRecipe
 from ..utils.errors import UserError
-from ..utils.places import Places, folders_below, is_file, outermost
+from ..utils.root_folders import RootFolders, folders_below, is_file, outermost
 from .folder import SEQUENCE_FILE, RunFolder, runs_in
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def choose_runs(output_root: Path, wanted: Sequence[str]) -> "list[Run]":
     if unknown:
         raise UserError(_unknown_runs(output_root, unknown))
     runs = [read_run(folder, output_root) for folder in folders if folder is not None]
-    places = [run.path.resolve() for run in runs]
-    twice = [text for index, text in enumerate(wanted) if places[index] in places[:index]]
+    paths = [run.path.resolve() for run in runs]
+    twice = [text for index, text in enumerate(wanted) if paths[index] in paths[:index]]
     if twice:
         raise UserError(f"The run {twice[0]} is named twice. Name every run once.")
     return runs
@@ -214,7 +214,7 @@ def _most_advanced(runs: Sequence[RunFolder]) -> RunFolder | None:
 # --- the run, or the checkpoint, that an option names
 
 
-def latest_run(places: Places) -> RunFolder:
+def latest_run(roots: RootFolders) -> RunFolder:
     """Return the newest run in the output folder, else below the input folders.
 
     Within one folder the number within the day decides; between folders, each of which counts from one, the time of
@@ -223,19 +223,19 @@ def latest_run(places: Places) -> RunFolder:
     Raises:
         UserError: there is none.
     """
-    for runs in (runs_below([places.output_root]), attached_runs(places.output_root, places.input_roots)):
+    for runs in (runs_below([roots.output_root]), attached_runs(roots.output_root, roots.input_roots)):
         newest: dict[Path, RunFolder] = {}
         for run in sorted(runs, key=lambda each: each.sort_key):
             newest[run.path.parent] = run
         if newest:
             return max(newest.values(), key=lambda run: (run.sort_key[0], run.last_written))
-    searched = ", ".join(map(str, outermost([places.output_root, *places.input_roots])))
+    searched = ", ".join(map(str, outermost([roots.output_root, *roots.input_roots])))
     raise UserError(
         f"There is no run in {searched}, so there is no {LATEST!r} one. --output_root names another folder."
     )
 
 
-def named_path(named: str, places: Places) -> Path:
+def named_path(named: str, roots: RootFolders) -> Path:
     """Return the path that an option names: itself, a run's name below the output folder, or `latest`.
 
     Raises:
@@ -245,23 +245,23 @@ def named_path(named: str, places: Places) -> Path:
     if path.exists():
         return path
     if named == LATEST:
-        return latest_run(places).path
-    inside = places.output_root / named
+        return latest_run(roots).path
+    inside = roots.output_root / named
     return inside if inside.is_dir() else path
 
 
-def find_checkpoint(named: str, places: Places) -> Path:
+def find_checkpoint(named: str, roots: RootFolders) -> Path:
     """Return the checkpoint that an option names: the file itself, or the last epoch of a run.
 
     Args:
         named: the path of a checkpoint, of a run's folder, or of its folder `checkpoints`; the name of a run; or
             `latest` for the newest run.
-        places: the folders to search for runs.
+        roots: the folders to search for runs.
 
     Raises:
         UserError: there is no run, or the run has no finished epoch.
     """
-    return resolve_checkpoint(named_path(named, places))
+    return resolve_checkpoint(named_path(named, roots))
 
 
 def resolve_checkpoint(path: Path) -> Path:

@@ -14,7 +14,7 @@ from ..tasks.recipe import ResumeRules, TaskRecipe
 from ..utils.config import flatten
 from ..utils.errors import Unwritable, UserError
 from ..utils.foreign_text import short
-from ..utils.places import outermost, writable
+from ..utils.root_folders import outermost, writable
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import most_advanced_checkpoint, readable_checkpoints
 from .folder import RunFolder

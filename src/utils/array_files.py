@@ -149,13 +149,13 @@ def _entries(text: str) -> dict[str, str]:
     """Return the three entries of a header as text."""
     text = text.strip()
     found: dict[str, str] = {}
-    place = 1
-    while entry := _ENTRY.match(text, place):
+    position = 1
+    while entry := _ENTRY.match(text, position):
         found[entry["key"][1:-1]] = entry["value"]
-        place = entry.end()
+        position = entry.end()
         if len(found) > 3:
             break
-    if text[:1] != "{" or text[place:].strip() != "}" or found.keys() != {"descr", "fortran_order", "shape"}:
+    if text[:1] != "{" or text[position:].strip() != "}" or found.keys() != {"descr", "fortran_order", "shape"}:
         raise DamagedArray("its header is damaged")
     return found
 
@@ -177,15 +177,15 @@ def _number_type(text: str) -> np.dtype[Any]:
 def _record_type(text: str) -> np.dtype[Any]:
     """Return the type of structured elements, whose fields are numbers and text."""
     fields: list[tuple[str, np.dtype[Any]]] = []
-    place = 1
-    while field := _FIELD.match(text, place):
+    position = 1
+    while field := _FIELD.match(text, position):
         name, kind = (part[1:-1] for part in field.groups())
         if not (_NUMBERS.fullmatch(kind) or _NAMES.fullmatch(kind)):
             raise DamagedArray(f"its column {name[:40]!r} holds {kind[:40]!r}, not numbers or text")
         fields.append((name, _known_type(kind)))
-        place = field.end()
+        position = field.end()
     names = [name for name, _ in fields]
-    if text[0] != "[" or text[place:] != "]" or not fields or len(set(names)) < len(names) or "" in names:
+    if text[0] != "[" or text[position:] != "]" or not fields or len(set(names)) < len(names) or "" in names:
         raise DamagedArray("its header has no columns of numbers and text")
     return np.dtype(fields)
 

@@ -301,13 +301,13 @@ def _checked(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
     from .validation import validated  # not at import, since `--help` does not need pydantic
 
     checked, problems = validated(schema, layer.values, layer.texts)
-    messages = [f"{_place(layer, path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]
+    messages = [f"{_location(layer, path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]
     if len(messages) == _MOST_PROBLEMS:
         messages.append(f"{layer.origin}: there may be more problems.")
     return checked, messages
 
 
-def _place(layer: Layer, path: Sequence[str]) -> str:
+def _location(layer: Layer, path: Sequence[str]) -> str:
     """Return where a setting is written: the layer and the key, or the layout file and its key."""
     *sections, key = path
     if sections and sections[-1] in layer.layout_files:

@@ -122,9 +122,9 @@ def copy_files(source: Path, target: Path) -> None:
     hidden = temporary_beside(target)
     try:
         for path in _files_below(source):
-            place = hidden / path.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            copy_file(path, place)
+            copy = hidden / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy_file(path, copy)
         hidden.replace(target)
     except OSError as error:
         raise write_error(target, error) from error

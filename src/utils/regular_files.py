@@ -28,7 +28,7 @@ def open_regular(path: Path, writable: bool = False) -> BinaryIO:
 
 def size_of_open(file: BinaryIO) -> int:
     """Return the current size of an open file in bytes, without changing its position."""
-    place = file.tell()
+    position = file.tell()
     size = file.seek(0, os.SEEK_END)
-    file.seek(place)
+    file.seek(position)
     return size

@@ -183,9 +183,9 @@ def _refused(problem: str, where: yaml.Event) -> yaml.MarkedYAMLError:
 
 def _told(error: yaml.MarkedYAMLError) -> str:
     """Return the position and the problem of an error in one line."""
-    places = {
+    origins = {
         f"line {mark.line + 1}, column {mark.column + 1}": about
         for mark, about in ((error.context_mark, error.context), (error.problem_mark, error.problem))
         if mark is not None
     }
-    return "; ".join(f"{place}: {about}" if about else place for place, about in places.items())
+    return "; ".join(f"{origin}: {about}" if about else origin for origin, about in origins.items())

@@ -158,11 +158,11 @@ def _directory(file: BinaryIO) -> tuple[int, bytes, int]:
     begin = max(0, size - _END.size - _LONGEST_COMMENT)
     file.seek(begin)
     tail = file.read(size - begin)
-    place = tail.rfind(b"PK\x05\x06", 0, max(0, len(tail) - _END.size + 4))
-    if place < 0:
+    position = tail.rfind(b"PK\x05\x06", 0, max(0, len(tail) - _END.size + 4))
+    if position < 0:
         raise DamagedZip("it has no directory: it is not a zip archive, or is cut short")
-    _, disk, first_disk, *_, length, offset, _ = _END.unpack_from(tail, place)
-    end = begin + place
+    _, disk, first_disk, *_, length, offset, _ = _END.unpack_from(tail, position)
+    end = begin + position
     locator = end - _LOCATOR_64.size
     if locator >= _END_64.size:
         file.seek(locator - _END_64.size)
@@ -181,17 +181,17 @@ def _directory(file: BinaryIO) -> tuple[int, bytes, int]:
 
 def _members(directory: bytes, shift: int) -> Iterator[Member]:
     """Yield the members in a directory, with offsets from the start of the file."""
-    place = 0
-    while place < len(directory):
-        if place + _ENTRY.size > len(directory) or not directory.startswith(b"PK\x01\x02", place):
+    position = 0
+    while position < len(directory):
+        if position + _ENTRY.size > len(directory) or not directory.startswith(b"PK\x01\x02", position):
             raise DamagedZip("its directory is damaged")
         _, _, _, flags, method, _, _, checksum, packed, size, *lengths, _, _, _, offset = _ENTRY.unpack_from(
-            directory, place
+            directory, position
         )
         name_length, extra_length, comment_length = lengths
-        name_end = place + _ENTRY.size + name_length
-        place = name_end + extra_length + comment_length
-        if place > len(directory):
+        name_end = position + _ENTRY.size + name_length
+        position = name_end + extra_length + comment_length
+        if position > len(directory):
             raise DamagedZip("its directory is cut short")
         size, packed, offset = _in_full(directory[name_end : name_end + extra_length], size, packed, offset)
         name = _name(directory[name_end - name_length : name_end], flags)
@@ -200,18 +200,18 @@ def _members(directory: bytes, shift: int) -> Iterator[Member]:
 
 def _in_full(extra: bytes, *numbers: int) -> list[int]:
     """Return size, packed size and offset; values too large for their fields are read from an extra field."""
-    place, full = 0, list(numbers)
-    while place + 4 <= len(extra):
-        kind, length = struct.unpack_from("<HH", extra, place)
+    position, full = 0, list(numbers)
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, position)
         if kind == _ZIP64_FIELD:
             missing = [number for number, value in enumerate(full) if value == _IN_ZIP64]
-            given = extra[place + 4 : place + 4 + length]
+            given = extra[position + 4 : position + 4 + length]
             if len(given) < 8 * len(missing):
                 raise DamagedZip("its directory is damaged")
             for number, where in enumerate(missing):
                 (full[where],) = struct.unpack_from("<Q", given, 8 * number)
             break
-        place += 4 + length
+        position += 4 + length
     return full
 
 

@@ -12,7 +12,7 @@ from last.data.store.clip import Clip
 from last.data.store.reader import write_store
 from last.runs.folder import RunFolder
 from last.utils.extras import EXTRAS
-from last.utils.places import Places
+from last.utils.root_folders import RootFolders
 from last.utils.versions import PACKAGES
 
 
@@ -102,8 +102,8 @@ def test_the_newest_run_of_an_earlier_session_that_has_not_ended_is_proposed_for
         run.checkpoints.mkdir(parents=True)
         run.config.write_text("model: {name: nano_e}\ndata: {name: synthetic}\n")
     attached[-1].summary.write_text("{}")
-    here = Places("local", tmp_path / "data", tmp_path / "runs", (tmp_path / "input",))
-    monkeypatch.setattr(doctor, "places_of", lambda _: here)
+    here = RootFolders("local", tmp_path / "data", tmp_path / "runs", (tmp_path / "input",))
+    monkeypatch.setattr(doctor, "root_folders_of", lambda _: here)
     (step,) = [step for step in report()[1]["next"] if "--resume" in step]
     assert step.startswith("resume run-2026-11-23: python -m last train ")
     assert f"--resume {attached[1].path} (or " in step

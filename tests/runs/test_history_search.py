@@ -16,7 +16,7 @@ from last.runs.history import attached_runs, find_checkpoint, find_run, find_run
 from last.settings.run import RunConfig
 from last.utils.config import to_yaml
 from last.utils.errors import UserError
-from last.utils.places import Places
+from last.utils.root_folders import RootFolders
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -113,7 +113,7 @@ def test_a_foreign_file_named_like_a_configuration_is_passed_over(
 def test_the_latest_run_is_the_newest_of_the_output_folder_else_of_the_inputs(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
-    here = Places("local", tmp_path / "data", tmp_path / "runs", (tmp_path / "input",))
+    here = RootFolders("local", tmp_path / "data", tmp_path / "runs", (tmp_path / "input",))
     with pytest.raises(UserError, match="There is no run in"):
         latest_run(here)
     attached = begun(tmp_path / "input/run-2026-05-05", tiny_config())
@@ -126,7 +126,7 @@ def test_the_latest_run_is_the_newest_of_the_output_folder_else_of_the_inputs(
 def test_between_folders_the_time_of_writing_decides_and_not_the_number(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
-    here = Places("kaggle", tmp_path / "data", tmp_path / "working", (tmp_path / "input",))
+    here = RootFolders("kaggle", tmp_path / "data", tmp_path / "working", (tmp_path / "input",))
     earlier = begun(tmp_path / "input/session-1/run-2026-05-05_5", tiny_config())
     later = begun(tmp_path / "input/session-2/run-2026-05-05", tiny_config())
     for run, written in ((earlier, 1000), (later, 2000)):
@@ -137,7 +137,7 @@ def test_between_folders_the_time_of_writing_decides_and_not_the_number(
 def test_a_run_is_named_by_its_folder_by_that_of_its_checkpoints_or_as_the_latest(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
-    here = Places("local", tmp_path / "data", tmp_path / "runs")
+    here = RootFolders("local", tmp_path / "data", tmp_path / "runs")
     run = begun(tmp_path / "runs/run-2026-01-02", tiny_config())
     with pytest.raises(UserError, match="has no finished epoch"):
         find_checkpoint(str(run.path), here)
@@ -164,7 +164,7 @@ def test_the_list_and_the_run_to_resume_agree_on_which_run_is_the_newest(
         begun(tmp_path / name, tiny_config())
     assert [run.name for run in find_runs(tmp_path)] == [run.path.name for run in runs_in(tmp_path)] == names
     assert find_run(tmp_path, asdict(tiny_config())).path.name == names[0]  # type: ignore[union-attr]
-    assert latest_run(Places("local", tmp_path, tmp_path)).path.name == names[0]
+    assert latest_run(RootFolders("local", tmp_path, tmp_path)).path.name == names[0]
 
 
 def test_a_renamed_run_keeps_the_day_in_its_name_wherever_it_is_searched(
@@ -174,4 +174,4 @@ def test_a_renamed_run_keeps_the_day_in_its_name_wherever_it_is_searched(
     renamed = begun(tmp_path / "run-2026-01-01-before", tiny_config())
     os.utime(renamed.config, (4e9, 4e9))
     assert [run.path for run in find_runs(tmp_path)] == [newest.path, renamed.path]
-    assert latest_run(Places("local", tmp_path, tmp_path)).path == newest.path
+    assert latest_run(RootFolders("local", tmp_path, tmp_path)).path == newest.path

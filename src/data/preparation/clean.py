@@ -78,10 +78,10 @@ def clean_bodies(bodies: Sequence[Body], limit: int, *, keep_empty: bool = False
     confidence = np.ones(joints.shape[:3])
     for number, actor in enumerate(actors):
         for part in actor:
-            places = np.searchsorted(seen, part.frames)
-            joints[number, places] = part.joints
+            indices = np.searchsorted(seen, part.frames)
+            joints[number, indices] = part.joints
             if part.confidence is not None:
-                confidence[number, places] = part.confidence
+                confidence[number, indices] = part.confidence
     return joints, confidence
 
 

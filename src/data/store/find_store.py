@@ -10,8 +10,8 @@ from ...skeleton import Layout
 from ...utils.config import data_layer, merge, section_layer
 from ...utils.errors import UserError
 from ...utils.files import read_json
-from ...utils.places import folders_below, outermost
 from ...utils.program import naming_program, program
+from ...utils.root_folders import folders_below, outermost
 from .format import HEADER_FILE
 from .reader import Store, open_store
 

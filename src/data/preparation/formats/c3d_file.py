@@ -72,10 +72,10 @@ def read_c3d(name: str, data: bytes) -> C3dFile:
 
 
 class _Parameters:
-    """The section of parameters, from `place` on."""
+    """The section of parameters, from `offset` on."""
 
-    def __init__(self, data: bytes, place: int, processor: int) -> None:
-        self._data, self._place, self._processor = data, place, processor
+    def __init__(self, data: bytes, offset: int, processor: int) -> None:
+        self._data, self._offset, self._processor = data, offset, processor
         self._order = ">" if processor == _MIPS else "<"
 
     def read(self) -> dict[str, Values]:
@@ -89,7 +89,7 @@ class _Parameters:
         while length := abs(self._integer("b")):  # negative if it is locked
             number = self._integer("b")
             text = self._bytes(length).decode("utf-8", "replace").strip().upper()
-            end = self._place
+            end = self._offset
             step = self._integer("H")
             if number < 0:
                 groups[-number] = text
@@ -97,9 +97,9 @@ class _Parameters:
                 found.append((number, text, self._values()))
             if not step:
                 break
-            if end + step < self._place or end + step > len(self._data):
+            if end + step < self._offset or end + step > len(self._data):
                 raise ValueError
-            self._place = end + step
+            self._offset = end + step
         return {f"{groups.get(number, '')}:{text}": values for number, text, values in found}
 
     def _values(self) -> Values:
@@ -111,7 +111,7 @@ class _Parameters:
         data = self._bytes(size * abs(kind))
         if kind == _TEXT:
             width = sizes[0] if sizes else 1
-            texts = (data[place : place + width] for place in range(0, size, max(1, width)))
+            texts = (data[offset : offset + width] for offset in range(0, size, max(1, width)))
             return [text.decode("utf-8", "replace").strip(" \0") for text in texts]
         if kind == _FLOAT:
             return [float(value) for value in _floats(data, self._processor)]
@@ -124,10 +124,10 @@ class _Parameters:
         return value
 
     def _bytes(self, length: int) -> bytes:
-        if length > len(self._data) - self._place:
+        if length > len(self._data) - self._offset:
             raise IndexError
-        self._place += length
-        return self._data[self._place - length : self._place]
+        self._offset += length
+        return self._data[self._offset - length : self._offset]
 
 
 def _floats(data: bytes, processor: int) -> NDArray[Any]:

@@ -90,8 +90,8 @@ class CsvFile:
             for name, column in texts.items():
                 codes[name].append(_codes(columns[column], known[name]))
             block, is_bad = np.empty((len(kept), len(numbers))), np.zeros(len(kept), np.bool_)
-            for place, column in enumerate(numbers):
-                block[:, place], wrong = to_numbers(columns[column])
+            for index, column in enumerate(numbers):
+                block[:, index], wrong = to_numbers(columns[column])
                 is_bad[list(wrong)] = True
                 for row in list(wrong)[: max(0, _REASONS_KEPT - len(reasons))]:
                     reasons.setdefault(count + row, no_number(self.header[column], wrong[row]))

@@ -26,11 +26,11 @@ def files_below(raw: Path) -> Iterator[Path]:
     """
     entered = set()
     for folder, subfolders, names in os.walk(raw, onerror=_refuse_folder, followlinks=True):
-        place = os.path.realpath(folder)
-        if place in entered:  # a link to a folder above, or a second link to the same folder
+        resolved = os.path.realpath(folder)
+        if resolved in entered:  # a link to a folder above, or a second link to the same folder
             subfolders.clear()
             continue
-        entered.add(place)
+        entered.add(resolved)
         subfolders[:] = sorted(name for name in subfolders if not is_junk(PurePath(name)))
         yield from (Path(folder, name) for name in sorted(names) if not is_junk(PurePath(name)))
 

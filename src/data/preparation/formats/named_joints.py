@@ -11,8 +11,8 @@ MOST_JOINTS = 1000  # of a file; a layout uses some of them
 _SHOWN = 5
 
 
-def joint_places(name: str, names: Sequence[str], layout: Layout, what: str = "joint") -> list[int]:
-    """Return the place of each joint of a layout (V,) among the names of a file.
+def joint_indices(name: str, names: Sequence[str], layout: Layout, what: str = "joint") -> list[int]:
+    """Return the index of each joint of a layout (V,) among the names of a file.
 
     Names are compared without case, spaces and punctuation. A file's name with a prefix, such as `mixamorig:Hips` or
     `Subject:LASI`, is compared without it if no name is equal with it.
@@ -20,25 +20,25 @@ def joint_places(name: str, names: Sequence[str], layout: Layout, what: str = "j
     Raises:
         BadClip: a joint of the layout is missing, or two names of the file may be the same one.
     """
-    found = places_of(names, layout)
-    missing = [joint for joint, places in zip(layout.joints, found, strict=True) if not places]
+    found = indices_of(names, layout)
+    missing = [joint for joint, indices in zip(layout.joints, found, strict=True) if not indices]
     if missing:
         raise BadClip(name, 0, _missing(missing, names, layout, what))
-    for joint, places in zip(layout.joints, found, strict=True):
-        if len(places) > 1:
-            first, second = (names[place][:40] for place in places[:2])
+    for joint, indices in zip(layout.joints, found, strict=True):
+        if len(indices) > 1:
+            first, second = (names[index][:40] for index in indices[:2])
             raise BadClip(name, 0, f"{first!r} and {second!r} may both be the {what} {joint} of {layout.name}")
-    return [places[0] for places in found]
+    return [indices[0] for indices in found]
 
 
-def places_of(names: Sequence[str], layout: Layout) -> list[list[int]]:
-    """Return the places of each joint of a layout (V,) among the names of a file; none if it is missing."""
+def indices_of(names: Sequence[str], layout: Layout) -> list[list[int]]:
+    """Return the indices of each joint of a layout (V,) among the names of a file; none if it is missing."""
     whole: dict[str, list[int]] = {}
     bare: dict[str, list[int]] = {}
-    for place, text in enumerate(names):
-        whole.setdefault(squash(text), []).append(place)
+    for index, text in enumerate(names):
+        whole.setdefault(squash(text), []).append(index)
         if ":" in text:
-            bare.setdefault(squash(text.rpartition(":")[2]), []).append(place)
+            bare.setdefault(squash(text.rpartition(":")[2]), []).append(index)
     return [whole.get(key) or bare.get(key, []) for key in map(squash, layout.joints)]
 
 

@@ -48,15 +48,15 @@ def _pages(data: bytes, start: int, length: int) -> int:
     end = start + length
     if not 0 <= start <= end <= len(data):
         raise ValueError("a column lies outside of the file")
-    place, size = start, 0
-    while place < end:
-        header = _Struct(data, place, end)
+    offset, size = start, 0
+    while offset < end:
+        header = _Struct(data, offset, end)
         fields = header.fields()
         unpacked, packed = fields.get(_UNPACKED, -1), fields.get(_PACKED, -1)
-        if unpacked < 0 or not 0 <= packed <= end - header.place:
+        if unpacked < 0 or not 0 <= packed <= end - header.offset:
             raise ValueError(_DAMAGED)
         size += unpacked
-        place = header.place + packed
+        offset = header.offset + packed
     return size
 
 
@@ -68,10 +68,10 @@ def _items(fields: dict[int, Any], number: int, kind: type = dict) -> list[Any]:
 
 
 class _Struct:
-    """A struct of Thrift's compact protocol, from `place` on."""
+    """A struct of Thrift's compact protocol, from `offset` on."""
 
-    def __init__(self, data: bytes, place: int, end: int) -> None:
-        self._data, self.place, self._end = data, place, end
+    def __init__(self, data: bytes, offset: int, end: int) -> None:
+        self._data, self.offset, self._end = data, offset, end
         self._left = _MOST_VALUES
 
     def fields(self, depth: int = 0) -> dict[int, Any]:
@@ -104,10 +104,10 @@ class _Struct:
         raise ValueError(_DAMAGED)
 
     def _bytes(self, length: int) -> bytes:
-        if length > self._end - self.place:
+        if length > self._end - self.offset:
             raise ValueError(_DAMAGED)
-        self.place += length
-        return self._data[self.place - length : self.place]
+        self.offset += length
+        return self._data[self.offset - length : self.offset]
 
     def _byte(self) -> int:
         return self._bytes(1)[0]

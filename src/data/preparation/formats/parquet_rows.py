@@ -87,8 +87,8 @@ class ParquetFile:
             with self._refusing():  # a text may not be UTF-8
                 for name, column in texts.items():
                     codes[name].append(_codes(batch.column(self._names[column]), known[name]))
-                for place, column in enumerate(numbers):
-                    read[rows, place], wrong = _numbers(batch.column(self._names[column]))
+                for index, column in enumerate(numbers):
+                    read[rows, index], wrong = _numbers(batch.column(self._names[column]))
                     is_bad[[first + row for row in wrong]] = True
                     for row in list(wrong)[: max(0, _REASONS_KEPT - len(reasons))]:
                         reasons.setdefault(first + row, no_number(self.header[column], wrong[row]))

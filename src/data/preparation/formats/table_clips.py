@@ -17,7 +17,7 @@ from .csv_rows import CsvFile, CsvRows, Floats, Integers, Texts
 from .frame_numbers import first_of, refuse_many
 from .parquet_rows import MAGIC, ParquetFile
 from .table_columns import TableColumns, find_columns, first_number, squash
-from .timing import Timing, timing_of_rate
+from .timing import Timing, refuse_other_rate, timing_of_rate
 
 _SAME_START = 0.1  # a first time is that of its frame's number if it differs by less, as a share
 
@@ -30,8 +30,8 @@ class Table:
         name: the file, for errors.
         header: the names of its columns.
         columns: what its columns hold.
-        rows: its rows; the columns of `rows.numbers` are in the order of `places`.
-        places: the place of a column of the file among those of `rows.numbers`.
+        rows: its rows; the columns of `rows.numbers` are in the order of `positions`.
+        positions: the position of a column of the file among those of `rows.numbers`.
         joints: the joint of each value of the column `joint`; empty in the wide form.
         layout: the joints that it has.
     """
@@ -40,7 +40,7 @@ class Table:
     header: tuple[str, ...]
     columns: TableColumns
     rows: CsvRows
-    places: Mapping[int, int]
+    positions: Mapping[int, int]
     joints: Integers
     layout: Layout
 
@@ -50,7 +50,7 @@ class Table:
 
     def number(self, column: int, rows: Integers) -> Floats | None:
         """Return the numbers (N,) of some rows in a column of the file; None if there is no such column."""
-        return self.rows.numbers[rows, self.places[column]] if column >= 0 else None
+        return self.rows.numbers[rows, self.positions[column]] if column >= 0 else None
 
     def line(self, row: int) -> int:
         """Return the line of a row in the file."""
@@ -86,12 +86,14 @@ def read_table(name: str, data: bytes, layout: Layout, given: Mapping[str, str],
     columns = find_columns(name, file.header, layout, given, needed)
     wanted = [columns.frame, columns.time, columns.fps, *columns.coordinates.ravel().tolist()]
     wanted += columns.confidence.tolist() if columns.confidence is not None else []
-    places = {column: place for place, column in enumerate(dict.fromkeys(each for each in wanted if each >= 0))}
-    rows = file.read(columns.texts, list(places))
+    positions = {
+        column: position for position, column in enumerate(dict.fromkeys(each for each in wanted if each >= 0))
+    }
+    rows = file.read(columns.texts, list(positions))
     joints = np.zeros(0, np.int64)
     if not columns.is_wide:
         joints = _joints(name, rows.texts["joint"].values, layout)
-    return Table(name, tuple(file.header), columns, rows, places, joints, layout)
+    return Table(name, tuple(file.header), columns, rows, positions, joints, layout)
 
 
 def clip_arrays(clip: str, table: Table, rows: Integers, source: Source) -> ClipArrays:
@@ -193,6 +195,8 @@ def _frames(clip: str, table: Table, rows: Integers, bodies: Integers, source: S
             raise BadClip(
                 clip, line, f"the time is {times[different[0]]:g}, but frame {ranked[different[0]]:g} has another"
             )
+        if (rate := _rate(clip, table, rows, fps).fps) > 0:
+            refuse_other_rate(clip, times[first], rate)
         if numbers is None and _runs_backwards(table, rows, bodies, times):  # then the order of the rows is the frames'
             order = np.argsort(first)
             return np.argsort(order)[inverse], len(known), Timing(times=times[first[order]])
@@ -267,7 +271,7 @@ def _refuse_repeated(clip: str, table: Table, rows: Integers, cells: Integers) -
 
 def _values(table: Table, rows: Integers, columns: NDArray[np.int64]) -> Floats:
     """Return the numbers of some rows in columns of the file: (N, ...) with the columns' shape, (N, C) if long."""
-    places = np.vectorize(table.places.__getitem__, otypes=[np.int64])(columns)
-    values: Floats = table.rows.numbers[rows[:, None], places.ravel()[None]]
+    positions = np.vectorize(table.positions.__getitem__, otypes=[np.int64])(columns)
+    values: Floats = table.rows.numbers[rows[:, None], positions.ravel()[None]]
     values = values.reshape(len(rows), *columns.shape)
     return values if table.columns.is_wide else values[:, 0]

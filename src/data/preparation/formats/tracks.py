@@ -164,9 +164,9 @@ def _by_position(frames: Sequence[Sequence[Detection]]) -> list[_Track]:
     for number, frame in enumerate(frames):
         recent = [track for track in recent if number - track.frames[-1] <= _LOST_FRAMES]
         matched = _matches([track.bodies[-1] for track in recent], frame)
-        for place, body in enumerate(frame):
-            track = recent[matched[place]] if place in matched else _Track()
-            if place not in matched:
+        for index, body in enumerate(frame):
+            track = recent[matched[index]] if index in matched else _Track()
+            if index not in matched:
                 tracks.append(track)
                 recent.append(track)
             track.add(number, body)
@@ -174,7 +174,7 @@ def _by_position(frames: Sequence[Sequence[Detection]]) -> list[_Track]:
 
 
 def _matches(earlier: Sequence[Detection], bodies: Sequence[Detection]) -> dict[int, int]:
-    """Return the place of the earlier body of each one that has any, the nearest pairs first."""
+    """Return the index of the earlier body of each one that has any, the nearest pairs first."""
     if not earlier or not bodies:
         return {}
     with np.errstate(over="ignore", invalid="ignore"):  # absurd coordinates are refused when the clip is built
@@ -197,14 +197,14 @@ def _distances(earlier: Sequence[Detection], bodies: Sequence[Detection]) -> Flo
     old, new = (np.stack([_matched_by(body, placed) for body in each]) for each in (earlier, bodies))
     sizes = [np.linalg.norm(np.nanmax(each, axis=1) - np.nanmin(each, axis=1), axis=1) for each in (old, new)]
     distances = np.empty((len(old), len(new)))
-    for place, body in enumerate(old):
+    for index, body in enumerate(old):
         apart = np.linalg.norm(new - body, axis=2)  # (N, V)
         common = ~np.isnan(apart)
         counts = common.sum(axis=1)
         centres = np.linalg.norm(np.nanmean(new, axis=1) - np.nanmean(body, axis=0), axis=1)
         means = np.where(common, apart, 0.0).sum(axis=1) / np.maximum(counts, 1)
-        distances[place] = np.where(counts > 0, means, centres) / np.maximum(
-            np.maximum(sizes[0][place], sizes[1]), 1e-9
+        distances[index] = np.where(counts > 0, means, centres) / np.maximum(
+            np.maximum(sizes[0][index], sizes[1]), 1e-9
         )
     return distances
 
@@ -218,8 +218,8 @@ def _persons(tracks: Sequence[_Track]) -> list[list[_Track]]:
     """Return the tracks of each person, those who were measured most first."""
     persons: list[list[_Track]] = []
     amounts = [track.amount for track in tracks]
-    for place in sorted(range(len(tracks)), key=lambda each: (-amounts[each], tracks[each].frames[0], each)):
-        track = tracks[place]
+    for index in sorted(range(len(tracks)), key=lambda each: (-amounts[each], tracks[each].frames[0], each)):
+        track = tracks[index]
         free = next((person for person in persons if not track.overlaps(person)), None)
         if free is None:
             persons.append([track])

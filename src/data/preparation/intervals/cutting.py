@@ -138,8 +138,8 @@ def _frames(clip: Clip, interval: PlannedInterval, timeline: Timeline) -> tuple[
     if recorded is None:
         return start, stop
     after = timeline.frames - len(recorded)  # the frames after the last one continue at the same distance
-    places = [_nearest(recorded[each]) if each < len(recorded) else each + after for each in (start, stop)]
-    return places[0], places[1]
+    limits = [_nearest(recorded[each]) if each < len(recorded) else each + after for each in (start, stop)]
+    return limits[0], limits[1]
 
 
 def _nearest(value: float) -> int:
@@ -224,10 +224,10 @@ def _part(clip: Clip, timeline: Timeline, center: int, start: int, stop: int) ->
 def recordings_in_store(parts: Sequence[CutRecordings], background: int, *, are_windows: bool) -> Recordings:
     """Return the long recordings of a store from those of its chunks, in order."""
     before = np.cumsum([0, *(len(each.recordings) for each in parts)])
-    places = [
+    positions = [
         (number + first, start, stop)
         for each, first in zip(parts, before, strict=False)
         for number, start, stop in each.parts
     ]
     everything = tuple(recording for each in parts for recording in each.recordings)
-    return Recordings(everything, background, are_windows, np.array(places, np.int64).reshape(-1, 3))
+    return Recordings(everything, background, are_windows, np.array(positions, np.int64).reshape(-1, 3))

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from ....settings.data import FASTEST, SLOWEST
 from ....utils.extras import extra_problem, fault_of
 from ...store.clip import Clip
 from ..formats.base import MOST_FRAMES, BadClip, Entry
 from ..formats.class_folders import ClassFolderReader
 from ..formats.clip_builder import build_clip, refuse_size
 from ..formats.csv_rows import Floats
-from ..formats.named_joints import MOST_JOINTS, joint_places
+from ..formats.named_joints import MOST_JOINTS, joint_indices
 from ..formats.recordings import read_bytes
-from ..formats.timing import FASTEST, SLOWEST, Timing
+from ..formats.timing import Timing
 
 _LIMIT_BYTES = 128 << 20
 _LONGEST_LINE = 1 << 16
@@ -48,8 +49,8 @@ class Reader(ClassFolderReader):
         if not SLOWEST <= (fps := round(1 / motion.frame_time, 6)) <= FASTEST:
             fastest = f"{SLOWEST:g} to {FASTEST:g} frames per second are possible"
             raise BadClip(name, 0, f"its frame time is {motion.frame_time:g} seconds: {fastest}")
-        places = joint_places(name, node_names(motion), self.source.layout)
-        joints = _positions(motion, places)[None]
+        indices = joint_indices(name, node_names(motion), self.source.layout)
+        joints = _positions(motion, indices)[None]
         return build_clip(name, self.describe(name), joints, self.source, timing=Timing(fps=fps))
 
 
@@ -67,9 +68,9 @@ def _checked_text(name: str, data: bytes) -> str:
     lines = data.decode("utf-8", "replace").splitlines()
     if not lines or lines[0].strip() != "HIERARCHY":
         raise BadClip(name, 1, "is no BVH file: its first line should be HIERARCHY")
-    if (longest := max(range(len(lines)), key=lambda place: len(lines[place]))) and len(lines[longest]) > _LONGEST_LINE:
+    if (longest := max(range(len(lines)), key=lambda index: len(lines[index]))) and len(lines[longest]) > _LONGEST_LINE:
         raise BadClip(name, longest + 1, f"the line has {len(lines[longest])} characters; at most {_LONGEST_LINE}")
-    motion = next((place for place, line in enumerate(lines) if line.strip() == "MOTION"), 0)
+    motion = next((index for index, line in enumerate(lines) if line.strip() == "MOTION"), 0)
     if not motion:
         raise BadClip(name, 0, "has no line MOTION: it is cut off, or a hierarchy alone")
     nodes, depth = 0, 0
@@ -103,7 +104,7 @@ def _motion(name: str, text: str) -> Any:
             raise BadClip(name, 0, f"cannot be read by pybvh ({reason})") from error
 
 
-def _positions(motion: Any, places: list[int]) -> Floats:
+def _positions(motion: Any, indices: list[int]) -> Floats:
     """Return the positions (T, V, 3) of some nodes."""
     import pybvh
 
@@ -112,5 +113,5 @@ def _positions(motion: Any, places: list[int]) -> Floats:
         for first in range(0, len(motion.root_pos), _FRAMES_AT_ONCE):
             block = slice(first, first + _FRAMES_AT_ONCE)
             found = pybvh.frames_to_node_positions(motion, motion.root_pos[block], motion.joint_angles[block])
-            blocks.append(found[:, places])
+            blocks.append(found[:, indices])
     return np.concatenate(blocks)

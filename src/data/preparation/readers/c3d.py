@@ -8,15 +8,16 @@ empty. The rate of the points gives the frames per second.
 
 import numpy as np
 
+from ....settings.data import FASTEST, SLOWEST
 from ...store.clip import Clip
 from ..formats.base import BadClip, Entry
 from ..formats.c3d_file import C3dFile, read_c3d
 from ..formats.class_folders import ClassFolderReader
 from ..formats.clip_builder import build_clip, refuse_size
 from ..formats.csv_rows import Floats, Integers
-from ..formats.named_joints import joint_places, places_of
+from ..formats.named_joints import indices_of, joint_indices
 from ..formats.recordings import read_bytes
-from ..formats.timing import FASTEST, SLOWEST, Timing
+from ..formats.timing import Timing
 from ..formats.tracks import MOST_BODIES
 
 _LIMIT_BYTES = 256 << 20
@@ -59,19 +60,19 @@ class Reader(ClassFolderReader):
         )
 
     def _markers(self, name: str, labels: list[str]) -> Integers:
-        """Return the place of the marker of each joint (M, V) of each subject, among the labels of a file."""
+        """Return the index of the marker of each joint (M, V) of each subject, among the labels of a file."""
         layout = self.source.layout
         subjects: dict[str, list[int]] = {}
-        for place, label in enumerate(labels):
-            subjects.setdefault(label.rpartition(":")[0], []).append(place)
+        for index, label in enumerate(labels):
+            subjects.setdefault(label.rpartition(":")[0], []).append(index)
         groups = list(subjects.values())
-        found = [group for group in groups if any(places_of([labels[place] for place in group], layout))]
+        found = [group for group in groups if any(indices_of([labels[index] for index in group], layout))]
         if len(found) > MOST_BODIES:
             raise BadClip(name, 0, f"has {len(found)} subjects; at most {MOST_BODIES} are read")
         bodies = []
         for group in found or [list(range(len(labels)))]:
-            names = [labels[place] for place in group]
-            bodies.append([group[place] for place in joint_places(name, names, layout, "marker")])
+            names = [labels[index] for index in group]
+            bodies.append([group[index] for index in joint_indices(name, names, layout, "marker")])
         return np.array(bodies, np.int64)
 
 

@@ -149,8 +149,8 @@ def _annotated(name: str, content: dict[str, Any]) -> list[list[Person]]:
     images = _persons(name, content.get("images"), "`images`")
     named = all(isinstance(image.get("file_name"), str) for image in images)
     keys = [_order(name, image["file_name"] if named else image.get("id")) for image in images]
-    places = sorted(range(len(images)), key=lambda place: (keys[place], place))
-    by_image: dict[Any, list[Person]] = {_order(name, images[place].get("id")): [] for place in places}
+    order = sorted(range(len(images)), key=lambda index: (keys[index], index))
+    by_image: dict[Any, list[Person]] = {_order(name, images[index].get("id")): [] for index in order}
     for annotation in _persons(name, content["annotations"], "`annotations`"):
         image = _order(name, annotation.get("image_id"))
         if image not in by_image:

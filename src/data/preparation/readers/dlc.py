@@ -21,7 +21,7 @@ from ..formats.clip_builder import build_clip, refuse_size
 from ..formats.csv_rows import LIMIT_BYTES, CsvFile, CsvRows, Floats, Integers
 from ..formats.frame_numbers import first_of, refuse_many
 from ..formats.json_recordings import capped_scores
-from ..formats.named_joints import joint_places, places_of
+from ..formats.named_joints import indices_of, joint_indices
 from ..formats.other_layouts import flat_layout
 from ..formats.recordings import read_bytes
 from ..formats.table_columns import AXES
@@ -49,22 +49,22 @@ class Reader(ClassFolderReader):
         name, coordinates = entry.name, self.source.layout.coordinates
         data = read_bytes(entry, LIMIT_BYTES)
         columns, lines = _columns(name, data)
-        places = np.array(self._places(name, columns), np.int64)  # (M, V, C), (M, V, C + 1) with likelihoods
-        used, inverse = np.unique(places, return_inverse=True)
+        indices = np.array(self._indices(name, columns), np.int64)  # (M, V, C), (M, V, C + 1) with likelihoods
+        used, inverse = np.unique(indices, return_inverse=True)
         rows = _rows(name, data, columns, lines, [0, *used.tolist()])
         frames = _frames(name, rows, self.source)
         count = int(frames[-1]) + 1
-        refuse_size(name, float(places.size) * count)
+        refuse_size(name, float(indices.size) * count)
         values = np.full((count, len(used)), np.nan)
         values[frames] = rows.numbers[:, 1:]
-        points = values[:, inverse.reshape(places.shape)].transpose(1, 0, 2, 3)  # (M, T, V, C + 1)
+        points = values[:, inverse.reshape(indices.shape)].transpose(1, 0, 2, 3)  # (M, T, V, C + 1)
         confidence = None
         if points.shape[3] > coordinates:
             confidence = capped_scores(name, points[..., coordinates])
         joints = points[..., :coordinates]
         return build_clip(name, self.describe(name), joints, self.source, confidence=confidence)
 
-    def _places(self, name: str, columns: Sequence[Column]) -> list[list[list[int]]]:
+    def _indices(self, name: str, columns: Sequence[Column]) -> list[list[list[int]]]:
         """Return the columns of every body and joint: its coordinates and, if there are any, its likelihood."""
         layout = self.source.layout
         axes = [*AXES[: layout.coordinates]]
@@ -75,7 +75,7 @@ class Reader(ClassFolderReader):
             other = "3, but it has x and y only: use one of 2" + also if "z" in missing else "2, but it has no x and y"
             raise BadClip(name, 0, f"{layout.name} has coordinates: {other}")
         axes += [_LIKELIHOOD] if _LIKELIHOOD in given else []
-        found = {column: place for place, column in enumerate(columns, start=1)}
+        found = {column: index for index, column in enumerate(columns, start=1)}
         individuals = list(dict.fromkeys(individual for individual, _, _ in columns))
         if len(individuals) > MOST_BODIES:
             raise BadClip(name, 0, f"has {len(individuals)} individuals; at most {MOST_BODIES} are read")
@@ -83,9 +83,9 @@ class Reader(ClassFolderReader):
         for individual in individuals:
             parts = list(dict.fromkeys(part for whose, part, _ in columns if whose == individual))
             # DeepLabCut has an individual `single` for what belongs to no animal, such as the corners of a cage.
-            if bodies and not any(places_of(parts, layout)):
+            if bodies and not any(indices_of(parts, layout)):
                 continue
-            joints = [parts[place] for place in joint_places(name, parts, layout, "body part")]
+            joints = [parts[index] for index in joint_indices(name, parts, layout, "body part")]
             try:
                 bodies.append([[found[individual, part, axis] for axis in axes] for part in joints])
             except KeyError as error:

@@ -86,8 +86,8 @@ class Reader(JsonClipReader):
         apart = apart if len(apart) == len(points) else [None] * len(points)
         coordinates = self.source.layout.coordinates
         return [
-            Detection(body[:, :coordinates], body[:, 3], position=None if place is None else place[:, :2])
-            for body, place in zip(points, apart, strict=True)
+            Detection(body[:, :coordinates], body[:, 3], position=None if position is None else position[:, :2])
+            for body, position in zip(points, apart, strict=True)
         ]
 
     def _points(self, name: str, value: object, where: str) -> list[Any]:

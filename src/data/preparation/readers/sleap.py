@@ -23,7 +23,7 @@ from ..formats.clip_builder import refuse_size
 from ..formats.frame_numbers import with_empty_frames
 from ..formats.hdf5_files import Hdf5File, open_hdf5, text_of
 from ..formats.json_recordings import Floats, capped_scores
-from ..formats.named_joints import MOST_JOINTS, joint_places
+from ..formats.named_joints import MOST_JOINTS, joint_indices
 from ..formats.other_layouts import layout_of
 from ..formats.tracks import Detection, build_tracked_clip
 
@@ -91,7 +91,7 @@ class Reader(ClassFolderReader):
             scores = np.full((points.shape[0], *points.shape[2:]), np.nan)
         if scores.shape != (points.shape[0], *points.shape[2:]):
             raise BadClip(file.name, 0, f"`point_scores` has the shape {scores.shape}, which is not that of `tracks`")
-        nodes = joint_places(file.name, names, self.source.layout, "node")
+        nodes = joint_indices(file.name, names, self.source.layout, "node")
         refuse_size(file.name, 2.0 * len(nodes) * points.shape[0] * points.shape[3])
         joints = points[:, :, nodes].transpose(3, 0, 2, 1)  # (T, tracks, V, 2)
         confidence = _confidence(file.name, scores[:, nodes].transpose(2, 0, 1))
@@ -104,7 +104,7 @@ class Reader(ClassFolderReader):
     def _labelled(self, file: Hdf5File) -> Frames:
         """Return the bodies of each frame of a `.slp` file."""
         names = _node_names(file)
-        nodes = joint_places(file.name, names, self.source.layout, "node")
+        nodes = joint_indices(file.name, names, self.source.layout, "node")
         points = [_points(file, path) for path in ("points", "pred_points")]
         instances = _records(file, "instances", _INSTANCE)
         rows = _records(file, "frames", ("video", "frame_idx", "instance_id_start", "instance_id_end"))

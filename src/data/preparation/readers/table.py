@@ -83,7 +83,7 @@ class Reader:
     def metadata(self, entry: Entry) -> ClipMetadata:
         """Return the label and the metadata of a clip from its first row."""
         content = self._content(entry.path)
-        part, zeros = _place_of(entry)
+        part, zeros = _part_of(entry)
         return self._metadata(entry.name, content, content.parts[part][:1], zeros)
 
     def read(self, entry: Entry) -> Clip:
@@ -94,7 +94,7 @@ class Reader:
             DroppedClip: no body is present in any frame.
         """
         content = self._content(entry.path)
-        part, zeros = _place_of(entry)
+        part, zeros = _part_of(entry)
         table, rows = content.table, content.parts[part]
         metadata = self._metadata(entry.name, content, rows, zeros)
         arrays = clip_arrays(entry.name, table, rows, self._source)
@@ -197,7 +197,7 @@ def _number_of_zero(ours: str, contents: Sequence[_Content]) -> int:
     return number_of_zero(number for content in contents for number in content.numbers[ours].values())
 
 
-def _place_of(entry: Entry) -> tuple[int, dict[str, int]]:
+def _part_of(entry: Entry) -> tuple[int, dict[str, int]]:
     """Return which clip of its file an entry is, and the number of 0 in the columns of metadata."""
     part, *more = entry.member.split(" ")
     return int(part), {ours: int(number) for ours, _, number in (each.partition("=") for each in more)}

@@ -1,4 +1,4 @@
-"""Locations of data and runs on this machine: the environment's folders and what is found below them."""
+"""The root folders of data and runs on this machine: those of the environment, and what is found below them."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ _MOST_ENTRIES = 10_000  # per folder: unpacked recordings are many files without
 
 
 @dataclass(frozen=True)
-class Places:
+class RootFolders:
     """The folders that a command works with.
 
     Attributes:
@@ -39,7 +39,7 @@ class Places:
     input_roots: tuple[Path, ...] = ()
 
 
-def places(environment: str = "", data_root: str | None = None, output_root: str | None = None) -> Places:
+def root_folders(environment: str = "", data_root: str | None = None, output_root: str | None = None) -> RootFolders:
     """Return the folders of the environment; folders passed as arguments override them.
 
     Args:
@@ -50,7 +50,7 @@ def places(environment: str = "", data_root: str | None = None, output_root: str
         UserError: there is no such environment, or it lacks a folder.
     """
     layer = environment_layer(environment)
-    return Places(
+    return RootFolders(
         layer.values["environment"],
         Path(data_root or layer.values["data_root"]),
         Path(output_root or layer.values["output_root"]),
@@ -86,11 +86,11 @@ def _moved(value: Any) -> Any:
 
 def writable(folder: Path, output_root: Path, input_roots: Sequence[Path]) -> bool:
     """Tell whether files may be written to a folder: it is neither read-only nor an input."""
-    place = folder.resolve()
-    is_input = any(place.is_relative_to(root.resolve()) for root in input_roots)
-    if is_input and not place.is_relative_to(output_root.resolve()):
+    resolved = folder.resolve()
+    is_input = any(resolved.is_relative_to(root.resolve()) for root in input_roots)
+    if is_input and not resolved.is_relative_to(output_root.resolve()):
         return False
-    existing = next(each for each in (place, *place.parents) if each.exists())
+    existing = next(each for each in (resolved, *resolved.parents) if each.exists())
     return os.access(existing, os.W_OK)
 
 
@@ -124,10 +124,10 @@ def folders_below(
         waiting, visited = deque([(root, 0)]), 0
         while waiting:
             folder, depth = waiting.popleft()
-            place = folder.resolve()
-            if place in seen or skip(folder):
+            resolved = folder.resolve()
+            if resolved in seen or skip(folder):
                 continue
-            seen.add(place)
+            seen.add(resolved)
             if is_wanted(folder):
                 yield folder
                 continue
@@ -175,5 +175,5 @@ def data_roots(environment: str, data_root: str, input_roots: Sequence[str]) -> 
 
     With an explicit data root, only that one is searched, since others may have another data set of the same name.
     """
-    own = Path(data_root) == places(environment).data_root
+    own = Path(data_root) == root_folders(environment).data_root
     return [Path(data_root), *(map(Path, input_roots) if own else ())]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from last.utils import places as module
+from last.utils import root_folders as module
 from last.utils.errors import UserError
-from last.utils.places import data_roots, folders_below, places, writable
+from last.utils.root_folders import data_roots, folders_below, root_folders, writable
 
 
 def marked(*folders: Path) -> list[Path]:
@@ -20,13 +20,13 @@ def marked(*folders: Path) -> list[Path]:
 
 
 def test_a_named_folder_wins_over_the_environments(tmp_path: Path) -> None:
-    assert places("local").data_root == Path("data")
-    assert places("local", data_root=str(tmp_path)).data_root == tmp_path
-    assert places("local", output_root=str(tmp_path)).output_root == tmp_path
+    assert root_folders("local").data_root == Path("data")
+    assert root_folders("local", data_root=str(tmp_path)).data_root == tmp_path
+    assert root_folders("local", output_root=str(tmp_path)).output_root == tmp_path
 
 
 def test_on_kaggle_everything_is_written_into_the_working_folder_and_both_folders_are_searched() -> None:
-    found = places("kaggle")
+    found = root_folders("kaggle")
     assert found.data_root.is_relative_to("/kaggle/working")
     assert found.output_root == Path("/kaggle/working")
     assert found.input_roots == (Path("/kaggle/working"), Path("/kaggle/input"))
@@ -36,14 +36,14 @@ def test_a_stand_in_for_kaggle_is_recognised_and_holds_its_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAST_KAGGLE", str(tmp_path))
-    found = places()
+    found = root_folders()
     assert (found.environment, found.output_root) == ("kaggle", tmp_path / "working")
     assert found.input_roots == (tmp_path / "working", tmp_path / "input")
 
 
 def test_an_unknown_environment_is_refused() -> None:
     with pytest.raises(UserError, match="Did you mean 'kaggle'"):
-        places("kagle")
+        root_folders("kagle")
 
 
 def test_the_search_finds_what_is_six_levels_deep_and_nothing_below(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_folder_of_many_folders_hides_nothing_beside_it(
 
 def test_a_named_data_root_is_searched_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAST_KAGGLE", str(tmp_path))
-    here = places("kaggle")
+    here = root_folders("kaggle")
     inputs = [str(root) for root in here.input_roots]
     assert data_roots("kaggle", str(here.data_root), inputs) == [here.data_root, *here.input_roots]
     assert data_roots("kaggle", str(tmp_path / "mine"), inputs) == [tmp_path / "mine"]
@@ -132,4 +132,4 @@ def test_an_environment_without_a_folder_is_refused_by_its_name(monkeypatch: pyt
     layer = module.named_layer("environment", "local", "environment")
     monkeypatch.setattr(module, "named_layer", lambda *_: replace(layer, values={**layer.values, "output_root": ""}))
     with pytest.raises(UserError, match=r"local\.yaml has no output_root"):
-        places("local")
+        root_folders("local")
