@@ -114,13 +114,16 @@ def _evaluate(run: "RunFolder", data_root: str, drawing: bool, shown: "Progress"
 
 
 def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
-    """Draw the clip with the most bodies; return the run's pictures by name."""
+    """Draw the clip with the most bodies, and a page that plays it; return the run's pictures by name."""
+    from ..data.store.played_clips import played_clip
+    from ..plots.player import write_page
     from ..plots.skeletons import animate
 
-    skeleton = folder.path / "skeleton.gif"
+    skeleton, page = folder.path / "skeleton.gif", folder.path / "skeleton.html"
     clip = store[int(store.clips["bodies"].argmax())]
     animate(clip.joints, store.skeleton, skeleton, title=store.classes[clip.label], joint_mask=clip.joint_mask)
-    return {"training curve": folder.curve, "animated skeleton": skeleton}
+    write_page(page, [played_clip(clip, store.skeleton, store.classes[clip.label])], title=f"{store.name}, one clip")
+    return {"training curve": folder.curve, "animated skeleton": skeleton, "skeleton to turn": page}
 
 
 def _print_results(
@@ -161,6 +164,7 @@ def _next_steps(run: "RunFolder", data_root: str, output_root: str) -> str:
     absent = any(import_fault(package) is not None for package in EXTRAS["deploy"])
     install = [install_command("last-har[deploy]")] if absent else []
     steps = {
+        "look at more clips, beside what training sees of them": [f"{program()} view {quoted(run.path)} --augmented"],
         "train a larger student on the same clips": [f"{program()} {larger}"],
         "list the runs with their results": [f"{program()} runs --output_root {runs}"],
         "write the model for ONNX Runtime and OpenVINO": [

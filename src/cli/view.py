@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ..data.preparation.formats import BadClip
-from ..data.store.clip import FULL, MISSING, Clip
+from ..data.store.clip import Clip
 from ..data.store.few_clips import clips_named, clips_of_classes, spread_over_classes
+from ..data.store.played_clips import played_clip
 from ..plots.player import PAGE_LIMIT_BYTES, PlayedClip, Version, bytes_of, write_page
 from ..utils.errors import UserError
 from ..utils.names import file_name
@@ -95,7 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse_unknown_augmentation(viewed)
     shown = _read(viewed, _chosen(viewed, arguments, most=1 if ending in _PICTURES else arguments.most), arguments)
     augmented = _augmented(viewed, shown, arguments) if arguments.augmented else [[] for _ in shown.clips]
-    played = [_played(viewed, clip, more) for clip, more in zip(shown.clips, augmented, strict=True)]
+    played = [
+        played_clip(clip, viewed.layout, viewed.class_of(clip), beside)
+        for clip, beside in zip(shown.clips, augmented, strict=True)
+    ]
     out: Path = arguments.out or _default_path(viewed.name)
     if ending in _PICTURES:
         return _write_pictures(out, ending, played)
@@ -192,24 +196,6 @@ def _augmented(viewed: Viewed, shown: _Shown, arguments: argparse.Namespace) -> 
     title = f"in training: {viewed.frames} frames, seed {seed}, epoch {arguments.epoch}"
     clips = augmented_clips(viewed.store, shown.numbers, viewed.config, viewed.frames, seed=seed, epoch=arguments.epoch)
     return [[Version(clip.joints, title=title, joint_mask=clip.joint_mask)] for clip in clips]
-
-
-def _played(viewed: Viewed, clip: Clip, others: list[Version]) -> PlayedClip:
-    """Return a clip for the player, with its class and what else is known of it as its caption."""
-    known = {"subject": clip.subject, "camera": clip.camera, "setup": clip.setup, "take": clip.replication}
-    facts = [viewed.class_of(clip), *(f"{name} {number}" for name, number in known.items() if number)]
-    confidence = None
-    if clip.confidence is not None:
-        confidence = np.where(clip.confidence == MISSING, 0.0, (clip.confidence - 1.0) / (FULL - 1))
-    own = Version(
-        clip.joints,
-        clip.fps,
-        "original" if others else "",
-        frame_mask=clip.frame_mask,
-        joint_mask=clip.joint_mask,
-        confidence=confidence,
-    )
-    return PlayedClip(clip.name, viewed.layout, [own, *others], ", ".join(filter(None, facts)))
 
 
 def _size(path: Path) -> str:

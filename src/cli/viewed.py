@@ -27,6 +27,7 @@ from ..utils.names import suggestion
 from ..utils.root_folders import is_file
 from .folders import root_folders_of
 
+_STORES_NAMED = 5
 _FRAMES = 64  # as in the default configuration of a training
 
 
@@ -91,6 +92,10 @@ def find_viewed(arguments: argparse.Namespace) -> Viewed:
             f"There is no {named}: name the folder of a prepared data set, a run's folder or `{LATEST}`, a data set "
             f"({', '.join(config_names('data'))}), or raw recordings.{hint}"
         )
+    stores = [header.parent for header in sorted(path.glob(f"*/{HEADER_FILE}"))] if path.is_dir() else []
+    if stores:
+        named_stores = ", ".join(map(str, stores[:_STORES_NAMED]))
+        raise UserError(f"{path} holds prepared data sets: name one of them, {named_stores}.")
     if arguments.dataset:
         if describes:
             raise UserError("--format and --layout are for recordings without a data YAML: omit them, or --dataset.")

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.loading.confidences import lowest_measured, origin_rows
+from ..data.loading.confidences import measured_in_memory
 from ..data.loading.loader import ClipDataset
 from ..data.loading.missing import MissingJoints
 from ..data.loading.pipeline import InputPipeline
@@ -100,11 +100,10 @@ def model_inputs(
 def _rows(held: Store, min_confidence: float) -> TensorClipReader:
     """Return the reader of clips in memory, of which joints may be missing."""
     joints, valid = torch.tensor(held.joints), torch.tensor(held.valid)
-    if held.confidence is None:
+    found = measured_in_memory(held, min_confidence)
+    if found is None:
         return TensorClipReader(joints, valid)
-    measured = held.confidence >= lowest_measured(min_confidence)
-    present = measured.any(axis=1) & held.valid
-    origins = origin_rows(held, held.valid, measured[:, held.skeleton.center], present)
+    measured, present, origins = found
     return TensorClipReader(
         joints,
         torch.from_numpy(present),

@@ -94,5 +94,5 @@ def warn_about_unusable(names: Sequence[str], consequence: str) -> None:
     clips = f"{counted(len(names), 'clip')} {'has' if len(names) == 1 else 'have'}"
     _log.warning(
         f"{clips} values that no model can take (not finite, too large, or no body): {shown}. Such clips "
-        f"{consequence}. Check their recordings."
+        f"{consequence}. Check their recordings, and whether data.min_confidence leaves no joint of them."
     )

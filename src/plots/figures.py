@@ -7,6 +7,7 @@ shown literally: a `$` in a folder's name does not start a formula.
 import logging
 import math
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,6 +176,14 @@ def spread_out(low: float, high: float, least: float) -> tuple[float, float]:
 
 
 @contextmanager
+def missing_letters_as_boxes() -> Iterator[None]:
+    """Draw letters that the font lacks, such as Chinese ones, as boxes without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        yield
+
+
+@contextmanager
 def picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
     """Yield a figure; save it, cropped to its content, if the block succeeds."""
     problem = extra_problem("matplotlib", "Drawing a picture")
@@ -184,7 +193,7 @@ def picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), missing_letters_as_boxes():
         figure = Figure(figsize=size_inches, dpi=_DOTS_PER_INCH)
         FigureCanvasAgg(figure)
         yield figure

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..skeleton.layout import Layout
 from ..utils.extras import extra_problem
 from ..utils.files import atomic_path
+from ..utils.foreign_text import printable
 from .drawing import (
     ELEVATION_DEGREES,
     EYE_DISTANCE,
@@ -34,6 +35,7 @@ from .drawing import (
     scene_of,
     visible_joints,
 )
+from .figures import missing_letters_as_boxes
 
 _INCHES, _DPI = 3.6, 100
 _STRIP_INCHES = 1.9
@@ -140,7 +142,7 @@ def draw_frames(
     figure, all_axes = _figure(_STRIP_FRAMES, _STRIP_INCHES, title, layout)
     for axes, frame in zip(all_axes, drawn_frames, strict=True):
         _draw_frame(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, missing_letters_as_boxes():
         figure.savefig(temporary, format="png", facecolor=LIGHT.background)
 
 
@@ -158,7 +160,8 @@ def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any,
     width, height = count * inches, inches + _HEADER_INCHES
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=LIGHT.background)
     FigureCanvasAgg(figure)
-    figure.text(0.14 / width, 1 - 0.21 / height, title, color=LIGHT.ink, fontsize=12, fontweight="bold", va="center")
+    heading = figure.text(0.14 / width, 1 - 0.21 / height, printable(title), color=LIGHT.ink, fontsize=12, va="center")
+    heading.set(fontweight="bold", parse_math=False)  # a foreign name may have dollars
     if layout.mirror:
         colours = LIGHT.bodies[0]
         line = 1 - 0.43 / height
@@ -237,7 +240,8 @@ def _floor_grid(scene: Scene) -> Array:
 
 def _pixels(figure: Any) -> NDArray[np.uint8]:
     """Return a figure as an image (height, width, 3)."""
-    figure.canvas.draw()
+    with missing_letters_as_boxes():
+        figure.canvas.draw()
     image: NDArray[np.uint8] = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     return np.ascontiguousarray(image)
 

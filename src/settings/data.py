@@ -7,11 +7,13 @@ from annotated_types import Interval
 
 from ..skeleton import Layout, LayoutFile, LayoutMap, build_layout, build_layout_map, load_layout
 from ..utils.errors import UserError
-from ..utils.limits import LARGEST_SEED, Lengths
+from ..utils.limits import LARGEST_SEED, Lengths, ZeroOrAtLeast
 from ..utils.names import normal_form, suggestion
 from .intervals import IntervalsConfig
 from .splits import MOST_FOLDS
 
+SLOWEST, FASTEST = 0.5, 1000.0  # plausible frames per second
+FrameRate = Annotated[float, ZeroOrAtLeast(SLOWEST), Interval(ge=0.0, le=FASTEST)]
 Number = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # a clip's subject, camera, setup or action, as in a store
 
 
@@ -157,8 +159,8 @@ class DataConfig:
     bodies: Annotated[int, Interval(ge=1, le=2)] = 2
     min_confidence: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     max_gap: Annotated[int, Interval(ge=0, le=64)] = 5
-    fps: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
-    source_fps: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
+    fps: FrameRate = 0.0
+    source_fps: FrameRate = 0.0
     classes: list[str] = field(default_factory=list)
     class_map: dict[str, str | None] = field(default_factory=dict)
     source_classes: list[str] = field(default_factory=list)

@@ -35,6 +35,9 @@ def layout_problems(
         return [*problems, "joints should be names, in the order of the format"]
     if len(joints) > MOST_JOINTS:
         return [*problems, f"joints has {len(joints):,} names, at most {MOST_JOINTS} are possible"]
+    for number, name in enumerate(joints, start=1):
+        if not name.strip() or not name.isprintable():
+            problems.append(f"joints: the name of joint {number} is {short(name)}: it should be a word, in one line")
     repeated = {name: count for name, count in Counter(joints).items() if count > 1}
     problems += [f"joints has {name!r} {count} times: give each joint its own name" for name, count in repeated.items()]
     problems += [*_single("root", root, joints), *_single("center", center, joints)]
@@ -62,7 +65,9 @@ def _single(key: str, joint: Joint, joints: Sequence[str]) -> Iterator[str]:
 def _pairs(key: str, pairs: Sequence[Pair], joints: Sequence[str]) -> Iterator[str]:
     for pair in pairs:
         if len(pair) != 2:
-            yield f"{key}: {_written(pair, joints)} should be two joint numbers or names, such as [2, 1]"
+            named = ", ".join(f"{each} is {joints[int(each) - 1]}" for each in pair if _is_joint(each, joints))
+            written = f"{_written(pair, joints)} should be two joint numbers or names, such as [2, 1]"
+            yield f"{key}: {written}" + (f"; {named}" if named else "")
         for joint in pair:
             if not _is_joint(joint, joints):
                 yield f"{key}: {_written(pair, joints)}: {_unknown(joint, joints)}"

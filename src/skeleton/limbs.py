@@ -7,7 +7,7 @@ def limbs(layout: Layout) -> tuple[tuple[int, ...], ...]:
     """Return the joints of each limb, such as the left arm: connected joints of one side of the body.
 
     A leg begins at the hip, which some layouts connect to the shoulder. In a layout without mirror pairs, such as a
-    hand, each branch of the root is a limb.
+    hand, each branch of the root is a limb. A joint alone, such as an eye, is none.
     """
     sides = {joint: side for pair in layout.mirror for side, joint in enumerate(pair)}
     if not sides:
@@ -15,7 +15,7 @@ def limbs(layout: Layout) -> tuple[tuple[int, ...], ...]:
     groups: dict[int, list[int]] = {}
     for joint in sorted(sides):
         groups.setdefault(_base(layout, sides, joint), []).append(joint)
-    return tuple(tuple(group) for group in groups.values())
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def _base(layout: Layout, sides: dict[int, int], joint: int) -> int:

@@ -18,6 +18,13 @@ class Lengths:
         return " or ".join(map(str, self.allowed))
 
 
+@dataclass(frozen=True)
+class ZeroOrAtLeast:
+    """The lowest number above 0, such as `Annotated[float, ZeroOrAtLeast(0.5), Interval(ge=0, le=1000)]`."""
+
+    lowest: float
+
+
 def annotations_of(section: Any) -> dict[str, Any]:
     """Return the annotation of each field of a dataclass; for a section of an instance, the class of its value."""
     if isinstance(section, type):

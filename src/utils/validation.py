@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from .aliases import ALIASES
 from .foreign_text import is_readable, short
-from .limits import Lengths, annotations_of, entry_type
+from .limits import Lengths, ZeroOrAtLeast, annotations_of, entry_type
 from .names import suggestion
 from .renamed_keys import present_key
 from .yaml_text import is_number
@@ -31,6 +31,7 @@ _WANTED = {  # type of pydantic's error -> what the value should have been
     "less_than_equal": "at most {le}",
     "less_than": "below {lt}",
     "finite_number": "a finite number",
+    "zero_or": "0, or at least {lowest}",
     "lengths": "a list of {lengths} elements",
 }
 
@@ -84,10 +85,13 @@ def _problems(schema: Any, values: Mapping[str, Any], error: ValidationError) ->
         is_name = location[-1:] == ("[key]",) and each["type"] in ("text", "string_type")
         depth, annotation = _annotation_at(schema, location[:-1] if is_name else location)
         path = location[:-1] if is_name else location[:depth]
+        value = _shown(each["input"], values, path, is_whole=depth == len(location))
+        entry = location[depth : depth + 1]
+        if entry and not is_name and _is_of_wrong_type(each) and isinstance(value, Mapping) and entry[0] in value:
+            path, value, annotation = (*path, *entry), value[entry[0]], entry_type(annotation)
         if path in reported:
             continue
         reported.add(path)
-        value = _shown(each["input"], values, path, is_whole=depth == len(location))
         if is_name:
             problem = "a name should be UTF-8 text."
         elif annotation is None:
@@ -117,7 +121,7 @@ def _from_file(annotation: Any) -> Any:
     """Return the type that pydantic validates for a field with this annotation in a file or a flag."""
     base: Any
     base, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
-    limits = [AfterValidator(partial(_length, each)) if isinstance(each, Lengths) else each for each in metadata]
+    limits = [_limit(each) for each in metadata]
     origin, parts = get_origin(base), get_args(base)
     if is_dataclass(base):
         return _annotated(_section(base, annotations_of(base)), BeforeValidator(_lines))
@@ -130,6 +134,13 @@ def _from_file(annotation: Any) -> Any:
         return _annotated(Union[tuple(map(_from_file, parts))], *limits)  # noqa: UP007 - of types found only now
     read = {str: _text, Literal: _text}.get(origin or base, _plain)
     return _annotated(base, *limits, BeforeValidator(read))
+
+
+def _limit(limit: Any) -> Any:
+    """Return a limit as pydantic applies it."""
+    if isinstance(limit, Lengths):
+        return AfterValidator(partial(_length, limit))
+    return AfterValidator(partial(_zero_or, limit)) if isinstance(limit, ZeroOrAtLeast) else limit
 
 
 def _section_limits(annotation: Any) -> list[BeforeValidator]:
@@ -175,6 +186,12 @@ def _list(value: Any) -> Any:
 def _length(lengths: Lengths, value: list[Any]) -> list[Any]:
     if len(value) not in lengths.allowed:
         raise PydanticCustomError("lengths", "wrong length", {"lengths": str(lengths)})
+    return value
+
+
+def _zero_or(limit: ZeroOrAtLeast, value: float) -> float:
+    if 0 < value < limit.lowest:
+        raise PydanticCustomError("zero_or", "too small", {"lowest": limit.lowest})
     return value
 
 
@@ -246,6 +263,12 @@ def _problem(error: ErrorDetails, annotation: Any, value: Any) -> str:
     return f"{short(value)} should be {wanted}."
 
 
+def _is_of_wrong_type(error: ErrorDetails) -> bool:
+    """Tell whether a value has another type than it should, rather than a wrong value of its type."""
+    is_choice = error["type"] == "literal_error" and isinstance(error["input"], str)
+    return not is_choice and error["type"] != "text" and error["type"] not in _WANTED
+
+
 def _wrong_type(annotation: Any, value: Any, wrong: Any) -> str:
     """Return the problem of a value of another type; `wrong` is the part of it that pydantic refused."""
     advice = ""
@@ -285,7 +308,10 @@ def _type_name(annotation: Any) -> str:
     if origin is Literal:
         return "text"
     if origin in (UnionType, Union):
-        return " or ".join("nothing" if part is type(None) else _type_name(part) for part in parts)
+        lists_last = sorted(
+            parts, key=lambda part: _type_name(part).startswith("a list")
+        )  # their elements are named last
+        return " or ".join("nothing" if part is type(None) else _type_name(part) for part in lists_last)
     if origin is list:
         return f"a list, each element {_type_name(parts[0])}"
     if origin is dict:

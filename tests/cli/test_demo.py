@@ -32,7 +32,9 @@ def test_it_draws_and_every_command_that_it_proposes_runs(
     assert result.out.splitlines()[-1] == f"The run is in {run.relative_to(tmp_path)}"
     proposed = re.findall(r"^    python -m last (.*)", result.out.partition("Next:")[2], re.MULTILINE)
     commands = {line.split()[0]: shlex.split(line)[1:] for line in proposed}
-    assert list(commands) == ["train", "runs", "export", "preprocess"]
+    assert list(commands) == ["view", "train", "runs", "export", "preprocess"]
+    assert cli("view", *commands["view"]).code == 0
+    assert (run / "skeleton.gif").exists() and "last-player" in (run / "skeleton.html").read_text(encoding="utf-8")
     assert cli("train", *commands["train"], "--epochs", 1).code == 0
     assert "2 runs in last-demo/runs" in cli("runs", *commands["runs"]).out
     assert (run / "checkpoints" / "best_model.pth") == tmp_path / commands["export"][1]

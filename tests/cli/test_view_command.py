@@ -14,6 +14,7 @@ import pytest
 
 import last.cli.view as view_module
 from last.data.preparation.preprocess import preprocess
+from last.data.preparation.recognise import recognised
 from last.data.store.reader import open_store, write_store
 from last.data.synthetic import synthesize
 from last.experiments.config import resolve
@@ -209,6 +210,32 @@ def test_names_with_quotes_and_other_signs_are_shown(cli: Command, tmp_path: Pat
     assert names_on("view-raw.html") == ['it\'s "<b>" & ?x']
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("S001C001P001R001A001.skeleton", "ntu"),
+        ("s001c001p001r001a001.skeleton.gz", "ntu"),
+        ("s01s02/03/001/skeleton_pos.txt", "sbu"),
+        ("a01_s01_e00_v01.json", "nw_ucla"),
+        ("videoDLC_resnet50_mouseJan1shuffle1_500000.csv", "dlc"),
+        ("poses.csv", "table"),
+        ("poses.parquet", "table"),
+        ("clip.c3d", "c3d"),
+        ("clip.BVH", "bvh"),
+        ("clip.slp", "sleap"),
+        ("clip.analysis.h5", "sleap"),
+        ("frame_000_keypoints.json", "openpose"),
+        ("ntu60.pkl", "pyskl"),
+        ("clip.npz", "folder"),
+    ],
+)
+def test_the_format_is_recognised_by_the_name_of_a_file(name: str, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "raw" / name).parent.mkdir(parents=True)
+    (tmp_path / "raw" / name).write_text("")
+    layout = "" if kind in {"ntu", "sbu", "nw_ucla"} else "coco17"
+    assert recognised(tmp_path / "raw", layout=layout).format == kind
+
+
 def recordings_that_cannot_be_shown(folder: Path) -> dict[str, tuple[list[str], str]]:
     (folder / "empty").mkdir()
     save(folder / "many.npy", 3, 17, 3)
@@ -218,6 +245,7 @@ def recordings_that_cannot_be_shown(folder: Path) -> dict[str, tuple[list[str], 
     np.save(folder / "missing.npy", np.full((3, 25, 3), np.nan))
     (folder / "broken.npy").write_bytes(b"no array")
     (folder / "clips.json").write_text("{}")
+    (folder / "a.bvh").write_text("HIERARCHY")
     return {
         "empty": ([], "It holds no file. Name their format with --format"),
         "many.npy": ([], "--layout ap10k17, coco17 or h36m17"),
@@ -225,6 +253,9 @@ def recordings_that_cannot_be_shown(folder: Path) -> dict[str, tuple[list[str], 
         "notes": ([], r"1 .txt \(notes/a.txt\)"),
         "missing.npy": (["--layout", "ntu25"], "missing: no skeleton"),
         "broken.npy": (["--layout", "ntu25"], "is not a readable .npy array"),
+        "broken.npy ": ([], "cannot be read as folder: broken: is not a readable"),
+        "missing.npy ": ([], "cannot be read as folder: .*no body|fit none"),
+        "a.bvh": ([], "bvh"),
         "clips.json": ([], "--format"),
         "none": ([], "There is no .*none"),
         "odd.npy ": (["--layout", "ntu52"], "There is no "),
@@ -241,6 +272,11 @@ def test_what_cannot_be_shown_is_refused_with_what_is_missing(cli: Command, tmp_
         assert result.code == 2, (name, result)
         assert re.search(message, result.err), (name, result.err)
     assert not list(Path.cwd().iterdir())
+
+
+def test_a_folder_of_stores_has_their_names_in_the_message(cli: Command, store: Path) -> None:
+    result = cli("view", store.parent)
+    assert result.code == 2 and f"name one of them, {store}" in result.err
 
 
 def test_a_misspelled_data_set_has_the_nearest_name(cli: Command) -> None:

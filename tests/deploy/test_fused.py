@@ -78,6 +78,15 @@ def test_missing_joints_are_treated_alike(normalize: NormalizeConfig, max_gap: i
     assert (whole - expected).abs().max() > 1e-4  # a joint at zero is not a missing one
 
 
+def test_a_joint_of_which_one_coordinate_is_nan_is_missing() -> None:
+    joints = clips(12, bodies=2)
+    whole = joints.clone()
+    joints[0, 1, 2:9, 6, 0], whole[0, :, 2:9, 6, 0] = torch.nan, torch.nan
+    found, mask = measured_joints(joints, 3)
+    assert not mask[0, 0, 2:9, 6].any() and mask.sum() == mask.numel() - 7
+    torch.testing.assert_close([found, mask], [*measured_joints(whole, 3)])
+
+
 @pytest.mark.parametrize("normalize", [NormalizeConfig(face_camera=True), NormalizeConfig(scale="unit")])
 def test_normalisation_is_inside(normalize: NormalizeConfig) -> None:
     joints = clips(12, bodies=2).float()  # turning computes in float32

@@ -62,6 +62,10 @@ def test_class_names_are_never_read_as_mathematics(tmp_path: Path) -> None:
     draw_class_accuracy([result(n, 50.0) for n in range(3)], names, tmp_path / "bars.png", r"$\title")
 
 
+def test_class_names_in_letters_that_the_font_lacks_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    draw_confusion(np.eye(2, dtype=np.int64), ["動作", "走る"], tmp_path / "confusion.png", "動作")
+
+
 def test_class_without_clips_is_drawn_without_a_warning(tmp_path: Path) -> None:
     draw_confusion(np.diag([3, 0]).astype(np.int64), ["seen", "unseen"], tmp_path / "confusion.png", "title")
 

@@ -181,6 +181,12 @@ def test_a_clip_of_one_frame_in_space_or_in_a_picture_is_drawn(layout: str, tmp_
     assert len(frames_of(tmp_path / "clip.gif")) == 1
 
 
+@pytest.mark.parametrize("title", ["cost: 5$ and $x^$", "$\\nonsense{$", "two\nlines\x1b[31m", "動作"])
+def test_a_foreign_name_is_a_plain_title(title: str, tmp_path: Path) -> None:
+    draw_frames(clip(), LAYOUT, tmp_path / "strip.png", title=title)
+    animate(clip(frames=1), LAYOUT, tmp_path / "clip.gif", title=title)
+
+
 def test_the_same_clip_gives_the_same_file(tmp_path: Path) -> None:
     for name in ("first.gif", "second.gif"):
         animate(clip(), LAYOUT, tmp_path / name, title="again")

@@ -5,7 +5,8 @@ import pytest
 from last.data.preparation.formats import list_formats
 from last.settings.data import DataConfig
 from last.skeleton import list_layouts
-from last.utils.config import data_layer, merge, section_layer
+from last.utils.config import Layer, data_layer, merge, section_layer
+from last.utils.errors import UserError
 
 SBU_FOLDS = {
     "fold1": "s01s02 s03s04 s05s02 s06s04",
@@ -97,3 +98,28 @@ def test_class_names_that_read_alike_are_the_same_name() -> None:
     one, two = "\u00e9tude", "e\u0301tude"  # the accent in its letter, and after it
     assert one != two
     assert DataConfig(classes=[one]).classes == DataConfig(classes=[two]).classes == [one]
+
+
+@pytest.mark.parametrize("key", ["fps", "source_fps"])
+def test_a_frame_rate_is_zero_or_one_that_a_recording_may_have(key: str) -> None:
+    for rate in (0, 0.5, 29.97, 1000):
+        assert getattr(merge(DataConfig(), [Layer("a.yaml", {key: rate})]), key) == rate
+    for rate, wanted in (
+        (0.001, "0, or at least 0.5"),
+        (1e-300, "0, or at least 0.5"),
+        (-1, "at least 0"),
+        (1001, "at most 1000"),
+    ):
+        with pytest.raises(UserError, match=f"{key}.*{wanted}"):
+            merge(DataConfig(), [Layer("a.yaml", {key: rate})])
+
+
+def test_of_a_mapping_with_one_value_of_a_wrong_type_only_its_entry_is_shown() -> None:
+    mapping = {"head": "nose", "neck": 5, "hip": ["left_hip", "right_hip"], "hand": {"left": 1}, "foot": None}
+    with pytest.raises(UserError) as caught:
+        merge(DataConfig(), [Layer("a.yaml", {"layout_map": mapping, "columns": {"x": "u", "y": 5}})])
+    assert str(caught.value).splitlines()[1:] == [
+        "  a.yaml: layout_map.neck: 5 should be text or nothing or a list, each element text.",
+        "  a.yaml: layout_map.hand: {'left': 1} should be text or nothing or a list, each element text.",
+        "  a.yaml: columns.y: 5 should be text.",
+    ]

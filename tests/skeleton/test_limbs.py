@@ -27,6 +27,12 @@ def test_a_joint_is_in_one_limb_at_most(name: str) -> None:
     assert len(joints) == len(set(joints)) > 0
 
 
+@pytest.mark.parametrize("name", list_layouts())
+def test_a_limb_has_several_joints_so_that_no_single_joint_of_a_face_is_dropped_as_one(name: str) -> None:
+    assert all(len(group) > 1 for group in limbs(load_layout(name)))
+    assert len(limbs(load_layout(name))) >= 3
+
+
 def test_without_sides_each_branch_of_the_root_is_a_limb() -> None:
     own = LayoutFile(joints=["palm", "a1", "a2", "b1"], bones=[[2, 1], [3, 2], [4, 1]], root=1, center=1)
-    assert limbs(build_layout("hand", own, "hand.yaml")) == ((1, 2), (3,))
+    assert limbs(build_layout("hand", own, "hand.yaml")) == ((1, 2),)

@@ -34,8 +34,6 @@ def augment(joints: Tensor, config: AugmentConfig, layout: Layout, rng_keys: Ten
         per_clip = joints[0].numel()
         noise = counter_rng.normal(rng_keys, _JITTER, per_clip).view(joints.shape)
         joints = joints + config.jitter_metres * noise
-    if config.drop_axis > 0:
-        joints = _without_axis(joints, config.drop_axis, rng_keys)
     return joints
 
 
@@ -53,8 +51,11 @@ def _mirrored_clips(config: AugmentConfig, rng_keys: Tensor) -> Tensor:
     return counter_rng.uniform(rng_keys, _MIRROR, 1)[:, 0] < config.mirror_probability
 
 
-def _without_axis(joints: Tensor, probability: float, rng_keys: Tensor) -> Tensor:
-    """Return the clips (N, C, T, V, M), some of them with zeros in one coordinate."""
+def without_axis(joints: Tensor, probability: float, rng_keys: Tensor) -> Tensor:
+    """Return the clips (N, C, T, V, M), some of them with zeros in one coordinate.
+
+    It follows scaling, which would map the zeros to another constant.
+    """
     draws = counter_rng.uniform(rng_keys, _AXIS, 2)  # whether, and which
     axes = torch.arange(joints.shape[1], device=joints.device)
     dropped = (draws[:, :1] < probability) & ((draws[:, 1:] * joints.shape[1]).long() == axes)  # (N, C)

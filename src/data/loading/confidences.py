@@ -14,6 +14,8 @@ from ..store.format import CONFIDENCE_FILE
 from ..store.reader import Store
 from ..store.row_file import RowFile, row_chunks
 
+Mask = NDArray[np.bool_]
+
 _NONE = np.iinfo(np.int64).max
 
 
@@ -61,15 +63,33 @@ def measured_joints(
     present, centered = np.zeros_like(valid), np.zeros_like(valid)
     complete = True
     for part in row_chunks(len(valid)):
-        measured = np.asarray(file.span(part.start, part.stop) >= lowest)
+        measured, present[part], centered[part] = _above(
+            file.span(part.start, part.stop), lowest, valid[part], store.skeleton.center
+        )
         if keep is not None:
             keep(part, measured)
-        present[part] = measured.any(axis=1) & valid[part]
-        centered[part] = measured[:, store.skeleton.center] & valid[part]
         complete &= bool(measured[valid[part]].all())
     if complete:
         return None
     return Measured(file, lowest, present, origin_rows(store, valid, centered, present) if min_confidence > 0 else None)
+
+
+def measured_in_memory(store: Store, min_confidence: float) -> tuple[Mask, Mask, NDArray[np.int64] | None] | None:
+    """Return which joints of clips in memory are measured (R, V), and the presence and the origins as in `Measured`.
+
+    None if all joints of all present bodies were measured with full confidence.
+    """
+    if store.confidence is None:
+        return None
+    lowest, valid = lowest_measured(min_confidence), np.asarray(store.valid)
+    measured, present, centered = _above(store.confidence, lowest, valid, store.skeleton.center)
+    return measured, present, origin_rows(store, valid, centered, present)
+
+
+def _above(confidence: NDArray[np.uint8], lowest: int, valid: Mask, center: int) -> tuple[Mask, Mask, Mask]:
+    """Return which joints are measured (R, V), whether any is, and whether that of the centre is, of present bodies."""
+    measured = np.asarray(confidence >= lowest)
+    return measured, measured.any(axis=1) & valid, measured[:, center] & valid
 
 
 def clips_without_joints(clips: NDArray[np.void], present: NDArray[np.bool_]) -> NDArray[np.int64]:

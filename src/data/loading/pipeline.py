@@ -11,7 +11,7 @@ from torch import Tensor
 from ...settings.data import DataConfig
 from ...skeleton import Layout
 from .added_streams import AddedStreams
-from .augment import augment, mirrored_mask
+from .augment import augment, mirrored_mask, without_axis
 from .augmentations import AddedAugmentations
 from .loader import Batch
 from .normalize import face_camera, scale_to_unit
@@ -61,6 +61,8 @@ class InputPipeline:
                 joints = self._added(joints, self.layout, batch.frame_mask, batch.rng_keys)
             if self.config.normalize.scale == "unit":
                 joints = scale_to_unit(joints, mask)
+            if training and self.config.augment.drop_axis > 0:
+                joints = without_axis(joints, self.config.augment.drop_axis, batch.rng_keys)
             streams = derive_streams(joints, mask, self.layout)
             streams = self._added_streams(streams, batch.frame_mask, self.layout, mask)
             return replace(batch, streams=streams, joint_mask=joint_mask)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,18 +17,24 @@ from .formats import BadClip, DroppedClip, Entry, Reader, Source, get_reader, li
 from .formats.listing import files_below, tally
 
 _LOOKED_AT = 500  # files
+_TRIED = 3  # recordings
 # What the path of a file shows: the data set of the program that it belongs to.
 _DATA_SETS = (
     (re.compile(r"s\d{3}c\d{3}p\d{3}r\d{3}a\d{3}\.skeleton(\.txt)?(\.gz)?$"), "ntu120"),
     (re.compile(r"skeleton_pos\.txt(\.gz)?$"), "sbu"),
     (re.compile(r"a\d\d_s\d\d_e\d\d_v\d\d\.json(\.txt)?(\.gz)?$"), "nw_ucla"),
 )
-# What the ending of a file shows: its format. A `.json` may be of several, and needs --format.
+# What the ending of a file shows: its format. A plain `.json` may be of several, and needs --format.
 _FORMATS = (
+    (re.compile(r"_keypoints\.json$"), "openpose"),
+    (re.compile(r"\.bvh(\.gz)?$"), "bvh"),
+    (re.compile(r"\.c3d(\.gz)?$"), "c3d"),
+    (re.compile(r"\.(slp|h5|hdf5)$"), "sleap"),
+    (re.compile(r"dlc_\w+\.csv(\.gz)?$"), "dlc"),  # DeepLabCut ends a video's name with DLC, network and date
     (re.compile(r"\.pkl$"), "pyskl"),
     (re.compile(r"(^|/)[xy]_(train|test)\.npy$"), "ctrgcn"),
     (re.compile(r"\.(npy|npz)$"), "folder"),
-    (re.compile(r"\.csv(\.gz)?$"), "table"),
+    (re.compile(r"\.(csv(\.gz)?|parquet)$"), "table"),
 )
 
 
@@ -92,11 +99,14 @@ def _only_layout(config: DataConfig, raw: Path) -> str:
     Raises:
         UserError: none or several fit.
     """
-    fitting = [name for name in list_layouts() if _fits(replace(config, layout=name), raw)]
+    problems = {name: _problem(replace(config, layout=name), raw) for name in list_layouts()}
+    fitting = [name for name, problem in problems.items() if not problem]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         raise UserError(f"The recordings in {raw} fit several joint layouts: name one with --layout {_or(fitting)}.")
+    if len(set(problems.values())) == 1:  # it is not the layout
+        raise UserError(f"The recordings in {raw} cannot be read as {config.format}: {problems[list_layouts()[0]]}")
     raise UserError(
         f"The recordings in {raw}, read as {config.format}, fit none of the known joint layouts. Name another format "
         f"with --format ({', '.join(list_formats())}), or their layout with --layout FILE.yaml, a layout YAML."
@@ -107,21 +117,18 @@ def _or(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _fits(config: DataConfig, raw: Path) -> bool:
-    """Tell whether one of the first recordings can be read with the layout of `config`."""
+def _problem(config: DataConfig, raw: Path) -> str:
+    """Return why the first recordings cannot be read with the layout of `config`; empty if one of them can."""
+    problem = "there is no body in the first recordings"
     try:
         reader, entries, _ = open_recordings(config, raw)
-    except UserError:
-        return False
-    for entry in entries[:3]:
-        try:
-            reader.read(entry)
-        except DroppedClip:
-            continue
-        except BadClip:
-            return False
-        return True
-    return False
+        for entry in entries[:_TRIED]:
+            with suppress(DroppedClip):
+                reader.read(entry)
+                return ""
+    except (UserError, BadClip) as error:
+        problem = str(error)
+    return problem
 
 
 def _first(kinds: Iterable[tuple[re.Pattern[str], str]], names: list[str]) -> str:

@@ -62,9 +62,10 @@ class PreparationReport:
         mapped: the layouts, such as `kinect_azure32 to ntu25`, if the joints of the recordings were mapped.
         missing_joints: joints to which none was mapped.
         frame_rates: the lowest and the highest number of frames per second; empty if that of a clip is unknown.
+        unknown_rates: number of clips that kept their frames in spite of `data.fps`, since their rate is unknown.
         parts: for each protocol, the number of training and of test clips.
         classes: for each class, its number of clips in total and in each part of each protocol.
-        warnings: warnings that training would give.
+        warnings: warnings that training would give, and one of clips that `data.fps` could not resample.
         seconds, read_bytes: duration of this run and bytes it read; an earlier run may have read the rest.
         prepared_before: whether this is the report of a store that already existed.
     """
@@ -87,6 +88,7 @@ class PreparationReport:
     joints_missing: int = 0
     joints_uncertain: int = 0
     frame_rates: list[float] = field(default_factory=list)
+    unknown_rates: int = 0
     recordings: int = 0
     cut: dict[str, int] = field(default_factory=dict)
     mapped: str = ""
@@ -146,6 +148,12 @@ class PreparationReport:
         columns = {"clips": clips["label"]}
         found = suitability(clips, config)
         self.parts, self.warnings = {}, _warnings(found, config, hint)
+        if config.fps and (clips["fps"] == 0).any():
+            self.unknown_rates = int((clips["fps"] == 0).sum())
+            self.warnings.append(
+                f"{counted(self.unknown_rates, 'clip')} of {self.kept:,} could not be brought to data.fps and kept all "
+                "frames, since the frame rate of the recordings is unknown: give it as data.source_fps."
+            )
         for protocol, parts in ((each.protocol, each.parts) for each in found):
             self.parts[protocol] = {"train": len(parts.train), "test": len(parts.test)}
             columns[f"{protocol} train"] = clips["label"][parts.train]
@@ -197,6 +205,8 @@ class PreparationReport:
         rows = []
         if self.frame_rates:
             rows.append(("  frames per second", " to ".join(dict.fromkeys(f"{rate:g}" for rate in self.frame_rates))))
+        if self.unknown_rates:
+            rows.append(("  not resampled, of unknown rate", f"{self.unknown_rates}"))
         for what, number in (("missing", self.joints_missing), ("of less than full confidence", self.joints_uncertain)):
             if number:
                 rows.append(

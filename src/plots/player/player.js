@@ -231,7 +231,7 @@ class Player {
       const spread = this.spread();
       this.pointers.set(event.pointerId, event);
       if (this.pointers.size > 1 && spread) this.zoom(this.spread() / spread);
-      else this.turn((before.clientX - event.clientX) / 2, (event.clientY - before.clientY) / 2);
+      else this.turn((event.clientX - before.clientX) / 2, (event.clientY - before.clientY) / 2);
     });
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
     canvas.addEventListener("wheel", (event) => {
@@ -248,7 +248,7 @@ class Player {
   pressed(event) {
     const { target } = event;
     if (event.ctrlKey || event.metaKey || event.altKey || target.type === "search" || target.tagName === "SELECT") return;
-    const turns = { ArrowLeft: [10, 0], ArrowRight: [-10, 0], ArrowUp: [0, 10], ArrowDown: [0, -10] };
+    const turns = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] }; // as if dragged
     const acts = {
       " ": () => this.setPlaying(!this.playing),
       ArrowLeft: () => this.step(-1),

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from last.data.loading import counter_rng
 from last.data.loading.confidences import measured_joints
 from last.data.loading.drop import JointDropper
 from last.data.loading.loader import ClipDataset
@@ -27,7 +26,6 @@ from last.data.store.reader import Store, write_store
 from last.settings.data import AugmentConfig, DataConfig, NormalizeConfig, ProtocolConfig, SamplingConfig
 from last.settings.run import RunConfig
 from last.skeleton import load_layout
-from last.skeleton.limbs import limbs
 from last.utils.errors import UserError
 
 NTU = load_layout("ntu25")
@@ -123,77 +121,6 @@ def test_a_body_is_turned_by_the_pairs_that_were_measured() -> None:
     across = turned[0, :, 2, right, 0] - turned[0, :, 2, left, 0]
     assert across[0] > 0
     torch.testing.assert_close(across[2], torch.tensor(0.0), atol=1e-5, rtol=0)
-
-
-# Dropping
-
-
-def remaining(clips: int = 400, **shares: Any) -> Tensor:
-    mask = torch.ones(clips, 2, 8, 25, dtype=torch.bool)
-    return JointDropper(NTU, **shares)(mask, counter_rng.clip_keys(0, 0, torch.arange(clips)))
-
-
-def test_joints_and_limbs_are_missing_in_the_whole_clip_and_frames_as_a_whole() -> None:
-    joints = remaining(joints=0.3)
-    assert torch.equal(joints, joints[:, :, :1].expand_as(joints))
-    assert abs(1 - joints.float().mean() - 0.3) < 0.01
-    frames = remaining(frames=0.3)
-    assert torch.equal(frames, frames[..., :1].expand_as(frames))
-    assert abs(1 - frames.float().mean() - 0.3) < 0.02
-    by_limb = remaining(limbs=0.5)[:, :, 0]
-    for limb in limbs(NTU):
-        part = by_limb[..., list(limb)]
-        assert torch.equal(part, part[..., :1].expand_as(part))
-        assert abs(part.float().mean() - 0.5) < 0.06
-    trunk = [joint for joint in range(25) if joint not in {each for limb in limbs(NTU) for each in limb}]
-    assert len(limbs(NTU)) == 4 and by_limb[..., trunk].all()
-
-
-def test_in_training_each_clip_draws_its_own_share() -> None:
-    dropped = 1 - remaining(joints=0.8, random_shares=True)[:, 0, 0].float().mean(dim=1)
-    assert abs(dropped.mean() - 0.4) < 0.04
-    assert dropped.min() < 0.1 and dropped.max() > 0.7
-
-
-def test_in_training_a_part_of_the_clips_stays_whole() -> None:
-    whole = remaining(joints=0.8, random_shares=True, probability=0.5).all(dim=(1, 2, 3)).float().mean()
-    assert 0.45 < whole < 0.56
-    assert remaining(joints=0.5, probability=1.0).all(dim=(1, 2, 3)).float().mean() < 0.01
-    assert not JointDropper(NTU, 0.5, probability=0.0).drops
-
-
-def test_a_body_never_loses_all_of_its_joints() -> None:
-    assert remaining(joints=0.9, limbs=0.9, frames=0.9).any(dim=(2, 3)).all()
-
-
-def test_what_is_dropped_depends_on_the_clip_alone() -> None:
-    keys = counter_rng.clip_keys(3, 1, torch.arange(20))
-    dropper, mask = JointDropper(NTU, 0.3, 0.3, 0.3, random_shares=True), torch.ones(20, 2, 8, 25, dtype=torch.bool)
-    order = torch.randperm(20)
-    assert torch.equal(dropper(mask, keys)[order], dropper(mask, keys[order]))
-
-
-@pytest.mark.parametrize("name", ["coco17", "hand21", "kinect20", "sbu15", "mediapipe33"])
-def test_the_limbs_of_every_layout_are_disjoint_and_arms_are_not_legs(name: str) -> None:
-    layout = load_layout(name)
-    found = limbs(layout)
-    joints = [joint for limb in found for joint in limb]
-    assert len(joints) == len(set(joints)) and len(found) >= 4
-    for limb in found:
-        names = {layout.joints[joint] for joint in limb}
-        assert not (any("elbow" in each for each in names) and any("knee" in each for each in names))
-
-
-def test_a_dropped_axis_is_zero_in_some_clips() -> None:
-    config = DataConfig(augment=AugmentConfig(rotation_degrees=[], drop_axis=0.5))
-    store_like = torch.randn(200, 3, 4, 25, 1)
-    from last.data.loading.augment import augment
-
-    found = augment(store_like, config.augment, NTU, counter_rng.clip_keys(0, 0, torch.arange(200)))
-    zero = (found == 0).all(dim=(2, 3, 4))
-    assert 70 < zero.any(dim=1).sum() < 130
-    assert (zero.sum(dim=1) <= 1).all() and zero.any(dim=0).all()
-    assert torch.equal(found[~zero], store_like[~zero])
 
 
 # From a store

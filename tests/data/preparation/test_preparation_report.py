@@ -5,6 +5,7 @@ import pytest
 
 from last.data.preparation.report import PreparationReport
 from last.data.store.format import Rows, index_type
+from last.settings.data import DataConfig
 
 
 def rows_of(report: PreparationReport) -> dict[str, str]:
@@ -40,3 +41,16 @@ def test_irregular_timestamps_and_left_out_bodies_are_named_up_to_three() -> Non
     retimed = {f"clip{number}": "1 gap" for number in range(5)}
     (remark,) = PreparationReport("tiny", "raw", "out", 1, 100, retimed=retimed).remarks()
     assert remark == "5 recordings had irregular timestamps: clip0 (1 gap), clip1 (1 gap), clip2 (1 gap) and 2 more."
+
+
+def test_clips_that_were_not_resampled_are_counted_with_the_remedy() -> None:
+    clips = np.zeros(5, index_type(1))
+    clips["bodies"] = clips["frames"] = 1
+    clips["fps"][:2] = 15
+    for fps, unknown in ((0.0, 0), (15.0, 3)):
+        report = PreparationReport("tiny", "raw", "out", 5, 100)
+        report.count(clips, DataConfig(classes=["a"], fps=fps))
+        assert rows_of(report).get("not resampled, of unknown rate", "0") == str(unknown)
+        assert any("3 clips of 5 could not" in each and "data.source_fps" in each for each in report.warnings) == (
+            unknown > 0
+        )

@@ -104,31 +104,7 @@ def test_several_players_fit_on_one_page() -> None:
 
 # --- in a browser
 
-SCRIPTED = """
-<script>
-const root = document.querySelector(".last-player"), found = {};
-const press = (key, more = {}) => root.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, ...more}));
-const time = () => root.querySelector(".lp-time").textContent;
-const pixels = () => root.querySelector("canvas").toDataURL();
-press(" "); press("Home"); found.first = time();
-press("ArrowRight"); found.second = time();
-press("ArrowLeft"); press("ArrowLeft"); found.last = time();
-press("Home"); const before = pixels();
-press("ArrowLeft", {shiftKey: true}); found.turned = pixels() !== before;
-root.querySelector(".lp-options > button").click(); found.reset = pixels() === before;
-press("+"); found.zoomed = pixels() !== before; root.querySelector(".lp-options > button").click();
-root.querySelector("input[type=checkbox]").click(); found.opaque = pixels() !== before;
-const search = root.querySelector("input[type=search]");
-search.value = "WAVE"; search.dispatchEvent(new Event("input"));
-const items = [...root.querySelectorAll("li")];
-found.matches = items.filter((item) => !item.hidden).map((item) => item.querySelector(".lp-name").textContent);
-found.drawn = items.map((item) => { item.firstChild.click(); return Number(root.dataset.drawn); });
-found.canvases = root.querySelectorAll("canvas").length;
-const result = document.createElement("pre");
-result.id = "found"; result.textContent = JSON.stringify(found);
-document.body.append(result);
-</script>
-"""
+READER = (Path(__file__).parent / "reader_at_work.js").read_text(encoding="utf-8")
 
 
 @cache
@@ -169,7 +145,12 @@ def test_a_browser_steps_turns_zooms_searches_and_selects(tmp_path: Path) -> Non
         PlayedClip("flat", FLAT, [Version(joints[:1, :1, :17, :2])]),
         PlayedClip("wave", LAYOUT, [Version(one_missing[:1], 10.0, "original"), Version(joints[:1, :2], 0.0, "other")]),
     ]
-    (tmp_path / "page.html").write_text(f"<body>{fragment(clips)}{assets()}{SCRIPTED}</body>", encoding="utf-8")
+    apart = np.full((2, 1, 25, 3), np.nan)  # a piece of the trunk near the viewer, and one behind it
+    for body, depth in enumerate((-1.0, 1.0)):
+        apart[body, 0, list(LAYOUT.bones[0])] = [[0.0, 0.4, depth], [0.0, -0.4, depth]]
+    clips.append(PlayedClip("near and far", LAYOUT, [Version(apart)]))
+    page = f"<body>{fragment(clips)}{assets()}<script>{READER}</script></body>"
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
     document = opened(tmp_path / "page.html")
     assert "data-error" not in document
     found = json.loads(html.unescape(re.findall(r'<pre id="found">(.*?)</pre>', document)[0]))
@@ -177,5 +158,8 @@ def test_a_browser_steps_turns_zooms_searches_and_selects(tmp_path: Path) -> Non
     assert found["turned"] and found["reset"] and found["zoomed"] and found["opaque"]
     assert found["matches"] == ["wave"]
     body, flat = len(LAYOUT.bones) + 1, len(FLAT.bones) + len(FLAT.extra_edges) + 1
-    assert found["drawn"] == [2 * body, 0, flat, 2 * body - 1]
+    assert found["drawn"] == [2 * body, 0, flat, 2 * body - 1, 2]
+    assert found["right"][0] > 5 and found["down"][1] > 2  # what is near follows the keys, and the pointer
+    assert found["dragged"][0] > 5 and found["dragged"][1] > 2
     assert found["canvases"] == 2
+    assert found["pinched"] and found["wheeled"]

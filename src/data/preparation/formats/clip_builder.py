@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....skeleton import list_layouts, load_layout
 from ...store.clip import FARTHEST, Clip, ClipMetadata, Timeline, confidence_bytes
 from ...store.format import LARGEST_NUMBER, full_confidence
 from ..clean import finish_clip, present
@@ -175,10 +176,20 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
         remedy = ""
         if joints.ndim == 4 and joints.shape[2:] == (layout.num_joints, layout.coordinates + 1):
             remedy = ". If the last number of each joint is a confidence, give it apart, as `confidence`"
+        elif joints.ndim == 4 and joints.shape[2] != layout.num_joints:
+            remedy = _other_layout(joints.shape[2], joints.shape[3])
         raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}{remedy}")
     if not joints.size:
         raise DroppedClip(name, 0, "no skeleton")
     refuse_size(name, joints.size)
+
+
+def _other_layout(num_joints: int, coordinates: int) -> str:
+    """Return what to do about recordings of another number of joints, with the layouts that have it."""
+    known = [each for each in map(load_layout, list_layouts()) if each.num_joints == num_joints]
+    names = ", ".join(each.name for each in known if each.coordinates == coordinates)
+    one_layout = "All recordings of a folder need the same layout: prepare others by themselves"
+    return f". {one_layout}, with data.layout" + (f", here {names}" if names else "")
 
 
 def refuse_size(name: str, coordinates: float) -> None:

@@ -16,7 +16,7 @@ from .clip_builder import refuse_size
 from .csv_rows import CsvFile, CsvRows, Floats, Integers, Texts
 from .parquet_rows import MAGIC, ParquetFile
 from .table_columns import TableColumns, find_columns, first_number, squash
-from .timing import Timing, timing_of_rate
+from .timing import Timing, refuse_other_rate, timing_of_rate
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,8 @@ def _frames(clip: str, table: Table, rows: Integers, bodies: Integers) -> tuple[
             raise BadClip(
                 clip, line, f"the time is {times[different[0]]:g}, but frame {ranked[different[0]]:g} has another"
             )
+        if (rate := _rate(clip, table, rows, fps).fps) > 0:
+            refuse_other_rate(clip, times[first], rate)
         if numbers is None and _runs_backwards(table, rows, bodies, times):  # then the order of the rows is the frames'
             order = np.argsort(first)
             return np.argsort(order)[inverse], len(known), Timing(times=times[first[order]])

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....settings.data import FASTEST, SLOWEST
 from ....utils.numbers import counted
 from .base import MOST_FRAMES, BadClip
 
 Floats = NDArray[np.float64]
 
-FASTEST, SLOWEST = 1000.0, 0.5  # plausible frames per second
 _GAP_INTERVALS = 1.5  # an interval longer than this many usual ones is a gap: frames are missing in it
 _LONG_GAP_S = 10.0  # a gap that is longer has its length in the report
 _LATEST_S = 1e20  # above every clock, also one of nanoseconds since 1970
@@ -206,6 +206,19 @@ def timing_of_rate(name: str, fps: float, line: int = 0) -> Timing:
     if not SLOWEST <= fps <= FASTEST:
         raise BadClip(name, line, f"`fps` should be a number from {SLOWEST:g} to {FASTEST:g}, not {fps:g}")
     return Timing(fps=fps)
+
+
+def refuse_other_rate(name: str, times: Floats, fps: float) -> None:
+    """Refuse a recording whose timestamps (F,) are not about those of the frame rate that it states as well.
+
+    Raises:
+        BadClip: they differ by more than a tenth.
+    """
+    later = np.diff(times)
+    later = later[later > 0]  # not NaN either
+    found = 1 / float(np.median(later)) if len(later) else fps
+    if not abs(found - fps) <= 0.1 * abs(found):
+        raise BadClip(name, 0, f"its fps is {fps:g}, but its times are those of {found:.4g}: keep the right ones alone")
 
 
 def _usual_interval(name: str, times: Floats) -> float:

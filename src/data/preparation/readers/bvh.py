@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ....settings.data import FASTEST, SLOWEST
 from ....utils.extras import extra_problem, fault_of
 from ...store.clip import Clip
 from ..formats.base import MOST_FRAMES, BadClip, Entry
@@ -21,7 +22,7 @@ from ..formats.clip_builder import build_clip, refuse_size
 from ..formats.csv_rows import Floats
 from ..formats.named_joints import MOST_JOINTS, joint_indices
 from ..formats.recordings import read_bytes
-from ..formats.timing import FASTEST, SLOWEST, Timing
+from ..formats.timing import Timing
 
 _LIMIT_BYTES = 128 << 20
 _LONGEST_LINE = 1 << 16

@@ -8,6 +8,7 @@ empty. The rate of the points gives the frames per second.
 
 import numpy as np
 
+from ....settings.data import FASTEST, SLOWEST
 from ...store.clip import Clip
 from ..formats.base import BadClip, Entry
 from ..formats.c3d_file import C3dFile, read_c3d
@@ -16,7 +17,7 @@ from ..formats.clip_builder import build_clip, refuse_size
 from ..formats.csv_rows import Floats, Integers
 from ..formats.named_joints import indices_of, joint_indices
 from ..formats.recordings import read_bytes
-from ..formats.timing import FASTEST, SLOWEST, Timing
+from ..formats.timing import Timing
 from ..formats.tracks import MOST_BODIES
 
 _LIMIT_BYTES = 256 << 20

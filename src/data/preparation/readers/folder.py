@@ -20,7 +20,7 @@ from ..formats.clip_builder import build_clip
 from ..formats.recordings import read_bytes
 from ..formats.sniff import ARRAY, ZIP, why_unreadable
 from ..formats.table_clips import clip_arrays, one_value, read_table
-from ..formats.timing import Timing, timing_of_rate
+from ..formats.timing import Timing, refuse_other_rate, timing_of_rate
 
 _TABLES = (".csv", ".csv.gz", ".parquet")
 _LIMIT_BYTES = 256 << 20
@@ -75,12 +75,19 @@ def _timing(name: str, arrays: Mapping[str, Array]) -> Timing:
     if times is not None:
         if times.dtype.kind not in "fiu":
             raise BadClip(name, 0, f"`times` holds {times.dtype}, not seconds")
-        return Timing(times=times.astype(np.float64))
+        seconds = times.astype(np.float64)
+        if fps is not None:
+            refuse_other_rate(name, seconds.ravel(), _rate(name, fps))
+        return Timing(times=seconds)
     if fps is None:
         return Timing()
+    return timing_of_rate(name, _rate(name, fps))
+
+
+def _rate(name: str, fps: Array) -> float:
     if fps.shape != () or fps.dtype.kind not in "fiu":
         raise BadClip(name, 0, f"`fps` should be one number, not {fps.dtype} {fps.shape}")
-    return timing_of_rate(name, float(fps))
+    return float(fps)
 
 
 def _load_npz(entry: Entry) -> dict[str, Array]:

@@ -31,3 +31,10 @@ def test_a_recording_has_at_most_as_many_coordinates_as_one_may_have() -> None:
     refuse_size("clip", MAX_COORDINATES)
     with pytest.raises(BadClip, match=f"more than {MAX_COORDINATES} coordinates, too many for one recording"):
         refuse_size("clip", MAX_COORDINATES + 1)
+
+
+def test_joints_of_another_layout_are_refused_with_the_layouts_that_have_so_many() -> None:
+    source = Source(load_layout("ntu25"), 1, ())
+    for joints, named in ((32, "kinect_azure32"), (31, "with data.layout")):
+        with pytest.raises(BadClip, match=f"need the same layout.*{named}"):
+            build_clip("a", ClipMetadata(label=0), np.ones((1, 3, joints, 3)), source)

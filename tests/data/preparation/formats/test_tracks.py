@@ -84,3 +84,10 @@ def test_absurd_coordinates_match_nothing_and_warn_of_nothing() -> None:
     far = [Detection(SHAPE * scale, np.ones(3)) for scale in (1e307, -1e307, 1e-308, 1.0)]
     for first, second in pairwise([*far, *far[::-1]]):
         track_bodies("one", [[first], [second, first]], 2)
+
+
+@pytest.mark.parametrize(("share", "same"), [(0.45, True), (0.55, False)])
+def test_a_body_moves_by_at_most_half_of_its_size_between_frames(share: float, same: bool) -> None:
+    moved = share * float(np.hypot(1.0, 2.0))
+    found = places([[at(9.0), at(0.0)]] * 3 + [[at(moved)]])
+    assert ([0.0, 0.0, 0.0, moved] in found) is same

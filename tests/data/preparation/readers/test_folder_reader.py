@@ -231,7 +231,7 @@ def test_an_npz_has_joints_confidences_and_a_frame_rate(read_npz):
     assert set(np.unique(clip.confidence)) == {0, 128}
 
 
-@pytest.mark.parametrize("timing", [{"fps": 25}, {"times": np.arange(9) / 25}])
+@pytest.mark.parametrize("timing", [{"fps": 25}, {"times": np.arange(9) / 25}, {"fps": 25, "times": np.arange(9) / 25}])
 def test_frames_without_a_body_stay_where_the_frame_rate_is_known(read_npz, timing):
     array = points(9)
     array[3:6] = np.nan
@@ -253,6 +253,8 @@ def test_an_npz_with_timestamps_gets_frames_at_equal_intervals(read_npz):
         ({"skeleton": points(4)}, "holds skeleton; expected an array named `joints`"),
         ({"joints": points(4), "fps": np.ones(4)}, "`fps` should be one number"),
         ({"joints": points(4), "confidences": np.ones((4, JOINTS))}, r"holds confidences\.npy; known are joints, conf"),
+        ({"joints": points(4), "fps": 25, "times": np.arange(4) / 30}, "its fps is 25, but its times are those of 30"),
+        ({"joints": points(4), "fps": 0, "times": np.arange(4) / 30}, "its fps is 0, but its times are those of 30"),
         ({"joints": points(4), "fps": 0}, "`fps` should be a number from 0.5 to 1000, not 0"),
         ({"joints": points(4), "times": np.array(["a"] * 4)}, "readable"),
         ({"joints": points(4), "times": np.arange(4) * 33.0}, "in seconds, not in another unit"),

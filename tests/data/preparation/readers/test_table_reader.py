@@ -110,6 +110,13 @@ def test_times_become_the_frame_rate(tmp_path: Path) -> None:
     assert clip.fps == pytest.approx(25) and clip.joints.shape[1] == 4
 
 
+def test_a_frame_rate_beside_other_times_is_refused(tmp_path: Path) -> None:
+    lines = ["label,time,fps,x0,y0,x1,y1,x2,y2", *(f"wave,{frame / 25},25,0,0,1,2,3,{frame}" for frame in range(4))]
+    assert clips(write(tmp_path / "equal", *lines))[0].fps == 25
+    with pytest.raises(BadClip, match="its fps is 50, but its times are those of 25"):
+        clips(write(tmp_path / "other", lines[0], *(line.replace(",25,", ",50,") for line in lines[1:])))
+
+
 def timed(times: Sequence[float], form: str) -> list[str]:
     """Return a table of 2 bodies at these times, by frame, or in blocks of each body or of each joint."""
     rows = [(time, body, joint) for time in times for body in (0, 1) for joint in SOURCE.layout.joints]
