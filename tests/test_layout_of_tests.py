@@ -24,7 +24,6 @@ TESTED_IN = {
     "data/loading/bucketing": "runtime/test_compilation",
     "data/loading/confidences": "data/loading/test_missing",
     "data/loading/device_constants": "utils/test_tensor_cache",
-    "data/preparation/advice": "data/preparation/test_preprocess",
     "data/preparation/chunks": "data/preparation/test_preprocess",
     "data/preparation/discover": "cli/test_found_data_set",
     "data/preparation/formats/base": "data/preparation/readers/test_every_reader",
