@@ -32,7 +32,6 @@ TESTED_IN = {
     "data/preparation/formats/csv_rows": "data/preparation/readers/test_table_reader",
     "data/preparation/formats/hdf5_files": "data/preparation/readers/test_sleap_reader",
     "data/preparation/formats/json_recordings": "data/preparation/readers/test_coco_reader",
-    "data/preparation/formats/named_joints": "data/preparation/readers/test_dlc_reader",
     "data/preparation/formats/parquet_pages": "data/preparation/readers/test_parquet_tables",
     "data/preparation/formats/parquet_rows": "data/preparation/readers/test_parquet_tables",
     "data/preparation/formats/table_clips": "data/preparation/readers/test_table_reader",
