@@ -34,7 +34,7 @@ def nothing_kept(report: PreparationReport, config: DataConfig) -> UserError:
         select = ", ".join(f"{name} {_ranges(numbers)}" for name, numbers in rules.items() if numbers)
         hint = f": try --dataset {config.subset_of}" if config.subset_of else ""
         message += f" Outside of the `select` of {config.name} ({select}): {report.unselected}{hint}."
-    return UserError(message)
+    return UserError("\n".join([message, *(left_out(report) if len(report.left_out) > 1 else [])]))
 
 
 def left_out(report: PreparationReport) -> list[str]:

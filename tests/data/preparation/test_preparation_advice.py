@@ -1,7 +1,8 @@
 """What a refused preparation says about recordings that were left out."""
 
-from last.data.preparation.advice import left_out
+from last.data.preparation.advice import left_out, nothing_kept
 from last.data.preparation.report import PreparationReport, SkippedRecording
+from last.settings.data import DataConfig
 
 
 def report_of(*recordings: SkippedRecording) -> PreparationReport:
@@ -23,3 +24,9 @@ def test_damaged_and_empty_recordings_are_named_apart_and_in_full_up_to_ten() ->
         "Empty or not used, left out: 1 recording:",
         "  e: no skeleton",
     ]
+
+
+def test_where_nothing_can_be_kept_every_reason_is_given_and_not_the_first_alone() -> None:
+    damaged = [SkippedRecording("a", True, 0, "is no zip archive"), SkippedRecording("b", True, 0, "has 17 joints")]
+    assert str(nothing_kept(report_of(*damaged), DataConfig(name="tiny"))).endswith("\n  b: has 17 joints")
+    assert "\n" not in str(nothing_kept(report_of(damaged[0]), DataConfig(name="tiny")))
