@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-_MOST_DIGITS = (
-    20  # of an unsigned 64-bit integer; Python's time is quadratic in the digits, and a float cannot represent more
-)
+# Of an unsigned 64-bit integer. Python's time is quadratic in the digits, and a float cannot represent more.
+_MOST_DIGITS = 20
 
 
 def parse_json(text: str) -> Any:

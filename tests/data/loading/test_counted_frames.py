@@ -49,9 +49,12 @@ def a_batch(folder: Path, *clips: Clip, missing: MissingJoints = MissingJoints()
 
 def counted(batch: Batch, clip: int) -> dict[str, Tensor]:
     """Return the values of the present bodies of a clip that enter the statistics, by stream."""
-    mask = batch.masks.get("joint_mask", torch.ones(len(batch), *batch.frame_mask.shape[1:], 25, dtype=torch.bool))
     bodies = batch.bodies[clip]
-    masks = stream_masks(mask[clip, bodies], torch.tensor(NTU.parents), list(batch.streams))
+    if batch.masks:
+        mask = batch.masks["joint_mask"][clip, bodies]
+        masks = stream_masks(mask, torch.tensor(NTU.parents), list(batch.streams))
+    else:  # everything counts
+        masks = dict.fromkeys(batch.streams, torch.ones(int(bodies.sum()), FRAMES, 25, dtype=torch.bool))
     return {
         name: stream[clip].permute(3, 1, 2, 0)[bodies][masks[name]].sort(dim=0).values
         for name, stream in batch.streams.items()
