@@ -1,7 +1,7 @@
 """Suggestions for an unknown option: another option, or a configuration key."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import cache
 
@@ -10,29 +10,32 @@ from ..utils.renamed_keys import RENAMED_KEYS
 
 _NEAR = 0.75
 
-# Names of our options in other programs.
+_OF_TRAINING = {"out": "--output_root"}  # other commands only find runs there
+
+# Names of our options in other programs and in other commands, and the options that they may be.
 _OPTIONS = {
-    "num_epoch": "--epochs",
-    "max_epochs": "--epochs",
-    "bs": "--batch_size",
-    "fp16": "--amp",
-    "half": "--amp",
-    "gpu": "--device",
-    "gpus": "--device",
-    "data": "--dataset",
-    "data_path": "--data_root",
-    "input": "--raw",
-    "num_workers": "--workers",
-    "work_dir": "--output_root",
-    "output_dir": "--output_root",
-    "save_dir": "--output_root",
-    "log_dir": "--output_root",
-    "output": "--out",
-    "weights": "--checkpoint",
-    "pretrained": "--init_from",
-    "ckpt": "--checkpoint",
-    "protocol": "--split",
-    "benchmark": "--split",
+    "num_epoch": ("--epochs",),
+    "max_epochs": ("--epochs",),
+    "bs": ("--batch_size",),
+    "fp16": ("--amp",),
+    "half": ("--amp",),
+    "gpu": ("--device",),
+    "gpus": ("--device",),
+    "data": ("--dataset",),
+    "data_path": ("--data_root",),
+    "input": ("--raw",),
+    "num_workers": ("--workers",),
+    "work_dir": ("--output_root",),
+    "output_dir": ("--output_root", "--out"),
+    "save_dir": ("--output_root", "--out"),
+    "log_dir": ("--output_root",),
+    "output": ("--out", "--output_root"),
+    "output_root": ("--out",),
+    "weights": ("--checkpoint",),
+    "pretrained": ("--init_from",),
+    "ckpt": ("--checkpoint",),
+    "protocol": ("--split",),
+    "benchmark": ("--split",),
 }
 
 
@@ -46,9 +49,12 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
             only those of the data set.
     """
     name = flag.lstrip("-")
-    if _OPTIONS.get(name) in options:
-        return _OPTIONS[name]
-    keys = _keys() if {"--set", "--model"} <= set(options) else ()
+    if elsewhere := [option for option in _OPTIONS.get(name, ()) if option in options]:
+        return elsewhere[0]
+    trains = {"--set", "--model"} <= set(options)
+    if trains and _OF_TRAINING.get(name) in options:
+        return _OF_TRAINING[name]
+    keys = _keys() if trains else ()
     if not keys and "--set" in options:
         keys = tuple(key for key in _keys() if key.startswith("data."))
     if name.startswith("no_") and f"--{name[3:]}" in options and name[3:] in keys:
@@ -60,11 +66,35 @@ def suggestion(flag: str, value: str, options: Sequence[str]) -> str:
     if name in renamed:  # as it was written; what is merely similar to an old name was hardly meant
         by_name[name] = renamed[name]
     if name not in by_name:
-        near = difflib.get_close_matches(f"--{name}", [*options, *(f"--{each}" for each in by_name)], n=1, cutoff=_NEAR)
-        if not near or near[0] in options:
-            return near[0] if near else ""
-        name = near[0].lstrip("-")
-    return f"--set {by_name[name]}={value or 'VALUE'}"
+        option, key = _near_option(name, options), _near_key(name, by_name)
+        if option and (_begins(option, name) or _likeness(option, name) >= _likeness(key, name)):
+            return option
+        name = key
+    return f"--set {by_name[name]}={value or 'VALUE'}" if name else ""
+
+
+def _near_option(name: str, options: Sequence[str]) -> str:
+    """Return the option whose name is similar, or the only one whose name begins with it; empty if there is none."""
+    longer = [option for option in options if _begins(option, name)]
+    if len(longer) == 1:
+        return longer[0]
+    return next(iter(difflib.get_close_matches(f"--{name}", options, n=1, cutoff=_NEAR)), "")
+
+
+def _begins(option: str, name: str) -> bool:
+    return option.startswith(f"--{name}_")
+
+
+def _likeness(one: str, other: str) -> float:
+    """Return how similar two names are, from 0 to 1, without their dashes."""
+    return difflib.SequenceMatcher(None, one.lstrip("-"), other).ratio()
+
+
+def _near_key(name: str, keys: Iterable[str]) -> str:
+    """Return the key that is similar as a whole and in its last part; empty if there is none."""
+    last = name.rpartition(".")[2]
+    similar = [key for key in keys if difflib.get_close_matches(last, [key.rpartition(".")[2]], n=1, cutoff=_NEAR)]
+    return next(iter(difflib.get_close_matches(name, similar, n=1, cutoff=_NEAR)), "")
 
 
 @cache

@@ -214,9 +214,12 @@ def _task(config: RunConfig, teachers: Sequence[Teacher], data: TrainingData) ->
 def _resident(config: RunConfig, store: Store) -> tuple[ClipDataset, BatchIndices]:
     """Return clips on the device, and the indices of some of them."""
     joints, valid = torch.zeros(store.joints.shape), torch.zeros(store.valid.shape, dtype=torch.bool)
-    lying = TensorClipReader(joints.to(GPU), valid.to(GPU))
+    # Which frames are empty is read from the device once, when the data set is built: here from real tensors.
+    with unset_fake_temporarily():
+        dataset = training_dataset(config.data, config.input_frames, store)
+    dataset.clips = TensorClipReader(joints.to(GPU), valid.to(GPU))
     numbers = torch.zeros(4, dtype=torch.int64, device=GPU)
-    return training_dataset(config.data, config.input_frames, store, lying), BatchIndices(numbers, numbers)
+    return dataset, BatchIndices(numbers, numbers)
 
 
 def _mirror_by_an_element(joints: Tensor, layout: Layout) -> Tensor:

@@ -9,6 +9,8 @@ from .formats import Reader
 from .formats.class_folders import ClassFolderReader, unread_marks
 from .report import PreparationReport
 
+_NAMED = 10  # recordings that were left out, in a refusal
+
 
 def protocol_hint(reader: Reader, names: Iterable[str]) -> str:
     """Return advice for clips of recordings with these names, if they lack subject, camera or setup."""
@@ -32,7 +34,17 @@ def nothing_kept(report: PreparationReport, config: DataConfig) -> UserError:
         select = ", ".join(f"{name} {_ranges(numbers)}" for name, numbers in rules.items() if numbers)
         hint = f": try --dataset {config.subset_of}" if config.subset_of else ""
         message += f" Outside of the `select` of {config.name} ({select}): {report.unselected}{hint}."
-    return UserError(message)
+    return UserError("\n".join([message, *(left_out(report) if len(report.left_out) > 1 else [])]))
+
+
+def left_out(report: PreparationReport) -> list[str]:
+    """Return lines that name the recordings that were left out, for a refusal after which no report is written."""
+    lines = []
+    for title, skipped in (("Damaged", report.damaged), ("Empty or not used", report.dropped)):
+        more = [f"  and {len(skipped) - _NAMED} more"] if len(skipped) > _NAMED else []
+        named = [f"  {each}" for each in skipped[:_NAMED]]
+        lines += [f"{title}, left out: {counted(len(skipped), 'recording')}:", *named, *more] if skipped else []
+    return lines
 
 
 def damaged(first: str) -> UserError:

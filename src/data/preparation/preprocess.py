@@ -35,7 +35,7 @@ from ..store.protocols import divide
 from ..store.reader import open_store
 from ..store.recordings import Recordings, with_recordings
 from ..store.writer import StoreWriter
-from .advice import damaged, nothing_kept, protocol_hint
+from .advice import damaged, left_out, nothing_kept, protocol_hint
 from .chunks import (
     Chunk,
     cut_into_chunks,
@@ -374,7 +374,7 @@ def _refuse_useless(job: _Job, report: PreparationReport) -> None:
     if problem and not job.may_be_partial:
         stays = f" The finished store in {job.out} is left unchanged." if (job.out / HEADER_FILE).exists() else ""
         refusal = f"{problem} No store is written. To write it anyway, use --partial.{stays}"
-        raise UserError("\n".join([*report.warnings, refusal]))
+        raise UserError("\n".join([*report.warnings, *left_out(report), refusal]))
 
 
 def _hint(job: _Job) -> str:

@@ -10,6 +10,7 @@ from ...settings.splits import MOST_FOLDS, PROPERTIES, FoldChoice
 from ...utils.errors import UserError
 from ...utils.numbers import counted
 from .protocols import known_values
+from .recordings import RECORDING
 
 _VALUES_NAMED = 20
 _FEWEST_VALUES = 2
@@ -26,7 +27,7 @@ def fold_protocols(data: DataConfig, clips: NDArray[np.void], choice: FoldChoice
     if folds > len(values) or not 2 <= folds <= MOST_FOLDS:
         raise UserError(
             f"--split_by {choice.by} --folds {choice.folds or 'all'}: {data.name} has "
-            f"{_described(values, choice.by)}. {_remedy(len(values))}"
+            f"{_described(clips, values, choice.by)}. {_remedy(len(values))}"
         )
     if choice.fold > folds:
         raise UserError(f"--fold {choice.fold} should be 1 to {folds}, one of the folds.")
@@ -35,10 +36,12 @@ def fold_protocols(data: DataConfig, clips: NDArray[np.void], choice: FoldChoice
     return [replace(data, split=name, protocols={**data.protocols, name: rules[fold]}) for fold, name in names.items()]
 
 
-def _described(values: NDArray[np.int64], by: str) -> str:
+def _described(clips: NDArray[np.void], values: NDArray[np.int64], by: str) -> str:
     """Return the number of what can be divided, and its first values."""
     if by not in PROPERTIES:
-        return counted(len(values), "clip" if by == "file" else by)
+        if RECORDING in (clips.dtype.names or ()):
+            return f"{counted(len(values), 'recording')} (the clips of one recording stay together)"
+        return counted(len(values), "clip")
     more = ", ..." if len(values) > _VALUES_NAMED else ""
     named = f" ({', '.join(map(str, values[:_VALUES_NAMED].tolist()))}{more})" if len(values) else ""
     return f"{counted(len(values), f'known {by}')}{named}"

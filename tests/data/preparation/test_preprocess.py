@@ -303,6 +303,15 @@ def test_strict_refuses_a_finished_store_that_left_damaged_recordings_out(raw: P
         prepare(raw, tmp_path / "out", strict=True)
 
 
+def test_a_refusal_of_an_empty_part_names_the_recordings_that_were_left_out(raw: Path, tmp_path: Path) -> None:
+    empty = DataConfig(**{**vars(CONFIG), "protocols": {"xsub": ProtocolConfig("subject", train=[1], test=[9])}})
+    with pytest.raises(UserError, match="No store is written") as caught:
+        prepare(raw, tmp_path / "out", empty)
+    assert "Damaged, left out: 1 recording:\n  c, line 3: is broken\n" in str(caught.value)
+    assert "Empty or not used, left out: 1 recording:\n  e: no skeleton\n" in str(caught.value)
+    assert not (tmp_path / "out" / "report.txt").exists()
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -157,6 +157,14 @@ def test_folds_that_cannot_be_made_are_refused(choice: FoldChoice, problem: str)
         fold_protocols(DataConfig(name="tiny"), index_of(subject=[1, 2, 3, 1, 2, 3]), choice)
 
 
+@pytest.mark.parametrize("by", ["file", "recording"])
+def test_too_many_folds_of_long_recordings_are_refused_with_the_number_of_recordings(by: str) -> None:
+    clips = index_of([0, 0, 0, 1, 1, 1, 1])
+    problem = r"tiny has 2 recordings \(the clips of one recording stay together\). Choose 2 folds"
+    with pytest.raises(UserError, match=problem):
+        fold_protocols(DataConfig(name="tiny"), clips, FoldChoice(by, 5))
+
+
 @pytest.mark.parametrize(
     ("rule", "problem"),
     [

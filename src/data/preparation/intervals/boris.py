@@ -2,20 +2,23 @@
 
 Tabular events have a row for each START and STOP of a state, and for each POINT; aggregated events have a row for each
 state with `Start (s)` and `Stop (s)`. Older tabular exports have facts of the observation above the names of the
-columns, and `Status` instead of `Behavior type`. Times count from the start of the observation. Columns: the user
-guide of BORIS, "Export events", and its source (export_observation.py).
+columns, and `Status` instead of `Behavior type`. Times count from the start of the observation. As in BORIS a START and
+its STOP have the same subject, behavior and modifiers; a modifier does not change the class. Columns and pairs: the
+user guide of BORIS, "Export events", and its source (export_observation.py, project_functions.py).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ....utils.errors import UserError
 from ....utils.names import normal_form
-from .rows import Fields, TableRow, columns_of, field_of, find_header, rows_of, seconds_of, squashed, stem_of
+from .rows import Fields, TableRow, columns_of, field_of, find_header, rows_of, seconds_of, squashed, stem_of, time_text
 
 _OBSERVATION = "observationid"
 _MEDIA = ("mediafilename", "mediafilepath", "mediafile", "mediafiles", "source")
 _KIND = ("behaviortype", "status")
+_MODIFIER = re.compile(r"modifiers?\d{0,4}", re.ASCII)  # `Modifiers`, or `Modifier #1` and so on
 _NO_SUBJECT = {"", "no focal subject", "no subject"}
 
 
@@ -83,13 +86,15 @@ def _aggregated(path: Path, row: Fields, columns: Mapping[str, int], facts: Mapp
 def _paired(
     path: Path, rows: Iterator[Fields], columns: Mapping[str, int], facts: Mapping[str, str]
 ) -> Iterator[TableRow]:
-    """Yield an interval for each START and the next STOP of the same behavior and subject, and each POINT."""
+    """Yield an interval for each START and the next STOP of equal subject, behavior and modifiers, and each POINT."""
+    modifiers = [name for name in columns if _MODIFIER.fullmatch(name)]
     begun: dict[tuple[object, ...], TableRow] = {}
     for row in rows:
         line, kind = row[0], field_of(path, row, columns, _KIND).upper()
         time = seconds_of(path, line, field_of(path, row, columns, ("time",)), "Time")
         event = _row(path, row, columns, facts, time, time)
-        key = event.names, event.group, event.label
+        modified = tuple(field_of(path, row, columns, (name,)) for name in modifiers)
+        key = event.names, event.group, event.label, modified
         if kind == "POINT":
             yield event
         elif kind == "START" and key not in begun:
@@ -110,6 +115,6 @@ def _paired(
 
 def _unpaired(event: TableRow, kind: str, problem: str) -> UserError:
     return UserError(
-        f"{event.where}: the {kind} of {event.label!r} at {event.start:g} s is {problem}. Correct it in BORIS (it has "
-        "a command that finds unpaired events) and export again."
+        f"{event.where}: the {kind} of {event.label!r} at {time_text(event.start)} s is {problem}. Correct it in BORIS "
+        "(it has a command that finds unpaired events) and export again."
     )

@@ -23,6 +23,7 @@ from ..clean import finish_clip
 from ..formats.base import BadClip
 from ..formats.clip_builder import MAX_COORDINATES
 from .plans import Plan, PlannedInterval, Plans
+from .rows import time_text
 
 _MOST_COORDINATES = 4 * MAX_COORDINATES  # of all windows of a recording
 _CLIPPED_SECONDS = 0.5  # by which an interval may end after its recording
@@ -113,9 +114,9 @@ def _spans(clip: Clip, plan: Plan, timeline: Timeline, counts: Counter[str]) -> 
         if start >= timeline.frames or stop > timeline.frames + allowed:
             unit = "frames" if each.in_frames else "s"
             length = f"{timeline.frames} frames"
-            length += f", {timeline.frames / clip.fps:.6g} s" if clip.fps else ""
+            length += f", {time_text(timeline.frames / clip.fps)} s" if clip.fps else ""
             raise BadClip(
-                clip.name, 0, f"{each.where}: the interval {each.start:g} to {each.stop:g} {unit} lies outside the "
+                clip.name, 0, f"{each.where}: the interval {each.span} {unit} lies outside the "
                 f"recording of {length}: correct the table",
             )  # fmt: skip
         if stop > timeline.frames:

@@ -14,11 +14,12 @@ from ....utils.numbers import counted
 from ...store.recordings import LEFT_OUT
 from ..formats.base import Entry
 from ..formats.known_numbers import number_of_zero
-from .rows import TableRow, stem_of
+from .rows import TableRow, span_text, stem_of, time_text
 from .tables import find_tables, read_tables
 
 _NUMBER = re.compile(r"\D*(\d{1,9})\D*", re.ASCII)
 _SHOWN = 3
+_ROUNDING = 1.01e-3  # seconds: a millisecond, which BORIS and ELAN round to, and the error of computing with it
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class PlannedInterval:
     stop: float
     label: int
     in_frames: bool
+
+    @property
+    def span(self) -> str:
+        """Return start and stop for a message."""
+        return span_text(self.start, self.stop)
 
 
 @dataclass(frozen=True)
@@ -223,15 +229,15 @@ def _interval(config: DataConfig, row: TableRow, labels: Mapping[str, int | None
         if not length or (config.intervals.unit == "frames") != in_frames:
             unit = "frames" if in_frames else "seconds"
             raise UserError(
-                f"{row.where}: {row.label!r} at {row.start:g} is an event without a duration. Give such events one in "
-                f"{unit}, data.intervals.point, or remove them."
+                f"{row.where}: {row.label!r} at {time_text(row.start)} is an event without a duration. Give such "
+                f"events one in {unit}, data.intervals.point, or remove them."
             )
         stop = start + length
     if stop < start:
-        raise UserError(f"{row.where}: the interval runs backwards, from {start:g} to {stop:g}. Exchange the two.")
+        raise UserError(f"{row.where}: the interval runs backwards, from {span_text(start, stop)}. Exchange the two.")
     if stop == start:
         raise UserError(
-            f"{row.where}: the interval is empty, from {start:g} to {stop:g} (it ends before its stop). Correct or "
+            f"{row.where}: the interval is empty, from {span_text(start, stop)} (it ends before its stop). Correct or "
             "remove it."
         )
     label = labels[row.label]
@@ -239,10 +245,15 @@ def _interval(config: DataConfig, row: TableRow, labels: Mapping[str, int | None
 
 
 def _without_overlap(config: DataConfig, intervals: Sequence[PlannedInterval]) -> tuple[list[PlannedInterval], int]:
-    """Return the intervals, those merged that overlap and have the same label, and how many were merged."""
+    """Return the intervals, those merged that overlap and have the same label, and how many were merged.
+
+    Where one overlaps the next by a millisecond or less, the next begins where it ends, whatever their labels.
+    """
     kept: list[PlannedInterval] = []
     for each in intervals:
         before = kept[-1] if kept else None
+        if before is not None and _touches(before, each):
+            each = replace(each, start=before.stop)
         if before is None or each.start >= before.stop:
             kept.append(each)
         elif each.label == before.label:
@@ -251,12 +262,17 @@ def _without_overlap(config: DataConfig, intervals: Sequence[PlannedInterval]) -
         else:
             first, other = (_class_name(config, one.label) for one in (before, each))
             raise UserError(
-                f"{each.where}: the interval {each.start:g} to {each.stop:g} of {other} overlaps {before.start:g} to "
-                f"{before.stop:g} of {first} ({before.where}). A frame has one class: shorten one of them, or select "
-                "one tier or subject with data.intervals.tiers."
+                f"{each.where}: the interval {each.span} of {other} overlaps {before.span} of {first} "
+                f"({before.where}). A frame has one class: shorten one of them, or select one tier or "
+                "subject with data.intervals.tiers."
             )
     assert all(one.stop <= other.start for one, other in pairwise(kept))
     return kept, len(intervals) - len(kept)
+
+
+def _touches(before: PlannedInterval, after: PlannedInterval) -> bool:
+    """Tell whether two intervals in seconds overlap by no more than rounding, so that one follows the other."""
+    return not after.in_frames and before.stop - _ROUNDING < after.start < before.stop < after.stop
 
 
 def _class_name(config: DataConfig, label: int) -> str:

@@ -196,7 +196,17 @@ def checked_time(path: Path, line: int, value: float, what: str) -> float:
     """
     if math.isfinite(value) and 0 <= value <= _LATEST_SECONDS:
         return value
-    raise UserError(f"{path}, line {line}: {what} is {value:g}; it should be from 0 to {_LATEST_SECONDS:.0f}.")
+    raise UserError(f"{path}, line {line}: {what} is {time_text(value)}; it should be from 0 to {_LATEST_SECONDS:.0f}.")
+
+
+def time_text(value: float) -> str:
+    """Return a time, or a number of a frame, for a message: milliseconds are shown for months."""
+    return f"{value:.10g}"
+
+
+def span_text(start: float, stop: float) -> str:
+    """Return the times, or numbers of frames, of an interval for a message."""
+    return f"{time_text(start)} to {time_text(stop)}"
 
 
 def stem_of(text: str) -> str:

@@ -122,6 +122,45 @@ def test_point_events_of_boris_are_marked(name: str, tmp_path: Path) -> None:
     assert [(row.label, row.start) for row in points] == [("jump", 1.75)]
 
 
+def boris_events(columns: str, *rows: str) -> str:
+    """Return tabular events of one recording, each row with its START or STOP, its time, and then these columns."""
+    return "\n".join([f"Observation id,Behavior type,Time,{columns}", *(f"day1,{row}" for row in rows)]) + "\n"
+
+
+@pytest.mark.parametrize("modifiers", ["Modifier #1,Modifier #2", "Modifiers,Comment", "Modifier 1,Modifier 2"])
+def test_events_of_boris_are_pairs_of_equal_subject_behavior_and_modifiers(modifiers: str, tmp_path: Path) -> None:
+    text = boris_events(
+        f"Subject,Behavior,{modifiers}",
+        "START,1,P1,wave,left,",
+        "START,2,P1,wave,right,",
+        "START,3,P1,clap,left,",
+        "START,4,P2,wave,left,",
+        "STOP,5,P1,wave,left,",
+        "STOP,6,P1,clap,left,",
+        "STOP,7,P2,wave,left,",
+        "STOP,8,P1,wave,right,",
+    )
+    rows = sorted(read(tmp_path, "a.csv", text), key=lambda row: row.start)
+    found = [(row.start, row.stop, row.label, row.subject) for row in rows]
+    assert found == [(1, 5, "wave", "P1"), (2, 8, "wave", "P1"), (3, 6, "clap", "P1"), (4, 7, "wave", "P2")]
+
+
+def test_the_second_modifier_of_boris_pairs_events_too(tmp_path: Path) -> None:
+    text = boris_events(
+        "Behavior,Modifier #1,Modifier #2",
+        "START,1,wave,left,up",
+        "START,2,wave,left,down",
+        "STOP,3,wave,left,up",
+        "STOP,4,wave,left,down",
+    )
+    assert [(row.start, row.stop) for row in read(tmp_path, "a.csv", text)] == [(1, 3), (2, 4)]
+
+
+def test_a_comment_of_boris_does_not_keep_a_start_from_its_stop(tmp_path: Path) -> None:
+    text = boris_events("Behavior,Comment,Behavioral category", "START,1,wave,hello,x", "STOP,2,wave,,x")
+    assert [(row.start, row.stop) for row in read(tmp_path, "a.csv", text)] == [(1, 2)]
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_lines_that_end_as_in_windows_and_a_byte_order_mark_change_nothing(name: str, tmp_path: Path) -> None:
     file, text, groups = FILES[name]
@@ -191,6 +230,16 @@ WRONG = {
     ),
     "unpaired stop": ("a.tsv", BORIS_OLD.replace("START", "STOP", 1), "line 14: the STOP of 'wave' .* without START"),
     "started twice": ("a.tsv", BORIS_OLD.replace("POINT", "START").replace("jump", "wave"), "another START before"),
+    "another modifier": (
+        "a.csv",
+        boris_events("Behavior,Modifier #1", "START,3661.125,wave,left", "STOP,3662,wave,right"),
+        "line 3: the STOP of 'wave' at 3662 s is a STOP without START",
+    ),
+    "later than an hour": (
+        "a.csv",
+        boris_events("Behavior,Modifier #1", "START,3661.125,wave,left"),
+        "line 2: the START of 'wave' at 3661.125 s is a START without STOP",
+    ),
     "unknown type": ("a.tsv", BORIS_OLD.replace("POINT", "BLINK"), "line 15: the type of the event is 'BLINK'"),
     "durations only": ("a.txt", "a\t\t2000\t500\tx\n", "line 1: the annotation ends before it begins"),
     "entities": ("a.eaf", BILLION_LAUGHS, "a.eaf, line 1: the file declares a document type"),

@@ -181,9 +181,28 @@ REFUSED = {
         "day_P1,1,2,wave\nday_P1,1.5,3,clap",
         r"line 3: the interval 1.5 to 3 of 'clap' overlaps 1 to 2 of 'wave' \(.*line 2\)",
     ),
+    "overlap by more than a millisecond": (
+        "day_P1,3601.125,3603.123,wave\nday_P1,3603.121,3605,clap",
+        r"line 3: the interval 3603.121 to 3605 of 'clap' overlaps 3601.125 to 3603.123 of 'wave'",
+    ),
+    "inside, and short": (
+        "day_P1,1,3,wave\nday_P1,2.9995,2.9999,clap",
+        r"line 3: the interval 2.9995 to 2.9999 of 'clap' overlaps 1 to 3 of 'wave'",
+    ),
     "inside": ("day_P1,1,5,wave\nday_P1,2,3,wave\nday_P1,4,6,clap", r"line 4: .* overlaps 1 to 5 of 'wave'"),
     "point": ("day_P1,1,,wave", r"line 2: 'wave' at 1 is an event without a duration. .* data.intervals.point"),
 }
+
+
+@pytest.mark.parametrize("label", ["wave", "clap"])
+@pytest.mark.parametrize("overlap", [0.0, 1e-7, 0.0004, 0.001])
+def test_intervals_that_overlap_by_rounding_follow_each_other(label: str, overlap: float, tmp_path: Path) -> None:
+    table = f"recording,start,stop,label\nday_P1,1,{2 + overlap},wave\nday_P1,2,3,{label}\nday_P2,1,2,clap\n"
+    report = prepare(tmp_path, config(background=None), table)
+    store = open_store(tmp_path / "store")
+    assert store.recordings is not None
+    assert store.recordings.all[0].intervals == ((10, 20, 0), (20, 30, store.classes.index(label)))
+    assert not report.cut
 
 
 @pytest.mark.parametrize("name", REFUSED)

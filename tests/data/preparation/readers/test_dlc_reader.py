@@ -1,5 +1,6 @@
 """DeepLabCut's tables: their three or four first rows, individuals, likelihoods, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_body_parts_are_found_by_name_with_likelihoods_and_frames_that_are_left_
     assert clip.confidence is not None
     np.testing.assert_array_equal(clip.confidence[0] > 0, [[True, True], [False, True], [True, True]])
     assert clip.confidence[0, 1, 1] < clip.confidence[0, 0, 1] < clip.confidence[0, 2, 0] < clip.confidence[0, 0, 0]
+
+
+def test_a_frame_without_a_row_keeps_the_time_of_those_after_it(tmp_path: Path) -> None:
+    clip = read(tmp_path, ONE, replace(SOURCE, source_fps=30.0))
+    assert clip.frame_mask.tolist() == [[True, True, False, True]]
+    np.testing.assert_array_equal(clip.joints[0, 3], [[4, 3], [4, 4]])
+
+
+def test_a_table_need_not_begin_with_the_first_frame(tmp_path: Path) -> None:
+    text = ONE.replace("\n0,1", "\n7,1").replace("\n1,5", "\n8,5").replace("\n3,7", "\n10,7")
+    clip = read(tmp_path, text, replace(SOURCE, source_fps=30.0))
+    assert clip.frame_mask.tolist() == [[True, True, False, True]]
 
 
 def test_individuals_are_bodies_and_what_belongs_to_no_animal_is_left_out(tmp_path: Path) -> None:

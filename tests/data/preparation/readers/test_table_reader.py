@@ -81,6 +81,17 @@ def test_a_row_that_is_absent_is_a_missing_joint_or_an_absent_body(tmp_path: Pat
     assert np.argwhere(~clip.joint_mask[0]).tolist() == [[0, 1]]
 
 
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_a_frame_without_a_row_keeps_the_time_of_those_after_it(is_wide: bool, tmp_path: Path) -> None:
+    lines = [LONG, *a_long_clip((2, 3, 5))]
+    if is_wide:
+        lines = ["frame,body,label,x0,y0,x1,y1,x2,y2"]
+        lines += [f"{t},{b},wave,{10 * b},{t},{10 * b + 1},{t},{10 * b + 2},{t}" for t in (2, 3, 5) for b in (0, 1)]
+    (clip,) = clips(write(tmp_path, *lines), replace(SOURCE, source_fps=30.0))
+    assert clip.frame_mask.tolist() == [[True, True, False, True]] * 2
+    np.testing.assert_array_equal(clip.joints[1, 3], [[10, 3], [11, 3], [12, 3]])
+
+
 def test_an_empty_field_is_a_missing_joint(tmp_path: Path) -> None:
     rows = [row.replace(",0.5,", ",,") if ",head," in row else row for row in a_long_clip((0,))]
     (clip,) = clips(write(tmp_path, LONG, *rows))
