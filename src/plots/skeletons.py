@@ -1,7 +1,8 @@
 """Drawings of skeletons: a clip as an animation, or as a strip of single frames.
 
-A body is seen in perspective from the front and slightly above, over a floor with its shadow; x points right,
-y up, z into the picture. Bodies with two coordinates are drawn flat, as in their picture, where y points down.
+A body is seen in perspective from the front and slightly above, over a floor with its shadow; x points left, y up, z
+into the picture, as a depth camera sees it: these axes are right-handed, so left and right are not exchanged. Bodies
+with two coordinates are drawn flat, as in their picture, where y points down.
 A layout is drawn from its bones and extra edges; its mirror pairs define left and right.
 Legend: M bodies, T frames, V joints, C coordinates.
 """
@@ -59,6 +60,7 @@ class _View:
     def project(self, points: Array) -> tuple[Array, Array]:
         """Return positions in the picture (..., 2), from -1 to 1 within the scene, and depths (...,)."""
         x, y, z = np.moveaxis((points - self.scene.middle) / self.scene.radius, -1, 0)
+        x = x if self.layout.flat else -x
         turn, tilt = (0.0, 0.0) if self.layout.flat else np.radians((self.azimuth, ELEVATION_DEGREES))
         x, z = np.cos(turn) * x - np.sin(turn) * z, np.sin(turn) * x + np.cos(turn) * z
         y, z = np.cos(tilt) * y + np.sin(tilt) * z, np.cos(tilt) * z - np.sin(tilt) * y

@@ -53,6 +53,18 @@ def colours_of(picture: NDArray[np.uint8]) -> set[tuple[int, ...]]:
     return {(colour >> 16, colour >> 8 & 255, colour & 255) for colour in packed.tolist()}
 
 
+def test_a_person_is_drawn_as_a_camera_sees_it_and_not_mirrored(tmp_path: Path) -> None:
+    # In a camera's right-handed axes (x to its left, y up, z away) the left side of a person who faces it is at -x.
+    body = np.zeros((1, 2, 15, 3), np.float32)
+    for joint, name in enumerate(LAYOUT.joints):
+        body[..., joint, 0] = -0.5 if name.startswith("left") else 0.5 if name.startswith("right") else 0.0
+        body[..., joint, 1] = 0.1 * joint
+    animate(body, LAYOUT, tmp_path / "clip.gif")
+    picture = frames_of(tmp_path / "clip.gif")[0].astype(int)
+    left, right = ((np.abs(picture - colour).sum(axis=2) < 40).nonzero()[1].mean() for colour in (LEFT, RIGHT))
+    assert left > right
+
+
 def test_an_animation_moves_and_repeats(tmp_path: Path) -> None:
     animate(clip(), LAYOUT, tmp_path / "clip.gif", title="walk")
     frames = frames_of(tmp_path / "clip.gif")

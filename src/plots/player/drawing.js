@@ -25,14 +25,16 @@ function decode(version, joints, coordinates) {
   return { points, confidence, joints, frames: version.frames, bodies: version.bodies };
 }
 
-// Returns the camera's function from a point, in radii of the scene, to [right, up, depth].
+// Returns the camera's function from a point, in radii of the scene, to [right, up, depth]. In three dimensions x points left,
+// y up and z away, which is right-handed: with x to the right, left and right of a body would be exchanged.
 function camera(view, flat, eyeDistance) {
   const turn = flat ? 0 : (view.azimuth * Math.PI) / 180;
   const tilt = flat ? 0 : (view.elevation * Math.PI) / 180;
   const [cosTurn, sinTurn, cosTilt, sinTilt] = [Math.cos(turn), Math.sin(turn), Math.cos(tilt), Math.sin(tilt)];
+  const toRight = flat ? 1 : -1;
   return (x, y, z) => {
-    const right = cosTurn * x - sinTurn * z;
-    const inward = sinTurn * x + cosTurn * z;
+    const right = cosTurn * toRight * x - sinTurn * z;
+    const inward = sinTurn * toRight * x + cosTurn * z;
     const up = cosTilt * y + sinTilt * inward;
     const depth = cosTilt * inward - sinTilt * y;
     const nearness = eyeDistance / Math.max(eyeDistance + depth, eyeDistance / 10);

@@ -17,7 +17,7 @@ const items = [...root.querySelectorAll("li")];
 found.matches = items.filter((item) => !item.hidden).map((item) => item.querySelector(".lp-name").textContent);
 found.drawn = items.map((item) => { item.firstChild.click(); return Number(root.dataset.drawn); });
 items[3].firstChild.click(); found.canvases = root.querySelectorAll("canvas").length;
-items.find((item) => item.textContent.startsWith("near and far")).firstChild.click();
+const choose = (name) => items.find((item) => item.textContent.startsWith(name)).firstChild.click();
 const middle = (colour) => {
   const canvas = root.querySelector("canvas");
   const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
@@ -30,6 +30,9 @@ const middle = (colour) => {
   }
   return places.map((each) => each.reduce((sum, value) => sum + value, 0) / each.length);
 };
+choose("facing");
+found.left = middle([42, 120, 214]); found.rightSide = middle([226, 87, 76]);
+choose("near and far");
 const near = [60, 66, 80];
 const moved = (act) => {
   const start = middle(near);

@@ -149,6 +149,11 @@ def test_a_browser_steps_turns_zooms_searches_and_selects(tmp_path: Path) -> Non
     for body, depth in enumerate((-1.0, 1.0)):
         apart[body, 0, list(LAYOUT.bones[0])] = [[0.0, 0.4, depth], [0.0, -0.4, depth]]
     clips.append(PlayedClip("near and far", LAYOUT, [Version(apart)]))
+    facing = np.zeros((1, 1, 25, 3))
+    for joint, name in enumerate(LAYOUT.joints):
+        facing[..., joint, 0] = -0.5 if "left" in name else 0.5 if "right" in name else 0.0
+        facing[..., joint, 1] = 0.1 * joint
+    clips.append(PlayedClip("facing", LAYOUT, [Version(facing)]))
     page = f"<body>{fragment(clips)}{assets()}<script>{READER}</script></body>"
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     document = opened(tmp_path / "page.html")
@@ -158,7 +163,8 @@ def test_a_browser_steps_turns_zooms_searches_and_selects(tmp_path: Path) -> Non
     assert found["turned"] and found["reset"] and found["zoomed"] and found["opaque"]
     assert found["matches"] == ["wave"]
     body, flat = len(LAYOUT.bones) + 1, len(FLAT.bones) + len(FLAT.extra_edges) + 1
-    assert found["drawn"] == [2 * body, 0, flat, 2 * body - 1, 2]
+    assert found["drawn"] == [2 * body, 0, flat, 2 * body - 1, 2, body]
+    assert found["left"][0] > found["rightSide"][0] + 50  # as a camera sees a person who faces it, not mirrored
     assert found["right"][0] > 5 and found["down"][1] > 2  # what is near follows the keys, and the pointer
     assert found["dragged"][0] > 5 and found["dragged"][1] > 2
     assert found["canvases"] == 2
