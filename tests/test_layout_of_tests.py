@@ -72,7 +72,6 @@ TESTED_IN = {
     "evaluation/recording_report": "evaluation/test_long_recordings_report",
     "experiments/sequence_plan": "experiments/test_sequence",
     "experiments/sequence_table": "experiments/test_sequence",
-    "experiments/summary": "experiments/test_run",
     "models/batchnorm_stats": "evaluation/test_population_statistics",
     "models/channel_major": "models/test_layers",
     "models/facts": "runs/test_checkpoint",

@@ -1,6 +1,7 @@
 """Exported files: what they hold, what they compute, and when they are refused."""
 
 import json
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -130,6 +131,14 @@ def test_a_teacher_is_refused(tmp_path: Path, data_yaml: Path) -> None:
     with pytest.raises(UserError, match=message):
         export(ExportRequest(checkpoint), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(UserError, match=r"The name of the folder .*caf.* should be UTF-8 text\. .*--out") as refusal:
+        export(ExportRequest(tmp_path / "nothing.pth"), out)
+    assert str(refusal.value).isprintable()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_package_is_named_with_the_extra(

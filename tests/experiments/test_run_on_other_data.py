@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import CLASSES, moving_clips
 
 from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.reader import open_store, write_store
@@ -171,6 +172,19 @@ def test_clips_that_trained_the_model_are_reported_when_another_protocol_tests_t
     assert "have trained the model" not in caplog.text
     evaluate(EvalRequest(run.last, split="other"), tmp_path / "other")
     assert "12 of the 12 clips that are tested have trained the model" in caplog.text
+
+
+def test_clips_that_the_protocol_of_an_older_run_does_not_divide_are_not_called_its_training_clips(
+    on_a_copy: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = experiment.train(on_a_copy("epochs=1", "data.protocols.other={by: subject, test: [2]}")).run
+    save_checkpoint(run.last, replace(read_checkpoint(run.last), data={}))  # it did not record its store
+    tested = [clip for clip in moving_clips() if clip.subject == 2]
+    write_store(tmp_path / "tested" / "tiny", tested, name="tiny", layout="ntu25", classes=CLASSES)
+    request = EvalRequest(run.last, split="other", data_root=str(tmp_path / "tested"))
+    result = evaluate(request, tmp_path / "report")
+    assert sum(each.clips for each in result.metrics.per_class) == 12
+    assert "trained the model" not in caplog.text and "was trained on" not in caplog.text
 
 
 @pytest.mark.parametrize(

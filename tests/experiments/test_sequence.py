@@ -533,3 +533,15 @@ def test_the_split_of_a_text_file_is_in_the_configuration_of_every_run(plan: Mak
     planned = plan(split=str(tmp_path / "mine.txt"))
     assert {step.config.data.split for step in planned.steps} == {"mine"}
     assert {step.config.data.protocols["mine"].by for step in planned.steps} == {"list"}
+
+
+def test_a_distilled_run_whose_teacher_was_removed_is_refused_with_the_teacher_that_it_had(
+    plan: MakePlan, trainings: Trainings
+) -> None:
+    run_sequence(plan())
+    (teacher,) = trainings.configs[-1].distillation.teachers
+    shutil.rmtree(Path(teacher).parents[1])
+    with pytest.raises(UserError) as refusal:
+        run_sequence(plan())
+    assert f"teachers was ['{teacher}'], is ['small_e of seed 0'] now" in str(refusal.value)
+    assert len(trainings.configs) == 3

@@ -16,6 +16,7 @@ from under_limits import call
 
 import last
 from last.experiments import run as experiment
+from last.runs import torch_file
 from last.runs.checkpoint import _KEYS, _checksum, read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.torch_file import NotTorchFile, read_torch_file
@@ -339,3 +340,49 @@ def test_a_file_of_a_machine_of_the_other_byte_order_is_refused() -> None:
     content = repacked(saved({"a": torch.ones(2)}), byteorder=b"big")
     with pytest.raises(NotTorchFile, match="byte order"):
         read_torch_file(content)
+
+
+@pytest.mark.parametrize(
+    ("pickled", "complaint"),
+    [
+        (b"ctorch\nFloatStorage\n.", "something else than tensors"),
+        (b"]](at.", "its pickle is damaged$"),
+        (b"]t.", "IndexError"),
+        (b"\x85.", "its pickle is damaged$"),
+        (b"]q\x00(" + b"h\x00" * 10 + b"e.", "^it refers to the same value many times"),
+    ],
+    ids=["a type", "a mark above the stack", "no mark", "an empty stack", "ten times itself"],
+)
+def test_a_pickle_that_builds_no_plain_value_is_refused(
+    pickled: bytes, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_file, "_MOST_VALUES", 100)
+    with pytest.raises(NotTorchFile, match=complaint):
+        read_torch_file(repacked(saved(0), data_pkl=b"\x80\x02" + pickled))
+
+
+def test_a_file_for_which_the_memory_does_not_suffice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    content = saved(torch.ones(2))
+    monkeypatch.setattr(torch, "frombuffer", exhausted)
+    with pytest.raises(NotTorchFile, match="more memory than is available"):
+        read_torch_file(content)
+
+
+def test_a_file_without_a_pickle_or_with_two_is_refused() -> None:
+    for names in ([], ["a/data.pkl", "b/data.pkl"]):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name in names:
+                archive.writestr(name, b"N.")
+        with pytest.raises(NotTorchFile, match="contains no pickle of torch"):
+            read_torch_file(buffer.getvalue())
+
+
+def test_tensors_of_the_same_numbers_share_them_when_they_are_read() -> None:
+    whole = torch.arange(6.0)
+    first, second = read_torch_file(saved([whole, whole[2:]]))
+    first[3] = -1
+    assert second.tolist() == [2, -1, 4, 5]

@@ -16,7 +16,7 @@ from last.data.loading.samplers import BatchIndices
 from last.data.store.find_store import find_store
 from last.experiments import run as experiment
 from last.models.classifier import SkeletonClassifier
-from last.runs.checkpoint import read_checkpoint
+from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import Logbook, Row
 from last.runtime.run_context import RunContext
@@ -312,6 +312,18 @@ def test_a_run_that_diverged_is_not_resumed_and_keeps_what_was_found(
     with pytest.raises(TrainingDiverged, match=r"has diverged and cannot be resumed.*Start a new run"):
         experiment.train(config, resume="auto")
     assert run.divergence.read_bytes() == before
+
+
+def test_a_run_that_ended_without_an_update_is_not_resumed(
+    tiny_config: MakeConfig, trained_run: Callable[..., RunFolder]
+) -> None:
+    run = trained_run("epochs=1")
+    run.summary.unlink()
+    for path in run.all_checkpoints():
+        saved = read_checkpoint(path)
+        save_checkpoint(path, replace(saved, guard={**saved.guard, "updates": 0}))
+    with pytest.raises(TrainingDiverged, match=r"has diverged and cannot be resumed: It made no update\."):
+        experiment.train(tiny_config("epochs=1"), resume="auto")
 
 
 def test_progress_shows_the_loss_and_how_long_the_whole_run_takes(tiny_config: MakeConfig) -> None:

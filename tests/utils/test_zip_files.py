@@ -52,6 +52,20 @@ def test_an_archive_of_zip64_and_one_with_a_comment_are_read(tmp_path: Path) -> 
     assert read_all(path, in_zip64(data)) == {"one": b"one" * 1000}
 
 
+def test_an_empty_archive_has_no_members(tmp_path: Path) -> None:
+    assert read_all(tmp_path / "a.zip", packed(members={})) == {}
+
+
+def test_a_field_of_zip64_without_all_its_numbers_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("one", b"one" * 1000)
+    data = in_zip64(path.read_bytes())
+    assert read_all(path, data) == {"one": b"one" * 1000}
+    with pytest.raises(DamagedZip, match="its directory is damaged"):
+        read_all(path, data.replace(struct.pack("<HH", 1, 24), struct.pack("<HH", 1, 23)))
+
+
 def in_zip64(data: bytes) -> bytes:
     """Return an archive of one member with sizes, offset and directory in the fields of ZIP64."""
     place, end = data.rfind(b"PK\1\2"), data.rfind(b"PK\5\6")

@@ -339,6 +339,25 @@ def test_a_finished_store_without_its_report_is_reported(raw: Path, tmp_path: Pa
         prepare(raw, tmp_path / "out")
 
 
+def test_a_store_elsewhere_is_used_only_if_it_can_be_read(raw: Path, tmp_path: Path) -> None:
+    prepare(raw, tmp_path / "input")
+    found = prepare(raw, tmp_path / "out", elsewhere=[tmp_path / "input"])
+    assert found.prepared_before and not (tmp_path / "out").exists()
+    (tmp_path / "input" / "store.json").write_text("{", encoding="utf-8")
+    report = prepare(raw, tmp_path / "out", elsewhere=[tmp_path / "input", tmp_path / "removed"])
+    assert not report.prepared_before
+    assert len(open_store(tmp_path / "out")) == 5
+
+
+def test_a_store_that_was_damaged_is_refused_until_it_may_be_overwritten(raw: Path, tmp_path: Path) -> None:
+    prepare(raw, tmp_path / "out")
+    (tmp_path / "out" / "store.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"store\.json"):
+        prepare(raw, tmp_path / "out")
+    assert not prepare(raw, tmp_path / "out", overwrite=True).prepared_before
+    assert len(open_store(tmp_path / "out")) == 5
+
+
 def test_a_missing_raw_folder_is_refused_with_how_to_get_the_data(tmp_path: Path) -> None:
     config = DataConfig(**{**vars(CONFIG), "how_to_get": "Ask the lab."})
     with pytest.raises(UserError, match=r"no raw folder .*nowhere\.\nAsk the lab\."):
