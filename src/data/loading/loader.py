@@ -142,7 +142,7 @@ class ClipDataset(Dataset[Batch]):
         *spans, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
         self._spans = ClipSpans(*spans)
         self._origins = self._read_origins()
-        self._has_empty_frames = has_empty_frames(store.clips, self.clips.present.cpu().numpy())
+        self._has_empty_frames = has_empty_frames(store.clips, self.clips.present)
 
     def __getitem__(self, sampled: BatchIndices) -> Batch:
         """Return the batch of these clips, on the device that holds them."""
