@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..store.clip import confidence_bytes
 from ..store.format import CONFIDENCE_FILE
@@ -103,17 +102,16 @@ def clips_without_joints(clips: NDArray[np.void], present: NDArray[np.bool_]) ->
     return np.flatnonzero(~np.logical_or.reduceat(present, clips["offset"]))
 
 
-def has_empty_frames(clips: NDArray[np.void], present: Tensor) -> bool:
+def has_empty_frames(clips: NDArray[np.void], present: NDArray[np.bool_]) -> bool:
     """Tell whether a clip has a frame without any body, as clips of a known frame rate may.
 
     Args:
         clips: the index of the store.
-        present: (R,) bool, whether a joint of the body is measured, on any device, for which this waits.
+        present: (R,) bool, whether a joint of the body is measured.
     """
-    there = present.cpu().numpy()
     ends = clips["offset"].astype(np.int64) + clips["frames"].astype(np.int64) * clips["bodies"]
-    for number in np.unique(np.searchsorted(ends, np.flatnonzero(~there), side="right")).tolist():
-        rows = there[int(clips["offset"][number]) : int(ends[number])]
+    for number in np.unique(np.searchsorted(ends, np.flatnonzero(~present), side="right")).tolist():
+        rows = present[int(clips["offset"][number]) : int(ends[number])]
         if not rows.reshape(int(clips["bodies"][number]), -1).any(axis=0).all():
             return True
     return False

@@ -21,7 +21,6 @@ from ...utils.errors import UserError
 from ...utils.machine import usable_cores
 from ...utils.signals import end_later, ignore_terminal
 from ..store.reader import Store
-from .confidences import has_empty_frames
 from .missing import MissingJoints
 from .placement import ClipReader, FileClipReader
 from .samplers import BatchIndices, BatchSampler
@@ -142,7 +141,6 @@ class ClipDataset(Dataset[Batch]):
         *spans, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
         self._spans = ClipSpans(*spans)
         self._origins = self._read_origins()
-        self._has_empty_frames = has_empty_frames(store.clips, self.clips.present)
 
     def __getitem__(self, sampled: BatchIndices) -> Batch:
         """Return the batch of these clips, on the device that holds them."""
@@ -156,7 +154,7 @@ class ClipDataset(Dataset[Batch]):
         if self._origins is not None:
             joints = joints - self._origins[sampled.indices][:, None, None, None]
         joints = joints.permute(0, 4, 2, 3, 1)  # (N, M, T, V, C) -> (N, C, T, V, M)
-        if joint_mask is None and self._has_empty_frames:
+        if joint_mask is None and self.clips.has_empty_frames:
             joint_mask = frame_mask[..., None].expand(*frame_mask.shape, joints.shape[3])
         recorded = frame_mask
         joints, frame_mask, joint_mask = self.missing(joints, frame_mask, joint_mask, sampled.rng_keys)

@@ -18,7 +18,7 @@ from ...utils.errors import is_out_of_memory
 from ..store.format import JOINTS_FILE, VALID_FILE
 from ..store.reader import Store
 from ..store.row_file import RowFile, row_chunks
-from .confidences import Measured, measured_joints
+from .confidences import Measured, has_empty_frames, measured_joints
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +34,13 @@ class ClipReader(Protocol):
         present: (R,) bool, in which rows a joint of the body is measured.
         origin_rows: (N,) the rows whose centre joint becomes the origin of each clip, -1 where it stays; None if it
             stays in all.
+        has_empty_frames: whether a clip has a frame without any body.
     """
 
     device: torch.device
     present: Tensor
     origin_rows: Tensor | None
+    has_empty_frames: bool
 
     def joints_at(self, rows: Tensor) -> Tensor:
         """Return the joints (..., V, C) of `rows` (...)."""
@@ -67,8 +69,10 @@ class FileClipReader:
         self._joints, file = _files(store)
         valid = file.span(0, len(store.valid))
         self._measured = measured_joints(store, valid, min_confidence)
-        self.present = torch.from_numpy(valid if self._measured is None else self._measured.present)
+        present = valid if self._measured is None else self._measured.present
+        self.present = torch.from_numpy(present)
         self.origin_rows = _origin_rows(self._measured, self.device)
+        self.has_empty_frames = has_empty_frames(store.clips, present)
 
     def joints_at(self, rows: Tensor) -> Tensor:
         """Return the joints (..., V, C) of `rows` (...)."""
@@ -90,14 +94,20 @@ class TensorClipReader:
         joints: (R, V, C) float32.
         valid: (R,) bool.
         measured: (R, V) bool; None if every joint of every present body was measured.
-        origin_rows: see `ClipReader`.
+        origin_rows, has_empty_frames: see `ClipReader`.
     """
 
     def __init__(
-        self, joints: Tensor, valid: Tensor, measured: Tensor | None = None, origin_rows: Tensor | None = None
+        self,
+        joints: Tensor,
+        valid: Tensor,
+        measured: Tensor | None = None,
+        origin_rows: Tensor | None = None,
+        *,
+        has_empty_frames: bool = False,
     ) -> None:
         self._joints, self.present, self._measured = joints.flatten(1), valid, measured
-        self.origin_rows = origin_rows
+        self.origin_rows, self.has_empty_frames = origin_rows, has_empty_frames
         self._joint_shape = joints.shape[1:]
         self.device = joints.device
 
@@ -203,18 +213,19 @@ def _loaded(store: Store, device: torch.device, min_confidence: float) -> Tensor
     for part in row_chunks(len(valid)):
         joints[part] = torch.from_numpy(joints_file.span(part.start, part.stop))
         valid[part] = torch.from_numpy(valid_file.span(part.start, part.stop))
+    there = valid.cpu().numpy()
     if store.confidence is None:
-        return TensorClipReader(joints, valid)
+        return TensorClipReader(joints, valid, has_empty_frames=has_empty_frames(store.clips, there))
     measured = torch.empty(store.joints.shape[:2], dtype=torch.bool, device=device)
 
     def keep(rows: slice, found: NDArray[np.bool_]) -> None:
         measured[rows] = torch.from_numpy(found)
 
-    confident = measured_joints(store, valid.cpu().numpy(), min_confidence, keep)
+    confident = measured_joints(store, there, min_confidence, keep)
     if confident is None:
-        return TensorClipReader(joints, valid)
-    present = torch.from_numpy(confident.present).to(device)
-    return TensorClipReader(joints, present, measured, _origin_rows(confident, device))
+        return TensorClipReader(joints, valid, has_empty_frames=has_empty_frames(store.clips, there))
+    present, empty = torch.from_numpy(confident.present).to(device), has_empty_frames(store.clips, confident.present)
+    return TensorClipReader(joints, present, measured, _origin_rows(confident, device), has_empty_frames=empty)
 
 
 def available_memory() -> float:
