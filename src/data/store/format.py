@@ -22,7 +22,7 @@ from ...skeleton import Layout
 from ...utils.errors import UserError
 from ...utils.foreign_text import are_characters, is_readable
 from .clip import FARTHEST, FULL, MISSING, Clip
-from .recordings import Recordings
+from .recordings import Recordings, as_type
 
 FORMAT_VERSION = 2
 READ_VERSIONS = (1, 2)
@@ -125,19 +125,12 @@ def is_index(clips: NDArray[Any], version: int = FORMAT_VERSION) -> bool:
 
 def present_index(clips: NDArray[np.void], version: int) -> NDArray[np.void]:
     """Return the index of a store of `version` in the form of the present one; the caller has checked its type."""
-    if version == FORMAT_VERSION:
-        return clips
-    index = np.zeros(len(clips), index_type(clips.dtype["name"].itemsize // 4))
-    for column in clips.dtype.names or ():
-        index[column] = clips[column]
-    return index
+    return clips if version == FORMAT_VERSION else as_type(clips, index_type(clips.dtype["name"].itemsize // 4))
 
 
 def index_bytes(clips: NDArray[np.void], version: int = FORMAT_VERSION) -> bytes:
     """Return an index as the content of the file of a store of `version`."""
-    index = np.zeros(len(clips), index_type(clips.dtype["name"].itemsize // 4, version))
-    for column in index.dtype.names or ():
-        index[column] = clips[column]
+    index = as_type(clips, index_type(clips.dtype["name"].itemsize // 4, version))
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, index, version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
@@ -168,9 +161,7 @@ def with_parts(clips: NDArray[np.void], protocols: Mapping[str, str]) -> NDArray
     for name, letters in protocols.items():
         if not isinstance(letters, str) or len(letters) != len(clips) or set(letters) - set(PART_LETTERS):
             raise ValueError(f"the protocol {name[:80]!r} does not have one of the letters {PART_LETTERS} per clip")
-    extended = np.zeros(len(clips), np.dtype([*clips.dtype.descr, *((PART_PREFIX + name, "S1") for name in protocols)]))
-    for column in clips.dtype.names or ():
-        extended[column] = clips[column]
+    extended = as_type(clips, np.dtype([*clips.dtype.descr, *((PART_PREFIX + name, "S1") for name in protocols)]))
     for name, letters in protocols.items():
         extended[PART_PREFIX + name] = np.array(list(letters), "S1")
     return extended

@@ -90,13 +90,19 @@ def recordings_of(clips: NDArray[np.void]) -> NDArray[np.int64]:
     return np.arange(len(clips))
 
 
+def as_type(clips: NDArray[np.void], wanted: np.dtype[np.void]) -> NDArray[np.void]:
+    """Return an index with the columns of another type: those that it lacks are zero, others of its own are left out."""
+    index = np.zeros(len(clips), wanted)
+    for column in set(wanted.names or ()) & set(clips.dtype.names or ()):
+        index[column] = clips[column]
+    return index
+
+
 def with_recordings(clips: NDArray[np.void], recordings: Recordings | None) -> NDArray[np.void]:
     """Return an index with the columns `recording`, `start` and `stop`, if there are long recordings."""
     if recordings is None:
         return clips
-    extended = np.zeros(len(clips), np.dtype([*clips.dtype.descr, *((name, "<i8") for name in _COLUMNS)]))
-    for column in clips.dtype.names or ():
-        extended[column] = clips[column]
+    extended = as_type(clips, np.dtype([*clips.dtype.descr, *((name, "<i8") for name in _COLUMNS)]))
     for number, name in enumerate(_COLUMNS):
         extended[name] = recordings.parts[:, number]
     return extended
