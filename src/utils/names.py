@@ -19,6 +19,11 @@ def normal_form(name: str) -> str:
     return unicodedata.normalize("NFC", readable(name))
 
 
+def squash(text: str) -> str:
+    """Return a name without case, spaces and punctuation: `Left Wrist` is `left_wrist`."""
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
 def alike(names: Sequence[str]) -> list[tuple[str, str]]:
     """Return the pairs of names that differ only in case or in accents, each later one with the first like it."""
     first: dict[str, str] = {}

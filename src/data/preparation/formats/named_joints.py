@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from ....skeleton import Layout
-from ....utils.names import suggestion
+from ....utils.names import squash, suggestion
 from .base import BadClip
-from .table_columns import squash
 
 MOST_JOINTS = 1000  # of a file; a layout uses some of them
 _SHOWN = 5

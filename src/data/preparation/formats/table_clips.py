@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....skeleton import Layout
-from ....utils.names import normal_form, suggestion
+from ....utils.names import normal_form, squash, suggestion
 from .base import BadClip, Source
 from .clip_builder import refuse_size
 from .csv_rows import CsvFile, CsvRows, Floats, Integers, Texts
 from .frame_numbers import first_of, refuse_many
 from .parquet_rows import MAGIC, ParquetFile
-from .table_columns import TableColumns, find_columns, first_number, squash
+from .table_columns import TableColumns, find_columns, first_number
 from .timing import Timing, refuse_other_rate, timing_of_rate
 
 _SAME_START = 0.1  # a first time is that of its frame's number if it differs by less, as a share

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....skeleton import Layout
-from ....utils.names import suggestion
+from ....utils.names import squash, suggestion
 from .base import BadClip
 from .other_layouts import layout_of
 
@@ -103,11 +103,6 @@ def find_columns(
     unused = tuple(text for number, text in enumerate(header) if number not in used)
     frame, time, fps = (found.get(ours, -1) for ours in ("frame", "time", "fps"))
     return TableColumns(texts, frame, time, fps, coordinates, confidence, unused)
-
-
-def squash(text: str) -> str:
-    """Return a name without case, spaces and punctuation: `Left Wrist` is `left_wrist`."""
-    return "".join(character for character in text.casefold() if character.isalnum())
 
 
 def _given(name: str, header: Sequence[str], layout: Layout, given: Mapping[str, str]) -> dict[str, int]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ....utils.errors import UserError
-from ....utils.names import normal_form
-from .rows import Fields, TableRow, columns_of, field_of, find_header, rows_of, seconds_of, squashed, stem_of, time_text
+from ....utils.names import normal_form, squash
+from .rows import Fields, TableRow, columns_of, field_of, find_header, rows_of, seconds_of, stem_of, time_text
 
 _OBSERVATION = "observationid"
 _MEDIA = ("mediafilename", "mediafilepath", "mediafile", "mediafiles", "source")
@@ -49,7 +49,7 @@ def _rows(path: Path, text: str, line: int, delimiter: str) -> Iterator[TableRow
 def _facts_above(text: str, line: int, delimiter: str) -> Mapping[str, str]:
     """Return what is written above the names of the columns in older exports, by squashed name."""
     above = (each.split(delimiter) for each in text.split("\n")[: line - 1])
-    return {squashed(parts[0]): normal_form(parts[1].strip(' "\r')) for parts in above if len(parts) > 1}
+    return {squash(parts[0]): normal_form(parts[1].strip(' "\r')) for parts in above if len(parts) > 1}
 
 
 def _names(path: Path, row: Fields, columns: Mapping[str, int], facts: Mapping[str, str]) -> tuple[str, ...]:

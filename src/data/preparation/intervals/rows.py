@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ....utils.errors import UserError
 from ....utils.files import read_whole, reason
-from ....utils.names import normal_form
+from ....utils.names import normal_form, squash
 
 LIMIT_BYTES = 64 << 20
 MOST_ROWS = 1 << 18  # in all tables together
@@ -117,13 +117,8 @@ def columns_of(fields: Sequence[str]) -> dict[str, int]:
     """Return the columns by their names in small letters and digits; of equal names the first."""
     columns: dict[str, int] = {}
     for number, field in enumerate(fields):
-        columns.setdefault(squashed(field), number)
+        columns.setdefault(squash(field), number)
     return columns
-
-
-def squashed(text: str) -> str:
-    """Return the letters and digits of a name, in small letters."""
-    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def rows_of(path: Path, text: str, delimiter: str, first_line: int = 1) -> Iterator[Fields]:
