@@ -91,7 +91,7 @@ def recordings_of(clips: NDArray[np.void]) -> NDArray[np.int64]:
 
 
 def as_type(clips: NDArray[np.void], wanted: np.dtype[np.void]) -> NDArray[np.void]:
-    """Return an index with the columns of another type: those that it lacks are zero, others of its own are left out."""
+    """Return an index with the columns of another type: zero those that it lacks, and without others of its own."""
     index = np.zeros(len(clips), wanted)
     for column in set(wanted.names or ()) & set(clips.dtype.names or ()):
         index[column] = clips[column]
