@@ -141,34 +141,26 @@ def numbers(text: str, kind: type = int) -> list[Any]:
 
 def hours(text: str) -> float:
     """Parse a number of hours above 0."""
-    try:
-        number = _decimal(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a number of hours above 0, such as 8.5")
-    return number
+    return _number(text, lambda number: 0 < number < math.inf, "a number of hours above 0, such as 8.5")
 
 
 def seconds(text: str) -> float:
     """Parse a number of seconds from 0 to an hour."""
-    try:
-        number = _decimal(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a number of seconds from 0 to 3600, such as 0.5")
-    return number
+    return _number(text, lambda number: 0 <= number <= 3600, "a number of seconds from 0 to 3600, such as 0.5")
 
 
 def share(text: str) -> float:
     """Parse a share from 0 to 0.9."""
+    return _number(text, lambda number: 0 <= number <= 0.9, "a share from 0 to 0.9, such as 0.3")
+
+
+def _number(text: str, is_possible: Callable[[float], bool], wanted: str) -> float:
     try:
         number = _decimal(text)
     except ValueError:
         number = math.nan
-    if not 0 <= number <= 0.9:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a share from 0 to 0.9, such as 0.3")
+    if not is_possible(number):
+        raise argparse.ArgumentTypeError(f"{text!r} should be {wanted}")
     return number
 
 
