@@ -83,7 +83,10 @@ def test_no_flipped_bit_in_the_header_of_an_array_stops_the_reading_of_the_other
 
 
 TABLES = {
-    "a gigabyte of zeros in a gz": (gzip.compress(b"clip,frame" + bytes(300 << 20)), "too large for one recording"),
+    "a gigabyte of zeros in a gz": (
+        gzip.compress(b"clip,frame") + 300 * gzip.compress(bytes(1 << 20)),
+        "too large for one recording",
+    ),
     "a quote that never ends": (b'clip,frame,joint,x,y,z,label\n"' + b"1," * 400_000, "is not a row of CSV"),
     "many columns": (b"a" + b",".join(b"%d" % number for number in range(9000)) + b"\n1", "9000 columns"),
     "a wide row of nothing": (b"clip," + b"," * 900_000 + b"\n", "columns"),
