@@ -21,6 +21,7 @@ from ..settings.splits import PROPERTIES, is_split_file
 from ..utils.config import YAML_ENDINGS, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
+from ..utils.names import first_few
 from ..utils.program import program
 from .folders import root_folders_of
 from .options import add_shared, examples, quoted
@@ -116,15 +117,9 @@ def _row(data: DataConfig, part: str, clips: NDArray[np.void], columns: Sequence
     rule = data.protocols.get(data.split)
     values = ""
     if rule is not None and rule.by in PROPERTIES and len(clips):
-        values = f"{rule.by} {_first(np.unique(clips[rule.by]).tolist(), _VALUES_NAMED)}"
-    classes = _first(missing, _CLASSES_NAMED)
+        values = f"{rule.by} {first_few([*map(str, np.unique(clips[rule.by]).tolist())], _VALUES_NAMED)}"
+    classes = first_few(missing, _CLASSES_NAMED)
     return [data.split, part, f"{len(clips)}", *numbers, f"{len(present)}", classes, values]
-
-
-def _first(values: Sequence[object], most: int) -> str:
-    """Return the first of many values, and how many there are more."""
-    more = f" and {len(values) - most} more" if len(values) > most else ""
-    return ", ".join(map(str, values[:most])) + more
 
 
 def _problems(clips: NDArray[np.void], data: DataConfig, parts: Split, copies: Copies) -> list[str]:

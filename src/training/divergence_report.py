@@ -13,6 +13,7 @@ from ..runs.folder import RunFolder
 from ..runtime.distributed import World
 from ..utils.errors import TrainingDiverged, UserError
 from ..utils.files import write_json
+from ..utils.names import first_few
 from .guard import CAUSES, SkippedBatch
 from .train_state import TrainState
 
@@ -36,8 +37,7 @@ def report_divergence(
         except UserError as write_error:
             _log.warning("%s", write_error)
     clips = report["batches"][-1]["clips"] if report["batches"] else []
-    shown = f"{', '.join(clips[:3])}{f' and {len(clips) - 3} more' if len(clips) > 3 else ''}"
-    named = f" Clips of the last skipped batch: {shown}." if clips else ""
+    named = f" Clips of the last skipped batch: {first_few(clips, 3)}." if clips else ""
     look = ", look at those clips" if clips else ""
     return TrainingDiverged(
         f"{error}{named} {_finding(report)}{where} Lower learning_rate{look}, or train without --amp."

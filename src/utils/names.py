@@ -19,6 +19,11 @@ def normal_form(name: str) -> str:
     return unicodedata.normalize("NFC", readable(name))
 
 
+def first_few(texts: Sequence[str], most: int) -> str:
+    """Return the first of many texts, and how many there are more: `a, b and 3 more`."""
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
 def squash(text: str) -> str:
     """Return a name without case, spaces and punctuation: `Left Wrist` is `left_wrist`."""
     return "".join(character for character in text.casefold() if character.isalnum())

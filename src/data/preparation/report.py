@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...settings.data import DataConfig
 from ...utils.errors import UserError
 from ...utils.files import read_json, write_json, write_text
+from ...utils.names import first_few
 from ...utils.numbers import counted
 from ..store.clip import FULL, MISSING
 from ..store.format import Rows
@@ -227,10 +228,10 @@ class PreparationReport:
                 "data.layout_map each can have a joint, or null, which ends this warning."
             )
         if self.retimed:
-            shown = _first([f"{name} ({repairs})" for name, repairs in self.retimed.items()])
+            shown = first_few([f"{name} ({repairs})" for name, repairs in self.retimed.items()], _SHOWN)
             found.append(f"{counted(len(self.retimed), 'recording')} had irregular timestamps: {shown}.")
         if self.crowded:
-            shown = _first([f"{name} ({number} not kept)" for name, number in self.crowded.items()])
+            shown = first_few([f"{name} ({number} not kept)" for name, number in self.crowded.items()], _SHOWN)
             have = "recording has" if len(self.crowded) == 1 else "recordings have"
             found.append(
                 f"{len(self.crowded)} {have} more bodies than data.bodies. The first that are present were kept, in "
@@ -262,12 +263,6 @@ class PreparationReport:
         """Write `report.json` and `report.txt` into `folder`."""
         write_json(folder / REPORT_FILE, asdict(self))
         write_text(folder / TEXT_FILE, self.text())
-
-
-def _first(texts: Sequence[str]) -> str:
-    """Return the first of many texts, and how many there are more."""
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return ", ".join(texts[:_SHOWN]) + more
 
 
 def load_report(folder: Path) -> PreparationReport:

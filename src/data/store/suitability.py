@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ...settings.data import DataConfig
 from ...settings.splits import PROPERTIES
+from ...utils.names import first_few
 from ...utils.numbers import counted
 from .protocols import Split, divide, divided_recording, empty_part, known_protocols, select
 
@@ -45,7 +46,7 @@ def untrained_classes(clips: NDArray[np.void], parts: Split, classes: Sequence[s
     if not missing:
         return ""
     tested = set(clips["label"][parts.test].tolist()) - trained
-    named = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
+    named = first_few(missing, _SHOWN)
     consequence = f"; {len(tested)} of them tested, although never trained" if tested else ""
     return f"{len(missing)} of {len(classes)} classes have no training clip ({named}){consequence}"
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import ClassVar
 
 from ....utils.errors import UserError
-from ....utils.names import normal_form
+from ....utils.names import first_few, normal_form
 from .base import Entry, Source
 from .clip_builder import ClipMetadata
 from .listing import files_below, is_junk, size_of, tally
@@ -131,8 +131,7 @@ def unread_marks(names: Iterable[str]) -> str:
         Such as `s01, p_3 and 4 more`, the most frequent ones first; empty if there are none.
     """
     found = Counter(mark for name in names for mark in _UNREAD_MARK.findall(name.partition("/")[2] or name))
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(mark for mark, _ in found.most_common(_SHOWN)) + more
+    return first_few([mark for mark, _ in found.most_common()], _SHOWN)
 
 
 def class_folders(raw: Path, classes: Sequence[str], optional: Collection[str] = ()) -> list[Path]:

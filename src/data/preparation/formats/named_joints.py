@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ....skeleton import Layout
-from ....utils.names import squash, suggestion
+from ....utils.names import first_few, squash, suggestion
 from .base import BadClip
 
 MOST_JOINTS = 1000  # of a file; a layout uses some of them
@@ -42,10 +42,9 @@ def indices_of(names: Sequence[str], layout: Layout) -> list[list[int]]:
 
 
 def _missing(missing: Sequence[str], names: Sequence[str], layout: Layout, what: str) -> str:
-    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     others = ", ".join(text[:40] for text in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
     near = suggestion(missing[0], names)
     return (
-        f"has no {what} {', '.join(missing[:_SHOWN])}{more} of {layout.name}.{near} It has {others or 'none'}. Use a "
+        f"has no {what} {first_few(missing, _SHOWN)} of {layout.name}.{near} It has {others or 'none'}. Use a "
         "layout with its names, and data.layout_map to map them"
     )

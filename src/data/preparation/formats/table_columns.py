@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....skeleton import Layout
-from ....utils.names import squash, suggestion
+from ....utils.names import first_few, squash, suggestion
 from .base import BadClip
 from .other_layouts import layout_of
 
@@ -182,10 +182,9 @@ def _remedy(missing: Sequence[str], layout: Layout) -> str:
 
 
 def _missing(missing: Sequence[str], header: Sequence[str], is_long: bool, remedy: str) -> str:
-    more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
     form = "" if is_long else ", or of the long form (a row per joint) the column joint"
     there = ", ".join(header[:12]) + (", ..." if len(header) > 12 else "")
     return (
-        f"there is no column for {', '.join(missing[:4])}{more}{form}: say which it is under data.columns"
+        f"there is no column for {first_few(missing, 4)}{form}: say which it is under data.columns"
         f"{remedy}. There are {there}"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ....settings.data import DataConfig
 from ....utils.errors import UserError
-from ....utils.names import alike, normal_form, suggestion
+from ....utils.names import alike, first_few, normal_form, suggestion
 from ....utils.numbers import counted
 from ...store.recordings import LEFT_OUT
 from ..formats.base import Entry
@@ -153,10 +153,8 @@ def _check_labels(config: DataConfig, rows: Sequence[TableRow]) -> None:
     unknown = sorted(set(where) - known)
     if unknown:
         first = where[unknown[0]]
-        shown = ", ".join(f"{name!r}" for name in unknown[:_SHOWN])
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         raise UserError(
-            f"{first.where}: the labels {shown}{more} are not classes of {config.name}."
+            f"{first.where}: the labels {first_few([*map(repr, unknown)], _SHOWN)} are not classes of {config.name}."
             f"{suggestion(unknown[0], [*known])} List them under data.classes, or map them to classes, or to null, "
             "under data.class_map."
         )
@@ -287,9 +285,9 @@ def _number(subject: str) -> int | None:
 
 def without_plan(names: Sequence[str]) -> str:
     """Return a sentence about recordings that the tables do not name."""
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     are = "is" if len(names) == 1 else "are"
     return (
-        f"No row of the intervals names {counted(len(names), 'recording')}, which {are} left out: {shown}. A recording "
-        "without events needs a row with its name and empty start, stop and label."
+        f"No row of the intervals names {counted(len(names), 'recording')}, which {are} left out: "
+        f"{first_few(names, _SHOWN)}. A recording without events needs a row with its name and empty start, "
+        "stop and label."
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
 from ....utils.errors import UserError
+from ....utils.names import first_few
 from ..formats.listing import files_below, is_junk, tally
 from . import boris, elan, own_table
 from .rows import MOST_ROWS, TableRow, check_lines, read_text
@@ -54,7 +55,8 @@ def read_tables(paths: Sequence[Path], groups: Sequence[str]) -> list[TableRow]:
     found = Counter(row.group for row in rows)
     if missing := [name for name in groups if name not in found]:
         raise UserError(
-            f"data.intervals.tiers: no tier or subject is called {missing[0]!r}. There are: {_first(found)}."
+            f"data.intervals.tiers: no tier or subject is called {missing[0]!r}. There are: "
+            f"{first_few([*map(repr, sorted(found))], _SHOWN)}."
         )
     for row in selected:
         if math.isnan(row.start) or math.isnan(row.stop):
@@ -78,9 +80,3 @@ def _rows_of(path: Path) -> Iterator[TableRow]:
         f"{path} is no table of intervals that is known. Expected a CSV with the columns recording, start, stop and "
         f"label, an export of events from BORIS, or of annotations from ELAN; its first line is {first!r}."
     )
-
-
-def _first(names: Counter[str]) -> str:
-    listed = sorted(names)
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return ", ".join(repr(name) for name in listed[:_SHOWN]) + more
