@@ -4,11 +4,19 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..runs.history import LATEST, find_checkpoint, named_path
-from ..utils.root_folders import RootFolders, root_folders, writable
+from ..utils.config import YAML_ENDINGS
+from ..utils.root_folders import RootFolders, is_file, root_folders, writable
 
-__all__ = ["CHECKPOINT_HELP", "LATEST", "checkpoint_of", "results_folder", "root_folders_of", "run_to_resume"]
+if TYPE_CHECKING:
+    from ..data.store.reader import Store
+    from ..settings.data import DataConfig
+
+__all__ = [
+    "CHECKPOINT_HELP", "LATEST", "checkpoint_of", "results_folder", "root_folders_of", "run_to_resume", "store_of",
+]  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +28,29 @@ def root_folders_of(arguments: argparse.Namespace) -> RootFolders:
     return root_folders(
         arguments.env or "", getattr(arguments, "data_root", None), getattr(arguments, "output_root", None)
     )
+
+
+def store_of(arguments: argparse.Namespace, named: str, config: "DataConfig") -> "Store":
+    """Return the store of a data set where `train` would find it: also beside its YAML, and in the input folders.
+
+    Args:
+        arguments: the parsed options.
+        named: the data set's name, or its YAML.
+        config: its description.
+
+    Raises:
+        UserError: there is none, or it cannot be used.
+    """
+    from ..data.store.find_store import find_store
+    from ..data.store.format import HEADER_FILE
+
+    here, inputs = root_folders_of(arguments), []
+    beside = Path(named).absolute().parent / config.name
+    if named.endswith(YAML_ENDINGS) and is_file(beside / HEADER_FILE):
+        inputs = [beside]
+    if not arguments.data_root:
+        inputs += here.input_roots
+    return find_store(config, here.data_root, verify=False, input_roots=inputs)
 
 
 def checkpoint_of(arguments: argparse.Namespace, named: str) -> Path:

@@ -9,21 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.store.copies import Copies, copies_message, find_copies, write_copies
-from ..data.store.find_store import find_store
 from ..data.store.fold_choice import fold_protocols
-from ..data.store.format import HEADER_FILE
 from ..data.store.protocols import PARTS, Split, divide, divided_recording, empty_part, known_protocols
 from ..data.store.reader import Store
 from ..data.store.split_files import with_split_file, write_split_file
 from ..data.store.suitability import split_warnings
 from ..settings.data import DataConfig
 from ..settings.splits import PROPERTIES, is_split_file
-from ..utils.config import YAML_ENDINGS, data_layer, merge, section_layer
+from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.names import first_few
 from ..utils.program import program
-from .folders import root_folders_of
+from .folders import store_of
 from .options import add_shared, examples, quoted
 from .split_options import add_split_options, fold_choice
 from .terminal import say, table
@@ -56,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the parts, and write them if `--out` is given; return the exit code."""
     config = merge(DataConfig(), [section_layer(data_layer(arguments.dataset), "data")])
-    store = _store(arguments, config)
+    store = store_of(arguments, arguments.dataset, config)
     chosen = _chosen(arguments, config, store)
     rows, problems, copies = [], [], {}
     columns = [name for name in PROPERTIES[:2] if (store.clips[name] != 0).any()]
@@ -79,17 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         _write(arguments, store, chosen, copies)
     return 0
-
-
-def _store(arguments: argparse.Namespace, config: DataConfig) -> Store:
-    """Return the store of the data set, where `train` would find it."""
-    here, inputs = root_folders_of(arguments), []
-    beside = Path(arguments.dataset).absolute().parent / config.name
-    if arguments.dataset.endswith(YAML_ENDINGS) and (beside / HEADER_FILE).exists():
-        inputs = [beside]
-    if not arguments.data_root:
-        inputs += here.input_roots
-    return find_store(config, here.data_root, verify=False, input_roots=inputs)
 
 
 def _chosen(arguments: argparse.Namespace, config: DataConfig, store: Store) -> list[DataConfig]:

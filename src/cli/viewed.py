@@ -25,7 +25,7 @@ from ..utils.config import YAML_ENDINGS, Layer, config_names, data_layer, merge,
 from ..utils.errors import UserError
 from ..utils.names import suggestion
 from ..utils.root_folders import is_file
-from .folders import root_folders_of
+from .folders import root_folders_of, store_of
 
 _STORES_NAMED = 5
 _FRAMES = 64  # as in the default configuration of a training
@@ -117,13 +117,7 @@ def _of_store(store: Store, config: DataConfig | None, **more: Any) -> Viewed:
 
 def _of_data_set(named: str, arguments: argparse.Namespace) -> Viewed:
     config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
-    here, inputs = root_folders_of(arguments), []
-    beside = Path(named).absolute().parent / config.name
-    if named.endswith(YAML_ENDINGS) and is_file(beside / HEADER_FILE):
-        inputs = [beside]
-    if not arguments.data_root:
-        inputs += here.input_roots
-    return _of_store(find_store(config, here.data_root, verify=False, input_roots=inputs), config)
+    return _of_store(store_of(arguments, named, config), config)
 
 
 def _of_run(run: RunFolder, arguments: argparse.Namespace) -> Viewed:

@@ -13,7 +13,7 @@ from ...skeleton import list_layouts
 from ...utils.config import data_layer, merge, override_layer, section_layer
 from ...utils.errors import UserError
 from ...utils.zip_files import Archive, DamagedZip
-from .formats import BadClip, DroppedClip, Entry, Reader, Source, get_reader, list_formats
+from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats
 from .formats.listing import files_below, tally
 
 _LOOKED_AT = 500  # files
@@ -83,7 +83,7 @@ def open_recordings(config: DataConfig, raw: Path) -> tuple[Reader, list[Entry],
     source = Source(config.skeleton, config.bodies, ())
     reader = get_reader(config.format, source)
     classes: list[str] = []
-    if hasattr(reader, "find_classes"):
+    if isinstance(reader, FindsClasses):
         try:
             classes = list(reader.find_classes(raw))
         except UserError:  # a file, where a folder of class folders is expected
