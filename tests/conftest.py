@@ -22,6 +22,7 @@ from last.data.store.clip import Clip
 from last.data.store.reader import write_store
 from last.experiments import run as experiment
 from last.experiments.config import resolve
+from last.plots import figures
 from last.runs.folder import RunFolder
 from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
@@ -190,6 +191,13 @@ def teacher(trained_teacher: RunFolder, tmp_path: Path) -> Path:
     """Return the checkpoint of a teacher, whose run is in the output folder and may be changed."""
     copied = shutil.copytree(trained_teacher.path, tmp_path / "runs" / trained_teacher.path.name)
     return RunFolder(Path(copied)).last
+
+
+@pytest.fixture
+def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw with a third of the pixels, for speed."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
 
 
 def deny_listing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

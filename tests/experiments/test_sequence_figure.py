@@ -10,16 +10,12 @@ from last.experiments import sequence_figure
 from last.experiments.sequence_figure import draw_sequence
 from last.experiments.sequence_plan import SequenceSpec, SequenceStep, plan_sequence
 from last.experiments.sequence_table import DataResult, RunStatus, Student, TableRow
-from last.plots import figures
 from last.utils.spread import MeanDeviation
 
 pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(autouse=True)
-def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with a third of the pixels, for speed."""
-    monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 
 UNKNOWN = MeanDeviation(math.nan, math.nan)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from png_files import picture_size
 
 from last.evaluation.metrics import ClassResult
 from last.plots import figures
@@ -13,17 +14,7 @@ from last.utils.errors import UserError
 pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(autouse=True)
-def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with a third of the pixels, for speed."""
-    monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) from a PNG's header."""
-    data = path.read_bytes()
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 
 EPOCH = {"epoch": 0, "learning_rate": 0.01, "train_loss": 1.0, "test_loss": 1.1, "train_top1": 60.0, "test_top1": 50.0}

@@ -6,24 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from png_files import picture_size
 
-from last.plots import figures
 from last.plots.training_curve import CurveFacts, draw_training_curve
 
 pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(autouse=True)
-def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with a third of the pixels, for speed."""
-    monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) from a PNG's header."""
-    data = path.read_bytes()
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 
 def epoch(number: int, **changes: object) -> dict[str, object]:

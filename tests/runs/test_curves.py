@@ -13,13 +13,6 @@ from last.runs.curves import draw_curves
 from last.runs.results import read_run
 
 
-@pytest.fixture
-def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with a third of the pixels, for speed."""
-    pytest.importorskip("matplotlib")
-    monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
-
-
 @pytest.mark.usefixtures("coarse_pictures")
 @pytest.mark.parametrize("count", [2, 40])
 def test_curves_are_drawn_for_few_and_many_runs(tmp_path: Path, count: int) -> None:

@@ -11,7 +11,6 @@ import torch
 
 import last
 from last.experiments import run as experiment
-from last.plots import figures
 from last.plots.training_curve import CurveFacts
 from last.runs import pictures as run_pictures
 from last.runs.confusion import read_confusion
@@ -27,10 +26,7 @@ MakeConfig = Callable[..., RunConfig]
 BOTH = ["training_curve.png", "confusion.png"]
 
 
-@pytest.fixture(autouse=True)
-def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with a third of the pixels, for speed."""
-    monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 
 @pytest.fixture
