@@ -125,6 +125,7 @@ def _refuse_impossible(plan: Plan) -> None:
     for config in data_sets.values():
         root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
         find_store(config.data, root, input_roots=inputs)
+    _refuse_lost_teachers(plan)
     if problems := _changed_options(plan):
         lines = "\n".join(f"  {difference}: {_shortened(titles)}" for difference, titles in problems.items())
         raise UserError(
@@ -132,6 +133,20 @@ def _refuse_impossible(plan: Plan) -> None:
             "Its runs are compared, so their options cannot change. Use the original options, or start another "
             "sequence with another --output_root."
         )
+
+
+def _refuse_lost_teachers(plan: Plan) -> None:
+    """Refuse a sequence in which the run of a teacher is gone from which a run has learned."""
+    for step in plan.steps:
+        for seed in step.seeds if step.role == DISTILLED else ():
+            found = find_step_run(step, seed)
+            recorded = flatten(found[1]).get("distillation.teachers", []) if found else []
+            lost = [run for each in recorded if not (run := _teacher_run(step, each)).is_dir()]
+            if lost:
+                raise UserError(
+                    f"{step.title} learned from the teacher in {lost[0]}, and that folder is gone. Put it back, or "
+                    "start another sequence with another --output_root: another teacher would not be the same."
+                )
 
 
 def _changed_options(plan: Plan) -> dict[str, list[str]]:
@@ -163,12 +178,13 @@ def _differences(step: SequenceStep, started_with: Mapping[str, Any], seed: int)
 
 
 def _teacher_name(step: SequenceStep, checkpoint: str) -> str:
-    """Return the name in the plan of the teacher whose checkpoint a run names.
-
-    The sequence's folder may have been moved, so only the end of the path is used.
-    """
-    run = Path(step.config.output_root).parent.joinpath(*Path(checkpoint).parts[-4:-2])
-    teacher = flatten(read_config_or_warn(RunFolder(run)))
+    """Return the name in the plan of the teacher whose checkpoint a run names, or the checkpoint if it is unknown."""
+    teacher = flatten(read_config_or_warn(RunFolder(_teacher_run(step, checkpoint))))
     if not teacher:
         return checkpoint
     return teacher_name(teacher.get("model.name", ""), teacher.get("seed", 0))
+
+
+def _teacher_run(step: SequenceStep, checkpoint: str) -> Path:
+    """Return the run of a checkpoint in the sequence; its folder may have been moved, so the path's end is used."""
+    return Path(step.config.output_root).parent.joinpath(*Path(checkpoint).parts[-4:-2])

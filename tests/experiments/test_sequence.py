@@ -535,7 +535,7 @@ def test_the_split_of_a_text_file_is_in_the_configuration_of_every_run(plan: Mak
     assert {step.config.data.protocols["mine"].by for step in planned.steps} == {"list"}
 
 
-def test_a_distilled_run_whose_teacher_was_removed_is_refused_with_the_teacher_that_it_had(
+def test_a_distilled_run_whose_teacher_was_removed_is_refused_with_the_folder_that_is_gone(
     plan: MakePlan, trainings: Trainings
 ) -> None:
     run_sequence(plan())
@@ -543,5 +543,7 @@ def test_a_distilled_run_whose_teacher_was_removed_is_refused_with_the_teacher_t
     shutil.rmtree(Path(teacher).parents[1])
     with pytest.raises(UserError) as refusal:
         run_sequence(plan())
-    assert f"teachers was ['{teacher}'], is ['small_e of seed 0'] now" in str(refusal.value)
+    run = Path(teacher).parents[1]
+    assert f"distilled on one xsub learned from the teacher in {run}, and that folder is gone" in str(refusal.value)
+    assert "other options" not in str(refusal.value)
     assert len(trainings.configs) == 3
