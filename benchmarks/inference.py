@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from last.data.loading.streams import derive_streams
 from last.deploy.backends import check_installed, open_exported
 from last.deploy.backends.openvino import convert
+from last.deploy.network import network_of
 from last.deploy.onnx_graph import write_onnx
-from last.deploy.recogniser import Recogniser
 from last.models.plain import from_fused
 from last.models.registry import create_model
-from last.settings.data import DataConfig
+from last.settings.data import DataConfig, SamplingConfig
 from last.skeleton import load_layout
 from last.utils.numbers import counted
 from last.utils.progress import Progress
@@ -81,9 +81,36 @@ class FromJoints(nn.Module):
         return logits
 
 
+class _Logits(nn.Module):
+    """Keep the second of several outputs, the logits."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, joints: Tensor) -> Tensor:
+        logits: Tensor = self.module(joints)[1]
+        return logits
+
+
+class CoreAlone(nn.Module):
+    """Classify clips of T frames in which every joint was measured, by the core of an exported network."""
+
+    def __init__(self, core: nn.Module) -> None:
+        super().__init__()
+        self.core = core
+
+    def forward(self, joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 3, T, V, 1) -> the outputs of an exported file."""
+        logits, features = self.core(joints, torch.ones_like(joints[:, 0], dtype=torch.bool).permute(0, 3, 1, 2))
+        return logits.softmax(dim=1), logits, features
+
+
 def _measure_model(name: str, arguments: Namespace, progress: Progress) -> list[dict[str, Any]]:
     torch.manual_seed(arguments.seed)
-    joints = torch.randn(1, 3, arguments.frames, load_layout(_LAYOUT).num_joints, 1)
+    layout = load_layout(_LAYOUT)
+    joints = torch.randn(1, 3, arguments.frames, layout.num_joints, 1)
+    joints[:, :, 0, layout.center] = 0.0  # a file centres its recordings
     plan = Turns(arguments.turns, warmup_turns=0, runs=arguments.runs, warmup_runs=_WARMUP_RUNS, pause_s=_PAUSE_S)
     with tempfile.TemporaryDirectory() as folder:
         ways = _paths(name, Path(folder), joints, arguments.precision)
@@ -109,22 +136,24 @@ def _paths(name: str, folder: Path, joints: Tensor, precision: str) -> dict[str,
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.05)
-    modules = {
-        "plain": FromJoints(from_fused(model)).eval(),
-        "eager": FromJoints(model).eval(),
-        "folded": Recogniser(model, DataConfig(layout=_LAYOUT), joints.shape[2]).eval(),
-    }
-    given: NDArray[np.float32] = joints.numpy()
+    config = DataConfig(layout=_LAYOUT, sampling=SamplingConfig(test_crop=1.0), bodies=1)
+    network = network_of(model, config, joints.shape[2])
+    core, facts = CoreAlone(network.core).eval(), {"model": name}
+    modules = {"plain": FromJoints(from_fused(model)).eval(), "eager": FromJoints(model).eval()}
+    clip, recording = joints.numpy(), joints.permute(0, 4, 2, 3, 1).contiguous()
     ways: dict[str, Logits] = {key: _through_torch(module, joints) for key, module in modules.items()}
+    ways["folded"] = _through_torch(_Logits(core), joints)
     for key in ("plain", "eager"):
-        ways[f"{key}, OpenVINO"] = _opened(_converted(modules[key], folder / f"{key}.xml", joints), given)
-    written = folder / "folded.onnx"
-    write_onnx(written, modules["folded"], joints, {"model": name})
-    convert(written, written.with_suffix(".xml"), {"model": name})
-    ways["folded, ONNX Runtime"] = _opened(written, given)
-    ways["folded, OpenVINO"] = _opened(written.with_suffix(".xml"), given)
+        ways[f"{key}, OpenVINO"] = _compiled(_converted(modules[key], folder / f"{key}.xml", joints), clip)
+    write_onnx(folder / "core.onnx", core, joints.expand(2, -1, -1, -1, -1), facts, {0: "clips"})
+    write_onnx(folder / "file.onnx", network, recording.expand(2, -1, -1, -1, -1), facts)
+    for key, given in (("core", clip), ("file", recording.numpy())):
+        written = folder / f"{key}.onnx"
+        convert(written, written.with_suffix(".xml"), facts)
+        ways[f"{key}, ONNX Runtime"] = _opened(written, given)
+        ways[f"{key}, OpenVINO"] = _opened(written.with_suffix(".xml"), given)
     if precision != "f32":
-        ways[f"folded, OpenVINO {precision}"] = _opened(written.with_suffix(".xml"), given, precision)
+        ways[f"file, OpenVINO {precision}"] = _opened(folder / "file.xml", recording.numpy(), precision)
     return ways
 
 
@@ -139,8 +168,26 @@ def _through_torch(module: nn.Module, joints: Tensor) -> Logits:
 
 
 def _opened(path: Path, joints: NDArray[np.float32], precision: str = "f32") -> Logits:
-    run = open_exported(path, torch.get_num_threads(), precision)
-    return lambda: run(joints)
+    run = open_exported(path, torch.get_num_threads(), precision).run
+    return lambda: run(joints).logits
+
+
+def _compiled(path: Path, joints: NDArray[np.float32]) -> Logits:
+    """Return a way to run an OpenVINO file whose only output are logits."""
+    import openvino
+
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    request = openvino.compile_model(str(path), "CPU", {**settings, **threads}).create_infer_request()
+
+    def run() -> NDArray[np.float32]:
+        request.set_input_tensor(openvino.Tensor(joints, shared_memory=True))
+        request.start_async()
+        request.wait()
+        logits: NDArray[np.float32] = request.get_output_tensor().data.copy()
+        return logits
+
+    return run
 
 
 def _converted(module: nn.Module, path: Path, joints: Tensor) -> Path:

@@ -2,33 +2,39 @@
 
 import statistics
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
+from ..data.store.clip import Clip
 from ..models.classifier import SkeletonClassifier
-from ..models.last_v2 import LastV2
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, read_checkpoint
 from ..runs.checkpoint_model import model_of, warn_of_lagging_statistics
+from ..skeleton import layout_facts
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, write_json
 from ..utils.foreign_text import is_readable, printable
 from ..utils.leftovers import temporary_folder
+from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
-from .backends import INPUT, OUTPUT, check_installed, get_backend, list_backends, open_exported
+from .arrays import array_of_clip, with_bodies
+from .backends import check_installed, get_backend, list_backends, open_exported
+from .contract import FORMAT, FORMAT_VERSION, INPUT, OUTPUTS, Floats
+from .inputs import model_inputs
+from .network import network_of
 from .onnx_graph import OPSET, PACKAGES, write_onnx
-from .recogniser import evaluated_logits, recogniser_of
 
 TOLERANCE = 1e-4  # relative to the largest logit, or to 1 if all are smaller
-_CLIPS_COMPARED = 8
+_RECORDINGS = 8  # random ones, if there are no clips to compare with
 _MISSING = 0.1  # share of the joints, in half of them
+_EXAMPLE = (2, 7)  # clips and frames of the example from which a file is made; it takes any number
 _RUNS_TIMED, _RUNS_BEFORE = 50, 5
 
 
@@ -39,16 +45,16 @@ class ExportRequest:
     Attributes:
         checkpoint: the file.
         formats: names of backends.
-        bodies: M, the number of bodies of the input.
-        batch: N, the number of clips of the input.
+        name: of the files, without an ending; that of the model if empty.
+        bodies: M, the number of bodies of the input; 0 for that of the model's data set.
         threads: the number of threads for measuring the latency; 0 for the runtime's default.
         no_ema: export the trained weights even if the run has averaged ones.
     """
 
     checkpoint: Path
     formats: tuple[str, ...] = field(default_factory=list_backends)
-    bodies: int = 1
-    batch: int = 1
+    name: str = ""
+    bodies: int = 0
     threads: int = 0
     no_ema: bool = False
 
@@ -64,14 +70,31 @@ class Exported:
     latency_ms: float
 
 
-def export(request: ExportRequest, out: Path, progress: Progress = SILENT) -> list[Exported]:
+@dataclass(frozen=True)
+class _Compared:
+    """Recordings as inputs of a file, (1, M, F, V, C) each, and the logits (1, K) that `evaluate` computes for each."""
+
+    inputs: Sequence[Floats]
+    logits: Sequence[Floats]
+    what: str
+
+
+def export(
+    request: ExportRequest, out: Path, progress: Progress = SILENT, clips: Sequence[Clip] = ()
+) -> list[Exported]:
     """Write a checkpoint's model in other formats into `out`, with a JSON file that describes them.
 
-    No file is kept in `out` unless every file agrees with the model on random clips.
+    No file is kept in `out` unless every file has the logits that `evaluate` computes, for each of `clips`.
+
+    Args:
+        request: what to export, and how.
+        out: the folder of the files.
+        progress: the progress display.
+        clips: of the data set of the run, to compare the files with the model; without any, with random recordings.
 
     Raises:
-        UserError: a package is missing, the checkpoint cannot be read, its family has no export, an exported file
-            does not agree, or `out` cannot be written.
+        UserError: a package is missing, the checkpoint cannot be read, an exported file does not agree, or `out`
+            cannot be written.
     """
     if not is_readable(str(out)):
         raise UserError(
@@ -80,22 +103,24 @@ def export(request: ExportRequest, out: Path, progress: Progress = SILENT) -> li
     backends = {name: get_backend(name) for name in request.formats}
     check_installed([*PACKAGES, *(package for each in backends.values() for package in (*each.WRITES, *each.RUNS))])
     checkpoint = read_checkpoint(request.checkpoint)
-    model = _model(checkpoint, request)
-    recogniser = recogniser_of(model, checkpoint.config.data, checkpoint.config.input_frames).eval()
-    facts = _facts(checkpoint, request, model)
-    clips = random_clips(checkpoint, request)
-    expected = torch.stack([evaluated_logits(model, checkpoint.config.data, each) for each in clips])
+    warn_of_lagging_statistics(checkpoint, str(request.checkpoint), request.no_ema)
+    model = model_of(checkpoint, str(request.checkpoint), request.no_ema)
+    config, bodies = checkpoint.config, request.bodies or checkpoint.config.data.bodies
+    compared = _compared_with(model, clips, bodies)
+    facts = {**_facts(checkpoint, request, model, bodies), "compared": compared.what}
     make_folder(out)
-    name = checkpoint.config.model.name
+    name = request.name or config.model.name
     with temporary_folder(out / name) as folder, progress.task("exporting", 3, "steps") as task:
         written = folder / name
         onnx_file = written.with_suffix(".onnx")
-        write_onnx(onnx_file, recogniser, clips[0], facts)
+        layout = config.data.skeleton
+        example = torch.randn(_EXAMPLE[0], bodies, _EXAMPLE[1], layout.num_joints, layout.coordinates)
+        write_onnx(onnx_file, network_of(model, config.data, config.input_frames), example, facts)
         task.advance(note="written")
         for backend in backends.values():
             backend.convert(onnx_file, written.with_suffix(backend.SUFFIXES[0]), facts)
         task.advance(note="converted")
-        found = [_compared(each, written, clips, expected, request) for each in request.formats]
+        found = [_checked(each, written, compared, request) for each in request.formats]
         task.advance(note="compared")
         for path in (path for each in found for path in each.files):
             path.replace(out / path.name)
@@ -104,39 +129,53 @@ def export(request: ExportRequest, out: Path, progress: Progress = SILENT) -> li
     return placed
 
 
-def random_clips(checkpoint: Checkpoint, request: ExportRequest) -> Tensor:
-    """Return clips (clips / N, N, C, T, V, M), some without second bodies, some frames or single joints."""
-    layout, frames = checkpoint.config.data.skeleton, checkpoint.config.input_frames
-    generator = torch.Generator().manual_seed(0)
-    runs = max(_CLIPS_COMPARED // request.batch, 2)
-    shape = (runs, request.batch, layout.coordinates, frames, layout.num_joints, request.bodies)
-    clips = torch.randn(shape, generator=generator) / 2
-    clips[1::2, :, :, frames // 3 : frames // 2] = 0.0
-    clips[::2, ..., 1:] = 0.0
-    missing = torch.rand((runs, request.batch, 1, *shape[3:]), generator=generator) < _MISSING
-    missing[::2] = False
-    return clips.masked_fill(missing, torch.nan)
+@torch.no_grad()
+def _compared_with(model: SkeletonClassifier, clips: Sequence[Clip], bodies: int) -> _Compared:
+    """Return recordings and the logits that `evaluate` computes: for clips, or for random recordings without any."""
+    facts = model.facts
+    if clips:
+        inputs = [array_of_clip(clip, bodies, facts.min_confidence or 0.0) for clip in clips]
+        given: Sequence[Clip | Floats] = [_of_bodies(clip, bodies) for clip in clips]
+        what = f"{counted(len(clips), 'clip')} of {facts.dataset}"
+    else:
+        recordings = random_recordings(facts.layout.num_joints, facts.layout.coordinates, bodies)
+        inputs, given = [with_bodies(each, bodies) for each in recordings], recordings
+        what = f"{counted(len(recordings), 'random recording')}"
+    logits = [model(*model_inputs(model, each)).numpy() for each in given]
+    return _Compared(inputs, logits, what)
 
 
-def _model(checkpoint: Checkpoint, request: ExportRequest) -> SkeletonClassifier:
-    """Return the checkpoint's model, which may not be a LAST-v2."""
-    warn_of_lagging_statistics(checkpoint, str(request.checkpoint), request.no_ema)
-    model = model_of(checkpoint, str(request.checkpoint), request.no_ema)
-    if isinstance(model, LastV2):
-        raise UserError(
-            f"{request.checkpoint} holds {checkpoint.config.model.name}, of the family "
-            f"{checkpoint.config.model.family}. Only LAST-E models and those of "
-            "added families can be exported: export a student of it."
-        )
-    return model
+def _of_bodies(clip: Clip, bodies: int) -> Clip:
+    """Return a clip with at most that many bodies."""
+    if len(clip.joints) <= bodies:
+        return clip
+    confidence = None if clip.confidence is None else clip.confidence[:bodies]
+    return replace(clip, joints=clip.joints[:bodies], frame_mask=clip.frame_mask[:bodies], confidence=confidence)
 
 
-def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassifier) -> dict[str, Any]:
+def random_recordings(joints: int, coordinates: int, bodies: int) -> list[Floats]:
+    """Return recordings (M, F, V, C) of different lengths, half of them with missing joints and bodies."""
+    random = np.random.default_rng(0)
+    recordings = []
+    for number, frames in enumerate(random.integers(1, 150, _RECORDINGS)):
+        recording = random.normal(2.0, 0.5, size=(bodies, frames, joints, coordinates)).astype(np.float32)
+        if number % 2:
+            recording[random.random(recording.shape[:3]) < _MISSING] = np.nan
+            recording[-1, frames // 3 : frames // 2] = 0.0
+        if number % 4 == 0:
+            recording[1:] = np.nan
+        recordings.append(recording)
+    return recordings
+
+
+def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassifier, bodies: int) -> dict[str, Any]:
     """Return the facts that a user of the files needs, as plain values."""
     config = checkpoint.config
-    layout = config.data.skeleton
-    shape = [request.batch, layout.coordinates, config.input_frames, layout.num_joints, request.bodies]
+    data, layout = config.data, config.data.skeleton
+    classes = len(checkpoint.classes)
     return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
         "last": __version__,
         "torch": str(torch.__version__),
         "opset": OPSET,
@@ -144,8 +183,8 @@ def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassi
         "model": config.model.name,
         "family": config.model.family,
         "parameters": count_parameters(model),
-        "dataset": config.data.name,
-        "split": config.data.split,
+        "dataset": data.name,
+        "split": data.split,
         "epoch": checkpoint.epoch,
         "seed": config.seed,
         "weights": checkpoint.kind_of_weights(request.no_ema),
@@ -153,41 +192,41 @@ def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassi
         "checkpoint_sha256": file_checksum(request.checkpoint),
         "input": {
             "name": INPUT,
-            "shape": shape,
-            "axes": ["clip", "coordinate", "frame", "joint", "body"],
-            "frames": "sampled from the clip as `sampling` says",
+            "shape": ["clips", bodies, "frames", layout.num_joints, layout.coordinates],
+            "axes": ["clip", "body", "frame", "joint", "coordinate"],
+            "missing": "a joint with a NaN is missing, and so should be one below `min_confidence`",
+            "absent": "a body is absent from a frame where all its coordinates are 0 or NaN; the outputs of a clip "
+            "without a body are NaN",
+            "units": "pixels, y down" if layout.flat else "as in training, y up; metres for the data sets of LAST",
+            "min_confidence": data.min_confidence,
+        },
+        "outputs": {name: ["clips", model.num_features if name == "features" else classes] for name in OUTPUTS},
+        "inside": {
+            "frames": config.input_frames,
+            "sampling": asdict(data.sampling),
+            "max_gap": data.max_gap,
+            "normalize": asdict(data.normalize),
             "origin": f"joint {layout.joints[layout.center]!r} of the first body in the first frame where it is "
             "measured; if it never is, the mean of that body's joints in its first frame",
-            "missing": "a joint with a NaN is missing, and so should be one below `min_confidence`; gaps of at most "
-            "`max_gap` frames are interpolated",
-            "max_gap": config.data.max_gap,
-            "min_confidence": config.data.min_confidence,
-            "absent": "a body is absent from a frame where all its coordinates are 0 or all are NaN; the logits of a "
-            "clip without a body are NaN",
         },
-        "output": {"name": OUTPUT, "shape": [request.batch, len(checkpoint.classes)]},
-        "sampling": asdict(config.data.sampling),
-        "normalize": {**asdict(config.data.normalize), "where": "inside the exported model"},
-        "layout": layout.name,
-        "joints": list(layout.joints),
-        "center": layout.joints[layout.center],
+        "calibration": {"temperature": 1.0},
+        "frame_rate": data.fps or data.source_fps,
+        "layout": layout_facts(layout),
         "classes": list(checkpoint.classes),
     }
 
 
-def _compared(name: str, written: Path, clips: Tensor, expected: Tensor, request: ExportRequest) -> Exported:
-    """Run an exported file on all clips, compare its logits with the model's, and time it.
+def _checked(name: str, written: Path, compared: _Compared, request: ExportRequest) -> Exported:
+    """Run an exported file on all recordings, compare its logits with the model's, and time it.
 
     Raises:
         UserError: the logits differ by more than `TOLERANCE` of the largest one.
     """
     files = tuple(written.with_suffix(suffix) for suffix in get_backend(name).SUFFIXES)
-    run = open_exported(files[0], request.threads, "f32", name)
-    inputs = [each.contiguous().numpy() for each in clips]
-    difference = max(
-        float(abs(run(each) - logits.numpy()).max()) for each, logits in zip(inputs, expected, strict=True)
-    )
-    allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
+    run = open_exported(files[0], request.threads, "f32", name).run
+    pairs = zip(compared.inputs, compared.logits, strict=True)
+    difference = max(float(np.abs(run(joints).logits - logits).max()) for joints, logits in pairs)
+    allowed = TOLERANCE * max(1.0, *(float(np.abs(logits).max()) for logits in compared.logits))
     if not difference <= allowed:  # also true for NaN
         raise UserError(
             f"The {name} file has other logits than {request.checkpoint}: they differ by {difference:.3g}, "
@@ -195,9 +234,10 @@ def _compared(name: str, written: Path, clips: Tensor, expected: Tensor, request
             "Measure the checkpoint with `evaluate`; if it is sound, this is a defect of LAST."
         )
     seconds = []
-    for _ in range(_RUNS_BEFORE + _RUNS_TIMED):
+    for number in range(_RUNS_BEFORE + _RUNS_TIMED):
+        joints = compared.inputs[number % len(compared.inputs)]
         began = time.perf_counter()
-        run(inputs[0])
+        run(joints)
         seconds.append(time.perf_counter() - began)
     latency_ms = 1e3 * statistics.median(seconds[_RUNS_BEFORE:])
     return Exported(name, files, sum(path.stat().st_size for path in files), difference, latency_ms)

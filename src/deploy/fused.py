@@ -74,7 +74,7 @@ class FoldedStem(nn.Module):
             for weight, stream, bias in zip(self.weight, (joint, velocity, bone), self.bias, strict=True)
         ]
         blended = lifted[0] + lifted[1] + lifted[2]
-        return blended.view(len(joints), -1, *joints.shape[2:])
+        return blended.view(-1, blended.shape[1], *joints.shape[2:])
 
 
 class FoldedGates(nn.Module):
@@ -206,13 +206,14 @@ class FoldedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, V, T) -> (B, C', V, T / stride)."""
-        bodies, _, joints, frames = x.shape
+        joints, frames = x.shape[2:]  # B is not used, so that it can be any number in an exported file
         projected = self.project @ (self.adjacency @ x).flatten(2) + self.project_bias  # (B, C', V*T)
-        filtered = self.frame_filter(self.behind(projected.view(bodies, -1, joints, frames)))
+        filtered = self.frame_filter(self.behind(projected.view(-1, len(self.project), joints, frames)))
         groups, width, _ = self.pointwise.shape
-        mixed = (self.pointwise @ filtered.reshape(bodies, groups, width, -1)).view(bodies, groups * width, -1)
+        size = joints * filtered.shape[3]  # V*T / stride
+        mixed = (self.pointwise @ filtered.reshape(-1, groups, width, size)).view(-1, groups * width, size)
         summed = torch.relu(mixed + self.bias + self.residual(x).flatten(2))  # (B, C', V*T / stride)
-        return summed.view(bodies, groups * width, joints, -1)
+        return summed.view(-1, groups * width, joints, filtered.shape[3])
 
     def residual(self, x: Tensor) -> Tensor:
         """(B, C, V, T) -> (B, C', V*T / stride) or a shape that flattens to it."""

@@ -10,29 +10,36 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .backends import INPUT, OUTPUT, fact_text
+from .contract import INPUT, OUTPUTS, fact_text, no_checksum, seal
 
 OPSET = 18
 PACKAGES = ("onnx", "onnxscript")  # needed for writing
 
 
-def write_onnx(path: Path, recogniser: nn.Module, joints: Tensor, facts: Mapping[str, Any]) -> None:
-    """Write and check one ONNX file without external data, whose input has the shape of `joints`.
+ANY_LENGTH = {0: "clips", 2: "frames"}
+
+
+def write_onnx(
+    path: Path, network: nn.Module, joints: Tensor, facts: Mapping[str, Any], any_number: Mapping[int, str] = ANY_LENGTH
+) -> None:
+    """Write and check one ONNX file without external data.
 
     Args:
         path: the file.
-        recogniser: maps joints (N, C, T, V, M) to logits; in evaluation mode.
-        joints: an example.
+        network: maps joints (N, M, F, V, C) to the outputs of a file; in evaluation mode.
+        joints: an example, of at least two clips and two frames.
         facts: plain values by name for the file's metadata; those that are not text are written as JSON.
+        any_number: the axes of the input whose size is not fixed, with their names.
     """
     import onnx
 
     with _quiet_exporter():
         program = torch.onnx.export(
-            recogniser,
+            network,
             (joints,),
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=OUTPUTS,
+            dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in any_number.items()},),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -42,9 +49,10 @@ def write_onnx(path: Path, recogniser: nn.Module, joints: Tensor, facts: Mapping
     del model.metadata_props[:]  # and the exporter's notes on every node, such as paths of source files
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
         del part.metadata_props[:]
-    onnx.helper.set_model_props(model, {name: fact_text(value) for name, value in facts.items()})
+    onnx.helper.set_model_props(model, {name: fact_text(value) for name, value in {**facts, **no_checksum()}.items()})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+    seal(path)
 
 
 @contextmanager

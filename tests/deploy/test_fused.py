@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 
 import last
+from last.data.loading.missing import fill_gaps
 from last.deploy.fused import Limits
-from last.deploy.recogniser import Recogniser, evaluated_logits, measured_joints
+from last.deploy.network import FoldedCore, PlainCore
 from last.models.last_e import LastE
 from last.settings.data import DataConfig, NormalizeConfig
 
@@ -32,11 +33,30 @@ def clips(frames: int = 64, bodies: int = 1, joints: int = 25) -> Tensor:
     return torch.randn(2, 3, frames, joints, bodies, dtype=torch.float64)
 
 
+def with_mask(joints: Tensor, max_gap: int = 5) -> tuple[Tensor, Tensor]:
+    """Return joints (N, C, T, V, M) as a core takes them, and what of them was measured; NaN and bodies of zeros are not."""
+    missing = joints.isnan().any(dim=1)  # (N, T, V, M)
+    joints = torch.where(missing[:, None], 0.0, joints)
+    present = (joints.abs().amax(dim=(1, 3)) > 0) | missing.any(dim=2)  # (N, T, M)
+    return fill_gaps(joints, (~missing & present[:, :, None]).permute(0, 3, 1, 2), max_gap)
+
+
 @torch.no_grad()
+def model_logits(model: LastE, data: DataConfig, joints: Tensor) -> Tensor:
+    logits: Tensor = PlainCore(model, data)(*with_mask(joints, data.max_gap))[0]
+    return logits
+
+
+@torch.no_grad()
+def folded_logits(model: LastE, data: DataConfig, joints: Tensor) -> Tensor:
+    logits: Tensor = FoldedCore(model, data, joints.shape[2])(*with_mask(joints, data.max_gap))[0]
+    return logits
+
+
 def assert_equal(model: LastE, data: DataConfig, joints: Tensor) -> None:
-    expected = evaluated_logits(model, data, joints)
+    expected = model_logits(model, data, joints)
     assert expected.abs().max() > 0.01
-    torch.testing.assert_close(Recogniser(model, data, joints.shape[2])(joints), expected, **EXACT)
+    torch.testing.assert_close(folded_logits(model, data, joints), expected, **EXACT)
 
 
 @pytest.mark.parametrize("name", STUDENTS)
@@ -70,21 +90,11 @@ def test_missing_joints_are_treated_alike(normalize: NormalizeConfig, max_gap: i
     joints[0, :, 3:5] = torch.nan  # frames without a body
     joints[1, ..., 1] = 0
     model, data = trained(**TINY).float(), DataConfig(normalize=normalize, max_gap=max_gap)
-    expected = evaluated_logits(model, data, joints)
+    expected = model_logits(model, data, joints)
     assert expected.isfinite().all()
-    with torch.no_grad():
-        torch.testing.assert_close(Recogniser(model, data, 12)(joints), expected)
-    whole = evaluated_logits(model, data, joints.nan_to_num(nan=0.0))
+    torch.testing.assert_close(folded_logits(model, data, joints), expected)
+    whole = model_logits(model, data, joints.nan_to_num(nan=0.0))
     assert (whole - expected).abs().max() > 1e-4  # a joint at zero is not a missing one
-
-
-def test_a_joint_of_which_one_coordinate_is_nan_is_missing() -> None:
-    joints = clips(12, bodies=2)
-    whole = joints.clone()
-    joints[0, 1, 2:9, 6, 0], whole[0, :, 2:9, 6, 0] = torch.nan, torch.nan
-    found, mask = measured_joints(joints, 3)
-    assert not mask[0, 0, 2:9, 6].any() and mask.sum() == mask.numel() - 7
-    torch.testing.assert_close([found, mask], [*measured_joints(whole, 3)])
 
 
 @pytest.mark.parametrize("normalize", [NormalizeConfig(face_camera=True), NormalizeConfig(scale="unit")])
@@ -92,35 +102,29 @@ def test_normalisation_is_inside(normalize: NormalizeConfig) -> None:
     joints = clips(12, bodies=2).float()  # turning computes in float32
     joints[0, :, 3:5] = 0
     model, data = trained(**TINY).float(), DataConfig(normalize=normalize)
-    expected = evaluated_logits(model, data, joints)
-    assert (expected - evaluated_logits(model, DataConfig(), joints)).abs().max() > 1e-2
-    with torch.no_grad():
-        torch.testing.assert_close(Recogniser(model, data, 12)(joints), expected)
+    expected = model_logits(model, data, joints)
+    assert (expected - model_logits(model, DataConfig(), joints)).abs().max() > 1e-2
+    torch.testing.assert_close(folded_logits(model, data, joints), expected)
 
 
 def test_bodies_and_frames_of_zeros_are_absent() -> None:
     joints = clips(12, bodies=2)
     joints[0, ..., 1] = 0
     joints[1, :, 4:6, :, 0] = 0
-    expected = torch.ones(2, 2, 12, dtype=torch.bool)
-    expected[0, 1] = False
-    expected[1, 0, 4:6] = False
-    _, joint_mask = measured_joints(joints, max_gap=5)
-    assert torch.equal(joint_mask, expected[..., None].expand_as(joint_mask))
     assert_equal(trained(**TINY), DataConfig(), joints)
 
 
 def test_one_body_gives_the_same_logits_beside_an_absent_one() -> None:
     joints = clips(12)
-    recogniser = Recogniser(trained(**TINY), DataConfig(), 12)
-    with torch.no_grad():
-        torch.testing.assert_close(recogniser(torch.cat([joints, 0 * joints], dim=4)), recogniser(joints), **EXACT)
+    model = trained(**TINY)
+    beside = folded_logits(model, DataConfig(), torch.cat([joints, 0 * joints], dim=4))
+    torch.testing.assert_close(beside, folded_logits(model, DataConfig(), joints), **EXACT)
 
 
 def test_folding_leaves_the_model_as_it_is() -> None:
     model = trained(**TINY)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    Recogniser(model, DataConfig(), 12).float()
+    FoldedCore(model, DataConfig(), 12).float()
     assert model.classifier.weight.dtype == torch.float64
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 

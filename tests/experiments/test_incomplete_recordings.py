@@ -14,7 +14,7 @@ from conftest import CLASSES, moving_clips, tiny_run
 import last
 from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.reader import open_store, write_store
-from last.deploy.recogniser import evaluated_logits
+from last.deploy.network import network_of
 from last.experiments.run import train
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
@@ -93,8 +93,8 @@ def test_a_teacher_takes_missing_joints_too(incomplete: Path) -> None:
         "small", num_classes=3, channels=[8, 8], blocks=[1, 1], temporal=["convolution"] * 2
     ).eval()
     config = tiny_run(incomplete, incomplete.parent / "none").data
-    joints = torch.randn(2, 3, 8, 25, 2)
-    joints[torch.rand(2, 1, 8, 25, 2).expand_as(joints) < 0.2] = torch.nan
+    joints = torch.randn(2, 2, 8, 25, 3)
+    joints[torch.rand(2, 2, 8, 25) < 0.2] = torch.nan
     with torch.no_grad():
-        found = evaluated_logits(model, config, joints)
+        _, found, _ = network_of(model, config, 8)(joints)
     assert found.isfinite().all()

@@ -85,7 +85,7 @@ def rotation_matrices(angles: Tensor) -> Tensor:
     matrices = []
     for axis in range(3):
         first, second = (axis + 1) % 3, (axis + 2) % 3
-        matrix = torch.eye(3, device=angles.device).repeat(len(angles), 1, 1)
+        matrix = torch.eye(3, device=angles.device).repeat(angles.shape[0], 1, 1)
         matrix[:, first, first] = matrix[:, second, second] = cosines[:, axis]
         matrix[:, second, first] = sines[:, axis]
         matrix[:, first, second] = -sines[:, axis]

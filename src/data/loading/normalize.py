@@ -28,7 +28,7 @@ def face_camera(joints: Tensor, mask: Tensor, layout: Layout) -> Tensor:
     """
     if layout.flat or not layout.trunk_pairs:
         return joints
-    clips = torch.arange(len(joints), device=joints.device)
+    clips = torch.arange(joints.shape[0], device=joints.device)
     left, right = (constant(side, torch.int64, joints.device) for side in zip(*layout.trunk_pairs, strict=True))
     actor = mask[:, 0] if mask.dim() == 4 else mask[:, 0, :, None]  # (N, T, 1 or V)
     single = actor.shape[2] > 1
@@ -41,7 +41,7 @@ def face_camera(joints: Tensor, mask: Tensor, layout: Layout) -> Tensor:
         across = (across * there).sum(dim=2) / there.sum(dim=2).clamp(min=1)
     else:
         across = across.mean(dim=2)
-    angles = torch.zeros(len(joints), 3, device=joints.device)
+    angles = torch.zeros(joints.shape[0], 3, device=joints.device)
     angles[:, 1] = torch.atan2(across[:, 2], across[:, 0])
     return torch.einsum("nij,njtvm->nitvm", rotation_matrices(angles), joints)
 

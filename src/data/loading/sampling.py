@@ -44,11 +44,11 @@ def evaluation_positions(
     """
     if config.method == "uniform":
         if test_draw == 0:
-            inside = torch.full((len(frames), target), 0.5, device=frames.device)
+            inside = torch.full((frames.shape[0], target), 0.5, device=frames.device)
         else:
             inside = counter_rng.uniform(counter_rng.clip_keys(0, test_draw, indices), _SEGMENT, target)
         return _segment_positions(frames, target, inside)
-    share = torch.full((len(frames),), config.test_crop, device=frames.device)
+    share = torch.full((frames.shape[0],), config.test_crop, device=frames.device)
     return _crop_positions(frames, target, share, torch.full_like(share, 0.5))
 
 

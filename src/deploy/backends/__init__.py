@@ -4,26 +4,21 @@ A backend's module has
 
 - `SUFFIXES`: those of the files that it writes; the first one is that of the file to open;
 - `WRITES`, `RUNS`: the packages needed for writing and for running;
-- `convert(onnx_file, path, facts)`: writes `path`, with the first suffix, from the ONNX file of the model;
-- `open_file(path, threads, precision)`: returns a function from joints (N, C, T, V, M) to logits (N, classes).
+- `convert(onnx_file, path, facts)`: writes `path`, with the first suffix, from the ONNX file of the model, with the
+  facts as metadata;
+- `open_file(path, threads, precision)`: returns an `Opened`: its metadata, and a function from joints (N, M, F, V, C)
+  to probabilities, logits and features.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 from ...utils.errors import UserError
 from ...utils.extras import extra_problem
 from ...utils.plug_ins import FUNCTION, SOME_TEXTS, TEXTS, Kind
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float32]
-    Run: TypeAlias = Callable[[Floats], Floats]
+from ..contract import Floats, Outputs
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +29,19 @@ KIND = Kind(
     reserved=(BOTH,),
     needs={"SUFFIXES": SOME_TEXTS, "WRITES": TEXTS, "RUNS": TEXTS, "convert": FUNCTION, "open_file": FUNCTION},
 )
-INPUT, OUTPUT = "joints", "logits"
 UNREADABLE = "{path} cannot be read by {runtime}: {error}. Export the checkpoint again."
+
+
+class Opened(NamedTuple):
+    """A file that can be run.
+
+    Attributes:
+        metadata: what the file says about itself, as texts.
+        run: returns the outputs for joints (N, M, F, V, C).
+    """
+
+    metadata: Mapping[str, str]
+    run: Callable[[Floats], Outputs]
 
 
 class Backend(Protocol):
@@ -46,7 +52,7 @@ class Backend(Protocol):
     RUNS: tuple[str, ...]
 
     def convert(self, onnx_file: Path, path: Path, facts: Mapping[str, Any]) -> None: ...
-    def open_file(self, path: Path, threads: int, precision: str) -> "Run": ...
+    def open_file(self, path: Path, threads: int, precision: str) -> Opened: ...
 
 
 def list_backends() -> tuple[str, ...]:
@@ -64,20 +70,20 @@ def get_backend(name: str) -> Backend:
     return backend
 
 
-def check_installed(packages: Iterable[str]) -> None:
-    """Check that packages of the extra `deploy` can be imported.
+def check_installed(packages: Iterable[str], purpose: str = "Exporting a model") -> None:
+    """Check that optional packages can be imported.
 
     Raises:
         UserError: a package cannot be imported; the message names it.
     """
     for package in dict.fromkeys(packages):
-        problem = extra_problem(package, "Exporting a model")
+        problem = extra_problem(package, purpose)
         if problem is not None:
             raise problem
 
 
-def open_exported(path: Path, threads: int = 0, precision: str = "f32", backend: str = "") -> "Run":
-    """Return a function from joints (N, C, T, V, M) to logits (N, classes) that runs a file.
+def open_exported(path: Path, threads: int = 0, precision: str = "f32", backend: str = "") -> Opened:
+    """Open a file to run it.
 
     Args:
         path: a file of a backend, `.onnx` for ONNX Runtime or `.xml` for OpenVINO, with its other files next to it.
@@ -89,7 +95,7 @@ def open_exported(path: Path, threads: int = 0, precision: str = "f32", backend:
         UserError: the file cannot be read, belongs to no backend or to several, or its runtime cannot be imported.
     """
     chosen = get_backend(backend) if backend else _backend_of(path)
-    check_installed(chosen.RUNS)
+    check_installed(chosen.RUNS, "Running an exported model")
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
     return chosen.open_file(path, threads, precision)
@@ -116,8 +122,3 @@ def _backend_of(path: Path) -> Backend:
         suffixes = sorted({each.SUFFIXES[0] for each in usable.values()})
         raise UserError(f"{path} is not an exported model: its name should end in {' or '.join(suffixes)}.")
     return usable[fitting[0]]
-
-
-def fact_text(value: Any) -> str:
-    """Return a fact as metadata of a file: text unchanged, other values as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -3,13 +3,11 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...utils.errors import UserError
-from . import INPUT, OUTPUT, UNREADABLE
-
-if TYPE_CHECKING:
-    from . import Floats, Run
+from ..contract import CHECKSUM, INPUT, OUTPUTS, Floats, Outputs, refuse_changed
+from . import UNREADABLE, Opened
 
 SUFFIXES = (".onnx",)
 WRITES, RUNS = (), ("onnxruntime",)
@@ -21,8 +19,8 @@ def convert(onnx_file: Path, path: Path, facts: Mapping[str, Any]) -> None:  # n
         shutil.copyfile(onnx_file, path)
 
 
-def open_file(path: Path, threads: int, precision: str) -> "Run":  # noqa: ARG001 - a file has its own precision
-    """Return a function that runs an ONNX file on the CPU, with `threads` threads; 0 for its default."""
+def open_file(path: Path, threads: int, precision: str) -> Opened:  # noqa: ARG001 - a file has its own precision
+    """Open an ONNX file to run it on the CPU, with `threads` threads; 0 for the default."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -32,8 +30,11 @@ def open_file(path: Path, threads: int, precision: str) -> "Run":  # noqa: ARG00
     except Exception as error:  # the runtime's errors have no common base class
         raise UserError(UNREADABLE.format(path=path, runtime="ONNX Runtime", error=error)) from error
 
-    def run(joints: "Floats") -> "Floats":
-        logits: Floats = session.run([OUTPUT], {INPUT: joints})[0]
-        return logits
+    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    if CHECKSUM in metadata:
+        refuse_changed(path, metadata[CHECKSUM])
 
-    return run
+    def run(joints: Floats) -> Outputs:
+        return Outputs(*session.run(OUTPUTS, {INPUT: joints}))
+
+    return Opened(metadata, run)

@@ -1,0 +1,33 @@
+"""Recordings as the input of an exported file; nothing here needs torch.
+
+Legend: M bodies, F frames, V joints, C coordinates.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.store.clip import Clip, confidence_bytes
+from .contract import Floats
+
+
+def array_of_clip(clip: Clip, bodies: int, min_confidence: float = 0.0) -> Floats:
+    """Return the joints (1, M, F, V, C) of a clip, NaN where a joint is missing or a body absent.
+
+    Args:
+        clip: one of a store or of a reader.
+        bodies: M; further bodies of the clip are left out.
+        min_confidence: from 0 to 1; joints of a lower one are missing.
+    """
+    measured = clip.joint_mask
+    if clip.confidence is not None and min_confidence > 0:
+        measured = measured & (clip.confidence >= confidence_bytes(np.array(min_confidence)))
+    return with_bodies(np.where(measured[..., None], clip.joints, np.nan), bodies)
+
+
+def with_bodies(joints: NDArray[Any], bodies: int) -> Floats:
+    """Return joints (M', F, V, C) as (1, M, F, V, C), with the first M bodies, or with more that are absent."""
+    kept = joints[:bodies].astype(np.float32)
+    absent = np.full((bodies - len(kept), *kept.shape[1:]), np.nan, np.float32)
+    return np.concatenate([kept, absent])[None]
