@@ -18,6 +18,15 @@ root.dispatchEvent(new KeyboardEvent("keydown", { key: "End", bubbles: true }));
 found.outside = rings();
 root.querySelector('button[aria-label="Show the first marked frame"]').click();
 found.returned = time();
+const canvas = root.querySelector("canvas");
+const takesWheel = () => {
+  const event = new WheelEvent("wheel", { deltaY: 100, cancelable: true });
+  canvas.dispatchEvent(event);
+  return event.defaultPrevented;
+};
+found.wheel = [takesWheel()];
+canvas.focus();
+found.wheel.push(takesWheel());
 const result = document.createElement("pre");
 result.id = "found"; result.textContent = JSON.stringify(found);
 document.body.append(result);

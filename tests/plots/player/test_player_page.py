@@ -120,7 +120,7 @@ def test_a_browser_steps_turns_zooms_searches_and_selects(tmp_path: Path) -> Non
     assert found["pinched"] and found["wheeled"]
 
 
-def test_a_browser_starts_at_the_marked_frames_and_draws_rings_around_the_marked_joints(tmp_path: Path) -> None:
+def test_an_embedded_player_starts_at_the_marked_frames_and_rings_the_marked_joints(tmp_path: Path) -> None:
     joints = np.random.default_rng(0).uniform(-0.8, 0.8, (1, 9, 25, 3))
     version = [Version(joints)]
     clips = [
@@ -129,7 +129,7 @@ def test_a_browser_starts_at_the_marked_frames_and_draws_rings_around_the_marked
         PlayedClip("whole", LAYOUT, version, marked_joints=[7]),
         PlayedClip("beyond", LAYOUT, version, marked_frames=(20, 30)),
     ]
-    page = f"<body>{fragment(clips, plays=False, heading=4)}{assets()}<script>{MARKS}</script></body>"
+    page = f"<body>{fragment(clips, plays=False, heading=4, embedded=True)}{assets()}<script>{MARKS}</script></body>"
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     document = opened(tmp_path / "page.html")
     assert "data-error" not in document and '<h4 class="lp-title">' in document
@@ -139,3 +139,4 @@ def test_a_browser_starts_at_the_marked_frames_and_draws_rings_around_the_marked
     assert [each["stretch"] for each in found["clips"]] == [True, False, False, False]
     assert found["outside"] is False  # the stretch is over
     assert found["returned"] == "4 / 9"
+    assert found["wheel"] == [False, True]  # the page scrolls until the clip has the focus
