@@ -96,7 +96,12 @@ def train(
         KeyboardInterrupt: a signal arrived before the first step, or a second one before the state was saved.
     """
     watch = StopWatch(config.max_hours, started_at)
-    recipe = _recipe(config.task, config.metrics, has_teachers=bool(config.distillation.teachers))
+    recipe = _recipe(
+        config.task,
+        config.metrics,
+        has_teachers=bool(config.distillation.teachers),
+        has_weights=config.class_weights != "none",
+    )
     device = choose_device(config.device, device_index())
     refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
@@ -123,11 +128,11 @@ def train(
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
 
 
-def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool) -> TaskRecipe:
+def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool, has_weights: bool) -> TaskRecipe:
     """Return the recipe of a task.
 
     Raises:
-        UserError: there is no such task, or it does not support teachers or `metrics`.
+        UserError: there is no such task, or it does not support teachers, weights of classes or `metrics`.
     """
     recipe = get_recipe(task)
     if recipe is None:
@@ -141,6 +146,11 @@ def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool) -> TaskR
         raise UserError(
             f"metrics: {', '.join(metrics)} are of classification, and the task is {task}, which has its "
             "own. Leave them out."
+        )
+    if has_weights:
+        raise UserError(
+            f"class_weights are of the task {CLASSIFICATION.task}, and the task is {task}. Set class_weights=none; "
+            "class_sampling works with any task."
         )
     return recipe
 
