@@ -17,7 +17,8 @@ from ..data.store.protocols import split
 from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
 from ..models.classifier import SkeletonClassifier
-from ..runs.checkpoint_model import load_backbone, refuse_other_sizes
+from ..runs.backbone import load_backbone
+from ..runs.checkpoint_model import refuse_other_sizes
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
@@ -169,7 +170,7 @@ def _build(
     torch.manual_seed(config.seed)
     model = recipe.build_model(config, data)
     if config.init_from and resume_point.checkpoint is None:
-        load_backbone(model, Path(config.init_from))
+        load_backbone(model, config, Path(config.init_from))
     task = recipe.build(model, config, data, run_context)
     refuse_taken_names(task.measures.names, f"The task {task.measures.task}")
     if config.compile:
