@@ -42,9 +42,9 @@ class NumbersReader:
         return Clip(entry.name, joints, np.ones((bodies, frames), np.bool_), label, subject, camera, setup)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> type[NumbersReader]:
-    """Read every data set here with `NumbersReader`, two recordings per chunk."""
+    """Read every data set of a test with `NumbersReader`, two recordings per chunk."""
     for module in (base, preprocess_module):
         monkeypatch.setattr(module, "get_reader", lambda name, source: NumbersReader(source))
     monkeypatch.setattr(NumbersReader, "read_names", [])
