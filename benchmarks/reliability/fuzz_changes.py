@@ -10,9 +10,9 @@ import pickle
 import random
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 # The files of one input, by their paths in a folder.
 Files = Mapping[str, bytes]
@@ -278,16 +278,25 @@ def zipped(change: Change) -> Change:
             return change(choice, data)
         if not members:
             return data
-        buffer, chosen = io.BytesIO(), choice.randrange(len(members))
-        with ZipFile(buffer, "w") as archive:
-            for position, (name, method, content) in enumerate(members):
-                new = change(choice, content) if position == chosen else content
-                if choice.random() < 0.05:
-                    method = ZIP_DEFLATED if method == ZIP_STORED else ZIP_STORED
-                archive.writestr(name, new, method)
-        return buffer.getvalue()
+        chosen = choice.randrange(len(members))
+        changed = []
+        for position, (name, method, content) in enumerate(members):
+            new = change(choice, content) if position == chosen else content
+            if choice.random() < 0.05:
+                method = ZIP_DEFLATED if method == ZIP_STORED else ZIP_STORED
+            changed.append((name, method, new))
+        return zip_of(changed)
 
     return repacked
+
+
+def zip_of(members: Iterable[tuple[str, int, bytes]]) -> bytes:
+    """Return a zip of members, each with its name, method and content, that does not depend on the time of day."""
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        for name, method, content in members:
+            archive.writestr(ZipInfo(name), content, method)
+    return buffer.getvalue()
 
 
 def operations(choice: random.Random, data: bytes) -> bytes:

@@ -10,10 +10,10 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED
 
 import numpy as np
-from fuzz_changes import Files
+from fuzz_changes import Files, zip_of
 
 from last.utils.errors import UserError
 
@@ -41,11 +41,7 @@ def npy(array: np.ndarray) -> bytes:
 
 
 def _zip(members: Mapping[str, bytes], method: int = ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with ZipFile(buffer, "w", method) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
+    return zip_of((name, method, content) for name, content in members.items())
 
 
 def some_joints(bodies: int, frames: int, joints: int) -> np.ndarray:

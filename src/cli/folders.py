@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runs.history import LATEST, find_checkpoint, named_path
-from ..utils.config import YAML_ENDINGS
-from ..utils.root_folders import RootFolders, is_file, root_folders, writable
+from ..utils.root_folders import RootFolders, root_folders, writable
 
 if TYPE_CHECKING:
     from ..data.store.reader import Store
+    from ..inspection.clip_source import Sought
     from ..settings.data import DataConfig
 
 __all__ = [
-    "CHECKPOINT_HELP", "LATEST", "checkpoint_of", "results_folder", "root_folders_of", "run_to_resume", "store_of",
+    "CHECKPOINT_HELP", "LATEST", "checkpoint_of", "results_folder", "root_folders_of", "run_to_resume", "sought_by",
+    "store_of",
 ]  # fmt: skip
 
 _log = logging.getLogger(__name__)
@@ -41,16 +42,23 @@ def store_of(arguments: argparse.Namespace, named: str, config: "DataConfig") ->
     Raises:
         UserError: there is none, or it cannot be used.
     """
-    from ..data.store.find_store import find_store
-    from ..data.store.format import HEADER_FILE
+    from ..data.store.find_store import store_named
 
-    here, inputs = root_folders_of(arguments), []
-    beside = Path(named).absolute().parent / config.name
-    if named.endswith(YAML_ENDINGS) and is_file(beside / HEADER_FILE):
-        inputs = [beside]
-    if not arguments.data_root:
-        inputs += here.input_roots
-    return find_store(config, here.data_root, verify=False, input_roots=inputs)
+    return store_named(named, config, root_folders_of(arguments), only_data_root=bool(arguments.data_root))
+
+
+def sought_by(arguments: argparse.Namespace) -> "Sought":
+    """Return what the argument `path` names, with the options that say how to find and to read it."""
+    from ..inspection.clip_source import Sought
+
+    return Sought(
+        named=arguments.path,
+        folders=root_folders_of(arguments),
+        format_name=arguments.format or "",
+        layout=arguments.layout or "",
+        dataset=arguments.dataset or "",
+        own_data_root=bool(arguments.data_root),
+    )
 
 
 def checkpoint_of(arguments: argparse.Namespace, named: str) -> Path:

@@ -14,14 +14,15 @@ from ..data.preparation.formats import BadClip
 from ..data.store.clip import Clip
 from ..data.store.few_clips import clips_named, clips_of_classes, spread_over_classes
 from ..data.store.played_clips import played_clip
+from ..inspection.clip_source import ClipSource, find_clips
 from ..plots.player import PAGE_LIMIT_BYTES, PlayedClip, Version, bytes_of, write_page
 from ..utils.errors import UserError
 from ..utils.names import file_name
 from ..utils.numbers import counted
 from ..utils.root_folders import writable
+from .folders import sought_by
 from .options import add_shared, check_bounds, examples
 from .terminal import say
-from .viewed import Viewed, find_viewed
 
 _logger = logging.getLogger(__name__)
 _MOST, _MOST_POSSIBLE = 24, 1000
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     ending = arguments.out.suffix.lower() if arguments.out else ".html"
     if ending not in {".html", ".htm", *_PICTURES}:
         raise UserError(f"--out {arguments.out} should end in .html, .gif or .png.")
-    viewed = find_viewed(arguments)
+    viewed = find_clips(sought_by(arguments))
     if arguments.augmented:
         _refuse_unknown_augmentation(viewed)
     shown = _read(viewed, _chosen(viewed, arguments, most=1 if ending in _PICTURES else arguments.most), arguments)
@@ -113,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(viewed: Viewed, arguments: argparse.Namespace, most: int) -> list[int]:
+def _chosen(viewed: ClipSource, arguments: argparse.Namespace, most: int) -> list[int]:
     """Return the numbers of the clips to show, and say how they were chosen."""
     if arguments.clip:
         if arguments.classes:
@@ -139,7 +140,7 @@ def _chosen(viewed: Viewed, arguments: argparse.Namespace, most: int) -> list[in
     return numbers
 
 
-def _read(viewed: Viewed, numbers: Sequence[int], arguments: argparse.Namespace) -> _Shown:
+def _read(viewed: ClipSource, numbers: Sequence[int], arguments: argparse.Namespace) -> _Shown:
     """Return the chosen clips that can be read and fit on a page.
 
     Raises:
@@ -175,7 +176,7 @@ def _read(viewed: Viewed, numbers: Sequence[int], arguments: argparse.Namespace)
     return shown
 
 
-def _refuse_unknown_augmentation(viewed: Viewed) -> None:
+def _refuse_unknown_augmentation(viewed: ClipSource) -> None:
     if viewed.store is None:
         raise UserError(
             "--augmented needs a prepared data set: prepare the recordings first, and name the store, the data set or "
@@ -187,7 +188,7 @@ def _refuse_unknown_augmentation(viewed: Viewed) -> None:
         )
 
 
-def _augmented(viewed: Viewed, shown: _Shown, arguments: argparse.Namespace) -> list[list[Version]]:
+def _augmented(viewed: ClipSource, shown: _Shown, arguments: argparse.Namespace) -> list[list[Version]]:
     """Return, for each clip, the version of it that training sees."""
     assert viewed.store is not None and viewed.config is not None
     from ..data.loading.augmented import augmented_clips

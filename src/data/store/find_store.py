@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ...settings.data import DataConfig
 from ...skeleton import Layout
-from ...utils.config import data_layer, merge, section_layer
+from ...utils.config import YAML_ENDINGS, data_layer, merge, section_layer
 from ...utils.errors import UserError
 from ...utils.files import read_json
 from ...utils.program import naming_program, program
-from ...utils.root_folders import folders_below, outermost
+from ...utils.root_folders import RootFolders, folders_below, is_file, outermost
 from .format import HEADER_FILE
 from .reader import Store, open_store
 
@@ -65,6 +65,27 @@ def find_store(config: DataConfig, data_root: Path, verify: bool = True, input_r
             _warn_if_ambiguous(same)
             return _fitting(open_store(same[0].path, verify), config)
     raise UserError(_not_found(config, names, [data_root, *input_roots], found))
+
+
+def store_named(named: str, config: DataConfig, folders: RootFolders, *, only_data_root: bool = False) -> Store:
+    """Return the store of a data set where `train` would find it: also beside its YAML, and in the input folders.
+
+    Args:
+        named: the data set's name, or its YAML.
+        config: its description.
+        folders: where data sets are.
+        only_data_root: search no input folder.
+
+    Raises:
+        UserError: there is none, or it cannot be used.
+    """
+    inputs = []
+    beside = Path(named).absolute().parent / config.name
+    if named.endswith(YAML_ENDINGS) and is_file(beside / HEADER_FILE):
+        inputs = [beside]
+    if not only_data_root:
+        inputs += folders.input_roots
+    return find_store(config, folders.data_root, verify=False, input_roots=inputs)
 
 
 def find_stores(roots: Sequence[Path]) -> Iterator[FoundStore]:

@@ -1,9 +1,8 @@
-"""What `view` looks at: the clips of a store, or raw recordings, in one form."""
+"""What `view` and `inspect` look at: the clips of a store, or raw recordings, in one form."""
 
-import argparse
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from ..data.preparation.formats import BadClip, Entry, FindsClasses, Reader
 from ..data.preparation.recognise import open_recordings, recognised
 from ..data.store.clip import Clip
-from ..data.store.find_store import find_store
+from ..data.store.find_store import find_store, store_named
 from ..data.store.format import HEADER_FILE
 from ..data.store.reader import Store, open_store
 from ..runs.folder import RunFolder
@@ -24,15 +23,38 @@ from ..skeleton import Layout
 from ..utils.config import YAML_ENDINGS, Layer, config_names, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.names import suggestion
-from ..utils.root_folders import is_file
-from .folders import root_folders_of, store_of
+from ..utils.root_folders import RootFolders, is_file
 
 _STORES_NAMED = 5
 _FRAMES = 64  # as in the default configuration of a training
 
 
+def _no_numbers() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True)
-class Viewed:
+class Sought:
+    """What a user names, and where it may be.
+
+    Attributes:
+        named: a store's folder, a data set's name or YAML, a run's folder or `latest`, or raw recordings.
+        folders: where data sets and runs are.
+        format_name, layout: of raw recordings; recognised if empty.
+        dataset: the data set of the recordings, or of the store, or its YAML; empty if it is not named.
+        own_data_root: whether the folder of data sets was chosen by the user, so that no other is searched.
+    """
+
+    named: str
+    folders: RootFolders
+    format_name: str = ""
+    layout: str = ""
+    dataset: str = ""
+    own_data_root: bool = False
+
+
+@dataclass(frozen=True)
+class ClipSource:
     """Clips that can be looked at.
 
     Attributes:
@@ -43,6 +65,7 @@ class Viewed:
         names: of the clips.
         labels: of the clips; -1 if unknown before the clip is read.
         read: returns the clip of a number; it raises BadClip if that cannot be read.
+        subjects, cameras: of the clips; empty if these are unknown before the clips are read.
         store: the prepared data set, if the clips are in one.
         config: how a training would see them.
         frames: to how many frames it would sample them.
@@ -57,6 +80,8 @@ class Viewed:
     names: list[str]
     labels: NDArray[np.int64]
     read: Callable[[int], Clip]
+    subjects: NDArray[np.int64] = field(default_factory=_no_numbers)
+    cameras: NDArray[np.int64] = field(default_factory=_no_numbers)
     store: Store | None = None
     config: DataConfig | None = None
     frames: int = _FRAMES
@@ -70,22 +95,21 @@ class Viewed:
         return self.classes[clip.label] if clip.label < len(self.classes) else f"class {clip.label}"
 
 
-def find_viewed(arguments: argparse.Namespace) -> Viewed:
-    """Return the clips that the argument `path` names: of a store, a data set, a run, or raw recordings.
+def find_clips(sought: Sought) -> ClipSource:
+    """Return the clips that a user names: of a store, a data set, a run, or raw recordings.
 
     Raises:
         UserError: nothing there can be looked at; the message says what is missing.
     """
-    named = arguments.path
-    path = Path(named)
-    describes = arguments.format or arguments.layout
+    named, path = sought.named, Path(sought.named)
+    describes = sought.format_name or sought.layout
     if is_file(path / HEADER_FILE):
-        return _of_store(open_store(path, verify=False), _config_of_store(path, arguments.dataset))
-    run = named_path(named, root_folders_of(arguments))
+        return _of_store(open_store(path, verify=False), _config_of_store(path, sought.dataset))
+    run = named_path(named, sought.folders)
     if is_run(run) and not describes:
-        return _of_run(RunFolder(run), arguments)
+        return _of_run(RunFolder(run), sought)
     if (named in config_names("data") and not path.exists()) or named.endswith(YAML_ENDINGS):
-        return _of_data_set(named, arguments)
+        return _of_data_set(sought)
     if not path.exists():
         hint = suggestion(named, config_names("data"))
         raise UserError(
@@ -96,37 +120,47 @@ def find_viewed(arguments: argparse.Namespace) -> Viewed:
     if stores:
         named_stores = ", ".join(map(str, stores[:_STORES_NAMED]))
         raise UserError(f"{path} holds prepared data sets: name one of them, {named_stores}.")
-    if arguments.dataset:
+    if sought.dataset:
         if describes:
             raise UserError("--format and --layout are for recordings without a data YAML: omit them, or --dataset.")
-        config = merge(DataConfig(), [section_layer(data_layer(arguments.dataset), "data")])
+        config = merge(DataConfig(), [section_layer(data_layer(sought.dataset), "data")])
     else:
-        config = recognised(path, arguments.format or "", arguments.layout or "")
+        config = recognised(path, sought.format_name, sought.layout)
     return _of_recordings(config, path)
 
 
-def _of_store(store: Store, config: DataConfig | None, **more: Any) -> Viewed:
+def _of_store(store: Store, config: DataConfig | None, **more: Any) -> ClipSource:
     if not len(store):
         raise UserError(f"The prepared data set in {store.path} has no clip.")
-    names = [str(name) for name in store.clips["name"]]
-    labels = store.clips["label"].astype(np.int64)
-    read = store.__getitem__
-    where = f"the prepared data set {store.name} in {store.path}"
-    return Viewed(store.name, where, store.skeleton, store.classes, names, labels, read, store, config, **more)
+    labels, subjects, cameras = (store.clips[name].astype(np.int64) for name in ("label", "subject", "camera"))
+    return ClipSource(
+        name=store.name,
+        where=f"the prepared data set {store.name} in {store.path}",
+        layout=store.skeleton,
+        classes=store.classes,
+        names=[str(name) for name in store.clips["name"]],
+        labels=labels,
+        read=store.__getitem__,
+        subjects=subjects,
+        cameras=cameras,
+        store=store,
+        config=config,
+        **more,
+    )
 
 
-def _of_data_set(named: str, arguments: argparse.Namespace) -> Viewed:
-    config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
-    return _of_store(store_of(arguments, named, config), config)
+def _of_data_set(sought: Sought) -> ClipSource:
+    config = merge(DataConfig(), [section_layer(data_layer(sought.named), "data")])
+    return _of_store(store_named(sought.named, config, sought.folders, only_data_root=sought.own_data_root), config)
 
 
-def _of_run(run: RunFolder, arguments: argparse.Namespace) -> Viewed:
+def _of_run(run: RunFolder, sought: Sought) -> ClipSource:
     """Return the clips of a run's data set, with the run's own settings of augmentation."""
     values = run.read_config()
     config = merge(DataConfig(), [section_layer(Layer(str(run.config), values), "data")])
-    here = root_folders_of(arguments)
+    here = sought.folders
     recorded = values.get("data_root")
-    root = Path(recorded) if isinstance(recorded, str) and not arguments.data_root else here.data_root
+    root = Path(recorded) if isinstance(recorded, str) and not sought.own_data_root else here.data_root
     inputs = [here.data_root, *here.input_roots]
     store = find_store(config, root, verify=False, input_roots=inputs)
     frames, seed = (values.get(key) for key in ("input_frames", "seed"))
@@ -143,12 +177,12 @@ def _config_of_store(path: Path, dataset: str) -> DataConfig | None:
     return merge(DataConfig(), [section_layer(data_layer(named), "data")]) if named else None
 
 
-def _of_recordings(config: DataConfig, raw: Path) -> Viewed:
+def _of_recordings(config: DataConfig, raw: Path) -> ClipSource:
     reader, entries, classes = open_recordings(config, raw)
     finds = isinstance(reader, FindsClasses)
     labels = [reader.metadata(entry).label if classes and isinstance(reader, FindsClasses) else -1 for entry in entries]
     layout = config.skeleton
-    return Viewed(
+    return ClipSource(
         name=raw.absolute().stem,
         where=f"the recordings in {raw}, read as {config.format} with the layout {layout.name}",
         layout=layout,
