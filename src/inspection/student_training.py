@@ -30,6 +30,7 @@ from ..training.guard import BatchId
 from ..training.step import LocalBatch, TrainingStep, seed_step
 from ..training.train_state import TrainState
 from ..utils.config import Layer, merge, section_layer
+from ..utils.errors import TrainingDiverged, UserError
 from ..utils.model_files import model_layer
 
 Integers = NDArray[np.int64]
@@ -132,12 +133,18 @@ class Students:
         """Train a student and return its probabilities for the tested clips, (n, K).
 
         A clip that cannot be scored has NaN for every class.
+
+        Raises:
+            UserError: the student diverged, or the store's files cannot be read.
         """
         updates, seed = exam.updates, exam.seed
         config = replace(self.config, epochs=updates, warmup_epochs=updates // 7, seed=seed)
         state, sampler = self._state(config), TrainSampler(exam.train, config.batch_size, seed)
-        for _ in self._updates(state, sampler, config, updates):
-            pass
+        try:
+            for _ in self._updates(state, sampler, config, updates):
+                pass
+        except TrainingDiverged as error:
+            raise UserError(f"The training of a student diverged: {error}") from error
         return self._scores(state, config, sampler, exam.test)
 
     def step_seconds(self, clips: Integers) -> float:

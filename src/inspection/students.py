@@ -47,6 +47,7 @@ _STARTING_S = 6.0  # of a process: importing torch and opening the store
 _SLOWER_TOGETHER = 1.3  # a step takes longer beside other processes
 _FEWEST_UPDATES, _UPDATES_FOR_ALL_FOLDS, _MOST_EPOCHS, _MANY_UPDATES = 20, 150, 40, 200
 _MOST_EVIDENCE = 200
+_LOST_STUDENT = "A process that trained students ended unexpectedly, perhaps because there was not enough memory."
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,17 @@ def study(
             not depend on the speed of the machine.
         repeats: for how many folds the curve is measured, up to `FOLDS`; 0 for no curve, None for as many as the time
             allows.
-
-    Raises:
-        UserError: the files of the store cannot be read.
     """
     began = time.monotonic()
     data = data or DataConfig(name=store.name, normalize=NormalizeConfig(scale="unit"))  # in any unit
     labels = store.clips["label"].astype(np.int64)
     try:
         division = divide(store, seed)
+        probabilities, measured = _train(
+            store, data, division, _Limits(began, minutes, updates, repeats), seed, progress
+        )
     except UserError as error:
         return Studied(refused=str(error))
-    probabilities, measured = _train(store, data, division, _Limits(began, minutes, updates, repeats), seed, progress)
     remarks = " ".join(division.remarks)
     found = likely_wrong(probabilities, division.labels, LEAST_SCORE)
     curve = None if measured is None else learning_curve(measured, store.classes, seed)
@@ -198,7 +198,7 @@ def _results(students: "Students", exams: Sequence["Exam"], processes: int) -> G
             ExamPaper(exam, students.store.path, students.config.data, labels, Path(folder) / f"{number}.npy")
             for number, exam in enumerate(exams)
         ]
-        with closing(work_in_order(take, papers, processes)) as taken:
+        with closing(work_in_order(take, papers, processes, _LOST_STUDENT)) as taken:
             for paper in taken:
                 yield np.load(paper.result, allow_pickle=False)
 

@@ -117,7 +117,9 @@ def test_an_exam_in_another_process_gives_the_same_probabilities(tmp_path: Path)
 def test_an_interrupted_study_in_several_processes_leaves_no_file(
     tmp_path: Path, tiny_students: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(work: Callable[[Any], None], papers: Sequence[ExamPaper], processes: int) -> Iterator[ExamPaper]:
+    def interrupted(
+        work: Callable[[Any], None], papers: Sequence[ExamPaper], processes: int, _lost: str
+    ) -> Iterator[ExamPaper]:
         assert (work, processes) == (take, 2)
         np.save(papers[0].result, np.zeros((12, 2)))
         assert papers[0].result.is_relative_to(tiny_students)
