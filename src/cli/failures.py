@@ -28,7 +28,7 @@ from ..utils.signals import ENDING_SIGNALS, is_ignored
 
 _STOPPED = {HungUp: 129, Terminated: 143}
 # as they are imported
-REQUIRED = ("torch", "numpy", "pydantic", "annotated_types", "typing_extensions", "yaml", "rich", "filelock")
+REQUIRED = ("torch", "numpy", "pydantic", "annotated_types", "typing_extensions", "yaml", "rich", "filelock", "jinja2")
 
 
 def report_error(error: BaseException, program: str) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..data.loading.loader import Batch
 from ..data.loading.run_data import TrainingData
@@ -18,7 +17,7 @@ from ..models.layers import widened
 from ..runtime.run_context import RunContext
 from ..settings.run import RunConfig
 from ..tasks.task import TaskOutput
-from ..training.classification import Classification
+from ..training.classification import Classification, weights_of_classes
 from ..utils.errors import UserError
 from ..utils.plug_ins import settings_from
 from .cache import CachedTeachers
@@ -41,6 +40,8 @@ class Distillation(Classification):
         teachers: the teachers, for descriptions.
         known: (clips of the store,) bool, whether a clip's label may be used; None if every label may.
         known_share: the fraction of training clips whose label may be used.
+        class_weights: (K,) how much the label of a clip of each class counts; the teachers' part of the loss is not
+            weighted.
     """
 
     weights: Tensor
@@ -56,8 +57,9 @@ class Distillation(Classification):
         *,
         known: Tensor | None = None,
         known_share: float = 1.0,
+        class_weights: Tensor | None = None,
     ) -> None:
-        super().__init__(model, config.label_smoothing, config.metrics)
+        super().__init__(model, config.label_smoothing, config.metrics, class_weights)
         assert isinstance(model, SkeletonClassifier)
         self.config, self.source, self.teachers, self.known_share = config, source, teachers, known_share
         self.distillation = config.distillation
@@ -135,9 +137,7 @@ class Distillation(Classification):
         """
         if self.known is None:
             return self.cross_entropy(logits, batch.labels)
-        losses = functional.cross_entropy(
-            widened(logits), batch.labels, label_smoothing=self.label_smoothing, reduction="none"
-        )
+        losses = self.clip_losses(logits, batch.labels)
         return (losses * self.known[batch.indices]).mean() / self.known_share
 
     def _logit_loss(self, logits: Tensor, teacher_outputs: TeacherOutputs, labels: Tensor) -> Tensor:
@@ -200,12 +200,13 @@ def distillation(
     else:
         outputs = cached_outputs(config, data, live, run_context).open()
         source = CachedTeachers(outputs, live.clip_shapes, data.sampler.indices, run_context.device)
+    class_weights = weights_of_classes(config, data)
     if not (config.distillation.unlabelled and config.label_fraction < 1):
-        return Distillation(model, config, source, teachers)
+        return Distillation(model, config, source, teachers, class_weights=class_weights)
     known = torch.zeros(len(data.source.store), dtype=torch.bool)
     known[torch.from_numpy(data.labelled)] = True
     share = len(data.labelled) / len(data.sampler.indices)
-    return Distillation(model, config, source, teachers, known=known, known_share=share)
+    return Distillation(model, config, source, teachers, known=known, known_share=share, class_weights=class_weights)
 
 
 def _course(start: float, end: float) -> str:

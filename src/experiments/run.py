@@ -17,7 +17,8 @@ from ..data.store.protocols import split
 from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
 from ..models.classifier import SkeletonClassifier
-from ..runs.checkpoint_model import load_backbone, refuse_other_sizes
+from ..runs.backbone import load_backbone
+from ..runs.checkpoint_model import refuse_other_sizes
 from ..runs.folder import RunFolder
 from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
@@ -96,7 +97,12 @@ def train(
         KeyboardInterrupt: a signal arrived before the first step, or a second one before the state was saved.
     """
     watch = StopWatch(config.max_hours, started_at)
-    recipe = _recipe(config.task, config.metrics, has_teachers=bool(config.distillation.teachers))
+    recipe = _recipe(
+        config.task,
+        config.metrics,
+        has_teachers=bool(config.distillation.teachers),
+        has_weights=config.class_weights != "none",
+    )
     device = choose_device(config.device, device_index())
     refuse_missing_format(config.amp, config.hardware.amp_dtype, device)
     if config.hardware.cpu_threads:
@@ -123,11 +129,11 @@ def train(
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
 
 
-def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool) -> TaskRecipe:
+def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool, has_weights: bool) -> TaskRecipe:
     """Return the recipe of a task.
 
     Raises:
-        UserError: there is no such task, or it does not support teachers or `metrics`.
+        UserError: there is no such task, or it does not support teachers, weights of classes or `metrics`.
     """
     recipe = get_recipe(task)
     if recipe is None:
@@ -141,6 +147,11 @@ def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool) -> TaskR
         raise UserError(
             f"metrics: {', '.join(metrics)} are of classification, and the task is {task}, which has its "
             "own. Leave them out."
+        )
+    if has_weights:
+        raise UserError(
+            f"class_weights are of the task {CLASSIFICATION.task}, and the task is {task}. Set class_weights=none; "
+            "class_sampling works with any task."
         )
     return recipe
 
@@ -159,7 +170,7 @@ def _build(
     torch.manual_seed(config.seed)
     model = recipe.build_model(config, data)
     if config.init_from and resume_point.checkpoint is None:
-        load_backbone(model, Path(config.init_from))
+        load_backbone(model, config, Path(config.init_from))
     task = recipe.build(model, config, data, run_context)
     refuse_taken_names(task.measures.names, f"The task {task.measures.task}")
     if config.compile:

@@ -33,6 +33,7 @@ class Palette:
     faint_ink: str
     grid: str
     shadow: str
+    mark: str
     bodies: tuple[dict[str, str], ...]
 
 
@@ -42,6 +43,7 @@ LIGHT = Palette(
     faint_ink="#8b9099",
     grid="#e4e3dc",
     shadow="#d6d5cd",
+    mark="#b3128a",
     bodies=(
         {"left": "#2a78d6", "right": "#e2574c", "trunk": "#3c4250"},
         {"left": "#0f9d8a", "right": "#d99a14", "trunk": "#75569e"},
@@ -53,6 +55,7 @@ DARK = Palette(
     faint_ink="#9aa0aa",
     grid="#2b2f36",
     shadow="#0c0d10",
+    mark="#ff86dd",
     bodies=(
         {"left": "#5a9df0", "right": "#f07a70", "trunk": "#c3c8d2"},
         {"left": "#35c4b0", "right": "#f0b944", "trunk": "#b394dd"},

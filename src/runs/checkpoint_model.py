@@ -1,4 +1,4 @@
-"""The model of a checkpoint, or its weights for another model.
+"""The model of a checkpoint.
 
 A checkpoint is validated by `checkpoint`; here its weights are compared with the model that its configuration describes
 before they are loaded.
@@ -129,33 +129,6 @@ def _refuse_other_shapes(own: Mapping[str, Tensor], weights: Mapping[str, Tensor
             f"{_shape(weights, name)} in the checkpoint, {_shape(own, name)} in the model. Use the model and the "
             "number of classes that the checkpoint was trained with."
         )
-
-
-def load_backbone(model: nn.Module, path: Path) -> None:
-    """Load the backbone of a checkpoint into `model` and keep its head, to fine-tune it on other classes.
-
-    Tensors of the checkpoint that the model cannot use are logged by name.
-
-    Raises:
-        UserError: the file is not a complete checkpoint, or less than half of the backbone fits the model.
-    """
-    weights, own = read_checkpoint(resolve_checkpoint(path)).weights, model.state_dict()
-    backbone = {
-        name: weights[name]
-        for name in own.keys() & weights.keys()
-        if not name.startswith(HEAD) and _shape(own, name) == _shape(weights, name)
-    }
-    fitting = sum(each.numel() for each in backbone.values())
-    wanted = sum(each.numel() for name, each in own.items() if not name.startswith(HEAD))
-    if fitting < wanted / 2:
-        raise UserError(
-            f"Only {fitting:,} of the model's {wanted:,} backbone parameters fit those of {path}. --init_from needs a "
-            "checkpoint of the same --model."
-        )
-    model.load_state_dict({**own, **backbone})
-    unused = ", ".join(sorted(weights.keys() - backbone.keys()))
-    fresh = len(own) - len(backbone)
-    _log.info(f"Loaded {len(backbone)} tensors from {path}; {fresh} are newly initialised. Unused: {unused or 'none'}.")
 
 
 def _shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:

@@ -84,6 +84,8 @@ class RunConfig:
     gradient_accumulation_steps: Annotated[int, Interval(ge=1, le=1_000_000)] = 1
     repeats_per_epoch: Annotated[int, Interval(ge=1, le=10_000)] = 1
     label_fraction: Annotated[float, Interval(gt=0.0, le=1.0)] = 1.0
+    class_sampling: Literal["natural", "square_root", "balanced"] = "natural"
+    class_weights: Literal["none", "balanced", "effective"] = "none"
     amp: bool = False
     compile: bool = False
     seed: Annotated[int, Interval(ge=0, le=LARGEST_SEED)] = 0

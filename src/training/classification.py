@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..data.loading.class_balance import class_weights
 from ..data.loading.loader import Batch
 from ..data.loading.run_data import TrainingData
 from ..evaluation.clip_metrics import clip_metrics
@@ -28,19 +29,28 @@ _BEST = 5  # predictions that are considered in top-5
 
 
 class Classification(Task):
-    """Minimise the cross-entropy of a model's logits, with label smoothing.
+    """Minimise the cross-entropy of a model's logits, with label smoothing and perhaps with weights of the classes.
 
     Args:
         model: takes streams, `body_mask` and `body_slots`, and `joint_mask` if joints are missing; returns logits.
         label_smoothing: the share of each target spread over all classes.
         metrics: further metrics by name, each with its settings.
+        class_weights: (K,) how much a clip of each class counts; None if all count equally.
     """
 
     measures = CLASSIFICATION
     classifies = True
+    class_weights: Tensor | None
 
-    def __init__(self, model: nn.Module, label_smoothing: float, metrics: Mapping[str, Mapping[str, Any]] = {}) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        label_smoothing: float,
+        metrics: Mapping[str, Mapping[str, Any]] = {},
+        class_weights: Tensor | None = None,
+    ) -> None:
         super().__init__(model)
+        self.register_buffer("class_weights", class_weights, persistent=False)
         self.label_smoothing, self.added = label_smoothing, clip_metrics(metrics)
         named = (*CLASSIFICATION.metrics, *(each.metric for each in self.added))
         self.measures = replace(CLASSIFICATION, metrics=named)
@@ -52,7 +62,20 @@ class Classification(Task):
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy of logits (N, K), in float32 at least."""
-        return functional.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
+        if self.class_weights is None:
+            return functional.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
+        return self.clip_losses(logits, labels).mean()
+
+    def clip_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the weighted cross-entropy of each clip, (N,).
+
+        A clip's weight is that of its class. torch's own `weight` would divide by the weights of the batch, so that a
+        clip's weight would depend on its batch mates, and would weight the smoothed part by the other classes.
+        """
+        losses = functional.cross_entropy(
+            widened(logits), labels, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        return losses if self.class_weights is None else losses * self.class_weights[labels]
 
     def sums(self, predictions: Tensor, batch: Batch) -> Sequence[Tensor]:
         """Return how many clips of a batch are right in top-1 and in top-5, and the sums of further metrics."""
@@ -84,11 +107,17 @@ class ClassificationRecipe(TaskRecipe):
         self,
         model: nn.Module,
         config: RunConfig,
-        data: TrainingData,  # noqa: ARG002
+        data: TrainingData,
         run_context: RunContext,  # noqa: ARG002
     ) -> Task:
         """Return the task."""
-        return Classification(model, config.label_smoothing, config.metrics)
+        return Classification(model, config.label_smoothing, config.metrics, weights_of_classes(config, data))
+
+
+def weights_of_classes(config: RunConfig, data: TrainingData) -> Tensor | None:
+    """Return the weights (K,) that `class_weights` gives the classes, from the labels that may be used."""
+    labels = data.source.store.clips["label"][data.labelled]
+    return class_weights(labels, config.class_weights, len(data.classes))
 
 
 def measure_scores(scores: Tensor, labels: Tensor) -> TestOutput:

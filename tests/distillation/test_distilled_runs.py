@@ -15,6 +15,7 @@ from distillation_probes import changed_copy, taught_by, train_teacher
 from last.data.loading.run_data import TrainingData, training_data
 from last.data.store.find_store import find_store
 from last.distillation import losses
+from last.distillation.recipe import DistillationRecipe
 from last.distillation.task import Distillation, distillation
 from last.distillation.teachers import LiveTeachers, load_teachers
 from last.experiments import run as experiment
@@ -48,6 +49,26 @@ def test_alpha_one_is_plain_training_bit_for_bit(tiny_config: MakeConfig, teache
     settings = ["distillation.alpha=1", f"distillation.method={method}"]
     distilled = experiment.train(tiny_config("epochs=2", taught_by(teacher), *settings)).run
     assert same_weights(plain, distilled)
+
+
+@pytest.mark.parametrize("unlabelled", ["false", "true"])
+def test_the_labels_are_weighted_by_class_as_without_teachers(
+    tiny_config: MakeConfig, teacher: Path, unlabelled: str
+) -> None:
+    keys = ["label_fraction=0.5", "class_weights=balanced", f"distillation.unlabelled={unlabelled}"]
+    config = tiny_config("epochs=1", taught_by(teacher), *keys)
+    config, teachers = load_teachers(config, ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    task = distillation(config, DistillationRecipe().build_model(config, data), teachers, data, RUN_CONTEXT)
+    task.class_weights = torch.tensor([0.5, 1.0, 1.5])  # these clips are balanced
+    batch = data.pipeline.prepared(next(iter(data.loader)), training=True)
+    logits = torch.randn(len(batch), 3)
+    each = torch.nn.functional.cross_entropy(logits, batch.labels, label_smoothing=0.1, reduction="none")
+    each = each * task.class_weights[batch.labels]
+    if unlabelled == "true":
+        known = torch.isin(batch.indices, torch.from_numpy(data.labelled))
+        each = each * known * len(data.sampler.indices) / len(data.labelled)
+    assert torch.allclose(task._label_loss(logits, batch), each.mean())
 
 
 def test_a_teacher_teaches(tiny_config: MakeConfig, teacher: Path) -> None:

@@ -133,6 +133,11 @@ def test_teachers_are_for_classification(config: RunConfig, teacher: Path) -> No
         train(distilled)
 
 
+def test_weights_of_classes_are_for_classification(config: RunConfig) -> None:
+    with pytest.raises(UserError, match="class_weights are of the task classification, and the task is masked_joints"):
+        train(replace(config, class_weights="balanced"))
+
+
 def test_its_own_settings_are_checked_recorded_and_used(tiny_config: MakeConfig) -> None:
     few, many = (tiny_config("task=masked_joints", "epochs=1", f"task_settings.hidden={share}") for share in (0.1, 0.9))
     hidden = [int(read_checkpoint(trained(each).last).task["hidden"]) for each in (few, many)]

@@ -21,6 +21,7 @@ from ..store.reader import Store
 from ..store.suitability import untrained_classes
 from . import counter_rng
 from .bucketing import of_few_shapes
+from .class_balance import ClassDraws, class_draws
 from .confidences import clips_without_joints
 from .drop import JointDropper
 from .loader import Batch, ClipDataset, build_loader
@@ -87,12 +88,14 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     placement = place_clips(store, config.hardware.data_placement, device, processes_here(), config.data.min_confidence)
     train, held_out = training_clips(config, store, parts, placement.clips)
     known = labelled(store.clips, train, config.label_fraction)
+    used = train if config.trains_unlabelled else known
     sampler = TrainSampler(
-        train if config.trains_unlabelled else known,
+        used,
         config.batch_size,
         config.seed,
         config.repeats_per_epoch,
         fixed_augmentations=config.fixed_augmentations,
+        classes=_class_draws(config, store, used),
         rank=world.rank,
         processes=world.size,
     )
@@ -116,6 +119,29 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
         untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
+
+
+def _class_draws(config: RunConfig, store: Store, clips: NDArray[np.int64]) -> list[ClassDraws] | None:
+    """Return how many clips of each class an epoch draws; None if each clip is drawn equally often.
+
+    Raises:
+        UserError: other settings contradict this.
+    """
+    sampling = config.class_sampling
+    if sampling == "natural":
+        return None
+    if config.class_weights != "none":
+        raise UserError(
+            f"class_sampling: {sampling} and class_weights: {config.class_weights} correct the same imbalance twice, "
+            "which would favour the rare classes. Set one of them: class_sampling=natural or class_weights=none."
+        )
+    if config.trains_unlabelled and config.label_fraction < 1:
+        raise UserError(
+            f"class_sampling: {sampling} needs the class of every clip, and with distillation.unlabelled and "
+            f"label_fraction: {config.label_fraction:g} most are unknown. Set class_sampling=natural, or "
+            "distillation.unlabelled=false."
+        )
+    return class_draws(store.clips["label"][clips], clips, sampling, len(clips) * config.repeats_per_epoch)
 
 
 def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipReader | None = None) -> ClipDataset:

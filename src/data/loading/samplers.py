@@ -3,7 +3,7 @@
 Legend: N clips.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from . import counter_rng
+from .class_balance import ClassDraws
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class BatchSampler(Protocol):
 class TrainSampler(Sampler[BatchIndices]):
     """Sample every clip `repeats_per_epoch` times per epoch, in an order that is a function of (seed, epoch).
 
+    With `classes` an epoch has as many clips, of each class as many as these say.
+
     Each process gets its part of every batch. If a batch has fewer clips than processes, processes without a clip get
     the first one, so that all have the same number of batches; see `parts`.
 
@@ -43,6 +46,7 @@ class TrainSampler(Sampler[BatchIndices]):
         seed: of the run.
         repeats_per_epoch: how often each clip is seen per epoch.
         fixed_augmentations: number of fixed augmented views per clip, used in turn; 0 for a new one each time.
+        classes: the draws of each class, as many as an epoch has in total; None to draw each clip equally often.
         rank, processes: rank of this process and the number of processes.
     """
 
@@ -54,12 +58,13 @@ class TrainSampler(Sampler[BatchIndices]):
         repeats_per_epoch: int = 1,
         *,
         fixed_augmentations: int = 0,
+        classes: Sequence[ClassDraws] | None = None,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
         self.indices, self.batch_size = torch.from_numpy(indices), batch_size
         self.seed, self.repeats_per_epoch, self.fixed_augmentations = seed, repeats_per_epoch, fixed_augmentations
-        self.rank, self.processes = rank, processes
+        self.classes, self.rank, self.processes = classes, rank, processes
         self.epoch = 0
         self.start = 0  # clips of the epoch that were used before a resume
 
@@ -80,13 +85,10 @@ class TrainSampler(Sampler[BatchIndices]):
     def __iter__(self) -> Iterator[BatchIndices]:
         if self.start >= self.num_clips:
             return
-        passes = [
-            counter_rng.shuffled(self.seed, self.epoch, self.indices, each) for each in range(self.repeats_per_epoch)
-        ]
-        keys_by_pass = [self._keys(order, each) for each, order in enumerate(passes)]
+        drawn, keys = self._equally_often() if self.classes is None else self._by_class(self.classes)
         batches = zip(
-            torch.split(torch.cat(passes)[self.start :], self.batch_size),
-            torch.split(torch.cat(keys_by_pass)[self.start :], self.batch_size),
+            torch.split(drawn[self.start :], self.batch_size),
+            torch.split(keys[self.start :], self.batch_size),
             strict=True,
         )
         for indices, rng_keys in batches:
@@ -94,6 +96,28 @@ class TrainSampler(Sampler[BatchIndices]):
             if part.start == part.stop:
                 part = slice(0, 1)
             yield BatchIndices(indices[part], rng_keys[part])
+
+    def _equally_often(self) -> tuple[Tensor, Tensor]:
+        """Return the clips of the epoch in order, pass by pass, and their RNG keys."""
+        passes = [
+            counter_rng.shuffled(self.seed, self.epoch, self.indices, each) for each in range(self.repeats_per_epoch)
+        ]
+        keys = [self._keys(order, each) for each, order in enumerate(passes)]
+        return torch.cat(passes), torch.cat(keys)
+
+    def _by_class(self, classes: Sequence[ClassDraws]) -> tuple[Tensor, Tensor]:
+        """Return the clips of the epoch in order, drawn by class, and their RNG keys."""
+        passes = [drawn for each in classes for drawn in each.in_epoch(self.seed, self.epoch)]
+        clips = torch.cat([drawn for _, drawn in passes])
+        keys = torch.cat([self._keys_of_pass(drawn, number) for number, drawn in passes])
+        order = counter_rng.shuffled(self.seed, self.epoch, torch.arange(len(clips)))
+        return clips[order], keys[order]
+
+    def _keys_of_pass(self, indices: Tensor, number: int) -> Tensor:
+        """Return the RNG keys of clips in a pass over their class, of which an epoch may have several."""
+        if self.fixed_augmentations:
+            return counter_rng.fixed_keys(indices, number % self.fixed_augmentations)
+        return counter_rng.clip_keys(self.seed, number, indices)
 
     def _keys(self, indices: Tensor, repetition: int) -> Tensor:
         """Return the RNG keys of clips in one pass of the epoch."""

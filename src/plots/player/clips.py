@@ -50,13 +50,20 @@ class Version:
 class PlayedClip:
     """A clip for the player: its name, its layout, a sentence about it, and one or more versions, played side by side.
 
-    The first version decides the time; the others are shown at the same share of their length.
+    The first version decides the time; the others are shown at the same share of their length. The marks are shown in
+    the first version, and the player starts at the first marked frame.
+
+    Attributes:
+        marked_frames: the first and the last frame of a stretch to look at, both included; None if there is none.
+        marked_joints: the joints to look at, in the marked frames, or in all if none are marked.
     """
 
     name: str
     layout: Layout
     versions: Sequence[Version]
     caption: str = ""
+    marked_frames: tuple[int, int] | None = None
+    marked_joints: Sequence[int] = ()
 
 
 def encode(clips: Sequence[PlayedClip]) -> dict[str, Any]:
@@ -74,6 +81,8 @@ def encode(clips: Sequence[PlayedClip]) -> dict[str, Any]:
                 "caption": printable(clip.caption),
                 "skeleton": layouts.index(clip.layout),
                 "versions": _versions(clip),
+                "marked_frames": _marked_frames(clip),
+                "marked_joints": [joint for joint in clip.marked_joints if 0 <= joint < clip.layout.num_joints],
             }
             for clip in clips
         ],
@@ -112,6 +121,14 @@ def _skeleton(layout: Layout) -> dict[str, Any]:
     }
 
 
+def _marked_frames(clip: PlayedClip) -> list[int] | None:
+    """Return the marked stretch as far as the clip has it."""
+    if clip.marked_frames is None:
+        return None
+    first, last = max(clip.marked_frames[0], 0), min(clip.marked_frames[1], clip.versions[0].joints.shape[1] - 1)
+    return [first, last] if first <= last else None
+
+
 def _versions(clip: PlayedClip) -> list[dict[str, Any]]:
     """Return the versions of a clip, each in its own space, but with the same radius if their sizes are similar."""
     bodies = []
@@ -147,7 +164,7 @@ def _version(version: Version, bodies: Array, scene: Scene, layout: Layout) -> d
     numbers = np.clip(np.round((np.nan_to_num(joints) - offset) / step), -_LARGEST, _LARGEST)
     packed = np.where(missing[..., None], _MISSING, numbers).astype("<i2")
     return {
-        "title": version.title,
+        "title": printable(version.title),
         "fps": float(version.fps),
         "frames": int(bodies.shape[1]),
         "bodies": len(kept),

@@ -42,8 +42,8 @@ function camera(view, flat, eyeDistance) {
   };
 }
 
-// Draws one frame on a canvas; returns how many lines and heads were drawn.
-function drawFrame(context, size, clip, decoded, frame, view, shared, palette, showsConfidence) {
+// Draws one frame on a canvas, with rings around the marked joints; returns how many lines and heads were drawn.
+function drawFrame(context, size, clip, decoded, frame, view, shared, palette, showsConfidence, marked) {
   const { skeleton, version } = clip;
   const scale = (Math.min(size.width, size.height) / 2 / shared.margin) * view.zoom;
   const project = camera(view, skeleton.flat, shared.eye_distance);
@@ -112,7 +112,23 @@ function drawFrame(context, size, clip, decoded, frame, view, shared, palette, s
     line(ends[0], ends[1], width, colour, opacity);
   }
   context.globalAlpha = 1;
+  drawRings(context, decoded, frame, marked, (point) => place(project(...point)), Math.max(limb * 1.6, 6), palette.mark);
   return strokes.length;
+}
+
+function drawRings(context, decoded, frame, joints, place, radius, colour) {
+  context.strokeStyle = colour;
+  context.lineWidth = Math.max(radius / 4, 2);
+  for (let body = 0; body < decoded.bodies; body++) {
+    for (const joint of joints) {
+      const at = 3 * ((body * decoded.frames + frame) * decoded.joints + joint);
+      const point = decoded.points.subarray(at, at + 3);
+      if (Number.isNaN(point[0])) continue;
+      context.beginPath();
+      context.arc(...place(point), radius, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
 }
 
 function drawGrid(scene, shared, project, line) {

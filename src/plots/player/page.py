@@ -25,13 +25,17 @@ _FOLDER = Path(__file__).parent
 _SCRIPTS, _STYLES = ("drawing.js", "player.js"), ("player.css",)
 
 
-def fragment(clips: Sequence[PlayedClip], *, label: str = "Clips", plays: bool = True) -> str:
+def fragment(
+    clips: Sequence[PlayedClip], *, label: str = "Clips", plays: bool = True, heading: int = 2, embedded: bool = False
+) -> str:
     """Return the HTML of a player of some clips, for a page that also has `assets()`, once and after all fragments.
 
     Args:
         clips: at least one.
         label: its name for screen readers.
         plays: start playing at once, except for readers who prefer reduced motion.
+        heading: the level of the heading with a clip's name, from 1 to 6, one below that of what surrounds the player.
+        embedded: the page has other content: it scrolls under a wheel or a finger, unless the clip has the focus.
 
     Raises:
         UserError: there is no clip, a clip does not fit its layout, or they are too many for a page.
@@ -46,7 +50,8 @@ def fragment(clips: Sequence[PlayedClip], *, label: str = "Clips", plays: bool =
             "have. Show fewer clips, or shorter ones."
         )
     return (
-        f'<section class="last-player" aria-label="{html.escape(printable(label))}" data-plays="{str(plays).lower()}">'
+        f'<section class="last-player" aria-label="{html.escape(printable(label))}" data-plays="{str(plays).lower()}" '
+        f'data-heading="{heading}" data-embedded="{str(embedded).lower()}">'
         f'<script type="application/json">{content}</script>'
         "<noscript><p>The player needs JavaScript.</p></noscript></section>"
     )
@@ -57,10 +62,11 @@ def assets() -> str:
     return f"<style>{_styles()}</style>\n<script>{_program()}</script>"
 
 
-def content_policy(*styles: str) -> str:
-    """Return the element for the head of a page that allows the player, and these other styles, and nothing else."""
+def content_policy(*styles: str, programs: Sequence[str] = ()) -> str:
+    """Return the element for the head of a page that allows the player, these styles and programs, and nothing else."""
     allowed = " ".join(_digest(style) for style in (_styles(), *styles))
-    policy = f"default-src 'none'; img-src data:; style-src {allowed}; script-src {_digest(_program())}; "
+    run = " ".join(_digest(program) for program in (_program(), *programs))
+    policy = f"default-src 'none'; img-src data:; style-src {allowed}; script-src {run}; "
     policy += "base-uri 'none'; form-action 'none'"
     return f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
 

@@ -3,6 +3,7 @@
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const DEFAULT_FPS = 30; // of clips whose frame rate is unknown
 const PRESETS = { Front: [0, 12], Side: [90, 12], Top: [0, 89] };
+const FEW_CLIPS = 5; // so many need no search
 const START = { azimuth: 20, elevation: 12, zoom: 1 };
 const ZOOMS = [0.3, 12];
 
@@ -49,6 +50,7 @@ class Player {
     this.playButton.classList.add("lp-play");
     this.scrubber = element("input", { type: "range", min: 0, value: 0, class: "lp-scrubber", "aria-label": "Frame" });
     this.scrubber.addEventListener("input", () => this.show(Number(this.scrubber.value)));
+    this.stretch = element("span", { class: "lp-stretch" });
     this.time = element("output", { class: "lp-time" });
     const speeds = SPEEDS.map((speed) => element("option", { value: speed, text: `${speed}×` }));
     this.speeds = element("select", { "aria-label": "Speed", title: "Speed" }, ...speeds);
@@ -57,21 +59,25 @@ class Player {
     const presets = Object.entries(PRESETS).map(([name, angles]) => button(name, `View from the ${name.toLowerCase()}`, () => this.look(...angles)));
     this.presets = element("span", { class: "lp-presets", role: "group", "aria-label": "Camera" }, ...presets);
     const reset = button("Reset", "Reset the view", () => this.look(START.azimuth, START.elevation, 1));
+    this.toMarked = button("Marked frames", "Show the first marked frame", () => {
+      this.setPlaying(false);
+      this.show(this.clip.marked_frames[0]);
+    });
     const box = element("input", { type: "checkbox", checked: "" });
     box.addEventListener("change", () => {
       this.showsConfidence = box.checked;
       this.draw();
     });
     this.confidence = element("label", { class: "lp-confidence", title: "Joints of low confidence are faint" }, box, "confidence");
-    this.title = element("h2", { class: "lp-title" });
+    this.title = element(`h${this.root.dataset.heading || 2}`, { class: "lp-title" });
     this.caption = element("p", { class: "lp-caption" });
     this.legend = element("p", { class: "lp-legend" });
     const step = (text, label, by) => button(text, label, () => this.step(by));
     const controls = element(
       "div",
       { class: "lp-controls" },
-      element("div", { class: "lp-line" }, step("‹", "Previous frame", -1), this.playButton, step("›", "Next frame", 1), this.scrubber, this.time),
-      element("div", { class: "lp-line lp-options" }, this.speeds, this.presets, reset, this.confidence),
+      element("div", { class: "lp-line" }, step("‹", "Previous frame", -1), this.playButton, step("›", "Next frame", 1), element("span", { class: "lp-track" }, this.scrubber, this.stretch), this.time),
+      element("div", { class: "lp-line lp-options" }, this.speeds, this.presets, reset, this.toMarked, this.confidence),
     );
     const help = "Drag to turn, scroll or pinch to zoom. Space plays, the arrow keys step, with shift they turn, + and - zoom.";
     const main = element("div", { class: "lp-main" }, this.title, this.caption, this.stage, this.legend, controls, element("p", { class: "lp-help", text: help }));
@@ -94,7 +100,8 @@ class Player {
     };
     search.addEventListener("input", filter);
     filter();
-    return element("nav", { class: "lp-list", "aria-label": "Clips" }, search, count, element("ul", {}, ...this.items));
+    const searched = this.clips.length > FEW_CLIPS ? [search, count] : [];
+    return element("nav", { class: "lp-list", "aria-label": "Clips" }, ...searched, element("ul", {}, ...this.items));
   }
 
   // --- what is shown
@@ -115,7 +122,11 @@ class Player {
     this.title.textContent = clip.name;
     this.caption.textContent = clip.caption;
     this.scrubber.max = Math.max(this.frames - 1, 0);
-    this.moment = 0;
+    const [first, last] = clip.marked_frames || [0, -1];
+    this.moment = this.frames ? (first + (first && 0.5)) / this.frames : 0;
+    this.toMarked.hidden = this.stretch.hidden = !clip.marked_frames;
+    this.stretch.style.left = `${(100 * first) / this.frames}%`;
+    this.stretch.style.width = `${(100 * (last + 1 - first)) / this.frames}%`;
     this.presets.hidden = this.versions[0].skeleton.flat;
     this.confidence.hidden = this.versions.every(({ version }) => version.confidence === null);
     (this.items || []).forEach((item, index) => item.firstChild.setAttribute("aria-current", index === number));
@@ -139,6 +150,11 @@ class Player {
     return this.dark.matches ? this.shared.dark : this.shared.light;
   }
 
+  markedIn(frame) {
+    const [first, last] = this.clip.marked_frames || [0, this.frames];
+    return first <= frame && frame <= last ? this.clip.marked_joints : [];
+  }
+
   writeLegend() {
     const { skeleton } = this.versions[0];
     const bodies = Math.max(...this.versions.map(({ version }) => version.bodies));
@@ -147,7 +163,7 @@ class Player {
       const sides = this.palette.bodies[body % this.palette.bodies.length];
       const words = ["left", "right"].map((side) => {
         const word = element("span", { text: side });
-        word.style.color = sides[side];
+        word.style.borderBottomColor = sides[side];
         return word;
       });
       this.legend.append(element("span", {}, bodies > 1 ? `body ${body + 1}: ` : "", words[0], " ", words[1]));
@@ -162,8 +178,9 @@ class Player {
       const size = { width: Math.round(clientWidth * ratio), height: Math.round(clientHeight * ratio) };
       if (each.canvas.width !== size.width || each.canvas.height !== size.height) Object.assign(each.canvas, size);
       const frame = Math.min(Math.floor(this.moment * each.version.frames + 1e-6), each.version.frames - 1);
+      const marked = each === this.versions[0] ? this.markedIn(frame) : [];
       if (each.version.frames) {
-        strokes += drawFrame(each.canvas.getContext("2d"), size, each, each.decoded, frame, this.view, this.shared, this.palette, this.showsConfidence);
+        strokes += drawFrame(each.canvas.getContext("2d"), size, each, each.decoded, frame, this.view, this.shared, this.palette, this.showsConfidence, marked);
       }
       each.canvas.setAttribute("aria-label", `${this.clip.name}, ${each.version.title || "clip"}, frame ${frame + 1} of ${each.version.frames}`);
     }
@@ -235,6 +252,7 @@ class Player {
     });
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
     canvas.addEventListener("wheel", (event) => {
+      if (this.root.dataset.embedded === "true" && document.activeElement !== canvas) return;
       event.preventDefault();
       this.zoom(Math.exp(-Math.max(-100, Math.min(100, event.deltaY)) / 500));
     }, { passive: false });

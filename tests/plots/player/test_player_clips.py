@@ -128,3 +128,18 @@ def test_both_palettes_have_a_colour_for_each_side_of_each_body() -> None:
     for palette in (LIGHT, DARK):
         colours = [colour for body in palette.bodies for colour in body.values()]
         assert len(set(colours)) == len(colours) == 6 and palette.background not in colours
+
+
+@pytest.mark.parametrize(
+    ("marked", "kept"), [((1, 3), [1, 3]), ((-2, 1), [0, 1]), ((3, 90), [3, 4]), ((5, 9), None), (None, None)]
+)
+def test_marked_frames_and_joints_are_those_that_the_clip_has(
+    marked: tuple[int, int] | None, kept: list[int] | None
+) -> None:
+    clip = PlayedClip("clip", LAYOUT, [Version(joints_of())], marked_frames=marked, marked_joints=(14, -1, 15))
+    values = encode([clip])["clips"][0]
+    assert (values["marked_frames"], values["marked_joints"]) == (kept, [14])
+
+
+def test_the_title_of_a_version_is_printable() -> None:
+    assert encoded(Version(joints_of(), title="copy\x1b[31m"))["title"] == "copy?[31m"

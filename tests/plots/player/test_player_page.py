@@ -3,14 +3,11 @@
 import html
 import json
 import re
-import shutil
-import subprocess
-from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from html_pages import HOSTILE_NAMES, Elements, opened
 
 import last.plots.player.page as page_module
 from last.plots.player import PlayedClip, Version, assets, fragment, write_page
@@ -19,14 +16,6 @@ from last.utils.errors import UserError
 
 LAYOUT = load_layout("ntu25")
 FLAT = load_layout("coco17_2d")
-NAMES = [
-    "</script><script>alert(1)</script>",
-    "<!--<script>",
-    "\"quotes' & slashes/\\ <b>bold</b>",
-    "two\nlines\x00\x1b[31m\u202ereversed",
-    "not UTF-8 \udcff",
-    "ümläut 動作",
-]
 
 
 def clip(name: str = "walk", frames: int = 6, bodies: int = 1, layout: str = "ntu25") -> PlayedClip:
@@ -35,31 +24,7 @@ def clip(name: str = "walk", frames: int = 6, bodies: int = 1, layout: str = "nt
     return PlayedClip(name, load_layout(layout), [Version(joints, 30.0)], f"class of {name}")
 
 
-class Elements(HTMLParser):
-    """The elements of a page in their order, and the content of the scripts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.scripts: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in ("meta",):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "script":
-            self.scripts.append(data)
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_a_foreign_name_is_only_text_wherever_it_stands(name: str, tmp_path: Path) -> None:
     write_page(tmp_path / "page.html", [clip(name)], title=name)
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -104,34 +69,18 @@ def test_several_players_fit_on_one_page() -> None:
 
 # --- in a browser
 
+MARKS = (Path(__file__).parent / "marks_seen.js").read_text(encoding="utf-8")
 READER = (Path(__file__).parent / "reader_at_work.js").read_text(encoding="utf-8")
 
 
-@cache
-def browser() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    found = next((path for name in names if (path := shutil.which(name))), "")
-    if not found:
-        pytest.skip("there is no Chromium or Chrome to open the page in")
-    return found
-
-
-def opened(page: Path) -> str:
-    """Return the document of a page after its scripts have run for a second."""
-    profile = page.parent / "profile"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
-    command = [browser(), *options, "--virtual-time-budget=1000", "--dump-dom", page.as_uri()]
-    return subprocess.run(command, capture_output=True, timeout=120, check=True, encoding="utf-8").stdout
-
-
 def test_a_browser_draws_the_page_with_hostile_names_and_no_error(tmp_path: Path) -> None:
-    clips = [clip(name) for name in NAMES]
-    write_page(tmp_path / "page.html", clips, title=NAMES[0])
+    clips = [clip(name) for name in HOSTILE_NAMES]
+    write_page(tmp_path / "page.html", clips, title=HOSTILE_NAMES[0])
     document = opened(tmp_path / "page.html")
     assert "data-error" not in document
     (drawn,) = re.findall(r'data-drawn="(\d+)"', document)
     assert int(drawn) == len(LAYOUT.bones) + 1  # and the head
-    assert html.escape(NAMES[0], quote=False) in document
+    assert html.escape(HOSTILE_NAMES[0], quote=False) in document
 
 
 def test_a_browser_steps_turns_zooms_searches_and_selects(tmp_path: Path) -> None:
@@ -169,3 +118,25 @@ def test_a_browser_steps_turns_zooms_searches_and_selects(tmp_path: Path) -> Non
     assert found["dragged"][0] > 5 and found["dragged"][1] > 2
     assert found["canvases"] == 2
     assert found["pinched"] and found["wheeled"]
+
+
+def test_an_embedded_player_starts_at_the_marked_frames_and_rings_the_marked_joints(tmp_path: Path) -> None:
+    joints = np.random.default_rng(0).uniform(-0.8, 0.8, (1, 9, 25, 3))
+    version = [Version(joints)]
+    clips = [
+        PlayedClip("stretch", LAYOUT, version, marked_frames=(3, 5), marked_joints=[7, 99]),
+        PlayedClip("plain", LAYOUT, version),
+        PlayedClip("whole", LAYOUT, version, marked_joints=[7]),
+        PlayedClip("beyond", LAYOUT, version, marked_frames=(20, 30)),
+    ]
+    page = f"<body>{fragment(clips, plays=False, heading=4, embedded=True)}{assets()}<script>{MARKS}</script></body>"
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    document = opened(tmp_path / "page.html")
+    assert "data-error" not in document and '<h4 class="lp-title">' in document
+    found = json.loads(html.unescape(re.findall(r'<pre id="found">(.*?)</pre>', document)[0]))
+    assert [each["time"] for each in found["clips"]] == ["4 / 9", "1 / 9", "1 / 9", "1 / 9"]
+    assert [each["rings"] for each in found["clips"]] == [True, False, True, False]
+    assert [each["stretch"] for each in found["clips"]] == [True, False, False, False]
+    assert found["outside"] is False  # the stretch is over
+    assert found["returned"] == "4 / 9"
+    assert found["wheel"] == [False, True]  # the page scrolls until the clip has the focus

@@ -1,0 +1,96 @@
+"""The backbone of a checkpoint as the start of another training: fine-tuning on other classes, or another layout."""
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..models.registry import build_model
+from ..settings.model import ModelConfig
+from ..settings.run import RunConfig
+from ..skeleton import Layout
+from ..utils.errors import UserError
+from ..utils.names import first_few
+from ..utils.numbers import counted
+from .checkpoint import Checkpoint, read_checkpoint
+from .checkpoint_model import HEAD
+from .history import resolve_checkpoint
+
+_log = logging.getLogger(__name__)
+
+_NAMED = 3
+
+
+def load_backbone(model: nn.Module, config: RunConfig, path: Path) -> None:
+    """Load the backbone of a checkpoint into `model` and keep its classifier, to fine-tune it on other classes.
+
+    The checkpoint may be of another layout. Tensors that depend on the joints, such as a learned adjacency, then keep
+    the initial weights of `model`, also if both layouts have as many joints, since these are other joints. What was
+    loaded is logged.
+
+    Args:
+        model: a new model.
+        config: its run's configuration.
+        path: the checkpoint, or the folder of a run for its last epoch.
+
+    Raises:
+        UserError: the file is not a complete checkpoint, or less than half of the backbone fits the model.
+    """
+    checkpoint = read_checkpoint(resolve_checkpoint(path))
+    weights, own = checkpoint.weights, model.state_dict()
+    before, now = checkpoint.config.data.skeleton, config.data.skeleton
+    of_layout = _depending_on_layout(config.model, own, before, now)
+    wanted = [name for name in own if not name.startswith(HEAD) and name not in of_layout]
+    backbone = {name: weights[name] for name in wanted if name in weights and weights[name].shape == own[name].shape}
+    fitting, needed = (sum(own[name].numel() for name in names) for names in (backbone, wanted))
+    if fitting < needed / 2:
+        theirs, ours = checkpoint.config.model.name, config.model.name
+        differ = f" It is of {theirs}, and this model is {ours}." if theirs != ours else ""
+        raise UserError(
+            f"Only {fitting:,} of the model's {needed:,} backbone parameters fit those of {path}. --init_from needs a "
+            f"checkpoint of the same --model.{differ}"
+        )
+    model.load_state_dict({**own, **backbone})
+    total = sum(each.numel() for name, each in own.items() if not name.startswith(HEAD))
+    fresh = len(own) - len(backbone)
+    unused = ", ".join(sorted(weights.keys() - backbone.keys()))
+    _log.info(
+        f"Loaded {len(backbone)} tensors from {path}, which is {_described(checkpoint)}: {fitting / total:.1%} of the "
+        f"backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}. "
+        f"Unused: {unused or 'none'}."
+    )
+
+
+def _depending_on_layout(model: ModelConfig, own: Mapping[str, Tensor], before: Layout, now: Layout) -> Collection[str]:
+    """Return the names of the tensors that cannot be taken from a model of the layout `before`.
+
+    They are those of another shape there, and those whose shape depends on the number of joints, if the joints differ.
+    """
+    if (before.joints, before.bones, before.coordinates) == (now.joints, now.bones, now.coordinates):
+        return set()
+    longer = replace(now, joints=(*now.joints, "another"), bones=(*now.bones, (now.num_joints, now.root)))
+    found = set()
+    for other in (before, longer):
+        with torch.device("meta"):
+            shapes = {name: each.shape for name, each in build_model(model, 1, other).state_dict().items()}
+        # A task with a model of its own has tensors that this one lacks.
+        found |= {name for name, each in own.items() if name in shapes and shapes[name] != each.shape}
+    return {name for name in found if not name.startswith(HEAD)}
+
+
+def _described(checkpoint: Checkpoint) -> str:
+    config = checkpoint.config
+    return f"{config.model.name} of {config.data.name} ({counted(len(checkpoint.classes), 'class')})"
+
+
+def _named(of_layout: Collection[str], before: Layout, now: Layout) -> str:
+    """Return what else is newly initialised, because it depends on the layout."""
+    if not of_layout:
+        return ""
+    return (
+        f", and {counted(len(of_layout), 'tensor')} of the layout, which is {now.name} instead of {before.name} "
+        f"({first_few(sorted(of_layout), _NAMED)})"
+    )
