@@ -1,91 +1,21 @@
-"""Preparing a data set: what is kept, skipped and reported, resuming, and what is refused."""
+"""Preparing a data set: what is kept, skipped and reported, and what is refused."""
 
-import errno
 import json
 import math
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from noted_progress import NotedProgress
+from preprocess_probes import CONFIG, NumbersReader, prepare, with_a_copy_of_c
 
 from last.data import open_store
-from last.data.preparation import chunks
-from last.data.preparation import preprocess as preprocess_module
-from last.data.preparation.formats import BadClip, DroppedClip, Entry, base
-from last.data.preparation.formats.recordings import merge_copies
-from last.data.preparation.preprocess import preprocess, read_ignore_list
+from last.data.preparation.preprocess import read_ignore_list
 from last.data.preparation.report import PreparationReport
-from last.data.store.clip import Clip
 from last.settings.data import DataConfig, ProtocolConfig, SelectConfig
 from last.utils.errors import UserError
 from last.utils.progress import Progress
 
-
-class NumbersReader:
-    """Read files `NAME.txt` of six numbers: label, subject, camera, setup, bodies, frames."""
-
-    read_names: list[str] = []  # noqa: RUF012 - every instance of a test counts here
-    stop_at = ""
-
-    def __init__(self, source: object) -> None: ...
-
-    def entries(self, raw: Path) -> Sequence[Entry]:
-        found = (Entry(path.stem, path, "", path.stat().st_size) for path in sorted(raw.rglob("*.txt")))
-        return merge_copies(found, raw)
-
-    def read(self, entry: Entry) -> Clip:
-        if entry.name == self.stop_at:
-            raise KeyboardInterrupt
-        self.read_names.append(entry.name)
-        text = entry.path.read_text(encoding="utf-8")
-        if text == "bad":
-            raise BadClip(entry.name, 3, "is broken")
-        if text == "empty":
-            raise DroppedClip(entry.name, 0, "no skeleton")
-        label, subject, camera, setup, bodies, frames = map(int, text.split())
-        joints = np.full((bodies, frames, 25, 3), subject, np.float32)
-        return Clip(entry.name, joints, np.ones((bodies, frames), np.bool_), label, subject, camera, setup)
-
-
-@pytest.fixture(autouse=True)
-def reader(monkeypatch: pytest.MonkeyPatch) -> type[NumbersReader]:
-    """Read every data set here with `NumbersReader`, two recordings per chunk."""
-    for module in (base, preprocess_module):
-        monkeypatch.setattr(module, "get_reader", lambda name, source: NumbersReader(source))
-    monkeypatch.setattr(NumbersReader, "read_names", [])
-    monkeypatch.setattr(chunks, "_MAX_ENTRIES", 2)
-    return NumbersReader
-
-
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    """Return a folder of seven recordings: c is damaged, e has no skeleton."""
-    folder = tmp_path / "raw"
-    folder.mkdir()
-    texts = {"a": "0 1 1 1 1 4", "b": "1 2 1 1 2 3", "c": "bad", "d": "0 2 2 2 1 5", "e": "empty"}
-    for name, text in {**texts, "f": "1 1 2 2 2 2", "g": "0 3 1 3 1 1"}.items():
-        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
-    return folder
-
-
-CONFIG = DataConfig(
-    name="tiny",
-    classes=["wave", "walk"],
-    split="xsub",
-    protocols={"xsub": ProtocolConfig("subject", train=[1]), "xview": ProtocolConfig("camera", test=[1])},
-)
-
-
-def prepare(raw: Path, out: Path, config: DataConfig = CONFIG, **options: object) -> PreparationReport:
-    return preprocess(config, raw, out, workers=1, **options)
-
-
-def arrays(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(out.glob("*.npy"))}
+pytestmark = pytest.mark.usefixtures("reader")
 
 
 def test_the_store_holds_the_sound_recordings_in_the_order_of_their_names(raw: Path, tmp_path: Path) -> None:
@@ -148,12 +78,6 @@ def test_recordings_outside_the_selection_are_counted_and_left_out(raw: Path, tm
     assert report.unselected == 3
 
 
-def with_a_copy_of_c(raw: Path, text: str) -> Path:
-    (raw / "z_copies").mkdir()
-    (raw / "z_copies" / "c.txt").write_text(text, encoding="utf-8")
-    return raw
-
-
 def test_a_damaged_recording_is_read_from_its_copy_and_that_is_reported(
     raw: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -179,19 +103,6 @@ def test_a_whole_recording_is_not_read_from_its_copy(raw: Path, tmp_path: Path) 
     assert [each.name for each in report.dropped] == ["e"]
 
 
-def test_a_copy_that_changed_is_read_again(
-    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_a_copy_of_c(raw, "1 7 1 1 1 6")
-    monkeypatch.setattr(reader, "stop_at", "g")
-    with pytest.raises(KeyboardInterrupt):
-        prepare(raw, tmp_path / "out")
-    monkeypatch.setattr(reader, "stop_at", "")
-    (raw / "z_copies" / "c.txt").write_text("1 8 1 1 1 66", encoding="utf-8")
-    prepare(raw, tmp_path / "out")
-    assert {clip.name: clip.joints.shape[1] for clip in open_store(tmp_path / "out")}["c"] == 66
-
-
 def test_nothing_of_the_selection_is_refused_with_the_data_set_that_has_more(raw: Path, tmp_path: Path) -> None:
     select = SelectConfig(setups=[5, 7, 8, 9], actions=[1])
     config = DataConfig(**{**vars(CONFIG), "select": select, "subset_of": "larger"})
@@ -214,95 +125,6 @@ def test_a_class_that_the_data_set_does_not_have_counts_as_damage(raw: Path, tmp
     assert [str(each) for each in report.damaged][1:] == ["d: its class is number 3, but tiny has 2"]
 
 
-def test_an_interrupted_preparation_resumes_and_gives_the_same_bytes(
-    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepare(raw, tmp_path / "whole")
-    monkeypatch.setattr(reader, "stop_at", "f")
-    with pytest.raises(KeyboardInterrupt):
-        prepare(raw, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
-    monkeypatch.setattr(reader, "stop_at", "")
-    reader.read_names.clear()
-    shown = NotedProgress()
-    report = prepare(raw, tmp_path / "out", progress=shown)
-    assert (shown.tasks[0].before, shown.tasks[0].total, sum(shown.tasks[0].done)) == (2, 7, 5)
-    # c is read again with its neighbour, because c is damaged; a and b are not.
-    assert reader.read_names == ["c", "d", "e", "f", "g"]
-    assert arrays(tmp_path / "out") == arrays(tmp_path / "whole")
-    assert (report.kept, len(report.left_out)) == (5, 2)
-
-
-def test_a_recording_that_changed_after_an_interruption_is_read_again(
-    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reader, "stop_at", "c")
-    with pytest.raises(KeyboardInterrupt):
-        prepare(raw, tmp_path / "out")
-    monkeypatch.setattr(reader, "stop_at", "")
-    (raw / "a.txt").write_text("0 9 1 1 1 44", encoding="utf-8")
-    prepare(raw, tmp_path / "out")
-    assert open_store(tmp_path / "out")[0].joints.shape[1] == 44
-
-
-def test_clips_that_were_read_under_other_class_names_or_another_order_are_read_again(
-    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for classes in (["wave", "walk"], ["walk", "wave"], ["wave", "stroll"]):
-        reader.read_names.clear()
-        monkeypatch.setattr(reader, "stop_at", "c")
-        with pytest.raises(KeyboardInterrupt):
-            prepare(raw, tmp_path / "out", DataConfig(**{**vars(CONFIG), "classes": classes}))
-        assert reader.read_names == ["a", "b"]
-
-
-def test_a_damaged_part_of_an_interrupted_run_is_read_again(
-    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reader, "stop_at", "c")
-    with pytest.raises(KeyboardInterrupt):
-        prepare(raw, tmp_path / "out")
-    (part,) = (tmp_path / "out" / ".partial").iterdir()
-    part.write_bytes(part.read_bytes()[:100])
-    monkeypatch.setattr(reader, "stop_at", "")
-    assert prepare(raw, tmp_path / "out").kept == 5
-
-
-def test_what_other_runs_left_unfinished_is_removed_before_reading(
-    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    partial = tmp_path / "out" / ".partial"
-    partial.mkdir(parents=True)
-    leftovers = [
-        tmp_path / "out" / ".joints.npy.123.tmp",
-        partial / ".000000-x.npz.123.tmp",
-        partial / "000000-0123.npz",
-    ]
-    for path in leftovers:
-        path.write_bytes(b"half")
-    monkeypatch.setattr(reader, "stop_at", "a")
-    with pytest.raises(KeyboardInterrupt):
-        prepare(raw, tmp_path / "out")
-    assert [path for path in leftovers if path.exists()] == []
-
-
-def test_a_finished_store_of_the_same_input_is_not_made_again(
-    raw: Path, tmp_path: Path, reader: type[NumbersReader]
-) -> None:
-    first = prepare(raw, tmp_path / "out")
-    reader.read_names.clear()
-    again = prepare(raw, tmp_path / "out")
-    assert reader.read_names == []
-    assert again.prepared_before and not first.prepared_before
-    assert again == PreparationReport(**{**vars(first), "prepared_before": True})
-
-
-def test_strict_refuses_a_finished_store_that_left_damaged_recordings_out(raw: Path, tmp_path: Path) -> None:
-    prepare(raw, tmp_path / "out")
-    with pytest.raises(UserError, match="c, line 3: is broken"):
-        prepare(raw, tmp_path / "out", strict=True)
-
-
 def test_a_refusal_of_an_empty_part_names_the_recordings_that_were_left_out(raw: Path, tmp_path: Path) -> None:
     empty = DataConfig(**{**vars(CONFIG), "protocols": {"xsub": ProtocolConfig("subject", train=[1], test=[9])}})
     with pytest.raises(UserError, match="No store is written") as caught:
@@ -310,52 +132,6 @@ def test_a_refusal_of_an_empty_part_names_the_recordings_that_were_left_out(raw:
     assert "Damaged, left out: 1 recording:\n  c, line 3: is broken\n" in str(caught.value)
     assert "Empty or not used, left out: 1 recording:\n  e: no skeleton\n" in str(caught.value)
     assert not (tmp_path / "out" / "report.txt").exists()
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"ignore": ["a"]},
-        {"config": DataConfig(**{**vars(CONFIG), "bodies": 1})},
-        {"config": DataConfig(**{**vars(CONFIG), "classes": ["greet", "walk"]})},
-    ],
-)
-def test_a_finished_store_of_other_input_is_kept_unless_it_may_be_overwritten(
-    raw: Path, tmp_path: Path, options: dict[str, object]
-) -> None:
-    prepare(raw, tmp_path / "out")
-    before = arrays(tmp_path / "out")
-    with pytest.raises(UserError, match="--overwrite"):
-        prepare(raw, tmp_path / "out", **options)
-    assert arrays(tmp_path / "out") == before
-    assert not prepare(raw, tmp_path / "out", **options, overwrite=True).prepared_before
-    assert len(open_store(tmp_path / "out")) == (4 if "ignore" in options else 5)
-
-
-def test_a_finished_store_without_its_report_is_reported(raw: Path, tmp_path: Path) -> None:
-    prepare(raw, tmp_path / "out")
-    (tmp_path / "out" / "report.json").unlink()
-    with pytest.raises(UserError, match="no valid report"):
-        prepare(raw, tmp_path / "out")
-
-
-def test_a_store_elsewhere_is_used_only_if_it_can_be_read(raw: Path, tmp_path: Path) -> None:
-    prepare(raw, tmp_path / "input")
-    found = prepare(raw, tmp_path / "out", elsewhere=[tmp_path / "input"])
-    assert found.prepared_before and not (tmp_path / "out").exists()
-    (tmp_path / "input" / "store.json").write_text("{", encoding="utf-8")
-    report = prepare(raw, tmp_path / "out", elsewhere=[tmp_path / "input", tmp_path / "removed"])
-    assert not report.prepared_before
-    assert len(open_store(tmp_path / "out")) == 5
-
-
-def test_a_store_that_was_damaged_is_refused_until_it_may_be_overwritten(raw: Path, tmp_path: Path) -> None:
-    prepare(raw, tmp_path / "out")
-    (tmp_path / "out" / "store.json").write_text("{", encoding="utf-8")
-    with pytest.raises(UserError, match=r"store\.json"):
-        prepare(raw, tmp_path / "out")
-    assert not prepare(raw, tmp_path / "out", overwrite=True).prepared_before
-    assert len(open_store(tmp_path / "out")) == 5
 
 
 def test_a_missing_raw_folder_is_refused_with_how_to_get_the_data(tmp_path: Path) -> None:
@@ -412,43 +188,6 @@ def test_an_unwritable_place_is_refused(raw: Path, tmp_path: Path) -> None:
         prepare(raw, tmp_path / "file" / "out")
 
 
-def test_a_full_disk_ends_with_one_message_and_the_next_run_continues(
-    raw: Path, tmp_path: Path, reader: type[NumbersReader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    writes_left = 2
-
-    def fsync(descriptor: int) -> None:
-        nonlocal writes_left
-        writes_left -= 1
-        if writes_left < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fsync)
-        with pytest.raises(UserError, match="the disk is full"):
-            prepare(raw, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
-    assert len(list((tmp_path / "out" / ".partial").iterdir())) == 2
-    reader.read_names.clear()
-    assert prepare(raw, tmp_path / "out").kept == 5
-    assert "a" not in reader.read_names
-
-
-def test_a_full_disk_at_the_very_end_leaves_no_store(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fsync(descriptor: int) -> None:
-        if "joints.npy" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    if not Path("/proc/self/fd").is_dir():
-        pytest.skip("needs /proc to tell which file is written")
-    monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(UserError, match="the disk is full"):
-        prepare(raw, tmp_path / "out")
-    assert not list((tmp_path / "out").glob("*.npy")) and not (tmp_path / "out" / "store.json").exists()
-
-
 def test_progress_counts_every_recording_once(raw: Path, tmp_path: Path) -> None:
     class Counter(Progress):
         counts: list[int]
@@ -483,69 +222,6 @@ def test_a_file_without_names_is_no_ignore_list(tmp_path: Path, content: bytes) 
 def test_a_missing_ignore_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Cannot read the ignore list"):
         read_ignore_list(tmp_path / "nowhere.txt")
-
-
-def test_a_second_preparation_of_the_same_store_is_refused_and_leaves_the_first_alone(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = NumbersReader.read
-
-    def read_while_another_one_begins(self: NumbersReader, entry: Entry) -> Clip:
-        if entry.name == "d":
-            (tmp_path / "out" / ".joints.npy.123.tmp").touch()
-            with pytest.raises(UserError, match="Another process is preparing"):
-                prepare(raw, tmp_path / "out")
-            assert (tmp_path / "out" / ".joints.npy.123.tmp").exists()
-        return read(self, entry)
-
-    monkeypatch.setattr(NumbersReader, "read", read_while_another_one_begins)
-    assert prepare(raw, tmp_path / "out").kept == 5
-    assert len(open_store(tmp_path / "out")) == 5
-
-
-def test_what_a_killed_preparation_left_half_written_is_removed(raw: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    for name in ("joints.npy", "store.json", "report.txt", "later.npy"):
-        (tmp_path / "out" / f".{name}.77.tmp").touch()
-    prepare(raw, tmp_path / "out")
-    assert not list((tmp_path / "out").glob(".*"))
-
-
-def test_a_preparation_that_was_refused_leaves_no_lock_behind(raw: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError):
-        prepare(raw, tmp_path / "out", strict=True)
-    assert not (tmp_path / "out" / ".lock").exists()
-
-
-def test_a_store_that_another_process_has_just_finished_is_not_written_again(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sole_writer = preprocess_module.sole_writer
-
-    def finish_before_the_lock_is_taken(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(preprocess_module, "sole_writer", sole_writer)
-        prepare(raw, tmp_path / "out")
-        return sole_writer(*arguments, **options)
-
-    monkeypatch.setattr(preprocess_module, "sole_writer", finish_before_the_lock_is_taken)
-    assert prepare(raw, tmp_path / "out").prepared_before
-    assert len(NumbersReader.read_names) == len(set(NumbersReader.read_names))
-
-
-@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "label"])
-def test_a_chunk_that_is_damaged_in_any_part_is_read_again(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
-) -> None:
-    monkeypatch.setattr(NumbersReader, "stop_at", "f")
-    with pytest.raises(KeyboardInterrupt):
-        prepare(raw, tmp_path / "out")
-    for path in (tmp_path / "out" / ".partial").iterdir():
-        content = bytearray(path.read_bytes())
-        if damage == "flip":
-            content[len(content) // 2] ^= 4
-        path.write_bytes({"cut": content[:-100], "empty": b"", "label": b"PK" + content}.get(damage, content))
-    monkeypatch.setattr(NumbersReader, "stop_at", "")
-    assert prepare(raw, tmp_path / "out").kept == 5
 
 
 def test_a_report_that_cannot_be_updated_leaves_the_store_usable(
