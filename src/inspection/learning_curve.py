@@ -125,7 +125,7 @@ def _advice(
     sentences = [
         f"A small student that is trained for a short time recognises {now:.0%} of the held-out clips after "
         f"{points[-1].clips:,} training clips, {points[0].mean:.0%} after {points[0].clips:,}.",
-        f"With twice as many clips, {_range(low, high)} would be right.",
+        f"With twice as many clips, {_range(low, high)} would be right (a rough estimate).",
     ]
     if likely - now < _LEAST_GAIN:
         enough = now >= 1 - _ENOUGH_ERROR
