@@ -74,6 +74,7 @@ TESTED_IN = {
     "experiments/sequence_plan": "experiments/test_sequence",
     "experiments/sequence_table": "experiments/test_sequence",
     "inspection/clip_source": "cli/test_view_command",
+    "inspection/student_training": "inspection/test_students",
     "models/batchnorm_stats": "evaluation/test_population_statistics",
     "models/channel_major": "models/test_layers",
     "models/facts": "runs/test_checkpoint",

@@ -91,8 +91,7 @@ def train(
         on_end: called by the first process with the run's folder when the run has ended, stopped or diverged.
 
     Raises:
-        UserError: the data are missing, the configuration does not fit them or the run to resume, or a file
-            cannot be written.
+        UserError: the data are missing, the configuration does not fit them or the run, or a file cannot be written.
         TrainingDiverged: losses, gradients or scores are not finite.
         KeyboardInterrupt: a signal arrived before the first step, or a second one before the state was saved.
     """

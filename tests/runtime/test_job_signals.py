@@ -16,7 +16,15 @@ from last.runs.folder import RunFolder
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no groups of processes")
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+# One signal stands for the others, which a trainer without workers gets in `test_resume`.
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("SIGTERM", 143),
+        pytest.param("SIGHUP", 129, marks=pytest.mark.slow),
+        pytest.param("SIGINT", 130, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_to_trainer_and_workers_saves(data_yaml: Path, tmp_path: Path, name: str, code: int) -> None:
     roots = ["--data_root", str(data_yaml.parent / "data"), "--output_root", str(tmp_path / "runs")]
     settings = ["--set", *TINY, "epochs=100000", "hardware.num_workers=2", "checkpoint.every_minutes=0"]

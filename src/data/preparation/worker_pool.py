@@ -20,14 +20,22 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 Item = TypeVar("Item")
 
+_LOST_READER = (
+    "A reading process ended unexpectedly, perhaps because there was not enough memory. Run the same command "
+    "again with fewer --workers; finished chunks are kept."
+)
 
-def work_in_order(work: Callable[[Item], None], items: Sequence[Item], processes: int) -> Generator[Item, None, None]:
+
+def work_in_order(
+    work: Callable[[Item], None], items: Sequence[Item], processes: int, lost: str = _LOST_READER
+) -> Generator[Item, None, None]:
     """Call `work` with every item in several processes; yield each item once it and all items before it are done.
 
     Args:
         work: the function; it is pickled.
         items: its arguments; they are pickled.
         processes: number of processes; they end when the generator is closed.
+        lost: the message if a process ends unexpectedly.
 
     Raises:
         UserError: `work` raised one, or a process ended unexpectedly.
@@ -41,13 +49,13 @@ def work_in_order(work: Callable[[Item], None], items: Sequence[Item], processes
         for number, item in enumerate(items):
             while number not in done:
                 while idle and given < len(items):
-                    with _dead_process_as_user_error():
+                    with _dead_process_as_user_error(lost):
                         idle[-1].send(items[given])
                     busy[idle.pop()] = given
                     given += 1
                 ready = wait(list(busy))
                 for connection in [each for each in busy if each in ready]:
-                    _receive(connection)
+                    _receive(connection, lost)
                     done.add(busy.pop(connection))
                     idle.append(connection)
             yield item
@@ -87,20 +95,17 @@ def _failure(work: Callable[[Item], None], item: Item) -> Exception | None:
     return None
 
 
-def _receive(connection: Connection) -> None:
+def _receive(connection: Connection, lost: str) -> None:
     """Receive the result of a process, and raise its error if there is one."""
-    with _dead_process_as_user_error():
+    with _dead_process_as_user_error(lost):
         failure = connection.recv()
     if failure is not None:
         raise failure
 
 
 @contextmanager
-def _dead_process_as_user_error() -> Iterator[None]:
+def _dead_process_as_user_error(lost: str) -> Iterator[None]:
     try:
         yield
     except (EOFError, ConnectionError) as error:
-        raise UserError(
-            "A reading process ended unexpectedly, perhaps because there was not enough memory. Run the same command "
-            "again with fewer --workers; finished chunks are kept."
-        ) from error
+        raise UserError(lost) from error

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from last.data.preparation.formats import BadClip, DroppedClip
+from last.data.preparation.formats import BadClip, DroppedClip, clip_builder
 from last.data.preparation.formats.tracks import MOST_BODIES, Detection, track_bodies
 
 SHAPE = np.array([[0.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
@@ -72,10 +72,13 @@ def test_bodies_without_a_measured_joint_are_none() -> None:
     [
         ([[at(0.0)], [at(0.0)] * (MOST_BODIES + 1)], "frame 2 has 301 bodies"),
         ([[at(0.0, 1), at(3.0, 1)]], "frame 1 has two bodies of the track 1"),
-        ([[at(0.0)]] + [[]] * (1 << 22), "coordinates, too many for one recording"),
+        ([[at(0.0)]] + [[]] * 200, "coordinates, too many for one recording"),
     ],
 )
-def test_what_is_too_much_or_ambiguous_is_refused(frames: list[list[Detection]], problem: str) -> None:
+def test_what_is_too_much_or_ambiguous_is_refused(
+    frames: list[list[Detection]], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_builder, "MAX_COORDINATES", 1000)
     with pytest.raises(BadClip, match=problem):
         track_bodies("one", frames, 2)
 
