@@ -11,12 +11,14 @@ from .version import __version__
 if TYPE_CHECKING:
     from . import data
     from .deploy.inputs import model_inputs
+    from .deploy.recognizer import Recognizer
     from .models.registry import create_model, list_models
     from .runs.checkpoint_model import load_checkpoint
 
-__all__ = ["__version__", "create_model", "data", "list_models", "load_checkpoint", "model_inputs"]
+__all__ = ["Recognizer", "__version__", "create_model", "data", "list_models", "load_checkpoint", "model_inputs"]
 
 _HOME_OF = {
+    "Recognizer": ".deploy.recognizer",
     "create_model": ".models.registry",
     "list_models": ".models.registry",
     "load_checkpoint": ".runs.checkpoint_model",

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ..skeleton import Layout, layout_from_facts
 from ..utils.errors import UserError
-from ..utils.numbers import counted
 
 Floats = NDArray[np.float32]
 
@@ -130,17 +129,3 @@ def _digest(content: bytes, others: tuple[Path, ...]) -> str:
     for other in others:
         found.update(other.read_bytes())
     return found.hexdigest()
-
-
-def refuse_other_shape(joints: NDArray[Any], layout: Layout, bodies: int) -> None:
-    """Refuse an input that is not (N, M, F, V, C) with the M, V and C of a file.
-
-    Raises:
-        UserError: the message names what was expected and what was given.
-    """
-    wanted = (bodies, layout.num_joints, layout.coordinates)
-    if joints.ndim != 5 or (joints.shape[1], *joints.shape[3:]) != wanted or 0 in joints.shape:
-        raise UserError(
-            f"The joints have the shape {joints.shape}; this model takes (clips, {bodies}, frames, "
-            f"{layout.num_joints}, {layout.coordinates}): {counted(bodies, 'body')} of the layout {layout.name}."
-        )

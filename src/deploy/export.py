@@ -16,6 +16,7 @@ from ..models.classifier import SkeletonClassifier
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, read_checkpoint
 from ..runs.checkpoint_model import model_of, warn_of_lagging_statistics
+from ..settings.data import DataConfig
 from ..skeleton import layout_facts
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, write_json
@@ -106,8 +107,11 @@ def export(
     warn_of_lagging_statistics(checkpoint, str(request.checkpoint), request.no_ema)
     model = model_of(checkpoint, str(request.checkpoint), request.no_ema)
     config, bodies = checkpoint.config, request.bodies or checkpoint.config.data.bodies
+    how = _preparation(config.data, clips)
     compared = _compared_with(model, clips, bodies)
     facts = {**_facts(checkpoint, request, model, bodies), "compared": compared.what}
+    facts["inside"] |= {"frames without a body": "kept between others" if how["keep_gaps"] else "left out"}
+    facts["inside"] |= {} if how["centers"] else {"origin": "that of the recording"}
     make_folder(out)
     name = request.name or config.model.name
     with temporary_folder(out / name) as folder, progress.task("exporting", 3, "steps") as task:
@@ -115,7 +119,7 @@ def export(
         onnx_file = written.with_suffix(".onnx")
         layout = config.data.skeleton
         example = torch.randn(_EXAMPLE[0], bodies, _EXAMPLE[1], layout.num_joints, layout.coordinates)
-        write_onnx(onnx_file, network_of(model, config.data, config.input_frames), example, facts)
+        write_onnx(onnx_file, network_of(model, config.data, config.input_frames, **how), example, facts)
         task.advance(note="written")
         for backend in backends.values():
             backend.convert(onnx_file, written.with_suffix(backend.SUFFIXES[0]), facts)
@@ -127,6 +131,21 @@ def export(
     placed = [Exported(**{**vars(each), "files": tuple(out / path.name for path in each.files)}) for each in found]
     write_json(out / f"{name}.json", {**facts, "exported": [_described(each) for each in placed]})
     return placed
+
+
+def _preparation(data: DataConfig, clips: Sequence[Clip]) -> dict[str, bool]:
+    """Return what `preprocess` did to the clips of a data set, see `ClipFront`, as far as its clips show it."""
+    center = data.skeleton.center
+    return {
+        "keep_gaps": bool(data.fps or data.source_fps) or any(clip.fps > 0 for clip in clips),
+        "centers": all(_is_centered(clip, center) for clip in clips),
+    }
+
+
+def _is_centered(clip: Clip, center: int) -> bool:
+    """Return whether joint `center` of the first body is the origin where it is first measured, if it ever is."""
+    measured = clip.joint_mask[0, :, center]
+    return not measured.any() or not clip.joints[0, measured.argmax(), center].any()
 
 
 @torch.no_grad()

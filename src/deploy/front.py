@@ -22,11 +22,12 @@ class ClipFront(nn.Module):
         data: the data configuration of a run: layout, sampling and gaps.
         frames: T.
         keep_gaps: keep frames without a body between others, as in clips of a known frame rate.
+        centers: centre each clip, as `preprocess` does.
     """
 
-    def __init__(self, data: DataConfig, frames: int, *, keep_gaps: bool) -> None:
+    def __init__(self, data: DataConfig, frames: int, *, keep_gaps: bool, centers: bool = True) -> None:
         super().__init__()
-        self.frames, self.keep_gaps = frames, keep_gaps
+        self.frames, self.keep_gaps, self.centers = frames, keep_gaps, centers
         self.sampling, self.max_gap, self.center = data.sampling, data.max_gap, data.skeleton.center
 
     def forward(self, joints: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,10 +40,11 @@ class ClipFront(nn.Module):
         joints, measured = measured_joints(joints)
         seen = measured.amax(dim=3)  # (N, M, F)
         second = (seen[:, 0].amax(dim=1) == 0).to(torch.int64) if joints.shape[1] > 1 else None
-        origin = self._origins(joints, measured, seen, second)
         frames, weight = self._frames(seen.amax(dim=1))
         sampled, there = _interpolated(joints, measured, frames, weight)
-        sampled = sampled - origin[:, None, None, None] * there[..., None]
+        if self.centers:
+            origin = self._origins(joints, measured, seen, second)
+            sampled = sampled - origin[:, None, None, None] * there[..., None]
         if second is not None:  # the first body that is present is the first actor
             sampled, there = _exchanged(sampled, second), _exchanged(there, second)
         return fill_gaps(sampled.permute(0, 4, 2, 3, 1), there > 0, self.max_gap)

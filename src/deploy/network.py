@@ -102,15 +102,18 @@ class PlainCore(nn.Module):
         return details.logits, details.features
 
 
-def network_of(model: SkeletonClassifier, data: DataConfig, frames: int) -> ExportedNetwork:
+def network_of(
+    model: SkeletonClassifier, data: DataConfig, frames: int, *, keep_gaps: bool = False, centers: bool = True
+) -> ExportedNetwork:
     """Return the network to export: a folded LAST-E; an unchanged model of another family or with other streams.
 
     Args:
         model: a trained model, which is not changed.
         data: the data configuration of its run.
         frames: T, to which clips are sampled.
+        keep_gaps, centers: see `ClipFront`.
     """
-    front = ClipFront(data, frames, keep_gaps=bool(data.fps or data.source_fps))
+    front = ClipFront(data, frames, keep_gaps=keep_gaps, centers=centers)
     folds = isinstance(model, LastE) and model.streams == STREAMS
     core = FoldedCore(model, data, frames) if isinstance(model, LastE) and folds else PlainCore(model, data)
     return ExportedNetwork(front, core).eval()

@@ -2,10 +2,7 @@
 
 import json
 import os
-import runpy
 import sys
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +14,17 @@ import torch
 from deploy_probes import write_checkpoint
 
 import last
+from last.data import open_store
 from last.deploy import export as exporting
-from last.deploy.backends import open_exported
-from last.deploy.export import Exported, ExportRequest, export
-from last.deploy.recogniser import evaluated_logits
+from last.deploy.arrays import with_bodies
+from last.deploy.backends import Opened, open_exported
+from last.deploy.contract import FORMAT, Outputs, facts_from
+from last.deploy.export import Exported, ExportRequest, export, random_recordings
 from last.runs.checkpoint import read_checkpoint
-from last.runs.checkpoint_model import model_of
 from last.utils.errors import UserError
 from last.utils.files import file_checksum
 
 Array = np.ndarray[Any, Any]
-UNIT = ("data.normalize.scale=unit",)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,7 @@ def checkpoint(folder: Path, data_yaml: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(folder: Path, checkpoint: Path) -> list[Exported]:
-    return export(ExportRequest(checkpoint, bodies=2, batch=2, threads=1), folder / "out")
+    return export(ExportRequest(checkpoint, threads=1), folder / "out")
 
 
 def test_both_files_lie_there_whole_with_a_description(folder: Path, exported: list[Exported]) -> None:
@@ -54,42 +51,99 @@ def test_both_files_lie_there_whole_with_a_description(folder: Path, exported: l
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_each_runtime_gives_the_logits_that_evaluate_computes(
-    number: int, checkpoint: Path, exported: list[Exported]
+@pytest.mark.parametrize(
+    "recording", random_recordings(25, 3, bodies=2)[:4], ids=lambda each: f"{each.shape[1]} frames"
+)
+def test_each_runtime_gives_the_logits_of_a_prepared_recording(
+    recording: Array, number: int, checkpoint: Path, exported: list[Exported]
 ) -> None:
-    content = read_checkpoint(checkpoint)
-    joints = torch.randn(2, 3, 8, 25, 2)
-    joints[0, ..., 1] = 0
-    expected = evaluated_logits(model_of(content, ""), content.config.data, joints)
-    run = open_exported(exported[number].files[0], threads=1)
+    model = last.load_checkpoint(checkpoint)
+    with torch.no_grad():
+        expected = model(*last.model_inputs(model, recording)).numpy()
+    run = open_exported(exported[number].files[0], threads=1).run
     for _ in range(2):  # what a run gave stays as it is when the next one begins
-        first = run(joints.numpy())
-        run(np.zeros_like(joints.numpy()))
-        np.testing.assert_allclose(first, expected.numpy(), rtol=1e-4, atol=1e-5)
+        outputs = run(with_bodies(recording, 2))
+        run(np.zeros((1, 2, 3, 25, 3), np.float32))
+        np.testing.assert_allclose(outputs.logits, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(outputs.probabilities.sum(), 1.0, rtol=1e-5)
 
 
-def test_the_onnx_file_is_one_file_with_a_fixed_opset_and_fixed_shapes(exported: list[Exported]) -> None:
+@pytest.mark.parametrize("number", [0, 1])
+def test_each_runtime_takes_several_clips_at_once(number: int, exported: list[Exported]) -> None:
+    run = open_exported(exported[number].files[0], threads=1).run
+    clips = np.random.default_rng(0).normal(size=(3, 2, 30, 25, 3)).astype(np.float32)
+    clips[1], clips[2, 1] = np.nan, 0.0
+    together = run(clips)
+    assert np.isnan(together.logits[1]).all() and np.isnan(together.probabilities[1]).all()
+    for clip in (0, 2):
+        for whole, alone in zip(together, run(clips[clip : clip + 1]), strict=True):
+            np.testing.assert_allclose(whole[clip], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_onnx_file_is_one_file_with_a_fixed_opset_and_two_axes_of_any_size(exported: list[Exported]) -> None:
     model = onnx.load(exported[0].files[0], load_external_data=False)
     onnx.checker.check_model(model, full_check=True)
     assert [(each.domain, each.version) for each in model.opset_import] == [("", 18)]
     assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
-    shapes = [[each.dim_value for each in value.type.tensor_type.shape.dim] for value in model.graph.input]
-    assert shapes == [[2, 3, 8, 25, 2]]
-    assert not {"BatchNormalization", "Softmax", "Dropout"} & {node.op_type for node in model.graph.node}
+    axes = model.graph.input[0].type.tensor_type.shape.dim
+    assert [each.dim_param or each.dim_value for each in axes] == ["clips", 2, "frames", 25, 3]
+    assert [each.name for each in model.graph.output] == ["probabilities", "logits", "features"]
+    assert not {"BatchNormalization", "Dropout"} & {node.op_type for node in model.graph.node}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_file_that_was_edited_or_cut_short_is_refused(number: int, exported: list[Exported], tmp_path: Path) -> None:
+    files = exported[number].files
+    for path in files:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    edited = tmp_path / files[-1].name
+    content = bytearray(edited.read_bytes())
+    content[len(content) // 2] ^= 1  # among the weights
+    edited.write_bytes(content)
+    with pytest.raises(UserError, match="it was cut short or edited"):
+        open_exported(tmp_path / files[0].name)
+    edited.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"cut short or edited|cannot be read by"):
+        open_exported(tmp_path / files[0].name)
+
+
+def test_the_facts_of_a_file_are_read_back(checkpoint: Path, exported: list[Exported]) -> None:
+    model = last.load_checkpoint(checkpoint)
+    for each in exported:
+        facts = facts_from(open_exported(each.files[0]).metadata, each.files[0])
+        assert (facts.model, facts.layout, facts.classes) == ("nano_e", model.facts.layout, model.facts.classes)
+        assert (facts.bodies, facts.frame_rate, facts.min_confidence) == (2, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "problem"),
+    [
+        ({}, "was written by another program"),
+        ({"checkpoint_sha256": "ab"}, "was written by an older version of LAST"),
+        ({"format": FORMAT, "format_version": "99"}, r"has version '99' .* runs version 2"),
+        ({"format": FORMAT, "format_version": "2"}, "its metadata cannot be read"),
+        ({"format": FORMAT, "format_version": "2", "layout": "{}", "classes": "[]"}, "its layout is damaged"),
+    ],
+)
+def test_a_file_of_another_program_or_version_is_refused(metadata: dict[str, str], problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        facts_from(metadata, Path("model.onnx"))
 
 
 def test_the_files_tell_what_a_user_needs(folder: Path, checkpoint: Path, exported: list[Exported]) -> None:
     facts = json.loads((folder / "out" / "nano_e.json").read_text(encoding="utf-8"))
     assert facts["classes"] == ["rise", "fall", "still"]
-    assert facts["input"]["shape"] == [2, 3, 8, 25, 2]
-    assert facts["normalize"]["scale"] == "unit"
+    assert facts["input"]["shape"] == ["clips", 2, "frames", 25, 3]
+    assert facts["inside"]["normalize"]["scale"] == "unit"
+    assert facts["outputs"] == {"probabilities": ["clips", 3], "logits": ["clips", 3], "features": ["clips", 8]}
+    assert facts["compared"] == "8 random recordings"
     assert facts["checkpoint_sha256"] == file_checksum(checkpoint)
     assert facts["exported"][0]["files"] == {"nano_e.onnx": file_checksum(exported[0].files[0])}
     stored = {each.key: each.value for each in onnx.load(exported[0].files[0]).metadata_props}
     assert json.loads(stored["classes"]) == facts["classes"]
     assert stored["checkpoint_sha256"] == facts["checkpoint_sha256"]
     model = openvino.Core().read_model(exported[1].files[0])
-    assert model.get_rt_info(["last", "layout"]).astype(str) == "ntu25"
+    assert json.loads(model.get_rt_info(["last", "layout"]).astype(str))["name"] == "ntu25"
 
 
 def test_no_path_of_the_machine_is_in_the_files(folder: Path, exported: list[Exported]) -> None:
@@ -103,15 +157,15 @@ def test_averaged_weights_are_exported_unless_the_trained_ones_are_requested(
 ) -> None:
     checkpoint = write_checkpoint(tmp_path / "last.pth", data_yaml, "nano_e", True)
     written = []
-    monkeypatch.setattr(exporting, "write_onnx", lambda _path, recogniser, *_: written.append(recogniser))
-    monkeypatch.setattr(exporting, "_compared", lambda *_: Exported("onnx", (), 0, 0.0, 0.0))
+    monkeypatch.setattr(exporting, "write_onnx", lambda _path, network, *_: written.append(network.core))
+    monkeypatch.setattr(exporting, "_checked", lambda *_: Exported("onnx", (), 0, 0.0, 0.0))
     for no_ema in (False, True):
         export(ExportRequest(checkpoint, ("onnx",), no_ema=no_ema), tmp_path / "out")
         facts = json.loads((tmp_path / "out" / "nano_e.json").read_text(encoding="utf-8"))
         assert facts["weights"] == ("trained" if no_ema else "averaged")
     content = read_checkpoint(checkpoint)
-    for recogniser, weights in zip(written, (content.weights, content.model), strict=True):
-        assert torch.equal(recogniser.network.classifier.weight, weights["classifier.weight"])
+    for core, weights in zip(written, (content.weights, content.model), strict=True):
+        assert torch.equal(core.network.classifier.weight, weights["classifier.weight"])
 
 
 @pytest.mark.parametrize("wrong", [1.0, float("nan")])
@@ -119,18 +173,26 @@ def test_a_file_that_disagrees_is_not_left_behind(
     wrong: float, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "write_onnx", lambda path, *_: path.write_bytes(b"something"))
-    monkeypatch.setattr(exporting, "open_exported", lambda *_: lambda joints: np.full((1, 3), wrong, np.float32))
+    answer = Outputs(*[np.full((1, 3), wrong, np.float32)] * 3)
+    monkeypatch.setattr(exporting, "open_exported", lambda *_: Opened({}, lambda joints: answer))
     with pytest.raises(UserError, match=r"The onnx file has other logits than .*last\.pth.*Nothing was written"):
         export(ExportRequest(checkpoint, ("onnx",)), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_teacher_is_refused(tmp_path: Path, data_yaml: Path) -> None:
+def test_a_teacher_is_exported_unchanged(tmp_path: Path, data_yaml: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "teacher.pth", data_yaml, "small")
-    message = r"holds small, of the family last_v2\. Only LAST-E models and those of added families can be exported"
-    with pytest.raises(UserError, match=message):
-        export(ExportRequest(checkpoint), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    (found,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path / "out")
+    assert found.files[0].name == "small.onnx" and found.difference < 1e-4
+
+
+def test_files_are_compared_on_clips_of_the_data_set(tmp_path: Path, checkpoint: Path, data_yaml: Path) -> None:
+    store = open_store(data_yaml.parent / "data" / "tiny")
+    (found,) = export(ExportRequest(checkpoint, ("onnx",), "mine", bodies=1), tmp_path / "out", clips=store[:5])
+    assert found.files[0].name == "mine.onnx"
+    facts = json.loads((tmp_path / "out" / "mine.json").read_text(encoding="utf-8"))
+    assert facts["compared"] == "5 clips of tiny"
+    assert facts["input"]["shape"][1] == 1
 
 
 def test_a_folder_whose_name_is_not_utf_8_is_refused_before_anything_is_read(tmp_path: Path) -> None:
@@ -167,94 +229,3 @@ def test_a_file_that_is_no_exported_model_is_refused(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         open_exported(tmp_path / name)
-
-
-def prepare_function(sheet: str) -> Any:
-    """Return the function `prepared` of docs/data.md for the facts beside an exported file."""
-    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
-    (program,) = (part.split("```")[0] for part in text.split("```python\n") if "def prepared(" in part)
-    path = Path(sheet).with_name("prepared.py")
-    path.write_text(program.replace("exports/nano_e.json", sheet), encoding="utf-8")
-    return runpy.run_path(str(path))["prepared"]
-
-
-def nothing(joints: Array) -> None:
-    joints[:] = np.nan
-
-
-def all_zeros(joints: Array) -> None:
-    joints[:] = 0
-
-
-def one_joint_in_one_frame(joints: Array) -> None:
-    joints[np.arange(joints.size).reshape(joints.shape) // 3 != 25 * 3 + 9] = np.nan
-
-
-def one_joint_of_all_frames(joints: Array) -> None:
-    joints[:, :, 1:] = np.nan
-
-
-def absent_frames(joints: Array) -> None:
-    joints[:, 3:6], joints[1, 8:10] = 0, np.nan
-
-
-def short_and_long_gaps(joints: Array) -> None:
-    joints[0, 6:9, 4], joints[0, 6:17, 11], joints[1, 9, 12] = np.nan, np.nan, np.nan
-
-
-def single_coordinates(joints: Array) -> None:
-    joints[0, 4:9, 7, 1], joints[0, :, 8, 2] = np.nan, np.nan
-
-
-def no_centre(joints: Array) -> None:
-    joints[0, :, 1] = np.nan  # spine_mid
-
-
-def a_second_body_alone(joints: Array) -> None:
-    joints[0] = np.nan
-
-
-HARD = [
-    *(nothing, all_zeros, one_joint_in_one_frame, one_joint_of_all_frames, absent_frames, short_and_long_gaps),
-    *(single_coordinates, no_centre, a_second_body_alone),
-]
-
-
-@pytest.mark.parametrize("settings", [(), ("data.sampling.method=uniform", "data.normalize.scale=none")])
-@pytest.mark.parametrize("change", HARD)
-def test_files_agree_with_the_model_on_what_model_inputs_makes_of_a_recording(
-    settings: tuple[str, ...], change: Callable[[Array], None], data_yaml: Path, exported_as: Any
-) -> None:
-    checkpoint, sheet, files = exported_as(*settings)
-    joints = np.random.default_rng(5).normal(3, 1, size=(2, 21, 25, 3))
-    confidence = np.random.default_rng(6).choice([0.1, 0.4, 1.0], p=[0.1, 0.1, 0.8], size=(2, 21, 25))
-    change(joints)
-    model = last.load_checkpoint(checkpoint)
-    clip = prepare_function(sheet)(joints, confidence)[None]
-    assert clip.shape == (1, 3, 8, 25, 2) and clip.dtype == np.float32
-    found = [open_exported(path, threads=1)(np.ascontiguousarray(clip)) for path in files]
-    if change in (nothing, all_zeros):
-        assert all(np.isnan(each).all() for each in found)
-        return
-    with torch.no_grad():
-        expected = model(*last.model_inputs(model, joints, confidences=confidence)).numpy()
-    assert np.isfinite(expected).all()
-    for each in found:
-        np.testing.assert_allclose(each, expected, rtol=1e-3, atol=1e-4)
-
-
-@pytest.fixture(scope="module")
-def exported_as(folder: Path, data_yaml: Path) -> Any:
-    """Return a function that exports a model trained with some settings: its checkpoint, its JSON and its files."""
-
-    @cache
-    def once(*settings: str) -> tuple[Path, str, list[Path]]:
-        place = folder / f"as{len(settings)}"
-        place.mkdir()
-        torch.manual_seed(1)
-        every = ("data.normalize.face_camera=true", "data.min_confidence=0.3", *(settings or UNIT))
-        checkpoint = write_checkpoint(place / "last.pth", data_yaml, "nano_e", False, *every)
-        files = [each.files[0] for each in export(ExportRequest(checkpoint, bodies=2, threads=1), place)]
-        return checkpoint, str(place / "nano_e.json"), files
-
-    return once

@@ -10,7 +10,8 @@ import torch
 import last
 from last.data.preparation.formats import Source
 from last.data.preparation.formats.clip_builder import ClipMetadata, build_clip
-from last.deploy.arrays import with_bodies
+from last.data.store.clip import Clip
+from last.deploy.arrays import array_of_clip, with_bodies
 from last.deploy.inputs import model_inputs
 from last.deploy.network import ExportedNetwork, network_of
 from last.models.last_e import LastE
@@ -121,15 +122,24 @@ def test_frames_without_a_body_are_kept_between_others_if_the_frame_rate_is_know
     torch.manual_seed(0)
     joints = recording(21)
     joints[:, :3], joints[:, 9:14] = np.nan, 0
-    model, data = a_model(DataConfig()), DataConfig(source_fps=30.0)
+    model, data = a_model(DataConfig()), DataConfig()
     source = Source(data.skeleton, data.bodies, (), source_fps=30.0)
     clip = build_clip("a", ClipMetadata(label=0), joints, source)
     assert clip.joints.shape[1] == 18
     recorded = torch.from_numpy(with_bodies(joints, 2))
-    _, kept, _ = network_of(model, data, FRAMES)(recorded)
-    _, left_out, _ = network_of(model, DataConfig(), FRAMES)(recorded)
+    _, kept, _ = network_of(model, data, FRAMES, keep_gaps=True)(recorded)
+    _, left_out, _ = network_of(model, data, FRAMES)(recorded)
     torch.testing.assert_close(kept, model(*model_inputs(model, clip)), rtol=1e-4, atol=1e-5)
     assert (kept - left_out).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_clips_that_were_not_centred_in_training_are_not() -> None:
+    torch.manual_seed(0)
+    model = a_model(DataConfig())
+    clip = Clip("a", recording(9).astype(np.float32), np.ones((2, 9), bool), label=0)
+    _, logits, _ = network_of(model, DataConfig(), FRAMES, centers=False)(torch.from_numpy(array_of_clip(clip, 2)))
+    torch.testing.assert_close(logits, model(*model_inputs(model, clip)), rtol=1e-4, atol=1e-5)
 
 
 def test_clips_of_a_batch_do_not_affect_each_other() -> None:

@@ -34,7 +34,7 @@ def clips(frames: int = 64, bodies: int = 1, joints: int = 25) -> Tensor:
 
 
 def with_mask(joints: Tensor, max_gap: int = 5) -> tuple[Tensor, Tensor]:
-    """Return joints (N, C, T, V, M) as a core takes them, and what of them was measured; NaN and bodies of zeros are not."""
+    """Return joints (N, C, T, V, M) as a core takes them, and which were measured: NaN and bodies of zeros were not."""
     missing = joints.isnan().any(dim=1)  # (N, T, V, M)
     joints = torch.where(missing[:, None], 0.0, joints)
     present = (joints.abs().amax(dim=(1, 3)) > 0) | missing.any(dim=2)  # (N, T, M)

@@ -12,6 +12,7 @@ import torch
 from conftest import CLASSES, moving_clips, tiny_run
 
 import last
+from last.data.preparation.clean import finish_clip
 from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.reader import open_store, write_store
 from last.deploy.network import network_of
@@ -31,7 +32,7 @@ def incomplete_clips() -> Iterator[Clip]:
         certain[generator.random(certain.shape) < 0.2] = np.nan
         certain[..., 0] = 1.0
         confidence = np.where(clip.frame_mask[..., None], confidence_bytes(certain), 0).astype(np.uint8)
-        joints = np.where(confidence[..., None] > 0, clip.joints, 0).astype(np.float32)
+        joints, _, _ = finish_clip(np.where(confidence[..., None] > 0, clip.joints, np.nan), center=1)
         yield replace(clip, joints=joints, confidence=confidence)
 
 
@@ -73,7 +74,7 @@ def test_it_is_evaluated_exported_and_used_alike(incomplete: Path, tmp_path: Pat
     assert reports[1]["facts"]["dropped joints"] == "0.5" and "dropped joints" not in reports[0]["facts"]
     exported = cli("export", "--checkpoint", run.last, "--format", "onnx", "--bodies", 2, "--out", tmp_path / "files")
     assert exported.code == 0, exported.err
-    assert json.loads((tmp_path / "files" / "nano_e.json").read_text())["input"]["max_gap"] == 2
+    assert json.loads((tmp_path / "files" / "nano_e.json").read_text())["inside"]["max_gap"] == 2
 
     model, clip = last.load_checkpoint(run.last), open_store(incomplete.parent / "data" / "tiny")[1]
     assert (model.facts.min_confidence, model.facts.max_gap) == (0.4, 2)

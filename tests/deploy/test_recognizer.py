@@ -1,0 +1,130 @@
+"""A recognizer: predictions of an exported file for recordings, without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from deploy_probes import write_checkpoint
+from patience import PATIENCE_S
+
+import last
+from last.data import open_store
+from last.deploy.export import ExportRequest, export
+from last.utils.errors import UserError
+
+Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, data_yaml: Path) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("recognizer")
+    return write_checkpoint(folder / "last.pth", data_yaml, "nano_e", False, "data.min_confidence=0.3")
+
+
+@pytest.fixture(scope="module")
+def model_file(checkpoint: Path) -> Path:
+    (found,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), checkpoint.parent / "out")
+    return found.files[0]
+
+
+@pytest.fixture(scope="module")
+def recognizer(model_file: Path) -> last.Recognizer:
+    return last.Recognizer(model_file, threads=1)
+
+
+def recording(bodies: int = 2, frames: int = 21) -> Array:
+    return np.random.default_rng(3).normal(2, 1, size=(bodies, frames, 25, 3))
+
+
+@torch.no_grad()
+def expected_probabilities(checkpoint: Path, *arguments: Any, **options: Any) -> Array:
+    model = last.load_checkpoint(checkpoint)
+    found: Array = model(*last.model_inputs(model, *arguments, **options)).softmax(dim=1).numpy()[0]
+    return found
+
+
+def assert_close(recognizer: last.Recognizer, found: Any, expected: Array) -> None:
+    by_class = [found.probabilities[name] for name in recognizer.classes]
+    np.testing.assert_allclose(by_class, expected, rtol=1e-3, atol=1e-5)
+    assert found.label == recognizer.classes[int(expected.argmax())]
+    assert found.probability == max(by_class) == next(iter(found.probabilities.values()))
+
+
+@pytest.mark.parametrize("bodies", [1, 2, 3])
+def test_predictions_are_those_of_the_model(recognizer: last.Recognizer, checkpoint: Path, bodies: int) -> None:
+    joints = recording(bodies)
+    joints[0, 3:6, 4] = np.nan
+    assert_close(recognizer, recognizer(joints), expected_probabilities(checkpoint, joints))
+
+
+def test_one_body_needs_no_axis_for_it(recognizer: last.Recognizer, checkpoint: Path) -> None:
+    assert_close(recognizer, recognizer(recording(1)[0]), expected_probabilities(checkpoint, recording(1)))
+
+
+def test_uncertain_joints_are_missing(recognizer: last.Recognizer, checkpoint: Path) -> None:
+    confidence = np.random.default_rng(6).choice([0.0, 0.1, 0.4, 1.0], size=(2, 21, 25))
+    expected = expected_probabilities(checkpoint, recording(), confidences=confidence)
+    assert_close(recognizer, recognizer(recording(), confidence), expected)
+
+
+def test_clips_of_a_store_and_lists_are_taken(checkpoint: Path, data_yaml: Path, tmp_path: Path) -> None:
+    clips = list(open_store(data_yaml.parent / "data" / "tiny")[:3])
+    (exported,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path, clips=clips)
+    recognizer = last.Recognizer(exported.files[0])
+    for clip, found in zip(clips, recognizer(clips), strict=True):
+        assert_close(recognizer, found, expected_probabilities(checkpoint, clip))
+
+
+def test_features_are_those_of_the_model(recognizer: last.Recognizer, checkpoint: Path) -> None:
+    model = last.load_checkpoint(checkpoint)
+    with torch.no_grad():
+        expected = model.forward_features(*last.model_inputs(model, recording()))[0]
+    np.testing.assert_allclose(recognizer.embed(recording()), expected.numpy(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("joints", "problem"),
+    [
+        (np.zeros((2, 9, 25, 3)), "No body is present"),
+        (np.full((9, 25, 3), np.nan), "No body is present"),
+        (
+            np.ones((2, 9, 17, 3)),
+            r"\(2, 9, 17, 3\); .*out/nano_e.onnx takes \(bodies, frames, 25, 3\), the layout ntu25",
+        ),
+        (np.ones((9, 25)), r"have the shape \(1, 9, 25\)"),
+        (np.ones((0, 25, 3)), "No body is present"),
+        (np.full((9, 25, 3), 1e9), r"up to 1e\+06"),
+        (np.full((9, 25, 3), np.inf), r"up to 1e\+06"),
+        (np.array([["a"]]), "an array of <U1"),
+        ("clip.npy", "not str"),
+    ],
+)
+def test_what_is_no_recording_of_the_layout_is_refused(recognizer: last.Recognizer, joints: Any, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        recognizer(joints)
+
+
+def test_confidences_that_do_not_fit_are_refused(recognizer: last.Recognizer) -> None:
+    with pytest.raises(UserError, match=r"have the shape \(1, 9, 25\); the joints need \(2, 21, 25\)"):
+        recognizer(recording(), np.ones((9, 25)))
+
+
+def test_it_is_shown_with_its_model_and_layout(recognizer: last.Recognizer) -> None:
+    assert repr(recognizer).endswith("nano_e.onnx': nano_e, 3 classes, layout ntu25)")
+
+
+def test_it_needs_no_torch(model_file: Path) -> None:
+    program = f"""
+import sys
+sys.modules["torch"] = None
+import numpy as np
+import last
+print(last.Recognizer({str(model_file)!r}, threads=1)(np.random.default_rng(0).normal(size=(30, 25, 3))).label)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 0 and done.stdout.strip() in ("rise", "fall", "still"), done.stderr
