@@ -131,7 +131,7 @@ def refusing(name: str) -> Iterator[None]:
 
 def _data(entry: Entry) -> bytes:
     if entry.size > LIMIT_BYTES:
-        raise BadClip(entry.name, 0, f"is larger than {LIMIT_BYTES} bytes, too large for one recording")
+        raise BadClip(entry.name, 0, f"is larger than {LIMIT_BYTES} bytes, too large for one recording: split it")
     try:
         with open_regular(entry.path) as file:
             return file.read(LIMIT_BYTES)

@@ -43,6 +43,19 @@ def size_of(path: Path) -> int:
         return 0
 
 
+def changed_ns(path: Path) -> int:
+    """Return when a file was last changed, in nanoseconds.
+
+    Raises:
+        UserError: it is not there, as behind a dangling link, or cannot be looked at.
+    """
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"Cannot read {path}: {reason}. Copy it again, or remove it if it is a link.") from error
+
+
 def ending(name: str) -> str:
     """Return the lower-case ending of a file name, with two parts if one is ambiguous: `.tar.gz`."""
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]

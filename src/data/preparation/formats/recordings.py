@@ -86,7 +86,7 @@ def read_bytes(entry: Entry, limit_bytes: int) -> bytes:
     Raises:
         BadClip: it is larger than `limit_bytes`, cannot be read or unpacked, or is a file of another kind.
     """
-    too_large = BadClip(entry.name, 0, f"is larger than {limit_bytes} bytes, too large for one recording")
+    too_large = BadClip(entry.name, 0, f"is larger than {limit_bytes} bytes, too large for one recording: split it")
     if entry.size > limit_bytes:
         raise too_large
     try:

@@ -6,7 +6,12 @@ from ....utils.regular_files import open_regular
 
 FIRST_BYTES = 512
 
-ZIP, ARRAY, PICKLE, HDF5 = "a zip archive (unpack it)", "a NumPy .npy array", "a pickle", "an HDF5 file"
+ZIP, ARRAY, PICKLE, HDF5 = (
+    "a zip archive (unpack it, or if it is an .npz, name it so)",
+    "a NumPy .npy array",
+    "a pickle",
+    "an HDF5 file",
+)
 _SIGNATURES = (
     (b"\x1f\x8b", "a gzip file (unpack it)"),
     (b"PK\x03\x04", ZIP),

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 _GAP_INTERVALS = 1.5  # an interval longer than this many usual ones is a gap: frames are missing in it
 _LONG_GAP_S = 10.0  # a gap that is longer has its length in the report
+_SAME_SHARE = 0.01  # frames that are closer than this share of most intervals have the same time
 _LATEST_S = 1e20  # above every clock, also one of nanoseconds since 1970
 _REGULAR = 0.02  # times that are off by less, as a share of the usual interval, are those of a constant rate
 _TIME_UNITS = (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)  # seconds; what timestamps are commonly rounded to
@@ -126,8 +127,9 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
         return replace(found, recorded=taken * found.fps)
     times = _checked(name, count, timing.times)
     ahead = _ahead(times)
-    highest = np.r_[-np.inf, np.maximum.accumulate(np.where(ahead, -np.inf, times))[:-1]]
-    later = ~ahead & (times > highest)
+    reached = np.maximum.accumulate(np.where(ahead, -np.inf, times))
+    highest = np.r_[-np.inf, reached[:-1]]
+    later = ~ahead & (times > highest + _same_within(reached))
     backward, left_out = int((~ahead & (times < highest)).sum()), int(ahead.sum())
     omitted: dict[str, Any] = {
         "repeated": int((~later).sum()) - backward - left_out,
@@ -149,6 +151,7 @@ def clip_frames(name: str, count: int, timing: Timing, wanted_fps: float) -> Fra
         recorded = None if len(kept) == count else index.astype(np.float64)
         return replace(_as_recorded(kept, own_fps), recorded=recorded, **omitted)
     own_fps = own_fps or 1 / usual
+    _refuse_rate(name, own_fps)
     found = _at_equal_intervals(name, even_times, kept, wanted_fps or own_fps, own_fps)
     _refuse_empty(name, kept, intervals, usual)
     found = replace(found, gaps=len(gaps), longest_gap=float(gaps.max(initial=0)), **omitted)
@@ -164,6 +167,16 @@ def _ahead(times: Floats) -> NDArray[np.bool_]:
     each, following, second = times[:-2], times[1:-1], times[2:]
     ahead[:-2] = (each > second) & (second > following) & (following > before)
     return ahead
+
+
+def _same_within(reached: Floats) -> float:
+    """Return the seconds within which two frames count as of one time, given the highest time up to each, (F,).
+
+    No camera takes frames that are closer; with such an interval among them the frame rate would be absurd.
+    """
+    intervals = np.diff(reached[np.isfinite(reached)])
+    intervals = intervals[intervals > 0]
+    return min(_SAME_SHARE * float(np.quantile(intervals, 0.75)), 0.5 / FASTEST) if len(intervals) else 0.0
 
 
 def _refuse_empty(name: str, kept: NDArray[np.int64], intervals: Floats, usual: float) -> None:
@@ -226,13 +239,17 @@ def _usual_interval(name: str, times: Floats) -> float:
     if len(times) < 2:
         return 0.0
     usual = float(np.median(np.diff(times)))
-    if not SLOWEST <= 1 / usual <= FASTEST:
+    _refuse_rate(name, 1 / usual)
+    return usual
+
+
+def _refuse_rate(name: str, fps: float) -> None:
+    if not SLOWEST <= fps <= FASTEST:
         raise BadClip(
             name,
             0,
-            f"its timestamps give {1 / usual:.4g} frames per second: they should be in seconds, not in another unit",
+            f"its timestamps give {fps:.4g} frames per second: they should be in seconds, not in another unit",
         )
-    return usual
 
 
 def _constant_rate(times: Floats, usual: float, wanted_fps: float) -> tuple[float, Floats]:

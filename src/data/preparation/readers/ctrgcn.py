@@ -19,6 +19,7 @@ from ...store.clip import Clip
 from ..formats.base import BadClip, Entry, Source
 from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.listed_protocols import PLAIN
+from ..formats.listing import changed_ns
 from ..formats.recordings import only_file
 from ..formats.sniff import ZIP, why_unreadable
 
@@ -84,10 +85,7 @@ def _name(part: str, index: int) -> str:
 
 def _arrays(path: Path, part: str) -> tuple[Array, Array]:
     """Return x and y of a part, memory-mapped."""
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    stamp = changed_ns(path)
     return _map(path, f"x_{part}", stamp), _map(path, f"y_{part}", stamp)
 
 

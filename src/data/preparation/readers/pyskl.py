@@ -26,6 +26,7 @@ from ...store.clip import Clip
 from ..formats.base import BadClip, Entry, Source
 from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.listed_protocols import ProtocolLists, read_protocols
+from ..formats.listing import changed_ns
 from ..formats.recordings import only_file
 from ..formats.restricted_pickle import PickledArray, load_plain
 from ..formats.visibility import refuse_flags
@@ -112,7 +113,7 @@ class _Content:
 
 
 def _load(path: Path) -> _Content:
-    return _load_once(path, path.stat().st_mtime_ns)
+    return _load_once(path, changed_ns(path))
 
 
 @lru_cache(maxsize=1)

@@ -24,7 +24,7 @@ from ..formats.base import BadClip, Entry, Source
 from ..formats.clip_builder import ClipMetadata, build_clip
 from ..formats.csv_rows import LIMIT_BYTES, Integers
 from ..formats.known_numbers import number_of_zero
-from ..formats.listing import files_below, is_junk, size_of, tally
+from ..formats.listing import changed_ns, files_below, is_junk, size_of, tally
 from ..formats.recordings import read_bytes
 from ..formats.table_clips import Table, clip_arrays, one_value, read_table
 from ..formats.table_columns import AXES, METADATA
@@ -103,7 +103,7 @@ class Reader:
         )
 
     def _content(self, path: Path) -> "_Content":
-        return _load(path, path.stat().st_mtime_ns, self._source)
+        return _load(path, changed_ns(path), self._source)
 
     def _metadata(self, name: str, content: "_Content", rows: Integers, zeros: Mapping[str, int]) -> ClipMetadata:
         labels = content.table, rows, "label"

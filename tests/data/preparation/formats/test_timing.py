@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from last.data.preparation.formats import BadClip
 from last.data.preparation.formats.timing import Timing, clip_frames, timing_of_rate
+from last.settings.data import FASTEST, SLOWEST
 
 
 def values_at(times: list[float] | np.ndarray, fps: float = 0.0) -> tuple[np.ndarray, float]:
@@ -197,3 +198,29 @@ def test_an_absurd_time_is_refused_in_a_short_message(last: float) -> None:
     with pytest.raises(BadClip, match="look for a wrong timestamp") as caught:
         clip_frames("clip", 50, Timing(times=np.r_[REGULAR[:-1], last]), 1000.0)
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("times", "fps", "frames", "repeated"),
+    [
+        ([0.0, 2.6e-7, 0.066666], 15.0, 2, 1),
+        ([0.0, 3e-7, 0.0666], 15.0, 2, 1),
+        (np.repeat(np.arange(31) / 30, 2) + np.tile([0.0, 1e-6], 31), 30.0, 31, 31),  # each frame written twice
+        (np.repeat(np.arange(31) / 30, 2) + np.tile([0.0, 1e-4], 31), 30.0, 31, 31),
+    ],
+)
+def test_a_frame_taken_almost_at_the_same_time_as_the_one_before_is_one_of_a_repeated_time(
+    times: list[float], fps: float, frames: int, repeated: int
+) -> None:
+    found = clip_frames("clip", len(times), Timing(times=np.array(times)), 0.0)
+    assert found is not None
+    assert (found.fps, len(found.before), found.repeated) == (pytest.approx(fps, rel=0.01), frames, repeated)
+
+
+@given(st.lists(st.floats(0, 60), min_size=2, max_size=40))
+def test_whatever_the_times_the_rate_is_plausible_or_they_are_refused(times: list[float]) -> None:
+    try:
+        found = clip_frames("clip", len(times), Timing(times=np.array(times)), 0.0)
+    except BadClip:
+        return
+    assert found is None or found.fps == 0 or SLOWEST <= found.fps <= FASTEST

@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -287,3 +288,13 @@ def test_a_clip_of_a_class_folder_may_be_a_table(tmp_path: Path) -> None:
     write(tmp_path / "raw" / "wave", LONG, *a_long_clip(), *[row.replace("one", "two") for row in a_long_clip()])
     with pytest.raises(BadClip, match=r"wave/a, line 14: the clip is 'two', but 'one'"):
         reader.read(reader.entries(tmp_path / "raw")[0])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_a_link_to_nothing_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    write(tmp_path, LONG, *a_long_clip())
+    (tmp_path / "b.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(
+        UserError, match=r"Cannot read .*b\.csv: No such file or directory\. .*remove it if it is a link"
+    ):
+        clips(tmp_path)
