@@ -132,7 +132,8 @@ class Recognizer:
             missing = ~(certain >= self.facts.min_confidence) | ((certain == 0) & (whole == 0).all(axis=3))
             whole = np.where(missing[..., None], np.nan, whole)
         present = ~((whole == 0) | np.isnan(whole)).all(axis=(1, 2, 3))
-        return whole[present]
+        kept: NDArray[np.float64] = whole[present]
+        return kept
 
     def _refuse_other_layout(self, joints: NDArray[Any]) -> None:
         layout = self.facts.layout

@@ -128,3 +128,21 @@ print(last.Recognizer({str(model_file)!r}, threads=1)(np.random.default_rng(0).n
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0 and done.stdout.strip() in ("rise", "fall", "still"), done.stderr
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_examples_of_the_documents_run(
+    number: int, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    programs = [
+        part.split("```")[0] for part in text.split("```python\n") if "exports/nano_e.onnx" in part.split("```")[0]
+    ]
+    assert len(programs) == 2
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "nano_e.onnx").write_bytes(model_file.read_bytes())
+    np.save(tmp_path / "recording.npy", recording(1))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(programs[number], "example", "exec"), {})  # noqa: S102 - a program of our documents
+    label = capsys.readouterr().out.split()[0]
+    assert label == last.Recognizer(model_file)(recording(1)).label

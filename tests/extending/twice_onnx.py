@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from last.deploy.backends import Opened
 from last.deploy.backends import onnx as onnx_backend
 
 SUFFIXES = (".twice", ".copy")
@@ -17,6 +18,6 @@ def convert(onnx_file: Path, path: Path, facts: Mapping[str, Any]) -> None:
         shutil.copyfile(onnx_file, path.with_suffix(suffix))
 
 
-def open_file(path: Path, threads: int, precision: str) -> "onnx_backend.Run":
-    """Return a function that runs the first copy."""
+def open_file(path: Path, threads: int, precision: str) -> Opened:
+    """Open the first copy to run it."""
     return onnx_backend.open_file(path, threads, precision)
