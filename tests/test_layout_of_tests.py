@@ -89,6 +89,16 @@ TESTED_IN = {
     "runs/checkpoint_check": "runs/test_checkpoint_fields",
     "runs/checkpoint_model": "runs/test_checkpoint",
     "runs/results": "runs/test_history",
+    **{
+        f"inspection/{name}": "inspection/test_planted_faults"
+        for name in ("anatomy", "check", "copied_clips", "directions", "measured_set", "measures")
+    },
+    **{
+        f"inspection/checks/{name}": "inspection/test_planted_faults"
+        for name in ("bodies", "copies", "geometry", "labels", "lengths", "motion", "values", "whole_set")
+    },
+    "inspection/contents": "cli/test_inspect_command",
+    "inspection/inspector": "cli/test_inspect_command",
     "runs/resume": "experiments/test_resume",
     "runs/torch_file": "runs/test_checkpoint_fields",
     "runtime/async_reader": "training/test_no_host_round_trips",

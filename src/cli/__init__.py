@@ -17,6 +17,7 @@ COMMANDS = {
     "distill": (".distill", "train a student with the help of trained teachers"),
     "sequence": (".sequence", "train a teacher and students with and without distillation, and compare them"),
     "preprocess": (".preprocess", "convert raw recordings into a store for training"),
+    "inspect": (".inspect", "look for what would spoil a training before it starts"),
     "view": (".view", "look at clips in a browser, as an animation or as a picture"),
     "split": (".split", "show how a prepared data set is divided, and write its parts as text files"),
     "convert": (".convert", "write a prepared data set as arrays, a table or a PYSKL file"),

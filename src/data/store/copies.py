@@ -33,7 +33,7 @@ _FRAMES, _JOINTS = 6, 12
 _DIRECTIONS = 6
 _BLOCK = 2048  # clips read, or pairs compared, at a time
 _MOST_IN_CELL = 64  # a cell with more clips than that has copies anyway
-_MOST_VERIFIED = 8  # pairs per test clip
+MOST_VERIFIED = 8  # pairs per test clip
 _SAMPLE = 20_000
 _PAIRS_SHOWN = 3
 _MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5,
@@ -65,27 +65,47 @@ def find_copies(store: Store, train: Integers, test: Integers) -> Copies:
     ours, theirs = (_descriptors(store.clips[part], joints) for part in (test, train))
     found: dict[int, int] = {}
     tried = np.zeros(len(test), np.int64)
-    for first, second in _near(ours, theirs):
-        if first in found or tried[first] == _MOST_VERIFIED:
+    for first, second in near_pairs(ours, theirs):
+        if first in found or tried[first] == MOST_VERIFIED:
             continue
         tried[first] += 1
-        if _are_copies(*(_clip(store.clips[clip], joints) for clip in (test[first], train[second]))):
+        if are_copies(*(_clip(store.clips[clip], joints) for clip in (test[first], train[second]))):
             found[first] = second
     pairs = np.array(sorted(found.items()), np.int64).reshape(-1, 2)
     return Copies(test[pairs[:, 0]], train[pairs[:, 1]])
 
 
+def descriptor_length(joints: int, coordinates: int) -> int:
+    """Return the length of a descriptor of bodies with so many joints and coordinates."""
+    return _FRAMES * len(_chosen_joints(joints)) * coordinates
+
+
+def descriptor(body: Floats) -> Floats:
+    """Return the descriptor of a body's joints (T, V, C), (D,); zeros if all are at one point."""
+    frames = _at_frames(body[None, :, _chosen_joints(body.shape[1])], _FRAMES)
+    return _unit_descriptors(frames.astype(np.float32))[0]
+
+
+def _chosen_joints(joints: int) -> Integers:
+    return np.unique(np.linspace(0, joints - 1, min(_JOINTS, joints)).astype(np.int64))
+
+
+def _unit_descriptors(frames: Floats) -> Floats:
+    """Return joints in a few frames, (N, frames, joints, C), centred and of unit length, (N, D)."""
+    frames = frames - frames.mean(axis=(1, 2), keepdims=True)
+    flat = frames.reshape(len(frames), -1)
+    lengths = np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.asarray(np.where(lengths > 0, flat / np.maximum(lengths, 1e-30), 0), np.float32)
+
+
 def _descriptors(clips: NDArray[np.void], joints: RowFile) -> Floats:
     """Return the descriptors of clips, (N, D); zeros for a clip whose joints are all at one point."""
-    chosen = np.unique(np.linspace(0, joints.shape[1] - 1, min(_JOINTS, joints.shape[1])).astype(np.int64))
+    chosen = _chosen_joints(joints.shape[1])
     found = np.zeros((len(clips), _FRAMES * len(chosen) * joints.shape[2]), np.float32)
     for start in range(0, len(clips), _BLOCK):
         block = clips[start : start + _BLOCK]
         frames = _resampled(block["offset"], block["frames"], _FRAMES, joints)[:, :, chosen]  # (N, frames, joints, C)
-        frames -= frames.mean(axis=(1, 2), keepdims=True)
-        flat = frames.reshape(len(block), -1)
-        lengths = np.linalg.norm(flat, axis=1, keepdims=True)
-        found[start : start + len(block)] = np.where(lengths > 0, flat / np.maximum(lengths, 1e-30), 0)
+        found[start : start + len(block)] = _unit_descriptors(frames)
     return found
 
 
@@ -107,7 +127,7 @@ def _resampled(offsets: Integers, lengths: Integers, frames: int, joints: RowFil
     return np.asarray(both[0] * (1 - weights) + both[1] * weights, np.float32)
 
 
-def _near(ours: Floats, theirs: Floats) -> Iterator[tuple[int, int]]:
+def near_pairs(ours: Floats, theirs: Floats) -> Iterator[tuple[int, int]]:
     """Yield the pairs of descriptors within the largest distance: the positions in both arrays, (N, D) and (M, D).
 
     Both are projected onto directions in which the descriptors differ most. Points within the distance of each other
@@ -149,7 +169,7 @@ def _clip(clip: np.void, joints: RowFile) -> Floats:
     return np.asarray(joints.span(offset, offset + bodies * frames)).reshape(bodies, frames, *joints.shape[1:])
 
 
-def _are_copies(first: Floats, second: Floats) -> bool:
+def are_copies(first: Floats, second: Floats) -> bool:
     """Tell whether two clips (M, T, V, C) have the same movement, whatever their position, scale and frame rate."""
     bodies, frames = min(len(first), len(second)), max(first.shape[1], second.shape[1])
     ours, theirs = (_unit(_at_frames(clip[:bodies], frames)) for clip in (first, second))

@@ -1,0 +1,185 @@
+"""`inspect`: look for what would spoil a training before it starts."""
+
+import argparse
+import json
+import shlex
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from ..inspection.clip_source import ClipSource, find_clips
+from ..inspection.findings import Contents, Distribution, Finding, Inspection, Severity
+from ..inspection.inspector import as_json, inspect_clips, played, write_inspection_json
+from ..utils.errors import UserError
+from ..utils.files import write_text
+from ..utils.names import file_name, first_few
+from ..utils.numbers import counted
+from ..utils.program import program
+from .folders import sought_by
+from .options import add_shared, check_bounds, examples
+from .terminal import progress, say, table
+
+SPOILED = 5  # the exit code if something would spoil a training
+_MINUTES = 2.0
+_FEWEST_FOR_STUDENTS = 40
+_CLIPS_NAMED, _CLASSES_SHOWN = 3, 30
+_HEADINGS = {
+    Severity.SPOILS: "would spoil training",
+    Severity.WARNING: "warning",
+    Severity.NOTE: "note",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        help="a store's folder, a data set's name or YAML, a run's folder, or raw recordings: a folder or a file",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the page (.html) or the data (.json) to write (default: ./inspect-NAME.html and .json)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the inspection as JSON, and write no file")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=_MINUTES,
+        metavar="M",
+        help="how long students are trained, to find wrong labels and what more clips would bring "
+        f"(default: {_MINUTES:g})",
+    )
+    parser.add_argument("--no_training", action="store_true", help="train no students")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the students (default: 0)")
+    parser.add_argument(
+        "--write_ignore",
+        type=Path,
+        metavar="FILE",
+        help="also write the names of the clips that would spoil training, for `preprocess --ignore FILE`",
+    )
+    parser.add_argument("--format", metavar="F", help="format of raw recordings, if it is not recognised")
+    parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
+    parser.add_argument("--dataset", metavar="D", help="the data set of the recordings, or of the store, or its YAML")
+    add_shared(parser, "--data_root", "--output_root", "--env")
+    parser.epilog = examples(
+        """
+        {program} inspect nw_ucla
+        {program} inspect ./recordings --no_training
+        {program} inspect data/gestures --out gestures.html --minutes 5
+        {program} inspect data/gestures --write_ignore bad.txt
+        """
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Inspect, print the findings, write the page; return 5 if something would spoil a training, else 0."""
+    check_bounds(arguments, minutes=(0, 600), seed=(0, 2**32 - 1))
+    if arguments.out is not None and arguments.out.suffix.lower() not in {".html", ".htm", ".json"}:
+        raise UserError(f"--out {arguments.out} should end in .html or .json.")
+    source = find_clips(sought_by(arguments))
+    trains = not arguments.no_training and len(source.names) >= _FEWEST_FOR_STUDENTS
+    minutes = arguments.minutes if trains else 0.0
+    quiet = arguments.quiet or arguments.json
+    inspection = inspect_clips(source, minutes=minutes, seed=arguments.seed, progress=progress(quiet))
+    if arguments.json:
+        say(json.dumps(as_json(inspection, source.names), indent=2))
+    else:
+        _show(inspection, source, arguments.path)
+        _write(inspection, source, arguments.out)
+    if arguments.write_ignore is not None:
+        _write_ignored(arguments.write_ignore, inspection, source.names)
+    return SPOILED if inspection.spoils else 0
+
+
+def _show(inspection: Inspection, source: ClipSource, path: str) -> None:
+    """Print what the set holds, the findings, what could not be checked, and the learning curve."""
+    contents = inspection.contents
+    say(f"Inspected: {counted(contents.clips, 'clip')} of {inspection.where}.")
+    table("contents", ["what", "which"], _facts(contents))
+    if 0 < len(contents.classes) <= _CLASSES_SHOWN:
+        table("classes", ["class", "clips"], [[name, f"{count:,}"] for name, count in contents.classes.items()])
+    for finding in inspection.findings:
+        _show_finding(finding, source.names, path)
+    if not inspection.findings:
+        say("Nothing is wrong with it that an inspection can see.")
+    skipped: dict[str, list[str]] = {}
+    for kind, reason in inspection.checked.items():
+        if reason:
+            skipped.setdefault(reason.rstrip("."), []).append(kind)
+    done = len(inspection.checked) - sum(map(len, skipped.values()))
+    say(f"Looked for: {counted(done, 'kind')} of faults.")
+    for reason, kinds in skipped.items():
+        say(f"Not looked for, since {reason}: {', '.join(kinds)}.")
+    if inspection.curve is not None:
+        say(f"More clips: {inspection.curve.advice}")
+
+
+def _show_finding(finding: Finding, names: Sequence[str], path: str) -> None:
+    say(f"{_HEADINGS[finding.severity]}: {finding.title}. {finding.message}")
+    shown = [f"{names[each.clip]} ({each.detail})" if each.detail else names[each.clip] for each in finding.evidence]
+    if shown and finding.clips < len(names):
+        say(f"  clips: {first_few(shown, _CLIPS_NAMED)}")
+        say(f"  look: {program()} view {shlex.quote(path)} --clip {shlex.quote(names[finding.evidence[0].clip])}")
+    say(f"  what to do: {finding.remedy.replace('`', '')}")
+
+
+def _facts(contents: Contents) -> list[list[str]]:
+    """Return rows of a table about a set."""
+    rows = [["clips", f"{contents.clips:,}"]]
+    for name in ("classes", "subjects", "cameras", "setups"):
+        known = {key: count for key, count in getattr(contents, name).items() if key != 0}
+        if known:
+            rows.append([name, f"{len(known):,}, with {_range(min(known.values()), max(known.values()))} clips each"])
+    for name, parts in contents.parts.items():
+        rows.append([f"split {name}", ", ".join(f"{count:,} {part}" for part, count in parts.items())])
+    rows.append(["frames", _spread(contents.frames)])
+    if contents.seconds is not None:
+        rows.append(["seconds", _spread(contents.seconds)])
+    rates = {f"{rate:g}" if rate else "unknown": count for rate, count in contents.frame_rates.items()}
+    rows.append(["frame rates", first_few([f"{rate} ({count:,})" for rate, count in rates.items()], 5)])
+    rows.append(["bodies", ", ".join(f"{number} ({count:,})" for number, count in contents.bodies.items())])
+    if contents.size is not None:
+        rows.append(["height of a body", _spread(contents.size)])
+    rows.append(["missing joints", f"{contents.missing:.1%}"])
+    return rows
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _spread(found: Distribution) -> str:
+    return f"{found.lowest:.4g} to {found.highest:.4g}, half of them {found.quarter:.4g} to {found.three_quarters:.4g}"
+
+
+def _write(inspection: Inspection, source: ClipSource, out: Path | None) -> None:
+    """Write the page, the JSON file, or both."""
+    from ..inspection.page import write_inspection_page
+
+    page = out if out is not None and out.suffix.lower() != ".json" else None
+    data = out if out is not None and page is None else None
+    if out is None:
+        page, data = (Path(f"inspect-{file_name(source.name)}{ending}") for ending in (".html", ".json"))
+    if data is not None:
+        write_inspection_json(data, inspection, source.names)
+        say(f"Data: {data.absolute()}")
+    if page is not None:
+        write_inspection_page(page, inspection, partial(played, source), names=source.names)
+        say(f"Page: {page.absolute()}")
+
+
+def _write_ignored(path: Path, inspection: Inspection, names: Sequence[str]) -> None:
+    """Write the clips that would spoil a training as a list for `preprocess --ignore`."""
+    lines = ["# Clips that would spoil a training, as `inspect` found them"]
+    listed: set[int] = set()
+    for finding in inspection.findings:
+        if finding.severity is not Severity.SPOILS or not 0 < finding.clips < len(names):
+            continue
+        clips = [each.clip for each in finding.evidence if each.clip not in listed]
+        listed.update(clips)
+        lines += [f"# {finding.title}:", *(names[clip] for clip in clips)]
+    write_text(path, "\n".join(lines) + "\n")
+    say(f"Clips to ignore: {path.absolute()} ({counted(len(listed), 'clip')})")

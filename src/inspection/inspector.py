@@ -1,0 +1,98 @@
+"""Inspect a data set: measure every clip once, look for every kind of fault, and let students judge the labels."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..data.store.played_clips import played_clip
+from ..plots.player import PlayedClip
+from ..utils.files import write_json
+from ..utils.progress import SILENT, Progress
+from .checks import ALL
+from .clip_source import ClipSource
+from .contents import contents_of
+from .findings import Finding, Inspection, LearningCurve, Severity
+from .measured_set import MeasuredSet, measure_set
+
+STUDENTS = "wrong_labels"
+_ORDER = list(Severity)
+
+
+def inspect_clips(
+    source: ClipSource, *, minutes: float = 0.0, seed: int = 0, progress: Progress = SILENT
+) -> Inspection:
+    """Return what is in a set, what is wrong with it, and what more clips would bring.
+
+    Bad clips are findings; nothing in a clip makes this fail.
+
+    Args:
+        source: the clips.
+        minutes: how long students may be trained, to find wrong labels and the learning curve; 0 for not at all.
+        seed: of the students.
+        progress: the progress display.
+    """
+    measured = measure_set(source, progress)
+    findings, checked = look(measured)
+    curve = None
+    if minutes > 0:
+        found, curve, checked[STUDENTS] = _studied(source, minutes, seed, progress)
+        findings += found
+    else:
+        checked[STUDENTS] = "students were not trained"
+    findings.sort(key=lambda finding: _ORDER.index(finding.severity))
+    return Inspection(source.name, source.where, contents_of(measured), findings, checked, curve)
+
+
+def look(measured: MeasuredSet) -> tuple[list[Finding], dict[str, str]]:
+    """Return all findings about a measured set, and for each kind why it could not be looked for, empty if it was."""
+    findings, checked = [], {}
+    for check in ALL:
+        checked[check.kind] = check.impossible(measured)
+        if not checked[check.kind] and (finding := check.look(measured)) is not None:
+            findings.append(finding)
+    return findings, checked
+
+
+def _studied(
+    source: ClipSource, minutes: float, seed: int, progress: Progress
+) -> tuple[list[Finding], LearningCurve | None, str]:
+    """Return the findings of students, the learning curve, and why there are none, empty if there are."""
+    from .students import study  # it starts processes that import torch
+
+    if source.store is None:
+        return [], None, "students need a prepared data set"
+    studied = study(source.store, source.config, minutes=minutes, seed=seed, progress=progress)
+    found = [] if studied.wrong_labels is None else [studied.wrong_labels]
+    return found, studied.curve, studied.refused
+
+
+def played(source: ClipSource, number: int) -> PlayedClip:
+    """Return a clip of a source for the player.
+
+    Raises:
+        BadClip: it cannot be read.
+    """
+    clip = source.read(number)
+    return played_clip(clip, source.layout, source.class_of(clip), ())
+
+
+def write_inspection_json(path: Path, inspection: Inspection, names: list[str]) -> None:
+    """Write an inspection as JSON, with the names of the clips beside their numbers.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_json(path, as_json(inspection, names))
+
+
+def as_json(inspection: Inspection, names: list[str]) -> Mapping[str, Any]:
+    """Return an inspection as JSON values."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(inspection)))
+    for finding in values["findings"]:
+        for each in finding["evidence"]:
+            each["name"] = names[each["clip"]]
+            if each["other"] is not None:
+                each["other_name"] = names[each["other"]]
+    return {"spoils": inspection.spoils, **values}

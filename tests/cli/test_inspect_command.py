@@ -1,0 +1,138 @@
+"""`inspect`: what it prints and writes, its exit code, and that nothing in a set makes it fail."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from patience import PATIENCE_S
+
+from last.cli import main
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def write_clips(folder: Path, classes: int = 3, clips: int = 4, frames: int = 30, seed: int = 0) -> Path:
+    """Write recordings of a body that stands upright and sways, as a folder for each class."""
+    random = np.random.default_rng(seed)
+    for label in range(classes):
+        (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
+        for number in range(clips):
+            body = np.random.default_rng(7).normal(0, 0.2, (33, 3)) + np.array([0, 1.0, 2.0])
+            sway = np.cumsum(random.normal(0, 0.01, (frames, 33, 3)), axis=0)
+            np.save(folder / f"class{label}" / f"clip{number}_P00{1 + number}.npy", body + sway)
+    return folder
+
+
+def test_a_store_is_inspected_on_a_page_and_as_data(cli: Command, data_yaml: Path) -> None:
+    store = data_yaml.parent / "data" / "tiny"
+    result = cli("inspect", store, "--no_training")
+    assert result.code in (0, 5), result.err
+    assert "Inspected: 24 clips of the prepared data set tiny" in result.out
+    assert "Not looked for, since students were not trained: wrong_labels." in result.out
+    values = json.loads(Path("inspect-tiny.json").read_text())
+    assert values["contents"]["clips"] == 24 and values["spoils"] is (result.code == 5)
+    page = Path("inspect-tiny.html").read_text()
+    assert "tiny" in page and "http" not in page.split("<script", 1)[0].replace("http-equiv", "")
+
+
+def test_raw_recordings_are_inspected_and_what_would_spoil_training_is_an_exit_code(
+    cli: Command, tmp_path: Path
+) -> None:
+    raw = write_clips(tmp_path / "raw")
+    for number in range(4):
+        (raw / "class1" / f"clip{number}_P00{1 + number}.npy").write_bytes(b"broken")
+    result = cli("inspect", raw, "--no_training", "--out", "found.json", "--write_ignore", "bad.txt")
+    assert result.code == 5, result.out + result.err
+    assert "would spoil training: " in result.out and "4 of 12 clips (33 %)" in result.out
+    findings = {each["kind"]: each for each in json.loads(Path("found.json").read_text())["findings"]}
+    assert (findings["unreadable"]["severity"], findings["unreadable"]["clips"]) == ("spoils", 4)
+    damaged = {f"class1/clip{number}_P00{1 + number}" for number in range(4)}
+    assert {each["name"] for each in findings["unreadable"]["evidence"]} == damaged
+    assert not Path("found.html").exists()
+    ignored = [line for line in Path("bad.txt").read_text().splitlines() if not line.startswith("#")]
+    assert damaged <= set(ignored)
+
+
+def test_json_is_printed_and_nothing_written(cli: Command, tmp_path: Path) -> None:
+    result = cli("inspect", write_clips(tmp_path / "raw"), "--no_training", "--json")
+    assert json.loads(result.out)["contents"]["clips"] == 12
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classes": 1}, "one class"),
+        ({"clips": 1}, ""),
+        ({"frames": 1}, "Clips of one frame"),
+    ],
+)
+def test_what_no_training_can_use_is_told(change: dict[str, int], said: str, cli: Command, tmp_path: Path) -> None:
+    result = cli("inspect", write_clips(tmp_path / "raw", **change), "--no_training")
+    assert result.code in (0, 5), result.err
+    assert said.lower() in result.out.lower()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_recording_makes_it_fail(seed: int, cli: Command, tmp_path: Path) -> None:
+    raw = write_clips(tmp_path / "raw", clips=3, seed=seed)
+    random = np.random.default_rng(seed)
+    for path in sorted(raw.rglob("*.npy")):
+        joints = np.load(path)
+        kind = random.integers(0, 8)
+        if kind == 0:
+            joints[random.random(joints.shape) < 0.5] = np.nan
+        elif kind == 1:
+            joints *= 10.0 ** random.integers(-30, 6)
+        elif kind == 2:
+            joints[:] = 0
+        elif kind == 3:
+            joints = joints[: random.integers(0, 3)]
+        elif kind == 4:
+            joints[:] = joints[0]
+        elif kind == 5:
+            joints[3] = np.inf
+        elif kind == 6:
+            content = bytearray(path.read_bytes())
+            content[random.integers(0, len(content))] ^= 0xFF
+            path.write_bytes(content)
+            continue
+        np.save(path, joints)
+    result = cli("inspect", raw, "--no_training", "--layout", "mediapipe33")
+    assert result.code in (0, 2, 5), result.err
+    assert result.code != 2 or "None of" in result.err or "No recording" in result.err, result.err
+
+
+def test_a_folder_without_recordings_and_a_wrong_file_name_are_refused(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for arguments in ((tmp_path / "empty",), (tmp_path / "gone",), (tmp_path, "--out", "page.txt")):
+        result = cli("inspect", *arguments, "--no_training")
+        assert (result.code, "Traceback" in result.err) == (2, False), result.err
+
+
+def test_inspecting_without_students_imports_no_torch(tmp_path: Path) -> None:
+    raw = write_clips(tmp_path / "raw")
+    program = f"""
+import sys
+sys.modules["torch"] = None
+from last.cli import main
+sys.exit(main(["inspect", {str(raw)!r}, "--no_training", "--json"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode in (0, 5), done.stderr
+
+
+def test_it_is_a_command_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--help"]) == 0
+    assert "--write_ignore" in capsys.readouterr().out
