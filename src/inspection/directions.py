@@ -40,7 +40,7 @@ def measure_directions(points: Floats, seen: Bools, scale: float, anatomy: Anato
     amounts = [(points[:, front] - points[:, back], seen[:, front] & seen[:, back]) for back, front in anatomy.forward]
     for hip, knee, end in anatomy.knees:
         bend = points[:, knee] - (points[:, hip] + points[:, end]) / 2
-        amounts.append((bend, seen[:, [hip, knee, end]].all(axis=1)))
+        amounts.append((bend, np.asarray(seen[:, [hip, knee, end]].all(axis=1))))
     found = [(vector * forward).sum(axis=1)[mask] / scale for vector, mask in amounts if mask.any()]
     if found:
         row["front"] = sum(float(np.median(each)) for each in found)

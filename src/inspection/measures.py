@@ -57,7 +57,7 @@ def measure(clip: Clip, anatomy: Anatomy, row: np.void) -> None:
     claimed = np.asarray(clip.joint_mask[:MOST_BODIES])
     seen = claimed & usable  # (M, T, V)
     points = np.where(seen[..., None], joints, np.float32(0))
-    present = seen.any(axis=2)  # (M, T)
+    present = np.asarray(seen.any(axis=2))  # (M, T)
     row["is_read"] = True
     for name in ("label", "subject", "camera", "setup", "fps"):
         row[name] = getattr(clip, name)
@@ -67,7 +67,8 @@ def measure(clip: Clip, anatomy: Anatomy, row: np.void) -> None:
     row["empty_bodies"] = len(present) - row["bodies"]
     row["absent_frames"] = np.count_nonzero(~present.any(axis=0))
     row["digest"] = hashlib.blake2b(joints.tobytes() + seen.tobytes(), digest_size=16).digest()
-    for name in row.dtype.names[row.dtype.names.index("missing") : -1]:
+    names = row.dtype.names or ()
+    for name in names[names.index("missing") : -1]:
         row[name] = 0.0 if name == "descriptor" else np.nan
     _measure_confidence(clip, seen, row)
     row["exchanged_bodies_frame"] = row["exchanged_sides_frame"] = -1
@@ -195,7 +196,7 @@ def _measure_exchanges(points: Floats, seen: Bools, scales: Floats, anatomy: Ana
         row["exchanged_sides_frame"] = found.argmax() + 1 if found.any() else -1
     if len(points) < 2:
         return
-    shared = seen.any(axis=2).all(axis=0)
+    shared = np.asarray(seen.any(axis=2).all(axis=0))
     centred = points - np.where(seen[..., None], points, 0).sum(axis=2, keepdims=True) / np.maximum(
         seen.sum(axis=2), 1
     )[..., None, None]  # fmt: skip

@@ -83,7 +83,7 @@ def descriptor_length(joints: int, coordinates: int) -> int:
 def descriptor(body: Floats) -> Floats:
     """Return the descriptor of a body's joints (T, V, C), (D,); zeros if all are at one point."""
     frames = _at_frames(body[None, :, _chosen_joints(body.shape[1])], _FRAMES)
-    return _unit_descriptors(frames.astype(np.float32))[0]
+    return np.asarray(_unit_descriptors(frames.astype(np.float32))[0])
 
 
 def _chosen_joints(joints: int) -> Integers:

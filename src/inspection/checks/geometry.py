@@ -168,7 +168,7 @@ def _angles(vectors: Array, others: Array) -> Array:
     cosines = (vectors * others).sum(axis=1) / np.maximum(
         np.linalg.norm(vectors, axis=1) * np.linalg.norm(others, axis=1), 1e-12
     )
-    return np.degrees(np.arccos(np.clip(np.nan_to_num(cosines, nan=1.0), -1, 1)))
+    return np.asarray(np.degrees(np.arccos(np.clip(np.nan_to_num(cosines, nan=1.0), -1, 1))))
 
 
 def _no_trunk(measured: MeasuredSet) -> str:

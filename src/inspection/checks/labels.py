@@ -38,7 +38,7 @@ def one_class(measured: MeasuredSet) -> Finding | None:
 def empty_classes(measured: MeasuredSet) -> Finding | None:
     """Find classes without a clip."""
     counts = _counts(measured)
-    empty = [measured.class_name(label) for label in np.flatnonzero(counts == 0)]
+    empty = [measured.class_name(label) for label in np.flatnonzero(counts == 0).tolist()]
     if not empty:
         return None
     return Finding(
@@ -111,7 +111,7 @@ def one_subject(measured: MeasuredSet) -> Finding | None:
 def recorded_shortcuts(measured: MeasuredSet) -> Finding | None:
     """Find labels that the person, the camera, the set-up or the frame rate gives away."""
     rows = measured.rows
-    values = {name: np.round(rows[name].astype(np.float64), 1) for name in _RECORDED}
+    values: dict[str, NDArray[np.float64]] = {name: np.asarray(rows[name], np.float64).round(1) for name in _RECORDED}
     found = {name: _given_away(measured, values[name]) for name in _RECORDED}
     return _shortcut(
         measured,

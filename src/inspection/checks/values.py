@@ -1,6 +1,7 @@
 """Faults of single numbers: recordings that cannot be read, values that are not finite, joints that are not there."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..check import Check, Fault, affecting, listed
 from ..findings import Evidence, Finding
@@ -60,7 +61,7 @@ def joints_always_missing(measured: MeasuredSet) -> Finding | None:
     usable = measured.is_usable
     if np.count_nonzero(usable) < _FEWEST_CLIPS:
         return None
-    missing = (measured.rows["joint_missing"][usable] >= _ALWAYS).all(axis=0)
+    missing = np.asarray((measured.rows["joint_missing"][usable] >= _ALWAYS).all(axis=0))
     return _about_joints(
         measured,
         missing,
@@ -108,7 +109,8 @@ def still_joints(measured: MeasuredSet) -> Finding | None:
     if np.count_nonzero(usable) < _FEWEST_CLIPS:
         return None
     rows = measured.rows[usable]
-    still = (rows["joint_range"] <= _SAME_PLACE).all(axis=0) & ~(rows["joint_missing"] >= _ALWAYS).all(axis=0)
+    still = np.asarray((rows["joint_range"] <= _SAME_PLACE).all(axis=0))
+    still &= ~np.asarray((rows["joint_missing"] >= _ALWAYS).all(axis=0))
     only_centre = np.flatnonzero(still).tolist() == [measured.layout.center]
     if only_centre:
         return _about_joints(
@@ -188,7 +190,7 @@ def constant_confidences(measured: MeasuredSet) -> Finding | None:
 
 def _about_joints(
     measured: MeasuredSet,
-    joints: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    joints: NDArray[np.bool_],
     kind: str,
     title: str,
     sentence: str,
