@@ -16,6 +16,7 @@ COMMANDS = {
     "train": (".train", "train a model on a prepared data set"),
     "distill": (".distill", "train a student with the help of trained teachers"),
     "sequence": (".sequence", "train a teacher and students with and without distillation, and compare them"),
+    "start": (".start", "go from recordings to a trained, evaluated and exported student"),
     "preprocess": (".preprocess", "convert raw recordings into a store for training"),
     "inspect": (".inspect", "look for what would spoil a training before it starts"),
     "view": (".view", "look at clips in a browser, as an animation or as a picture"),

@@ -1,0 +1,234 @@
+"""`start`: from recordings to a trained, evaluated and exported student, by the other commands."""
+
+import argparse
+import shlex
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..runs.folder import RunFolder
+from ..runs.history import find_runs
+from ..settings.data import DataConfig
+from ..utils.config import YAML_ENDINGS, config_names, data_layer, merge, section_layer
+from ..utils.errors import UserError
+from ..utils.extras import EXTRAS, import_fault
+from ..utils.files import make_folder, write_text
+from ..utils.names import file_name
+from ..utils.program import install_command, program
+from ..utils.root_folders import is_file
+from .inspect import SPOILED
+from .options import check_bounds, examples, parse
+from .terminal import say, table
+
+if TYPE_CHECKING:
+    from ..data.store.reader import Store
+
+_MINUTES, _INSPECTING_MINUTES = 5.0, 1.0
+_STEPS = 6
+_FEWEST_CLIPS, _MOST_CLASSES = 2, 5000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument(
+        "path", metavar="PATH", help="raw recordings (a folder or a file), a data YAML, or a known data set with --raw"
+    )
+    parser.add_argument("--raw", type=Path, metavar="DIR", help="the recordings, if PATH is a data YAML or a known set")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of everything (default: ./NAME-start)")
+    parser.add_argument("--format", metavar="F", help="format of the recordings, if it is not recognised")
+    parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
+    parser.add_argument("--intervals", type=Path, metavar="FILE", help="table of labelled parts of long recordings")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=_MINUTES,
+        metavar="M",
+        help=f"about how long to train on one core (default: {_MINUTES:g})",
+    )
+    parser.add_argument(
+        "--finetune", metavar="PATH", help="start from the weights of a run or a checkpoint, also of other classes"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
+    parser.add_argument("--force", action="store_true", help="train even if something would spoil the training")
+    parser.epilog = examples(
+        """
+        {program} start ./recordings --layout coco17
+        {program} start poses.csv --layout coco17_2d --minutes 10
+        {program} start gestures.yaml --raw ./recordings --finetune runs/run-2026-11-23
+        """
+    )
+
+
+class _Steps:
+    """Run the other commands as steps, show each as a user would type it, and measure its time."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.minutes: dict[str, float] = {}
+
+    def say(self, title: str) -> None:
+        say(f"[{len(self.minutes) + 1}/{_STEPS}] {title}", flush=True)
+
+    def command(self, title: str, name: str, *arguments: object) -> int:
+        """Run a command as a step and return its exit code."""
+        from . import COMMANDS
+
+        words = [str(each) for each in arguments]
+        self.say(title)
+        say(f"  {program()} {shlex.join([name, *words])}", flush=True)
+        module, purpose = COMMANDS[name]
+        command = import_module(module, __package__)
+        parsed = parse(f"{program()} {name}", purpose, command.add_arguments, words + ["--quiet"] * self.quiet)
+        return self.timed(title, lambda: int(command.run(parsed)))
+
+    def timed(self, title: str, work: Callable[[], int]) -> int:
+        began = time.monotonic()
+        try:
+            return work()
+        finally:
+            self.minutes[title] = (time.monotonic() - began) / 60
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run every step; return the exit code, that of `inspect` if something would spoil the training."""
+    check_bounds(arguments, minutes=(0.1, 10_000), seed=(0, 2**32 - 1))
+    steps = _Steps(arguments.quiet)
+    out = (arguments.out or Path(f"{file_name(Path(arguments.path).stem)}-start")).absolute()
+    make_folder(out)
+    dataset, store = _prepare(steps, arguments, out)
+    code = steps.command(
+        "inspect the clips",
+        "inspect",
+        *(store.path, "--dataset", dataset, "--out", out / "inspect.html"),
+        *("--minutes", f"{_INSPECTING_MINUTES:g}", "--seed", arguments.seed),
+    )
+    if code == SPOILED and not arguments.force:
+        say("Training was not started: something would spoil it. --force trains anyway.")
+        return code
+    recipe = out / "recipe.yaml"
+    steps.say("suggest settings")
+    steps.timed("suggest settings", lambda: _suggest(arguments, store, dataset, recipe))
+    _train(steps, arguments, out, dataset, recipe)
+    exported = _export(steps, out)
+    _summarise(steps, out, store, exported)
+    return 0
+
+
+def _prepare(steps: _Steps, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
+    """Prepare the recordings; return the data set's name or YAML, and its store."""
+    from ..data.preparation.recognise import recognised
+    from ..data.store.reader import open_store
+
+    named, path = arguments.path, Path(arguments.path)
+    intervals = ("--intervals", arguments.intervals) if arguments.intervals else ()
+    if named in config_names("data") or named.endswith(YAML_ENDINGS):
+        if arguments.raw is None:
+            raise UserError(f"Name the recordings of {named} with --raw DIR.")
+        config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
+        store = out / "data" / config.name
+        steps.command(
+            "prepare the recordings",
+            "preprocess",
+            *("--dataset", named, "--raw", arguments.raw, "--out", store, *intervals),
+        )
+        dataset = named
+    else:
+        if not path.exists():
+            raise UserError(f"There is no {path}: name a folder or a file of recordings, or a data YAML with --raw.")
+        if arguments.raw is not None:
+            raise UserError("--raw is for a data YAML: leave it out, PATH names the recordings.")
+        found = recognised(path, arguments.format or "", arguments.layout or "")
+        if found.name in config_names("data"):
+            return _prepare(steps, argparse.Namespace(**{**vars(arguments), "path": found.name, "raw": path}), out)
+        store = out / "data" / (file_name(path.stem) or "recordings")
+        described = ("--format", found.format, "--raw", path, "--layout", arguments.layout or found.layout)
+        steps.command("prepare the recordings", "preprocess", *described, "--out", store, *intervals)
+        dataset = str(store.with_suffix(".yaml"))
+    opened = open_store(store)
+    _refuse_untrainable(opened, dataset)
+    return dataset, opened
+
+
+def _refuse_untrainable(store: "Store", dataset: str) -> None:
+    """Refuse a set that cannot be trained before anything long begins.
+
+    Raises:
+        UserError: it has one class, or far too many, or too few clips.
+    """
+    classes, clips = len(store.classes), len(store)
+    if classes > _MOST_CLASSES:
+        raise UserError(f"{dataset} has {classes:,} classes: are the labels those of the clips? Check its YAML.")
+    if classes < 2 or clips < _FEWEST_CLIPS * 2:
+        raise UserError(f"{dataset} has {clips:,} clips of {classes:,} classes: at least two classes are needed.")
+
+
+def _suggest(arguments: argparse.Namespace, store: "Store", dataset: str, recipe: Path) -> int:
+    """Write the recipe, unless it is there."""
+    from ..experiments.suggested_recipe import recipe_text, suggest
+
+    if is_file(recipe):
+        say(f"  {recipe} is there already and is used as it is.")
+        return 0
+    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
+    found = suggest(store, config, arguments.minutes)
+    write_text(recipe, recipe_text(found, f"Suggested by: start {arguments.path}. It may be edited."))
+    table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])
+    return 0
+
+
+def _train(steps: _Steps, arguments: argparse.Namespace, out: Path, dataset: str, recipe: Path) -> None:
+    places = ("--data_root", out / "data", "--output_root", out / "runs")
+    weights = ("--init_from", arguments.finetune) if arguments.finetune else ()
+    steps.command(
+        "train a student",
+        "train",
+        *("--config", recipe, "--dataset", dataset, "--seed", arguments.seed, *places, "--resume", "auto", *weights),
+    )
+    steps.command(
+        "evaluate it on the test clips",
+        "evaluate",
+        *("--checkpoint", _best(out), "--data_root", out / "data", "--out", out / "evaluation"),
+    )
+
+
+def _export(steps: _Steps, out: Path) -> Path | None:
+    """Export the model; return its file, None if the packages for it are missing."""
+    if any(import_fault(package) is not None for package in EXTRAS["deploy"]):
+        steps.say("export it")
+        say(f"  Skipped: it needs packages. Install them with: {install_command('last-har[deploy]')}")
+        return None
+    model = out / "model.onnx"
+    arguments = ("--checkpoint", _best(out), "--data_root", out / "data", "--out", model)
+    steps.command("export it", "export", *arguments)
+    return model
+
+
+def _best(out: Path) -> Path:
+    """Return the best checkpoint of the newest run."""
+    run = RunFolder(_run(out))
+    return run.best if run.best.exists() else run.last
+
+
+def _run(out: Path) -> Path:
+    """Return the folder of the newest run."""
+    return find_runs(out / "runs")[0].path
+
+
+def _summarise(steps: _Steps, out: Path, store: "Store", exported: Path | None) -> None:
+    rows = [[title, f"{minutes:.1f}"] for title, minutes in steps.minutes.items()]
+    table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.minutes.values()):.1f}"]])
+    places = f"--data_root {shlex.quote(str(out / 'data'))} --output_root {shlex.quote(str(out / 'runs'))}"
+    recipe, dataset = (shlex.quote(str(each)) for each in (out / "recipe.yaml", store.path.with_suffix(".yaml")))
+    following = {
+        "look at the clips, beside what training sees of them": f"view {shlex.quote(str(_run(out)))} --augmented",
+        "train for longer": f"train --config {recipe} --dataset {dataset} {places} --set repeats_per_epoch=50",
+        "list the runs": f"runs --output_root {shlex.quote(str(out / 'runs'))}",
+    }
+    say("Next:")
+    for what, command in following.items():
+        say(f"  {what}:\n    {program()} {command}")
+    if exported is not None:
+        say(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
+    say(f"Everything is in {out}")

@@ -1,0 +1,107 @@
+"""Settings suggested for a data set from its size, each with its reason, written as a recipe."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data.store.protocols import split
+from ..data.store.reader import Store
+from ..settings.data import DataConfig
+from ..utils.numbers import counted
+from ..utils.yaml_text import yaml_of
+
+# Clips of 32 frames, 20 joints and one body that `nano_e` trains on in a second, on one core: 350 passes over the 1,020
+# training clips of NW-UCLA take 17 to 19 minutes.
+_CLIPS_PER_SECOND = 300.0
+_FRAMES, _JOINTS = 32, 20
+_MOST_PASSES, _FEWEST_PASSES = 350, 10  # of NW-UCLA's recipe; fewer do not train anything
+_EPOCHS = 35
+_BATCH, _LARGE_BATCH, _MANY_CLIPS = 16, 64, 8000
+_LEARNING_RATE, _LARGE_LEARNING_RATE = 0.1, 0.4
+_IMBALANCE = 3
+_FEWEST_HELD_OUT = 10  # training clips a class, of which one can be held out
+_SIDES = re.compile(r"(^|[^a-z])(left|right)([^a-z]|$)")
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A setting with its reason."""
+
+    key: str
+    value: object
+    reason: str
+
+
+def suggest(store: Store, data: DataConfig, minutes: float) -> list[Suggestion]:
+    """Return the settings for a first training of a small student on a data set.
+
+    Args:
+        store: the prepared data set.
+        data: its description, with the protocol to train.
+        minutes: how long the training may take on one core.
+    """
+    parts = split(store.clips, data)
+    clips = store.clips[parts.train]
+    counts = np.bincount(clips["label"], minlength=len(data.classes))
+    middle = float(np.median(clips["frames"]))
+    frames = 32 if middle < 48 else 64
+    passes = _passes(store, len(clips), frames, minutes)
+    epochs = min(_EPOCHS, passes)
+    repeats = max(1, round(passes / epochs))
+    batch, rate = (_BATCH, _LEARNING_RATE) if len(clips) < _MANY_CLIPS else (_LARGE_BATCH, _LARGE_LEARNING_RATE)
+    found = [
+        Suggestion("model.name", "nano_e", "the smallest student, which trains on a CPU"),
+        Suggestion("input_frames", frames, f"the clip in the middle has {middle:g} frames"),
+        Suggestion("epochs", epochs, f"with the repeats {epochs * repeats} passes, about {minutes:g} minutes"),
+        Suggestion("repeats_per_epoch", repeats, f"{counted(len(clips), 'training clip')} are few for one epoch each"),
+        Suggestion("warmup_epochs", max(1, epochs // 7), "the share that it has in the default of 70 epochs"),
+        Suggestion("batch_size", batch, "of 16 to 64, none was better than another in the figures of NW-UCLA"),
+        Suggestion("learning_rate", rate, "in proportion to the batch, 0.1 for 16 clips"),
+        Suggestion("warmup_learning_rate", 0.01, "as in the recipe of NW-UCLA"),
+    ]
+    if counts.min() >= _FEWEST_HELD_OUT:
+        found.append(Suggestion("validation", "split", "held-out training clips choose the best epoch"))
+    present = counts[counts > 0]
+    if len(present) and present.max() >= _IMBALANCE * present.min():
+        ratio = present.max() / present.min()
+        found.append(
+            Suggestion("class_sampling", "square_root", f"the largest class has {ratio:.3g} times the smallest")
+        )
+    found += _augmentation(store, data)
+    return found
+
+
+def _passes(store: Store, clips: int, frames: int, minutes: float) -> int:
+    bodies = float(store.clips["bodies"].mean())
+    speed = _CLIPS_PER_SECOND * _FRAMES / frames * _JOINTS / store.skeleton.num_joints / bodies
+    return int(np.clip(60 * minutes * speed / max(clips, 1), _FEWEST_PASSES, _MOST_PASSES))
+
+
+def _augmentation(store: Store, data: DataConfig) -> list[Suggestion]:
+    found = [Suggestion("data.augment.scale", 0.2, "people differ in size")]
+    if not store.skeleton.flat:
+        found.append(
+            Suggestion(
+                "data.augment.rotation_degrees", [10, 30, 10], "another view is mostly a turn about the vertical"
+            )
+        )
+    sided = [name for name in data.classes if _SIDES.search(name.lower().replace("_", " "))]
+    if store.skeleton.mirror and not sided:
+        found.append(Suggestion("data.augment.mirror_probability", 0.5, "no class has a left or a right in its name"))
+    return found
+
+
+def recipe_text(suggestions: Sequence[Suggestion], head: str) -> str:
+    """Return a recipe, with `head` and the reason of each key as comments."""
+    tree: dict[str, Any] = {}
+    for each in suggestions:
+        *above, last = each.key.split(".")
+        inner = tree
+        for part in above:
+            inner = inner.setdefault(part, {})
+        inner[last] = each.value
+    reasons = [f"# {each.key}: {each.reason}" for each in suggestions]
+    return "\n".join([*(f"# {line}".rstrip() for line in head.splitlines()), "#", *reasons, yaml_of(tree)])
