@@ -16,10 +16,11 @@ _MOST_READ = 20_000  # pairs of clips that are compared on all their frames; equ
 def groups_of_copies(measured: MeasuredSet) -> NDArray[np.int64]:
     """Return, for each clip, the number of the first clip that it is a copy of, its own if it is none, (N,).
 
-    Clips that do not move are never copies: two of them may be of the same person who stands still.
+    Clips of several frames that do not move are never copies: two of them may be of the same person who stands still.
     """
     groups = np.arange(len(measured))
-    moving = np.flatnonzero(measured.is_usable & (measured.rows["movement"] > 0))
+    rows = measured.rows
+    moving = np.flatnonzero(measured.is_usable & ((rows["movement"] > 0) | (rows["frames"] == 1)))
     _, first, same = np.unique(measured.rows["digest"][moving], return_index=True, return_inverse=True)
     groups[moving] = moving[first][same]
     single = np.unique(groups[moving])

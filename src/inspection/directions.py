@@ -25,7 +25,8 @@ def measure_directions(points: Floats, seen: Bools, scale: float, anatomy: Anato
         return
     assert anatomy.hips is not None and anatomy.shoulders is not None
     trunk = [*anatomy.hips, *anatomy.shoulders]
-    whole = seen[:, trunk].all(axis=1)
+    middle = points[:, trunk[:2]].sum(axis=1) - points[:, trunk[2:]].sum(axis=1)
+    whole = seen[:, trunk].all(axis=1) & middle.any(axis=1)  # joints that are all at one point have no direction
     if not whole.any():
         return
     points, seen = points[whole], seen[whole]

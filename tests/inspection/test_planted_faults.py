@@ -9,10 +9,13 @@ import pytest
 from last.data.preparation.formats import BadClip
 from last.data.preparation.preprocess import preprocess
 from last.data.store.clip import Clip, confidence_bytes
+from last.data.store.format import Rows, StoreMetadata
 from last.data.store.reader import Store, open_store
+from last.data.store.recordings import RECORDING, as_type
 from last.data.synthetic.dataset import synthesize
 from last.experiments.config import resolve
 from last.inspection.checks import ALL
+from last.inspection.checks.whole_set import _LONG_BONES, bone_excess
 from last.inspection.clip_source import ClipSource
 from last.inspection.findings import Finding, Severity
 from last.inspection.inspector import look
@@ -207,6 +210,23 @@ def one_frame(clips: Clips) -> Clips:
     return [of_frames(clip, np.arange(1)) if number in VICTIMS else clip for number, clip in enumerate(clips)]
 
 
+def three_frames(clips: Clips) -> Clips:
+    return [of_frames(clip, np.arange(3)) if number in VICTIMS else clip for number, clip in enumerate(clips)]
+
+
+def facing_one_way_but_for_some(clips: Clips) -> Clips:
+    facing = measured(clips).rows["facing"]
+    angles = np.arctan2(facing[:, 0], facing[:, 2])
+    angles[list(VICTIMS)] += np.radians(120.0)
+    return [about_vertical(clip, -angle) for clip, angle in zip(clips, angles, strict=True)]
+
+
+def about_vertical(clip: Clip, angle: float) -> Clip:
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+    return replace(clip, joints=(clip.joints @ turn.T).astype(np.float32))
+
+
 def very_long(clips: Clips) -> Clips:
     def longer(clip: Clip) -> Clip:
         forth = np.arange(clip.joints.shape[1])
@@ -368,6 +388,8 @@ PLANTED: list[tuple[str, Callable[[Clips], Sequence[Clip | BadClip]], bool]] = [
     ("empty_bodies", empty_second_bodies, SOME),
     ("exchanged_bodies", exchanged_bodies, WHOLE),
     ("one_frame", one_frame, SOME),
+    ("short", three_frames, SOME),
+    ("turned", facing_one_way_but_for_some, SOME),
     ("long", very_long, SOME),
     ("frame_rates", other_frame_rates, WHOLE),
 ]
@@ -390,10 +412,43 @@ def test_a_planted_fault_is_found(
         assert {each.clip for each in found[kind].evidence} == set(VICTIMS)
 
 
-def test_most_kinds_are_planted() -> None:
+def test_equal_clips_of_one_frame_are_copies(store: Store) -> None:
+    clips = list(store)
+    single = of_frames(clips[3], np.arange(1))
+    clips[3], clips[17] = single, replace(single, name="again", label=clips[3].label)
+    assert [each.other for each in found_in(clips)["duplicates"].evidence] == [3]
+
+
+def test_joints_that_are_all_at_one_point_have_no_direction(store: Store) -> None:
+    found = found_in([moved(clip, np.zeros_like) for clip in list(store)[:12]])
+    assert "frozen" in found and not {"wrong_vertical", "rotated"} & found.keys()
+
+
+def test_no_order_of_the_joints_is_taken_for_that_of_the_layout(store: Store) -> None:
+    distances = measured(list(store)[:24]).distances.mean
+    random = np.random.default_rng(0)
+    orders = [random.permutation(NTU.num_joints) for _ in range(50)]
+    excesses = [bone_excess(NTU, distances[np.ix_(order, order)]) for order in orders]
+    assert bone_excess(NTU, distances) < _LONG_BONES < min(excesses)
+
+
+def test_every_kind_is_planted_but_those_of_protocols_which_have_tests_of_their_own() -> None:
     planted = {kind for kind, *_ in PLANTED}
-    of_protocols = {"leaks", "divided_recordings", "subjects_in_both_parts"}
-    assert {check.kind for check in ALL} - planted == {*of_protocols, "turned", "short"}
+    assert {check.kind for check in ALL} - planted == {"leaks", "divided_recordings", "subjects_in_both_parts"}
+
+
+def test_people_who_train_and_test_are_found_where_single_clips_are_divided(store: Store) -> None:
+    by_file = replace(CONFIG, split="mine", protocols={"mine": ProtocolConfig("file")})
+    assert found_in(list(store), by_file, store=store).keys() == {"subjects_in_both_parts"}
+
+
+def test_a_split_that_divides_a_recording_spoils(store: Store) -> None:
+    type_ = np.dtype([*store.clips.dtype.descr, (RECORDING, "<i8")])
+    whole = Store(store.path, StoreMetadata(store.name, NTU, store.classes),
+                  Rows(as_type(store.clips, type_), store.joints, store.valid, store.confidence))  # fmt: skip
+    whole.clips[RECORDING] = np.arange(len(whole)) // 2
+    found = found_in(list(store), store=whole)
+    assert found["divided_recordings"].severity is Severity.SPOILS
 
 
 def test_copies_of_training_clips_in_the_test_are_leaks(store: Store) -> None:
