@@ -1,0 +1,78 @@
+"""Settings suggested from the size of a data set, with their reasons, as a recipe that can be trained."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from last.data.store.clip import Clip
+from last.data.store.reader import Store, write_store
+from last.experiments.config import resolve
+from last.experiments.suggested_recipe import recipe_text, suggest
+from last.settings.data import DataConfig, ProtocolConfig
+
+DATA = DataConfig(
+    name="gestures",
+    classes=["wave", "clap"],
+    split="own",
+    protocols={"own": ProtocolConfig("subject", train=[1])},
+)
+
+
+def store_of(folder: Path, counts: tuple[int, int], frames: int = 30) -> Store:
+    random = np.random.default_rng(0)
+    clips = [
+        Clip(
+            f"{label}_{number}_{subject}",
+            random.normal(size=(1, frames, 25, 3)).astype(np.float32),
+            np.ones((1, frames), bool),
+            label,
+            subject=subject,
+        )
+        for subject, share in ((1, 1), (2, 4))
+        for label, count in enumerate(counts)
+        for number in range(max(1, count // share))
+    ]
+    return write_store(folder, clips, name="gestures", layout="ntu25", classes=DATA.classes)
+
+
+def settings(store: Store, data: DataConfig = DATA, minutes: float = 5.0) -> dict[str, object]:
+    return {each.key: each.value for each in suggest(store, data, minutes)}
+
+
+def test_a_small_set_is_passed_many_times_and_keeps_clips_to_validate(tmp_path: Path) -> None:
+    found = settings(store_of(tmp_path / "a", (20, 24)))
+    assert (found["epochs"], found["repeats_per_epoch"]) == (35, 10)  # 350 passes
+    assert found["validation"] == "split"
+    assert found["input_frames"] == 32
+    assert "class_sampling" not in found
+
+
+def test_rare_classes_are_drawn_more_often_and_few_clips_are_all_trained_on(tmp_path: Path) -> None:
+    found = settings(store_of(tmp_path / "a", (40, 6)))
+    assert found["class_sampling"] == "square_root"
+    assert "validation" not in found
+
+
+def test_long_clips_get_more_frames_and_little_time_fewer_passes(tmp_path: Path) -> None:
+    found = settings(store_of(tmp_path / "a", (20, 24), frames=80), minutes=0.1)
+    assert found["input_frames"] == 64
+    assert found["epochs"] * found["repeats_per_epoch"] == 16  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("name", "mirrors"), [("wave", True), ("raise left arm", False), ("Left_Wave", False)])
+def test_clips_are_mirrored_unless_a_class_has_a_side(name: str, mirrors: bool, tmp_path: Path) -> None:
+    data = replace(DATA, classes=[name, "clap"])
+    assert ("data.augment.mirror_probability" in settings(store_of(tmp_path / "a", (20, 24)), data)) is mirrors
+
+
+def test_the_recipe_is_one_that_can_be_trained_and_says_why(tmp_path: Path) -> None:
+    found = suggest(store_of(tmp_path / "a", (40, 6)), DATA, 5.0)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe_text(found, "Suggested.\nEdit it."))
+    assert path.read_text().startswith("# Suggested.\n# Edit it.\n")
+    assert all(f"# {each.key}: {each.reason}" in path.read_text() for each in found)
+    config = resolve(recipe=str(path), dataset="synthetic")
+    assert (config.model.name, config.class_sampling) == ("nano_e", "square_root")
+    assert config.data.augment.rotation_degrees == [10, 30, 10]
