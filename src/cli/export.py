@@ -87,7 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     table("exported", ["files", "MiB", "largest difference of a logit", "CPU ms"], rows)
     compared = f"{counted(len(clips), 'test clip')} of the run's data set" if clips else "random recordings"
-    say(f"Compared with the checkpoint on {compared}. The files are in {out}")
+    say(f"Compared with the checkpoint on {compared}.")
+    say(f"The files are in {out}")
     return 0
 
 

@@ -18,11 +18,12 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ExportRequest, Path]]:
     """Return the command's request, without exporting."""
     requests = []
 
-    def export(request: ExportRequest, out: Path, _progress: object) -> list[Exported]:
+    def export(request: ExportRequest, out: Path, _progress: object, _clips: object) -> list[Exported]:
         requests.append((request, out))
         return [Exported("openvino", (out / "nano_e.xml", out / "nano_e.bin"), 3 << 20, 1.5e-7, 0.55)]
 
     monkeypatch.setattr(exporting, "export", export)
+    monkeypatch.setattr(command, "_clips_to_compare", lambda *_: [])
     return requests
 
 
@@ -31,6 +32,7 @@ def test_it_shows_files_sizes_agreement_and_latency(cli: Callable, orders: list,
     assert result.code == 0
     assert "nano_e.xml nano_e.bin" in result.out
     assert result.out.split("CPU ms")[1].split()[2:5] == ["3.0", "1.5e-07", "0.55"]
+    assert "Compared with the checkpoint on random recordings." in result.out
     assert result.out.splitlines()[-1] == f"The files are in {tmp_path / 'run' / 'export' / 'best_model'}"
 
 
@@ -38,8 +40,8 @@ def test_it_shows_files_sizes_agreement_and_latency(cli: Callable, orders: list,
     ("flags", "folder"),
     [
         ([], "last"),
-        (["--bodies", "2"], "last-2-bodies"),
-        (["--batch", "4", "--no_ema"], "last-batch-4-no_ema"),
+        (["--bodies", "2"], "last-bodies-2"),
+        (["--bodies", "1", "--no_ema"], "last-bodies-1-no_ema"),
     ],
 )
 def test_each_export_has_its_own_folder(
@@ -50,15 +52,27 @@ def test_each_export_has_its_own_folder(
 
 
 def test_every_option_reaches_the_export(cli: Callable, orders: list, tmp_path: Path) -> None:
-    flags = ["--format", "onnx", "--bodies", "2", "--batch", "3", "--threads", "1", "--no_ema"]
+    flags = ["--format", "onnx", "--bodies", "2", "--threads", "1", "--no_ema"]
     cli("export", "--checkpoint", "a.pth", *flags, "--out", tmp_path)
-    assert orders == [(ExportRequest(Path("a.pth"), ("onnx",), bodies=2, batch=3, threads=1, no_ema=True), tmp_path)]
+    assert orders == [(ExportRequest(Path("a.pth"), ("onnx",), bodies=2, threads=1, no_ema=True), tmp_path)]
+
+
+@pytest.mark.parametrize(("name", "formats"), [("mine.onnx", ("onnx",)), ("mine.xml", ("openvino",))])
+def test_a_file_may_be_named(cli: Callable, orders: list, tmp_path: Path, name: str, formats: tuple[str]) -> None:
+    assert cli("export", "--checkpoint", "a.pth", "--out", tmp_path / name).code == 0
+    assert orders == [(ExportRequest(Path("a.pth"), formats, "mine"), tmp_path)]
+
+
+def test_a_file_of_another_format_than_the_one_that_is_asked_for_is_refused(cli: Callable, tmp_path: Path) -> None:
+    result = cli("export", "--checkpoint", "a.pth", "--format", "openvino", "--out", tmp_path / "mine.onnx")
+    assert result.code == 2
+    assert "mine.onnx is a file for --format onnx, not openvino: name a folder" in result.err
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--batch", "0"], "--batch 0 should be at least 1"),
+        (["--compare", "0"], "--compare 0 should be at least 1"),
         (["--threads", "-1"], "--threads -1 should be at least 0"),
         (["--bodies", "3"], "argument --bodies: invalid choice"),
         ([], "Cannot read the checkpoint missing.pth"),
