@@ -96,7 +96,7 @@ class _Steps:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run every step; return the exit code, that of `inspect` if something would spoil the training."""
-    check_bounds(arguments, minutes=(0.1, 10_000), seed=(0, 2**32 - 1))
+    check_bounds(arguments, minutes=(1, 10_000), seed=(0, 2**32 - 1))
     steps = _Steps(arguments.quiet)
     out = (arguments.out or Path(f"{file_name(Path(arguments.path).stem)}-start")).absolute()
     make_folder(out)
