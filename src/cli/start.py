@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data.store.format import HEADER_FILE
 from ..runs.folder import RunFolder
 from ..runs.history import find_runs
 from ..settings.data import DataConfig
@@ -33,7 +34,9 @@ _FEWEST_CLIPS, _MOST_CLASSES = 2, 5000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     parser.add_argument(
-        "path", metavar="PATH", help="raw recordings (a folder or a file), a data YAML, or a known data set with --raw"
+        "path",
+        metavar="PATH",
+        help="raw recordings (a folder or a file), a prepared data set, or a data YAML or a known data set with --raw",
     )
     parser.add_argument("--raw", type=Path, metavar="DIR", help="the recordings, if PATH is a data YAML or a known set")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of everything (default: ./NAME-start)")
@@ -110,9 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = out / "recipe.yaml"
     steps.say("suggest settings")
     steps.timed("suggest settings", lambda: _suggest(arguments, store, dataset, recipe))
-    _train(steps, arguments, out, dataset, recipe)
-    exported = _export(steps, out)
-    _summarise(steps, out, store, exported)
+    _train(steps, arguments, out, dataset, store.path, recipe)
+    exported = _export(steps, out, store.path)
+    _summarise(steps, out, dataset, store.path, exported)
     return 0
 
 
@@ -123,6 +126,8 @@ def _prepare(steps: _Steps, arguments: argparse.Namespace, out: Path) -> "tuple[
 
     named, path = arguments.path, Path(arguments.path)
     intervals = ("--intervals", arguments.intervals) if arguments.intervals else ()
+    if is_file(path / HEADER_FILE):
+        return _prepared(path)
     if named in config_names("data") or named.endswith(YAML_ENDINGS):
         if arguments.raw is None:
             raise UserError(f"Name the recordings of {named} with --raw DIR.")
@@ -145,10 +150,33 @@ def _prepare(steps: _Steps, arguments: argparse.Namespace, out: Path) -> "tuple[
         store = out / "data" / (file_name(path.stem) or "recordings")
         described = ("--format", found.format, "--raw", path, "--layout", arguments.layout or found.layout)
         steps.command("prepare the recordings", "preprocess", *described, "--out", store, *intervals)
-        dataset = str(store.with_suffix(".yaml"))
+        dataset = str(_yaml_beside(store))
     opened = open_store(store)
     _refuse_untrainable(opened, dataset)
     return dataset, opened
+
+
+def _prepared(path: Path) -> "tuple[str, Store]":
+    """Return the data set that a store was prepared for, as its name or YAML, and the store.
+
+    Raises:
+        UserError: the data set is not known, or cannot be trained.
+    """
+    from ..data.store.reader import open_store
+
+    store, beside = open_store(path), _yaml_beside(path.absolute())
+    if not is_file(beside) and store.name not in config_names("data"):
+        raise UserError(
+            f"{path} is a prepared data set, but there is no {beside.name} beside it that describes it: put its data "
+            "YAML there, under this name."
+        )
+    dataset = str(beside) if is_file(beside) else store.name
+    _refuse_untrainable(store, dataset)
+    return dataset, store
+
+
+def _yaml_beside(store: Path) -> Path:
+    return store.with_name(f"{store.name}.yaml")
 
 
 def _refuse_untrainable(store: "Store", dataset: str) -> None:
@@ -178,8 +206,8 @@ def _suggest(arguments: argparse.Namespace, store: "Store", dataset: str, recipe
     return 0
 
 
-def _train(steps: _Steps, arguments: argparse.Namespace, out: Path, dataset: str, recipe: Path) -> None:
-    places = ("--data_root", out / "data", "--output_root", out / "runs")
+def _train(steps: _Steps, arguments: argparse.Namespace, out: Path, dataset: str, store: Path, recipe: Path) -> None:
+    places = ("--data_root", store, "--output_root", out / "runs")
     weights = ("--init_from", arguments.finetune) if arguments.finetune else ()
     steps.command(
         "train a student",
@@ -189,26 +217,31 @@ def _train(steps: _Steps, arguments: argparse.Namespace, out: Path, dataset: str
     steps.command(
         "evaluate it on the test clips",
         "evaluate",
-        *("--checkpoint", _best(out), "--data_root", out / "data", "--out", out / "evaluation"),
+        *("--checkpoint", _trained(out), "--data_root", store, "--out", out / "evaluation"),
     )
 
 
-def _export(steps: _Steps, out: Path) -> Path | None:
+def _export(steps: _Steps, out: Path, store: Path) -> Path | None:
     """Export the model; return its file, None if the packages for it are missing."""
     if any(import_fault(package) is not None for package in EXTRAS["deploy"]):
         steps.say("export it")
         say(f"  Skipped: it needs packages. Install them with: {install_command('last-har[deploy]')}")
         return None
     model = out / "model.onnx"
-    arguments = ("--checkpoint", _best(out), "--data_root", out / "data", "--out", model)
+    arguments = ("--checkpoint", _trained(out), "--data_root", store, "--out", model)
     steps.command("export it", "export", *arguments)
     return model
 
 
-def _best(out: Path) -> Path:
-    """Return the best checkpoint of the newest run."""
+def _trained(out: Path) -> Path:
+    """Return the checkpoint of the newest run that is used: the best one, or the last.
+
+    The best is that of held-out training clips. If there are none, the test part has chosen it, and its accuracy there
+    would be too high.
+    """
     run = RunFolder(_run(out))
-    return run.best if run.best.exists() else run.last
+    held_out = run.read_config().get("validation") == "split"
+    return run.best if held_out and run.best.exists() else run.last
 
 
 def _run(out: Path) -> Path:
@@ -216,11 +249,11 @@ def _run(out: Path) -> Path:
     return find_runs(out / "runs")[0].path
 
 
-def _summarise(steps: _Steps, out: Path, store: "Store", exported: Path | None) -> None:
+def _summarise(steps: _Steps, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
     rows = [[title, f"{minutes:.1f}"] for title, minutes in steps.minutes.items()]
     table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.minutes.values()):.1f}"]])
-    places = f"--data_root {shlex.quote(str(out / 'data'))} --output_root {shlex.quote(str(out / 'runs'))}"
-    recipe, dataset = (shlex.quote(str(each)) for each in (out / "recipe.yaml", store.path.with_suffix(".yaml")))
+    places = f"--data_root {shlex.quote(str(store))} --output_root {shlex.quote(str(out / 'runs'))}"
+    recipe, dataset = (shlex.quote(str(each)) for each in (out / "recipe.yaml", dataset))
     following = {
         "look at the clips, beside what training sees of them": f"view {shlex.quote(str(_run(out)))} --augmented",
         "train for longer": f"train --config {recipe} --dataset {dataset} {places} --set repeats_per_epoch=50",

@@ -81,7 +81,9 @@ def _passes(store: Store, clips: int, frames: int, minutes: float) -> int:
 
 
 def _augmentation(store: Store, data: DataConfig) -> list[Suggestion]:
-    found = [Suggestion("data.augment.scale", 0.2, "people differ in size")]
+    found = []
+    if data.normalize.scale == "none":  # otherwise each axis of a clip is scaled to -1..1 afterwards
+        found.append(Suggestion("data.augment.scale", 0.2, "people differ in size"))
     if not store.skeleton.flat:
         found.append(
             Suggestion(

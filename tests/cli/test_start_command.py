@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from last.cli import start
+from last.runs.folder import RunFolder
 from last.utils.config import read_yaml
 
 Command = Callable[..., Any]
@@ -47,6 +48,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(start._Steps, "command", record)
     monkeypatch.setattr(start, "_run", lambda out: out / "runs" / "run-1")
+    monkeypatch.setattr(RunFolder, "read_config", lambda _: {"validation": "test"})
     return seen
 
 
@@ -76,6 +78,42 @@ def test_a_recipe_that_is_there_is_kept_and_weights_are_fine_tuned(
     assert (out / "recipe.yaml").read_text() == "model: {name: small_e}\n"
     train = commands[2]
     assert train[train.index("--init_from") + 1] == "old.pth"
+
+
+@pytest.mark.parametrize(("validation", "checkpoint"), [("split", "best_model.pth"), ("test", "last.pth")])
+def test_the_test_clips_never_choose_the_checkpoint(
+    validation: str, checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run-1")
+    run.checkpoints.mkdir(parents=True)
+    run.config.write_text(f"validation: {validation}\n")
+    for path in (run.best, run.last):
+        path.touch()
+    monkeypatch.setattr(start, "_run", lambda _: run.path)
+    assert start._trained(tmp_path).name == checkpoint
+
+
+def option(command: list[str], name: str) -> str:
+    return command[command.index(name) + 1]
+
+
+def test_names_with_dots_are_started_and_then_as_a_prepared_data_set(
+    cli: Command, commands: list[list[str]], tmp_path: Path
+) -> None:
+    raw = write_recordings(tmp_path / "poses.v1.2026")
+    done = cli("start", raw, "--layout", "coco17", "--force")
+    assert done.code == 0, done.err
+    dataset, store = Path(option(commands[2], "--dataset")), Path(option(commands[2], "--data_root"))
+    assert dataset.exists() and (store / "store.json").exists()
+    commands.clear()
+    done = cli("start", store, "--force", "--out", tmp_path / "again")
+    assert done.code == 0, done.err
+    assert [each[0] for each in commands] == ["inspect", "train", "evaluate", "export"]
+    assert (option(commands[1], "--dataset"), option(commands[1], "--data_root")) == (str(dataset), str(store))
+    assert f"--dataset {dataset} --data_root {store}" in done.out.partition("Next:")[2]
+    dataset.unlink()
+    done = cli("start", store)
+    assert done.code == 2 and f"there is no {dataset.name} beside it" in done.err
 
 
 def test_what_would_spoil_a_training_stops_it(cli: Command, commands: list[list[str]], tmp_path: Path) -> None:

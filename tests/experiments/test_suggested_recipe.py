@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from last.data.store.clip import Clip
 from last.data.store.reader import Store, write_store
 from last.experiments.config import resolve
 from last.experiments.suggested_recipe import recipe_text, suggest
-from last.settings.data import DataConfig, ProtocolConfig
+from last.settings.data import DataConfig, NormalizeConfig, ProtocolConfig
 
 DATA = DataConfig(
     name="gestures",
@@ -59,6 +60,14 @@ def test_long_clips_get_more_frames_and_little_time_fewer_passes(tmp_path: Path)
     found = settings(store_of(tmp_path / "a", (20, 24), frames=80), minutes=0.1)
     assert found["input_frames"] == 64
     assert found["epochs"] * found["repeats_per_epoch"] == 16  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("scale", ["none", "unit"])
+def test_clips_are_not_scaled_if_each_axis_is_scaled_afterwards_anyway(
+    scale: Literal["none", "unit"], tmp_path: Path
+) -> None:
+    data = replace(DATA, normalize=NormalizeConfig(scale=scale))
+    assert ("data.augment.scale" in settings(store_of(tmp_path / "a", (20, 24)), data)) is (scale == "none")
 
 
 @pytest.mark.parametrize(("name", "mirrors"), [("wave", True), ("raise left arm", False), ("Left_Wave", False)])
