@@ -200,7 +200,7 @@ def distillation(
     else:
         outputs = cached_outputs(config, data, live, run_context).open()
         source = CachedTeachers(outputs, live.clip_shapes, data.sampler.indices, run_context.device)
-    class_weights = weights_of_classes(config, data)
+    class_weights = weights_of_classes(config.class_weights, data)
     if not (config.distillation.unlabelled and config.label_fraction < 1):
         return Distillation(model, config, source, teachers, class_weights=class_weights)
     known = torch.zeros(len(data.source.store), dtype=torch.bool)

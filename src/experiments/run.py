@@ -169,7 +169,7 @@ def _build(
     torch.manual_seed(config.seed)
     model = recipe.build_model(config, data)
     if config.init_from and resume_point.checkpoint is None:
-        load_backbone(model, config, Path(config.init_from))
+        load_backbone(model, config.model, config.data.skeleton, Path(config.init_from))
     task = recipe.build(model, config, data, run_context)
     refuse_taken_names(task.measures.names, f"The task {task.measures.task}")
     if config.compile:

@@ -163,7 +163,7 @@ class Students:
 
     def _updates(self, state: TrainState, sampler: TrainSampler, config: RunConfig, updates: int) -> Iterator[None]:
         """Make `updates` updates and yield after each; the learning rate follows its schedule update by update."""
-        step, pipeline = TrainingStep(state), self._pipeline(config)
+        step, pipeline = TrainingStep(state), InputPipeline(config.data, self.store.skeleton)
         clips = training_dataset(config.data, config.input_frames, self.store, self.placement.clips)
         loader = build_loader(clips, sampler, config.hardware, self.placement.on_device)
         state.task.train()
@@ -184,7 +184,7 @@ class Students:
             sampler.epoch += 1
 
     def _scores(self, state: TrainState, config: RunConfig, sampler: TrainSampler, test: Integers) -> Floats:
-        pipeline, precision = self._pipeline(config), state.precision
+        pipeline, precision = InputPipeline(config.data, self.store.skeleton), state.precision
         clips = training_dataset(config.data, config.input_frames, self.store, self.placement.clips)
         sample = sample_for_statistics(clips, sampler.indices, config.batch_size, config.hardware, self.placement)
         part = part_for_testing(config, self.store, test, placement=self.placement)
@@ -194,6 +194,3 @@ class Students:
             scores = [each.double().cpu() for _, each in score_batches(model, part, pipeline, self.device, precision)]
         found = torch.cat(scores).numpy()
         return np.where(np.isfinite(found).all(axis=1, keepdims=True), found, np.nan)
-
-    def _pipeline(self, config: RunConfig) -> InputPipeline:
-        return InputPipeline(config.data, self.store.skeleton)

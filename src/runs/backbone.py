@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from ..models.registry import build_model
 from ..settings.model import ModelConfig
-from ..settings.run import RunConfig
 from ..skeleton import Layout
 from ..utils.errors import UserError
 from ..utils.names import first_few
@@ -24,7 +23,7 @@ _log = logging.getLogger(__name__)
 _NAMED = 3
 
 
-def load_backbone(model: nn.Module, config: RunConfig, path: Path) -> None:
+def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Path) -> None:
     """Load the backbone of a checkpoint into `model` and keep its classifier, to fine-tune it on other classes.
 
     The checkpoint may be of another layout. Tensors that depend on the joints, such as a learned adjacency, then keep
@@ -33,7 +32,7 @@ def load_backbone(model: nn.Module, config: RunConfig, path: Path) -> None:
 
     Args:
         model: a new model.
-        config: its run's configuration.
+        sizes, layout: its configuration, and the layout of its input.
         path: the checkpoint, or the folder of a run for its last epoch.
 
     Raises:
@@ -41,13 +40,13 @@ def load_backbone(model: nn.Module, config: RunConfig, path: Path) -> None:
     """
     checkpoint = read_checkpoint(resolve_checkpoint(path))
     weights, own = checkpoint.weights, model.state_dict()
-    before, now = checkpoint.config.data.skeleton, config.data.skeleton
-    of_layout = _depending_on_layout(config.model, own, before, now)
+    before, now = checkpoint.config.data.skeleton, layout
+    of_layout = _depending_on_layout(sizes, own, before, now)
     wanted = [name for name in own if not name.startswith(HEAD) and name not in of_layout]
     backbone = {name: weights[name] for name in wanted if name in weights and weights[name].shape == own[name].shape}
     fitting, needed = (sum(own[name].numel() for name in names) for names in (backbone, wanted))
     if fitting < needed / 2:
-        theirs, ours = checkpoint.config.model.name, config.model.name
+        theirs, ours = checkpoint.config.model.name, sizes.name
         differ = f" It is of {theirs}, and this model is {ours}." if theirs != ours else ""
         raise UserError(
             f"Only {fitting:,} of the model's {needed:,} backbone parameters fit those of {path}. --init_from needs a "

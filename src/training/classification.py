@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..data.loading.class_balance import class_weights
+from ..data.loading.class_balance import ClassWeights, class_weights
 from ..data.loading.loader import Batch
 from ..data.loading.run_data import TrainingData
 from ..evaluation.clip_metrics import clip_metrics
@@ -111,13 +111,15 @@ class ClassificationRecipe(TaskRecipe):
         run_context: RunContext,  # noqa: ARG002
     ) -> Task:
         """Return the task."""
-        return Classification(model, config.label_smoothing, config.metrics, weights_of_classes(config, data))
+        return Classification(
+            model, config.label_smoothing, config.metrics, weights_of_classes(config.class_weights, data)
+        )
 
 
-def weights_of_classes(config: RunConfig, data: TrainingData) -> Tensor | None:
-    """Return the weights (K,) that `class_weights` gives the classes, from the labels that may be used."""
+def weights_of_classes(weights: ClassWeights, data: TrainingData) -> Tensor | None:
+    """Return the weights (K,) that the key `class_weights` gives the classes, from the labels that may be used."""
     labels = data.source.store.clips["label"][data.labelled]
-    return class_weights(labels, config.class_weights, len(data.classes))
+    return class_weights(labels, weights, len(data.classes))
 
 
 def measure_scores(scores: Tensor, labels: Tensor) -> TestOutput:

@@ -17,7 +17,7 @@ from last.experiments.sequence_plan import SequenceSpec
 # The requests that commands fill from their options, and the fields that they set otherwise.
 FILLED: list[tuple[str, type, Collection[str]]] = [
     ("evaluate", EvalRequest, ("checkpoint", "environment", "pictures")),
-    ("export", ExportRequest, ("checkpoint", "formats")),
+    ("export", ExportRequest, ("checkpoint", "formats", "name")),
     ("sequence", SequenceSpec, ("environment", "settings", "flags")),
 ]
 

@@ -51,7 +51,7 @@ def tuned(checkpoint: Path, config: RunConfig, layout: Layout) -> tuple[Skeleton
     torch.manual_seed(1)
     model = build_model(config.model, 5, layout)
     before = {name: each.clone() for name, each in model.state_dict().items()}
-    load_backbone(model, replace(config, data=data), checkpoint)
+    load_backbone(model, config.model, data.skeleton, checkpoint)
     return model, before
 
 
