@@ -18,6 +18,7 @@ TESTED_IN = {
     "cli/failures": "cli/test_main",
     "cli/folders": "cli/test_main",
     "cli/progress_line": "cli/test_terminal",
+    "cli/steps": "cli/test_start_command",
     "cli/split_options": "cli/test_split_command",
     "data/loading/augmented": "cli/test_view_command",
     "data/loading/bucketing": "runtime/test_compilation",

@@ -1,9 +1,7 @@
 """`demo`: run the whole pipeline once on synthetic data, from raw recordings to an evaluated model."""
 
 import argparse
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ from ..tasks.measures import CLASSIFICATION
 from ..utils.extras import EXTRAS, import_fault
 from ..utils.program import install_command, program
 from .options import examples, quoted
+from .steps import Steps
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
@@ -41,21 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Steps:
-    """Print the title of each step and measure its time."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        say(f"[{len(self.seconds) + 1}/{self.count}] {name}", flush=True)
-        began = time.monotonic()
-        yield
-        self.seconds[name] = time.monotonic() - began
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run every step and print the results; return the exit code."""
     from ..data.synthetic import synthesize
@@ -68,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = resolve(recipe="demo", flags={**flags, **roots})
     drawing = draws_or_warns("Drawing the pictures")
     shown = progress(arguments.quiet)
-    steps = _Steps(5 if drawing else 4)
+    steps = Steps(5 if drawing else 4)
     with steps.step("write raw .skeleton recordings of synthetic actions"):
         synthesize(out / "raw", arguments.clips, arguments.seed, shown)
     with steps.step("preprocess them into a store"):
@@ -127,7 +111,7 @@ def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
 
 
 def _print_results(
-    steps: _Steps,
+    steps: Steps,
     summary: Mapping[str, object],
     evaluation: "EvalResult",
     folder: "RunFolder",

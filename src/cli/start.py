@@ -2,8 +2,6 @@
 
 import argparse
 import shlex
-import time
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from ..utils.program import install_command, program
 from ..utils.root_folders import is_file
 from .inspect import SPOILED
 from .options import check_bounds, examples, parse
+from .steps import Steps
 from .terminal import say, table
 
 if TYPE_CHECKING:
@@ -64,40 +63,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Steps:
-    """Run the other commands as steps, show each as a user would type it, and measure its time."""
+class _Commands(Steps):
+    """Run the other commands as steps, and show each as a user would type it."""
 
     def __init__(self, quiet: bool) -> None:
+        super().__init__(_STEPS)
         self.quiet = quiet
-        self.minutes: dict[str, float] = {}
-
-    def say(self, title: str) -> None:
-        say(f"[{len(self.minutes) + 1}/{_STEPS}] {title}", flush=True)
 
     def command(self, title: str, name: str, *arguments: object) -> int:
         """Run a command as a step and return its exit code."""
         from . import COMMANDS
 
         words = [str(each) for each in arguments]
-        self.say(title)
-        say(f"  {program()} {shlex.join([name, *words])}", flush=True)
-        module, purpose = COMMANDS[name]
-        command = import_module(module, __package__)
-        parsed = parse(f"{program()} {name}", purpose, command.add_arguments, words + ["--quiet"] * self.quiet)
-        return self.timed(title, lambda: int(command.run(parsed)))
-
-    def timed(self, title: str, work: Callable[[], int]) -> int:
-        began = time.monotonic()
-        try:
-            return work()
-        finally:
-            self.minutes[title] = (time.monotonic() - began) / 60
+        with self.step(title):
+            say(f"  {program()} {shlex.join([name, *words])}", flush=True)
+            module, purpose = COMMANDS[name]
+            command = import_module(module, __package__)
+            parsed = parse(f"{program()} {name}", purpose, command.add_arguments, words + ["--quiet"] * self.quiet)
+            return int(command.run(parsed))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run every step; return the exit code, that of `inspect` if something would spoil the training."""
     check_bounds(arguments, minutes=(1, 10_000), seed=(0, 2**32 - 1))
-    steps = _Steps(arguments.quiet)
+    steps = _Commands(arguments.quiet)
     out = (arguments.out or Path(f"{file_name(Path(arguments.path).stem)}-start")).absolute()
     make_folder(out)
     dataset, store = _prepare(steps, arguments, out)
@@ -111,15 +100,15 @@ def run(arguments: argparse.Namespace) -> int:
         say("Training was not started: something would spoil it. --force trains anyway.")
         return code
     recipe = out / "recipe.yaml"
-    steps.say("suggest settings")
-    steps.timed("suggest settings", lambda: _suggest(arguments, store, dataset, recipe))
+    with steps.step("suggest settings"):
+        _suggest(arguments, store, dataset, recipe)
     _train(steps, arguments, out, dataset, store.path, recipe)
     exported = _export(steps, out, store.path)
     _summarise(steps, out, dataset, store.path, exported)
     return 0
 
 
-def _prepare(steps: _Steps, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
+def _prepare(steps: _Commands, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
     """Prepare the recordings; return the data set's name or YAML, and its store."""
     from ..data.preparation.recognise import recognised
     from ..data.store.reader import open_store
@@ -192,21 +181,20 @@ def _refuse_untrainable(store: "Store", dataset: str) -> None:
         raise UserError(f"{dataset} has {clips:,} clips of {classes:,} classes: at least two classes are needed.")
 
 
-def _suggest(arguments: argparse.Namespace, store: "Store", dataset: str, recipe: Path) -> int:
+def _suggest(arguments: argparse.Namespace, store: "Store", dataset: str, recipe: Path) -> None:
     """Write the recipe, unless it is there."""
     from ..experiments.suggested_recipe import recipe_text, suggest
 
     if is_file(recipe):
         say(f"  {recipe} is there already and is used as it is.")
-        return 0
+        return
     config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
     found = suggest(store, config, arguments.minutes)
     write_text(recipe, recipe_text(found, f"Suggested by: start {arguments.path}. It may be edited."))
     table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])
-    return 0
 
 
-def _train(steps: _Steps, arguments: argparse.Namespace, out: Path, dataset: str, store: Path, recipe: Path) -> None:
+def _train(steps: _Commands, arguments: argparse.Namespace, out: Path, dataset: str, store: Path, recipe: Path) -> None:
     places = ("--data_root", store, "--output_root", out / "runs")
     weights = ("--init_from", arguments.finetune) if arguments.finetune else ()
     steps.command(
@@ -221,11 +209,11 @@ def _train(steps: _Steps, arguments: argparse.Namespace, out: Path, dataset: str
     )
 
 
-def _export(steps: _Steps, out: Path, store: Path) -> Path | None:
+def _export(steps: _Commands, out: Path, store: Path) -> Path | None:
     """Export the model; return its file, None if the packages for it are missing."""
     if any(import_fault(package) is not None for package in EXTRAS["deploy"]):
-        steps.say("export it")
-        say(f"  Skipped: it needs packages. Install them with: {install_command('last-har[deploy]')}")
+        with steps.step("export it"):
+            say(f"  Skipped: it needs packages. Install them with: {install_command('last-har[deploy]')}")
         return None
     model = out / "model.onnx"
     arguments = ("--checkpoint", _trained(out), "--data_root", store, "--out", model)
@@ -249,9 +237,9 @@ def _run(out: Path) -> Path:
     return find_runs(out / "runs")[0].path
 
 
-def _summarise(steps: _Steps, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
-    rows = [[title, f"{minutes:.1f}"] for title, minutes in steps.minutes.items()]
-    table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.minutes.values()):.1f}"]])
+def _summarise(steps: _Commands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
+    rows = [[title, f"{seconds / 60:.1f}"] for title, seconds in steps.seconds.items()]
+    table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
     places = f"--data_root {shlex.quote(str(store))} --output_root {shlex.quote(str(out / 'runs'))}"
     recipe, dataset = (shlex.quote(str(each)) for each in (out / "recipe.yaml", dataset))
     following = {
