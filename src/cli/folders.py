@@ -47,6 +47,18 @@ def store_of(arguments: argparse.Namespace, named: str, config: "DataConfig") ->
     return store_named(named, config, root_folders_of(arguments), only_data_root=bool(arguments.data_root))
 
 
+def add_sought(parser: argparse.ArgumentParser) -> None:
+    """Add the argument `path` and the options that say how to find and to read it; see `sought_by`."""
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        help="a store's folder, a data set's name or YAML, a run's folder, or raw recordings: a folder or a file",
+    )
+    parser.add_argument("--format", metavar="F", help="format of raw recordings, if it is not recognised")
+    parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
+    parser.add_argument("--dataset", metavar="D", help="the data set of the recordings, or of the store, or its YAML")
+
+
 def sought_by(arguments: argparse.Namespace) -> "Sought":
     """Return what the argument `path` names, with the options that say how to find and to read it."""
     from ..inspection.clip_source import Sought

@@ -15,7 +15,7 @@ from ..utils.files import write_text
 from ..utils.names import file_name, first_few
 from ..utils.numbers import counted
 from ..utils.program import program
-from .folders import sought_by
+from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
 from .terminal import progress, say, table
 
@@ -32,11 +32,7 @@ _HEADINGS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument(
-        "path",
-        metavar="PATH",
-        help="a store's folder, a data set's name or YAML, a run's folder, or raw recordings: a folder or a file",
-    )
+    add_sought(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -60,9 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write the names of the clips that would spoil training, for `preprocess --ignore FILE`",
     )
-    parser.add_argument("--format", metavar="F", help="format of raw recordings, if it is not recognised")
-    parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
-    parser.add_argument("--dataset", metavar="D", help="the data set of the recordings, or of the store, or its YAML")
     add_shared(parser, "--data_root", "--output_root", "--env")
     parser.epilog = examples(
         """

@@ -20,7 +20,7 @@ from ..utils.errors import UserError
 from ..utils.names import file_name
 from ..utils.numbers import counted
 from ..utils.root_folders import writable
-from .folders import sought_by
+from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
 from .terminal import say
 
@@ -33,11 +33,7 @@ _DEFAULT_FPS = 30.0  # of pictures of clips whose frame rate is unknown
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument(
-        "path",
-        metavar="PATH",
-        help="a store's folder, a data set's name or YAML, a run's folder, or raw recordings: a folder or a file",
-    )
+    add_sought(parser)
     parser.add_argument("--clip", nargs="+", action="extend", default=[], metavar="NAME", help="the clips to show")
     parser.add_argument(
         "--classes", nargs="+", action="extend", default=[], metavar="NAME", help="show clips of these classes only"
@@ -49,9 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"show at most N clips, spread over the classes (default: {_MOST})",
     )
-    parser.add_argument("--format", metavar="F", help="format of raw recordings, if it is not recognised")
-    parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
-    parser.add_argument("--dataset", metavar="D", help="the data set of the recordings, or of the store, or its YAML")
     parser.add_argument(
         "--augmented", action="store_true", help="show each clip as training sees it beside the original"
     )
