@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.store.clip import Clip, confidence_bytes
+from ..data.loading.confidences import lowest_measured
+from ..data.store.clip import Clip
 from .contract import Floats
 
 
@@ -20,9 +21,7 @@ def array_of_clip(clip: Clip, bodies: int, min_confidence: float = 0.0) -> Float
         bodies: M; further bodies of the clip are left out.
         min_confidence: from 0 to 1; joints of a lower one are missing.
     """
-    measured = clip.joint_mask
-    if clip.confidence is not None and min_confidence > 0:
-        measured = measured & (clip.confidence >= confidence_bytes(np.array(min_confidence)))
+    measured = clip.joint_mask if clip.confidence is None else clip.confidence >= lowest_measured(min_confidence)
     return with_bodies(np.where(measured[..., None], clip.joints, np.nan), bodies)
 
 

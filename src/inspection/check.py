@@ -87,6 +87,18 @@ def affecting(
     )
 
 
+def exchanging(measured: MeasuredSet, fault: Fault) -> Finding | None:
+    """Return the finding about clips in which two things change places; the measures have the name of the fault."""
+    counts, frames = measured.rows[fault.kind], measured.rows[f"{fault.kind}_frame"]
+
+    def evidence(clip: int) -> Evidence:
+        count, frame = int(counts[clip]), int(frames[clip])
+        detail = f"in frame {frame}" + (f" and {count - 1} more" if count > 1 else "")
+        return Evidence(clip, detail, (frame - 1, frame))
+
+    return affecting(measured, measured.is_usable & (counts > 0), fault, evidence, counts.astype(float))
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 

@@ -84,10 +84,6 @@ class MeasuredSet:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, name: str) -> NDArray[np.generic]:
-        """Return a measure of all clips."""
-        return self.rows[name]
-
     @property
     def is_usable(self) -> NDArray[np.bool_]:
         """Return which clips were read and have a body, (N,)."""

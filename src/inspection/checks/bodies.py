@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..check import Check, Fault, affecting, outliers
+from ..check import Check, Fault, affecting, exchanging, outliers
 from ..findings import Evidence, Finding
 from ..measured_set import MeasuredSet
 from ..severity import Harm
@@ -57,22 +57,14 @@ def empty_bodies(measured: MeasuredSet) -> Finding | None:
 
 def exchanged_bodies(measured: MeasuredSet) -> Finding | None:
     """Find clips in which two bodies exchange their places from one frame to the next."""
-    rows = measured.rows
-    affected = measured.is_usable & (rows["exchanged_bodies"] > 0)
-
-    def evidence(clip: int) -> Evidence:
-        count, frame = int(rows["exchanged_bodies"][clip]), int(rows["exchanged_bodies_frame"][clip])
-        detail = f"in frame {frame}" + (f" and {count - 1} more" if count > 1 else "")
-        return Evidence(clip, detail, (frame - 1, frame))
-
     fault = Fault(
         "exchanged_bodies",
         "Bodies that exchange their identities",
-        "In {clips} the first body goes on as the second, and the second as the first.",
+        "In {clips} the first body continues as the second, and the second as the first.",
         "Give each person one number in all frames of a recording.",
         Harm.MILD,
     )
-    return affecting(measured, affected, fault, evidence, rows["exchanged_bodies"].astype(float))
+    return exchanging(measured, fault)
 
 
 def changing_bones(measured: MeasuredSet) -> Finding | None:

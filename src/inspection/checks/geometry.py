@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..check import Bools, Check, Fault, affecting
+from ..check import Bools, Check, Fault, affecting, exchanging
 from ..findings import Evidence, Finding
 from ..measured_set import MeasuredSet
 from ..severity import Harm
@@ -132,14 +132,6 @@ def mirrored(measured: MeasuredSet) -> Finding | None:
 
 def exchanged_sides(measured: MeasuredSet) -> Finding | None:
     """Find clips in which the left and the right joints of a body exchange their places in some frames."""
-    rows = measured.rows
-    affected = measured.is_usable & (rows["exchanged_sides"] > 0)
-
-    def evidence(clip: int) -> Evidence:
-        count, frame = int(rows["exchanged_sides"][clip]), int(rows["exchanged_sides_frame"][clip])
-        detail = f"in frame {frame}" + (f" and {count - 1} more" if count > 1 else "")
-        return Evidence(clip, detail, (frame - 1, frame))
-
     fault = Fault(
         "exchanged_sides",
         "Left and right exchanged in some frames",
@@ -147,7 +139,7 @@ def exchanged_sides(measured: MeasuredSet) -> Finding | None:
         "Exchange them back, or mark the joints of these frames as missing (NaN).",
         Harm.MILD,
     )
-    return affecting(measured, affected, fault, evidence, rows["exchanged_sides"].astype(float))
+    return exchanging(measured, fault)
 
 
 def _flat_facing(measured: MeasuredSet) -> tuple[Array, Bools]:
