@@ -15,8 +15,9 @@ from .clip_source import ClipSource
 from .contents import contents_of
 from .findings import Finding, Inspection, LearningCurve, Severity
 from .measured_set import MeasuredSet, measure_set
+from .students import KIND as WRONG_LABELS
+from .students import study
 
-STUDENTS = "wrong_labels"
 _ORDER = list(Severity)
 
 
@@ -37,10 +38,10 @@ def inspect_clips(
     findings, checked = look(measured)
     curve = None
     if minutes > 0:
-        found, curve, checked[STUDENTS] = _studied(source, minutes, seed, progress)
+        found, curve, checked[WRONG_LABELS] = _studied(source, minutes, seed, progress)
         findings += found
     else:
-        checked[STUDENTS] = "students were not trained"
+        checked[WRONG_LABELS] = "students were not trained"
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
     return Inspection(source.name, source.where, contents_of(measured), findings, checked, curve)
 
@@ -59,8 +60,6 @@ def _studied(
     source: ClipSource, minutes: float, seed: int, progress: Progress
 ) -> tuple[list[Finding], LearningCurve | None, str]:
     """Return the findings of students, the learning curve, and why there are none, empty if there are."""
-    from .students import study  # it starts processes that import torch
-
     if source.store is None:
         return [], None, "students need a prepared data set"
     studied = study(source.store, source.config, minutes=minutes, seed=seed, progress=progress)

@@ -61,7 +61,7 @@ def student_settings(data: DataConfig) -> RunConfig:
 
 
 @dataclass(frozen=True)
-class Exam:
+class Trial:
     """One student: what it is trained on and tested on.
 
     Attributes:
@@ -77,29 +77,29 @@ class Exam:
 
 
 @dataclass(frozen=True)
-class ExamPaper:
-    """An exam for another process: what it needs to hold it, and the file for its result.
+class TrialJob:
+    """A trial for another process: what it needs, and the file for its result.
 
     Attributes:
-        exam: the exam.
+        trial: the trial.
         store: the folder of the store.
         data: the settings of the data set.
         labels: (N,) the labels to learn.
         result: an array file to write the probabilities to.
     """
 
-    exam: Exam
+    trial: Trial
     store: Path
     data: DataConfig
     labels: Integers
     result: Path
 
 
-def take(paper: ExamPaper) -> None:
-    """Train and test the student of an exam in this process, on one core, and write its probabilities."""
+def run_trial(job: TrialJob) -> None:
+    """Train and test the student of a trial in this process, on one core, and write its probabilities."""
     torch.set_num_threads(1)
-    students = Students.of(open_store(paper.store, verify=False), paper.data, paper.labels)
-    np.save(paper.result, students.probabilities(paper.exam))
+    students = Students.of(open_store(job.store, verify=False), job.data, job.labels)
+    np.save(job.result, students.probabilities(job.trial))
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Students:
         placement = place_clips(store, wanted, device, min_confidence=data.min_confidence)
         return cls(config, store, torch.from_numpy(labels), placement, device)
 
-    def probabilities(self, exam: Exam) -> Floats:
+    def probabilities(self, trial: Trial) -> Floats:
         """Train a student and return its probabilities for the tested clips, (n, K).
 
         A clip that cannot be scored has NaN for every class.
@@ -137,15 +137,15 @@ class Students:
         Raises:
             UserError: the student diverged, or the store's files cannot be read.
         """
-        updates, seed = exam.updates, exam.seed
+        updates, seed = trial.updates, trial.seed
         config = replace(self.config, epochs=updates, warmup_epochs=updates // 7, seed=seed)
-        state, sampler = self._state(config), TrainSampler(exam.train, config.batch_size, seed)
+        state, sampler = self._state(config), TrainSampler(trial.train, config.batch_size, seed)
         try:
             for _ in self._updates(state, sampler, config, updates):
                 pass
         except TrainingDiverged as error:
             raise UserError(f"The training of a student diverged: {error}") from error
-        return self._scores(state, config, sampler, exam.test)
+        return self._scores(state, config, sampler, trial.test)
 
     def step_seconds(self, clips: Integers) -> float:
         """Return the seconds of a training step on these clips, from a few steps of a student that is not kept."""

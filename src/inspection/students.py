@@ -32,7 +32,7 @@ from .learning_curve import Measured, learning_curve
 from .student_folds import FOLDS, Division, divide, parts_of
 
 if TYPE_CHECKING:
-    from .student_training import Exam, Students
+    from .student_training import Students, Trial
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def study(
 
 @dataclass(frozen=True)
 class _Limits:
-    """When the study began, on the clock of `time.monotonic`, how many minutes it may take, and given numbers."""
+    """When the study began, on the clock of `time.monotonic`, how many minutes it may run_trial, and given numbers."""
 
     began: float
     minutes: float
@@ -130,17 +130,17 @@ def _train(
 
     students = Students.of(store, data, store.clips["label"].astype(np.int64))
     repeats, updates, processes = _effort(students, division, limits)
-    exams = list(_exams(division, updates, repeats, seed))
+    trials = list(_trials(division, updates, repeats, seed))
     results: dict[tuple[int, float], Floats] = {}
     with (
-        progress.task("training students", len(exams), "students") as task,
-        closing(_results(students, [exam for *_, exam in exams], processes)) as found,
+        progress.task("training students", len(trials), "students") as task,
+        closing(_results(students, [trial for *_, trial in trials], processes)) as found,
     ):
-        for (fold, share, _), result in zip(exams, found, strict=True):
+        for (fold, share, _), result in zip(trials, found, strict=True):
             results[fold, share] = result
             task.advance()
             if len(results) >= FOLDS and limits.left_s < 0 and not limits.updates:
-                _log.info("The time is over: %s of %d were trained.", counted(len(results), "student"), len(exams))
+                _log.info("The time is over: %s of %d were trained.", counted(len(results), "student"), len(trials))
                 break
     probabilities = np.full((len(division.clips), len(store.classes)), np.nan)
     for fold in range(1, FOLDS + 1):
@@ -174,33 +174,33 @@ def _runs(repeats: int) -> int:
     return FOLDS + repeats * (len(SHARES) - 1)
 
 
-def _exams(division: Division, updates: int, repeats: int, seed: int) -> Iterator[tuple[int, float, "Exam"]]:
-    """Yield fold, share of its training clips, and exam of each student; first those with all clips."""
-    from .student_training import Exam  # torch
+def _trials(division: Division, updates: int, repeats: int, seed: int) -> Iterator[tuple[int, float, "Trial"]]:
+    """Yield fold, share of its training clips, and trial of each student; first those with all clips."""
+    from .student_training import Trial  # torch
 
     first = [(fold, SHARES[-1]) for fold in range(1, FOLDS + 1)]
     others = [(fold, share) for fold in range(1, repeats + 1) for share in SHARES[:-1]]
     for fold, share in first + others:
         train = parts_of(division.labels, np.flatnonzero(division.folds != fold), share, seed + fold)
-        yield fold, share, Exam(division.clips[train], division.clips[division.of_fold(fold)], updates, seed + fold)
+        yield fold, share, Trial(division.clips[train], division.clips[division.of_fold(fold)], updates, seed + fold)
 
 
-def _results(students: "Students", exams: Sequence["Exam"], processes: int) -> Generator[Floats, None, None]:
-    """Yield the probabilities of each exam, in order; exams are taken in several processes if that is faster."""
-    from .student_training import ExamPaper, take  # torch
+def _results(students: "Students", trials: Sequence["Trial"], processes: int) -> Generator[Floats, None, None]:
+    """Yield the probabilities of each trial, in order; trials run in several processes if that is faster."""
+    from .student_training import TrialJob, run_trial  # torch
 
     if processes == 1:
-        yield from (students.probabilities(exam) for exam in exams)
+        yield from (students.probabilities(trial) for trial in trials)
         return
     with tempfile.TemporaryDirectory(prefix="last-students-") as folder:
         labels = students.labels.numpy()
-        papers = [
-            ExamPaper(exam, students.store.path, students.config.data, labels, Path(folder) / f"{number}.npy")
-            for number, exam in enumerate(exams)
+        jobs = [
+            TrialJob(trial, students.store.path, students.config.data, labels, Path(folder) / f"{number}.npy")
+            for number, trial in enumerate(trials)
         ]
-        with closing(work_in_order(take, papers, processes, _LOST_STUDENT)) as taken:
-            for paper in taken:
-                yield np.load(paper.result, allow_pickle=False)
+        with closing(work_in_order(run_trial, jobs, processes, _LOST_STUDENT)) as done:
+            for job in done:
+                yield np.load(job.result, allow_pickle=False)
 
 
 def _measured(division: Division, results: dict[tuple[int, float], Floats]) -> Measured | None:

@@ -16,7 +16,7 @@ from last.inspection import student_training
 from last.inspection import students as studying
 from last.inspection.findings import Severity
 from last.inspection.student_folds import FOLDS, Division
-from last.inspection.student_training import Exam, ExamPaper, Students, student_settings, take
+from last.inspection.student_training import Students, Trial, TrialJob, run_trial, student_settings
 from last.inspection.students import KIND, SHARES, study
 from last.settings.data import DataConfig
 from last.settings.run import RunConfig
@@ -105,25 +105,25 @@ def test_a_set_that_cannot_be_studied_is_refused_in_a_sentence(tmp_path: Path) -
 def test_an_exam_in_another_process_gives_the_same_probabilities(tmp_path: Path) -> None:
     store, data = moving_store(tmp_path), DataConfig()
     labels = 1 - store.clips["label"].astype(np.int64)  # not those of the store
-    exam = Exam(np.arange(36), np.arange(36, 48), updates=3, seed=5)
+    trial = Trial(np.arange(36), np.arange(36, 48), updates=3, seed=5)
     torch.rand(7)
-    take(ExamPaper(exam, store.path, data, labels, tmp_path / "result.npy"))
+    run_trial(TrialJob(trial, store.path, data, labels, tmp_path / "result.npy"))
     result = np.load(tmp_path / "result.npy")
     assert result.shape == (12, 2)
     assert np.allclose(result.sum(axis=1), 1)
-    assert np.array_equal(result, Students.of(store, data, labels).probabilities(exam))
+    assert np.array_equal(result, Students.of(store, data, labels).probabilities(trial))
 
 
 def test_an_interrupted_study_in_several_processes_leaves_no_file(
     tmp_path: Path, tiny_students: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(
-        work: Callable[[Any], None], papers: Sequence[ExamPaper], processes: int, _lost: str
-    ) -> Iterator[ExamPaper]:
-        assert (work, processes) == (take, 2)
-        np.save(papers[0].result, np.zeros((12, 2)))
-        assert papers[0].result.is_relative_to(tiny_students)
-        yield papers[0]
+        work: Callable[[Any], None], jobs: Sequence[TrialJob], processes: int, _lost: str
+    ) -> Iterator[TrialJob]:
+        assert (work, processes) == (run_trial, 2)
+        np.save(jobs[0].result, np.zeros((12, 2)))
+        assert jobs[0].result.is_relative_to(tiny_students)
+        yield jobs[0]
         raise KeyboardInterrupt
 
     monkeypatch.setattr(studying, "work_in_order", interrupted)
