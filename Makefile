@@ -1,5 +1,8 @@
 # Everything that is typed often. `make help` lists it.
 
+# Subprocesses of the tests would compile every module anew without bytecode files, which some images turn off.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python on the path that LAST runs with; name another with `make setup PYTHON=...`.
