@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from torch import Tensor, nn
 
 from ..settings.model import ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
-from ..utils.limits import Lengths
+from ..utils.limits import Interval, Lengths
 from .channel_major import filter_frames, mix_joints, normalise, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes

@@ -22,13 +22,13 @@ from itertools import chain
 from typing import Annotated, Literal
 
 import torch
-from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..settings.model import ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
+from ..utils.limits import Interval
 from .channel_major import filter_frames, normalise, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened

@@ -3,11 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Interval
-
 from ..skeleton import Layout, LayoutFile, LayoutMap, build_layout, build_layout_map, load_layout
 from ..utils.errors import UserError
-from ..utils.limits import LARGEST_SEED, Lengths, ZeroOrAtLeast
+from ..utils.limits import LARGEST_SEED, Interval, Lengths, ZeroOrAtLeast
 from ..utils.names import normal_form, suggestion
 from .intervals import IntervalsConfig
 from .splits import MOST_FOLDS

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from annotated_types import Interval
-
 from ..utils.errors import UserError
+from ..utils.limits import Interval
 
 METHODS = ("kl", "dkd", "features", "attention")  # in addition to the modules of `distillation.methods`
 

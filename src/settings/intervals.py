@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Interval
+from ..utils.limits import Interval
 
 # In the unit of `IntervalsConfig.unit`.
 WINDOW_SECONDS, WINDOW_FRAMES = 2.0, 60.0

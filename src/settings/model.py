@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
-from annotated_types import Interval
-
 from ..utils.errors import UserError
-from ..utils.limits import Lengths
+from ..utils.limits import Interval, Lengths
 
 # One whole number per stage.
 StageSizes = Annotated[list[Annotated[int, Interval(ge=1, le=4096)]], Lengths((1, 2, 3, 4, 5, 6))]

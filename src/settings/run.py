@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-from annotated_types import Interval
-
-from ..utils.limits import LARGEST_SEED
+from ..utils.limits import LARGEST_SEED, Interval
 from .data import DataConfig, HardwareConfig
 from .distillation import DistillationConfig
 from .model import ModelConfig

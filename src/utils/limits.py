@@ -1,4 +1,4 @@
-"""Limits of settings in addition to those of `annotated_types`, for the annotations of a dataclass's fields."""
+"""Limits of settings, for the annotations of a dataclass's fields; they need no package, as settings do not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -6,6 +6,16 @@ from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The lowest and the highest number, such as `Annotated[float, Interval(gt=0, le=1)]`; None is no limit."""
+
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from functools import cache, partial
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
 from .aliases import ALIASES
 from .foreign_text import is_readable, short
-from .limits import Lengths, ZeroOrAtLeast, annotations_of, entry_type
+from .limits import Interval, Lengths, ZeroOrAtLeast, annotations_of, entry_type
 from .names import suggestion
 from .renamed_keys import present_key
 from .yaml_text import is_number
@@ -140,6 +140,8 @@ def _limit(limit: Any) -> Any:
     """Return a limit as pydantic applies it."""
     if isinstance(limit, Lengths):
         return AfterValidator(partial(_length, limit))
+    if isinstance(limit, Interval):
+        return Field(gt=limit.gt, ge=limit.ge, lt=limit.lt, le=limit.le)
     return AfterValidator(partial(_zero_or, limit)) if isinstance(limit, ZeroOrAtLeast) else limit
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 import torch
-from annotated_types import Interval
 
 from last.experiments.config import resolve
 from last.models.registry import family_config
@@ -18,7 +17,7 @@ from last.settings.run import RunConfig
 from last.training.schedule import build_schedule
 from last.utils.config import MODEL_FILES, config_folder, read_yaml, to_yaml
 from last.utils.errors import UserError
-from last.utils.limits import annotations_of, entry_type
+from last.utils.limits import Interval, annotations_of, entry_type
 from last.utils.yaml_text import yaml_of
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from torch import Tensor
 
 from last.skeleton import Layout
+from last.utils.limits import Interval
 
 
 @dataclass

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Interval
 
 from last.settings.optimization import OptimizationSettings
+from last.utils.limits import Interval
 
 
 @dataclass

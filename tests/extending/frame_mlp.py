@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from torch import Tensor, nn
 
 from last.models.classifier import BodyFeatures, SkeletonClassifier
 from last.models.multi_body import STREAMS
 from last.settings.model import ModelConfig
 from last.skeleton import Layout
+from last.utils.limits import Interval
 
 
 @dataclass

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from torch import Tensor
 
 from last.data.loading.augmentations import Draws
 from last.skeleton import Layout
+from last.utils.limits import Interval
 
 
 @dataclass

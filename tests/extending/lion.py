@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Interval
 from torch import Tensor
 
 from last.settings.optimization import OptimizationSettings
+from last.utils.limits import Interval
 
 
 @dataclass

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from torch import Tensor, nn
 
 from last.data.loading.loader import Batch
@@ -19,6 +18,7 @@ from last.settings.run import RunConfig
 from last.tasks.measures import Measures, Metric
 from last.tasks.recipe import TaskRecipe
 from last.tasks.task import Task, TaskOutput, TestOutput
+from last.utils.limits import Interval
 
 
 @dataclass

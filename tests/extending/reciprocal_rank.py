@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from torch import Tensor
 
 from last.tasks.measures import Metric
+from last.utils.limits import Interval
 
 METRIC = Metric("reciprocal_rank", "mean reciprocal rank")
 UNUSABLE = 0.0

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,6 +14,7 @@ from last.distillation.losses import ensemble_log_probabilities, kd_loss
 from last.distillation.methods import FEATURES, Context
 from last.distillation.teacher_outputs import TeacherOutputs
 from last.models.classifier import ForwardDetails
+from last.utils.limits import Interval
 
 COMPARES = FEATURES
 USES_LABELS = False
