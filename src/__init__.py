@@ -4,6 +4,7 @@ Importing this package is cheap: what needs torch is loaded when it is first use
 """
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .version import __version__
@@ -32,8 +33,22 @@ if not TYPE_CHECKING:  # with it a type checker would accept any name
         if name == "data":
             return import_module(".data", __name__)
         if name in _HOME_OF:
-            return getattr(import_module(_HOME_OF[name], __name__), name)
+            return getattr(_imported(_HOME_OF[name]), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _imported(module: str) -> ModuleType:
+    """Import a module of this package; if a package that it needs is not installed, the error names the extra."""
+    try:
+        return import_module(module, __name__)
+    except ModuleNotFoundError as error:
+        from .utils.extras import extra_of
+        from .utils.program import install_command
+
+        if not (extra := extra_of(error.name or "")):
+            raise
+        advice = f"{error.name} is not installed. Install it with: {install_command(f'last-har[{extra}]')}"
+        raise ModuleNotFoundError(advice, name=error.name) from error
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 import last
+from last.cli import main
 from last.runs import pictures as run_pictures
 
 README = Path(__file__).parents[1] / "README.md"
@@ -29,18 +31,15 @@ def commands() -> list[str]:
 
 
 @pytest.fixture
-def newcomer(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]
-) -> Callable[[str], Any]:
-    """Return a function that runs a line of the README in an empty folder; its pictures of runs are drawn once."""
+def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]) -> Callable[[str], Any]:
+    """Return a function that runs a line of the README in an empty folder, without the pictures of runs."""
     monkeypatch.chdir(tmp_path)
-    if not request.node.name.startswith("test_synthetic_walk_through"):
-        monkeypatch.setattr(run_pictures, "draw_run", lambda run: None)
+    monkeypatch.setattr(run_pictures, "draw_run", lambda run: None)
 
     def run(line: str) -> Any:
         for pattern, shorter in SHORTER:
             line = re.sub(pattern, shorter, line)
-        if runs := sorted(tmp_path.glob("runs/run-*")):
+        if runs := sorted(Path().glob("runs/run-*")):
             line = re.sub(r"run-YYYY-MM-DD", runs[0].name, line)
         script, *arguments = shlex.split(line.removeprefix("python ").removeprefix("-m last "), comments=True)
         result = cli(Path(script).stem, *arguments)
@@ -50,20 +49,39 @@ def newcomer(
     return run
 
 
-def test_synthetic_walk_through_runs_as_it_stands(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
-    for line in commands()[:4]:
-        result = newcomer(line)
-    assert "The report is in" in result.out
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the first three commands have run: synthesize, preprocess and train, with pictures."""
+    folder = tmp_path_factory.mktemp("walked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for line in commands()[:3]:
+            for pattern, shorter in SHORTER:
+                line = re.sub(pattern, shorter, line)
+            assert main([Path(shlex.split(line)[1]).stem, *shlex.split(line)[2:]]) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(walked: Path, tmp_path: Path, newcomer: Callable[[str], Any]) -> Path:
+    """Return the newcomer's folder after the first three commands."""
+    shutil.copytree(walked, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_synthetic_walk_through_runs_as_it_stands(newcomer: Callable[[str], Any], trained: Path) -> None:
+    assert len(list(trained.glob("runs/run-*/*.png"))) == 2
+    assert "The report is in" in newcomer(commands()[3]).out
     exports = [line for line in commands() if "export.py" in line]
     assert len(exports) == 2
     for line in exports:
         assert "The files are in" in newcomer(line).out
-    assert (tmp_path / "data" / "synthetic" / "store.json").exists()
+    assert (trained / "data" / "synthetic" / "store.json").exists()
 
 
+@pytest.mark.usefixtures("trained")
 def test_runs_are_resumed_listed_and_compared(newcomer: Callable[[str], Any]) -> None:
-    for line in [*commands()[:3], commands()[2]]:
-        newcomer(line)
+    newcomer(commands()[2])
     lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("python -m last")]
     lines = [line for line in lines if not line.startswith(("python -m last benchmark", "python -m last sequence"))]
     resume, seeds, folds, runs, compare = lines
@@ -74,15 +92,13 @@ def test_runs_are_resumed_listed_and_compared(newcomer: Callable[[str], Any]) ->
 
 
 def test_distillation_and_the_sequence_run_as_they_stand(
-    newcomer: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    newcomer: Callable[[str], Any], trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Path] = []  # eighteen pictures of 60 and 120 classes would take half a minute
     monkeypatch.setattr(run_pictures, "draw_run", lambda run: drawn.append(run.path))
-    for line in commands()[:3]:
-        newcomer(line)
     (distill,) = [line for line in commands() if "distill.py" in line]
     newcomer(distill)
-    assert len(list(tmp_path.glob("runs/run-*"))) == 2
+    assert len(list(trained.glob("runs/run-*"))) == 2
     newcomer("python scripts/synthesize.py --out data/raw/nturgbd --clips 60")
     for dataset in ("ntu60", "ntu120"):
         newcomer(f"python scripts/preprocess.py --dataset {dataset} --raw data/raw/nturgbd")
@@ -113,10 +129,8 @@ def test_every_command_of_the_readme_is_a_known_one(line: str) -> None:
     assert re.match(r"python scripts/(synthesize|preprocess|train|distill|evaluate|export)\.py --", line)
 
 
-def test_python_example_runs(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
-    for line in commands()[:3]:
-        newcomer(line)
-    run = next(tmp_path.glob("runs/run-*")).name
+def test_python_example_runs(trained: Path) -> None:
+    run = next(trained.glob("runs/run-*")).name
     example = blocks("python")[0].replace("run-YYYY-MM-DD", run)
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own README
     assert last.__version__

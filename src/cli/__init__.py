@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from ..utils.errors import UserError
+from ..utils.extras import refuse_missing
 from ..utils.program import program
 from ..version import __version__
 from .failures import refuse_foreign_exit, report_error, signals_as_exceptions
@@ -23,7 +24,7 @@ COMMANDS = {
     "split": (".split", "show how a prepared data set is divided, and write its parts as text files"),
     "convert": (".convert", "write a prepared data set as arrays, a table or a PYSKL file"),
     "evaluate": (".evaluate", "evaluate a trained model and write a report"),
-    "export": (".export", "export a trained model to ONNX and OpenVINO"),
+    "export": (".export", "export a trained model as one file, ONNX or OpenVINO"),
     "runs": (".runs", "list the runs with their results, or compare some of them"),
     "synthesize": (".synthesize", "write synthetic raw recordings, to try everything without a download"),
     "demo": (".demo", "run the whole pipeline once: synthesize, preprocess, train, evaluate"),
@@ -104,6 +105,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     module, purpose = COMMANDS[name]
     command = import_module(module, __name__)
     parsed = parse(f"{program()} {name}", purpose, command.add_arguments, arguments)
+    refuse_missing(getattr(command, "NEEDS", ()), f"`{program()} {name}`")
     with logging_to_terminal(quiet=parsed.quiet):
         try:
             code: int = command.run(parsed)

@@ -16,6 +16,8 @@ from .terminal import progress, say, table
 if TYPE_CHECKING:
     from ..benchmarks.report import Report
 
+NEEDS = ("torch",)
+
 _EXAMPLES = """
     {program} benchmark all --quick
     {program} benchmark training --models nano_e --threads 2

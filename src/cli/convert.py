@@ -10,6 +10,8 @@ from ..utils.numbers import counted
 from .options import examples
 from .terminal import progress, say
 
+NEEDS = ("pydantic",)
+
 _logger = logging.getLogger(__name__)
 
 

@@ -11,6 +11,8 @@ from ..utils.numbers import counted
 from .options import MOST_THREADS, check_bounds, examples
 from .terminal import progress, table
 
+NEEDS = ("torch",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..settings.run import RunConfig
     from ..utils.progress import Progress
 
+NEEDS = ("torch",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
@@ -145,13 +147,13 @@ def _next_steps(run: "RunFolder", data_root: str, output_root: str) -> str:
     """Return the commands to try next, with the folders of this demo."""
     data, runs = quoted(Path(data_root)), quoted(Path(output_root))
     larger = f"train --config demo --model small_e --data_root {data} --output_root {runs}"
-    absent = any(import_fault(package) is not None for package in EXTRAS["deploy"])
+    absent = any(import_fault(package) is not None for package in (*EXTRAS["deploy"], *EXTRAS["runtime"]))
     install = [install_command("last-har[deploy]")] if absent else []
     steps = {
         "look at more clips, beside what training sees of them": [f"{program()} view {quoted(run.path)} --augmented"],
         "train a larger student on the same clips": [f"{program()} {larger}"],
         "list the runs with their results": [f"{program()} runs --output_root {runs}"],
-        "write the model for ONNX Runtime and OpenVINO": [
+        "write the model as one file for ONNX Runtime": [
             *install,
             f"{program()} export --checkpoint {quoted(run.best)}",
         ],

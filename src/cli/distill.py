@@ -8,6 +8,8 @@ from . import train
 from .folders import LATEST, checkpoint_of
 from .options import count, examples, numbers
 
+NEEDS = ("torch",)
+
 _EXAMPLES = """
     {program} distill --teacher runs/run-2026-11-20 --model nano_e --dataset ntu60 --amp --batch_size 128
     {program} distill --teacher a.pth --teacher b.pth --weights 2,1 --model small_e --dataset nw_ucla

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..runs.history import attached_runs
 from ..utils.config import config_names
-from ..utils.extras import EXTRAS, import_fault, repair_command
+from ..utils.extras import EXTRAS, extra_of, import_fault, repair_command
 from ..utils.machine import CPU_INFO, processor
 from ..utils.numbers import counted
 from ..utils.program import install_command, program
@@ -26,9 +26,13 @@ _FOLDER_OPTIONS = ("env", "data_root", "output_root")  # flags for folders, repe
 _DIGITS_OF_COMMIT = 12
 _A_FILE = ", is a file"
 _PURPOSES = {  # of the extras
+    "prepare": "configuration files, preparing and inspecting recordings",
+    "train": "training, distilling and evaluating models",
+    "runtime": "running exported models (ONNX)",
+    "openvino": "running and writing models of OpenVINO",
     "plots": "training curves, confusion matrices, animated skeletons",
     "tensorboard": "TensorBoard scalars",
-    "deploy": "exporting models and running them without torch",
+    "deploy": "exporting models",
     "completion": "completing command lines in a shell",
     "parquet": "tables as Parquet files",
     "bvh": "motion capture as BVH files",
@@ -94,7 +98,8 @@ def _as_json(finding: Finding) -> dict[str, str]:
 
 def _versions() -> Iterator[Finding]:
     for package, number in versions().items():
-        yield Finding("version", package, number or "not installed", "ok" if number else "broken")
+        absent = "missing" if extra_of(package) else "broken"
+        yield Finding("version", package, number or "not installed", "ok" if number else absent)
     for module in REQUIRED:
         if module not in versions() and find_spec(module) is None:
             yield Finding("version", module, "not installed", "broken")
@@ -108,6 +113,9 @@ def _short(commit: str) -> str:
 
 
 def _devices() -> Iterator[Finding]:
+    if not find_spec("torch"):
+        yield Finding("device", "cpu", f"{processor()}, for exported models; training needs torch")
+        return
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: a shared library of torch cannot be loaded

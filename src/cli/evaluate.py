@@ -14,6 +14,8 @@ from .terminal import progress, say, table
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvalRequest, EvalResult
 
+NEEDS = ("torch",)
+
 _WORST_SHOWN = 10
 _DROPPED = {"joints": "each body's joints", "limbs": "each body's limbs", "frames": "each body's frames"}
 

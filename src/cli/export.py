@@ -1,4 +1,4 @@
-"""`export`: export a trained model to ONNX and OpenVINO."""
+"""`export`: export a trained model as an ONNX or OpenVINO file."""
 
 import argparse
 import logging
@@ -14,6 +14,8 @@ from .terminal import progress, say, table
 
 if TYPE_CHECKING:
     from ..data.store.clip import Clip
+
+NEEDS = ("torch",)
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run, in the output folder)",
     )
     parser.add_argument(
-        "--format", choices=(*list_backends(), BOTH), help=f"what to write (default: {BOTH}, or that of the file --out)"
+        "--format", choices=(*list_backends(), BOTH), help="what to write (default: onnx, or that of the file --out)"
     )
     parser.add_argument(
         "--bodies", type=int, choices=(1, 2), default=0, help="bodies in the input (default: those of the data set)"
@@ -96,7 +98,7 @@ def _target(arguments: argparse.Namespace, checkpoint: Path) -> tuple[Path, str,
     """Return the folder of the files, their name without an ending (empty for the model's), and their formats."""
     out: Path | None = arguments.out
     suffixes = {get_backend(name).SUFFIXES[0]: name for name in reversed(_BOTH)}
-    formats = _BOTH if arguments.format in (BOTH, None) else (arguments.format,)
+    formats = _BOTH if arguments.format == BOTH else (arguments.format or _BOTH[0],)
     if out is not None and out.suffix in suffixes and not out.is_dir():
         wanted = suffixes[out.suffix]
         if arguments.format not in (None, wanted):

@@ -20,7 +20,7 @@ from ..utils.errors import (
     is_out_of_memory,
     is_unsupported_gpu,
 )
-from ..utils.extras import fault_of, repair_command
+from ..utils.extras import extra_of, fault_of, repair_command
 from ..utils.files import reason
 from ..utils.foreign_text import harmless
 from ..utils.program import install_command
@@ -28,7 +28,7 @@ from ..utils.signals import ENDING_SIGNALS, is_ignored
 
 _STOPPED = {HungUp: 129, Terminated: 143}
 # as they are imported
-REQUIRED = ("torch", "numpy", "pydantic", "annotated_types", "typing_extensions", "yaml", "rich", "filelock", "jinja2")
+REQUIRED = ("numpy", "yaml", "rich")
 
 
 def report_error(error: BaseException, program: str) -> int:
@@ -120,8 +120,8 @@ def _message(error: BaseException) -> str:
         )
     if isinstance(error, OSError) and (error.filename or reason(error)):
         return f"{error.filename or 'A file'}: {reason(error) or error.strerror}."
-    if isinstance(error, ModuleNotFoundError) and error.name in REQUIRED:
-        return f"The package {error.name} is missing. Install it with: {install_command('last-har')}"
+    if isinstance(error, ModuleNotFoundError) and (wanted := _distribution_with(error.name or "")):
+        return f"The package {error.name} is missing. Install it with: {install_command(wanted)}"
     if is_out_of_memory(error):
         return f"Out of memory. A smaller --batch_size needs less. {error}".rstrip()
     if is_unsupported_gpu(error):
@@ -132,12 +132,18 @@ def _message(error: BaseException) -> str:
     return ""
 
 
+def _distribution_with(package: str) -> str:
+    """Return what pip installs to get a package that LAST uses, empty for another package."""
+    extra = extra_of(package)
+    return f"last-har[{extra}]" if extra else "last-har" if package in REQUIRED else ""
+
+
 def _package_at_fault(error: BaseException) -> str:
-    """Return the required package that raised an error while it was imported; empty if none did.
+    """Return the package that raised an error while it was imported; empty if none that LAST uses did.
 
     The error can be of any type and need not name its package, such as a numpy that was built for another Python, or a
     torch without one of its libraries.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>"]
     names = [str(frame.f_globals.get("__name__")) for frame in frames]
-    return next((name for name in reversed(names) if name in REQUIRED), "")
+    return next((name for name in reversed(names) if _distribution_with(name)), "")

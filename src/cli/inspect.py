@@ -19,6 +19,8 @@ from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
 from .terminal import progress, say, table
 
+NEEDS = ("pydantic",)
+
 SPOILED = 5  # the exit code if something would spoil a training
 _MINUTES = 2.0
 _FEWEST_FOR_STUDENTS = 40

@@ -29,6 +29,8 @@ from .found_data_set import DataSettings, find_data_set, save_data_set
 from .options import add_shared, examples
 from .terminal import progress, say, table
 
+NEEDS = ("pydantic",)
+
 _logger = logging.getLogger(__name__)
 _NAMES_SHOWN = 10
 

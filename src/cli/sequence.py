@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..experiments.sequence_plan import Plan, SequenceSpec
     from ..experiments.sequence_table import DataResult
 
+NEEDS = ("torch",)
+
 _LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128"
 _EXAMPLES = f"""
     {{program}} sequence --dataset ntu60 --then ntu120 --env lambda --amp {_LAMBDA}

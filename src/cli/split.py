@@ -26,6 +26,8 @@ from .options import add_shared, examples, quoted
 from .split_options import add_split_options, fold_choice
 from .terminal import say, table
 
+NEEDS = ("pydantic",)
+
 _CLASSES_NAMED, _VALUES_NAMED, _PROBLEMS_SHOWN = 3, 6, 3
 
 

@@ -25,6 +25,8 @@ from .terminal import say, table
 if TYPE_CHECKING:
     from ..data.store.reader import Store
 
+NEEDS = ("torch",)
+
 _MINUTES, _INSPECTING_MINUTES = 5.0, 1.0
 _STEPS = 6
 _FEWEST_CLIPS, _MOST_CLASSES = 2, 5000
@@ -211,7 +213,7 @@ def _train(steps: _Commands, arguments: argparse.Namespace, out: Path, dataset: 
 
 def _export(steps: _Commands, out: Path, store: Path) -> Path | None:
     """Export the model; return its file, None if the packages for it are missing."""
-    if any(import_fault(package) is not None for package in EXTRAS["deploy"]):
+    if any(import_fault(package) is not None for package in (*EXTRAS["deploy"], *EXTRAS["runtime"])):
         with steps.step("export it"):
             say(f"  Skipped: it needs packages. Install them with: {install_command('last-har[deploy]')}")
         return None

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..experiments.run import EndCallback, Result
     from ..settings.run import RunConfig
 
+NEEDS = ("torch",)
+
 _EXAMPLES = """
     {program} train --model base_e --dataset ntu60 --env kaggle --amp
     {program} train --model nano_e --dataset ntu60 --epochs 2 --batch_size 4

@@ -24,6 +24,8 @@ from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
 from .terminal import say
 
+NEEDS = ("pydantic",)
+
 _logger = logging.getLogger(__name__)
 _MOST, _MOST_POSSIBLE = 24, 1000
 _PROBLEMS_SHOWN = 5

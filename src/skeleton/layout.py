@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..utils.config import (
     YAML_ENDINGS,
-    Layer,
     completed_layout,
     config_folder,
     file_layer,
@@ -187,14 +186,25 @@ def layout_from_facts(facts: Mapping[str, Any], origin: str) -> Layout:
     Raises:
         UserError: they do not describe a layout.
     """
-    try:
-        values = {**facts, "root": facts["root"] + 1, "center": facts["center"] + 1}
-        for key in ("bones", "mirror", "extra_edges"):
-            pairs = facts.get(key, []) if key == "extra_edges" else facts[key]
-            values[key] = [[number + 1 for number in pair] for pair in pairs]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{origin}: its layout is damaged.") from error
-    return build_layout(str(facts.get("name")), merge(LayoutFile(), [Layer(origin, values)]), origin)
+    values = {"extra_edges": [], "coordinates": 3, **(facts if isinstance(facts, Mapping) else {})}
+    known = {item.name for item in fields(Layout)}
+    if values.keys() != known or not all(_has_type(key, value) for key, value in values.items()):
+        raise UserError(f"{origin}: its layout is damaged.")
+    name, joints, coordinates = values["name"], list(values["joints"]), values["coordinates"]
+    pairs = {key: [[number + 1 for number in pair] for pair in values[key]] for key in _PAIRS}
+    numbers = {key: values[key] + 1 for key in ("root", "center")}
+    return build_layout(name, LayoutFile(joints=joints, coordinates=coordinates, **numbers, **pairs), origin)
+
+
+def _has_type(key: str, value: Any) -> bool:
+    """Return whether a field of a layout has the type of its plain value."""
+    if key in ("name", "joints"):
+        texts = [value] if key == "name" else value
+        return isinstance(texts, list | tuple) and all(isinstance(each, str) for each in texts)
+    numbers = value if key in _PAIRS else [[value]]
+    return isinstance(numbers, list | tuple) and all(
+        isinstance(pair, list | tuple) and all(type(number) is int for number in pair) for pair in numbers
+    )
 
 
 def layout_facts(layout: Layout) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import UserError
+from .errors import UserError, missing_extra
 from .files import read_whole
 from .foreign_text import short
 from .limits import annotations_of, entry_type
@@ -51,12 +51,14 @@ class Layer:
         texts: the same tree with every value as written in the source. A setting whose type is text takes its value
             from here: the class `no` is not False, nor `010` the number 8.
         layout_files: the files from which its sections `own_layout` and `own_source_layout` were read.
+        shipped: whether it is a file of the program, whose values are valid.
     """
 
     origin: str
     values: Mapping[str, Any]
     texts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     layout_files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    shipped: bool = field(default=False, compare=False, repr=False)
 
 
 def config_folder() -> Path:
@@ -105,7 +107,8 @@ def file_layer(path: Path) -> Layer:
         return Layer(str(path), {})
     if not isinstance(values, dict):
         raise UserError(f"{path} should hold `key: value` lines at its top level.")
-    return _with_own_layouts(Layer(str(path), values, texts), path.parent)
+    shipped = path.is_relative_to(config_folder())
+    return _with_own_layouts(Layer(str(path), values, texts, shipped=shipped), path.parent)
 
 
 def _with_own_layouts(layer: Layer, folder: Path) -> Layer:
@@ -212,7 +215,7 @@ def section_layer(layer: Layer, section: str) -> Layer:
     if not isinstance(values, Mapping):
         raise UserError(f"{layer.origin} should have a section `{section}:` with its keys below.")
     texts = layer.texts.get(section)
-    return Layer(layer.origin, values, texts if isinstance(texts, Mapping) else {}, layer.layout_files)
+    return replace(layer, values=values, texts=texts if isinstance(texts, Mapping) else {})
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
@@ -297,8 +300,21 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _checked(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
-    """Return a layer's values with the types of the schema, or its problems."""
-    from .validation import validated  # not at import, since `--help` does not need pydantic
+    """Return a layer's values with the types of the schema, or its problems.
+
+    Without pydantic, files of the program are used without validation, so that readers and models can run.
+
+    Raises:
+        UserError: the values are the user's, and pydantic is not installed.
+    """
+    try:
+        from .validation import validated  # not at import, since `--help` does not need pydantic
+    except ModuleNotFoundError as error:
+        if error.name != "pydantic":
+            raise
+        if layer.shipped or not layer.values:
+            return dict(layer.values), []
+        raise missing_extra("pydantic", "prepare", "Reading a configuration") from error
 
     checked, problems = validated(schema, layer.values, layer.texts)
     messages = [f"{_location(layer, path)}: {problem}" for path, problem in islice(problems, _MOST_PROBLEMS)]

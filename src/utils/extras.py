@@ -1,15 +1,21 @@
 """Optional packages: whether they can be imported, and the error message if not."""
 
+from collections.abc import Iterable
 from importlib import import_module
+from importlib.util import find_spec
 
 from .errors import UserError, missing_extra
 from .program import install_command
 
 # extra -> the import names of its packages
 EXTRAS = {
+    "prepare": ("pydantic", "typing_extensions", "jinja2"),
+    "train": ("torch",),
+    "runtime": ("onnxruntime",),
+    "openvino": ("openvino",),
+    "deploy": ("onnx", "onnxscript"),
     "plots": ("matplotlib", "PIL"),
     "tensorboard": ("tensorboard",),
-    "deploy": ("onnx", "onnxscript", "onnxruntime", "openvino"),
     "completion": ("argcomplete",),
     "parquet": ("pyarrow",),
     "bvh": ("pybvh",),
@@ -23,6 +29,22 @@ _MODULES = {  # the submodules of a package that LAST imports
 }
 _DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}  # names for pip that differ from the import name
 _LONGEST_REASON = 200
+
+
+def extra_of(package: str) -> str:
+    """Return the extra with an optional package, given its import name; empty if there is none."""
+    return next((extra for extra, names in EXTRAS.items() if package in names), "")
+
+
+def refuse_missing(packages: Iterable[str], purpose: str) -> None:
+    """Refuse to go on without optional packages, which are looked for without importing them.
+
+    Raises:
+        UserError: one is not installed; the message names the extra.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise missing_extra(package, extra_of(package), purpose)
 
 
 def import_fault(package: str) -> str | None:
@@ -59,7 +81,7 @@ def extra_problem(package: str, purpose: str) -> UserError | None:
     if fault is None:
         return None
     if not fault:
-        return missing_extra(package, next(extra for extra, names in EXTRAS.items() if package in names), purpose)
+        return missing_extra(package, extra_of(package), purpose)
     return UserError(
         f"{purpose} needs {package}, which is installed, but cannot be imported ({fault}). Install it again with: "
         f"{repair_command(package)}"

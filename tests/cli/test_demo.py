@@ -43,7 +43,7 @@ def test_it_draws_and_every_command_that_it_proposes_runs(
 def test_without_the_extra_deploy_its_installation_is_proposed_before_an_export(
     demo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for package in ("matplotlib", "openvino"):
+    for package in ("matplotlib", "onnxscript"):
         monkeypatch.setitem(sys.modules, package, None)
     lines = demo().out.splitlines()
     (export,) = [number for number, line in enumerate(lines) if " export --checkpoint " in line]

@@ -127,21 +127,29 @@ def test_a_place_for_runs_that_cannot_be_written_is_broken(report, tmp_path: Pat
     assert any("--output_root" in step for step in result["next"])
 
 
-def test_a_torch_that_cannot_be_imported_is_broken(report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
+def test_a_torch_that_cannot_be_imported_is_broken(report, replace_package) -> None:
+    replace_package("torch", 'raise ImportError("no libtorch.so")')
     code, result = report()
     assert code == 1
     assert found(result, "device")["torch"][1] == "broken"
 
 
+def test_without_torch_nothing_is_broken_and_its_extra_is_named(report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, result = report()
+    assert code == 0
+    assert found(result, "device")["cpu"][0].endswith("training needs torch")
+    assert any(step.endswith("pip install 'last-har[train]'") for step in result["next"])
+
+
 @pytest.mark.parametrize(
-    ("installed", "command"), [("", "pip install last-har"), ("2.13.0", "pip install --force-reinstall torch")]
+    ("installed", "command"), [("", "pip install last-har"), ("2.4.6", "pip install --force-reinstall torch")]
 )
 def test_what_is_broken_is_installed_by_a_command_that_needs_no_checkout(
-    report, monkeypatch: pytest.MonkeyPatch, installed: str, command: str
+    report, replace_package, monkeypatch: pytest.MonkeyPatch, installed: str, command: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setattr(doctor, "versions", lambda: {"last": "0.2.0", "torch": installed})
+    replace_package("torch", 'raise ImportError("no libtorch.so")')
+    monkeypatch.setattr(doctor, "versions", lambda: {"last": "0.2.0", "numpy": installed})
     assert report()[1]["next"][0] == f"reinstall the broken packages above: {sys.executable} -m {command}"
 
 

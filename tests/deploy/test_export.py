@@ -181,7 +181,8 @@ def test_a_file_that_disagrees_is_not_left_behind(
 
 
 def test_a_teacher_is_exported_unchanged(tmp_path: Path, data_yaml: Path) -> None:
-    checkpoint = write_checkpoint(tmp_path / "teacher.pth", data_yaml, "small")
+    two_stages = ["model.blocks=[1,1]", "model.channels=[16,16]", "model.temporal=[convolution,attention]"]
+    checkpoint = write_checkpoint(tmp_path / "teacher.pth", data_yaml, "small", False, *two_stages)
     (found,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path / "out")
     assert found.files[0].name == "small.onnx" and found.difference < 1e-4
 
@@ -207,8 +208,9 @@ def test_a_missing_package_is_named_with_the_extra(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(UserError, match=r"needs openvino, .*pip install 'last-har\[deploy\]'"):
+    with pytest.raises(UserError, match=r"needs openvino, .*pip install 'last-har\[openvino\]'"):
         export(ExportRequest(checkpoint), tmp_path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match=r"last-har\[deploy\]"):  # before anything is read
         export(ExportRequest(tmp_path / "nothing.pth"), tmp_path)
 

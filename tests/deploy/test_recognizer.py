@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from core_packages import BLOCK
 from deploy_probes import write_checkpoint
 from patience import PATIENCE_S
 
@@ -118,10 +119,8 @@ def test_it_is_shown_with_its_model_and_layout(recognizer: last.Recognizer) -> N
     assert repr(recognizer).endswith("nano_e.onnx': nano_e, 3 classes, layout ntu25)")
 
 
-def test_it_needs_no_torch(model_file: Path) -> None:
-    program = f"""
-import sys
-sys.modules["torch"] = None
+def test_it_needs_no_package_but_those_of_the_core_and_the_runtime(model_file: Path) -> None:
+    program = f"""{BLOCK}
 import numpy as np
 import last
 print(last.Recognizer({str(model_file)!r}, threads=1)(np.random.default_rng(0).normal(size=(30, 25, 3))).label)
