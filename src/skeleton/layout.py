@@ -190,10 +190,10 @@ def layout_from_facts(facts: Mapping[str, Any], origin: str) -> Layout:
     known = {item.name for item in fields(Layout)}
     if values.keys() != known or not all(_has_type(key, value) for key, value in values.items()):
         raise UserError(f"{origin}: its layout is damaged.")
-    name, joints, coordinates = values["name"], list(values["joints"]), values["coordinates"]
-    pairs = {key: [[number + 1 for number in pair] for pair in values[key]] for key in _PAIRS}
-    numbers = {key: values[key] + 1 for key in ("root", "center")}
-    return build_layout(name, LayoutFile(joints=joints, coordinates=coordinates, **numbers, **pairs), origin)
+    name = values.pop("name")
+    values |= {key: [[number + 1 for number in pair] for pair in values[key]] for key in _PAIRS}
+    values |= {key: values[key] + 1 for key in ("root", "center")}
+    return build_layout(name, LayoutFile(**values), origin)
 
 
 def _has_type(key: str, value: Any) -> bool:
