@@ -2,10 +2,11 @@
 
 import argparse
 import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..deploy.backends import BOTH, get_backend, list_backends
+from ..deploy.backends import BOTH, INT8, WEIGHTS, list_backends
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder, root_folders_of
@@ -13,15 +14,19 @@ from .options import MOST_THREADS, add_shared, check_bounds, examples, fill
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..data.store.clip import Clip
+    from ..data.store.protocols import Split
+    from ..data.store.reader import Store
 
 NEEDS = ("torch",)
 
 _log = logging.getLogger(__name__)
 
-_BOTH = ("onnx", "openvino")
-_CLIPS_COMPARED = 32
-_MOST_COMPARED = 100_000
+_IN_FULL = {BOTH: ("onnx", "openvino"), INT8: ("onnx",)}
+_CLIPS_COMPARED, _MOST_COMPARED = 32, 100_000
+_CLIPS_CALIBRATED, _MOST_CALIBRATED = 128, 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run, in the output folder)",
     )
     parser.add_argument(
-        "--format", choices=(*list_backends(), BOTH), help="what to write (default: onnx, or that of the file --out)"
+        "--format",
+        nargs="+",
+        choices=(*list_backends(), BOTH, INT8, WEIGHTS),
+        metavar="FORMAT",
+        help=f"what to write: {', '.join(list_backends())}, {BOTH} of these, {INT8} (an ONNX file with 8-bit numbers, "
+        f"and what it costs and gains), {WEIGHTS} (the weights alone) (default: onnx, or that of the file --out)",
     )
     parser.add_argument(
         "--bodies", type=int, choices=(1, 2), default=0, help="bodies in the input (default: those of the data set)"
@@ -58,12 +68,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no_ema", action="store_true", help="export the trained weights instead of their moving average (ema.decay)"
     )
+    parser.add_argument(
+        "--calibrate",
+        type=int,
+        metavar="N",
+        default=_CLIPS_CALIBRATED,
+        help=f"with --format {INT8}: measure the range of activations on N training clips "
+        f"(default: {_CLIPS_CALIBRATED})",
+    )
     add_shared(parser, "--env", "--data_root", "--output_root")
     parser.epilog = examples(
         """
         {program} export --checkpoint latest --out model.onnx
         {program} export --checkpoint runs/run-2026-11-23/checkpoints/best_model.pth
-        {program} export --checkpoint latest --format openvino --compare 500
+        {program} export --checkpoint latest --format onnx openvino --compare 500
+        {program} export --checkpoint latest --format int8 --data_root data
+        {program} export --checkpoint latest --format safetensors
         """
     )
 
@@ -72,24 +92,35 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, print the files and their differences from the checkpoint; return the exit code."""
     from ..deploy.export import ExportRequest, export
 
-    check_bounds(arguments, compare=(1, _MOST_COMPARED), threads=(0, MOST_THREADS))
+    bounds = {"compare": (1, _MOST_COMPARED), "threads": (0, MOST_THREADS), "calibrate": (1, _MOST_CALIBRATED)}
+    check_bounds(arguments, **bounds)
     checkpoint = checkpoint_of(arguments, arguments.checkpoint)
     out, name, formats = _target(arguments, checkpoint)
+    data = _data_of(arguments, checkpoint)
+    quantizes = INT8 in (arguments.format or ())
+    if quantizes and data is None:
+        raise UserError(
+            f"--format {INT8} needs the data set of the run, to calibrate the file on training clips and to measure it "
+            "on test clips. Name the folder of prepared data sets with --data_root."
+        )
     request = fill(ExportRequest, arguments, checkpoint=checkpoint, formats=formats, name=name)
-    clips = _clips_to_compare(arguments, checkpoint)
+    clips = [] if data is None else data.test_clips(arguments.compare)
     exported = export(request, out, progress(arguments.quiet), clips)
     rows = [
         [
             " ".join(path.name for path in each.files),
             f"{each.size / 2**20:.1f}",
-            f"{each.difference:.1e}",
-            f"{each.latency_ms:.2f}",
+            "" if each.difference is None else f"{each.difference:.1e}",
+            "" if each.latency_ms is None else f"{each.latency_ms:.2f}",
         ]
         for each in exported
     ]
     table("exported", ["files", "MiB", "largest difference of a logit", "CPU ms"], rows)
     compared = f"{counted(len(clips), 'test clip')} of the run's data set" if clips else "random recordings"
-    say(f"Compared with the checkpoint on {compared}.")
+    if any(each.difference is not None for each in exported):
+        say(f"Compared with the checkpoint on {compared}.")
+    if quantizes and data is not None:
+        _quantize(arguments, next(each.files[0] for each in exported if each.format == "onnx"), data)
     say(f"The files are in {out}")
     return 0
 
@@ -97,20 +128,42 @@ def run(arguments: argparse.Namespace) -> int:
 def _target(arguments: argparse.Namespace, checkpoint: Path) -> tuple[Path, str, tuple[str, ...]]:
     """Return the folder of the files, their name without an ending (empty for the model's), and their formats."""
     out: Path | None = arguments.out
-    suffixes = {get_backend(name).SUFFIXES[0]: name for name in reversed(_BOTH)}
-    formats = _BOTH if arguments.format == BOTH else (arguments.format or _BOTH[0],)
+    suffixes = {".onnx": "onnx", ".xml": "openvino", f".{WEIGHTS}": WEIGHTS}
+    wanted = [name for each in arguments.format or () for name in _IN_FULL.get(each, (each,))]
+    formats = tuple(dict.fromkeys(wanted)) or ("onnx",)
     if out is not None and out.suffix in suffixes and not out.is_dir():
-        wanted = suffixes[out.suffix]
-        if arguments.format not in (None, wanted):
-            raise UserError(f"--out {out} is a file for --format {wanted}, not {arguments.format}: name a folder.")
-        return out.parent, out.stem, (wanted,)
+        (named, *others) = dict.fromkeys([suffixes[out.suffix], *wanted])
+        if others:
+            raise UserError(f"--out {out} is a file for --format {named}, not {' '.join(others)}: name a folder.")
+        return out.parent, out.stem, (named,)
     folder = out or results_folder(arguments, checkpoint, "export", _folder_parts(arguments, checkpoint))
     return folder, "", formats
 
 
-def _clips_to_compare(arguments: argparse.Namespace, checkpoint: Path) -> "list[Clip]":
-    """Return test clips of a checkpoint's data set, spread over the classes; none if the data set is not here."""
-    from ..data.store.few_clips import spread_over_classes
+@dataclass(frozen=True)
+class _Data:
+    """The data set of a run, with its parts for training and testing as numbers of clips."""
+
+    store: "Store"
+    parts: "Split"
+
+    def test_clips(self, most: int) -> "list[Clip]":
+        """Return at most that many test clips, spread over the classes."""
+        return self._spread(self.parts.test, most)
+
+    def training_clips(self, most: int) -> "list[Clip]":
+        """Return at most that many training clips, spread over the classes."""
+        return self._spread(self.parts.train, most)
+
+    def _spread(self, part: "NDArray[Any]", most: int) -> "list[Clip]":
+        from ..data.store.few_clips import spread_over_classes
+
+        chosen = spread_over_classes(self.store.clips["label"][part].astype("int64"), most)
+        return [self.store[int(part[place])] for place in chosen]
+
+
+def _data_of(arguments: argparse.Namespace, checkpoint: Path) -> _Data | None:
+    """Return the data set of a checkpoint's run; None if it is not here."""
     from ..data.store.find_store import find_store
     from ..data.store.protocols import split
     from ..runs.checkpoint import read_checkpoint
@@ -121,12 +174,36 @@ def _clips_to_compare(arguments: argparse.Namespace, checkpoint: Path) -> "list[
         roots = [Path(config.data_root), *roots]
     try:
         store = find_store(config.data, roots[0], verify=False, input_roots=roots[1:])
-        test = split(store.clips, config.data).test
+        return _Data(store, split(store.clips, config.data))
     except UserError as error:
         _log.info("The run's data set is not used for the comparison: %s", error)
-        return []
-    chosen = spread_over_classes(store.clips["label"][test].astype("int64"), arguments.compare)
-    return [store[int(test[place])] for place in chosen]
+        return None
+
+
+def _quantize(arguments: argparse.Namespace, onnx_file: Path, data: _Data) -> None:
+    """Write the 8-bit file beside an ONNX file, and print what it costs and gains."""
+    from ..deploy.arrays import array_of_clip
+    from ..deploy.int8 import quantize
+    from ..deploy.recognizer import Recognizer
+
+    facts = Recognizer(onnx_file, 1).facts
+    calibration, test = data.training_clips(arguments.calibrate), data.test_clips(_MOST_COMPARED)
+    given = [
+        [array_of_clip(clip, facts.bodies, facts.min_confidence) for clip in clips] for clips in (calibration, test)
+    ]
+    path = onnx_file.with_name(f"{onnx_file.stem}_int8.onnx")
+    found = quantize(onnx_file, path, given[0], given[1], [clip.label for clip in test], arguments.threads)
+    rows = [
+        [path.name, f"{each.size / 2**20:.2f}", f"{each.top1:.2f}", f"{each.latency_ms:.2f}"]
+        for path, each in ((onnx_file, found.floats), (found.path, found.int8))
+    ]
+    table("8-bit numbers", ["file", "MiB", "top-1 %", "CPU ms"], rows)
+    say(
+        f"{counted(found.other_labels, 'test clip')} of {found.clips:,} {'gets' if found.other_labels == 1 else 'get'} "
+        "another label."
+    )
+    if not found.pays:
+        say(f"It is not faster on this machine: {onnx_file.name} is the better file here.")
 
 
 def _folder_parts(arguments: argparse.Namespace, checkpoint: Path) -> list[str]:

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,20 @@ from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, read_checkpoint
 from ..runs.checkpoint_model import model_of, warn_of_lagging_statistics
 from ..settings.data import DataConfig
-from ..skeleton import layout_facts
+from ..skeleton import Layout, layout_facts
 from ..utils.errors import UserError
-from ..utils.files import file_checksum, make_folder, write_json
+from ..utils.files import file_checksum, make_folder, write_json, write_text
 from ..utils.foreign_text import is_readable, printable
 from ..utils.leftovers import temporary_folder
 from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
+from . import weights_file
 from .arrays import array_of_clip, with_bodies
-from .backends import check_installed, get_backend, list_backends, open_exported
+from .backends import WEIGHTS, Backend, check_installed, get_backend, open_exported
 from .contract import FORMAT, FORMAT_VERSION, INPUT, OUTPUTS, Floats
 from .inputs import model_inputs
+from .model_card import model_card
 from .network import network_of
 from .onnx_graph import OPSET, PACKAGES, write_onnx
 
@@ -45,7 +47,7 @@ class ExportRequest:
 
     Attributes:
         checkpoint: the file.
-        formats: names of backends.
+        formats: names of backends, and `safetensors` for the weights.
         name: of the files, without an ending; that of the model if empty.
         bodies: M, the number of bodies of the input; 0 for that of the model's data set.
         threads: the number of threads for measuring the latency; 0 for the runtime's default.
@@ -53,7 +55,7 @@ class ExportRequest:
     """
 
     checkpoint: Path
-    formats: tuple[str, ...] = field(default_factory=list_backends)
+    formats: tuple[str, ...] = ("onnx",)
     name: str = ""
     bodies: int = 0
     threads: int = 0
@@ -62,13 +64,16 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported model: its files, their size in bytes, the largest difference of its logits, and its latency."""
+    """An exported model: its files, their size in bytes, the largest difference of its logits, and its latency.
+
+    Weights alone are not run: they have no difference and no latency.
+    """
 
     format: str
     files: tuple[Path, ...]
     size: int
-    difference: float
-    latency_ms: float
+    difference: float | None = None
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class _Compared:
 def export(
     request: ExportRequest, out: Path, progress: Progress = SILENT, clips: Sequence[Clip] = ()
 ) -> list[Exported]:
-    """Write a checkpoint's model in other formats into `out`, with a JSON file that describes them.
+    """Write a checkpoint's model in other formats into `out`, with a JSON file and a model card that describe them.
 
     No file is kept in `out` unless every file has the logits that `evaluate` computes, for each of `clips`.
 
@@ -97,12 +102,7 @@ def export(
         UserError: a package is missing, the checkpoint cannot be read, an exported file does not agree, or `out`
             cannot be written.
     """
-    if not is_readable(str(out)):
-        raise UserError(
-            f"The name of the folder {printable(str(out))} should be UTF-8 text. Choose another one with --out."
-        )
-    backends = {name: get_backend(name) for name in request.formats}
-    check_installed([*PACKAGES, *(package for each in backends.values() for package in (*each.WRITES, *each.RUNS))])
+    backends = _check_possible(request, out)
     checkpoint = read_checkpoint(request.checkpoint)
     warn_of_lagging_statistics(checkpoint, str(request.checkpoint), request.no_ema)
     model = model_of(checkpoint, str(request.checkpoint), request.no_ema)
@@ -116,21 +116,53 @@ def export(
     name = request.name or config.model.name
     with temporary_folder(out / name) as folder, progress.task("exporting", 3, "steps") as task:
         written = folder / name
-        onnx_file = written.with_suffix(".onnx")
-        layout = config.data.skeleton
-        example = torch.randn(_EXAMPLE[0], bodies, _EXAMPLE[1], layout.num_joints, layout.coordinates)
-        write_onnx(onnx_file, network_of(model, config.data, config.input_frames, **how), example, facts)
+        if backends:
+            network = network_of(model, config.data, config.input_frames, **how)
+            write_onnx(written.with_suffix(".onnx"), network, _example(config.data.skeleton, bodies), facts)
         task.advance(note="written")
         for backend in backends.values():
-            backend.convert(onnx_file, written.with_suffix(backend.SUFFIXES[0]), facts)
+            backend.convert(written.with_suffix(".onnx"), written.with_suffix(backend.SUFFIXES[0]), facts)
         task.advance(note="converted")
-        found = [_checked(each, written, compared, request) for each in request.formats]
+        found = [_checked(each, written, compared, request) for each in backends]
+        if WEIGHTS in request.formats:
+            found.append(_weights(written.with_suffix(weights_file.SUFFIX), model, facts))
         task.advance(note="compared")
-        for path in (path for each in found for path in each.files):
-            path.replace(out / path.name)
-    placed = [Exported(**{**vars(each), "files": tuple(out / path.name for path in each.files)}) for each in found]
+        placed = [_placed(each, out) for each in found]
+    files = [path for each in placed for path in each.files]
     write_json(out / f"{name}.json", {**facts, "exported": [_described(each) for each in placed]})
+    write_text(out / f"{name}.md", model_card(facts, checkpoint.metrics, files))
     return placed
+
+
+def _check_possible(request: ExportRequest, out: Path) -> dict[str, Backend]:
+    """Return the backends of a request.
+
+    Raises:
+        UserError: a package for them is missing, or the name of the folder `out` is not text.
+    """
+    if not is_readable(str(out)):
+        raise UserError(
+            f"The name of the folder {printable(str(out))} should be UTF-8 text. Choose another one with --out."
+        )
+    backends = {name: get_backend(name) for name in request.formats if name != WEIGHTS}
+    needed = [package for each in backends.values() for package in (*PACKAGES, *each.WRITES, *each.RUNS)]
+    check_installed([*needed, *(weights_file.PACKAGES if WEIGHTS in request.formats else ())])
+    return backends
+
+
+def _placed(exported: Exported, out: Path) -> Exported:
+    """Move the files of an exported model into `out`."""
+    return replace(exported, files=tuple(path.replace(out / path.name) for path in exported.files))
+
+
+def _example(layout: Layout, bodies: int) -> torch.Tensor:
+    clips, frames = _EXAMPLE
+    return torch.randn(clips, bodies, frames, layout.num_joints, layout.coordinates)
+
+
+def _weights(path: Path, model: SkeletonClassifier, facts: Mapping[str, Any]) -> Exported:
+    weights_file.write_weights(path, model, facts)
+    return Exported(WEIGHTS, (path,), path.stat().st_size)
 
 
 def _preparation(data: DataConfig, clips: Sequence[Clip]) -> dict[str, bool]:

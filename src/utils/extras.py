@@ -13,7 +13,7 @@ EXTRAS = {
     "train": ("torch",),
     "runtime": ("onnxruntime",),
     "openvino": ("openvino",),
-    "deploy": ("onnx", "onnxscript"),
+    "deploy": ("onnx", "onnxscript", "safetensors"),
     "plots": ("matplotlib", "PIL"),
     "tensorboard": ("tensorboard",),
     "completion": ("argcomplete",),

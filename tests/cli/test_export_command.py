@@ -23,7 +23,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ExportRequest, Path]]:
         return [Exported("openvino", (out / "nano_e.xml", out / "nano_e.bin"), 3 << 20, 1.5e-7, 0.55)]
 
     monkeypatch.setattr(exporting, "export", export)
-    monkeypatch.setattr(command, "_clips_to_compare", lambda *_: [])
+    monkeypatch.setattr(command, "_data_of", lambda *_: None)
     return requests
 
 
@@ -61,6 +61,30 @@ def test_every_option_reaches_the_export(cli: Callable, orders: list, tmp_path: 
 def test_a_file_may_be_named(cli: Callable, orders: list, tmp_path: Path, name: str, formats: tuple[str]) -> None:
     assert cli("export", "--checkpoint", "a.pth", "--out", tmp_path / name).code == 0
     assert orders == [(ExportRequest(Path("a.pth"), formats, "mine"), tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("formats", "expected"),
+    [
+        ([], ("onnx",)),
+        (["both"], ("onnx", "openvino")),
+        (["safetensors", "openvino", "safetensors"], ("safetensors", "openvino")),
+    ],
+)
+def test_several_formats_are_written_at_once(
+    cli: Callable, orders: list, tmp_path: Path, formats: list[str], expected: tuple[str, ...]
+) -> None:
+    flags = ["--format", *formats] if formats else []
+    assert cli("export", "--checkpoint", "a.pth", "--out", tmp_path, *flags).code == 0
+    assert orders[0][0].formats == expected
+
+
+def test_8_bit_numbers_are_refused_without_the_clips_that_calibrate_them(
+    cli: Callable, orders: list, tmp_path: Path
+) -> None:
+    result = cli("export", "--checkpoint", "a.pth", "--format", "int8", "--out", tmp_path)
+    assert (result.code, orders) == (2, [])
+    assert "--format int8 needs the data set of the run" in result.err and "--data_root" in result.err
 
 
 def test_a_file_of_another_format_than_the_one_that_is_asked_for_is_refused(cli: Callable, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from last.utils.errors import UserError
 from last.utils.files import file_checksum
 
 Array = np.ndarray[Any, Any]
+BOTH = ("onnx", "openvino")
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +41,11 @@ def checkpoint(folder: Path, data_yaml: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(folder: Path, checkpoint: Path) -> list[Exported]:
-    return export(ExportRequest(checkpoint, threads=1), folder / "out")
+    return export(ExportRequest(checkpoint, BOTH, threads=1), folder / "out")
 
 
 def test_both_files_lie_there_whole_with_a_description(folder: Path, exported: list[Exported]) -> None:
-    names = ["nano_e.bin", "nano_e.json", "nano_e.onnx", "nano_e.xml"]
+    names = ["nano_e.bin", "nano_e.json", "nano_e.md", "nano_e.onnx", "nano_e.xml"]
     assert sorted(path.name for path in (folder / "out").iterdir()) == names
     assert [path.name for each in exported for path in each.files] == ["nano_e.onnx", "nano_e.xml", "nano_e.bin"]
     assert all(each.size == sum(path.stat().st_size for path in each.files) for each in exported)
@@ -209,7 +210,7 @@ def test_a_missing_package_is_named_with_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(UserError, match=r"needs openvino, .*pip install 'last-har\[openvino\]'"):
-        export(ExportRequest(checkpoint), tmp_path)
+        export(ExportRequest(checkpoint, BOTH), tmp_path)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match=r"last-har\[deploy\]"):  # before anything is read
         export(ExportRequest(tmp_path / "nothing.pth"), tmp_path)

@@ -22,11 +22,13 @@ from ..contract import Floats, Outputs
 
 _log = logging.getLogger(__name__)
 
-BOTH = "both"  # of `export --format`
+# What `export --format` takes beside the names of backends: ONNX and OpenVINO, an ONNX file with 8-bit numbers, and the
+# weights alone.
+BOTH, INT8, WEIGHTS = "both", "int8", "safetensors"
 KIND = Kind(
     __name__,
     "export backend",
-    reserved=(BOTH,),
+    reserved=(BOTH, INT8, WEIGHTS),
     needs={"SUFFIXES": SOME_TEXTS, "WRITES": TEXTS, "RUNS": TEXTS, "convert": FUNCTION, "open_file": FUNCTION},
 )
 UNREADABLE = "{path} cannot be read by {runtime}: {error}. Export the checkpoint again."
