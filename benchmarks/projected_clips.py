@@ -27,11 +27,11 @@ _JITTER_PIXELS = 2.0
 
 
 def projected(joints: NDArray[np.float32], names: tuple[str, ...], random: np.random.Generator) -> NDArray[np.float32]:
-    """Return joints (T, V, 3) in metres, y up, as 17 joints in pixels, y down: (T, 17, 2)."""
+    """Return joints (T, V, 3) in metres, y up, as 17 joints in pixels, y down and x as a camera sees it: (T, 17, 2)."""
     points = np.stack([joints[:, names.index(name)] for name, _ in _JOINTS], axis=1).astype(np.float64)
     points[..., :2] += np.array([offset for _, offset in _JOINTS])
     nearer = _DISTANCE_M / np.maximum(_DISTANCE_M + points[..., 2:], 0.5)
-    pixels = np.array([1.0, -1.0]) * points[..., :2] * nearer * _PIXELS_PER_METRE + np.array(_CENTRE)
+    pixels = np.array([-1.0, -1.0]) * points[..., :2] * nearer * _PIXELS_PER_METRE + np.array(_CENTRE)
     return np.asarray(pixels + random.normal(0, _JITTER_PIXELS, pixels.shape), np.float32)
 
 
