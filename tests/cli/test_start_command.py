@@ -130,7 +130,7 @@ def test_what_would_spoil_a_training_stops_it(cli: Command, commands: list[list[
     ("arguments", "problem"),
     [
         (("gone",), "There is no gone"),
-        (("empty",), "It holds no file"),
+        (("empty",), "an empty folder: it holds no file. Put the recordings there"),
         (("one", "--layout", "coco17"), "There is one class only"),
         (("synthetic",), "Name the recordings of synthetic with --raw"),
         (("one", "--raw", "one"), "--raw is for a data YAML"),
