@@ -49,6 +49,11 @@ def discover(
         parts = _parts_of_recordings(config, reader, entries, tables)
         kept: list[ClipMetadata] = [*parts]
         noun, number = "recording", len({part.recording for part in parts})
+        if number == 1 and not partial and not config.protocols:
+            raise UserError(
+                f"{tables[0]} labels one recording only. The clips of a recording stay together, so that none would be "
+                "left to test on. Label a second recording, or cut this one into several, each with its own rows."
+            )
     else:
         assert isinstance(reader, FindsClasses)
         found = [reader.metadata(entry) for entry in entries]
