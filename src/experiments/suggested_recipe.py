@@ -9,8 +9,8 @@ import numpy as np
 
 from ..data.store.protocols import split
 from ..data.store.reader import Store
+from ..data.store.recordings import recordings_of
 from ..settings.data import DataConfig
-from ..utils.numbers import counted
 from ..utils.yaml_text import yaml_of
 
 _STUDENT = "nano_e"
@@ -23,7 +23,7 @@ _EPOCHS = 35
 _BATCH, _LARGE_BATCH, _MANY_CLIPS = 16, 64, 8000
 _LEARNING_RATE, _LARGE_LEARNING_RATE = 0.1, 0.4
 _IMBALANCE = 3
-_FEWEST_HELD_OUT = 10  # training clips a class, of which one can be held out
+_FEWEST_HELD_OUT = 10  # training clips a class, and recordings, of which one can be held out
 _SIDES = re.compile(r"(^|[^a-z])(left|right)([^a-z]|$)")
 
 
@@ -64,7 +64,8 @@ def suggest(store: Store, data: DataConfig, minutes: float, model: str = _STUDEN
         Suggestion("learning_rate", rate, "in proportion to the batch, 0.1 for 16 clips"),
         Suggestion("warmup_learning_rate", 0.01, "as in the recipe of NW-UCLA"),
     ]
-    if counts.min() >= _FEWEST_HELD_OUT:
+    recordings = len(np.unique(recordings_of(clips)))  # a whole one is held out
+    if counts.min() >= _FEWEST_HELD_OUT and recordings >= _FEWEST_HELD_OUT:
         found.append(Suggestion("validation", "split", "held-out training clips choose the best epoch"))
     present = counts[counts > 0]
     if len(present) and present.max() >= _IMBALANCE * present.min():
