@@ -3,8 +3,6 @@
 import argparse
 import logging
 import shlex
-from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +15,15 @@ from ..settings.splits import DIVIDED_BY, FoldChoice
 from ..utils.config import YAML_ENDINGS, config_names, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.extras import EXTRAS, import_fault
-from ..utils.files import make_folder, write_text
+from ..utils.files import make_folder, read_json, write_text
 from ..utils.model_files import model_files
 from ..utils.names import file_name
 from ..utils.numbers import counted
 from ..utils.program import install_command, program
 from ..utils.root_folders import is_file
 from .inspect import SPOILED
-from .options import check_bounds, examples, parse
-from .start_record import DoneSteps, made_from
-from .steps import Steps
+from .options import check_bounds, examples
+from .start_record import DoneSteps, RecordedCommands
 from .terminal import say, table
 
 if TYPE_CHECKING:
@@ -87,65 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Commands(Steps):
-    """Run the other commands as steps, and show each as a user would type it.
-
-    Attributes:
-        kept: the titles of the steps that were done already.
-    """
-
-    def __init__(self, quiet: bool, done: DoneSteps) -> None:
-        super().__init__(_STEPS)
-        self.quiet, self.done = quiet, done
-        self.kept: list[str] = []
-
-    def command_once(
-        self, title: str, name: str, *arguments: object, reads: Sequence[Path], makes: Path, resumes: bool = False
-    ) -> int:
-        """Run a command as a step, unless it is done already and the files that it reads have not changed.
-
-        Args:
-            title: of the step.
-            name, arguments: the command and its options.
-            reads: the files that decide its result.
-            makes: a file that it writes.
-            resumes: whether it goes on with what an earlier call has begun, if that had the same inputs.
-        """
-        source = made_from([name, *map(str, arguments)], reads)
-        if self.done.is_done(title, source, makes):
-            with self.step(title):
-                say(f"  Done already, and what it was made from has not changed: {makes}")
-            self.kept.append(title)
-            return 0
-        if resumes:
-            begun = f"{title}, begun"
-            arguments += () if self.done.differs(begun, source) else ("--resume", "auto")
-            self.done.note(begun, source)
-        code = self.command(title, name, *arguments)
-        if code == 0:
-            self.done.note(title, source)
-        return code
-
-    def command(self, title: str, name: str, *arguments: object) -> int:
-        """Run a command as a step and return its exit code."""
-        from . import COMMANDS
-
-        words = [str(each) for each in arguments]
-        with self.step(title):
-            say(f"  {program()} {shlex.join([name, *words])}", flush=True)
-            module, purpose = COMMANDS[name]
-            command = import_module(module, __package__)
-            parsed = parse(f"{program()} {name}", purpose, command.add_arguments, words + ["--quiet"] * self.quiet)
-            return int(command.run(parsed))
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run every step; return the exit code, that of `inspect` if something would spoil the training."""
     name = arguments.name or file_name(Path(arguments.path).stem)
     if arguments.name and file_name(name) != name:
         raise UserError(f"--name {name} should be a plain name, such as gestures: it becomes that of a folder.")
     out = (arguments.out or Path(f"{name}-start")).absolute()
-    steps = _Commands(arguments.quiet, DoneSteps(out / _RECORD_FILE))
+    steps = RecordedCommands(_STEPS, DoneSteps(out / _RECORD_FILE), arguments.quiet)
     _agree(arguments, steps.done)
     check_bounds(arguments, minutes=(1, 10_000), seed=(0, 2**32 - 1))
     make_folder(out)
@@ -213,7 +158,7 @@ def _choice(split_by: str | None, store: "Store", dataset: str) -> FoldChoice | 
     return choice
 
 
-def _prepare(steps: _Commands, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
+def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
     """Prepare the recordings; return the data set's name or YAML, and its store."""
     from ..data.preparation.recognise import recognised
     from ..data.store.reader import open_store
@@ -312,7 +257,12 @@ def _suggest(
 
 
 def _train(
-    steps: _Commands, arguments: argparse.Namespace, out: Path, dataset: str, store: Path, choice: FoldChoice | None
+    steps: RecordedCommands,
+    arguments: argparse.Namespace,
+    out: Path,
+    dataset: str,
+    store: Path,
+    choice: FoldChoice | None,
 ) -> None:
     recipe = out / "recipe.yaml"
     places = ("--data_root", store, "--output_root", out / "runs")
@@ -336,7 +286,7 @@ def _train(
     )
 
 
-def _export(steps: _Commands, out: Path, store: Path) -> Path | None:
+def _export(steps: RecordedCommands, out: Path, store: Path) -> Path | None:
     """Export the model; return its file, None if the packages for it are missing."""
     if any(import_fault(package) is not None for package in EXTRAS["deploy"]):
         with steps.step("export it"):
@@ -370,7 +320,7 @@ def _last(out: Path) -> Path:
     return RunFolder(runs[0].path if runs else out / "runs" / "run").last
 
 
-def _summarise(steps: _Commands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
+def _summarise(steps: RecordedCommands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
     rows = [[title, f"{seconds / 60:.1f}"] for title, seconds in steps.seconds.items()]
     table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
     places = f"--data_root {shlex.quote(str(store))} --output_root {shlex.quote(str(out / 'runs'))}"
@@ -380,6 +330,10 @@ def _summarise(steps: _Commands, out: Path, dataset: str, store: Path, exported:
         "train for longer": f"train --config {recipe} --dataset {dataset} {places} --set repeats_per_epoch=50",
         "list the runs": f"runs --output_root {shlex.quote(str(out / 'runs'))}",
     }
+    if is_file(out / "evaluation" / "metrics.json"):
+        found = read_json(out / "evaluation" / "metrics.json")
+        share, clips = found.get("top1", 0), found.get("clips", 0)
+        say(f"Result: top-1 {share:.1f} % of {clips:,} clips that were not trained on.")
     say("Next:")
     for what, command in following.items():
         say(f"  {what}:\n    {program()} {command}")

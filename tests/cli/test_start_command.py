@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from last.cli import start
+from last.cli.start_record import RecordedCommands
 from last.data.loading import placement
 from last.runs.folder import RunFolder
 from last.utils.config import read_yaml
@@ -40,15 +41,15 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Record the commands from the training on instead of running them."""
     seen: list[list[str]] = []
-    command = start._Commands.command
+    command = RecordedCommands.command
 
-    def record(self: start._Commands, title: str, name: str, *arguments: object) -> int:
+    def record(self: RecordedCommands, title: str, name: str, *arguments: object) -> int:
         seen.append([name, *map(str, arguments)])
         if name == "inspect":
             arguments = (*arguments, "--no_training")
         return command(self, title, name, *arguments) if name in ("preprocess", "inspect") else 0
 
-    monkeypatch.setattr(start._Commands, "command", record)
+    monkeypatch.setattr(RecordedCommands, "command", record)
     monkeypatch.setattr(start, "_run", lambda out: out / "runs" / "run-1")
     monkeypatch.setattr(RunFolder, "read_config", lambda _: {"validation": "test"})
     return seen
