@@ -3,8 +3,8 @@
     python benchmarks/example_recordings.py data/synthetic table people.csv
     python benchmarks/example_recordings.py data/synthetic long .
 
-`table` is a CSV table of five people, a row for each joint. `long` is one recording of many actions, `day.npy`, with
-the pauses between them, and the table of its intervals, `intervals.csv`. Clips of two people are left out.
+`table` is a CSV table of five people, a row for each joint. `long` is one recording of many actions, `day/day.npy`,
+with the pauses between them, and the table of its intervals, `intervals.csv`. Clips of two people are left out.
 """
 
 import argparse
@@ -54,7 +54,8 @@ def write_long(store: Store, out: Path) -> None:
         rows.append(["day", f"{start / _FPS:.2f}", f"{stop / _FPS:.2f}", store.classes[clips[number].label]])
         parts += [between, joints]
         frame = stop
-    np.save(out / "day.npy", np.concatenate(parts).astype(np.float32))
+    (out / "day").mkdir(parents=True, exist_ok=True)
+    np.save(out / "day" / "day.npy", np.concatenate(parts).astype(np.float32))
     write_rows(out / "intervals.csv", iter([["recording", "start", "stop", "label"], *rows]))
 
 
@@ -75,7 +76,6 @@ def main() -> None:
     if options.kind == "table":
         write_rows(options.out, table_rows(store))
     else:
-        options.out.mkdir(parents=True, exist_ok=True)
         write_long(store, options.out)
 
 
