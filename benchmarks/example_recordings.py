@@ -9,7 +9,7 @@ with the pauses between them, and the table of its intervals, `intervals.csv`. C
 
 import argparse
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,9 @@ def write_long(store: Store, out: Path) -> None:
     clips = list(of_one_body(store))
     order = np.random.default_rng(0).permutation(len(clips))[:_LONG_CLIPS]
     pause = round(_PAUSE_S * _FPS)
-    parts, rows, frame = [clips[order[0]].joints[0, :1]], [], 1
+    parts = [clips[order[0]].joints[0, :1]]
+    rows: list[list[object]] = [["recording", "start", "stop", "label"]]
+    frame = 1
     for number in order:
         joints, last = clips[number].joints[0], parts[-1][-1]
         share = np.linspace(0, 1, pause, endpoint=False)[:, None, None]
@@ -56,10 +58,10 @@ def write_long(store: Store, out: Path) -> None:
         frame = stop
     (out / "day").mkdir(parents=True, exist_ok=True)
     np.save(out / "day" / "day.npy", np.concatenate(parts).astype(np.float32))
-    write_rows(out / "intervals.csv", iter([["recording", "start", "stop", "label"], *rows]))
+    write_rows(out / "intervals.csv", rows)
 
 
-def write_rows(path: Path, rows: Iterator[list[object]]) -> None:
+def write_rows(path: Path, rows: Iterable[list[object]]) -> None:
     """Write a CSV table."""
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)

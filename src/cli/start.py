@@ -164,7 +164,7 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
     from ..data.store.reader import open_store
 
     named, path = arguments.path, Path(arguments.path)
-    more = ("--intervals", arguments.intervals) if arguments.intervals else ()
+    more: tuple[object, ...] = ("--intervals", arguments.intervals) if arguments.intervals else ()
     more += ("--set", f"data.source_fps={arguments.source_fps:g}") if arguments.source_fps is not None else ()
     if is_file(path / HEADER_FILE):
         return _prepared(path)

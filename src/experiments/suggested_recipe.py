@@ -90,7 +90,8 @@ def _times_the_work(model: str) -> float:
     from ..models.cost import Workload, count_multiply_adds, random_streams
     from ..models.registry import create_model
 
-    workload, work = Workload(frames=_FRAMES), []
+    workload = Workload(frames=_FRAMES)
+    work: list[int] = []
     for name in (model, _STUDENT):
         built = create_model(name).eval()
         work.append(count_multiply_adds(built, random_streams(workload, names=built.streams)))
