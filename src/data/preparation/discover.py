@@ -49,11 +49,8 @@ def discover(
         parts = _parts_of_recordings(config, reader, entries, tables)
         kept: list[ClipMetadata] = [*parts]
         noun, number = "recording", len({part.recording for part in parts})
-        if number == 1 and not partial and not config.protocols:
-            raise UserError(
-                f"{tables[0]} labels one recording only. The clips of a recording stay together, so that none would be "
-                "left to test on. Label a second recording, or cut this one into several, each with its own rows."
-            )
+        if not partial and not config.protocols:
+            _refuse_one_recording(number, tables)
     else:
         assert isinstance(reader, FindsClasses)
         found = [reader.metadata(entry) for entry in entries]
@@ -160,6 +157,19 @@ def _refuse_number_of_classes(classes: Sequence[str], raw: Path) -> None:
             f"There are {len(classes):,} classes in {raw}, such as {classes[0]!r}; at most {MOST_CLASSES:,} are "
             "trained. Do the folders, or the labels, name the clips instead of their classes? Put the clips of each "
             "class into one folder, or give a table a column with the class of each clip."
+        )
+
+
+def _refuse_one_recording(recordings: int, tables: Sequence[Path]) -> None:
+    """Refuse a single long recording, whose clips all train or all test.
+
+    Raises:
+        UserError: there is one recording only.
+    """
+    if recordings == 1:
+        raise UserError(
+            f"{tables[0]} labels one recording only. The clips of a recording stay together, so that none would be "
+            "left to test on. Label a second recording, or cut this one into several, each with its own rows."
         )
 
 
