@@ -61,7 +61,7 @@ def find_data_set(arguments: argparse.Namespace) -> FoundDataSet:
         raise UserError(f"{name} is the name of a known data set: use --dataset {name}, or choose another --out.")
     given = _given(arguments, name)
     tables = table_of(given) if given.intervals.file else []
-    config, about = discover(given, arguments.raw, tables)
+    config, about = discover(given, arguments.raw, tables, partial=arguments.partial)
     for sentence in about:
         say(sentence)
     layout_file = str(Path(arguments.layout).absolute()) if arguments.layout.endswith(YAML_ENDINGS) else ""

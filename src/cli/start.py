@@ -1,25 +1,29 @@
 """`start`: from recordings to a trained, evaluated and exported student, by the other commands."""
 
 import argparse
+import logging
 import shlex
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data.preparation.discover import MOST_CLASSES
 from ..data.store.format import HEADER_FILE
 from ..runs.folder import RunFolder
 from ..runs.history import find_runs
 from ..settings.data import DataConfig
+from ..settings.splits import DIVIDED_BY, FoldChoice
 from ..utils.config import YAML_ENDINGS, config_names, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.extras import EXTRAS, import_fault
-from ..utils.files import make_folder, write_text
+from ..utils.files import make_folder, read_json, write_text
+from ..utils.model_files import model_files
 from ..utils.names import file_name
+from ..utils.numbers import counted
 from ..utils.program import install_command, program
 from ..utils.root_folders import is_file
 from .inspect import SPOILED
-from .options import check_bounds, examples, parse
-from .steps import Steps
+from .options import check_bounds, examples
+from .start_record import DoneSteps, RecordedCommands
 from .terminal import say, table
 
 if TYPE_CHECKING:
@@ -27,9 +31,13 @@ if TYPE_CHECKING:
 
 NEEDS = ("torch",)
 
+_logger = logging.getLogger(__name__)
 _MINUTES, _INSPECTING_MINUTES = 5.0, 1.0
+_MODEL = "nano_e"
 _STEPS = 6
-_FEWEST_CLIPS, _MOST_CLASSES = 2, 5000
+_FEWEST_CLIPS = 4
+_TEST_SHARE = 4  # one of so many folds tests
+_RECORD_FILE = "steps.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,83 +48,126 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="raw recordings (a folder or a file), a prepared data set, or a data YAML or a known data set with --raw",
     )
     parser.add_argument("--raw", type=Path, metavar="DIR", help="the recordings, if PATH is a data YAML or a known set")
+    parser.add_argument("--name", metavar="NAME", help="name of the data set (default: that of PATH)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of everything (default: ./NAME-start)")
     parser.add_argument("--format", metavar="F", help="format of the recordings, if it is not recognised")
     parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
     parser.add_argument("--intervals", type=Path, metavar="FILE", help="table of labelled parts of long recordings")
     parser.add_argument(
+        "--source_fps", type=float, metavar="FPS", help="frames per second of the recordings, if they do not tell it"
+    )
+    parser.add_argument(
         "--minutes",
         type=float,
-        default=_MINUTES,
         metavar="M",
         help=f"about how long to train on one core (default: {_MINUTES:g})",
     )
     parser.add_argument(
+        "--model", choices=list(model_files()), metavar="SIZE", help=f"{', '.join(model_files())} (default: {_MODEL})"
+    )
+    parser.add_argument(
+        "--split_by",
+        choices=DIVIDED_BY,
+        help="test a quarter of the subjects, cameras, ..., which are not trained on (default: subjects if all are "
+        "known, else a quarter of each class at random)",
+    )
+    parser.add_argument(
         "--finetune", metavar="PATH", help="start from the weights of a run or a checkpoint, also of other classes"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     parser.add_argument("--force", action="store_true", help="train even if something would spoil the training")
     parser.epilog = examples(
         """
         {program} start ./recordings --layout coco17
-        {program} start poses.csv --layout coco17_2d --minutes 10
+        {program} start poses.csv --layout coco17_2d --minutes 10 --model small_e
+        {program} start ./recordings --layout coco17 --split_by camera --name by_camera
         {program} start gestures.yaml --raw ./recordings --finetune runs/run-2026-11-23
         """
     )
 
 
-class _Commands(Steps):
-    """Run the other commands as steps, and show each as a user would type it."""
-
-    def __init__(self, quiet: bool) -> None:
-        super().__init__(_STEPS)
-        self.quiet = quiet
-
-    def command(self, title: str, name: str, *arguments: object) -> int:
-        """Run a command as a step and return its exit code."""
-        from . import COMMANDS
-
-        words = [str(each) for each in arguments]
-        with self.step(title):
-            say(f"  {program()} {shlex.join([name, *words])}", flush=True)
-            module, purpose = COMMANDS[name]
-            command = import_module(module, __package__)
-            parsed = parse(f"{program()} {name}", purpose, command.add_arguments, words + ["--quiet"] * self.quiet)
-            return int(command.run(parsed))
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run every step; return the exit code, that of `inspect` if something would spoil the training."""
+    name = arguments.name or file_name(Path(arguments.path).stem)
+    if arguments.name and file_name(name) != name:
+        raise UserError(f"--name {name} should be a plain name, such as gestures: it becomes that of a folder.")
+    out = (arguments.out or Path(f"{name}-start")).absolute()
+    steps = RecordedCommands(_STEPS, DoneSteps(out / _RECORD_FILE), arguments.quiet)
+    _agree(arguments, steps.done)
     check_bounds(arguments, minutes=(1, 10_000), seed=(0, 2**32 - 1))
-    steps = _Commands(arguments.quiet)
-    out = (arguments.out or Path(f"{file_name(Path(arguments.path).stem)}-start")).absolute()
     make_folder(out)
     dataset, store = _prepare(steps, arguments, out)
-    code = steps.command(
+    _tell_size(store)
+    choice = _choice(arguments.split_by, store, dataset)
+    described = [store.path / HEADER_FILE, Path(dataset)]
+    code = steps.command_once(
         "inspect the clips",
         "inspect",
         *(store.path, "--dataset", dataset, "--out", out / "inspect.html"),
         *("--minutes", f"{_INSPECTING_MINUTES:g}", "--seed", arguments.seed),
+        reads=described,
+        makes=out / "inspect.html",
     )
     if code == SPOILED and not arguments.force:
         say("Training was not started: something would spoil it. --force trains anyway.")
         return code
     recipe = out / "recipe.yaml"
     with steps.step("suggest settings"):
-        _suggest(arguments, store, dataset, recipe)
-    _train(steps, arguments, out, dataset, store.path, recipe)
+        _suggest(arguments, store, dataset, choice, recipe)
+    steps.done.note_options({option: getattr(arguments, option) for option in _DEFAULTS})
+    _train(steps, arguments, out, dataset, store.path, choice)
     exported = _export(steps, out, store.path)
     _summarise(steps, out, dataset, store.path, exported)
     return 0
 
 
-def _prepare(steps: _Commands, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
+_DEFAULTS = {"minutes": _MINUTES, "model": _MODEL, "split_by": None, "finetune": None, "seed": 0}
+
+
+def _agree(arguments: argparse.Namespace, done: DoneSteps) -> None:
+    """Set the options that were not given to those that the folder was started with, or to their defaults.
+
+    Raises:
+        UserError: the folder was started with others.
+    """
+    for option, default in _DEFAULTS.items():
+        setattr(arguments, option, done.agreed(option, getattr(arguments, option), default))
+
+
+def _tell_size(store: "Store") -> None:
+    """Warn of clips that do not fit into the memory."""
+    from ..data.loading.placement import too_large_for_memory
+
+    if told := too_large_for_memory(store):
+        _logger.warning("%s", told)
+
+
+def _choice(split_by: str | None, store: "Store", dataset: str) -> FoldChoice | None:
+    """Return the fold of about a quarter of the clips that `--split_by` tests; None without it.
+
+    Raises:
+        UserError: there is nothing to divide.
+    """
+    from ..data.store.fold_choice import fold_protocols
+    from ..data.store.protocols import known_values
+
+    if split_by is None:
+        return None
+    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
+    folds = max(2, min(_TEST_SHARE, len(known_values(store.clips, config, split_by))))
+    choice = FoldChoice(split_by, folds, 1)
+    fold_protocols(config, store.clips, choice)
+    return choice
+
+
+def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
     """Prepare the recordings; return the data set's name or YAML, and its store."""
     from ..data.preparation.recognise import recognised
     from ..data.store.reader import open_store
 
     named, path = arguments.path, Path(arguments.path)
-    intervals = ("--intervals", arguments.intervals) if arguments.intervals else ()
+    more: tuple[object, ...] = ("--intervals", arguments.intervals) if arguments.intervals else ()
+    more += ("--set", f"data.source_fps={arguments.source_fps:g}") if arguments.source_fps is not None else ()
     if is_file(path / HEADER_FILE):
         return _prepared(path)
     if named in config_names("data") or named.endswith(YAML_ENDINGS):
@@ -127,7 +178,7 @@ def _prepare(steps: _Commands, arguments: argparse.Namespace, out: Path) -> "tup
         steps.command(
             "prepare the recordings",
             "preprocess",
-            *("--dataset", named, "--raw", arguments.raw, "--out", store, *intervals),
+            *("--dataset", named, "--raw", arguments.raw, "--out", store, *more),
         )
         dataset = named
     else:
@@ -138,9 +189,9 @@ def _prepare(steps: _Commands, arguments: argparse.Namespace, out: Path) -> "tup
         found = recognised(path, arguments.format or "", arguments.layout or "")
         if found.name in config_names("data"):
             return _prepare(steps, argparse.Namespace(**{**vars(arguments), "path": found.name, "raw": path}), out)
-        store = out / "data" / (file_name(path.stem) or "recordings")
+        store = out / "data" / (arguments.name or file_name(path.stem) or "recordings")
         described = ("--format", found.format, "--raw", path, "--layout", arguments.layout or found.layout)
-        steps.command("prepare the recordings", "preprocess", *described, "--out", store, *intervals)
+        steps.command("prepare the recordings", "preprocess", *described, "--out", store, *more)
         dataset = str(_yaml_beside(store))
     opened = open_store(store)
     _refuse_untrainable(opened, dataset)
@@ -177,41 +228,67 @@ def _refuse_untrainable(store: "Store", dataset: str) -> None:
         UserError: it has one class, or far too many, or too few clips.
     """
     classes, clips = len(store.classes), len(store)
-    if classes > _MOST_CLASSES:
-        raise UserError(f"{dataset} has {classes:,} classes: are the labels those of the clips? Check its YAML.")
-    if classes < 2 or clips < _FEWEST_CLIPS * 2:
-        raise UserError(f"{dataset} has {clips:,} clips of {classes:,} classes: at least two classes are needed.")
+    if classes > MOST_CLASSES:
+        raise UserError(
+            f"{dataset} has {classes:,} classes; at most {MOST_CLASSES:,} are trained. Do they name the clips instead "
+            "of their classes? Give each clip its class, and prepare the recordings again."
+        )
+    if classes < 2 or clips < _FEWEST_CLIPS:
+        raise UserError(
+            f"{dataset} has {counted(clips, 'clip')} of {counted(classes, 'class')}: at least two classes are needed, "
+            "with two clips each, and some tens of clips to learn them. Add recordings, and prepare them again."
+        )
 
 
-def _suggest(arguments: argparse.Namespace, store: "Store", dataset: str, recipe: Path) -> None:
+def _suggest(
+    arguments: argparse.Namespace, store: "Store", dataset: str, choice: FoldChoice | None, recipe: Path
+) -> None:
     """Write the recipe, unless it is there."""
+    from ..data.store.fold_choice import fold_protocols
     from ..experiments.suggested_recipe import recipe_text, suggest
 
     if is_file(recipe):
         say(f"  {recipe} is there already and is used as it is.")
         return
     config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
-    found = suggest(store, config, arguments.minutes)
+    if choice is not None:
+        config = fold_protocols(config, store.clips, choice)[choice.fold - 1]
+    found = suggest(store, config, arguments.minutes, arguments.model)
     write_text(recipe, recipe_text(found, f"Suggested by: start {arguments.path}. It may be edited."))
     table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])
 
 
-def _train(steps: _Commands, arguments: argparse.Namespace, out: Path, dataset: str, store: Path, recipe: Path) -> None:
+def _train(
+    steps: RecordedCommands,
+    arguments: argparse.Namespace,
+    out: Path,
+    dataset: str,
+    store: Path,
+    choice: FoldChoice | None,
+) -> None:
+    recipe = out / "recipe.yaml"
     places = ("--data_root", store, "--output_root", out / "runs")
     weights = ("--init_from", arguments.finetune) if arguments.finetune else ()
-    steps.command(
+    fold = ("--split_by", choice.by, "--folds", choice.folds, "--fold", choice.fold) if choice else ()
+    steps.command_once(
         "train a student",
         "train",
-        *("--config", recipe, "--dataset", dataset, "--seed", arguments.seed, *places, "--resume", "auto", *weights),
+        *("--config", recipe, "--dataset", dataset, "--seed", arguments.seed, *places, *fold),
+        *weights,
+        reads=[recipe, store / HEADER_FILE, Path(dataset)],
+        makes=_last(out),
+        resumes=True,
     )
-    steps.command(
+    steps.command_once(
         "evaluate it on the test clips",
         "evaluate",
         *("--checkpoint", _trained(out), "--data_root", store, "--out", out / "evaluation"),
+        reads=[_trained(out), store / HEADER_FILE],
+        makes=out / "evaluation" / "metrics.json",
     )
 
 
-def _export(steps: _Commands, out: Path, store: Path) -> Path | None:
+def _export(steps: RecordedCommands, out: Path, store: Path) -> Path | None:
     """Export the model; return its file, None if the packages for it are missing."""
     if any(import_fault(package) is not None for package in (*EXTRAS["deploy"], *EXTRAS["runtime"])):
         with steps.step("export it"):
@@ -219,7 +296,7 @@ def _export(steps: _Commands, out: Path, store: Path) -> Path | None:
         return None
     model = out / "model.onnx"
     arguments = ("--checkpoint", _trained(out), "--data_root", store, "--out", model)
-    steps.command("export it", "export", *arguments)
+    steps.command_once("export it", "export", *arguments, reads=[_trained(out), store / HEADER_FILE], makes=model)
     return model
 
 
@@ -239,7 +316,13 @@ def _run(out: Path) -> Path:
     return find_runs(out / "runs")[0].path
 
 
-def _summarise(steps: _Commands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
+def _last(out: Path) -> Path:
+    """Return the last checkpoint of the newest run; a path where nothing is if there is no run."""
+    runs = find_runs(out / "runs")
+    return RunFolder(runs[0].path if runs else out / "runs" / "run").last
+
+
+def _summarise(steps: RecordedCommands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
     rows = [[title, f"{seconds / 60:.1f}"] for title, seconds in steps.seconds.items()]
     table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
     places = f"--data_root {shlex.quote(str(store))} --output_root {shlex.quote(str(out / 'runs'))}"
@@ -249,9 +332,15 @@ def _summarise(steps: _Commands, out: Path, dataset: str, store: Path, exported:
         "train for longer": f"train --config {recipe} --dataset {dataset} {places} --set repeats_per_epoch=50",
         "list the runs": f"runs --output_root {shlex.quote(str(out / 'runs'))}",
     }
+    if is_file(out / "evaluation" / "metrics.json"):
+        found = read_json(out / "evaluation" / "metrics.json")
+        share, clips = found.get("top1", 0), found.get("clips", 0)
+        say(f"Result: top-1 {share:.1f} % of {clips:,} clips that were not trained on.")
     say("Next:")
     for what, command in following.items():
         say(f"  {what}:\n    {program()} {command}")
     if exported is not None:
         say(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
+    if {"train a student", "evaluate it on the test clips"} <= set(steps.kept):
+        say("Nothing was trained: everything was done already. Another --name or --out starts anew.")
     say(f"Everything is in {out}")

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..data.store.protocols import split
 from ..data.store.reader import Store
+from ..data.store.recordings import recordings_of
 from ..settings.data import DataConfig
-from ..utils.numbers import counted
 from ..utils.yaml_text import yaml_of
 
+_STUDENT = "nano_e"
 # Clips of 32 frames, 20 joints and one body that `nano_e` trains on in a second, on one core: 350 passes over the 1,020
 # training clips of NW-UCLA take 17 to 19 minutes.
 _CLIPS_PER_SECOND = 300.0
@@ -22,7 +23,7 @@ _EPOCHS = 35
 _BATCH, _LARGE_BATCH, _MANY_CLIPS = 16, 64, 8000
 _LEARNING_RATE, _LARGE_LEARNING_RATE = 0.1, 0.4
 _IMBALANCE = 3
-_FEWEST_HELD_OUT = 10  # training clips a class, of which one can be held out
+_FEWEST_HELD_OUT = 10  # training clips a class, and recordings, of which one can be held out
 _SIDES = re.compile(r"(^|[^a-z])(left|right)([^a-z]|$)")
 
 
@@ -35,34 +36,36 @@ class Suggestion:
     reason: str
 
 
-def suggest(store: Store, data: DataConfig, minutes: float) -> list[Suggestion]:
+def suggest(store: Store, data: DataConfig, minutes: float, model: str = _STUDENT) -> list[Suggestion]:
     """Return the settings for a first training of a small student on a data set.
 
     Args:
         store: the prepared data set.
         data: its description, with the protocol to train.
         minutes: how long the training may take on one core.
+        model: the name of the model.
     """
     parts = split(store.clips, data)
     clips = store.clips[parts.train]
     counts = np.bincount(clips["label"], minlength=len(data.classes))
     middle = float(np.median(clips["frames"]))
     frames = 32 if middle < 48 else 64
-    passes = _passes(store, len(clips), frames, minutes)
+    passes = _passes(store, len(clips), frames, minutes / _times_the_work(model))
     epochs = min(_EPOCHS, passes)
     repeats = max(1, round(passes / epochs))
     batch, rate = (_BATCH, _LEARNING_RATE) if len(clips) < _MANY_CLIPS else (_LARGE_BATCH, _LARGE_LEARNING_RATE)
     found = [
-        Suggestion("model.name", "nano_e", "the smallest student, which trains on a CPU"),
+        Suggestion("model.name", model, _why(model)),
         Suggestion("input_frames", frames, f"the clip in the middle has {middle:g} frames"),
         Suggestion("epochs", epochs, f"with the repeats {epochs * repeats} passes, about {minutes:g} minutes"),
-        Suggestion("repeats_per_epoch", repeats, f"{counted(len(clips), 'training clip')} are few for one epoch each"),
+        Suggestion("repeats_per_epoch", repeats, f"how often an epoch has each of the {len(clips):,} training clips"),
         Suggestion("warmup_epochs", max(1, epochs // 7), "the share that it has in the default of 70 epochs"),
         Suggestion("batch_size", batch, "of 16 to 64, none was better than another in the figures of NW-UCLA"),
         Suggestion("learning_rate", rate, "in proportion to the batch, 0.1 for 16 clips"),
         Suggestion("warmup_learning_rate", 0.01, "as in the recipe of NW-UCLA"),
     ]
-    if counts.min() >= _FEWEST_HELD_OUT:
+    recordings = len(np.unique(recordings_of(clips)))  # a whole one is held out
+    if counts.min() >= _FEWEST_HELD_OUT and recordings >= _FEWEST_HELD_OUT:
         found.append(Suggestion("validation", "split", "held-out training clips choose the best epoch"))
     present = counts[counts > 0]
     if len(present) and present.max() >= _IMBALANCE * present.min():
@@ -78,6 +81,25 @@ def _passes(store: Store, clips: int, frames: int, minutes: float) -> int:
     bodies = float(store.clips["bodies"].mean())
     speed = _CLIPS_PER_SECOND * _FRAMES / frames * _JOINTS / store.skeleton.num_joints / bodies
     return int(np.clip(60 * minutes * speed / max(clips, 1), _FEWEST_PASSES, _MOST_PASSES))
+
+
+def _times_the_work(model: str) -> float:
+    """Return how many times the multiply-adds of `nano_e` a model has."""
+    if model == _STUDENT:
+        return 1.0
+    from ..models.cost import Workload, count_multiply_adds, random_streams
+    from ..models.registry import create_model
+
+    workload = Workload(frames=_FRAMES)
+    work: list[int] = []
+    for name in (model, _STUDENT):
+        built = create_model(name).eval()
+        work.append(count_multiply_adds(built, random_streams(workload, names=built.streams)))
+    return work[0] / work[1]
+
+
+def _why(model: str) -> str:
+    return "the smallest student, which trains on a CPU" if model == _STUDENT else "the chosen one"
 
 
 def _augmentation(store: Store, data: DataConfig) -> list[Suggestion]:

@@ -109,6 +109,7 @@ def test_a_table_is_found_with_its_own_columns(tmp_path: Path, caplog: pytest.Lo
 REFUSED = {
     "are parts, not classes": ["train/wave/a.npy", "test/wave/a.npy"],
     "one class only": ["data/wave/a.npy", "data/clap/a.npy"],
+    "has one clip only": ["wave/a_P1.npy", "clap/a_P2.npy"],
     "no class folders": ["a.npy"],
 }
 
@@ -119,6 +120,29 @@ def test_folders_that_are_no_classes_are_refused(
 ) -> None:
     assert prepare(write(tmp_path / "raw", *REFUSED[message]), tmp_path / "mine") == 2
     assert message in capsys.readouterr().err and not (tmp_path / "mine.yaml").exists()
+
+
+def test_a_table_of_one_class_is_refused_before_it_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"clip{clip},0,{joint},1,{joint},2,wave" for clip in range(3) for joint in range(17)]
+    (tmp_path / "a.csv").write_text("\n".join(["clip,frame,joint,x,y,z,label", *rows]))
+    assert prepare(tmp_path / "a.csv", tmp_path / "mine", format_name="table") == 2
+    assert "one class only" in capsys.readouterr().err and not (tmp_path / "mine.yaml").exists()
+
+
+def test_more_classes_than_can_be_meant_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("last.data.preparation.discover.MOST_CLASSES", 3)
+    raw = write(tmp_path / "raw", *(f"{name}/take{take}.npy" for name in "abcd" for take in range(2)))
+    assert prepare(raw, tmp_path / "mine") == 2
+    told = capsys.readouterr().err
+    assert "There are 4 classes" in told and "name the clips instead of their classes?" in told
+
+
+def test_one_clip_of_each_class_is_prepared_where_it_is_only_tested(tmp_path: Path) -> None:
+    raw = write(tmp_path / "raw", "wave/a_P1.npy", "clap/a_P2.npy")
+    assert prepare(raw, tmp_path / "mine", "--partial") == 0
+    assert len(open_store(tmp_path / "mine")) == 2
 
 
 def test_options_that_are_missing_or_too_many_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

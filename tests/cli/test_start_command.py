@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from last.cli import start
+from last.cli.start_record import RecordedCommands
+from last.data.loading import placement
 from last.runs.folder import RunFolder
 from last.utils.config import read_yaml
 
@@ -24,7 +26,8 @@ def write_recordings(folder: Path, classes: int = 3, people: int = 4, takes: int
             for take in range(takes):
                 swing = np.sin(np.arange(frames) / (2 + label))[:, None, None] * (0.2 + 0.1 * label)
                 joints = body + swing + random.normal(0, 0.01, (frames, 17, 3))
-                np.save(folder / f"class{label}" / f"take{take}_P00{1 + person}.npy", joints)
+                name = f"take{take}_P00{1 + person}C00{1 + take}"
+                np.save(folder / f"class{label}" / f"{name}.npy", joints)
     return folder
 
 
@@ -38,15 +41,15 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Record the commands from the training on instead of running them."""
     seen: list[list[str]] = []
-    command = start._Commands.command
+    command = RecordedCommands.command
 
-    def record(self: start._Commands, title: str, name: str, *arguments: object) -> int:
+    def record(self: RecordedCommands, title: str, name: str, *arguments: object) -> int:
         seen.append([name, *map(str, arguments)])
         if name == "inspect":
             arguments = (*arguments, "--no_training")
         return command(self, title, name, *arguments) if name in ("preprocess", "inspect") else 0
 
-    monkeypatch.setattr(start._Commands, "command", record)
+    monkeypatch.setattr(RecordedCommands, "command", record)
     monkeypatch.setattr(start, "_run", lambda out: out / "runs" / "run-1")
     monkeypatch.setattr(RunFolder, "read_config", lambda _: {"validation": "test"})
     return seen
@@ -78,6 +81,43 @@ def test_a_recipe_that_is_there_is_kept_and_weights_are_fine_tuned(
     assert (out / "recipe.yaml").read_text() == "model: {name: small_e}\n"
     train = commands[2]
     assert train[train.index("--init_from") + 1] == "old.pth"
+
+
+def test_the_model_the_split_and_the_name_are_chosen(cli: Command, commands: list[list[str]], tmp_path: Path) -> None:
+    raw = write_recordings(tmp_path / "gestures")
+    options = ("--model", "small_e", "--split_by", "camera", "--name", "by_camera", "--source_fps", "25")
+    done = cli("start", raw, "--layout", "coco17", "--force", *options)
+    assert done.code == 0, done.err
+    out = Path("by_camera-start").absolute()
+    assert read_yaml(out / "recipe.yaml")["model"]["name"] == "small_e"
+    assert read_yaml(out / "data" / "by_camera.yaml")["data"]["source_fps"] == 25
+    train = commands[2]
+    assert [option(train, each) for each in ("--split_by", "--folds", "--fold")] == ["camera", "3", "1"]
+    assert Path(option(train, "--data_root")) == out / "data" / "by_camera"
+    done = cli("start", raw, "--layout", "coco17", "--split_by", "setup", "--out", "other")
+    assert done.code == 2 and "0 known setup" in done.err
+
+
+def test_a_second_start_repeats_no_step_and_says_so(
+    cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "import_fault", lambda _: "it is slow")  # no export
+    raw, out = write_recordings(tmp_path / "gestures", takes=2), tmp_path / "out"
+    out.mkdir()
+    (out / "recipe.yaml").write_text("{model: {name: nano_e}, epochs: 1, warmup_epochs: 0, input_frames: 8}\n")
+    arguments = ("start", raw, "--layout", "coco17", "--force", "--out", out)
+    assert cli(*arguments).code == 0
+    again = cli(*arguments)
+    assert again.code == 0, again.err
+    assert "Nothing was trained: everything was done already." in again.out
+    assert again.out.count("Done already") >= 2 and "epoch  0" not in again.out
+    (out / "evaluation" / "metrics.json").unlink()
+    (out / "recipe.yaml").write_text("{model: {name: nano_e}, epochs: 2, warmup_epochs: 0, input_frames: 8}\n")
+    changed = cli(*arguments)
+    assert changed.code == 0, changed.err
+    assert "Nothing was trained" not in changed.out and (out / "evaluation" / "metrics.json").exists()
+    refused = cli(*arguments, "--minutes", "9")
+    assert refused.code == 2 and "was started with --minutes 5" in refused.err
 
 
 @pytest.mark.parametrize(("validation", "checkpoint"), [("split", "best_model.pth"), ("test", "last.pth")])
@@ -126,12 +166,30 @@ def test_what_would_spoil_a_training_stops_it(cli: Command, commands: list[list[
     assert [each[0] for each in commands] == ["preprocess", "inspect"]
 
 
+def test_clips_of_one_frame_stop_it_before_the_training(
+    cli: Command, commands: list[list[str]], tmp_path: Path
+) -> None:
+    done = cli("start", write_recordings(tmp_path / "stills", frames=1), "--layout", "coco17")
+    assert done.code == 5 and "have one frame, and so no movement" in done.out
+    assert [each[0] for each in commands] == ["preprocess", "inspect"]
+
+
+def test_clips_that_do_not_fit_into_the_memory_are_told_before_the_training(
+    cli: Command, commands: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "available_memory", lambda: 1000.0)
+    done = cli("start", write_recordings(tmp_path / "gestures"), "--layout", "coco17")
+    assert "they stay on the disk" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (("gone",), "There is no gone"),
-        (("empty",), "It holds no file"),
+        (("empty",), "an empty folder: it holds no file. Put the recordings there"),
         (("one", "--layout", "coco17"), "There is one class only"),
+        (("single", "--layout", "coco17"), "has one clip only"),
+        (("one", "--name", "a/b"), "should be a plain name"),
         (("synthetic",), "Name the recordings of synthetic with --raw"),
         (("one", "--raw", "one"), "--raw is for a data YAML"),
         (("one", "--minutes", "0"), "--minutes"),
@@ -142,6 +200,7 @@ def test_what_cannot_be_started_is_told_before_anything_long(
 ) -> None:
     Path("empty").mkdir()
     write_recordings(Path("one"), classes=1)
+    write_recordings(Path("single"), people=1, takes=1)
     done = cli("start", *arguments)
     assert (done.code, "Traceback" in done.err) == (2, False)
     assert problem in done.err

@@ -236,6 +236,24 @@ def test_the_format_is_recognised_by_the_name_of_a_file(name: str, kind: str, tm
     assert recognised(tmp_path / "raw", layout=layout).format == kind
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ([{"image_id": 0, "keypoints": [1.0, 2.0, 0.9]}], "coco"),
+        ({"images": [], "annotations": []}, "coco"),
+        ([{"timestamp_ms": 0, "pose_landmarks": []}], "mediapipe"),
+        ({"frames": [{"timestamp_usec": 0, "num_bodies": 0, "bodies": []}]}, "kinect_azure"),
+        ([{"num_frames_in_batch": 1, "batches": []}], "tao"),
+    ],
+)
+def test_the_format_of_json_files_is_recognised_by_their_content(content: object, kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "raw" / "wave"
+    folder.mkdir(parents=True)
+    (folder / "a.json").write_text('[{"image')  # a damaged file does not hide the others
+    (folder / "b.json").write_text(json.dumps(content))
+    assert recognised(tmp_path / "raw", layout="coco17_2d").format == kind
+
+
 def recordings_that_cannot_be_shown(folder: Path) -> dict[str, tuple[list[str], str]]:
     (folder / "empty").mkdir()
     save(folder / "many.npy", 3, 17, 3)
@@ -247,7 +265,7 @@ def recordings_that_cannot_be_shown(folder: Path) -> dict[str, tuple[list[str], 
     (folder / "clips.json").write_text("{}")
     (folder / "a.bvh").write_text("HIERARCHY")
     return {
-        "empty": ([], "It holds no file. Name their format with --format"),
+        "empty": ([], "is an empty folder: it holds no file. Put the recordings there, a folder for each class"),
         "many.npy": ([], "--layout ap10k17, coco17 or h36m17"),
         "odd.npy": ([], "fit none of the known joint layouts"),
         "notes": ([], r"1 .txt \(notes/a.txt\)"),
@@ -256,7 +274,7 @@ def recordings_that_cannot_be_shown(folder: Path) -> dict[str, tuple[list[str], 
         "broken.npy ": ([], "cannot be read as folder: broken: is not a readable"),
         "missing.npy ": ([], "cannot be read as folder: .*no body|fit none"),
         "a.bvh": ([], "bvh"),
-        "clips.json": ([], "--format"),
+        "clips.json": ([], "the first ones look like none of them: if they are damaged, copy them again.*--format"),
         "none": ([], "There is no .*none"),
         "odd.npy ": (["--layout", "ntu52"], "There is no "),
         "many.npy ": (["--layout", "coco17", "--augmented"], "needs a prepared data set"),

@@ -9,6 +9,7 @@ import pytest
 
 from last.data.store.clip import Clip
 from last.data.store.reader import Store, write_store
+from last.experiments import suggested_recipe
 from last.experiments.config import resolve
 from last.experiments.suggested_recipe import recipe_text, suggest
 from last.settings.data import DataConfig, NormalizeConfig, ProtocolConfig
@@ -85,3 +86,19 @@ def test_the_recipe_is_one_that_can_be_trained_and_says_why(tmp_path: Path) -> N
     config = resolve(recipe=str(path), dataset="synthetic")
     assert (config.model.name, config.class_sampling) == ("nano_e", "square_root")
     assert config.data.augment.rotation_degrees == [10, 30, 10]
+
+
+def test_no_clips_are_held_out_of_a_few_long_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_of(tmp_path / "a", (20, 24))
+    monkeypatch.setattr(suggested_recipe, "recordings_of", lambda clips: np.arange(len(clips)) % 3)
+    assert "validation" not in settings(store)
+
+
+def test_a_larger_model_makes_fewer_passes_in_the_same_time(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "a", (2000, 2400))
+    passes = []
+    for model in ("nano_e", "small_e"):
+        found = {each.key: each.value for each in suggest(store, DATA, 60.0, model)}
+        assert found["model.name"] == model
+        passes.append(int(str(found["epochs"])) * int(str(found["repeats_per_epoch"])))
+    assert passes[1] < passes[0]

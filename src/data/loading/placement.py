@@ -163,7 +163,7 @@ def place_clips(
         processes: number of processes on this machine that load the clips.
         min_confidence: joints of a lower confidence are missing.
     """
-    needed = store.joints.nbytes + store.valid.nbytes + (0 if store.confidence is None else store.confidence.nbytes)
+    needed = _bytes_of(store)
     for kind, target, room in _candidates(wanted, device, processes):
         if needed <= room:
             try:
@@ -177,6 +177,22 @@ def place_clips(
                 store.name, _size(needed), "memory" if kind == "ram" else str(device), _size(room),
             )  # fmt: skip
     return Placement("disk", FileClipReader(store, min_confidence))
+
+
+def too_large_for_memory(store: Store) -> str:
+    """Return what happens to clips that do not fit into the main memory, and what to do; empty if they fit."""
+    needed, room = _bytes_of(store), room_on(torch.device("cpu"))
+    if needed <= room:
+        return ""
+    return (
+        f"The clips of {store.name} take {_size(needed)}, and the memory has room for {_size(room)}: they stay on the "
+        "disk, and a training reads them from there again and again, which is slower. To have them in memory, prepare "
+        "them with fewer frames per second (data.fps), close other programs, or use a machine with more memory."
+    )
+
+
+def _bytes_of(store: Store) -> int:
+    return store.joints.nbytes + store.valid.nbytes + (0 if store.confidence is None else store.confidence.nbytes)
 
 
 def _candidates(wanted: str, device: torch.device, processes: int) -> list[tuple[str, torch.device, float]]:

@@ -19,16 +19,20 @@ from .intervals.plans import labels_in, read_plans
 
 _TRIED = 5  # recordings that are read to find the layout
 _TEST_SHARE = 0.25  # of the subjects, or of each class
+MOST_CLASSES = 5000  # more are hardly meant
 _PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
 
-def discover(config: DataConfig, raw: Path, tables: Sequence[Path] = ()) -> tuple[DataConfig, list[str]]:
+def discover(
+    config: DataConfig, raw: Path, tables: Sequence[Path] = (), *, partial: bool = False
+) -> tuple[DataConfig, list[str]]:
     """Return the description of the recordings in `raw`, and sentences about what was found.
 
     Args:
         config: a name, the format and the layout, and whatever else is known.
         raw: the recordings.
         tables: the tables of their intervals, if parts of them are labelled.
+        partial: whether the recordings need not suffice for a training, such as new clips for testing.
 
     Raises:
         UserError: the format does not tell the classes, there are no recordings, or the classes cannot be meant.
@@ -45,12 +49,16 @@ def discover(config: DataConfig, raw: Path, tables: Sequence[Path] = ()) -> tupl
         parts = _parts_of_recordings(config, reader, entries, tables)
         kept: list[ClipMetadata] = [*parts]
         noun, number = "recording", len({part.recording for part in parts})
+        if not partial and not config.protocols:
+            _refuse_one_recording(number, tables)
     else:
         assert isinstance(reader, FindsClasses)
         found = [reader.metadata(entry) for entry in entries]
         labels = config.class_labels
         kept = [replace(each, label=label) for each in found if (label := labels[each.label]) is not None]
         noun, number = "clip", len(kept)
+        if not partial and not config.protocols:
+            _refuse_single_clips(kept, raw)
     about = [f"Found: {counted(number, noun)} of {counted(len(config.classes), 'class')}, layout {config.layout}."]
     if not config.protocols:
         name, protocol, sentence = _protocol(kept)
@@ -123,14 +131,60 @@ def _classes(config: DataConfig, raw: Path) -> list[str]:
             f"{', '.join(classes)} in {raw} are parts, not classes: put the clips of each class into one folder, "
             "such as class_name/train_clip.npy, and give the parts as a protocol in a data YAML."
         )
-    if len(classes) == 1 and raw.is_dir():
-        raise UserError(f"There is one class only in {raw}, {classes[0]!r}: two at least are needed to train.")
+    _refuse_number_of_classes(classes, raw)
     for first, other in alike(classes):
         raise UserError(
             f"The classes {first!r} and {other!r} differ only in case or accents. If they are the same, merge them "
             f"with --set 'data.class_map={{{other}: {first}}}'; otherwise list both in a data YAML."
         )
     return classes
+
+
+def _refuse_number_of_classes(classes: Sequence[str], raw: Path) -> None:
+    """Refuse one class, and so many that labels and clips must have been confused.
+
+    Raises:
+        UserError: the message says what to do.
+    """
+    if len(classes) == 1:
+        named = "The class folders are those directly in it. " if raw.is_dir() else ""
+        raise UserError(
+            f"There is one class only in {raw}, {classes[0]!r}: two at least are needed to train. {named}Add clips of "
+            "another movement, or of a class for everything else."
+        )
+    if len(classes) > MOST_CLASSES:
+        raise UserError(
+            f"There are {len(classes):,} classes in {raw}, such as {classes[0]!r}; at most {MOST_CLASSES:,} are "
+            "trained. Do the folders, or the labels, name the clips instead of their classes? Put the clips of each "
+            "class into one folder, or give a table a column with the class of each clip."
+        )
+
+
+def _refuse_one_recording(recordings: int, tables: Sequence[Path]) -> None:
+    """Refuse a single long recording, whose clips all train or all test.
+
+    Raises:
+        UserError: there is one recording only.
+    """
+    if recordings == 1:
+        raise UserError(
+            f"{tables[0]} labels one recording only. The clips of a recording stay together, so that none would be "
+            "left to test on. Label a second recording, or cut this one into several, each with its own rows."
+        )
+
+
+def _refuse_single_clips(clips: Sequence[ClipMetadata], raw: Path) -> None:
+    """Refuse clips of which none is left to test once each class has one to train on.
+
+    Raises:
+        UserError: no class has two clips.
+    """
+    labels = [clip.label for clip in clips]
+    if labels and len(set(labels)) == len(labels):
+        raise UserError(
+            f"Each class in {raw} has one clip only: a class needs one to train on and another to test, and some tens "
+            "to be learned. Record more clips, or cut long ones into several."
+        )
 
 
 def _classes_of_intervals(config: DataConfig, tables: Sequence[Path]) -> list[str]:

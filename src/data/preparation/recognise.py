@@ -1,4 +1,4 @@
-"""Recognise what raw recordings are, from the names of their files, to look at them before they are described."""
+"""Recognise what raw recordings are, from their files' names and JSON, to look at them before they are described."""
 
 import json
 import re
@@ -14,17 +14,20 @@ from ...utils.config import data_layer, merge, override_layer, section_layer
 from ...utils.errors import UserError
 from ...utils.zip_files import Archive, DamagedZip
 from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats
-from .formats.listing import files_below, tally
+from .formats.json_recordings import format_looked_like, read_json
+from .formats.listing import files_below, size_of, tally
 
 _LOOKED_AT = 500  # files
 _TRIED = 3  # recordings
+_JSON = re.compile(r"\.json(\.gz)?$")
+_JSON_FORMATS = "coco, mediapipe, kinect_azure, zed, tao"
 # What the path of a file shows: the data set of the program that it belongs to.
 _DATA_SETS = (
     (re.compile(r"s\d{3}c\d{3}p\d{3}r\d{3}a\d{3}\.skeleton(\.txt)?(\.gz)?$"), "ntu120"),
     (re.compile(r"skeleton_pos\.txt(\.gz)?$"), "sbu"),
     (re.compile(r"a\d\d_s\d\d_e\d\d_v\d\d\.json(\.txt)?(\.gz)?$"), "nw_ucla"),
 )
-# What the ending of a file shows: its format. A plain `.json` may be of several, and needs --format.
+# What the ending of a file shows: its format. A plain `.json` may be of several, and its content is looked at.
 _FORMATS = (
     (re.compile(r"_keypoints\.json$"), "openpose"),
     (re.compile(r"\.bvh(\.gz)?$"), "bvh"),
@@ -53,19 +56,43 @@ def recognised(raw: Path, format_name: str = "", layout: str = "") -> DataConfig
     data_set = _first(_DATA_SETS, names)
     if data_set and not format_name and not layout:
         return merge(DataConfig(), [section_layer(data_layer(data_set), "data")])
-    found = format_name or _first(_FORMATS, names)
+    found = format_name or _first(_FORMATS, names) or _format_of_json(raw)
     if not found:
-        seen = f"It holds {tally(names) or 'no file'}. " if raw.is_dir() else ""
-        raise UserError(
-            f"{raw} is neither a prepared data set nor recordings of a recognised kind. {seen}Name their format with "
-            f"--format ({', '.join(list_formats())}) and their joint layout with --layout, or a data YAML with "
-            "--dataset."
-        )
+        raise UserError(_unrecognised(raw, names))
     config = DataConfig(name=raw.stem, format=found)
     chosen = layout or _only_layout(config, raw)
     described = {"name": raw.stem, "format": found, "layout": chosen}
     layer = override_layer([f"data.{key}={json.dumps(value)}" for key, value in described.items()])
     return merge(DataConfig(), [section_layer(layer, "data")])
+
+
+def _unrecognised(raw: Path, names: list[str]) -> str:
+    """Return a message about recordings of an unknown format: what is there, and what to do."""
+    if not names:
+        return (
+            f"{raw} is an empty folder: it holds no file. Put the recordings there, a folder for each class, such as "
+            f"{raw / 'wave' / 'take1_P001.json'}, or name another folder."
+        )
+    seen = f"It holds {tally(names)}. " if raw.is_dir() else ""
+    if any(_JSON.search(name) for name in names):
+        formats = f"JSON files are of one of the formats {_JSON_FORMATS}, but the first ones look like none of them"
+        told = f"{seen}{formats}: if they are damaged, copy them again. Otherwise name"
+    else:
+        told = f"{seen}Name"
+    return (
+        f"{raw} is neither a prepared data set nor recordings of a recognised kind. {told} their format with --format "
+        f"({', '.join(list_formats())}) and their joint layout with --layout, or describe them in a data YAML."
+    )
+
+
+def _format_of_json(raw: Path) -> str:
+    """Return the format that the content of one of the first JSON files looks like; empty if it looks like none."""
+    files = [raw] if raw.is_file() else list(islice(files_below(raw), _LOOKED_AT))
+    for path in [path for path in files if _JSON.search(path.name.lower())][:_TRIED]:
+        with suppress(BadClip):
+            if looked_like := format_looked_like(read_json(Entry(path.stem, path, "", size_of(path)))):
+                return looked_like
+    return ""
 
 
 def open_recordings(config: DataConfig, raw: Path) -> tuple[Reader, list[Entry], list[str]]:

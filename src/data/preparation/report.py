@@ -21,6 +21,7 @@ from ..store.suitability import Suitability, suitability
 
 _SKIPPED_TYPES = (str, bool, int, str)  # types of the fields of a skipped recording in JSON
 _SHOWN = 3  # names in a remark
+_SHARE_OF_STILLS = 0.1  # of the clips, from which clips of one frame are no accident
 REPORT_FILE, TEXT_FILE = "report.json", "report.txt"
 
 
@@ -154,6 +155,12 @@ class PreparationReport:
             self.warnings.append(
                 f"{counted(self.unknown_rates, 'clip')} of {self.kept:,} could not be brought to data.fps and kept all "
                 "frames, since the frame rate of the recordings is unknown: give it as data.source_fps."
+            )
+        stills = int((clips["frames"] == 1).sum())
+        if stills and stills >= _SHARE_OF_STILLS * self.kept:
+            self.warnings.append(
+                f"{stills:,} of {counted(self.kept, 'clip')} have one frame, and so no movement that could be learned. "
+                "If the recordings are longer, a file may hold one frame of them: put all frames of a clip into one."
             )
         for protocol, parts in ((each.protocol, each.parts) for each in found):
             self.parts[protocol] = {"train": len(parts.train), "test": len(parts.test)}

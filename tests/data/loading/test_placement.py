@@ -11,7 +11,7 @@ import torch
 
 from last.data.loading import placement as residence
 from last.data.loading.loader import Batch, ClipDataset, build_loader
-from last.data.loading.placement import available_memory, place_clips
+from last.data.loading.placement import available_memory, place_clips, too_large_for_memory
 from last.data.loading.samplers import EvalSampler, TrainSampler
 from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.reader import Store, write_store
@@ -100,6 +100,15 @@ def test_a_set_that_does_not_fit_falls_back_with_a_message(
     with caplog.at_level(logging.WARNING):
         assert place_clips(store, wanted, CPU).kind == "disk"
     assert "The clips of tiny take" in caplog.text
+
+
+def test_clips_that_do_not_fit_into_the_memory_are_told_with_what_to_do(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert too_large_for_memory(store) == ""
+    monkeypatch.setattr(residence, "available_memory", lambda: 1000.0)
+    told = too_large_for_memory(store)
+    assert "they stay on the disk" in told and "data.fps" in told
 
 
 def test_several_processes_share_the_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

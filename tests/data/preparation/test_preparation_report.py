@@ -43,6 +43,16 @@ def test_irregular_timestamps_and_left_out_bodies_are_named_up_to_three() -> Non
     assert remark == "5 recordings had irregular timestamps: clip0 (1 gap), clip1 (1 gap), clip2 (1 gap) and 2 more."
 
 
+@pytest.mark.parametrize(("stills", "told"), [(1, False), (2, True), (20, True)])
+def test_clips_of_one_frame_are_told_unless_they_are_few(stills: int, told: bool) -> None:
+    clips = np.zeros(20, index_type(1))
+    clips["bodies"], clips["frames"] = 1, 30
+    clips["frames"][:stills] = 1
+    report = PreparationReport("tiny", "raw", "out", 20, 100)
+    report.count(clips, DataConfig(classes=["a"]))
+    assert any(f"{stills} of 20 clips have one frame" in each for each in report.warnings) == told
+
+
 def test_clips_that_were_not_resampled_are_counted_with_the_remedy() -> None:
     clips = np.zeros(5, index_type(1))
     clips["bodies"] = clips["frames"] = 1

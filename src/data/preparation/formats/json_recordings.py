@@ -143,10 +143,16 @@ def capped_scores(name: str, scores: Floats) -> Floats:
 
 def unexpected(name: str, content: object, format_name: str, expected: str) -> BadClip:
     """Return the refusal of a content of another structure, with the format that it looks like."""
-    found = next((known for known, test in _LOOKS.items() if known != format_name and test(content)), None)
-    if found is None or found not in list_formats():
+    found = format_looked_like(content, other_than=format_name)
+    if not found:
         return BadClip(name, 0, f"should hold {expected}")
     return BadClip(name, 0, f"should hold {expected}; it looks like a file of `data.format: {found}`")
+
+
+def format_looked_like(content: object, other_than: str = "") -> str:
+    """Return the first format that a JSON content looks like at its beginning; empty if it looks like none."""
+    found = next((known for known, test in _LOOKS.items() if known != other_than and test(content)), "")
+    return found if found in list_formats() else ""
 
 
 def _kind(value: object) -> str:

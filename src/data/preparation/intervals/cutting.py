@@ -150,8 +150,8 @@ def _nearest(value: float) -> int:
 def _known_rate(clip: Clip, where: str) -> float:
     if not clip.fps:
         raise BadClip(
-            clip.name, 0, f"{where}: its frame rate is unknown, so seconds cannot become frames: give "
-            "data.source_fps, or columns start_frame and stop_frame and data.intervals.unit: frames",
+            clip.name, 0, f"{where}: its frame rate is unknown, so seconds cannot become frames: give data.source_fps "
+            "(start: --source_fps), or columns start_frame and stop_frame and data.intervals.unit: frames",
         )  # fmt: skip
     return clip.fps
 

@@ -304,6 +304,18 @@ def test_a_data_set_is_found_from_recordings_and_a_table(tmp_path: Path, monkeyp
     assert open_store("../data/again").fingerprint == store.fingerprint
 
 
+def test_a_table_of_one_recording_is_refused_unless_it_is_only_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("folder", tmp_path / "raw")
+    (tmp_path / "t.csv").write_text("recording,start,stop,label\nday_P1,0,1,wave\nday_P1,1,2,clap\n")
+    monkeypatch.chdir(tmp_path)
+    command = ["preprocess", "--format", "folder", "--raw", "raw", "--layout", "coco17", "--intervals", "t.csv"]
+    assert main([*command, "--out", "out"]) == 2
+    assert "cut this one into several, each with its own rows" in capsys.readouterr().err
+    assert main([*command, "--out", "out", "--partial", "--workers", "1"]) == 0
+
+
 def test_a_table_of_one_class_without_background_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
