@@ -14,7 +14,10 @@ from ...utils.config import data_layer, merge, override_layer, section_layer
 from ...utils.errors import UserError
 from ...utils.zip_files import Archive, DamagedZip
 from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats
-from .formats.listing import files_below, tally
+from .formats.csv_rows import LIMIT_BYTES
+from .formats.json_recordings import format_of, read_json
+from .formats.listing import files_below, size_of, tally
+from .formats.recordings import read_bytes
 
 _LOOKED_AT = 500  # files
 _TRIED = 3  # recordings
@@ -24,6 +27,7 @@ _DATA_SETS = (
     (re.compile(r"skeleton_pos\.txt(\.gz)?$"), "sbu"),
     (re.compile(r"a\d\d_s\d\d_e\d\d_v\d\d\.json(\.txt)?(\.gz)?$"), "nw_ucla"),
 )
+_FORMAT_OF = {"ntu120": "ntu", "sbu": "sbu", "nw_ucla": "nw_ucla"}
 # What the ending of a file shows: its format. A plain `.json` may be of several, and needs --format.
 _FORMATS = (
     (re.compile(r"_keypoints\.json$"), "openpose"),
@@ -36,6 +40,9 @@ _FORMATS = (
     (re.compile(r"\.(npy|npz)$"), "folder"),
     (re.compile(r"\.(csv(\.gz)?|parquet)$"), "table"),
 )
+
+_NTU = re.compile(r"\.skeleton(\.txt)?(\.gz)?$")
+_JSON_OR_CSV = re.compile(r"\.(json|csv)(\.txt)?(\.gz)?$")
 
 
 def recognised(raw: Path, format_name: str = "", layout: str = "") -> DataConfig:
@@ -91,6 +98,56 @@ def open_recordings(config: DataConfig, raw: Path) -> tuple[Reader, list[Entry],
         source = replace(source, classes=tuple(classes), is_long=not classes)
         reader = get_reader(config.format, source)
     return reader, list(reader.entries(raw)), classes
+
+
+def open_unlabelled(raw: Path, source: Source, format_name: str = "") -> tuple[Reader, list[Entry]]:
+    """Return a reader, and the recordings that it finds in `raw`, which may have any name and need no label.
+
+    Args:
+        raw: a file or a folder.
+        source: the properties of the recordings; their classes are not used.
+        format_name: the format; recognised by names or content of the files if empty.
+
+    Raises:
+        UserError: there are no recordings in `raw`, their format is not recognised, or they cannot be listed.
+    """
+    if not raw.exists():
+        raise UserError(f"There is no file or folder {raw}.")
+    found = format_name or _format_in(raw)
+    if not found:
+        seen = f" It holds {tally(_names(raw)) or 'no file'}." if raw.is_dir() else ""
+        raise UserError(
+            f"{raw} holds no recordings of a recognised kind.{seen} Name their format with --format "
+            f"({', '.join(list_formats())})."
+        )
+    reader = get_reader(found, replace(source, classes=(), unlabelled=True))
+    return reader, list(reader.entries(raw))
+
+
+def _format_in(raw: Path) -> str:
+    """Return the format of the recordings in `raw` by the names of its files, or by the first one; empty if unknown."""
+    names = _names(raw)
+    if data_set := _first(_DATA_SETS, names):
+        return _FORMAT_OF[data_set]
+    if any(_NTU.search(name) for name in names):
+        return "ntu"
+    found = _first(_FORMATS, names)
+    if found not in ("", "table"):
+        return found
+    files = [raw] if raw.is_file() else islice(files_below(raw), _LOOKED_AT)
+    path = next((path for path in files if _JSON_OR_CSV.search(path.name.lower())), None)
+    return (path and _format_by_content(path)) or found
+
+
+def _format_by_content(path: Path) -> str:
+    """Return the format of a JSON or CSV file that several formats could have; empty if it is none of these."""
+    entry = Entry(path.name, path, "", size_of(path))
+    with suppress(BadClip):
+        if ".json" in path.name.lower():
+            return format_of(read_json(entry))
+        if read_bytes(entry, LIMIT_BYTES).startswith(b"scorer,"):
+            return "dlc"
+    return ""
 
 
 def _only_layout(config: DataConfig, raw: Path) -> str:

@@ -143,10 +143,16 @@ def capped_scores(name: str, scores: Floats) -> Floats:
 
 def unexpected(name: str, content: object, format_name: str, expected: str) -> BadClip:
     """Return the refusal of a content of another structure, with the format that it looks like."""
-    found = next((known for known, test in _LOOKS.items() if known != format_name and test(content)), None)
-    if found is None or found not in list_formats():
+    found = format_of(content, but=format_name)
+    if not found:
         return BadClip(name, 0, f"should hold {expected}")
     return BadClip(name, 0, f"should hold {expected}; it looks like a file of `data.format: {found}`")
+
+
+def format_of(content: object, but: str = "") -> str:
+    """Return the format that a JSON content looks like, other than `but`; empty if it looks like none."""
+    found = next((known for known, test in _LOOKS.items() if known != but and test(content)), "")
+    return found if found in list_formats() else ""
 
 
 def _kind(value: object) -> str:
