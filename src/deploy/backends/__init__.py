@@ -101,18 +101,29 @@ def open_exported(path: Path, threads: int = 0, precision: str = "f32", backend:
     return chosen.open_file(path, threads, precision)
 
 
-def _backend_of(path: Path) -> Backend:
-    """Return the backend whose files have the suffix of `path`; warn about modules that cannot be used.
+def exported_suffixes() -> list[str]:
+    """Return the suffixes of the files that can be opened, such as `.onnx`."""
+    return sorted({each.SUFFIXES[0] for each in _usable().values()})
 
-    Raises:
-        UserError: there is none, or there are several.
-    """
+
+def _usable() -> dict[str, Backend]:
+    """Return the backends by name; warn about modules that cannot be used."""
     usable: dict[str, Backend] = {}
     for name in list_backends():
         try:
             usable[name] = get_backend(name)
         except UserError as error:
             _log.warning("%s It is skipped.", error)
+    return usable
+
+
+def _backend_of(path: Path) -> Backend:
+    """Return the backend whose files have the suffix of `path`.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    usable = _usable()
     fitting = [name for name, each in usable.items() if each.SUFFIXES[0] == path.suffix]
     if len(fitting) > 1:
         raise UserError(
