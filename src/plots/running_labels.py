@@ -68,7 +68,7 @@ def draw_labels(figure: "Figure", running: Sequence[RunningLabels], frame: int, 
     size = 8.5 if columns == 1 else 7.5
     for number, each in enumerate(running):
         left = 0.04 + number * width
-        name_width, bar_width = 0.5 * width, 0.3 * width
+        name_width, bar_width = 0.48 * width, 0.3 * width
         if each.title:
             drawn.append(_text(figure, left, height - 0.5 * row, each.title, LIGHT.faint_ink, size))
         for place, (name, share) in enumerate(each.at(frame)):
