@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..data.preparation.formats import BadClip
-from ..deploy.backends import exported_suffixes
+from ..deploy.backends import exported_suffixes, starts_as_checkpoint
 from ..deploy.predictions import Choices, Length, classify
 from ..deploy.recognizer import NoBody, Recognizer
 from ..settings.data import FASTEST, SLOWEST
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         {program} predict --model latest day.csv --window 2 --stride 0.5 --out day.html
         {program} predict --model student.onnx S001C001P001R001A050.skeleton --per_body --out handshake.gif
         {program} predict --model student.onnx poses.json --format coco --layout coco17_2d
-        camera | {program} predict --model student.onnx --json -
+        {program} predict --model student.onnx --json -
         """
     )
 
@@ -121,9 +121,10 @@ def _recognizer(arguments: argparse.Namespace) -> Recognizer:
     if Path(named).suffix.lower() in suffixes:
         return Recognizer(named, arguments.threads)
     checkpoint = checkpoint_of(arguments, named)
-    if not checkpoint.is_file():
+    if not starts_as_checkpoint(checkpoint):
+        what = "is neither an exported model nor a checkpoint" if checkpoint.exists() else "does not exist"
         raise UserError(
-            f"There is no model {named}. Give an exported file ({' or '.join(suffixes)}), a checkpoint, a run's "
+            f"The model {named} {what}. Give an exported file ({' or '.join(suffixes)}), a checkpoint (.pth), a run's "
             "folder, or `latest`."
         )
     from ..deploy.checkpoint_recognizer import CheckpointRecognizer

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..data.preparation.formats import BadClip, DroppedClip, Source
+from ..data.preparation.formats import BadClip, Source
 from ..data.preparation.formats.recordings import read_or_copy
 from ..data.preparation.formats.tracks import MOST_BODIES
 from ..data.preparation.recognise import open_unlabelled
@@ -41,13 +41,11 @@ class Failure:
         origin: the file that was named on the command line.
         name: of the recording; empty if none could be listed.
         reason: what was expected and what was given.
-        is_unread: it cannot be read, so that it may be of another format or layout.
     """
 
     origin: str
     name: str
     reason: str
-    is_unread: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}" if self.name else self.reason
@@ -95,7 +93,7 @@ def _recordings(named: str, source: Source, format_name: str, *, quiet: bool) ->
     try:
         reader, entries = open_unlabelled(Path(named), source, format_name)
     except UserError as error:
-        yield Failure(named, "", str(error), is_unread=True)
+        yield Failure(named, "", str(error))
         return
     if len(entries) > 1:
         _logger.info("%s: %s.", named, counted(len(entries), "recording"))
@@ -105,7 +103,7 @@ def _recordings(named: str, source: Source, format_name: str, *, quiet: bool) ->
                 yield Found(named, read_or_copy(reader, entry))
             except BadClip as error:
                 where = f"line {error.line}: " if error.line else ""
-                yield Failure(named, entry.name, f"{where}{error.reason}", not isinstance(error, DroppedClip))
+                yield Failure(named, entry.name, f"{where}{error.reason}")
             except UserError as error:  # a package that this format needs is missing
                 yield Failure(named, entry.name, str(error))
             task.advance()
@@ -117,7 +115,7 @@ def _lines(source: Source) -> Iterator[Found | Failure]:
         try:
             yield Found(STDIN, clip_of_line(line, number, source))
         except BadClip as error:
-            yield Failure(STDIN, error.name, error.reason, not isinstance(error, DroppedClip))
+            yield Failure(STDIN, error.name, error.reason)
 
 
 def _joint_map(given: Layout, layout: Layout, model: Path) -> LayoutMap:

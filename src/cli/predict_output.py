@@ -13,7 +13,7 @@ from ..data.store.clip import Clip
 from ..data.store.played_clips import played_clip
 from ..deploy.predictions import ClipPredictions, Span, Track
 from ..deploy.recognizer import Recognizer
-from ..plots.player import PlayedClip, write_page
+from ..plots.player import PAGE_LIMIT_BYTES, PlayedClip, bytes_of, write_page
 from ..plots.running_labels import MOST_LABELS, LabelledFrames, RunningLabels
 from ..utils.errors import UserError
 from ..utils.files import write_json
@@ -41,6 +41,7 @@ class Output:
         out: a picture, a page, or a JSON file to write; None for none.
         results: what is known of each clip, as JSON values.
         drawn: clips to be drawn.
+        bytes_drawn: of a page, for all clips that should be drawn.
         failures: the recordings that could not be classified.
     """
 
@@ -51,6 +52,7 @@ class Output:
     out: Path | None
     results: list[Values] = field(default_factory=list)
     drawn: list[PlayedClip] = field(default_factory=list)
+    bytes_drawn: int = 0
     failures: list[Failure] = field(default_factory=list)
 
     def add(self, origin: str, found: ClipPredictions) -> None:
@@ -58,18 +60,20 @@ class Output:
         values = self._values(origin, found)
         self.results.append(values)
         if self.out is not None and self.out.suffix.lower() != ".json":
-            self.drawn.append(self._played(found, values))
+            self._add_drawn(self._played(found))
         if self.at_once:
             self._print(values)
-            self.results = self.results if self.out else []
+            self._forget()
 
     def fail(self, failure: Failure) -> None:
         """Add a recording that cannot be classified, and report it."""
         self.failures.append(failure)
         values = {"file": failure.origin, "clip": failure.name, "error": failure.reason}
         self.results.append(values)
-        if self.at_once and self.as_json:
-            self._print(values)
+        if self.at_once:
+            if self.as_json:
+                self._print(values)
+            self._forget()
         if self.at_once or len(self.failures) <= _FAILURES_SHOWN:
             _logger.error("%s", failure)
 
@@ -94,11 +98,23 @@ class Output:
         """Say how many recordings could not be classified, and what the model takes."""
         if len(self.failures) > _FAILURES_SHOWN and not self.at_once:
             _logger.error("%d more could not be classified; --json lists all.", len(self.failures) - _FAILURES_SHOWN)
-        if any(failure.is_unread for failure in self.failures):
+        if any("joint" in failure.reason for failure in self.failures):
             _logger.error(
                 "%s takes recordings of the layout %s. If they have another one, name it with --layout.",
                 *(self.recognizer.path, self.recognizer.facts.layout),
             )
+
+    def _forget(self) -> None:
+        """Drop results that are printed and not written, since a stream may never end."""
+        if self.out is None:
+            self.results.clear()
+
+    def _add_drawn(self, clip: PlayedClip) -> None:
+        """Add a clip to be drawn, as long as a page may have more."""
+        bodies, frames = clip.versions[0].joints.shape[:2]
+        self.bytes_drawn += bytes_of(frames, bodies, clip.layout, with_confidence=True)
+        if self.bytes_drawn <= PAGE_LIMIT_BYTES:
+            self.drawn.append(clip)
 
     def _facts(self) -> Values:
         facts = self.recognizer.facts
@@ -159,14 +175,17 @@ class Output:
         title = f"{facts.model} ({self.recognizer.path.name}), {counted(len(facts.classes), 'class')}"
         table(title, [columns[number] for number in used], [[row[number] for number in used] for row in rows])
 
-    def _played(self, found: ClipPredictions, values: Values) -> PlayedClip:
+    def _played(self, found: ClipPredictions) -> PlayedClip:
         """Return a clip with its running labels, as pictures and pages show it."""
         running = [
             RunningLabels(f"body {track.body}" if track.body else "", list(self._labelled(track, found.clip)))
             for track in found.tracks
         ]
-        label = values.get("label")
-        caption = f"{label}, {100 * values['probability']:.1f} %" if label else ""
+        captions = []
+        for track, labels in zip(found.tracks, running, strict=True):
+            for label, share in [] if track.whole is None else self._labels(track.whole, 1):
+                captions.append(f"{labels.title} {label} {100 * share:.1f} %".strip())
+        caption = ", ".join(captions)
         return replace(played_clip(found.clip, self.recognizer.facts.layout, caption), running=running)
 
     def _labelled(self, track: Track, clip: Clip) -> Iterator[LabelledFrames]:
@@ -184,6 +203,10 @@ class Output:
             write_json(out, whole)
         elif not self.drawn:
             raise UserError(f"There is nothing to draw: {out} is not written.")
+        elif self.bytes_drawn > PAGE_LIMIT_BYTES:
+            raise UserError(
+                f"The clips would take more than the {PAGE_LIMIT_BYTES >> 20} MiB that {out} may have: name fewer."
+            )
         elif ending in (".html", ".htm"):
             write_page(out, self.drawn, title=f"{self.recognizer.facts.model}: {counted(len(self.drawn), 'clip')}")
         else:
