@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
+        dest="model_path",  # `completion` offers the names of untrained models for `model`
         required=True,
         metavar="PATH",
         help="an exported file (.onnx or .xml), which needs no torch; a checkpoint, a run's folder, or `latest`",
@@ -116,7 +117,7 @@ def _recognizer(arguments: argparse.Namespace) -> Recognizer:
     Raises:
         UserError: it is neither, or it cannot be used.
     """
-    named: str = arguments.model
+    named: str = arguments.model_path
     suffixes = exported_suffixes()
     if Path(named).suffix.lower() in suffixes:
         return Recognizer(named, arguments.threads)
