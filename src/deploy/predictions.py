@@ -136,7 +136,7 @@ def classify(recognizer: Recognizer, clip: Clip, choices: Choices) -> ClipPredic
     """
     timeline = clip.timeline or Timeline(np.arange(clip.joints.shape[1]), clip.joints.shape[1])
     frames = timeline.frames
-    numbers = range(len(clip.joints)) if choices.per_body else [None]
+    numbers: Sequence[int | None] = range(len(clip.joints)) if choices.per_body else [None]
     tracks = []
     for number in numbers:
         one = clip if number is None else _only(clip, number)

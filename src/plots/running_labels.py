@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_LABELS = 3
-_LONGEST_NAME = 26
+_LONGEST_NAME = 22
 _ROWS = MOST_LABELS + 1  # with the title
 
 

@@ -136,7 +136,8 @@ def _format_in(raw: Path) -> str:
         return found
     files = [raw] if raw.is_file() else islice(files_below(raw), _LOOKED_AT)
     path = next((path for path in files if _JSON_OR_CSV.search(path.name.lower())), None)
-    return (path and _format_by_content(path)) or found
+    by_content = "" if path is None else _format_by_content(path)
+    return by_content or found
 
 
 def _format_by_content(path: Path) -> str:
