@@ -79,14 +79,16 @@ def predicted(result: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", list_formats())
-def test_recordings_of_every_format_are_classified(name: str, cli: Command, model: Model, tmp_path: Path) -> None:
+def test_recordings_of_every_format_are_classified(
+    name: str, cli: Command, checkpoint_of_layout: Model, tmp_path: Path
+) -> None:
     if name in NEEDED:
         pytest.importorskip(NEEDED[name])
     folder = tmp_path / "raw"
     folder.mkdir()
     WRITTEN[name](folder, a_recording(name))
     file = next(path for path in sorted(folder.rglob("*")) if path.is_file())
-    program = ("predict", "--model", model(LAYOUTS.get(name, "ntu25")), "--json")
+    program = ("predict", "--model", checkpoint_of_layout(LAYOUTS.get(name, "ntu25")), "--json")
     recognised, named, alone = cli(*program, folder), cli(*program, folder, "--format", name), cli(*program, file)
     assert (recognised.code, named.code, alone.code) == (0, 0, 0), recognised.err + named.err + alone.err
     (of_folder,), (of_named,), (of_file,) = map(predicted, (recognised, named, alone))
@@ -96,11 +98,11 @@ def test_recordings_of_every_format_are_classified(name: str, cli: Command, mode
 
 @pytest.mark.parametrize("name", ["ntu", "nw_ucla", "sbu"])
 def test_a_recording_of_a_known_data_set_may_have_any_name(
-    name: str, cli: Command, model: Model, tmp_path: Path
+    name: str, cli: Command, checkpoint_of_layout: Model, tmp_path: Path
 ) -> None:
     WRITERS[name](tmp_path, a_recording(name))
     (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
-    program = ("predict", "--model", model(LAYOUTS.get(name, "ntu25")), "--json")
+    program = ("predict", "--model", checkpoint_of_layout(LAYOUTS.get(name, "ntu25")), "--json")
     (before,) = predicted(cli(*program, file))
     other = tmp_path / ("skeleton_pos.txt" if name == "sbu" else f"my own{file.suffix}")
     file.rename(other)
@@ -217,9 +219,11 @@ def test_a_recording_that_cannot_be_classified_stops_no_other(
     assert f"There is no file or folder {tmp_path / 'none.npy'}" in result.err
 
 
-def test_joints_of_another_layout_are_mapped_to_that_of_the_model(cli: Command, model: Model, tmp_path: Path) -> None:
+def test_joints_of_another_layout_are_mapped_to_that_of_the_model(
+    cli: Command, checkpoint_of_layout: Model, tmp_path: Path
+) -> None:
     np.save(tmp_path / "clip.npy", np.random.default_rng(0).normal(size=(12, 33, 3)))
-    program = ("predict", "--model", model("coco17"), tmp_path / "clip.npy")
+    program = ("predict", "--model", checkpoint_of_layout("coco17"), tmp_path / "clip.npy")
     assert "has 17 joints" in cli(*program).err
     result = cli(*program, "--layout", "mediapipe33")
     assert result.code == 0, result.err
@@ -341,9 +345,9 @@ def test_results_of_an_endless_stream_are_not_kept(model: Model, capsys: pytest.
     assert output.results == [] and capsys.readouterr().out.startswith("{")
 
 
-def test_real_recordings_are_classified(cli: Command, model: Model, real_recordings: Path) -> None:
+def test_real_recordings_are_classified(cli: Command, checkpoint_of_layout: Model, real_recordings: Path) -> None:
     for layout, raw, count in (("ntu25", "ntu_samples", 6), ("sbu15", "sbu/s01s02", None)):
-        result = cli("predict", "--model", model(layout), real_recordings / raw, "--json")
+        result = cli("predict", "--model", checkpoint_of_layout(layout), real_recordings / raw, "--json")
         assert result.code == 0, result.err
         found = predicted(result)
         assert len(found) == (count or len(found)) > 1 and all(each["label"] in CLASSES for each in found)
