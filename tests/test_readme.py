@@ -76,6 +76,8 @@ def test_synthetic_walk_through_runs_as_it_stands(newcomer: Callable[[str], Any]
     assert len(exports) == 2
     for line in exports:
         assert "The files are in" in newcomer(line).out
+    (predict,) = [line for line in commands() if "predict.py" in line]
+    assert newcomer(predict).out.count(" %") >= 60
     assert (trained / "data" / "synthetic" / "store.json").exists()
 
 
@@ -126,7 +128,7 @@ def test_torch_for_the_cpu_is_the_version_that_last_is_tested_with() -> None:
 
 @pytest.mark.parametrize("line", commands())
 def test_every_command_of_the_readme_is_a_known_one(line: str) -> None:
-    assert re.match(r"python scripts/(synthesize|preprocess|train|distill|evaluate|export)\.py --", line)
+    assert re.match(r"python scripts/(synthesize|preprocess|train|distill|evaluate|export|predict)\.py --", line)
 
 
 def test_python_example_runs(trained: Path) -> None:

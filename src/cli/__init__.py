@@ -25,6 +25,7 @@ COMMANDS = {
     "convert": (".convert", "write a prepared data set as arrays, a table or a PYSKL file"),
     "evaluate": (".evaluate", "evaluate a trained model and write a report"),
     "export": (".export", "export a trained model as one file, ONNX or OpenVINO"),
+    "predict": (".predict", "classify recordings with a checkpoint or an exported file"),
     "runs": (".runs", "list the runs with their results, or compare some of them"),
     "synthesize": (".synthesize", "write synthetic raw recordings, to try everything without a download"),
     "demo": (".demo", "run the whole pipeline once: synthesize, preprocess, train, evaluate"),
@@ -33,6 +34,7 @@ COMMANDS = {
     "doctor": (".doctor", "check the installation, and list data and runs and what is missing"),
 }
 _PRINT_THEIR_RESULT = (
+    "predict",
     "runs",
     "cost",
     "doctor",

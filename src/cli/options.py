@@ -141,27 +141,28 @@ def numbers(text: str, kind: type = int) -> list[Any]:
 
 def hours(text: str) -> float:
     """Parse a number of hours above 0."""
-    return _number(text, lambda number: 0 < number < math.inf, "a number of hours above 0, such as 8.5")
+    return number(text, lambda value: 0 < value < math.inf, "a number of hours above 0, such as 8.5")
 
 
 def seconds(text: str) -> float:
     """Parse a number of seconds from 0 to an hour."""
-    return _number(text, lambda number: 0 <= number <= 3600, "a number of seconds from 0 to 3600, such as 0.5")
+    return number(text, lambda value: 0 <= value <= 3600, "a number of seconds from 0 to 3600, such as 0.5")
 
 
 def share(text: str) -> float:
     """Parse a share from 0 to 0.9."""
-    return _number(text, lambda number: 0 <= number <= 0.9, "a share from 0 to 0.9, such as 0.3")
+    return number(text, lambda value: 0 <= value <= 0.9, "a share from 0 to 0.9, such as 0.3")
 
 
-def _number(text: str, is_possible: Callable[[float], bool], wanted: str) -> float:
+def number(text: str, is_possible: Callable[[float], bool], wanted: str) -> float:
+    """Parse a number that has to be possible; `wanted` says which ones are, for the message."""
     try:
-        number = _decimal(text)
+        value = _decimal(text)
     except ValueError:
-        number = math.nan
-    if not is_possible(number):
+        value = math.nan
+    if not is_possible(value):
         raise argparse.ArgumentTypeError(f"{text!r} should be {wanted}")
-    return number
+    return value
 
 
 def check_bounds(arguments: argparse.Namespace, **bounds: tuple[int, int]) -> None:

@@ -130,7 +130,7 @@ def export(
         placed = [_placed(each, out) for each in found]
     files = [path for each in placed for path in each.files]
     write_json(out / f"{name}.json", {**facts, "exported": [_described(each) for each in placed]})
-    write_text(out / f"{name}.md", model_card(facts, checkpoint.metrics, files))
+    write_text(out / f"{name}.md", model_card(name, facts, checkpoint.metrics, files))
     return placed
 
 

@@ -36,10 +36,11 @@ def licence_note(dataset: str) -> str:
     return next((note for name, note in _LICENCES.items() if dataset.startswith(name)), _UNKNOWN)
 
 
-def model_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], files: Sequence[Path]) -> str:
+def model_card(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Any], files: Sequence[Path]) -> str:
     """Return the model card of exported files as Markdown.
 
     Args:
+        name: the name of the files.
         facts: those of the files, as in their metadata.
         metrics: the logbook's row of the exported epoch.
         files: what was written.
@@ -49,7 +50,7 @@ def model_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], files: Sequ
     rate = f"of {per_second:g} frames per second" if per_second else "of different or unknown frame rates"
     bodies = counted(given["shape"][1], "body")
     lines = [
-        f"# {files[0].stem}",
+        f"# {name}",
         f"A recogniser of {counted(len(facts['classes']), 'action')} from 3D skeletons: the model `{facts['model']}` "
         f"of LAST {facts['last']} with {facts['parameters']:,} parameters, exported on {facts['date'][:10]}.",
         "## Input and output",
@@ -88,4 +89,5 @@ def _accuracy(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
 def _use(files: Sequence[Path]) -> str:
     if runnable := [path.name for path in files if path.suffix in (".onnx", ".xml")]:
         return f'```python\nimport last\n\nlast.Recognizer("{runnable[0]}")(joints).label\n```'
-    return f'```python\nfrom safetensors.numpy import load_file\n\nweights = load_file("{files[0].name}")\n```'
+    loaded = "".join(f'"{path.name}"' for path in files[:1])
+    return f"```python\nfrom safetensors.numpy import load_file\n\nweights = load_file({loaded})\n```"

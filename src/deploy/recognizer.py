@@ -1,6 +1,6 @@
 """Classify recordings with an exported file. This needs NumPy and the runtime of the file, and not torch.
 
-Legend: M bodies, F frames, V joints, C coordinates, D features.
+Legend: M bodies, F frames, V joints, C coordinates, D features, K classes.
 """
 
 from collections.abc import Mapping
@@ -37,6 +37,14 @@ class Prediction:
     def probability(self) -> float:
         """Return that of the label."""
         return self.probabilities[self.label]
+
+
+class NoBody(UserError):
+    """A recording has nothing to recognise."""
+
+    def __init__(self, min_confidence: float = 0.0) -> None:
+        certain = f" with the confidence {min_confidence:g} that the model wants" if min_confidence else ""
+        super().__init__(f"No body is present in any frame of the recording{certain}: there is nothing to recognise.")
 
 
 class Recognizer:
@@ -94,10 +102,15 @@ class Recognizer:
             if confidence is not None:
                 raise UserError("`confidence` is that of a single recording: give one at a time.")
             return [self(each) for each in recording]
-        probabilities = self._outputs(recording, confidence).probabilities[0]
+        probabilities = self.probabilities(recording, confidence)
         best = np.argsort(-probabilities, kind="stable")
         ranked = {self.classes[number]: float(probabilities[number]) for number in best.tolist()}
         return Prediction(self.classes[best[0]], ranked)
+
+    def probabilities(self, recording: Recording, confidence: NDArray[Any] | None = None) -> Floats:
+        """Return the probabilities (K,) of a recording in the order of the classes; see `__call__`."""
+        found: Floats = self._outputs(recording, confidence).probabilities[0]
+        return found
 
     def embed(self, recording: Recording, confidence: NDArray[Any] | None = None) -> Floats:
         """Return the features (D,) of a recording, from which the model computes its logits; see `__call__`."""
@@ -113,7 +126,7 @@ class Recognizer:
             joints = with_bodies(self._measured(recording, confidence), facts.bodies)
         outputs = self._run(joints) if joints.shape[2] else None
         if outputs is None or np.isnan(outputs.logits).any():
-            raise UserError("No body is present in any frame of the recording: there is nothing to recognise.")
+            raise NoBody(facts.min_confidence)
         return outputs
 
     def _measured(self, joints: NDArray[Any], confidence: NDArray[Any] | None) -> NDArray[np.float64]:

@@ -1,16 +1,15 @@
 """What `view` and `inspect` look at: the clips of a store, or raw recordings, in one form."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.preparation.formats import BadClip, Entry, FindsClasses, Reader
+from ..data.preparation.formats import FindsClasses
+from ..data.preparation.formats.recordings import read_or_copy
 from ..data.preparation.recognise import open_recordings, recognised
 from ..data.store.clip import Clip
 from ..data.store.find_store import find_store, store_named
@@ -189,18 +188,6 @@ def _of_recordings(config: DataConfig, raw: Path) -> ClipSource:
         classes=classes,
         names=[entry.name for entry in entries],
         labels=np.array(labels, np.int64),
-        read=partial(_read, reader, entries),
+        read=lambda number: read_or_copy(reader, entries[number]),
         has_labels=bool(classes) or not finds,
     )
-
-
-def _read(reader: Reader, entries: Sequence[Entry], number: int) -> Clip:
-    """Return a recording, or if it is damaged its copy."""
-    first, *copies = (entries[number], *entries[number].copies)
-    try:
-        return reader.read(first)
-    except BadClip:
-        for copy in copies:
-            with suppress(BadClip):
-                return reader.read(copy)
-        raise

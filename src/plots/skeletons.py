@@ -1,4 +1,4 @@
-"""Drawings of skeletons: a clip as an animation, or as a strip of single frames.
+"""Drawings of skeletons: a clip as an animation, as a film, or as a strip of single frames.
 
 A body is seen in perspective from the front and slightly above, over a floor with its shadow; x points left, y up, z
 into the picture, as a depth camera sees it: these axes are right-handed, so left and right are not exchanged. Bodies
@@ -7,8 +7,11 @@ A layout is drawn from its bones and extra edges; its mirror pairs define left a
 Legend: M bodies, T frames, V joints, C coordinates.
 """
 
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..skeleton.layout import Layout
-from ..utils.extras import extra_problem
+from ..utils.errors import UserError
+from ..utils.extras import extra_problem, fault_of
 from ..utils.files import atomic_path
 from ..utils.foreign_text import printable
+from ..utils.program import install_command
 from .drawing import (
     ELEVATION_DEGREES,
     EYE_DISTANCE,
@@ -37,6 +42,7 @@ from .drawing import (
     visible_joints,
 )
 from .figures import missing_letters_as_boxes
+from .running_labels import RunningLabels, draw_labels
 
 _INCHES, _DPI = 3.6, 100
 _STRIP_INCHES = 1.9
@@ -46,6 +52,11 @@ _MOST_FRAMES = 50
 _SHORTEST_DELAY_S = 0.03  # viewers slow down faster animations
 _GIF_COLOURS = 24
 _STRIP_FRAMES = 8
+_LABELLED_FRAMES = 300  # of an animation whose labels change
+_FILM_FPS, _FILM_FRAMES = 30.0, 5_400
+_FILM_DPI = 150
+_FILM_OPTIONS = ("-f", "mp4", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
+_LABELS_INCHES = 0.86
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ def animate(
     fps: float = 30,
     frame_mask: NDArray[np.bool_] | None = None,
     joint_mask: NDArray[np.bool_] | None = None,
+    running: Sequence[RunningLabels] = (),
 ) -> None:
     """Write a clip as an animated GIF that repeats at the clip's speed.
 
@@ -96,6 +108,7 @@ def animate(
         fps: frames per second of the clip; of a long clip only some frames are drawn.
         frame_mask: (M, T), whether each body is present; None to decide by its joints.
         joint_mask: (M, T, V), which joints were measured; None to decide by their positions.
+        running: labels over time, of all bodies or of each of two, which are shown below.
 
     Raises:
         UserError: there is nothing to draw, the shape does not fit the layout, a library is missing, or the
@@ -106,15 +119,15 @@ def animate(
 
     bodies = visible_joints(joints, layout, frame_mask, joint_mask)
     scene, frames = scene_of(bodies), bodies.shape[1]
-    count = int(np.clip(frames / fps / _SHORTEST_DELAY_S, 1, min(frames, _MOST_FRAMES)))
-    figure, (axes,) = _figure(1, _INCHES, title, layout)
-    pictures = []
-    for frame in np.arange(count) * frames // count:
-        # One swing to each side per repetition, so that the animation repeats without a jump.
-        azimuth = _SWING_DEGREES * float(np.sin(2 * np.pi * frame / frames))
-        view = _View(layout, scene, azimuth, _limb_points(scene, _INCHES))
-        _draw_frame(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
-        pictures.append(_pixels(figure))
+    most = _LABELLED_FRAMES if any(len(each.spans) > 1 for each in running) else _MOST_FRAMES
+    count = int(np.clip(frames / fps / _SHORTEST_DELAY_S, 1, min(frames, most)))
+    figure, (axes,) = _figure(1, _INCHES, title, layout, _LABELS_INCHES if running else 0.0)
+    # One swing to each side per repetition, so that the animation repeats without a jump.
+    swing = _SWING_DEGREES * np.sin(2 * np.pi * np.arange(frames) / frames)
+    moments = np.arange(count) * frames // count
+    views = [_View(layout, scene, float(swing[frame]), _limb_points(scene, _INCHES)) for frame in moments]
+    drawn = _drawn_frames(figure, axes, bodies, zip(moments.tolist(), views, strict=True), fps, running)
+    pictures = [_pixels(figure) for _ in drawn]
     # One palette for all frames, since a body may appear late and changing colours would flicker.
     palette = images.fromarray(np.concatenate(pictures[::8])).quantize(_GIF_COLOURS)
     first, *rest = (
@@ -124,6 +137,80 @@ def animate(
     delays = np.diff(np.linspace(0, 100 * frames / fps, count + 1).round()).astype(int) * 10
     with atomic_path(path) as temporary:
         first.save(temporary, format="GIF", save_all=True, append_images=rest, duration=delays.tolist(), loop=0)
+
+
+def film(
+    joints: NDArray[Any],
+    layout: Layout,
+    path: Path,
+    *,
+    title: str = "",
+    fps: float = 30,
+    frame_mask: NDArray[np.bool_] | None = None,
+    joint_mask: NDArray[np.bool_] | None = None,
+    running: Sequence[RunningLabels] = (),
+) -> None:
+    """Write a clip as an MP4 film of the clip's speed, by ffmpeg; arguments and further errors are those of `animate`.
+
+    Raises:
+        UserError: ffmpeg is not installed, or cannot write the film.
+    """
+    _require("matplotlib")
+    program = _ffmpeg()
+    from matplotlib import rc_context
+    from matplotlib.animation import FFMpegWriter
+
+    bodies = visible_joints(joints, layout, frame_mask, joint_mask)
+    scene, frames = scene_of(bodies), bodies.shape[1]
+    count = int(np.clip(frames * min(1.0, _FILM_FPS / fps), 1, _FILM_FRAMES))
+    figure, (axes,) = _figure(1, _INCHES, title, layout, _LABELS_INCHES if running else 0.0)
+    view = _View(layout, scene, _SWING_DEGREES / 2, _limb_points(scene, _INCHES))
+    moments = (np.arange(count) * frames // count).tolist()
+    with atomic_path(path) as temporary, rc_context({"animation.ffmpeg_path": program}), missing_letters_as_boxes():
+        writer = FFMpegWriter(fps=count * fps / frames, codec="h264", extra_args=[*_FILM_OPTIONS])
+        try:
+            with writer.saving(figure, str(temporary), _FILM_DPI):
+                for _ in _drawn_frames(figure, axes, bodies, ((frame, view) for frame in moments), fps, running):
+                    writer.grab_frame(facecolor=LIGHT.background)
+        except (subprocess.CalledProcessError, BrokenPipeError) as error:
+            raise UserError(f"ffmpeg ({program}) could not write {path}: {fault_of(error)}") from error
+
+
+def _ffmpeg() -> str:
+    """Return the path of ffmpeg: that of the system, or that of the package imageio-ffmpeg.
+
+    Raises:
+        UserError: there is none.
+    """
+    if found := shutil.which("ffmpeg"):
+        return found
+    try:
+        path: str = import_module("imageio_ffmpeg").get_ffmpeg_exe()
+        return path
+    except (ImportError, RuntimeError):
+        raise UserError(
+            "Writing a film (.mp4) needs ffmpeg, which is not installed. Install it by your system's package manager, "
+            f"or with: {install_command('imageio-ffmpeg')}. Or write an animation (.gif) or a page (.html)."
+        ) from None
+
+
+def _drawn_frames(
+    figure: Any,
+    axes: Any,
+    bodies: Array,
+    moments: Iterable[tuple[int, "_View"]],
+    fps: float,
+    running: Sequence[RunningLabels],
+) -> Iterator[None]:
+    """Draw one frame after the other of bodies (M, T, V, 3) into a figure, each replacing the previous one."""
+    height = _LABELS_INCHES / figure.get_figheight()
+    labels: list[Any] = []
+    for frame, view in moments:
+        _draw_frame(axes, bodies[:, frame], view, f"{frame / fps:.1f} s")
+        for old in labels:
+            old.remove()
+        labels = draw_labels(figure, running, frame, height) if running else []
+        yield
 
 
 def draw_frames(
@@ -153,13 +240,21 @@ def _limb_points(scene: Scene, inches: float) -> float:
     return LIMB_SHARE * scene.size / scene.radius * 72 * inches / (2 * MARGIN)
 
 
-def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any, list[Any]]:
-    """Return a figure of `count` square axes in a row, with a title and a legend of left and right above."""
+def _figure(count: int, inches: float, title: str, layout: Layout, below: float = 0.0) -> tuple[Any, list[Any]]:
+    """Return a figure of `count` square axes in a row, with a title and a legend of left and right above.
+
+    Args:
+        count: the number of axes.
+        inches: their size.
+        title: the title.
+        layout: the layout of the bodies.
+        below: inches that are left free below the axes.
+    """
     _require("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    width, height = count * inches, inches + _HEADER_INCHES
+    width, height = count * inches, inches + _HEADER_INCHES + below
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=LIGHT.background)
     FigureCanvasAgg(figure)
     heading = figure.text(0.14 / width, 1 - 0.21 / height, printable(title), color=LIGHT.ink, fontsize=12, va="center")
@@ -169,7 +264,7 @@ def _figure(count: int, inches: float, title: str, layout: Layout) -> tuple[Any,
         line = 1 - 0.43 / height
         figure.text(0.14 / width, line, "left", color=colours["left"], fontsize=9, va="center")
         figure.text(0.45 / width, line, "right", color=colours["right"], fontsize=9, va="center")
-    all_axes = [figure.add_axes((index / count, 0, 1 / count, inches / height)) for index in range(count)]
+    all_axes = [figure.add_axes((index / count, below / height, 1 / count, inches / height)) for index in range(count)]
     for axes in all_axes:
         axes.set(xlim=(-MARGIN, MARGIN), ylim=(-MARGIN, MARGIN))
         axes.set_axis_off()

@@ -19,7 +19,7 @@ FACTS: dict[str, Any] = {
 
 
 def card(metrics: dict[str, Any], *files: str, **facts: Any) -> str:
-    return model_card({**FACTS, **facts}, metrics, [Path(name) for name in files or ("nano_e.onnx",)])
+    return model_card("nano_e", {**FACTS, **facts}, metrics, [Path(name) for name in files or ("nano_e.onnx",)])
 
 
 def test_it_says_what_the_file_takes_gives_and_was_made_from() -> None:

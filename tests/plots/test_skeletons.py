@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from last.plots.drawing import head_joints
-from last.plots.skeletons import animate, draw_frames
+from last.plots.running_labels import LabelledFrames, RunningLabels
+from last.plots.skeletons import animate, draw_frames, film
 from last.skeleton import list_layouts, load_layout
 from last.utils.errors import UserError
 
@@ -239,3 +240,56 @@ def test_a_real_recording_is_drawn(real_recordings: Path, tmp_path: Path) -> Non
     animate(recording.joints, load_layout("ntu25"), tmp_path / "clip.gif", frame_mask=recording.frame_mask)
     assert len(frames_of(tmp_path / "clip.gif")) > 30
     assert (tmp_path / "clip.gif").stat().st_size < 600_000
+
+
+RUNNING = [RunningLabels("", [LabelledFrames(0, [("wave", 0.8), ("fall", 0.2)]), LabelledFrames(3, [("fall", 0.9)])])]
+
+
+def test_running_labels_are_drawn_below_and_change_with_the_frames(tmp_path: Path) -> None:
+    animate(clip(), LAYOUT, tmp_path / "plain.gif", fps=10)
+    animate(clip(), LAYOUT, tmp_path / "running.gif", fps=10, running=RUNNING)
+    plain, running = frames_of(tmp_path / "plain.gif"), frames_of(tmp_path / "running.gif")
+    above = len(plain[0])
+    assert len(running) == 6 and len(running[0]) > above
+    below = [frame[above:] for frame in running]
+    assert all((frame == below[0]).all() for frame in below[:3])
+    assert all((frame == below[3]).all() for frame in below[3:]) and (below[0] != below[3]).any()
+
+
+def test_labels_are_found_by_their_frame() -> None:
+    (running,) = RUNNING
+    assert [running.at(frame)[0][0] for frame in (0, 2, 3, 9)] == ["wave", "wave", "fall", "fall"]
+    assert RunningLabels("", [LabelledFrames(4, [("late", 1.0)])]).at(3) == ()
+
+
+def test_a_film_without_ffmpeg_is_refused_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(UserError, match=r"needs ffmpeg, which is not installed\. .* install imageio-ffmpeg"):
+        film(clip(), LAYOUT, tmp_path / "clip.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def program(path: Path, text: str) -> Path:
+    path.write_text(f"#!{sys.executable}\n{text}")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_film_has_each_frame_and_its_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In the place of ffmpeg a program that keeps what it is given.
+    keep = "import sys\nopen(sys.argv[-1], 'wb').write(sys.stdin.buffer.read())\nprint(sys.argv, file=sys.stderr)\n"
+    monkeypatch.setenv("PATH", str(program(tmp_path / "ffmpeg", keep).parent))
+    film(clip(), LAYOUT, tmp_path / "clip.mp4", fps=10, running=RUNNING)
+    content = (tmp_path / "clip.mp4").read_bytes()
+    frames = np.frombuffer(content, np.uint8).reshape(6, -1)
+    assert len(np.unique(frames, axis=0)) == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "ffmpeg"]
+
+
+def test_a_film_that_ffmpeg_cannot_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail = "import sys\nsys.stdin.buffer.read()\nsys.exit('no encoder')\n"
+    monkeypatch.setenv("PATH", str(program(tmp_path / "ffmpeg", fail).parent))
+    with pytest.raises(UserError, match=r"ffmpeg .* could not write .*clip\.mp4"):
+        film(clip(), LAYOUT, tmp_path / "clip.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["ffmpeg"]

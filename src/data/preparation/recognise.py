@@ -14,8 +14,10 @@ from ...utils.config import data_layer, merge, override_layer, section_layer
 from ...utils.errors import UserError
 from ...utils.zip_files import Archive, DamagedZip
 from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats
+from .formats.csv_rows import LIMIT_BYTES
 from .formats.json_recordings import format_looked_like, read_json
 from .formats.listing import files_below, size_of, tally
+from .formats.recordings import read_bytes
 
 _LOOKED_AT = 500  # files
 _TRIED = 3  # recordings
@@ -27,6 +29,7 @@ _DATA_SETS = (
     (re.compile(r"skeleton_pos\.txt(\.gz)?$"), "sbu"),
     (re.compile(r"a\d\d_s\d\d_e\d\d_v\d\d\.json(\.txt)?(\.gz)?$"), "nw_ucla"),
 )
+_FORMAT_OF = {"ntu120": "ntu", "sbu": "sbu", "nw_ucla": "nw_ucla"}
 # What the ending of a file shows: its format. A plain `.json` may be of several, and its content is looked at.
 _FORMATS = (
     (re.compile(r"_keypoints\.json$"), "openpose"),
@@ -39,6 +42,9 @@ _FORMATS = (
     (re.compile(r"\.(npy|npz)$"), "folder"),
     (re.compile(r"\.(csv(\.gz)?|parquet)$"), "table"),
 )
+
+_NTU = re.compile(r"\.skeleton(\.txt)?(\.gz)?$")
+_JSON_OR_CSV = re.compile(r"\.(json|csv)(\.txt)?(\.gz)?$")
 
 
 def recognised(raw: Path, format_name: str = "", layout: str = "") -> DataConfig:
@@ -56,7 +62,7 @@ def recognised(raw: Path, format_name: str = "", layout: str = "") -> DataConfig
     data_set = _first(_DATA_SETS, names)
     if data_set and not format_name and not layout:
         return merge(DataConfig(), [section_layer(data_layer(data_set), "data")])
-    found = format_name or _first(_FORMATS, names) or _format_of_json(raw)
+    found = format_name or _first(_FORMATS, names) or _format_by_content(raw)
     if not found:
         raise UserError(_unrecognised(raw, names))
     config = DataConfig(name=raw.stem, format=found)
@@ -85,16 +91,6 @@ def _unrecognised(raw: Path, names: list[str]) -> str:
     )
 
 
-def _format_of_json(raw: Path) -> str:
-    """Return the format that the content of one of the first JSON files looks like; empty if it looks like none."""
-    files = [raw] if raw.is_file() else list(islice(files_below(raw), _LOOKED_AT))
-    for path in [path for path in files if _JSON.search(path.name.lower())][:_TRIED]:
-        with suppress(BadClip):
-            if looked_like := format_looked_like(read_json(Entry(path.stem, path, "", size_of(path)))):
-                return looked_like
-    return ""
-
-
 def open_recordings(config: DataConfig, raw: Path) -> tuple[Reader, list[Entry], list[str]]:
     """Return a reader, the recordings that it finds in `raw`, and the names of their classes, if it finds any.
 
@@ -118,6 +114,61 @@ def open_recordings(config: DataConfig, raw: Path) -> tuple[Reader, list[Entry],
         source = replace(source, classes=tuple(classes), is_long=not classes)
         reader = get_reader(config.format, source)
     return reader, list(reader.entries(raw)), classes
+
+
+def open_unlabelled(raw: Path, source: Source, format_name: str = "") -> tuple[Reader, list[Entry]]:
+    """Return a reader, and the recordings that it finds in `raw`, which may have any name and need no label.
+
+    Args:
+        raw: a file or a folder.
+        source: the properties of the recordings; their classes are not used.
+        format_name: the format; recognised by names or content of the files if empty.
+
+    Raises:
+        UserError: there are no recordings in `raw`, their format is not recognised, or they cannot be listed.
+    """
+    if not raw.exists():
+        raise UserError(f"There is no file or folder {raw}.")
+    found = format_name or _format_in(raw)
+    if not found:
+        seen = f" It holds {tally(_names(raw)) or 'no file'}." if raw.is_dir() else ""
+        raise UserError(
+            f"{raw} holds no recordings of a recognised kind.{seen} Name their format with --format "
+            f"({', '.join(list_formats())})."
+        )
+    reader = get_reader(found, replace(source, classes=(), unlabelled=True))
+    return reader, list(reader.entries(raw))
+
+
+def _format_in(raw: Path) -> str:
+    """Return the format of the recordings in `raw` by the names of its files, or by the first one; empty if unknown."""
+    names = _names(raw)
+    if data_set := _first(_DATA_SETS, names):
+        return _FORMAT_OF[data_set]
+    if any(_NTU.search(name) for name in names):
+        return "ntu"
+    found = _first(_FORMATS, names)
+    if found not in ("", "table"):
+        return found
+    return _format_by_content(raw) or found
+
+
+def _format_by_content(raw: Path) -> str:
+    """Return the format that one of the first JSON or CSV files in `raw` has by its content; empty if none has one."""
+    files = [raw] if raw.is_file() else islice(files_below(raw), _LOOKED_AT)
+    for path in islice((path for path in files if _JSON_OR_CSV.search(path.name.lower())), _TRIED):
+        if found := _format_of_content(Entry(path.name, path, "", size_of(path))):
+            return found
+    return ""
+
+
+def _format_of_content(entry: Entry) -> str:
+    with suppress(BadClip):
+        if ".json" in entry.name.lower():
+            return format_looked_like(read_json(entry))
+        if read_bytes(entry, LIMIT_BYTES).startswith(b"scorer,"):
+            return "dlc"
+    return ""
 
 
 def _only_layout(config: DataConfig, raw: Path) -> str:

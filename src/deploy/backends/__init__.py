@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from ...utils.errors import UserError
 from ...utils.extras import extra_problem
 from ...utils.plug_ins import FUNCTION, SOME_TEXTS, TEXTS, Kind
+from ...utils.regular_files import open_regular
 from ..contract import Floats, Outputs
 
 _log = logging.getLogger(__name__)
@@ -31,7 +32,11 @@ KIND = Kind(
     reserved=(BOTH, INT8, WEIGHTS),
     needs={"SUFFIXES": SOME_TEXTS, "WRITES": TEXTS, "RUNS": TEXTS, "convert": FUNCTION, "open_file": FUNCTION},
 )
-UNREADABLE = "{path} cannot be read by {runtime}: {error}. Export the checkpoint again."
+UNREADABLE = (
+    "{path} cannot be read by {runtime}, so it is cut short, or is another kind of file ({error}). Copy it again, or "
+    "export the checkpoint again."
+)
+_ZIP = b"PK\x03\x04"  # the first bytes of a checkpoint
 
 
 class Opened(NamedTuple):
@@ -100,21 +105,46 @@ def open_exported(path: Path, threads: int = 0, precision: str = "f32", backend:
     check_installed(chosen.RUNS, "Running an exported model")
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
+    if starts_as_checkpoint(path):
+        raise UserError(
+            f"{path} is a checkpoint, or another zip archive, and not an exported model. Export it with `export`, or, "
+            "for a checkpoint, use its own name, such as last.pth."
+        )
     return chosen.open_file(path, threads, precision)
 
 
-def _backend_of(path: Path) -> Backend:
-    """Return the backend whose files have the suffix of `path`; warn about modules that cannot be used.
+def starts_as_checkpoint(path: Path) -> bool:
+    """Tell whether a file starts as a checkpoint does, which is a zip archive."""
+    try:
+        with open_regular(path) as file:
+            return file.read(len(_ZIP)) == _ZIP
+    except OSError:
+        return False
 
-    Raises:
-        UserError: there is none, or there are several.
-    """
+
+def exported_suffixes() -> list[str]:
+    """Return the suffixes of the files that can be opened, such as `.onnx`."""
+    return sorted({each.SUFFIXES[0] for each in _usable().values()})
+
+
+def _usable() -> dict[str, Backend]:
+    """Return the backends by name; warn about modules that cannot be used."""
     usable: dict[str, Backend] = {}
     for name in list_backends():
         try:
             usable[name] = get_backend(name)
         except UserError as error:
             _log.warning("%s It is skipped.", error)
+    return usable
+
+
+def _backend_of(path: Path) -> Backend:
+    """Return the backend whose files have the suffix of `path`.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    usable = _usable()
     fitting = [name for name, each in usable.items() if each.SUFFIXES[0] == path.suffix]
     if len(fitting) > 1:
         raise UserError(

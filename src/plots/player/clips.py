@@ -18,6 +18,7 @@ from ...skeleton.layout import Layout
 from ...utils.errors import UserError
 from ...utils.foreign_text import printable
 from ..drawing import FACE, Array, Scene, has_joints, head_joints, joints_of, lines_of, scene_of, visible_joints
+from ..running_labels import MOST_LABELS, RunningLabels
 
 _LARGEST = 32_767
 _MISSING = -32_768
@@ -56,6 +57,7 @@ class PlayedClip:
     Attributes:
         marked_frames: the first and the last frame of a stretch to look at, both included; None if there is none.
         marked_joints: the joints to look at, in the marked frames, or in all if none are marked.
+        running: labels over time, of all bodies or of each, which are shown below the clip.
     """
 
     name: str
@@ -64,6 +66,7 @@ class PlayedClip:
     caption: str = ""
     marked_frames: tuple[int, int] | None = None
     marked_joints: Sequence[int] = ()
+    running: Sequence[RunningLabels] = ()
 
 
 def encode(clips: Sequence[PlayedClip]) -> dict[str, Any]:
@@ -83,8 +86,22 @@ def encode(clips: Sequence[PlayedClip]) -> dict[str, Any]:
                 "versions": _versions(clip),
                 "marked_frames": _marked_frames(clip),
                 "marked_joints": [joint for joint in clip.marked_joints if 0 <= joint < clip.layout.num_joints],
+                "running": [_running(each) for each in clip.running],
             }
             for clip in clips
+        ],
+    }
+
+
+def _running(running: RunningLabels) -> dict[str, Any]:
+    """Return labels over time, each name once."""
+    names = list(dict.fromkeys(name for span in running.spans for name, _ in span.labels[:MOST_LABELS]))
+    return {
+        "title": printable(running.title),
+        "names": [printable(name) for name in names],
+        "spans": [
+            [span.start, [[names.index(name), round(share, 3)] for name, share in span.labels[:MOST_LABELS]]]
+            for span in running.spans
         ],
     }
 

@@ -72,6 +72,7 @@ class Player {
     this.title = element(`h${this.root.dataset.heading || 2}`, { class: "lp-title" });
     this.caption = element("p", { class: "lp-caption" });
     this.legend = element("p", { class: "lp-legend" });
+    this.labels = element("div", { class: "lp-labels" });
     const step = (text, label, by) => button(text, label, () => this.step(by));
     const controls = element(
       "div",
@@ -80,7 +81,7 @@ class Player {
       element("div", { class: "lp-line lp-options" }, this.speeds, this.presets, reset, this.toMarked, this.confidence),
     );
     const help = "Drag to turn, scroll or pinch to zoom. Space plays, the arrow keys step, with shift they turn, + and - zoom.";
-    const main = element("div", { class: "lp-main" }, this.title, this.caption, this.stage, this.legend, controls, element("p", { class: "lp-help", text: help }));
+    const main = element("div", { class: "lp-main" }, this.title, this.caption, this.stage, this.labels, this.legend, controls, element("p", { class: "lp-help", text: help }));
     this.root.append(...(this.clips.length > 1 ? [this.list(), main] : [main]));
     this.root.classList.toggle("lp-with-list", this.clips.length > 1);
     this.setPlaying(this.playing);
@@ -130,8 +131,38 @@ class Player {
     this.presets.hidden = this.versions[0].skeleton.flat;
     this.confidence.hidden = this.versions.every(({ version }) => version.confidence === null);
     (this.items || []).forEach((item, index) => item.firstChild.setAttribute("aria-current", index === number));
+    this.labels.replaceChildren();
+    this.labels.hidden = !clip.running.length;
+    this.tracks = clip.running.map((running) => this.track(running));
     this.writeLegend();
     this.draw();
+  }
+
+  // Labels over time: the rows of one body, which `writeLabels` fills.
+  track(running) {
+    const most = Math.max(1, ...running.spans.map(([, labels]) => labels.length));
+    const rows = Array.from({ length: most }, () => {
+      const parts = [element("span", { class: "lp-label-name" }), element("meter", { min: 0, max: 1 }), element("span", { class: "lp-label-share" })];
+      return { parts, row: element("div", { class: "lp-label" }, ...parts) };
+    });
+    const title = running.title ? [element("p", { class: "lp-label-title", text: running.title })] : [];
+    this.labels.append(element("div", { class: "lp-label-track" }, ...title, ...rows.map(({ row }) => row)));
+    return { running, rows };
+  }
+
+  writeLabels() {
+    for (const { running, rows } of this.tracks) {
+      const span = running.spans.findLast(([start]) => start <= this.frame);
+      const labels = span ? span[1] : [];
+      rows.forEach(({ parts: [name, bar, share], row }, place) => {
+        const label = labels[place];
+        row.hidden = !label && place > 0;
+        name.textContent = label ? running.names[label[0]] : "no body";
+        bar.hidden = share.hidden = !label;
+        bar.value = label ? label[1] : 0;
+        share.textContent = label ? `${(100 * label[1]).toFixed(0)} %` : "";
+      });
+    }
   }
 
   get frames() {
@@ -189,6 +220,7 @@ class Player {
     const seconds = known ? `${(this.frame / this.fps).toFixed(2)} s, ` : "";
     this.time.textContent = `${seconds}${this.frame + 1} / ${this.frames}`;
     this.scrubber.setAttribute("aria-valuetext", `${seconds}frame ${this.frame + 1} of ${this.frames}`);
+    this.writeLabels();
     this.root.dataset.drawn = strokes;
   }
 

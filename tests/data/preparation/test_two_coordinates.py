@@ -75,7 +75,8 @@ def recordings(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str
 
 def test_the_layout_with_two_coordinates_is_found_without_a_data_yaml(recordings: tuple[str, str, Path]) -> None:
     format_name, layout, raw = recordings
-    config, about = discover(DataConfig(name="mine", layout=layout, format=format_name, bodies=2), raw)
+    described = DataConfig(name="mine", layout=layout, format=format_name, bodies=2)
+    config, about = discover(described, raw, partial=True)
     assert (config.layout, config.classes) == (f"{layout}_2d", ["first", "second"])
     assert config.normalize.scale == "unit" and f"layout {layout}_2d" in about[0]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from last.plots.drawing import DARK, LIGHT, lines_of
 from last.plots.player import PlayedClip, Version, bytes_of, encode, largest_error
+from last.plots.running_labels import LabelledFrames, RunningLabels
 from last.skeleton import Layout, list_layouts, load_layout
 from last.utils.errors import UserError
 
@@ -143,3 +144,11 @@ def test_marked_frames_and_joints_are_those_that_the_clip_has(
 
 def test_the_title_of_a_version_is_printable() -> None:
     assert encoded(Version(joints_of(), title="copy\x1b[31m"))["title"] == "copy?[31m"
+
+
+def test_labels_over_time_are_the_first_three_with_each_name_once() -> None:
+    labels = [("wave", 0.7), ("fall", 0.2), ("rise\x1b", 0.06), ("sit", 0.04)]
+    running = RunningLabels("body 1", [LabelledFrames(0, labels), LabelledFrames(2, labels[1:2])])
+    (values,) = encode([PlayedClip("clip", LAYOUT, [Version(joints_of())], running=[running])])["clips"][0]["running"]
+    assert values["title"] == "body 1" and values["names"] == ["wave", "fall", "rise?"]
+    assert values["spans"] == [[0, [[0, 0.7], [1, 0.2], [2, 0.06]]], [2, [[1, 0.2]]]]

@@ -11,6 +11,7 @@ from html_pages import HOSTILE_NAMES, Elements, opened
 
 import last.plots.player.page as page_module
 from last.plots.player import PlayedClip, Version, assets, fragment, write_page
+from last.plots.running_labels import LabelledFrames, RunningLabels
 from last.skeleton import load_layout
 from last.utils.errors import UserError
 
@@ -70,6 +71,7 @@ def test_several_players_fit_on_one_page() -> None:
 # --- in a browser
 
 MARKS = (Path(__file__).parent / "marks_seen.js").read_text(encoding="utf-8")
+LABELS = (Path(__file__).parent / "labels_seen.js").read_text(encoding="utf-8")
 READER = (Path(__file__).parent / "reader_at_work.js").read_text(encoding="utf-8")
 
 
@@ -140,3 +142,16 @@ def test_an_embedded_player_starts_at_the_marked_frames_and_rings_the_marked_joi
     assert found["outside"] is False  # the stretch is over
     assert found["returned"] == "4 / 9"
     assert found["wheel"] == [False, True]  # the page scrolls until the clip has the focus
+
+
+def test_a_browser_shows_the_labels_of_each_frame(tmp_path: Path) -> None:
+    labels = [("wave <b>", 0.8), ("fall", 0.15), ("rise", 0.04), ("sit", 0.01)]
+    spans = [LabelledFrames(0, labels), LabelledFrames(2, [("fall", 1.0)]), LabelledFrames(3, [])]
+    played = PlayedClip("clip", LAYOUT, clip(frames=4).versions, running=[RunningLabels("", spans)])
+    page = f"<body>{fragment([played], plays=False)}{assets()}<script>{LABELS}</script></body>"
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    document = opened(tmp_path / "page.html")
+    assert "data-error" not in document
+    found = json.loads(html.unescape(re.findall(r'<pre id="found">(.*?)</pre>', document)[0]))
+    three = ["wave <b> 80 %", "fall 15 %", "rise 4 %"]
+    assert found == [three, three, ["fall 100 %"], ["no body"]]

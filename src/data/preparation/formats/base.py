@@ -72,6 +72,7 @@ class Source:
         columns: of tables, our names of columns with those of the file.
         merged: classes to which others are mapped, so that recordings need not have them.
         is_long: a table of intervals labels parts of the recordings, so that they have no labels themselves.
+        unlabelled: labels are not wanted, so that recordings need none, and may have any name and be in any folder.
         tables: these tables, which are no recordings.
     """
 
@@ -84,6 +85,7 @@ class Source:
     columns: tuple[tuple[str, str], ...] = ()
     merged: frozenset[str] = frozenset()
     is_long: bool = False
+    unlabelled: bool = False
     tables: tuple[Path, ...] = ()
 
     @classmethod
@@ -106,6 +108,11 @@ class Source:
             is_long=bool(config.intervals.file),
             tables=tuple(path.resolve() for path in tables),
         )
+
+    @property
+    def has_labels(self) -> bool:
+        """Return whether each recording has a label, by its name, its folder or its content."""
+        return not (self.is_long or self.unlabelled)
 
     def is_table(self, path: Path) -> bool:
         """Tell whether a file is a table of intervals."""

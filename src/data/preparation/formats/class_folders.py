@@ -55,8 +55,8 @@ class ClassFolderReader:
         Raises:
             UserError: the subfolders of `raw` are not the classes of the data set, or they hold no recording.
         """
-        if self.source.is_long:
-            return self._long_recordings(raw)
+        if not self.source.has_labels:
+            return self._in_any_folder(raw)
         folders = class_folders(raw, self.source.classes, self.source.merged)
         files = [path for folder in folders for path in files_below(folder)]
         read = [path for path in files if self.is_read(path)]
@@ -72,7 +72,7 @@ class ClassFolderReader:
             _logger.warning("Not read in %s, where %s files in class folders are: %s.", raw, self.endings[0], seen)
         return merge_copies(self.entries_of(raw, read), raw)
 
-    def _long_recordings(self, raw: Path) -> Sequence[Entry]:
+    def _in_any_folder(self, raw: Path) -> Sequence[Entry]:
         """List the recordings anywhere in the folder `raw`, or the file `raw` itself."""
         root = raw.parent if raw.is_file() else raw
         files = [raw] if raw.is_file() else [each for each in files_below(raw) if not self.source.is_table(each)]
@@ -99,10 +99,10 @@ class ClassFolderReader:
 
     def describe(self, name: str) -> ClipMetadata:
         """Return the label of a recording, and what the marks in its name tell; of each letter the innermost counts."""
-        class_name, _, rest = ("", "", name) if self.source.is_long else name.partition("/")
+        class_name, _, rest = name.partition("/") if self.source.has_labels else ("", "", name)
         marks = read_marks(rest)
         setup, camera, subject, replication = (marks.get(letter, 0) for letter in "SCPR")
-        label = 0 if self.source.is_long else self._labels[class_name]  # that of a part is in the table of intervals
+        label = self._labels[class_name] if self.source.has_labels else 0
         return ClipMetadata(label, subject, camera, setup, replication)
 
     def find_classes(self, raw: Path) -> list[str]:

@@ -178,7 +178,7 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
         if joints.ndim == 4 and joints.shape[2:] == (layout.num_joints, layout.coordinates + 1):
             remedy = ". If the last number of each joint is a confidence, give it apart, as `confidence`"
         elif joints.ndim == 4 and joints.shape[2] != layout.num_joints:
-            remedy = _other_layout(joints.shape[2], joints.shape[3])
+            remedy = _other_layout(joints.shape[2], joints.shape[3], source)
         elif joints.ndim == 4 and joints.shape[3] == 2:
             remedy = f": use {layout_of(2, layout)}"
         raise BadClip(name, 0, f"has the shape {joints.shape}; {layout.name} has {wanted}{remedy}")
@@ -187,10 +187,12 @@ def _check_array(name: str, joints: NDArray[Any], source: Source) -> None:
     refuse_size(name, joints.size)
 
 
-def _other_layout(num_joints: int, coordinates: int) -> str:
+def _other_layout(num_joints: int, coordinates: int, source: Source) -> str:
     """Return what to do about recordings of another number of joints, with the layouts that have it."""
     known = [each for each in map(load_layout, list_layouts()) if each.num_joints == num_joints]
     names = ", ".join(each.name for each in known if each.coordinates == coordinates)
+    if source.unlabelled:
+        return f". If they have the layout {names}, name it with --layout" if names else ""
     one_layout = "All recordings of a folder need the same layout: prepare others by themselves"
     return f". {one_layout}, with data.layout" + (f", here {names}" if names else "")
 

@@ -177,12 +177,17 @@ def _has(*keys: str) -> Callable[[object], bool]:
     return lambda content: any(key in _frame(content) or key in _first(content) for key in keys)
 
 
+def _first_value(content: object) -> object:
+    return next(iter(content.values()), None) if isinstance(content, dict) else None
+
+
+_has_bodies = _has("body_list", "body_format")
 # Tests of what is typical of a format, at its beginning only.
 _LOOKS: dict[str, Callable[[object], bool]] = {
     "nw_ucla": _has("skeletons"),
     "openpose": _has("people"),
     "kinect_azure": _has("k4abt_sdk_version", "num_bodies"),
-    "zed": _has("body_list", "body_format"),
+    "zed": lambda content: _has_bodies(content) or _has_bodies(_first_value(content)),  # frames may be by their times
     "tao": _has("num_frames_in_batch", "batches"),
     "mediapipe": _has(
         "landmarks", "pose_landmarks", "pose_world_landmarks", "poseLandmarks", "worldLandmarks", "hand_landmarks"

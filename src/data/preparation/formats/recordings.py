@@ -6,6 +6,7 @@ import logging
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
@@ -13,10 +14,12 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO
 
 from ....utils.errors import UserError
+from ....utils.names import normal_form
 from ....utils.numbers import counted
 from ....utils.regular_files import open_regular
 from ....utils.zip_files import Archive, DamagedZip
-from .base import BadClip, Entry
+from ...store.clip import Clip
+from .base import BadClip, Entry, Reader, Source
 from .listing import ending, files_below, is_junk, size_of, tally
 from .sniff import FIRST_BYTES, ZIP, file_kind, why_unreadable
 
@@ -28,14 +31,17 @@ _PIECE_BYTES = 1 << 20
 _FOREIGN_ARCHIVES = {".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz", ".rar", ".7z"}
 
 
-def find_recordings(raw: Path, suffix: str, name_of: Callable[[PurePath], str | None], expected: str) -> list[Entry]:
+def find_recordings(
+    raw: Path, suffix: str, name_of: Callable[[PurePath], str | None], expected: str, source: Source | None = None
+) -> list[Entry]:
     """List the recordings of one format in `raw`: a folder (searched recursively), a zip, or one file.
 
     Args:
         raw: where to look.
         suffix: the lower-case ending of the file names; a name may have capitals, or `.gz` after it.
-        name_of: returns a clip's name from its whole path without `.gz`; None for a file that is not a recording.
+        name_of: returns a clip's name from its whole path without `.gz`; None for a file that has no such name.
         expected: the expected files, for the message if there are none.
+        source: if it is `unlabelled`, a file without such a name is a recording too, named after its path.
 
     Returns:
         The entries in the order of their names. A name that is found twice counts once; the others are its copies:
@@ -50,7 +56,7 @@ def find_recordings(raw: Path, suffix: str, name_of: Callable[[PurePath], str | 
         plain = _without_added_ending(whole.name, suffix)
         if plain is None:
             others.append(member or path.name)
-        elif name := name_of(whole.with_name(plain)):
+        elif name := name_of(whole.with_name(plain)) or _own_name(raw, whole.with_name(plain), suffix, source):
             found.append(Entry(name, path, member, size))
         else:
             misnamed.append(member or path.name)
@@ -66,6 +72,15 @@ def find_recordings(raw: Path, suffix: str, name_of: Callable[[PurePath], str | 
     return merge_copies(found, raw)
 
 
+def _own_name(raw: Path, path: PurePath, suffix: str, source: Source | None) -> str:
+    """Return the name of a recording from its path in `raw`, without its ending; empty if labels are wanted."""
+    if source is None or not source.unlabelled:
+        return ""
+    folder = raw.absolute().parent if raw.is_file() else raw.absolute()
+    below = path.relative_to(folder) if path.is_relative_to(folder) else path
+    return normal_form(below.as_posix()[: -len(suffix)].rstrip("/")) or below.stem
+
+
 def merge_copies(entries: Iterable[Entry], raw: Path) -> list[Entry]:
     """Return one entry per name, in the order of the names: the first one found, with the others as its copies."""
     found: dict[str, list[Entry]] = {}
@@ -78,6 +93,21 @@ def merge_copies(entries: Iterable[Entry], raw: Path) -> list[Entry]:
         _logger.warning(message, raw, counted(len(twice), "recording"), first.location, second.location)
     merged = (replace(first, copies=tuple(others)) if others else first for first, *others in found.values())
     return sorted(merged, key=lambda entry: entry.name)
+
+
+def read_or_copy(reader: Reader, entry: Entry) -> Clip:
+    """Return a recording, or if it is damaged one of its copies.
+
+    Raises:
+        BadClip: it is damaged, and so are its copies.
+    """
+    try:
+        return reader.read(entry)
+    except BadClip:
+        for copy in entry.copies:
+            with suppress(BadClip):
+                return reader.read(copy)
+        raise
 
 
 def read_bytes(entry: Entry, limit_bytes: int) -> bytes:

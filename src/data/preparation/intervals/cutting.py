@@ -93,7 +93,7 @@ def cut(clip: Clip, plans: Plans, into: CutRecordings) -> None:
     subject = plan.subject or clip.subject
     found = []
     for start, stop, label in way(clip, recording, plans, counts):
-        part = _part(clip, timeline, config.skeleton.center, start, stop)
+        part = part_of(clip, timeline, config.skeleton.center, start, stop)
         if part is None:
             counts[NO_BODY] += 1
             continue
@@ -187,10 +187,7 @@ def _windows(clip: Clip, recording: Recording, plans: Plans, counts: Counter[str
         for value in (plans.config.intervals.window_length, plans.config.intervals.stride_length)
     )
     length = min(length, recording.frames)
-    last = recording.frames - length
-    starts = list(range(0, last + 1, stride))
-    if starts[-1] != last:
-        starts.append(last)
+    starts = window_starts(recording.frames, length, stride)
     size = len(starts) * length * clip.joints.shape[0] * clip.joints[0, 0].size
     if size > _MOST_COORDINATES:
         raise BadClip(
@@ -205,7 +202,20 @@ def _windows(clip: Clip, recording: Recording, plans: Plans, counts: Counter[str
             yield start, start + length, label
 
 
-def _part(clip: Clip, timeline: Timeline, center: int, start: int, stop: int) -> Clip | None:
+def window_starts(frames: int, length: int, stride: int) -> list[int]:
+    """Return the first frames of windows over a recording; the last window ends with the recording.
+
+    Args:
+        frames: of the recording, at least `length`.
+        length: of a window, in frames.
+        stride: the distance of two windows, in frames; to the last one it may be shorter.
+    """
+    last = frames - length
+    starts = list(range(0, last + 1, stride))
+    return starts if starts[-1] == last else [*starts, last]
+
+
+def part_of(clip: Clip, timeline: Timeline, center: int, start: int, stop: int) -> Clip | None:
     """Return the frames from `start` to before `stop` as a centred clip; None if nobody is there."""
     first, end = np.searchsorted(timeline.numbers, [start, stop])
     mask = clip.joint_mask[:, first:end]

@@ -46,7 +46,8 @@ class Reader:
         Raises:
             UserError: `raw` does not exist, holds a damaged zip, or holds no recording.
         """
-        return find_recordings(raw, ".skeleton", _clip_name, "files named SsssCcccPpppRrrrAaaa.skeleton")
+        expected = "files named SsssCcccPpppRrrrAaaa.skeleton"
+        return find_recordings(raw, ".skeleton", _clip_name, expected, self._source)
 
     def read(self, entry: Entry) -> Clip:
         """Read, clean and centre one recording.
@@ -56,13 +57,13 @@ class Reader:
             DroppedClip: no frame has a body.
         """
         metadata = describe_name(entry.name)
-        if metadata is None:
+        if metadata is None and not self._source.unlabelled:
             raise BadClip(entry.name, 0, "is not named SsssCcccPpppRrrrAaaa")
         bodies = parse_bodies(entry.name, read_bytes(entry, _LIMIT_BYTES), self._source.layout.num_joints)
         if not bodies:
             raise DroppedClip(entry.name, 0, "no skeleton")
         joints, confidence = clean_bodies(bodies, MAX_BODIES, keep_empty=self._source.is_long)
-        return build_clip(entry.name, metadata, joints, self._source, confidence=confidence)
+        return build_clip(entry.name, metadata or ClipMetadata(0), joints, self._source, confidence=confidence)
 
 
 def describe_name(name: str) -> ClipMetadata | None:

@@ -36,7 +36,7 @@ class Reader:
         Raises:
             UserError: `raw` does not exist, holds a damaged zip, or holds no recording.
         """
-        return find_recordings(raw, ".json", _clip_name, "files named aXX_sXX_eXX_vXX.json")
+        return find_recordings(raw, ".json", _clip_name, "files named aXX_sXX_eXX_vXX.json", self._source)
 
     def read(self, entry: Entry) -> Clip:
         """Read and centre one recording.
@@ -46,7 +46,8 @@ class Reader:
             DroppedClip: it has no frame.
         """
         content = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES))
-        metadata = _describe(entry.name, content.get("label"))
+        unlabelled = self._source.unlabelled
+        metadata = ClipMetadata(0) if unlabelled else _describe(entry.name, content.get("label"))
         frames = content.get("skeletons")
         if frames == []:
             raise DroppedClip(entry.name, 0, "no skeleton")

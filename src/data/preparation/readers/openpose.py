@@ -52,7 +52,7 @@ class Reader(ClassFolderReader):
             frames.setdefault(path.parent, {}).setdefault(_video(path), []).append(path)
         for folder, videos in frames.items():
             for video, paths in videos.items():
-                alone = len(videos) == 1 and raw not in ((folder,) if self.source.is_long else (folder.parent,))
+                alone = len(videos) == 1 and raw not in ((folder.parent,) if self.source.has_labels else (folder,))
                 name = name_below(raw, folder if alone else folder / (video or "frames"))
                 yield Entry(name, folder, video, sum(map(size_of, paths)))
 

@@ -79,6 +79,7 @@ class Reader:
         content = _load(entry.path)
         annotation = content.annotations[int(entry.member)]
         label, keypoint = annotation.get("label"), annotation.get("keypoint")
+        label = 0 if self._source.unlabelled else label
         if type(label) is not int or label < 0:
             raise BadClip(entry.name, 0, "`label` should be a class number")
         if not isinstance(keypoint, PickledArray):

@@ -46,7 +46,7 @@ class Reader:
             UserError: `raw` does not exist, holds a damaged zip, or holds no recording.
         """
         expected = "files <pair>/<class>/<take>/skeleton_pos.txt, such as s01s02/03/001/skeleton_pos.txt"
-        return find_recordings(raw, "skeleton_pos.txt", _clip_name, expected)
+        return find_recordings(raw, "skeleton_pos.txt", _clip_name, expected, self._source)
 
     def read(self, entry: Entry) -> Clip:
         """Read and centre one recording, in metres.
@@ -55,7 +55,7 @@ class Reader:
             BadClip: it is damaged; the error has the line.
             DroppedClip: no frame has a body.
         """
-        metadata = _describe(entry.name)
+        metadata = ClipMetadata(0) if self._source.unlabelled else _describe(entry.name)
         rows = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES), _BODIES * self._source.layout.num_joints * 3)
         normalised = np.array(rows).reshape(len(rows), _BODIES, -1, 3).transpose(1, 0, 2, 3)  # (M, T, V, C)
         return build_clip(entry.name, metadata, normalised, self._source, to_metres)

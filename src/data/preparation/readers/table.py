@@ -107,7 +107,7 @@ class Reader:
 
     def _metadata(self, name: str, content: "_Content", rows: Integers, zeros: Mapping[str, int]) -> ClipMetadata:
         labels = content.table, rows, "label"
-        label = 0 if self._source.is_long else self._labels[one_value(name, *labels)]
+        label = self._labels[one_value(name, *labels)] if self._source.has_labels else 0
         values = {ours: one_value(name, content.table, rows, ours) for ours in METADATA}
         numbers = {
             ours: (content.numbers[ours][text] or zeros.get(ours, 0)) if text in content.numbers[ours] else 0
@@ -117,7 +117,7 @@ class Reader:
 
     def _check_labels(self, raw: Path, contents: Sequence["_Content"]) -> None:
         """Refuse labels that are not classes of the data set."""
-        if self._source.is_long:
+        if not self._source.has_labels:
             return
         labels = {label: content for content in contents for label in content.labels}
         unknown = [label for label in labels if label not in self._labels]
@@ -159,7 +159,7 @@ def _load(path: Path, changed_ns: int, source: Source) -> _Content:  # noqa: ARG
     """Load a file, once per process if clips are read in the order of the files."""
     try:
         data = read_bytes(Entry(str(path), path, "", size_of(path)), LIMIT_BYTES)
-        needed = () if source.is_long else ("label",)
+        needed = ("label",) if source.has_labels else ()
         table = read_table(str(path), data, source.layout, dict(source.columns), needed)
     except BadClip as error:
         raise UserError(f"{error}.") from error

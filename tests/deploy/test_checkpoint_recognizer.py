@@ -1,0 +1,56 @@
+"""A checkpoint classifies clips with the probabilities of `evaluate` and of its exported file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from deploy_probes import write_checkpoint
+
+import last
+from last.data import open_store
+from last.deploy.checkpoint_recognizer import CheckpointRecognizer
+from last.deploy.export import ExportRequest, export
+from last.deploy.recognizer import NoBody
+from last.utils.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, data_yaml: Path) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoint")
+    return write_checkpoint(folder / "last.pth", data_yaml, "nano_e", True, "data.min_confidence=0.3")
+
+
+@torch.no_grad()
+def test_its_probabilities_are_those_of_the_model_and_of_the_exported_file(
+    checkpoint: Path, data_yaml: Path, tmp_path: Path
+) -> None:
+    clips = list(open_store(data_yaml.parent / "data" / "tiny")[:4])
+    (exported,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path, clips=clips)
+    of_file, of_checkpoint = last.Recognizer(exported.files[0]), CheckpointRecognizer(checkpoint)
+    model = last.load_checkpoint(checkpoint)
+    for clip in clips:
+        found = of_checkpoint.probabilities(clip)
+        expected = model(*last.model_inputs(model, clip)).softmax(dim=1).numpy()[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found, of_file.probabilities(clip), rtol=1e-3, atol=1e-5)
+
+
+def test_its_facts_are_those_of_the_exported_file(checkpoint: Path, tmp_path: Path) -> None:
+    (exported,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path)
+    ours, theirs = CheckpointRecognizer(checkpoint).facts, last.Recognizer(exported.files[0]).facts
+    for name in ("model", "layout", "classes", "bodies", "frame_rate", "min_confidence"):
+        assert getattr(ours, name) == getattr(theirs, name)
+
+
+def test_a_recording_without_a_body_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(NoBody, match="No body is present"):
+        CheckpointRecognizer(checkpoint)(np.zeros((1, 5, 25, 3)))
+
+
+def test_a_checkpoint_of_another_version_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    values = torch.load(checkpoint, weights_only=True)
+    torch.save({**values, "format_version": 99}, tmp_path / "new.pth")
+    with pytest.raises(UserError, match="has the format version 99; this program reads version 2"):
+        CheckpointRecognizer(tmp_path / "new.pth")

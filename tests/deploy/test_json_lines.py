@@ -1,0 +1,78 @@
+"""Recordings as JSON lines: what a line may hold, and what is said of a line that cannot be used."""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from last.data.preparation.formats import BadClip, DroppedClip, Source
+from last.deploy.json_lines import clip_of_line, numbered_lines
+from last.skeleton import load_layout
+
+SOURCE = Source(load_layout("sbu15"), 2, (), unlabelled=True)
+JOINTS = np.random.default_rng(0).uniform(0.1, 1, size=(2, 6, 15, 3)).round(4)
+
+
+def line(**values: Any) -> bytes:
+    return json.dumps({"joints": JOINTS.tolist(), **values}).encode()
+
+
+def test_a_line_is_the_clip_of_its_joints() -> None:
+    clip = clip_of_line(line(name="wave", fps=25), 3, SOURCE)
+    assert (clip.name, clip.fps, clip.joints.shape) == ("wave", 25, JOINTS.shape)
+    np.testing.assert_allclose(clip.joints[0], JOINTS[0] - JOINTS[0, 0, SOURCE.center], atol=1e-5)
+
+
+def test_one_body_needs_no_axis_and_null_is_a_missing_joint() -> None:
+    joints = JOINTS[0].tolist()
+    joints[2][4] = [None, None, None]
+    clip = clip_of_line(line(joints=joints), 3, SOURCE)
+    assert clip.name == "line 3" and clip.joint_mask.sum() == 6 * 15 - 1 and not clip.joint_mask[0, 2, 4]
+
+
+def test_confidences_are_read_with_the_axes_of_the_joints() -> None:
+    confidence = np.ones(JOINTS.shape[:3])
+    confidence[1, 0, 0] = 0.5
+    whole = clip_of_line(line(confidence=confidence.tolist()), 1, SOURCE)
+    second = clip_of_line(line(joints=JOINTS[1].tolist(), confidence=confidence[1].tolist()), 1, SOURCE)
+    assert whole.confidence is not None and second.confidence is not None
+    assert whole.confidence[1, 0, 0] == second.confidence[0, 0, 0] == 128
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"{", "is not JSON"),
+        (b"\xff", "is not JSON"),
+        (b"[1]", "should be an object such as"),
+        (b"{}", "should be an object such as"),
+        (line(label=3), "has 'label'; known are name, joints, confidence, fps"),
+        (line(name=3), "`name` should be a text"),
+        (line(fps="30"), "`fps` should be a number"),
+        (line(fps=0), "`fps` should be a number from 0.5"),
+        (line(joints=[[1, 2], [3]]), "nested lists of numbers"),
+        (line(joints=[[["1", "2", "3"]]]), "nested lists of numbers"),
+        (line(joints=[[[True, False, True]]]), "nested lists of numbers"),
+        (line(joints="joints"), "nested lists of numbers"),
+        (line(joints=JOINTS[:, :, :9].tolist()), r"has the shape \(2, 6, 9, 3\); sbu15 has 15 joints of 3"),
+        (line(confidence=[[1.0]]), "bodies, frames, joints"),
+        (line(confidence=np.ones((2, 6, 9)).tolist()), "has the confidences"),
+        (None, "has more than 64 MiB"),
+    ],
+)
+def test_a_line_that_is_no_recording_is_named_by_its_number(text: bytes | None, problem: str) -> None:
+    with pytest.raises(BadClip, match=problem) as refused:
+        clip_of_line(text, 7, SOURCE)
+    assert refused.value.name.startswith("line 7")
+
+
+def test_a_line_without_a_body_is_dropped() -> None:
+    with pytest.raises(DroppedClip, match="no skeleton"):
+        clip_of_line(line(joints=np.zeros((2, 15, 3)).tolist()), 1, SOURCE)
+
+
+def test_lines_are_numbered_also_after_empty_ones_and_after_one_that_is_too_long() -> None:
+    stream = io.BytesIO(b"one\n\n" + b"x" * 25 + b"\n  \nfive")
+    assert list(numbered_lines(stream, longest=8)) == [(1, b"one\n"), (3, None), (5, b"five")]
