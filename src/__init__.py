@@ -13,17 +13,29 @@ if TYPE_CHECKING:
     from . import data
     from .deploy.inputs import model_inputs
     from .deploy.recognizer import Recognizer
-    from .models.registry import create_model, list_models
+    from .experiments.from_python import train
+    from .models.registry import list_models
     from .runs.checkpoint_model import load_checkpoint
+    from .runs.pretrained import create_model
 
-__all__ = ["Recognizer", "__version__", "create_model", "data", "list_models", "load_checkpoint", "model_inputs"]
+__all__ = [
+    "Recognizer",
+    "__version__",
+    "create_model",
+    "data",
+    "list_models",
+    "load_checkpoint",
+    "model_inputs",
+    "train",
+]
 
 _HOME_OF = {
     "Recognizer": ".deploy.recognizer",
-    "create_model": ".models.registry",
+    "create_model": ".runs.pretrained",
     "list_models": ".models.registry",
     "load_checkpoint": ".runs.checkpoint_model",
     "model_inputs": ".deploy.inputs",
+    "train": ".experiments.from_python",
 }
 
 

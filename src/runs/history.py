@@ -14,6 +14,7 @@ from ..tasks.recipe import TaskRecipe
 from ..utils.errors import UserError
 from ..utils.root_folders import RootFolders, folders_below, is_file, outermost
 from .folder import SEQUENCE_FILE, RunFolder, runs_in
+from .shipped_weights import list_pretrained, pretrained_file
 
 if TYPE_CHECKING:
     from .results import Run
@@ -267,9 +268,13 @@ def find_checkpoint(named: str, roots: RootFolders) -> Path:
 def resolve_checkpoint(path: Path) -> Path:
     """Return the checkpoint of the last epoch if a path is a run's folder, else the path itself.
 
+    The name of weights that come with the program, such as `synthetic`, is their file, unless a file has that name.
+
     Raises:
         UserError: the run has no finished epoch, or the folder is not a run.
     """
+    if not path.exists() and str(path) in list_pretrained():
+        return pretrained_file(str(path))
     if not path.is_dir():
         return path
     run = RunFolder(path.parent if path.name == "checkpoints" else path)

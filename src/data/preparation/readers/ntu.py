@@ -179,7 +179,7 @@ class _Walk:
             raise self._bad(f"body {body} occurs twice in frame {frame + 1}")
         count = self._number("the number of joints")
         if count != self.joints:
-            raise self._bad(f"a body has {self.joints} joints, not {count}")
+            raise self._bad(f"a body should have {self.joints} joints, not {count}")
         rows = self.lines[self.position : self.position + count]
         self.starts.append(self.position)
         self.rows += rows

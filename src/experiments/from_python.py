@@ -1,0 +1,78 @@
+"""Training from Python: `last.train`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..models.classifier import SkeletonClassifier
+from ..runs.checkpoint_model import load_checkpoint
+from ..runs.folder import RunFolder
+from ..utils.errors import UserError
+from ..utils.progress import SILENT, Progress
+from . import run as experiment
+from .config import resolve
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run that `train` has finished.
+
+    Attributes:
+        path: its folder.
+        summary: the content of its `summary.json`, such as `final_top1`, in percent.
+    """
+
+    path: Path
+    summary: Mapping[str, Any]
+
+    @property
+    def checkpoint(self) -> Path:
+        """Return the checkpoint of the last epoch."""
+        return RunFolder(self.path).last
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Return the checkpoint of the epoch with the best result on the test clips, which is no fair estimate."""
+        return RunFolder(self.path).best
+
+    def load(self) -> SkeletonClassifier:
+        """Return the model of the last epoch, ready to classify."""
+        return load_checkpoint(self.checkpoint)
+
+
+def train(
+    model: str | Path = "",
+    dataset: str | Path = "",
+    *,
+    config: str | Path = "",
+    resume: str | Path = "",
+    progress: Progress = SILENT,
+    settings: Mapping[str, Any] | None = None,
+    **keys: Any,
+) -> TrainedRun:
+    """Train a model, as the command `train` does, and return its run.
+
+    A script needs the guard `if __name__ == "__main__":` around it where clips are loaded by further processes.
+
+    Args:
+        model: one of `list_models()`, or the path of a model's YAML file.
+        dataset: a known data set such as `ntu60`, or the path of a data YAML; it has to be prepared.
+        config: a recipe: the path of a YAML file, or a name in `configs/training`.
+        resume: the folder or a checkpoint of a run to resume; `auto` for the newest matching one.
+        progress: the progress display; none by default.
+        settings: values by dotted key, such as `{"data.augment.mirror_probability": 0.5}`.
+        keys: values by key, such as `epochs=20`, `learning_rate=0.05`, `data_root="data"`.
+
+    Raises:
+        UserError: the data are missing, a key is unknown, a value is invalid, or a file cannot be written.
+        TrainingDiverged: losses, gradients or scores are not finite.
+    """
+    flags = {name: str(value) if isinstance(value, Path) else value for name, value in keys.items()}
+    if twice := sorted(flags.keys() & (settings or {}).keys()):
+        raise UserError(f"{', '.join(twice)}: given as an argument and in `settings`. Give each once.")
+    resolved = resolve(model=str(model), dataset=str(dataset), recipe=str(config), flags={**flags, **(settings or {})})
+    result = experiment.train(resolved, str(resume), progress, explicit_keys=[*flags, *(settings or {})])
+    if result.stopped is not None:
+        result.stopped.raise_signal()
+    return TrainedRun(result.run.path, result.summary)
