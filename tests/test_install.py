@@ -178,7 +178,8 @@ def test_a_source_archive_holds_what_builds_it(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {"last/__init__.py", "last/configs/data/ntu60.yaml", "last/py.typed"} <= {*names}
-    assert not [each for each in names if "last_build" in each or each.endswith(".pth")]
+    assert not [each for each in names if "last_build" in each or ("/" not in each and each.endswith(".pth"))]
+    assert "last/runs/weights/synthetic.pth" in names
     assert not [each for each in names if each.startswith("last/benchmarks/")]
 
 
