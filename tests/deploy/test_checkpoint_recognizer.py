@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from deploy_probes import write_checkpoint
+from deploy_probes import SharedExport
 
 import last
 from last.data import open_store
@@ -16,10 +16,8 @@ from last.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, data_yaml: Path) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("checkpoint")
-    return write_checkpoint(folder / "last.pth", data_yaml, "nano_e", True, "data.min_confidence=0.3")
+def checkpoint(shared_export: SharedExport) -> Path:
+    return shared_export.checkpoint
 
 
 @torch.no_grad()
@@ -37,9 +35,8 @@ def test_its_probabilities_are_those_of_the_model_and_of_the_exported_file(
         np.testing.assert_allclose(found, of_file.probabilities(clip), rtol=1e-3, atol=1e-5)
 
 
-def test_its_facts_are_those_of_the_exported_file(checkpoint: Path, tmp_path: Path) -> None:
-    (exported,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path)
-    ours, theirs = CheckpointRecognizer(checkpoint).facts, last.Recognizer(exported.files[0]).facts
+def test_its_facts_are_those_of_the_exported_file(shared_export: SharedExport) -> None:
+    ours, theirs = CheckpointRecognizer(shared_export.checkpoint).facts, last.Recognizer(shared_export.model).facts
     for name in ("model", "layout", "classes", "bodies", "frame_rate", "min_confidence"):
         assert getattr(ours, name) == getattr(theirs, name)
 

@@ -182,8 +182,8 @@ def test_a_file_that_disagrees_is_not_left_behind(
 
 
 def test_a_teacher_is_exported_unchanged(tmp_path: Path, data_yaml: Path) -> None:
-    two_stages = ["model.blocks=[1,1]", "model.channels=[16,16]", "model.temporal=[convolution,attention]"]
-    checkpoint = write_checkpoint(tmp_path / "teacher.pth", data_yaml, "small", False, *two_stages)
+    one_stage = ["model.blocks=[1]", "model.channels=[16]", "model.temporal=[attention]"]
+    checkpoint = write_checkpoint(tmp_path / "teacher.pth", data_yaml, "small", False, *one_stage)
     (found,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path / "out")
     assert found.files[0].name == "small.onnx" and found.difference < 1e-4
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from core_packages import BLOCK
-from deploy_probes import write_checkpoint
+from deploy_probes import SharedExport
 from patience import PATIENCE_S
 
 import last
@@ -21,16 +21,13 @@ Array = np.ndarray[Any, Any]
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, data_yaml: Path) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("recognizer")
-    return write_checkpoint(folder / "last.pth", data_yaml, "nano_e", False, "data.min_confidence=0.3")
+def checkpoint(shared_export: SharedExport) -> Path:
+    return shared_export.checkpoint
 
 
 @pytest.fixture(scope="module")
-def model_file(checkpoint: Path) -> Path:
-    (found,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), checkpoint.parent / "out")
-    return found.files[0]
+def model_file(shared_export: SharedExport) -> Path:
+    return shared_export.model
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +92,7 @@ def test_features_are_those_of_the_model(recognizer: last.Recognizer, checkpoint
         (np.full((9, 25, 3), np.nan), "No body is present"),
         (
             np.ones((2, 9, 17, 3)),
-            r"\(2, 9, 17, 3\); .*out/nano_e.onnx takes \(bodies, frames, 25, 3\), the layout ntu25",
+            r"\(2, 9, 17, 3\); .*exported/nano_e.onnx takes \(bodies, frames, 25, 3\), the layout ntu25",
         ),
         (np.ones((9, 25)), r"have the shape \(1, 9, 25\)"),
         (np.ones((0, 25, 3)), "No body is present"),

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from deploy_probes import write_checkpoint
+from deploy_probes import SharedExport, write_checkpoint
 from patience import PATIENCE_S
 
 from last.deploy import backends
@@ -31,18 +31,17 @@ def test_a_backend_in_one_file_is_exported_and_compared(
 def test_a_broken_backend_does_not_affect_the_others(
     plug_in: Callable[[ModuleType, Path], None],
     cli: Callable[..., Any],
-    data_yaml: Path,
+    shared_export: SharedExport,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     for name in ("a_broken", "torn"):
         (tmp_path / f"{name}.py").write_text("x = 1" if name == "a_broken" else "def convert(:")
         plug_in(backends, tmp_path / f"{name}.py")
-    checkpoint = tmp_path / "last.pth"
-    write_checkpoint(checkpoint, data_yaml)
-    done = cli("export", "--checkpoint", checkpoint, "--format", "onnx", "--out", tmp_path / "files")
+    flags = ["--format", "safetensors", "--out", tmp_path / "files"]
+    done = cli("export", "--checkpoint", shared_export.checkpoint, *flags)
     assert (done.code, "a_broken.py" in done.err) == (0, False), done.err
-    backends.open_exported(next((tmp_path / "files").glob("*.onnx")))
+    backends.open_exported(shared_export.model)
     skipped = [record.message for record in caplog.records if "It is skipped" in record.message]
     assert ["a_broken.py has no `SUFFIXES`" in each for each in skipped] == [True, False]
     assert "torn.py cannot be imported" in skipped[1]

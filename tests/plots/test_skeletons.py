@@ -282,8 +282,8 @@ def test_a_film_has_each_frame_and_its_labels(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PATH", str(program(tmp_path / "ffmpeg", keep).parent))
     film(clip(), LAYOUT, tmp_path / "clip.mp4", fps=10, running=RUNNING)
     content = (tmp_path / "clip.mp4").read_bytes()
-    frames = np.frombuffer(content, np.uint8).reshape(6, -1)
-    assert len(np.unique(frames, axis=0)) == 6
+    size = len(content) // 6
+    assert len({content[start : start + size] for start in range(0, len(content), size)}) == 6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "ffmpeg"]
 
 
