@@ -31,9 +31,12 @@ from last.utils.progress import Progress
 
 from .measure import CLASSES, Turns, ratio, spread, take_turns
 from .report import Result, Table
+from .startup import COLUMNS as STARTS
+from .startup import measure_starts
 from .training import chosen_models
 
 _LAYOUT = "ntu25"
+_WEIGHTS = "weights.pth"
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime", "openvino")
 _WARMUP_RUNS = 3  # in every turn
 _PAUSE_S = 0.02  # until the threads of the path before sleep
@@ -57,14 +60,19 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
     """
     names = chosen_models(arguments.models)
     check_installed(_PACKAGES)
-    rows = [row for name in names for row in _measure_model(name, arguments, progress)]
+    rows, starts = [], []
+    for name in names:
+        own_rows, own_starts = _measure_model(name, arguments, progress)
+        rows += own_rows
+        starts += own_starts
     title = f"one clip, one body, {arguments.frames} frames, {_LAYOUT}, {counted(torch.get_num_threads(), 'thread')}"
     best = {
         name: min(row["milliseconds"]["median"] for row in rows if row["model"] == name and row["precision"] == "f32")
         for name in names
     }
     summary = {"fastest_ms": best, "versions": {package: version(package) for package in _PACKAGES}}
-    return Result([Table("rows", title, _COLUMNS, rows)], summary, ["Times as fast as the plain path."])
+    tables = [Table("rows", title, _COLUMNS, rows), Table("starts", "in a new process", STARTS, starts)]
+    return Result(tables, summary, ["Times as fast as the plain path.", "Starts are medians of new processes."])
 
 
 class FromJoints(nn.Module):
@@ -106,7 +114,10 @@ class CoreAlone(nn.Module):
         return logits.softmax(dim=1), logits, features
 
 
-def _measure_model(name: str, arguments: Namespace, progress: Progress) -> list[dict[str, Any]]:
+def _measure_model(
+    name: str, arguments: Namespace, progress: Progress
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of a model's paths, and those of programs that start with it."""
     torch.manual_seed(arguments.seed)
     layout = load_layout(_LAYOUT)
     joints = torch.randn(1, 3, arguments.frames, layout.num_joints, 1)
@@ -117,7 +128,10 @@ def _measure_model(name: str, arguments: Namespace, progress: Progress) -> list[
         expected = ways["plain"]()
         differences = {path: float(abs(run() - expected).max()) for path, run in ways.items()}
         taken = take_turns(ways, plan, torch.device("cpu"), progress)
-    return [
+        files = {"file, ONNX Runtime": Path(folder, "file.onnx"), "file, OpenVINO": Path(folder, "file.xml")}
+        recording = joints.permute(0, 4, 2, 3, 1).contiguous().numpy()
+        starts = measure_starts(name, files, Path(folder, _WEIGHTS), recording, (CLASSES, _LAYOUT))
+    rows = [
         {
             "model": name,
             "path": path,
@@ -128,6 +142,7 @@ def _measure_model(name: str, arguments: Namespace, progress: Progress) -> list[
         }
         for path, times in taken.items()
     ]
+    return rows, starts
 
 
 def _paths(name: str, folder: Path, joints: Tensor, precision: str) -> dict[str, Logits]:
@@ -136,6 +151,7 @@ def _paths(name: str, folder: Path, joints: Tensor, precision: str) -> dict[str,
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    torch.save(model.state_dict(), folder / _WEIGHTS)
     config = DataConfig(layout=_LAYOUT, sampling=SamplingConfig(test_crop=1.0), bodies=1)
     network = network_of(model, config, joints.shape[2])
     core, facts = CoreAlone(network.core).eval(), {"model": name}

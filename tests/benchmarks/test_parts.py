@@ -55,6 +55,7 @@ def found(cli: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[str, An
 def two_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make `inference` measure two functions instead of models, whose export takes long."""
     logits = np.zeros((1, 60), np.float32)
+    monkeypatch.setattr(inference, "measure_starts", lambda *_: [])
     monkeypatch.setattr(inference, "_paths", lambda *_: {"plain": lambda: logits, "folded": lambda: logits + 1})
 
 
