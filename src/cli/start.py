@@ -175,11 +175,7 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
             raise UserError(f"Name the recordings of {named} with --raw DIR.")
         config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
         store = out / "data" / config.name
-        steps.command(
-            "prepare the recordings",
-            "preprocess",
-            *("--dataset", named, "--raw", arguments.raw, "--out", store, *more),
-        )
+        _preprocess(steps, "--dataset", named, "--raw", arguments.raw, "--out", store, *more)
         dataset = named
     else:
         if not path.exists():
@@ -191,11 +187,23 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
             return _prepare(steps, argparse.Namespace(**{**vars(arguments), "path": found.name, "raw": path}), out)
         store = out / "data" / (arguments.name or file_name(path.stem) or "recordings")
         described = ("--format", found.format, "--raw", path, "--layout", arguments.layout or found.layout)
-        steps.command("prepare the recordings", "preprocess", *described, "--out", store, *more)
+        _preprocess(steps, *described, "--out", store, *more)
         dataset = str(_yaml_beside(store))
     opened = open_store(store)
     _refuse_untrainable(opened, dataset)
     return dataset, opened
+
+
+def _preprocess(steps: RecordedCommands, *arguments: object) -> None:
+    """Prepare the recordings; again, if there are others than in an earlier call."""
+    from ..data.preparation.preprocess import OtherRecordings
+
+    with steps.step("prepare the recordings"):
+        try:
+            steps.call("preprocess", *arguments)
+        except OtherRecordings:
+            say("  The recordings, or how they are read, have changed since the last call: they are prepared again.")
+            steps.call("preprocess", *arguments, "--overwrite")
 
 
 def _prepared(path: Path) -> "tuple[str, Store]":

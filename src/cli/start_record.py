@@ -125,15 +125,19 @@ class RecordedCommands(Steps):
 
     def command(self, title: str, name: str, *arguments: object) -> int:
         """Run a command as a step and return its exit code."""
+        with self.step(title):
+            return self.call(name, *arguments)
+
+    def call(self, name: str, *arguments: object) -> int:
+        """Run a command within a step and return its exit code."""
         from . import COMMANDS
 
         words = [str(each) for each in arguments]
-        with self.step(title):
-            say(f"  {program()} {shlex.join([name, *words])}", flush=True)
-            module, purpose = COMMANDS[name]
-            command = import_module(module, __package__)
-            parsed = parse(f"{program()} {name}", purpose, command.add_arguments, words + ["--quiet"] * self._quiet)
-            return int(command.run(parsed))
+        say(f"  {program()} {shlex.join([name, *words])}", flush=True)
+        module, purpose = COMMANDS[name]
+        command = import_module(module, __package__)
+        parsed = parse(f"{program()} {name}", purpose, command.add_arguments, words + ["--quiet"] * self._quiet)
+        return int(command.run(parsed))
 
 
 def _object(value: object) -> dict[str, Any]:

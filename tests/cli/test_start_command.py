@@ -9,6 +9,7 @@ import pytest
 
 from last.cli import start
 from last.cli.start_record import RecordedCommands
+from last.data import open_store
 from last.data.loading import placement
 from last.runs.folder import RunFolder
 from last.utils.config import read_yaml
@@ -41,15 +42,15 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Record the commands from the training on instead of running them."""
     seen: list[list[str]] = []
-    command = RecordedCommands.command
+    call = RecordedCommands.call
 
-    def record(self: RecordedCommands, title: str, name: str, *arguments: object) -> int:
+    def record(self: RecordedCommands, name: str, *arguments: object) -> int:
         seen.append([name, *map(str, arguments)])
         if name == "inspect":
             arguments = (*arguments, "--no_training")
-        return command(self, title, name, *arguments) if name in ("preprocess", "inspect") else 0
+        return call(self, name, *arguments) if name in ("preprocess", "inspect") else 0
 
-    monkeypatch.setattr(RecordedCommands, "command", record)
+    monkeypatch.setattr(RecordedCommands, "call", record)
     monkeypatch.setattr(start, "_run", lambda out: out / "runs" / "run-1")
     monkeypatch.setattr(RunFolder, "read_config", lambda _: {"validation": "test"})
     return seen
@@ -118,6 +119,13 @@ def test_a_second_start_repeats_no_step_and_says_so(
     assert "Nothing was trained" not in changed.out and (out / "evaluation" / "metrics.json").exists()
     refused = cli(*arguments, "--minutes", "9")
     assert refused.code == 2 and "was started with --minutes 5" in refused.err
+    taken = next(raw.rglob("*.npy"))
+    swaying = np.random.default_rng(1).normal(0, 0.3, (24, 17, 3)).cumsum(axis=0)
+    np.save(taken.with_name("another_P001.npy"), swaying)
+    added = cli(*arguments)
+    assert added.code == 0, added.err
+    assert "have changed since the last call: they are prepared again" in added.out
+    assert "Nothing was trained" not in added.out and len(open_store(out / "data" / "gestures")) == 25
 
 
 @pytest.mark.parametrize(("validation", "checkpoint"), [("split", "best_model.pth"), ("test", "last.pth")])

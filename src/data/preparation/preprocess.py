@@ -59,6 +59,10 @@ _IGNORE_LIST_LIMIT_BYTES = 64 << 20
 _NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
 
 
+class OtherRecordings(UserError):
+    """The folder holds a store that was made from other recordings, or with other rules."""
+
+
 @dataclass(frozen=True)
 class _Job:
     """The input and output of one preparation."""
@@ -222,11 +226,11 @@ def _prepared_before(job: _Job, strict: bool, saves: bool) -> PreparationReport:
     """Return the report of a finished store of the same input; with `saves`, save it if it has changed.
 
     Raises:
-        UserError: the store was made from another input.
+        OtherRecordings: the store was made from another input.
     """
     store = open_store(job.out)
     if store.source.get("key") != job.key():
-        raise UserError(
+        raise OtherRecordings(
             f"{job.out} holds a finished store made from other recordings or with other rules. Choose another "
             "folder with --out, or replace that store with --overwrite."
         )
