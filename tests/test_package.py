@@ -47,8 +47,9 @@ def test_every_file_of_a_package_that_is_no_python_is_in_the_package_data() -> N
     patterns = project["tool"]["setuptools"]["package-data"]
     for path in (ROOT / "src").rglob("*"):
         if path.is_file() and path.suffix not in {".py", ".pyc"} and not path.name.startswith("."):
-            package = ".".join(("last", *path.parent.relative_to(ROOT / "src").parts))
-            assert any(path.match(pattern) for pattern in patterns.get(package, [])), path
+            parts = ("last", *path.parent.relative_to(ROOT / "src").parts)
+            packages = [".".join(parts), ".".join(parts[:-1])]  # a folder without modules is of the package above
+            assert any(path.match(pattern) for package in packages for pattern in patterns.get(package, [])), path
 
 
 def test_the_tested_versions_name_every_required_package() -> None:

@@ -55,8 +55,7 @@ def test_sizes_of_another_number_of_stages_are_refused() -> None:
         ({"num_classes": True}, "num_classes: True"),
         ({"num_classes": 0}, "num_classes: 0"),
         ({"num_classes": ["a", "b"]}, "num_classes: .'a', 'b'."),
-        ({"layout": None}, "layout: None should be the name of a layout"),
-        ({"layout": 25}, "layout: 25"),
+        ({"layout": 25}, "layout: 25 should be the name of a layout"),
     ],
 )
 def test_arguments_of_another_type_are_refused(arguments: dict[str, object], message: str) -> None:
