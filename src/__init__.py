@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from .deploy.inputs import model_inputs
     from .deploy.recognizer import Recognizer
     from .experiments.from_python import train
+    from .live.stream import StreamRecognizer
     from .models.registry import list_models
     from .runs.checkpoint_model import load_checkpoint
     from .runs.pretrained import create_model
 
 __all__ = [
     "Recognizer",
+    "StreamRecognizer",
     "__version__",
     "create_model",
     "data",
@@ -31,6 +33,7 @@ __all__ = [
 
 _HOME_OF = {
     "Recognizer": ".deploy.recognizer",
+    "StreamRecognizer": ".live.stream",
     "create_model": ".runs.pretrained",
     "list_models": ".models.registry",
     "load_checkpoint": ".runs.checkpoint_model",

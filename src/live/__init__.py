@@ -1,0 +1,5 @@
+"""Recognition in streams of frames: several people, one label each, without torch.
+
+A frame goes to `stream.StreamRecognizer`, which keeps the last seconds of each person (`history`), finds out who is who
+where the stream does not say (`tracking`), and turns probabilities into the starts and ends of actions (`actions`).
+"""
