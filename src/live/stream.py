@@ -18,7 +18,7 @@ from ..data.store.clip import FARTHEST
 from ..deploy.recognizer import NoBody, Recognizer
 from ..utils.errors import UserError
 from .actions import NONE, ActionState, Change
-from .history import History
+from .frame_history import History
 from .settings import LiveSettings
 from .tracking import assign, mutual_pairs, position_of, size_of
 

@@ -70,7 +70,7 @@ class History:
         times, joints = times[inside], joints[inside]
         if not len(times):
             return np.empty((0, *self._joints.shape[1:]), np.float32)
-        number = int(np.floor((stop - times[0]) * rate + 1e-6)) + 1
+        number = max(0, int(np.floor((stop - times[0]) * rate + 1e-6)) + 1)
         at = stop - np.arange(number)[::-1] / rate
         after = (
             np.clip(np.searchsorted(times, at), 1, max(1, len(times) - 1)) if len(times) > 1 else np.zeros(number, int)
