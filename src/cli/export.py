@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..data.store.clip import Clip
     from ..data.store.protocols import Split
     from ..data.store.reader import Store
+    from ..settings.run import RunConfig
 
 NEEDS = ("torch",)
 
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 _IN_FULL = {BOTH: ("onnx", "openvino"), INT8: ("onnx",)}
 _CLIPS_COMPARED, _MOST_COMPARED = 32, 100_000
 _CLIPS_CALIBRATED, _MOST_CALIBRATED = 128, 10_000
+_MOST_HELD_OUT = 5_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     request = fill(ExportRequest, arguments, checkpoint=checkpoint, formats=formats, name=name)
     clips = [] if data is None else data.test_clips(arguments.compare)
-    exported = export(request, out, progress(arguments.quiet), clips)
+    held_out = [] if data is None else data.held_out_clips(_MOST_HELD_OUT)
+    exported = export(request, out, progress(arguments.quiet), clips, held_out)
     rows = [
         [
             " ".join(path.name for path in each.files),
@@ -119,6 +122,8 @@ def run(arguments: argparse.Namespace) -> int:
     compared = f"{counted(len(clips), 'test clip')} of the run's data set" if clips else "random recordings"
     if any(each.difference is not None for each in exported):
         say(f"Compared with the checkpoint on {compared}.")
+    if held_out:
+        say(f"Probabilities are calibrated on {counted(len(held_out), 'training clip')} that the run held out.")
     if quantizes and data is not None:
         _quantize(arguments, next(each.files[0] for each in exported if each.format == "onnx"), data)
     say(f"The files are in {out}")
@@ -146,6 +151,7 @@ class _Data:
 
     store: "Store"
     parts: "Split"
+    config: "RunConfig"
 
     def test_clips(self, most: int) -> "list[Clip]":
         """Return at most that many test clips, spread over the classes."""
@@ -154,6 +160,15 @@ class _Data:
     def training_clips(self, most: int) -> "list[Clip]":
         """Return at most that many training clips, spread over the classes."""
         return self._spread(self.parts.train, most)
+
+    def held_out_clips(self, most: int) -> "list[Clip]":
+        """Return at most that many training clips that the run held out, spread over the classes."""
+        from ..data.store.protocols import hold_out
+
+        if self.config.validation != "split":
+            return []
+        _, held_out = hold_out(self.store.clips, self.parts.train, self.config.validation_fraction, self.config.seed)
+        return self._spread(held_out, most)
 
     def _spread(self, part: "NDArray[Any]", most: int) -> "list[Clip]":
         from ..data.store.few_clips import spread_over_classes
@@ -174,7 +189,7 @@ def _data_of(arguments: argparse.Namespace, checkpoint: Path) -> _Data | None:
         roots = [Path(config.data_root), *roots]
     try:
         store = find_store(config.data, roots[0], verify=False, input_roots=roots[1:])
-        return _Data(store, split(store.clips, config.data))
+        return _Data(store, split(store.clips, config.data), config)
     except UserError as error:
         _log.info("The run's data set is not used for the comparison: %s", error)
         return None

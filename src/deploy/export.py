@@ -28,6 +28,7 @@ from ..version import __version__
 from . import weights_file
 from .arrays import array_of_clip, with_bodies
 from .backends import WEIGHTS, Backend, check_installed, get_backend, open_exported
+from .calibration import Calibration, calibrate
 from .contract import FORMAT, FORMAT_VERSION, INPUT, OUTPUTS, Floats
 from .inputs import model_inputs
 from .model_card import model_card
@@ -86,7 +87,11 @@ class _Compared:
 
 
 def export(
-    request: ExportRequest, out: Path, progress: Progress = SILENT, clips: Sequence[Clip] = ()
+    request: ExportRequest,
+    out: Path,
+    progress: Progress = SILENT,
+    clips: Sequence[Clip] = (),
+    held_out: Sequence[Clip] = (),
 ) -> list[Exported]:
     """Write a checkpoint's model in other formats into `out`, with a JSON file and a model card that describe them.
 
@@ -97,6 +102,7 @@ def export(
         out: the folder of the files.
         progress: the progress display.
         clips: of the data set of the run, to compare the files with the model; without any, with random recordings.
+        held_out: training clips that the run kept back, from which the probabilities are calibrated.
 
     Raises:
         UserError: a package is missing, the checkpoint cannot be read, an exported file does not agree, or `out`
@@ -109,7 +115,9 @@ def export(
     config, bodies = checkpoint.config, request.bodies or checkpoint.config.data.bodies
     how = _preparation(config.data, clips)
     compared = _compared_with(model, clips, bodies)
+    calibration = _calibration(model, held_out, bodies)
     facts = {**_facts(checkpoint, request, model, bodies), "compared": compared.what}
+    facts["calibration"] = calibration.facts()
     facts["inside"] |= {"frames without a body": "kept between others" if how["keep_gaps"] else "left out"}
     facts["inside"] |= {} if how["centers"] else {"origin": "that of the recording"}
     make_folder(out)
@@ -117,7 +125,7 @@ def export(
     with temporary_folder(out / name) as folder, progress.task("exporting", 3, "steps") as task:
         written = folder / name
         if backends:
-            network = network_of(model, config.data, config.input_frames, **how)
+            network = network_of(model, config.data, config.input_frames, **how, temperature=calibration.temperature)
             write_onnx(written.with_suffix(".onnx"), network, _example(config.data.skeleton, bodies), facts)
         task.advance(note="written")
         for backend in backends.values():
@@ -178,6 +186,16 @@ def _is_centered(clip: Clip, center: int) -> bool:
     """Return whether joint `center` of the first body is the origin where it is first measured, if it ever is."""
     measured = clip.joint_mask[0, :, center]
     return not measured.any() or not clip.joints[0, measured.argmax(), center].any()
+
+
+@torch.no_grad()
+def _calibration(model: SkeletonClassifier, clips: Sequence[Clip], bodies: int) -> Calibration:
+    """Return the calibration on clips that the model was not trained on; nothing measured without any."""
+    if not clips:
+        return Calibration()
+    logits = np.concatenate([model(*model_inputs(model, _of_bodies(clip, bodies))).numpy() for clip in clips])
+    source = f"{counted(len(clips), 'training clip')} of {model.facts.dataset} that the run held out"
+    return calibrate(logits, np.array([clip.label for clip in clips]), model.facts.classes, source)
 
 
 @torch.no_grad()
@@ -260,7 +278,6 @@ def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassi
             "origin": f"joint {layout.joints[layout.center]!r} of the first body in the first frame where it is "
             "measured; if it never is, the mean of that body's joints in its first frame",
         },
-        "calibration": {"temperature": 1.0},
         "frame_rate": data.fps or data.source_fps,
         "layout": layout_facts(layout),
         "classes": list(checkpoint.classes),

@@ -66,8 +66,8 @@ def model_card(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Any], 
         _accuracy(metrics, facts),
         "## Limits",
         "It knows no other actions than its classes, and gives each recording one of them, also where none is shown. "
-        "Probabilities are not calibrated. It has not been tested on recordings of other cameras, layouts, frame rates "
-        "or groups of people than those of its data set.",
+        f"{_calibrated(facts['calibration'])} It has not been tested on recordings of other cameras, layouts, frame "
+        "rates or groups of people than those of its data set.",
         "## Licence of the data",
         licence_note(facts["dataset"]),
         "## Use",
@@ -83,6 +83,16 @@ def _accuracy(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     return (
         f"{top1:.2f} % top-1 on the test clips of the split, measured in training after this epoch. The file was "
         f"compared with the checkpoint on {facts['compared']}."
+    )
+
+
+def _calibrated(calibration: Mapping[str, Any]) -> str:
+    if not calibration["clips"]:
+        return "Probabilities are not calibrated."
+    return (
+        f"Probabilities are calibrated (temperature {calibration['temperature']:g}) on {calibration['source']}; the "
+        f"thresholds of the classes are those that {calibration['false_alarms']:.0%} of these clips of other classes "
+        "reach at most."
     )
 
 

@@ -24,11 +24,12 @@ class ExportedNetwork(nn.Module):
     Args:
         front: from recordings to clips as the model takes them.
         core: from such clips to logits and features.
+        temperature: what the logits are divided by for the probabilities.
     """
 
-    def __init__(self, front: ClipFront, core: nn.Module) -> None:
+    def __init__(self, front: ClipFront, core: nn.Module, temperature: float = 1.0) -> None:
         super().__init__()
-        self.front, self.core = front, core
+        self.front, self.core, self.temperature = front, core, temperature
 
     def forward(self, joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return probabilities (N, K), logits (N, K) and features (N, D) of joints (N, M, F, V, C).
@@ -40,7 +41,8 @@ class ExportedNetwork(nn.Module):
         logits, features = self.core(clips, joint_mask)
         has_body = joint_mask.flatten(1).any(dim=1)[:, None]
         logits, features = (torch.where(has_body, each, torch.nan) for each in (logits, features))
-        return logits.softmax(dim=1), logits, features
+        calibrated = logits if self.temperature == 1.0 else logits / self.temperature
+        return calibrated.softmax(dim=1), logits, features
 
 
 class FoldedCore(nn.Module):
@@ -103,7 +105,13 @@ class PlainCore(nn.Module):
 
 
 def network_of(
-    model: SkeletonClassifier, data: DataConfig, frames: int, *, keep_gaps: bool = False, centers: bool = True
+    model: SkeletonClassifier,
+    data: DataConfig,
+    frames: int,
+    *,
+    keep_gaps: bool = False,
+    centers: bool = True,
+    temperature: float = 1.0,
 ) -> ExportedNetwork:
     """Return the network to export: a folded LAST-E; an unchanged model of another family or with other streams.
 
@@ -112,8 +120,9 @@ def network_of(
         data: the data configuration of its run.
         frames: T, to which clips are sampled.
         keep_gaps, centers: see `ClipFront`.
+        temperature: what the logits are divided by for the probabilities.
     """
     front = ClipFront(data, frames, keep_gaps=keep_gaps, centers=centers)
     folds = isinstance(model, LastE) and model.streams == STREAMS
     core = FoldedCore(model, data, frames) if isinstance(model, LastE) and folds else PlainCore(model, data)
-    return ExportedNetwork(front, core).eval()
+    return ExportedNetwork(front, core, temperature).eval()

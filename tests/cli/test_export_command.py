@@ -18,7 +18,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ExportRequest, Path]]:
     """Return the command's request, without exporting."""
     requests = []
 
-    def export(request: ExportRequest, out: Path, _progress: object, _clips: object) -> list[Exported]:
+    def export(request: ExportRequest, out: Path, *_: object) -> list[Exported]:
         requests.append((request, out))
         return [Exported("openvino", (out / "nano_e.xml", out / "nano_e.bin"), 3 << 20, 1.5e-7, 0.55)]
 

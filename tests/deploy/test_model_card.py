@@ -14,6 +14,7 @@ FACTS: dict[str, Any] = {
     "weights": "trained",
     "checkpoint": "best_model.pth", "checkpoint_sha256": "ab" * 32, "frame_rate": 30.0, "compared": "32 clips of mine",
     "layout": {"name": "kinect20", "joints": ["hip"] * 20, "coordinates": 3},
+    "calibration": {"clips": 0},
     "input": {"shape": ["clips", 2, "frames", 20, 3], "units": "metres", "missing": "NaN", "absent": "zeros"},
 }  # fmt: skip
 
