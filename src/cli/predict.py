@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset", metavar="D", help="a data set or data YAML that describes how they are read")
     parser.add_argument(
-        "--source_fps", type=_rate, default=0.0, metavar="FPS", help="their frame rate, if they do not tell it"
+        "--source_fps", type=rate, default=0.0, metavar="FPS", help="their frame rate, if they do not tell it"
     )
     parser.add_argument(
         "--top", type=count, default=3, metavar="K", help="show the K most probable classes (default: 3)"
@@ -133,7 +133,7 @@ def _recognizer(arguments: argparse.Namespace) -> Recognizer:
     return CheckpointRecognizer(checkpoint, arguments.threads)
 
 
-def _rate(text: str) -> float:
+def rate(text: str) -> float:
     """Parse a frame rate."""
     wanted = f"frames per second from {SLOWEST:g} to {FASTEST:g}, such as 30"
     return number(text, lambda value: SLOWEST <= value <= FASTEST, wanted)

@@ -27,6 +27,7 @@ _RATE = 30.0  # frames per second, where the file has no rate
 _FASTEST = 120.0  # frames per second for which a buffer has room
 _STEP = 0.75  # of its size: how far a body may move between two frames in which it was seen
 _PAIR = 1.0  # of its size: how near a partner is
+_TOGETHER_S = 0.1  # how long ago a partner was seen at most
 _LOST_CLOCK = 30  # late frames in a row after which the stream starts anew
 
 
@@ -295,7 +296,12 @@ class StreamRecognizer:
 
     def _partner(self, name: Hashable) -> Hashable:
         """Return the person who is this one's nearest, if they are each other's; None if there is none."""
-        there = {each: body for each, body in self._bodies.items() if not np.isnan(body.position).any()}
+        newest = self._bodies[name].seen - _TOGETHER_S
+        there = {
+            each: body
+            for each, body in self._bodies.items()
+            if body.seen >= newest and not np.isnan(body.position).any()
+        }
         positions = {each: body.position for each, body in there.items()}
         return mutual_pairs(positions, {each: _PAIR * body.size for each, body in there.items()}).get(name)
 

@@ -123,6 +123,16 @@ def test_two_people_who_are_near_are_classified_together_with_a_model_for_two() 
     assert {each.shape[0] for each in alone.recognizer.seen} == {1}
 
 
+def test_who_has_just_left_is_no_partner() -> None:
+    recognizer = stream(bodies=2, every=1)
+    for _ in range(15):
+        recognizer.push(np.stack([body(0.0), body(0.6)]))
+    for _ in range(6):
+        recognizer.push(body(0.0))
+    assert [status.partner for status in recognizer.bodies] == [None, 1]
+    assert recognizer.recognizer.seen[-1].shape[0] == 1
+
+
 def test_more_people_than_the_limit_are_dropped_and_counted() -> None:
     recognizer = stream(most_bodies=3)
     for _ in range(10):

@@ -1,0 +1,187 @@
+"""`live`: recognise what several people do in a stream of frames."""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..deploy.arrays import array_of_clip
+from ..deploy.json_lines import numbered_lines
+from ..deploy.recognizer import Recognizer
+from ..live.frames import LONGEST_FRAME_BYTES, Frame, frame_of_line
+from ..live.settings import MOST_BODIES, LiveSettings
+from ..live.stream import Event, StreamRecognizer
+from ..utils.errors import UserError
+from .live_view import LiveView
+from .options import check_bounds, examples
+from .predict import rate
+from .terminal import console, say
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..data.store.clip import Clip
+
+_logger = logging.getLogger(__name__)
+
+_RATE = 30.0  # frames per second, where neither the recording nor the model has a rate
+_MOST_ERRORS = 20  # of frames that are shown
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    defaults = LiveSettings()
+    parser.add_argument(
+        "--model", dest="model_path", required=True, metavar="FILE", help="an exported file, .onnx or .xml"
+    )
+    parser.add_argument(
+        "--play", metavar="RECORDING", help="play a recording at its own rate, instead of reading standard input"
+    )
+    parser.add_argument("--format", metavar="F", help="format of the recording, if it is not recognised")
+    parser.add_argument("--layout", metavar="L", help="its joint layout, if it is not the model's")
+    parser.add_argument("--source_fps", type=rate, default=0.0, metavar="FPS", help="its frame rate, if it has none")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, metavar="X", help="play X times as fast; 0: without waiting (default: 1)"
+    )
+    parser.add_argument(
+        "--window", type=float, default=defaults.window, metavar="S",
+        help=f"seconds that are classified (default: {defaults.window:g})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--every", type=int, default=defaults.every, metavar="N",
+        help=f"classify a person at every N-th of their frames (default: {defaults.every})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threshold", type=float, default=0.0, metavar="P",
+        help="probability at which an action starts (default: those in the file, else 0.5)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--most_bodies", type=int, default=defaults.most_bodies, metavar="N",
+        help=f"people that are followed at most, up to {MOST_BODIES} (default: {defaults.most_bodies})",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print events as JSON lines, also on a terminal")
+    parser.epilog = examples(
+        """
+        {program} live --model student.onnx < frames.jsonl
+        {program} live --model student.onnx --play S001C001P001R001A050.skeleton
+        {program} live --model student.onnx --play day.csv --speed 0 --json
+        """
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Recognise until the stream ends; return the exit code, 2 if a frame could not be used."""
+    check_bounds(arguments, speed=(0, 1000))
+    settings = LiveSettings(
+        window=arguments.window,
+        every=arguments.every,
+        threshold=arguments.threshold,
+        most_bodies=arguments.most_bodies,
+    )
+    stream = StreamRecognizer(Recognizer(arguments.model_path, 1), settings)
+    frames: Iterator[tuple[int, Frame | UserError]] = _read()
+    if arguments.play:
+        frames = _played(arguments, stream.recognizer)
+    draws = console().is_terminal and not arguments.json
+    errors = 0
+    with LiveView(stream) if draws else _JsonLines() as view:
+        for number, frame in frames:
+            try:
+                if isinstance(frame, UserError):
+                    raise frame
+                view.show(stream.push(frame.joints, frame.body, frame.time, frame.confidence))
+            except UserError as error:
+                errors += 1
+                if errors <= _MOST_ERRORS:
+                    print(f"error: line {number}: {error}", file=sys.stderr)
+        view.show(stream.finish())
+    _report(stream, errors)
+    return 2 if errors else 0
+
+
+class _JsonLines:
+    """Print events as JSON, one a line, each at once."""
+
+    def __enter__(self) -> "_JsonLines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing: every line is written already."""
+
+    def show(self, events: Sequence[Event]) -> None:
+        for event in events:
+            values = {
+                key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(event).items()
+            }
+            say(json.dumps({key: value for key, value in values.items() if value is not None}), flush=True)
+
+
+def _report(stream: StreamRecognizer, errors: int) -> None:
+    """Say on stderr what was not used."""
+    if errors > _MOST_ERRORS:
+        print(f"error: {errors - _MOST_ERRORS} more lines were no frames", file=sys.stderr)
+    dropped = {name: count for name, count in stream.dropped.items() if count and name != "absent"}
+    if dropped:
+        listed = ", ".join(f"{count} {name}" for name, count in sorted(dropped.items()))
+        print(f"warning: frames of a person that were not used: {listed}", file=sys.stderr)
+
+
+def _read() -> Iterator[tuple[int, Frame | UserError]]:
+    """Yield the frames of standard input with the numbers of their lines."""
+    if sys.stdin.isatty():
+        say('Reading frames from standard input, such as {"joints": [[x, y, z], ...]}; --play plays a recording.')
+    for number, line in numbered_lines(sys.stdin.buffer, LONGEST_FRAME_BYTES):
+        try:
+            yield number, frame_of_line(line)
+        except UserError as error:
+            yield number, error
+
+
+def _played(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[tuple[int, Frame | UserError]]:
+    """Return the frames of a recording at its own rate, times the speed.
+
+    Raises:
+        UserError: it cannot be read, or holds several recordings.
+    """
+    clip = _recording(arguments, recognizer)
+    per_second = clip.fps or arguments.source_fps
+    if not per_second:
+        per_second = recognizer.facts.frame_rate or _RATE
+        message = "The frame rate of %s is unknown: it is played at %g frames per second; --source_fps gives another."
+        _logger.warning(message, arguments.play, per_second)
+    joints = array_of_clip(clip, len(clip.joints), recognizer.facts.min_confidence)[0].astype(np.float64)
+    return _at_its_rate(joints, per_second, arguments.speed)
+
+
+def _at_its_rate(joints: "NDArray[np.float64]", per_second: float, speed: float) -> Iterator[tuple[int, Frame]]:
+    """Yield the frames of joints (M, F, V, C), waiting for the time of each; without waiting if the speed is 0."""
+    bodies = tuple(range(1, len(joints) + 1))
+    began = time.monotonic()
+    for number in range(joints.shape[1]):
+        at = number / per_second
+        if speed:
+            time.sleep(max(0.0, began + at / speed - time.monotonic()))
+        yield number + 1, Frame(joints[:, number], bodies, at)
+
+
+def _recording(arguments: argparse.Namespace, recognizer: Recognizer) -> "Clip":
+    from .predict_input import Failure, clips_of, source_of
+
+    asked = argparse.Namespace(
+        files=[arguments.play], format=arguments.format, layout=arguments.layout, dataset=None, per_body=True,
+        source_fps=arguments.source_fps, window=arguments.window, quiet=True,
+    )  # fmt: skip
+    found = list(clips_of(asked, source_of(asked, recognizer)))
+    if len(found) != 1:
+        raise UserError(f"{arguments.play} holds {len(found)} recordings: name one of them.")
+    (one,) = found
+    if isinstance(one, Failure):
+        raise UserError(f"{Path(arguments.play)}: {one}")
+    return one.clip
