@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print events as JSON lines, also on a terminal")
     parser.epilog = examples(
         """
-        {program} live --model student.onnx < frames.jsonl
+        {program} live --model student.onnx
         {program} live --model student.onnx --play S001C001P001R001A050.skeleton
         {program} live --model student.onnx --play day.csv --speed 0 --json
         """
