@@ -52,7 +52,9 @@ class CommandResult:
 
 @pytest.fixture(scope="session", autouse=True)
 def _signals_reach_what_is_started() -> None:
-    """Keep child processes from inheriting ignored signals, as under `nohup`, so that tests can end them."""
+    """Handle signals that are ignored, as under `nohup` or in the background, so that tests and children get them."""
+    if is_ignored(signal.SIGINT):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in ENDING_SIGNALS:
         if is_ignored(number):
             signal.signal(number, lambda _number, _frame: None)
