@@ -201,6 +201,16 @@ def copies(clips: Clips) -> Clips:
     return [*clips, *(replace(clips[number], name=f"copy{number}") for number in VICTIMS)]
 
 
+def near_copies(clips: Clips) -> Clips:
+    """Add clips that are at another place, of another size and a little less exact."""
+    random = np.random.default_rng(0)
+
+    def changed(joints: np.ndarray) -> np.ndarray:
+        return 1.2 * (joints + random.normal(0, 1e-4, joints.shape).astype(np.float32)) + np.float32(0.3)
+
+    return [*clips, *(replace(moved(clips[number], changed), name=f"copy{number}") for number in VICTIMS)]
+
+
 def copies_of_another_class(clips: Clips) -> Clips:
     label = len(CONFIG.classes) - 1
     return [*clips, *(replace(clips[number], name=f"copy{number}", label=label) for number in VICTIMS)]
@@ -370,6 +380,7 @@ PLANTED: list[tuple[str, Callable[[Clips], Sequence[Clip | BadClip]], bool]] = [
     ("recorded_shortcuts", a_person_a_class, WHOLE),
     ("trivial_shortcuts", a_length_a_class, WHOLE),
     ("duplicates", copies, WHOLE),
+    ("duplicates", near_copies, WHOLE),
     ("contradictions", copies_of_another_class, WHOLE),
     ("frozen", of_some(no_movement), SOME),
     ("frozen_stretches", of_some(a_repeated_stretch), SOME),
