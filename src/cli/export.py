@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ NEEDS = ("torch",)
 
 _log = logging.getLogger(__name__)
 
+_FILE_ENDING = re.compile(r"\.[A-Za-z]{2,12}")
 _IN_FULL = {BOTH: ("onnx", "openvino"), INT8: ("onnx",)}
 _CLIPS_COMPARED, _MOST_COMPARED = 32, 100_000
 _CLIPS_CALIBRATED, _MOST_CALIBRATED = 128, 10_000
@@ -141,6 +143,8 @@ def _target(arguments: argparse.Namespace, checkpoint: Path) -> tuple[Path, str,
         if others:
             raise UserError(f"--out {out} is a file for --format {named}, not {' '.join(others)}: name a folder.")
         return out.parent, out.stem, (named,)
+    if out is not None and _FILE_ENDING.fullmatch(out.suffix) and not out.is_dir():
+        raise UserError(f"--out {out} should be a folder, or a file whose name ends in {', '.join(suffixes)}.")
     folder = out or results_folder(arguments, checkpoint, "export", _folder_parts(arguments, checkpoint))
     return folder, "", formats
 

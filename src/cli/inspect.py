@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import logging
 import shlex
 from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..inspection.clip_source import ClipSource, find_clips
@@ -14,12 +16,14 @@ from ..utils.errors import UserError
 from ..utils.files import write_text
 from ..utils.names import file_name, first_few
 from ..utils.numbers import counted
-from ..utils.program import program
+from ..utils.program import install_command, program
 from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
 from .terminal import progress, say, table
 
 NEEDS = ("pydantic",)
+
+_logger = logging.getLogger(__name__)
 
 SPOILED = 5  # the exit code if something would spoil a training
 _MINUTES = 2.0
@@ -76,6 +80,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--out {arguments.out} should end in .html or .json.")
     source = find_clips(sought_by(arguments))
     trains = not arguments.no_training and len(source.names) >= _FEWEST_FOR_STUDENTS
+    if trains and find_spec("torch") is None:
+        trains = False
+        _logger.warning(
+            "No students are trained, so wrong labels are not looked for: they need torch. Install it with: %s",
+            install_command("last-har[train]"),
+        )
     minutes = arguments.minutes if trains else 0.0
     quiet = arguments.quiet or arguments.json
     inspection = inspect_clips(source, minutes=minutes, seed=arguments.seed, progress=progress(quiet))

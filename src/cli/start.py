@@ -348,6 +348,7 @@ def _summarise(steps: RecordedCommands, out: Path, dataset: str, store: Path, ex
     for what, command in following.items():
         say(f"  {what}:\n    {program()} {command}")
     if exported is not None:
+        say(f"  classify recordings:\n    {program()} predict --model {shlex.quote(str(exported))} RECORDING")
         say(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
     if {"train a student", "evaluate it on the test clips"} <= set(steps.kept):
         say("Nothing was trained: everything was done already. Another --name or --out starts anew.")

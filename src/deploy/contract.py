@@ -73,14 +73,30 @@ def facts_from(metadata: Mapping[str, str], path: Path) -> FileFacts:
             f"{path} has version {metadata.get('format_version')!r} of the format; this version of LAST runs version "
             f"{FORMAT_VERSION}. {again}"
         )
+    if CHECKSUM not in metadata:
+        raise UserError(f"{path} is damaged: it has no checksum, so its metadata was edited. {again}")
     try:
         values = {name: _fact(text) for name, text in metadata.items()}
         layout = layout_from_facts(values["layout"], str(path))
-        classes, bodies = tuple(map(str, values["classes"])), int(values["input"]["shape"][1])
+        classes, bodies = _class_names(values), int(values["input"]["shape"][1])
         rate, lowest = float(values["frame_rate"]), float(values["input"]["min_confidence"])
         return FileFacts(str(values["model"]), layout, classes, bodies, rate, lowest, values)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise UserError(f"{path} is damaged: its metadata cannot be read ({error}). {again}") from error
+
+
+def _class_names(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the classes, one for each logit.
+
+    Raises:
+        ValueError: they are no different names, or others than there are logits.
+    """
+    names, number = values["classes"], values["outputs"]["logits"][1]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise ValueError("the classes should be different names")
+    if len(names) != number:
+        raise ValueError(f"there are {len(names)} names for {number} classes")
+    return tuple(names)
 
 
 def fact_text(value: Any) -> str:

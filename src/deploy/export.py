@@ -19,7 +19,7 @@ from ..runs.checkpoint_model import model_of, warn_of_lagging_statistics
 from ..settings.data import DataConfig
 from ..skeleton import Layout, layout_facts
 from ..utils.errors import UserError
-from ..utils.files import file_checksum, make_folder, write_json, write_text
+from ..utils.files import file_checksum, make_folder, read_json, write_json, write_text
 from ..utils.foreign_text import is_readable, printable
 from ..utils.leftovers import temporary_folder
 from ..utils.numbers import counted
@@ -136,8 +136,9 @@ def export(
             found.append(_weights(written.with_suffix(weights_file.SUFFIX), model, facts))
         task.advance(note="compared")
         placed = [_placed(each, out) for each in found]
-    files = [path for each in placed for path in each.files]
-    write_json(out / f"{name}.json", {**facts, "exported": [_described(each) for each in placed]})
+    described = [*_still_there(out / f"{name}.json", facts, request.formats), *map(_described, placed)]
+    files = [out / file for each in described for file in each["files"]]
+    write_json(out / f"{name}.json", {**facts, "exported": described})
     write_text(out / f"{name}.md", model_card(name, facts, checkpoint.metrics, files))
     return placed
 
@@ -193,7 +194,8 @@ def _calibration(model: SkeletonClassifier, clips: Sequence[Clip], bodies: int) 
     """Return the calibration on clips that the model was not trained on; nothing measured without any."""
     if not clips:
         return Calibration()
-    logits = np.concatenate([model(*model_inputs(model, _of_bodies(clip, bodies))).numpy() for clip in clips])
+    lowest = model.facts.min_confidence or 0.0
+    logits = np.concatenate([model(*model_inputs(model, _of_bodies(clip, bodies, lowest))).numpy() for clip in clips])
     source = f"{counted(len(clips), 'training clip')} of {model.facts.dataset} that the run held out"
     return calibrate(logits, np.array([clip.label for clip in clips]), model.facts.classes, source)
 
@@ -204,7 +206,7 @@ def _compared_with(model: SkeletonClassifier, clips: Sequence[Clip], bodies: int
     facts = model.facts
     if clips:
         inputs = [array_of_clip(clip, bodies, facts.min_confidence or 0.0) for clip in clips]
-        given: Sequence[Clip | Floats] = [_of_bodies(clip, bodies) for clip in clips]
+        given: Sequence[Clip | Floats] = [_of_bodies(clip, bodies, facts.min_confidence or 0.0) for clip in clips]
         what = f"{counted(len(clips), 'clip')} of {facts.dataset}"
     else:
         recordings = random_recordings(facts.layout.num_joints, facts.layout.coordinates, bodies)
@@ -214,12 +216,9 @@ def _compared_with(model: SkeletonClassifier, clips: Sequence[Clip], bodies: int
     return _Compared(inputs, logits, what)
 
 
-def _of_bodies(clip: Clip, bodies: int) -> Clip:
-    """Return a clip with at most that many bodies."""
-    if len(clip.joints) <= bodies:
-        return clip
-    confidence = None if clip.confidence is None else clip.confidence[:bodies]
-    return replace(clip, joints=clip.joints[:bodies], frame_mask=clip.frame_mask[:bodies], confidence=confidence)
+def _of_bodies(clip: Clip, bodies: int, min_confidence: float) -> Clip | Floats:
+    """Return a clip; with its first bodies alone it is a recording, which may have frames without a body."""
+    return clip if len(clip.joints) <= bodies else array_of_clip(clip, bodies, min_confidence)[0]
 
 
 def random_recordings(joints: int, coordinates: int, bodies: int) -> list[Floats]:
@@ -309,6 +308,26 @@ def _checked(name: str, written: Path, compared: _Compared, request: ExportReque
         seconds.append(time.perf_counter() - began)
     latency_ms = 1e3 * statistics.median(seconds[_RUNS_BEFORE:])
     return Exported(name, files, sum(path.stat().st_size for path in files), difference, latency_ms)
+
+
+def _still_there(description: Path, facts: Mapping[str, Any], formats: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return the description of files that an earlier export of the same model wrote in other formats."""
+    try:
+        before = read_json(description) if description.is_file() else {}
+    except UserError:
+        return []
+    if any(before.get(key) != facts[key] for key in ("checkpoint_sha256", "input", "classes", "calibration")):
+        return []
+    found = before.get("exported")
+    known = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    return [each for each in known if each.get("format") not in formats and _is_unchanged(each, description.parent)]
+
+
+def _is_unchanged(described: Mapping[str, Any], folder: Path) -> bool:
+    files = described.get("files")
+    return isinstance(files, dict) and all(
+        (folder / name).is_file() and file_checksum(folder / name) == checksum for name, checksum in files.items()
+    )
 
 
 def _described(exported: Exported) -> Mapping[str, Any]:

@@ -7,16 +7,18 @@ import logging
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..utils.files import file_checksum, write_json, write_text
 from ..utils.leftovers import temporary_folder
 from .backends import check_installed
 from .backends.onnx import open_file
-from .contract import INPUT, Floats, fact_text, no_checksum, seal
+from .contract import INPUT, Floats, fact_text, facts_from, no_checksum, seal
+from .model_card import model_card
 
 QUANTIZED = ("Conv", "MatMul", "Gemm")  # operations of the core; the front, which moves coordinates, stays float32
 PACKAGES = ("onnx", "onnxruntime")
@@ -98,7 +100,25 @@ def quantize(
     sizes = [each.stat().st_size for each in files]
     floats, int8 = (Measured(*each) for each in zip(sizes, top1, milliseconds, strict=True))
     changed = sum(first != second for first, second in zip(*predicted, strict=True))
-    return Int8Comparison(path, floats, int8, len(test), changed)
+    found = Int8Comparison(path, floats, int8, len(test), changed)
+    _describe(found)
+    return found
+
+
+def _describe(found: Int8Comparison) -> None:
+    """Write the description and the model card of the 8-bit file."""
+    facts = dict(facts_from(open_file(found.path, 1, "f32").metadata, found.path).all)
+    figures = {"float32": asdict(found.floats), "int8": asdict(found.int8)}
+    exported = [{"format": "onnx", "files": {found.path.name: file_checksum(found.path)}, "measured": figures}]
+    write_json(found.path.with_suffix(".json"), {**facts, "exported": exported})
+    card = model_card(found.path.stem, facts, {"test_top1": found.int8.top1}, [found.path])
+    card += (
+        f"\n## 8-bit numbers\n\nOn {found.clips:,} test clips: {found.int8.top1:.2f} % top-1 instead of "
+        f"{found.floats.top1:.2f} %, {found.int8.latency_ms:.2f} ms a clip instead of {found.floats.latency_ms:.2f}, "
+        f"{found.int8.size / 2**20:.2f} MiB instead of {found.floats.size / 2**20:.2f}; other labels for "
+        f"{found.other_labels:,} of them.\n"
+    )
+    write_text(found.path.with_suffix(".md"), card)
 
 
 def _write(onnx_file: Path, path: Path, metadata: Mapping[str, str], calibration: Sequence[Floats]) -> None:

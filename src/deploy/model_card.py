@@ -51,8 +51,9 @@ def model_card(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Any], 
     bodies = counted(given["shape"][1], "body")
     lines = [
         f"# {name}",
-        f"A recogniser of {counted(len(facts['classes']), 'action')} from 3D skeletons: the model `{facts['model']}` "
-        f"of LAST {facts['last']} with {facts['parameters']:,} parameters, exported on {facts['date'][:10]}.",
+        f"A recogniser of {counted(len(facts['classes']), 'action')} from {layout['coordinates']}D skeletons: the "
+        f"model `{facts['model']}` of LAST {facts['last']} with {facts['parameters']:,} parameters, exported on "
+        f"{facts['date'][:10]}.",
         "## Input and output",
         f"Joints of the layout `{layout['name']}` ({counted(len(layout['joints']), 'joint')}, "
         f"{layout['coordinates']} coordinates), {given['units']}; {bodies}, any number of frames. "

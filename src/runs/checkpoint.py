@@ -162,8 +162,13 @@ def checkpoint_bytes(path: Path) -> bytes:
     """Return the bytes of a file that is not too large for a checkpoint.
 
     Raises:
-        UserError: the file is missing, cannot be read, or is too large.
+        UserError: the file is missing, cannot be read, is too large, or is an exported file.
     """
+    if path.suffix in (".onnx", ".xml"):
+        raise UserError(
+            f"{path} is an exported file, not a checkpoint: last.Recognizer and `predict` run it. Give a checkpoint "
+            "such as <run>/checkpoints/last.pth."
+        )
     try:
         return read_whole(path, _LIMIT_BYTES, "a checkpoint")
     except OSError as error:

@@ -1,5 +1,6 @@
 """Optional packages: whether they can be imported, and the error message if not."""
 
+import os
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
@@ -27,6 +28,8 @@ _MODULES = {  # the submodules of a package that LAST imports
     "pyarrow": ("pyarrow.parquet",),
     "tensorboard": ("tensorboard.compat.proto.event_pb2", "tensorboard.summary.writer.record_writer"),
 }
+# onnxruntime sends usage data to its maker unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}  # names for pip that differ from the import name
 _LONGEST_REASON = 200
 

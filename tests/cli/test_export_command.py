@@ -79,6 +79,13 @@ def test_several_formats_are_written_at_once(
     assert orders[0][0].formats == expected
 
 
+@pytest.mark.parametrize("name", ["model.tflite", "model.pth"])
+def test_a_file_of_an_unknown_kind_is_refused(cli: Callable, orders: list, tmp_path: Path, name: str) -> None:
+    result = cli("export", "--checkpoint", "a.pth", "--out", tmp_path / name)
+    assert (result.code, orders) == (2, [])
+    assert "should be a folder, or a file whose name ends in .onnx, .xml, .safetensors" in result.err
+
+
 def test_8_bit_numbers_are_refused_without_the_clips_that_calibrate_them(
     cli: Callable, orders: list, tmp_path: Path
 ) -> None:

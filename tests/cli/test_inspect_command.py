@@ -34,6 +34,17 @@ def write_clips(folder: Path, classes: int = 3, clips: int = 4, frames: int = 30
     return folder
 
 
+def test_without_torch_a_store_is_inspected_all_but_for_wrong_labels(
+    cli: Command, data_yaml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("last.cli.inspect.find_spec", lambda _: None)
+    monkeypatch.setattr("last.cli.inspect._FEWEST_FOR_STUDENTS", 1)
+    result = cli("inspect", data_yaml.parent / "data" / "tiny")
+    assert result.code in (0, 5), result.err
+    assert "No students are trained" in result.err and "pip install 'last-har[train]'" in result.err
+    assert "students were not trained: wrong_labels." in result.out
+
+
 def test_a_store_is_inspected_on_a_page_and_as_data(cli: Command, data_yaml: Path) -> None:
     store = data_yaml.parent / "data" / "tiny"
     result = cli("inspect", store, "--no_training")

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import onnx
 import openvino
 import pytest
 import torch
-from deploy_probes import write_checkpoint
+from deploy_probes import SharedExport, write_checkpoint
 
 import last
 from last.data import open_store
@@ -122,8 +123,8 @@ def test_the_facts_of_a_file_are_read_back(checkpoint: Path, exported: list[Expo
         ({}, "was written by another program"),
         ({"checkpoint_sha256": "ab"}, "was written by an older version of LAST"),
         ({"format": FORMAT, "format_version": "99"}, r"has version '99' .* runs version 2"),
-        ({"format": FORMAT, "format_version": "2"}, "its metadata cannot be read"),
-        ({"format": FORMAT, "format_version": "2", "layout": "{}", "classes": "[]"}, "its layout is damaged"),
+        ({"format": FORMAT, "format_version": "2", "content_sha256": "0"}, "its metadata cannot be read"),
+        ({"format": FORMAT, "format_version": "2", "content_sha256": "0", "layout": "{}"}, "its layout is damaged"),
     ],
 )
 def test_a_file_of_another_program_or_version_is_refused(metadata: dict[str, str], problem: str) -> None:
@@ -232,3 +233,44 @@ def test_a_file_that_is_no_exported_model_is_refused(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         open_exported(tmp_path / name)
+
+
+def test_a_file_of_one_body_is_compared_on_clips_of_two(tmp_path: Path, checkpoint: Path, data_yaml: Path) -> None:
+    clips = [replace(clip, joints=clip.joints[::-1].copy(), frame_mask=clip.frame_mask[::-1].copy())
+             for clip in open_store(data_yaml.parent / "data" / "tiny") if len(clip.joints) > 1]  # fmt: skip
+    late = clips[0]
+    late.frame_mask[0, :4], late.joints[0, :4] = False, 0.0  # frames in which the second body is alone
+    (found,) = export(ExportRequest(checkpoint, ("onnx",), bodies=1, threads=1), tmp_path / "out", clips=clips[:3])
+    assert found.difference is not None and found.difference < 1e-4
+
+
+def test_a_later_export_in_another_format_keeps_the_description_of_the_earlier_one(
+    tmp_path: Path, shared_export: SharedExport
+) -> None:
+    for path in shared_export.model.parent.glob("nano_e.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    export(ExportRequest(shared_export.checkpoint, ("safetensors",)), tmp_path)
+    facts = json.loads((tmp_path / "nano_e.json").read_text(encoding="utf-8"))
+    assert [each["format"] for each in facts["exported"]] == ["onnx", "safetensors"]
+    assert "last.Recognizer" in (tmp_path / "nano_e.md").read_text(encoding="utf-8")
+    (tmp_path / "nano_e.onnx").write_bytes(b"another file")
+    export(ExportRequest(shared_export.checkpoint, ("safetensors",)), tmp_path)
+    facts = json.loads((tmp_path / "nano_e.json").read_text(encoding="utf-8"))
+    assert [each["format"] for each in facts["exported"]] == ["safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"content_sha256": None}, "has no checksum"),
+        ({"classes": '["a", "b"]'}, "there are 2 names for 3 classes"),
+        ({"classes": '["a", "a", "b"]'}, "should be different names"),
+        ({"classes": "junk"}, "should be different names"),
+        ({"outputs": "3"}, "its metadata cannot be read"),
+    ],
+)
+def test_edited_metadata_are_refused(changes: dict[str, str | None], reason: str, exported: list[Exported]) -> None:
+    path = exported[0].files[0]
+    metadata = {**open_exported(path).metadata, **changes}
+    with pytest.raises(UserError, match=reason):
+        facts_from({name: text for name, text in metadata.items() if text is not None}, path)

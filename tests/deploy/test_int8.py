@@ -1,5 +1,6 @@
 """The command `export --format int8`: its file, and what it says of what that costs and gains."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,9 @@ def test_its_file_is_measured_beside_the_other_and_classifies_as_it_does(
         for name, value in int8(clip).probabilities.items()
     )
     assert 0 < difference < 0.1
+    described = json.loads((tmp_path / "nano_e_int8.json").read_text(encoding="utf-8"))
+    assert described["exported"][0]["files"].keys() == {"nano_e_int8.onnx"} and described["precision"] == "int8"
+    assert "## 8-bit numbers" in (tmp_path / "nano_e_int8.md").read_text(encoding="utf-8")
     assert "another label" in result.out
 
 
