@@ -278,6 +278,7 @@ def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassi
             "measured; if it never is, the mean of that body's joints in its first frame",
         },
         "frame_rate": data.fps or data.source_fps,
+        "background": (data.intervals.background or "") if data.intervals.file else "",
         "layout": layout_facts(layout),
         "classes": list(checkpoint.classes),
     }

@@ -115,6 +115,8 @@ class StreamRecognizer:
         facts, settings = self.recognizer.facts, self.settings
         self.rate = settings.rate or facts.frame_rate or _RATE
         self.thresholds = _thresholds(facts.all.get("calibration"), facts.classes, settings.threshold)
+        if (background := facts.all.get("background")) in facts.classes:
+            self.thresholds[facts.classes.index(background)] = np.inf
         self.dropped: Counter[str] = Counter()
         self._capacity = max(2, math.ceil(settings.window * _FASTEST))
         self._bodies: dict[Hashable, _Body] = {}

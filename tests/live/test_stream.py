@@ -149,6 +149,13 @@ def test_thresholds_are_those_of_the_file_unless_one_is_given() -> None:
     assert not [event for _ in range(60) for event in strict.push(body(0, RAISED))]
 
 
+def test_the_background_of_the_training_is_none_of_the_actions() -> None:
+    known = stream(lambda _: [0.1, 0.1, 0.8])
+    assert [event.label for _ in range(60) for event in known.push(body())] == ["still"]
+    rest = stream(lambda _: [0.1, 0.1, 0.8], facts={"background": "still"})
+    assert [event for _ in range(60) for event in rest.push(body())] == [] and rest.bodies[0].top[0][0] == "still"
+
+
 def test_memory_is_the_same_after_many_frames() -> None:
     recognizer = stream(most_bodies=4, every=1000)
     sizes = []
