@@ -133,7 +133,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         recognizer = Recognizer(options.model, 1)
-        ways = {"thresholds of the file": 0.0, "threshold 0.9": 0.9, "without rejection": _NEAR_ZERO}
+        ways = {
+            "thresholds of the file": 0.0,
+            "threshold 0.5": 0.5,
+            "threshold 0.9": 0.9,
+            "without rejection": _NEAR_ZERO,
+        }
         print(
             "| | right frames % | right frames of actions % | actions found | delay s, median | false alarms an hour |"
         )
