@@ -1,6 +1,7 @@
 """`predict`: classify recordings with a checkpoint or with an exported file."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.preparation.formats import BadClip
@@ -107,8 +108,21 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UserError("--stride is the distance of two windows: give the length of a window too, with --window.")
     if arguments.out and arguments.out.suffix.lower() not in _ENDINGS:
         raise UserError(f"--out {arguments.out} should end in {', '.join(_ENDINGS)}.")
+    if arguments.out and (given := _given_as(arguments.out, arguments.files, Path(arguments.model_path))):
+        raise UserError(f"--out {arguments.out} would replace {given}: choose another file.")
     if arguments.dataset and (arguments.format or arguments.layout):
         raise UserError("--format and --layout are for recordings without a data YAML: omit them, or --dataset.")
+
+
+def _given_as(out: Path, files: Sequence[str], model: Path) -> str:
+    """Return what an existing file is for the command: a recording, the model, or its description; empty if nothing."""
+    if not out.exists():
+        return ""
+    place = out.resolve()
+    if place.parent == model.resolve().parent and place.stem == model.stem:
+        return "the model, or what describes it"
+    inputs = [Path(each).resolve() for each in files if each != STDIN]
+    return "a recording that is read" if any(each == place or each in place.parents for each in inputs) else ""
 
 
 def _recognizer(arguments: argparse.Namespace) -> Recognizer:
@@ -141,8 +155,15 @@ def rate(text: str) -> float:
 
 def _length(text: str) -> Length:
     """Parse a length of time: `2` and `2s` are seconds, `60f` are frames."""
-    in_frames = text.endswith("f")
+    in_frames = text.endswith("f") and not text.endswith("inf")
     most, plain = (_MOST_FRAMES, text.removesuffix("f")) if in_frames else (_LONGEST_SECONDS, text.removesuffix("s"))
     wanted = f"seconds above 0 up to {_LONGEST_SECONDS:g}, such as 2 or 0.5s, or whole frames, such as 60f"
-    value = number(plain, lambda value: 0 < value <= most and (not in_frames or value == int(value)), wanted)
-    return Length(value, in_frames)
+
+    def is_length(value: float) -> bool:
+        return 0 < value <= most and (not in_frames or value == int(value))
+
+    try:
+        return Length(number(plain, is_length, wanted), in_frames)
+    except argparse.ArgumentTypeError:
+        number(text, lambda _: False, wanted)  # the message quotes what was typed
+        raise

@@ -12,12 +12,15 @@ from ..data.preparation.formats.recordings import read_or_copy
 from ..data.preparation.formats.tracks import MOST_BODIES
 from ..data.preparation.recognise import open_unlabelled
 from ..data.store.clip import Clip
+from ..data.store.format import HEADER_FILE
+from ..data.store.reader import open_store
 from ..deploy.json_lines import clip_of_line, numbered_lines
 from ..deploy.recognizer import Recognizer
 from ..settings.data import DataConfig
 from ..skeleton import Layout, LayoutMap, build_layout_map, load_layout
 from ..utils.errors import UserError
 from ..utils.numbers import counted
+from ..utils.root_folders import is_file
 from .terminal import progress
 
 _logger = logging.getLogger(__name__)
@@ -89,7 +92,10 @@ def clips_of(arguments: argparse.Namespace, source: Source) -> Iterator[Found | 
 
 
 def _recordings(named: str, source: Source, format_name: str, *, quiet: bool) -> Iterator[Found | Failure]:
-    """Yield the recordings of a file, a folder or an archive."""
+    """Yield the recordings of a file, a folder, an archive or a prepared data set."""
+    if is_file(Path(named) / HEADER_FILE):
+        yield from _prepared(named, source)
+        return
     try:
         reader, entries = open_unlabelled(Path(named), source, format_name)
     except UserError as error:
@@ -107,6 +113,16 @@ def _recordings(named: str, source: Source, format_name: str, *, quiet: bool) ->
             except UserError as error:  # a package that this format needs is missing
                 yield Failure(named, entry.name, str(error))
             task.advance()
+
+
+def _prepared(named: str, source: Source) -> Iterator[Found | Failure]:
+    """Yield the clips of a prepared data set."""
+    store = open_store(Path(named))
+    if store.layout != source.layout.name:
+        yield Failure(named, "", f"is a prepared data set of the layout {store.layout}, not {source.layout.name}")
+        return
+    for clip in store:
+        yield Found(named, clip)
 
 
 def _lines(source: Source) -> Iterator[Found | Failure]:

@@ -90,13 +90,37 @@ def _timing(name: str, fps: Any) -> Timing:
 
 def _numbers(name: str, key: str, value: Any, wanted: Mapping[int, str]) -> NDArray[np.float64]:
     """Return nested lists of numbers as an array; null is NaN. `wanted` are its axes in words, by their number."""
-    refused = BadClip(name, 0, f"`{key}` should be nested lists of numbers: {' or '.join(wanted.values())}")
-    try:
-        array = np.array(value)
-        if array.dtype.kind == "O" and {*map(type, array.ravel())} <= {int, float, type(None)}:
-            array = array.astype(np.float64)
-    except (ValueError, OverflowError):  # of different lengths
-        raise refused from None
-    if array.dtype.kind not in "fiu" or array.ndim not in wanted:
-        raise refused
-    return array.astype(np.float64)
+    array = array_of(value)
+    if array is None or array.ndim not in wanted:
+        raise BadClip(name, 0, f"`{key}` should be nested lists of numbers: {' or '.join(wanted.values())}")
+    return array
+
+
+def array_of(value: Any) -> NDArray[np.float64] | None:
+    """Return nested lists of numbers as an array, None for something else.
+
+    A null is NaN; in the place of a list it is as many of them as the lists beside it have.
+    """
+    for completes in (False, True):  # the lists as they are first, since completing them takes long
+        try:
+            array = np.array(_with_whole_nulls(value) if completes else value)
+            if array.dtype.kind == "O" and {*map(type, array.ravel())} <= {int, float, type(None)}:
+                array = array.astype(np.float64)
+        except (ValueError, OverflowError):  # of different lengths
+            continue
+        if array.dtype.kind in "fiu":
+            return array.astype(np.float64)
+    return None
+
+
+def _with_whole_nulls(value: Any) -> Any:
+    """Return nested lists in which each null beside lists is a list like the first of them, of nulls."""
+    if not isinstance(value, list):
+        return value
+    inner = [_with_whole_nulls(each) for each in value]
+    first = next((each for each in inner if isinstance(each, list)), None)
+    return inner if first is None else [_nulls_like(first) if each is None else each for each in inner]
+
+
+def _nulls_like(value: Any) -> Any:
+    return [_nulls_like(each) for each in value] if isinstance(value, list) else None

@@ -132,9 +132,9 @@ class Recognizer:
     def _measured(self, joints: NDArray[Any], confidence: NDArray[Any] | None) -> NDArray[np.float64]:
         """Return the joints of the bodies that are present, (M, F, V, C), NaN where they are missing or uncertain."""
         if not isinstance(joints, np.ndarray) or joints.dtype.kind not in "fiu":
-            raise UserError(f"The joints should be an array of numbers, not {_described(joints)}.")
+            raise UserError(f"The joints should be a numpy.array of numbers, not {_described(joints)}.")
+        self._refuse_other_layout(joints)
         whole = (joints if joints.ndim == 4 else joints[None]).astype(np.float64)
-        self._refuse_other_layout(whole)
         if (np.abs(whole) > FARTHEST).any():
             raise UserError(f"Coordinates should be up to {FARTHEST:g}, and NaN where a joint is missing.")
         if confidence is not None:
@@ -150,7 +150,7 @@ class Recognizer:
 
     def _refuse_other_layout(self, joints: NDArray[Any]) -> None:
         layout = self.facts.layout
-        if joints.ndim != 4 or joints.shape[2:] != (layout.num_joints, layout.coordinates):
+        if joints.ndim not in (3, 4) or joints.shape[-2:] != (layout.num_joints, layout.coordinates):
             raise UserError(
                 f"The joints have the shape {joints.shape}; {self.path} takes (bodies, frames, {layout.num_joints}, "
                 f"{layout.coordinates}), the layout {layout.name} with {counted(layout.num_joints, 'joint')}."

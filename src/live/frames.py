@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..deploy.json_lines import array_of
 from ..utils.errors import UserError
 from ..utils.json_text import parse_json
 
@@ -77,13 +78,8 @@ def _time(content: dict[str, Any]) -> float | None:
 
 def _numbers(key: str, value: Any, axes: tuple[int, int]) -> NDArray[np.float64]:
     """Return nested lists of numbers as an array; null is NaN."""
-    wanted = {"joints": "joints of coordinates, or bodies of these", "confidence": "a number for each joint"}[key]
-    try:
-        array = np.array(value)
-        if array.dtype.kind == "O" and {*map(type, array.ravel())} <= {int, float, type(None)}:
-            array = array.astype(np.float64)
-    except (ValueError, OverflowError):  # of different lengths
-        array = np.empty(0)
-    if array.dtype.kind not in "fiu" or array.ndim not in axes:
+    array = array_of(value)
+    if array is None or array.ndim not in axes:
+        wanted = {"joints": "joints of coordinates, or bodies of these", "confidence": "a number for each joint"}[key]
         raise UserError(f"`{key}` should be nested lists of numbers: {wanted}")
-    return array.astype(np.float64)
+    return array

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from last.data.preparation.formats import BadClip, DroppedClip, Source
-from last.deploy.json_lines import clip_of_line, numbered_lines
+from last.deploy.json_lines import array_of, clip_of_line, numbered_lines
 from last.skeleton import load_layout
 
 SOURCE = Source(load_layout("sbu15"), 2, (), unlabelled=True)
@@ -76,3 +76,16 @@ def test_a_line_without_a_body_is_dropped() -> None:
 def test_lines_are_numbered_also_after_empty_ones_and_after_one_that_is_too_long() -> None:
     stream = io.BytesIO(b"one\n\n" + b"x" * 25 + b"\n  \nfive")
     assert list(numbered_lines(stream, longest=8)) == [(1, b"one\n"), (3, None), (5, b"five")]
+
+
+def test_null_is_a_missing_coordinate_joint_frame_or_body() -> None:
+    joint, frame = [1.0, 2.0, 3.0], [[1.0, 2.0, 3.0]] * 2
+    found = array_of([[[joint, None], None, [None, [None, 1, 2]]], None])
+    assert found is not None and found.shape == (2, 3, 2, 3)
+    assert np.isnan(found).sum() == 3 + 6 + 3 + 1 + 18
+    np.testing.assert_array_equal(array_of([frame, frame]), [frame, frame])
+
+
+@pytest.mark.parametrize("value", ["a", [["a"]], [[1], [2, 3]], [[True]], {}, [[[1]], [[[2]]]]])
+def test_what_is_no_array_of_numbers_is_none(value: object) -> None:
+    assert array_of(value) is None

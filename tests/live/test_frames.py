@@ -10,6 +10,8 @@ from last.utils.errors import UserError
 def test_a_frame_has_joints_and_perhaps_a_body_a_time_and_confidences() -> None:
     frame = frame_of_line(b'{"joints": [[1, 2.5], [null, null]], "body": "a", "time": 3, "confidence": [1, null]}')
     np.testing.assert_array_equal(frame.joints, [[1, 2.5], [np.nan, np.nan]])
+    whole = frame_of_line(b'{"joints": [null, [3, null]], "confidence": [1, null]}')
+    np.testing.assert_array_equal(whole.joints, [[np.nan, np.nan], [3, np.nan]])
     assert (frame.body, frame.time) == ("a", 3.0) and np.isnan(frame.confidence[1])
     several = frame_of_line(b'{"joints": [[[1, 2]], [[3, 4]]], "body": [1, 2]}')
     assert several.joints.shape == (2, 1, 2) and several.body == (1, 2) and several.time is None

@@ -218,7 +218,7 @@ class _Walk:
             fields = row.split(None, _JOINT_FIELDS)
             if len(fields) != _JOINT_FIELDS:
                 found = _field_count(len(fields), _JOINT_FIELDS)
-                raise BadClip(self.name, line, f"a joint has {_JOINT_FIELDS} numbers, not {found}")
+                raise BadClip(self.name, line, f"a joint should have {_JOINT_FIELDS} numbers, not {found}")
             try:
                 converted[index] = [*(float(text) for text in fields[:3]), _state(fields[-1])]
             except ValueError as error:

@@ -99,7 +99,7 @@ def _parse(name: str, data: bytes, numbers: int) -> list[list[float]]:
 def _parse_line(name: str, number: int, line: str, numbers: int) -> list[float]:
     fields = line.strip().removesuffix(",").split(",")
     if len(fields) != numbers + 1:
-        raise BadClip(name, number, f"a frame has {numbers + 1} numbers, not {len(fields)}")
+        raise BadClip(name, number, f"a frame should have {numbers + 1} numbers, not {len(fields)}")
     try:
         row = [float(text) for text in fields]
     except ValueError as error:
