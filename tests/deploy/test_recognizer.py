@@ -108,7 +108,7 @@ def test_what_is_no_recording_of_the_layout_is_refused(recognizer: last.Recogniz
 
 
 def test_confidences_that_do_not_fit_are_refused(recognizer: last.Recognizer) -> None:
-    with pytest.raises(UserError, match=r"have the shape \(9, 25\); the joints need \(2, 21, 25\)"):
+    with pytest.raises(UserError, match=r"have the shape \(1, 9, 25\); the joints need \(2, 21, 25\)"):
         recognizer(recording(), np.ones((9, 25)))
 
 
