@@ -12,6 +12,8 @@ from .limits import Guard, network_of
 from .metrics import Metrics
 
 _MOST_FRAGMENTS = 1024  # of one message
+_MOST_PINGS = 100  # between two messages
+_MOST_UNREAD = 64 << 10  # bytes of answers to pings
 
 
 class _Stall:
@@ -110,6 +112,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
         """Begin to watch whether the client reads."""
         super().connection_made(transport)
         self._stall = _Stall(self.transport, self.guard.limits.timeout)
+        self._pings = 0
         self.close_timeout = min(self.close_timeout, self.guard.limits.timeout)
         self._address = network_of(self.client[0] if self.client else "")
 
@@ -120,18 +123,27 @@ class StreamConnection(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Wait a limited time for a client that does not read; read nothing of it meanwhile, which needs answers."""
+        """Wait a limited time for a client that does not read."""
         super().pause_writing()
         self._stall.begin()
-        if not self.read_paused and not self.transport.is_closing():
-            self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on with a client that reads."""
         super().resume_writing()
         self._stall.end()
-        if not self.read_paused and not self.transport.is_closing():
-            self.transport.resume_reading()
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless nothing but pings comes, or the client does not read the answers."""
+        self._pings += 1
+        if self._pings > _MOST_PINGS or self.transport.get_write_buffer_size() > _MOST_UNREAD:
+            self.transport.abort()
+            return
+        super().handle_ping()
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand on a message."""
+        self._pings = 0
+        super().send_receive_event_to_app()
 
     def handle_cont(self, event: Frame) -> None:
         """Refuse a message in very many parts, which may be empty and then have no size that is limited."""

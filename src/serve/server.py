@@ -15,7 +15,8 @@ from .gate import LOOPBACK, Access
 from .limits import MESSAGE_BYTES, Guard, ServeLimits
 from .workers import SharedRecognizer
 
-_BACKLOG = 256
+_BACKLOG = 256  # connections that wait to be accepted
+_AT_ONCE = 16  # of them are accepted before others are served again
 _HEAD_BYTES = 16 << 10
 _KEEP_ALIVE_S = 5
 _PING_S = 20.0
@@ -61,18 +62,28 @@ def open_recognizers(path: Path, workers: int, threads: int) -> list[SharedRecog
     return [SharedRecognizer(path, threads) for _ in range(workers)]
 
 
+class _Server(uvicorn.Server):
+    """A server that accepts few connections at once, while many may wait; asyncio has one number for both."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(_BACKLOG)
+
+
 def server_of(recognizers: Sequence[SharedRecognizer], limits: ServeLimits, access: Access) -> uvicorn.Server:
     """Return a server; `run(sockets=[...])` serves until SIGINT or SIGTERM, or until its `should_exit` is set."""
     guard = Guard(limits)
     gate = create_app(recognizers, limits, access, guard)
     http, ws = connections_of(guard, gate.metrics)
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             gate, http=http, ws=ws, loop="asyncio", lifespan="on", interface="asgi3",
             ws_max_size=MESSAGE_BYTES, ws_per_message_deflate=False,
             ws_ping_interval=min(_PING_S, limits.timeout), ws_ping_timeout=limits.timeout,
             h11_max_incomplete_event_size=_HEAD_BYTES, timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=_SHUTDOWN_S, backlog=_BACKLOG, proxy_headers=False, server_header=False,
+            timeout_graceful_shutdown=_SHUTDOWN_S, backlog=_AT_ONCE, proxy_headers=False, server_header=False,
             log_config=None, log_level="error", access_log=False,
         )
     )  # fmt: skip
