@@ -15,7 +15,7 @@ from .gate import LOOPBACK, Access
 from .limits import MESSAGE_BYTES, Guard, ServeLimits
 from .workers import SharedRecognizer
 
-_BACKLOG = 256  # connections that wait to be accepted
+_BACKLOG = 1024  # connections that wait to be accepted
 _AT_ONCE = 16  # of them are accepted before others are served again
 _HEAD_BYTES = 16 << 10
 _KEEP_ALIVE_S = 5
