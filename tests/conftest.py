@@ -33,6 +33,7 @@ pytest_plugins = [
     "deploy_probes",
     "preprocess_probes",
     "sequence_probes",
+    "serve_fixtures",
     "store_probes",
 ]  # fixtures of more than one file of tests
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "export": (".export", "export a trained model as one file, ONNX or OpenVINO"),
     "predict": (".predict", "classify recordings with a checkpoint or an exported file"),
     "live": (".live", "recognise what several people do in a stream of frames"),
+    "serve": (".serve", "serve an exported file over HTTP and WebSocket"),
     "runs": (".runs", "list the runs with their results, or compare some of them"),
     "synthesize": (".synthesize", "write synthetic raw recordings, to try everything without a download"),
     "demo": (".demo", "run the whole pipeline once: synthesize, preprocess, train, evaluate"),

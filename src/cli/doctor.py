@@ -34,6 +34,7 @@ _PURPOSES = {  # of the extras
     "tensorboard": "TensorBoard scalars",
     "deploy": "exporting models",
     "completion": "completing command lines in a shell",
+    "serve": "serving a model over HTTP and WebSocket",
     "parquet": "tables as Parquet files",
     "bvh": "motion capture as BVH files",
     "sleap": "SLEAP's files",

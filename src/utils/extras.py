@@ -18,6 +18,7 @@ EXTRAS = {
     "plots": ("matplotlib", "PIL"),
     "tensorboard": ("tensorboard",),
     "completion": ("argcomplete",),
+    "serve": ("fastapi", "uvicorn", "websockets", "prometheus_client"),
     "parquet": ("pyarrow",),
     "bvh": ("pybvh",),
     "sleap": ("h5py",),
