@@ -257,7 +257,8 @@ class StreamRecognizer:
         layout = self.recognizer.facts.layout
         history = History(self._capacity, layout.num_joints, layout.coordinates)
         state = ActionState(self.thresholds, self.settings)
-        return _Body(history, state, np.full(layout.coordinates, np.nan), 0.0, -math.inf, math.inf)
+        turn = len(self._bodies) % self.settings.every  # so that not all are classified at the same frame
+        return _Body(history, state, np.full(layout.coordinates, np.nan), 0.0, -math.inf, math.inf, turn)
 
     def _add(self, name: Hashable, joints: Floats, time: float) -> bool:
         """Add a frame to a person's history; return whether it is the newest one, which may be classified."""
