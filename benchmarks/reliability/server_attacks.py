@@ -17,6 +17,7 @@ _UPGRADE = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 _POST = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+_PATIENCE_S = 30  # until an attack is over
 _BODY = [[0.5, 1.0, 3.0]] * 25
 
 
@@ -54,10 +55,10 @@ class Attacks:
         await asyncio.sleep(max(0.0, self.end - time.monotonic()))
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=_PATIENCE_S)
 
     async def _again(self, attack: Callable[[], Awaitable[None]]) -> None:
-        while True:
+        while time.monotonic() < self.end:
             with suppress(OSError, WebSocketException, asyncio.IncompleteReadError, TimeoutError):
                 await attack()
             self.made[getattr(attack, "__name__", "")] += 1

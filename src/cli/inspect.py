@@ -25,6 +25,8 @@ NEEDS = ("pydantic",)
 
 _logger = logging.getLogger(__name__)
 
+_UNREADABLE = "unreadable"  # the kind of clips that cannot be looked at
+
 SPOILED = 5  # the exit code if something would spoil a training
 _MINUTES = 2.0
 _FEWEST_FOR_STUDENTS = 40
@@ -92,11 +94,20 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say(json.dumps(as_json(inspection, source.names), indent=2))
     else:
-        _show(inspection, source, arguments.path)
+        _show(inspection, source, _as_typed(arguments))
         _write(inspection, source, arguments.out)
     if arguments.write_ignore is not None:
         _write_ignored(arguments.write_ignore, inspection, source.names)
     return SPOILED if inspection.spoils else 0
+
+
+def _as_typed(arguments: argparse.Namespace) -> str:
+    """Return the path and the options that say how to read it, for the command that shows a clip."""
+    words = [arguments.path]
+    for option in ("format", "layout", "dataset", "data_root"):
+        if value := getattr(arguments, option):
+            words += [f"--{option}", str(value)]
+    return shlex.join(words)
 
 
 def _show(inspection: Inspection, source: ClipSource, path: str) -> None:
@@ -125,9 +136,11 @@ def _show(inspection: Inspection, source: ClipSource, path: str) -> None:
 def _show_finding(finding: Finding, names: Sequence[str], path: str) -> None:
     say(f"{_HEADINGS[finding.severity]}: {finding.title}. {finding.message}")
     shown = [f"{names[each.clip]} ({each.detail})" if each.detail else names[each.clip] for each in finding.evidence]
-    if shown and finding.clips < len(names):
+    unreadable = finding.kind == _UNREADABLE
+    if shown and (finding.clips < len(names) or unreadable):
         say(f"  clips: {first_few(shown, _CLIPS_NAMED)}")
-        say(f"  look: {program()} view {shlex.quote(path)} --clip {shlex.quote(names[finding.evidence[0].clip])}")
+        if not unreadable:
+            say(f"  look: {program()} view {path} --clip {shlex.quote(names[finding.evidence[0].clip])}")
     say(f"  what to do: {finding.remedy.replace('`', '')}")
 
 

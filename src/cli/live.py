@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             except UserError as error:
                 errors += 1
                 if errors <= _MOST_ERRORS:
-                    print(f"error: line {number}: {error}", file=sys.stderr)
+                    _logger.error("line %d: %s", number, error)
         view.show(stream.finish())
     _report(stream, errors)
     return 2 if errors else 0
@@ -126,11 +126,11 @@ class _JsonLines:
 def _report(stream: StreamRecognizer, errors: int) -> None:
     """Say on stderr what was not used."""
     if errors > _MOST_ERRORS:
-        print(f"error: {errors - _MOST_ERRORS} more lines were no frames", file=sys.stderr)
+        _logger.error("%d more lines were no frames", errors - _MOST_ERRORS)
     dropped = {name: count for name, count in stream.dropped.items() if count and name != "absent"}
     if dropped:
         listed = ", ".join(f"{count} {name}" for name, count in sorted(dropped.items()))
-        print(f"warning: frames of a person that were not used: {listed}", file=sys.stderr)
+        _logger.warning("frames of a person that were not used: %s", listed)
 
 
 def _read() -> Iterator[tuple[int, Frame | UserError]]:

@@ -88,6 +88,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run every step; return the exit code, that of `inspect` if something would spoil the training."""
+    try:
+        return _run_steps(arguments)
+    except KeyboardInterrupt:
+        say("To go on, with what is done already: the same `start` again.")
+        raise
+
+
+def _run_steps(arguments: argparse.Namespace) -> int:
     name = arguments.name or file_name(Path(arguments.path).stem)
     if arguments.name and file_name(name) != name:
         raise UserError(f"--name {name} should be a plain name, such as gestures: it becomes that of a folder.")
@@ -95,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     steps = RecordedCommands(_STEPS, DoneSteps(out / _RECORD_FILE), arguments.quiet)
     _agree(arguments, steps.done)
     check_bounds(arguments, minutes=(1, 10_000), seed=(0, 2**32 - 1))
+    _refuse_unusable_weights(arguments.finetune)
     make_folder(out)
     dataset, store = _prepare(steps, arguments, out)
     _tell_size(store)
@@ -132,6 +141,19 @@ def _agree(arguments: argparse.Namespace, done: DoneSteps) -> None:
     """
     for option, default in _DEFAULTS.items():
         setattr(arguments, option, done.agreed(option, getattr(arguments, option), default))
+
+
+def _refuse_unusable_weights(finetune: str | None) -> None:
+    """Refuse a checkpoint to fine-tune that cannot be read, before anything long begins.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    if finetune:
+        from ..runs.checkpoint import read_checkpoint
+        from ..runs.history import resolve_checkpoint
+
+        read_checkpoint(resolve_checkpoint(Path(finetune)))
 
 
 def _tell_size(store: "Store") -> None:

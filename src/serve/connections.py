@@ -4,6 +4,7 @@ import asyncio
 from typing import ClassVar
 
 import h11
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
@@ -131,6 +132,12 @@ class StreamConnection(WebSocketsSansIOProtocol):
         """Go on with a client that reads."""
         super().resume_writing()
         self._stall.end()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send a message; one that refuses the stream completes its handshake, which uvicorn would call a defect."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     def handle_ping(self) -> None:
         """Answer a ping, unless nothing but pings comes, or the client does not read the answers."""

@@ -61,7 +61,8 @@ class Stream:
         try:
             while True:
                 try:
-                    message = await asyncio.wait_for(self.socket.receive(), self.limits.timeout)
+                    async with asyncio.timeout(self.limits.timeout):
+                        message = await self.socket.receive()
                 except TimeoutError:
                     await self.socket.close(POLICY, f"no frame came for {self.limits.timeout:g} s")
                     return

@@ -147,3 +147,14 @@ sys.exit(main(["inspect", {str(raw)!r}, "--no_training", "--json"]))
 def test_it_is_a_command_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--help"]) == 0
     assert "--write_ignore" in capsys.readouterr().out
+
+
+def test_the_command_that_shows_a_clip_reads_it_as_the_inspection_did(cli: Command) -> None:
+    folder = write_clips(Path("poses"))
+    (folder / "class0" / "broken.npy").write_bytes(b"broken")
+    first = sorted(folder.rglob("*.npy"))[1]
+    np.save(first, 50 * np.load(first))
+    result = cli("inspect", folder, "--layout", "mediapipe33", "--no_training")
+    shown = [line.strip() for line in result.out.splitlines() if line.strip().startswith("look: ")]
+    assert shown and all("view poses --layout mediapipe33 --clip class0/" in line for line in shown)
+    assert not any("broken" in line for line in shown) and "clips: class0/broken" in result.out

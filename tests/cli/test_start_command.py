@@ -52,6 +52,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(RecordedCommands, "call", record)
     monkeypatch.setattr(start, "_run", lambda out: out / "runs" / "run-1")
+    monkeypatch.setattr(start, "_refuse_unusable_weights", lambda _: None)
     monkeypatch.setattr(RunFolder, "read_config", lambda _: {"validation": "test"})
     return seen
 
@@ -162,6 +163,21 @@ def test_names_with_dots_are_started_and_then_as_a_prepared_data_set(
     dataset.unlink()
     done = cli("start", store)
     assert done.code == 2 and f"there is no {dataset.name} beside it" in done.err
+
+
+def test_weights_that_cannot_be_read_are_refused_before_anything_is_prepared(cli: Command, tmp_path: Path) -> None:
+    raw, out = write_recordings(tmp_path / "gestures"), tmp_path / "out"
+    refused = cli("start", raw, "--layout", "coco17", "--finetune", tmp_path / "nothing.pth", "--out", out)
+    assert refused.code == 2 and "Cannot read the checkpoint" in refused.err and not out.exists()
+
+
+def test_who_stops_it_is_told_how_to_go_on(cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start, "_prepare", stop)
+    stopped = cli("start", write_recordings(tmp_path / "gestures"), "--layout", "coco17")
+    assert stopped.code == 130 and "To go on, with what is done already: the same `start` again." in stopped.out
 
 
 def test_what_would_spoil_a_training_stops_it(cli: Command, commands: list[list[str]], tmp_path: Path) -> None:

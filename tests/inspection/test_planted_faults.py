@@ -423,6 +423,12 @@ def test_a_planted_fault_is_found(
         assert {each.clip for each in found[kind].evidence} == set(VICTIMS)
 
 
+def test_folders_of_training_and_testing_are_no_classes(store: Store) -> None:
+    config = replace(CONFIG, classes=["Train", "test"])
+    found = found_in([replace(clip, label=clip.label % 2) for clip in store], config)["parts_as_classes"]
+    assert found.severity is Severity.SPOILS and "which are parts, not classes" in found.message
+
+
 def test_equal_clips_of_one_frame_are_copies(store: Store) -> None:
     clips = list(store)
     single = of_frames(clips[3], np.arange(1))
@@ -443,9 +449,11 @@ def test_no_order_of_the_joints_is_taken_for_that_of_the_layout(store: Store) ->
     assert bone_excess(NTU, distances) < _LONG_BONES < min(excesses)
 
 
-def test_every_kind_is_planted_but_those_of_protocols_which_have_tests_of_their_own() -> None:
+def test_every_kind_is_planted_but_those_that_have_tests_of_their_own() -> None:
     planted = {kind for kind, *_ in PLANTED}
-    assert {check.kind for check in ALL} - planted == {"leaks", "divided_recordings", "subjects_in_both_parts"}
+    assert {check.kind for check in ALL} - planted == {
+        *("leaks", "divided_recordings", "subjects_in_both_parts", "parts_as_classes"),
+    }
 
 
 def test_people_who_train_and_test_are_found_where_single_clips_are_divided(store: Store) -> None:

@@ -64,6 +64,13 @@ def test_a_request_without_the_token_is_refused(guarded: Running, given: str) ->
     assert guarded.request("GET", f"/v1/model?token={TOKEN}").status == 401
 
 
+def test_a_refused_stream_is_no_error_in_the_log(guarded: Running, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(InvalidStatus), guarded.stream():
+        pass
+    wait_until(lambda: not guarded.gate.guard.sockets.used)
+    assert caplog.records == []
+
+
 def test_the_token_opens_all_paths_and_health_needs_none(guarded: Running) -> None:
     assert guarded.request("GET", "/metrics", Authorization=f"Bearer {TOKEN}", Host="any.example").status == 200
     assert guarded.request("GET", "/health").status == 200

@@ -20,7 +20,7 @@ from .intervals.plans import labels_in, read_plans
 _TRIED = 5  # recordings that are read to find the layout
 _TEST_SHARE = 0.25  # of the subjects, or of each class
 MOST_CLASSES = 5000  # more are hardly meant
-_PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
+PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
 
 def discover(
@@ -126,7 +126,7 @@ def _classes(config: DataConfig, raw: Path) -> list[str]:
     classes = sorted({name for name in targets if name is not None})
     if not classes:
         raise UserError(f"There are no class folders, or labels, in {raw}.")
-    if {name.casefold() for name in classes} <= _PARTS:
+    if {name.casefold() for name in classes} <= PARTS:
         raise UserError(
             f"{', '.join(classes)} in {raw} are parts, not classes: put the clips of each class into one folder, "
             "such as class_name/train_clip.npy, and give the parts as a protocol in a data YAML."

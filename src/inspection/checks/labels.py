@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.preparation.discover import PARTS
 from ..check import Bools, Check, Fault, affecting, listed
 from ..findings import Evidence, Finding, Severity
 from ..measured_set import MeasuredSet
@@ -30,6 +31,22 @@ def one_class(measured: MeasuredSet) -> Finding | None:
         "One class",
         f"{{clips}} are of the same class, {measured.class_name(int(known[0]))}: there is nothing to tell apart.",
         "Add clips of other movements, also of a class for everything else.",
+        Harm.GRAVE,
+    )
+    return affecting(measured, measured.labels >= 0, fault)
+
+
+def parts_as_classes(measured: MeasuredSet) -> Finding | None:
+    """Find sets whose classes are `train` and `test`, or other parts: the classes are folders below them."""
+    names = [measured.class_name(int(label)) for label in np.unique(measured.labels[measured.labels >= 0])]
+    if not names or not {name.casefold() for name in names} <= PARTS:
+        return None
+    fault = Fault(
+        "parts_as_classes",
+        "Parts instead of classes",
+        f"{{clips}} are of {listed(names)}, which are parts, not classes.",
+        "Put the clips of each class into one folder, such as class_name/train_clip.npy, and give the parts as a "
+        "protocol in a data YAML.",
         Harm.GRAVE,
     )
     return affecting(measured, measured.labels >= 0, fault)
@@ -235,6 +252,7 @@ def _too_few(measured: MeasuredSet) -> str:
 
 CHECKS = (
     Check("one_class", one_class, _no_labels),
+    Check("parts_as_classes", parts_as_classes, _no_labels),
     Check("empty_classes", empty_classes, _no_labels),
     Check("single_clips", single_clips, _no_labels),
     Check("imbalance", imbalance, _no_labels),
