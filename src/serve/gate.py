@@ -22,6 +22,7 @@ HEALTH = "/health"
 SUBPROTOCOL = "last"  # that of a stream whose token is in another subprotocol: `token.` and the token
 _TOKEN_PROTOCOL = "token."
 _LINGER_S = 2.0  # how long a refused body is read and thrown away, so that its sender gets to read the answer
+_LINGER_BYTES = 4 << 20  # and how much of it at most
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -214,8 +215,11 @@ class Gate:
 async def _thrown_away(receive: Receive) -> None:
     try:
         async with asyncio.timeout(_LINGER_S):
-            while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
-                pass
+            left = _LINGER_BYTES
+            while left > 0 and (message := await receive())["type"] == "http.request":
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
     except TimeoutError:
         pass
 
