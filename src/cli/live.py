@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from ..live.frames import LONGEST_FRAME_BYTES, Frame, frame_of_line
 from ..live.settings import MOST_BODIES, LiveSettings
 from ..live.stream import Event, StreamRecognizer
 from ..utils.errors import UserError
+from .live_socket import messages_of
 from .live_view import LiveView
 from .options import check_bounds, examples
 from .predict import rate
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _RATE = 30.0  # frames per second, where neither the recording nor the model has a rate
-_MOST_ERRORS = 20  # of frames that are shown
+_MOST_ERRORS = 20  # that are shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", dest="model_path", required=True, metavar="FILE", help="an exported file, .onnx or .xml"
     )
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--play", metavar="RECORDING", help="play a recording at its own rate, instead of reading standard input"
+    )
+    instead.add_argument(
+        "--connect", metavar="URL", help="read frames from a WebSocket, ws:// or wss://, one in each message"
     )
     parser.add_argument("--format", metavar="F", help="format of the recording, if it is not recognised")
     parser.add_argument("--layout", metavar="L", help="its joint layout, if it is not the model's")
@@ -72,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         {program} live --model student.onnx
         {program} live --model student.onnx --play S001C001P001R001A050.skeleton
         {program} live --model student.onnx --play day.csv --speed 0 --json
+        {program} live --model student.onnx --connect ws://127.0.0.1:9000/frames
         """
     )
 
@@ -86,13 +92,20 @@ def run(arguments: argparse.Namespace) -> int:
         most_bodies=arguments.most_bodies,
     )
     stream = StreamRecognizer(Recognizer(arguments.model_path, 1), settings)
-    frames: Iterator[tuple[int, Frame | UserError]] = _read()
-    if arguments.play:
-        frames = _played(arguments, stream.recognizer)
+    frames = _frames(arguments, stream.recognizer)
     draws = console().is_terminal and not arguments.json
-    errors = 0
     with LiveView(stream) if draws else _JsonLines() as view:
-        for number, frame in frames:
+        errors = _recognise(stream, frames, view)
+    return 2 if errors else 0
+
+
+def _recognise(
+    stream: StreamRecognizer, frames: Iterable[tuple[str, Frame | UserError]], view: "LiveView | _JsonLines"
+) -> int:
+    """Show what the frames bring, also if their source breaks off; return how many could not be used."""
+    errors = 0
+    try:
+        for where, frame in frames:
             try:
                 if isinstance(frame, UserError):
                     raise frame
@@ -100,10 +113,11 @@ def run(arguments: argparse.Namespace) -> int:
             except UserError as error:
                 errors += 1
                 if errors <= _MOST_ERRORS:
-                    _logger.error("line %d: %s", number, error)
+                    _logger.error("%s: %s", where, error)
+    finally:
         view.show(stream.finish())
-    _report(stream, errors)
-    return 2 if errors else 0
+        _report(stream, errors)
+    return errors
 
 
 class _JsonLines:
@@ -126,25 +140,36 @@ class _JsonLines:
 def _report(stream: StreamRecognizer, errors: int) -> None:
     """Say on stderr what was not used."""
     if errors > _MOST_ERRORS:
-        _logger.error("%d more lines were no frames", errors - _MOST_ERRORS)
+        _logger.error("%d more were no frames", errors - _MOST_ERRORS)
     dropped = {name: count for name, count in stream.dropped.items() if count and name != "absent"}
     if dropped:
         listed = ", ".join(f"{count} {name}" for name, count in sorted(dropped.items()))
         _logger.warning("frames of a person that were not used: %s", listed)
 
 
-def _read() -> Iterator[tuple[int, Frame | UserError]]:
-    """Yield the frames of standard input with the numbers of their lines."""
+def _frames(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[tuple[str, Frame | UserError]]:
+    """Return the frames, or what is wrong with one, each with its place in the source."""
+    if arguments.play:
+        return _played(arguments, recognizer)
+    if arguments.connect:
+        messages = messages_of(arguments.connect, LONGEST_FRAME_BYTES)
+        return _parsed("message", enumerate(messages, 1))
     if sys.stdin.isatty():
         say('Reading frames from standard input, such as {"joints": [[x, y, z], ...]}; --play plays a recording.')
-    for number, line in numbered_lines(sys.stdin.buffer, LONGEST_FRAME_BYTES):
+    return _parsed("line", numbered_lines(sys.stdin.buffer, LONGEST_FRAME_BYTES))
+
+
+def _parsed(kind: str, texts: Iterable[tuple[int, bytes | None]]) -> Iterator[tuple[str, Frame | UserError]]:
+    """Yield the frame of each text, or what is wrong with it."""
+    for number, text in texts:
+        where = f"{kind} {number}"
         try:
-            yield number, frame_of_line(line)
+            yield where, frame_of_line(text)
         except UserError as error:
-            yield number, error
+            yield where, error
 
 
-def _played(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[tuple[int, Frame | UserError]]:
+def _played(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[tuple[str, Frame]]:
     """Return the frames of a recording at its own rate, times the speed.
 
     Raises:
@@ -160,7 +185,7 @@ def _played(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[t
     return _at_its_rate(joints, per_second, arguments.speed)
 
 
-def _at_its_rate(joints: "NDArray[np.float64]", per_second: float, speed: float) -> Iterator[tuple[int, Frame]]:
+def _at_its_rate(joints: "NDArray[np.float64]", per_second: float, speed: float) -> Iterator[tuple[str, Frame]]:
     """Yield the frames of joints (M, F, V, C), waiting for the time of each; without waiting if the speed is 0."""
     bodies = tuple(range(1, len(joints) + 1))
     began = time.monotonic()
@@ -168,7 +193,7 @@ def _at_its_rate(joints: "NDArray[np.float64]", per_second: float, speed: float)
         at = number / per_second
         if speed:
             time.sleep(max(0.0, began + at / speed - time.monotonic()))
-        yield number + 1, Frame(joints[:, number], bodies, at)
+        yield f"frame {number + 1}", Frame(joints[:, number], bodies, at)
 
 
 def _recording(arguments: argparse.Namespace, recognizer: Recognizer) -> "Clip":
