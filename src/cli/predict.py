@@ -11,7 +11,8 @@ from ..settings.data import FASTEST, SLOWEST
 from ..utils.errors import UserError
 from .folders import checkpoint_of
 from .options import MOST_THREADS, add_shared, check_bounds, count, examples, number
-from .predict_input import STDIN, Failure, clips_of, source_of
+from .predict_checks import refuse_out_of_entries, refuse_out_of_inputs
+from .predict_input import STDIN, Failure, clips_of, entries_in, recordings_of, source_of
 from .predict_output import Output
 
 _LONGEST_SECONDS, _MOST_FRAMES = 3600.0, 1 << 18
@@ -82,12 +83,18 @@ def run(arguments: argparse.Namespace) -> int:
     check_bounds(arguments, threads=(0, MOST_THREADS))
     _refuse_contradictions(arguments)
     choices = Choices(arguments.per_body, arguments.window, arguments.stride)
-    recognizer = _recognizer(arguments)
+    model = _model(arguments)
+    if arguments.out:
+        refuse_out_of_inputs(arguments.out, arguments.files, model)
+    recognizer = _recognizer(arguments, model)
     source = source_of(arguments, recognizer)
+    listed = recordings_of(arguments, source)
+    if arguments.out:
+        refuse_out_of_entries(arguments.out, entries_in(listed))
     output = Output(
         recognizer, top=arguments.top, as_json=arguments.json, at_once=arguments.files == [STDIN], out=arguments.out
     )
-    for found in clips_of(arguments, source):
+    for found in clips_of(arguments, source, listed):
         if isinstance(found, Failure):
             output.fail(found)
             continue
@@ -111,26 +118,38 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UserError("--format and --layout are for recordings without a data YAML: omit them, or --dataset.")
 
 
-def _recognizer(arguments: argparse.Namespace) -> Recognizer:
-    """Return the model: an exported file, by its ending, or a checkpoint, for which torch is imported.
+def _model(arguments: argparse.Namespace) -> Path:
+    """Return the file of the model: an exported file, by its ending, or a checkpoint.
 
     Raises:
-        UserError: it is neither, or it cannot be used.
+        UserError: there is no run of that name.
     """
     named: str = arguments.model_path
-    suffixes = exported_suffixes()
-    if Path(named).suffix.lower() in suffixes:
+    return Path(named) if _is_exported(named) else checkpoint_of(arguments, named)
+
+
+def _is_exported(named: str) -> bool:
+    return Path(named).suffix.lower() in exported_suffixes()
+
+
+def _recognizer(arguments: argparse.Namespace, model: Path) -> Recognizer:
+    """Return the model, for which torch is imported if it is a checkpoint.
+
+    Raises:
+        UserError: it is neither an exported file nor a checkpoint, or it cannot be used.
+    """
+    named: str = arguments.model_path
+    if _is_exported(named):
         return Recognizer(named, arguments.threads)
-    checkpoint = checkpoint_of(arguments, named)
-    if not starts_as_checkpoint(checkpoint):
-        what = "is neither an exported model nor a checkpoint" if checkpoint.exists() else "does not exist"
+    if not starts_as_checkpoint(model):
+        what = "is neither an exported model nor a checkpoint" if model.exists() else "does not exist"
         raise UserError(
-            f"The model {named} {what}. Give an exported file ({' or '.join(suffixes)}), a checkpoint (.pth), a run's "
-            "folder, or `latest`."
+            f"The model {named} {what}. Give an exported file ({' or '.join(exported_suffixes())}), a checkpoint "
+            "(.pth), a run's folder, or `latest`."
         )
     from ..deploy.checkpoint_recognizer import CheckpointRecognizer
 
-    return CheckpointRecognizer(checkpoint, arguments.threads)
+    return CheckpointRecognizer(model, arguments.threads)
 
 
 def rate(text: str) -> float:
