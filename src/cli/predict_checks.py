@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..data.preparation.formats import Entry
+from ..data.store.format import HEADER_FILE
 from ..utils.errors import UserError
 
 _OF_A_MODEL = (".json", ".md", ".bin")  # what `export` writes beside a file, under its name
@@ -16,8 +17,8 @@ def refuse_out_of_inputs(out: Path, files: Iterable[str], model: Path) -> None:
     Raises:
         UserError: the file to write is one of these.
     """
-    if any(_is_same(out, Path(named)) for named in files):
-        raise UserError(f"--out {out} is a recording that should be classified: choose another name.")
+    if any(_is_same(out, path) for named in files for path in (Path(named), Path(named) / HEADER_FILE)):
+        raise UserError(f"--out {out} is named as an input, or belongs to one: choose another name.")
     if _is_same(out, model) or any(_is_same(out, path) for path in _beside(model)):
         raise UserError(f"--out {out} is the model, or a file that belongs to it: choose another name.")
 

@@ -12,6 +12,8 @@ from ..data.preparation.formats.recordings import read_or_copy
 from ..data.preparation.formats.tracks import MOST_BODIES
 from ..data.preparation.recognise import open_unlabelled
 from ..data.store.clip import Clip
+from ..data.store.format import HEADER_FILE
+from ..data.store.reader import open_store
 from ..deploy.json_lines import clip_of_line, numbered_lines
 from ..deploy.recognizer import Recognizer
 from ..settings.data import DataConfig
@@ -122,10 +124,35 @@ def clips_of(
 
 def _opened(named: str, source: Source, format_name: str) -> Recordings | Failure:
     try:
+        if (Path(named) / HEADER_FILE).is_file():
+            return _clips_of_store(named, source)
         reader, entries = open_unlabelled(Path(named), source, format_name)
     except UserError as error:
         return Failure(named, "", str(error))
     return Recordings(named, entries, lambda entry: read_or_copy(reader, entry))
+
+
+def _clips_of_store(named: str, source: Source) -> Recordings:
+    """Return the clips of a prepared data set, which are centred and cleaned already.
+
+    Raises:
+        UserError: the store cannot be used, or its clips have another layout than the model takes.
+    """
+    store = open_store(Path(named))
+    wanted = source.layout if source.joint_map is None else source.joint_map.target
+    if store.skeleton != wanted:
+        raise UserError(
+            f"{named} is a prepared data set, whose clips have the layout {store.layout} with "
+            f"{counted(store.skeleton.num_joints, 'joint')}; the model takes {wanted.name}. Name the recordings of "
+            "which it was made: --layout maps their joints."
+        )
+    entries = [Entry(str(name), store.path, str(number), 0) for number, name in enumerate(store.clips["name"])]
+
+    def read(entry: Entry) -> Clip:
+        clip = store[int(entry.member)]
+        return replace(clip, fps=clip.fps or source.source_fps)
+
+    return Recordings(named, entries, read)
 
 
 def _clips(recordings: Recordings, *, quiet: bool) -> Iterator[Found | Failure]:
