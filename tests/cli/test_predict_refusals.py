@@ -88,3 +88,31 @@ def test_a_prepared_data_set_of_another_layout_is_refused(cli: Command, model: P
     own = cli("predict", "--model", model, tmp_path / "store", "--out", tmp_path / "store" / "store.json")
     assert own.code == 2 and "is named as an input, or belongs to one" in own.err
     assert (tmp_path / "store" / "store.json").read_bytes() == before
+
+
+def test_a_damaged_archive_stops_no_recording_beside_it(cli: Command, model: Path, recording: Path) -> None:
+    recording.with_name("cut.zip").write_bytes(b"PK\x03\x04 and no more")
+    result = cli("predict", "--model", model, recording.parent)
+    assert result.code == 2 and NTU in result.out
+    assert "cut.zip: is not a readable zip archive (it has no directory" in result.err
+    alone = cli("predict", "--model", model, recording.with_name("cut.zip"), "--format", "ntu")
+    assert alone.code == 2 and "is not a readable zip archive" in alone.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("cut.zip", b"PK\x03\x04 and no more", "is not a readable zip archive (it has no directory"),
+        ("empty.json", b"", "is an empty file, so it is damaged"),
+        ("cut.json", b'{"skeletons":\n [[', "is not JSON: Expecting value (line 2), so it is damaged or cut short"),
+        ("zeros.json", bytes(99), "is a file of zero bytes only"),
+        ("other.json", b"{}", "holds no recordings of a recognised kind"),
+    ],
+)
+def test_a_damaged_file_is_called_so(
+    name: str, content: bytes, problem: str, cli: Command, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    for named in (tmp_path / name, tmp_path):
+        result = cli("predict", "--model", model, named)
+        assert result.code == 2 and problem in result.err and ("copy it again" in result.err) == (name != "other.json")
