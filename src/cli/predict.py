@@ -11,7 +11,7 @@ from ..settings.data import FASTEST, SLOWEST
 from ..utils.errors import UserError
 from .folders import checkpoint_of
 from .options import MOST_THREADS, add_shared, check_bounds, count, examples, number
-from .predict_checks import refuse_out_of_entries, refuse_out_of_inputs
+from .predict_checks import refuse_out_of_entries, refuse_out_of_inputs, refuse_several, refuse_unwritable
 from .predict_input import STDIN, Failure, clips_of, entries_in, recordings_of, source_of
 from .predict_output import Output
 
@@ -86,11 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     model = _model(arguments)
     if arguments.out:
         refuse_out_of_inputs(arguments.out, arguments.files, model)
+        refuse_unwritable(arguments.out)
     recognizer = _recognizer(arguments, model)
     source = source_of(arguments, recognizer)
     listed = recordings_of(arguments, source)
     if arguments.out:
         refuse_out_of_entries(arguments.out, entries_in(listed))
+        refuse_several(arguments.out, len(entries_in(listed)))
     output = Output(
         recognizer, top=arguments.top, as_json=arguments.json, at_once=arguments.files == [STDIN], out=arguments.out
     )

@@ -2,12 +2,20 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 from ..data.preparation.formats import Entry
 from ..data.store.format import HEADER_FILE
 from ..utils.errors import UserError
+from ..utils.extras import extra_problem
+from ..utils.files import write_error
+from ..utils.leftovers import temporary_beside
+from ..utils.program import install_command
 
+ONE_CLIP = (".gif", ".mp4")
+_NEEDED = {".gif": ("PIL", "matplotlib"), ".mp4": ("matplotlib",)}
 _OF_A_MODEL = (".json", ".md", ".bin")  # what `export` writes beside a file, under its name
 
 
@@ -35,6 +43,46 @@ def refuse_out_of_entries(out: Path, entries: Sequence[Entry]) -> None:
         for each in (entry, *entry.copies):
             if _is_same(out, each.path) or (each.path.is_dir() and _is_same(out.absolute().parent, each.path)):
                 raise UserError(f"--out {out} is among the recordings that should be classified: choose another name.")
+
+
+def refuse_unwritable(out: Path) -> None:
+    """Refuse a file that cannot be written: for want of a package or a program, or of permission.
+
+    Raises:
+        UserError: it cannot be written; the message names it, or what is missing.
+    """
+    ending = out.suffix.lower()
+    for package in _NEEDED.get(ending, ()):
+        problem = extra_problem(package, f"Writing {out}")
+        if problem is not None:
+            raise problem
+    if ending == ".mp4" and not (which("ffmpeg") or find_spec("imageio_ffmpeg")):
+        raise UserError(
+            f"Writing {out} needs ffmpeg, which is not installed. Install it by your system's package manager, or "
+            f"with: {install_command('imageio-ffmpeg')}. Or write an animation (.gif) or a page (.html)."
+        )
+    try:
+        if out.is_dir():
+            raise UserError(f"--out {out} is a folder: name a file.")
+        folder = next(parent for parent in out.absolute().parents if parent.exists())
+        trial = temporary_beside(folder / out.name)
+        trial.open("xb").close()
+        trial.unlink()
+    except OSError as error:
+        raise write_error(out, error) from error
+
+
+def refuse_several(out: Path, clips: int) -> None:
+    """Refuse an animation or a film of several clips.
+
+    Raises:
+        UserError: there are several.
+    """
+    if clips > 1 and out.suffix.lower() in ONE_CLIP:
+        raise UserError(
+            f"A {out.suffix} file shows one clip, and there are {clips}: name one, or write a page, "
+            f"--out {out.with_suffix('.html')}."
+        )
 
 
 def _beside(model: Path) -> Iterator[Path]:

@@ -18,6 +18,7 @@ from ..plots.running_labels import MOST_LABELS, LabelledFrames, RunningLabels
 from ..utils.errors import UserError
 from ..utils.files import write_json
 from ..utils.numbers import counted
+from .predict_checks import refuse_several
 from .predict_input import Failure
 from .terminal import say, table
 
@@ -60,7 +61,7 @@ class Output:
         values = self._values(origin, found)
         self.results.append(values)
         if self.out is not None and self.out.suffix.lower() != ".json":
-            self._add_drawn(self._played(found))
+            self._add_drawn(self.out, self._played(found))
         if self.at_once:
             self._print(values)
             self._forget()
@@ -109,8 +110,13 @@ class Output:
         if self.out is None:
             self.results.clear()
 
-    def _add_drawn(self, clip: PlayedClip) -> None:
-        """Add a clip to be drawn, as long as a page may have more."""
+    def _add_drawn(self, out: Path, clip: PlayedClip) -> None:
+        """Add a clip to be drawn, as long as a page may have more.
+
+        Raises:
+            UserError: it is the second one of a file that shows one.
+        """
+        refuse_several(out, len(self.drawn) + 1)
         bodies, frames = clip.versions[0].joints.shape[:2]
         self.bytes_drawn += bytes_of(frames, bodies, clip.layout, with_confidence=True)
         if self.bytes_drawn <= PAGE_LIMIT_BYTES:
@@ -218,11 +224,6 @@ def _draw(out: Path, clips: Sequence[PlayedClip]) -> None:
     """Write the animation or the film of one clip."""
     from ..plots.skeletons import animate, film
 
-    if len(clips) > 1:
-        raise UserError(
-            f"A {out.suffix} file shows one clip, and there are {len(clips)}: name one, or write a page, "
-            f"--out {out.with_suffix('.html')}."
-        )
     (clip,) = clips
     (version,) = clip.versions
     draw = animate if out.suffix.lower() == ".gif" else film

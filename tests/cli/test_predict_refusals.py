@@ -1,6 +1,8 @@
 """What `predict` refuses before it classifies anything, and what it says about recordings that cannot be used."""
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,3 +118,61 @@ def test_a_damaged_file_is_called_so(
     for named in (tmp_path / name, tmp_path):
         result = cli("predict", "--model", model, named)
         assert result.code == 2 and problem in result.err and ("copy it again" in result.err) == (name != "other.json")
+
+
+@pytest.fixture
+def nothing_classified(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("it was classified")
+
+    monkeypatch.setattr("last.cli.predict.classify", refuse)
+
+
+@pytest.mark.parametrize(("name", "package"), [("a.gif", "PIL"), ("a.gif", "matplotlib"), ("a.mp4", "matplotlib")])
+@pytest.mark.usefixtures("nothing_classified")
+def test_a_drawing_without_its_package_is_refused_first(
+    name: str, package: str, cli: Command, model: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    result = cli("predict", "--model", model, recording, "--out", recording.with_name(name))
+    assert result.code == 2 and result.out == "" and "plots" in result.err and name in result.err
+
+
+@pytest.mark.usefixtures("nothing_classified")
+def test_a_film_without_ffmpeg_is_refused_first(
+    cli: Command, model: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("last.cli.predict_checks.which", lambda _: None)
+    monkeypatch.setattr("last.cli.predict_checks.find_spec", lambda _: None)
+    result = cli("predict", "--model", model, recording, "--out", recording.with_name("a.mp4"))
+    assert result.code == 2 and result.out == "" and "a.mp4 needs ffmpeg, which is not installed" in result.err
+
+
+@pytest.mark.usefixtures("nothing_classified")
+def test_an_animation_of_several_recordings_is_refused_first(cli: Command, model: Path, recording: Path) -> None:
+    pytest.importorskip("PIL")
+    pytest.importorskip("matplotlib")
+    recording.with_name("S001C002P003R002A002.skeleton").write_bytes(recording.read_bytes())
+    result = cli("predict", "--model", model, recording.parent, "--out", recording.with_name("a.gif"))
+    assert result.code == 2 and result.out == "" and "A .gif file shows one clip, and there are 2" in result.err
+
+
+@pytest.mark.parametrize("name", ["file/a.json", "file/below/a.html", "locked/a.json"])
+@pytest.mark.usefixtures("nothing_classified")
+def test_a_place_that_cannot_be_written_is_refused_first(
+    name: str, cli: Command, model: Path, recording: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "locked").mkdir(mode=0o555)
+    if name.startswith("locked") and os.access(tmp_path / "locked", os.W_OK):
+        pytest.skip("this user may write everywhere")
+    result = cli("predict", "--model", model, recording, "--out", tmp_path / name)
+    assert result.code == 2 and result.out == ""
+    assert f"Cannot write {tmp_path / name}: " in result.err and len(result.err.splitlines()) == 1
+
+
+def test_the_place_to_write_is_tried_without_a_trace(cli: Command, model: Path, recording: Path) -> None:
+    result = cli("predict", "--model", model, recording, "--window", "1", "--out", recording.with_name("a.html"))
+    assert result.code == 2 and "There is nothing to draw" in result.err
+    assert [path.name for path in recording.parent.iterdir()] == [recording.name]
