@@ -182,7 +182,11 @@ def _lines(source: Source) -> Iterator[Found | Failure]:
 
 
 def _joint_map(given: Layout, layout: Layout, model: Path) -> LayoutMap:
-    joint_map = build_layout_map(given, layout, {}, f"--layout {given.name} for {model}")
+    try:
+        joint_map = build_layout_map(given, layout, {}, f"--layout {given.name} for {model}")
+    except UserError as error:
+        remedy = "What is to be added has its place under `layout_map` in a data YAML: `predict --dataset` takes one."
+        raise UserError(f"{error}\n{remedy}") from None
     if joint_map.missing:
         _logger.warning(
             "%s to %s, the layout of the model: nothing is mapped to %s, so they are missing in every clip.",

@@ -92,6 +92,35 @@ def test_a_prepared_data_set_of_another_layout_is_refused(cli: Command, model: P
     assert (tmp_path / "store" / "store.json").read_bytes() == before
 
 
+def test_a_layout_that_no_recording_of_a_folder_has_is_explained_once(
+    cli: Command, model: Path, tmp_path: Path
+) -> None:
+    for take in ("001", "002", "003"):
+        folder = tmp_path / "s01s02" / "03" / take
+        folder.mkdir(parents=True)
+        (folder / "skeleton_pos.txt").write_text(",".join(["1", *["0.5"] * 90]))
+    result = cli("predict", "--model", model, tmp_path)
+    first, closing = result.err.splitlines()[-2:]
+    assert result.err.count("should have 151 numbers, its own and those of 2 bodies of 25 joints, not 91") == 1
+    assert f"{tmp_path}: none of its 3 recordings can be classified. The first is s01s02_c03_t001: line 1: " in first
+    assert "takes recordings of the layout ntu25" in closing and "name it with --layout" in closing
+
+
+def test_recordings_that_fail_for_different_reasons_are_named_each(cli: Command, model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((2, 9, 25, 3)))
+    np.save(tmp_path / "b.npy", np.ones((2, 9, 17, 3)))
+    result = cli("predict", "--model", model, tmp_path)
+    assert "error: a: no skeleton" in result.err and "error: b: has the shape (2, 9, 17, 3)" in result.err
+
+
+def test_a_layout_without_a_map_to_that_of_the_model_says_where_one_is_written(
+    cli: Command, model: Path, recording: Path
+) -> None:
+    result = cli("predict", "--model", model, recording, "--layout", "sbu15")
+    assert result.code == 2 and "cannot be mapped to ntu25" in result.err
+    assert "under `layout_map` in a data YAML: `predict --dataset` takes one." in result.err
+
+
 def test_a_damaged_archive_stops_no_recording_beside_it(cli: Command, model: Path, recording: Path) -> None:
     recording.with_name("cut.zip").write_bytes(b"PK\x03\x04 and no more")
     result = cli("predict", "--model", model, recording.parent)
