@@ -3,15 +3,16 @@
 Legend: M bodies, F frames, V joints, C coordinates.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import count
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.preparation.formats import BadClip, Source
-from ..data.preparation.formats.clip_builder import ClipMetadata, build_clip
+from ..data.preparation.formats import BadClip, DroppedClip, Source
+from ..data.preparation.formats.clip_builder import ClipMetadata, build_clip, refuse_size
 from ..data.preparation.formats.timing import Timing, timing_of_rate
 from ..data.store.clip import Clip
 from ..utils.json_text import parse_json
@@ -89,14 +90,58 @@ def _timing(name: str, fps: Any) -> Timing:
 
 
 def _numbers(name: str, key: str, value: Any, wanted: Mapping[int, str]) -> NDArray[np.float64]:
-    """Return nested lists of numbers as an array; null is NaN. `wanted` are its axes in words, by their number."""
+    """Return nested lists of numbers as an array. `wanted` are its axes in words, by their number.
+
+    A null is NaN; in place of a list, all numbers of that list are.
+
+    Raises:
+        BadClip: they are no such lists, or too long.
+        DroppedClip: there is nothing but nulls in place of lists.
+    """
     refused = BadClip(name, 0, f"`{key}` should be nested lists of numbers: {' or '.join(wanted.values())}")
+    array = _array(value)
+    if array is None or array.ndim not in wanted:
+        lengths, is_nothing = _lengths(value, refused)
+        if is_nothing:
+            raise DroppedClip(name, 0, "no skeleton")
+        refuse_size(name, math.prod(lengths))
+        array = _array(_filled(value, lengths))
+    if array is None or array.dtype.kind not in "fiu" or array.ndim not in wanted:
+        raise refused
+    return array.astype(np.float64)
+
+
+def _array(value: Any) -> NDArray[Any] | None:
+    """Return nested lists of numbers and nulls as an array; None if they have different lengths."""
     try:
         array = np.array(value)
         if array.dtype.kind == "O" and {*map(type, array.ravel())} <= {int, float, type(None)}:
             array = array.astype(np.float64)
-    except (ValueError, OverflowError):  # of different lengths
-        raise refused from None
-    if array.dtype.kind not in "fiu" or array.ndim not in wanted:
-        raise refused
-    return array.astype(np.float64)
+    except (ValueError, OverflowError):
+        return None
+    return array
+
+
+def _lengths(value: Any, refused: BadClip) -> tuple[list[int], bool]:
+    """Return the lengths of nested lists by their depth, and whether the innermost ones have nothing but nulls.
+
+    Raises:
+        BadClip: `refused`, since lists of the same depth have different lengths, or something else is among them.
+    """
+    lengths: list[int] = []
+    level = [value]
+    while lists := [each for each in level if isinstance(each, list)]:
+        if len({*map(len, lists)}) > 1 or not all(each is None or isinstance(each, list) for each in level):
+            raise refused
+        lengths.append(len(lists[0]))
+        level = list(chain.from_iterable(lists))
+    return lengths, bool(lengths and level) and all(each is None for each in level)
+
+
+def _filled(value: Any, lengths: Sequence[int]) -> Any:
+    """Return nested lists of these lengths, in which a null in place of a list is a list of nulls."""
+    if not lengths:
+        return value
+    if value is None:
+        return [_filled(None, lengths[1:])] * lengths[0]
+    return [_filled(each, lengths[1:]) for each in value]
