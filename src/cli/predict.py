@@ -165,5 +165,8 @@ def _length(text: str) -> Length:
     in_frames = text.endswith("f")
     most, plain = (_MOST_FRAMES, text.removesuffix("f")) if in_frames else (_LONGEST_SECONDS, text.removesuffix("s"))
     wanted = f"seconds above 0 up to {_LONGEST_SECONDS:g}, such as 2 or 0.5s, or whole frames, such as 60f"
-    value = number(plain, lambda value: 0 < value <= most and (not in_frames or value == int(value)), wanted)
+    try:
+        value = number(plain, lambda value: 0 < value <= most and (not in_frames or value == int(value)), wanted)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} should be {wanted}") from None
     return Length(value, in_frames)

@@ -205,3 +205,9 @@ def test_the_place_to_write_is_tried_without_a_trace(cli: Command, model: Path, 
     result = cli("predict", "--model", model, recording, "--window", "1", "--out", recording.with_name("a.html"))
     assert result.code == 2 and "There is nothing to draw" in result.err
     assert [path.name for path in recording.parent.iterdir()] == [recording.name]
+
+
+@pytest.mark.parametrize("length", ["inf", "0f", "1.5f", "-1s", "s", "two"])
+def test_a_length_that_cannot_be_meant_is_quoted_as_it_was_typed(length: str, cli: Command, model: Path) -> None:
+    result = cli("predict", "--model", model, "clip.npy", f"--window={length}")
+    assert result.code == 2 and f"'{length}' should be seconds above 0" in result.err
