@@ -127,11 +127,7 @@ def _model(arguments: argparse.Namespace) -> Path:
         UserError: there is no run of that name.
     """
     named: str = arguments.model_path
-    return Path(named) if _is_exported(named) else checkpoint_of(arguments, named)
-
-
-def _is_exported(named: str) -> bool:
-    return Path(named).suffix.lower() in exported_suffixes()
+    return Path(named) if Path(named).suffix.lower() in exported_suffixes() else checkpoint_of(arguments, named)
 
 
 def _recognizer(arguments: argparse.Namespace, model: Path) -> Recognizer:
@@ -141,13 +137,14 @@ def _recognizer(arguments: argparse.Namespace, model: Path) -> Recognizer:
         UserError: it is neither an exported file nor a checkpoint, or it cannot be used.
     """
     named: str = arguments.model_path
-    if _is_exported(named):
+    suffixes = exported_suffixes()
+    if Path(named).suffix.lower() in suffixes:
         return Recognizer(named, arguments.threads)
     if not starts_as_checkpoint(model):
         what = "is neither an exported model nor a checkpoint" if model.exists() else "does not exist"
         raise UserError(
-            f"The model {named} {what}. Give an exported file ({' or '.join(exported_suffixes())}), a checkpoint "
-            "(.pth), a run's folder, or `latest`."
+            f"The model {named} {what}. Give an exported file ({' or '.join(suffixes)}), a checkpoint (.pth), a run's "
+            "folder, or `latest`."
         )
     from ..deploy.checkpoint_recognizer import CheckpointRecognizer
 

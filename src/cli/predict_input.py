@@ -126,6 +126,8 @@ def _opened(named: str, source: Source, format_name: str) -> Recordings | Failur
     try:
         if (Path(named) / HEADER_FILE).is_file():
             return _clips_of_store(named, source)
+        if Path(named).is_file() and (Path(named).parent / HEADER_FILE).is_file():
+            raise UserError(f"{named} is a part of a prepared data set: name its folder, {Path(named).parent}.")
         reader, entries = open_unlabelled(Path(named), source, format_name)
     except UserError as error:
         return Failure(named, "", str(error))

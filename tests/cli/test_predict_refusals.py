@@ -76,6 +76,8 @@ def test_the_clips_of_a_prepared_data_set_are_classified(cli: Command, model: Pa
     recognizer = last.Recognizer(model)
     assert [each["clip"] for each in found] == [clip.name for clip in store]
     assert [each["label"] for each in found[:3]] == [each.label for each in recognizer(list(store[:3]))]
+    part = cli("predict", "--model", model, store.path / "joints.npy")
+    assert part.code == 2 and f"is a part of a prepared data set: name its folder, {store.path}." in part.err
     windows = cli("predict", "--model", model, store.path, "--per_body", "--window", "5f", "--quiet")
     assert windows.code == 0, windows.err
 
