@@ -35,5 +35,5 @@ def _messages(url: str, longest: int) -> Iterator[bytes]:
                 yield message.encode() if isinstance(message, str) else message
     except ConnectionClosed as error:
         raise UserError(f"The connection to {url} ended: {error}.") from error
-    except (OSError, WebSocketException) as error:
+    except (OSError, ValueError, WebSocketException) as error:  # a ValueError is an address that cannot be parsed
         raise UserError(f"There is no connection to {url} ({error}). Is its server running?") from error

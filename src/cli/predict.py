@@ -1,7 +1,6 @@
 """`predict`: classify recordings with a checkpoint or with an exported file."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.preparation.formats import BadClip
@@ -12,7 +11,8 @@ from ..settings.data import FASTEST, SLOWEST
 from ..utils.errors import UserError
 from .folders import checkpoint_of
 from .options import MOST_THREADS, add_shared, check_bounds, count, examples, number
-from .predict_input import STDIN, Failure, clips_of, source_of
+from .predict_checks import refuse_out_of_entries, refuse_out_of_inputs, refuse_several, refuse_unwritable
+from .predict_input import STDIN, Failure, clips_of, entries_in, recordings_of, source_of
 from .predict_output import Output
 
 _LONGEST_SECONDS, _MOST_FRAMES = 3600.0, 1 << 18
@@ -83,12 +83,20 @@ def run(arguments: argparse.Namespace) -> int:
     check_bounds(arguments, threads=(0, MOST_THREADS))
     _refuse_contradictions(arguments)
     choices = Choices(arguments.per_body, arguments.window, arguments.stride)
-    recognizer = _recognizer(arguments)
+    model = _model(arguments)
+    if arguments.out:
+        refuse_out_of_inputs(arguments.out, arguments.files, model)
+        refuse_unwritable(arguments.out)
+    recognizer = _recognizer(arguments, model)
     source = source_of(arguments, recognizer)
+    listed = recordings_of(arguments, source)
+    if arguments.out:
+        refuse_out_of_entries(arguments.out, entries_in(listed))
+        refuse_several(arguments.out, len(entries_in(listed)))
     output = Output(
         recognizer, top=arguments.top, as_json=arguments.json, at_once=arguments.files == [STDIN], out=arguments.out
     )
-    for found in clips_of(arguments, source):
+    for found in clips_of(arguments, source, listed):
         if isinstance(found, Failure):
             output.fail(found)
             continue
@@ -108,43 +116,39 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UserError("--stride is the distance of two windows: give the length of a window too, with --window.")
     if arguments.out and arguments.out.suffix.lower() not in _ENDINGS:
         raise UserError(f"--out {arguments.out} should end in {', '.join(_ENDINGS)}.")
-    if arguments.out and (given := _given_as(arguments.out, arguments.files, Path(arguments.model_path))):
-        raise UserError(f"--out {arguments.out} would replace {given}: choose another file.")
     if arguments.dataset and (arguments.format or arguments.layout):
         raise UserError("--format and --layout are for recordings without a data YAML: omit them, or --dataset.")
 
 
-def _given_as(out: Path, files: Sequence[str], model: Path) -> str:
-    """Return what an existing file is for the command: a recording, the model, or its description; empty if nothing."""
-    if not out.exists():
-        return ""
-    place = out.resolve()
-    if place.parent == model.resolve().parent and place.stem == model.stem:
-        return "the model, or what describes it"
-    inputs = [Path(each).resolve() for each in files if each != STDIN]
-    return "a recording that is read" if any(each == place or each in place.parents for each in inputs) else ""
-
-
-def _recognizer(arguments: argparse.Namespace) -> Recognizer:
-    """Return the model: an exported file, by its ending, or a checkpoint, for which torch is imported.
+def _model(arguments: argparse.Namespace) -> Path:
+    """Return the file of the model: an exported file, by its ending, or a checkpoint.
 
     Raises:
-        UserError: it is neither, or it cannot be used.
+        UserError: there is no run of that name.
+    """
+    named: str = arguments.model_path
+    return Path(named) if Path(named).suffix.lower() in exported_suffixes() else checkpoint_of(arguments, named)
+
+
+def _recognizer(arguments: argparse.Namespace, model: Path) -> Recognizer:
+    """Return the model, for which torch is imported if it is a checkpoint.
+
+    Raises:
+        UserError: it is neither an exported file nor a checkpoint, or it cannot be used.
     """
     named: str = arguments.model_path
     suffixes = exported_suffixes()
     if Path(named).suffix.lower() in suffixes:
         return Recognizer(named, arguments.threads)
-    checkpoint = checkpoint_of(arguments, named)
-    if not starts_as_checkpoint(checkpoint):
-        what = "is neither an exported model nor a checkpoint" if checkpoint.exists() else "does not exist"
+    if not starts_as_checkpoint(model):
+        what = "is neither an exported model nor a checkpoint" if model.exists() else "does not exist"
         raise UserError(
             f"The model {named} {what}. Give an exported file ({' or '.join(suffixes)}), a checkpoint (.pth), a run's "
             "folder, or `latest`."
         )
     from ..deploy.checkpoint_recognizer import CheckpointRecognizer
 
-    return CheckpointRecognizer(checkpoint, arguments.threads)
+    return CheckpointRecognizer(model, arguments.threads)
 
 
 def rate(text: str) -> float:
@@ -155,15 +159,11 @@ def rate(text: str) -> float:
 
 def _length(text: str) -> Length:
     """Parse a length of time: `2` and `2s` are seconds, `60f` are frames."""
-    in_frames = text.endswith("f") and not text.endswith("inf")
+    in_frames = text.endswith("f")
     most, plain = (_MOST_FRAMES, text.removesuffix("f")) if in_frames else (_LONGEST_SECONDS, text.removesuffix("s"))
     wanted = f"seconds above 0 up to {_LONGEST_SECONDS:g}, such as 2 or 0.5s, or whole frames, such as 60f"
-
-    def is_length(value: float) -> bool:
-        return 0 < value <= most and (not in_frames or value == int(value))
-
     try:
-        return Length(number(plain, is_length, wanted), in_frames)
+        value = number(plain, lambda value: 0 < value <= most and (not in_frames or value == int(value)), wanted)
     except argparse.ArgumentTypeError:
-        number(text, lambda _: False, wanted)  # the message quotes what was typed
-        raise
+        raise argparse.ArgumentTypeError(f"{text!r} should be {wanted}") from None
+    return Length(value, in_frames)

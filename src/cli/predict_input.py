@@ -3,11 +3,11 @@
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..data.preparation.formats import BadClip, Source
+from ..data.preparation.formats import BadClip, Entry, Source
 from ..data.preparation.formats.recordings import read_or_copy
 from ..data.preparation.formats.tracks import MOST_BODIES
 from ..data.preparation.recognise import open_unlabelled
@@ -54,6 +54,21 @@ class Failure:
         return f"{self.name}: {self.reason}" if self.name else self.reason
 
 
+@dataclass(frozen=True)
+class Recordings:
+    """The recordings of a file, a folder or an archive, which are read one by one.
+
+    Attributes:
+        origin: what was named on the command line.
+        entries: of the recordings.
+        read: reads one of them.
+    """
+
+    origin: str
+    entries: Sequence[Entry]
+    read: Callable[[Entry], Clip]
+
+
 def source_of(arguments: argparse.Namespace, recognizer: Recognizer) -> Source:
     """Return how recordings are read, so that their clips have the layout of the model.
 
@@ -81,32 +96,77 @@ def source_of(arguments: argparse.Namespace, recognizer: Recognizer) -> Source:
     )
 
 
-def clips_of(arguments: argparse.Namespace, source: Source) -> Iterator[Found | Failure]:
-    """Yield the recordings that the arguments name, one after the other."""
+def recordings_of(arguments: argparse.Namespace, source: Source) -> list[Recordings | Failure]:
+    """Return the recordings that the arguments name, or why there are none, without those of standard input."""
+    if arguments.files == [STDIN]:
+        return []
+    format_name = arguments.format or (_data_set(arguments.dataset).format if arguments.dataset else "")
+    return [_opened(named, source, format_name) for named in arguments.files]
+
+
+def entries_in(listed: Sequence[Recordings | Failure]) -> list[Entry]:
+    """Return all recordings of `recordings_of`."""
+    return [entry for each in listed if isinstance(each, Recordings) for entry in each.entries]
+
+
+def clips_of(
+    arguments: argparse.Namespace, source: Source, listed: Sequence[Recordings | Failure] | None = None
+) -> Iterator[Found | Failure]:
+    """Yield the clips that the arguments name, one after the other; `listed` are those of `recordings_of`."""
     if arguments.files == [STDIN]:
         yield from _lines(source)
         return
-    format_name = arguments.format or (_data_set(arguments.dataset).format if arguments.dataset else "")
-    for named in arguments.files:
-        yield from _recordings(named, source, format_name, quiet=arguments.quiet)
+    for each in recordings_of(arguments, source) if listed is None else listed:
+        if isinstance(each, Failure):
+            yield each
+        else:
+            yield from _clips(each, quiet=arguments.quiet)
 
 
-def _recordings(named: str, source: Source, format_name: str, *, quiet: bool) -> Iterator[Found | Failure]:
-    """Yield the recordings of a file, a folder, an archive or a prepared data set."""
-    if is_file(Path(named) / HEADER_FILE):
-        yield from _prepared(named, source)
-        return
+def _opened(named: str, source: Source, format_name: str) -> Recordings | Failure:
     try:
+        if is_file(Path(named) / HEADER_FILE):
+            return _clips_of_store(named, source)
+        if is_file(Path(named)) and is_file(Path(named).parent / HEADER_FILE):
+            raise UserError(f"{named} is a part of a prepared data set: name its folder, {Path(named).parent}.")
         reader, entries = open_unlabelled(Path(named), source, format_name)
     except UserError as error:
-        yield Failure(named, "", str(error))
-        return
+        return Failure(named, "", str(error))
+    return Recordings(named, entries, lambda entry: read_or_copy(reader, entry))
+
+
+def _clips_of_store(named: str, source: Source) -> Recordings:
+    """Return the clips of a prepared data set, which are centred and cleaned already.
+
+    Raises:
+        UserError: the store cannot be used, or its clips have another layout than the model takes.
+    """
+    store = open_store(Path(named))
+    wanted = source.layout if source.joint_map is None else source.joint_map.target
+    if store.skeleton != wanted:
+        raise UserError(
+            f"{named} is a prepared data set, whose clips have the layout {store.layout} with "
+            f"{counted(store.skeleton.num_joints, 'joint')}; the model takes {wanted.name}. Name the recordings of "
+            "which it was made: --layout maps their joints."
+        )
+    entries = [Entry(str(name), store.path, str(number), 0) for number, name in enumerate(store.clips["name"])]
+
+    def read(entry: Entry) -> Clip:
+        clip = store[int(entry.member)]
+        return replace(clip, fps=clip.fps or source.source_fps)
+
+    return Recordings(named, entries, read)
+
+
+def _clips(recordings: Recordings, *, quiet: bool) -> Iterator[Found | Failure]:
+    """Yield the clips of a file, a folder or an archive."""
+    named, entries = recordings.origin, recordings.entries
     if len(entries) > 1:
         _logger.info("%s: %s.", named, counted(len(entries), "recording"))
     with progress(quiet or len(entries) <= _FEW).task("classifying", len(entries)) as task:
         for entry in entries:
             try:
-                yield Found(named, read_or_copy(reader, entry))
+                yield Found(named, recordings.read(entry))
             except BadClip as error:
                 where = f"line {error.line}: " if error.line else ""
                 yield Failure(named, entry.name, f"{where}{error.reason}")
@@ -135,7 +195,11 @@ def _lines(source: Source) -> Iterator[Found | Failure]:
 
 
 def _joint_map(given: Layout, layout: Layout, model: Path) -> LayoutMap:
-    joint_map = build_layout_map(given, layout, {}, f"--layout {given.name} for {model}")
+    try:
+        joint_map = build_layout_map(given, layout, {}, f"--layout {given.name} for {model}")
+    except UserError as error:
+        remedy = "What is to be added has its place under `layout_map` in a data YAML: `predict --dataset` takes one."
+        raise UserError(f"{error}\n{remedy}") from None
     if joint_map.missing:
         _logger.warning(
             "%s to %s, the layout of the model: nothing is mapped to %s, so they are missing in every clip.",

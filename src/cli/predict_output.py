@@ -2,8 +2,10 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ..plots.running_labels import MOST_LABELS, LabelledFrames, RunningLabels
 from ..utils.errors import UserError
 from ..utils.files import write_json
 from ..utils.numbers import counted
+from .predict_checks import refuse_several
 from .predict_input import Failure
 from .terminal import say, table
 
@@ -26,6 +29,7 @@ _DEFAULT_FPS = 30.0  # of pictures of clips whose frame rate is unknown
 _BODIES_DRAWN = 2
 _FAILURES_SHOWN = 20
 _NOBODY = "no body"
+_NUMBER = re.compile(r"\d+")
 Values = dict[str, Any]
 
 
@@ -60,13 +64,13 @@ class Output:
         values = self._values(origin, found)
         self.results.append(values)
         if self.out is not None and self.out.suffix.lower() != ".json":
-            self._add_drawn(self._played(found))
+            self._add_drawn(self.out, self._played(found))
         if self.at_once:
             self._print(values)
             self._forget()
 
     def fail(self, failure: Failure) -> None:
-        """Add a recording that cannot be classified, and report it."""
+        """Add a recording that cannot be classified, and report it, if each is reported at once."""
         self.failures.append(failure)
         values = {"file": failure.origin, "clip": failure.name, "error": failure.reason}
         self.results.append(values)
@@ -74,7 +78,6 @@ class Output:
             if self.as_json:
                 self._print(values)
             self._forget()
-        if self.at_once or len(self.failures) <= _FAILURES_SHOWN:
             _logger.error("%s", failure)
 
     def finish(self) -> int:
@@ -85,19 +88,38 @@ class Output:
         """
         whole = {**self._facts(), "results": self.results}
         if not self.at_once:
+            self._report_failures()
+        if not self.at_once:
             if self.as_json:
                 print(json.dumps(whole, indent=2, ensure_ascii=False))
             else:
                 self._show()
         if self.out is not None:
             self._write(self.out, whole)
-        self._report_failures()
+        self._advise()
         return 2 if self.failures else 0
 
     def _report_failures(self) -> None:
-        """Say how many recordings could not be classified, and what the model takes."""
-        if len(self.failures) > _FAILURES_SHOWN and not self.at_once:
-            _logger.error("%d more could not be classified; --json lists all.", len(self.failures) - _FAILURES_SHOWN)
+        """Name the first recordings that cannot be classified; once, if all of a file or a folder fail alike."""
+        told = list(self._told())
+        for text in told[:_FAILURES_SHOWN]:
+            _logger.error("%s", text)
+        if len(told) > _FAILURES_SHOWN:
+            _logger.error("%d more could not be classified; --json lists all.", len(told) - _FAILURES_SHOWN)
+
+    def _told(self) -> Iterator[str]:
+        """Yield what is said about the recordings that cannot be classified."""
+        for origin, group in groupby(self.failures, key=lambda failure: failure.origin):
+            failures = list(group)
+            named = sum(values["file"] == origin for values in self.results)
+            kinds = {_NUMBER.sub("0", failure.reason) for failure in failures}
+            if 1 < named == len(failures) and len(kinds) == 1:
+                yield f"{origin}: none of its {named} recordings can be classified. The first is {failures[0]}"
+            else:
+                yield from map(str, failures)
+
+    def _advise(self) -> None:
+        """Say what the model takes, if recordings have other joints."""
         if any("joint" in failure.reason for failure in self.failures):
             _logger.error(
                 "%s takes recordings of the layout %s. If they have another one, name it with --layout.",
@@ -109,8 +131,13 @@ class Output:
         if self.out is None:
             self.results.clear()
 
-    def _add_drawn(self, clip: PlayedClip) -> None:
-        """Add a clip to be drawn, as long as a page may have more."""
+    def _add_drawn(self, out: Path, clip: PlayedClip) -> None:
+        """Add a clip to be drawn, as long as a page may have more.
+
+        Raises:
+            UserError: it is the second one of a file that shows one.
+        """
+        refuse_several(out, len(self.drawn) + 1)
         bodies, frames = clip.versions[0].joints.shape[:2]
         self.bytes_drawn += bytes_of(frames, bodies, clip.layout, with_confidence=True)
         if self.bytes_drawn <= PAGE_LIMIT_BYTES:
@@ -218,11 +245,6 @@ def _draw(out: Path, clips: Sequence[PlayedClip]) -> None:
     """Write the animation or the film of one clip."""
     from ..plots.skeletons import animate, film
 
-    if len(clips) > 1:
-        raise UserError(
-            f"A {out.suffix} file shows one clip, and there are {len(clips)}: name one, or write a page, "
-            f"--out {out.with_suffix('.html')}."
-        )
     (clip,) = clips
     (version,) = clip.versions
     draw = animate if out.suffix.lower() == ".gif" else film

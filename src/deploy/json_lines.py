@@ -3,15 +3,17 @@
 Legend: M bodies, F frames, V joints, C coordinates.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import count
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, count
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.preparation.formats import BadClip, Source
-from ..data.preparation.formats.clip_builder import ClipMetadata, build_clip
+from ..data.preparation.formats import BadClip, DroppedClip, Source
+from ..data.preparation.formats.clip_builder import ClipMetadata, build_clip, refuse_size
 from ..data.preparation.formats.timing import Timing, timing_of_rate
 from ..data.store.clip import Clip
 from ..utils.json_text import parse_json
@@ -89,38 +91,62 @@ def _timing(name: str, fps: Any) -> Timing:
 
 
 def _numbers(name: str, key: str, value: Any, wanted: Mapping[int, str]) -> NDArray[np.float64]:
-    """Return nested lists of numbers as an array; null is NaN. `wanted` are its axes in words, by their number."""
-    array = array_of(value)
+    """Return nested lists of numbers as an array; null is NaN. `wanted` are its axes in words, by their number.
+
+    Raises:
+        BadClip: they are no such lists, or too long.
+        DroppedClip: there is nothing but nulls in place of lists.
+    """
+    array = array_of(value, partial(refuse_size, name))
+    if array is not None and array.size and 0 < array.ndim < min(wanted) and np.isnan(array).all():
+        raise DroppedClip(name, 0, "no skeleton")
     if array is None or array.ndim not in wanted:
         raise BadClip(name, 0, f"`{key}` should be nested lists of numbers: {' or '.join(wanted.values())}")
     return array
 
 
-def array_of(value: Any) -> NDArray[np.float64] | None:
+def array_of(value: Any, refuse_size: Callable[[int], None]) -> NDArray[np.float64] | None:
     """Return nested lists of numbers as an array, None for something else.
 
-    A null is NaN; in the place of a list it is as many of them as the lists beside it have.
+    A null is NaN; in place of a list, all numbers of that list are.
+
+    Args:
+        value: the lists.
+        refuse_size: raises an error if the array would have too many numbers, since a null may stand for many of them.
     """
-    for completes in (False, True):  # the lists as they are first, since completing them takes long
-        try:
-            array = np.array(_with_whole_nulls(value) if completes else value)
-            if array.dtype.kind == "O" and {*map(type, array.ravel())} <= {int, float, type(None)}:
-                array = array.astype(np.float64)
-        except (ValueError, OverflowError):  # of different lengths
-            continue
-        if array.dtype.kind in "fiu":
-            return array.astype(np.float64)
-    return None
+    array = _plain_array(value)
+    if array is None:
+        lengths = _lengths(value)
+        refuse_size(math.prod(lengths))
+        array = _plain_array(_filled(value, lengths))
+    return array
 
 
-def _with_whole_nulls(value: Any) -> Any:
-    """Return nested lists in which each null beside lists is a list like the first of them, of nulls."""
-    if not isinstance(value, list):
+def _plain_array(value: Any) -> NDArray[np.float64] | None:
+    """Return nested lists of numbers and nulls as an array; None for lists of different lengths and others."""
+    try:
+        array = np.array(value)
+        if array.dtype.kind == "O" and {*map(type, array.ravel())} <= {int, float, type(None)}:
+            array = array.astype(np.float64)
+    except (ValueError, OverflowError):
+        return None
+    return array.astype(np.float64) if array.dtype.kind in "fiu" else None
+
+
+def _lengths(value: Any) -> list[int]:
+    """Return the length of the first list of each depth."""
+    lengths: list[int] = []
+    level = [value]
+    while lists := [each for each in level if isinstance(each, list)]:
+        lengths.append(len(lists[0]))
+        level = list(chain.from_iterable(lists))
+    return lengths
+
+
+def _filled(value: Any, lengths: Sequence[int]) -> Any:
+    """Return nested lists of these lengths, in which a null in place of a list is a list of nulls."""
+    if not lengths:
         return value
-    inner = [_with_whole_nulls(each) for each in value]
-    first = next((each for each in inner if isinstance(each, list)), None)
-    return inner if first is None else [_nulls_like(first) if each is None else each for each in inner]
-
-
-def _nulls_like(value: Any) -> Any:
-    return [_nulls_like(each) for each in value] if isinstance(value, list) else None
+    if value is None:
+        return [_filled(None, lengths[1:])] * lengths[0]
+    return [_filled(each, lengths[1:]) for each in value] if isinstance(value, list) else value

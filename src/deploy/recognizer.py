@@ -19,6 +19,7 @@ from .backends import open_exported
 from .contract import FileFacts, Floats, Outputs, facts_from
 
 Recording = Clip | NDArray[Any]
+_WRAP = "Wrap nested lists of numbers in numpy.array."
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Recognizer:
             UserError: the joints do not fit the layout of the model, or no body is present.
         """
         if isinstance(recording, list):
+            if any(not isinstance(each, Clip | np.ndarray) for each in recording):
+                raise UserError(f"A list should hold arrays or clips, one for each recording. {_WRAP}")
             if confidence is not None:
                 raise UserError("`confidence` is that of a single recording: give one at a time.")
             return [self(each) for each in recording]
@@ -141,7 +144,9 @@ class Recognizer:
             certain = np.asarray(confidence, np.float64)
             certain = certain if certain.ndim == 3 else certain[None]
             if certain.shape != whole.shape[:3]:
-                raise UserError(f"The confidences have the shape {certain.shape}; the joints need {whole.shape[:3]}.")
+                raise UserError(
+                    f"The confidences have the shape {np.shape(confidence)}; the joints need {joints.shape[:-1]}."
+                )
             missing = ~(certain >= self.facts.min_confidence) | ((certain == 0) & (whole == 0).all(axis=3))
             whole = np.where(missing[..., None], np.nan, whole)
         present = ~((whole == 0) | np.isnan(whole)).all(axis=(1, 2, 3))
@@ -151,11 +156,14 @@ class Recognizer:
     def _refuse_other_layout(self, joints: NDArray[Any]) -> None:
         layout = self.facts.layout
         if joints.ndim not in (3, 4) or joints.shape[-2:] != (layout.num_joints, layout.coordinates):
+            one = f"frames, {layout.num_joints}, {layout.coordinates}"
             raise UserError(
-                f"The joints have the shape {joints.shape}; {self.path} takes (bodies, frames, {layout.num_joints}, "
-                f"{layout.coordinates}), the layout {layout.name} with {counted(layout.num_joints, 'joint')}."
+                f"The joints have the shape {joints.shape}; {self.path} takes ({one}) or (bodies, {one}), the layout "
+                f"{layout.name} with {counted(layout.num_joints, 'joint')}."
             )
 
 
 def _described(value: object) -> str:
-    return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype}."
+    return f"a {type(value).__name__}. {_WRAP}" if isinstance(value, list | tuple) else f"{type(value).__name__}."

@@ -17,6 +17,7 @@ from ..utils.json_text import parse_json
 LONGEST_FRAME_BYTES = 1 << 20
 _KEYS = ("joints", "body", "time", "confidence")
 _LONGEST_NAME = 100
+_MOST_NUMBERS = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +79,13 @@ def _time(content: dict[str, Any]) -> float | None:
 
 def _numbers(key: str, value: Any, axes: tuple[int, int]) -> NDArray[np.float64]:
     """Return nested lists of numbers as an array; null is NaN."""
-    array = array_of(value)
+    array = array_of(value, _refuse_size)
     if array is None or array.ndim not in axes:
         wanted = {"joints": "joints of coordinates, or bodies of these", "confidence": "a number for each joint"}[key]
         raise UserError(f"`{key}` should be nested lists of numbers: {wanted}")
     return array
+
+
+def _refuse_size(numbers: int) -> None:
+    if numbers > _MOST_NUMBERS:
+        raise UserError(f"has more than {_MOST_NUMBERS} numbers, too many for one frame")

@@ -351,33 +351,3 @@ def test_real_recordings_are_classified(cli: Command, checkpoint_of_layout: Mode
         assert result.code == 0, result.err
         found = predicted(result)
         assert len(found) == (count or len(found)) > 1 and all(each["label"] in CLASSES for each in found)
-
-
-def test_nothing_that_is_read_is_replaced_by_what_is_written(
-    cli: Command, model: Model, tmp_path: Path, recording: Path
-) -> None:
-    path = tmp_path / "recordings" / "one.json"
-    path.parent.mkdir()
-    path.write_text("{}")
-    for named in (path, path.parent):
-        refused = cli("predict", "--model", model(), named, "--out", path)
-        assert refused.code == 2 and "would replace a recording that is read" in refused.err
-    described = model().with_suffix(".json")
-    refused = cli("predict", "--model", model(), recording, "--out", described)
-    assert refused.code == 2 and "would replace the model, or what describes it" in refused.err
-    assert path.read_text() == "{}" and "checkpoint" in described.read_text(encoding="utf-8")
-
-
-def test_the_clips_of_a_prepared_data_set_are_classified(cli: Command, model: Model, data_yaml: Path) -> None:
-    store = data_yaml.parent / "data" / "tiny"
-    result = cli("predict", "--model", model(), store, "--json")
-    assert result.code == 0, result.err
-    assert len(json.loads(result.out)["results"]) == 24
-    other = cli("predict", "--model", model("coco17"), store)
-    assert other.code == 2 and "is a prepared data set of the layout ntu25, not coco17" in other.err
-
-
-@pytest.mark.parametrize("window", ["inf", "0f", "1.5f"])
-def test_a_length_that_is_refused_is_quoted_as_it_was_typed(cli: Command, window: str) -> None:
-    result = cli("predict", "--model", "model.onnx", "x", "--window", window)
-    assert result.code == 2 and f"'{window}' should be seconds" in result.err

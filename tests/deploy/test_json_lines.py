@@ -32,6 +32,34 @@ def test_one_body_needs_no_axis_and_null_is_a_missing_joint() -> None:
     assert clip.name == "line 3" and clip.joint_mask.sum() == 6 * 15 - 1 and not clip.joint_mask[0, 2, 4]
 
 
+def test_null_is_a_missing_coordinate_joint_frame_or_body() -> None:
+    whole, holes = JOINTS.copy(), JOINTS.tolist()
+    whole[0, 2, 4, 1] = whole[0, 3, 5] = whole[0, 4] = np.nan
+    holes[0][2][4][1] = holes[0][3][5] = holes[0][4] = None
+    expected = clip_of_line(line(joints=np.where(np.isnan(whole), None, whole).tolist()), 1, SOURCE)
+    found = clip_of_line(line(joints=holes), 1, SOURCE)
+    np.testing.assert_array_equal(found.joints, expected.joints)
+    np.testing.assert_array_equal(found.joint_mask, expected.joint_mask)
+    assert found.joint_mask[0].sum() == 6 * 15 - 1 - 1 - 15
+    alone = clip_of_line(line(joints=[None, JOINTS[1].tolist()]), 1, SOURCE)
+    np.testing.assert_array_equal(alone.joints, clip_of_line(line(joints=JOINTS[1].tolist()), 1, SOURCE).joints)
+    confidence: list[Any] = np.ones((6, 15)).tolist()
+    confidence[2] = None
+    uncertain = clip_of_line(line(joints=JOINTS[0].tolist(), confidence=confidence), 1, SOURCE)
+    assert uncertain.joints.shape == (1, 5, 15, 3)
+
+
+@pytest.mark.parametrize("nothing", [[None], [None, None], [[None, None], None], [[[None] * 3] * 15, None]])
+def test_a_line_of_nulls_alone_has_no_body(nothing: Any) -> None:
+    with pytest.raises(DroppedClip, match="no skeleton"):
+        clip_of_line(line(joints=nothing), 1, SOURCE)
+
+
+def test_nulls_stand_for_no_more_numbers_than_a_recording_may_have() -> None:
+    with pytest.raises(BadClip, match="too many for one recording"):
+        clip_of_line(line(joints=[[[[0.5] * 3] * 500], *[None] * 40_000]), 1, SOURCE)
+
+
 def test_confidences_are_read_with_the_axes_of_the_joints() -> None:
     confidence = np.ones(JOINTS.shape[:3])
     confidence[1, 0, 0] = 0.5
@@ -55,6 +83,9 @@ def test_confidences_are_read_with_the_axes_of_the_joints() -> None:
         (line(joints=[[1, 2], [3]]), "nested lists of numbers"),
         (line(joints=[[["1", "2", "3"]]]), "nested lists of numbers"),
         (line(joints=[[[True, False, True]]]), "nested lists of numbers"),
+        (line(joints=None), "nested lists of numbers"),
+        (line(joints=[[[1, 2], [3]], None]), "nested lists of numbers"),
+        (line(joints=[1, [2], None]), "nested lists of numbers"),
         (line(joints="joints"), "nested lists of numbers"),
         (line(joints=JOINTS[:, :, :9].tolist()), r"has the shape \(2, 6, 9, 3\); sbu15 has 15 joints of 3"),
         (line(confidence=[[1.0]]), "bodies, frames, joints"),
@@ -78,14 +109,16 @@ def test_lines_are_numbered_also_after_empty_ones_and_after_one_that_is_too_long
     assert list(numbered_lines(stream, longest=8)) == [(1, b"one\n"), (3, None), (5, b"five")]
 
 
-def test_null_is_a_missing_coordinate_joint_frame_or_body() -> None:
+def test_a_null_in_place_of_a_list_is_as_many_numbers() -> None:
+    sizes: list[int] = []
     joint, frame = [1.0, 2.0, 3.0], [[1.0, 2.0, 3.0]] * 2
-    found = array_of([[[joint, None], None, [None, [None, 1, 2]]], None])
+    found = array_of([[[joint, None], None, [None, [None, 1, 2]]], None], sizes.append)
+    assert sizes == [18 * 2]
     assert found is not None and found.shape == (2, 3, 2, 3)
     assert np.isnan(found).sum() == 3 + 6 + 3 + 1 + 18
-    np.testing.assert_array_equal(array_of([frame, frame]), [frame, frame])
+    np.testing.assert_array_equal(array_of([frame, frame], sizes.append), [frame, frame])
 
 
 @pytest.mark.parametrize("value", ["a", [["a"]], [[1], [2, 3]], [[True]], {}, [[[1]], [[[2]]]]])
 def test_what_is_no_array_of_numbers_is_none(value: object) -> None:
-    assert array_of(value) is None
+    assert array_of(value, lambda numbers: None) is None

@@ -92,9 +92,12 @@ def test_features_are_those_of_the_model(recognizer: last.Recognizer, checkpoint
         (np.full((9, 25, 3), np.nan), "No body is present"),
         (
             np.ones((2, 9, 17, 3)),
-            r"\(2, 9, 17, 3\); .*exported/nano_e.onnx takes \(bodies, frames, 25, 3\), the layout ntu25",
+            r"\(2, 9, 17, 3\); .*nano_e.onnx takes \(frames, 25, 3\) or \(bodies, frames, 25, 3\), the layout ntu25",
         ),
         (np.ones((9, 25)), r"have the shape \(9, 25\)"),
+        (np.ones((40, 17, 3)), r"have the shape \(40, 17, 3\)"),
+        (np.ones((9, 25, 3)).tolist(), r"Wrap nested lists of numbers in numpy\.array"),
+        (((1.0, 2.0, 3.0),), r"not a tuple\. Wrap nested lists of numbers in numpy\.array"),
         (np.ones((0, 25, 3)), "No body is present"),
         (np.full((9, 25, 3), 1e9), r"up to 1e\+06"),
         (np.full((9, 25, 3), np.inf), r"up to 1e\+06"),
@@ -108,7 +111,7 @@ def test_what_is_no_recording_of_the_layout_is_refused(recognizer: last.Recogniz
 
 
 def test_confidences_that_do_not_fit_are_refused(recognizer: last.Recognizer) -> None:
-    with pytest.raises(UserError, match=r"have the shape \(1, 9, 25\); the joints need \(2, 21, 25\)"):
+    with pytest.raises(UserError, match=r"have the shape \(9, 25\); the joints need \(2, 21, 25\)"):
         recognizer(recording(), np.ones((9, 25)))
 
 

@@ -1,5 +1,7 @@
 """Frames as JSON lines."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -41,3 +43,9 @@ def test_what_is_no_frame_is_refused(line: bytes | None, message: str) -> None:
     with pytest.raises(UserError) as refused:
         frame_of_line(line)
     assert message in str(refused.value)
+
+
+def test_nulls_stand_for_no_more_numbers_than_a_frame_may_have() -> None:
+    line = json.dumps({"joints": [[[0.5] * 3] * 100, *[None] * 1000]}).encode()
+    with pytest.raises(UserError, match="too many for one frame"):
+        frame_of_line(line)

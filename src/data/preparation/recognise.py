@@ -17,7 +17,7 @@ from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, 
 from .formats.csv_rows import LIMIT_BYTES
 from .formats.json_recordings import format_looked_like, read_json
 from .formats.listing import files_below, size_of, tally
-from .formats.recordings import read_bytes
+from .formats.recordings import damage_of_archive, read_bytes
 
 _LOOKED_AT = 500  # files
 _TRIED = 3  # recordings
@@ -131,6 +131,8 @@ def open_unlabelled(raw: Path, source: Source, format_name: str = "") -> tuple[R
         raise UserError(f"There is no file or folder {raw}.")
     found = format_name or _format_in(raw)
     if not found:
+        if damage := _damage(raw):
+            raise UserError(f"{damage}, so it is damaged or cut short: copy it again.")
         seen = f" It holds {tally(_names(raw)) or 'no file'}." if raw.is_dir() else ""
         raise UserError(
             f"{raw} holds no recordings of a recognised kind.{seen} Name their format with --format "
@@ -159,6 +161,26 @@ def _format_by_content(raw: Path) -> str:
     for path in islice((path for path in files if _JSON_OR_CSV.search(path.name.lower())), _TRIED):
         if found := _format_of_content(Entry(path.name, path, "", size_of(path))):
             return found
+    return ""
+
+
+def _damage(raw: Path) -> str:
+    """Return which file is damaged, and how, if none of the first archives and JSON files in `raw` can be read."""
+    files = [raw] if raw.is_file() else islice(files_below(raw), _LOOKED_AT)
+    named = [path for path in files if path.suffix.lower() == ".zip" or _JSON.search(path.name.lower())]
+    damages = [_damage_of(path) for path in named[:_TRIED]]
+    return damages[0] if damages and all(damages) else ""
+
+
+def _damage_of(path: Path) -> str:
+    if path.suffix.lower() == ".zip":
+        reason = damage_of_archive(path)
+        return f"{path} is not a readable zip archive ({reason})" if reason else ""
+    try:
+        read_json(Entry(path.name, path, "", size_of(path)))
+    except BadClip as error:
+        where = f" (line {error.line})" if error.line else ""
+        return f"{path} {error.reason}{where}"
     return ""
 
 

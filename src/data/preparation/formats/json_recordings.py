@@ -99,7 +99,7 @@ def checked_numbers(name: str, value: object, where: str, count: int | None = No
     if set(map(type, values)) - {int, float, type(None)}:
         raise BadClip(name, 0, f"{where} should hold numbers")
     if count is not None and len(values) != count:
-        raise BadClip(name, 0, f"{where} has {len(values)} numbers, not {count}")
+        raise BadClip(name, 0, f"{where} should have {count} numbers, not {len(values)}")
     array = np.array(values, np.float64)
     if np.isinf(array).any():
         raise BadClip(name, 0, f"{where} has an infinite number")
@@ -114,7 +114,7 @@ def checked_points(name: str, value: object, where: str, joints: int, coordinate
     """
     points = checked_list(name, value, where)
     if len(points) != joints:
-        raise BadClip(name, 0, f"{where} has {len(points)} joints, not the {joints} of the layout")
+        raise BadClip(name, 0, f"{where} should have the {joints} joints of the layout, not {len(points)}")
     return np.stack([checked_numbers(name, point, where, coordinates) for point in points])
 
 

@@ -41,7 +41,8 @@ def find_recordings(
         suffix: the lower-case ending of the file names; a name may have capitals, or `.gz` after it.
         name_of: returns a clip's name from its whole path without `.gz`; None for a file that has no such name.
         expected: the expected files, for the message if there are none.
-        source: if it is `unlabelled`, a file without such a name is a recording too, named after its path.
+        source: if it is `unlabelled`, a file without such a name is a recording too, named after its path; and so is
+            a damaged zip in a folder, which is refused when it is read.
 
     Returns:
         The entries in the order of their names. A name that is found twice counts once; the others are its copies:
@@ -51,7 +52,8 @@ def find_recordings(
         UserError: `raw` does not exist, a zip is damaged, or there is no recording.
     """
     found, misnamed, others = [], [], []
-    for path, member, size in _candidates(raw.absolute()):
+    damaged: list[Path] | None = [] if source is not None and source.unlabelled and raw.is_dir() else None
+    for path, member, size in _candidates(raw.absolute(), damaged):
         whole = PurePosixPath(member.replace("\\", "/")) if member else path
         plain = _without_added_ending(whole.name, suffix)
         if plain is None:
@@ -60,6 +62,7 @@ def find_recordings(
             found.append(Entry(name, path, member, size))
         else:
             misnamed.append(member or path.name)
+    found += [Entry(path.relative_to(raw.absolute()).as_posix(), path, "", 0) for path in damaged or ()]
     # A zip among the others is inside another zip, since all outer ones were opened.
     packed = [name for name in others if ending(name) in _FOREIGN_ARCHIVES | {".zip"}]
     if not found:
@@ -119,6 +122,8 @@ def read_bytes(entry: Entry, limit_bytes: int) -> bytes:
     too_large = BadClip(entry.name, 0, f"is larger than {limit_bytes} bytes, too large for one recording: split it")
     if entry.size > limit_bytes:
         raise too_large
+    if not entry.member and entry.path.suffix.lower() == ".zip" and (reason := damage_of_archive(entry.path)):
+        raise BadClip(entry.name, 0, f"is not a readable zip archive ({reason})")
     try:
         data = _read_member(entry, limit_bytes) if entry.member else _read_file(entry, limit_bytes)
     except (DamagedZip, *_GZIP_ERRORS) as error:
@@ -178,8 +183,22 @@ def _unpack(packed: list[str]) -> str:
     return f"Archives of this kind are not read: unpack {packed[0]}, and name its folder with --raw."
 
 
-def _candidates(raw: Path) -> Iterator[tuple[Path, str, int]]:
-    """Yield (path, member, size) of every file, plain files before members of zips."""
+def damage_of_archive(path: Path) -> str:
+    """Return why a zip archive cannot be read; empty if it can."""
+    try:
+        with Archive(path):
+            return ""
+    except (OSError, DamagedZip) as error:
+        return why_unreadable(path, ZIP, error)
+
+
+def _candidates(raw: Path, damaged: list[Path] | None = None) -> Iterator[tuple[Path, str, int]]:
+    """Yield (path, member, size) of every file, plain files before members of zips.
+
+    Args:
+        raw: a folder or a file.
+        damaged: receives the archives that cannot be read; None to refuse them.
+    """
     archives = []
     for path in [raw] if raw.is_file() else files_below(raw):
         if path.suffix.lower() == ".zip":
@@ -187,6 +206,9 @@ def _candidates(raw: Path) -> Iterator[tuple[Path, str, int]]:
         else:
             yield path, "", size_of(path)
     for path in archives:
+        if damaged is not None and damage_of_archive(path):
+            damaged.append(path)
+            continue
         for member, size in _members(path):
             yield path, member, size
 

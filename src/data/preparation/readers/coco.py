@@ -191,7 +191,7 @@ def _points(name: str, person: Person, where: str) -> Floats:
         numbers = checked_numbers(name, values, f"`keypoints` of {where}")
         if len(numbers) % 3:
             raise BadClip(
-                name, 0, f"`keypoints` of {where} has {len(numbers)} numbers, not x, y and score of each joint"
+                name, 0, f"`keypoints` of {where} should have x, y and score of each joint, not {len(numbers)} numbers"
             )
         return numbers.reshape(-1, 3)
     points = [checked_numbers(name, item, f"`keypoints` of {where}", 2) for item in values]

@@ -173,7 +173,7 @@ class _Walk:
         """Read one body of a frame after the bodies with the ids `others`."""
         fields = self._next(f"a body of frame {frame + 1}").split(None, _BODY_FIELDS)
         if len(fields) != _BODY_FIELDS:
-            raise self._bad(f"a body has {_BODY_FIELDS} fields, not {_field_count(len(fields), _BODY_FIELDS)}")
+            raise self._bad(f"a body should have {_BODY_FIELDS} fields, not {_field_count(len(fields), _BODY_FIELDS)}")
         body = self._whole(fields[0], "a body's id")
         if body in others:
             raise self._bad(f"body {body} occurs twice in frame {frame + 1}")

@@ -56,7 +56,7 @@ class Reader:
             DroppedClip: no frame has a body.
         """
         metadata = ClipMetadata(0) if self._source.unlabelled else _describe(entry.name)
-        rows = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES), _BODIES * self._source.layout.num_joints * 3)
+        rows = _parse(entry.name, read_bytes(entry, _LIMIT_BYTES), self._source.layout.num_joints)
         normalised = np.array(rows).reshape(len(rows), _BODIES, -1, 3).transpose(1, 0, 2, 3)  # (M, T, V, C)
         return build_clip(entry.name, metadata, normalised, self._source, to_metres)
 
@@ -83,7 +83,7 @@ def _describe(name: str) -> ClipMetadata:
     return ClipMetadata(action - 1, subject=100 * first + second, replication=take)
 
 
-def _parse(name: str, data: bytes, numbers: int) -> list[list[float]]:
+def _parse(name: str, data: bytes, joints: int) -> list[list[float]]:
     """Return the numbers of each line without its leading frame number."""
     try:
         lines = data.decode("ascii").splitlines()
@@ -93,13 +93,15 @@ def _parse(name: str, data: bytes, numbers: int) -> list[list[float]]:
         raise BadClip(name, 0, "is empty")
     while not lines[-1].strip():
         lines.pop()
-    return [_parse_line(name, number, line, numbers) for number, line in enumerate(lines, start=1)]
+    return [_parse_line(name, number, line, joints) for number, line in enumerate(lines, start=1)]
 
 
-def _parse_line(name: str, number: int, line: str, numbers: int) -> list[float]:
+def _parse_line(name: str, number: int, line: str, joints: int) -> list[float]:
     fields = line.strip().removesuffix(",").split(",")
-    if len(fields) != numbers + 1:
-        raise BadClip(name, number, f"a frame should have {numbers + 1} numbers, not {len(fields)}")
+    wanted = 1 + _BODIES * joints * 3
+    if len(fields) != wanted:
+        expected = f"a frame should have {wanted} numbers, its own and those of {_BODIES} bodies of {joints} joints"
+        raise BadClip(name, number, f"{expected}, not {len(fields)}")
     try:
         row = [float(text) for text in fields]
     except ValueError as error:

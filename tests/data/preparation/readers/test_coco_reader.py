@@ -142,12 +142,12 @@ def test_a_file_without_a_body_is_dropped(read: Read) -> None:
 
 WRONG = [
     ([result(1, keypoints=points(joints=26).ravel().tolist())], "a body of frame 1 has 26 joints; coco17_2d has 17"),
-    ([result(1, keypoints=[1.0] * 50)], "has 50 numbers, not x, y and score of each joint"),
+    ([result(1, keypoints=[1.0] * 50)], "should have x, y and score of each joint, not 50 numbers"),
     ([result(1, keypoints=["1"] * 51)], "should hold numbers"),
     ([result(1, keypoints=None)], "should be a list, not null"),
     ([result(1, keypoints=[[1, 2]] * 17)], "the scores of a body of frame 1 should be a list, not null"),
     ([result(1, keypoints=[[1, 2]] * 17, keypoint_scores=[1])], "17 joints and 1 scores"),
-    ([result(1, keypoints=[[1, 2, 3]] * 17, keypoint_scores=[1] * 17)], "has 3 numbers, not 2"),
+    ([result(1, keypoints=[[1, 2, 3]] * 17, keypoint_scores=[1] * 17)], "should have 2 numbers, not 3"),
     ([result(1, keypoints={"x": [1.0], "y": [1.0, 2.0]})], "lists of different lengths"),
     ([result(1, keypoints={})], "`x` of a body of frame 1 should be a list"),
     ([result(1, score=80)], "has the score 80; it should be from 0 to 1"),

@@ -76,12 +76,12 @@ def test_a_pause_is_a_gap_and_frames_without_bodies_are_none(read: Read) -> None
 
 
 WRONG = [
-    (dump([body(joint_positions=[[1, 2, 3]] * 25)]), "has 25 joints, not the 32 of the layout"),
-    (dump([body(joint_positions=[[1, 2]] * 32)]), "has 2 numbers, not 3"),
+    (dump([body(joint_positions=[[1, 2, 3]] * 25)]), "should have the 32 joints of the layout, not 25"),
+    (dump([body(joint_positions=[[1, 2]] * 32)]), "should have 3 numbers, not 2"),
     (dump([body(joint_positions=[["1", 2, 3]] * 32)]), "should hold numbers"),
     (dump([body(joint_positions=None)]), "should be a list, not null"),
     (dump([body(confidence_levels=[4] * 32)]), "whole numbers from 0 to 3"),
-    (dump([body(confidence_levels=[1] * 3)]), "has 3 numbers, not 32"),
+    (dump([body(confidence_levels=[1] * 3)]), "should have 32 numbers, not 3"),
     (dump([body(), body()]), "two bodies of the track 1"),
     (dump([body()] * 301), "at most 300 are read"),
     (dump([body()], [body()], step=40), "frames per second"),

@@ -114,7 +114,7 @@ def changed(**values: Any) -> list[Content]:
         (saved({0: [body()]}) + saved({0: [body()]}), "has frame 0 twice: save the poses of each camera"),
         (changed(objects=None), "`objects` of frame 0 should be a list, not null"),
         (changed(objects=[1]), "an object of frame 0 should be an object, not a number"),
-        (saved({0: [body(pose3d=[0.0] * 100)]}), "`pose3d` of an object of frame 0 has 100 numbers, not 136"),
+        (saved({0: [body(pose3d=[0.0] * 100)]}), "`pose3d` of an object of frame 0 should have 136 numbers, not 100"),
         (saved({0: [{"pose25d": []}]}), "has no `pose3d`, but `pose25d`: use a layout of 2 coordinates"),
         (saved({0: [{"object_id": 1}]}), "an object of frame 0 has no `pose3d`$"),
         (saved({0: [body()], 2**40: [body()]}), "its frames are 0 to 1099511627776; at most"),

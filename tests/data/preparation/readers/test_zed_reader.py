@@ -89,12 +89,12 @@ def test_a_dump_without_bodies_is_dropped(read: Read) -> None:
 
 
 WRONG = [
-    (dump([body(joints=34)]), "has 34 joints, not the 38 of the layout"),
+    (dump([body(joints=34)]), "should have the 38 joints of the layout, not 34"),
     (dump([body(keypoint=None)]), "should be a list, not null"),
     (dump([body(keypoint=[3] * 38)]), "should be a list, not a number"),
     (dump([body(keypoint_confidence=[101.0] * 38)]), "should hold numbers from 0 to 100"),
     (dump([body(keypoint_confidence=[-1.0] * 38)]), "should hold numbers from 0 to 100"),
-    (dump([body(keypoint_confidence=[1.0])]), "has 1 numbers, not 38"),
+    (dump([body(keypoint_confidence=[1.0])]), "should have 38 numbers, not 1"),
     (dump([body(), body()]), "two bodies of the track 0"),
     (dump([body()], [body()], step=4_000_000_000_000), "frames per second"),
     ({"1": {"timestamp": "x", "body_list": []}}, "`timestamp` of frame 1 should be a number, not a text"),
