@@ -17,7 +17,7 @@ def test_every_example_runs(cli: Callable[..., Any], tmp_path: Path, monkeypatch
     text = DOCUMENT.read_text(encoding="utf-8").replace("epochs=15", "epochs=1, **TINY")
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     assert len(blocks) == 4
-    tiny = {"input_frames": 8, "settings": {"hardware.num_workers": 0}}
+    tiny = {"input_frames": 8, "settings": {"hardware.num_workers": 0, "model.blocks": [1, 1, 1]}}
     names: dict[str, Any] = {"TINY": tiny}
     for block in blocks:
         if "model.onnx" in block:

@@ -18,6 +18,7 @@ README = Path(__file__).parents[1] / "README.md"
 SHORTER = [
     (r"--clips \d+", "--clips 60"),
     (r"--epochs \d+", "--epochs 1"),
+    (r"--set learning_rate", "--set model.blocks=[1,1,1] learning_rate"),
     (r"(--dataset ntu60 --split xview)", r"\1 --epochs 1"),
 ]
 

@@ -1,5 +1,6 @@
-"""What the tests of exported models share: a checkpoint of a tiny model, without a run around it, and its ONNX file."""
+"""What the tests of exported models share: checkpoints of a tiny model, without a run around them, and ONNX files."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from filelock import FileLock
 from torch import nn
 
+from last.data import open_store
 from last.deploy.export import ExportRequest, export
 from last.experiments.config import resolve
 from last.models.registry import build_model
@@ -40,23 +42,44 @@ def write_checkpoint(path: Path, data_yaml: Path, model: str = "nano_e", ema: bo
 
 @dataclass(frozen=True)
 class SharedExport:
-    """A checkpoint with averaged weights, whose joints below a confidence of 0.3 are missing, and its ONNX file."""
+    """A checkpoint and its ONNX file, which tests do not change."""
 
     checkpoint: Path
     model: Path
 
 
-@pytest.fixture(scope="session")
-def shared_export(tmp_path_factory: pytest.TempPathFactory, worker_id: str, data_yaml: Path) -> SharedExport:
-    """Return a file that several test processes export once, since that takes seconds; tests do not change it."""
-    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    folder = shared / "exported"
-    found = SharedExport(folder / "last.pth", folder / "nano_e.onnx")
+def made_once(folders: pytest.TempPathFactory, worker_id: str, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that one of several test processes makes for all, since an export takes seconds."""
+    folder = (folders.getbasetemp() if worker_id == "master" else folders.getbasetemp().parent) / name
     with FileLock(f"{folder}.lock"):
         if not (folder / "nano_e.md").exists():  # which is written last
             folder.mkdir(exist_ok=True)
             with torch.random.fork_rng():
                 torch.manual_seed(0)
-                write_checkpoint(found.checkpoint, data_yaml, "nano_e", True, "data.min_confidence=0.3")
-            export(ExportRequest(found.checkpoint, ("onnx",), threads=1), folder)
-    return found
+                make(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_export(tmp_path_factory: pytest.TempPathFactory, worker_id: str, data_yaml: Path) -> SharedExport:
+    """Return a model with averaged weights, whose joints below a confidence of 0.3 are missing."""
+
+    def make(folder: Path) -> None:
+        checkpoint = write_checkpoint(folder / "last.pth", data_yaml, "nano_e", True, "data.min_confidence=0.3")
+        export(ExportRequest(checkpoint, ("onnx",), threads=1), folder)
+
+    folder = made_once(tmp_path_factory, worker_id, "exported", make)
+    return SharedExport(folder / "last.pth", folder / "nano_e.onnx")
+
+
+@pytest.fixture(scope="session")
+def calibrated_export(tmp_path_factory: pytest.TempPathFactory, worker_id: str, data_yaml: Path) -> SharedExport:
+    """Return a model that was compared on clips of its data set, and calibrated on all of them."""
+
+    def make(folder: Path) -> None:
+        store = open_store(data_yaml.parent / "data" / "tiny")
+        checkpoint = write_checkpoint(folder / "last.pth", data_yaml)
+        export(ExportRequest(checkpoint, ("onnx",), threads=1), folder, clips=store[:4], held_out=list(store))
+
+    folder = made_once(tmp_path_factory, worker_id, "calibrated", make)
+    return SharedExport(folder / "last.pth", folder / "nano_e.onnx")

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from deploy_probes import write_checkpoint
+from deploy_probes import SharedExport
 
 import last
 from last.data import open_store
 from last.deploy.calibration import FALSE_ALARMS, calibrate
-from last.deploy.export import ExportRequest, export
 
 CLASSES = ("a", "b", "c")
 
@@ -51,28 +50,24 @@ def test_few_clips_and_a_class_without_any_have_thresholds_too() -> None:
 
 
 def test_an_exported_file_says_how_it_is_calibrated_and_has_these_probabilities(
-    tmp_path: Path, data_yaml: Path
+    calibrated_export: SharedExport, data_yaml: Path
 ) -> None:
-    checkpoint = write_checkpoint(tmp_path / "last.pth", data_yaml)
     store = open_store(data_yaml.parent / "data" / "tiny")
-    held_out = list(store)
-    export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path / "out", held_out=held_out)
-    recognizer = last.Recognizer(tmp_path / "out" / "nano_e.onnx", threads=1)
+    recognizer = last.Recognizer(calibrated_export.model, threads=1)
     facts = recognizer.facts.all["calibration"]
-    assert (
-        facts["clips"] == len(held_out)
-        and facts["source"] == f"{len(held_out)} training clips of tiny that the run held out"
-    )
+    assert facts["clips"] == len(store) == 24
+    assert facts["source"] == "24 training clips of tiny that the run held out"
     assert set(facts["thresholds"]) == {"rise", "fall", "still"} and facts["temperature"] != 1.0
-    model = last.load_checkpoint(checkpoint)
+    model = last.load_checkpoint(calibrated_export.checkpoint)
     logits = model(*last.model_inputs(model, store[0])).detach().numpy()[0] / facts["temperature"]
     expected = np.exp(logits - logits.max())
     found = [recognizer(store[0]).probabilities[name] for name in recognizer.classes]
     np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-3, atol=1e-5)
-    assert "Probabilities are calibrated (temperature" in (tmp_path / "out" / "nano_e.md").read_text(encoding="utf-8")
+    card = calibrated_export.model.with_suffix(".md").read_text(encoding="utf-8")
+    assert "Probabilities are calibrated (temperature" in card
 
 
-def test_without_held_out_clips_the_file_says_that_nothing_was_measured(shared_export: Any) -> None:
+def test_without_held_out_clips_the_file_says_that_nothing_was_measured(shared_export: SharedExport) -> None:
     facts = json.loads(shared_export.model.with_suffix(".json").read_text(encoding="utf-8"))["calibration"]
     assert (facts["temperature"], facts["clips"], facts["thresholds"]) == (1.0, 0, {})
     assert facts["source"].startswith("none: the run kept no training clips back")

@@ -10,7 +10,6 @@ from deploy_probes import SharedExport
 import last
 from last.data import open_store
 from last.deploy.checkpoint_recognizer import CheckpointRecognizer
-from last.deploy.export import ExportRequest, export
 from last.deploy.recognizer import NoBody
 from last.utils.errors import UserError
 
@@ -21,18 +20,21 @@ def checkpoint(shared_export: SharedExport) -> Path:
 
 
 @torch.no_grad()
-def test_its_probabilities_are_those_of_the_model_and_of_the_exported_file(
-    checkpoint: Path, data_yaml: Path, tmp_path: Path
-) -> None:
-    clips = list(open_store(data_yaml.parent / "data" / "tiny")[:4])
-    (exported,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path, clips=clips)
-    of_file, of_checkpoint = last.Recognizer(exported.files[0]), CheckpointRecognizer(checkpoint)
-    model = last.load_checkpoint(checkpoint)
-    for clip in clips:
-        found = of_checkpoint.probabilities(clip)
+def test_its_probabilities_are_those_of_the_model(checkpoint: Path, data_yaml: Path) -> None:
+    recognizer, model = CheckpointRecognizer(checkpoint), last.load_checkpoint(checkpoint)
+    for clip in open_store(data_yaml.parent / "data" / "tiny")[:4]:
         expected = model(*last.model_inputs(model, clip)).softmax(dim=1).numpy()[0]
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
-        np.testing.assert_allclose(found, of_file.probabilities(clip), rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(recognizer.probabilities(clip), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_its_logits_are_those_of_the_exported_file(calibrated_export: SharedExport, data_yaml: Path) -> None:
+    of_file, of_checkpoint = (
+        last.Recognizer(calibrated_export.model),
+        CheckpointRecognizer(calibrated_export.checkpoint),
+    )
+    for clip in open_store(data_yaml.parent / "data" / "tiny")[:4]:
+        expected = of_checkpoint.probabilities(clip) ** (1 / of_file.facts.all["calibration"]["temperature"])
+        np.testing.assert_allclose(of_file.probabilities(clip), expected / expected.sum(), rtol=1e-3, atol=1e-5)
 
 
 def test_its_facts_are_those_of_the_exported_file(shared_export: SharedExport) -> None:

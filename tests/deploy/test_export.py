@@ -189,13 +189,10 @@ def test_a_teacher_is_exported_unchanged(tmp_path: Path, data_yaml: Path) -> Non
     assert found.files[0].name == "small.onnx" and found.difference < 1e-4
 
 
-def test_files_are_compared_on_clips_of_the_data_set(tmp_path: Path, checkpoint: Path, data_yaml: Path) -> None:
-    store = open_store(data_yaml.parent / "data" / "tiny")
-    (found,) = export(ExportRequest(checkpoint, ("onnx",), "mine", bodies=1), tmp_path / "out", clips=store[:5])
-    assert found.files[0].name == "mine.onnx"
-    facts = json.loads((tmp_path / "out" / "mine.json").read_text(encoding="utf-8"))
-    assert facts["compared"] == "5 clips of tiny"
-    assert facts["input"]["shape"][1] == 1
+def test_files_are_compared_on_clips_of_the_data_set(calibrated_export: SharedExport) -> None:
+    facts = json.loads(calibrated_export.model.with_suffix(".json").read_text(encoding="utf-8"))
+    assert facts["compared"] == "4 clips of tiny"
+    assert facts["input"]["shape"][1] == 2
 
 
 def test_a_folder_whose_name_is_not_utf_8_is_refused_before_anything_is_read(tmp_path: Path) -> None:
@@ -240,8 +237,9 @@ def test_a_file_of_one_body_is_compared_on_clips_of_two(tmp_path: Path, checkpoi
              for clip in open_store(data_yaml.parent / "data" / "tiny") if len(clip.joints) > 1]  # fmt: skip
     late = clips[0]
     late.frame_mask[0, :4], late.joints[0, :4] = False, 0.0  # frames in which the second body is alone
-    (found,) = export(ExportRequest(checkpoint, ("onnx",), bodies=1, threads=1), tmp_path / "out", clips=clips[:3])
-    assert found.difference is not None and found.difference < 1e-4
+    (found,) = export(ExportRequest(checkpoint, ("onnx",), "mine", bodies=1, threads=1), tmp_path, clips=clips[:3])
+    assert found.difference is not None and found.difference < 1e-4 and found.files[0].name == "mine.onnx"
+    assert json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))["input"]["shape"][1] == 1
 
 
 def test_a_later_export_in_another_format_keeps_the_description_of_the_earlier_one(

@@ -14,7 +14,6 @@ from patience import PATIENCE_S
 
 import last
 from last.data import open_store
-from last.deploy.export import ExportRequest, export
 from last.utils.errors import UserError
 
 Array = np.ndarray[Any, Any]
@@ -40,9 +39,10 @@ def recording(bodies: int = 2, frames: int = 21) -> Array:
 
 
 @torch.no_grad()
-def expected_probabilities(checkpoint: Path, *arguments: Any, **options: Any) -> Array:
+def expected_probabilities(checkpoint: Path, *arguments: Any, temperature: float = 1.0, **options: Any) -> Array:
     model = last.load_checkpoint(checkpoint)
-    found: Array = model(*last.model_inputs(model, *arguments, **options)).softmax(dim=1).numpy()[0]
+    logits = model(*last.model_inputs(model, *arguments, **options))
+    found: Array = (logits / temperature).softmax(dim=1).numpy()[0]
     return found
 
 
@@ -70,12 +70,14 @@ def test_uncertain_joints_are_missing(recognizer: last.Recognizer, checkpoint: P
     assert_close(recognizer, recognizer(recording(), confidence), expected)
 
 
-def test_clips_of_a_store_and_lists_are_taken(checkpoint: Path, data_yaml: Path, tmp_path: Path) -> None:
+def test_clips_of_a_store_and_lists_are_taken(calibrated_export: SharedExport, data_yaml: Path) -> None:
     clips = list(open_store(data_yaml.parent / "data" / "tiny")[:3])
-    (exported,) = export(ExportRequest(checkpoint, ("onnx",), threads=1), tmp_path, clips=clips)
-    recognizer = last.Recognizer(exported.files[0])
+    recognizer = last.Recognizer(calibrated_export.model)
+    temperature = recognizer.facts.all["calibration"]["temperature"]
     for clip, found in zip(clips, recognizer(clips), strict=True):
-        assert_close(recognizer, found, expected_probabilities(checkpoint, clip))
+        assert_close(
+            recognizer, found, expected_probabilities(calibrated_export.checkpoint, clip, temperature=temperature)
+        )
 
 
 def test_features_are_those_of_the_model(recognizer: last.Recognizer, checkpoint: Path) -> None:

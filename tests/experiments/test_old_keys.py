@@ -84,7 +84,9 @@ def test_an_old_run_is_resumed_evaluated_and_exported_by_the_commands(
     assert read_checkpoint(old_run.last).epoch == 1
     done = cli("evaluate", "--checkpoint", old_run.best, "--subset", "val", "--out", tmp_path / "report", "--quiet")
     assert done.code == 0, done.err
-    done = cli("export", "--checkpoint", old_run.best, "--format", "onnx", "--out", tmp_path / "files", "--quiet")
+    done = cli(
+        "export", "--checkpoint", old_run.best, "--format", "safetensors", "--out", tmp_path / "files", "--quiet"
+    )
     assert done.code == 0, done.err
 
 
