@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -134,8 +135,13 @@ class Attacks:
 def main() -> None:
     """Make attacks on the port, for the seconds, in the arguments; print how many."""
     attacks = Attacks(int(sys.argv[1]), float(sys.argv[2]))
-    asyncio.run(attacks.run())
-    print(json.dumps(attacks.made))
+
+    async def run() -> None:
+        await attacks.run()
+        print(json.dumps(attacks.made), flush=True)
+        os._exit(0)  # `wait_for` can lose a cancellation (Python 3.11), and `asyncio.run` would wait for that task
+
+    asyncio.run(run())
 
 
 if __name__ == "__main__":
