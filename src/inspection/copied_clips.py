@@ -3,28 +3,36 @@
 Legend: N clips.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.preparation.formats import BadClip
+from ..data.store.clip import Clip
 from ..data.store.copies import MOST_VERIFIED, are_copies, near_pairs
-from .measured_set import MeasuredSet
 
 _MOST_READ = 20_000  # pairs of clips that are compared on all their frames; equal clips need no comparison
 
 
-def groups_of_copies(measured: MeasuredSet) -> NDArray[np.int64]:
+def groups_of_copies(
+    rows: NDArray[np.void], is_usable: NDArray[np.bool_], read: Callable[[int], Clip]
+) -> NDArray[np.int64]:
     """Return, for each clip, the number of the first clip that it is a copy of, its own if it is none, (N,).
 
     Clips of several frames that do not move are never copies: two of them may be of the same person who stands still.
+
+    Args:
+        rows: (N,) the measures of the clips.
+        is_usable: (N,) which of them were read and have a body.
+        read: returns a clip by its number; `BadClip` where that is impossible.
     """
-    groups = np.arange(len(measured))
-    rows = measured.rows
-    moving = np.flatnonzero(measured.is_usable & ((rows["movement"] > 0) | (rows["frames"] == 1)))
-    _, first, same = np.unique(measured.rows["digest"][moving], return_index=True, return_inverse=True)
+    groups = np.arange(len(rows))
+    moving = np.flatnonzero(is_usable & ((rows["movement"] > 0) | (rows["frames"] == 1)))
+    _, first, same = np.unique(rows["digest"][moving], return_index=True, return_inverse=True)
     groups[moving] = moving[first][same]
     single = np.unique(groups[moving])
-    descriptors = measured.rows["descriptor"][single]
+    descriptors = rows["descriptor"][single]
     tried = np.zeros(len(single), np.int64)
     compared = 0
     for one, other in near_pairs(descriptors, descriptors):
@@ -35,7 +43,7 @@ def groups_of_copies(measured: MeasuredSet) -> NDArray[np.int64]:
             continue
         tried[one] += 1
         compared += 1
-        if _are_same(measured, int(single[one]), int(single[other])):
+        if _are_same(read, int(single[one]), int(single[other])):
             groups[max(ours, theirs)] = min(ours, theirs)
     return np.array([_root(groups, number) for number in range(len(groups))], np.int64)
 
@@ -46,9 +54,9 @@ def _root(groups: NDArray[np.int64], number: int) -> int:
     return number
 
 
-def _are_same(measured: MeasuredSet, first: int, second: int) -> bool:
+def _are_same(read: Callable[[int], Clip], first: int, second: int) -> bool:
     try:
-        clips = [measured.read(number) for number in (first, second)]
+        clips = [read(number) for number in (first, second)]
     except BadClip:
         return False
     joints = [np.nan_to_num(clip.joints, posinf=0.0, neginf=0.0) for clip in clips]

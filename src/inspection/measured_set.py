@@ -19,6 +19,7 @@ from ..skeleton import Layout
 from ..utils.progress import SILENT, Progress
 from .anatomy import Anatomy, anatomy_of
 from .clip_source import ClipSource
+from .copied_clips import groups_of_copies
 from .measures import measure, row_type
 
 _PAIRED_CLIPS = 200  # enough to compare layouts
@@ -97,9 +98,7 @@ class MeasuredSet:
     @cached_property
     def copies(self) -> NDArray[np.int64]:
         """Return for each clip the number of the first clip that it is a copy of, its own if it is none, (N,)."""
-        from .copied_clips import groups_of_copies  # it needs this class
-
-        return groups_of_copies(self)
+        return groups_of_copies(self.rows, self.is_usable, self.read)
 
     def class_name(self, label: int) -> str:
         """Return the name of a class, or its number if it has no name."""
