@@ -72,7 +72,8 @@ def test_it_is_evaluated_exported_and_used_alike(incomplete: Path, tmp_path: Pat
         reports.append(json.loads((out / "metrics.json").read_text()))
     assert reports[1]["loss"] == reports[2]["loss"] != reports[0]["loss"]
     assert reports[1]["facts"]["dropped joints"] == "0.5" and "dropped joints" not in reports[0]["facts"]
-    exported = cli("export", "--checkpoint", run.last, "--format", "onnx", "--bodies", 2, "--out", tmp_path / "files")
+    flags = ("--format", "safetensors", "--bodies", 2, "--out", tmp_path / "files")
+    exported = cli("export", "--checkpoint", run.last, *flags)
     assert exported.code == 0, exported.err
     assert json.loads((tmp_path / "files" / "nano_e.json").read_text())["inside"]["max_gap"] == 2
 
