@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from deploy_probes import write_checkpoint
+from deploy_probes import SharedExport, write_checkpoint
 from fuzz_libraries import bvh_text
 from patience import PATIENCE_S
 from written_formats import LAYOUTS, WRITERS, a_recording
@@ -21,11 +21,11 @@ from written_formats import LAYOUTS, WRITERS, a_recording
 import last
 from last.cli.predict_output import Output
 from last.data.preparation.formats import list_formats
-from last.deploy.export import ExportRequest, export
 from last.skeleton import load_layout
 
 Command = Callable[..., Any]
 Model = Callable[..., Path]
+MODEL_CLASSES = ["rise", "fall", "still"]
 CLASSES = ["sit down", "wave", "shake hands", "fall"]
 NTU = "S001C002P003R002A001"
 
@@ -45,17 +45,9 @@ def checkpoint_of_layout(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return written
 
 
-@pytest.fixture(scope="session")
-def model(checkpoint_of_layout: Model) -> Model:
-    """Return a function that returns an exported file for a layout."""
-
-    @cache
-    def exported(layout: str = "ntu25") -> Path:
-        checkpoint = checkpoint_of_layout(layout)
-        (found,) = export(ExportRequest(checkpoint, ("onnx",), name=layout, threads=1), checkpoint.parent)
-        return found.files[0]
-
-    return exported
+@pytest.fixture
+def model(shared_export: SharedExport) -> Path:
+    return shared_export.model
 
 
 @pytest.fixture
@@ -110,48 +102,48 @@ def test_a_recording_of_a_known_data_set_may_have_any_name(
     assert after["top"] == before["top"] and after["clip"] == other.stem != before["clip"]
 
 
-def test_the_numbers_are_those_of_the_recognizer(cli: Command, model: Model, tmp_path: Path) -> None:
+def test_the_numbers_are_those_of_the_recognizer(cli: Command, model: Path, tmp_path: Path) -> None:
     joints = a_recording("folder")
     np.save(tmp_path / "clip.npy", joints)
-    (found,) = predicted(cli("predict", "--model", model(), "--json", "--top", 9, tmp_path / "clip.npy"))
-    expected = last.Recognizer(model())(joints)
+    (found,) = predicted(cli("predict", "--model", model, "--json", "--top", 9, tmp_path / "clip.npy"))
+    expected = last.Recognizer(model)(joints)
     assert [each["label"] for each in found["top"]] == list(expected.probabilities)
     shares = [each["probability"] for each in found["top"]]
     np.testing.assert_allclose(shares, list(expected.probabilities.values()), atol=1e-4)
 
 
 def test_a_checkpoint_says_what_its_exported_file_says(
-    cli: Command, model: Model, checkpoint_of_layout: Model, recording: Path
+    cli: Command, shared_export: SharedExport, recording: Path
 ) -> None:
-    (of_file,) = predicted(cli("predict", "--model", model(), "--json", recording))
-    (of_checkpoint,) = predicted(cli("predict", "--model", checkpoint_of_layout(), "--json", recording))
+    (of_file,) = predicted(cli("predict", "--model", shared_export.model, "--json", recording))
+    (of_checkpoint,) = predicted(cli("predict", "--model", shared_export.checkpoint, "--json", recording))
     assert of_checkpoint["label"] == of_file["label"]
     pairs = zip(of_checkpoint["top"], of_file["top"], strict=True)
     assert all(abs(ours["probability"] - theirs["probability"]) < 1e-4 for ours, theirs in pairs)
 
 
-def test_an_exported_file_is_run_without_torch(model: Model, recording: Path) -> None:
+def test_an_exported_file_is_run_without_torch(model: Path, recording: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None; from last.cli import main; "
-        f"code = main(['predict', '--model', {str(model())!r}, {str(recording)!r}]); print(code)"
+        f"code = main(['predict', '--model', {str(model)!r}, {str(recording)!r}]); print(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.stdout.splitlines()[-1:] == ["0"], done.stderr
 
 
-def test_a_table_has_the_class_its_probability_and_the_next_ones(cli: Command, model: Model, recording: Path) -> None:
-    result = cli("predict", "--model", model(), "--top", 2, recording)
+def test_a_table_has_the_class_its_probability_and_the_next_ones(cli: Command, model: Path, recording: Path) -> None:
+    result = cli("predict", "--model", model, "--top", 2, recording)
     title, heading, row = result.out.splitlines()
-    assert title == "nano_e (ntu25.onnx), 4 classes"
+    assert title == "nano_e (nano_e.onnx), 3 classes"
     assert heading.split() == ["clip", "class", "probability", "next"]
     assert row.startswith(NTU) and row.count("%") == 2
 
 
-def test_each_body_is_classified_alone(cli: Command, model: Model, tmp_path: Path) -> None:
+def test_each_body_is_classified_alone(cli: Command, model: Path, tmp_path: Path) -> None:
     joints = a_recording("folder")
     np.save(tmp_path / "both.npy", joints)
     np.save(tmp_path / "second.npy", joints[1])
-    program = ("predict", "--model", model(), "--json")
+    program = ("predict", "--model", model, "--json")
     (both,) = predicted(cli(*program, "--per_body", tmp_path / "both.npy"))
     (alone,) = predicted(cli(*program, tmp_path / "second.npy"))
     assert [body["body"] for body in both["bodies"]] == [1, 2]
@@ -159,9 +151,9 @@ def test_each_body_is_classified_alone(cli: Command, model: Model, tmp_path: Pat
 
 
 def test_windows_are_given_with_frames_and_with_seconds_if_the_rate_is_known(
-    cli: Command, model: Model, recording: Path
+    cli: Command, model: Path, recording: Path
 ) -> None:
-    program = ("predict", "--model", model(), "--json", recording)
+    program = ("predict", "--model", model, "--json", recording)
     (of_frames,) = predicted(cli(*program, "--window", "10f", "--stride", "5f"))
     starts = [(each["start"], each["stop"]) for each in of_frames["windows"]]
     assert starts == [(0, 10), (5, 15), (10, 20), (15, 25), (20, 30)]
@@ -169,12 +161,12 @@ def test_windows_are_given_with_frames_and_with_seconds_if_the_rate_is_known(
     (of_seconds,) = predicted(cli(*program, "--window", "0.4", "--source_fps", 25))
     assert [each["start_s"] for each in of_seconds["windows"]] == [0, 0.2, 0.4, 0.6, 0.8]
     assert [each["top"] for each in of_seconds["windows"]] == [each["top"] for each in of_frames["windows"]]
-    table = cli("predict", "--model", model(), recording, "--window", "10f")
+    table = cli("predict", "--model", model, recording, "--window", "10f")
     assert re.search(rf"{NTU}  0 to \d+ ", table.out)
 
 
-def test_a_window_in_seconds_needs_the_frame_rate(cli: Command, model: Model, recording: Path) -> None:
-    result = cli("predict", "--model", model(), recording, "--window", 1)
+def test_a_window_in_seconds_needs_the_frame_rate(cli: Command, model: Path, recording: Path) -> None:
+    result = cli("predict", "--model", model, recording, "--window", 1)
     assert result.code == 2
     assert f"error: {NTU}: its frame rate is unknown" in result.err and "--source_fps" in result.err
 
@@ -185,32 +177,32 @@ def lines(monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
 
 
 def test_lines_of_standard_input_are_answered_one_by_one(
-    cli: Command, model: Model, monkeypatch: pytest.MonkeyPatch
+    cli: Command, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     joints = a_recording("folder")
     lines(monkeypatch, json.dumps({"name": "a", "joints": joints.tolist()}), "no JSON", json.dumps({"joints": []}))
-    result = cli("predict", "--model", model(), "--json", "-")
+    result = cli("predict", "--model", model, "--json", "-")
     first, second, third = map(json.loads, result.out.splitlines())
     assert result.code == 2
-    assert first["clip"] == "a" and first["label"] == last.Recognizer(model())(joints).label
+    assert first["clip"] == "a" and first["label"] == last.Recognizer(model)(joints).label
     assert second["clip"] == "line 2" and "is not JSON" in second["error"]
     assert third["clip"] == "line 3" and "frames, joints, coordinates" in third["error"]
 
 
-def test_lines_are_answered_in_words_without_json(cli: Command, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_answered_in_words_without_json(cli: Command, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines(monkeypatch, json.dumps({"joints": a_recording("folder")[0].tolist()}))
-    result = cli("predict", "--model", model(), "-")
+    result = cli("predict", "--model", model, "-")
     assert result.code == 0 and re.fullmatch(r"line 1  [a-z ]+  \d+\.\d %  .*\n", result.out)
 
 
 def test_a_recording_that_cannot_be_classified_stops_no_other(
-    cli: Command, model: Model, recording: Path, tmp_path: Path
+    cli: Command, model: Path, recording: Path, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "empty.npy", np.zeros((2, 9, 25, 3)))
     np.save(tmp_path / "other.npy", np.ones((2, 9, 17, 3)))
     (tmp_path / "notes.txt").write_text("notes")
     files = [tmp_path / "empty.npy", tmp_path / "other.npy", tmp_path / "notes.txt", tmp_path / "none.npy", recording]
-    result = cli("predict", "--model", model(), *files)
+    result = cli("predict", "--model", model, *files)
     assert result.code == 2 and NTU in result.out
     assert "error: empty: no skeleton" in result.err
     assert "error: other: has the shape (2, 9, 17, 3); ntu25 has 25 joints of 3 coordinates" in result.err
@@ -234,7 +226,7 @@ def cut_short(path: Path) -> None:
 
 
 def edit(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(b"shake hands", b"shake Hands"))
+    path.write_bytes(path.read_bytes().replace(b'"still"', b'"Still"'))
 
 
 def age(path: Path) -> None:
@@ -261,11 +253,11 @@ def age(path: Path) -> None:
     ],
 )
 def test_a_model_that_cannot_be_used_is_refused_with_what_is_expected(
-    name: str, change: Callable[[Path], object], message: str, cli: Command, model: Model, recording: Path
+    name: str, change: Callable[[Path], object], message: str, cli: Command, model: Path, recording: Path
 ) -> None:
     pytest.importorskip("onnx")
     path = recording.with_name(name)
-    path.write_bytes(model().read_bytes())
+    path.write_bytes(model.read_bytes())
     change(path)
     result = cli("predict", "--model", path, recording, "--out", recording.with_name("out.json"))
     assert result.code == 2 and result.out == ""
@@ -294,53 +286,53 @@ def test_a_checkpoint_under_the_name_of_an_exported_file_is_recognised(
         (("clip.npy", "--source_fps", "0"), "frames per second from 0.5"),
     ],
 )
-def test_options_that_cannot_be_meant_are_refused(options: Any, message: str, cli: Command, model: Model) -> None:
-    result = cli("predict", "--model", model(), *options)
+def test_options_that_cannot_be_meant_are_refused(options: Any, message: str, cli: Command, model: Path) -> None:
+    result = cli("predict", "--model", model, *options)
     assert result.code == 2 and message in result.err
 
 
-def test_an_animation_has_its_labels_below(cli: Command, model: Model, recording: Path) -> None:
+def test_an_animation_has_its_labels_below(cli: Command, model: Path, recording: Path) -> None:
     images = pytest.importorskip("PIL.Image")
     out = recording.with_name("clip.gif")
-    result = cli("predict", "--model", model(), recording, "--window", "10f", "--per_body", "--out", out)
+    result = cli("predict", "--model", model, recording, "--window", "10f", "--per_body", "--out", out)
     assert result.code == 0, result.err
     with images.open(out) as image:
         assert image.n_frames == 30 and image.size[1] > image.size[0] * 1.3
 
 
-def test_a_page_has_the_running_labels_of_each_clip(cli: Command, model: Model, recording: Path) -> None:
+def test_a_page_has_the_running_labels_of_each_clip(cli: Command, model: Path, recording: Path) -> None:
     out = recording.with_name("clip.html")
-    result = cli("predict", "--model", model(), recording, "--window", "10f", "--stride", "10f", "--out", out)
+    result = cli("predict", "--model", model, recording, "--window", "10f", "--stride", "10f", "--out", out)
     assert result.code == 0, result.err
     content = re.search(r'<script type="application/json">(.*?)</script>', out.read_text(encoding="utf-8"))
     assert content
     (clip,) = json.loads(content[1])["clips"]
     (running,) = clip["running"]
     assert [start for start, _ in running["spans"]] == [0, 10, 20]
-    assert all(len(labels) == 3 for _, labels in running["spans"]) and set(running["names"]) <= set(CLASSES)
+    assert all(len(labels) == 3 for _, labels in running["spans"]) and set(running["names"]) <= set(MODEL_CLASSES)
 
 
 def test_an_animation_of_several_clips_is_refused_and_nothing_written(
-    cli: Command, model: Model, tmp_path: Path
+    cli: Command, model: Path, tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
         np.save(tmp_path / f"{name}.npy", a_recording("folder"))
-    result = cli("predict", "--model", model(), tmp_path / "a.npy", tmp_path / "b.npy", "--out", tmp_path / "two.gif")
+    result = cli("predict", "--model", model, tmp_path / "a.npy", tmp_path / "b.npy", "--out", tmp_path / "two.gif")
     assert result.code == 2 and "A .gif file shows one clip, and there are 2" in result.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy"]
 
 
-def test_the_json_file_is_what_json_prints(cli: Command, model: Model, recording: Path) -> None:
+def test_the_json_file_is_what_json_prints(cli: Command, model: Path, recording: Path) -> None:
     out = recording.with_name("out.json")
-    printed = cli("predict", "--model", model(), recording, "--json", "--out", out)
+    printed = cli("predict", "--model", model, recording, "--json", "--out", out)
     assert json.loads(out.read_text(encoding="utf-8")) == json.loads(printed.out)
-    assert json.loads(printed.out)["classes"] == CLASSES
+    assert json.loads(printed.out)["classes"] == MODEL_CLASSES
 
 
-def test_results_of_an_endless_stream_are_not_kept(model: Model, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_of_an_endless_stream_are_not_kept(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from last.cli.predict_input import Failure
 
-    output = Output(last.Recognizer(model()), top=1, as_json=True, at_once=True, out=None)
+    output = Output(last.Recognizer(model), top=1, as_json=True, at_once=True, out=None)
     output.fail(Failure("-", "line 1", "is not JSON"))
     assert output.results == [] and capsys.readouterr().out.startswith("{")
 
