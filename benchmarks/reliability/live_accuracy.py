@@ -85,7 +85,9 @@ def count(
     matched: set[int] = set()
     for start, stop, label in truth:
         own = [
-            number for number, event in enumerate(starts) if event.label == label and start <= event.time <= stop + 1.0
+            number
+            for number, event in enumerate(starts)
+            if event.label == label and start <= event.time <= stop + _AFTER_S
         ]
         matched |= set(own)
         counts.actions += 1
@@ -139,10 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "threshold 0.9": 0.9,
             "without rejection": _NEAR_ZERO,
         }
-        print(
-            "| | right frames % | right frames of actions % | actions found | delay s, median | false alarms an hour |"
-        )
-        print("|---|---|---|---|---|---|")
+        print(_HEAD)
         for name, threshold in ways.items():
             settings = LiveSettings(window=options.window, every=options.every, threshold=threshold)
             counts = Counts()

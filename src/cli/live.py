@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+_LINES = (".jsonl", ".ndjson")  # of frames
+_LONGEST_PAUSE_S = 60.0
 _RATE = 30.0  # frames per second, where neither the recording nor the model has a rate
+_OF_A_RECORDING: dict[str, object] = {"format": None, "layout": None, "source_fps": 0.0, "speed": 1.0}  # and defaults
 _MOST_ERRORS = 20  # that are shown
 
 
@@ -85,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Recognise until the stream ends; return the exit code, 2 if a frame could not be used."""
     check_bounds(arguments, speed=(0, 1000))
+    _refuse_contradictions(arguments)
     settings = LiveSettings(
         window=arguments.window,
         every=arguments.every,
@@ -97,6 +101,12 @@ def run(arguments: argparse.Namespace) -> int:
     with LiveView(stream) if draws else _JsonLines() as view:
         errors = _recognise(stream, frames, view)
     return 2 if errors else 0
+
+
+def _refuse_contradictions(arguments: argparse.Namespace) -> None:
+    given = [name for name, default in _OF_A_RECORDING.items() if getattr(arguments, name) != default]
+    if given and not arguments.play:
+        raise UserError(f"--{given[0]} describes the recording of --play: name one, or omit it.")
 
 
 def _recognise(
@@ -149,6 +159,8 @@ def _report(stream: StreamRecognizer, errors: int) -> None:
 
 def _frames(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[tuple[str, Frame | UserError]]:
     """Return the frames, or what is wrong with one, each with its place in the source."""
+    if arguments.play and Path(arguments.play).suffix.lower() in _LINES:
+        return _replayed(arguments)
     if arguments.play:
         return _played(arguments, recognizer)
     if arguments.connect:
@@ -167,6 +179,30 @@ def _parsed(kind: str, texts: Iterable[tuple[int, bytes | None]]) -> Iterator[tu
             yield where, frame_of_line(text)
         except UserError as error:
             yield where, error
+
+
+def _replayed(arguments: argparse.Namespace) -> Iterator[tuple[str, Frame | UserError]]:
+    """Yield the frames of a file of JSON lines, each at its time; one without a time as soon as the one before.
+
+    Raises:
+        UserError: it cannot be read, or an option describes it that is for other recordings.
+    """
+    for name in ("format", "layout", "source_fps"):
+        if getattr(arguments, name) != _OF_A_RECORDING[name]:
+            raise UserError(f"--{name} is for recordings; {arguments.play} has frames, as standard input has.")
+    path = Path(arguments.play)
+    try:
+        lines = path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
+    with lines:
+        began: float | None = None
+        for where, frame in _parsed("line", numbered_lines(lines, LONGEST_FRAME_BYTES)):
+            if isinstance(frame, Frame) and frame.time is not None and arguments.speed:
+                due = frame.time / arguments.speed
+                began = time.monotonic() - due if began is None else began
+                time.sleep(min(_LONGEST_PAUSE_S, max(0.0, began + due - time.monotonic())))
+            yield where, frame
 
 
 def _played(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[tuple[str, Frame]]:

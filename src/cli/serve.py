@@ -4,6 +4,7 @@ import argparse
 import os
 from dataclasses import fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..serve.limits import ServeLimits
 from ..utils.errors import UserError
@@ -70,11 +71,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     check_bounds(arguments, threads=(0, MOST_THREADS), workers=(1, _MOST_WORKERS), port=(0, 65535))
     limits = fill(ServeLimits, arguments)
-    given = _token(arguments)
+    given, origins = _token(arguments), [_origin(each) for each in arguments.allow_origin]
     from ..serve.server import access_for, listen, open_recognizers, server_of
 
     recognizers = open_recognizers(arguments.model_path, arguments.workers, arguments.threads)
-    access = access_for(arguments.host, given, arguments.allow_origin)
+    access = access_for(arguments.host, given, origins)
     with listen(arguments.host, arguments.port) as listening:
         host, port = listening.getsockname()[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -99,3 +100,17 @@ def _token(arguments: argparse.Namespace) -> str:
             f"A token should have at least {_SHORTEST_TOKEN} letters, digits, - or _. Without one, one is made."
         )
     return token
+
+
+def _origin(given: str) -> str:
+    """Return the origin of web pages as a browser writes it."""
+    try:
+        parts = urlsplit(given)
+        is_origin = (
+            parts.scheme in ("http", "https") and parts.hostname and not parts.path.strip("/") and not parts.query
+        )
+    except ValueError:
+        is_origin = False
+    if not is_origin:
+        raise UserError(f"--allow_origin takes the origin of web pages, such as https://page.example, not {given!r}.")
+    return f"{parts.scheme}://{parts.netloc}".lower()

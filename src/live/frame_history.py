@@ -54,6 +54,13 @@ class History:
         self._count += 1
         return True
 
+    def nearest(self, time: float) -> tuple[float, Floats]:
+        """Return the time and the joints (V, C) of the frame that is nearest in time; there has to be one."""
+        after = int(np.searchsorted(self._times[: self._count], time))
+        near = [place for place in (after - 1, after) if 0 <= place < self._count]
+        best = min(near, key=lambda place: abs(float(self._times[place]) - time))
+        return float(self._times[best]), self._joints[best]
+
     def resampled(self, start: float, stop: float, rate: float, bridge: float) -> Floats:
         """Return the joints (F, V, C) at regular times from `start`, or the first frame after it, to `stop`.
 

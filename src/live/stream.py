@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.store.clip import FARTHEST
 from ..deploy.recognizer import NoBody, Recognizer
-from ..utils.errors import UserError
 from .actions import NONE, ActionState, Change
 from .frame_history import History
+from .given import ids_of, joints_of, time_of
 from .settings import LiveSettings
 from .tracking import assign, mutual_pairs, position_of, size_of
 
 Floats = NDArray[np.float32]
 _RATE = 30.0  # frames per second, where the file has no rate
-_FASTEST = 120.0  # frames per second for which a buffer has room
+_FASTEST = 240.0  # frames per second for which a buffer has room
+_SHORTEST_STEP_S = 0.9 / _FASTEST
+_KEPT_SIZE = 0.99  # of a body that is seen in part, from frame to frame
 _STEP = 0.75  # of its size: how far a body may move between two frames in which it was seen
 _PAIR = 1.0  # of its size: how near a partner is
 _TOGETHER_S = 0.1  # how long ago a partner was seen at most
@@ -60,9 +61,11 @@ class _Body:
     state: ActionState
     position: NDArray[np.float64]
     size: float
-    seen: float
-    since: float
+    seen: float  # the time of the newest frame
+    since: float  # the time of the oldest frame
+    arrived: float  # the time of the stream when the last frame came
     frames: int = 0
+    taken: int = 0  # frames of any time
     partner: Hashable = None
 
 
@@ -74,7 +77,8 @@ class Status:
         body: who.
         label: the class of the present action, empty for none of them.
         since: when it began, or when the person came, in seconds.
-        top: the classes with the highest smoothed probabilities, and these, at most three.
+        top: classes and their smoothed probabilities, at most three: the present action if there is one, then those
+            with the highest ones.
         partner: the second person of the last input, if there was one.
     """
 
@@ -100,7 +104,7 @@ class StreamRecognizer:
 
     Attributes:
         dropped: the number of frames of a person that were not used, by reason: `late`, `duplicate`, `absent`,
-            `too many`.
+            `too many`, `too fast`, `brief` (of a person who was lost before they were classified).
 
     Raises:
         UserError: the file cannot be run, see `Recognizer`.
@@ -120,7 +124,7 @@ class StreamRecognizer:
         self.dropped: Counter[str] = Counter()
         self._capacity = max(2, math.ceil(settings.window * _FASTEST))
         self._bodies: dict[Hashable, _Body] = {}
-        self._newest = -math.inf
+        self._newest = self._now = -math.inf
         self._late_in_a_row, self._next = 0, 1
 
     @property
@@ -154,59 +158,31 @@ class StreamRecognizer:
         Raises:
             UserError: the frame does not fit the layout of the model, or the time is no finite number.
         """
-        joints = self._checked(frame, confidence)
-        time = self._time(timestamp)
+        facts = self.recognizer.facts
+        joints = joints_of(frame, confidence, facts.layout, facts.min_confidence)
+        time = time_of(self.clock() if timestamp is None else timestamp)
+        ids = ids_of(body_id, len(joints))
         events = list(self._advance(time))
         present = [number for number, body in enumerate(joints) if not np.isnan(body).all()]
         self.dropped["absent"] += len(joints) - len(present)
-        names = self._names(joints, present, body_id, time)
-        for number in present:
-            name = names[number]
-            if name is not None and self._add(name, joints[number], time):
-                body = self._bodies[name]
-                if body.frames % self.settings.every == 0 and time - body.since >= self.settings.shortest:
-                    events += self._classify(name, body)
+        names = self._tracked(joints[present], time) if ids is None else [ids[number] for number in present]
+        for number, name in zip(present, names, strict=True):
+            events += self._take(name, joints[number], time)
         return events
 
     def finish(self) -> list[Event]:
         """End the stream, and return the ends of all present actions."""
         events = [event for name in list(self._bodies) for event in self._remove(name)]
-        self._newest = -math.inf
+        self._newest = self._now = -math.inf
         return events
 
     # --- frames
 
-    def _checked(self, frame: Any, confidence: Any) -> Floats:
-        layout = self.recognizer.facts.layout
-        try:
-            joints = np.array(frame, np.float32)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"A frame should be an array of numbers ({error}).") from error
-        joints = joints[None] if joints.ndim == 2 else joints
-        if joints.ndim != 3 or joints.shape[1:] != (layout.num_joints, layout.coordinates):
-            raise UserError(
-                f"The frame has the shape {np.shape(frame)}; the model takes ({layout.num_joints}, "
-                f"{layout.coordinates}), or that for each body: the layout {layout.name}."
-            )
-        joints[~(np.abs(joints) <= FARTHEST)] = np.nan
-        joints[(joints == 0).all(axis=(1, 2))] = np.nan
-        if confidence is not None:
-            certain = np.asarray(confidence, np.float64)
-            certain = certain[None] if certain.ndim == 1 else certain
-            if certain.shape != joints.shape[:2]:
-                raise UserError(f"The confidences have the shape {certain.shape}; the frame needs {joints.shape[:2]}.")
-            joints[~(certain >= self.recognizer.facts.min_confidence)] = np.nan
-        joints[np.isnan(joints).any(axis=2)] = np.nan
-        return joints
-
-    def _time(self, timestamp: float | None) -> float:
-        time = self.clock() if timestamp is None else timestamp
-        if not isinstance(time, int | float) or isinstance(time, bool) or not math.isfinite(time):
-            raise UserError(f"The time of a frame should be a finite number of seconds, not {time!r}.")
-        return float(time)
-
     def _advance(self, time: float) -> Iterator[Event]:
-        """Move the clock of the stream, and yield the ends of the actions of those who are lost by then."""
+        """Move the clock of the stream, and yield the ends of the actions of those who are lost by then.
+
+        The clock is the newest time but one, so that a single frame with a wrong time does not move it.
+        """
         settings = self.settings
         ahead = time - self._newest
         late = ahead < -settings.window
@@ -214,65 +190,77 @@ class StreamRecognizer:
         if (ahead > settings.largest_jump and self._bodies) or self._late_in_a_row >= _LOST_CLOCK:
             yield from self.finish()
             self._late_in_a_row = 0
+        self._now = max(self._now, min(time, self._newest))
         self._newest = max(self._newest, time)
-        for name in [name for name, body in self._bodies.items() if self._newest - body.seen > settings.bridge]:
+        for name in [name for name, body in self._bodies.items() if self._now - body.arrived > settings.bridge]:
             yield from self._remove(name)
 
-    def _names(
-        self, joints: Floats, present: Sequence[int], body_id: Hashable | Sequence[Hashable], time: float
-    ) -> dict[int, Hashable]:
-        """Return who each present body of a frame is; None where there is no room for it."""
-        if body_id is not None:
-            given = list(body_id) if isinstance(body_id, list | tuple) else [body_id]
-            if len(given) != len(joints) or len(set(given)) != len(given):
-                raise UserError(f"The frame has {len(joints)} bodies and needs as many different ids, not {given!r}.")
-            named = {number: given[number] for number in present}
-        else:
-            center = self.recognizer.facts.layout.center
-            positions = [position_of(joints[number], center) for number in present]
-            limits = [_STEP * max(size_of(joints[number]), 1e-6) for number in present]
-            free = {name: body.position for name, body in self._bodies.items() if body.seen < time}
-            found = assign(positions, limits, free)
-            named = {}
-            for number, name in zip(present, found, strict=True):
-                named[number] = self._new_name() if name is None else name
-        return {number: name if self._has_room(name) else None for number, name in named.items()}
+    def _tracked(self, joints: Floats, time: float) -> list[Hashable]:
+        """Return who each body of a frame (M, V, C) is; None for someone new."""
+        center = self.recognizer.facts.layout.center
+        named: list[Hashable] = [None] * len(joints)
+        known = {}
+        for name, body in self._bodies.items():
+            at, nearest = body.history.nearest(time)
+            repeated = [number for number, each in enumerate(joints) if at == time and _is_same(each, nearest)]
+            if repeated:
+                named[repeated[0]] = name
+            elif at != time and abs(time - at) <= self.settings.bridge:
+                known[name] = position_of(nearest, center)
+        others = [number for number, name in enumerate(named) if name is None]
+        positions = [position_of(joints[number], center) for number in others]
+        limits = [_STEP * size_of(joints[number]) for number in others]
+        reach = {name: _STEP * self._bodies[name].size for name in known}
+        for number, name in zip(others, assign(positions, limits, known, reach), strict=True):
+            named[number] = name
+        return named
+
+    def _take(self, name: Hashable, joints: Floats, time: float) -> Iterator[Event]:
+        """Add a frame of a person, None for someone new, and yield the events that it brings."""
+        settings = self.settings
+        if time < self._newest - settings.window:
+            self.dropped["late"] += 1
+            return
+        if name in self._bodies and time - self._bodies[name].seen > settings.bridge:
+            yield from self._remove(name)
+        if name not in self._bodies:
+            if len(self._bodies) >= settings.most_bodies:
+                self.dropped["too many"] += 1
+                return
+            name = self._new_name() if name is None else name
+            self._bodies[name] = self._new_body(time)
+        body = self._bodies[name]
+        is_newest = self._add(body, joints, time)
+        if is_newest and body.frames % settings.every == 0 and time - body.since >= settings.shortest:
+            yield from self._classify(name, body)
 
     def _new_name(self) -> int:
-        if len(self._bodies) >= self.settings.most_bodies:
-            return -1
+        while self._next in self._bodies:  # as an id that was given
+            self._next += 1
         self._next += 1
         return self._next - 1
 
-    def _has_room(self, name: Hashable) -> bool:
-        if name in self._bodies:
-            return True
-        if len(self._bodies) < self.settings.most_bodies:
-            self._bodies[name] = self._new_body()
-            return True
-        self.dropped["too many"] += 1
-        return False
-
-    def _new_body(self) -> _Body:
+    def _new_body(self, time: float) -> _Body:
         layout = self.recognizer.facts.layout
         history = History(self._capacity, layout.num_joints, layout.coordinates)
         state = ActionState(self.thresholds, self.settings)
         turn = len(self._bodies) % self.settings.every  # so that not all are classified at the same frame
-        return _Body(history, state, np.full(layout.coordinates, np.nan), 0.0, -math.inf, math.inf, turn)
+        return _Body(history, state, np.full(layout.coordinates, np.nan), 0.0, -math.inf, time, time, turn)
 
-    def _add(self, name: Hashable, joints: Floats, time: float) -> bool:
+    def _add(self, body: _Body, joints: Floats, time: float) -> bool:
         """Add a frame to a person's history; return whether it is the newest one, which may be classified."""
-        body = self._bodies[name]
-        if time < self._newest - self.settings.window:
-            self.dropped["late"] += 1
-            return False
         newest = time > body.history.newest
+        if 0 < time - body.seen < _SHORTEST_STEP_S:
+            self.dropped["too fast"] += 1
+            return False
         if not body.history.add(time, joints):
             self.dropped["duplicate"] += 1
             return False
-        body.since = min(body.since, time)
+        body.since, body.taken = min(body.since, time), body.taken + 1
+        body.arrived = self._now if math.isfinite(self._now) else time
         if newest:
-            body.position, body.size = position_of(joints, self.recognizer.facts.layout.center), size_of(joints)
+            body.position = position_of(joints, self.recognizer.facts.layout.center)
+            body.size = max(size_of(joints), _KEPT_SIZE * body.size)
             body.seen = time
             body.frames += 1
         return newest
@@ -315,16 +303,25 @@ class StreamRecognizer:
 
     def _remove(self, name: Hashable) -> Iterator[Event]:
         body = self._bodies.pop(name)
+        if body.state.smoothed is None:
+            self.dropped["brief"] += body.taken
         if body.state.action != NONE:
             yield self._event(name, body.state.stop(body.seen), body.partner)
 
     def _status(self, name: Hashable, body: _Body) -> Status:
-        classes, smoothed = self.recognizer.classes, body.state.smoothed
-        ranked = [] if smoothed is None else np.argsort(-smoothed, kind="stable")[:3].tolist()
-        top = tuple((classes[number], float(smoothed[number])) for number in ranked) if smoothed is not None else ()
-        if body.state.action == NONE:
-            return Status(name, "", body.since, top, body.partner)
-        return Status(name, classes[body.state.action], body.state.began, top, body.partner)
+        classes, smoothed, action = self.recognizer.classes, body.state.smoothed, body.state.action
+        top: list[tuple[str, float]] = []
+        if smoothed is not None:
+            ranked = np.argsort(-smoothed, kind="stable").tolist()
+            first = [] if action == NONE else [action]
+            order = [*first, *(number for number in ranked if number != action)]
+            top = [(classes[number], float(smoothed[number])) for number in order[:3]]
+        label, since = ("", body.since) if action == NONE else (classes[action], body.state.began)
+        return Status(name, label, since, tuple(top), body.partner)
+
+
+def _is_same(joints: Floats, others: Floats) -> bool:
+    return np.array_equal(joints, others, equal_nan=True)
 
 
 def _thresholds(calibration: Any, classes: Sequence[str], given: float) -> Floats:

@@ -27,7 +27,10 @@ def size_of(joints: Floats) -> float:
 
 
 def assign(
-    positions: Sequence[NDArray[np.float64]], limits: Sequence[float], known: Mapping[Hashable, NDArray[np.float64]]
+    positions: Sequence[NDArray[np.float64]],
+    limits: Sequence[float],
+    known: Mapping[Hashable, NDArray[np.float64]],
+    known_limits: Mapping[Hashable, float] | None = None,
 ) -> list[Hashable | None]:
     """Return, for each body of a frame, the known body that it is; None for a new one.
 
@@ -37,6 +40,7 @@ def assign(
         positions: of the bodies of the frame, (C,) each.
         limits: the largest distance of each.
         known: the last positions of the known bodies.
+        known_limits: their largest distances, which count where they are larger, as for a body that is seen in part.
     """
     found: list[Hashable | None] = [None] * len(positions)
     names = list(known)
@@ -46,7 +50,7 @@ def assign(
         for name in names
     ]
     for distance, body, name in sorted(pairs, key=lambda each: each[0]):
-        if distance > limits[body]:
+        if distance > max(limits[body], (known_limits or {}).get(name, 0.0)):
             continue
         if found[body] is None and name not in found:
             found[body] = name

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from ..deploy.recognizer import Recognizer
 from ..utils.errors import UserError
 from ..version import __version__
-from .gate import HEALTH, SUBPROTOCOL, Access, Gate
+from .gate import HEALTH, STREAM, SUBPROTOCOL, Access, Gate
 from .joints import array_of
 from .limits import Guard, ServeLimits
 from .metrics import CONTENT_TYPE, Metrics
@@ -111,6 +111,7 @@ def create_app(
 
     app = FastAPI(
         title="LAST", version=__version__, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan,
+        redirect_slashes=False,
         responses=_refusals(*_OF_EVERY_PATH),
     )  # fmt: skip
     _add_errors(app)
@@ -185,6 +186,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         """Say what the server runs, and what it takes."""
         return model
 
+    @app.head(HEALTH, include_in_schema=False)
     @app.get(HEALTH)
     async def health() -> HealthAnswer:
         """Say that the server answers. This needs no token."""
@@ -201,7 +203,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
 
 
 def _add_streams(app: FastAPI, service: Service) -> None:
-    @app.websocket("/v1/stream")
+    @app.websocket(STREAM)
     async def stream(socket: WebSocket) -> None:
         offered = socket.scope.get("subprotocols", ())
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)

@@ -19,6 +19,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEALTH = "/health"
+STREAM = "/v1/stream"
 SUBPROTOCOL = "last"  # that of a stream whose token is in another subprotocol: `token.` and the token
 _TOKEN_PROTOCOL = "token."
 _LINGER_S = 2.0  # how long a refused body is read and thrown away, so that its sender gets to read the answer
@@ -70,11 +71,20 @@ class Gate:
         access: who may use the server.
         metrics: where refusals are counted.
         paths: those of the application, which the metrics name.
+        streams: those of them that are WebSockets.
     """
 
-    def __init__(self, app: App, guard: Guard, access: Access, metrics: Metrics, paths: Iterable[str]) -> None:
+    def __init__(
+        self,
+        app: App,
+        guard: Guard,
+        access: Access,
+        metrics: Metrics,
+        paths: Iterable[str],
+        streams: Iterable[str] = (STREAM,),
+    ) -> None:
         self.app, self.guard, self.access, self.metrics = app, guard, access, metrics
-        self.paths = frozenset(paths)
+        self.paths, self.streams = frozenset(paths), frozenset(streams)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -112,6 +122,8 @@ class Gate:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = _address(scope)
         refusal = self._refusal(scope)
+        if refusal is None and scope["path"] not in self.streams:
+            refusal = Refusal(404, "path", "There is no stream at this path.")
         if refusal is None:
             full = self.guard.streams.refusal(address)
             if full:
@@ -194,6 +206,8 @@ class Gate:
                     chunks += chunk
                     if not message.get("more_body", False):
                         return bytes(chunks)
+        except asyncio.CancelledError:
+            return Refusal(503, "shutdown", "The server is shutting down.")
         except TimeoutError:
             return Refusal(408, "timeout", f"The request did not arrive within {limits.timeout:g} s.", closes=True)
 

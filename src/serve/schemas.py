@@ -87,9 +87,25 @@ class ErrorAnswer(BaseModel):
 
 def problems_of(error: ValidationError) -> str:
     """Return the problems that pydantic found, without what the client sent."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    texts = [f"{'.'.join(map(str, each['loc'])) or 'the message'}: {each['msg']}" for each in found[:_MOST_PROBLEMS]]
-    return "; ".join(texts) + ("; ..." if len(found) > len(texts) else "")
+    found: dict[str, str] = {}
+    for each in error.errors(include_url=False, include_context=False, include_input=False):
+        where, what = _problem(each["loc"], each["msg"])
+        found.setdefault(where, what)  # a value that is none of several kinds has a problem for each of them
+    texts = [f"{where}: {what}" for where, what in found.items()]
+    return "; ".join(texts[:_MOST_PROBLEMS]) + ("; ..." if len(texts) > _MOST_PROBLEMS else "")
+
+
+def _problem(place: tuple[int | str, ...], message: str) -> tuple[str, str]:
+    """Return where a problem is, and what should be there."""
+    if place[:1] == ("body",):
+        return (
+            "body",
+            f"should be a whole number, a text of 1 to {LONGEST_ID} characters, or a list of up to 100 of these",
+        )
+    if place[:1] == ("settings",) and len(place) > 1:
+        return f"settings.{place[1]}", "should be a number"
+    text = message.removeprefix("Value error, ").replace("Input should", "should", 1)
+    return ".".join(map(str, place)) or "the message", text
 
 
 def is_no_json(error: ValidationError) -> bool:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,41 @@ def test_a_recording_is_played(cli: Command, shared_export: SharedExport, tmp_pa
     assert "is unknown: it is played at 30 frames per second" in result.err
     known = cli("live", "--model", shared_export.model, *flags, "--source_fps", 15)
     assert "is unknown" not in known.err and events_of(known.out)[-1]["time"] > events_of(result.out)[-1]["time"]
+
+
+def test_a_file_of_frames_is_played_like_standard_input(
+    cli: Command, standard_input: Callable[[str], None], shared_export: SharedExport, tmp_path: Path
+) -> None:
+    path = tmp_path / "frames.jsonl"
+    path.write_text("\n".join([*lines(body="anna"), "{"]))
+    flags = ["--model", shared_export.model, "--threshold", 0.01]
+    played = cli("live", *flags, "--play", path, "--speed", 0)
+    standard_input(path.read_text())
+    assert played.out == cli("live", *flags).out != "" and "line 61: is not JSON" in played.err
+    assert "cannot be read" in cli("live", *flags, "--play", tmp_path / "none.jsonl").err
+    assert "--layout is for recordings" in cli("live", *flags, "--play", path, "--layout", "coco17").err
+
+
+def test_frames_of_a_file_come_at_their_times(
+    cli: Command, shared_export: SharedExport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(command, "time", clock)
+    path = tmp_path / "frames.jsonl"
+    path.write_text("\n".join(lines(61)))
+    assert cli("live", "--model", shared_export.model, "--play", path, "--speed", 4).code == 0
+    assert now[0] == pytest.approx(100.5)
+
+
+@pytest.mark.parametrize(
+    "flags", [("--layout", "coco17"), ("--speed", "2"), ("--format", "coco"), ("--source_fps", "9")]
+)
+def test_what_describes_a_recording_needs_one(
+    cli: Command, shared_export: SharedExport, flags: tuple[str, str]
+) -> None:
+    result = cli("live", "--model", shared_export.model, *flags)
+    assert result.code == 2 and f"{flags[0]} describes the recording of --play" in result.err
 
 
 def test_a_recording_is_played_at_its_own_rate_times_the_speed(monkeypatch: pytest.MonkeyPatch) -> None:

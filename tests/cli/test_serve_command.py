@@ -15,6 +15,8 @@ import pytest
 from deploy_probes import SharedExport
 from patience import PATIENCE_S
 
+from last.cli import serve as command
+
 Cli = Callable[..., object]
 
 
@@ -77,6 +79,9 @@ def test_the_token_of_the_environment_is_needed_and_not_printed(shared_export: S
         (("--rate", "-1"), "rate -1 should be from 0.1"),
         (("--workers", "1000"), "--workers 1000 should be at most 64"),
         (("--host", "no.such.host.invalid"), "cannot listen at no.such.host.invalid"),
+        (("--allow_origin", "page.example"), "--allow_origin takes the origin of web pages, such as https://page"),
+        (("--allow_origin", "https://page.example/a"), "--allow_origin takes the origin of web pages"),
+        (("--allow_origin", "https://["), "--allow_origin takes the origin of web pages"),
     ],
 )
 def test_impossible_options_are_refused(
@@ -85,6 +90,10 @@ def test_impossible_options_are_refused(
     result = cli("serve", "--model", shared_export.model, *arguments)
     assert result.code == 2
     assert error in result.err
+
+
+def test_an_origin_is_written_as_browsers_write_it() -> None:
+    assert command._origin("https://Page.example:8443/") == "https://page.example:8443"
 
 
 def test_a_port_that_is_taken_is_named(cli: Cli, shared_export: SharedExport) -> None:

@@ -15,6 +15,7 @@ def test_each_body_is_the_one_that_was_nearest() -> None:
 
 def test_a_body_that_is_too_far_from_all_is_new() -> None:
     assert assign([at(0.1), at(5.0)], [1.0, 1.0], {7: at(0.0)}) == [7, None]
+    assert assign([at(5.0)], [1.0], {7: at(0.0)}) == [None]
 
 
 def test_no_two_bodies_are_the_same_person() -> None:

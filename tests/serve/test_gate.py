@@ -8,6 +8,7 @@ import pytest
 from serve_probes import BAD, GOOD, Running, Starts, clip, frame, needs_addresses, running, wait_until
 from websockets.exceptions import InvalidStatus
 
+from last.serve import server as serving
 from last.serve.gate import Access
 from last.serve.workers import SharedRecognizer
 
@@ -69,6 +70,24 @@ def test_a_refused_stream_is_no_error_in_the_log(guarded: Running, caplog: pytes
         pass
     wait_until(lambda: not guarded.gate.guard.sockets.used)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/health", "/v1/predict", "/v1/stream/"])
+def test_a_stream_at_another_path_is_refused_and_takes_no_place(server: Running, path: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, server.stream(path=path):
+        pass
+    assert refused.value.response.status_code == 404
+    assert json.loads(refused.value.response.body) == {"error": "There is no stream at this path."}
+
+
+def test_a_server_that_ends_while_a_body_arrives_is_no_error_in_the_log(
+    recognizer: SharedRecognizer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "_SHUTDOWN_S", 0.1)
+    with running(recognizer) as found, found.raw() as client:
+        client.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        wait_until(lambda: found.gate.guard.bodies.used)
+    assert [each.getMessage() for each in caplog.records if each.exc_info] == []
 
 
 def test_the_token_opens_all_paths_and_health_needs_none(guarded: Running) -> None:

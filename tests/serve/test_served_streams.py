@@ -80,7 +80,7 @@ def test_a_bad_frame_is_an_error_and_the_stream_goes_on(server: Running, name: s
         assert list(json.loads(stream.recv())) == ["error"]
         stream.send(frame(1))
         stream.send(json.dumps({"finish": True}))
-        assert rest(stream) == [{"dropped": {"absent": 0}}]
+        assert rest(stream) == [{"dropped": {"absent": 0, "brief": 2}}]
 
 
 def test_a_stream_of_bad_frames_is_closed_but_bad_ones_between_good_ones_are_not(server: Running) -> None:
@@ -108,7 +108,7 @@ def test_frames_that_are_late_or_repeated_are_dropped_and_counted(start: Starts)
         for time in (100.0, 100.0, 5.0, 100.1):
             stream.send(frame(time=time, body=1))
         stream.send(json.dumps({"finish": True}))
-        assert rest(stream) == [{"dropped": {"absent": 0, "duplicate": 1, "late": 1}}]
+        assert rest(stream) == [{"dropped": {"absent": 0, "brief": 2, "duplicate": 1, "late": 1}}]
     assert found.metric('last_stream_dropped_total{reason="late"}') == 1
     assert found.metric("last_stream_frames_total") == 4
 
