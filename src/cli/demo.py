@@ -107,8 +107,20 @@ def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
 
     skeleton, page = folder.path / "skeleton.gif", folder.path / "skeleton.html"
     clip = store[int(store.clips["bodies"].argmax())]
-    animate(clip.joints, store.skeleton, skeleton, title=store.classes[clip.label], joint_mask=clip.joint_mask)
-    write_page(page, [played_clip(clip, store.skeleton, store.classes[clip.label])], title=f"{store.name}, one clip")
+    name = store.classes[clip.label]
+    played = played_clip(clip, store.skeleton, name)
+    (version,) = played.versions
+    animate(
+        version.joints,
+        store.skeleton,
+        skeleton,
+        title=name,
+        fps=version.fps,
+        frame_mask=version.frame_mask,
+        joint_mask=version.joint_mask,
+        confidence=version.confidence,
+    )
+    write_page(page, [played], title=f"{store.name}, one clip")
     return {"training curve": folder.curve, "animated skeleton": skeleton, "skeleton to turn": page}
 
 

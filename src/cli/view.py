@@ -30,7 +30,6 @@ _logger = logging.getLogger(__name__)
 _MOST, _MOST_POSSIBLE = 24, 1000
 _PROBLEMS_SHOWN = 5
 _PICTURES = (".gif", ".png")
-_DEFAULT_FPS = 30.0  # of pictures of clips whose frame rate is unknown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -220,8 +219,20 @@ def _write_pictures(out: Path, ending: str, played: Sequence[PlayedClip]) -> int
         is_first = version is clip.versions[0]
         path = out if is_first else out.with_name(f"{out.stem}-augmented{out.suffix}")
         title = clip.name if is_first else f"{clip.name}, in training"
-        masks = {"frame_mask": version.frame_mask, "joint_mask": version.joint_mask}
-        fps = version.fps or clip.versions[0].fps or _DEFAULT_FPS
-        draw(version.joints, clip.layout, path, title=title, fps=fps, **masks)
+        draw(
+            version.joints,
+            clip.layout,
+            path,
+            title=title,
+            fps=version.fps or _as_long_as(clip.versions[0], version),
+            frame_mask=version.frame_mask,
+            joint_mask=version.joint_mask,
+            confidence=version.confidence,
+        )
         say(f"{'Animation' if ending == '.gif' else 'Frames'}: {path.absolute()} ({clip.name})")
     return 0
+
+
+def _as_long_as(first: Version, version: Version) -> float:
+    """Return the frames per second with which a version lasts as long as the first one; 0 if that is unknown."""
+    return first.fps * version.joints.shape[1] / max(first.joints.shape[1], 1)

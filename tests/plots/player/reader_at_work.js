@@ -3,6 +3,7 @@ const root = document.querySelector(".last-player"), found = {};
 const press = (key, more = {}) => root.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, ...more}));
 const time = () => root.querySelector(".lp-time").textContent;
 const pixels = () => root.querySelector("canvas").toDataURL();
+found.legend = root.querySelector(".lp-legend").innerText;
 press(" "); press("Home"); found.first = time();
 press("ArrowRight"); found.second = time();
 press("ArrowLeft"); press("ArrowLeft"); found.last = time();
