@@ -19,7 +19,7 @@ from ..utils.numbers import counted
 from ..utils.program import install_command, program
 from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
-from .terminal import progress, say, table
+from .terminal import progress, remark, say, table
 
 NEEDS = ("pydantic",)
 
@@ -126,15 +126,16 @@ def _show(inspection: Inspection, source: ClipSource, path: str) -> None:
         if reason:
             skipped.setdefault(reason.rstrip("."), []).append(kind)
     done = len(inspection.checked) - sum(map(len, skipped.values()))
-    say(f"Looked for: {counted(done, 'kind')} of faults.")
+    remark(f"Looked for: {counted(done, 'kind')} of faults.")
     for reason, kinds in skipped.items():
-        say(f"Not looked for, since {reason}: {', '.join(kinds)}.")
+        remark(f"Not looked for, since {reason}: {', '.join(kinds)}.")
     if inspection.curve is not None:
         say(f"More clips: {inspection.curve.advice}")
 
 
 def _show_finding(finding: Finding, names: Sequence[str], path: str) -> None:
-    say(f"{_HEADINGS[finding.severity]}: {finding.title}. {finding.message}")
+    headline = f"{_HEADINGS[finding.severity]}: {finding.title}. {finding.message}"
+    say(headline, always=finding.severity is not Severity.NOTE)
     shown = [f"{names[each.clip]} ({each.detail})" if each.detail else names[each.clip] for each in finding.evidence]
     unreadable = finding.kind == _UNREADABLE
     if shown and (finding.clips < len(names) or unreadable):

@@ -22,7 +22,7 @@ from ..utils.errors import UserError
 from .live_view import LiveView
 from .options import check_bounds, examples
 from .predict import rate
-from .terminal import console, say
+from .terminal import console, remark, say
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,7 +136,7 @@ def _report(stream: StreamRecognizer, errors: int) -> None:
 def _read() -> Iterator[tuple[int, Frame | UserError]]:
     """Yield the frames of standard input with the numbers of their lines."""
     if sys.stdin.isatty():
-        say('Reading frames from standard input, such as {"joints": [[x, y, z], ...]}; --play plays a recording.')
+        remark('Reading frames from standard input, such as {"joints": [[x, y, z], ...]}; --play plays a recording.')
     for number, line in numbered_lines(sys.stdin.buffer, LONGEST_FRAME_BYTES):
         try:
             yield number, frame_of_line(line)

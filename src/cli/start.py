@@ -24,7 +24,7 @@ from ..utils.root_folders import is_file
 from .inspect import SPOILED
 from .options import check_bounds, examples
 from .start_record import DoneSteps, RecordedCommands
-from .terminal import say, table
+from .terminal import remark, results_hidden_if_quiet, say, table
 
 if TYPE_CHECKING:
     from ..data.store.reader import Store
@@ -118,7 +118,7 @@ def _run_steps(arguments: argparse.Namespace) -> int:
         makes=out / "inspect.html",
     )
     if code == SPOILED and not arguments.force:
-        say("Training was not started: something would spoil it. --force trains anyway.")
+        say(f"Training was not started: something would spoil it, see {out / 'inspect.html'}. --force trains anyway.")
         return code
     recipe = out / "recipe.yaml"
     with steps.step("suggest settings"):
@@ -224,7 +224,7 @@ def _preprocess(steps: RecordedCommands, *arguments: object) -> None:
         try:
             steps.call("preprocess", *arguments)
         except OtherRecordings:
-            say("  The recordings, or how they are read, have changed since the last call: they are prepared again.")
+            remark("  The recordings, or how they are read, have changed since the last call: they are prepared again.")
             steps.call("preprocess", *arguments, "--overwrite")
 
 
@@ -278,14 +278,15 @@ def _suggest(
     from ..experiments.suggested_recipe import recipe_text, suggest
 
     if is_file(recipe):
-        say(f"  {recipe} is there already and is used as it is.")
+        remark(f"  {recipe} is there already and is used as it is.")
         return
     config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
     if choice is not None:
         config = fold_protocols(config, store.clips, choice)[choice.fold - 1]
     found = suggest(store, config, arguments.minutes, arguments.model)
     write_text(recipe, recipe_text(found, f"Suggested by: start {arguments.path}. It may be edited."))
-    table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])
+    with results_hidden_if_quiet():
+        table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])
 
 
 def _train(
@@ -322,7 +323,10 @@ def _export(steps: RecordedCommands, out: Path, store: Path) -> Path | None:
     """Export the model; return its file, None if the packages for it are missing."""
     if any(import_fault(package) is not None for package in (*EXTRAS["deploy"], *EXTRAS["runtime"])):
         with steps.step("export it"):
-            say(f"  Skipped: it needs packages. Install them with: {install_command('last-har[deploy]')}")
+            _logger.warning(
+                "The model is not exported: that needs packages. Install them with: %s, and call `start` again.",
+                install_command("last-har[deploy]"),
+            )
         return None
     model = out / "model.onnx"
     arguments = ("--checkpoint", _trained(out), "--data_root", store, "--out", model)
@@ -354,7 +358,8 @@ def _last(out: Path) -> Path:
 
 def _summarise(steps: RecordedCommands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
     rows = [[title, f"{seconds / 60:.1f}"] for title, seconds in steps.seconds.items()]
-    table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
+    with results_hidden_if_quiet():
+        table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
     places = f"--data_root {shlex.quote(str(store))} --output_root {shlex.quote(str(out / 'runs'))}"
     recipe, dataset = (shlex.quote(str(each)) for each in (out / "recipe.yaml", dataset))
     following = {
@@ -366,12 +371,14 @@ def _summarise(steps: RecordedCommands, out: Path, dataset: str, store: Path, ex
         found = read_json(out / "evaluation" / "metrics.json")
         share, clips = found.get("top1", 0), found.get("clips", 0)
         say(f"Result: top-1 {share:.1f} % of {clips:,} clips that were not trained on.")
-    say("Next:")
+    remark("Next:")
     for what, command in following.items():
-        say(f"  {what}:\n    {program()} {command}")
+        remark(f"  {what}:\n    {program()} {command}")
     if exported is not None:
-        say(f"  classify recordings:\n    {program()} predict --model {shlex.quote(str(exported))} RECORDING")
-        say(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
+        remark(f"  classify recordings:\n    {program()} predict --model {shlex.quote(str(exported))} RECORDING")
+        remark(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
     if {"train a student", "evaluate it on the test clips"} <= set(steps.kept):
         say("Nothing was trained: everything was done already. Another --name or --out starts anew.")
+    if exported is not None:
+        say(f"Exported model: {exported}")
     say(f"Everything is in {out}")

@@ -14,7 +14,7 @@ from ..utils.root_folders import is_file
 from ..version import __version__
 from .options import parse
 from .steps import Steps
-from .terminal import say
+from .terminal import remark, results_hidden_if_quiet
 
 _STEPS, _OPTIONS = "steps", "options"
 
@@ -111,7 +111,7 @@ class RecordedCommands(Steps):
         source = made_from([name, *map(str, arguments)], reads)
         if self.done.is_done(title, source, makes):
             with self.step(title):
-                say(f"  Done already, and what it was made from has not changed: {makes}")
+                remark(f"  Done already, and what it was made from has not changed: {makes}")
             self.kept.append(title)
             return 0
         if resumes:
@@ -133,11 +133,12 @@ class RecordedCommands(Steps):
         from . import COMMANDS
 
         words = [str(each) for each in arguments]
-        say(f"  {program()} {shlex.join([name, *words])}", flush=True)
+        remark(f"  {program()} {shlex.join([name, *words])}", flush=True)
         module, purpose = COMMANDS[name]
         command = import_module(module, __package__)
         parsed = parse(f"{program()} {name}", purpose, command.add_arguments, words + ["--quiet"] * self._quiet)
-        return int(command.run(parsed))
+        with results_hidden_if_quiet():
+            return int(command.run(parsed))
 
 
 def _object(value: object) -> dict[str, Any]:

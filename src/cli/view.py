@@ -22,7 +22,7 @@ from ..utils.numbers import counted
 from ..utils.root_folders import writable
 from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
-from .terminal import say
+from .terminal import remark, say
 
 NEEDS = ("pydantic",)
 
@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not webbrowser.open(out.absolute().as_uri()):
             _logger.warning("No browser could be started: open the page yourself.")
     else:
-        say("Open it in a browser; it needs no network.")
+        remark("Open it in a browser; it needs no network.")
     return 0
 
 
@@ -130,7 +130,7 @@ def _chosen(viewed: ClipSource, arguments: argparse.Namespace, most: int) -> lis
     some = len(numbers) < len(among)
     few = f"{len(numbers):,} of " if some else ""
     others = " --clip, --classes and --most choose others." if some else ""
-    say(f"Shown: {few}{counted(len(among), 'clip')} of {viewed.where}{spread}.{others}")
+    remark(f"Shown: {few}{counted(len(among), 'clip')} of {viewed.where}{spread}.{others}")
     return numbers
 
 

@@ -100,6 +100,20 @@ def test_the_model_the_split_and_the_name_are_chosen(cli: Command, commands: lis
     assert done.code == 2 and "0 known setup" in done.err
 
 
+def test_a_quiet_start_prints_warnings_and_the_result_only(
+    cli: Command, commands: list[list[str]], tmp_path: Path
+) -> None:
+    raw = write_recordings(tmp_path / "gestures")
+    np.save(raw / "class0" / "take9_P001C001.npy", np.load(raw / "class0" / "take0_P001C001.npy"))
+    done = cli("start", raw, "--layout", "coco17", "--quiet", "--force")
+    assert done.code == 0, done.err
+    out = Path("gestures-start").absolute()
+    *warnings, model, everything = done.out.splitlines()
+    assert (model, everything) == (f"Exported model: {out / 'model.onnx'}", f"Everything is in {out}")
+    beginnings = ("would spoil training: ", "warning: ", "Before training: ")
+    assert warnings and all(line.startswith(beginnings) for line in warnings)
+
+
 def test_a_second_start_repeats_no_step_and_says_so(
     cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
