@@ -1,4 +1,4 @@
-"""`inspect`: look for what would spoil a training before it starts."""
+"""`inspect`: look for what would spoil training before it starts."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 _UNREADABLE = "unreadable"  # the kind of clips that cannot be looked at
 
-SPOILED = 5  # the exit code if something would spoil a training
+SPOILED = 5  # the exit code if something would spoil training
 _MINUTES = 2.0
 _FEWEST_FOR_STUDENTS = 40
 _CLIPS_NAMED, _CLASSES_SHOWN = 3, 30
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Inspect, print the findings, write the page; return 5 if something would spoil a training, else 0."""
+    """Inspect, print the findings, write the page; return 5 if something would spoil training, else 0."""
     check_bounds(arguments, minutes=(0, 600), seed=(0, 2**32 - 1))
     if arguments.out is not None and arguments.out.suffix.lower() not in {".html", ".htm", ".json"}:
         raise UserError(f"--out {arguments.out} should end in .html or .json.")
@@ -191,8 +191,8 @@ def _write(inspection: Inspection, source: ClipSource, out: Path | None) -> None
 
 
 def _write_ignored(path: Path, inspection: Inspection, names: Sequence[str]) -> None:
-    """Write the clips that would spoil a training as a list for `preprocess --ignore`."""
-    lines = ["# Clips that would spoil a training, as `inspect` found them"]
+    """Write the clips that would spoil training as a list for `preprocess --ignore`."""
+    lines = ["# Clips that would spoil training, as `inspect` found them"]
     listed: set[int] = set()
     for finding in inspection.findings:
         if finding.severity is not Severity.SPOILS or not 0 < finding.clips < len(names):

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How much a finding matters: it would spoil a training, it may harm it, or it is only a fact to know."""
+    """How much a finding matters: it would spoil training, may harm training, or is only a fact to know."""
 
     SPOILS = "spoils"
     WARNING = "warning"
@@ -138,7 +138,7 @@ class Inspection:
         name: of the data set.
         where: a sentence part about where the clips are.
         contents: what they are.
-        findings: those that would spoil a training first.
+        findings: those that would spoil training first.
         checked: the kinds of faults that were looked for, with what was not possible and why, empty if it was.
         curve: what more clips would bring; None if it was not measured.
     """
@@ -152,5 +152,5 @@ class Inspection:
 
     @property
     def spoils(self) -> bool:
-        """Tell whether something was found that would spoil a training."""
+        """Tell whether something was found that would spoil training."""
         return any(each.severity is Severity.SPOILS for each in self.findings)

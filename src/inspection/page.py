@@ -28,14 +28,14 @@ class _Label:
 
 
 _SEVERITIES = {
-    Severity.SPOILS: _Label("spoils", "would spoil a training"),
-    Severity.WARNING: _Label("warning", "may harm it"),
+    Severity.SPOILS: _Label("spoils", "would spoil training"),
+    Severity.WARNING: _Label("warning", "may harm training"),
     Severity.NOTE: _Label("note", "note"),
 }
 _VERDICTS = {
-    Severity.SPOILS: _Label("spoils", "This would spoil a training"),
+    Severity.SPOILS: _Label("spoils", "This would spoil training"),
     Severity.WARNING: _Label("warning", "Look at this first"),
-    Severity.NOTE: _Label("ready", "Ready for a training"),
+    Severity.NOTE: _Label("ready", "Ready for training"),
 }
 _ORDER = list(_SEVERITIES)
 
@@ -80,6 +80,14 @@ def write_inspection_page(
         UserError: the file cannot be written.
     """
     findings = sorted(inspection.findings, key=lambda finding: _ORDER.index(finding.severity))
+    flat: set[bool] = set()
+
+    def shown_clip(number: int) -> PlayedClip:
+        clip = clip_of(number)
+        flat.add(clip.layout.flat)
+        return clip
+
+    shown = list(_shown(findings, shown_clip, names))
     curve = inspection.curve
     measured = {point.clips: point.accuracies for point in curve.points} if curve else {}
     values = {
@@ -88,7 +96,8 @@ def write_inspection_page(
         "facts": _facts(inspection.contents),
         "verdict": _VERDICTS[findings[0].severity if findings else Severity.NOTE],
         "summary": _summary(findings),
-        "findings": list(_shown(findings, clip_of, names)),
+        "findings": shown,
+        "turns": False in flat,
         "line": curve_of(measured, curve.forecast) if curve else None,
         "advice": curve.advice if curve else "",
         "charts": list(_charts(inspection.contents)),
@@ -121,13 +130,13 @@ def _summary(findings: Sequence[Finding]) -> str:
     numbers = [sum(finding.severity is severity for finding in findings) for severity in _ORDER]
     if not any(numbers):
         return "Nothing was found that is wrong or remarkable."
-    kinds = ("would spoil a training", "may harm it", "worth knowing")
+    kinds = ("would spoil training", "may harm training", "worth knowing")
     parts = [f"{number} {kind}" for number, kind in zip(numbers, kinds, strict=True) if number]
     return f"{counted(len(findings), 'finding')}: {', '.join(parts)}."
 
 
 def _shown(findings: Sequence[Finding], clip_of: Callable[[int], PlayedClip], names: Sequence[str]) -> Iterator[_Shown]:
-    """Yield the findings with their players, those that would spoil a training first."""
+    """Yield the findings with their players, those that would spoil training first."""
     left = _PLAYERS_BYTES
     for finding, played in zip(findings, _played(findings), strict=True):
         clips = [partial(_clip, evidence, clip_of) for evidence in played]

@@ -80,8 +80,8 @@ class Player {
       element("div", { class: "lp-line" }, step("‹", "Previous frame", -1), this.playButton, step("›", "Next frame", 1), element("span", { class: "lp-track" }, this.scrubber, this.stretch), this.time),
       element("div", { class: "lp-line lp-options" }, this.speeds, this.presets, reset, this.toMarked, this.confidence),
     );
-    const help = "Drag to turn, scroll or pinch to zoom. Space plays, the arrow keys step, with shift they turn, + and - zoom.";
-    const main = element("div", { class: "lp-main" }, this.title, this.caption, this.stage, this.labels, this.legend, controls, element("p", { class: "lp-help", text: help }));
+    this.help = element("p", { class: "lp-help" });
+    const main = element("div", { class: "lp-main" }, this.title, this.caption, this.stage, this.labels, this.legend, controls, this.help);
     this.root.append(...(this.clips.length > 1 ? [this.list(), main] : [main]));
     this.root.classList.toggle("lp-with-list", this.clips.length > 1);
     this.setPlaying(this.playing);
@@ -128,7 +128,11 @@ class Player {
     this.toMarked.hidden = this.stretch.hidden = !clip.marked_frames;
     this.stretch.style.left = `${(100 * first) / this.frames}%`;
     this.stretch.style.width = `${(100 * (last + 1 - first)) / this.frames}%`;
-    this.presets.hidden = this.versions[0].skeleton.flat;
+    const { flat } = this.versions[0].skeleton; // a body in a picture cannot be turned
+    this.presets.hidden = flat;
+    this.stage.classList.toggle("lp-flat", flat);
+    const [drag, shift] = flat ? ["", ""] : ["Drag to turn. ", " with shift they turn,"];
+    this.help.textContent = `${drag}Scroll or pinch to zoom. Space plays, the arrow keys step,${shift} + and - zoom.`;
     this.confidence.hidden = this.versions.every(({ version }) => version.confidence === null);
     (this.items || []).forEach((item, index) => item.firstChild.setAttribute("aria-current", index === number));
     this.labels.replaceChildren();
