@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--finetune", metavar="PATH", help="start from the weights of a run or a checkpoint, also of other classes"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
-    parser.add_argument("--force", action="store_true", help="train even if something would spoil the training")
+    parser.add_argument("--force", action="store_true", help="train even if something would spoil training")
     parser.epilog = examples(
         """
         {program} start ./recordings --layout coco17
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run every step; return the exit code, that of `inspect` if something would spoil the training."""
+    """Run every step; return the exit code, that of `inspect` if something would spoil training."""
     try:
         return _run_steps(arguments)
     except KeyboardInterrupt:
@@ -283,7 +283,14 @@ def _suggest(
     config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
     if choice is not None:
         config = fold_protocols(config, store.clips, choice)[choice.fold - 1]
-    found = suggest(store, config, arguments.minutes, arguments.model)
+    found = suggest(
+        store,
+        config,
+        arguments.minutes,
+        arguments.model,
+        finetunes=arguments.finetune is not None,
+        seed=arguments.seed,
+    )
     write_text(recipe, recipe_text(found, f"Suggested by: start {arguments.path}. It may be edited."))
     with results_hidden_if_quiet():
         table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])

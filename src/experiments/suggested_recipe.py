@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..data.store.protocols import split
+from ..data.store.protocols import hold_out, split
 from ..data.store.reader import Store
 from ..data.store.recordings import recordings_of
 from ..settings.data import DataConfig
+from ..settings.run import RunConfig
+from ..utils.numbers import counted
 from ..utils.yaml_text import yaml_of
 
 _STUDENT = "nano_e"
@@ -36,7 +39,15 @@ class Suggestion:
     reason: str
 
 
-def suggest(store: Store, data: DataConfig, minutes: float, model: str = _STUDENT) -> list[Suggestion]:
+def suggest(
+    store: Store,
+    data: DataConfig,
+    minutes: float,
+    model: str = _STUDENT,
+    *,
+    finetunes: bool = False,
+    seed: int = RunConfig.seed,
+) -> list[Suggestion]:
     """Return the settings for a first training of a small student on a data set.
 
     Args:
@@ -44,10 +55,15 @@ def suggest(store: Store, data: DataConfig, minutes: float, model: str = _STUDEN
         data: its description, with the protocol to train.
         minutes: how long the training may take on one core.
         model: the name of the model.
+        finetunes: whether it starts from the weights of another run.
+        seed: of the run.
     """
     parts = split(store.clips, data)
-    clips = store.clips[parts.train]
-    counts = np.bincount(clips["label"], minlength=len(data.classes))
+    validation = _validation(store, parts.train, data.classes)
+    trained = parts.train
+    if validation.value == "split":
+        trained, _ = hold_out(store.clips, parts.train, RunConfig.validation_fraction, seed)
+    clips = store.clips[trained]
     middle = float(np.median(clips["frames"]))
     frames = 32 if middle < 48 else 64
     passes = _passes(store, len(clips), frames, minutes / _times_the_work(model))
@@ -56,25 +72,52 @@ def suggest(store: Store, data: DataConfig, minutes: float, model: str = _STUDEN
     batch, rate = (_BATCH, _LEARNING_RATE) if len(clips) < _MANY_CLIPS else (_LARGE_BATCH, _LARGE_LEARNING_RATE)
     found = [
         Suggestion("model.name", model, _why(model)),
-        Suggestion("input_frames", frames, f"the clip in the middle has {middle:g} frames"),
-        Suggestion("epochs", epochs, f"with the repeats {epochs * repeats} passes, about {minutes:g} minutes"),
-        Suggestion("repeats_per_epoch", repeats, f"how often an epoch has each of the {len(clips):,} training clips"),
-        Suggestion("warmup_epochs", max(1, epochs // 7), "the share that it has in the default of 70 epochs"),
-        Suggestion("batch_size", batch, "of 16 to 64, none was better than another in the figures of NW-UCLA"),
-        Suggestion("learning_rate", rate, "in proportion to the batch, 0.1 for 16 clips"),
+        Suggestion("input_frames", frames, f"the median clip has {middle:g} frames"),
+        Suggestion("epochs", epochs, f"with the repeats {epochs * repeats} passes, about {counted(minutes, 'minute')}"),
+        Suggestion("repeats_per_epoch", repeats, _why_repeats(len(clips), len(parts.train) - len(clips))),
+        Suggestion("warmup_epochs", max(1, epochs // 7), "the same share as in the default recipe of 70 epochs"),
+        Suggestion("batch_size", batch, "on NW-UCLA, no size from 16 to 64 was better than another"),
+        Suggestion("learning_rate", rate, _why_rate(finetunes)),
         Suggestion("warmup_learning_rate", 0.01, "as in the recipe of NW-UCLA"),
+        validation,
     ]
+    return [*found, *_balance(np.bincount(clips["label"])), *_augmentation(store, data)]
+
+
+def _validation(store: Store, train: NDArray[np.int64], classes: Sequence[str]) -> Suggestion:
+    """Return whether training clips are held out to choose the best epoch: if there are enough of them."""
+    clips = store.clips[train]
+    counts = np.bincount(clips["label"], minlength=len(classes))
     recordings = len(np.unique(recordings_of(clips)))  # a whole one is held out
-    if counts.min() >= _FEWEST_HELD_OUT and recordings >= _FEWEST_HELD_OUT:
-        found.append(Suggestion("validation", "split", "held-out training clips choose the best epoch"))
+    last = f"and {_FEWEST_HELD_OUT} are needed to hold one out: the last epoch is used"
+    if counts.min() < _FEWEST_HELD_OUT:
+        few = f"{classes[int(counts.argmin())]} has {counted(int(counts.min()), 'training clip')}"
+        return Suggestion("validation", "test", f"{few}, {last}")
+    if recordings < _FEWEST_HELD_OUT:
+        return Suggestion("validation", "test", f"there are {counted(recordings, 'training recording')}, {last}")
+    return Suggestion("validation", "split", "held-out training clips choose the best epoch")
+
+
+def _why_repeats(trained: int, held_out: int) -> str:
+    besides = f"; {held_out:,} more are held out" if held_out else ""
+    return f"how often each of the {trained:,} training clips appears in an epoch{besides}"
+
+
+def _balance(counts: NDArray[np.int64]) -> list[Suggestion]:
+    """Return how often clips of small classes are drawn, if classes differ much in size."""
     present = counts[counts > 0]
-    if len(present) and present.max() >= _IMBALANCE * present.min():
-        ratio = present.max() / present.min()
-        found.append(
-            Suggestion("class_sampling", "square_root", f"the largest class has {ratio:.3g} times the smallest")
-        )
-    found += _augmentation(store, data)
-    return found
+    if not len(present) or present.max() < _IMBALANCE * present.min():
+        return []
+    ratio = present.max() / present.min()
+    reason = f"the largest class has {ratio:.3g} times as many clips as the smallest"
+    return [Suggestion("class_sampling", "square_root", reason)]
+
+
+def _why_rate(finetunes: bool) -> str:
+    proportional = "proportional to the batch size: 0.1 for 16 clips"
+    if finetunes:
+        return f"{proportional}, as from random weights: on NW-UCLA, fine-tuning at a lower rate was less accurate"
+    return proportional
 
 
 def _passes(store: Store, clips: int, frames: int, minutes: float) -> int:
@@ -99,7 +142,7 @@ def _times_the_work(model: str) -> float:
 
 
 def _why(model: str) -> str:
-    return "the smallest student, which trains on a CPU" if model == _STUDENT else "the chosen one"
+    return "the smallest student, which trains on a CPU" if model == _STUDENT else "chosen with --model"
 
 
 def _augmentation(store: Store, data: DataConfig) -> list[Suggestion]:
@@ -109,12 +152,14 @@ def _augmentation(store: Store, data: DataConfig) -> list[Suggestion]:
     if not store.skeleton.flat:
         found.append(
             Suggestion(
-                "data.augment.rotation_degrees", [10, 30, 10], "another view is mostly a turn about the vertical"
+                "data.augment.rotation_degrees",
+                [10, 30, 10],
+                "cameras differ mostly by a turn about the vertical",
             )
         )
     sided = [name for name in data.classes if _SIDES.search(name.lower().replace("_", " "))]
     if store.skeleton.mirror and not sided:
-        found.append(Suggestion("data.augment.mirror_probability", 0.5, "no class has a left or a right in its name"))
+        found.append(Suggestion("data.augment.mirror_probability", 0.5, "no class name contains left or right"))
     return found
 
 

@@ -48,19 +48,25 @@ def test_a_small_set_is_passed_many_times_and_keeps_clips_to_validate(tmp_path: 
     assert (found["epochs"], found["repeats_per_epoch"]) == (35, 10)  # 350 passes
     assert found["validation"] == "split"
     assert found["input_frames"] == 32
+    reasons = {each.key: each.reason for each in suggest(store_of(tmp_path / "b", (20, 24)), DATA, 1.0)}
+    counts = "each of the 40 training clips appears in an epoch; 4 more are held out"
+    assert reasons["repeats_per_epoch"] == f"how often {counts}"
+    assert "about 1 minute" in reasons["epochs"] and "minutes" not in reasons["epochs"]
     assert "class_sampling" not in found
 
 
 def test_rare_classes_are_drawn_more_often_and_few_clips_are_all_trained_on(tmp_path: Path) -> None:
     found = settings(store_of(tmp_path / "a", (40, 6)))
     assert found["class_sampling"] == "square_root"
-    assert "validation" not in found
+    assert found["validation"] == "test"
+    reasons = {each.key: each.reason for each in suggest(store_of(tmp_path / "b", (40, 6)), DATA, 1.0)}
+    assert reasons["validation"].startswith("clap has 6 training clips, and 10 are needed to hold one out")
 
 
 def test_long_clips_get_more_frames_and_little_time_fewer_passes(tmp_path: Path) -> None:
     found = settings(store_of(tmp_path / "a", (20, 24), frames=80), minutes=0.1)
     assert found["input_frames"] == 64
-    assert found["epochs"] * found["repeats_per_epoch"] == 16  # type: ignore[operator]
+    assert found["epochs"] * found["repeats_per_epoch"] == 18  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("scale", ["none", "unit"])
@@ -91,7 +97,19 @@ def test_the_recipe_is_one_that_can_be_trained_and_says_why(tmp_path: Path) -> N
 def test_no_clips_are_held_out_of_a_few_long_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = store_of(tmp_path / "a", (20, 24))
     monkeypatch.setattr(suggested_recipe, "recordings_of", lambda clips: np.arange(len(clips)) % 3)
-    assert "validation" not in settings(store)
+    assert settings(store)["validation"] == "test"
+    (reason,) = (each.reason for each in suggest(store, DATA, 1.0) if each.key == "validation")
+    assert reason.startswith("there are 3 training recordings, and 10 are needed")
+
+
+def test_the_learning_rate_of_a_fine_tuning_has_its_own_reason(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "a", (20, 24))
+    new, tuned = (
+        next(each for each in suggest(store, DATA, 5.0, finetunes=finetunes) if each.key == "learning_rate")
+        for finetunes in (False, True)
+    )
+    assert new.value == tuned.value
+    assert "fine-tuning" in tuned.reason and "fine-tuning" not in new.reason
 
 
 def test_a_larger_model_makes_fewer_passes_in_the_same_time(tmp_path: Path) -> None:

@@ -125,7 +125,12 @@ def _classes(config: DataConfig, raw: Path) -> list[str]:
     targets = [config.class_map.get(name, name) for name in found]
     classes = sorted({name for name in targets if name is not None})
     if not classes:
-        raise UserError(f"There are no class folders, or labels, in {raw}.")
+        example = next((path.name for path in sorted(raw.glob("*")) if path.is_file()), "clip.npy")
+        raise UserError(
+            f"There are no class folders, or labels, in {raw}. Put the recordings of each class into a folder with its "
+            f"name, such as {raw / 'wave' / example}; a table needs a column 'label'. Long recordings "
+            "of several actions need a table of their labelled parts: --intervals FILE."
+        )
     if {name.casefold() for name in classes} <= PARTS:
         raise UserError(
             f"{', '.join(classes)} in {raw} are parts, not classes: put the clips of each class into one folder, "
