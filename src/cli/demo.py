@@ -10,7 +10,7 @@ from ..utils.extras import EXTRAS, import_fault
 from ..utils.program import install_command, program
 from .options import examples, quoted
 from .steps import Steps
-from .terminal import progress, remark, say, table
+from .terminal import progress, propose, say, table
 
 if TYPE_CHECKING:
     from ..data.store.reader import Store
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         with steps.step("draw a moving skeleton"):
             pictures = _draw(result.run, store)
     _print_results(steps, result.summary, evaluation, result.run, pictures)
-    remark(_next_steps(result.run, config.data_root, config.output_root))
+    propose(_next_steps(result.run, config.data_root, config.output_root))
     say(f"The run is in {result.run.path}")
     return 0
 

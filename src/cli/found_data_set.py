@@ -16,7 +16,7 @@ from ..utils.files import atomic_path
 from ..utils.program import program
 from ..utils.yaml_text import yaml_of
 from .options import quoted
-from .terminal import remark, say
+from .terminal import propose, remark, say
 
 
 @dataclass
@@ -84,7 +84,7 @@ def save_data_set(found: FoundDataSet) -> None:
     with atomic_path(found.path) as temporary:
         temporary.write_text(found.text, encoding="utf-8")
     say(f"Data YAML: {found.path}")
-    remark(f"Next: {program()} train --model nano_e --dataset {quoted(found.path)}")
+    propose(f"Next: {program()} train --model nano_e --dataset {quoted(found.path)}")
 
 
 def _given(arguments: argparse.Namespace, name: str) -> DataConfig:

@@ -24,7 +24,7 @@ from ..utils.program import program
 from .folders import store_of
 from .options import add_shared, examples, quoted
 from .split_options import add_split_options, fold_choice
-from .terminal import remark, say, table
+from .terminal import propose, say, table
 
 NEEDS = ("pydantic",)
 
@@ -140,4 +140,4 @@ def _write(
     named = "its file" if len(chosen) == 1 else "the file of one split"
     say(f"Written to {folder}: {', '.join(f'{data.split}.txt' for data in chosen)}")
     first = quoted(folder / f"{chosen[0].split}.txt")
-    remark(f"To train with {named}: {program()} train --model nano_e --dataset {arguments.dataset} --split {first}")
+    propose(f"To train with {named}: {program()} train --model nano_e --dataset {arguments.dataset} --split {first}")

@@ -10,6 +10,7 @@ from ..data.preparation.discover import MOST_CLASSES
 from ..data.store.format import HEADER_FILE
 from ..runs.folder import RunFolder
 from ..runs.history import find_runs
+from ..runs.logbook import read_rows
 from ..settings.data import DataConfig
 from ..settings.splits import DIVIDED_BY, FoldChoice
 from ..utils.config import YAML_ENDINGS, config_names, data_layer, merge, section_layer
@@ -24,7 +25,7 @@ from ..utils.root_folders import is_file
 from .inspect import SPOILED
 from .options import check_bounds, examples
 from .start_record import DoneSteps, RecordedCommands
-from .terminal import remark, results_hidden_if_quiet, say, table
+from .terminal import propose, remark, say, table, within_a_step
 
 if TYPE_CHECKING:
     from ..data.store.reader import Store
@@ -38,6 +39,7 @@ _STEPS = 6
 _FEWEST_CLIPS = 4
 _TEST_SHARE = 4  # one of so many folds tests
 _RECORD_FILE = "steps.json"
+_HELD_OUT_ACCURACY = "val_top1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return _run_steps(arguments)
     except KeyboardInterrupt:
-        say("To go on, with what is done already: the same `start` again.")
+        say("To go on from here: the same `start` again.")
         raise
 
 
@@ -292,7 +294,7 @@ def _suggest(
         seed=arguments.seed,
     )
     write_text(recipe, recipe_text(found, f"Suggested by: start {arguments.path}. It may be edited."))
-    with results_hidden_if_quiet():
+    with within_a_step():
         table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])
 
 
@@ -345,11 +347,14 @@ def _trained(out: Path) -> Path:
     """Return the checkpoint of the newest run that is used: the best one, or the last.
 
     The best is that of held-out training clips. If there are none, the test part has chosen it, and its accuracy there
-    would be too high.
+    would be too high. If the last epoch is as good on them, it is used: the best is the first of those that are equal,
+    and among few clips that may be one that has hardly trained.
     """
     run = RunFolder(_run(out))
-    held_out = run.read_config().get("validation") == "split"
-    return run.best if held_out and run.best.exists() else run.last
+    if run.read_config().get("validation") != "split" or not run.best.exists():
+        return run.last
+    accuracies = [float(row.get(_HELD_OUT_ACCURACY, 0.0)) for row in read_rows(run.logbook)]
+    return run.last if accuracies and accuracies[-1] >= max(accuracies) else run.best
 
 
 def _run(out: Path) -> Path:
@@ -365,25 +370,25 @@ def _last(out: Path) -> Path:
 
 def _summarise(steps: RecordedCommands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
     rows = [[title, f"{seconds / 60:.1f}"] for title, seconds in steps.seconds.items()]
-    with results_hidden_if_quiet():
+    with within_a_step():
         table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
     places = f"--data_root {shlex.quote(str(store))} --output_root {shlex.quote(str(out / 'runs'))}"
     recipe, dataset = (shlex.quote(str(each)) for each in (out / "recipe.yaml", dataset))
     following = {
-        "look at the clips, beside what training sees of them": f"view {shlex.quote(str(_run(out)))} --augmented",
+        "look at the clips, each beside what training sees of it": f"view {shlex.quote(str(_run(out)))} --augmented",
         "train for longer": f"train --config {recipe} --dataset {dataset} {places} --set repeats_per_epoch=50",
         "list the runs": f"runs --output_root {shlex.quote(str(out / 'runs'))}",
     }
     if is_file(out / "evaluation" / "metrics.json"):
         found = read_json(out / "evaluation" / "metrics.json")
         share, clips = found.get("top1", 0), found.get("clips", 0)
-        say(f"Result: top-1 {share:.1f} % of {clips:,} clips that were not trained on.")
-    remark("Next:")
+        say(f"Result: top-1 accuracy {share:.1f} % on {counted(clips, 'clip')} that were not trained on.")
+    propose("Next:")
     for what, command in following.items():
-        remark(f"  {what}:\n    {program()} {command}")
+        propose(f"  {what}:\n    {program()} {command}")
     if exported is not None:
-        remark(f"  classify recordings:\n    {program()} predict --model {shlex.quote(str(exported))} RECORDING")
-        remark(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
+        propose(f"  classify recordings:\n    {program()} predict --model {shlex.quote(str(exported))} RECORDING")
+        propose(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
     if {"train a student", "evaluate it on the test clips"} <= set(steps.kept):
         say("Nothing was trained: everything was done already. Another --name or --out starts anew.")
     if exported is not None:

@@ -49,19 +49,18 @@ def _console(*, stderr: bool) -> Console:
     return made
 
 
-# What --quiet leaves out: the remarks of this command, and the results of one that another command runs.
 _QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
-_RESULTS_HIDDEN: ContextVar[bool] = ContextVar("results_hidden", default=False)
+_IN_A_STEP: ContextVar[bool] = ContextVar("in_a_step", default=False)
 
 
 @contextmanager
-def results_hidden_if_quiet() -> Iterator[None]:
-    """With `--quiet`, print no result in the block, which is a step of a command with a result of its own."""
-    token = _RESULTS_HIDDEN.set(_QUIET.get())
+def within_a_step() -> Iterator[None]:
+    """Print no proposal in the block, which is a step of a command, and with `--quiet` no result of it either."""
+    token = _IN_A_STEP.set(True)
     try:
         yield
     finally:
-        _RESULTS_HIDDEN.reset(token)
+        _IN_A_STEP.reset(token)
 
 
 def say(*texts: object, sep: str = " ", flush: bool = False, always: bool = False) -> None:
@@ -73,15 +72,25 @@ def say(*texts: object, sep: str = " ", flush: bool = False, always: bool = Fals
         flush: whether to print at once.
         always: whether it is a warning, to be printed also in a step of a quiet command.
     """
-    if _RESULTS_HIDDEN.get() and not always:
+    if _hides_results() and not always:
         return
     print(*(harmless(str(each)) for each in texts), sep=sep, flush=flush)
 
 
 def remark(*texts: object, sep: str = " ", flush: bool = False) -> None:
-    """Print what is not a result, such as the step that begins or a command to try next; nothing with `--quiet`."""
+    """Print what is not a result, such as the step that begins; nothing with `--quiet`."""
     if not _QUIET.get():
         say(*texts, sep=sep, flush=flush)
+
+
+def propose(*texts: object) -> None:
+    """Print what to do next; nothing with `--quiet`, or in a step of a command that goes on by itself."""
+    if not _IN_A_STEP.get():
+        remark(*texts)
+
+
+def _hides_results() -> bool:
+    return _QUIET.get() and _IN_A_STEP.get()
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -89,7 +98,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
     Columns of numbers, also with units, are aligned right.
     """
-    if _RESULTS_HIDDEN.get():
+    if _hides_results():
         return
     numeric = [is_numeric([row[index] for row in rows]) for index in range(len(columns))]
     columns = [printable(name) for name in columns]

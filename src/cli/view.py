@@ -22,7 +22,7 @@ from ..utils.numbers import counted
 from ..utils.root_folders import writable
 from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
-from .terminal import remark, say
+from .terminal import propose, remark, say
 
 NEEDS = ("pydantic",)
 
@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not webbrowser.open(out.absolute().as_uri()):
             _logger.warning("No browser could be started: open the page yourself.")
     else:
-        remark("Open it in a browser; it needs no network.")
+        propose("Open it in a browser; it needs no network.")
     return 0
 
 

@@ -68,7 +68,9 @@ def test_recordings_are_prepared_inspected_trained_evaluated_and_exported(
     assert (out / "data" / "gestures" / "store.json").exists() and (out / "inspect.html").exists()
     recipe = read_yaml(out / "recipe.yaml")
     assert recipe["model"]["name"] == "nano_e" and recipe["input_frames"] == 32
-    assert "--init_from" not in commands[2] and "--resume" in commands[2]
+    assert "--init_from" not in commands[2] and "--resume" not in commands[2]
+    assert cli("start", raw, "--layout", "coco17", "--force").code == 0
+    assert commands[-3][0] == "train" and commands[-3][-2:] == ["--resume", "auto"]
     assert f"last.Recognizer('{out / 'model.onnx'}')" in done.out
 
 
@@ -150,6 +152,23 @@ def test_the_test_clips_never_choose_the_checkpoint(
     run = RunFolder(tmp_path / "run-1")
     run.checkpoints.mkdir(parents=True)
     run.config.write_text(f"validation: {validation}\n")
+    for path in (run.best, run.last):
+        path.touch()
+    monkeypatch.setattr(start, "_run", lambda _: run.path)
+    assert start._trained(tmp_path).name == checkpoint
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "checkpoint"), [((90, 100, 100), "last.pth"), ((90, 100, 95), "best_model.pth")]
+)
+def test_the_last_epoch_is_used_if_it_is_as_good_as_the_best_on_the_held_out_clips(
+    accuracies: tuple[float, ...], checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run-1")
+    run.checkpoints.mkdir(parents=True)
+    run.config.write_text("validation: split\n")
+    rows = [f'{{"epoch": {epoch}, "val_top1": {value}}}' for epoch, value in enumerate(accuracies)]
+    run.logbook.write_text("\n".join(rows) + "\n")
     for path in (run.best, run.last):
         path.touch()
     monkeypatch.setattr(start, "_run", lambda _: run.path)

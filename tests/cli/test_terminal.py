@@ -19,10 +19,11 @@ from last.cli.terminal import (
     TerminalProgress,
     logging_to_terminal,
     progress,
+    propose,
     remark,
-    results_hidden_if_quiet,
     say,
     table,
+    within_a_step,
 )
 from last.utils.errors import UserError
 from last.utils.progress import SILENT
@@ -47,11 +48,13 @@ def shown(console: Console) -> str:
 
 def print_everything() -> None:
     remark("step")
-    with results_hidden_if_quiet():
+    with within_a_step():
         say("part")
+        propose("next after the part")
         table("parts", ("part",), [("1",)])
         say("warning of a part", always=True)
     say("result")
+    propose("next")
 
 
 def test_a_quiet_command_prints_its_result_and_the_warnings_of_its_steps(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +62,7 @@ def test_a_quiet_command_prints_its_result_and_the_warnings_of_its_steps(capsys:
         print_everything()
     assert capsys.readouterr().out == "warning of a part\nresult\n"
     print_everything()  # the next one is not quiet
-    assert capsys.readouterr().out == "step\npart\nparts\npart\n   1\nwarning of a part\nresult\n"
+    assert capsys.readouterr().out == "step\npart\nparts\npart\n   1\nwarning of a part\nresult\nnext\n"
 
 
 # --- tables
