@@ -15,7 +15,7 @@ from ..inspection.inspector import as_json, inspect_clips, played, write_inspect
 from ..utils.errors import UserError
 from ..utils.files import write_text
 from ..utils.names import file_name, first_few
-from ..utils.numbers import counted
+from ..utils.numbers import counted, percent
 from ..utils.program import install_command, program
 from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the page (.html) or the data (.json) to write (default: ./inspect-NAME.html and .json)",
     )
-    parser.add_argument("--json", action="store_true", help="print the inspection as JSON, and write no file")
+    parser.add_argument("--json", action="store_true", help="print the inspection as JSON and write no file")
     parser.add_argument(
         "--minutes",
         type=float,
@@ -114,13 +114,13 @@ def _show(inspection: Inspection, source: ClipSource, path: str) -> None:
     """Print what the set holds, the findings, what could not be checked, and the learning curve."""
     contents = inspection.contents
     say(f"Inspected: {counted(contents.clips, 'clip')} of {inspection.where}.")
-    table("contents", ["what", "which"], _facts(contents))
+    table("contents", ["what", "how many"], _facts(contents))
     if 0 < len(contents.classes) <= _CLASSES_SHOWN:
         table("classes", ["class", "clips"], [[name, f"{count:,}"] for name, count in contents.classes.items()])
     for finding in inspection.findings:
         _show_finding(finding, source.names, path)
     if not inspection.findings:
-        say("Nothing is wrong with it that an inspection can see.")
+        say("The inspection found nothing wrong.")
     skipped: dict[str, list[str]] = {}
     for kind, reason in inspection.checked.items():
         if reason:
@@ -162,7 +162,7 @@ def _facts(contents: Contents) -> list[list[str]]:
     rows.append(["bodies", ", ".join(f"{number} ({count:,})" for number, count in contents.bodies.items())])
     if contents.size is not None:
         rows.append(["height of a body", _spread(contents.size)])
-    rows.append(["missing joints", f"{contents.missing:.1%}"])
+    rows.append(["missing joints", percent(contents.missing)])
     return rows
 
 

@@ -47,22 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path",
         metavar="PATH",
-        help="raw recordings (a folder or a file), a prepared data set, or a data YAML or a known data set with --raw",
+        help="raw recordings (a folder or a file) or a prepared data set; with --raw, a data YAML or a known data set",
     )
-    parser.add_argument("--raw", type=Path, metavar="DIR", help="the recordings, if PATH is a data YAML or a known set")
+    parser.add_argument("--raw", type=Path, metavar="DIR", help="recordings of PATH, a data YAML or a known data set")
     parser.add_argument("--name", metavar="NAME", help="name of the data set (default: that of PATH)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of everything (default: ./NAME-start)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for all results (default: ./NAME-start)")
     parser.add_argument("--format", metavar="F", help="format of the recordings, if it is not recognised")
     parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
     parser.add_argument("--intervals", type=Path, metavar="FILE", help="table of labelled parts of long recordings")
     parser.add_argument(
-        "--source_fps", type=float, metavar="FPS", help="frames per second of the recordings, if they do not tell it"
+        "--source_fps",
+        type=float,
+        metavar="FPS",
+        help="frames per second, if the recordings do not state it",
     )
     parser.add_argument(
         "--minutes",
         type=float,
         metavar="M",
-        help=f"about how long to train on one core (default: {_MINUTES:g})",
+        help=f"approximate time to train on one core (default: {_MINUTES:g})",
     )
     parser.add_argument(
         "--model", choices=list(model_files()), metavar="SIZE", help=f"{', '.join(model_files())} (default: {_MODEL})"
@@ -74,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "known, else a quarter of each class at random)",
     )
     parser.add_argument(
-        "--finetune", metavar="PATH", help="start from the weights of a run or a checkpoint, also of other classes"
+        "--finetune", metavar="PATH", help="start from the weights of a run or a checkpoint, whatever its classes"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     parser.add_argument("--force", action="store_true", help="train even if something would spoil training")
@@ -205,7 +208,7 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
         if not path.exists():
             raise UserError(f"There is no {path}: name a folder or a file of recordings, or a data YAML with --raw.")
         if arguments.raw is not None:
-            raise UserError("--raw is for a data YAML: leave it out, PATH names the recordings.")
+            raise UserError("--raw goes with a data YAML or a known data set: omit it, PATH names the recordings.")
         found = recognised(path, arguments.format or "", arguments.layout or "")
         if found.name in config_names("data"):
             return _prepare(steps, argparse.Namespace(**{**vars(arguments), "path": found.name, "raw": path}), out)

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"show at most N clips, spread over the classes (default: {_MOST})",
     )
     parser.add_argument(
-        "--augmented", action="store_true", help="show each clip as training sees it beside the original"
+        "--augmented", action="store_true", help="also show each clip as training sees it, beside the original"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the augmentation (default: the run's, or 0)")
     parser.add_argument("--epoch", type=int, default=0, metavar="N", help="its epoch, counted from 0 (default: 0)")
@@ -178,7 +178,7 @@ def _refuse_unknown_augmentation(viewed: ClipSource) -> None:
         )
     if viewed.config is None:
         raise UserError(
-            f"It is not known how {viewed.where} is augmented: name its data set or data YAML with --dataset."
+            f"How training augments {viewed.where} is not known: name its data set or data YAML with --dataset."
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.numbers import percent
 from .findings import Evidence, Finding
 from .measured_set import MeasuredSet
 from .severity import Harm, severity_of
@@ -75,7 +76,7 @@ def affecting(
     if worst is not None:
         numbers = numbers[np.argsort(-worst[numbers], kind="stable")]
     count, total = len(numbers), len(measured)
-    clips = f"{count:,} of {total:,} clips ({_percent(count / total)})"
+    clips = f"{count:,} of {total:,} clips ({percent(count / total)})"
     return Finding(
         kind=fault.kind,
         severity=severity_of(affected, measured.labels, fault.harm),
@@ -97,10 +98,6 @@ def exchanging(measured: MeasuredSet, fault: Fault) -> Finding | None:
         return Evidence(clip, detail, (frame - 1, frame))
 
     return affecting(measured, measured.is_usable & (counts > 0), fault, evidence, counts.astype(float))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
 def outliers(values: Floats, factor: float, deviations: float, least: float = 0.0) -> Bools:

@@ -9,7 +9,7 @@ from ..data.preparation.formats import BadClip
 from ..plots.html import Bars, Player, Range, bars_of, curve_of, player_of, range_of, write_report
 from ..plots.player import PAGE_LIMIT_BYTES, PlayedClip
 from ..utils.errors import UserError
-from ..utils.numbers import counted
+from ..utils.numbers import counted, percent
 from .findings import Contents, Distribution, Evidence, Finding, Inspection, Severity
 
 _MOST_PLAYED, _MOST_PLAYED_OF_ONE = 30, 3  # clips on the page, and of one finding
@@ -121,7 +121,7 @@ def _facts(contents: Contents) -> str:
         "setup": len([number for number in contents.setups if number]),
     }
     parts = [counted(contents.clips, "clip"), *(counted(many, noun) for noun, many in numbers.items() if many)]
-    missing = f", {100 * contents.missing:.1f}% of the joints are missing" if contents.missing else ""
+    missing = f", {percent(contents.missing)} of the joints are missing" if contents.missing else ""
     return f"{', '.join(parts)}{missing}."
 
 
@@ -129,7 +129,7 @@ def _summary(findings: Sequence[Finding]) -> str:
     """Return sentences with the number of findings of each severity."""
     numbers = [sum(finding.severity is severity for finding in findings) for severity in _ORDER]
     if not any(numbers):
-        return "Nothing was found that is wrong or remarkable."
+        return "Nothing wrong or unusual was found."
     kinds = ("would spoil training", "may harm training", "worth knowing")
     parts = [f"{number} {kind}" for number, kind in zip(numbers, kinds, strict=True) if number]
     return f"{counted(len(findings), 'finding')}: {', '.join(parts)}."
@@ -212,7 +212,9 @@ def _charts(contents: Contents) -> Iterator[Bars]:
         rates = {f"{rate:g}" if rate else "unknown": clips for rate, clips in sorted(contents.frame_rates.items())}
         yield bars_of("Frames per second", rates)
     if contents.bodies:
-        yield bars_of("Bodies", {counted(many, "body"): clips for many, clips in sorted(contents.bodies.items())})
+        yield bars_of(
+            "Bodies in a clip", {counted(many, "body"): clips for many, clips in sorted(contents.bodies.items())}
+        )
 
 
 def _ranges(contents: Contents) -> Iterator[Range]:

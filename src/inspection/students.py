@@ -23,7 +23,7 @@ from ..data.store.reader import Store
 from ..settings.data import DataConfig, NormalizeConfig
 from ..utils.errors import UserError
 from ..utils.machine import usable_cores
-from ..utils.numbers import counted
+from ..utils.numbers import counted, percent
 from ..utils.program import program
 from ..utils.progress import SILENT, Progress
 from .confident_learning import LikelyWrong, likely_wrong
@@ -227,25 +227,26 @@ def _finding(store: Store, division: Division, labels: Integers, found: LikelyWr
     evidence = [
         Evidence(
             int(division.clips[position]),
-            f"labelled {store.classes[labels[division.clips[position]]]} ({given:.0%}), "
-            f"more like {store.classes[suggested]} ({probability:.0%})",
+            f"labelled {store.classes[labels[division.clips[position]]]} ({percent(given)}), "
+            f"more like {store.classes[suggested]} ({percent(probability)})",
         )
         for position, suggested, given, probability in zip(
             *(found.clips, found.suggested, found.given, found.probability), strict=True
         )
     ]
     judged = len(division.clips)
+    look = "looks" if len(found) == 1 else "look"
     return Finding(
         kind=KIND,
         severity=Severity.WARNING,
         title="Labels that are likely wrong",
         message=(
-            f"{counted(len(found), 'clip')} of {judged:,} ({len(found) / judged:.1%}) look like another class to "
-            f"students that were not trained on them. {remarks}".rstrip()
+            f"{counted(len(found), 'clip')} of {judged:,} ({percent(len(found) / judged)}) {look} like another class "
+            f"to students that were not trained on them. {remarks}".rstrip()
         ),
         remedy=(
-            f"Look at them, the first ones first: {program()} view PATH --clip NAME. Correct a label that is wrong, "
-            "or list the clip in a file for preprocess --ignore; a correct clip that is merely unusual should stay."
+            f"Look at them, from the first on: `{program()} view PATH --clip NAME`. Correct wrong labels, or list "
+            "the clips in a file for `preprocess --ignore FILE`. Correct clips that are merely unusual should stay."
         ),
         evidence=evidence[:_MOST_EVIDENCE],
         clips=len(found),

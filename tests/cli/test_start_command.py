@@ -210,7 +210,7 @@ def test_who_stops_it_is_told_how_to_go_on(cli: Command, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(start, "_prepare", stop)
     stopped = cli("start", write_recordings(tmp_path / "gestures"), "--layout", "coco17")
-    assert stopped.code == 130 and "To go on, with what is done already: the same `start` again." in stopped.out
+    assert stopped.code == 130 and "To go on from here: the same `start` again." in stopped.out
 
 
 def test_what_would_spoil_a_training_stops_it(cli: Command, commands: list[list[str]], tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_clips_that_do_not_fit_into_the_memory_are_told_before_the_training(
         (("single", "--layout", "coco17"), "has one clip only"),
         (("one", "--name", "a/b"), "should be a plain name"),
         (("synthetic",), "Name the recordings of synthetic with --raw"),
-        (("one", "--raw", "one"), "--raw is for a data YAML"),
+        (("one", "--raw", "one"), "--raw goes with a data YAML"),
         (("one", "--minutes", "0"), "--minutes"),
     ],
 )

@@ -93,7 +93,7 @@ def test_clips_are_chosen_by_name_or_by_class(cli: Command, store: Path) -> None
         (("--most", "0"), "--most 0 should be at least 1"),
         (("--most", "1001"), "--most 1001 should be at most 1,000"),
         (("--out", "page.pdf"), "should end in .html, .gif or .png"),
-        (("--augmented",), "It is not known how"),
+        (("--augmented",), "How training augments"),
         (("--clip", "clip01", "clip02", "--out", "a.gif"), "A .gif file shows one clip"),
     ],
 )
