@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..inspection.clip_source import ClipSource, find_clips
 from ..inspection.findings import Contents, Distribution, Finding, Inspection, Severity
-from ..inspection.inspector import as_json, inspect_clips, played, write_inspection_json
+from ..inspection.inspector import UNTRAINED, as_json, inspect_clips, played, write_inspection_json
 from ..utils.errors import UserError
 from ..utils.files import write_text
 from ..utils.names import file_name, first_few
@@ -81,16 +81,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None and arguments.out.suffix.lower() not in {".html", ".htm", ".json"}:
         raise UserError(f"--out {arguments.out} should end in .html or .json.")
     source = find_clips(sought_by(arguments))
-    trains = not arguments.no_training and len(source.names) >= _FEWEST_FOR_STUDENTS
-    if trains and find_spec("torch") is None:
-        trains = False
-        _logger.warning(
-            "No students are trained, so wrong labels are not looked for: they need torch. Install it with: %s",
-            install_command("last-har[train]"),
-        )
-    minutes = arguments.minutes if trains else 0.0
+    untrained = _untrained(arguments, source)
+    minutes = 0.0 if untrained else arguments.minutes
     quiet = arguments.quiet or arguments.json
-    inspection = inspect_clips(source, minutes=minutes, seed=arguments.seed, progress=progress(quiet))
+    inspection = inspect_clips(
+        source, minutes=minutes, seed=arguments.seed, progress=progress(quiet), untrained=untrained or UNTRAINED
+    )
     if arguments.json:
         say(json.dumps(as_json(inspection, source.names), indent=2))
     else:
@@ -99,6 +95,21 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write_ignore is not None:
         _write_ignored(arguments.write_ignore, inspection, source.names)
     return SPOILED if inspection.spoils else 0
+
+
+def _untrained(arguments: argparse.Namespace, source: ClipSource) -> str:
+    """Return why no students are trained; empty if they are."""
+    if arguments.no_training:
+        return UNTRAINED
+    if len(source.names) < _FEWEST_FOR_STUDENTS:
+        return f"{UNTRAINED}, which need {_FEWEST_FOR_STUDENTS} clips or more"
+    if find_spec("torch") is None:
+        _logger.warning(
+            "No students are trained, so wrong labels are not looked for: they need torch. Install it with: %s",
+            install_command("last-har[train]"),
+        )
+        return UNTRAINED
+    return ""
 
 
 def _as_typed(arguments: argparse.Namespace) -> str:
@@ -129,8 +140,8 @@ def _show(inspection: Inspection, source: ClipSource, path: str) -> None:
     say(f"Looked for: {counted(done, 'kind')} of faults.")
     for reason, kinds in skipped.items():
         say(f"Not looked for, since {reason}: {', '.join(kinds)}.")
-    if inspection.curve is not None:
-        say(f"More clips: {inspection.curve.advice}")
+    told = inspection.curve.advice if inspection.curve else f"not measured: {inspection.no_curve}."
+    say(f"More clips: {told}")
 
 
 def _show_finding(finding: Finding, names: Sequence[str], path: str) -> None:

@@ -141,6 +141,7 @@ class Inspection:
         findings: those that would spoil a training first.
         checked: the kinds of faults that were looked for, with what was not possible and why, empty if it was.
         curve: what more clips would bring; None if it was not measured.
+        no_curve: why it was not measured, a part of a sentence; empty if it was.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Inspection:
     findings: Sequence[Finding]
     checked: Mapping[str, str] = field(default_factory=dict)
     curve: LearningCurve | None = None
+    no_curve: str = ""
 
     @property
     def spoils(self) -> bool:

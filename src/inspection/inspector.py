@@ -13,16 +13,22 @@ from ..utils.progress import SILENT, Progress
 from .checks import ALL
 from .clip_source import ClipSource
 from .contents import contents_of
-from .findings import Finding, Inspection, LearningCurve, Severity
+from .findings import Finding, Inspection, Severity
 from .measured_set import MeasuredSet, measure_set
 from .students import KIND as WRONG_LABELS
-from .students import study
+from .students import Studied, study
 
+UNTRAINED = "students were not trained"
 _ORDER = list(Severity)
 
 
 def inspect_clips(
-    source: ClipSource, *, minutes: float = 0.0, seed: int = 0, progress: Progress = SILENT
+    source: ClipSource,
+    *,
+    minutes: float = 0.0,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    untrained: str = UNTRAINED,
 ) -> Inspection:
     """Return what is in a set, what is wrong with it, and what more clips would bring.
 
@@ -33,17 +39,17 @@ def inspect_clips(
         minutes: how long students may be trained, to find wrong labels and the learning curve; 0 for not at all.
         seed: of the students.
         progress: the progress display.
+        untrained: why no students are trained, if they are not.
     """
     measured = measure_set(source, progress)
     findings, checked = look(measured)
-    curve = None
-    if minutes > 0:
-        found, curve, checked[WRONG_LABELS] = _studied(source, minutes, seed, progress)
-        findings += found
-    else:
-        checked[WRONG_LABELS] = "students were not trained"
+    studied = _studied(source, minutes, seed, progress) if minutes > 0 else Studied(refused=untrained)
+    if studied.wrong_labels is not None:
+        findings.append(studied.wrong_labels)
+    checked[WRONG_LABELS] = studied.refused
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
-    return Inspection(source.name, source.where, contents_of(measured), findings, checked, curve)
+    no_curve = (studied.refused or studied.no_curve).rstrip(".")
+    return Inspection(source.name, source.where, contents_of(measured), findings, checked, studied.curve, no_curve)
 
 
 def look(measured: MeasuredSet) -> tuple[list[Finding], dict[str, str]]:
@@ -56,15 +62,11 @@ def look(measured: MeasuredSet) -> tuple[list[Finding], dict[str, str]]:
     return findings, checked
 
 
-def _studied(
-    source: ClipSource, minutes: float, seed: int, progress: Progress
-) -> tuple[list[Finding], LearningCurve | None, str]:
-    """Return the findings of students, the learning curve, and why there are none, empty if there are."""
+def _studied(source: ClipSource, minutes: float, seed: int, progress: Progress) -> Studied:
+    """Return what students found out, or why they could not be trained."""
     if source.store is None:
-        return [], None, "students need a prepared data set"
-    studied = study(source.store, source.config, minutes=minutes, seed=seed, progress=progress)
-    found = [] if studied.wrong_labels is None else [studied.wrong_labels]
-    return found, studied.curve, studied.refused
+        return Studied(refused="students need a prepared data set")
+    return study(source.store, source.config, minutes=minutes, seed=seed, progress=progress)
 
 
 def played(source: ClipSource, number: int) -> PlayedClip:

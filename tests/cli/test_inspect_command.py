@@ -51,10 +51,20 @@ def test_a_store_is_inspected_on_a_page_and_as_data(cli: Command, data_yaml: Pat
     assert result.code in (0, 5), result.err
     assert "Inspected: 24 clips of the prepared data set tiny" in result.out
     assert "Not looked for, since students were not trained: wrong_labels." in result.out
+    assert "More clips: not measured: students were not trained." in result.out
     values = json.loads(Path("inspect-tiny.json").read_text())
     assert values["contents"]["clips"] == 24 and values["spoils"] is (result.code == 5)
+    assert (values["curve"], values["no_curve"]) == (None, "students were not trained")
     page = Path("inspect-tiny.html").read_text()
+    assert "This was not measured: students were not trained." in page
     assert "tiny" in page and "http" not in page.split("<script", 1)[0].replace("http-equiv", "")
+
+
+def test_few_clips_train_no_students_and_the_reason_is_told(cli: Command, data_yaml: Path) -> None:
+    result = cli("inspect", data_yaml.parent / "data" / "tiny", "--out", "found.json")
+    reason = "students were not trained, which need 40 clips or more"
+    assert f"More clips: not measured: {reason}." in result.out
+    assert json.loads(Path("found.json").read_text())["no_curve"] == reason
 
 
 def test_raw_recordings_are_inspected_and_what_would_spoil_training_is_an_exit_code(
