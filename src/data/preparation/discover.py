@@ -14,6 +14,7 @@ from ...utils.numbers import counted
 from ..store.recordings import LEFT_OUT
 from .formats import BadClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats, reader_of
 from .formats.clip_builder import ClipMetadata
+from .formats.listing import tell_of_large
 from .formats.other_layouts import flat_layout
 from .intervals.plans import labels_in, read_plans
 
@@ -39,6 +40,7 @@ def discover(
     """
     if not raw.exists():
         raise UserError(f"There is no raw folder {raw}.")
+    tell_of_large(raw)
     if not config.classes:
         config = _with_classes(config, raw, tables)
     config = _with_layout(config, raw, tables)
