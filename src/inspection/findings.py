@@ -44,6 +44,7 @@ class Finding:
         remedy: a sentence that says what to do, with the command or key where there is one.
         evidence: clips that show it, the clearest first; empty for a finding about the whole set.
         clips: how many clips it affects; may be more than the evidence.
+        unusable: whether each of them teaches nothing, or something false, however few they are.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Finding:
     remedy: str
     evidence: Sequence[Evidence] = ()
     clips: int = 0
+    unusable: bool = False
 
 
 @dataclass(frozen=True)

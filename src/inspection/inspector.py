@@ -1,10 +1,12 @@
 """Inspect a data set: measure every clip once, look for every kind of fault, and let students judge the labels."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..data.store.played_clips import played_clip
 from ..plots.player import PlayedClip
@@ -15,11 +17,14 @@ from .clip_source import ClipSource
 from .contents import contents_of
 from .findings import Finding, Inspection, Severity
 from .measured_set import MeasuredSet, measure_set
+from .student_folds import FEWEST_OF_CLASS
 from .students import KIND as WRONG_LABELS
 from .students import Studied, study
 
 UNTRAINED = "students were not trained"
 _ORDER = list(Severity)
+# Students learn nothing from clips with these faults.
+_NOTHING_TO_LEARN = {"unreadable", "not_finite", "empty", "one_frame", "frozen"}
 
 
 def inspect_clips(
@@ -43,7 +48,12 @@ def inspect_clips(
     """
     measured = measure_set(source, progress)
     findings, checked = look(measured)
-    studied = _studied(source, minutes, seed, progress) if minutes > 0 else Studied(refused=untrained)
+    if minutes <= 0:
+        studied = Studied(refused=untrained)
+    elif few := _too_few_left(measured, findings):
+        studied = Studied(refused=few)
+    else:
+        studied = _studied(source, minutes, seed, progress)
     if studied.wrong_labels is not None:
         findings.append(studied.wrong_labels)
     checked[WRONG_LABELS] = studied.refused
@@ -60,6 +70,18 @@ def look(measured: MeasuredSet) -> tuple[list[Finding], dict[str, str]]:
         if not checked[check.kind] and (finding := check.look(measured)) is not None:
             findings.append(finding)
     return findings, checked
+
+
+def _too_few_left(measured: MeasuredSet, findings: Sequence[Finding]) -> str:
+    """Return why students would learn nothing, since too few clips are without grave faults; empty if they would."""
+    useless = {finding.kind: finding for finding in findings if finding.kind in _NOTHING_TO_LEARN}
+    left = measured.labels >= 0
+    left[[each.clip for finding in useless.values() for each in finding.evidence]] = False
+    enough = np.bincount(measured.labels[left]) >= FEWEST_OF_CLASS
+    if not useless or np.count_nonzero(enough) >= 2:
+        return ""
+    kinds = " and ".join(kind.replace("_", " ") for kind in useless)
+    return f"{UNTRAINED}, for without the clips of {kinds} fewer than two classes have {FEWEST_OF_CLASS} clips"
 
 
 def _studied(source: ClipSource, minutes: float, seed: int, progress: Progress) -> Studied:

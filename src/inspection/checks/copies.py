@@ -79,6 +79,7 @@ def leaks(measured: MeasuredSet) -> Finding | None:
             _copy_of(measured, clip, _partner(measured, clip, parts.train)) for clip in copied[:MOST_EVIDENCE].tolist()
         ],
         clips=len(copied),
+        unusable=harm is Harm.GRAVE,
     )
 
 
