@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.preparation.discover import MOST_CLASSES
 from ..data.store.format import HEADER_FILE
 from ..runs.folder import RunFolder
 from ..runs.history import find_runs
@@ -18,11 +17,11 @@ from ..utils.extras import EXTRAS, import_fault
 from ..utils.files import make_folder, read_json, write_text
 from ..utils.model_files import model_files
 from ..utils.names import file_name
-from ..utils.numbers import counted
 from ..utils.program import install_command, program
 from ..utils.root_folders import is_file
 from .inspect import SPOILED
 from .options import check_bounds, examples
+from .start_checks import choice_of, refuse_undivided, refuse_untrainable
 from .start_record import DoneSteps, RecordedCommands
 from .terminal import say, table
 
@@ -35,8 +34,6 @@ _logger = logging.getLogger(__name__)
 _MINUTES, _INSPECTING_MINUTES = 5.0, 1.0
 _MODEL = "nano_e"
 _STEPS = 6
-_FEWEST_CLIPS = 4
-_TEST_SHARE = 4  # one of so many folds tests
 _RECORD_FILE = "steps.json"
 
 
@@ -107,7 +104,8 @@ def _run_steps(arguments: argparse.Namespace) -> int:
     make_folder(out)
     dataset, store = _prepare(steps, arguments, out)
     _tell_size(store)
-    choice = _choice(arguments.split_by, store, dataset)
+    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
+    choice = choice_of(arguments.split_by, store, config)
     described = [store.path / HEADER_FILE, Path(dataset)]
     code = steps.command_once(
         "inspect the clips",
@@ -164,24 +162,6 @@ def _tell_size(store: "Store") -> None:
         _logger.warning("%s", told)
 
 
-def _choice(split_by: str | None, store: "Store", dataset: str) -> FoldChoice | None:
-    """Return the fold of about a quarter of the clips that `--split_by` tests; None without it.
-
-    Raises:
-        UserError: there is nothing to divide.
-    """
-    from ..data.store.fold_choice import fold_protocols
-    from ..data.store.protocols import known_values
-
-    if split_by is None:
-        return None
-    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
-    folds = max(2, min(_TEST_SHARE, len(known_values(store.clips, config, split_by))))
-    choice = FoldChoice(split_by, folds, 1)
-    fold_protocols(config, store.clips, choice)
-    return choice
-
-
 def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
     """Prepare the recordings; return the data set's name or YAML, and its store."""
     from ..data.preparation.recognise import recognised
@@ -197,6 +177,7 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
             raise UserError(f"Name the recordings of {named} with --raw DIR.")
         config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
         store = out / "data" / config.name
+        refuse_undivided(arguments, config, arguments.raw)
         _preprocess(steps, "--dataset", named, "--raw", arguments.raw, "--out", store, *more)
         dataset = named
     else:
@@ -207,12 +188,13 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
         found = recognised(path, arguments.format or "", arguments.layout or "")
         if found.name in config_names("data"):
             return _prepare(steps, argparse.Namespace(**{**vars(arguments), "path": found.name, "raw": path}), out)
+        refuse_undivided(arguments, found, path)
         store = out / "data" / (arguments.name or file_name(path.stem) or "recordings")
         described = ("--format", found.format, "--raw", path, "--layout", arguments.layout or found.layout)
         _preprocess(steps, *described, "--out", store, *more)
         dataset = str(_yaml_beside(store))
     opened = open_store(store)
-    _refuse_untrainable(opened, dataset)
+    refuse_untrainable(opened, dataset)
     return dataset, opened
 
 
@@ -243,31 +225,12 @@ def _prepared(path: Path) -> "tuple[str, Store]":
             "YAML there, under this name."
         )
     dataset = str(beside) if is_file(beside) else store.name
-    _refuse_untrainable(store, dataset)
+    refuse_untrainable(store, dataset)
     return dataset, store
 
 
 def _yaml_beside(store: Path) -> Path:
     return store.with_name(f"{store.name}.yaml")
-
-
-def _refuse_untrainable(store: "Store", dataset: str) -> None:
-    """Refuse a set that cannot be trained before anything long begins.
-
-    Raises:
-        UserError: it has one class, or far too many, or too few clips.
-    """
-    classes, clips = len(store.classes), len(store)
-    if classes > MOST_CLASSES:
-        raise UserError(
-            f"{dataset} has {classes:,} classes; at most {MOST_CLASSES:,} are trained. Do they name the clips instead "
-            "of their classes? Give each clip its class, and prepare the recordings again."
-        )
-    if classes < 2 or clips < _FEWEST_CLIPS:
-        raise UserError(
-            f"{dataset} has {counted(clips, 'clip')} of {counted(classes, 'class')}: at least two classes are needed, "
-            "with two clips each, and some tens of clips to learn them. Add recordings, and prepare them again."
-        )
 
 
 def _suggest(
