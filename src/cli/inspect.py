@@ -12,8 +12,8 @@ from pathlib import Path
 from ..inspection.clip_source import ClipSource, find_clips
 from ..inspection.findings import Contents, Distribution, Finding, Inspection, Severity
 from ..inspection.inspector import UNTRAINED, as_json, inspect_clips, played, write_inspection_json
-from ..utils.errors import UserError
-from ..utils.files import write_text
+from ..utils.errors import Unwritable, UserError
+from ..utils.files import refuse_unwritable, write_text
 from ..utils.names import file_name, first_few
 from ..utils.numbers import counted
 from ..utils.program import install_command, program
@@ -80,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_bounds(arguments, minutes=(0, 600), seed=(0, 2**32 - 1))
     if arguments.out is not None and arguments.out.suffix.lower() not in {".html", ".htm", ".json"}:
         raise UserError(f"--out {arguments.out} should end in .html or .json.")
+    _refuse_unwritable(arguments)
     source = find_clips(sought_by(arguments))
     untrained = _untrained(arguments, source)
     minutes = 0.0 if untrained else arguments.minutes
@@ -95,6 +96,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write_ignore is not None:
         _write_ignored(arguments.write_ignore, inspection, source.names)
     return SPOILED if inspection.spoils else 0
+
+
+def _refuse_unwritable(arguments: argparse.Namespace) -> None:
+    """Refuse files that could not be written at the end.
+
+    Raises:
+        UserError: the folder of one cannot be written.
+    """
+    if arguments.write_ignore is not None:
+        refuse_unwritable(arguments.write_ignore)
+    if arguments.out is not None:
+        refuse_unwritable(arguments.out)
+    elif not arguments.json:
+        try:
+            refuse_unwritable(Path.cwd(), folder=True)
+        except Unwritable as error:
+            raise UserError(f"{error} Name it with --out FILE.") from error
 
 
 def _untrained(arguments: argparse.Namespace, source: ClipSource) -> str:

@@ -14,7 +14,7 @@ from ..settings.splits import DIVIDED_BY, FoldChoice
 from ..utils.config import YAML_ENDINGS, config_names, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.extras import EXTRAS, import_fault
-from ..utils.files import make_folder, read_json, write_text
+from ..utils.files import read_json, refuse_unwritable, write_text
 from ..utils.model_files import model_files
 from ..utils.names import file_name
 from ..utils.program import install_command, program
@@ -101,7 +101,7 @@ def _run_steps(arguments: argparse.Namespace) -> int:
     _agree(arguments, steps.done)
     check_bounds(arguments, minutes=(1, 10_000), seed=(0, 2**32 - 1))
     _refuse_unusable_weights(arguments.finetune)
-    make_folder(out)
+    refuse_unwritable(out, folder=True)
     dataset, store = _prepare(steps, arguments, out)
     _tell_size(store)
     config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])

@@ -226,3 +226,4 @@ def test_what_cannot_be_started_is_told_before_anything_long(
     done = cli("start", *arguments)
     assert (done.code, "Traceback" in done.err) == (2, False)
     assert problem in done.err
+    assert {path.name for path in Path().iterdir()} == {"empty", "one", "single"}
