@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--write_ignore",
         type=Path,
         metavar="FILE",
-        help="also write the names of the clips that would spoil training, for `preprocess --ignore FILE`",
+        help="also write the names of the clips that teach nothing or something false, for `preprocess --ignore FILE`",
     )
     add_shared(parser, "--data_root", "--output_root", "--env")
     parser.epilog = examples(
@@ -219,14 +219,23 @@ def _write(inspection: Inspection, source: ClipSource, out: Path | None) -> None
 
 
 def _write_ignored(path: Path, inspection: Inspection, names: Sequence[str]) -> None:
-    """Write the clips that would spoil a training as a list for `preprocess --ignore`."""
-    lines = ["# Clips that would spoil a training, as `inspect` found them"]
+    """Write the clips that teach nothing, or something false, as a list for `preprocess --ignore`.
+
+    A single such clip is listed too. A fault of all clips is one of the set, and a list of all would be of no use.
+    """
+    lines = ["# Clips that teach nothing, or something false, as `inspect` found them"]
     listed: set[int] = set()
+    unlisted = 0
     for finding in inspection.findings:
-        if finding.severity is not Severity.SPOILS or not 0 < finding.clips < len(names):
+        if not finding.unusable or finding.clips >= len(names):
             continue
         clips = [each.clip for each in finding.evidence if each.clip not in listed]
         listed.update(clips)
+        unlisted += finding.clips - len(finding.evidence)
         lines += [f"# {finding.title}:", *(names[clip] for clip in clips)]
     write_text(path, "\n".join(lines) + "\n")
     say(f"Clips to ignore: {path.absolute()} ({counted(len(listed), 'clip')})")
+    if unlisted:
+        _logger.warning(
+            "Not listed: %s more. Prepare the recordings without these, and inspect again.", f"{unlisted:,}"
+        )

@@ -111,8 +111,11 @@ def write_inspection_json(path: Path, inspection: Inspection, names: list[str]) 
 
 
 def as_json(inspection: Inspection, names: list[str]) -> Mapping[str, Any]:
-    """Return an inspection as JSON values."""
+    """Return an inspection as JSON values; what is unknown of clips, such as their camera, is counted as `null`."""
     values: dict[str, Any] = json.loads(json.dumps(asdict(inspection)))
+    for counts in ("subjects", "cameras", "setups", "frame_rates"):
+        contents = values["contents"]
+        contents[counts] = {key if float(key) else "null": count for key, count in contents[counts].items()}
     for finding in values["findings"]:
         for each in finding["evidence"]:
             each["name"] = names[each["clip"]]
