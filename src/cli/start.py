@@ -14,7 +14,7 @@ from ..settings.splits import DIVIDED_BY, FoldChoice
 from ..utils.config import YAML_ENDINGS, config_names, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.extras import EXTRAS, import_fault
-from ..utils.files import read_json, refuse_unwritable, write_text
+from ..utils.files import read_json, refuse_unwritable
 from ..utils.model_files import model_files
 from ..utils.names import file_name
 from ..utils.program import install_command, program
@@ -22,6 +22,7 @@ from ..utils.root_folders import is_file
 from .inspect import SPOILED
 from .options import check_bounds, examples
 from .start_checks import choice_of, refuse_undivided, refuse_untrainable
+from .start_recipe import longer_training_advice, training_options, write_recipe
 from .start_record import DoneSteps, RecordedCommands
 from .terminal import say, table
 
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=float,
         metavar="M",
-        help=f"about how long to train on one core (default: {_MINUTES:g})",
+        help=f"about how long to train on this machine (default: {_MINUTES:g})",
     )
     parser.add_argument(
         "--model", choices=list(model_files()), metavar="SIZE", help=f"{', '.join(model_files())} (default: {_MODEL})"
@@ -120,11 +121,11 @@ def _run_steps(arguments: argparse.Namespace) -> int:
         return code
     recipe = out / "recipe.yaml"
     with steps.step("suggest settings"):
-        _suggest(arguments, store, dataset, choice, recipe)
+        write_recipe(arguments, store, dataset, choice, recipe)
     steps.done.note_options({option: getattr(arguments, option) for option in _DEFAULTS})
     _train(steps, arguments, out, dataset, store.path, choice)
     exported = _export(steps, out, store.path)
-    _summarise(steps, out, dataset, store.path, exported)
+    _summarise(steps, arguments, out, dataset, store.path, choice, exported)
     return 0
 
 
@@ -233,24 +234,6 @@ def _yaml_beside(store: Path) -> Path:
     return store.with_name(f"{store.name}.yaml")
 
 
-def _suggest(
-    arguments: argparse.Namespace, store: "Store", dataset: str, choice: FoldChoice | None, recipe: Path
-) -> None:
-    """Write the recipe, unless it is there."""
-    from ..data.store.fold_choice import fold_protocols
-    from ..experiments.suggested_recipe import recipe_text, suggest
-
-    if is_file(recipe):
-        say(f"  {recipe} is there already and is used as it is.")
-        return
-    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
-    if choice is not None:
-        config = fold_protocols(config, store.clips, choice)[choice.fold - 1]
-    found = suggest(store, config, arguments.minutes, arguments.model)
-    write_text(recipe, recipe_text(found, f"Suggested by: start {arguments.path}. It may be edited."))
-    table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])
-
-
 def _train(
     steps: RecordedCommands,
     arguments: argparse.Namespace,
@@ -259,16 +242,11 @@ def _train(
     store: Path,
     choice: FoldChoice | None,
 ) -> None:
-    recipe = out / "recipe.yaml"
-    places = ("--data_root", store, "--output_root", out / "runs")
-    weights = ("--init_from", arguments.finetune) if arguments.finetune else ()
-    fold = ("--split_by", choice.by, "--folds", choice.folds, "--fold", choice.fold) if choice else ()
     steps.command_once(
         "train a student",
         "train",
-        *("--config", recipe, "--dataset", dataset, "--seed", arguments.seed, *places, *fold),
-        *weights,
-        reads=[recipe, store / HEADER_FILE, Path(dataset)],
+        *training_options(arguments, out, dataset, store, choice),
+        reads=[out / "recipe.yaml", store / HEADER_FILE, Path(dataset)],
         makes=_last(out),
         resumes=True,
     )
@@ -315,14 +293,20 @@ def _last(out: Path) -> Path:
     return RunFolder(runs[0].path if runs else out / "runs" / "run").last
 
 
-def _summarise(steps: RecordedCommands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
+def _summarise(
+    steps: RecordedCommands,
+    arguments: argparse.Namespace,
+    out: Path,
+    dataset: str,
+    store: Path,
+    choice: FoldChoice | None,
+    exported: Path | None,
+) -> None:
     rows = [[title, f"{seconds / 60:.1f}"] for title, seconds in steps.seconds.items()]
     table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
-    places = f"--data_root {shlex.quote(str(store))} --output_root {shlex.quote(str(out / 'runs'))}"
-    recipe, dataset = (shlex.quote(str(each)) for each in (out / "recipe.yaml", dataset))
     following = {
         "look at the clips, beside what training sees of them": f"view {shlex.quote(str(_run(out)))} --augmented",
-        "train for longer": f"train --config {recipe} --dataset {dataset} {places} --set repeats_per_epoch=50",
+        **longer_training_advice(RunFolder(_run(out)), training_options(arguments, out, dataset, store, choice)),
         "list the runs": f"runs --output_root {shlex.quote(str(out / 'runs'))}",
     }
     if is_file(out / "evaluation" / "metrics.json"):

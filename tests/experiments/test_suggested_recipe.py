@@ -11,7 +11,7 @@ from last.data.store.clip import Clip
 from last.data.store.reader import Store, write_store
 from last.experiments import suggested_recipe
 from last.experiments.config import resolve
-from last.experiments.suggested_recipe import recipe_text, suggest
+from last.experiments.suggested_recipe import longer_training, recipe_text, suggest
 from last.settings.data import DataConfig, NormalizeConfig, ProtocolConfig
 
 DATA = DataConfig(
@@ -61,6 +61,27 @@ def test_long_clips_get_more_frames_and_little_time_fewer_passes(tmp_path: Path)
     found = settings(store_of(tmp_path / "a", (20, 24), frames=80), minutes=0.1)
     assert found["input_frames"] == 64
     assert found["epochs"] * found["repeats_per_epoch"] == 16  # type: ignore[operator]
+
+
+def test_the_passes_follow_the_measured_speed_and_the_reason_says_how_long_they_take(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "a", (2000, 2400))  # 4,400 clips train
+
+    def suggested(speed: float) -> tuple[int, str]:
+        found = {each.key: each for each in suggest(store, DATA, 44.0, clips_per_second=speed)}
+        passes = int(str(found["epochs"].value)) * int(str(found["repeats_per_epoch"].value))
+        return passes, found["epochs"].reason
+
+    assert suggested(50.0) == (30, "with the repeats 30 passes, about 44 minutes")
+    assert suggested(25.0)[0] == 15
+    assert suggested(5.0) == (10, "with the repeats 10 passes, about 1.5e+02 minutes"), "fewer do not train anything"
+    assert suggested(5000.0) == (350, "with the repeats 350 passes, about 5.1 minutes"), "more are of no use"
+
+
+def test_a_longer_training_is_four_times_as_long_or_has_the_most_passes_that_a_recipe_has() -> None:
+    assert longer_training(35, 1, 120.0) == (4, 8.0)
+    assert longer_training(35, 4, 120.0) == (10, 5.0)
+    assert longer_training(35, 10, 120.0) == (20, 4.0)
+    assert longer_training(10, 1, 600.0) == (4, 40.0)
 
 
 @pytest.mark.parametrize("scale", ["none", "unit"])
