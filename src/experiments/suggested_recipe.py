@@ -21,6 +21,8 @@ _FRAMES, _JOINTS = 32, 20
 _MOST_PASSES, _FEWEST_PASSES = 350, 10  # of NW-UCLA's recipe; fewer do not train anything
 _EPOCHS = 35
 _LONGER = 4  # times the passes
+_TEST_WORK = 1 / 3  # of a clip that is tested, as a share of one that is trained on
+_MOST_MEASURED = 2048  # training clips from which the statistics of BatchNorm are measured before a test
 _BATCH, _LARGE_BATCH, _MANY_CLIPS = 16, 64, 8000
 _LEARNING_RATE, _LARGE_LEARNING_RATE = 0.1, 0.4
 _IMBALANCE = 3
@@ -56,10 +58,11 @@ def suggest(
     middle = float(np.median(clips["frames"]))
     frames = 32 if middle < 48 else 64
     speed = clips_per_second or _speed(store, frames, model)
-    passes = int(np.clip(60 * minutes * speed / max(len(clips), 1), _FEWEST_PASSES, _MOST_PASSES))
-    epochs = min(_EPOCHS, passes)
-    repeats = max(1, round(passes / epochs))
-    takes = f"{epochs * repeats * len(clips) / speed / 60:.2g}"
+    tests = _TEST_WORK * (len(parts.test) + min(len(clips), _MOST_MEASURED))  # an epoch, in clips that are trained on
+    passes = _passes(60 * minutes * speed, len(clips), tests)
+    repeats = max(1, round(passes / _EPOCHS))
+    epochs = round(passes / repeats)
+    takes = f"{epochs * (repeats * len(clips) + tests) / speed / 60:.2g}"
     batch, rate = (_BATCH, _LEARNING_RATE) if len(clips) < _MANY_CLIPS else (_LARGE_BATCH, _LARGE_LEARNING_RATE)
     found = [
         Suggestion("model.name", model, _why(model)),
@@ -82,6 +85,14 @@ def suggest(
         )
     found += _augmentation(store, data)
     return found
+
+
+def _passes(budget: float, clips: int, tests: float) -> int:
+    """Return the passes over the training clips for a budget of clips to train on; an epoch has tests of some too."""
+    passes = budget / max(clips + tests, 1)
+    if passes > _EPOCHS:
+        passes = (budget - _EPOCHS * tests) / max(clips, 1)
+    return int(np.clip(passes, _FEWEST_PASSES, _MOST_PASSES))
 
 
 def longer_training(epochs: int, repeats: int, seconds: float) -> tuple[int, float]:
