@@ -74,7 +74,7 @@ def test_a_table_is_read_once_to_find_its_layout_its_classes_and_its_clips(
 
 def test_a_table_with_other_columns_is_read_again_and_a_changed_one_too(tmp_path: Path) -> None:
     path = write_long(tmp_path / "poses.csv", "coco17", clips=1)
-    for layout, coordinates in (("coco17", 3), ("coco17_2d", 2)):
+    for layout, coordinates in (("coco17_2d", 2), ("coco17", 3)):
         reader, (entry,), _ = open_recordings(recognised(path, layout=layout), path)
         assert reader.read(entry).joints.shape[-1] == coordinates
     write_long(path, "coco17", clips=3)
