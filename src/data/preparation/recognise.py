@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -179,7 +179,8 @@ def _only_layout(config: DataConfig, raw: Path) -> str:
     Raises:
         UserError: none or several fit.
     """
-    problems = {name: _problem(replace(config, layout=name), raw) for name in list_layouts()}
+    listed = _Listed(raw)
+    problems = {name: _problem(replace(config, layout=name), listed) for name in list_layouts()}
     fitting = [name for name, problem in problems.items() if not problem]
     if config.format == "table":  # x, y and z fit a layout of x and y too
         fitting = [name for name in fitting if name not in map(flat_layout, fitting)]
@@ -200,15 +201,41 @@ def _or(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _problem(config: DataConfig, raw: Path) -> str:
+@dataclass
+class _Listed:
+    """Recordings that are listed once, since the list does not depend on their layout.
+
+    Attributes:
+        raw: where they are.
+        first: the first ones, and all classes, as soon as they could be listed.
+    """
+
+    raw: Path
+    first: tuple[Sequence[Entry], list[str]] | None = None
+
+    def with_reader(self, config: DataConfig) -> tuple[Reader, Sequence[Entry]]:
+        """Return a reader of a description without classes, and the first recordings."""
+        if self.first is None:
+            reader, entries, classes = open_recordings(config, self.raw)
+            self.first = entries[:_TRIED], classes
+            return reader, self.first[0]
+        entries, classes = self.first
+        source = Source(config.skeleton, config.bodies, tuple(classes))
+        reader = get_reader(config.format, source)
+        if isinstance(reader, FindsClasses) and not classes:
+            reader = get_reader(config.format, replace(source, is_long=True))
+        return reader, entries
+
+
+def _problem(config: DataConfig, listed: _Listed) -> str:
     """Return why the first recordings cannot be read with the layout of `config`; empty if one of them can."""
     problem = "there is no body in the first recordings"
     try:
         reader = get_reader(config.format, Source(config.skeleton, config.bodies, ()))
         if isinstance(reader, KnowsJoints):
-            return reader.layout_problem(raw)
-        reader, entries, _ = open_recordings(config, raw)
-        for entry in entries[:_TRIED]:
+            return reader.layout_problem(listed.raw)
+        reader, first = listed.with_reader(config)
+        for entry in first:
             with suppress(DroppedClip):
                 reader.read(entry)
                 return ""

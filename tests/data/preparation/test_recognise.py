@@ -1,12 +1,14 @@
 """What recordings are, without a description: the layout of tables, which are read once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from last.data.preparation.formats import Entry
 from last.data.preparation.formats.csv_rows import CsvFile, CsvRows
-from last.data.preparation.readers import table
+from last.data.preparation.readers import folder, table
 from last.data.preparation.recognise import open_recordings, recognised
 from last.skeleton import load_layout
 from last.utils.errors import UserError
@@ -100,3 +102,22 @@ def test_one_of_the_first_tables_that_fits_is_enough(tmp_path: Path) -> None:
     write_long(tmp_path / "b.csv", "ntu25")
     (tmp_path / "a.csv").write_text("frame,joint,x,y,z\n")
     assert recognised(tmp_path).layout == "ntu25"
+
+
+def test_a_folder_is_listed_once_whatever_its_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wave").mkdir()
+    for number in range(4):
+        np.save(tmp_path / "wave" / f"{number}.npy", np.random.default_rng(0).normal(size=(5, 15, 3)))
+    list_all, listed = folder.Reader.entries, []
+
+    def entries(self: folder.Reader, raw: Path) -> Sequence[Entry]:
+        listed.append(raw)
+        return list_all(self, raw)
+
+    monkeypatch.setattr(folder.Reader, "entries", entries)
+    assert recognised(tmp_path).layout == "sbu15" and len(listed) == 1
+
+
+def test_loose_files_without_classes_have_a_layout_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "clip.npy", np.random.default_rng(0).normal(size=(5, 15, 3)))
+    assert recognised(tmp_path).layout == recognised(tmp_path / "clip.npy").layout == "sbu15"
