@@ -216,8 +216,8 @@ class _Listed:
     def with_reader(self, config: DataConfig) -> tuple[Reader, Sequence[Entry]]:
         """Return a reader of a description without classes, and the first recordings."""
         if self.first is None:
-            reader, entries, classes = open_recordings(config, self.raw)
-            self.first = entries[:_TRIED], classes
+            reader, found, classes = open_recordings(config, self.raw)
+            self.first = found[:_TRIED], classes
             return reader, self.first[0]
         entries, classes = self.first
         source = Source(config.skeleton, config.bodies, tuple(classes))
