@@ -10,6 +10,7 @@ from ..deploy.predictions import Choices, Length, classify
 from ..deploy.recognizer import NoBody, Recognizer
 from ..settings.data import FASTEST, SLOWEST
 from ..utils.errors import UserError
+from ..utils.files import refuse_unwritable
 from .folders import checkpoint_of
 from .options import MOST_THREADS, add_shared, check_bounds, count, examples, number
 from .predict_input import STDIN, Failure, clips_of, source_of
@@ -110,6 +111,8 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UserError(f"--out {arguments.out} should end in {', '.join(_ENDINGS)}.")
     if arguments.out and (given := _given_as(arguments.out, arguments.files, Path(arguments.model_path))):
         raise UserError(f"--out {arguments.out} would replace {given}: choose another file.")
+    if arguments.out:
+        refuse_unwritable(arguments.out)
     if arguments.dataset and (arguments.format or arguments.layout):
         raise UserError("--format and --layout are for recordings without a data YAML: omit them, or --dataset.")
 

@@ -18,7 +18,7 @@ from ..settings.data import DataConfig
 from ..settings.splits import PROPERTIES, is_split_file
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
-from ..utils.files import make_folder
+from ..utils.files import make_folder, refuse_unwritable
 from ..utils.names import first_few
 from ..utils.program import program
 from .folders import store_of
@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the parts, and write them if `--out` is given; return the exit code."""
+    if arguments.out is not None:
+        refuse_unwritable(arguments.out, folder=True)
     config = merge(DataConfig(), [section_layer(data_layer(arguments.dataset), "data")])
     store = store_of(arguments, arguments.dataset, config)
     chosen = _chosen(arguments, config, store)

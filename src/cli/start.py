@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.preparation.discover import MOST_CLASSES
 from ..data.store.format import HEADER_FILE
 from ..runs.folder import RunFolder
 from ..runs.history import find_runs
@@ -16,7 +15,7 @@ from ..settings.splits import DIVIDED_BY, FoldChoice
 from ..utils.config import YAML_ENDINGS, config_names, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.extras import EXTRAS, import_fault
-from ..utils.files import make_folder, read_json, write_text
+from ..utils.files import read_json, refuse_unwritable
 from ..utils.model_files import model_files
 from ..utils.names import file_name
 from ..utils.numbers import counted
@@ -24,6 +23,8 @@ from ..utils.program import install_command, program
 from ..utils.root_folders import is_file
 from .inspect import SPOILED
 from .options import check_bounds, examples
+from .start_checks import choice_of, refuse_undivided, refuse_untrainable
+from .start_recipe import longer_training_advice, training_options, write_recipe
 from .start_record import DoneSteps, RecordedCommands
 from .terminal import propose, remark, say, table, within_a_step
 
@@ -36,8 +37,6 @@ _logger = logging.getLogger(__name__)
 _MINUTES, _INSPECTING_MINUTES = 5.0, 1.0
 _MODEL = "nano_e"
 _STEPS = 6
-_FEWEST_CLIPS = 4
-_TEST_SHARE = 4  # one of so many folds tests
 _RECORD_FILE = "steps.json"
 _HELD_OUT_ACCURACY = "val_top1"
 
@@ -65,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=float,
         metavar="M",
-        help=f"approximate time to train on one core (default: {_MINUTES:g})",
+        help=f"approximate time to train on this machine (default: {_MINUTES:g})",
     )
     parser.add_argument(
         "--model", choices=list(model_files()), metavar="SIZE", help=f"{', '.join(model_files())} (default: {_MODEL})"
@@ -109,10 +108,11 @@ def _run_steps(arguments: argparse.Namespace) -> int:
     _agree(arguments, steps.done)
     check_bounds(arguments, minutes=(1, 10_000), seed=(0, 2**32 - 1))
     _refuse_unusable_weights(arguments.finetune)
-    make_folder(out)
+    refuse_unwritable(out, folder=True)
     dataset, store = _prepare(steps, arguments, out)
     _tell_size(store)
-    choice = _choice(arguments.split_by, store, dataset)
+    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
+    choice = choice_of(arguments.split_by, store, config)
     described = [store.path / HEADER_FILE, Path(dataset)]
     code = steps.command_once(
         "inspect the clips",
@@ -127,11 +127,11 @@ def _run_steps(arguments: argparse.Namespace) -> int:
         return code
     recipe = out / "recipe.yaml"
     with steps.step("suggest settings"):
-        _suggest(arguments, store, dataset, choice, recipe)
+        write_recipe(arguments, store, dataset, choice, recipe)
     steps.done.note_options({option: getattr(arguments, option) for option in _DEFAULTS})
     _train(steps, arguments, out, dataset, store.path, choice)
     exported = _export(steps, out, store.path)
-    _summarise(steps, out, dataset, store.path, exported)
+    _summarise(steps, arguments, out, dataset, store.path, choice, exported)
     return 0
 
 
@@ -169,24 +169,6 @@ def _tell_size(store: "Store") -> None:
         _logger.warning("%s", told)
 
 
-def _choice(split_by: str | None, store: "Store", dataset: str) -> FoldChoice | None:
-    """Return the fold of about a quarter of the clips that `--split_by` tests; None without it.
-
-    Raises:
-        UserError: there is nothing to divide.
-    """
-    from ..data.store.fold_choice import fold_protocols
-    from ..data.store.protocols import known_values
-
-    if split_by is None:
-        return None
-    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
-    folds = max(2, min(_TEST_SHARE, len(known_values(store.clips, config, split_by))))
-    choice = FoldChoice(split_by, folds, 1)
-    fold_protocols(config, store.clips, choice)
-    return choice
-
-
 def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
     """Prepare the recordings; return the data set's name or YAML, and its store."""
     from ..data.preparation.recognise import recognised
@@ -202,6 +184,7 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
             raise UserError(f"Name the recordings of {named} with --raw DIR.")
         config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
         store = out / "data" / config.name
+        refuse_undivided(arguments, config, arguments.raw)
         _preprocess(steps, "--dataset", named, "--raw", arguments.raw, "--out", store, *more)
         dataset = named
     else:
@@ -212,12 +195,13 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
         found = recognised(path, arguments.format or "", arguments.layout or "")
         if found.name in config_names("data"):
             return _prepare(steps, argparse.Namespace(**{**vars(arguments), "path": found.name, "raw": path}), out)
+        refuse_undivided(arguments, found, path)
         store = out / "data" / (arguments.name or file_name(path.stem) or "recordings")
         described = ("--format", found.format, "--raw", path, "--layout", arguments.layout or found.layout)
         _preprocess(steps, *described, "--out", store, *more)
         dataset = str(_yaml_beside(store))
     opened = open_store(store)
-    _refuse_untrainable(opened, dataset)
+    refuse_untrainable(opened, dataset)
     return dataset, opened
 
 
@@ -248,57 +232,12 @@ def _prepared(path: Path) -> "tuple[str, Store]":
             "YAML there, under this name."
         )
     dataset = str(beside) if is_file(beside) else store.name
-    _refuse_untrainable(store, dataset)
+    refuse_untrainable(store, dataset)
     return dataset, store
 
 
 def _yaml_beside(store: Path) -> Path:
     return store.with_name(f"{store.name}.yaml")
-
-
-def _refuse_untrainable(store: "Store", dataset: str) -> None:
-    """Refuse a set that cannot be trained before anything long begins.
-
-    Raises:
-        UserError: it has one class, or far too many, or too few clips.
-    """
-    classes, clips = len(store.classes), len(store)
-    if classes > MOST_CLASSES:
-        raise UserError(
-            f"{dataset} has {classes:,} classes; at most {MOST_CLASSES:,} are trained. Do they name the clips instead "
-            "of their classes? Give each clip its class, and prepare the recordings again."
-        )
-    if classes < 2 or clips < _FEWEST_CLIPS:
-        raise UserError(
-            f"{dataset} has {counted(clips, 'clip')} of {counted(classes, 'class')}: at least two classes are needed, "
-            "with two clips each, and some tens of clips to learn them. Add recordings, and prepare them again."
-        )
-
-
-def _suggest(
-    arguments: argparse.Namespace, store: "Store", dataset: str, choice: FoldChoice | None, recipe: Path
-) -> None:
-    """Write the recipe, unless it is there."""
-    from ..data.store.fold_choice import fold_protocols
-    from ..experiments.suggested_recipe import recipe_text, suggest
-
-    if is_file(recipe):
-        remark(f"  {recipe} is there already and is used as it is.")
-        return
-    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
-    if choice is not None:
-        config = fold_protocols(config, store.clips, choice)[choice.fold - 1]
-    found = suggest(
-        store,
-        config,
-        arguments.minutes,
-        arguments.model,
-        finetunes=arguments.finetune is not None,
-        seed=arguments.seed,
-    )
-    write_text(recipe, recipe_text(found, f"Suggested by: start {arguments.path}. It may be edited."))
-    with within_a_step():
-        table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])
 
 
 def _train(
@@ -309,16 +248,11 @@ def _train(
     store: Path,
     choice: FoldChoice | None,
 ) -> None:
-    recipe = out / "recipe.yaml"
-    places = ("--data_root", store, "--output_root", out / "runs")
-    weights = ("--init_from", arguments.finetune) if arguments.finetune else ()
-    fold = ("--split_by", choice.by, "--folds", choice.folds, "--fold", choice.fold) if choice else ()
     steps.command_once(
         "train a student",
         "train",
-        *("--config", recipe, "--dataset", dataset, "--seed", arguments.seed, *places, *fold),
-        *weights,
-        reads=[recipe, store / HEADER_FILE, Path(dataset)],
+        *training_options(arguments, out, dataset, store, choice),
+        reads=[out / "recipe.yaml", store / HEADER_FILE, Path(dataset)],
         makes=_last(out),
         resumes=True,
     )
@@ -371,15 +305,21 @@ def _last(out: Path) -> Path:
     return RunFolder(runs[0].path if runs else out / "runs" / "run").last
 
 
-def _summarise(steps: RecordedCommands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
+def _summarise(
+    steps: RecordedCommands,
+    arguments: argparse.Namespace,
+    out: Path,
+    dataset: str,
+    store: Path,
+    choice: FoldChoice | None,
+    exported: Path | None,
+) -> None:
     rows = [[title, f"{seconds / 60:.1f}"] for title, seconds in steps.seconds.items()]
     with within_a_step():
         table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
-    places = f"--data_root {shlex.quote(str(store))} --output_root {shlex.quote(str(out / 'runs'))}"
-    recipe, dataset = (shlex.quote(str(each)) for each in (out / "recipe.yaml", dataset))
     following = {
         "look at the clips, each beside what training sees of it": f"view {shlex.quote(str(_run(out)))} --augmented",
-        "train for longer": f"train --config {recipe} --dataset {dataset} {places} --set repeats_per_epoch=50",
+        **longer_training_advice(RunFolder(_run(out)), training_options(arguments, out, dataset, store, choice)),
         "list the runs": f"runs --output_root {shlex.quote(str(out / 'runs'))}",
     }
     if is_file(out / "evaluation" / "metrics.json"):

@@ -17,6 +17,7 @@ from ..data.store.played_clips import played_clip
 from ..inspection.clip_source import ClipSource, find_clips
 from ..plots.player import PAGE_LIMIT_BYTES, PlayedClip, Version, bytes_of, write_page
 from ..utils.errors import UserError
+from ..utils.files import refuse_unwritable
 from ..utils.names import file_name
 from ..utils.numbers import counted
 from ..utils.root_folders import writable
@@ -86,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     ending = arguments.out.suffix.lower() if arguments.out else ".html"
     if ending not in {".html", ".htm", *_PICTURES}:
         raise UserError(f"--out {arguments.out} should end in .html, .gif or .png.")
+    if arguments.out:
+        refuse_unwritable(arguments.out)
     viewed = find_clips(sought_by(arguments))
     if arguments.augmented:
         _refuse_unknown_augmentation(viewed)

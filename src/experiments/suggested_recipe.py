@@ -18,11 +18,14 @@ from ..utils.yaml_text import yaml_of
 
 _STUDENT = "nano_e"
 # Clips of 32 frames, 20 joints and one body that `nano_e` trains on in a second, on one core: 350 passes over the 1,020
-# training clips of NW-UCLA take 17 to 19 minutes.
+# training clips of NW-UCLA take 17 to 19 minutes. It is used where the speed of the machine was not measured.
 _CLIPS_PER_SECOND = 300.0
 _FRAMES, _JOINTS = 32, 20
 _MOST_PASSES, _FEWEST_PASSES = 350, 10  # of NW-UCLA's recipe; fewer do not train anything
 _EPOCHS = 35
+_LONGER = 4  # times the passes
+_TEST_WORK = 1 / 3  # of a clip that is tested, as a share of one that is trained on
+_MOST_MEASURED = 2048  # training clips from which the statistics of BatchNorm are measured before a test
 _BATCH, _LARGE_BATCH, _MANY_CLIPS = 16, 64, 8000
 _LEARNING_RATE, _LARGE_LEARNING_RATE = 0.1, 0.4
 _IMBALANCE = 3
@@ -44,6 +47,7 @@ def suggest(
     data: DataConfig,
     minutes: float,
     model: str = _STUDENT,
+    clips_per_second: float | None = None,
     *,
     finetunes: bool = False,
     seed: int = RunConfig.seed,
@@ -53,8 +57,10 @@ def suggest(
     Args:
         store: the prepared data set.
         data: its description, with the protocol to train.
-        minutes: how long the training may take on one core.
+        minutes: how long the training may take.
         model: the name of the model.
+        clips_per_second: how many clips such a training processes in a second on this machine; estimated for one core
+            if None.
         finetunes: whether it starts from the weights of another run.
         seed: of the run.
     """
@@ -66,14 +72,19 @@ def suggest(
     clips = store.clips[trained]
     middle = float(np.median(clips["frames"]))
     frames = 32 if middle < 48 else 64
-    passes = _passes(store, len(clips), frames, minutes / _times_the_work(model))
-    epochs = min(_EPOCHS, passes)
-    repeats = max(1, round(passes / epochs))
+    speed = clips_per_second or _speed(store, frames, model)
+    tested = len(parts.test) + len(parts.train) - len(clips)
+    tests = _TEST_WORK * (tested + min(len(clips), _MOST_MEASURED))  # an epoch, in clips that are trained on
+    passes = _passes(60 * minutes * speed, len(clips), tests)
+    repeats = max(1, round(passes / _EPOCHS))
+    epochs = round(passes / repeats)
+    takes = epochs * (repeats * len(clips) + tests) / speed / 60
+    takes = float(f"{takes:.2g}" if takes >= 2 else f"{takes:.1g}")
     batch, rate = (_BATCH, _LEARNING_RATE) if len(clips) < _MANY_CLIPS else (_LARGE_BATCH, _LARGE_LEARNING_RATE)
     found = [
         Suggestion("model.name", model, _why(model)),
         Suggestion("input_frames", frames, f"the median clip has {middle:g} frames"),
-        Suggestion("epochs", epochs, f"with the repeats {epochs * repeats} passes, about {counted(minutes, 'minute')}"),
+        Suggestion("epochs", epochs, f"with the repeats {epochs * repeats} passes, about {counted(takes, 'minute')}"),
         Suggestion("repeats_per_epoch", repeats, _why_repeats(len(clips), len(parts.train) - len(clips))),
         Suggestion("warmup_epochs", max(1, epochs // 7), "the same share as in the default recipe of 70 epochs"),
         Suggestion("batch_size", batch, "on NW-UCLA, no size from 16 to 64 was better than another"),
@@ -120,24 +131,45 @@ def _why_rate(finetunes: bool) -> str:
     return proportional
 
 
-def _passes(store: Store, clips: int, frames: int, minutes: float) -> int:
+def _passes(budget: float, clips: int, tests: float) -> int:
+    """Return the passes over the training clips for a budget of clips to train on; an epoch has tests of some too."""
+    passes = budget / max(clips + tests, 1)
+    if passes > _EPOCHS:
+        passes = (budget - _EPOCHS * tests) / max(clips, 1)
+    return int(np.clip(passes, _FEWEST_PASSES, _MOST_PASSES))
+
+
+def longer_training(epochs: int, repeats: int, seconds: float) -> tuple[int, float]:
+    """Return the repeats of a training that is longer than one of these epochs and repeats, and about its minutes.
+
+    It is four times as long, but has no more passes than the recipe with the most, or twice as many as before.
+
+    Args:
+        epochs, repeats: of the training.
+        seconds: how long it took.
+    """
+    longer = min(_LONGER * repeats, max(2 * repeats, round(_MOST_PASSES / epochs)))
+    return longer, seconds / 60 * longer / repeats
+
+
+def _speed(store: Store, frames: int, model: str) -> float:
+    """Return about how many clips are trained on in a second on one core."""
     bodies = float(store.clips["bodies"].mean())
-    speed = _CLIPS_PER_SECOND * _FRAMES / frames * _JOINTS / store.skeleton.num_joints / bodies
-    return int(np.clip(60 * minutes * speed / max(clips, 1), _FEWEST_PASSES, _MOST_PASSES))
+    work = _times_the_work(model, frames)
+    return _CLIPS_PER_SECOND / work * _JOINTS / store.skeleton.num_joints / bodies
 
 
-def _times_the_work(model: str) -> float:
-    """Return how many times the multiply-adds of `nano_e` a model has."""
-    if model == _STUDENT:
+def _times_the_work(model: str, frames: int) -> float:
+    """Return how many times the multiply-adds a model has with so many frames that `nano_e` has with 32."""
+    if (model, frames) == (_STUDENT, _FRAMES):
         return 1.0
     from ..models.cost import Workload, count_multiply_adds, random_streams
     from ..models.registry import create_model
 
-    workload = Workload(frames=_FRAMES)
     work: list[int] = []
-    for name in (model, _STUDENT):
+    for name, length in ((model, frames), (_STUDENT, _FRAMES)):
         built = create_model(name).eval()
-        work.append(count_multiply_adds(built, random_streams(workload, names=built.streams)))
+        work.append(count_multiply_adds(built, random_streams(Workload(frames=length), names=built.streams)))
     return work[0] / work[1]
 
 

@@ -100,6 +100,7 @@ def write_inspection_page(
         "turns": False in flat,
         "line": curve_of(measured, curve.forecast) if curve else None,
         "advice": curve.advice if curve else "",
+        "no_curve": inspection.no_curve,
         "charts": list(_charts(inspection.contents)),
         "ranges": list(_ranges(inspection.contents)),
         "looked_for": [_words(kind) for kind, problem in inspection.checked.items() if not problem],

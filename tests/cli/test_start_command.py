@@ -98,8 +98,6 @@ def test_the_model_the_split_and_the_name_are_chosen(cli: Command, commands: lis
     train = commands[2]
     assert [option(train, each) for each in ("--split_by", "--folds", "--fold")] == ["camera", "3", "1"]
     assert Path(option(train, "--data_root")) == out / "data" / "by_camera"
-    done = cli("start", raw, "--layout", "coco17", "--split_by", "setup", "--out", "other")
-    assert done.code == 2 and "0 known setup" in done.err
 
 
 def test_a_quiet_start_prints_warnings_and_the_result_only(
@@ -192,7 +190,6 @@ def test_names_with_dots_are_started_and_then_as_a_prepared_data_set(
     assert done.code == 0, done.err
     assert [each[0] for each in commands] == ["inspect", "train", "evaluate", "export"]
     assert (option(commands[1], "--dataset"), option(commands[1], "--data_root")) == (str(dataset), str(store))
-    assert f"--dataset {dataset} --data_root {store}" in done.out.partition("Next:")[2]
     dataset.unlink()
     done = cli("start", store)
     assert done.code == 2 and f"there is no {dataset.name} beside it" in done.err
@@ -261,3 +258,4 @@ def test_what_cannot_be_started_is_told_before_anything_long(
     done = cli("start", *arguments)
     assert (done.code, "Traceback" in done.err) == (2, False)
     assert problem in done.err
+    assert {path.name for path in Path().iterdir()} == {"empty", "one", "single"}

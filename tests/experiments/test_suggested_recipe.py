@@ -11,7 +11,7 @@ from last.data.store.clip import Clip
 from last.data.store.reader import Store, write_store
 from last.experiments import suggested_recipe
 from last.experiments.config import resolve
-from last.experiments.suggested_recipe import recipe_text, suggest
+from last.experiments.suggested_recipe import longer_training, recipe_text, suggest
 from last.settings.data import DataConfig, NormalizeConfig, ProtocolConfig
 
 DATA = DataConfig(
@@ -66,7 +66,30 @@ def test_rare_classes_are_drawn_more_often_and_few_clips_are_all_trained_on(tmp_
 def test_long_clips_get_more_frames_and_little_time_fewer_passes(tmp_path: Path) -> None:
     found = settings(store_of(tmp_path / "a", (20, 24), frames=80), minutes=0.1)
     assert found["input_frames"] == 64
-    assert found["epochs"] * found["repeats_per_epoch"] == 18  # type: ignore[operator]
+    assert found["epochs"] * found["repeats_per_epoch"] == 12  # type: ignore[operator]
+
+
+def test_the_passes_follow_the_measured_speed_and_the_reason_says_how_long_they_take(tmp_path: Path) -> None:
+    # 3,960 clips train; 440 validate, 1,100 test, 2,048 give statistics at a third of the work: 5,156 clips an epoch
+    store = store_of(tmp_path / "a", (2000, 2400))
+
+    def suggested(speed: float) -> tuple[int, str]:
+        found = {each.key: each for each in suggest(store, DATA, 44.0, clips_per_second=speed)}
+        passes = int(str(found["epochs"].value)) * int(str(found["repeats_per_epoch"].value))
+        return passes, found["epochs"].reason
+
+    assert suggested(50.0) == (25, "with the repeats 25 passes, about 43 minutes")
+    assert suggested(34.0)[0] == 17
+    assert suggested(150.0) == (90, "with the repeats 90 passes, about 44 minutes")
+    assert suggested(10.0) == (10, "with the repeats 10 passes, about 86 minutes"), "fewer do not train anything"
+    assert suggested(5000.0) == (350, "with the repeats 350 passes, about 4.8 minutes"), "more are of no use"
+
+
+def test_a_longer_training_is_four_times_as_long_or_has_the_most_passes_that_a_recipe_has() -> None:
+    assert longer_training(35, 1, 120.0) == (4, 8.0)
+    assert longer_training(35, 4, 120.0) == (10, 5.0)
+    assert longer_training(35, 10, 120.0) == (20, 4.0)
+    assert longer_training(10, 1, 600.0) == (4, 40.0)
 
 
 @pytest.mark.parametrize("scale", ["none", "unit"])

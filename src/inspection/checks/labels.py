@@ -33,6 +33,7 @@ def one_class(measured: MeasuredSet) -> Finding | None:
         f"{{clips}} are of the same class, {measured.class_name(int(known[0]))}: there is nothing to tell apart.",
         "Add clips of other movements, also of a class for everything else.",
         Harm.GRAVE,
+        of_clips=False,
     )
     return affecting(measured, measured.labels >= 0, fault)
 
@@ -49,6 +50,7 @@ def parts_as_classes(measured: MeasuredSet) -> Finding | None:
         "Put the clips of each class into one folder, such as class_name/train_clip.npy, and give the parts as a "
         "protocol in a data YAML.",
         Harm.GRAVE,
+        of_clips=False,
     )
     return affecting(measured, measured.labels >= 0, fault)
 
@@ -80,6 +82,7 @@ def single_clips(measured: MeasuredSet) -> Finding | None:
             "{classes} a single clip ({clips}): it either trains or tests, so the class is not measured.",
             "Record more clips of them, merge them with others (data.class_map), or leave them out.",
             Harm.GRAVE,
+            of_clips=False,
         ),
     )
 
@@ -167,7 +170,7 @@ def _shortcut(
         f"{worst.capitalize()} alone tells the class of {percent(found[worst])} of those that always guessing the most "
         "frequent class gets wrong, of {clips}."
     )
-    return affecting(measured, measured.labels >= 0, Fault(kind, title, sentence, remedy, harm))
+    return affecting(measured, measured.labels >= 0, Fault(kind, title, sentence, remedy, harm, of_clips=False))
 
 
 def _given_away(measured: MeasuredSet, values: NDArray[np.float64]) -> float:

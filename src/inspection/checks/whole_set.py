@@ -49,6 +49,7 @@ def wrong_layout(measured: MeasuredSet) -> Finding | None:
         "{clips}: the joints are in another order.",
         f"{hint}Compare the joints of the recordings with the layout, in their order, and set data.layout.",
         Harm.GRAVE,
+        of_clips=False,
     )
     return affecting(measured, measured.is_usable, fault)
 
@@ -92,6 +93,7 @@ def wrong_vertical(measured: MeasuredSet) -> Finding | None:
         "{clips}.",
         f"Turn the coordinates before they are prepared: the program expects {expected}.",
         Harm.GRAVE,
+        of_clips=False,
     )
     return affecting(measured, known, fault)
 
