@@ -268,8 +268,8 @@ def _finding(store: Store, division: Division, labels: Integers, found: LikelyWr
             f"to students that were not trained on them. {remarks}".rstrip()
         ),
         remedy=(
-            f"Look at them, from the first on: `{program()} view PATH --clip NAME`. Correct wrong labels, or list "
-            "the clips in a file for `preprocess --ignore FILE`. Correct clips that are merely unusual should stay."
+            "Look at them, from the first on. Correct wrong labels, or list them in a file for preprocess --ignore."
+            f" Correct clips that are merely unusual should stay. To look at one: `{program()} view PATH --clip NAME`."
         ),
         evidence=evidence[:_MOST_EVIDENCE],
         clips=len(found),

@@ -202,7 +202,7 @@ def test_the_curve_has_its_figures_labels_and_forecast(tmp_path: Path) -> None:
     for text in (
         "training clips</text>",
         "accuracy on held-out clips</text>",
-        "65.0% (60.0 to 70.0)",
+        "65.0\u00a0% (60.0 to 70.0)",
         "forecast: 40 clips",
     ):
         assert text in page
