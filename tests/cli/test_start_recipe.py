@@ -76,9 +76,14 @@ def test_a_training_that_diverges_at_once_is_estimated(tmp_path: Path, monkeypat
     assert read_yaml(tmp_path / "recipe.yaml")["epochs"] > 10
 
 
-def test_the_speed_of_a_few_steps_is_measured(tmp_path: Path) -> None:
+def test_the_speed_is_that_of_the_middle_one_of_three_short_timings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, config = store_of(tmp_path, 9), student_training.student_settings(RunConfig().data)
     assert student_training.clips_per_second(store, config, np.arange(40)) > 0
+    seconds = iter([0.2, 8.0, 0.25])
+    monkeypatch.setattr(student_training.Students, "step_seconds", lambda *_: next(seconds))
+    assert student_training.clips_per_second(store, config, np.arange(40)) == config.batch_size / 0.25
 
 
 def test_a_longer_training_is_advised_with_the_options_of_the_first_and_its_minutes(tmp_path: Path) -> None:
