@@ -47,7 +47,6 @@ TESTED_IN = {
         for name in ("boris", "elan", "own_table", "rows")
     },
     "data/preparation/intervals/plans": "data/preparation/intervals/test_long_recordings",
-    "data/preparation/recognise": "cli/test_view_command",
     "data/store/clip": "data/store/test_store",
     "data/store/fingerprints": "experiments/test_run_on_other_data",
     "data/store/fold_choice": "data/store/test_folds",
@@ -103,7 +102,6 @@ TESTED_IN = {
         for name in ("bodies", "copies", "geometry", "labels", "lengths", "motion", "values", "whole_set")
     },
     "inspection/contents": "cli/test_inspect_command",
-    "inspection/inspector": "cli/test_inspect_command",
     "runs/resume": "experiments/test_resume",
     "runs/torch_file": "runs/test_checkpoint_fields",
     "runtime/async_reader": "training/test_no_host_round_trips",

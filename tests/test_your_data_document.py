@@ -38,7 +38,7 @@ def test_a_long_recording_is_cut_between_its_intervals(tmp_path: Path, monkeypat
 def test_what_it_says_when_something_is_wrong_is_in_the_program() -> None:
     program = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.py")))
     program = re.sub(r'"\s*\n\s*f?"', "", program)  # texts that are divided into lines
-    table = DOCUMENT.partition("## When it says something")[2].partition("\n## ")[0]
+    table = DOCUMENT.partition("## Messages and what to do")[2].partition("\n## ")[0]
     quoted = [each for line in table.splitlines()[4:] for each in re.findall(r"`([^`]+)`", line.split(" | ")[0])]
     assert len(quoted) > 10
     for text in quoted:

@@ -19,7 +19,7 @@ COMMANDS = {
     "sequence": (".sequence", "train a teacher and students with and without distillation, and compare them"),
     "start": (".start", "go from recordings to a trained, evaluated and exported student"),
     "preprocess": (".preprocess", "convert raw recordings into a store for training"),
-    "inspect": (".inspect", "look for what would spoil a training before it starts"),
+    "inspect": (".inspect", "look for what would spoil training before it starts"),
     "view": (".view", "look at clips in a browser, as an animation or as a picture"),
     "split": (".split", "show how a prepared data set is divided, and write its parts as text files"),
     "convert": (".convert", "write a prepared data set as arrays, a table or a PYSKL file"),

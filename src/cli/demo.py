@@ -10,7 +10,7 @@ from ..utils.extras import EXTRAS, import_fault
 from ..utils.program import install_command, program
 from .options import examples, quoted
 from .steps import Steps
-from .terminal import progress, say, table
+from .terminal import progress, propose, say, table
 
 if TYPE_CHECKING:
     from ..data.store.reader import Store
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         with steps.step("draw a moving skeleton"):
             pictures = _draw(result.run, store)
     _print_results(steps, result.summary, evaluation, result.run, pictures)
-    say(_next_steps(result.run, config.data_root, config.output_root))
+    propose(_next_steps(result.run, config.data_root, config.output_root))
     say(f"The run is in {result.run.path}")
     return 0
 
@@ -107,8 +107,20 @@ def _draw(folder: "RunFolder", store: "Store") -> dict[str, Path]:
 
     skeleton, page = folder.path / "skeleton.gif", folder.path / "skeleton.html"
     clip = store[int(store.clips["bodies"].argmax())]
-    animate(clip.joints, store.skeleton, skeleton, title=store.classes[clip.label], joint_mask=clip.joint_mask)
-    write_page(page, [played_clip(clip, store.skeleton, store.classes[clip.label])], title=f"{store.name}, one clip")
+    name = store.classes[clip.label]
+    played = played_clip(clip, store.skeleton, name)
+    (version,) = played.versions
+    animate(
+        version.joints,
+        store.skeleton,
+        skeleton,
+        title=name,
+        fps=version.fps,
+        frame_mask=version.frame_mask,
+        joint_mask=version.joint_mask,
+        confidence=version.confidence,
+    )
+    write_page(page, [played], title=f"{store.name}, one clip")
     return {"training curve": folder.curve, "animated skeleton": skeleton, "skeleton to turn": page}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..deploy.backends import BOTH, INT8, WEIGHTS, list_backends
 from ..utils.errors import UserError
+from ..utils.files import refuse_unwritable
 from ..utils.numbers import counted
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder, root_folders_of
 from .options import MOST_THREADS, add_shared, check_bounds, examples, fill
@@ -100,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_bounds(arguments, **bounds)
     checkpoint = checkpoint_of(arguments, arguments.checkpoint)
     out, name, formats = _target(arguments, checkpoint)
+    refuse_unwritable(out, folder=True)
     data = _data_of(arguments, checkpoint)
     quantizes = INT8 in (arguments.format or ())
     if quantizes and data is None:

@@ -16,7 +16,7 @@ from ..utils.files import atomic_path
 from ..utils.program import program
 from ..utils.yaml_text import yaml_of
 from .options import quoted
-from .terminal import say
+from .terminal import propose, remark, say
 
 
 @dataclass
@@ -63,7 +63,7 @@ def find_data_set(arguments: argparse.Namespace) -> FoundDataSet:
     tables = table_of(given) if given.intervals.file else []
     config, about = discover(given, arguments.raw, tables, partial=arguments.partial)
     for sentence in about:
-        say(sentence)
+        remark(sentence)
     layout_file = str(Path(arguments.layout).absolute()) if arguments.layout.endswith(YAML_ENDINGS) else ""
     written = replace(config, intervals=replace(config.intervals, file=_seen_from(out.parent, config.intervals.file)))
     given_too = f" --intervals {quoted(arguments.intervals)}" if arguments.intervals else ""
@@ -84,7 +84,7 @@ def save_data_set(found: FoundDataSet) -> None:
     with atomic_path(found.path) as temporary:
         temporary.write_text(found.text, encoding="utf-8")
     say(f"Data YAML: {found.path}")
-    say(f"Next: {program()} train --model nano_e --dataset {quoted(found.path)}")
+    propose(f"Next: {program()} train --model nano_e --dataset {quoted(found.path)}")
 
 
 def _given(arguments: argparse.Namespace, name: str) -> DataConfig:

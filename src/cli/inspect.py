@@ -1,4 +1,4 @@
-"""`inspect`: look for what would spoil a training before it starts."""
+"""`inspect`: look for what would spoil training before it starts."""
 
 import argparse
 import json
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from ..inspection.clip_source import ClipSource, find_clips
 from ..inspection.findings import Contents, Distribution, Finding, Inspection, Severity
-from ..inspection.inspector import as_json, inspect_clips, played, write_inspection_json
-from ..utils.errors import UserError
-from ..utils.files import write_text
+from ..inspection.inspector import UNTRAINED, as_json, inspect_clips, played, write_inspection_json
+from ..utils.errors import Unwritable, UserError
+from ..utils.files import refuse_unwritable, write_text
 from ..utils.names import file_name, first_few
-from ..utils.numbers import counted
+from ..utils.numbers import counted, percent
 from ..utils.program import install_command, program
 from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
-from .terminal import progress, say, table
+from .terminal import progress, remark, say, table
 
 NEEDS = ("pydantic",)
 
@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 _UNREADABLE = "unreadable"  # the kind of clips that cannot be looked at
 
-SPOILED = 5  # the exit code if something would spoil a training
+SPOILED = 5  # the exit code if something would spoil training
 _MINUTES = 2.0
 _FEWEST_FOR_STUDENTS = 40
 _CLIPS_NAMED, _CLASSES_SHOWN = 3, 30
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the page (.html) or the data (.json) to write (default: ./inspect-NAME.html and .json)",
     )
-    parser.add_argument("--json", action="store_true", help="print the inspection as JSON, and write no file")
+    parser.add_argument("--json", action="store_true", help="print the inspection as JSON and write no file")
     parser.add_argument(
         "--minutes",
         type=float,
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--write_ignore",
         type=Path,
         metavar="FILE",
-        help="also write the names of the clips that would spoil training, for `preprocess --ignore FILE`",
+        help="also write the names of the clips that teach nothing or something false, for `preprocess --ignore FILE`",
     )
     add_shared(parser, "--data_root", "--output_root", "--env")
     parser.epilog = examples(
@@ -76,21 +76,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Inspect, print the findings, write the page; return 5 if something would spoil a training, else 0."""
+    """Inspect, print the findings, write the page; return 5 if something would spoil training, else 0."""
     check_bounds(arguments, minutes=(0, 600), seed=(0, 2**32 - 1))
     if arguments.out is not None and arguments.out.suffix.lower() not in {".html", ".htm", ".json"}:
         raise UserError(f"--out {arguments.out} should end in .html or .json.")
+    _refuse_unwritable(arguments)
     source = find_clips(sought_by(arguments))
-    trains = not arguments.no_training and len(source.names) >= _FEWEST_FOR_STUDENTS
-    if trains and find_spec("torch") is None:
-        trains = False
-        _logger.warning(
-            "No students are trained, so wrong labels are not looked for: they need torch. Install it with: %s",
-            install_command("last-har[train]"),
-        )
-    minutes = arguments.minutes if trains else 0.0
+    untrained = _untrained(arguments, source)
+    minutes = 0.0 if untrained else arguments.minutes
     quiet = arguments.quiet or arguments.json
-    inspection = inspect_clips(source, minutes=minutes, seed=arguments.seed, progress=progress(quiet))
+    inspection = inspect_clips(
+        source, minutes=minutes, seed=arguments.seed, progress=progress(quiet), untrained=untrained or UNTRAINED
+    )
     if arguments.json:
         say(json.dumps(as_json(inspection, source.names), indent=2))
     else:
@@ -99,6 +96,38 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write_ignore is not None:
         _write_ignored(arguments.write_ignore, inspection, source.names)
     return SPOILED if inspection.spoils else 0
+
+
+def _refuse_unwritable(arguments: argparse.Namespace) -> None:
+    """Refuse files that could not be written at the end.
+
+    Raises:
+        UserError: the folder of one cannot be written.
+    """
+    if arguments.write_ignore is not None:
+        refuse_unwritable(arguments.write_ignore)
+    if arguments.out is not None:
+        refuse_unwritable(arguments.out)
+    elif not arguments.json:
+        try:
+            refuse_unwritable(Path.cwd(), folder=True)
+        except Unwritable as error:
+            raise UserError(f"{error} Name it with --out FILE.") from error
+
+
+def _untrained(arguments: argparse.Namespace, source: ClipSource) -> str:
+    """Return why no students are trained; empty if they are."""
+    if arguments.no_training:
+        return UNTRAINED
+    if len(source.names) < _FEWEST_FOR_STUDENTS:
+        return f"{UNTRAINED}, which need {_FEWEST_FOR_STUDENTS} clips or more"
+    if find_spec("torch") is None:
+        _logger.warning(
+            "No students are trained, so wrong labels are not looked for: they need torch. Install it with: %s",
+            install_command("last-har[train]"),
+        )
+        return UNTRAINED
+    return ""
 
 
 def _as_typed(arguments: argparse.Namespace) -> str:
@@ -114,27 +143,28 @@ def _show(inspection: Inspection, source: ClipSource, path: str) -> None:
     """Print what the set holds, the findings, what could not be checked, and the learning curve."""
     contents = inspection.contents
     say(f"Inspected: {counted(contents.clips, 'clip')} of {inspection.where}.")
-    table("contents", ["what", "which"], _facts(contents))
+    table("contents", ["what", "how many"], _facts(contents))
     if 0 < len(contents.classes) <= _CLASSES_SHOWN:
         table("classes", ["class", "clips"], [[name, f"{count:,}"] for name, count in contents.classes.items()])
     for finding in inspection.findings:
         _show_finding(finding, source.names, path)
     if not inspection.findings:
-        say("Nothing is wrong with it that an inspection can see.")
+        say("The inspection found nothing wrong.")
     skipped: dict[str, list[str]] = {}
     for kind, reason in inspection.checked.items():
         if reason:
             skipped.setdefault(reason.rstrip("."), []).append(kind)
     done = len(inspection.checked) - sum(map(len, skipped.values()))
-    say(f"Looked for: {counted(done, 'kind')} of faults.")
+    remark(f"Looked for: {counted(done, 'kind')} of faults.")
     for reason, kinds in skipped.items():
-        say(f"Not looked for, since {reason}: {', '.join(kinds)}.")
-    if inspection.curve is not None:
-        say(f"More clips: {inspection.curve.advice}")
+        remark(f"Not looked for, since {reason}: {', '.join(kinds)}.")
+    told = inspection.curve.advice if inspection.curve else f"not measured: {inspection.no_curve}."
+    say(f"More clips: {told}")
 
 
 def _show_finding(finding: Finding, names: Sequence[str], path: str) -> None:
-    say(f"{_HEADINGS[finding.severity]}: {finding.title}. {finding.message}")
+    headline = f"{_HEADINGS[finding.severity]}: {finding.title}. {finding.message}"
+    say(headline, always=finding.severity is not Severity.NOTE)
     shown = [f"{names[each.clip]} ({each.detail})" if each.detail else names[each.clip] for each in finding.evidence]
     unreadable = finding.kind == _UNREADABLE
     if shown and (finding.clips < len(names) or unreadable):
@@ -161,7 +191,7 @@ def _facts(contents: Contents) -> list[list[str]]:
     rows.append(["bodies", ", ".join(f"{number} ({count:,})" for number, count in contents.bodies.items())])
     if contents.size is not None:
         rows.append(["height of a body", _spread(contents.size)])
-    rows.append(["missing joints", f"{contents.missing:.1%}"])
+    rows.append(["missing joints", percent(contents.missing)])
     return rows
 
 
@@ -190,14 +220,23 @@ def _write(inspection: Inspection, source: ClipSource, out: Path | None) -> None
 
 
 def _write_ignored(path: Path, inspection: Inspection, names: Sequence[str]) -> None:
-    """Write the clips that would spoil a training as a list for `preprocess --ignore`."""
-    lines = ["# Clips that would spoil a training, as `inspect` found them"]
+    """Write the clips that teach nothing, or something false, as a list for `preprocess --ignore`.
+
+    A single such clip is listed too. A fault of all clips is one of the set, and a list of all would be of no use.
+    """
+    lines = ["# Clips that teach nothing, or something false, as `inspect` found them"]
     listed: set[int] = set()
+    unlisted = 0
     for finding in inspection.findings:
-        if finding.severity is not Severity.SPOILS or not 0 < finding.clips < len(names):
+        if not finding.unusable or finding.clips >= len(names):
             continue
         clips = [each.clip for each in finding.evidence if each.clip not in listed]
         listed.update(clips)
+        unlisted += finding.clips - len(finding.evidence)
         lines += [f"# {finding.title}:", *(names[clip] for clip in clips)]
     write_text(path, "\n".join(lines) + "\n")
     say(f"Clips to ignore: {path.absolute()} ({counted(len(listed), 'clip')})")
+    if unlisted:
+        _logger.warning(
+            "Not listed: %s more. Prepare the recordings without these, and inspect again.", f"{unlisted:,}"
+        )

@@ -23,7 +23,7 @@ from .live_socket import messages_of
 from .live_view import LiveView
 from .options import check_bounds, examples
 from .predict import rate
-from .terminal import console, say
+from .terminal import console, remark, say
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -167,7 +167,7 @@ def _frames(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[t
         messages = messages_of(arguments.connect, LONGEST_FRAME_BYTES)
         return _parsed("message", enumerate(messages, 1))
     if sys.stdin.isatty():
-        say('Reading frames from standard input, such as {"joints": [[x, y, z], ...]}; --play plays a recording.')
+        remark('Reading frames from standard input, such as {"joints": [[x, y, z], ...]}; --play plays a recording.')
     return _parsed("line", numbered_lines(sys.stdin.buffer, LONGEST_FRAME_BYTES))
 
 

@@ -11,7 +11,7 @@ from ..settings.data import FASTEST, SLOWEST
 from ..utils.errors import UserError
 from .folders import checkpoint_of
 from .options import MOST_THREADS, add_shared, check_bounds, count, examples, number
-from .predict_checks import refuse_out_of_entries, refuse_out_of_inputs, refuse_several, refuse_unwritable
+from .predict_checks import refuse_impossible, refuse_out_of_entries, refuse_out_of_inputs, refuse_several
 from .predict_input import STDIN, Failure, clips_of, entries_in, recordings_of, source_of
 from .predict_output import Output
 
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = _model(arguments)
     if arguments.out:
         refuse_out_of_inputs(arguments.out, arguments.files, model)
-        refuse_unwritable(arguments.out)
+        refuse_impossible(arguments.out)
     recognizer = _recognizer(arguments, model)
     source = source_of(arguments, recognizer)
     listed = recordings_of(arguments, source)

@@ -10,8 +10,7 @@ from ..data.preparation.formats import Entry
 from ..data.store.format import HEADER_FILE
 from ..utils.errors import UserError
 from ..utils.extras import extra_problem
-from ..utils.files import write_error
-from ..utils.leftovers import temporary_beside
+from ..utils.files import refuse_unwritable
 from ..utils.program import install_command
 
 ONE_CLIP = (".gif", ".mp4")
@@ -45,7 +44,7 @@ def refuse_out_of_entries(out: Path, entries: Sequence[Entry]) -> None:
                 raise UserError(f"--out {out} is among the recordings that should be classified: choose another name.")
 
 
-def refuse_unwritable(out: Path) -> None:
+def refuse_impossible(out: Path) -> None:
     """Refuse a file that cannot be written: for want of a package or a program, or of permission.
 
     Raises:
@@ -61,15 +60,7 @@ def refuse_unwritable(out: Path) -> None:
             f"Writing {out} needs ffmpeg, which is not installed. Install it by your system's package manager, or "
             f"with: {install_command('imageio-ffmpeg')}. Or write an animation (.gif) or a page (.html)."
         )
-    try:
-        if out.is_dir():
-            raise UserError(f"--out {out} is a folder: name a file.")
-        folder = next(parent for parent in out.absolute().parents if parent.exists())
-        trial = temporary_beside(folder / out.name)
-        trial.open("xb").close()
-        trial.unlink()
-    except OSError as error:
-        raise write_error(out, error) from error
+    refuse_unwritable(out)
 
 
 def refuse_several(out: Path, clips: int) -> None:

@@ -25,7 +25,6 @@ from .predict_input import Failure
 from .terminal import say, table
 
 _logger = logging.getLogger(__name__)
-_DEFAULT_FPS = 30.0  # of pictures of clips whose frame rate is unknown
 _BODIES_DRAWN = 2
 _FAILURES_SHOWN = 20
 _NOBODY = "no body"
@@ -253,9 +252,10 @@ def _draw(out: Path, clips: Sequence[PlayedClip]) -> None:
         clip.layout,
         out,
         title=clip.name,
-        fps=version.fps or _DEFAULT_FPS,
+        fps=version.fps,
         frame_mask=version.frame_mask,
         joint_mask=version.joint_mask,
+        confidence=version.confidence,
         running=clip.running[:_BODIES_DRAWN],
     )
 

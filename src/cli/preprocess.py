@@ -185,7 +185,7 @@ def _show(report: PreparationReport) -> None:
     for title, left_out in (("Damaged", report.damaged), ("Dropped", report.dropped)):
         _show_names(title, left_out)
     for warning in report.warnings:
-        say(f"Before training: {warning}")
+        say(f"Before training: {warning}", always=True)
     say(f"Report: {Path(report.out) / TEXT_FILE}")
     say(f"Store: {report.out}")
 

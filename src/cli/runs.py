@@ -15,7 +15,7 @@ from ..utils.program import program
 from . import terminal
 from .folders import root_folders_of
 from .options import add_shared, examples
-from .terminal import say, table
+from .terminal import propose, say, table
 
 if TYPE_CHECKING:
     from ..runs.comparison import SeedSpread
@@ -275,7 +275,7 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
         shown, left_out = everything, []
     table(title, _headings(list(shown), runs), list(zip(*shown.values(), strict=True)))
     if left_out:
-        say(f"A wider terminal shows also: {', '.join(_headings(left_out, runs))}.")
+        propose(f"A wider terminal shows also: {', '.join(_headings(left_out, runs))}.")
 
 
 def _drawn_width(columns: dict[str, list[object]]) -> int:

@@ -18,13 +18,13 @@ from ..settings.data import DataConfig
 from ..settings.splits import PROPERTIES, is_split_file
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
-from ..utils.files import make_folder
+from ..utils.files import make_folder, refuse_unwritable
 from ..utils.names import first_few
 from ..utils.program import program
 from .folders import store_of
 from .options import add_shared, examples, quoted
 from .split_options import add_split_options, fold_choice
-from .terminal import say, table
+from .terminal import propose, say, table
 
 NEEDS = ("pydantic",)
 
@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the parts, and write them if `--out` is given; return the exit code."""
+    if arguments.out is not None:
+        refuse_unwritable(arguments.out, folder=True)
     config = merge(DataConfig(), [section_layer(data_layer(arguments.dataset), "data")])
     store = store_of(arguments, arguments.dataset, config)
     chosen = _chosen(arguments, config, store)
@@ -140,4 +142,4 @@ def _write(
     named = "its file" if len(chosen) == 1 else "the file of one split"
     say(f"Written to {folder}: {', '.join(f'{data.split}.txt' for data in chosen)}")
     first = quoted(folder / f"{chosen[0].split}.txt")
-    say(f"To train with {named}: {program()} train --model nano_e --dataset {arguments.dataset} --split {first}")
+    propose(f"To train with {named}: {program()} train --model nano_e --dataset {arguments.dataset} --split {first}")

@@ -6,16 +6,16 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.preparation.discover import MOST_CLASSES
 from ..data.store.format import HEADER_FILE
 from ..runs.folder import RunFolder
 from ..runs.history import find_runs
+from ..runs.logbook import read_rows
 from ..settings.data import DataConfig
 from ..settings.splits import DIVIDED_BY, FoldChoice
 from ..utils.config import YAML_ENDINGS, config_names, data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.extras import EXTRAS, import_fault
-from ..utils.files import make_folder, read_json, write_text
+from ..utils.files import read_json, refuse_unwritable
 from ..utils.model_files import model_files
 from ..utils.names import file_name
 from ..utils.numbers import counted
@@ -23,8 +23,10 @@ from ..utils.program import install_command, program
 from ..utils.root_folders import is_file
 from .inspect import SPOILED
 from .options import check_bounds, examples
+from .start_checks import choice_of, refuse_undivided, refuse_untrainable
+from .start_recipe import longer_training_advice, training_options, write_recipe
 from .start_record import DoneSteps, RecordedCommands
-from .terminal import say, table
+from .terminal import propose, remark, say, table, within_a_step
 
 if TYPE_CHECKING:
     from ..data.store.reader import Store
@@ -35,9 +37,8 @@ _logger = logging.getLogger(__name__)
 _MINUTES, _INSPECTING_MINUTES = 5.0, 1.0
 _MODEL = "nano_e"
 _STEPS = 6
-_FEWEST_CLIPS = 4
-_TEST_SHARE = 4  # one of so many folds tests
 _RECORD_FILE = "steps.json"
+_HELD_OUT_ACCURACY = "val_top1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,22 +46,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path",
         metavar="PATH",
-        help="raw recordings (a folder or a file), a prepared data set, or a data YAML or a known data set with --raw",
+        help="raw recordings (a folder or a file) or a prepared data set; with --raw, a data YAML or a known data set",
     )
-    parser.add_argument("--raw", type=Path, metavar="DIR", help="the recordings, if PATH is a data YAML or a known set")
+    parser.add_argument("--raw", type=Path, metavar="DIR", help="recordings of PATH, a data YAML or a known data set")
     parser.add_argument("--name", metavar="NAME", help="name of the data set (default: that of PATH)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of everything (default: ./NAME-start)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for all results (default: ./NAME-start)")
     parser.add_argument("--format", metavar="F", help="format of the recordings, if it is not recognised")
     parser.add_argument("--layout", metavar="L", help="their joint layout, such as coco17, or a layout YAML")
     parser.add_argument("--intervals", type=Path, metavar="FILE", help="table of labelled parts of long recordings")
     parser.add_argument(
-        "--source_fps", type=float, metavar="FPS", help="frames per second of the recordings, if they do not tell it"
+        "--source_fps",
+        type=float,
+        metavar="FPS",
+        help="frames per second, if the recordings do not state it",
     )
     parser.add_argument(
         "--minutes",
         type=float,
         metavar="M",
-        help=f"about how long to train on one core (default: {_MINUTES:g})",
+        help=f"approximate time to train on this machine (default: {_MINUTES:g})",
     )
     parser.add_argument(
         "--model", choices=list(model_files()), metavar="SIZE", help=f"{', '.join(model_files())} (default: {_MODEL})"
@@ -72,10 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "known, else a quarter of each class at random)",
     )
     parser.add_argument(
-        "--finetune", metavar="PATH", help="start from the weights of a run or a checkpoint, also of other classes"
+        "--finetune", metavar="PATH", help="start from the weights of a run or a checkpoint, whatever its classes"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
-    parser.add_argument("--force", action="store_true", help="train even if something would spoil the training")
+    parser.add_argument("--force", action="store_true", help="train even if something would spoil training")
     parser.epilog = examples(
         """
         {program} start ./recordings --layout coco17
@@ -87,11 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run every step; return the exit code, that of `inspect` if something would spoil the training."""
+    """Run every step; return the exit code, that of `inspect` if something would spoil training."""
     try:
         return _run_steps(arguments)
     except KeyboardInterrupt:
-        say("To go on, with what is done already: the same `start` again.")
+        say("To go on from here: the same `start` again.")
         raise
 
 
@@ -104,10 +108,11 @@ def _run_steps(arguments: argparse.Namespace) -> int:
     _agree(arguments, steps.done)
     check_bounds(arguments, minutes=(1, 10_000), seed=(0, 2**32 - 1))
     _refuse_unusable_weights(arguments.finetune)
-    make_folder(out)
+    refuse_unwritable(out, folder=True)
     dataset, store = _prepare(steps, arguments, out)
     _tell_size(store)
-    choice = _choice(arguments.split_by, store, dataset)
+    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
+    choice = choice_of(arguments.split_by, store, config)
     described = [store.path / HEADER_FILE, Path(dataset)]
     code = steps.command_once(
         "inspect the clips",
@@ -118,15 +123,15 @@ def _run_steps(arguments: argparse.Namespace) -> int:
         makes=out / "inspect.html",
     )
     if code == SPOILED and not arguments.force:
-        say("Training was not started: something would spoil it. --force trains anyway.")
+        say(f"Training was not started: something would spoil it, see {out / 'inspect.html'}. --force trains anyway.")
         return code
     recipe = out / "recipe.yaml"
     with steps.step("suggest settings"):
-        _suggest(arguments, store, dataset, choice, recipe)
+        write_recipe(arguments, store, dataset, choice, recipe)
     steps.done.note_options({option: getattr(arguments, option) for option in _DEFAULTS})
     _train(steps, arguments, out, dataset, store.path, choice)
     exported = _export(steps, out, store.path)
-    _summarise(steps, out, dataset, store.path, exported)
+    _summarise(steps, arguments, out, dataset, store.path, choice, exported)
     return 0
 
 
@@ -164,24 +169,6 @@ def _tell_size(store: "Store") -> None:
         _logger.warning("%s", told)
 
 
-def _choice(split_by: str | None, store: "Store", dataset: str) -> FoldChoice | None:
-    """Return the fold of about a quarter of the clips that `--split_by` tests; None without it.
-
-    Raises:
-        UserError: there is nothing to divide.
-    """
-    from ..data.store.fold_choice import fold_protocols
-    from ..data.store.protocols import known_values
-
-    if split_by is None:
-        return None
-    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
-    folds = max(2, min(_TEST_SHARE, len(known_values(store.clips, config, split_by))))
-    choice = FoldChoice(split_by, folds, 1)
-    fold_protocols(config, store.clips, choice)
-    return choice
-
-
 def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
     """Prepare the recordings; return the data set's name or YAML, and its store."""
     from ..data.preparation.recognise import recognised
@@ -197,22 +184,24 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
             raise UserError(f"Name the recordings of {named} with --raw DIR.")
         config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
         store = out / "data" / config.name
+        refuse_undivided(arguments, config, arguments.raw)
         _preprocess(steps, "--dataset", named, "--raw", arguments.raw, "--out", store, *more)
         dataset = named
     else:
         if not path.exists():
             raise UserError(f"There is no {path}: name a folder or a file of recordings, or a data YAML with --raw.")
         if arguments.raw is not None:
-            raise UserError("--raw is for a data YAML: leave it out, PATH names the recordings.")
+            raise UserError("--raw goes with a data YAML or a known data set: omit it, PATH names the recordings.")
         found = recognised(path, arguments.format or "", arguments.layout or "")
         if found.name in config_names("data"):
             return _prepare(steps, argparse.Namespace(**{**vars(arguments), "path": found.name, "raw": path}), out)
+        refuse_undivided(arguments, found, path)
         store = out / "data" / (arguments.name or file_name(path.stem) or "recordings")
         described = ("--format", found.format, "--raw", path, "--layout", arguments.layout or found.layout)
         _preprocess(steps, *described, "--out", store, *more)
         dataset = str(_yaml_beside(store))
     opened = open_store(store)
-    _refuse_untrainable(opened, dataset)
+    refuse_untrainable(opened, dataset)
     return dataset, opened
 
 
@@ -224,7 +213,7 @@ def _preprocess(steps: RecordedCommands, *arguments: object) -> None:
         try:
             steps.call("preprocess", *arguments)
         except OtherRecordings:
-            say("  The recordings, or how they are read, have changed since the last call: they are prepared again.")
+            remark("  The recordings, or how they are read, have changed since the last call: they are prepared again.")
             steps.call("preprocess", *arguments, "--overwrite")
 
 
@@ -243,49 +232,12 @@ def _prepared(path: Path) -> "tuple[str, Store]":
             "YAML there, under this name."
         )
     dataset = str(beside) if is_file(beside) else store.name
-    _refuse_untrainable(store, dataset)
+    refuse_untrainable(store, dataset)
     return dataset, store
 
 
 def _yaml_beside(store: Path) -> Path:
     return store.with_name(f"{store.name}.yaml")
-
-
-def _refuse_untrainable(store: "Store", dataset: str) -> None:
-    """Refuse a set that cannot be trained before anything long begins.
-
-    Raises:
-        UserError: it has one class, or far too many, or too few clips.
-    """
-    classes, clips = len(store.classes), len(store)
-    if classes > MOST_CLASSES:
-        raise UserError(
-            f"{dataset} has {classes:,} classes; at most {MOST_CLASSES:,} are trained. Do they name the clips instead "
-            "of their classes? Give each clip its class, and prepare the recordings again."
-        )
-    if classes < 2 or clips < _FEWEST_CLIPS:
-        raise UserError(
-            f"{dataset} has {counted(clips, 'clip')} of {counted(classes, 'class')}: at least two classes are needed, "
-            "with two clips each, and some tens of clips to learn them. Add recordings, and prepare them again."
-        )
-
-
-def _suggest(
-    arguments: argparse.Namespace, store: "Store", dataset: str, choice: FoldChoice | None, recipe: Path
-) -> None:
-    """Write the recipe, unless it is there."""
-    from ..data.store.fold_choice import fold_protocols
-    from ..experiments.suggested_recipe import recipe_text, suggest
-
-    if is_file(recipe):
-        say(f"  {recipe} is there already and is used as it is.")
-        return
-    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
-    if choice is not None:
-        config = fold_protocols(config, store.clips, choice)[choice.fold - 1]
-    found = suggest(store, config, arguments.minutes, arguments.model)
-    write_text(recipe, recipe_text(found, f"Suggested by: start {arguments.path}. It may be edited."))
-    table("recipe", ["setting", "value", "reason"], [[each.key, str(each.value), each.reason] for each in found])
 
 
 def _train(
@@ -296,16 +248,11 @@ def _train(
     store: Path,
     choice: FoldChoice | None,
 ) -> None:
-    recipe = out / "recipe.yaml"
-    places = ("--data_root", store, "--output_root", out / "runs")
-    weights = ("--init_from", arguments.finetune) if arguments.finetune else ()
-    fold = ("--split_by", choice.by, "--folds", choice.folds, "--fold", choice.fold) if choice else ()
     steps.command_once(
         "train a student",
         "train",
-        *("--config", recipe, "--dataset", dataset, "--seed", arguments.seed, *places, *fold),
-        *weights,
-        reads=[recipe, store / HEADER_FILE, Path(dataset)],
+        *training_options(arguments, out, dataset, store, choice),
+        reads=[out / "recipe.yaml", store / HEADER_FILE, Path(dataset)],
         makes=_last(out),
         resumes=True,
     )
@@ -322,7 +269,10 @@ def _export(steps: RecordedCommands, out: Path, store: Path) -> Path | None:
     """Export the model; return its file, None if the packages for it are missing."""
     if any(import_fault(package) is not None for package in (*EXTRAS["deploy"], *EXTRAS["runtime"])):
         with steps.step("export it"):
-            say(f"  Skipped: it needs packages. Install them with: {install_command('last-har[deploy]')}")
+            _logger.warning(
+                "The model is not exported: that needs packages. Install them with: %s, and call `start` again.",
+                install_command("last-har[deploy]"),
+            )
         return None
     model = out / "model.onnx"
     arguments = ("--checkpoint", _trained(out), "--data_root", store, "--out", model)
@@ -334,11 +284,14 @@ def _trained(out: Path) -> Path:
     """Return the checkpoint of the newest run that is used: the best one, or the last.
 
     The best is that of held-out training clips. If there are none, the test part has chosen it, and its accuracy there
-    would be too high.
+    would be too high. If the last epoch is as good on them, it is used: the best is the first of those that are equal,
+    and among few clips that may be one that has hardly trained.
     """
     run = RunFolder(_run(out))
-    held_out = run.read_config().get("validation") == "split"
-    return run.best if held_out and run.best.exists() else run.last
+    if run.read_config().get("validation") != "split" or not run.best.exists():
+        return run.last
+    accuracies = [float(row.get(_HELD_OUT_ACCURACY, 0.0)) for row in read_rows(run.logbook)]
+    return run.last if accuracies and accuracies[-1] >= max(accuracies) else run.best
 
 
 def _run(out: Path) -> Path:
@@ -352,26 +305,35 @@ def _last(out: Path) -> Path:
     return RunFolder(runs[0].path if runs else out / "runs" / "run").last
 
 
-def _summarise(steps: RecordedCommands, out: Path, dataset: str, store: Path, exported: Path | None) -> None:
+def _summarise(
+    steps: RecordedCommands,
+    arguments: argparse.Namespace,
+    out: Path,
+    dataset: str,
+    store: Path,
+    choice: FoldChoice | None,
+    exported: Path | None,
+) -> None:
     rows = [[title, f"{seconds / 60:.1f}"] for title, seconds in steps.seconds.items()]
-    table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
-    places = f"--data_root {shlex.quote(str(store))} --output_root {shlex.quote(str(out / 'runs'))}"
-    recipe, dataset = (shlex.quote(str(each)) for each in (out / "recipe.yaml", dataset))
+    with within_a_step():
+        table("minutes", ["step", "minutes"], [*rows, ["all", f"{sum(steps.seconds.values()) / 60:.1f}"]])
     following = {
-        "look at the clips, beside what training sees of them": f"view {shlex.quote(str(_run(out)))} --augmented",
-        "train for longer": f"train --config {recipe} --dataset {dataset} {places} --set repeats_per_epoch=50",
+        "look at the clips, each beside what training sees of it": f"view {shlex.quote(str(_run(out)))} --augmented",
+        **longer_training_advice(RunFolder(_run(out)), training_options(arguments, out, dataset, store, choice)),
         "list the runs": f"runs --output_root {shlex.quote(str(out / 'runs'))}",
     }
     if is_file(out / "evaluation" / "metrics.json"):
         found = read_json(out / "evaluation" / "metrics.json")
         share, clips = found.get("top1", 0), found.get("clips", 0)
-        say(f"Result: top-1 {share:.1f} % of {clips:,} clips that were not trained on.")
-    say("Next:")
+        say(f"Result: top-1 accuracy {share:.1f} % on {counted(clips, 'clip')} that were not trained on.")
+    propose("Next:")
     for what, command in following.items():
-        say(f"  {what}:\n    {program()} {command}")
+        propose(f"  {what}:\n    {program()} {command}")
     if exported is not None:
-        say(f"  classify recordings:\n    {program()} predict --model {shlex.quote(str(exported))} RECORDING")
-        say(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
+        propose(f"  classify recordings:\n    {program()} predict --model {shlex.quote(str(exported))} RECORDING")
+        propose(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
     if {"train a student", "evaluate it on the test clips"} <= set(steps.kept):
         say("Nothing was trained: everything was done already. Another --name or --out starts anew.")
+    if exported is not None:
+        say(f"Exported model: {exported}")
     say(f"Everything is in {out}")

@@ -14,7 +14,7 @@ from ..utils.root_folders import is_file
 from ..version import __version__
 from .options import parse
 from .steps import Steps
-from .terminal import say
+from .terminal import remark, within_a_step
 
 _STEPS, _OPTIONS = "steps", "options"
 
@@ -60,9 +60,9 @@ class DoneSteps:
         """Tell whether a step was finished with the same inputs, and its output is still there."""
         return self._steps.get(step) == made_from and output.exists()
 
-    def differs(self, step: str, made_from: str) -> bool:
-        """Tell whether a step is written down with other inputs."""
-        return step in self._steps and self._steps[step] != made_from
+    def is_noted(self, step: str, made_from: str) -> bool:
+        """Tell whether a step is written down with the same inputs."""
+        return self._steps.get(step) == made_from
 
     def note(self, step: str, made_from: str) -> None:
         """Write down that a step is finished."""
@@ -106,17 +106,17 @@ class RecordedCommands(Steps):
             name, arguments: the command and its options.
             reads: the files that decide its result.
             makes: a file that it writes.
-            resumes: whether it goes on with what an earlier call has begun, if that had the same inputs.
+            resumes: whether `--resume auto` makes it go on with what an earlier call has begun with the same inputs.
         """
         source = made_from([name, *map(str, arguments)], reads)
         if self.done.is_done(title, source, makes):
             with self.step(title):
-                say(f"  Done already, and what it was made from has not changed: {makes}")
+                remark(f"  Done already, and what it was made from has not changed: {makes}")
             self.kept.append(title)
             return 0
         if resumes:
             begun = f"{title}, begun"
-            arguments += () if self.done.differs(begun, source) else ("--resume", "auto")
+            arguments += ("--resume", "auto") if self.done.is_noted(begun, source) else ()
             self.done.note(begun, source)
         code = self.command(title, name, *arguments)
         if code == 0:
@@ -133,11 +133,12 @@ class RecordedCommands(Steps):
         from . import COMMANDS
 
         words = [str(each) for each in arguments]
-        say(f"  {program()} {shlex.join([name, *words])}", flush=True)
+        remark(f"  {program()} {shlex.join([name, *words])}", flush=True)
         module, purpose = COMMANDS[name]
         command = import_module(module, __package__)
         parsed = parse(f"{program()} {name}", purpose, command.add_arguments, words + ["--quiet"] * self._quiet)
-        return int(command.run(parsed))
+        with within_a_step():
+            return int(command.run(parsed))
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .terminal import say
+from .terminal import remark
 
 
 class Steps:
-    """Print the title of each step and measure its time.
+    """Print the title of each step, unless the command is quiet, and measure its time.
 
     Args:
         count: the number of steps.
@@ -24,7 +24,7 @@ class Steps:
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Announce a step; what happens in the block is timed."""
-        say(f"[{len(self.seconds) + 1}/{self.count}] {title}", flush=True)
+        remark(f"[{len(self.seconds) + 1}/{self.count}] {title}", flush=True)
         began = time.monotonic()
         yield
         self.seconds[title] = time.monotonic() - began

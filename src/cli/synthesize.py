@@ -7,7 +7,7 @@ from ..data.synthetic import class_names, synthesize
 from ..utils.numbers import counted
 from ..utils.program import program
 from .options import examples, quoted
-from .terminal import progress, say
+from .terminal import progress, propose, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,5 +36,5 @@ def run(arguments: argparse.Namespace) -> int:
     actions = len({path.stem[-3:] for path in paths})
     say(f"Wrote {written} of {actions} of {len(class_names())} actions, in the raw NTU format.")
     say(f"Recordings: {arguments.out}")
-    say(f"Next: {program()} preprocess --dataset synthetic --raw {quoted(arguments.out)}")
+    propose(f"Next: {program()} preprocess --dataset synthetic --raw {quoted(arguments.out)}")
     return 0

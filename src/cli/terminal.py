@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Self
@@ -48,9 +49,48 @@ def _console(*, stderr: bool) -> Console:
     return made
 
 
-def say(*texts: object, sep: str = " ", flush: bool = False) -> None:
-    """Print to stdout; control characters in file names and foreign texts are escaped."""
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+_IN_A_STEP: ContextVar[bool] = ContextVar("in_a_step", default=False)
+
+
+@contextmanager
+def within_a_step() -> Iterator[None]:
+    """Print no proposal in the block, which is a step of a command, and with `--quiet` no result of it either."""
+    token = _IN_A_STEP.set(True)
+    try:
+        yield
+    finally:
+        _IN_A_STEP.reset(token)
+
+
+def say(*texts: object, sep: str = " ", flush: bool = False, always: bool = False) -> None:
+    """Print a result to stdout; control characters in file names and foreign texts are escaped.
+
+    Args:
+        texts: what to print.
+        sep: what is printed between them.
+        flush: whether to print at once.
+        always: whether it is a warning, to be printed also in a step of a quiet command.
+    """
+    if _hides_results() and not always:
+        return
     print(*(harmless(str(each)) for each in texts), sep=sep, flush=flush)
+
+
+def remark(*texts: object, sep: str = " ", flush: bool = False) -> None:
+    """Print what is not a result, such as the step that begins; nothing with `--quiet`."""
+    if not _QUIET.get():
+        say(*texts, sep=sep, flush=flush)
+
+
+def propose(*texts: object) -> None:
+    """Print what to do next; nothing with `--quiet`, or in a step of a command that goes on by itself."""
+    if not _IN_A_STEP.get():
+        remark(*texts)
+
+
+def _hides_results() -> bool:
+    return _QUIET.get() and _IN_A_STEP.get()
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -58,6 +98,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
     Columns of numbers, also with units, are aligned right.
     """
+    if _hides_results():
+        return
     numeric = [is_numeric([row[index] for row in rows]) for index in range(len(columns))]
     columns = [printable(name) for name in columns]
     cells = [[printable(str(cell)) for cell in row] for row in rows]
@@ -208,6 +250,8 @@ def _bar() -> RichBar:
 def logging_to_terminal(quiet: bool = False) -> Iterator[None]:
     """Show what the package logs on stderr while the block runs; only warnings and worse when `quiet`.
 
+    Remarks are not printed either, then.
+
     Only the first of several `torchrun` processes is shown.
     """
     logger = logging.getLogger(__package__.partition(".")[0])
@@ -216,9 +260,11 @@ def logging_to_terminal(quiet: bool = False) -> Iterator[None]:
     logger.setLevel(logging.INFO)
     is_first = os.environ.get("RANK", "0") == "0"
     handler.setLevel(logging.ERROR if not is_first else logging.WARNING if quiet else logging.INFO)
+    token = _QUIET.set(quiet)
     try:
         yield
     finally:
+        _QUIET.reset(token)
         logger.removeHandler(handler)
         logger.setLevel(level)
 

@@ -14,7 +14,7 @@ from ..utils.spread import MeanDeviation
 from .folders import LATEST, checkpoint_of, run_to_resume
 from .options import add_shared, examples, hours, numbers
 from .split_options import add_fold_option, add_split_options, fold_choice
-from .terminal import progress, say, table
+from .terminal import progress, propose, say, table
 
 if TYPE_CHECKING:
     from ..experiments.run import EndCallback, Result
@@ -193,7 +193,7 @@ def show_pictures(run: Path) -> None:
 def show_tensorboard(folder: Path, runs: "Sequence[Path]") -> None:
     """Print the command that shows the runs of a folder in TensorBoard; nothing if it is not installed."""
     if find_spec("tensorboard") is not None and any((run / "tensorboard").is_dir() for run in runs):
-        say(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
+        propose(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))}")
 
 
 def _exit_code(result: "Result") -> int:

@@ -17,12 +17,13 @@ from ..data.store.played_clips import played_clip
 from ..inspection.clip_source import ClipSource, find_clips
 from ..plots.player import PAGE_LIMIT_BYTES, PlayedClip, Version, bytes_of, write_page
 from ..utils.errors import UserError
+from ..utils.files import refuse_unwritable
 from ..utils.names import file_name
 from ..utils.numbers import counted
 from ..utils.root_folders import writable
 from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
-from .terminal import say
+from .terminal import propose, remark, say
 
 NEEDS = ("pydantic",)
 
@@ -30,7 +31,6 @@ _logger = logging.getLogger(__name__)
 _MOST, _MOST_POSSIBLE = 24, 1000
 _PROBLEMS_SHOWN = 5
 _PICTURES = (".gif", ".png")
-_DEFAULT_FPS = 30.0  # of pictures of clips whose frame rate is unknown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"show at most N clips, spread over the classes (default: {_MOST})",
     )
     parser.add_argument(
-        "--augmented", action="store_true", help="show each clip as training sees it beside the original"
+        "--augmented", action="store_true", help="also show each clip as training sees it, beside the original"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the augmentation (default: the run's, or 0)")
     parser.add_argument("--epoch", type=int, default=0, metavar="N", help="its epoch, counted from 0 (default: 0)")
@@ -87,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     ending = arguments.out.suffix.lower() if arguments.out else ".html"
     if ending not in {".html", ".htm", *_PICTURES}:
         raise UserError(f"--out {arguments.out} should end in .html, .gif or .png.")
+    if arguments.out:
+        refuse_unwritable(arguments.out)
     viewed = find_clips(sought_by(arguments))
     if arguments.augmented:
         _refuse_unknown_augmentation(viewed)
@@ -105,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not webbrowser.open(out.absolute().as_uri()):
             _logger.warning("No browser could be started: open the page yourself.")
     else:
-        say("Open it in a browser; it needs no network.")
+        propose("Open it in a browser; it needs no network.")
     return 0
 
 
@@ -131,7 +133,7 @@ def _chosen(viewed: ClipSource, arguments: argparse.Namespace, most: int) -> lis
     some = len(numbers) < len(among)
     few = f"{len(numbers):,} of " if some else ""
     others = " --clip, --classes and --most choose others." if some else ""
-    say(f"Shown: {few}{counted(len(among), 'clip')} of {viewed.where}{spread}.{others}")
+    remark(f"Shown: {few}{counted(len(among), 'clip')} of {viewed.where}{spread}.{others}")
     return numbers
 
 
@@ -179,7 +181,7 @@ def _refuse_unknown_augmentation(viewed: ClipSource) -> None:
         )
     if viewed.config is None:
         raise UserError(
-            f"It is not known how {viewed.where} is augmented: name its data set or data YAML with --dataset."
+            f"How training augments {viewed.where} is not known: name its data set or data YAML with --dataset."
         )
 
 
@@ -220,8 +222,21 @@ def _write_pictures(out: Path, ending: str, played: Sequence[PlayedClip]) -> int
         is_first = version is clip.versions[0]
         path = out if is_first else out.with_name(f"{out.stem}-augmented{out.suffix}")
         title = clip.name if is_first else f"{clip.name}, in training"
-        masks = {"frame_mask": version.frame_mask, "joint_mask": version.joint_mask}
-        fps = version.fps or clip.versions[0].fps or _DEFAULT_FPS
-        draw(version.joints, clip.layout, path, title=title, fps=fps, **masks)
+        draw(
+            version.joints,
+            clip.layout,
+            path,
+            title=title,
+            fps=version.fps or _as_long_as(clip.versions[0], version),
+            frame_mask=version.frame_mask,
+            joint_mask=version.joint_mask,
+            confidence=version.confidence,
+        )
         say(f"{'Animation' if ending == '.gif' else 'Frames'}: {path.absolute()} ({clip.name})")
     return 0
+
+
+def _as_long_as(first: Version, version: Version) -> float:
+    """Return the frames per second with which a version lasts as long as the first one; 0 if that is unknown."""
+    frames, lasted = version.joints.shape[1], max(first.joints.shape[1], 1)
+    return float(first.fps * frames / lasted)

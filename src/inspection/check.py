@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.numbers import percent
 from .findings import Evidence, Finding
 from .measured_set import MeasuredSet
 from .severity import Harm, severity_of
 
-MOST_EVIDENCE = 1000
+MOST_EVIDENCE, MOST_UNUSABLE = 1000, 100_000
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]
 _MAD_OF_A_NORMAL = 0.6745  # the median absolute deviation of a normal distribution in standard deviations
@@ -44,6 +45,7 @@ class Fault:
         kind, title, remedy: as in a finding.
         harm: what it does to a clip.
         sentence: says what is wrong; `{clips}` in it is replaced by the number of clips and their share.
+        of_clips: whether it is a fault of each clip alone, not of a class or of the whole set.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Fault:
     sentence: str
     remedy: str
     harm: Harm
+    of_clips: bool = True
 
 
 def affecting(
@@ -75,15 +78,18 @@ def affecting(
     if worst is not None:
         numbers = numbers[np.argsort(-worst[numbers], kind="stable")]
     count, total = len(numbers), len(measured)
-    clips = f"{count:,} of {total:,} clips ({_percent(count / total)})"
+    clips = f"{count:,} of {total:,} clips ({percent(count / total)})"
+    unusable = fault.of_clips and fault.harm is Harm.GRAVE
+    shown = numbers[: MOST_UNUSABLE if unusable else MOST_EVIDENCE]
     return Finding(
         kind=fault.kind,
         severity=severity_of(affected, measured.labels, fault.harm),
         title=fault.title,
         message=fault.sentence.replace("{clips}", clips),
         remedy=fault.remedy,
-        evidence=[evidence(int(number)) for number in numbers[:MOST_EVIDENCE]],
+        evidence=[evidence(int(number)) for number in shown],
         clips=count,
+        unusable=unusable,
     )
 
 
@@ -97,10 +103,6 @@ def exchanging(measured: MeasuredSet, fault: Fault) -> Finding | None:
         return Evidence(clip, detail, (frame - 1, frame))
 
     return affecting(measured, measured.is_usable & (counts > 0), fault, evidence, counts.astype(float))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
 def outliers(values: Floats, factor: float, deviations: float, least: float = 0.0) -> Bools:

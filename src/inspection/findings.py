@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How much a finding matters: it would spoil a training, it may harm it, or it is only a fact to know."""
+    """How much a finding matters: it would spoil training, may harm training, or is only a fact to know."""
 
     SPOILS = "spoils"
     WARNING = "warning"
@@ -44,6 +44,7 @@ class Finding:
         remedy: a sentence that says what to do, with the command or key where there is one.
         evidence: clips that show it, the clearest first; empty for a finding about the whole set.
         clips: how many clips it affects; may be more than the evidence.
+        unusable: whether each of them teaches nothing, or something false, however few they are.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Finding:
     remedy: str
     evidence: Sequence[Evidence] = ()
     clips: int = 0
+    unusable: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,10 @@ class Inspection:
         name: of the data set.
         where: a sentence part about where the clips are.
         contents: what they are.
-        findings: those that would spoil a training first.
+        findings: those that would spoil training first.
         checked: the kinds of faults that were looked for, with what was not possible and why, empty if it was.
         curve: what more clips would bring; None if it was not measured.
+        no_curve: why it was not measured, a part of a sentence; empty if it was.
     """
 
     name: str
@@ -149,8 +152,9 @@ class Inspection:
     findings: Sequence[Finding]
     checked: Mapping[str, str] = field(default_factory=dict)
     curve: LearningCurve | None = None
+    no_curve: str = ""
 
     @property
     def spoils(self) -> bool:
-        """Tell whether something was found that would spoil a training."""
+        """Tell whether something was found that would spoil training."""
         return any(each.severity is Severity.SPOILS for each in self.findings)

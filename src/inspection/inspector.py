@@ -1,10 +1,12 @@
 """Inspect a data set: measure every clip once, look for every kind of fault, and let students judge the labels."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..data.store.played_clips import played_clip
 from ..plots.player import PlayedClip
@@ -13,16 +15,25 @@ from ..utils.progress import SILENT, Progress
 from .checks import ALL
 from .clip_source import ClipSource
 from .contents import contents_of
-from .findings import Finding, Inspection, LearningCurve, Severity
+from .findings import Finding, Inspection, Severity
 from .measured_set import MeasuredSet, measure_set
+from .student_folds import FEWEST_OF_CLASS
 from .students import KIND as WRONG_LABELS
-from .students import study
+from .students import Studied, study
 
+UNTRAINED = "students were not trained"
 _ORDER = list(Severity)
+# Students learn nothing from clips with these faults.
+_NOTHING_TO_LEARN = {"unreadable", "not_finite", "empty", "one_frame", "frozen"}
 
 
 def inspect_clips(
-    source: ClipSource, *, minutes: float = 0.0, seed: int = 0, progress: Progress = SILENT
+    source: ClipSource,
+    *,
+    minutes: float = 0.0,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    untrained: str = UNTRAINED,
 ) -> Inspection:
     """Return what is in a set, what is wrong with it, and what more clips would bring.
 
@@ -33,17 +44,22 @@ def inspect_clips(
         minutes: how long students may be trained, to find wrong labels and the learning curve; 0 for not at all.
         seed: of the students.
         progress: the progress display.
+        untrained: why no students are trained, if they are not.
     """
     measured = measure_set(source, progress)
     findings, checked = look(measured)
-    curve = None
-    if minutes > 0:
-        found, curve, checked[WRONG_LABELS] = _studied(source, minutes, seed, progress)
-        findings += found
+    if minutes <= 0:
+        studied = Studied(refused=untrained)
+    elif few := _too_few_left(measured, findings):
+        studied = Studied(refused=few)
     else:
-        checked[WRONG_LABELS] = "students were not trained"
+        studied = _studied(source, minutes, seed, progress)
+    if studied.wrong_labels is not None:
+        findings.append(studied.wrong_labels)
+    checked[WRONG_LABELS] = studied.refused
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
-    return Inspection(source.name, source.where, contents_of(measured), findings, checked, curve)
+    no_curve = (studied.refused or studied.no_curve).rstrip(".")
+    return Inspection(source.name, source.where, contents_of(measured), findings, checked, studied.curve, no_curve)
 
 
 def look(measured: MeasuredSet) -> tuple[list[Finding], dict[str, str]]:
@@ -56,15 +72,23 @@ def look(measured: MeasuredSet) -> tuple[list[Finding], dict[str, str]]:
     return findings, checked
 
 
-def _studied(
-    source: ClipSource, minutes: float, seed: int, progress: Progress
-) -> tuple[list[Finding], LearningCurve | None, str]:
-    """Return the findings of students, the learning curve, and why there are none, empty if there are."""
+def _too_few_left(measured: MeasuredSet, findings: Sequence[Finding]) -> str:
+    """Return why students would learn nothing, since too few clips are without grave faults; empty if they would."""
+    useless = {finding.kind: finding for finding in findings if finding.kind in _NOTHING_TO_LEARN}
+    left = measured.labels >= 0
+    left[[each.clip for finding in useless.values() for each in finding.evidence]] = False
+    enough = np.bincount(measured.labels[left]) >= FEWEST_OF_CLASS
+    if not useless or np.count_nonzero(enough) >= 2:
+        return ""
+    kinds = " and ".join(kind.replace("_", " ") for kind in useless)
+    return f"{UNTRAINED}, for without the clips of {kinds} fewer than two classes have {FEWEST_OF_CLASS} clips"
+
+
+def _studied(source: ClipSource, minutes: float, seed: int, progress: Progress) -> Studied:
+    """Return what students found out, or why they could not be trained."""
     if source.store is None:
-        return [], None, "students need a prepared data set"
-    studied = study(source.store, source.config, minutes=minutes, seed=seed, progress=progress)
-    found = [] if studied.wrong_labels is None else [studied.wrong_labels]
-    return found, studied.curve, studied.refused
+        return Studied(refused="students need a prepared data set")
+    return study(source.store, source.config, minutes=minutes, seed=seed, progress=progress)
 
 
 def played(source: ClipSource, number: int) -> PlayedClip:
@@ -87,8 +111,11 @@ def write_inspection_json(path: Path, inspection: Inspection, names: list[str]) 
 
 
 def as_json(inspection: Inspection, names: list[str]) -> Mapping[str, Any]:
-    """Return an inspection as JSON values."""
+    """Return an inspection as JSON values; what is unknown of clips, such as their camera, is counted as `null`."""
     values: dict[str, Any] = json.loads(json.dumps(asdict(inspection)))
+    for counts in ("subjects", "cameras", "setups", "frame_rates"):
+        contents = values["contents"]
+        contents[counts] = {key if float(key) else "null": count for key, count in contents[counts].items()}
     for finding in values["findings"]:
         for each in finding["evidence"]:
             each["name"] = names[each["clip"]]

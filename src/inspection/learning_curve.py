@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.numbers import percent
 from .findings import CurvePoint, LearningCurve
 
 Floats = NDArray[np.float64]
@@ -123,8 +124,8 @@ def _advice(
     now = float(np.mean(measured.correct[-1]))
     (low, likely, high), *_ = forecast.values()
     sentences = [
-        f"A small student that is trained for a short time recognises {now:.0%} of the held-out clips after "
-        f"{points[-1].clips:,} training clips, {points[0].mean:.0%} after {points[0].clips:,}.",
+        f"A small student, trained briefly, recognises {percent(now)} of the held-out clips after "
+        f"{points[-1].clips:,} training clips, {percent(points[0].mean)} after {points[0].clips:,}.",
         f"With twice as many clips, {_range(low, high)} would be right (a rough estimate).",
     ]
     if likely - now < _LEAST_GAIN:
@@ -132,17 +133,17 @@ def _advice(
         sentences.append(
             "There are enough clips for this student."
             if enough
-            else "More clips of this kind would bring little: first look at the labels, and train longer or a larger "
+            else "More clips of this kind would help little: first check the labels, and train for longer or a larger "
             "model."
         )
     elif profiting := _profiting(measured, classes):
-        sentences.append(f"Classes that would profit most: {', '.join(profiting)}.")
+        sentences.append(f"Classes that would benefit most: {', '.join(profiting)}.")
     return " ".join(sentences)
 
 
 def _range(low: float, high: float) -> str:
     lowest, highest = round(100 * low), round(100 * high)
-    return f"about {lowest}%" if lowest == highest else f"about {lowest} to {highest}%"
+    return f"about {lowest} %" if lowest == highest else f"about {lowest} to {highest} %"
 
 
 def _profiting(measured: Measured, classes: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from ..data.preparation.formats import BadClip
 from ..plots.html import Bars, Player, Range, bars_of, curve_of, player_of, range_of, write_report
 from ..plots.player import PAGE_LIMIT_BYTES, PlayedClip
 from ..utils.errors import UserError
-from ..utils.numbers import counted
+from ..utils.numbers import counted, percent
 from .findings import Contents, Distribution, Evidence, Finding, Inspection, Severity
 
 _MOST_PLAYED, _MOST_PLAYED_OF_ONE = 30, 3  # clips on the page, and of one finding
@@ -28,14 +28,14 @@ class _Label:
 
 
 _SEVERITIES = {
-    Severity.SPOILS: _Label("spoils", "would spoil a training"),
-    Severity.WARNING: _Label("warning", "may harm it"),
+    Severity.SPOILS: _Label("spoils", "would spoil training"),
+    Severity.WARNING: _Label("warning", "may harm training"),
     Severity.NOTE: _Label("note", "note"),
 }
 _VERDICTS = {
-    Severity.SPOILS: _Label("spoils", "This would spoil a training"),
+    Severity.SPOILS: _Label("spoils", "This would spoil training"),
     Severity.WARNING: _Label("warning", "Look at this first"),
-    Severity.NOTE: _Label("ready", "Ready for a training"),
+    Severity.NOTE: _Label("ready", "Ready for training"),
 }
 _ORDER = list(_SEVERITIES)
 
@@ -80,6 +80,14 @@ def write_inspection_page(
         UserError: the file cannot be written.
     """
     findings = sorted(inspection.findings, key=lambda finding: _ORDER.index(finding.severity))
+    flat: set[bool] = set()
+
+    def shown_clip(number: int) -> PlayedClip:
+        clip = clip_of(number)
+        flat.add(clip.layout.flat)
+        return clip
+
+    shown = list(_shown(findings, shown_clip, names))
     curve = inspection.curve
     measured = {point.clips: point.accuracies for point in curve.points} if curve else {}
     values = {
@@ -88,9 +96,11 @@ def write_inspection_page(
         "facts": _facts(inspection.contents),
         "verdict": _VERDICTS[findings[0].severity if findings else Severity.NOTE],
         "summary": _summary(findings),
-        "findings": list(_shown(findings, clip_of, names)),
+        "findings": shown,
+        "turns": False in flat,
         "line": curve_of(measured, curve.forecast) if curve else None,
         "advice": curve.advice if curve else "",
+        "no_curve": inspection.no_curve,
         "charts": list(_charts(inspection.contents)),
         "ranges": list(_ranges(inspection.contents)),
         "looked_for": [_words(kind) for kind, problem in inspection.checked.items() if not problem],
@@ -112,7 +122,7 @@ def _facts(contents: Contents) -> str:
         "setup": len([number for number in contents.setups if number]),
     }
     parts = [counted(contents.clips, "clip"), *(counted(many, noun) for noun, many in numbers.items() if many)]
-    missing = f", {100 * contents.missing:.1f}% of the joints are missing" if contents.missing else ""
+    missing = f", {percent(contents.missing)} of the joints are missing" if contents.missing else ""
     return f"{', '.join(parts)}{missing}."
 
 
@@ -120,14 +130,14 @@ def _summary(findings: Sequence[Finding]) -> str:
     """Return sentences with the number of findings of each severity."""
     numbers = [sum(finding.severity is severity for finding in findings) for severity in _ORDER]
     if not any(numbers):
-        return "Nothing was found that is wrong or remarkable."
-    kinds = ("would spoil a training", "may harm it", "worth knowing")
+        return "Nothing wrong or unusual was found."
+    kinds = ("would spoil training", "may harm training", "worth knowing")
     parts = [f"{number} {kind}" for number, kind in zip(numbers, kinds, strict=True) if number]
     return f"{counted(len(findings), 'finding')}: {', '.join(parts)}."
 
 
 def _shown(findings: Sequence[Finding], clip_of: Callable[[int], PlayedClip], names: Sequence[str]) -> Iterator[_Shown]:
-    """Yield the findings with their players, those that would spoil a training first."""
+    """Yield the findings with their players, those that would spoil training first."""
     left = _PLAYERS_BYTES
     for finding, played in zip(findings, _played(findings), strict=True):
         clips = [partial(_clip, evidence, clip_of) for evidence in played]
@@ -203,7 +213,9 @@ def _charts(contents: Contents) -> Iterator[Bars]:
         rates = {f"{rate:g}" if rate else "unknown": clips for rate, clips in sorted(contents.frame_rates.items())}
         yield bars_of("Frames per second", rates)
     if contents.bodies:
-        yield bars_of("Bodies", {counted(many, "body"): clips for many, clips in sorted(contents.bodies.items())})
+        yield bars_of(
+            "Bodies in a clip", {counted(many, "body"): clips for many, clips in sorted(contents.bodies.items())}
+        )
 
 
 def _ranges(contents: Contents) -> Iterator[Range]:

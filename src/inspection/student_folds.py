@@ -19,7 +19,7 @@ Integers = NDArray[np.int64]
 
 FOLDS = 4
 MOST_CLIPS = 4000
-_FEWEST_OF_CLASS = 2 * FOLDS
+FEWEST_OF_CLASS = 2 * FOLDS
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _sampled(store: Store, labels: Integers, seed: int, most: int) -> tuple[Inte
     order = np.lexsort((hashes, labels))
     _, starts, group, counts = np.unique(labels[order], return_index=True, return_inverse=True, return_counts=True)
     rank = np.arange(total) - starts[group]
-    wanted = np.maximum(np.ceil(counts * most / total), np.minimum(counts, _FEWEST_OF_CLASS))
+    wanted = np.maximum(np.ceil(counts * most / total), np.minimum(counts, FEWEST_OF_CLASS))
     chosen = np.sort(order[rank < wanted[group]])
     return chosen, [f"{len(chosen):,} of {total:,} clips, a share of every class, were used."]
 
@@ -95,14 +95,14 @@ def _enough(store: Store, labels: Integers, clips: Integers, remarks: list[str])
         UserError: fewer than two classes are left.
     """
     counts = np.bincount(labels[clips], minlength=len(store.classes))
-    few, enough = np.flatnonzero((counts > 0) & (counts < _FEWEST_OF_CLASS)), np.flatnonzero(counts >= _FEWEST_OF_CLASS)
+    few, enough = np.flatnonzero((counts > 0) & (counts < FEWEST_OF_CLASS)), np.flatnonzero(counts >= FEWEST_OF_CLASS)
     if len(enough) < 2:
         raise UserError(
-            f"Students need two classes with {_FEWEST_OF_CLASS} clips or more, and the data set has "
+            f"Students need two classes with {FEWEST_OF_CLASS} clips or more, and the data set has "
             f"{counted(len(enough), 'class')} of that size."
         )
     if len(few):
-        remarks.append(f"{counted(len(few), 'class')} with fewer than {_FEWEST_OF_CLASS} clips could not be judged.")
+        remarks.append(f"{counted(len(few), 'class')} with fewer than {FEWEST_OF_CLASS} clips could not be judged.")
     return clips[np.isin(labels[clips], enough)]
 
 

@@ -44,6 +44,7 @@ _BATCH = 32
 _LEARNING_RATE = 0.1
 _LARGEST_IN_MEMORY = 1 << 28  # bytes; each process has its own copy
 _WARM_UP_STEPS, _TIMED_STEPS = 2, 6
+_TIMINGS = 3  # since another program may be busy during one of them
 
 
 def student_settings(data: DataConfig) -> RunConfig:
@@ -102,6 +103,26 @@ def run_trial(job: TrialJob) -> None:
     np.save(job.result, students.probabilities(job.trial))
 
 
+def clips_per_second(store: Store, config: RunConfig, clips: Integers) -> float:
+    """Return how many clips a training processes in a second on this machine, from a few steps that are not kept.
+
+    Args:
+        store: the clips.
+        config: the settings of the training.
+        clips: (n,) the numbers of those that it trains on.
+    """
+    device = choose_device(config.device)
+    labels = torch.from_numpy(store.clips["label"].astype(np.int64))
+    placement = place_clips(store, _where(store), device, min_confidence=config.data.min_confidence)
+    students = Students(config, store, labels, placement, device)
+    seconds = float(np.median([students.step_seconds(clips) for _ in range(_TIMINGS)]))
+    return min(config.batch_size, len(clips)) / seconds
+
+
+def _where(store: Store) -> str:
+    return "auto" if store.joints.nbytes <= _LARGEST_IN_MEMORY else "disk"
+
+
 @dataclass(frozen=True)
 class Students:
     """Students of one store.
@@ -125,8 +146,7 @@ class Students:
         """Load the clips of a store for students, from its files in case they are many."""
         config = student_settings(data)
         device = choose_device(config.device)
-        wanted = "auto" if store.joints.nbytes <= _LARGEST_IN_MEMORY else "disk"
-        placement = place_clips(store, wanted, device, min_confidence=data.min_confidence)
+        placement = place_clips(store, _where(store), device, min_confidence=data.min_confidence)
         return cls(config, store, torch.from_numpy(labels), placement, device)
 
     def probabilities(self, trial: Trial) -> Floats:

@@ -7,6 +7,7 @@ clips are not trained for a shorter time.
 """
 
 import logging
+import math
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -23,7 +24,7 @@ from ..data.store.reader import Store
 from ..settings.data import DataConfig, NormalizeConfig
 from ..utils.errors import UserError
 from ..utils.machine import usable_cores
-from ..utils.numbers import counted
+from ..utils.numbers import counted, percent
 from ..utils.program import program
 from ..utils.progress import SILENT, Progress
 from .confident_learning import LikelyWrong, likely_wrong
@@ -45,6 +46,7 @@ LEAST_SCORE = 3.0  # chosen on NW-UCLA with other planted noise than that of the
 _MOST_PROCESSES = 8
 _STARTING_S = 6.0  # of a process: importing torch and opening the store
 _SLOWER_TOGETHER = 1.3  # a step takes longer beside other processes
+_FEWEST_FOR_CURVE = FOLDS + len(SHARES) - 1  # students: one of each fold, and those of one fold with fewer clips
 _FEWEST_UPDATES, _UPDATES_FOR_ALL_FOLDS, _MOST_EPOCHS, _MANY_UPDATES = 20, 150, 40, 200
 _MOST_EVIDENCE = 200
 _LOST_STUDENT = "A process that trained students ended unexpectedly, perhaps because there was not enough memory."
@@ -56,13 +58,15 @@ class Studied:
 
     Attributes:
         wrong_labels: the clips whose labels are likely wrong; None if there are none, or it could not be done.
-        curve: what more clips would bring; None if it could not be measured.
+        curve: what more clips would bring; None if it was not measured.
         refused: why students could not be trained, a sentence; empty if they could.
+        no_curve: why the curve alone was not measured; empty if it was, or nobody wanted it.
     """
 
     wrong_labels: Finding | None = None
     curve: LearningCurve | None = None
     refused: str = ""
+    no_curve: str = ""
 
 
 def study(
@@ -77,6 +81,7 @@ def study(
 ) -> Studied:
     """Train students on the clips of a store for about so many minutes and return what they found out.
 
+    If the students that judge labels take longer than planned, those of the learning curve take up to as long again.
     Nothing is written but temporary files, also if it is interrupted.
 
     Args:
@@ -95,9 +100,8 @@ def study(
     labels = store.clips["label"].astype(np.int64)
     try:
         division = divide(store, seed)
-        probabilities, measured = _train(
-            store, data, division, _Limits(began, minutes, updates, repeats), seed, progress
-        )
+        limits = _Limits(began, minutes, updates, repeats)
+        probabilities, measured, no_curve = _train(store, data, division, limits, seed, progress)
     except UserError as error:
         return Studied(refused=str(error))
     remarks = " ".join(division.remarks)
@@ -105,12 +109,12 @@ def study(
     curve = None if measured is None else learning_curve(measured, store.classes, seed)
     if curve is not None and remarks:
         curve = replace(curve, advice=f"{curve.advice} {remarks}")
-    return Studied(_finding(store, division, labels, found, remarks), curve)
+    return Studied(_finding(store, division, labels, found, remarks), curve, no_curve=no_curve)
 
 
 @dataclass(frozen=True)
 class _Limits:
-    """When the study began, on the clock of `time.monotonic`, how many minutes it may run_trial, and given numbers."""
+    """When the study began, on the clock of `time.monotonic`, how many minutes it may take, and given numbers."""
 
     began: float
     minutes: float
@@ -121,16 +125,22 @@ class _Limits:
     def left_s(self) -> float:
         return self.began + 60 * self.minutes - time.monotonic()
 
+    def is_over(self, trained: int) -> bool:
+        """Tell whether no further student is trained, after so many; the first curve may take as long again."""
+        if self.updates or trained < FOLDS:
+            return False
+        return self.left_s < (-60 * self.minutes if trained < _FEWEST_FOR_CURVE else 0)
+
 
 def _train(
     store: Store, data: DataConfig, division: Division, limits: _Limits, seed: int, progress: Progress
-) -> tuple[Floats, Measured | None]:
-    """Return the out-of-fold probabilities of the used clips, (n, K), and what students with fewer clips did."""
+) -> tuple[Floats, Measured | None, str]:
+    """Return out-of-fold probabilities (n, K), what students with fewer clips did, and why there were none of these."""
     from .student_training import Students  # torch
 
     students = Students.of(store, data, store.clips["label"].astype(np.int64))
     repeats, updates, processes = _effort(students, division, limits)
-    trials = list(_trials(division, updates, repeats, seed))
+    trials, trained_from = list(_trials(division, updates, repeats, seed)), time.monotonic()
     results: dict[tuple[int, float], Floats] = {}
     with (
         progress.task("training students", len(trials), "students") as task,
@@ -139,13 +149,26 @@ def _train(
         for (fold, share, _), result in zip(trials, found, strict=True):
             results[fold, share] = result
             task.advance()
-            if len(results) >= FOLDS and limits.left_s < 0 and not limits.updates:
+            if limits.is_over(len(results)):
                 _log.info("The time is over: %s of %d were trained.", counted(len(results), "student"), len(trials))
                 break
     probabilities = np.full((len(division.clips), len(store.classes)), np.nan)
     for fold in range(1, FOLDS + 1):
         probabilities[division.of_fold(fold)] = results[fold, 1.0]
-    return probabilities, _measured(division, results)
+    measured = _measured(division, results)
+    no_curve = "" if measured is not None or not repeats else _no_time(limits, trained_from, len(results))
+    return probabilities, measured, no_curve
+
+
+def _no_time(limits: _Limits, trained_from: float, trained: int) -> str:
+    """Return that no time was left for the curve, and which is enough, since so many students were trained."""
+    each_s = (time.monotonic() - trained_from) / trained
+    seconds = trained_from - limits.began + _FEWEST_FOR_CURVE * each_s
+    enough = max(math.ceil(seconds / 60), math.floor(limits.minutes) + 1)
+    return (
+        "no time was left to train students with fewer clips; "
+        f"`{program()} inspect PATH --minutes {enough}` should be enough"
+    )
 
 
 def _effort(students: "Students", division: Division, limits: _Limits) -> tuple[int, int, int]:
@@ -227,25 +250,26 @@ def _finding(store: Store, division: Division, labels: Integers, found: LikelyWr
     evidence = [
         Evidence(
             int(division.clips[position]),
-            f"labelled {store.classes[labels[division.clips[position]]]} ({given:.0%}), "
-            f"more like {store.classes[suggested]} ({probability:.0%})",
+            f"labelled {store.classes[labels[division.clips[position]]]} ({percent(given)}), "
+            f"more like {store.classes[suggested]} ({percent(probability)})",
         )
         for position, suggested, given, probability in zip(
             *(found.clips, found.suggested, found.given, found.probability), strict=True
         )
     ]
     judged = len(division.clips)
+    look = "looks" if len(found) == 1 else "look"
     return Finding(
         kind=KIND,
         severity=Severity.WARNING,
         title="Labels that are likely wrong",
         message=(
-            f"{counted(len(found), 'clip')} of {judged:,} ({len(found) / judged:.1%}) look like another class to "
-            f"students that were not trained on them. {remarks}".rstrip()
+            f"{counted(len(found), 'clip')} of {judged:,} ({percent(len(found) / judged)}) {look} like another class "
+            f"to students that were not trained on them. {remarks}".rstrip()
         ),
         remedy=(
-            f"Look at them, the first ones first: {program()} view PATH --clip NAME. Correct a label that is wrong, "
-            "or list the clip in a file for preprocess --ignore; a correct clip that is merely unusual should stay."
+            "Look at them, from the first on. Correct wrong labels, or list them in a file for preprocess --ignore."
+            f" Correct clips that are merely unusual should stay. To look at one: `{program()} view PATH --clip NAME`."
         ),
         evidence=evidence[:_MOST_EVIDENCE],
         clips=len(found),

@@ -15,13 +15,17 @@ from ..utils.errors import UserError
 
 Array = NDArray[np.float64]
 
-ELEVATION_DEGREES = 12.0
+AZIMUTH_DEGREES, ELEVATION_DEGREES = 20.0, 12.0
 MARGIN = 1.12  # half the width of the picture in radii of the scene
 EYE_DISTANCE = 8.0  # in radii of the scene
 LIMB_SHARE = 0.03  # thickness of a limb in units of the body's height
 GRID_LINES = 7
 SIDES = ("left", "right", "trunk")
 FACE = ("nose", "eye", "ear", "mouth")
+HALO_WIDTH, HALO_DEPTH = 1.5, 0.08  # below each limb: its width in limbs, and how far it is behind it, in radii
+HEAD_WIDTH = 2.8  # in limbs
+FAINTEST = 0.12  # opacity of a joint whose confidence is 0
+DEFAULT_FPS = 30.0  # of clips whose frame rate is unknown
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,14 @@ def has_joints(bodies: Array) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(bodies).any(axis=(-2, -1)), bool)
 
 
+def opacities(confidence: NDArray[Any] | None, shape: tuple[int, ...]) -> Array:
+    """Return the opacity of joints of some shape, from their confidences from 0 to 1; None if those are unknown."""
+    if confidence is None:
+        return np.ones(shape)
+    opaque: Array = FAINTEST + (1 - FAINTEST) * np.clip(np.nan_to_num(confidence), 0, 1)
+    return opaque
+
+
 def scene_of(bodies: Array) -> Scene:
     """Return the scene that contains all bodies (M, T, V, 3), except for single outlying joints.
 
@@ -133,7 +145,8 @@ def scene_of(bodies: Array) -> Scene:
     tilt = np.radians(ELEVATION_DEGREES)
     radius = float(max(width, np.cos(tilt) * (high - low)[1] / 2 + np.sin(tilt) * width, 1e-6))
     floors = [_floor(body) for body in bodies]
-    return Scene(middle, radius, max(size, radius / 10), np.array(floors))
+    smallest = radius / (10 if bodies.shape[2] > 1 else 2)  # a single joint has no height, and is a disc
+    return Scene(middle, radius, max(size, smallest), np.array(floors))
 
 
 def _floor(body: Array) -> float:

@@ -111,6 +111,31 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def refuse_unwritable(path: Path, *, folder: bool = False) -> None:
+    """Refuse a place that cannot be written, before the work whose result it is for; nothing is left there.
+
+    Args:
+        path: the file that will be written, or with `folder` the folder for several; neither has to exist.
+        folder: whether it is a folder.
+
+    Raises:
+        UserError: the nearest folder that exists cannot be written, or a folder is in the place of the file.
+    """
+    here = path.absolute()
+    try:
+        if not folder and here.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder of that name is in the way")
+        places = (here, *here.parents) if folder else here.parents
+        existing = next(each for each in places if each.exists())
+        probe = temporary_beside(existing / "probe")
+        try:
+            probe.touch()
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
 def copy_files(source: Path, target: Path) -> None:
     """Copy the files below a folder into a new folder, atomically and without hidden files.
 

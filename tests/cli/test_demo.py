@@ -11,7 +11,7 @@ import pytest
 
 from last.experiments import run as experiment
 
-SMALL = ("--clips", 16, "--epochs", 1, "--quiet")
+SMALL = ("--clips", 16, "--epochs", 1)
 
 
 @pytest.fixture
@@ -75,3 +75,11 @@ def test_missing_matplotlib_is_reported_before_anything_is_trained(
     result = demo()
     assert result.code == 130
     assert result.err.startswith("warning: Drawing the pictures needs matplotlib")
+
+
+def test_a_quiet_demo_prints_its_results_only(cli: Callable[..., Any], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cli("demo", *SMALL, "--quiet")
+    assert result.code == 0, result.err
+    assert "[1/" not in result.out and "Next:" not in result.out
+    assert result.out.startswith("time\n") and result.out.splitlines()[-1].startswith("The run is in ")

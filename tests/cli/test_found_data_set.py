@@ -122,6 +122,18 @@ def test_folders_that_are_no_classes_are_refused(
     assert message in capsys.readouterr().err and not (tmp_path / "mine.yaml").exists()
 
 
+def test_loose_recordings_are_refused_with_how_to_arrange_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = write(tmp_path / "raw", "a.npy", "b.npy")
+    assert prepare(raw, tmp_path / "mine") == 2
+    message = capsys.readouterr().err
+    assert (
+        "Put the recordings of each class into a folder with its name" in message
+        and f"{raw / 'wave' / 'a.npy'}" in message
+    )
+
+
 def test_a_table_of_one_class_is_refused_before_it_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"clip{clip},0,{joint},1,{joint},2,wave" for clip in range(3) for joint in range(17)]
     (tmp_path / "a.csv").write_text("\n".join(["clip,frame,joint,x,y,z,label", *rows]))

@@ -51,10 +51,20 @@ def test_a_store_is_inspected_on_a_page_and_as_data(cli: Command, data_yaml: Pat
     assert result.code in (0, 5), result.err
     assert "Inspected: 24 clips of the prepared data set tiny" in result.out
     assert "Not looked for, since students were not trained: wrong_labels." in result.out
+    assert "More clips: not measured: students were not trained." in result.out
     values = json.loads(Path("inspect-tiny.json").read_text())
     assert values["contents"]["clips"] == 24 and values["spoils"] is (result.code == 5)
+    assert (values["curve"], values["no_curve"]) == (None, "students were not trained")
     page = Path("inspect-tiny.html").read_text()
+    assert "This was not measured: students were not trained." in page
     assert "tiny" in page and "http" not in page.split("<script", 1)[0].replace("http-equiv", "")
+
+
+def test_few_clips_train_no_students_and_the_reason_is_told(cli: Command, data_yaml: Path) -> None:
+    result = cli("inspect", data_yaml.parent / "data" / "tiny", "--out", "found.json")
+    reason = "students were not trained, which need 40 clips or more"
+    assert f"More clips: not measured: {reason}." in result.out
+    assert json.loads(Path("found.json").read_text())["no_curve"] == reason
 
 
 def test_raw_recordings_are_inspected_and_what_would_spoil_training_is_an_exit_code(
@@ -73,6 +83,35 @@ def test_raw_recordings_are_inspected_and_what_would_spoil_training_is_an_exit_c
     assert not Path("found.html").exists()
     ignored = [line for line in Path("bad.txt").read_text().splitlines() if not line.startswith("#")]
     assert damaged <= set(ignored)
+
+
+def test_a_single_clip_that_cannot_be_used_is_listed_to_be_ignored(cli: Command, tmp_path: Path) -> None:
+    raw = write_clips(tmp_path / "raw", clips=40)
+    still, single, jumping = sorted(raw.rglob("*.npy"))[5:8]
+    np.save(still, np.repeat(np.load(still)[:1], 30, axis=0))
+    np.save(single, np.load(single)[:1])
+    joints = np.load(jumping)
+    joints[15:] += 50  # a mild fault
+    np.save(jumping, joints)
+    result = cli("inspect", raw, "--no_training", "--out", "found.json", "--write_ignore", "bad.txt")
+    findings = {each["kind"]: each for each in json.loads(Path("found.json").read_text())["findings"]}
+    assert not any(findings[kind]["severity"] == "spoils" for kind in ("frozen", "one_frame", "body_jumps"))
+    assert [findings[kind]["unusable"] for kind in ("frozen", "one_frame", "body_jumps")] == [True, True, False]
+    ignored = {line for line in Path("bad.txt").read_text().splitlines() if not line.startswith("#")}
+    assert {f"class0/{path.stem}" for path in (still, single)} <= ignored
+    assert f"class0/{jumping.stem}" not in ignored
+    assert f"bad.txt ({len(ignored)} clips)" in result.out
+
+
+def test_a_fault_of_all_clips_lists_none_of_them(cli: Command, tmp_path: Path) -> None:
+    result = cli("inspect", write_clips(tmp_path / "raw", frames=1), "--no_training", "--write_ignore", "bad.txt")
+    assert result.code == 5 and "class0/clip0_P001" not in Path("bad.txt").read_text()
+
+
+def test_what_is_unknown_of_clips_is_null_in_the_data(cli: Command, tmp_path: Path) -> None:
+    contents = json.loads(cli("inspect", write_clips(tmp_path / "raw"), "--no_training", "--json").out)["contents"]
+    assert [contents[name] for name in ("frame_rates", "setups", "cameras")] == [{"null": 12}] * 3
+    assert contents["subjects"] == {"1": 3, "2": 3, "3": 3, "4": 3}
 
 
 def test_json_is_printed_and_nothing_written(cli: Command, tmp_path: Path) -> None:

@@ -68,7 +68,9 @@ def test_recordings_are_prepared_inspected_trained_evaluated_and_exported(
     assert (out / "data" / "gestures" / "store.json").exists() and (out / "inspect.html").exists()
     recipe = read_yaml(out / "recipe.yaml")
     assert recipe["model"]["name"] == "nano_e" and recipe["input_frames"] == 32
-    assert "--init_from" not in commands[2] and "--resume" in commands[2]
+    assert "--init_from" not in commands[2] and "--resume" not in commands[2]
+    assert cli("start", raw, "--layout", "coco17", "--force").code == 0
+    assert commands[-3][0] == "train" and commands[-3][-2:] == ["--resume", "auto"]
     assert f"last.Recognizer('{out / 'model.onnx'}')" in done.out
 
 
@@ -96,8 +98,20 @@ def test_the_model_the_split_and_the_name_are_chosen(cli: Command, commands: lis
     train = commands[2]
     assert [option(train, each) for each in ("--split_by", "--folds", "--fold")] == ["camera", "3", "1"]
     assert Path(option(train, "--data_root")) == out / "data" / "by_camera"
-    done = cli("start", raw, "--layout", "coco17", "--split_by", "setup", "--out", "other")
-    assert done.code == 2 and "0 known setup" in done.err
+
+
+def test_a_quiet_start_prints_warnings_and_the_result_only(
+    cli: Command, commands: list[list[str]], tmp_path: Path
+) -> None:
+    raw = write_recordings(tmp_path / "gestures")
+    np.save(raw / "class0" / "take9_P001C001.npy", np.load(raw / "class0" / "take0_P001C001.npy"))
+    done = cli("start", raw, "--layout", "coco17", "--quiet", "--force")
+    assert done.code == 0, done.err
+    out = Path("gestures-start").absolute()
+    *warnings, model, everything = done.out.splitlines()
+    assert (model, everything) == (f"Exported model: {out / 'model.onnx'}", f"Everything is in {out}")
+    beginnings = ("would spoil training: ", "warning: ", "Before training: ")
+    assert warnings and all(line.startswith(beginnings) for line in warnings)
 
 
 def test_a_second_start_repeats_no_step_and_says_so(
@@ -142,6 +156,23 @@ def test_the_test_clips_never_choose_the_checkpoint(
     assert start._trained(tmp_path).name == checkpoint
 
 
+@pytest.mark.parametrize(
+    ("accuracies", "checkpoint"), [((90, 100, 100), "last.pth"), ((90, 100, 95), "best_model.pth")]
+)
+def test_the_last_epoch_is_used_if_it_is_as_good_as_the_best_on_the_held_out_clips(
+    accuracies: tuple[float, ...], checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run-1")
+    run.checkpoints.mkdir(parents=True)
+    run.config.write_text("validation: split\n")
+    rows = [f'{{"epoch": {epoch}, "val_top1": {value}}}' for epoch, value in enumerate(accuracies)]
+    run.logbook.write_text("\n".join(rows) + "\n")
+    for path in (run.best, run.last):
+        path.touch()
+    monkeypatch.setattr(start, "_run", lambda _: run.path)
+    assert start._trained(tmp_path).name == checkpoint
+
+
 def option(command: list[str], name: str) -> str:
     return command[command.index(name) + 1]
 
@@ -159,7 +190,6 @@ def test_names_with_dots_are_started_and_then_as_a_prepared_data_set(
     assert done.code == 0, done.err
     assert [each[0] for each in commands] == ["inspect", "train", "evaluate", "export"]
     assert (option(commands[1], "--dataset"), option(commands[1], "--data_root")) == (str(dataset), str(store))
-    assert f"--dataset {dataset} --data_root {store}" in done.out.partition("Next:")[2]
     dataset.unlink()
     done = cli("start", store)
     assert done.code == 2 and f"there is no {dataset.name} beside it" in done.err
@@ -177,7 +207,7 @@ def test_who_stops_it_is_told_how_to_go_on(cli: Command, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(start, "_prepare", stop)
     stopped = cli("start", write_recordings(tmp_path / "gestures"), "--layout", "coco17")
-    assert stopped.code == 130 and "To go on, with what is done already: the same `start` again." in stopped.out
+    assert stopped.code == 130 and "To go on from here: the same `start` again." in stopped.out
 
 
 def test_what_would_spoil_a_training_stops_it(cli: Command, commands: list[list[str]], tmp_path: Path) -> None:
@@ -215,7 +245,7 @@ def test_clips_that_do_not_fit_into_the_memory_are_told_before_the_training(
         (("single", "--layout", "coco17"), "has one clip only"),
         (("one", "--name", "a/b"), "should be a plain name"),
         (("synthetic",), "Name the recordings of synthetic with --raw"),
-        (("one", "--raw", "one"), "--raw is for a data YAML"),
+        (("one", "--raw", "one"), "--raw goes with a data YAML"),
         (("one", "--minutes", "0"), "--minutes"),
     ],
 )
@@ -228,3 +258,4 @@ def test_what_cannot_be_started_is_told_before_anything_long(
     done = cli("start", *arguments)
     assert (done.code, "Traceback" in done.err) == (2, False)
     assert problem in done.err
+    assert {path.name for path in Path().iterdir()} == {"empty", "one", "single"}

@@ -15,7 +15,16 @@ from rich.text import Text
 
 from last.cli import terminal
 from last.cli.failures import report_error
-from last.cli.terminal import TerminalProgress, progress, table
+from last.cli.terminal import (
+    TerminalProgress,
+    logging_to_terminal,
+    progress,
+    propose,
+    remark,
+    say,
+    table,
+    within_a_step,
+)
 from last.utils.errors import UserError
 from last.utils.progress import SILENT
 
@@ -32,6 +41,28 @@ def shown(console: Console) -> str:
     assert isinstance(console.file, io.TextIOWrapper)
     console.file.flush()
     return console.file.buffer.getvalue().decode(console.encoding)  # type: ignore[attr-defined]
+
+
+# --- what --quiet leaves out
+
+
+def print_everything() -> None:
+    remark("step")
+    with within_a_step():
+        say("part")
+        propose("next after the part")
+        table("parts", ("part",), [("1",)])
+        say("warning of a part", always=True)
+    say("result")
+    propose("next")
+
+
+def test_a_quiet_command_prints_its_result_and_the_warnings_of_its_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_to_terminal(quiet=True):
+        print_everything()
+    assert capsys.readouterr().out == "warning of a part\nresult\n"
+    print_everything()  # the next one is not quiet
+    assert capsys.readouterr().out == "step\npart\nparts\npart\n   1\nwarning of a part\nresult\nnext\n"
 
 
 # --- tables

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import last.cli.view as view_module
 from last.data.preparation.preprocess import preprocess
@@ -18,7 +19,9 @@ from last.data.preparation.recognise import recognised
 from last.data.store.reader import open_store, write_store
 from last.data.synthetic import synthesize
 from last.experiments.config import resolve
+from last.plots.player import PlayedClip, Version
 from last.runs.folder import RunFolder
+from last.skeleton import load_layout
 
 Command = Callable[..., Any]
 
@@ -90,7 +93,7 @@ def test_clips_are_chosen_by_name_or_by_class(cli: Command, store: Path) -> None
         (("--most", "0"), "--most 0 should be at least 1"),
         (("--most", "1001"), "--most 1001 should be at most 1,000"),
         (("--out", "page.pdf"), "should end in .html, .gif or .png"),
-        (("--augmented",), "It is not known how"),
+        (("--augmented",), "How training augments"),
         (("--clip", "clip01", "clip02", "--out", "a.gif"), "A .gif file shows one clip"),
     ],
 )
@@ -159,6 +162,25 @@ def test_animations_and_strips_are_written(cli: Command, data_yaml: Path) -> Non
     assert cli("view", *options, "--out", "clip.gif").code == 0
     assert cli("view", *options, "--out", "clip.png", "--augmented").code == 0
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["clip-augmented.png", "clip.gif", "clip.png"]
+
+
+def test_pictures_show_the_confidences_and_an_augmented_one_lasts_as_long(
+    cli: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("PIL")
+    pytest.importorskip("matplotlib")
+    drawn: list[dict[str, Any]] = []
+
+    def draw(joints: NDArray[Any], *_: object, **how: Any) -> None:
+        drawn.append({"frames": joints.shape[1], **how})
+
+    monkeypatch.setattr("last.plots.skeletons.animate", draw)
+    save(Path("one.npz"), 40, 33, 3, fps=25, confidence=np.full((40, 33), 0.5))
+    assert cli("view", "one.npz", "--out", "one.gif").code == 0
+    assert drawn[0]["confidence"] == pytest.approx(np.full((1, 40, 33), 0.5), abs=0.01)
+    versions = [Version(np.zeros((1, 40, 33, 3)), 25.0), Version(np.zeros((1, 8, 33, 3)))]
+    view_module._write_pictures(Path("one.gif"), ".gif", [PlayedClip("one", load_layout("mediapipe33"), versions)])
+    assert [each["frames"] / each["fps"] for each in drawn[1:]] == [1.6, 1.6]
 
 
 # --- raw recordings

@@ -80,10 +80,10 @@ def written(
 @pytest.mark.parametrize(
     ("severities", "verdict"),
     [
-        ([], "Ready for a training"),
-        ([Severity.NOTE], "Ready for a training"),
+        ([], "Ready for training"),
+        ([Severity.NOTE], "Ready for training"),
         ([Severity.NOTE, Severity.WARNING], "Look at this first"),
-        ([Severity.WARNING, Severity.SPOILS], "This would spoil a training"),
+        ([Severity.WARNING, Severity.SPOILS], "This would spoil training"),
     ],
 )
 def test_the_verdict_is_that_of_the_worst_finding(severities: list[Severity], verdict: str, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_findings_are_listed_worst_first(tmp_path: Path) -> None:
     order = [Severity.NOTE, Severity.SPOILS, Severity.WARNING]
     page = written(tmp_path, replace(NOTHING, findings=[finding(each, title=f"a {each}") for each in order]))
     assert re.findall(r'<h3 id="finding-\d">(.*?)</h3>', page) == ["a spoils", "a warning", "a note"]
-    assert "3 findings: 1 would spoil a training, 1 may harm it, 1 worth knowing." in page
+    assert "3 findings: 1 would spoil training, 1 may harm training, 1 worth knowing." in page
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -165,6 +165,14 @@ def test_a_player_starts_at_the_frames_and_marks_the_joints_of_the_evidence(tmp_
     assert f"wave, jumps by 4 m, marked: {joints}" in page
 
 
+def test_the_page_says_how_to_turn_a_skeleton_only_where_one_can_be_turned(tmp_path: Path) -> None:
+    flat = load_layout("coco17_2d")
+    found = replace(NOTHING, findings=[finding(evidence=[Evidence(1)])])
+    assert "To turn a skeleton, drag it." in written(tmp_path, found)
+    page = written(tmp_path, found, lambda _: PlayedClip("flat", flat, [Version(np.ones((1, 2, 17, 2)))]))
+    assert "To zoom, click a skeleton" in page and "To turn a skeleton" not in page
+
+
 def test_a_copy_is_beside_its_original(tmp_path: Path) -> None:
     page = written(tmp_path, replace(NOTHING, findings=[finding(evidence=[Evidence(3, other=8)])]))
     assert re.findall(r'"title":"([^"]*)"', page) == ["clip 3 (wave)", "clip 8 (wave)"]
@@ -194,7 +202,7 @@ def test_the_curve_has_its_figures_labels_and_forecast(tmp_path: Path) -> None:
     for text in (
         "training clips</text>",
         "accuracy on held-out clips</text>",
-        "65.0% (60.0 to 70.0)",
+        "65.0\u00a0% (60.0 to 70.0)",
         "forecast: 40 clips",
     ):
         assert text in page

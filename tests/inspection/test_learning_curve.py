@@ -38,7 +38,7 @@ def test_the_forecast_of_a_curve_that_rises_lies_above_it_and_within_its_interva
     assert 0.78 < low <= likely <= high < 1
     assert more > likely
     assert "With twice as many clips" in curve.advice
-    assert "Classes that would profit most: " in curve.advice
+    assert "Classes that would benefit most: " in curve.advice
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 def test_a_flat_curve_is_called_enough_only_if_nearly_everything_is_right() -> None:
     assert "There are enough clips" in learning_curve(_measured([1.0, 1.0, 1.0]), ["a", "b"]).advice
-    assert "More clips of this kind would bring little" in learning_curve(_measured([0.6, 0.6, 0.6]), ["a", "b"]).advice
+    assert "More clips of this kind would help little" in learning_curve(_measured([0.6, 0.6, 0.6]), ["a", "b"]).advice
 
 
 def test_classes_are_named_in_the_order_of_what_more_clips_brought_and_those_without_errors_are_not() -> None:
@@ -61,4 +61,4 @@ def test_classes_are_named_in_the_order_of_what_more_clips_brought_and_those_wit
     advice = learning_curve(
         Measured(measured.shares, measured.clips, correct, measured.folds, labels), ["wave", "sit", "stand"]
     ).advice
-    assert advice.endswith("Classes that would profit most: sit, wave.")
+    assert advice.endswith("Classes that would benefit most: sit, wave.")

@@ -89,6 +89,27 @@ def test_without_time_labels_are_judged_all_the_same_and_the_curve_is_left_out(t
     progress = _Counted()
     studied = study(moving_store(tmp_path), minutes=0.0, progress=progress)
     assert (studied.refused, studied.curve, progress.done) == ("", None, FOLDS)
+    assert studied.no_curve.startswith("no time was left") and "inspect PATH --minutes " in studied.no_curve
+
+
+def test_what_takes_a_little_longer_than_planned_still_measures_a_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock: list[float] = []
+    monkeypatch.setattr(studying.time, "monotonic", lambda: clock[-1])
+    limits = studying._Limits(0.0, minutes=1.0)
+    for seconds, goes_on_after in ((50.0, (4, 5, 6)), (70.0, (4, 5)), (130.0, ())):
+        clock.append(seconds)
+        assert tuple(count for count in (4, 5, 6) if not limits.is_over(count)) == goes_on_after
+    assert not limits.is_over(3), "all labels are judged"
+    assert not studying._Limits(0.0, 1.0, updates=26).is_over(6)
+
+
+def test_the_minutes_that_are_enough_for_a_curve_are_those_of_its_students(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studying.time, "monotonic", lambda: 250.0)
+    limits = studying._Limits(0.0, minutes=1.0)
+    assert "--minutes 7`" in studying._no_time(limits, 10.0, 4), "10 seconds, and six students of 60 seconds each"
+    assert "--minutes 11`" in studying._no_time(studying._Limits(0.0, 10.0), 10.0, 4), (
+        "never fewer than were not enough"
+    )
 
 
 def test_a_set_that_cannot_be_studied_is_refused_in_a_sentence(tmp_path: Path) -> None:

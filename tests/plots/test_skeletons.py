@@ -3,12 +3,13 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from last.plots.drawing import head_joints
+from last.plots.drawing import LIGHT, head_joints
 from last.plots.running_labels import LabelledFrames, RunningLabels
 from last.plots.skeletons import animate, draw_frames, film
 from last.skeleton import list_layouts, load_layout
@@ -79,6 +80,23 @@ def test_an_animation_moves_and_repeats(tmp_path: Path) -> None:
 def test_an_animation_lasts_as_long_as_the_clip(frames: int, fps: float, tmp_path: Path) -> None:
     animate(clip(frames=frames), LAYOUT, tmp_path / "clip.gif", fps=fps)
     assert milliseconds_of(tmp_path / "clip.gif") == pytest.approx(1000 * frames / fps, abs=10)
+
+
+def test_a_clip_of_an_unknown_frame_rate_is_played_at_thirty_frames_a_second(tmp_path: Path) -> None:
+    animate(clip(frames=60), LAYOUT, tmp_path / "clip.gif", fps=0)
+    assert milliseconds_of(tmp_path / "clip.gif") == 2000
+
+
+@pytest.mark.parametrize("draw", [animate, draw_frames])
+def test_a_faint_limb_keeps_its_colour_in_pictures_of_few_colours(draw: Any, tmp_path: Path) -> None:
+    confidence = np.ones((2, 6, 15))
+    confidence[1, :, [joint for joint, name in enumerate(LAYOUT.joints) if name.startswith("left")]] = 0.5
+    draw(clip(bodies=2), LAYOUT, tmp_path / "clip", confidence=confidence)
+    colours = np.array(sorted(colours_of(frames_of(tmp_path / "clip")[0])))
+    opacity = 0.12 + 0.88 * 0.5
+    faint = opacity * np.array((0x0F, 0x9D, 0x8A)) + (1 - opacity) * np.array((0xF8, 0xF8, 0xF5))
+    assert np.abs(colours - faint).max(axis=1).min() < 8
+    assert tuple(bytes.fromhex(LIGHT.background[1:])) in colours_of(frames_of(tmp_path / "clip")[0])
 
 
 def test_a_long_clip_of_two_bodies_stays_a_small_file(tmp_path: Path) -> None:

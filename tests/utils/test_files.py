@@ -23,6 +23,7 @@ from last.utils.files import (
     make_folder,
     read_json,
     read_whole,
+    refuse_unwritable,
     write_csv,
     write_error,
     write_json,
@@ -89,6 +90,32 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot write"):
         make_folder(tmp_path / "file" / "runs")
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_place_that_can_be_written_is_left_as_it_is(folder: bool, tmp_path: Path) -> None:
+    for path in (tmp_path / "a" / "b" / "page.html", tmp_path / "page.html"):
+        refuse_unwritable(path, folder=folder)
+    assert list(tmp_path.iterdir()) == []
+    refuse_unwritable(tmp_path, folder=True)
+    with pytest.raises(UserError, match="a folder of that name is in the way"):
+        refuse_unwritable(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(Unwritable, match=r"Cannot write .*page.html: a part of the path is a file, not a folder"):
+        refuse_unwritable(tmp_path / "file" / "page.html")
+
+    def touch(_: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", touch)
+    with pytest.raises(Unwritable, match=r"the file system is read-only. Choose another place"):
+        refuse_unwritable(tmp_path / "new" / "page.html")
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_that_exists_is_no_obstacle(tmp_path: Path) -> None:

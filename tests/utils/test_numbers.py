@@ -2,7 +2,7 @@
 
 import pytest
 
-from last.utils.numbers import counted
+from last.utils.numbers import counted, percent
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,10 @@ from last.utils.numbers import counted
 )
 def test_a_count_agrees_with_its_noun(number: float, noun: str, text: str) -> None:
     assert counted(number, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0, "0.0 %"), (0.0249, "2.5 %"), (0.1, "10 %"), (0.366, "37 %"), (1, "100 %")]
+)
+def test_a_share_in_per_cent_has_a_decimal_below_a_tenth(share: float, text: str) -> None:
+    assert percent(share) == text

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from ...settings.data import DataConfig, NormalizeConfig, ProtocolConfig
 from ...settings.intervals import IntervalsConfig
+from ...settings.splits import PROPERTIES
 from ...utils.errors import UserError
 from ...utils.names import alike, normal_form
 from ...utils.numbers import counted
 from ..store.recordings import LEFT_OUT
 from .formats import BadClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats, reader_of
 from .formats.clip_builder import ClipMetadata
+from .formats.listing import tell_of_large
 from .formats.other_layouts import flat_layout
 from .intervals.plans import labels_in, read_plans
+from .recognise import open_recordings
 
 _TRIED = 5  # recordings that are read to find the layout
 _TEST_SHARE = 0.25  # of the subjects, or of each class
@@ -39,6 +42,7 @@ def discover(
     """
     if not raw.exists():
         raise UserError(f"There is no raw folder {raw}.")
+    tell_of_large(raw)
     if not config.classes:
         config = _with_classes(config, raw, tables)
     config = _with_layout(config, raw, tables)
@@ -67,6 +71,29 @@ def discover(
     if config.skeleton.coordinates == 2:  # pixels
         config = replace(config, normalize=NormalizeConfig(config.normalize.face_camera, "unit"))
     return config, about
+
+
+def values_told(config: DataConfig, raw: Path, by: str) -> set[int] | None:
+    """Return the known values of a property that names, or columns of tables, tell of the recordings in `raw`.
+
+    Args:
+        config: how they are read; their classes need not be known.
+        raw: the recordings.
+        by: one of `PROPERTIES`, such as `camera`.
+
+    Returns:
+        None if it is not a property, or the recordings cannot be listed, or have to be read to know it.
+    """
+    if by not in PROPERTIES:
+        return None
+    try:
+        with _without_warnings():  # the preparation gives them
+            reader, entries, _ = open_recordings(config, raw)
+            if not isinstance(reader, FindsClasses):
+                return None
+            return {getattr(reader.metadata(entry), by) for entry in entries} - {0}
+    except (UserError, BadClip, KeyError):  # the preparation says why
+        return None
 
 
 def described(config: DataConfig, layout_file: str) -> dict[str, object]:
@@ -125,7 +152,12 @@ def _classes(config: DataConfig, raw: Path) -> list[str]:
     targets = [config.class_map.get(name, name) for name in found]
     classes = sorted({name for name in targets if name is not None})
     if not classes:
-        raise UserError(f"There are no class folders, or labels, in {raw}.")
+        example = next((path.name for path in sorted(raw.glob("*")) if path.is_file()), "clip.npy")
+        raise UserError(
+            f"There are no class folders, or labels, in {raw}. Put the recordings of each class into a folder with its "
+            f"name, such as {raw / 'wave' / example}; a table needs a column 'label'. Long recordings "
+            "of several actions need a table of their labelled parts: --intervals FILE."
+        )
     if {name.casefold() for name in classes} <= PARTS:
         raise UserError(
             f"{', '.join(classes)} in {raw} are parts, not classes: put the clips of each class into one folder, "

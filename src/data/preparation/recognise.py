@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from ...skeleton import list_layouts
 from ...utils.config import data_layer, merge, override_layer, section_layer
 from ...utils.errors import UserError
 from ...utils.zip_files import Archive, DamagedZip
-from .formats import BadClip, DroppedClip, Entry, FindsClasses, Reader, Source, get_reader, list_formats
+from .formats import BadClip, DroppedClip, Entry, FindsClasses, KnowsJoints, Reader, Source, get_reader, list_formats
 from .formats.csv_rows import LIMIT_BYTES
 from .formats.json_recordings import format_looked_like, read_json
-from .formats.listing import files_below, size_of, tally
+from .formats.listing import files_below, size_of, tally, tell_of_large
+from .formats.other_layouts import flat_layout
 from .formats.recordings import damage_of_archive, read_bytes
 
 _LOOKED_AT = 500  # files
@@ -100,6 +101,7 @@ def open_recordings(config: DataConfig, raw: Path) -> tuple[Reader, list[Entry],
     Raises:
         UserError: there are no recordings in `raw`, or they cannot be listed.
     """
+    tell_of_large(raw)
     if config.classes:
         reader = get_reader(config.format, Source.of(config))
         return reader, list(reader.entries(raw)), list(config.recorded_classes)
@@ -194,19 +196,23 @@ def _format_of_content(entry: Entry) -> str:
 
 
 def _only_layout(config: DataConfig, raw: Path) -> str:
-    """Return the only layout of the program that the first recordings fit.
+    """Return the only layout of the program that the first recordings fit; the one with z if they have it.
 
     Raises:
         UserError: none or several fit.
     """
-    problems = {name: _problem(replace(config, layout=name), raw) for name in list_layouts()}
+    listed = _Listed(raw)
+    problems = {name: _problem(replace(config, layout=name), listed) for name in list_layouts()}
     fitting = [name for name, problem in problems.items() if not problem]
+    if config.format == "table":  # x, y and z fit a layout of x and y too
+        fitting = [name for name in fitting if name not in map(flat_layout, fitting)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         raise UserError(f"The recordings in {raw} fit several joint layouts: name one with --layout {_or(fitting)}.")
     if len(set(problems.values())) == 1:  # it is not the layout
-        raise UserError(f"The recordings in {raw} cannot be read as {config.format}: {problems[list_layouts()[0]]}")
+        problem = problems[list_layouts()[0]].rstrip(".")
+        raise UserError(f"The recordings in {raw} cannot be read as {config.format}: {problem}.")
     raise UserError(
         f"The recordings in {raw}, read as {config.format}, fit none of the known joint layouts. Name another format "
         f"with --format ({', '.join(list_formats())}), or their layout with --layout FILE.yaml, a layout YAML."
@@ -217,12 +223,41 @@ def _or(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _problem(config: DataConfig, raw: Path) -> str:
+@dataclass
+class _Listed:
+    """Recordings that are listed once, since the list does not depend on their layout.
+
+    Attributes:
+        raw: where they are.
+        first: the first ones, and all classes, as soon as they could be listed.
+    """
+
+    raw: Path
+    first: tuple[Sequence[Entry], list[str]] | None = None
+
+    def with_reader(self, config: DataConfig) -> tuple[Reader, Sequence[Entry]]:
+        """Return a reader of a description without classes, and the first recordings."""
+        if self.first is None:
+            reader, found, classes = open_recordings(config, self.raw)
+            self.first = found[:_TRIED], classes
+            return reader, self.first[0]
+        entries, classes = self.first
+        source = Source(config.skeleton, config.bodies, tuple(classes))
+        reader = get_reader(config.format, source)
+        if isinstance(reader, FindsClasses) and not classes:
+            reader = get_reader(config.format, replace(source, is_long=True))
+        return reader, entries
+
+
+def _problem(config: DataConfig, listed: _Listed) -> str:
     """Return why the first recordings cannot be read with the layout of `config`; empty if one of them can."""
     problem = "there is no body in the first recordings"
     try:
-        reader, entries, _ = open_recordings(config, raw)
-        for entry in entries[:_TRIED]:
+        reader = get_reader(config.format, Source(config.skeleton, config.bodies, ()))
+        if isinstance(reader, KnowsJoints):
+            return reader.layout_problem(listed.raw)
+        reader, first = listed.with_reader(config)
+        for entry in first:
             with suppress(DroppedClip):
                 reader.read(entry)
                 return ""

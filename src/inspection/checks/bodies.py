@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...utils.numbers import percent
 from ..check import Check, Fault, affecting, exchanging, outliers
 from ..findings import Evidence, Finding
 from ..measured_set import MeasuredSet
@@ -25,7 +26,9 @@ def ghosts(measured: MeasuredSet) -> Finding | None:
         "Prepare with data.bodies: 1, or remove the second body from these recordings.",
         Harm.MILD,
     )
-    return affecting(measured, affected, fault, lambda clip: Evidence(clip, f"in {shares[clip]:.0%} of the frames"))
+    return affecting(
+        measured, affected, fault, lambda clip: Evidence(clip, f"in {percent(shares[clip])} of the frames")
+    )
 
 
 def brief_bodies(measured: MeasuredSet) -> Finding | None:
@@ -34,12 +37,14 @@ def brief_bodies(measured: MeasuredSet) -> Finding | None:
     affected = measured.is_usable & (measured.rows["bodies"] > 1) & (shares < _BRIEF_SHARE)
     fault = Fault(
         "brief_bodies",
-        "Bodies of a few frames",
+        "Bodies that appear only briefly",
         "{clips} have a body that is present in less than a tenth of the frames.",
         "If it is a false detection, remove it from the recording, or prepare with data.bodies: 1.",
         Harm.MILD,
     )
-    return affecting(measured, affected, fault, lambda clip: Evidence(clip, f"in {shares[clip]:.0%} of the frames"))
+    return affecting(
+        measured, affected, fault, lambda clip: Evidence(clip, f"in {percent(shares[clip])} of the frames")
+    )
 
 
 def empty_bodies(measured: MeasuredSet) -> Finding | None:
@@ -49,7 +54,7 @@ def empty_bodies(measured: MeasuredSet) -> Finding | None:
         "empty_bodies",
         "Bodies that are never present",
         "{clips} have a body without a joint in any frame.",
-        "Prepare them again: an empty body costs memory and time, and changes nothing else.",
+        "Prepare them again: an empty body only costs memory and time.",
         Harm.NONE,
     )
     return affecting(measured, affected, fault)
@@ -59,9 +64,9 @@ def exchanged_bodies(measured: MeasuredSet) -> Finding | None:
     """Find clips in which two bodies exchange their places from one frame to the next."""
     fault = Fault(
         "exchanged_bodies",
-        "Bodies that exchange their identities",
+        "Bodies that swap identities",
         "In {clips} the first body continues as the second, and the second as the first.",
-        "Give each person one number in all frames of a recording.",
+        "Give each person the same number in all frames of a recording.",
         Harm.MILD,
     )
     return exchanging(measured, fault)
@@ -79,13 +84,17 @@ def changing_bones(measured: MeasuredSet) -> Finding | None:
         affected = known & outliers(values, _BONE_FACTOR, _BONE_DEVIATIONS, _BONE_SPREAD)
     fault = Fault(
         "changing_bones",
-        "Bones that change their length",
-        "In {clips} bones change their length from frame to frame, which those of a body do not.",
-        "Check the order of the joints and the depth of the sensor.",
+        "Bones that change length",
+        "In {clips} bones change length from frame to frame, which real bones do not.",
+        "Check the order of the joints and the sensor's depth values.",
         Harm.MILD,
     )
     return affecting(
-        measured, affected, fault, lambda clip: Evidence(clip, f"by {values[clip]:.0%} in half of the frames"), values
+        measured,
+        affected,
+        fault,
+        lambda clip: Evidence(clip, f"by {percent(values[clip])} in half of the frames"),
+        values,
     )
 
 
@@ -94,7 +103,7 @@ def _one_body(measured: MeasuredSet) -> str:
 
 
 def _flat(measured: MeasuredSet) -> str:
-    return "two coordinates show bones shorter than they are" if measured.anatomy.flat else ""
+    return "in two dimensions, bones look shorter than they are" if measured.anatomy.flat else ""
 
 
 CHECKS = (

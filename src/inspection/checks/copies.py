@@ -7,7 +7,7 @@ from ...data.store.protocols import Split, divide, divided_recording, known_prot
 from ...settings.data import DataConfig
 from ...settings.splits import PROPERTIES
 from ...utils.errors import UserError
-from ..check import MOST_EVIDENCE, Check, Fault, affecting
+from ..check import MOST_UNUSABLE, Check, Fault, affecting
 from ..findings import Evidence, Finding, Severity
 from ..measured_set import MeasuredSet
 from ..severity import Harm, severity_of
@@ -76,9 +76,10 @@ def leaks(measured: MeasuredSet) -> Finding | None:
         message=f"Test clips that are copies, or nearly so, of training clips: {shares}.{known}",
         remedy="Leave them out, or put the copies into the same part.",
         evidence=[
-            _copy_of(measured, clip, _partner(measured, clip, parts.train)) for clip in copied[:MOST_EVIDENCE].tolist()
+            _copy_of(measured, clip, _partner(measured, clip, parts.train)) for clip in copied[:MOST_UNUSABLE].tolist()
         ],
         clips=len(copied),
+        unusable=harm is Harm.GRAVE,
     )
 
 

@@ -37,7 +37,7 @@ def rescaled(measured: MeasuredSet) -> Finding | None:
         "rescaled",
         "Clips of another size",
         "The skeletons of {clips} are much larger or smaller than the rest.",
-        "Bring all recordings to one unit before they are prepared.",
+        "Convert all recordings to the same unit before preparing them.",
         Harm.GRAVE,
     )
     return affecting(
@@ -82,7 +82,7 @@ def rotated(measured: MeasuredSet) -> Finding | None:
     fault = Fault(
         "rotated",
         "Clips of lying or upside-down bodies",
-        "The bodies of {clips} point in another direction than those of their class.",
+        "The bodies of {clips} are tilted compared with the others of their class.",
         "Check the axes of these recordings: y should point up (down in a picture).",
         Harm.GRAVE,
     )
@@ -104,9 +104,9 @@ def turned(measured: MeasuredSet) -> Finding | None:
     affected = known & (angles > _TURN_DEGREES)
     fault = Fault(
         "turned",
-        "Clips from another side",
-        "The bodies of {clips} face elsewhere, while nearly all others of their camera face the same way.",
-        "Check which camera they are from. Training turns bodies to the camera with data.normalize.face_camera.",
+        "Clips that face another way",
+        "The bodies of {clips} do not face the way that nearly all others seen by their camera do.",
+        "Check which camera recorded them. Training turns bodies to the camera with data.normalize.face_camera.",
         Harm.MILD,
     )
     return affecting(measured, affected, fault, lambda clip: Evidence(clip, f"by {angles[clip]:.0f} degrees"), angles)
@@ -135,8 +135,8 @@ def exchanged_sides(measured: MeasuredSet) -> Finding | None:
     fault = Fault(
         "exchanged_sides",
         "Left and right exchanged in some frames",
-        "In {clips} the left joints become the right ones from one frame to the next.",
-        "Exchange them back, or mark the joints of these frames as missing (NaN).",
+        "In {clips} the left and right joints swap from one frame to the next.",
+        "Swap them back, or mark the joints of these frames as missing (NaN).",
         Harm.MILD,
     )
     return exchanging(measured, fault)
@@ -171,7 +171,7 @@ def _no_facing(measured: MeasuredSet) -> str:
     if reason := _no_trunk(measured):
         return reason
     if measured.anatomy.flat:
-        return "there is no depth"
+        return "the clips have no depth"
     facing, known = _flat_facing(measured)
     cameras = measured.rows["camera"]
     for camera in np.unique(cameras[known]):
@@ -179,7 +179,7 @@ def _no_facing(measured: MeasuredSet) -> str:
         angles = _angles(facing, np.tile(_mean_direction(facing[same]), (len(facing), 1)))[same]
         if len(angles) >= _FEWEST_ALIGNED and np.mean(angles < _TURN_DEGREES / 2) >= _ALIGNED:
             return ""
-    return "the bodies face all ways, or are few"
+    return "the bodies face in all directions, or are too few"
 
 
 def _no_sides(measured: MeasuredSet) -> str:

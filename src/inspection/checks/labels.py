@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.preparation.discover import PARTS
+from ...utils.numbers import percent
 from ..check import Bools, Check, Fault, affecting, listed
 from ..findings import Evidence, Finding, Severity
 from ..measured_set import MeasuredSet
@@ -32,6 +33,7 @@ def one_class(measured: MeasuredSet) -> Finding | None:
         f"{{clips}} are of the same class, {measured.class_name(int(known[0]))}: there is nothing to tell apart.",
         "Add clips of other movements, also of a class for everything else.",
         Harm.GRAVE,
+        of_clips=False,
     )
     return affecting(measured, measured.labels >= 0, fault)
 
@@ -48,6 +50,7 @@ def parts_as_classes(measured: MeasuredSet) -> Finding | None:
         "Put the clips of each class into one folder, such as class_name/train_clip.npy, and give the parts as a "
         "protocol in a data YAML.",
         Harm.GRAVE,
+        of_clips=False,
     )
     return affecting(measured, measured.labels >= 0, fault)
 
@@ -79,6 +82,7 @@ def single_clips(measured: MeasuredSet) -> Finding | None:
             "{classes} a single clip ({clips}): it either trains or tests, so the class is not measured.",
             "Record more clips of them, merge them with others (data.class_map), or leave them out.",
             Harm.GRAVE,
+            of_clips=False,
         ),
     )
 
@@ -118,7 +122,7 @@ def one_subject(measured: MeasuredSet) -> Finding | None:
     fault = Fault(
         "one_subject",
         "One person",
-        "{clips} are of the same person, so nothing shows how well another one is recognised.",
+        "{clips} are of the same person, so nothing shows how well other people are recognised.",
         "Record other people, at least for the test.",
         Harm.MILD,
     )
@@ -149,8 +153,8 @@ def trivial_shortcuts(measured: MeasuredSet) -> Finding | None:
         measured,
         {name: _given_away(measured, each.astype(np.float64)) for name, each in values.items()},
         "trivial_shortcuts",
-        "Classes that length or bodies give away",
-        "Record clips of every class that also differ in it, if the movement should decide.",
+        "Classes that the length or the number of bodies gives away",
+        "If the movement should decide, record clips of every class that vary in this, too.",
         Harm.MILD,
     )
 
@@ -163,10 +167,10 @@ def _shortcut(
         return None
     worst = max(found, key=lambda name: found[name])
     sentence = (
-        f"{worst.capitalize()} alone tells the class of {found[worst]:.0%} of those that always guessing the most "
+        f"{worst.capitalize()} alone tells the class of {percent(found[worst])} of those that always guessing the most "
         "frequent class gets wrong, of {clips}."
     )
-    return affecting(measured, measured.labels >= 0, Fault(kind, title, sentence, remedy, harm))
+    return affecting(measured, measured.labels >= 0, Fault(kind, title, sentence, remedy, harm, of_clips=False))
 
 
 def _given_away(measured: MeasuredSet, values: NDArray[np.float64]) -> float:
@@ -227,7 +231,7 @@ def _no_labels(measured: MeasuredSet) -> str:
 
 
 def _no_subjects(measured: MeasuredSet) -> str:
-    return "" if (measured.rows["subject"] != 0).any() else "no clip tells its subject"
+    return "" if (measured.rows["subject"] != 0).any() else "no clip states its subject"
 
 
 def _one_value(name: str, what: str) -> Callable[[MeasuredSet], str]:
@@ -236,7 +240,7 @@ def _one_value(name: str, what: str) -> Callable[[MeasuredSet], str]:
     def impossible(measured: MeasuredSet) -> str:
         values = measured.rows[name]
         if not (values != 0).any():
-            return f"no clip tells its {what}"
+            return f"no clip states its {what}"
         return "" if len(np.unique(values[values != 0])) > 1 else f"all clips are of one {what}"
 
     return impossible

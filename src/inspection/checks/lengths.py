@@ -32,7 +32,7 @@ def short_clips(measured: MeasuredSet) -> Finding | None:
         "short",
         "Very short clips",
         f"{{clips}} have fewer than {_FEWEST_FRAMES} frames.",
-        "Leave them out, or look why the recordings ended so early.",
+        "Leave them out, or find out why the recordings ended so early.",
         Harm.MILD,
     )
     affected = measured.is_usable & (frames > 1) & (frames < _FEWEST_FRAMES)
@@ -47,7 +47,7 @@ def long_clips(measured: MeasuredSet) -> Finding | None:
         "long",
         "Very long clips",
         "{clips} are far longer than the rest: they may be recordings that were not cut.",
-        "Cut them by a table of intervals (data.intervals).",
+        "Cut them with a table of intervals (data.intervals).",
         Harm.MILD,
     )
     return affecting(measured, affected, fault, lambda clip: Evidence(clip, f"{frames[clip]:,} frames"), frames * 1.0)
@@ -64,9 +64,9 @@ def frame_rates(measured: MeasuredSet) -> Finding | None:
     fault = Fault(
         "frame_rates",
         "Different frame rates",
-        f"{{clips}} have another frame rate than the most frequent one, {_rate(usual)}: a movement is faster or slower "
-        "in them.",
-        "Set data.fps, so that all clips get this rate; give the rate of recordings that do not tell it.",
+        f"The frame rate of {{clips}} differs from the most frequent one, {_rate(usual)}: the same movement is faster "
+        "or slower in them.",
+        "Set data.fps, which brings all clips to one rate, and data.source_fps where recordings state none.",
         Harm.MILD,
     )
     return affecting(measured, usable & ~same, fault, lambda clip: Evidence(clip, _rate(rates[clip])))

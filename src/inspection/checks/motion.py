@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...utils.numbers import percent
 from ..check import Check, Fault, affecting, outliers
 from ..findings import Evidence, Finding
 from ..measured_set import MeasuredSet
@@ -26,7 +27,7 @@ def frozen(measured: MeasuredSet) -> Finding | None:
         "frozen",
         "Clips that do not move",
         "All frames are the same in {clips}.",
-        "Leave them out, or record them again: the tracker has stopped.",
+        "Leave them out, or record them again: the tracker probably stopped.",
         Harm.GRAVE,
     )
     return affecting(measured, _frozen(measured), fault)
@@ -46,8 +47,8 @@ def frozen_stretches(measured: MeasuredSet) -> Finding | None:
     fault = Fault(
         "frozen_stretches",
         "Frames that are repeated",
-        "{clips} repeat frames, as a tracker does that loses a body or a video that was recorded more slowly.",
-        "Cut these frames, mark them as missing (NaN), or record at the rate of the sensor.",
+        "{clips} repeat frames: the tracker lost the body, or the video has a lower frame rate than the clip.",
+        "Remove these frames, mark them as missing (NaN), or record at the sensor's frame rate.",
         Harm.MILD,
     )
     return affecting(measured, affected, fault, evidence, rows["repeated"])
@@ -89,7 +90,7 @@ def body_jumps(measured: MeasuredSet) -> Finding | None:
         "body_jumps",
         "Bodies that jump",
         "In {clips} a whole body jumps within one frame.",
-        "Look whether the tracker took another person or frames are missing; cut the clip there.",
+        "Check whether the tracker switched to another person, or frames are missing, and cut the clip there.",
         Harm.MILD,
     )
     return affecting(measured, affected, fault, evidence, rows["body_jump"])
@@ -101,14 +102,14 @@ def jitter(measured: MeasuredSet) -> Finding | None:
     affected = measured.is_usable & outliers(values, _JITTER_FACTOR, _JITTER_DEVIATIONS, _JITTER)
     fault = Fault(
         "jitter",
-        "Clips that tremble",
-        "The joints of {clips} tremble far more than those of the rest.",
-        "Smooth them before they are prepared, or record with more light or a nearer camera.",
+        "Jittery clips",
+        "The joints of {clips} jitter far more than those of the rest.",
+        "Smooth them before preparing them, or record with more light or a closer camera.",
         Harm.MILD,
     )
 
     def evidence(clip: int) -> Evidence:
-        return Evidence(clip, f"{values[clip] / _middle(values):.0f} times as much as the clip in the middle")
+        return Evidence(clip, f"{values[clip] / _middle(values):.0f} times as much as the median clip")
 
     return affecting(measured, affected, fault, evidence, values)
 
@@ -127,13 +128,15 @@ def dropped_frames(measured: MeasuredSet) -> Finding | None:
 
     def evidence(clip: int) -> Evidence:
         share = values[clip]
-        return Evidence(clip, "its timestamps have gaps" if not share > limit else f"{share:.0%} of its fast steps")
+        return Evidence(
+            clip, "its timestamps have gaps" if not share > limit else f"{percent(share)} of its fast steps"
+        )
 
     fault = Fault(
         "dropped_frames",
         "Clips with dropped frames",
         "In {clips} frames seem to be missing: many steps are as long as two, or the timestamps have gaps.",
-        "Give the timestamps of the frames and data.fps, so that the clips get frames at equal intervals.",
+        "Provide the frames' timestamps and set data.fps, so that the clips get frames at equal intervals.",
         Harm.MILD,
     )
     return affecting(measured, affected, fault, evidence, np.nan_to_num(values))

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ...utils.numbers import percent
 from ..check import Check, Fault, affecting, listed
 from ..findings import Evidence, Finding
 from ..measured_set import MeasuredSet
@@ -33,7 +34,7 @@ def not_finite(measured: MeasuredSet) -> Finding | None:
     counts = measured.rows["not_finite"]
     fault = Fault(
         "not_finite",
-        "Coordinates that are no numbers",
+        "Coordinates that are not numbers",
         "{clips} have NaN, infinite or impossibly large coordinates, which a model rejects.",
         "Prepare the data set again with `preprocess --overwrite`, which marks such joints as missing.",
         Harm.GRAVE,
@@ -96,11 +97,11 @@ def clips_mostly_missing(measured: MeasuredSet) -> Finding | None:
     fault = Fault(
         "clips_mostly_missing",
         "Clips without most of their joints",
-        "{clips} miss more than half of their joints.",
+        "{clips} lack more than half of their joints.",
         "Leave them out, or record them again with the whole body in the picture.",
         Harm.GRAVE,
     )
-    return affecting(measured, affected, fault, lambda clip: Evidence(clip, f"{shares[clip]:.0%} missing"), shares)
+    return affecting(measured, affected, fault, lambda clip: Evidence(clip, f"{percent(shares[clip])} missing"), shares)
 
 
 def still_joints(measured: MeasuredSet) -> Finding | None:
@@ -118,9 +119,9 @@ def still_joints(measured: MeasuredSet) -> Finding | None:
             still,
             "body_never_travels",
             "Bodies that stay in one place",
-            "{joints} at the same place in every frame: the recordings were centred frame by frame, and how a person "
-            "moves through the room is lost.",
-            "Prepare recordings that were not centred, if the classes differ in it.",
+            "{joints} in the same place in every frame: the recordings were centred frame by frame, which loses "
+            "how a person moves through the room.",
+            "If the classes differ in this, prepare recordings that were not centred.",
             Harm.NONE,
         )
     return _about_joints(
@@ -128,7 +129,7 @@ def still_joints(measured: MeasuredSet) -> Finding | None:
         still,
         "still_joints",
         "Joints that never move",
-        "{joints} at the same place in every frame of each clip, although the body moves.",
+        "{joints} in the same place in every frame of each clip, although the body moves.",
         "Check the order of the joints and the layout; mark joints that were not measured as missing (NaN).",
     )
 
@@ -148,8 +149,8 @@ def joints_at_the_same_place(measured: MeasuredSet) -> Finding | None:
     names = measured.layout.joints
     fault = Fault(
         "same_place",
-        "Joints at the place of another joint",
-        f"Always at the same place, in {{clips}}: {listed([f'{names[a]} and {names[b]}' for a, b in pairs])}.",
+        "Joints in the same place as another joint",
+        f"Always in the same place, in {{clips}}: {listed([f'{names[a]} and {names[b]}' for a, b in pairs])}.",
         "Check how the joints were converted; a layout without the copies is smaller and learns the same.",
         Harm.MILD,
     )
@@ -164,7 +165,7 @@ def zero_confidences(measured: MeasuredSet) -> Finding | None:
         "zero_confidences",
         "Confidences that are all zero",
         "{clips} have the confidence 0 for every joint.",
-        "Check the column of the confidences: with data.min_confidence such joints would all be missing.",
+        "Check the confidence column: with data.min_confidence all of these joints would be missing.",
         Harm.GRAVE,
     )
     return affecting(measured, affected, fault)
@@ -181,8 +182,8 @@ def constant_confidences(measured: MeasuredSet) -> Finding | None:
     fault = Fault(
         "constant_confidences",
         "Confidences that are all the same",
-        f"Every joint of {{clips}} has the confidence {(low - 1) / 254:.2f}: it says nothing.",
-        "Check the column of the confidences, or leave them out.",
+        f"Every joint of {{clips}} has the confidence {(low - 1) / 254:.2f}, which says nothing.",
+        "Check the confidence column, or leave the confidences out.",
         Harm.NONE,
     )
     return affecting(measured, measured.is_usable & measured.rows["has_confidence"], fault)

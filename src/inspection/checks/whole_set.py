@@ -49,6 +49,7 @@ def wrong_layout(measured: MeasuredSet) -> Finding | None:
         "{clips}: the joints are in another order.",
         f"{hint}Compare the joints of the recordings with the layout, in their order, and set data.layout.",
         Harm.GRAVE,
+        of_clips=False,
     )
     return affecting(measured, measured.is_usable, fault)
 
@@ -92,6 +93,7 @@ def wrong_vertical(measured: MeasuredSet) -> Finding | None:
         "{clips}.",
         f"Turn the coordinates before they are prepared: the program expects {expected}.",
         Harm.GRAVE,
+        of_clips=False,
     )
     return affecting(measured, known, fault)
 
@@ -131,7 +133,7 @@ def exchanged_set(measured: MeasuredSet) -> Finding | None:
         "Left and right exchanged",
         "Noses, feet and knees point backwards in {clips}: the names of left and right are exchanged, or an axis is "
         "negated, so that the bodies are their mirror images.",
-        "Exchange the left and the right joints, or negate x. It matters if another model or set is used beside it.",
+        "Exchange the left and the right joints, or negate x. This matters beside other models and data sets.",
         Harm.MILD,
     )
     return affecting(measured, known & (fronts < 0), fault)
@@ -144,13 +146,13 @@ def front_problem(measured: MeasuredSet) -> str:
     fronts = np.abs(measured.rows["front"])
     fronts = fronts[measured.is_usable & np.isfinite(fronts)]
     if np.mean(fronts < _UNSURE_PART * np.median(fronts)) > _MOST_UNSURE:
-        return "noses, feet and knees do not show clearly enough where the front of a body is"
+        return "noses, feet and knees do not show clearly which way the bodies face"
     return ""
 
 
 def _no_front(measured: MeasuredSet) -> str:
     if measured.anatomy.flat:
-        return "without a depth, a mirrored person and one who turned round look alike"
+        return "without depth, a mirrored person and one who turned round look alike"
     if not measured.anatomy.has_front:
         return f"the layout {measured.layout.name} names no joints that show the front of a body"
     known = measured.is_usable & np.isfinite(measured.rows["front"])

@@ -182,7 +182,7 @@ def curve_of(
         lowest, middle, highest = limits
         extent = f" ({100 * lowest:.1f} to {100 * highest:.1f})" if highest > lowest else ""
         name = f"{count:,} {noun}{'' if count == 1 else 's'}"
-        figures = f"{100 * middle:.1f}%{extent}"
+        figures = f"{100 * middle:.1f} %{extent}"
         return CurveDot(across(count), upward(middle), upward(lowest), upward(highest), f"{label}{name}", figures)
 
     dots = [dot(count, limits, "") for count, limits in values.items()]
@@ -194,7 +194,7 @@ def curve_of(
         dots,
         [start, *(dot(count, limits, "forecast: ") for count, limits in ahead.items())] if ahead else (),
         [(across(count), f"{count:,}") for count in _round_steps(most)],
-        [(upward(step), f"{100 * step:.0f}%") for step in steps],
+        [(upward(step), f"{100 * step:.0f} %") for step in steps],
         (_LEFT, _TOP, right, bottom),
     )
 

@@ -108,7 +108,9 @@ def _environment(folder: Path) -> "Environment":
 
 def _shown(value: Any) -> Any:
     """Return a value as it may be shown: text that is not HTML already loses its control characters."""
-    return harmless(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return harmless(value).replace(" %", "\u00a0%")  # a line does not end between a number and its unit
 
 
 def _short_name(text: str) -> str:

@@ -18,6 +18,7 @@ from ...skeleton.layout import Layout
 from ...utils.errors import UserError
 from ...utils.foreign_text import printable
 from ..drawing import FACE, Array, Scene, has_joints, head_joints, joints_of, lines_of, scene_of, visible_joints
+from ..legend import legend_of
 from ..running_labels import MOST_LABELS, RunningLabels
 
 _LARGEST = 32_767
@@ -83,7 +84,7 @@ def encode(clips: Sequence[PlayedClip]) -> dict[str, Any]:
                 "name": printable(clip.name),
                 "caption": printable(clip.caption),
                 "skeleton": layouts.index(clip.layout),
-                "versions": _versions(clip),
+                **_versions_and_legend(clip),
                 "marked_frames": _marked_frames(clip),
                 "marked_joints": [joint for joint in clip.marked_joints if 0 <= joint < clip.layout.num_joints],
                 "running": [_running(each) for each in clip.running],
@@ -131,7 +132,6 @@ def _skeleton(layout: Layout) -> dict[str, Any]:
         "joints": layout.num_joints,
         "coordinates": layout.coordinates,
         "flat": layout.flat,
-        "has_sides": bool(layout.mirror),
         "lines": lines_of(layout),
         "head": head_joints(layout),
         "face": joints_of(layout, FACE),
@@ -146,7 +146,7 @@ def _marked_frames(clip: PlayedClip) -> list[int] | None:
     return [first, last] if first <= last else None
 
 
-def _versions(clip: PlayedClip) -> list[dict[str, Any]]:
+def _versions_and_legend(clip: PlayedClip) -> dict[str, Any]:
     """Return the versions of a clip, each in its own space, but with the same radius if their sizes are similar."""
     bodies = []
     for version in clip.versions:
@@ -159,10 +159,13 @@ def _versions(clip: PlayedClip) -> list[dict[str, Any]]:
     radii = [scene.radius for scene, each in zip(scenes, bodies, strict=True) if has_joints(each).any()]
     if radii and max(radii) <= _COMPARABLE * min(radii):
         scenes = [Scene(scene.middle, max(radii), scene.size, scene.floors) for scene in scenes]
-    return [
+    versions = [
         _version(version, each, scene, clip.layout)
         for version, each, scene in zip(clip.versions, bodies, scenes, strict=True)
     ]
+    numbers = sorted({number for version in versions for number in version["numbers"]})
+    legend = [{"body": entry.body, "words": entry.words} for entry in legend_of(clip.layout, numbers)]
+    return {"versions": versions, "legend": legend}
 
 
 def _scene(bodies: Array) -> Scene:
@@ -185,6 +188,7 @@ def _version(version: Version, bodies: Array, scene: Scene, layout: Layout) -> d
         "fps": float(version.fps),
         "frames": int(bodies.shape[1]),
         "bodies": len(kept),
+        "numbers": kept.tolist(),
         "empty": not len(kept),
         "joints": _text(packed),
         "step": step,

@@ -2,7 +2,6 @@
 // Legend: M bodies, T frames, V joints, C coordinates.
 
 const MISSING = -32768;
-const FAINTEST = 0.12; // opacity of a joint whose confidence is 0
 
 function bytesOf(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -72,14 +71,15 @@ function drawFrame(context, size, clip, decoded, frame, view, shared, palette, s
   if (!skeleton.flat) drawGrid(version.scene, shared, project, (first, second) => line(first, second, 1, palette.grid, 1));
 
   const strokes = [];
+  let drawn = 0;
   for (let body = 0; body < decoded.bodies; body++) {
-    const colours = palette.bodies[body % palette.bodies.length];
+    const colours = palette.bodies[version.numbers[body] % palette.bodies.length];
     const start = (body * decoded.frames + frame) * decoded.joints;
     const point = (joint) => Array.from(decoded.points.subarray(3 * (start + joint), 3 * (start + joint) + 3));
     const opacity = (joint) =>
       decoded.confidence === null || !showsConfidence
         ? 1
-        : FAINTEST + ((1 - FAINTEST) * decoded.confidence[start + joint]) / 255;
+        : shared.faintest + ((1 - shared.faintest) * decoded.confidence[start + joint]) / 255;
     const floor = version.scene.floors[body];
     for (const [first, second, side] of skeleton.lines) {
       const [one, other] = [point(first), point(second)];
@@ -89,7 +89,10 @@ function drawFrame(context, size, clip, decoded, frame, view, shared, palette, s
       }
       const ends = [project(...one), project(...other)];
       const depth = (ends[0][2] + ends[1][2]) / 2;
-      strokes.push({ ends, depth, width: limb, colour: colours[side], opacity: Math.min(opacity(first), opacity(second)) });
+      const faint = Math.min(opacity(first), opacity(second));
+      const halo = { depth: depth + shared.halo_depth, width: limb * shared.halo_width, colour: palette.background };
+      strokes.push({ ends, opacity: faint, ...halo }, { ends, depth, width: limb, colour: colours[side], opacity: faint });
+      drawn++;
     }
     const singles = skeleton.lines.length ? [] : [...Array(decoded.joints).keys()]; // a layout of one joint
     const head = skeleton.head.filter((joint) => !Number.isNaN(point(joint)[0]));
@@ -99,21 +102,18 @@ function drawFrame(context, size, clip, decoded, frame, view, shared, palette, s
       const end = project(...middle);
       const near = [...group, ...skeleton.face].map((joint) => project(...point(joint))[2]).filter((each) => !Number.isNaN(each));
       const faint = Math.min(...group.map(opacity));
-      strokes.push({ ends: [end, end], depth: Math.min(...near), width: limb * 2.8, colour: colours.trunk, opacity: faint, isDisc: true });
+      strokes.push({ ends: [end, end], depth: Math.min(...near), width: limb * shared.head_width, colour: colours.trunk, opacity: faint, isDisc: true });
+      drawn++;
     }
   }
   strokes.sort((first, second) => second.depth - first.depth);
   for (const { ends, width, colour, opacity, isDisc } of strokes) {
-    if (isDisc) {
-      disc(ends[0], width / 2, colour, opacity);
-      continue;
-    }
-    line(ends[0], ends[1], width * 1.5, palette.background, opacity);
-    line(ends[0], ends[1], width, colour, opacity);
+    if (isDisc) disc(ends[0], width / 2, colour, opacity);
+    else line(ends[0], ends[1], width, colour, opacity);
   }
   context.globalAlpha = 1;
   drawRings(context, decoded, frame, marked, (point) => place(project(...point)), Math.max(limb * 1.6, 6), palette.mark);
-  return strokes.length;
+  return drawn;
 }
 
 function drawRings(context, decoded, frame, joints, place, radius, colour) {

@@ -100,6 +100,13 @@ def _conventions() -> dict[str, Any]:
         "eye_distance": drawing.EYE_DISTANCE,
         "limb_share": drawing.LIMB_SHARE,
         "grid_lines": drawing.GRID_LINES,
+        "halo_width": drawing.HALO_WIDTH,
+        "halo_depth": drawing.HALO_DEPTH,
+        "head_width": drawing.HEAD_WIDTH,
+        "faintest": drawing.FAINTEST,
+        "azimuth": drawing.AZIMUTH_DEGREES,
+        "elevation": drawing.ELEVATION_DEGREES,
+        "default_fps": drawing.DEFAULT_FPS,
     }
 
 

@@ -1,10 +1,7 @@
 // The player: controls, keys, touch, and the list of clips. Every element with the class `last-player` becomes one.
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
-const DEFAULT_FPS = 30; // of clips whose frame rate is unknown
-const PRESETS = { Front: [0, 12], Side: [90, 12], Top: [0, 89] };
 const FEW_CLIPS = 5; // so many need no search
-const START = { azimuth: 20, elevation: 12, zoom: 1 };
 const ZOOMS = [0.3, 12];
 
 function element(kind, attributes = {}, ...children) {
@@ -23,7 +20,8 @@ class Player {
     this.root = root;
     const content = JSON.parse(root.querySelector("script").textContent);
     Object.assign(this, { clips: content.clips, skeletons: content.skeletons, shared: content.shared });
-    this.view = { ...START };
+    this.start = { azimuth: this.shared.azimuth, elevation: this.shared.elevation, zoom: 1 };
+    this.view = { ...this.start };
     this.dark = window.matchMedia("(prefers-color-scheme: dark)");
     this.moment = 0; // as a share of the clip, from 0 to 1
     this.speed = 1;
@@ -56,9 +54,11 @@ class Player {
     this.speeds = element("select", { "aria-label": "Speed", title: "Speed" }, ...speeds);
     this.speeds.value = "1";
     this.speeds.addEventListener("change", () => (this.speed = Number(this.speeds.value)));
-    const presets = Object.entries(PRESETS).map(([name, angles]) => button(name, `View from the ${name.toLowerCase()}`, () => this.look(...angles)));
+    const { elevation } = this.start;
+    const angles = { Front: [0, elevation], Side: [90, elevation], Top: [0, 89] };
+    const presets = Object.entries(angles).map(([name, angles]) => button(name, `View from the ${name.toLowerCase()}`, () => this.look(...angles)));
     this.presets = element("span", { class: "lp-presets", role: "group", "aria-label": "Camera" }, ...presets);
-    const reset = button("Reset", "Reset the view", () => this.look(START.azimuth, START.elevation, 1));
+    const reset = button("Reset", "Reset the view", () => this.look(this.start.azimuth, elevation, 1));
     this.toMarked = button("Marked frames", "Show the first marked frame", () => {
       this.setPlaying(false);
       this.show(this.clip.marked_frames[0]);
@@ -80,8 +80,8 @@ class Player {
       element("div", { class: "lp-line" }, step("‹", "Previous frame", -1), this.playButton, step("›", "Next frame", 1), element("span", { class: "lp-track" }, this.scrubber, this.stretch), this.time),
       element("div", { class: "lp-line lp-options" }, this.speeds, this.presets, reset, this.toMarked, this.confidence),
     );
-    const help = "Drag to turn, scroll or pinch to zoom. Space plays, the arrow keys step, with shift they turn, + and - zoom.";
-    const main = element("div", { class: "lp-main" }, this.title, this.caption, this.stage, this.labels, this.legend, controls, element("p", { class: "lp-help", text: help }));
+    this.help = element("p", { class: "lp-help" });
+    const main = element("div", { class: "lp-main" }, this.title, this.caption, this.stage, this.labels, this.legend, controls, this.help);
     this.root.append(...(this.clips.length > 1 ? [this.list(), main] : [main]));
     this.root.classList.toggle("lp-with-list", this.clips.length > 1);
     this.setPlaying(this.playing);
@@ -128,7 +128,11 @@ class Player {
     this.toMarked.hidden = this.stretch.hidden = !clip.marked_frames;
     this.stretch.style.left = `${(100 * first) / this.frames}%`;
     this.stretch.style.width = `${(100 * (last + 1 - first)) / this.frames}%`;
-    this.presets.hidden = this.versions[0].skeleton.flat;
+    const { flat } = this.versions[0].skeleton; // a body in a picture cannot be turned
+    this.presets.hidden = flat;
+    this.stage.classList.toggle("lp-flat", flat);
+    const [drag, shift] = flat ? ["", ""] : ["Drag to turn. ", " with shift they turn,"];
+    this.help.textContent = `${drag}Scroll or pinch to zoom. Space plays, the arrow keys step,${shift} + and - zoom.`;
     this.confidence.hidden = this.versions.every(({ version }) => version.confidence === null);
     (this.items || []).forEach((item, index) => item.firstChild.setAttribute("aria-current", index === number));
     this.labels.replaceChildren();
@@ -170,7 +174,7 @@ class Player {
   }
 
   get fps() {
-    return this.versions[0].version.fps || DEFAULT_FPS;
+    return this.versions[0].version.fps || this.shared.default_fps;
   }
 
   get frame() {
@@ -187,17 +191,15 @@ class Player {
   }
 
   writeLegend() {
-    const { skeleton } = this.versions[0];
-    const bodies = Math.max(...this.versions.map(({ version }) => version.bodies));
     this.legend.replaceChildren();
-    for (let body = 0; body < bodies && skeleton.has_sides; body++) {
+    for (const { body, words } of this.clip.legend) {
       const sides = this.palette.bodies[body % this.palette.bodies.length];
-      const words = ["left", "right"].map((side) => {
-        const word = element("span", { text: side });
-        word.style.borderBottomColor = sides[side];
-        return word;
+      const written = words.flatMap(([text, side]) => {
+        const word = element("span", { text, class: side ? "lp-side" : "" });
+        if (side) word.style.borderBottomColor = sides[side];
+        return [" ", word];
       });
-      this.legend.append(element("span", {}, bodies > 1 ? `body ${body + 1}: ` : "", words[0], " ", words[1]));
+      this.legend.append(element("span", {}, ...written.slice(1)));
     }
   }
 

@@ -46,10 +46,10 @@ def test_a_curve_has_the_mean_the_extent_and_a_forecast_that_starts_at_the_last_
     curve = curve_of({100: [0.5, 0.6], 50: [0.4]}, {200: (0.6, 0.7, 0.8), 80: (0.1, 0.1, 0.1)})
     assert curve is not None
     assert [dot.label for dot in curve.measured] == ["50 clips", "100 clips"]
-    assert [dot.figures for dot in curve.measured] == ["40.0%", "55.0% (50.0 to 60.0)"]
+    assert [dot.figures for dot in curve.measured] == ["40.0 %", "55.0 % (50.0 to 60.0)"]
     first, ahead = curve.forecast
     assert (first.x, first.y) == (curve.measured[1].x, curve.measured[1].y)
-    assert ahead.label == "forecast: 200 clips" and ahead.figures == "70.0% (60.0 to 80.0)"
+    assert ahead.label == "forecast: 200 clips" and ahead.figures == "70.0 % (60.0 to 80.0)"
     assert ahead.low > ahead.y > ahead.high  # y points down in a drawing
 
 
@@ -59,7 +59,7 @@ def test_an_axis_contains_all_accuracies_between_none_and_all_with_whole_percent
     assert curve is not None and not curve.forecast
     _, top, _, bottom = curve.frame
     assert all(top - 1e-6 <= dot.y <= bottom + 1e-6 for dot in curve.measured)
-    ticks = [int(text.rstrip("%")) for _, text in curve.up]
+    ticks = [int(text.rstrip(" %")) for _, text in curve.up]
     assert 0 <= ticks[0] <= 100 * min(accuracies) and 100 >= ticks[-1] >= 100 * max(accuracies)
     assert len({late - early for early, late in pairwise(ticks)}) == 1
 

@@ -3,6 +3,7 @@ const root = document.querySelector(".last-player"), found = {};
 const press = (key, more = {}) => root.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, ...more}));
 const time = () => root.querySelector(".lp-time").textContent;
 const pixels = () => root.querySelector("canvas").toDataURL();
+found.legend = root.querySelector(".lp-legend").innerText;
 press(" "); press("Home"); found.first = time();
 press("ArrowRight"); found.second = time();
 press("ArrowLeft"); press("ArrowLeft"); found.last = time();
@@ -16,6 +17,9 @@ search.value = "WAVE"; search.dispatchEvent(new Event("input"));
 const items = [...root.querySelectorAll("li")];
 found.matches = items.filter((item) => !item.hidden).map((item) => item.querySelector(".lp-name").textContent);
 found.drawn = items.map((item) => { item.firstChild.click(); return Number(root.dataset.drawn); });
+const help = () => root.querySelector(".lp-help").textContent;
+items[0].firstChild.click(); found.turns = [help().includes("turn")];
+items[2].firstChild.click(); found.turns.push(help().includes("turn")); // in a picture nothing can be turned
 items[3].firstChild.click(); found.canvases = root.querySelectorAll("canvas").length;
 const choose = (name) => items.find((item) => item.textContent.startsWith(name)).firstChild.click();
 const middle = (colour) => {

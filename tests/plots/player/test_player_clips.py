@@ -83,6 +83,17 @@ def test_a_body_that_is_never_present_takes_no_room_and_keeps_the_floor_of_the_o
     assert set(b64decode(version["confidence"])) == {0}
 
 
+def test_a_body_keeps_its_number_and_so_its_colours_if_another_is_never_present() -> None:
+    joints = joints_of(bodies=2)
+    alone = joints.copy()
+    alone[0] = 0
+    clips = [PlayedClip("clip", LAYOUT, [Version(each)]) for each in (joints, alone)]
+    both, second = encode(clips)["clips"]
+    assert [clip["versions"][0]["numbers"] for clip in (both, second)] == [[0, 1], [1]]
+    assert [entry["body"] for entry in both["legend"]] == [0, 1]
+    assert second["legend"] == [{"body": 1, "words": (("left", "left"), ("right", "right"))}]
+
+
 def test_full_confidence_of_all_joints_that_are_there_takes_no_room() -> None:
     joints, confidence = joints_of(), np.ones((1, 5, 15))
     joints[0, 0, 0], confidence[0, 0, 0] = np.nan, 0.0
@@ -100,7 +111,7 @@ def test_a_clip_without_any_joint_is_marked_as_empty(frames: int) -> None:
 def test_a_clip_of_one_frame_and_a_layout_of_two_joints_are_encoded() -> None:
     values = encode([PlayedClip("pair", PAIR, [Version(joints_of(PAIR, frames=1))])])
     assert values["skeletons"][0]["lines"] == [(1, 0, "trunk")]
-    assert not values["skeletons"][0]["has_sides"] and values["skeletons"][0]["head"] == []
+    assert values["clips"][0]["legend"] == [] and values["skeletons"][0]["head"] == []
     assert values["clips"][0]["versions"][0]["frames"] == 1
 
 

@@ -111,8 +111,10 @@ def test_a_browser_steps_turns_zooms_searches_and_selects(tmp_path: Path) -> Non
     assert "data-error" not in document
     found = json.loads(html.unescape(re.findall(r'<pre id="found">(.*?)</pre>', document)[0]))
     assert [found[name] for name in ("first", "second", "last")] == ["0.00 s, 1 / 4", "0.10 s, 2 / 4", "0.30 s, 4 / 4"]
+    assert found["legend"].split() == ["body", "1:", "left", "right", "body", "2:", "left", "right"]
     assert found["turned"] and found["reset"] and found["zoomed"] and found["opaque"]
     assert found["matches"] == ["wave"]
+    assert found["turns"] == [True, False]
     body, flat = len(LAYOUT.bones) + 1, len(FLAT.bones) + len(FLAT.extra_edges) + 1
     assert found["drawn"] == [2 * body, 0, flat, 2 * body - 1, 2, body]
     assert found["left"][0] > found["rightSide"][0] + 50  # as a camera sees a person who faces it, not mirrored

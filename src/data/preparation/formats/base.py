@@ -164,6 +164,15 @@ class FindsClasses(Protocol):
 
 
 @runtime_checkable
+class KnowsJoints(Protocol):
+    """Reader of a format whose files tell their joints, so that a layout is checked without reading them wholly."""
+
+    def layout_problem(self, raw: Path) -> str:
+        """Return why the first recordings below `raw` cannot have the source's layout; empty if one of them can."""
+        ...
+
+
+@runtime_checkable
 class ListsProtocols(Protocol):
     """Reader of a format whose files list the training and test clips."""
 

@@ -1,16 +1,19 @@
 """The files of a folder, without those of the operating system, and a short summary of them."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from ....utils.errors import UserError
 
+_logger = logging.getLogger(__name__)
 # What macOS and Windows leave in folders and archives, in addition to hidden files.
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 # Endings that are ambiguous without the one before them.
 _OUTER = {".gz", ".bz2", ".xz", ".zst", ".txt"}
 _KINDS_SHOWN = 5
+_LARGE_BYTES = 32 << 20
 
 
 def is_junk(path: PurePath) -> bool:
@@ -41,6 +44,12 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def tell_of_large(raw: Path) -> None:
+    """Say that a large file is read, which may take a while without any other sign."""
+    if raw.is_file() and (size := size_of(raw)) >= _LARGE_BYTES:
+        _logger.info("Reading %s (%d MiB) ...", raw, size >> 20)
 
 
 def changed_ns(path: Path) -> int:

@@ -124,17 +124,19 @@ def read_bytes(entry: Entry, limit_bytes: int) -> bytes:
         raise too_large
     if not entry.member and entry.path.suffix.lower() == ".zip" and (reason := damage_of_archive(entry.path)):
         raise BadClip(entry.name, 0, f"is not a readable zip archive ({reason})")
-    try:
-        data = _read_member(entry, limit_bytes) if entry.member else _read_file(entry, limit_bytes)
-    except (DamagedZip, *_GZIP_ERRORS) as error:
-        raise BadClip(entry.name, 0, f"cannot be unpacked from {entry.path.name}: {error}") from error
-    except OSError as error:
-        raise BadClip(entry.name, 0, f"cannot be read: {error.strerror or error}") from error
+    data = _unpacked(entry, limit_bytes)
     if len(data) > limit_bytes:
         raise too_large
-    if foreign := file_kind(data[:FIRST_BYTES]):
-        raise BadClip(entry.name, 0, f"is {foreign}")
-    return data.removeprefix(codecs.BOM_UTF8)
+    return _text_of(entry, data)
+
+
+def read_start(entry: Entry, most_bytes: int) -> bytes:
+    """Return the first bytes of a recording that is a file of its own, uncompressed and without a byte order mark.
+
+    Raises:
+        BadClip: it cannot be read or unpacked, or is a file of another kind.
+    """
+    return _text_of(entry, _unpacked(entry, most_bytes)[:most_bytes])
 
 
 def only_file(raw: Path, suffix: str) -> Path:
@@ -223,6 +225,23 @@ def _members(path: Path) -> list[tuple[str, int]]:
     return sorted(
         (member.name, member.size) for member in members if not is_junk(PurePosixPath(member.name.replace("\\", "/")))
     )
+
+
+def _text_of(entry: Entry, data: bytes) -> bytes:
+    """Return data without a byte order mark; refuse those of another kind of file."""
+    if foreign := file_kind(data[:FIRST_BYTES]):
+        raise BadClip(entry.name, 0, f"is {foreign}")
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _unpacked(entry: Entry, limit_bytes: int) -> bytes:
+    """Return the content of a recording, up to one byte beyond the limit if it is a file of its own."""
+    try:
+        return _read_member(entry, limit_bytes) if entry.member else _read_file(entry, limit_bytes)
+    except (DamagedZip, *_GZIP_ERRORS) as error:
+        raise BadClip(entry.name, 0, f"cannot be unpacked from {entry.path.name}: {error}") from error
+    except OSError as error:
+        raise BadClip(entry.name, 0, f"cannot be read: {error.strerror or error}") from error
 
 
 def _read_file(entry: Entry, limit_bytes: int) -> bytes:

@@ -3,7 +3,7 @@
 Legend: N rows of a clip, M bodies, T frames, V joints, C coordinates.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,20 +80,44 @@ def read_table(name: str, data: bytes, layout: Layout, given: Mapping[str, str],
         BadClip: it is no table of this layout.
         UserError: it is a Parquet file, and pyarrow cannot be imported.
     """
+    file = open_table(name, data)
+    return table_of(name, file.header, file.read, layout, given, needed)
+
+
+def open_table(name: str, data: bytes) -> CsvFile | ParquetFile:
+    """Return a CSV or Parquet file whose header is read.
+
+    Raises:
+        BadClip: it is no table.
+        UserError: it is a Parquet file, and pyarrow cannot be imported.
+    """
     if data[:20].lower().startswith(b"scorer,"):
         raise BadClip(name, 1, "looks like a table of DeepLabCut: read it with data.format: dlc, in a folder per class")
-    file = ParquetFile(name, data) if data.startswith(MAGIC) else CsvFile(name, data)
-    columns = find_columns(name, file.header, layout, given, needed)
-    wanted = [columns.frame, columns.time, columns.fps, *columns.coordinates.ravel().tolist()]
-    wanted += columns.confidence.tolist() if columns.confidence is not None else []
-    positions = {
-        column: position for position, column in enumerate(dict.fromkeys(each for each in wanted if each >= 0))
-    }
-    rows = file.read(columns.texts, list(positions))
+    return ParquetFile(name, data) if data.startswith(MAGIC) else CsvFile(name, data)
+
+
+def table_of(
+    name: str,
+    header: Sequence[str],
+    read: Callable[[Mapping[str, int], Sequence[int]], CsvRows],
+    layout: Layout,
+    given: Mapping[str, str],
+    needed: Sequence[str] = (),
+) -> Table:
+    """Return the content of a table whose header is known; see `read_table`.
+
+    Args:
+        name, layout, given, needed: as there.
+        header: the names of its columns.
+        read: returns its rows: columns of texts, by a name of the caller's, and columns of numbers.
+    """
+    columns = find_columns(name, header, layout, given, needed)
+    rows = read(columns.texts, columns.numbers)
+    positions = {column: position for position, column in enumerate(columns.numbers)}
     joints = np.zeros(0, np.int64)
     if not columns.is_wide:
-        joints = _joints(name, rows.texts["joint"].values, layout)
-    return Table(name, tuple(file.header), columns, rows, positions, joints, layout)
+        joints = joint_numbers(name, rows.texts["joint"].values, layout)
+    return Table(name, tuple(header), columns, rows, positions, joints, layout)
 
 
 def clip_arrays(clip: str, table: Table, rows: Integers, source: Source) -> ClipArrays:
@@ -142,8 +166,12 @@ def one_value(clip: str, table: Table, rows: Integers, ours: str) -> str:
     return normal_form(column.values[codes[0]].strip())
 
 
-def _joints(name: str, values: Sequence[str], layout: Layout) -> Integers:
-    """Return the joint of each value of the column `joint`: a name, or a number from 0 or from 1."""
+def joint_numbers(name: str, values: Sequence[str], layout: Layout) -> Integers:
+    """Return the joint of each value of the column `joint`: a name, or a number from 0 or from 1.
+
+    Raises:
+        BadClip: the layout has no such joint.
+    """
     if all(text.strip().isdecimal() and len(text.strip()) <= 4 for text in values):
         numbers = [int(text) for text in values]
         first = first_number(numbers, layout.num_joints)

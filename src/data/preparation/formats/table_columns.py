@@ -65,6 +65,13 @@ class TableColumns:
         """Tell whether a row is a frame, not a joint."""
         return "joint" not in self.texts
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Return the columns of numbers, each once."""
+        wanted = [self.frame, self.time, self.fps, *self.coordinates.ravel().tolist()]
+        wanted += self.confidence.tolist() if self.confidence is not None else []
+        return tuple(dict.fromkeys(each for each in wanted if each >= 0))
+
 
 def find_columns(
     name: str, header: Sequence[str], layout: Layout, given: Mapping[str, str], needed: Sequence[str] = ()

@@ -22,17 +22,20 @@ from ....utils.numbers import counted
 from ...store.clip import Clip
 from ..formats.base import BadClip, Entry, Source
 from ..formats.clip_builder import ClipMetadata, build_clip
-from ..formats.csv_rows import LIMIT_BYTES, Integers
+from ..formats.csv_rows import LIMIT_BYTES, CsvFile, CsvRows, Integers
 from ..formats.known_numbers import number_of_zero
 from ..formats.listing import changed_ns, files_below, is_junk, size_of, tally
-from ..formats.recordings import read_bytes
-from ..formats.table_clips import Table, clip_arrays, one_value, read_table
-from ..formats.table_columns import AXES, METADATA
+from ..formats.parquet_rows import MAGIC, ParquetFile
+from ..formats.recordings import read_bytes, read_start
+from ..formats.table_clips import Table, clip_arrays, joint_numbers, one_value, open_table, table_of
+from ..formats.table_columns import AXES, METADATA, find_columns
 
 _logger = logging.getLogger(__name__)
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 _NUMBER = re.compile(r"\D*(\d{1,9})\D*", re.ASCII)
 _SHOWN = 5
+_START_BYTES = 1 << 20  # of a file, which tell its joints
+_STARTS = 3  # files
 
 
 class Reader:
@@ -79,6 +82,25 @@ class Reader:
     def find_classes(self, raw: Path) -> list[str]:
         """Return the distinct labels."""
         return sorted({label for path in _files(raw.absolute()) for label in self._content(path).labels})
+
+    def layout_problem(self, raw: Path) -> str:
+        """Return why the first rows of the tables have other joints than the layout; empty if those of one fit.
+
+        Raises:
+            UserError: there is no table.
+        """
+        problem, layout, given = "", self._source.layout, dict(self._source.columns)
+        for path in _files(raw.absolute())[:_STARTS]:
+            name, changed = str(path), changed_ns(path)
+            try:
+                columns = find_columns(name, _first_rows(path, changed).header, layout, given)
+                if not columns.is_wide:
+                    joint_numbers(name, _first_rows(path, changed, columns.texts["joint"]).values, layout)
+            except BadClip as error:
+                problem = str(error)
+            else:
+                return ""
+        return problem
 
     def metadata(self, entry: Entry) -> ClipMetadata:
         """Return the label and the metadata of a clip from its first row."""
@@ -154,13 +176,72 @@ class _Content:
     numbers: Mapping[str, Mapping[str, int]]
 
 
+@dataclass(frozen=True)
+class _FirstRows:
+    """The names of the columns of a file, and the distinct texts of one column in its first rows."""
+
+    header: tuple[str, ...]
+    values: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=64)
+def _first_rows(path: Path, changed_ns: int, column: int = -1) -> _FirstRows:  # noqa: ARG001
+    """Read the first rows of a file, whatever its layout; a Parquet file is read whole, but this column only.
+
+    Raises:
+        BadClip: it is no table, or has no rows.
+    """
+    data = read_start(_entry(path), _START_BYTES)
+    if data.startswith(MAGIC):
+        data = read_bytes(_entry(path), LIMIT_BYTES)
+    elif len(data) >= _START_BYTES - 3:  # without what may be a byte order mark
+        data = data[: data.rfind(b"\n") + 1] or data
+    file = open_table(str(path), data)
+    rows = file.read({"values": column} if column >= 0 else {}, [])
+    return _FirstRows(tuple(file.header), tuple(rows.texts["values"].values) if column >= 0 else ())
+
+
+class _File:
+    """A file whose rows are read once, whatever the layout and the classes, if these need the same columns.
+
+    Attributes:
+        header: the names of its columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unread: CsvFile | ParquetFile | None = self._opened()
+        self.header = tuple(self._unread.header)
+        self._columns: tuple[Mapping[str, int], Sequence[int]] = ({}, ())
+        self._rows: CsvRows | None = None
+
+    def rows(self, texts: Mapping[str, int], numbers: Sequence[int]) -> CsvRows:
+        """Return the rows; see `CsvFile.read`."""
+        if self._rows is None or self._columns != (texts, numbers):
+            file, self._unread = self._unread or self._opened(), None
+            self._rows, self._columns = file.read(texts, numbers), (texts, numbers)
+        return self._rows
+
+    def _opened(self) -> CsvFile | ParquetFile:
+        return open_table(str(self._path), read_bytes(_entry(self._path), LIMIT_BYTES))
+
+
 @lru_cache(maxsize=2)
-def _load(path: Path, changed_ns: int, source: Source) -> _Content:  # noqa: ARG001
+def _file(path: Path, changed_ns: int) -> _File:  # noqa: ARG001
+    return _File(path)
+
+
+def _entry(path: Path) -> Entry:
+    return Entry(str(path), path, "", size_of(path))
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path, changed_ns: int, source: Source) -> _Content:
     """Load a file, once per process if clips are read in the order of the files."""
+    needed = ("label",) if source.has_labels else ()
     try:
-        data = read_bytes(Entry(str(path), path, "", size_of(path)), LIMIT_BYTES)
-        needed = ("label",) if source.has_labels else ()
-        table = read_table(str(path), data, source.layout, dict(source.columns), needed)
+        file = _file(path, changed_ns)
+        table = table_of(str(path), file.header, file.rows, source.layout, dict(source.columns), needed)
     except BadClip as error:
         raise UserError(f"{error}.") from error
     column = table.text("clip")
