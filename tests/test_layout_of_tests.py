@@ -111,7 +111,6 @@ TESTED_IN = {
     "serve/metrics": "serve/test_app",
     "serve/schemas": "serve/test_app",
     "serve/server": "cli/test_serve_command",
-    "serve/workers": "serve/test_gate",
     "settings/distillation": "experiments/test_run_config",
     "settings/intervals": "data/preparation/intervals/test_interval_tables",
     "settings/model": "experiments/test_run_config",

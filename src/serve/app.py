@@ -18,7 +18,7 @@ from ..utils.errors import UserError
 from ..version import __version__
 from .gate import HEALTH, STREAM, SUBPROTOCOL, Access, Gate
 from .joints import array_of
-from .limits import Guard, ServeLimits
+from .limits import Guard, ServeLimits, network_of
 from .metrics import CONTENT_TYPE, Metrics
 from .schemas import (
     ClipAnswer,
@@ -167,7 +167,8 @@ def _add_clips(app: FastAPI, service: Service) -> None:
         if kind != _JSON:  # which no web page can send to another origin without asking first
             raise HTTPException(415, f"The content of a request should be {_JSON}.")
         try:
-            return await service.clips.run(service.classify, await request.body())
+            client = network_of(request.client.host if request.client else "")
+            return await service.clips.run(service.classify, await request.body(), client=client)
         except Busy as error:
             service.metrics.refused.labels("busy").inc()
             raise HTTPException(503, "Too many clips wait to be classified.", {"Retry-After": "1"}) from error

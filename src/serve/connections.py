@@ -1,6 +1,7 @@
 """Connections of the server, counted and timed from the first byte on; uvicorn alone would keep silent ones forever."""
 
 import asyncio
+import socket
 from typing import ClassVar
 
 import h11
@@ -44,6 +45,7 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse a connection if there are too many."""
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # answers are short
         self._stall = _Stall(transport, self.guard.limits.timeout)
         self._head: asyncio.TimerHandle | None = None
         self._address = network_of(self.client[0] if self.client else "")

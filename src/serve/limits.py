@@ -13,6 +13,8 @@ from ..utils.errors import UserError
 MIB = 1 << 20
 MESSAGE_BYTES = 256 << 10  # of one message of a stream
 LONGEST_WINDOW = 10.0  # seconds, of a stream; its memory grows with it
+LONGEST_CLASSIFIED = 600  # frames of a stream, after resampling
+_CLASSIFIED_AT_ONCE = 2  # people at one frame: they take turns, so that no frame takes long
 LONGEST_ID = 64  # characters
 BAD_IN_A_ROW = 20  # bad frames after which a stream is closed
 _MOST_ADDRESSES = 10_000  # whose rates are remembered
@@ -88,11 +90,18 @@ class ServeLimits:
         unknown = sorted(set(wanted) - set(known))
         if unknown:
             raise UserError(f"There is no setting {unknown[0]!r} of a stream; there are {', '.join(known)}.")
-        defaults: dict[str, int | float] = {"most_bodies": min(LiveSettings.most_bodies, self.max_bodies)}
+        every = wanted.get("every", LiveSettings.every)
+        most = max(1, min(LiveSettings.most_bodies, self.max_bodies, int(_CLASSIFIED_AT_ONCE * every)))
+        defaults: dict[str, int | float] = {"most_bodies": most}
         given = LiveSettings(**(defaults | wanted))  # type: ignore[arg-type]  # whole numbers, which it checks
         if given.window > LONGEST_WINDOW or given.most_bodies > self.max_bodies:
             raise UserError(
                 f"This server allows a window of {LONGEST_WINDOW:g} s and {self.max_bodies} bodies in a stream."
+            )
+        if given.most_bodies > _CLASSIFIED_AT_ONCE * given.every:
+            raise UserError(
+                f"This server classifies {_CLASSIFIED_AT_ONCE} people at a frame at most: with `every` {given.every}, "
+                f"`most_bodies` may be {_CLASSIFIED_AT_ONCE * given.every}."
             )
         return given
 
@@ -112,7 +121,7 @@ def network_of(address: str) -> str:
 
 
 class Slots:
-    """Places of which each address may have so many, and all together so many."""
+    """A limited number of places, of which each address may take a limited number."""
 
     def __init__(self, total: int, each: int) -> None:
         self.total, self.each = total, each

@@ -5,8 +5,10 @@ import secrets
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from starlette.middleware.cors import CORSMiddleware
 
 from ..utils.errors import UserError
 from .app import create_app
@@ -77,9 +79,15 @@ def server_of(recognizers: Sequence[SharedRecognizer], limits: ServeLimits, acce
     guard = Guard(limits)
     gate = create_app(recognizers, limits, access, guard)
     http, ws = connections_of(guard, gate.metrics)
+    app: Any = gate
+    if access.origins:  # whose pages a browser lets read answers only if these say so
+        app = CORSMiddleware(
+            gate, allow_origins=sorted(access.origins), allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )  # fmt: skip
     return _Server(
         uvicorn.Config(
-            gate, http=http, ws=ws, loop="asyncio", lifespan="on", interface="asgi3",
+            app, http=http, ws=ws, loop="asyncio", lifespan="on", interface="asgi3",
             ws_max_size=MESSAGE_BYTES, ws_per_message_deflate=False,
             ws_ping_interval=min(_PING_S, limits.timeout), ws_ping_timeout=limits.timeout,
             h11_max_incomplete_event_size=_HEAD_BYTES, timeout_keep_alive=_KEEP_ALIVE_S,

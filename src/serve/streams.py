@@ -14,7 +14,7 @@ from ..deploy.recognizer import Recognizer
 from ..live.stream import Event, StreamRecognizer
 from ..utils.errors import UserError
 from .joints import array_of
-from .limits import BAD_IN_A_ROW, ServeLimits
+from .limits import BAD_IN_A_ROW, LONGEST_CLASSIFIED, ServeLimits, network_of
 from .metrics import Metrics
 from .schemas import StreamMessage, problems_of
 from .workers import Workers
@@ -51,6 +51,7 @@ class Stream:
     ) -> None:
         self.socket, self.recognizer, self.workers = socket, recognizer, workers
         self.limits, self.metrics = limits, metrics
+        self.client = network_of(socket.client.host if socket.client else "")
         self.live = StreamRecognizer(recognizer, limits.settings({}))
         self._counted: Counter[str] = Counter()
         self._bad_in_a_row, self._begun = 0, False
@@ -85,7 +86,7 @@ class Stream:
             if parsed.settings is not None:
                 self._set(parsed.settings)
                 return True
-            events = await self.workers.run(self._push, parsed)
+            events = await self.workers.run(self._push, parsed, client=self.client)
         except ValidationError as error:
             return await self._refuse(problems_of(error))
         except UserError as error:
@@ -109,7 +110,7 @@ class Stream:
             raise UserError("Settings should be the first message of a stream.")
         chosen = self.limits.settings(settings)
         rate = chosen.rate or self.live.rate
-        if chosen.window * rate > self.limits.max_frames:
+        if chosen.window * rate > min(self.limits.max_frames, LONGEST_CLASSIFIED):
             raise UserError(f"A window of {chosen.window:g} s at {rate:g} frames a second is too long for this server.")
         self.live = StreamRecognizer(self.recognizer, chosen)
 

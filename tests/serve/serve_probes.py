@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import uvicorn
 from patience import PATIENCE_S
 from websockets.sync.client import ClientConnection, connect
 
@@ -48,6 +49,7 @@ class Running:
     port: int
     gate: Gate
     recognizer: SharedRecognizer
+    server: uvicorn.Server
 
     def request(self, method: str, path: str, body: Any = None, source: str = "", **headers: str) -> Answer:
         given = (source, 0) if source else None
@@ -96,7 +98,8 @@ def running(recognizer: SharedRecognizer, access: Access | None = None, **limits
         thread.start()
         try:
             wait_until(lambda: server.started)
-            yield Running(listening.getsockname()[1], server.config.app, recognizer)
+            gate = server.config.app
+            yield Running(listening.getsockname()[1], gate, recognizer, server)
         finally:
             server.should_exit = True
             thread.join(PATIENCE_S)

@@ -72,6 +72,37 @@ def test_a_refused_stream_is_no_error_in_the_log(guarded: Running, caplog: pytes
     assert caplog.records == []
 
 
+def test_browsers_let_allowed_pages_read_answers_and_send_clips(start: Starts) -> None:
+    page = "https://page.example"
+    found = start(Access(TOKEN, origins=frozenset([page])))
+    asked = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "authorization, content-type"}
+    preflight = found.request("OPTIONS", "/v1/predict", Origin=page, **asked)
+    assert preflight.status == 200 and preflight.headers["access-control-allow-origin"] == page
+    assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
+    refused = found.predict({"joints": NESTED}, Origin=page)
+    answer = found.predict({"joints": NESTED}, Origin=page, Authorization=f"Bearer {TOKEN}")
+    assert (refused.status, answer.status) == (401, 200)
+    assert {each.headers["access-control-allow-origin"] for each in (refused, answer)} == {page}
+    other = found.request("OPTIONS", "/v1/predict", Origin="https://evil.example", **asked)
+    assert other.status >= 400 and "access-control-allow-origin" not in other.headers
+
+
+def test_short_answers_are_sent_at_once(server: Running) -> None:
+    with server.raw():
+        wait_until(lambda: server.server.server_state.connections)
+        connections = [*server.server.server_state.connections]
+        options = [
+            each.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            for each in connections
+        ]
+        assert options and all(options)
+
+
+def test_a_name_that_was_made_to_lead_here_needs_no_token_to_be_refused(start: Starts) -> None:
+    found = start(Access(TOKEN))
+    assert head(found, Host="evil.example", Authorization=f"Bearer {TOKEN}") == 421
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/health", "/v1/predict", "/v1/stream/"])
 def test_a_stream_at_another_path_is_refused_and_takes_no_place(server: Running, path: str) -> None:
     with pytest.raises(InvalidStatus) as refused, server.stream(path=path):
