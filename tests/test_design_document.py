@@ -32,3 +32,14 @@ def test_every_part_of_a_room_is_named(room: str) -> None:
 def test_every_room_has_a_row() -> None:
     folders = {path.parent.name for path in (ROOT / "src").glob("*/__init__.py")}
     assert folders - {row.partition("/")[0] for row in ROWS} == set()
+
+
+@pytest.mark.parametrize(
+    "document", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]), ids=lambda path: path.name
+)
+def test_files_of_ours_that_a_document_names_are_there(document: Path) -> None:
+    named = re.findall(
+        r"`((?:src|tests|benchmarks|scripts|configs|examples)/[\w./-]+\.\w+)`", document.read_text("utf-8")
+    )
+    examples = re.compile("NAME|ROOM|MODULE|tiny_e|mlp_small|frame_mlp|masked_joints")
+    assert [path for path in named if not examples.search(path) and not (ROOT / path).exists()] == []

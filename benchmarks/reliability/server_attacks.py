@@ -51,6 +51,7 @@ class Attacks:
         """Make all attacks again and again until the end."""
         attacks = (
             self.malformed, self.malformed_stream, self.large, self.slow, self.deaf, self.connections, self.hasty,
+            self.expensive, self.expensive,
         )  # fmt: skip
         tasks = [asyncio.create_task(self._again(each)) for each in attacks]
         await asyncio.sleep(max(0.0, self.end - time.monotonic()))
@@ -81,6 +82,16 @@ class Attacks:
             await socket.send(json.dumps({"joints": _BODY, "time": 1e10}))
             for text in (hundred, "{", *["[" * 1000] * 30):
                 await socket.send(text)
+
+    async def expensive(self) -> None:
+        """Stream as many people in as long windows as are allowed, as fast as the server reads."""
+        people = [[[x + 3 * body, y, z] for x, y, z in _BODY] for body in range(10)]
+        settings = {"window": 10, "rate": 60, "every": 5, "most_bodies": 10}
+        url = f"ws://127.0.0.1:{self.port}/v1/stream"
+        async with connect(url, local_addr=(ADDRESS, 0), compression=None, proxy=None) as socket:
+            await socket.send(json.dumps({"settings": settings}))
+            for number in range(2000):
+                await socket.send(json.dumps({"joints": people, "time": number / 60}))
 
     async def large(self) -> None:
         """Send two gigabytes without saying so."""

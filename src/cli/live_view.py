@@ -41,7 +41,7 @@ class LiveView:
         self._live.stop()
 
     def show(self, events: Sequence[Event]) -> None:
-        """Take new events, and draw anew if the last picture is old enough."""
+        """Take new events, and draw again if the last picture is old enough."""
         self._events.extend(events)
         if time.monotonic() - self._drawn >= _PAUSE_S:
             self._drawn = time.monotonic()

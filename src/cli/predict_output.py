@@ -176,7 +176,7 @@ class Output:
         return {"label": label, "probability": probability, "top": top}
 
     def _labels(self, span: Span, most: int) -> list[tuple[str, float]]:
-        """Return the most probable classes of a span, the best one first; none if nobody is there."""
+        """Return the most probable classes of a span, the best one first; none if there is no body."""
         if span.probabilities is None:
             return []
         best = np.argsort(-span.probabilities, kind="stable")[:most]

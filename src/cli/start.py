@@ -333,7 +333,9 @@ def _summarise(
         propose(f"  classify recordings:\n    {program()} predict --model {shlex.quote(str(exported))} RECORDING")
         propose(f"  recognise a recording in Python:\n    last.Recognizer({str(exported)!r})(joints).label")
     if {"train a student", "evaluate it on the test clips"} <= set(steps.kept):
-        say("Nothing was trained: everything was done already. Another --name or --out starts anew.")
+        say(
+            "Nothing was trained: everything was done already. Use another --name or --out to start from the beginning."
+        )
     if exported is not None:
         say(f"Exported model: {exported}")
     say(f"Everything is in {out}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..data.store.reader import Store
 
 _FEWEST_CLIPS = 4
-_TEST_SHARE = 4  # one of so many folds tests
+_TEST_SHARE = 4  # folds, one of which is for testing
 
 
 def refuse_untrainable(store: "Store", dataset: str) -> None:

@@ -46,8 +46,8 @@ class DoneSteps:
         if given is not None and given != began:
             was = f"without --{name}" if began is None else f"with --{name} {began}"
             raise UserError(
-                f"{self._path.parent} was started {was}: omit --{name} {given} to go on with it, or start anew with "
-                "another --out."
+                f"{self._path.parent} was started {was}: omit --{name} {given} to continue it, or start from "
+                "the beginning with another --out."
             )
         return began
 
@@ -106,7 +106,7 @@ class RecordedCommands(Steps):
             name, arguments: the command and its options.
             reads: the files that decide its result.
             makes: a file that it writes.
-            resumes: whether `--resume auto` makes it go on with what an earlier call has begun with the same inputs.
+            resumes: whether `--resume auto` makes it continue what an earlier call began with the same inputs.
         """
         source = made_from([name, *map(str, arguments)], reads)
         if self.done.is_done(title, source, makes):

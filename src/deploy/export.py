@@ -175,7 +175,7 @@ def _weights(path: Path, model: SkeletonClassifier, facts: Mapping[str, Any]) ->
 
 
 def _preparation(data: DataConfig, clips: Sequence[Clip]) -> dict[str, bool]:
-    """Return what `preprocess` did to the clips of a data set, see `ClipFront`, as far as its clips show it."""
+    """Return what `preprocess` did to the clips of a data set, see `ClipFront`, inferred from its clips."""
     center = data.skeleton.center
     return {
         "keep_gaps": bool(data.fps or data.source_fps) or any(clip.fps > 0 for clip in clips),

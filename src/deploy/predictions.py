@@ -59,7 +59,7 @@ class Choices:
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """Frames from `start` to before `stop`, with the probabilities (K,) of the classes; None if nobody is there."""
+    """Frames from `start` to before `stop`, with the probabilities (K,) of the classes; None if there is no body."""
 
     start: int
     stop: int
@@ -177,7 +177,7 @@ def _only(clip: Clip, body: int) -> Clip:
 
 
 def _probabilities(recognizer: Recognizer, clip: Clip | None) -> Floats | None:
-    """Return the probabilities (K,) for a clip; None if nobody is there."""
+    """Return the probabilities (K,) for a clip; None if there is no body."""
     try:
         return None if clip is None else recognizer.probabilities(clip)
     except NoBody:

@@ -72,7 +72,7 @@ def evaluate_recordings(
     """Return what was predicted for the frames of the recordings whose windows were scored; None without windows.
 
     The probabilities of the windows that cover a frame are averaged, and the class with the highest mean is predicted.
-    A frame that no window covers is background: nobody is there.
+    A frame that no window covers is background: there is no body in it.
     """
     known = store.recordings
     if known is None or not known.are_windows:

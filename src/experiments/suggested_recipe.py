@@ -160,7 +160,7 @@ def _speed(store: Store, frames: int, model: str) -> float:
 
 
 def _times_the_work(model: str, frames: int) -> float:
-    """Return how many times the multiply-adds a model has with so many frames that `nano_e` has with 32."""
+    """Return how many times the multiply-adds a model has with a number of frames that `nano_e` has with 32."""
     if (model, frames) == (_STUDENT, _FRAMES):
         return 1.0
     from ..models.cost import Workload, count_multiply_adds, random_streams

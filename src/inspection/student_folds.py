@@ -51,7 +51,7 @@ def divide(store: Store, seed: int, most: int = MOST_CLIPS) -> Division:
     Args:
         store: the clips.
         seed: another seed divides and samples otherwise.
-        most: of more clips, about so many are sampled, as many of each class as its share.
+        most: about how many clips are sampled if there are more, as many of each class as its share.
 
     Raises:
         UserError: there are too few clips, classes or recordings; the message says which.

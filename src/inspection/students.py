@@ -60,7 +60,7 @@ class Studied:
         wrong_labels: the clips whose labels are likely wrong; None if there are none, or it could not be done.
         curve: what more clips would bring; None if it was not measured.
         refused: why students could not be trained, a sentence; empty if they could.
-        no_curve: why the curve alone was not measured; empty if it was, or nobody wanted it.
+        no_curve: why the curve alone was not measured; empty if it was, or was not asked for.
     """
 
     wrong_labels: Finding | None = None
@@ -79,7 +79,7 @@ def study(
     updates: int = 0,
     repeats: int | None = None,
 ) -> Studied:
-    """Train students on the clips of a store for about so many minutes and return what they found out.
+    """Train students on the clips of a store for about a number of minutes and return what they found out.
 
     If the students that judge labels take longer than planned, those of the learning curve take up to as long again.
     Nothing is written but temporary files, also if it is interrupted.
@@ -126,7 +126,7 @@ class _Limits:
         return self.began + 60 * self.minutes - time.monotonic()
 
     def is_over(self, trained: int) -> bool:
-        """Tell whether no further student is trained, after so many; the first curve may take as long again."""
+        """Tell whether no further student is trained after a number of them; the first curve may take as long again."""
         if self.updates or trained < FOLDS:
             return False
         return self.left_s < (-60 * self.minutes if trained < _FEWEST_FOR_CURVE else 0)
@@ -161,7 +161,7 @@ def _train(
 
 
 def _no_time(limits: _Limits, trained_from: float, trained: int) -> str:
-    """Return that no time was left for the curve, and which is enough, since so many students were trained."""
+    """Return that no time was left for the curve, and which is enough, given how many students were trained."""
     each_s = (time.monotonic() - trained_from) / trained
     seconds = trained_from - limits.began + _FEWEST_FOR_CURVE * each_s
     enough = max(math.ceil(seconds / 60), math.floor(limits.minutes) + 1)
@@ -193,7 +193,7 @@ def _effort(students: "Students", division: Division, limits: _Limits) -> tuple[
 
 
 def _runs(repeats: int) -> int:
-    """Return how many students are trained if the curve is measured for so many folds."""
+    """Return how many students are trained if the curve is measured for a number of folds."""
     return FOLDS + repeats * (len(SHARES) - 1)
 
 

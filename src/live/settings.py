@@ -15,14 +15,14 @@ class LiveSettings:
     Attributes:
         window: the time that is classified, up to the newest frame; less where a person has been there for less.
         shortest: a person who has been there for less is not classified yet.
-        every: a person is classified at every so many of their frames.
+        every: a person is classified at every `every`-th of their frames.
         smoothing: the time constant of the average over the last probabilities; 0 for none.
         threshold: an action starts when its probability reaches this; 0 for the thresholds in the file, or 0.5 where it
             has none.
         release: an action ends when its probability falls below this share of its threshold.
         onset, offset: how long a probability has to be above or below for an action to start or to end.
         bridge: how long a person may be missing without being lost.
-        largest_jump: a newer frame starts the stream anew if it is further ahead than this.
+        largest_jump: a frame that is further ahead than this begins a new stream.
         most_bodies: further people are not classified.
         rate: frames per second to which what was seen is resampled; 0 for that of the file, or 30 where it has none.
     """

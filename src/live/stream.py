@@ -29,7 +29,7 @@ _KEPT_SIZE = 0.99  # of a body that is seen in part, from frame to frame
 _STEP = 0.75  # of its size: how far a body may move between two frames in which it was seen
 _PAIR = 1.0  # of its size: how near a partner is
 _TOGETHER_S = 0.1  # how long ago a partner was seen at most
-_LOST_CLOCK = 30  # late frames in a row after which the stream starts anew
+_LOST_CLOCK = 30  # late frames in a row after which a new stream begins
 
 
 @dataclass(frozen=True)

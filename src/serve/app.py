@@ -90,7 +90,7 @@ def create_app(
     """Return the ASGI application of a server.
 
     Args:
-        recognizers: of one model; so many clips and frames are computed at the same time. Each is used by one thread
+        recognizers: of one model; as many clips and frames are computed at the same time. Each is used by one thread
             at a time, so that a `SharedRecognizer` is needed where the runtime of the file does not allow more.
         limits: what a client may use.
         access: who may use it.

@@ -173,7 +173,7 @@ def _classes(config: DataConfig, raw: Path) -> list[str]:
 
 
 def _refuse_number_of_classes(classes: Sequence[str], raw: Path) -> None:
-    """Refuse one class, and so many that labels and clips must have been confused.
+    """Refuse one class, and more classes than are plausible, since labels and clips must have been confused.
 
     Raises:
         UserError: the message says what to do.

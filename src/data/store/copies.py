@@ -76,7 +76,7 @@ def find_copies(store: Store, train: Integers, test: Integers) -> Copies:
 
 
 def descriptor_length(joints: int, coordinates: int) -> int:
-    """Return the length of a descriptor of bodies with so many joints and coordinates."""
+    """Return the length of a descriptor of bodies with a number of joints and coordinates."""
     return _FRAMES * len(_chosen_joints(joints)) * coordinates
 
 

@@ -18,7 +18,7 @@ def fold_numbers(
     """Return the fold of each clip, (N,), from 1; 0 for clips that are not selected or whose property is unknown.
 
     All clips of one value of the property, or of one recording, are in the same fold. Folds have about equally many
-    clips, of every class as far as possible. Folds of a property are in the order of their smallest values, so with
+    clips, of every class if possible. Folds of a property are in the order of their smallest values, so with
     one value in each they are in the order of the values. Some folds are empty if there are too few values.
 
     Args:

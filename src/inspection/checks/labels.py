@@ -12,7 +12,7 @@ from ..findings import Evidence, Finding, Severity
 from ..measured_set import MeasuredSet
 from ..severity import Harm
 
-_IMBALANCE = 10  # the largest class has so many times the clips of a small one
+_IMBALANCE = 10  # times the clips of a small class, in the largest one
 _FEWEST_FOR_A_SHORTCUT = 20  # clips, and at least three per class
 _FEWEST_OF_A_CLASS = 3
 # How much of what the most frequent class leaves wrong a property gets right: the length 0.16 in NW-UCLA and in the

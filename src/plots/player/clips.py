@@ -139,7 +139,7 @@ def _skeleton(layout: Layout) -> dict[str, Any]:
 
 
 def _marked_frames(clip: PlayedClip) -> list[int] | None:
-    """Return the marked stretch as far as the clip has it."""
+    """Return the part of the marked stretch that lies in the clip."""
     if clip.marked_frames is None:
         return None
     first, last = max(clip.marked_frames[0], 0), min(clip.marked_frames[1], clip.versions[0].joints.shape[1] - 1)

@@ -11,7 +11,7 @@ T = TypeVar("T")
 def first_of(numbers: Iterable[int], source: Source, *, perhaps_from_1: bool = False) -> int:
     """Return the number of a recording's first frame.
 
-    Intervals count from the start of a long recording, and nobody may be in its first frames: so its numbers count from
+    Intervals count from the start of a long recording, and its first frames may have no body: so its numbers count from
     0 or, with `perhaps_from_1`, from 1 if that is the lowest. A clip that is one recording starts with its lowest
     number, since it may be a part of a video.
     """

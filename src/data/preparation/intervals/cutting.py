@@ -216,7 +216,7 @@ def window_starts(frames: int, length: int, stride: int) -> list[int]:
 
 
 def part_of(clip: Clip, timeline: Timeline, center: int, start: int, stop: int) -> Clip | None:
-    """Return the frames from `start` to before `stop` as a centred clip; None if nobody is there."""
+    """Return the frames from `start` to before `stop` as a centred clip; None if there is no body."""
     first, end = np.searchsorted(timeline.numbers, [start, stop])
     mask = clip.joint_mask[:, first:end]
     if not mask.any():

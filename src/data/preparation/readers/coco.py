@@ -88,7 +88,7 @@ def _frames(name: str, content: object, source: Source) -> Sequence[Sequence[Per
     """Return the bodies of every frame in the order of the frames.
 
     Where it matters, a number that is missing among those of the images is a frame without a body: results do not have
-    the frames in which nobody was detected. Annotations list all their images.
+    the frames in which no body was detected. Annotations list all their images.
     """
     if isinstance(content, dict) and "annotations" in content:
         return _annotated(name, content)
