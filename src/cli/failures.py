@@ -23,6 +23,7 @@ from ..utils.errors import (
 from ..utils.extras import extra_of, fault_of, repair_command
 from ..utils.files import reason
 from ..utils.foreign_text import harmless
+from ..utils.plug_ins import plug_in_at_fault
 from ..utils.program import install_command
 from ..utils.signals import ENDING_SIGNALS, is_ignored
 
@@ -48,7 +49,11 @@ def report_error(error: BaseException, program: str) -> int:
         print(f"error: {harmless(message)}", file=sys.stderr)
         return 3 if isinstance(error, TrainingDiverged) else 2
     print(harmless("".join(traceback.format_exception(error)).rstrip()), file=sys.stderr)
-    print(f"This is a defect of LAST: please report it, with what `{program} doctor` prints.", file=sys.stderr)
+    whose = "This is a defect of LAST"
+    if place := plug_in_at_fault(error):
+        print(f"The error was raised in {harmless(place)}. Mend it if that file is yours.", file=sys.stderr)
+        whose = "If it came with LAST, this is a defect of LAST"
+    print(f"{whose}: please report it, with what `{program} doctor` prints.", file=sys.stderr)
     return 1
 
 

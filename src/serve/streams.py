@@ -17,7 +17,7 @@ from .joints import array_of
 from .limits import BAD_IN_A_ROW, LONGEST_CLASSIFIED, ServeLimits, network_of
 from .metrics import Metrics
 from .schemas import StreamMessage, problems_of
-from .workers import Workers
+from .workers import Busy, Workers
 
 NORMAL, POLICY = 1000, 1008  # codes with which a stream is closed
 
@@ -70,7 +70,7 @@ class Stream:
                 if message["type"] == "websocket.disconnect" or not await self._answer(message):
                     return
                 await pace.wait()
-        except (WebSocketDisconnect, OSError):
+        except (WebSocketDisconnect, OSError, Busy):
             return
         finally:
             self._count_dropped()

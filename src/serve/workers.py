@@ -44,15 +44,16 @@ class Workers:
         self._waiting: dict[str, deque[_Task]] = {}
         self._used: dict[str, float] = {}  # seconds of each client; one who was away gains nothing by that
         self._least = 0.0  # seconds of the client whose task began last
+        self._is_closed = False
         self.tasks = 0
 
     async def run(self, task: Callable[..., Result], *arguments: Any, client: str = "") -> Result:
         """Run a task in a thread and return its result. A task that began is not interrupted if its client leaves.
 
         Raises:
-            Busy: too many tasks wait.
+            Busy: too many tasks wait, or the server ends.
         """
-        if self.tasks >= self._most:
+        if self._is_closed or self.tasks >= self._most:
             raise Busy
         self.tasks += 1
         answer = asyncio.get_running_loop().create_future()
@@ -65,7 +66,7 @@ class Workers:
 
     def _begin(self) -> None:
         """Begin tasks while threads are free."""
-        while self._free and self._waiting:
+        while self._free and self._waiting and not self._is_closed:
             client = min(self._waiting, key=self._used.__getitem__)
             task = self._waiting[client].popleft()
             if not self._waiting[client]:
@@ -97,6 +98,7 @@ class Workers:
 
     def close(self) -> None:
         """Begin no more tasks."""
+        self._is_closed = True
         for task in (each for waiting in self._waiting.values() for each in waiting):
             task.answer.cancel()
         self._waiting.clear()

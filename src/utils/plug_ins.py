@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from typing import Any, NamedTuple
 
 from .config import Layer, configuration_error, merge, unknown_name
@@ -13,6 +14,8 @@ from .errors import UserError
 from .extras import fault_of
 from .foreign_text import short
 from .limits import annotations_of
+
+_FOUND: dict[str, str] = {}  # the files of modules that were found, and of which kind each is
 
 
 @dataclass
@@ -31,12 +34,28 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, tuple | list) and all(isinstance(each, str) for each in value)
 
 
-FUNCTION = Need("a function", callable)
 CLASS = Need("a class", lambda value: isinstance(value, type))
 TEXTS = Need("a tuple of texts", _are_texts)
 SOME_TEXTS = Need("a tuple of at least one text", lambda value: _are_texts(value) and bool(value))
 SWITCH = Need("True or False", lambda value: isinstance(value, bool))
 NUMBER = Need("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def function_of(*arguments: str) -> Need:
+    """Return the need of a function that can be called with arguments of these names, in this order."""
+
+    def fits(value: Any) -> bool:
+        if not callable(value):
+            return False
+        try:
+            signature(value).bind(*arguments)
+        except TypeError:
+            return False
+        except ValueError:  # some functions of C have no signature
+            return True
+        return True
+
+    return Need(f"a function of ({', '.join(arguments)})", fits)
 
 
 def one_of(*values: Any) -> Need:
@@ -113,6 +132,7 @@ class Kind:
         else:
             problems = [*self._lacking(module), *_settings_problems(module)]
             if not problems:
+                _FOUND[file] = self.what
                 return module
         about = f"docs/extending.md shows what {_with_article(self.what)} needs"
         raise UserError(f"{file} {'; '.join(problems)}: {about}.")
@@ -178,6 +198,29 @@ def _settings_problems(module: Any) -> Iterator[str]:
         annotations_of(settings)
     except (Exception, SystemExit) as error:  # annotations are any Python code
         yield f"has `Settings` whose annotations cannot be read ({fault_of(error)})"
+
+
+def of_shape(result: Any, shape: Sequence[int], module: Any, function: str) -> Any:
+    """Return what a function of a plug-in returned, if it is an array or a tensor of the right shape.
+
+    Raises:
+        UserError: it is something else.
+    """
+    found = getattr(result, "shape", None)
+    if found is None or tuple(found) != tuple(shape):
+        what = type(result).__name__ if found is None else f"the shape {tuple(found)}"
+        raise UserError(
+            f"{module.__file__}: `{function}` should return a tensor of the shape {tuple(shape)}, not {what}."
+        )
+    return result
+
+
+def plug_in_at_fault(error: BaseException) -> str:
+    """Return the kind, the file and the line of the plug-in in which an error was raised; empty if in none."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename in _FOUND:
+            return f"the {_FOUND[frame.filename]} {frame.filename}, line {frame.lineno}"
+    return ""
 
 
 def _line_in(file: str, error: BaseException) -> str:

@@ -1,12 +1,13 @@
 """A file that cannot be a plug-in is refused with what to do, and has no effect on other plug-ins."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import CommandResult
+from conftest import TINY, CommandResult
 from test_every_kind import GET as BY_NAME
 
 from last import tasks
@@ -152,6 +153,40 @@ def test_what_a_file_lacks_is_named_and_so_is_what_it_has_in_a_wrong_form(
         GET[package]("empty")
     with pytest.raises(UserError, match=rf"wrong\.py .*has `{name}` = .*, which should be "):
         GET[package]("wrong")
+
+
+def test_a_function_of_other_arguments_is_refused_where_it_is_chosen(plug_in: PlugIn, tmp_path: Path) -> None:
+    written(plug_in, augmentations, tmp_path, "of_mine", "def augment(joints): return joints")
+    with pytest.raises(UserError, match=r"`augment` = .*, which should be a function of \(joints, draws, settings, "):
+        GET[augmentations]("of_mine")
+
+
+def trained_with(
+    content: str, plug_in: PlugIn, cli: Callable[..., CommandResult], data_yaml: Path, folder: Path
+) -> str:
+    written(
+        plug_in, augmentations, folder, "of_mine", f"def augment(joints, draws, settings, layout, mask):\n    {content}"
+    )
+    roots = ("--data_root", data_yaml.parent / "data", "--output_root", folder / "runs")
+    chosen = ("--model", "nano_e", "--dataset", data_yaml, "--set", *TINY, "data.augment.added.of_mine={}")
+    return str(cli("train", *roots, *chosen).err)
+
+
+@pytest.mark.parametrize(("value", "found"), [("None", "not NoneType"), ("joints[:, :2]", r"not the shape \(\d+, 2, ")])
+def test_what_an_augmentation_returns_in_a_wrong_form_is_an_error_of_its_file(
+    value: str, found: str, plug_in: PlugIn, cli: Callable[..., CommandResult], data_yaml: Path, tmp_path: Path
+) -> None:
+    error = trained_with(f"return {value}", plug_in, cli, data_yaml, tmp_path)
+    assert re.search(rf"of_mine\.py: `augment` should return a tensor of the shape .*, {found}", error), error
+    assert "defect" not in error
+
+
+def test_an_error_in_the_function_of_a_file_names_the_file_and_its_line(
+    plug_in: PlugIn, cli: Callable[..., CommandResult], data_yaml: Path, tmp_path: Path
+) -> None:
+    error = trained_with("return joints.no_such_method()", plug_in, cli, data_yaml, tmp_path)
+    assert re.search(r"The error was raised in the augmentation .*of_mine\.py, line 2\. Mend it if that file is", error)
+    assert "If it came with LAST, this is a defect of LAST" in error
 
 
 def test_every_need_of_every_kind_is_tested() -> None:

@@ -99,5 +99,7 @@ def test_a_server_that_ends_leaves_no_client_waiting() -> None:
             await waiting
         held.set()
         await running
+        with pytest.raises(Busy):
+            await workers.run(len, "abc")
 
     with_workers(run)

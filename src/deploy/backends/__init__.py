@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ...utils.errors import UserError
 from ...utils.extras import extra_problem
-from ...utils.plug_ins import FUNCTION, SOME_TEXTS, TEXTS, Kind
+from ...utils.plug_ins import SOME_TEXTS, TEXTS, Kind, function_of
 from ...utils.regular_files import open_regular
 from ..contract import Floats, Outputs
 
@@ -30,7 +30,13 @@ KIND = Kind(
     __name__,
     "export backend",
     reserved=(BOTH, INT8, WEIGHTS),
-    needs={"SUFFIXES": SOME_TEXTS, "WRITES": TEXTS, "RUNS": TEXTS, "convert": FUNCTION, "open_file": FUNCTION},
+    needs={
+        "SUFFIXES": SOME_TEXTS,
+        "WRITES": TEXTS,
+        "RUNS": TEXTS,
+        "convert": function_of("onnx_file", "path", "facts"),
+        "open_file": function_of("path", "threads", "precision"),
+    },
 )
 UNREADABLE = (
     "{path} cannot be read by {runtime}, so it is cut short, or is another kind of file ({error}). Copy it again, or "

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...settings.distillation import METHODS
-from ...utils.plug_ins import FUNCTION, SWITCH, Kind, one_of
+from ...utils.plug_ins import SWITCH, Kind, function_of, one_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,11 @@ KIND = Kind(
     __name__,
     "distillation method",
     built_in=METHODS,
-    needs={"COMPARES": one_of(LOGITS, FEATURES, MAPS), "USES_LABELS": SWITCH, "loss": FUNCTION},
+    needs={
+        "COMPARES": one_of(LOGITS, FEATURES, MAPS),
+        "USES_LABELS": SWITCH,
+        "loss": function_of("student", "teachers", "context"),
+    },
 )
 _COMPARED = {"features": FEATURES, "attention": MAPS}  # of our own methods; the others compare logits
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...tasks.measures import CLASSIFICATION, RESERVED_NAMES, Metric, refuse_taken_names
 from ...utils.errors import UserError
-from ...utils.plug_ins import FUNCTION, NUMBER, Kind, instance_of, settings_from
+from ...utils.plug_ins import NUMBER, Kind, function_of, instance_of, settings_from
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ KIND = Kind(
     __name__,
     "metric",
     reserved=(*CLASSIFICATION.names, *RESERVED_NAMES),
-    needs={"METRIC": instance_of(Metric), "UNUSABLE": NUMBER, "values": FUNCTION},
+    needs={"METRIC": instance_of(Metric), "UNUSABLE": NUMBER, "values": function_of("scores", "labels", "settings")},
 )
 
 

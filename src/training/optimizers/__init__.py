@@ -15,7 +15,7 @@ and of the state.
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...utils.plug_ins import FUNCTION, Kind
+from ...utils.plug_ins import Kind, function_of
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...settings.optimization import OptimizationSettings
 
 
-KIND = Kind(__name__, "optimizer", needs={"build": FUNCTION})
+KIND = Kind(__name__, "optimizer", needs={"build": function_of("groups", "rate", "optimization", "settings")})
 
 
 class OptimizerModule(Protocol):

@@ -14,7 +14,7 @@ Legend: N clips, C coordinates, T frames, V joints, M bodies.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ....utils.plug_ins import FUNCTION, Kind, settings_from
+from ....utils.plug_ins import Kind, function_of, of_shape, settings_from
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from ....skeleton import Layout
 
 
-KIND = Kind(__name__, "input stream", reserved=("joint", "velocity", "bone"), needs={"derive": FUNCTION})
+KIND = Kind(
+    __name__,
+    "input stream",
+    reserved=("joint", "velocity", "bone"),
+    needs={"derive": function_of("streams", "frame_mask", "settings", "layout")},
+)
 
 
 class StreamModule(Protocol):
@@ -64,7 +69,9 @@ class AddedStreams:
 
         absent = ~by_joint(frame_mask if mask is None else mask)
         added = {
-            name: module.derive(streams, frame_mask, settings, layout).masked_fill(absent, 0.0)
+            name: of_shape(
+                module.derive(streams, frame_mask, settings, layout), streams["joint"].shape, module, "derive"
+            ).masked_fill(absent, 0.0)
             for name, (module, settings) in self._modules.items()
         }
         return {**streams, **added}

@@ -15,7 +15,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ....utils.plug_ins import FUNCTION, Kind, settings_from
+from ....utils.plug_ins import Kind, function_of, of_shape, settings_from
 from .. import counter_rng
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ....skeleton import Layout
 
 
-KIND = Kind(__name__, "augmentation", needs={"augment": FUNCTION})
+KIND = Kind(
+    __name__, "augmentation", needs={"augment": function_of("joints", "draws", "settings", "layout", "frame_mask")}
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class AddedAugmentations:
     def __call__(self, joints: "Tensor", layout: "Layout", frame_mask: "Tensor", rng_keys: "Tensor") -> "Tensor":
         """Return augmented clips (N, C, T, V, M); `frame_mask` is (N, M, T) bool, `rng_keys` (N,)."""
         for module, purpose, settings in self._steps:
-            joints = module.augment(joints, Draws(rng_keys, purpose), settings, layout, frame_mask)
+            augmented = module.augment(joints, Draws(rng_keys, purpose), settings, layout, frame_mask)
+            joints = of_shape(augmented, joints.shape, module, "augment")
         return joints
 
 
