@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"Probabilities are calibrated on {counted(len(held_out), 'training clip')} that the run held out.")
     if quantizes and data is not None:
         _quantize(arguments, next(each.files[0] for each in exported if each.format == "onnx"), data)
-    say(f"The files are in {out}")
+    say(f"The files are in {out if out != Path() else out.absolute()}")
     return 0
 
 

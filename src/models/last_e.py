@@ -2,7 +2,8 @@
 
 The three streams share a 1x1 stem and are blended per channel before the backbone runs once, so that
 multi-stream fusion costs a stem and not two more networks. A block mixes joints with one directed adjacency per
-channel, then frames with two dilated depthwise convolutions. Unlike in ST-GCN and its successors, the three graph
+channel, lets joints attend to each other in the stages that ask for it, then mixes frames with dilated depthwise
+convolutions, each of a part of the channels. Unlike in ST-GCN and its successors, the three graph
 subsets are blended by learned softmax weights before a single projection, instead of having one projection each.
 
 Legend: N clips, M bodies, B = N*M folded bodies, S streams (3, and those that were added), K graph subsets (3), C

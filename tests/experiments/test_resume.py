@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from conftest import tiny_run
 
 from last.experiments import run as experiment
 from last.experiments.run import Result
-from last.runs.checkpoint import Checkpoint, read_checkpoint
+from last.runs.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from last.runs.checkpoint_files import CheckpointFiles
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
@@ -372,6 +373,22 @@ def test_a_run_restarted_from_an_earlier_epoch_is_resumed_and_not_its_former_his
     ended = experiment.train(changed, resume=str(run.path))
     assert [row["epoch"] for row in read_rows(ended.run.path / "metrics.jsonl")] == [0, 1, 2, 3]
     assert read_checkpoint(run.best).config.learning_rate == 0.5 or read_checkpoint(run.best).epoch <= 1
+
+
+def test_a_branch_of_a_run_does_not_know_the_best_epoch_that_came_later(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config("checkpoint.keep=9", "epochs=3")
+    run = experiment.train(config).run
+    start = run.of_epoch(0)
+    save_checkpoint(start, replace(read_checkpoint(start), best_acc=99.5))
+    shutil.copyfile(run.of_epoch(2), run.best)
+    with monkeypatch.context() as patch:
+        stop_at(patch, looks=2)
+        changed = replace(config, learning_rate=0.5)
+        experiment.train(changed, resume=str(start), explicit_keys=["learning_rate"])
+    branch = read_checkpoint(run.last)
+    assert (branch.epoch, branch.best_epoch) == (0, 0) and branch.best_acc != 99.5
 
 
 def test_what_lay_beyond_an_earlier_checkpoint_is_a_run_that_can_be_resumed(

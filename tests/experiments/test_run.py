@@ -211,6 +211,8 @@ def test_a_number_format_that_is_not_in_use_may_change_on_resume(tiny_config: Ma
     run = experiment.train(tiny_config("epochs=1")).run
     again = experiment.train(tiny_config("epochs=1", "hardware.amp_dtype=bf16"), resume=str(run.last)).run
     assert again.path == run.path
+    mixed = tiny_config("epochs=1", "amp=true", "hardware.amp_dtype=fp16")
+    assert experiment.train(mixed, resume=str(run.last), explicit_keys=["amp"]).run.path == run.path
 
 
 def test_batches_with_bad_values_are_skipped_and_counted(
