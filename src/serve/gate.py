@@ -70,11 +70,20 @@ class Gate:
         access: who may use the server.
         metrics: where refusals are counted.
         paths: those of the application, which the metrics name.
+        open_paths: those that anybody may read without a token; the limits hold for them too.
     """
 
-    def __init__(self, app: App, guard: Guard, access: Access, metrics: Metrics, paths: Iterable[str]) -> None:
+    def __init__(
+        self,
+        app: App,
+        guard: Guard,
+        access: Access,
+        metrics: Metrics,
+        paths: Iterable[str],
+        open_paths: Iterable[str] = (),
+    ) -> None:
         self.app, self.guard, self.access, self.metrics = app, guard, access, metrics
-        self.paths = frozenset(paths)
+        self.paths, self.open_paths = frozenset(paths), frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -147,7 +156,8 @@ class Gate:
         if wait:
             error = f"More than {self.guard.limits.rate:g} requests a second came from your address."
             return Refusal(429, "rate", error, (("retry-after", retry_after(wait)),))
-        if self.access.token and not self._knows_token(scope, headers):
+        is_open = scope["type"] == "http" and scope["path"] in self.open_paths
+        if self.access.token and not is_open and not self._knows_token(scope, headers):
             error = "A token is needed: Authorization: Bearer TOKEN."
             return Refusal(401, "token", error, (("www-authenticate", "Bearer"),))
         return None

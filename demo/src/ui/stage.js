@@ -119,7 +119,7 @@ export class Stage {
     const made = Object.entries(VIEWS).map(([name, angles]) =>
       element("button", { type: "button", class: "quiet", text: name, onclick: () => this.look(...angles) }));
     const reset = element("button", { type: "button", class: "quiet", text: "Reset", onclick: () => this.look(START.azimuth, START.elevation, START.zoom) });
-    const hint = element("span", { class: "hint", text: "Drag to turn. With the focus on the skeleton, arrows turn, + and − zoom, space plays." });
+    const hint = element("span", { class: "hint", text: "Drag to turn. Keys on the skeleton: arrows turn, + and − zoom, space plays." });
     byId("views").append(...made, reset, hint);
   }
 
