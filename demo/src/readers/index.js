@@ -46,8 +46,8 @@ function named(name, reader) {
   try {
     return reader();
   } catch (error) {
-    if (error instanceof Problem) throw new Problem(`${shown(name)}: ${error.message}`);
-    throw error;
+    const reason = error instanceof Problem ? error.message : `Its content is not as its kind should be (${shown(error.message, 100)}).`;
+    throw new Problem(`${shown(name)}: ${reason}`);
   }
 }
 
@@ -83,6 +83,7 @@ function readJson(name, content) {
   throw new Problem(`Its content is of no known kind. Read are ${READ}.`);
 }
 
+/** Return the recording that consists of the frames of OpenPose. @param {FileLike[]} files */
 async function readFrames(files) {
   if (files.length > MOST_FRAME_FILES) throw new Problem(`${counted(files.length, "frame")} are too many; at most ${MOST_FRAME_FILES} are read.`);
   const total = files.reduce((sum, { size }) => sum + size, 0);

@@ -3,11 +3,13 @@
 import { Problem } from "../core/problem.js";
 import { recordingOf } from "../core/recording.js";
 
-/** Return the depth of nested lists, by their first entries that are not null. @param {any} value */
+const DEEPEST = 5;
+
+/** Return the depth of nested lists, by their first entries that are not null, at most 5. @param {any} value */
 function depthOf(value) {
-  if (!Array.isArray(value)) return 0;
-  const first = value.find((each) => each !== null);
-  return 1 + depthOf(first);
+  let depth = 0;
+  for (let inner = value; Array.isArray(inner) && depth < DEEPEST; depth++) inner = inner.find((each) => each !== null);
+  return depth;
 }
 
 /** Return whether a content looks like nested lists, or an object with `joints`. @param {any} content */
