@@ -37,5 +37,5 @@ def error(program: str, *arguments: object, folder: Path = ROOT) -> str:
     """Return the message of the error that ends a module in JavaScript."""
     done = node("--input-type=module", "--eval", program, *arguments, folder=folder)
     assert done.returncode == 1
-    (message,) = re.findall(r"^Error: (.*)$", done.stderr, re.MULTILINE)
+    (message,) = re.findall(r"^(?:Error|Problem|Problem \[Error\]): (.*)$", done.stderr, re.MULTILINE)
     return str(message)

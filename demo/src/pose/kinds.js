@@ -9,6 +9,8 @@ const BOX_WITH_CLASS = 6; // two corners, score and class, of a candidate withou
 const LEAST_SCORE = 0.35;
 const LARGEST_OVERLAP = 0.6;
 const LARGEST_SIDE = 2048;
+const FEWEST_JOINTS = 5;
+const MOST_JOINTS = 150;
 export const MOST_PEOPLE = 10;
 
 /**
@@ -35,7 +37,7 @@ export function kindOf({ inputs, outputs }) {
   const [, channels, height, width] = sizes(image?.shape);
   if (inputs.length !== 1 || sizes(image.shape).length !== 4 || ![0, 3].includes(channels)) throw new Problem(unfit(inputs, outputs));
   const input = { input: image.name, height: side(height), width: side(width) };
-  const simcc = ["simcc_x", "simcc_y"].map((name) => outputs.find((each) => each.name === name)) ;
+  const simcc = ["simcc_x", "simcc_y"].map((name) => outputs.find((each) => each.name === name));
   const pair = simcc.every(Boolean) ? simcc : outputs.length === 2 ? outputs : [];
   if (pair.length && pair.every(({ shape }) => shape.length === 3)) return simccKind(pair, input, inputs, outputs);
   const shape = sizes(outputs[0]?.shape);
@@ -60,11 +62,13 @@ function simccKind(pair, input, inputs, outputs) {
 function yoloKind(name, [, rows, columns], input, inputs, outputs) {
   const size = { width: input.width || 640, height: input.height || 640 };
   const joints = (rows - BOX) / 3;
-  if (Number.isInteger(joints) && joints >= 5 && (columns === 0 || columns > rows)) return { ...input, ...size, kind: "yolo", outputs: [name], joints };
+  if (isCount(joints) && (columns === 0 || columns > rows)) return { ...input, ...size, kind: "yolo", outputs: [name], joints };
   const others = (columns - BOX_WITH_CLASS) / 3;
-  if (Number.isInteger(others) && others >= 5) return { ...input, ...size, kind: "yolo_end", outputs: [name], joints: others };
+  if (isCount(others)) return { ...input, ...size, kind: "yolo_end", outputs: [name], joints: others };
   throw new Problem(unfit(inputs, outputs));
 }
+
+const isCount = (joints) => Number.isInteger(joints) && joints >= FEWEST_JOINTS && joints <= MOST_JOINTS;
 
 function unfit(inputs, outputs) {
   const listed = (all) => all.map(({ name, shape }) => `${shown(name, 20)} [${(shape ?? []).join(", ")}]`).join(", ");
