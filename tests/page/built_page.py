@@ -1,4 +1,4 @@
-"""The built page, for tests in a browser: its packages, its content and its bundle, made once for all test processes."""
+"""The built page, for tests in a browser: made once for all test processes."""
 
 import hashlib
 import os

@@ -10,7 +10,7 @@ import path from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 60_000);
 const KINDS = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm", ".svg": "image/svg+xml" };
 
 const [executablePath, pageFolder, folder, module, ...wanted] = process.argv.slice(2);
@@ -51,7 +51,7 @@ const scenarios = await import(pathToFileURL(path.resolve(module)).href);
 const results = {};
 for (const [name, scenario] of Object.entries(scenarios)) {
   if (wanted.length && !wanted.includes(name)) continue;
-  const contexts = [];
+  const [contexts, began] = [[], performance.now()];
   try {
     const opened = async (options) => {
       const found = await open(options);
@@ -63,6 +63,7 @@ for (const [name, scenario] of Object.entries(scenarios)) {
     results[name] = { error: error.stack };
   }
   for (const context of contexts) await context.close().catch(() => {});
+  console.error(`${name}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
 }
 await browser.close();
 server.close();

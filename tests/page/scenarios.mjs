@@ -8,7 +8,6 @@ const text = (page, id) => page.textContent(id);
 
 /** Choose files, and return the problem that the page shows. */
 async function refused(page, field, names, folder) {
-  await page.click("#problem-close").catch(() => {});
   await page.setInputFiles(field, names.map((name) => path.join(folder, name)));
   await page.waitForSelector("#problem:not([hidden])");
   const told = await problem(page);
