@@ -236,7 +236,7 @@ class App {
     }
     if (ended) {
       this.recognition.finish();
-      this.recognition.driver?.restart();
+      this.recognition.jump(playback.time);
       playback.rewind();
     }
     this.recognition.timeline.move(playback.time);

@@ -31,6 +31,7 @@ export async function plays({ open }) {
   for (const option of await page.$$("#clip option[value^=clip-action]")) {
     const title = await option.textContent();
     await page.selectOption("#clip", await option.getAttribute("value"));
+    await page.waitForFunction((wanted) => document.querySelector("#source-title").textContent === wanted, title);
     await page.waitForFunction(() => document.querySelector("#whole").textContent !== "");
     whole[title] = await text(page, "#whole");
   }
@@ -142,7 +143,7 @@ export async function an_hour({ open, folder }) {
   await page.waitForFunction(() => document.querySelector("#time").textContent.startsWith("59:2"));
   await page.waitForFunction(() => document.querySelector("#bars .bar-name").textContent !== "–");
   await page.click("#find-events");
-  await page.waitForFunction(() => /Stop \([1-9]/.test(document.querySelector("#find-events").textContent) || document.querySelector("#find-events").textContent.startsWith("Stop"));
+  await page.waitForFunction(() => document.querySelector("#find-events").textContent.startsWith("Stop"));
   await page.click("#find-events");
   await page.waitForFunction(() => document.querySelector("#find-events").textContent === "Find all");
   return { lives: await lives(page), faults };
@@ -191,7 +192,7 @@ export async function a_camera({ open, folder }) {
   await page.fill("#class-name", "still");
   await page.keyboard.press("Enter");
   await page.selectOption("#clip-seconds", "1");
-  await page.click("text=Record >> nth=0");
+  await page.click("[aria-label='Record one clip: still']");
   await page.waitForSelector("#countdown:not([hidden])");
   await page.waitForFunction(() => document.querySelector(".class-count").textContent === "1 of 10");
   await page.click("#start-camera");

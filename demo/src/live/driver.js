@@ -42,7 +42,10 @@ export class Driver {
 
   /** Wait until all that waits is computed. */
   async settled() {
-    while (this.working) await this.working;
+    while (this.working || this.waiting.length) {
+      this.work();
+      await this.working;
+    }
   }
 
   /** End the stream. */
@@ -51,7 +54,7 @@ export class Driver {
   }
 
   work() {
-    this.working ??= this.workOn().finally(() => (this.working = null));
+    if (this.waiting.length) this.working ??= this.workOn().finally(() => (this.working = null));
   }
 
   async workOn() {

@@ -40,8 +40,8 @@ export class TeachPanel {
       count: element("span", { class: "class-count" }),
       fill: element("span", { class: "bar-fill" }),
       one: button("Record", "Record one clip", () => this.begin(name, 1), ""),
-      ten: button(`Record ${WANTED}`, `Record clips until there are ${WANTED}`, () => this.begin(name, Infinity), ""),
-      undo: button("Undo", "Remove the last clip", () => this.undo(name)),
+      ten: button(`Record ${WANTED}`, `Record ${WANTED} clips`, () => this.begin(name, Infinity), ""),
+      undo: button("Undo", "Undo the last clip", () => this.undo(name)),
       remove: button("✕", "Remove the class", () => this.remove(name)),
     };
     const label = element("span", { class: "class-name", text: name });

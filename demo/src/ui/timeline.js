@@ -12,12 +12,13 @@ const COLOURS = 8;
  * @property {number} began in seconds
  * @property {number | null} ended null while it goes on
  * @property {number} probability
+ * @property {number} pass through the recording in which it was found
  */
 
 export class Timeline {
   /** @param {() => void} onChange */
   constructor(onChange) {
-    Object.assign(this, { onChange, duration: 1, start: 0, classes: [] });
+    Object.assign(this, { onChange, duration: 1, start: 0, classes: [], pass: 0 });
     this.lanes = element("div", { class: "lanes" });
     this.head = element("span", { class: "playhead" });
     this.lanes.append(this.head);
@@ -33,22 +34,23 @@ export class Timeline {
     this.changed();
   }
 
-  /** Take an event of a stream; one that was found before is replaced. */
+  /** Take an event of a stream; it replaces those that were found at its time when the recording was played before. */
   add({ kind, body, label, began, time, probability }) {
     const open = this.spans.find((span) => span.body === body && span.ended === null && span.label === label);
     if (kind === "end") {
       if (open) open.ended = time;
     } else {
-      const isOld = (span) => span.body === body && span.began <= time && (span.ended ?? Infinity) > began;
+      const isOld = (span) => span.pass !== this.pass && span.body === body && span.began <= time && span.ended > began;
       this.spans = this.spans.filter((span) => !isOld(span));
-      this.spans.push({ body, label, began, ended: null, probability });
+      this.spans.push({ body, label, began, ended: null, probability, pass: this.pass });
       this.spans.sort((one, other) => one.began - other.began);
     }
     this.changed();
   }
 
-  /** End what goes on, as where the time jumps. @param {number} time */
+  /** End what goes on, as where the time jumps: what is found from now on replaces what is there. @param {number} time */
   close(time) {
+    this.pass += 1;
     for (const span of this.spans) if (span.ended === null) span.ended = Math.max(time, span.began);
     this.changed();
   }
