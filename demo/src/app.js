@@ -19,7 +19,7 @@ import { Recognition } from "./ui/recognition.js";
 import { Stage } from "./ui/stage.js";
 import { TeachPanel } from "./ui/teach_panel.js";
 
-const LONGEST_WHOLE_S = 20; // longer recordings are recognised by windows alone
+const LONGEST_WHOLE_S = 7; // longer recordings are recognised by windows alone
 const OWN_FILE = "file";
 const SETTLED_MS = 150; // after the last move of the scrubber
 const WAITING = 8; // windows, while all events are searched
@@ -162,7 +162,9 @@ class App {
     this.transport.show(this.playback);
     this.recognition.begin(fit ? student : null, this.playback.duration, recording.bodies > 1);
     byId("find-events").disabled = !fit;
-    if (fit && this.playback.duration <= LONGEST_WHOLE_S) guarded(() => this.recognition.whole(inputOf(fit, student.facts.input.shape[1])))();
+    const bodies = student?.facts.input.shape[1] ?? 0;
+    const isOneAction = this.playback.duration <= LONGEST_WHOLE_S && recording.bodies <= bodies;
+    if (fit && isOneAction) guarded(() => this.recognition.whole(inputOf(fit, bodies)))();
   }
 
   /** Return the layout in which a recording is drawn; one without lines if it is unknown. */

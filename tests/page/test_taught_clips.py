@@ -77,12 +77,15 @@ print({ complete, fps: recorder.clip.fps, largest: Math.max(...recorder.clip.fra
     assert answer(IMPORTS + program) == {"complete": 20, "fps": 18, "largest": 20}
 
 
-def test_a_recording_that_begins_again_ends_the_clip() -> None:
+def test_a_recording_that_begins_again_ends_a_long_or_whole_clip_and_restarts_a_short_one() -> None:
     program = """
-const recorder = new Recorder(5);
-print([0, 0.1, 0.2, 0].map((time) => recorder.take([frameOf(1)], [1], time)));
+const ends = (times) => {
+  const recorder = new Recorder(5);
+  return [times.map((time) => recorder.take([frameOf(1)], [1], time)).at(-1), recorder.times.length];
+};
+print([ends([0, 0.1, 0.2, 0]), ends([3, 5, 7, 0]), ends([6, 6.5, 7, 0])]);
 """
-    assert answer(IMPORTS + program) == [False, False, False, True]
+    assert answer(IMPORTS + program) == [[True, 3], [True, 3], [False, 1]]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import { byId, element } from "./dom.js";
 
 const MOST_LANES = 6;
-const COLOURS = 8;
+const COLOURS = 12;
 
 /**
  * @typedef {object} Span an action of a person
