@@ -1,7 +1,10 @@
-// What is done in the page; each scenario returns what a test compares.
+// What is done in the page; each scenario returns what a test compares. They run in the order of their names, most of them
+// in one page, which they leave as it was.
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
+
+const STILL = { as: "still", reducedMotion: "reduce" };
 
 const problem = (page) => page.textContent("#problem-text");
 const text = (page, id) => page.textContent(id);
@@ -26,7 +29,7 @@ async function lives(page) {
 }
 
 export async function plays({ open }) {
-  const { page, faults } = await open();
+  const { page, faults } = await open({ as: "playing" });
   const whole = {};
   for (const option of await page.$$("#clip option[value^=clip-action]")) {
     const title = await option.textContent();
@@ -35,10 +38,12 @@ export async function plays({ open }) {
     await page.waitForFunction(() => document.querySelector("#whole").textContent !== "");
     whole[title] = await text(page, "#whole");
   }
+  await page.selectOption("#speed", "4");
   await page.selectOption("#clip", "clip-crowd.npy");
   await page.waitForFunction(() => document.querySelectorAll("#people button").length === 5);
   await page.waitForFunction(() => document.querySelectorAll("#events .what").length > 4);
   const meters = [await text(page, "#fps"), await text(page, "#latency")];
+  await page.click("#play");
   await page.selectOption("#clip", "clip-sequence.npy");
   await page.click("#find-events");
   await page.waitForFunction(() => document.querySelectorAll("#events .what").length >= 8 && document.querySelector("#find-events").textContent === "Find all");
@@ -51,7 +56,7 @@ export async function plays({ open }) {
 }
 
 export async function keyboard({ open }) {
-  const { page, faults } = await open({ reducedMotion: "reduce" });
+  const { page, faults } = await open(STILL);
   const playing = async () => (await page.getAttribute("#play", "aria-label")) === "Pause";
   const startsStill = !(await playing());
   const seen = [];
@@ -76,34 +81,38 @@ export async function keyboard({ open }) {
   for (let number = 0; number < 20; number++) await page.keyboard.press("ArrowRight");
   const time = await page.getAttribute("#scrubber", "aria-valuetext");
   await page.focus("#class-name");
-  await page.keyboard.type("wave");
+  await page.keyboard.type("clap");
   await page.keyboard.press("Enter");
-  await page.waitForSelector("#classes li");
+  await page.waitForFunction(() => document.querySelector("#classes").textContent.includes("clap"));
   return { startsStill, plays, seen, time, classes: await page.$$eval("#classes .class-name", (all) => all.map((each) => each.textContent)), faults };
 }
 
 export async function accessible({ open, require }) {
   const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
   const found = [];
+  const { page } = await open(STILL);
+  await page.fill("#class-name", "wave");
+  await page.keyboard.press("Enter");
+  await page.click("#find-events");
+  await page.waitForFunction(() => document.querySelectorAll("#events .what").length >= 8);
+  await page.setInputFiles("#recording-file", { name: "film.mp4", mimeType: "video/mp4", buffer: Buffer.from("film") });
+  await page.waitForSelector("#problem:not([hidden])");
+  await page.evaluate(axe);
   for (const [colorScheme, width] of [["light", 1280], ["dark", 390]]) {
-    const { page } = await open({ colorScheme, viewport: { width, height: 800 }, reducedMotion: "reduce" });
-    await page.fill("#class-name", "wave");
-    await page.keyboard.press("Enter");
-    await page.setInputFiles("#recording-file", { name: "film.mp4", mimeType: "video/mp4", buffer: Buffer.from("film") });
-    await page.waitForSelector("#problem:not([hidden])");
-    await page.click("#find-events");
-    await page.waitForFunction(() => document.querySelectorAll("#events .what").length >= 8);
-    await page.evaluate(axe);
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 800 });
     const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
     found.push(...violations.map(({ id, impact, nodes }) => ({ id, impact, colorScheme, where: nodes.map(({ target }) => target.join(" ")) })));
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     if (overflow > 0) found.push({ id: "scrolls sideways", impact: "serious", colorScheme, where: [String(overflow)] });
   }
+  await page.click("#problem-close");
+  await page.setViewportSize({ width: 1280, height: 800 });
   return found;
 }
 
 export async function bad_files({ open, folder }) {
-  const { page, faults } = await open();
+  const { page, faults } = await open({ as: "playing" });
   const told = {};
   for (const name of ["film.mp4", "empty.npy", "flat.json", "flat.npy", "other.json", "cut.skeleton"]) {
     told[name] = await refused(page, "#recording-file", [name], folder);
@@ -121,7 +130,7 @@ export async function bad_files({ open, folder }) {
 }
 
 export async function other_model({ open, folder }) {
-  const { page, faults } = await open();
+  const { page, faults } = await open({ as: "playing" });
   await page.setInputFiles("#recording-file", path.join(folder, "student.onnx")); // and its description after it
   await page.waitForFunction(() => document.querySelector("#model-name").textContent.includes("Now open its .json"));
   await page.setInputFiles("#recording-file", path.join(folder, "student.json"));
@@ -135,7 +144,7 @@ export async function other_model({ open, folder }) {
 }
 
 export async function an_hour({ open, folder }) {
-  const { page, faults } = await open();
+  const { page, faults } = await open({ as: "playing" });
   await page.setInputFiles("#recording-file", path.join(folder, "hour.npy"));
   await page.waitForFunction(() => document.querySelector("#time").textContent.includes("/ 60:00.0 s"));
   await page.click("#play");
@@ -165,25 +174,30 @@ export async function without_simd({ open }) {
 }
 
 export async function cameras({ open, folder }) {
+  const { page } = await open({ as: "playing" });
   const told = {};
-  const none = () => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("none", "NotFoundError"); }; };
-  const { page } = await open({ init: none });
-  told.disabled = await page.isDisabled("#start-camera");
-  await page.setInputFiles("#pose-file", path.join(folder, "pose.onnx"));
+  await page.setInputFiles("#recording-file", path.join(folder, "pose.onnx"));
+  await page.click("#start-camera:enabled"); // headless Chromium refuses what nobody has allowed
+  await page.waitForSelector("#problem:not([hidden])");
+  told.refused = await problem(page);
+  await page.click("#problem-close");
+  await page.evaluate(() => {
+    navigator.mediaDevices.getUserMedia = async () => {
+      throw new DOMException("none", "NotFoundError");
+    };
+  });
   await page.click("#start-camera:enabled");
   await page.waitForSelector("#problem:not([hidden])");
   told.missing = await problem(page);
+  await page.click("#problem-close");
   told.lives = await lives(page);
-  const { page: other } = await open(); // headless Chromium refuses what nobody has allowed
-  await other.setInputFiles("#recording-file", path.join(folder, "pose.onnx"));
-  await other.click("#start-camera:enabled");
-  await other.waitForSelector("#problem:not([hidden])");
-  told.refused = await problem(other);
   return told;
 }
 
 export async function a_camera({ open, folder }) {
-  const { page, faults } = await open({ permissions: ["camera"] });
+  const { page, context, faults } = await open({ as: "playing" });
+  const isDisabled = await page.isDisabled("#start-camera");
+  await context.grantPermissions(["camera"]);
   await page.setInputFiles("#pose-file", path.join(folder, "pose.onnx"));
   await page.waitForFunction(() => document.querySelector("#pose-name").textContent.includes("RTMPose, one person, 17 joints, 192 × 256"));
   await page.click("#start-camera");
@@ -197,5 +211,6 @@ export async function a_camera({ open, folder }) {
   await page.waitForFunction(() => document.querySelector(".class-count").textContent === "1 of 10");
   await page.click("#start-camera");
   await page.waitForFunction(() => document.querySelector("#start-camera").textContent === "Start camera");
-  return { told, lives: await lives(page), faults };
+  await context.clearPermissions();
+  return { isDisabled, told, lives: await lives(page), faults };
 }

@@ -107,7 +107,7 @@ def test_everything_is_reached_with_the_keyboard_alone_and_its_focus_is_seen(res
     assert len(ids) < 40  # there is a way out
     assert found["startsStill"] and found["plays"]
     assert found["time"].startswith("0.") and found["time"].endswith(" of 26.1 s")
-    assert found["classes"] == ["wave"]
+    assert found["classes"] == ["wave", "clap"]
     assert found["faults"] == []
 
 
@@ -164,7 +164,6 @@ def test_a_browser_without_simd_plays_and_says_what_is_missing(results: dict[str
 
 def test_a_missing_or_refused_camera_is_said_and_the_page_lives_on(results: dict[str, Any]) -> None:
     found = value(results, "cameras")
-    assert found["disabled"]
     assert "No camera was found" in found["missing"]
     assert "The camera was refused" in found["refused"]
     assert found["lives"]
@@ -172,6 +171,7 @@ def test_a_missing_or_refused_camera_is_said_and_the_page_lives_on(results: dict
 
 def test_clips_are_recorded_from_a_camera_with_a_pose_model(results: dict[str, Any]) -> None:
     found = value(results, "a_camera")
+    assert found["isDisabled"]  # without a pose model
     assert "17 joints with 2 coordinates, the layout coco17_2d; the model takes 25 with 3" in found["told"]
     assert found["lives"]
     assert found["faults"] == []
