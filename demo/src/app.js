@@ -292,4 +292,5 @@ class App {
   }
 }
 
-new App().start();
+if (window.location.protocol === "file:") byId("not-started").classList.remove("late"); // which says how to open it
+else new App().start();

@@ -80,9 +80,10 @@ export function rateOf(recording) {
  * @param {Recording} recording
  * @param {import("./layouts.js").Layout} layout of the model
  * @param {import("./layouts.js").Layouts} layouts
+ * @param {[string, string]} [words] how a problem names it and what is done with it
  * @returns {{recording: Recording, mappedFrom: string}} `mappedFrom` is empty if nothing was mapped
  */
-export function fitted(recording, layout, layouts) {
+export function fitted(recording, layout, layouts, words = ["The recording has", "It is played"]) {
   const same = recording.joints === layout.joints.length && recording.coordinates === layout.coordinates;
   if (same && (!recording.layout || recording.layout === layout.name)) {
     return { recording: { ...recording, layout: layout.name }, mappedFrom: "" };
@@ -93,14 +94,14 @@ export function fitted(recording, layout, layouts) {
     return { recording: mapped(recording, layout, layouts.map(mappable[0], layout.name)), mappedFrom: mappable[0] };
   }
   if (same) return { recording, mappedFrom: "" };
-  throw new Problem(mismatch(recording, layout));
+  throw new Problem(mismatch(recording, layout, words));
 }
 
-function mismatch(recording, layout) {
+function mismatch(recording, layout, [has, played]) {
   const named = recording.layout ? `, the layout ${recording.layout}` : "";
   return (
-    `The recording has ${counted(recording.joints, "joint")} with ${recording.coordinates} coordinates${named}; the model takes ` +
-    `${layout.joints.length} with ${layout.coordinates}, the layout ${layout.name}. It is played, but not recognised: open a model ` +
+    `${has} ${counted(recording.joints, "joint")} with ${recording.coordinates} coordinates${named}; the model takes ` +
+    `${layout.joints.length} with ${layout.coordinates}, the layout ${layout.name}. ${played}, but not recognised: open a model ` +
     "that was trained on this layout, or teach one below."
   );
 }

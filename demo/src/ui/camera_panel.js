@@ -9,6 +9,7 @@ import { guarded, tell } from "./messages.js";
 import { sceneOfPicture } from "./scene.js";
 
 const LAYOUTS = { 17: "coco17_2d", 26: "halpe26_2d" };
+const WORDS = /** @type {[string, string]} */ (["A person of the camera has", "People are shown"]);
 const SHOWN_S = 20; // of the timeline
 
 export class CameraPanel {
@@ -73,13 +74,16 @@ export class CameraPanel {
   }
 
   async work(stream) {
+    let seen = -1;
     while (this.stream === stream) {
+      await new Promise(requestAnimationFrame);
+      if (this.video.currentTime === seen) continue; // no new picture yet
+      seen = this.video.currentTime;
       const time = this.time;
       const { people } = await this.pose.find(this.video, time);
       if (this.stream !== stream) return;
       this.people = people.map(({ name, joints }) => ({ id: name, joints }));
       this.listeners.onPeople(time, this.people);
-      await new Promise(requestAnimationFrame);
     }
   }
 
@@ -102,7 +106,7 @@ export class CameraPanel {
   adapter(layout) {
     const own = this.layout;
     const one = (joints) => recordingOf({ name: "camera", bodies: 1, frames: 1, joints: own.joints.length, coordinates: 2, data: joints, layout: own.name });
-    fitted(one(new Float32Array(own.joints.length * 2).fill(1)), layout, this.layouts); // throws if they do not fit
+    fitted(one(new Float32Array(own.joints.length * 2).fill(1)), layout, this.layouts, WORDS); // throws if they do not fit
     return (joints) => fitted(one(joints.slice()), layout, this.layouts).recording.data;
   }
 }
