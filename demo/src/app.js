@@ -56,6 +56,10 @@ class App {
     byId("own-model").addEventListener("click", guarded(() => this.model.openOwn()));
     byId("find-events").addEventListener("click", guarded(() => this.findEvents()));
     byId("use-camera").addEventListener("click", () => {
+      if (this.camera.stream) {
+        this.camera.stop();
+        return;
+      }
       const target = this.camera.pose ? byId("start-camera") : byId("open-pose");
       byId("camera-card").scrollIntoView({ block: "center" });
       target.focus();

@@ -18,6 +18,13 @@ async function refused(page, field, names, folder) {
   return told;
 }
 
+/** Wait until a recording is shown and classified as a whole, and return what is told of it. */
+async function whole(page, title) {
+  await page.waitForFunction((wanted) => document.querySelector("#source-title").textContent === wanted, title);
+  await page.waitForFunction(() => document.querySelector("#whole").textContent !== "");
+  return text(page, "#whole");
+}
+
 /** Return whether the page still plays and recognises. */
 async function lives(page) {
   await page.selectOption("#clip", "clip-action09.npy");
@@ -30,13 +37,11 @@ async function lives(page) {
 
 export async function plays({ open }) {
   const { page, faults } = await open({ as: "playing" });
-  const whole = {};
+  const told = {};
   for (const option of await page.$$("#clip option[value^=clip-action]")) {
     const title = await option.textContent();
     await page.selectOption("#clip", await option.getAttribute("value"));
-    await page.waitForFunction((wanted) => document.querySelector("#source-title").textContent === wanted, title);
-    await page.waitForFunction(() => document.querySelector("#whole").textContent !== "");
-    whole[title] = await text(page, "#whole");
+    told[title] = await whole(page, title);
   }
   await page.selectOption("#speed", "4");
   await page.selectOption("#clip", "clip-crowd.npy");
@@ -52,7 +57,7 @@ export async function plays({ open }) {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     return new Set(Array.from(new Uint32Array(data.buffer))).size;
   });
-  return { whole, events, meters, drawn, faults };
+  return { whole: told, events, meters, drawn, faults };
 }
 
 export async function keyboard({ open }) {
@@ -136,11 +141,10 @@ export async function other_model({ open, folder }) {
   await page.setInputFiles("#recording-file", path.join(folder, "student.json"));
   await page.waitForFunction(() => document.querySelector("#model-classes").textContent.includes("rise"));
   await page.setInputFiles("#recording-file", path.join(folder, "recording.json"));
-  await page.waitForFunction(() => document.querySelector("#whole").textContent !== "");
-  const whole = await text(page, "#whole");
+  const told = await whole(page, "recording");
   await page.click("#own-model");
   await page.waitForFunction(() => document.querySelector("#model-classes").textContent.includes("kick"));
-  return { whole, lives: await lives(page), faults };
+  return { whole: told, lives: await lives(page), faults };
 }
 
 export async function an_hour({ open, folder }) {
@@ -213,4 +217,10 @@ export async function a_camera({ open, folder }) {
   await page.waitForFunction(() => document.querySelector("#start-camera").textContent === "Start camera");
   await context.clearPermissions();
   return { isDisabled, told, lives: await lives(page), faults };
+}
+
+export async function served_by_last({ open, folder }) {
+  const { page, faults } = await open({ url: readFileSync(path.join(folder, "served.txt"), "utf8") });
+  await page.waitForFunction(() => document.querySelectorAll("#events .what").length > 0);
+  return faults;
 }

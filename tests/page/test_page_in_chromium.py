@@ -14,8 +14,12 @@ from built_page import browser
 from deploy_probes import SharedExport
 from node_probes import ROOT, node
 from onnx import TensorProto, helper
+from serve_probes import running
 
 from last.data.synthetic import synthesize
+from last.serve import app
+from last.serve.page_files import page_files
+from last.serve.workers import SharedRecognizer
 
 FOLDER = Path(__file__).parent
 SECONDS = 400.0
@@ -69,12 +73,21 @@ def write_files(folder: Path, export: SharedExport) -> None:
 
 
 @pytest.fixture(scope="module")
-def results(built_page: Path, shared_export: SharedExport, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def results(
+    built_page: Path,
+    shared_export: SharedExport,
+    recognizer: SharedRecognizer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
     """Return what each scenario returned, or the error that ended it."""
     folder = tmp_path_factory.mktemp("scenarios")
     write_files(folder, shared_export)
     arguments = (browser(), built_page, folder, FOLDER / "scenarios.mjs")
-    done = node(FOLDER / "chromium.mjs", *arguments, seconds=SECONDS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "page_files", lambda: page_files(built_page))
+        with running(recognizer) as server:
+            (folder / "served.txt").write_text(f"http://127.0.0.1:{server.port}/")
+            done = node(FOLDER / "chromium.mjs", *arguments, seconds=SECONDS)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -177,3 +190,7 @@ def test_clips_are_recorded_from_a_camera_with_a_pose_model(results: dict[str, A
     assert found["told"].startswith("A person of the camera has 17 joints with 2 coordinates, the layout coco17_2d; ")
     assert found["lives"]
     assert found["faults"] == []
+
+
+def test_the_server_of_last_offers_the_same_page_under_its_policy(results: dict[str, Any]) -> None:
+    assert value(results, "served_by_last") == []

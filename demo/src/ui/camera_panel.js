@@ -55,7 +55,8 @@ export class CameraPanel {
     await this.video.play();
     Object.assign(this, { began: performance.now(), people: [] });
     this.video.hidden = false;
-    write(byId("start-camera"), "Stop camera");
+    this.name("Stop camera", "Stop camera");
+    byId("stage").scrollIntoView({ block: "center" });
     this.listeners.onStart();
     this.work(this.stream).catch(guarded((error) => {
       this.stop();
@@ -69,8 +70,14 @@ export class CameraPanel {
     this.stream = null;
     this.video.srcObject = null;
     this.video.hidden = true;
-    write(byId("start-camera"), "Start camera");
+    this.name("Start camera", "Camera");
     this.listeners.onStop();
+  }
+
+  /** Name the buttons of this card and of the viewer. */
+  name(own, viewer) {
+    write(byId("start-camera"), own);
+    write(byId("use-camera"), viewer);
   }
 
   async work(stream) {
