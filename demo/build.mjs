@@ -12,7 +12,7 @@ import { build } from "esbuild";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const OUTPUTS = process.argv.length > 2 ? [path.resolve(process.argv[2])] : [path.join(HERE, "dist"), path.join(HERE, "../src/serve/page")];
-const STATIC = ["index.html", "page.css", "icon.svg"];
+const STATIC = ["index.html", "page.css", "icon.svg", "licences.txt"];
 const CONTENT = /^(model\.(onnx|json)|clip-.*\.npy)$/;
 const RUNTIME = path.join(HERE, "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm");
 
@@ -31,7 +31,7 @@ const drawing = {
 async function write(folder) {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  const common = { bundle: true, minify: true, target: "es2022", legalComments: "none", logLevel: "warning", absWorkingDir: HERE, plugins: [drawing] };
+  const common = { bundle: true, minify: true, target: "es2022", legalComments: "eof", logLevel: "warning", absWorkingDir: HERE, plugins: [drawing] };
   await build({ ...common, entryPoints: ["src/app.js"], outfile: path.join(folder, "page.js"), format: "iife" });
   await build({ ...common, entryPoints: ["src/engine/worker.js"], outfile: path.join(folder, "worker.js"), format: "esm" });
   for (const name of STATIC) await copyFile(path.join(HERE, name), path.join(folder, name));

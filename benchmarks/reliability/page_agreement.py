@@ -36,7 +36,9 @@ def write_clips(store: Path, camera: int, recognizer: Recognizer, folder: Path) 
         joints = array_of_clip(clip, facts.bodies, facts.min_confidence)[0]
         seen = joints[~np.isnan(joints).all(axis=(1, 2, 3))]
         name = clip.name.replace("/", " ")
-        listed.append({"name": name, "joints": np.where(np.isnan(seen), None, seen).tolist()})  # type: ignore[arg-type]
+        values = seen.astype(object)
+        values[np.isnan(seen)] = None
+        listed.append({"name": name, "joints": values.tolist()})
         found = recognizer(clip)
         expected[name] = (found.label, found.probability)
     (folder / "clips.json").write_text(json.dumps(listed), encoding="utf-8")

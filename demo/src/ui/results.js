@@ -41,6 +41,7 @@ export class Results {
     this.rows.forEach(({ name, share, fill, row }, place) => {
       const number = ranked[place];
       row.classList.toggle("empty", number === undefined);
+      row.hidden = number === undefined && ranked.length > 0; // a model of fewer classes
       write(name, number === undefined ? "–" : classes[number]);
       write(share, number === undefined ? "" : percent(smoothed[number]));
       fill.style.width = number === undefined ? "0" : `${100 * smoothed[number]}%`;
