@@ -11,7 +11,10 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
-const OUTPUTS = process.argv.length > 2 ? [path.resolve(process.argv[2])] : [path.join(HERE, "dist"), path.join(HERE, "../src/serve/page")];
+const OUTPUTS =
+  process.argv.length > 2
+    ? [path.resolve(process.argv[2])]
+    : [path.join(HERE, "dist"), path.join(HERE, "../src/serve/page")];
 const STATIC = ["index.html", "page.css", "icon.svg", "licences.txt"];
 const CONTENT = /^(model\.(onnx|json)|clip-.*\.npy)$/;
 const RUNTIME = path.join(HERE, "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm");
@@ -31,13 +34,27 @@ const drawing = {
 async function write(folder) {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  const common = { bundle: true, minify: true, target: "es2022", legalComments: "eof", logLevel: "warning", absWorkingDir: HERE, plugins: [drawing] };
+  const common = {
+    bundle: true,
+    minify: true,
+    target: "es2022",
+    legalComments: "eof",
+    logLevel: "warning",
+    absWorkingDir: HERE,
+    plugins: [drawing],
+  };
   await build({ ...common, entryPoints: ["src/app.js"], outfile: path.join(folder, "page.js"), format: "iife" });
-  await build({ ...common, entryPoints: ["src/engine/worker.js"], outfile: path.join(folder, "worker.js"), format: "esm" });
+  await build({
+    ...common,
+    entryPoints: ["src/engine/worker.js"],
+    outfile: path.join(folder, "worker.js"),
+    format: "esm",
+  });
   for (const name of STATIC) await copyFile(path.join(HERE, name), path.join(folder, name));
   await copyFile(RUNTIME, path.join(folder, "ort.wasm"));
   const content = await readdir(path.join(HERE, "content"));
-  for (const name of content.filter((each) => CONTENT.test(each))) await copyFile(path.join(HERE, "content", name), path.join(folder, name));
+  for (const name of content.filter((each) => CONTENT.test(each)))
+    await copyFile(path.join(HERE, "content", name), path.join(folder, name));
 }
 
 for (const folder of OUTPUTS) {
@@ -45,5 +62,7 @@ for (const folder of OUTPUTS) {
   const names = await readdir(folder);
   const sizes = await Promise.all(names.map(async (name) => (await stat(path.join(folder, name))).size));
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  console.log(`${path.relative(process.cwd(), folder) || "."}: ${names.length} files, ${(total / 2 ** 20).toFixed(1)} MiB`);
+  console.log(
+    `${path.relative(process.cwd(), folder) || "."}: ${names.length} files, ${(total / 2 ** 20).toFixed(1)} MiB`,
+  );
 }

@@ -50,11 +50,27 @@ class App {
   listen() {
     this.files = new Files((files, purpose) => this.take(files, purpose));
     const groups = [...new Set(clips.map(({ group }) => group))].map((group) =>
-      element("optgroup", { label: group }, ...clips.filter((clip) => clip.group === group).map(({ file, title }) => element("option", { value: file, text: title }))));
+      element(
+        "optgroup",
+        { label: group },
+        ...clips
+          .filter((clip) => clip.group === group)
+          .map(({ file, title }) => element("option", { value: file, text: title })),
+      ),
+    );
     byId("clip").append(...groups);
-    byId("clip").addEventListener("change", guarded(() => this.openClip(byId("clip").value)));
-    byId("own-model").addEventListener("click", guarded(() => this.model.openOwn()));
-    byId("find-events").addEventListener("click", guarded(() => this.findEvents()));
+    byId("clip").addEventListener(
+      "change",
+      guarded(() => this.openClip(byId("clip").value)),
+    );
+    byId("own-model").addEventListener(
+      "click",
+      guarded(() => this.model.openOwn()),
+    );
+    byId("find-events").addEventListener(
+      "click",
+      guarded(() => this.findEvents()),
+    );
     byId("use-camera").addEventListener("click", () => {
       if (this.camera.stream) {
         this.camera.stop();
@@ -118,7 +134,9 @@ class App {
     this.recording = recording;
     this.camera.stop();
     this.begin();
-    this.setPlaying(wasPlaying || (clip === OWN_FILE && !window.matchMedia("(prefers-reduced-motion: reduce)").matches));
+    this.setPlaying(
+      wasPlaying || (clip === OWN_FILE && !window.matchMedia("(prefers-reduced-motion: reduce)").matches),
+    );
     tell(`${recording.name} is open.`);
   }
 
@@ -154,7 +172,8 @@ class App {
     try {
       const found = student && fitted(recording, student.facts.layout, this.layouts);
       fit = found && confident(found.recording, student.facts.input.min_confidence ?? 0);
-      if (found?.mappedFrom) tell(`The joints of ${found.mappedFrom} are given to the model as those of ${student.facts.layout.name}.`);
+      if (found?.mappedFrom)
+        tell(`The joints of ${found.mappedFrom} are given to the model as those of ${student.facts.layout.name}.`);
     } catch (error) {
       showProblem(error);
     }
@@ -174,7 +193,8 @@ class App {
   /** Return the layout in which a recording is drawn; one without lines if it is unknown. */
   layoutOf({ layout, joints, coordinates }) {
     const own = this.model.student?.facts.layout;
-    if (own && own.joints.length === joints && own.coordinates === coordinates && [own.name, ""].includes(layout)) return own;
+    if (own && own.joints.length === joints && own.coordinates === coordinates && [own.name, ""].includes(layout))
+      return own;
     const known = this.layouts.named(layout) ?? this.layouts.ofSize(joints, coordinates)[0];
     const names = Array.from({ length: joints }, (_, joint) => `joint ${joint + 1}`);
     return known ?? { name: `unknown${joints}`, joints: names, bones: [], root: 0, center: 0, mirror: [], coordinates };
@@ -182,7 +202,11 @@ class App {
 
   get source() {
     const isLive = Boolean(this.camera.stream);
-    return { isLive, play: () => this.setPlaying(true), layout: isLive ? this.camera.layout : this.playback?.layout ?? null };
+    return {
+      isLive,
+      play: () => this.setPlaying(true),
+      layout: isLive ? this.camera.layout : (this.playback?.layout ?? null),
+    };
   }
 
   // --- time
@@ -200,7 +224,10 @@ class App {
     const context = this.playback.seek(frame);
     this.stage.isStale = true;
     clearTimeout(this.settling);
-    this.settling = setTimeout(guarded(() => this.prime(context)), SETTLED_MS);
+    this.settling = setTimeout(
+      guarded(() => this.prime(context)),
+      SETTLED_MS,
+    );
   }
 
   /** Let the student see the frames before the one that was jumped to. */
@@ -251,7 +278,12 @@ class App {
 
   takeCamera(time, people) {
     this.teach.take(time, people);
-    if (this.adapter) this.recognition.take(people.map(({ joints }) => this.adapter(joints)), people.map(({ id }) => id), time);
+    if (this.adapter)
+      this.recognition.take(
+        people.map(({ joints }) => this.adapter(joints)),
+        people.map(({ id }) => id),
+        time,
+      );
     this.recognition.timeline.follow(time, this.camera.shown);
     write(byId("time"), `${time.toFixed(1)} s`);
   }
@@ -275,7 +307,11 @@ class App {
     if (!playback?.fit) throw new Problem("Open a recording that the model can recognise first.");
     const run = (this.finding = {});
     const spans = [];
-    const driver = new Driver(recognition.student, {}, { onEvent: (event) => spans.push(event), onFailure: showProblem });
+    const driver = new Driver(
+      recognition.student,
+      {},
+      { onEvent: (event) => spans.push(event), onFailure: showProblem },
+    );
     for (let frame = 0; frame < playback.recording.frames && this.finding === run; frame++) {
       driver.push(playback.bodiesAt(frame), playback.ids, frame / playback.fps);
       if (driver.waiting.length >= WAITING) {
@@ -296,5 +332,6 @@ class App {
   }
 }
 
-if (window.location.protocol === "file:") byId("not-started").classList.remove("late"); // which says how to open it
+if (window.location.protocol === "file:")
+  byId("not-started").classList.remove("late"); // which says how to open it
 else new App().start();

@@ -11,7 +11,13 @@ import process from "node:process";
 import { pathToFileURL } from "node:url";
 
 const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 60_000);
-const KINDS = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm", ".svg": "image/svg+xml" };
+const KINDS = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".wasm": "application/wasm",
+  ".svg": "image/svg+xml",
+};
 
 const [executablePath, pageFolder, folder, module, ...wanted] = process.argv.slice(2);
 const require = createRequire(new URL("../../demo/package.json", import.meta.url));
@@ -21,7 +27,10 @@ const { chromium } = require("playwright-core");
 const server = createServer((request, response) => {
   const file = path.join(pageFolder, path.basename(new URL(request.url, "http://host").pathname) || "index.html");
   try {
-    response.writeHead(200, { "Content-Type": KINDS[path.extname(file)] ?? "application/octet-stream", "Content-Length": statSync(file).size });
+    response.writeHead(200, {
+      "Content-Type": KINDS[path.extname(file)] ?? "application/octet-stream",
+      "Content-Length": statSync(file).size,
+    });
     createReadStream(file).pipe(response);
   } catch {
     response.writeHead(404).end();
@@ -40,7 +49,13 @@ async function open({ url = address, ready = true, init = null, permissions = []
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-  page.on("request", (request) => !/^(data|blob):/.test(request.url()) && !request.url().startsWith(new URL(url).origin) && faults.push(request.url()));
+  page.on(
+    "request",
+    (request) =>
+      !/^(data|blob):/.test(request.url()) &&
+      !request.url().startsWith(new URL(url).origin) &&
+      faults.push(request.url()),
+  );
   if (init) await page.addInitScript(init);
   await page.goto(url);
   if (ready) await page.waitForSelector("body[data-ready]", { state: "attached" });
@@ -64,7 +79,8 @@ for (const [name, scenario] of Object.entries(scenarios)) {
       contexts.push(found.context);
       return found;
     };
-    results[name] = { value: (await scenario({ open: opened, address, folder, pageFolder, require })) ?? null };
+    const value = await scenario({ open: opened, address, folder, pageFolder, require });
+    results[name] = { value: structuredClone(value ?? null) }; // the faults of a shared page go on changing
   } catch (error) {
     results[name] = { error: error.stack };
   }

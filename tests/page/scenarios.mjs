@@ -11,7 +11,10 @@ const text = (page, id) => page.textContent(id);
 
 /** Choose files, and return the problem that the page shows. */
 async function refused(page, field, names, folder) {
-  await page.setInputFiles(field, names.map((name) => path.join(folder, name)));
+  await page.setInputFiles(
+    field,
+    names.map((name) => path.join(folder, name)),
+  );
   await page.waitForSelector("#problem:not([hidden])");
   const told = await problem(page);
   await page.click("#problem-close");
@@ -51,30 +54,52 @@ export async function plays({ open }) {
   await page.click("#play");
   await page.selectOption("#clip", "clip-sequence.npy");
   await page.click("#find-events");
-  await page.waitForFunction(() => document.querySelectorAll("#events .what").length >= 8 && document.querySelector("#find-events").textContent === "Find all");
+  await page.waitForFunction(
+    () =>
+      document.querySelectorAll("#events .what").length >= 8 &&
+      document.querySelector("#find-events").textContent === "Find all",
+  );
   const events = await page.$$eval("#events .what", (all) => all.map((each) => each.textContent).reverse());
   const drawn = await page.$eval("#stage", (canvas) => {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     return new Set(Array.from(new Uint32Array(data.buffer))).size;
   });
-  return { whole: told, events, meters, drawn, faults };
+  const seenFaults = [...faults];
+  const blocked = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        document.addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective));
+        fetch("https://elsewhere.invalid/").catch(() => {});
+      }),
+  );
+  return { blocked, whole: told, events, meters, drawn, faults: seenFaults };
 }
 
-export async function keyboard({ open }) {
-  const { page, faults } = await open(STILL);
-  const playing = async () => (await page.getAttribute("#play", "aria-label")) === "Pause";
-  const startsStill = !(await playing());
+/** Press Tab until nothing has the focus; return what had it, and whether that was seen. */
+async function tabbed(page) {
   const seen = [];
   for (let number = 0; number < 40; number++) {
     await page.keyboard.press("Tab");
     const focused = await page.evaluate(() => {
       const node = document.activeElement;
       const style = getComputedStyle(node);
-      return { id: node.id || node.textContent, visible: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2, isBody: node === document.body };
+      return {
+        id: node.id || node.textContent,
+        visible: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+        isBody: node === document.body,
+      };
     });
     if (focused.isBody) break;
     seen.push(focused);
   }
+  return seen;
+}
+
+export async function keyboard({ open }) {
+  const { page, faults } = await open(STILL);
+  const playing = async () => (await page.getAttribute("#play", "aria-label")) === "Pause";
+  const startsStill = !(await playing());
+  const seen = await tabbed(page);
   await page.focus("#stage");
   await page.keyboard.press("Space");
   const plays = await playing();
@@ -89,7 +114,14 @@ export async function keyboard({ open }) {
   await page.keyboard.type("clap");
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => document.querySelector("#classes").textContent.includes("clap"));
-  return { startsStill, plays, seen, time, classes: await page.$$eval("#classes .class-name", (all) => all.map((each) => each.textContent)), faults };
+  return {
+    startsStill,
+    plays,
+    seen,
+    time,
+    classes: await page.$$eval("#classes .class-name", (all) => all.map((each) => each.textContent)),
+    faults,
+  };
 }
 
 export async function accessible({ open, require }) {
@@ -100,15 +132,31 @@ export async function accessible({ open, require }) {
   await page.keyboard.press("Enter");
   await page.click("#find-events");
   await page.waitForFunction(() => document.querySelectorAll("#events .what").length >= 8);
-  await page.setInputFiles("#recording-file", { name: "film.mp4", mimeType: "video/mp4", buffer: Buffer.from("film") });
+  await page.setInputFiles("#recording-file", {
+    name: "film.mp4",
+    mimeType: "video/mp4",
+    buffer: Buffer.from("film"),
+  });
   await page.waitForSelector("#problem:not([hidden])");
   await page.evaluate(axe);
-  for (const [colorScheme, width] of [["light", 1280], ["dark", 390]]) {
+  for (const [colorScheme, width] of [
+    ["light", 1280],
+    ["dark", 390],
+  ]) {
     await page.emulateMedia({ colorScheme });
     await page.setViewportSize({ width, height: 800 });
     const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-    found.push(...violations.map(({ id, impact, nodes }) => ({ id, impact, colorScheme, where: nodes.map(({ target }) => target.join(" ")) })));
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    found.push(
+      ...violations.map(({ id, impact, nodes }) => ({
+        id,
+        impact,
+        colorScheme,
+        where: nodes.map(({ target }) => target.join(" ")),
+      })),
+    );
+    const overflow = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
     if (overflow > 0) found.push({ id: "scrolls sideways", impact: "serious", colorScheme, where: [String(overflow)] });
   }
   await page.click("#problem-close");
@@ -165,12 +213,20 @@ export async function an_hour({ open, folder }) {
 export async function without_a_server({ open, pageFolder }) {
   const { page } = await open({ url: `file://${pageFolder}/index.html`, ready: false });
   await page.waitForSelector("#not-started, #problem:not([hidden])");
-  await page.waitForFunction(() => getComputedStyle(document.querySelector("#not-started")).visibility === "visible" || !document.querySelector("#problem").hidden);
+  await page.waitForFunction(
+    () =>
+      getComputedStyle(document.querySelector("#not-started")).visibility === "visible" ||
+      !document.querySelector("#problem").hidden,
+  );
   return page.innerText(".messages");
 }
 
 export async function without_simd({ open }) {
-  const { page, faults } = await open({ init: () => { WebAssembly.validate = () => false; } });
+  const { page, faults } = await open({
+    init: () => {
+      WebAssembly.validate = () => false;
+    },
+  });
   const told = await problem(page);
   const before = await text(page, "#time");
   await page.waitForFunction((time) => document.querySelector("#time").textContent !== time, before);
@@ -203,7 +259,9 @@ export async function a_camera({ open, folder }) {
   const isDisabled = await page.isDisabled("#start-camera");
   await context.grantPermissions(["camera"]);
   await page.setInputFiles("#pose-file", path.join(folder, "pose.onnx"));
-  await page.waitForFunction(() => document.querySelector("#pose-name").textContent.includes("RTMPose, one person, 17 joints, 192 × 256"));
+  await page.waitForFunction(() =>
+    document.querySelector("#pose-name").textContent.includes("RTMPose, one person, 17 joints, 192 × 256"),
+  );
   await page.click("#start-camera");
   await page.waitForSelector("#problem:not([hidden])"); // the student of the page has another layout
   const told = await problem(page);

@@ -23,7 +23,10 @@ export async function record({ open, folder }) {
 /** Open the trained model, and let it recognise recordings that it has not seen. */
 export async function recognise({ open, folder }) {
   const { page, faults } = await open({ reducedMotion: "reduce" });
-  await page.setInputFiles("#model-file", ["model.onnx", "model.json"].map((name) => path.join(folder, name)));
+  await page.setInputFiles(
+    "#model-file",
+    ["model.onnx", "model.json"].map((name) => path.join(folder, name)),
+  );
   await page.waitForFunction(() => document.querySelector("#model-classes").textContent === "kick, raise both arms");
   const found = {};
   for (const name of ["new kick", "new raise both arms"]) {

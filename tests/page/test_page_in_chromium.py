@@ -107,6 +107,7 @@ def test_the_page_plays_and_recognises_its_clips_and_asks_nobody_else(results: d
     assert found["events"][:5] == ["raise both arms", "lower both arms", "sit down", "stand up", "kick"]
     assert all(meter.split()[0].isdigit() for meter in found["meters"])
     assert found["drawn"] > 50  # colours
+    assert found["blocked"] == "connect-src"
     assert found["faults"] == []
 
 

@@ -31,7 +31,9 @@ export class Layouts {
    * @param {number} coordinates
    */
   ofSize(joints, coordinates) {
-    return Object.values(this.known).filter((each) => each.joints.length === joints && each.coordinates === coordinates);
+    return Object.values(this.known).filter(
+      (each) => each.joints.length === joints && each.coordinates === coordinates,
+    );
   }
 
   /**
@@ -74,7 +76,7 @@ export function skeletonOf(layout, face) {
     coordinates: layout.coordinates,
     flat: layout.coordinates === 2,
     lines: [...bones, ...extra],
-    head: named >= 0 ? [named] : pair ?? [],
+    head: named >= 0 ? [named] : (pair ?? []),
     face: jointsOf(layout, face),
   };
 }

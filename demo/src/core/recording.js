@@ -88,7 +88,9 @@ export function fitted(recording, layout, layouts, words = ["The recording has",
   if (same && (!recording.layout || recording.layout === layout.name)) {
     return { recording: { ...recording, layout: layout.name }, mappedFrom: "" };
   }
-  const sources = recording.layout ? [recording.layout] : layouts.ofSize(recording.joints, recording.coordinates).map(({ name }) => name);
+  const sources = recording.layout
+    ? [recording.layout]
+    : layouts.ofSize(recording.joints, recording.coordinates).map(({ name }) => name);
   const mappable = sources.filter((name) => layouts.map(name, layout.name));
   if (mappable.length === 1) {
     return { recording: mapped(recording, layout, layouts.map(mappable[0], layout.name)), mappedFrom: mappable[0] };
@@ -101,8 +103,8 @@ function mismatch(recording, layout, [has, played]) {
   const named = recording.layout ? `, the layout ${recording.layout}` : "";
   return (
     `${has} ${counted(recording.joints, "joint")} with ${recording.coordinates} coordinates${named}; the model takes ` +
-    `${layout.joints.length} with ${layout.coordinates}, the layout ${layout.name}. ${played}, but not recognised: open a model ` +
-    "that was trained on this layout, or teach one below."
+    `${layout.joints.length} with ${layout.coordinates}, the layout ${layout.name}. ${played}, but not recognised: ` +
+    "open a model that was trained on this layout, or teach one below."
   );
 }
 
@@ -114,14 +116,17 @@ function mapped(recording, layout, origins) {
   const confidence = recording.confidence && new Float32Array(bodyFrames * origins.length).fill(NaN);
   for (let place = 0; place < bodyFrames; place++) {
     origins.forEach((joints, joint) => {
-      const measured = joints.filter((each) => !Number.isNaN(recording.data[(place * recording.joints + each) * coordinates]));
+      const measured = joints.filter(
+        (each) => !Number.isNaN(recording.data[(place * recording.joints + each) * coordinates]),
+      );
       if (!measured.length) return;
       const at = place * origins.length + joint;
       for (let axis = 0; axis < coordinates; axis++) {
         const values = measured.map((each) => recording.data[(place * recording.joints + each) * coordinates + axis]);
         data[at * coordinates + axis] = values.reduce((sum, value) => sum + value, 0) / values.length;
       }
-      if (confidence) confidence[at] = Math.min(...measured.map((each) => recording.confidence[place * recording.joints + each]));
+      if (confidence)
+        confidence[at] = Math.min(...measured.map((each) => recording.confidence[place * recording.joints + each]));
     });
   }
   return { ...recording, data, confidence, joints: origins.length, layout: layout.name };

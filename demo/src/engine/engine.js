@@ -30,7 +30,8 @@ export class Engine {
     this.worker.onmessage = ({ data }) => this.answered(data);
     this.worker.onerror = (event) => {
       event.preventDefault();
-      for (const id of [...this.waiting.keys()]) this.answered({ id, error: event.message || "its program could not be loaded" });
+      for (const id of [...this.waiting.keys()])
+        this.answered({ id, error: event.message || "its program could not be loaded" });
     };
   }
 
@@ -93,7 +94,9 @@ export class Student {
     await refuseOther(bytes, facts);
     const { inputs, outputs } = await engine.open("opening", bytes);
     if (!inputs.some((each) => each.name === INPUT) || !outputs.some((each) => each.name === OUTPUT)) {
-      throw new Problem("The .onnx is not a model that LAST exported: it has no input `joints` and output `probabilities`.");
+      throw new Problem(
+        "The .onnx is not a model that LAST exported: it has no input `joints` and output `probabilities`.",
+      );
     }
     await engine.rename("opening", "student");
     return new Student(engine, facts, name, "student");

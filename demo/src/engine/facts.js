@@ -13,15 +13,25 @@ const AGAIN = "Export the checkpoint again: python -m last export --checkpoint l
  */
 export function checkedFacts(facts) {
   if (facts?.format !== FORMAT) {
-    throw new Problem("The .json is not the description of a model that LAST exported. Choose the .json beside the .onnx file.");
+    throw new Problem(
+      "The .json is not the description of a model that LAST exported. Choose the .json beside the .onnx file.",
+    );
   }
   if (facts.format_version !== FORMAT_VERSION) {
-    throw new Problem(`The model has version ${shown(facts.format_version, 10)} of the format; this page runs version ${FORMAT_VERSION}. ${AGAIN}`);
+    throw new Problem(
+      `The model has version ${shown(facts.format_version, 10)} of the format; this page runs version ` +
+        `${FORMAT_VERSION}. ${AGAIN}`,
+    );
   }
   const { classes, layout, input, exported } = facts;
   const areNames = Array.isArray(classes) && classes.length > 0 && classes.every((name) => typeof name === "string");
-  const isLayout = Array.isArray(layout?.joints) && Array.isArray(layout.bones) && Array.isArray(layout.mirror) && [2, 3].includes(layout.coordinates);
-  const isInput = Array.isArray(input?.shape) && input.shape[3] === layout?.joints?.length && input.shape[4] === layout.coordinates;
+  const isLayout =
+    Array.isArray(layout?.joints) &&
+    Array.isArray(layout.bones) &&
+    Array.isArray(layout.mirror) &&
+    [2, 3].includes(layout.coordinates);
+  const isInput =
+    Array.isArray(input?.shape) && input.shape[3] === layout?.joints?.length && input.shape[4] === layout.coordinates;
   if (!areNames || !isLayout || !isInput || ![1, 2].includes(input.shape[1]) || !Array.isArray(exported)) {
     throw new Problem(`The description of the model is damaged. ${AGAIN}`);
   }

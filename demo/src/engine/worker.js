@@ -29,7 +29,10 @@ async function run({ name, input, data, dims, outputs }) {
   const session = sessions.get(name);
   const began = performance.now();
   const found = await session.run({ [input]: new ort.Tensor("float32", data, dims) }, outputs);
-  const values = Object.entries(found).map(([key, tensor]) => [key, { data: tensor.data.slice(), dims: [...tensor.dims] }]);
+  const values = Object.entries(found).map(([key, tensor]) => [
+    key,
+    { data: tensor.data.slice(), dims: [...tensor.dims] },
+  ]);
   return { ms: performance.now() - began, outputs: Object.fromEntries(values) };
 }
 

@@ -11,7 +11,14 @@ export class ActionState {
    * @param {import("./settings.js").LiveSettings} settings
    */
   constructor(thresholds, settings) {
-    Object.assign(this, { thresholds, settings, updated: -Infinity, candidate: NONE, aboveSince: 0, belowSince: null });
+    Object.assign(this, {
+      thresholds,
+      settings,
+      updated: -Infinity,
+      candidate: NONE,
+      aboveSince: 0,
+      belowSince: null,
+    });
     /** @type {Float32Array | null} */
     this.smoothed = null;
     this.action = NONE;
@@ -41,7 +48,9 @@ export class ActionState {
       this.smoothed = probabilities.slice();
     } else {
       const weight = Math.fround(1 - Math.exp(-(time - this.updated) / this.settings.smoothing));
-      this.smoothed = this.smoothed.map((old, number) => old + Math.fround(weight * Math.fround(probabilities[number] - old)));
+      this.smoothed = this.smoothed.map(
+        (old, number) => old + Math.fround(weight * Math.fround(probabilities[number] - old)),
+      );
     }
     this.updated = time;
   }
@@ -57,7 +66,7 @@ export class ActionState {
   ended(time) {
     const { release, offset, onset } = this.settings;
     const isLow = this.smoothed[this.action] < release * this.thresholds[this.action];
-    this.belowSince = isLow ? this.belowSince ?? time : null;
+    this.belowSince = isLow ? (this.belowSince ?? time) : null;
     const low = this.belowSince !== null && time - this.belowSince >= offset;
     const other = ![NONE, this.action].includes(this.candidate) && time - this.aboveSince >= onset;
     return low || other ? [this.stop(time)] : [];

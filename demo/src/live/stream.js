@@ -56,7 +56,9 @@ export class StreamRecognizer {
    */
   accept(bodies, ids, time) {
     const events = this.advance(time);
-    const present = bodies.map((_, number) => number).filter((number) => bodies[number].some((value) => !Number.isNaN(value)));
+    const present = bodies
+      .map((_, number) => number)
+      .filter((number) => bodies[number].some((value) => !Number.isNaN(value)));
     this.dropped.absent += bodies.length - present.length;
     const names = this.names(bodies, present, ids, time);
     const due = [];
@@ -64,7 +66,8 @@ export class StreamRecognizer {
       const name = names.get(number);
       if (name === null || !this.add(name, bodies[number], time)) continue;
       const person = this.people.get(name);
-      if (person.frames % this.settings.every === 0 && time - person.since >= this.settings.shortest) due.push(this.windowOf(name));
+      if (person.frames % this.settings.every === 0 && time - person.since >= this.settings.shortest)
+        due.push(this.windowOf(name));
     }
     return { events, due };
   }
@@ -82,14 +85,20 @@ export class StreamRecognizer {
     const bodies = this.facts.input.shape[1];
     const size = this.layout.joints.length * this.layout.coordinates;
     const parts = (partner === null ? [name] : [name, partner]).map((each) =>
-      this.people.get(each).history.resampled(stop - this.settings.window, stop, this.rate, this.settings.bridge));
+      this.people.get(each).history.resampled(stop - this.settings.window, stop, this.rate, this.settings.bridge),
+    );
     const frames = parts[0].length / size;
     const data = new Float32Array(bodies * parts[0].length).fill(NaN);
     parts.forEach((part, number) => {
       const used = part.subarray(Math.max(0, part.length - parts[0].length));
       data.set(used, (number + 1) * parts[0].length - used.length);
     });
-    return { name, time: stop, data, dims: [1, bodies, frames, this.layout.joints.length, this.layout.coordinates] };
+    return {
+      name,
+      time: stop,
+      data,
+      dims: [1, bodies, frames, this.layout.joints.length, this.layout.coordinates],
+    };
   }
 
   /**
@@ -117,7 +126,13 @@ export class StreamRecognizer {
     return [...this.people].map(([name, person]) => {
       const { action, began, smoothed } = person.state;
       const label = action === NONE ? "" : this.facts.classes[action];
-      return { body: name, label, since: action === NONE ? person.since : began, smoothed, partner: person.partner };
+      return {
+        body: name,
+        label,
+        since: action === NONE ? person.since : began,
+        smoothed,
+        partner: person.partner,
+      };
     });
   }
 
@@ -142,7 +157,9 @@ export class StreamRecognizer {
     const { center, coordinates } = this.layout;
     const positions = present.map((number) => positionOf(bodies[number], coordinates, center));
     const limits = present.map((number) => STEP * Math.max(sizeOf(bodies[number], coordinates), 1e-6));
-    const free = new Map([...this.people].filter(([, person]) => person.seen < time).map(([name, { position }]) => [name, position]));
+    const free = new Map(
+      [...this.people].filter(([, person]) => person.seen < time).map(([name, { position }]) => [name, position]),
+    );
     const found = assign(positions, limits, free).map((name) => name ?? this.newName());
     return new Map(present.map((number, place) => [number, this.hasRoom(found[place]) ? found[place] : null]));
   }
@@ -207,7 +224,15 @@ export class StreamRecognizer {
   }
 
   event(name, { starts, action, probability, began, time }, partner) {
-    return { kind: starts ? "start" : "end", body: name, label: this.facts.classes[action], probability, began, time, partner };
+    return {
+      kind: starts ? "start" : "end",
+      body: name,
+      label: this.facts.classes[action],
+      probability,
+      began,
+      time,
+      partner,
+    };
   }
 
   remove(name) {
@@ -220,7 +245,9 @@ export class StreamRecognizer {
 /** Return the probability (K,) at which an action of each class starts; infinity for the background. */
 function thresholdsOf(facts, given) {
   const stated = facts.calibration?.thresholds;
-  const thresholds = facts.classes.map((name) => given || (stated && Object.hasOwn(stated, name) ? Number(stated[name]) : 0.5));
+  const thresholds = facts.classes.map(
+    (name) => given || (stated && Object.hasOwn(stated, name) ? Number(stated[name]) : 0.5),
+  );
   const background = facts.classes.indexOf(facts.background);
   if (background >= 0) thresholds[background] = Infinity;
   return Float32Array.from(thresholds);

@@ -40,7 +40,9 @@ const distance = (one, other) => Math.hypot(...one.map((value, axis) => value - 
  */
 export function assign(positions, limits, known) {
   const found = new Array(positions.length).fill(null);
-  const pairs = positions.flatMap((position, body) => [...known].map(([name, at]) => ({ apart: distance(position, at), body, name })));
+  const pairs = positions.flatMap((position, body) =>
+    [...known].map(([name, at]) => ({ apart: distance(position, at), body, name })),
+  );
   for (const { apart, body, name } of pairs.sort((one, other) => one.apart - other.apart)) {
     if (apart <= limits[body] && found[body] === null && !found.includes(name)) found[body] = name;
   }

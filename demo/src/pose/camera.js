@@ -16,7 +16,8 @@ const SMOOTH = { minCutoff: 1.5, beta: 0.02 }; // in pixels a second: a wrist mo
 const REASONS = {
   NotAllowedError: "The camera was refused. Allow it in the browser's settings of this page, and start again.",
   NotFoundError: "No camera was found. Connect one, and start again.",
-  NotReadableError: "The camera is used by another program, or does not answer. Close the other program, and start again.",
+  NotReadableError:
+    "The camera is used by another program, or does not answer. Close the other program, and start again.",
   OverconstrainedError: "The camera has no picture of a usable size.",
 };
 
@@ -26,7 +27,10 @@ export async function openCamera() {
     throw new Problem("This page gets no camera: browsers offer it to pages from https or localhost only.");
   }
   try {
-    return await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } }, audio: false });
+    return await navigator.mediaDevices.getUserMedia({
+      video: { width: { ideal: 640 }, height: { ideal: 480 } },
+      audio: false,
+    });
   } catch (error) {
     throw new Problem(REASONS[error.name] ?? `The camera cannot be used (${error.name}).`);
   }
@@ -61,14 +65,20 @@ export class PoseModel {
    */
   async find(video, time) {
     const whole = { x: 0, y: 0, width: video.videoWidth, height: video.videoHeight };
-    const part = cut(this.kind.kind === "simcc" ? this.box ?? whole : whole, this.kind);
+    const part = cut(this.kind.kind === "simcc" ? (this.box ?? whole) : whole, this.kind);
     const { width, height } = this.kind;
     this.context.fillStyle = GREY;
     this.context.fillRect(0, 0, width, height);
     const scale = width / part.width;
     this.context.drawImage(video, -part.x * scale, -part.y * scale, whole.width * scale, whole.height * scale);
     const data = tensorOf(this.context.getImageData(0, 0, width, height).data, this.kind.kind);
-    const { outputs, ms } = await this.engine.run("pose", this.kind.input, data, [1, 3, height, width], this.kind.outputs);
+    const { outputs, ms } = await this.engine.run(
+      "pose",
+      this.kind.input,
+      data,
+      [1, 3, height, width],
+      this.kind.outputs,
+    );
     const poses = posesOf(this.kind, outputs)
       .filter(({ score }) => score >= LEAST_MEAN)
       .map((pose) => ({ ...pose, points: inVideo(pose.points, part, this.kind) }));
@@ -81,7 +91,11 @@ export class PoseModel {
     for (const [name, { seen }] of this.people) if (time - seen > LOST_S) this.people.delete(name);
     const known = new Map([...this.people].map(([name, { position }]) => [name, position]));
     const positions = bodies.map((joints) => positionOf(joints, 2, 0));
-    const names = assign(positions, bodies.map((joints) => STEP * sizeOf(joints, 2)), known);
+    const names = assign(
+      positions,
+      bodies.map((joints) => STEP * sizeOf(joints, 2)),
+      known,
+    );
     return bodies.map((joints, index) => {
       const name = names[index] ?? this.next++;
       if (!this.people.has(name)) this.people.set(name, { filter: new OneEuro(SMOOTH) });

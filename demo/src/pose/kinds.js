@@ -35,7 +35,8 @@ const sizes = (shape) => (shape ?? []).map((each) => (typeof each === "number" &
 export function kindOf({ inputs, outputs }) {
   const [image] = inputs;
   const [, channels, height, width] = sizes(image?.shape);
-  if (inputs.length !== 1 || sizes(image.shape).length !== 4 || ![0, 3].includes(channels)) throw new Problem(unfit(inputs, outputs));
+  if (inputs.length !== 1 || sizes(image.shape).length !== 4 || ![0, 3].includes(channels))
+    throw new Problem(unfit(inputs, outputs));
   const input = { input: image.name, height: side(height), width: side(width) };
   const simcc = ["simcc_x", "simcc_y"].map((name) => outputs.find((each) => each.name === name));
   const pair = simcc.every(Boolean) ? simcc : outputs.length === 2 ? outputs : [];
@@ -47,7 +48,8 @@ export function kindOf({ inputs, outputs }) {
 
 /** Return the side of an input, 0 if the model takes any. */
 function side(pixels) {
-  if (pixels > LARGEST_SIDE) throw new Problem(`The pose model takes pictures of ${pixels} pixels, too many for this page.`);
+  if (pixels > LARGEST_SIDE)
+    throw new Problem(`The pose model takes pictures of ${pixels} pixels, too many for this page.`);
   return pixels;
 }
 
@@ -62,7 +64,8 @@ function simccKind(pair, input, inputs, outputs) {
 function yoloKind(name, [, rows, columns], input, inputs, outputs) {
   const size = { width: input.width || 640, height: input.height || 640 };
   const joints = (rows - BOX) / 3;
-  if (isCount(joints) && (columns === 0 || columns > rows)) return { ...input, ...size, kind: "yolo", outputs: [name], joints };
+  if (isCount(joints) && (columns === 0 || columns > rows))
+    return { ...input, ...size, kind: "yolo", outputs: [name], joints };
   const others = (columns - BOX_WITH_CLASS) / 3;
   if (isCount(others)) return { ...input, ...size, kind: "yolo_end", outputs: [name], joints: others };
   throw new Problem(unfit(inputs, outputs));
@@ -73,12 +76,17 @@ const isCount = (joints) => Number.isInteger(joints) && joints >= FEWEST_JOINTS 
 function unfit(inputs, outputs) {
   const listed = (all) => all.map(({ name, shape }) => `${shown(name, 20)} [${(shape ?? []).join(", ")}]`).join(", ");
   return (
-    "The pose model does not fit: it should take a picture [1, 3, height, width] and give SimCC (RTMPose: simcc_x and simcc_y) or " +
-    `YOLO-pose ([1, 56, candidates] or [1, candidates, 57]). This one takes ${shown(listed(inputs), 80)} and gives ${shown(listed(outputs), 120)}.`
+    "The pose model does not fit: it should take a picture [1, 3, height, width] and give SimCC " +
+    "(RTMPose: simcc_x and simcc_y) or YOLO-pose ([1, 56, candidates] or [1, candidates, 57]). " +
+    `This one takes ${shown(listed(inputs), 80)} and gives ${shown(listed(outputs), 120)}.`
   );
 }
 
-/** Return the poses in the outputs of a model. @param {PoseKind} kind @param {Record<string, {data: Float32Array, dims: number[]}>} outputs */
+/**
+ * Return the poses in the outputs of a model.
+ * @param {PoseKind} kind
+ * @param {Record<string, {data: Float32Array, dims: number[]}>} outputs
+ */
 export function posesOf(kind, outputs) {
   const values = kind.outputs.map((name) => outputs[name]);
   if (kind.kind === "simcc") return [simccPose(values[0], values[1])];
@@ -129,14 +137,21 @@ function endPoses({ data, dims }, joints) {
     const start = candidate * columns;
     const score = data[start + 4];
     if (score < LEAST_SCORE) continue;
-    found.push({ box: [...data.subarray(start, start + 4)], score, ...jointsOf((at) => data[start + BOX_WITH_CLASS + at], joints) });
+    found.push({
+      box: [...data.subarray(start, start + 4)],
+      score,
+      ...jointsOf((at) => data[start + BOX_WITH_CLASS + at], joints),
+    });
   }
   return withoutOverlaps(found);
 }
 
 function jointsOf(at, joints) {
   const points = Float32Array.from({ length: 2 * joints }, (_, index) => at(3 * (index >> 1) + (index & 1)));
-  return { points, confidence: Float32Array.from({ length: joints }, (_, joint) => Math.min(Math.max(at(3 * joint + 2), 0), 1)) };
+  return {
+    points,
+    confidence: Float32Array.from({ length: joints }, (_, joint) => Math.min(Math.max(at(3 * joint + 2), 0), 1)),
+  };
 }
 
 function withoutOverlaps(candidates) {
@@ -150,6 +165,11 @@ function withoutOverlaps(candidates) {
 
 function overlap(one, other) {
   const area = ([left, top, right, bottom]) => Math.max(0, right - left) * Math.max(0, bottom - top);
-  const common = area([Math.max(one[0], other[0]), Math.max(one[1], other[1]), Math.min(one[2], other[2]), Math.min(one[3], other[3])]);
+  const common = area([
+    Math.max(one[0], other[0]),
+    Math.max(one[1], other[1]),
+    Math.min(one[2], other[2]),
+    Math.min(one[3], other[3]),
+  ]);
   return common / Math.max(area(one) + area(other) - common, 1e-9);
 }

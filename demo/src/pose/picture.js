@@ -29,7 +29,12 @@ export function boxOf(points, confidence, lowest) {
   const seen = [...confidence.keys()].filter((joint) => confidence[joint] >= lowest);
   if (seen.length < 4) return null;
   const axis = (offset) => seen.map((joint) => points[2 * joint + offset]);
-  const [left, right, top, bottom] = [Math.min(...axis(0)), Math.max(...axis(0)), Math.min(...axis(1)), Math.max(...axis(1))];
+  const [left, right, top, bottom] = [
+    Math.min(...axis(0)),
+    Math.max(...axis(0)),
+    Math.min(...axis(1)),
+    Math.max(...axis(1)),
+  ];
   const [width, height] = [(right - left) * PADDING, (bottom - top) * PADDING];
   return { x: (left + right - width) / 2, y: (top + bottom - height) / 2, width, height };
 }
@@ -44,7 +49,8 @@ export function tensorOf(pixels, kind) {
   const data = new Float32Array(3 * count);
   for (let channel = 0; channel < 3; channel++) {
     const [mean, deviation] = kind === "simcc" ? [MEAN[channel], DEVIATION[channel]] : [0, 255];
-    for (let pixel = 0; pixel < count; pixel++) data[channel * count + pixel] = (pixels[4 * pixel + channel] - mean) / deviation;
+    for (let pixel = 0; pixel < count; pixel++)
+      data[channel * count + pixel] = (pixels[4 * pixel + channel] - mean) / deviation;
   }
   return data;
 }
@@ -56,5 +62,7 @@ export function tensorOf(pixels, kind) {
  * @param {{width: number, height: number}} target
  */
 export function inVideo(points, part, { width, height }) {
-  return points.map((value, at) => (at % 2 ? part.y + (value * part.height) / height : part.x + (value * part.width) / width));
+  return points.map((value, at) =>
+    at % 2 ? part.y + (value * part.height) / height : part.x + (value * part.width) / width,
+  );
 }

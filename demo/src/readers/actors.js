@@ -20,7 +20,10 @@ const isNoisy = (points) => extent(points, 0) > NOISY_WIDTH_TO_HEIGHT * extent(p
 
 /** Return the variance of all joint positions, summed over the coordinates. @param {number[][]} frames */
 function variance(frames) {
-  const [sums, squares] = [[0, 0, 0], [0, 0, 0]];
+  const [sums, squares] = [
+    [0, 0, 0],
+    [0, 0, 0],
+  ];
   let count = 0;
   for (const points of frames) {
     for (let at = 0; at < points.length; at++) {

@@ -35,7 +35,9 @@ function results(items) {
   if (items.every(Array.isArray)) return items;
   if (items.every((item) => isObject(item) && Array.isArray(item.instances))) {
     const ordered = items.every((item) => Number.isInteger(item.frame_id));
-    return (ordered ? [...items].sort((one, other) => one.frame_id - other.frame_id) : items).map((item) => item.instances);
+    return (ordered ? [...items].sort((one, other) => one.frame_id - other.frame_id) : items).map(
+      (item) => item.instances,
+    );
   }
   if (!items.every((item) => isObject(item) && "image_id" in item)) {
     throw new Problem("Each item of the list should have `image_id` and `keypoints`.");
@@ -54,10 +56,13 @@ function byImage(items) {
 }
 
 function annotated({ images, annotations }) {
-  if (!Array.isArray(images) || !Array.isArray(annotations)) throw new Problem("`images` and `annotations` should be lists.");
-  const frames = new Map([...images]
-    .sort((one, other) => collator.compare(String(one.file_name ?? one.id), String(other.file_name ?? other.id)))
-    .map(({ id }) => [id, []]));
+  if (!Array.isArray(images) || !Array.isArray(annotations))
+    throw new Problem("`images` and `annotations` should be lists.");
+  const frames = new Map(
+    [...images]
+      .sort((one, other) => collator.compare(String(one.file_name ?? one.id), String(other.file_name ?? other.id)))
+      .map(({ id }) => [id, []]),
+  );
   for (const annotation of annotations) {
     const frame = frames.get(annotation?.image_id);
     if (!frame) throw new Problem("An annotation is of an image that is not in `images`.");
@@ -74,21 +79,36 @@ function detectionOf(person, isAnnotated) {
     confidence = confidence.map((flag) => [NaN, OCCLUDED, 1][flag]);
   }
   const track = [person.track_id, person.idx].find(Number.isInteger) ?? null;
-  return { points: rows.flatMap(([x, y]) => [x, y]), confidence: confidence.map((value) => Math.min(value, 1)), track };
+  return {
+    points: rows.flatMap(([x, y]) => [x, y]),
+    confidence: confidence.map((value) => Math.min(value, 1)),
+    track,
+  };
 }
 
 /** Return the joints of a body, [x, y, score] each. */
 function rowsOf(person) {
   const { keypoints, keypoint_scores: scores } = Object(person);
-  const areNumbers = (list) => Array.isArray(list) && list.every((value) => typeof value === "number" || value === null);
+  const areNumbers = (list) =>
+    Array.isArray(list) && list.every((value) => typeof value === "number" || value === null);
   const number = (value) => value ?? NaN;
   if (isObject(keypoints) && areNumbers(keypoints.x) && areNumbers(keypoints.y)) {
-    return keypoints.x.map((x, joint) => [number(x), number(keypoints.y[joint]), number(keypoints.visible?.[joint] ?? 1)]);
+    return keypoints.x.map((x, joint) => [
+      number(x),
+      number(keypoints.y[joint]),
+      number(keypoints.visible?.[joint] ?? 1),
+    ]);
   }
   if (areNumbers(keypoints) && keypoints.length % 3 === 0) {
-    return Array.from({ length: keypoints.length / 3 }, (_, joint) => keypoints.slice(3 * joint, 3 * joint + 3).map(number));
+    return Array.from({ length: keypoints.length / 3 }, (_, joint) =>
+      keypoints.slice(3 * joint, 3 * joint + 3).map(number),
+    );
   }
-  if (Array.isArray(keypoints) && keypoints.every((point) => areNumbers(point) && point.length === 2) && areNumbers(scores)) {
+  if (
+    Array.isArray(keypoints) &&
+    keypoints.every((point) => areNumbers(point) && point.length === 2) &&
+    areNumbers(scores)
+  ) {
     if (scores.length !== keypoints.length) throw new Problem("A body has other numbers of joints and of scores.");
     return keypoints.map(([x, y], joint) => [number(x), number(y), number(scores[joint])]);
   }

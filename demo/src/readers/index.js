@@ -25,10 +25,12 @@ const endingOf = (name) => /\.([a-z0-9]+)$/i.exec(name)?.[1].toLowerCase() ?? ""
 export async function readFiles(files) {
   const frames = files.filter(({ name }) => isFrameName(name));
   if (frames.length && frames.length === files.length) return readFrames(frames);
-  if (files.length !== 1) throw new Problem(`Open one recording at a time: ${counted(files.length, "file")} were given. Read are ${READ}.`);
+  if (files.length !== 1)
+    throw new Problem(`Open one recording at a time: ${counted(files.length, "file")} were given. Read are ${READ}.`);
   const [file] = files;
   const ending = endingOf(file.name);
-  if (!(ending in LIMITS_MIB)) throw new Problem(`${shown(file.name)} is not a kind of file that this page reads. Read are ${READ}.`);
+  if (!(ending in LIMITS_MIB))
+    throw new Problem(`${shown(file.name)} is not a kind of file that this page reads. Read are ${READ}.`);
   refuseLarge(file, LIMITS_MIB[ending]);
   const bytes = new Uint8Array(await file.arrayBuffer());
   const name = file.name.slice(0, -ending.length - 1);
@@ -37,7 +39,10 @@ export async function readFiles(files) {
 
 function refuseLarge({ name, size }, most) {
   if (size > most * MIB) {
-    throw new Problem(`${shown(name)} has ${Math.ceil(size / MIB)} MiB; at most ${most} MiB of this kind are read. Cut it into parts, or save it as .npy.`);
+    throw new Problem(
+      `${shown(name)} has ${Math.ceil(size / MIB)} MiB; at most ${most} MiB of this kind are read. ` +
+        "Cut it into parts, or save it as .npy.",
+    );
   }
 }
 
@@ -46,7 +51,10 @@ function named(name, reader) {
   try {
     return reader();
   } catch (error) {
-    const reason = error instanceof Problem ? error.message : `Its content is not as its kind should be (${shown(error.message, 100)}).`;
+    const reason =
+      error instanceof Problem
+        ? error.message
+        : `Its content is not as its kind should be (${shown(error.message, 100)}).`;
     throw new Problem(`${shown(name)}: ${reason}`);
   }
 }
@@ -85,13 +93,16 @@ function readJson(name, content) {
 
 /** Return the recording that consists of the frames of OpenPose. @param {FileLike[]} files */
 async function readFrames(files) {
-  if (files.length > MOST_FRAME_FILES) throw new Problem(`${counted(files.length, "frame")} are too many; at most ${MOST_FRAME_FILES} are read.`);
+  if (files.length > MOST_FRAME_FILES)
+    throw new Problem(`${counted(files.length, "frame")} are too many; at most ${MOST_FRAME_FILES} are read.`);
   const total = files.reduce((sum, { size }) => sum + size, 0);
   refuseLarge({ name: "The folder of frames", size: total }, LIMITS_MIB.json);
-  const contents = await Promise.all(files.map(async (file) => {
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    return { name: file.name, content: named(file.name, () => parse(bytes)) };
-  }));
+  const contents = await Promise.all(
+    files.map(async (file) => {
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      return { name: file.name, content: named(file.name, () => parse(bytes)) };
+    }),
+  );
   const name = files[0].name.replace(/_?\d+_keypoints\.json$/i, "") || "frames";
   return named(name, () => readOpenpose(name, contents));
 }

@@ -9,12 +9,16 @@ const TIMES = ["timestamp_ms", "timestampMs", "timestamp"];
 const SLOWEST_S = 2;
 const JOINTS = 33;
 
-const valueOf = (frame, keys) => keys.map((key) => frame[key]).find((value) => value && (!Array.isArray(value) || value.length));
+const valueOf = (frame, keys) =>
+  keys.map((key) => frame[key]).find((value) => value && (!Array.isArray(value) || value.length));
 
 /** Return whether a content looks like landmarks. @param {any} content */
 export function isMediapipe(content) {
   const frames = Array.isArray(content) ? content : content?.frames;
-  return Array.isArray(frames) && frames.some((frame) => frame && [...WORLD, ...PICTURE].some((key) => Object.hasOwn(Object(frame), key)));
+  return (
+    Array.isArray(frames) &&
+    frames.some((frame) => frame && [...WORLD, ...PICTURE].some((key) => Object.hasOwn(Object(frame), key)))
+  );
 }
 
 /**
@@ -59,7 +63,9 @@ function pointsOf(value, number) {
   return (isOne ? [list] : list).map((body) => {
     const landmarks = Array.isArray(body) ? body : body?.landmark;
     if (!Array.isArray(landmarks) || landmarks.length !== JOINTS) {
-      throw new Problem(`Frame ${number} has a body of ${counted(landmarks?.length ?? 0, "landmark")}; MediaPipe's Pose has ${JOINTS}.`);
+      throw new Problem(
+        `Frame ${number} has a body of ${counted(landmarks?.length ?? 0, "landmark")}; MediaPipe's Pose has ${JOINTS}.`,
+      );
     }
     if (!landmarks.every((each) => typeof each?.x === "number" && typeof each.y === "number")) {
       throw new Problem(`Frame ${number} has a landmark without numbers x and y.`);

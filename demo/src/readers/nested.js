@@ -27,13 +27,24 @@ export function readNested(name, content) {
   const isOne = depthOf(outer.joints) === 3;
   const { shape, values } = flat(isOne ? [outer.joints] : outer.joints, 4);
   const [bodies, frames, joints, coordinates] = shape;
-  if (coordinates < 2 || coordinates > 3) throw new Problem(`A joint has ${coordinates} coordinates; it should have 2 or 3.`);
+  if (coordinates < 2 || coordinates > 3)
+    throw new Problem(`A joint has ${coordinates} coordinates; it should have 2 or 3.`);
   const confidence = outer.confidence ? flat(isOne ? [outer.confidence] : outer.confidence, 3).values : null;
   if (confidence && confidence.length !== bodies * frames * joints) {
     throw new Problem("`confidence` should have a number for each joint in each frame of each body.");
   }
   const fps = outer.fps > 0 && outer.fps <= 1000 ? Number(outer.fps) : 0;
-  return recordingOf({ name, bodies, frames, joints, coordinates, data: values, confidence, fps, layout: String(outer.layout ?? "") });
+  return recordingOf({
+    name,
+    bodies,
+    frames,
+    joints,
+    coordinates,
+    data: values,
+    confidence,
+    fps,
+    layout: String(outer.layout ?? ""),
+  });
 }
 
 /** Return nested lists as one array with its shape; a null in the place of a list is as many as the others have. */
@@ -43,11 +54,14 @@ function flat(value, depth) {
   for (let axis = 0; axis < depth; axis++) {
     const lists = level.filter(Array.isArray);
     const length = lists[0]?.length ?? 0;
-    if (lists.some((list) => list.length !== length)) throw new Problem("The lists of a recording differ in their lengths.");
-    if (level.some((list) => list !== null && !Array.isArray(list))) throw new Problem("A recording should be lists of numbers.");
+    if (lists.some((list) => list.length !== length))
+      throw new Problem("The lists of a recording differ in their lengths.");
+    if (level.some((list) => list !== null && !Array.isArray(list)))
+      throw new Problem("A recording should be lists of numbers.");
     shape.push(length);
     level = level.flatMap((list) => list ?? new Array(length).fill(null));
   }
-  if (level.some((number) => number !== null && typeof number !== "number")) throw new Problem("A coordinate is not a number.");
+  if (level.some((number) => number !== null && typeof number !== "number"))
+    throw new Problem("A coordinate is not a number.");
   return { shape, values: Float32Array.from(level, (number) => number ?? NaN) };
 }

@@ -35,8 +35,12 @@ export function readArray(bytes) {
   if (length > MOST_HEADER_BYTES || start > bytes.length) throw new Problem("The array's header is damaged.");
   const header = new TextDecoder("latin1").decode(bytes.subarray(isOld ? 10 : 12, start));
   const type = /'descr':\s*'([^']*)'/.exec(header)?.[1] ?? "";
-  const shape = (/'shape':\s*\(([^)]*)\)/.exec(header)?.[1] ?? "").split(",").filter((each) => each.trim()).map(Number);
-  if (!SIZES[type]) throw new Problem(`The array holds ${shown(type || "objects")}; save it as float16, float32 or float64.`);
+  const shape = (/'shape':\s*\(([^)]*)\)/.exec(header)?.[1] ?? "")
+    .split(",")
+    .filter((each) => each.trim())
+    .map(Number);
+  if (!SIZES[type])
+    throw new Problem(`The array holds ${shown(type || "objects")}; save it as float16, float32 or float64.`);
   if (/'fortran_order':\s*True/.test(header)) {
     throw new Problem("The array is in the order of Fortran; save it with numpy.ascontiguousarray.");
   }
@@ -67,8 +71,8 @@ export function readNpy(name, bytes) {
   const [bodies, frames, joints, coordinates] = shape.length === 3 ? [1, ...shape] : shape;
   if (shape.length < 3 || shape.length > 4 || coordinates < 2 || coordinates > 3 || !(bodies * frames * joints)) {
     throw new Problem(
-      `The array has the shape (${shape.join(", ")}); it should be (frames, joints, coordinates) or (bodies, frames, joints, ` +
-        "coordinates), with 2 or 3 coordinates.",
+      `The array has the shape (${shape.join(", ")}); it should be (frames, joints, coordinates) or ` +
+        "(bodies, frames, joints, coordinates), with 2 or 3 coordinates.",
     );
   }
   return recordingOf({ name, bodies, frames, joints, coordinates, data: values });

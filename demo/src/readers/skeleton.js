@@ -53,7 +53,8 @@ export function readSkeleton(name, bytes) {
   let joints = 0;
   for (let frame = 0; frame < frames; frame++) {
     const count = lines.whole(`the number of bodies in frame ${frame + 1}`);
-    if (count > MOST_BODIES) throw lines.bad(`frame ${frame + 1} has ${count} bodies, more than the ${MOST_BODIES} allowed`);
+    if (count > MOST_BODIES)
+      throw lines.bad(`frame ${frame + 1} has ${count} bodies, more than the ${MOST_BODIES} allowed`);
     for (let body = 0; body < count; body++) joints = readBody(lines, frame, joints, tracks);
   }
   const actors = actorsOf([...tracks.values()]);

@@ -43,7 +43,8 @@ function measured(body, coordinates) {
   const points = body.points.slice();
   body.confidence.forEach((certain, joint) => {
     const own = points.slice(joint * coordinates, (joint + 1) * coordinates);
-    const isMissing = Number.isNaN(certain) || own.some(Number.isNaN) || (certain === 0 && own.every((value) => value === 0));
+    const isMissing =
+      Number.isNaN(certain) || own.some(Number.isNaN) || (certain === 0 && own.every((value) => value === 0));
     if (isMissing) points.fill(NaN, joint * coordinates, (joint + 1) * coordinates);
   });
   return { ...body, points };
@@ -57,7 +58,8 @@ function byNumber(frames) {
     for (const body of frame) {
       if (!tracks.has(body.track)) tracks.set(body.track, { frames: [], bodies: [] });
       const track = tracks.get(body.track);
-      if (track.frames.at(-1) === number) throw new Problem(`Frame ${number + 1} has two bodies of the track ${body.track}.`);
+      if (track.frames.at(-1) === number)
+        throw new Problem(`Frame ${number + 1} has two bodies of the track ${body.track}.`);
       track.frames.push(number);
       track.bodies.push(body);
     }
@@ -88,7 +90,9 @@ function byPosition(frames, coordinates) {
 /** Return the index of the earlier body of each one that has any, the nearest pairs first. */
 function matches(earlier, bodies, coordinates) {
   const isPlaced = [...earlier, ...bodies].every(({ position }) => position);
-  const pairs = earlier.flatMap((old, one) => bodies.map((body, other) => ({ one, other, apart: apart(old, body, coordinates, isPlaced) })));
+  const pairs = earlier.flatMap((old, one) =>
+    bodies.map((body, other) => ({ one, other, apart: apart(old, body, coordinates, isPlaced) })),
+  );
   const [found, taken] = [new Map(), new Set()];
   for (const { one, other, apart: far } of pairs.sort((first, second) => first.apart - second.apart)) {
     if (!(far <= FARTHEST)) break;
@@ -126,7 +130,9 @@ function peopleOf(tracks) {
   const sum = (values) => values.reduce((total, value) => total + (Number.isNaN(value) ? 0 : value), 0);
   const amounts = new Map(tracks.map((track) => [track, sum(track.bodies.map(({ confidence }) => sum(confidence)))]));
   const people = [];
-  for (const track of [...tracks].sort((one, other) => amounts.get(other) - amounts.get(one) || one.frames[0] - other.frames[0])) {
+  for (const track of [...tracks].sort(
+    (one, other) => amounts.get(other) - amounts.get(one) || one.frames[0] - other.frames[0],
+  )) {
     const free = people.find((parts) => {
       const first = Math.min(...parts.map(({ frames }) => frames[0]));
       const last = Math.max(...parts.map(({ frames }) => frames.at(-1)));

@@ -61,10 +61,15 @@ export class Collection {
    */
   add(name, clip, layout) {
     if (clip.frames.length < FEWEST_FRAMES) {
-      throw new Problem(`The clip has ${counted(clip.frames.length, "frame")}; a person has to be seen for at least ${FEWEST_FRAMES}.`);
+      throw new Problem(
+        `The clip has ${counted(clip.frames.length, "frame")}; a person has to be seen for at least ${FEWEST_FRAMES}.`,
+      );
     }
     if (this.layout && this.layout.name !== layout.name) {
-      throw new Problem(`The other clips have the layout ${this.layout.name}, this one ${layout.name}: download them first, and begin anew.`);
+      throw new Problem(
+        `The other clips have the layout ${this.layout.name}, this one ${layout.name}: download them first, and ` +
+          "begin anew.",
+      );
     }
     this.layout = layout;
     this.classes.get(name).push(clip);
@@ -97,7 +102,11 @@ export class Collection {
   archive(folder, person) {
     if (this.lacks) throw new Problem(this.lacks);
     const files = [...this.classes].flatMap(([name, clips]) =>
-      clips.map((clip, number) => ({ name: `${folder}/${name}/${pathOf(number, person)}`, bytes: npzOf(clip, this.layout) })));
+      clips.map((clip, number) => ({
+        name: `${folder}/${name}/${pathOf(number, person)}`,
+        bytes: npzOf(clip, this.layout),
+      })),
+    );
     return zipOf(files);
   }
 }

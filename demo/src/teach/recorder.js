@@ -23,8 +23,10 @@ export class Recorder {
       if (this.share >= ENOUGH || this.times[0] <= FIRST_S) return true;
       Object.assign(this, { frames: [], times: [], person: null });
     }
-    const there = bodies.findIndex((joints, index) =>
-      joints.some((value) => !Number.isNaN(value)) && (this.person === null || ids[index] === this.person));
+    const there = bodies.findIndex(
+      (joints, index) =>
+        joints.some((value) => !Number.isNaN(value)) && (this.person === null || ids[index] === this.person),
+    );
     if (there >= 0) {
       this.person = ids[there];
       this.frames.push(bodies[there].slice());
@@ -41,6 +43,6 @@ export class Recorder {
   /** @returns {import("./collection.js").TaughtClip} */
   get clip() {
     const span = this.times.length > 1 ? this.times.at(-1) - this.times[0] : 0;
-    return { frames: this.frames, fps: span > 0 ? Math.round((this.times.length - 1) / span * 1000) / 1000 : 30 };
+    return { frames: this.frames, fps: span > 0 ? Math.round(((this.times.length - 1) / span) * 1000) / 1000 : 30 };
   }
 }

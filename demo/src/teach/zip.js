@@ -51,14 +51,36 @@ export function zipOf(files) {
   let offset = 0;
   for (const { name, bytes } of files) {
     const encoded = new TextEncoder().encode(name);
-    const about = [[2, UTF8], [2, 0], [2, 0], [2, DATE], [4, crc32(bytes)], [4, bytes.length], [4, bytes.length], [2, encoded.length], [2, 0]];
+    const about = [
+      [2, UTF8],
+      [2, 0],
+      [2, 0],
+      [2, DATE],
+      [4, crc32(bytes)],
+      [4, bytes.length],
+      [4, bytes.length],
+      [2, encoded.length],
+      [2, 0],
+    ];
     const head = packed([4, 0x04034b50], [2, VERSION], ...about);
     parts.push(head, encoded, bytes);
-    directory.push(packed([4, 0x02014b50], [2, VERSION], [2, VERSION], ...about, [2, 0], [2, 0], [2, 0], [4, 0], [4, offset]), encoded);
+    directory.push(
+      packed([4, 0x02014b50], [2, VERSION], [2, VERSION], ...about, [2, 0], [2, 0], [2, 0], [4, 0], [4, offset]),
+      encoded,
+    );
     offset += head.length + encoded.length + bytes.length;
   }
   if (offset > LARGEST || files.length > 0xffff) throw new RangeError("The archive would be too large.");
   const size = directory.reduce((sum, part) => sum + part.length, 0);
-  const end = packed([4, 0x06054b50], [2, 0], [2, 0], [2, files.length], [2, files.length], [4, size], [4, offset], [2, 0]);
+  const end = packed(
+    [4, 0x06054b50],
+    [2, 0],
+    [2, 0],
+    [2, files.length],
+    [2, files.length],
+    [4, size],
+    [4, offset],
+    [2, 0],
+  );
   return joined([...parts, ...directory, end]);
 }

@@ -19,14 +19,31 @@ export class CameraPanel {
    * @param {{onStart: () => void, onStop: () => void, onPeople: (time: number, people: any[]) => void}} listeners
    */
   constructor(engine, layouts, listeners) {
-    Object.assign(this, { engine, layouts, listeners, pose: null, stream: null, people: [], video: byId("camera") });
-    byId("start-camera").addEventListener("click", guarded(() => (this.stream ? this.stop() : this.start())));
+    Object.assign(this, {
+      engine,
+      layouts,
+      listeners,
+      pose: null,
+      stream: null,
+      people: [],
+      video: byId("camera"),
+    });
+    byId("start-camera").addEventListener(
+      "click",
+      guarded(() => (this.stream ? this.stop() : this.start())),
+    );
     this.listModels();
   }
 
   listModels() {
     const rows = list.models.map(({ name, licence, size, people, address }) =>
-      element("li", {}, element("a", { href: address, rel: "noreferrer", target: "_blank", text: name }), ` · ${people} · ${size} · ${licence}`));
+      element(
+        "li",
+        {},
+        element("a", { href: address, rel: "noreferrer", target: "_blank", text: name }),
+        ` · ${people} · ${size} · ${licence}`,
+      ),
+    );
     byId("pose-models").append(element("p", { class: "hint", text: list.note }), element("ul", {}, ...rows));
   }
 
@@ -34,7 +51,9 @@ export class CameraPanel {
   async open(bytes, name) {
     const pose = await PoseModel.load(this.engine, bytes, name);
     if (!LAYOUTS[pose.kind.joints]) {
-      throw new Problem(`${name} finds ${pose.kind.joints} joints; this page knows what those of 17 (COCO) and 26 (Halpe) are.`);
+      throw new Problem(
+        `${name} finds ${pose.kind.joints} joints; this page knows what those of 17 (COCO) and 26 (Halpe) are.`,
+      );
     }
     this.pose = pose;
     const kind = pose.kind.kind === "simcc" ? "RTMPose, one person" : "YOLO-pose, several people";
@@ -58,10 +77,12 @@ export class CameraPanel {
     this.name("Stop camera", "Stop camera");
     byId("stage").scrollIntoView({ block: "center" });
     this.listeners.onStart();
-    this.work(this.stream).catch(guarded((error) => {
-      this.stop();
-      throw error;
-    }));
+    this.work(this.stream).catch(
+      guarded((error) => {
+        this.stop();
+        throw error;
+      }),
+    );
   }
 
   stop() {
@@ -112,8 +133,18 @@ export class CameraPanel {
    */
   adapter(layout) {
     const own = this.layout;
-    const one = (joints) => recordingOf({ name: "camera", bodies: 1, frames: 1, joints: own.joints.length, coordinates: 2, data: joints, layout: own.name });
-    fitted(one(new Float32Array(own.joints.length * 2).fill(1)), layout, this.layouts, WORDS); // throws if they do not fit
+    const one = (joints) =>
+      recordingOf({
+        name: "camera",
+        bodies: 1,
+        frames: 1,
+        joints: own.joints.length,
+        coordinates: 2,
+        data: joints,
+        layout: own.name,
+      });
+    // This throws if they do not fit.
+    fitted(one(new Float32Array(own.joints.length * 2).fill(1)), layout, this.layouts, WORDS);
     return (joints) => fitted(one(joints.slice()), layout, this.layouts).recording.data;
   }
 }

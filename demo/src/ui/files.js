@@ -6,14 +6,21 @@ import { guarded } from "./messages.js";
 
 const MOST_FILES = 20_000;
 
-const endsWith = (ending) => ({ name }) => name.toLowerCase().endsWith(ending);
+const endsWith =
+  (ending) =>
+  ({ name }) =>
+    name.toLowerCase().endsWith(ending);
 
 /** Listens for files, and gives them to `onFiles`. */
 export class Files {
   /** @param {(files: File[], purpose: "" | "pose" | "model") => Promise<void>} onFiles */
   constructor(onFiles) {
     const handle = guarded(onFiles);
-    const pairs = [["open-recording", "recording-file", ""], ["open-model", "model-file", "model"], ["open-pose", "pose-file", "pose"]];
+    const pairs = [
+      ["open-recording", "recording-file", ""],
+      ["open-model", "model-file", "model"],
+      ["open-pose", "pose-file", "pose"],
+    ];
     for (const [button, field, purpose] of pairs) {
       byId(button).addEventListener("click", () => byId(field).click());
       byId(field).addEventListener("change", async () => {
@@ -32,11 +39,14 @@ export class Files {
       show(true);
     });
     document.addEventListener("dragleave", (event) => event.relatedTarget === null && show(false));
-    document.addEventListener("drop", guarded(async (event) => {
-      event.preventDefault();
-      show(false);
-      await handle(await filesOf(event.dataTransfer), "");
-    }));
+    document.addEventListener(
+      "drop",
+      guarded(async (event) => {
+        event.preventDefault();
+        show(false);
+        await handle(await filesOf(event.dataTransfer), "");
+      }),
+    );
   }
 }
 
@@ -71,10 +81,13 @@ async function collect(entry, found) {
 export async function sorted(files, isModelPending) {
   if (!files.length) throw new Problem("What was dropped holds no file.");
   const models = files.filter(endsWith(".onnx"));
-  if (models.length > 1) throw new Problem(`Open one model at a time: ${models.map(({ name }) => shown(name, 30)).join(", ")}.`);
+  if (models.length > 1)
+    throw new Problem(`Open one model at a time: ${models.map(({ name }) => shown(name, 30)).join(", ")}.`);
   if (models.length) {
     const stem = models[0].name.slice(0, -".onnx".length);
-    const facts = files.find(({ name }) => name === `${stem}.json`) ?? (files.length === 2 ? files.find(endsWith(".json")) : undefined);
+    const facts =
+      files.find(({ name }) => name === `${stem}.json`) ??
+      (files.length === 2 ? files.find(endsWith(".json")) : undefined);
     return { kind: facts || isModelPending ? "model" : "onnx", files: facts ? [models[0], facts] : models };
   }
   const [first] = files;

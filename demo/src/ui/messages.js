@@ -11,7 +11,9 @@ let [told, pending] = [0, null];
 export function showProblem(error) {
   const isExpected = error instanceof Problem;
   if (!isExpected) console.error(error);
-  const text = isExpected ? error.message : `The page has a defect: ${error?.message ?? error}. What you had is still here.`;
+  const text = isExpected
+    ? error.message
+    : `The page has a defect: ${error?.message ?? error}. What you had is still here.`;
   byId("problem").hidden = false;
   write(byId("problem-text"), text);
 }

@@ -31,14 +31,18 @@ export class ModelPanel {
    */
   async take(files) {
     for (const file of files) {
-      if (file.size > LARGEST_BYTES) throw new Problem(`${shown(file.name)} is too large for a student: it has ${file.size >> 20} MiB.`);
+      if (file.size > LARGEST_BYTES)
+        throw new Problem(`${shown(file.name)} is too large for a student: it has ${file.size >> 20} MiB.`);
       const kind = file.name.toLowerCase().endsWith(".json") ? "facts" : "bytes";
       const content = new Uint8Array(await file.arrayBuffer());
       this.pending[kind] = { name: file.name, content: kind === "facts" ? parse(content) : content };
     }
     const { bytes, facts } = this.pending;
     if (!bytes || !facts) {
-      write(byId("model-name"), `${shown((bytes ?? facts).name)} is here. Now open its ${bytes ? ".json" : ".onnx"} too.`);
+      write(
+        byId("model-name"),
+        `${shown((bytes ?? facts).name)} is here. Now open its ${bytes ? ".json" : ".onnx"} too.`,
+      );
       tell(byId("model-name").textContent);
       return;
     }
@@ -68,7 +72,9 @@ export class ModelPanel {
       Bodies: facts.input.shape[1] > 1 ? "one or two together" : "one",
       Trained: `on ${shown(facts.dataset)}, ${shown(String(facts.date ?? "").slice(0, 10))}`,
     };
-    byId("model-facts").replaceChildren(...Object.entries(rows).flatMap(([key, value]) => [element("dt", { text: key }), element("dd", { text: value })]));
+    byId("model-facts").replaceChildren(
+      ...Object.entries(rows).flatMap(([key, value]) => [element("dt", { text: key }), element("dd", { text: value })]),
+    );
     write(byId("model-classes"), facts.classes.map((each) => shown(each)).join(", "));
     document.body.dataset.model = facts.model; // for tests
   }

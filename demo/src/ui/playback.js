@@ -15,7 +15,16 @@ export class Playback {
    * @param {import("../core/recording.js").Recording | null} fit the same in the layout of the student; null if it does not fit
    */
   constructor(recording, layout, fit) {
-    Object.assign(this, { recording, layout, fit, scene: sceneOf(recording), position: 0, given: -1, isPlaying: false, speed: 1 });
+    Object.assign(this, {
+      recording,
+      layout,
+      fit,
+      scene: sceneOf(recording),
+      position: 0,
+      given: -1,
+      isPlaying: false,
+      speed: 1,
+    });
     this.ids = Array.from({ length: recording.bodies }, (_, body) => body + 1);
     this.fps = rateOf(recording);
     this.duration = recording.frames / this.fps;
@@ -60,7 +69,9 @@ export class Playback {
 
   /** Return the people of a frame as they are drawn. @param {number} frame */
   peopleAt(frame) {
-    return this.ids.map((id, body) => ({ id, joints: bodyAt(this.recording, body, frame) })).filter(({ joints }) => isPresent(joints));
+    return this.ids
+      .map((id, body) => ({ id, joints: bodyAt(this.recording, body, frame) }))
+      .filter(({ joints }) => isPresent(joints));
   }
 
   /** Return the people between two frames, for a picture at the present position. */
@@ -70,7 +81,10 @@ export class Playback {
     if (!this.isPlaying || share < 1e-3 || this.frame + 1 >= this.recording.frames) return people;
     return people.map(({ id, joints }) => {
       const next = bodyAt(this.recording, id - 1, this.frame + 1);
-      return { id, joints: joints.map((value, at) => (Number.isNaN(next[at]) ? value : value + share * (next[at] - value))) };
+      return {
+        id,
+        joints: joints.map((value, at) => (Number.isNaN(next[at]) ? value : value + share * (next[at] - value))),
+      };
     });
   }
 
@@ -82,7 +96,10 @@ export class Playback {
 
 /** The controls of the recording that plays. */
 export class Transport {
-  /** @param {{onPlay: (playing: boolean) => void, onSeek: (frame: number) => void, onSpeed: (speed: number) => void}} listeners */
+  /**
+   * @param {{onPlay: (playing: boolean) => void, onSeek: (frame: number) => void, onSpeed: (speed: number) => void}}
+   *   listeners
+   */
   constructor(listeners) {
     Object.assign(this, { play: byId("play"), scrubber: byId("scrubber"), isPlaying: false });
     this.play.addEventListener("click", () => listeners.onPlay(!this.isPlaying));

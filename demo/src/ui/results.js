@@ -9,9 +9,18 @@ export class Results {
   constructor() {
     this.person = null;
     this.rows = Array.from({ length: SHOWN }, () => {
-      const parts = { name: element("span", { class: "bar-name" }), share: element("span", { class: "bar-share" }) };
+      const parts = {
+        name: element("span", { class: "bar-name" }),
+        share: element("span", { class: "bar-share" }),
+      };
       const fill = element("span", { class: "bar-fill" });
-      const row = element("li", {}, parts.name, parts.share, element("span", { class: "bar", "aria-hidden": "true" }, fill));
+      const row = element(
+        "li",
+        {},
+        parts.name,
+        parts.share,
+        element("span", { class: "bar", "aria-hidden": "true" }, fill),
+      );
       return { ...parts, fill, row };
     });
     byId("bars").append(...this.rows.map(({ row }) => row));
@@ -37,7 +46,9 @@ export class Results {
     write(byId("now"), chosen ? chosen.label || (smoothed ? "none of the actions" : "watching…") : "nobody");
     byId("now").classList.toggle("faint", !chosen?.label);
     write(byId("now-share"), chosen?.label && smoothed ? percent(smoothed[classes.indexOf(chosen.label)]) : "");
-    const ranked = smoothed ? [...smoothed.keys()].sort((one, other) => smoothed[other] - smoothed[one]).slice(0, SHOWN) : [];
+    const ranked = smoothed
+      ? [...smoothed.keys()].sort((one, other) => smoothed[other] - smoothed[one]).slice(0, SHOWN)
+      : [];
     this.rows.forEach(({ name, share, fill, row }, place) => {
       const number = ranked[place];
       row.classList.toggle("empty", number === undefined);
@@ -53,7 +64,17 @@ export class Results {
     byId("people").hidden = ids.length < 2;
     const isSame = ids.length === this.buttons.size && ids.every((id) => this.buttons.has(id));
     if (!isSame) {
-      this.buttons = new Map(ids.map((id) => [id, element("button", { type: "button", class: "chip", text: `Person ${id}`, onclick: () => (this.person = id) })]));
+      this.buttons = new Map(
+        ids.map((id) => [
+          id,
+          element("button", {
+            type: "button",
+            class: "chip",
+            text: `Person ${id}`,
+            onclick: () => (this.person = id),
+          }),
+        ]),
+      );
       byId("people").replaceChildren(...this.buttons.values());
     }
     const chosen = ids.includes(this.person) ? this.person : ids[0];
@@ -66,11 +87,21 @@ export class Results {
    * @param {boolean} severalPeople
    */
   list(spans, severalPeople) {
-    const lines = spans.slice(-MOST_LISTED).reverse().map(({ body, label, began, ended, probability }) =>
-      element("li", {},
-        element("span", { class: "when", text: `${clock(began)}–${ended === null ? "…" : `${clock(ended)} s`}` }),
-        element("span", { class: "what", text: severalPeople ? `${body}: ${label}` : label }),
-        element("span", { class: "share", text: percent(probability) })));
+    const lines = spans
+      .slice(-MOST_LISTED)
+      .reverse()
+      .map(({ body, label, began, ended, probability }) =>
+        element(
+          "li",
+          {},
+          element("span", {
+            class: "when",
+            text: `${clock(began)}–${ended === null ? "…" : `${clock(ended)} s`}`,
+          }),
+          element("span", { class: "what", text: severalPeople ? `${body}: ${label}` : label }),
+          element("span", { class: "share", text: percent(probability) }),
+        ),
+      );
     byId("events").replaceChildren(...(lines.length ? lines : [element("li", { class: "faint", text: "None yet." })]));
   }
 }

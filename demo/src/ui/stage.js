@@ -46,7 +46,10 @@ export class Stage {
   draw(people, labels) {
     this.isStale = false;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
-    const size = { width: Math.round(this.canvas.clientWidth * ratio), height: Math.round(this.canvas.clientHeight * ratio) };
+    const size = {
+      width: Math.round(this.canvas.clientWidth * ratio),
+      height: Math.round(this.canvas.clientHeight * ratio),
+    };
     if (this.canvas.width !== size.width || this.canvas.height !== size.height) Object.assign(this.canvas, size);
     if (!this.clip) return;
     const { scene } = this.clip.version;
@@ -54,7 +57,10 @@ export class Stage {
     const points = new Float32Array(people.length * joints * 3);
     people.forEach((person, number) => {
       const own = pointsOf(person.joints, this.layout.coordinates);
-      points.set(own.map((value, at) => (value - scene.middle[at % 3]) / scene.radius), number * joints * 3);
+      points.set(
+        own.map((value, at) => (value - scene.middle[at % 3]) / scene.radius),
+        number * joints * 3,
+      );
     });
     const decoded = { points, confidence: null, joints, frames: 1, bodies: people.length };
     drawFrame(this.context, size, this.clip, decoded, 0, this.view, shared, this.palette, false, []);
@@ -77,7 +83,8 @@ export class Stage {
     people.forEach(({ id }, number) => {
       const own = points.subarray(number * joints * 3, (number + 1) * joints * 3);
       let top = -1;
-      for (let joint = 0; joint < joints; joint++) if (own[3 * joint + 1] > (top < 0 ? -Infinity : own[3 * top + 1])) top = joint;
+      for (let joint = 0; joint < joints; joint++)
+        if (own[3 * joint + 1] > (top < 0 ? -Infinity : own[3 * top + 1])) top = joint;
       const label = [people.length > 1 ? String(id) : "", labels.get(id) ?? ""].filter(Boolean).join("  ");
       if (top < 0 || !label) return;
       const [right, up] = project(own[3 * top], own[3 * top + 1], own[3 * top + 2]);
@@ -117,9 +124,18 @@ export class Stage {
 
   buttons() {
     const made = Object.entries(VIEWS).map(([name, angles]) =>
-      element("button", { type: "button", class: "quiet", text: name, onclick: () => this.look(...angles) }));
-    const reset = element("button", { type: "button", class: "quiet", text: "Reset", onclick: () => this.look(START.azimuth, START.elevation, START.zoom) });
-    const hint = element("span", { class: "hint", text: "Drag to turn. Keys on the skeleton: arrows turn, + and − zoom, space plays." });
+      element("button", { type: "button", class: "quiet", text: name, onclick: () => this.look(...angles) }),
+    );
+    const reset = element("button", {
+      type: "button",
+      class: "quiet",
+      text: "Reset",
+      onclick: () => this.look(START.azimuth, START.elevation, START.zoom),
+    });
+    const hint = element("span", {
+      class: "hint",
+      text: "Drag to turn. Keys on the skeleton: arrows turn, + and − zoom, space plays.",
+    });
     byId("views").append(...made, reset, hint);
   }
 

@@ -15,10 +15,23 @@ export class TeachPanel {
   /** @param {() => {isLive: boolean, isPlaying: boolean, play: () => void, layout: any}} source what is shown at present */
   constructor(source) {
     Object.assign(this, { source, collection: new Collection(), active: null, recorder: null, rows: new Map() });
-    byId("add-class").addEventListener("submit", guarded((event) => this.addClass(event)));
-    byId("download").addEventListener("click", guarded(() => this.save()));
-    byId("person-number").append(...Array.from({ length: MOST_PEOPLE }, (_, index) => element("option", { value: index + 1, text: `Person ${index + 1}` })));
-    window.addEventListener("beforeunload", (event) => !this.collection.isSaved && this.collection.count && event.preventDefault());
+    byId("add-class").addEventListener(
+      "submit",
+      guarded((event) => this.addClass(event)),
+    );
+    byId("download").addEventListener(
+      "click",
+      guarded(() => this.save()),
+    );
+    byId("person-number").append(
+      ...Array.from({ length: MOST_PEOPLE }, (_, index) =>
+        element("option", { value: index + 1, text: `Person ${index + 1}` }),
+      ),
+    );
+    window.addEventListener(
+      "beforeunload",
+      (event) => !this.collection.isSaved && this.collection.count && event.preventDefault(),
+    );
     this.update();
   }
 
@@ -35,7 +48,13 @@ export class TeachPanel {
 
   addRow(name) {
     const button = (text, label, act, kind = "quiet") =>
-      element("button", { type: "button", class: kind, text, "aria-label": `${label}: ${name}`, onclick: guarded(act) });
+      element("button", {
+        type: "button",
+        class: kind,
+        text,
+        "aria-label": `${label}: ${name}`,
+        onclick: guarded(act),
+      });
     const parts = {
       count: element("span", { class: "class-count" }),
       fill: element("span", { class: "bar-fill" }),
@@ -90,7 +109,14 @@ export class TeachPanel {
       return;
     }
     this.recorder ??= new Recorder(Number(byId("clip-seconds").value));
-    if (this.recorder.take(people.map(({ joints }) => joints), people.map(({ id }) => id), time)) guarded(() => this.completed())();
+    if (
+      this.recorder.take(
+        people.map(({ joints }) => joints),
+        people.map(({ id }) => id),
+        time,
+      )
+    )
+      guarded(() => this.completed())();
     else this.progress();
   }
 
@@ -155,14 +181,20 @@ export class TeachPanel {
     const { lacks, count } = this.collection;
     byId("download").disabled = Boolean(lacks);
     const several = this.rows.size === 0 ? "Two classes at least; a class for everything else helps." : lacks;
-    write(byId("teach-hint"), several || `${counted(count, "clip")} of ${this.rows.size} classes, layout ${this.collection.layout.name}.`);
+    write(
+      byId("teach-hint"),
+      several || `${counted(count, "clip")} of ${this.rows.size} classes, layout ${this.collection.layout.name}.`,
+    );
   }
 
   save() {
     const bytes = this.collection.archive(FOLDER, Number(byId("person-number").value));
     download(`${FOLDER}.zip`, bytes, "application/zip");
     this.collection.isSaved = true;
-    write(byId("teach-command"), `python -m last start ./${FOLDER} --layout ${this.collection.layout.name} --minutes 2`);
+    write(
+      byId("teach-command"),
+      `python -m last start ./${FOLDER} --layout ${this.collection.layout.name} --minutes 2`,
+    );
     byId("teach-next").hidden = false;
     tell("The folder is downloaded. The command to train with is below.");
   }

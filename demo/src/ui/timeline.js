@@ -73,7 +73,8 @@ export class Timeline {
   move(time) {
     this.now = time;
     this.head.style.left = `${this.place(time)}%`;
-    for (const block of this.open ?? []) block.style.width = `${Math.max(this.place(time) - parseFloat(block.style.left), 0.4)}%`;
+    for (const block of this.open ?? [])
+      block.style.width = `${Math.max(this.place(time) - parseFloat(block.style.left), 0.4)}%`;
   }
 
   place(time) {
@@ -84,7 +85,9 @@ export class Timeline {
     const bodies = [...new Set(this.spans.map(({ body }) => body))].sort().slice(0, MOST_LANES);
     this.open = [];
     const lanes = (bodies.length ? bodies : [null]).map((body) => {
-      const blocks = this.spans.filter((span) => span.body === body && (span.ended ?? Infinity) >= this.start).map((span) => this.block(span));
+      const blocks = this.spans
+        .filter((span) => span.body === body && (span.ended ?? Infinity) >= this.start)
+        .map((span) => this.block(span));
       return element("div", { class: "lane" }, ...blocks);
     });
     this.lanes.replaceChildren(...lanes, this.head);
@@ -92,7 +95,11 @@ export class Timeline {
 
   block(span) {
     const colour = Math.max(this.classes.indexOf(span.label), 0) % COLOURS;
-    const made = element("span", { class: `block colour${colour}`, title: span.label }, element("span", { text: span.label }));
+    const made = element(
+      "span",
+      { class: `block colour${colour}`, title: span.label },
+      element("span", { text: span.label }),
+    );
     const left = this.place(span.began);
     made.style.left = `${left}%`;
     made.style.width = `${Math.max(this.place(span.ended ?? this.now ?? span.began) - left, 0.4)}%`;
