@@ -16,6 +16,8 @@ from last.data.preparation.clean import finish_clip
 from last.data.preparation.formats import Source
 from last.data.preparation.recognise import open_unlabelled
 from last.data.synthetic import synthesize
+from last.data.synthetic.dataset import skeleton_text
+from last.data.synthetic.recording import TRACKED, TrackedBody
 from last.skeleton import load_layout
 
 SOURCE = ROOT / "demo" / "src"
@@ -101,6 +103,18 @@ def test_recordings_of_a_depth_camera_are_those_of_python(tmp_path: Path) -> Non
     for path, read in zip(paths, in_the_page(*paths), strict=True):
         compare(path, "ntu25", "ntu", read)
         assert (read["layout"], read["fps"]) == ("ntu25", 30)
+
+
+@pytest.mark.parametrize(("frames", "width"), [(11, 0.1), (12, 0.1), (20, 5.0)])
+def test_short_and_wide_detections_are_people_where_they_are_in_python(
+    tmp_path: Path, frames: int, width: float
+) -> None:
+    person = people(1, 30, 25, 3)[0] * [0.1, 1, 1]
+    other = people(1, frames, 25, 3, seed=5)[0] * [width, 1, 1] + 2
+    states = np.full((30, 25), TRACKED)
+    tracked = [TrackedBody(7, np.arange(30), person, states), TrackedBody(3, np.arange(frames), other, states[:frames])]
+    (tmp_path / "S001C001P001R001A001.skeleton").write_text(skeleton_text(tracked))
+    compare(tmp_path / "S001C001P001R001A001.skeleton", "ntu25", "ntu")
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])
