@@ -4,7 +4,34 @@ import { Problem, shown } from "../core/problem.js";
 
 export const FORMAT = "last-recognizer";
 export const FORMAT_VERSION = 2;
+const MOST_CLASSES = 10_000;
+const MOST_JOINTS = 1000;
 const AGAIN = "Export the checkpoint again: python -m last export --checkpoint latest --out model.onnx";
+
+const areTexts = (values) =>
+  Array.isArray(values) && values.length > 0 && values.every((each) => typeof each === "string");
+
+function areClasses({ classes, outputs }) {
+  return areTexts(classes) && classes.length <= MOST_CLASSES && outputs?.probabilities?.[1] === classes.length;
+}
+
+function isInput({ input, layout }) {
+  const shape = input?.shape;
+  return (
+    Array.isArray(shape) &&
+    [1, 2].includes(shape[1]) &&
+    shape[3] === layout.joints.length &&
+    shape[4] === layout.coordinates
+  );
+}
+
+function isLayout(layout) {
+  if (!areTexts(layout?.joints) || layout.joints.length > MOST_JOINTS || typeof layout.name !== "string") return false;
+  const isJoint = (joint) => Number.isInteger(joint) && joint >= 0 && joint < layout.joints.length;
+  const isPair = (pair) => Array.isArray(pair) && pair.length === 2 && pair.every(isJoint);
+  const arePairs = [layout.bones, layout.mirror].every((pairs) => Array.isArray(pairs) && pairs.every(isPair));
+  return arePairs && isJoint(layout.center) && [2, 3].includes(layout.coordinates);
+}
 
 /**
  * Return a description that this page can use.
@@ -23,16 +50,7 @@ export function checkedFacts(facts) {
         `${FORMAT_VERSION}. ${AGAIN}`,
     );
   }
-  const { classes, layout, input, exported } = facts;
-  const areNames = Array.isArray(classes) && classes.length > 0 && classes.every((name) => typeof name === "string");
-  const isLayout =
-    Array.isArray(layout?.joints) &&
-    Array.isArray(layout.bones) &&
-    Array.isArray(layout.mirror) &&
-    [2, 3].includes(layout.coordinates);
-  const isInput =
-    Array.isArray(input?.shape) && input.shape[3] === layout?.joints?.length && input.shape[4] === layout.coordinates;
-  if (!areNames || !isLayout || !isInput || ![1, 2].includes(input.shape[1]) || !Array.isArray(exported)) {
+  if (!areClasses(facts) || !isLayout(facts.layout) || !isInput(facts) || !Array.isArray(facts.exported)) {
     throw new Problem(`The description of the model is damaged. ${AGAIN}`);
   }
   return facts;
