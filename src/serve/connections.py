@@ -1,7 +1,9 @@
 """Connections of the server, counted and timed from the first byte on; uvicorn alone would keep silent ones forever."""
 
 import asyncio
+import os
 import socket
+import struct
 from typing import ClassVar
 
 import h11
@@ -13,9 +15,16 @@ from websockets.frames import Frame
 from .limits import Guard, network_of
 from .metrics import Metrics
 
+_NO_LINGER = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
 _MOST_FRAGMENTS = 1024  # of one message
 _MOST_PINGS = 100  # between two messages
 _MOST_UNREAD = 64 << 10  # bytes of answers to pings
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection at once. The system would otherwise keep what its client does not read, for minutes."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
 
 
 class _Stall:
@@ -28,7 +37,7 @@ class _Stall:
 
     def begin(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._transport.abort)
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, reset, self._transport)
 
     def end(self) -> None:
         if self._timer is not None:
@@ -52,7 +61,7 @@ class HttpConnection(H11Protocol):
         self._counted = self.guard.sockets.take(self._address)
         if not self._counted:
             self.metrics.refused.labels("connections").inc()
-            transport.abort()
+            reset(transport)
             return
         self._await_head()
 
@@ -97,7 +106,7 @@ class HttpConnection(H11Protocol):
 
     def _expire(self) -> None:
         self.metrics.refused.labels("timeout").inc()
-        self.transport.abort()
+        reset(self.transport)
 
     def _end_timers(self) -> None:
         self._stall.end()
@@ -145,7 +154,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
         """Answer a ping, unless nothing but pings comes, or the client does not read the answers."""
         self._pings += 1
         if self._pings > _MOST_PINGS or self.transport.get_write_buffer_size() > _MOST_UNREAD:
-            self.transport.abort()
+            reset(self.transport)
             return
         super().handle_ping()
 
@@ -157,7 +166,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Frame) -> None:
         """Refuse a message in very many parts, which may be empty and then have no size that is limited."""
         if len(self.frames) >= _MOST_FRAGMENTS:
-            self.transport.abort()
+            reset(self.transport)
             return
         super().handle_cont(event)
 

@@ -71,7 +71,7 @@ class Gate:
         access: who may use the server.
         metrics: where refusals are counted.
         paths: those of the application, which the metrics name.
-        streams: those of them that are WebSockets.
+        open_paths: those that anybody may read without a token; the limits hold for them too.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Gate:
         access: Access,
         metrics: Metrics,
         paths: Iterable[str],
-        streams: Iterable[str] = (STREAM,),
+        open_paths: Iterable[str] = (),
     ) -> None:
         self.app, self.guard, self.access, self.metrics = app, guard, access, metrics
-        self.paths, self.streams = frozenset(paths), frozenset(streams)
+        self.paths, self.open_paths = frozenset(paths), frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -122,7 +122,7 @@ class Gate:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = _address(scope)
         refusal = self._refusal(scope)
-        if refusal is None and scope["path"] not in self.streams:
+        if refusal is None and scope["path"] != STREAM:
             refusal = Refusal(404, "path", "There is no stream at this path.")
         if refusal is None:
             full = self.guard.streams.refusal(address)
@@ -159,7 +159,8 @@ class Gate:
         if wait:
             error = f"More than {self.guard.limits.rate:g} requests a second came from your address."
             return Refusal(429, "rate", error, (("retry-after", retry_after(wait)),))
-        if self.access.token and not self._knows_token(scope, headers):
+        is_open = scope["type"] == "http" and scope["path"] in self.open_paths
+        if self.access.token and not is_open and not self._knows_token(scope, headers):
             error = "A token is needed: Authorization: Bearer TOKEN."
             return Refusal(401, "token", error, (("www-authenticate", "Bearer"),))
         return None

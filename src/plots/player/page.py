@@ -42,7 +42,7 @@ def fragment(
     """
     if not clips:
         raise UserError("There is no clip to show.")
-    values = {**encode(clips), "shared": _conventions()}
+    values = {**encode(clips), "shared": conventions()}
     content = _inside_script(json.dumps(values, separators=(",", ":"), allow_nan=False))
     if len(content) > PAGE_LIMIT_BYTES:
         raise UserError(
@@ -91,7 +91,7 @@ def write_page(path: Path, clips: Sequence[PlayedClip], *, title: str) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _conventions() -> dict[str, Any]:
+def conventions() -> dict[str, Any]:
     """Return the colours and measures that the player shares with the pictures."""
     return {
         "light": asdict(drawing.LIGHT),

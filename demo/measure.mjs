@@ -1,0 +1,107 @@
+// Measure the page in headless Chromium: node measure.mjs BROWSER PAGE [FOLDER]
+//
+// FOLDER holds `model.onnx`, `model.json`, and `clips.json` as `benchmarks/reliability/page_agreement.py` writes them;
+// without it the speed alone is measured. Prints JSON: what is loaded, frames a second and latency with one and with five people, and the
+// class of each clip.
+
+import { createReadStream, readFileSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import path from "node:path";
+import process from "node:process";
+import { gzipSync } from "node:zlib";
+
+import { chromium } from "playwright-core";
+
+const SECONDS = 20;
+const KINDS = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".wasm": "application/wasm",
+  ".svg": "image/svg+xml",
+};
+const [executablePath, pageFolder, folder] = process.argv.slice(2);
+
+function serve() {
+  const server = createServer((request, response) => {
+    const file = path.join(pageFolder, path.basename(new URL(request.url, "http://host").pathname) || "index.html");
+    response.writeHead(200, {
+      "Content-Type": KINDS[path.extname(file)] ?? "application/octet-stream",
+      "Content-Length": statSync(file).size,
+    });
+    createReadStream(file).pipe(response);
+  });
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+}
+
+/** Return what the page loads until it is ready, in bytes, and as a server that compresses would send it. */
+function sizes(paths) {
+  const bytes = paths.map((name) => readFileSync(path.join(pageFolder, name)));
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  return {
+    files: paths.length,
+    bytes: sum(bytes.map((each) => each.length)),
+    gzip: sum(bytes.map((each) => gzipSync(each).length)),
+  };
+}
+
+const median = (values) => [...values].sort((one, other) => one - other)[values.length >> 1];
+
+/** Play a clip for some seconds; return the median of what the page shows each second. */
+async function speed(page, clip) {
+  await page.selectOption("#clip", clip);
+  if ((await page.getAttribute("#play", "aria-label")) === "Play") await page.click("#play");
+  await page.waitForTimeout(4000);
+  const shown = [];
+  for (let second = 0; second < SECONDS; second++) {
+    await page.waitForTimeout(1000);
+    shown.push(
+      await page.evaluate(() => ["#fps", "#latency"].map((id) => parseFloat(document.querySelector(id).textContent))),
+    );
+  }
+  return {
+    fps: median(shown.map(([fps]) => fps)),
+    least_fps: Math.min(...shown.map(([fps]) => fps)),
+    latency_ms: median(shown.map(([, ms]) => ms)),
+  };
+}
+
+/** Open the model and every clip as a user does; return the class and the probability that the page shows for each. */
+async function classes(page) {
+  await page.setInputFiles(
+    "#model-file",
+    ["model.onnx", "model.json"].map((name) => path.join(folder, name)),
+  );
+  await page.waitForSelector("#own-model:not([hidden])");
+  const found = {};
+  for (const { name, joints } of JSON.parse(readFileSync(path.join(folder, "clips.json"), "utf8"))) {
+    const buffer = Buffer.from(JSON.stringify(joints));
+    await page.setInputFiles("#recording-file", { name: `${name}.json`, mimeType: "application/json", buffer });
+    await page.waitForFunction((title) => document.querySelector("#source-title").textContent === title, name);
+    await page.waitForFunction(() => document.querySelector("#whole").textContent !== "");
+    found[name] = await page.$eval("#whole", (node) => [node.textContent, Number(node.dataset.probability)]);
+  }
+  return found;
+}
+
+const server = await serve();
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+const loaded = new Set();
+page.on(
+  "request",
+  (request) =>
+    request.url().startsWith("http") && loaded.add(path.basename(new URL(request.url()).pathname) || "index.html"),
+);
+const began = performance.now();
+await page.goto(`http://127.0.0.1:${server.address().port}/`);
+await page.waitForSelector("body[data-ready]", { state: "attached" });
+const ready_ms = Math.round(performance.now() - began);
+const first = sizes([...loaded]);
+const result = { browser: browser.version(), ready_ms, loaded: first, names: [...loaded] };
+result.one_person = await speed(page, "clip-sequence.npy");
+result.five_people = await speed(page, "clip-crowd.npy");
+if (folder) result.classes = await classes(page);
+console.log(JSON.stringify(result));
+await browser.close();
+server.close();

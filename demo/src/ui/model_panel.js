@@ -1,0 +1,93 @@
+// The student that is open: what it is, and opening another one.
+
+import { counted, Problem, shown } from "../core/problem.js";
+import { Student } from "../engine/engine.js";
+import { parse } from "../readers/index.js";
+import { byId, element, write } from "./dom.js";
+import { tell } from "./messages.js";
+
+const OWN = "The page's own: synthetic movements";
+const LARGEST_BYTES = 256 * 2 ** 20;
+
+export class ModelPanel {
+  /**
+   * @param {import("../engine/engine.js").Engine} engine
+   * @param {(student: Student) => void} onStudent
+   */
+  constructor(engine, onStudent) {
+    Object.assign(this, { engine, onStudent, pending: {} });
+  }
+
+  /** Open the model that comes with the page. */
+  async openOwn() {
+    const [bytes, facts] = await Promise.all([fetched("model.onnx"), fetched("model.json")]);
+    this.use(await Student.load(this.engine, bytes, parse(facts), OWN));
+    byId("own-model").hidden = true;
+  }
+
+  /**
+   * Take files of a model, which may come one after the other.
+   * @param {{name: string, size: number, arrayBuffer: () => Promise<ArrayBuffer>}[]} files .onnx, .json or both
+   */
+  async take(files) {
+    for (const file of files) {
+      if (file.size > LARGEST_BYTES)
+        throw new Problem(`${shown(file.name)} is too large for a student: it has ${file.size >> 20} MiB.`);
+      const kind = file.name.toLowerCase().endsWith(".json") ? "facts" : "bytes";
+      const content = new Uint8Array(await file.arrayBuffer());
+      this.pending[kind] = { name: file.name, content: kind === "facts" ? parse(content) : content };
+    }
+    const { bytes, facts } = this.pending;
+    if (!bytes || !facts) {
+      write(
+        byId("model-name"),
+        `${shown((bytes ?? facts).name)} is here. Now open its ${bytes ? ".json" : ".onnx"} too.`,
+      );
+      tell(byId("model-name").textContent);
+      return;
+    }
+    this.pending = {};
+    try {
+      this.use(await Student.load(this.engine, bytes.content, facts.content, shown(bytes.name)));
+      byId("own-model").hidden = false;
+    } catch (error) {
+      if (this.student) this.describe();
+      throw error;
+    }
+  }
+
+  use(student) {
+    this.student = student;
+    this.describe();
+    tell(`The model ${student.facts.model} is open.`);
+    this.onStudent(student);
+  }
+
+  describe() {
+    const { facts, name } = this.student;
+    write(byId("model-name"), name);
+    const rows = {
+      Model: `${shown(facts.model)}, ${counted(Number(facts.parameters) || 0, "parameter")}`,
+      Layout: `${shown(facts.layout.name)}, ${counted(facts.layout.joints.length, "joint")}`,
+      Bodies: facts.input.shape[1] > 1 ? "one or two together" : "one",
+      Trained: `on ${shown(facts.dataset)}, ${shown(String(facts.date ?? "").slice(0, 10))}`,
+    };
+    byId("model-facts").replaceChildren(
+      ...Object.entries(rows).flatMap(([key, value]) => [element("dt", { text: key }), element("dd", { text: value })]),
+    );
+    write(byId("model-classes"), facts.classes.map((each) => shown(each)).join(", "));
+    document.body.dataset.model = facts.model; // for tests
+  }
+}
+
+/** Return a file of the page. @param {string} name */
+export async function fetched(name) {
+  let answer;
+  try {
+    answer = await fetch(name);
+  } catch {
+    throw new Problem(`${name} of the page cannot be loaded. Is its server still there? Reload the page when it is.`);
+  }
+  if (!answer.ok) throw new Problem(`${name} of the page is missing (status ${answer.status}). Build the page again.`);
+  return new Uint8Array(await answer.arrayBuffer());
+}

@@ -1,0 +1,109 @@
+// The events of a recording over its time.
+
+import { byId, element } from "./dom.js";
+
+const MOST_LANES = 6;
+const COLOURS = 12;
+
+/**
+ * @typedef {object} Span an action of a person
+ * @property {any} body
+ * @property {string} label
+ * @property {number} began in seconds
+ * @property {number | null} ended null while it goes on
+ * @property {number} probability
+ * @property {number} pass through the recording in which it was found
+ */
+
+export class Timeline {
+  /** @param {() => void} onChange */
+  constructor(onChange) {
+    Object.assign(this, { onChange, duration: 1, start: 0, classes: [], pass: 0 });
+    this.lanes = element("div", { class: "lanes" });
+    this.head = element("span", { class: "playhead" });
+    this.lanes.append(this.head);
+    byId("timeline").append(this.lanes);
+    this.spans = [];
+  }
+
+  /** @param {number} duration in seconds @param {string[]} classes of the model */
+  clear(duration, classes) {
+    /** @type {Span[]} */
+    this.spans = [];
+    Object.assign(this, { duration: Math.max(duration, 0.1), classes });
+    this.changed();
+  }
+
+  /** Take an event of a stream; it replaces those that were found at its time when the recording was played before. */
+  add({ kind, body, label, began, time, probability }) {
+    const open = this.spans.find((span) => span.body === body && span.ended === null && span.label === label);
+    if (kind === "end") {
+      if (open) open.ended = time;
+    } else {
+      const isOld = (span) => span.pass !== this.pass && span.body === body && span.began <= time && span.ended > began;
+      this.spans = this.spans.filter((span) => !isOld(span));
+      this.spans.push({ body, label, began, ended: null, probability, pass: this.pass });
+      this.spans.sort((one, other) => one.began - other.began);
+    }
+    this.changed();
+  }
+
+  /** End what goes on, as where the time jumps: what is found from now on replaces what is there. @param {number} time */
+  close(time) {
+    this.pass += 1;
+    for (const span of this.spans) if (span.ended === null) span.ended = Math.max(time, span.began);
+    this.changed();
+  }
+
+  /** Move a window of a camera's time. @param {number} time @param {number} shown seconds */
+  follow(time, shown) {
+    this.duration = shown;
+    this.start = Math.max(0, time - shown);
+    this.draw();
+    this.move(time);
+  }
+
+  changed() {
+    this.start = 0;
+    this.draw();
+    this.onChange();
+  }
+
+  /** @param {number} time */
+  move(time) {
+    this.now = time;
+    this.head.style.left = `${this.place(time)}%`;
+    for (const block of this.open ?? [])
+      block.style.width = `${Math.max(this.place(time) - parseFloat(block.style.left), 0.4)}%`;
+  }
+
+  place(time) {
+    return Math.min(Math.max((100 * (time - this.start)) / this.duration, 0), 100);
+  }
+
+  draw() {
+    const bodies = [...new Set(this.spans.map(({ body }) => body))].sort().slice(0, MOST_LANES);
+    this.open = [];
+    const lanes = (bodies.length ? bodies : [null]).map((body) => {
+      const blocks = this.spans
+        .filter((span) => span.body === body && (span.ended ?? Infinity) >= this.start)
+        .map((span) => this.block(span));
+      return element("div", { class: "lane" }, ...blocks);
+    });
+    this.lanes.replaceChildren(...lanes, this.head);
+  }
+
+  block(span) {
+    const colour = Math.max(this.classes.indexOf(span.label), 0) % COLOURS;
+    const made = element(
+      "span",
+      { class: `block colour${colour}`, title: span.label },
+      element("span", { text: span.label }),
+    );
+    const left = this.place(span.began);
+    made.style.left = `${left}%`;
+    made.style.width = `${Math.max(this.place(span.ended ?? this.now ?? span.began) - left, 0.4)}%`;
+    if (span.ended === null) this.open.push(made);
+    return made;
+  }
+}
