@@ -72,6 +72,23 @@ class _Parser(argparse.ArgumentParser):
         return f"there is no option {flag!r}" + (f" (did you mean {meant!r}?)" if meant else "")
 
 
+class GivenOnce(argparse.Action):
+    """An option of which a second one would silently replace the first."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the value, or end the program with a message if the option was given before."""
+        before = getattr(namespace, self.dest, self.default)
+        if before != self.default:
+            parser.error(f"{option_string} is given twice, as {before} and {values}: give one.")
+        setattr(namespace, self.dest, values)
+
+
 def parse(
     program: str,
     purpose: str,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
-from .options import add_shared, count, examples, fill, hours, numbers
+from .options import GivenOnce, add_shared, count, examples, fill, hours, numbers
 from .terminal import progress, say, table
 from .train import show_tensorboard
 
@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--then", metavar="D", help="repeat everything on a second data set")
     parser.add_argument("--then_split", metavar="NAME", help="the protocol of the second data set")
-    parser.add_argument("--config", dest="recipe", metavar="FILE", help="a recipe for all runs, as for `train`")
+    parser.add_argument(
+        "--config", dest="recipe", action=GivenOnce, metavar="FILE", help="a recipe for all runs, as for `train`"
+    )
     parser.add_argument(
         "--teacher",
         metavar="M",

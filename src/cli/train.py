@@ -12,7 +12,7 @@ from ..utils.errors import UserError
 from ..utils.program import program
 from ..utils.spread import MeanDeviation
 from .folders import LATEST, checkpoint_of, run_to_resume
-from .options import add_shared, examples, hours, numbers
+from .options import GivenOnce, add_shared, examples, hours, numbers
 from .split_options import add_fold_option, add_split_options, fold_choice
 from .terminal import progress, propose, say, table
 
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_fold_option(parser)
     parser.add_argument(
         "--config",
+        action=GivenOnce,
         metavar="FILE",
         default="",
         help="a recipe: a YAML file, a built-in name such as nw_ucla, or a run's config.yaml",

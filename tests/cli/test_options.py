@@ -70,3 +70,9 @@ def test_options_fill_the_request_and_those_not_given_leave_its_defaults() -> No
 def test_a_number_that_an_option_cannot_be_is_refused(kind: Callable[[str], object], text: str, complaint: str) -> None:
     with pytest.raises(ArgumentTypeError, match=complaint):
         kind(text)
+
+
+@pytest.mark.parametrize("command", ["train", "sequence"])
+def test_a_second_recipe_does_not_silently_replace_the_first(cli: Callable[..., Any], command: str) -> None:
+    result = cli(command, "--config", "one.yaml", "--config", "two.yaml")
+    assert result.code == 2 and "--config is given twice, as one.yaml and two.yaml: give one" in result.err
