@@ -106,6 +106,7 @@ TESTED_IN = {
     "runs/torch_file": "runs/test_checkpoint_fields",
     "runtime/async_reader": "training/test_no_host_round_trips",
     "runtime/run_context": "training/test_trainer",
+    "utils/plug_in_files": "extending/test_wrong_plug_ins",
     "serve/connections": "serve/test_abuse",
     "serve/joints": "serve/test_app",
     "serve/metrics": "serve/test_app",

@@ -23,7 +23,7 @@ from ..utils.errors import (
 from ..utils.extras import extra_of, fault_of, repair_command
 from ..utils.files import reason
 from ..utils.foreign_text import harmless
-from ..utils.plug_ins import plug_in_at_fault
+from ..utils.plug_in_files import plug_in_at_fault
 from ..utils.program import install_command
 from ..utils.signals import ENDING_SIGNALS, is_ignored
 

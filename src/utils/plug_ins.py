@@ -14,8 +14,7 @@ from .errors import UserError
 from .extras import fault_of
 from .foreign_text import short
 from .limits import annotations_of
-
-_FOUND: dict[str, str] = {}  # the files of modules that were found, and of which kind each is
+from .plug_in_files import FOUND
 
 
 @dataclass
@@ -132,7 +131,7 @@ class Kind:
         else:
             problems = [*self._lacking(module), *_settings_problems(module)]
             if not problems:
-                _FOUND[file] = self.what
+                FOUND[file] = self.what
                 return module
         about = f"docs/extending.md shows what {_with_article(self.what)} needs"
         raise UserError(f"{file} {'; '.join(problems)}: {about}.")
@@ -213,14 +212,6 @@ def of_shape(result: Any, shape: Sequence[int], module: Any, function: str) -> A
             f"{module.__file__}: `{function}` should return a tensor of the shape {tuple(shape)}, not {what}."
         )
     return result
-
-
-def plug_in_at_fault(error: BaseException) -> str:
-    """Return the kind, the file and the line of the plug-in in which an error was raised; empty if in none."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename in _FOUND:
-            return f"the {_FOUND[frame.filename]} {frame.filename}, line {frame.lineno}"
-    return ""
 
 
 def _line_in(file: str, error: BaseException) -> str:
