@@ -14,10 +14,10 @@ INSTALLED := $(VENV)/.installed
 # What torch asks for on Linux with CUDA: it pins these versions itself, and an installation without CUDA has none of them.
 CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
 
-.PHONY: help setup test docs demo page format pins clean
+.PHONY: help setup test test-long docs demo page format pins clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED)  ## make .venv and install LAST there, with the tested versions
 
@@ -36,6 +36,10 @@ test: setup docs  ## check style, types, imports between rooms and the links of 
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+# In a browser, over sessions, on a stand-in for a GPU: what the default tests leave out to take less than five minutes.
+test-long: setup  ## run the long tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m long --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 # What the banner that this hides says: MkDocs Material gets fixes until May 2027.
 docs: setup  ## build the documentation as a site in site/; a broken link is an error

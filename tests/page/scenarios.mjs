@@ -53,6 +53,8 @@ export async function plays({ open }) {
   const meters = [await text(page, "#fps"), await text(page, "#latency")];
   await page.click("#play");
   await page.selectOption("#clip", "clip-sequence.npy");
+  await page.waitForFunction(() => !document.querySelectorAll("#people button").length);
+  await page.waitForFunction(() => !document.querySelector("#events").textContent.includes(": "));
   await page.click("#find-events");
   await page.waitForFunction(
     () =>

@@ -21,6 +21,8 @@ from last.serve import app
 from last.serve.page_files import page_files
 from last.serve.workers import SharedRecognizer
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(__file__).parent
 SECONDS = 400.0
 

@@ -19,6 +19,8 @@ from stand_in_runs import PLANTS, RICH, Case
 
 from last.runs.folder import RunFolder
 
+pytestmark = pytest.mark.long
+
 # Both batches of this seed have as many bodies, so that torch works out what an operation makes of them but once.
 ONE_BATCH, TWO_BATCHES = ("batch_size=12",), ("batch_size=6", "seed=1")
 FP16, BF16 = ("amp=true",), ("amp=true", "hardware.amp_dtype=bf16")
