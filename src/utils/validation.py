@@ -74,10 +74,12 @@ def validated(
     try:
         return adapter.validate_python(_with_texts(values, texts)), iter(())
     except ValidationError as error:
-        return {}, _problems(schema, values, error)
+        return {}, _problems(schema, values, texts, error)
 
 
-def _problems(schema: Any, values: Mapping[str, Any], error: ValidationError) -> Iterator[tuple[list[str], str]]:
+def _problems(
+    schema: Any, values: Mapping[str, Any], texts: Mapping[str, Any], error: ValidationError
+) -> Iterator[tuple[list[str], str]]:
     """Yield the problem of each key in `error`."""
     reported = set()
     for each in error.errors(include_url=False):
@@ -89,6 +91,8 @@ def _problems(schema: Any, values: Mapping[str, Any], error: ValidationError) ->
         entry = location[depth : depth + 1]
         if entry and not is_name and _is_of_wrong_type(each) and isinstance(value, Mapping) and entry[0] in value:
             path, value, annotation = (*path, *entry), value[entry[0]], entry_type(annotation)
+        if isinstance(value, bool) and isinstance(text := _at(texts, path), str):
+            value = text  # `yes`, and not True
         if path in reported:
             continue
         reported.add(path)
@@ -241,6 +245,13 @@ def _shown(found: Any, values: Any, path: Sequence[int | str], *, is_whole: bool
             values = values[name]
         return values
     return found
+
+
+def _at(tree: Any, path: Sequence[int | str]) -> Any:
+    """Return what is at a position of a tree, None if nothing is."""
+    for name in path:
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def _problem(error: ErrorDetails, annotation: Any, value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import pytest
 from annotated_types import Ge, Gt, Interval, Le, Lt
 
+from last.experiments.config import resolve
 from last.models.registry import family_config
 from last.settings.run import RunConfig
 from last.utils.config import Layer, merge, override_layer, set_nested
@@ -145,6 +146,12 @@ def test_of_the_wrong_elements_of_a_list_one_is_reported() -> None:
 @pytest.mark.parametrize("name", [1, "a\0b"])
 def test_a_name_that_is_no_text_is_refused(name: object) -> None:
     assert f"shares.{name}: a name should be UTF-8 text." in problem(shares={name: 1.0})
+
+
+def test_a_word_of_yaml_that_means_true_is_quoted_as_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("epochs: yes\n")
+    with pytest.raises(UserError, match="epochs: 'yes' should be a whole number"):
+        resolve(recipe=str(tmp_path / "own.yaml"), model="nano_e", dataset="synthetic", environment="local")
 
 
 def test_errors_have_the_annotations_as_people_write_them(tmp_path: Path) -> None:
