@@ -61,7 +61,10 @@ class App {
     byId("clip").append(...groups);
     byId("clip").addEventListener(
       "change",
-      guarded(() => this.openClip(byId("clip").value)),
+      guarded(() => {
+        clearProblem();
+        return this.openClip(byId("clip").value);
+      }),
     );
     byId("own-model").addEventListener(
       "click",
@@ -111,7 +114,10 @@ class App {
   async openOnnx(file, isPose) {
     const bytes = new Uint8Array(await file.arrayBuffer());
     if (!isPose) {
-      const { inputs } = await this.engine.open("opening", bytes);
+      const { session, inputs } = await this.engine.open(bytes).catch((error) => {
+        throw new Problem(`${shown(file.name)}: ${error.message}`);
+      });
+      await this.engine.close(session);
       if (inputs.some(({ name }) => name === "joints")) return this.model.take([file]);
     }
     await this.camera.open(bytes, shown(file.name));

@@ -1,7 +1,7 @@
 // Recordings: the joints of some bodies over time, and how they fit a layout.
 // Legend: M bodies, T frames, V joints, C coordinates.
 
-import { counted, Problem } from "./problem.js";
+import { counted, Problem, shown } from "./problem.js";
 
 export const FARTHEST = 1e6;
 export const DEFAULT_FPS = 30;
@@ -100,7 +100,7 @@ export function fitted(recording, layout, layouts, words = ["The recording has",
 }
 
 function mismatch(recording, layout, [has, played]) {
-  const named = recording.layout ? `, the layout ${recording.layout}` : "";
+  const named = recording.layout ? `, the layout ${shown(recording.layout)}` : "";
   return (
     `${has} ${counted(recording.joints, "joint")} with ${recording.coordinates} coordinates${named}; the model takes ` +
     `${layout.joints.length} with ${layout.coordinates}, the layout ${layout.name}. ${played}, but not recognised: ` +

@@ -26,6 +26,7 @@ export class Engine {
   constructor(address) {
     this.waiting = new Map();
     this.number = 0;
+    this.opened = 0;
     this.worker = new Worker(address, { type: "module" });
     this.worker.onmessage = ({ data }) => this.answered(data);
     this.worker.onerror = (event) => {
@@ -51,9 +52,19 @@ export class Engine {
     });
   }
 
-  /** Open a model of any kind under a name. @param {string} name @param {Uint8Array} bytes */
-  open(name, bytes) {
-    return this.call("open", { name, bytes });
+  /**
+   * Open a model of any kind; return its session, and its inputs and outputs.
+   * @param {Uint8Array} bytes
+   */
+  async open(bytes) {
+    this.opened += 1;
+    const session = `opened ${this.opened}`; // of its own, since several models may be opened at the same time
+    return { session, ...(await this.call("open", { name: session, bytes })) };
+  }
+
+  /** Forget an open model. @param {string} name */
+  close(name) {
+    return this.call("close", { name });
   }
 
   /** @param {string} name @param {string} to */
@@ -92,13 +103,14 @@ export class Student {
   static async load(engine, bytes, description, name) {
     const facts = checkedFacts(description);
     await refuseOther(bytes, facts);
-    const { inputs, outputs } = await engine.open("opening", bytes);
+    const { session, inputs, outputs } = await engine.open(bytes);
     if (!inputs.some((each) => each.name === INPUT) || !outputs.some((each) => each.name === OUTPUT)) {
+      await engine.close(session);
       throw new Problem(
         "The .onnx is not a model that LAST exported: it has no input `joints` and output `probabilities`.",
       );
     }
-    await engine.rename("opening", "student");
+    await engine.rename(session, "student");
     return new Student(engine, facts, name, "student");
   }
 

@@ -25,6 +25,11 @@ async function rename({ name, to }) {
   sessions.delete(name);
 }
 
+async function close({ name }) {
+  await sessions.get(name)?.release();
+  sessions.delete(name);
+}
+
 async function run({ name, input, data, dims, outputs }) {
   const session = sessions.get(name);
   const began = performance.now();
@@ -36,7 +41,7 @@ async function run({ name, input, data, dims, outputs }) {
   return { ms: performance.now() - began, outputs: Object.fromEntries(values) };
 }
 
-const ACTS = { open, rename, run };
+const ACTS = { open, rename, close, run };
 
 self.onmessage = async ({ data: { id, act, given } }) => {
   try {

@@ -53,8 +53,15 @@ export class PoseModel {
    * @param {string} name
    */
   static async load(engine, bytes, name) {
-    const kind = kindOf(await engine.open("opening", bytes));
-    await engine.rename("opening", "pose");
+    const { session, ...about } = await engine.open(bytes);
+    let kind;
+    try {
+      kind = kindOf(about);
+    } catch (error) {
+      await engine.close(session);
+      throw error;
+    }
+    await engine.rename(session, "pose");
     return new PoseModel(engine, kind, name);
   }
 

@@ -41,7 +41,7 @@ function refuseLarge({ name, size }, most) {
   if (size > most * MIB) {
     throw new Problem(
       `${shown(name)} has ${Math.ceil(size / MIB)} MiB; at most ${most} MiB of this kind are read. ` +
-        "Cut it into parts, or save it as .npy.",
+        (name.toLowerCase().endsWith(".npy") ? "Cut it into parts." : "Cut it into parts, or save it as .npy."),
     );
   }
 }

@@ -14,6 +14,7 @@ const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)$/i; // names that Windows keeps
  * @typedef {object} TaughtClip
  * @property {Float32Array[]} frames joints (V, C) of one person
  * @property {number} fps
+ * @property {number} person who it is, from 1
  */
 
 /** Return the name of a class as that of a folder. @param {string} text */
@@ -68,7 +69,7 @@ export class Collection {
     if (this.layout && this.layout.name !== layout.name) {
       throw new Problem(
         `The other clips have the layout ${this.layout.name}, this one ${layout.name}: download them first, and ` +
-          "begin anew.",
+          "remove them.",
       );
     }
     this.layout = layout;
@@ -95,15 +96,14 @@ export class Collection {
   }
 
   /**
-   * Return the folder as an archive: a folder for each class, and in it a file for each clip.
+   * Return the folder as an archive: a folder for each class, and in it a file for each clip, which names the person.
    * @param {string} folder
-   * @param {number} person from 1
    */
-  archive(folder, person) {
+  archive(folder) {
     if (this.lacks) throw new Problem(this.lacks);
     const files = [...this.classes].flatMap(([name, clips]) =>
       clips.map((clip, number) => ({
-        name: `${folder}/${name}/${pathOf(number, person)}`,
+        name: `${folder}/${name}/${pathOf(number, clip.person)}`,
         bytes: npzOf(clip, this.layout),
       })),
     );

@@ -25,6 +25,7 @@ export class CameraPanel {
       listeners,
       pose: null,
       stream: null,
+      isStarting: false,
       people: [],
       video: byId("camera"),
     });
@@ -68,7 +69,13 @@ export class CameraPanel {
 
   async start() {
     if (!this.pose) throw new Problem("Open a pose model first: it finds the joints in the pictures of the camera.");
-    this.stream = await openCamera();
+    if (this.isStarting) return;
+    this.isStarting = true;
+    try {
+      this.stream = await openCamera();
+    } finally {
+      this.isStarting = false;
+    }
     this.stream.getVideoTracks()[0].addEventListener("ended", () => this.stop());
     this.video.srcObject = this.stream;
     await this.video.play();

@@ -20,6 +20,7 @@ export class ModelPanel {
 
   /** Open the model that comes with the page. */
   async openOwn() {
+    this.pending = {};
     const [bytes, facts] = await Promise.all([fetched("model.onnx"), fetched("model.json")]);
     this.use(await Student.load(this.engine, bytes, parse(facts), OWN));
     byId("own-model").hidden = true;
@@ -35,7 +36,7 @@ export class ModelPanel {
         throw new Problem(`${shown(file.name)} is too large for a student: it has ${file.size >> 20} MiB.`);
       const kind = file.name.toLowerCase().endsWith(".json") ? "facts" : "bytes";
       const content = new Uint8Array(await file.arrayBuffer());
-      this.pending[kind] = { name: file.name, content: kind === "facts" ? parse(content) : content };
+      this.pending[kind] = { name: file.name, content: kind === "facts" ? describedBy(file.name, content) : content };
     }
     const { bytes, facts } = this.pending;
     if (!bytes || !facts) {
@@ -44,6 +45,7 @@ export class ModelPanel {
         `${shown((bytes ?? facts).name)} is here. Now open its ${bytes ? ".json" : ".onnx"} too.`,
       );
       tell(byId("model-name").textContent);
+      byId("own-model").hidden = false;
       return;
     }
     this.pending = {};
@@ -52,7 +54,7 @@ export class ModelPanel {
       byId("own-model").hidden = false;
     } catch (error) {
       if (this.student) this.describe();
-      throw error;
+      throw error instanceof Problem ? new Problem(`${shown(bytes.name)}: ${error.message}`) : error;
     }
   }
 
@@ -77,6 +79,15 @@ export class ModelPanel {
     );
     write(byId("model-classes"), facts.classes.map((each) => shown(each)).join(", "));
     document.body.dataset.model = facts.model; // for tests
+  }
+}
+
+/** Return the description in a .json. @param {string} name @param {Uint8Array} content */
+function describedBy(name, content) {
+  try {
+    return parse(content);
+  } catch (error) {
+    throw error instanceof Problem ? new Problem(`${shown(name)}: ${error.message}`) : error;
   }
 }
 

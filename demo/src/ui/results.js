@@ -43,7 +43,8 @@ export class Results {
     this.updateButtons(people);
     const chosen = people.find(({ body }) => body === this.person) ?? people[0];
     const smoothed = chosen?.smoothed;
-    write(byId("now"), chosen ? chosen.label || (smoothed ? "none of the actions" : "watching…") : "nobody");
+    const absent = classes.length ? "nobody" : "not recognised";
+    write(byId("now"), chosen ? chosen.label || (smoothed ? "none of the actions" : "watching…") : absent);
     byId("now").classList.toggle("faint", !chosen?.label);
     write(byId("now-share"), chosen?.label && smoothed ? percent(smoothed[classes.indexOf(chosen.label)]) : "");
     const ranked = smoothed

@@ -59,7 +59,7 @@ export class TeachPanel {
       count: element("span", { class: "class-count" }),
       fill: element("span", { class: "bar-fill" }),
       one: button("Record", "Record one clip", () => this.begin(name, 1), ""),
-      ten: button(`Record ${WANTED}`, `Record ${WANTED} clips`, () => this.begin(name, Infinity), ""),
+      ten: button(`Record ${WANTED}`, `Record ${WANTED} clips`, () => this.begin(name, WANTED), ""),
       undo: button("Undo", "Undo the last clip", () => this.undo(name)),
       remove: button("✕", "Remove the class", () => this.remove(name)),
     };
@@ -78,7 +78,8 @@ export class TeachPanel {
     const source = this.source();
     if (!source.layout) return undefined;
     if (!source.isLive) source.play();
-    Object.assign(this, { active: name, wanted: clips, layout: source.layout, time: null });
+    const person = Number(byId("person-number").value);
+    Object.assign(this, { active: name, wanted: clips, layout: source.layout, time: null, person });
     this.arm(source.isLive ? COUNTDOWN_S : 0);
     tell(`Recording ${name}.`);
     return this.update();
@@ -126,14 +127,14 @@ export class TeachPanel {
     this.wanted -= 1;
     this.arm(isLive ? PAUSE_S : 0);
     try {
-      this.collection.add(active, recorder.clip, this.layout);
+      this.collection.add(active, { ...recorder.clip, person: this.person }, this.layout);
     } catch (error) {
       this.stop();
       throw error;
     }
     const count = this.collection.classes.get(active).length;
     tell(`${active}: ${counted(count, "clip")}.`);
-    if (this.wanted < 1 || (this.wanted === Infinity && count >= WANTED)) this.stop();
+    if (this.wanted < 1) this.stop();
     this.update();
   }
 
@@ -148,6 +149,8 @@ export class TeachPanel {
   }
 
   remove(name) {
+    const count = this.collection.classes.get(name).length;
+    if (count && !window.confirm(`Remove "${name}" with ${counted(count, "clip")}?`)) return;
     if (this.active === name) this.stop();
     this.collection.removeClass(name);
     this.rows.get(name).row.remove();
@@ -168,12 +171,12 @@ export class TeachPanel {
     for (const [name, parts] of this.rows) {
       const count = this.collection.classes.get(name).length;
       const isActive = this.active === name;
-      write(parts.count, `${count} of ${WANTED}`);
+      write(parts.count, count > WANTED ? counted(count, "clip") : `${count} of ${WANTED}`);
       parts.fill.style.width = `${Math.min(100, (100 * count) / WANTED)}%`;
       parts.row.classList.toggle("active", isActive);
       write(parts.one, isActive ? "Stop" : "Record");
       parts.one.setAttribute("aria-label", isActive ? `Stop recording: ${name}` : `Record one clip: ${name}`);
-      parts.ten.disabled = this.active !== null || count >= WANTED;
+      parts.ten.disabled = this.active !== null;
       parts.one.disabled = this.active !== null && !isActive;
       parts.undo.disabled = count === 0 || isActive;
     }
@@ -188,7 +191,7 @@ export class TeachPanel {
   }
 
   save() {
-    const bytes = this.collection.archive(FOLDER, Number(byId("person-number").value));
+    const bytes = this.collection.archive(FOLDER);
     download(`${FOLDER}.zip`, bytes, "application/zip");
     this.collection.isSaved = true;
     write(
