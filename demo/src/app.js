@@ -3,7 +3,7 @@
 import clips from "../content/clips.json";
 import layoutFacts from "../content/layouts.json";
 import { Layouts } from "./core/layouts.js";
-import { Problem, shown } from "./core/problem.js";
+import { counted, Problem, shown } from "./core/problem.js";
 import { confident, fitted, inputOf } from "./core/recording.js";
 import { Engine, refuseOldBrowser } from "./engine/engine.js";
 import { Driver } from "./live/driver.js";
@@ -13,7 +13,7 @@ import { CameraPanel } from "./ui/camera_panel.js";
 import { byId, element, write } from "./ui/dom.js";
 import { Files, sorted } from "./ui/files.js";
 import { clearProblem, guarded, listenForProblems, showProblem, tell } from "./ui/messages.js";
-import { fetched, ModelPanel } from "./ui/model_panel.js";
+import { ModelPanel, fetched, refuseLargeModel } from "./ui/model_panel.js";
 import { Playback, Transport } from "./ui/playback.js";
 import { Recognition } from "./ui/recognition.js";
 import { Stage } from "./ui/stage.js";
@@ -112,6 +112,7 @@ class App {
 
   /** Open a .onnx without a description: a pose model, or a student whose .json is still to come. */
   async openOnnx(file, isPose) {
+    refuseLargeModel(file);
     const bytes = new Uint8Array(await file.arrayBuffer());
     if (!isPose) {
       const { session, inputs } = await this.engine.open(bytes).catch((error) => {
@@ -334,7 +335,9 @@ class App {
     if (!isComplete || playback !== this.playback) return;
     recognition.timeline.clear(playback.duration, recognition.student.facts.classes);
     spans.forEach((event) => recognition.timeline.add(event));
-    tell(`${recognition.timeline.spans.length} events were found.`);
+    recognition.jump(playback.time); // what is found while it plays on replaces these
+    const count = recognition.timeline.spans.length;
+    tell(`${counted(count, "event")} ${count === 1 ? "was" : "were"} found.`);
   }
 }
 

@@ -27,12 +27,14 @@ export class Engine {
     this.waiting = new Map();
     this.number = 0;
     this.opened = 0;
+    this.failure = "";
     this.worker = new Worker(address, { type: "module" });
     this.worker.onmessage = ({ data }) => this.answered(data);
     this.worker.onerror = (event) => {
       event.preventDefault();
+      this.failure = event.message || "its program could not be loaded";
       for (const id of [...this.waiting.keys()])
-        this.answered({ id, error: event.message || "its program could not be loaded" });
+        this.answered({ id, error: this.failure });
     };
   }
 
@@ -48,6 +50,7 @@ export class Engine {
     return new Promise((resolve, reject) => {
       this.number += 1;
       this.waiting.set(this.number, { resolve, reject });
+      if (this.failure) this.answered({ id: this.number, error: this.failure });
       this.worker.postMessage({ id: this.number, act, given }, moved);
     });
   }

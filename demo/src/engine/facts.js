@@ -6,6 +6,7 @@ export const FORMAT = "last-recognizer";
 export const FORMAT_VERSION = 2;
 const MOST_CLASSES = 10_000;
 const MOST_JOINTS = 1000;
+const FASTEST = 1000; // frames per second
 const AGAIN = "Export the checkpoint again: python -m last export --checkpoint latest --out model.onnx";
 
 const areTexts = (values) =>
@@ -33,6 +34,10 @@ function isLayout(layout) {
   return arePairs && isJoint(layout.center) && [2, 3].includes(layout.coordinates);
 }
 
+function isRate(rate) {
+  return rate === undefined || (typeof rate === "number" && rate >= 0 && rate <= FASTEST);
+}
+
 /**
  * Return a description that this page can use.
  * @param {any} facts the content of the .json
@@ -50,7 +55,7 @@ export function checkedFacts(facts) {
         `${FORMAT_VERSION}. ${AGAIN}`,
     );
   }
-  if (!areClasses(facts) || !isLayout(facts.layout) || !isInput(facts) || !Array.isArray(facts.exported)) {
+  if (!isRate(facts.frame_rate) || !areClasses(facts) || !isLayout(facts.layout) || !isInput(facts) || !Array.isArray(facts.exported)) {
     throw new Problem(`The description of the model is damaged. ${AGAIN}`);
   }
   return facts;

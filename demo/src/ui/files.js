@@ -5,6 +5,7 @@ import { byId } from "./dom.js";
 import { guarded } from "./messages.js";
 
 const MOST_FILES = 20_000;
+const HIDDEN = /^\.|^(thumbs\.db|desktop\.ini)$/i; // what systems add to folders
 
 const endsWith =
   (ending) =>
@@ -75,10 +76,11 @@ async function collect(entry, found) {
 
 /**
  * Return what files are: those of a model, a pose model, or a recording.
- * @param {File[]} files
+ * @param {File[]} given
  * @param {boolean} isModelPending whether one of the two files of a model is here already
  */
-export async function sorted(files, isModelPending) {
+export async function sorted(given, isModelPending) {
+  const files = given.length > 1 ? given.filter(({ name }) => !HIDDEN.test(name)) : given;
   if (!files.length) throw new Problem("What was dropped holds no file.");
   const models = files.filter(endsWith(".onnx"));
   if (models.length > 1)

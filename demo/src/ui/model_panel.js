@@ -32,8 +32,7 @@ export class ModelPanel {
    */
   async take(files) {
     for (const file of files) {
-      if (file.size > LARGEST_BYTES)
-        throw new Problem(`${shown(file.name)} is too large for a student: it has ${file.size >> 20} MiB.`);
+      refuseLargeModel(file);
       const kind = file.name.toLowerCase().endsWith(".json") ? "facts" : "bytes";
       const content = new Uint8Array(await file.arrayBuffer());
       this.pending[kind] = { name: file.name, content: kind === "facts" ? describedBy(file.name, content) : content };
@@ -80,6 +79,12 @@ export class ModelPanel {
     write(byId("model-classes"), facts.classes.map((each) => shown(each)).join(", "));
     document.body.dataset.model = facts.model; // for tests
   }
+}
+
+/** @param {{name: string, size: number}} file */
+export function refuseLargeModel({ name, size }) {
+  const [mib, most] = [Math.ceil(size / 2 ** 20), LARGEST_BYTES / 2 ** 20];
+  if (mib > most) throw new Problem(`${shown(name)} has ${mib} MiB; a model may have ${most} MiB here.`);
 }
 
 /** Return the description in a .json. @param {string} name @param {Uint8Array} content */

@@ -77,7 +77,8 @@ export class TeachPanel {
     if (this.active === name) return this.stop();
     const source = this.source();
     if (!source.layout) return undefined;
-    if (!source.isLive) source.play();
+    if (source.isLive) byId("stage").scrollIntoView({ block: "center" }); // where the countdown is
+    else source.play();
     const person = Number(byId("person-number").value);
     Object.assign(this, { active: name, wanted: clips, layout: source.layout, time: null, person });
     this.arm(source.isLive ? COUNTDOWN_S : 0);
