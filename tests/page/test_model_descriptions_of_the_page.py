@@ -57,6 +57,8 @@ def test_another_or_a_damaged_description_is_refused(facts: dict[str, Any], tmp_
         {"layout": {**layout, "coordinates": 4}},
         {"layout": {**layout, "joints": []}},
         {"layout": None},
+        {"frame_rate": 1e9},
+        {"frame_rate": "fast"},
     ]
     for change, told in zip(damaged, told_of(tmp_path, *({**facts, **each} for each in damaged)), strict=True):
         assert told.startswith("The description of the model is damaged"), change
