@@ -46,7 +46,8 @@ const collection = new Collection();
 for (const name of [" wave ", "stand  still"]) collection.addClass(name);
 for (const name of collection.classes.keys()) {
   for (let clip = 0; clip < 2; clip++) {
-    collection.add(name, { frames: Array.from({ length: 12 }, (_, at) => frameOf(clip + at)), fps: 25, person: clip + 3 }, layout);
+    const frames = Array.from({ length: 12 }, (_, at) => frameOf(clip + at));
+    collection.add(name, { frames, fps: 25, person: clip + 3 }, layout);
   }
 }
 print(Buffer.from(collection.archive("taught")).toString("base64"));
