@@ -2,16 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
 
 from ..data.preparation.formats import Entry
 from ..data.store.format import HEADER_FILE
 from ..utils.errors import UserError
 from ..utils.extras import extra_problem
 from ..utils.files import refuse_unwritable
-from ..utils.program import install_command
 
 ONE_CLIP = (".gif", ".mp4")
 _NEEDED = {".gif": ("PIL", "matplotlib"), ".mp4": ("matplotlib",)}
@@ -55,11 +52,10 @@ def refuse_impossible(out: Path) -> None:
         problem = extra_problem(package, f"Writing {out}")
         if problem is not None:
             raise problem
-    if ending == ".mp4" and not (which("ffmpeg") or find_spec("imageio_ffmpeg")):
-        raise UserError(
-            f"Writing {out} needs ffmpeg, which is not installed. Install it by your system's package manager, or "
-            f"with: {install_command('imageio-ffmpeg')}. Or write an animation (.gif) or a page (.html)."
-        )
+    if ending == ".mp4":
+        from ..plots.skeletons import film_program
+
+        film_program(f"Writing {out}")
     refuse_unwritable(out)
 
 

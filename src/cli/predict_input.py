@@ -175,16 +175,6 @@ def _clips(recordings: Recordings, *, quiet: bool) -> Iterator[Found | Failure]:
             task.advance()
 
 
-def _prepared(named: str, source: Source) -> Iterator[Found | Failure]:
-    """Yield the clips of a prepared data set."""
-    store = open_store(Path(named))
-    if store.layout != source.layout.name:
-        yield Failure(named, "", f"is a prepared data set of the layout {store.layout}, not {source.layout.name}")
-        return
-    for clip in store:
-        yield Found(named, clip)
-
-
 def _lines(source: Source) -> Iterator[Found | Failure]:
     """Yield the recordings of standard input."""
     for number, line in numbered_lines(sys.stdin.buffer):

@@ -88,7 +88,6 @@ class Output:
         whole = {**self._facts(), "results": self.results}
         if not self.at_once:
             self._report_failures()
-        if not self.at_once:
             if self.as_json:
                 print(json.dumps(whole, indent=2, ensure_ascii=False))
             else:

@@ -130,7 +130,7 @@ def film(
         UserError: ffmpeg is not installed, or cannot write the film.
     """
     _require("matplotlib")
-    program = _ffmpeg()
+    program = film_program("Writing a film (.mp4)")
     from matplotlib import rc_context
     from matplotlib.animation import FFMpegWriter
 
@@ -151,8 +151,11 @@ def film(
             raise UserError(f"ffmpeg ({program}) could not write {path}: {fault_of(error)}") from error
 
 
-def _ffmpeg() -> str:
+def film_program(purpose: str) -> str:
     """Return the path of ffmpeg: that of the system, or that of the package imageio-ffmpeg.
+
+    Args:
+        purpose: what it is needed for, such as `Writing a film`.
 
     Raises:
         UserError: there is none.
@@ -164,8 +167,8 @@ def _ffmpeg() -> str:
         return path
     except (ImportError, RuntimeError):
         raise UserError(
-            "Writing a film (.mp4) needs ffmpeg, which is not installed. Install it by your system's package manager, "
-            f"or with: {install_command('imageio-ffmpeg')}. Or write an animation (.gif) or a page (.html)."
+            f"{purpose} needs ffmpeg, which is not installed. Install it by your system's package manager, or with: "
+            f"{install_command('imageio-ffmpeg')}. Or write an animation (.gif) or a page (.html)."
         ) from None
 
 

@@ -174,8 +174,8 @@ def test_a_film_without_ffmpeg_is_refused_first(
     cli: Command, model: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("last.cli.predict_checks.which", lambda _: None)
-    monkeypatch.setattr("last.cli.predict_checks.find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", str(recording.parent))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     result = cli("predict", "--model", model, recording, "--out", recording.with_name("a.mp4"))
     assert result.code == 2 and result.out == "" and "a.mp4 needs ffmpeg, which is not installed" in result.err
 
