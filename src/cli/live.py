@@ -3,12 +3,13 @@
 import argparse
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..data.store.clip import Clip
 
 _logger = logging.getLogger(__name__)
+_Given = TypeVar("_Given", Frame, Frame | UserError)
 
 _LINES = (".jsonl", ".ndjson")  # of frames
 _LONGEST_PAUSE_S = 60.0
@@ -196,13 +198,8 @@ def _replayed(arguments: argparse.Namespace) -> Iterator[tuple[str, Frame | User
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
     with lines:
-        began: float | None = None
-        for where, frame in _parsed("line", numbered_lines(lines, LONGEST_FRAME_BYTES)):
-            if isinstance(frame, Frame) and frame.time is not None and arguments.speed:
-                due = frame.time / arguments.speed
-                began = time.monotonic() - due if began is None else began
-                time.sleep(min(_LONGEST_PAUSE_S, max(0.0, began + due - time.monotonic())))
-            yield where, frame
+        frames = _parsed("line", numbered_lines(lines, LONGEST_FRAME_BYTES))
+        yield from _at_their_times(frames, arguments.speed, _LONGEST_PAUSE_S)
 
 
 def _played(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[tuple[str, Frame]]:
@@ -224,12 +221,30 @@ def _played(arguments: argparse.Namespace, recognizer: Recognizer) -> Iterator[t
 def _at_its_rate(joints: "NDArray[np.float64]", per_second: float, speed: float) -> Iterator[tuple[str, Frame]]:
     """Yield the frames of joints (M, F, V, C), waiting for the time of each; without waiting if the speed is 0."""
     bodies = tuple(range(1, len(joints) + 1))
-    began = time.monotonic()
-    for number in range(joints.shape[1]):
-        at = number / per_second
-        if speed:
-            time.sleep(max(0.0, began + at / speed - time.monotonic()))
-        yield f"frame {number + 1}", Frame(joints[:, number], bodies, at)
+    frames = (
+        (f"frame {number + 1}", Frame(joints[:, number], bodies, number / per_second))
+        for number in range(joints.shape[1])
+    )
+    yield from _at_their_times(frames, speed)
+
+
+def _at_their_times(
+    frames: Iterable[tuple[str, _Given]], speed: float, longest_s: float = math.inf
+) -> Iterator[tuple[str, _Given]]:
+    """Yield frames, or what is wrong with one, when their times have come, a number of times as fast.
+
+    Args:
+        frames: each with its place in the source; one without a time comes as soon as the one before.
+        speed: 0 not to wait.
+        longest_s: the longest wait for one of them.
+    """
+    began: float | None = None
+    for where, frame in frames:
+        if isinstance(frame, Frame) and frame.time is not None and speed:
+            due = frame.time / speed
+            began = time.monotonic() - due if began is None else began
+            time.sleep(min(longest_s, max(0.0, began + due - time.monotonic())))
+        yield where, frame
 
 
 def _recording(arguments: argparse.Namespace, recognizer: Recognizer) -> "Clip":
