@@ -45,7 +45,23 @@ class _Stall:
             self._timer = None
 
 
-class HttpConnection(H11Protocol):
+class _Stalls(asyncio.Protocol):
+    """A connection that ends if its client does not read."""
+
+    _stall: _Stall
+
+    def pause_writing(self) -> None:
+        """Wait a limited time for a client that does not read."""
+        super().pause_writing()
+        self._stall.begin()
+
+    def resume_writing(self) -> None:
+        """Go on with a client that reads."""
+        super().resume_writing()
+        self._stall.end()
+
+
+class HttpConnection(_Stalls, H11Protocol):
     """A connection over which requests come: of a limited number, with a limited time for the head of each."""
 
     guard: ClassVar[Guard]
@@ -90,16 +106,6 @@ class HttpConnection(H11Protocol):
         self._counted = False
         super().handle_websocket_upgrade(event)
 
-    def pause_writing(self) -> None:
-        """Wait a limited time for a client that does not read."""
-        super().pause_writing()
-        self._stall.begin()
-
-    def resume_writing(self) -> None:
-        """Go on with a client that reads."""
-        super().resume_writing()
-        self._stall.end()
-
     def _await_head(self) -> None:
         if self._head is None:
             self._head = asyncio.get_running_loop().call_later(self.guard.limits.timeout, self._expire)
@@ -115,7 +121,7 @@ class HttpConnection(H11Protocol):
             self._head = None
 
 
-class StreamConnection(WebSocketsSansIOProtocol):
+class StreamConnection(_Stalls, WebSocketsSansIOProtocol):
     """The connection of a stream, which has the place that its request had."""
 
     guard: ClassVar[Guard]
@@ -133,16 +139,6 @@ class StreamConnection(WebSocketsSansIOProtocol):
         self._stall.end()
         self.guard.sockets.free(self._address)
         super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """Wait a limited time for a client that does not read."""
-        super().pause_writing()
-        self._stall.begin()
-
-    def resume_writing(self) -> None:
-        """Go on with a client that reads."""
-        super().resume_writing()
-        self._stall.end()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send a message; one that refuses the stream completes its handshake, which uvicorn would call a defect."""
