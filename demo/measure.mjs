@@ -4,35 +4,17 @@
 // without it the speed alone is measured. Prints JSON: what is loaded, frames a second and latency with one and with five people, and the
 // class of each clip.
 
-import { createReadStream, readFileSync, statSync } from "node:fs";
-import { createServer } from "node:http";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { gzipSync } from "node:zlib";
 
 import { chromium } from "playwright-core";
 
-const SECONDS = 20;
-const KINDS = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".wasm": "application/wasm",
-  ".svg": "image/svg+xml",
-};
-const [executablePath, pageFolder, folder] = process.argv.slice(2);
+import { serve } from "./static_server.mjs";
 
-function serve() {
-  const server = createServer((request, response) => {
-    const file = path.join(pageFolder, path.basename(new URL(request.url, "http://host").pathname) || "index.html");
-    response.writeHead(200, {
-      "Content-Type": KINDS[path.extname(file)] ?? "application/octet-stream",
-      "Content-Length": statSync(file).size,
-    });
-    createReadStream(file).pipe(response);
-  });
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
-}
+const SECONDS = 20;
+const [executablePath, pageFolder, folder] = process.argv.slice(2);
 
 /** Return what the page loads until it is ready, in bytes, and as a server that compresses would send it. */
 function sizes(paths) {
@@ -84,7 +66,7 @@ async function classes(page) {
   return found;
 }
 
-const server = await serve();
+const server = await serve(pageFolder);
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
 const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
 const loaded = new Set();

@@ -3,40 +3,20 @@
 // PAGE is the folder of the built page, FOLDER holds the files that scenarios open and gets those that they save. Prints
 // an object: what each scenario of the module returned, or the error that ended it.
 
-import { createReadStream, statSync } from "node:fs";
-import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 
+import { serve } from "../../demo/static_server.mjs";
+
 const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 60_000);
-const KINDS = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".wasm": "application/wasm",
-  ".svg": "image/svg+xml",
-};
 
 const [executablePath, pageFolder, folder, module, ...wanted] = process.argv.slice(2);
 const require = createRequire(new URL("../../demo/package.json", import.meta.url));
 const { chromium } = require("playwright-core");
 
-/** A server of static files as any other; it sends no header but the kind. */
-const server = createServer((request, response) => {
-  const file = path.join(pageFolder, path.basename(new URL(request.url, "http://host").pathname) || "index.html");
-  try {
-    response.writeHead(200, {
-      "Content-Type": KINDS[path.extname(file)] ?? "application/octet-stream",
-      "Content-Length": statSync(file).size,
-    });
-    createReadStream(file).pipe(response);
-  } catch {
-    response.writeHead(404).end();
-  }
-});
-await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+const server = await serve(pageFolder);
 const address = `http://127.0.0.1:${server.address().port}/`;
 const args = ["--no-sandbox", "--use-fake-device-for-media-stream", "--disable-gpu"];
 const browser = await chromium.launch({ executablePath, args });
