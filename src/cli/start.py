@@ -127,7 +127,7 @@ def _run_steps(arguments: argparse.Namespace) -> int:
         return code
     recipe = out / "recipe.yaml"
     with steps.step("suggest settings"):
-        write_recipe(arguments, store, dataset, choice, recipe)
+        write_recipe(arguments, store, config, choice, dataset, recipe)
     steps.done.note_options({option: getattr(arguments, option) for option in _DEFAULTS})
     _train(steps, arguments, out, dataset, store.path, choice)
     exported = _export(steps, out, store.path)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ..runs.folder import RunFolder
 from ..settings.data import DataConfig
 from ..settings.splits import FoldChoice
-from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import TrainingDiverged, UserError
 from ..utils.files import write_text
 from ..utils.numbers import counted
@@ -24,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def write_recipe(
-    arguments: argparse.Namespace, store: "Store", dataset: str, choice: FoldChoice | None, recipe: Path
+    arguments: argparse.Namespace,
+    store: "Store",
+    config: DataConfig,
+    choice: FoldChoice | None,
+    dataset: str,
+    recipe: Path,
 ) -> None:
     """Write the recipe, unless it is there; its number of epochs follows the speed of this machine."""
     from ..data.store.fold_choice import fold_protocols
@@ -33,7 +37,6 @@ def write_recipe(
     if is_file(recipe):
         remark(f"  {recipe} is there already and is used as it is.")
         return
-    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
     if choice is not None:
         config = fold_protocols(config, store.clips, choice)[choice.fold - 1]
     suggested = partial(

@@ -41,7 +41,7 @@ def extra_of(package: str) -> str:
 
 
 def refuse_missing(packages: Iterable[str], purpose: str) -> None:
-    """Refuse to go on without optional packages, which are looked for without importing them.
+    """Raise an error if an optional package is not installed; none is imported.
 
     Raises:
         UserError: one is not installed; the message names the extra.

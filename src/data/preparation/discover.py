@@ -74,7 +74,7 @@ def discover(
 
 
 def values_told(config: DataConfig, raw: Path, by: str) -> set[int] | None:
-    """Return the known values of a property that names, or columns of tables, tell of the recordings in `raw`.
+    """Return the values of a property, such as the camera, that file names or table columns give for `raw`.
 
     Args:
         config: how they are read; their classes need not be known.
