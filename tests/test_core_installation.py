@@ -10,14 +10,14 @@ import pytest
 from core_packages import BLOCK
 
 from last.data.preparation.formats.base import KIND
-from last.settings.data import DataConfig
+from last.settings.data import data_settings
 from last.skeleton import list_layouts, load_layout
-from last.utils.config import config_names, data_layer, merge, section_layer
+from last.utils.config import config_names
 
 PROGRAM = f"""{BLOCK}
 import json
 from last.data.preparation.formats.base import KIND
-from last.settings.data import DataConfig
+from last.settings.data import DataConfig, data_settings
 from last.skeleton import list_layouts, load_layout
 from last.utils.config import config_names, data_layer, merge, section_layer
 
@@ -25,7 +25,7 @@ found = {{
     "layouts": {{name: repr(load_layout(name)) for name in list_layouts()}},
     "readers": [name for name in KIND.names() if KIND.find(name).Reader],
     "data": {{
-        name: repr(merge(DataConfig(), [section_layer(data_layer(name), "data")])) for name in config_names("data")
+        name: repr(data_settings(name)) for name in config_names("data")
     }},
 }}
 print(json.dumps(found))
@@ -42,7 +42,7 @@ def found() -> dict[str, Any]:
 
 def test_layouts_and_data_sets_of_the_program_are_read_without_validation_as_with_it(found: dict[str, Any]) -> None:
     assert found["layouts"] == {name: repr(load_layout(name)) for name in list_layouts()}
-    data = {name: repr(merge(DataConfig(), [section_layer(data_layer(name), "data")])) for name in config_names("data")}
+    data = {name: repr(data_settings(name)) for name in config_names("data")}
     assert found["data"] == data
 
 

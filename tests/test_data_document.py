@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from last.cli import COMMANDS
-from last.settings.data import DataConfig
+from last.settings.data import data_settings
 from last.skeleton import list_layouts, load_layout
-from last.utils.config import config_names, data_layer, merge, section_layer
+from last.utils.config import config_names
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
 
@@ -76,7 +76,7 @@ def test_a_recording_with_missing_joints_and_confidences_is_prepared_beside_the_
 def test_the_example_of_a_map_has_no_mistakes(tmp_path: Path) -> None:
     (example,) = (block for block in blocks("yaml") if "layout_map" in block)
     (tmp_path / "my_room.yaml").write_text(example)
-    config = merge(DataConfig(), [section_layer(data_layer(str(tmp_path / "my_room.yaml")), "data")])
+    config = data_settings(str(tmp_path / "my_room.yaml"))
     assert config.joint_map is not None and config.joint_map.missing == ("left_thumb",)
     (program,) = (block for block in blocks("python") if "build_layout_map" in block)
     run_python(program)

@@ -16,7 +16,7 @@ from ..data.store.format import HEADER_FILE
 from ..data.store.reader import open_store
 from ..deploy.json_lines import clip_of_line, numbered_lines
 from ..deploy.recognizer import Recognizer
-from ..settings.data import DataConfig
+from ..settings.data import data_settings
 from ..skeleton import Layout, LayoutMap, build_layout_map, load_layout
 from ..utils.errors import UserError
 from ..utils.numbers import counted
@@ -79,7 +79,7 @@ def source_of(arguments: argparse.Namespace, recognizer: Recognizer) -> Source:
     bodies = MOST_BODIES if arguments.per_body else facts.bodies
     source = Source(facts.layout, bodies, ())
     if arguments.dataset:
-        config = _data_set(arguments.dataset)
+        config = data_settings(arguments.dataset)
         if config.skeleton != facts.layout:
             raise UserError(
                 f"The clips of {config.name} have the layout {config.skeleton}; {recognizer.path} takes {facts.layout}."
@@ -100,7 +100,7 @@ def recordings_of(arguments: argparse.Namespace, source: Source) -> list[Recordi
     """Return the recordings that the arguments name, or why there are none, without those of standard input."""
     if arguments.files == [STDIN]:
         return []
-    format_name = arguments.format or (_data_set(arguments.dataset).format if arguments.dataset else "")
+    format_name = arguments.format or (data_settings(arguments.dataset).format if arguments.dataset else "")
     return [_opened(named, source, format_name) for named in arguments.files]
 
 
@@ -196,9 +196,3 @@ def _joint_map(given: Layout, layout: Layout, model: Path) -> LayoutMap:
             *(given.name, layout.name, ", ".join(joint_map.missing)),
         )
     return joint_map
-
-
-def _data_set(named: str) -> DataConfig:
-    from ..utils.config import data_layer, merge, section_layer
-
-    return merge(DataConfig(), [section_layer(data_layer(named), "data")])

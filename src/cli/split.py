@@ -14,9 +14,8 @@ from ..data.store.protocols import PARTS, Split, divide, divided_recording, empt
 from ..data.store.reader import Store
 from ..data.store.split_files import with_split_file, write_split_file
 from ..data.store.suitability import split_warnings
-from ..settings.data import DataConfig
+from ..settings.data import DataConfig, data_settings
 from ..settings.splits import PROPERTIES, is_split_file
-from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder, refuse_unwritable
 from ..utils.names import first_few
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Show the parts, and write them if `--out` is given; return the exit code."""
     if arguments.out is not None:
         refuse_unwritable(arguments.out, folder=True)
-    config = merge(DataConfig(), [section_layer(data_layer(arguments.dataset), "data")])
+    config = data_settings(arguments.dataset)
     store = store_of(arguments, arguments.dataset, config)
     chosen = _chosen(arguments, config, store)
     rows, problems, copies = [], [], {}

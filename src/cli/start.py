@@ -10,9 +10,9 @@ from ..data.store.format import HEADER_FILE
 from ..runs.folder import RunFolder
 from ..runs.history import find_runs
 from ..runs.logbook import read_rows
-from ..settings.data import DataConfig
+from ..settings.data import data_settings
 from ..settings.splits import DIVIDED_BY, FoldChoice
-from ..utils.config import YAML_ENDINGS, config_names, data_layer, merge, section_layer
+from ..utils.config import YAML_ENDINGS, config_names
 from ..utils.errors import UserError
 from ..utils.extras import EXTRAS, import_fault
 from ..utils.files import read_json, refuse_unwritable
@@ -111,7 +111,7 @@ def _run_steps(arguments: argparse.Namespace) -> int:
     refuse_unwritable(out, folder=True)
     dataset, store = _prepare(steps, arguments, out)
     _tell_size(store)
-    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
+    config = data_settings(dataset)
     choice = choice_of(arguments.split_by, store, config)
     described = [store.path / HEADER_FILE, Path(dataset)]
     code = steps.command_once(
@@ -182,7 +182,7 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
     if named in config_names("data") or named.endswith(YAML_ENDINGS):
         if arguments.raw is None:
             raise UserError(f"Name the recordings of {named} with --raw DIR.")
-        config = merge(DataConfig(), [section_layer(data_layer(named), "data")])
+        config = data_settings(named)
         store = out / "data" / config.name
         refuse_undivided(arguments, config, arguments.raw)
         _preprocess(steps, "--dataset", named, "--raw", arguments.raw, "--out", store, *more)

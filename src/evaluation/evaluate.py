@@ -27,11 +27,10 @@ from ..plots.figures import draws_or_warns
 from ..runs.checkpoint import Checkpoint, read_checkpoint
 from ..runs.checkpoint_model import model_of
 from ..runtime.precision import Precision, choose_device, precision_of_a_run
-from ..settings.data import DataConfig
+from ..settings.data import data_settings
 from ..settings.run import RunConfig
 from ..settings.splits import is_split_file
 from ..tasks.measures import Metric
-from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.numbers import counted
@@ -210,7 +209,7 @@ def _requested_config(checkpoint: Checkpoint, request: EvalRequest) -> RunConfig
     config = checkpoint.config
     data = config.data
     if request.dataset and request.dataset != data.name:
-        data = merge(DataConfig(), [section_layer(data_layer(request.dataset), "data")])
+        data = data_settings(request.dataset)
         own = (config.data.skeleton, checkpoint.classes)
         if (data.skeleton, list(data.classes)) != own:
             raise UserError(

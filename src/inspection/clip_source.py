@@ -17,9 +17,9 @@ from ..data.store.format import HEADER_FILE
 from ..data.store.reader import Store, open_store
 from ..runs.folder import RunFolder
 from ..runs.history import LATEST, is_run, named_path
-from ..settings.data import DataConfig
+from ..settings.data import DataConfig, data_settings
 from ..skeleton import Layout
-from ..utils.config import YAML_ENDINGS, Layer, config_names, data_layer, merge, section_layer
+from ..utils.config import YAML_ENDINGS, Layer, config_names, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.names import suggestion
 from ..utils.root_folders import RootFolders, is_file
@@ -122,7 +122,7 @@ def find_clips(sought: Sought) -> ClipSource:
     if sought.dataset:
         if describes:
             raise UserError("--format and --layout are for recordings without a data YAML: omit them, or --dataset.")
-        config = merge(DataConfig(), [section_layer(data_layer(sought.dataset), "data")])
+        config = data_settings(sought.dataset)
     else:
         config = recognised(path, sought.format_name, sought.layout)
     return _of_recordings(config, path)
@@ -149,7 +149,7 @@ def _of_store(store: Store, config: DataConfig | None, **more: Any) -> ClipSourc
 
 
 def _of_data_set(sought: Sought) -> ClipSource:
-    config = merge(DataConfig(), [section_layer(data_layer(sought.named), "data")])
+    config = data_settings(sought.named)
     return _of_store(store_named(sought.named, config, sought.folders, only_data_root=sought.own_data_root), config)
 
 
@@ -173,7 +173,7 @@ def _config_of_store(path: Path, dataset: str) -> DataConfig | None:
     named = dataset or (str(beside) if is_file(beside) else "")
     if not named and path.absolute().name in config_names("data"):
         named = path.absolute().name
-    return merge(DataConfig(), [section_layer(data_layer(named), "data")]) if named else None
+    return data_settings(named) if named else None
 
 
 def _of_recordings(config: DataConfig, raw: Path) -> ClipSource:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from ..skeleton import Layout, LayoutFile, LayoutMap, build_layout, build_layout_map, load_layout
+from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Interval, Lengths, ZeroOrAtLeast
 from ..utils.names import normal_form, suggestion
@@ -256,3 +257,12 @@ class HardwareConfig:
     amp_dtype: Literal["auto", "fp16", "bf16"] = "auto"
     cpu_threads: Annotated[int, Interval(ge=0, le=1024)] = 0
     cuda_graphs: bool | None = None
+
+
+def data_settings(named: str) -> DataConfig:
+    """Return what a `--dataset` value describes: a known name, or the path of a YAML file.
+
+    Raises:
+        UserError: there is no such data set, or what describes it has unknown keys or impossible values.
+    """
+    return merge(DataConfig(), [section_layer(data_layer(named), "data")])

@@ -12,6 +12,7 @@ from last.data.store.clip import Clip
 from last.data.store.reader import Store, write_store
 from last.inspection import student_training
 from last.runs.folder import RunFolder
+from last.settings.data import data_settings
 from last.settings.run import RunConfig
 from last.settings.splits import FoldChoice
 from last.utils.config import read_yaml
@@ -58,11 +59,12 @@ def test_the_speed_is_that_of_the_frames_the_model_and_the_clips_of_the_training
     monkeypatch.setattr(student_training, "clips_per_second", clips_per_second)
     store, recipe = store_of(tmp_path, frames), tmp_path / "recipe.yaml"
     arguments = Namespace(minutes=1.0, model="small_e", path="gestures", finetune=None, seed=0)
-    write_recipe(arguments, store, str(tmp_path / "gestures.yaml"), None, recipe)
+    dataset = str(tmp_path / "gestures.yaml")
+    write_recipe(arguments, store, data_settings(dataset), None, dataset, recipe)
     assert measured == [(input_frames, "small_e", 400)]
     written = read_yaml(recipe)
     assert written["epochs"] * written["repeats_per_epoch"] == 19  # 12,000 clips, 360 + (40 + 400 + 360) / 3 a pass
-    write_recipe(arguments, store, str(tmp_path / "gestures.yaml"), FoldChoice("subject", 2, 1), recipe)
+    write_recipe(arguments, store, data_settings(dataset), FoldChoice("subject", 2, 1), dataset, recipe)
     assert len(measured) == 1, "a recipe that is there is kept"
 
 
@@ -72,7 +74,8 @@ def test_a_training_that_diverges_at_once_is_estimated(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(student_training, "clips_per_second", diverge)
     arguments = Namespace(minutes=5.0, model="nano_e", path="gestures", finetune=None, seed=0)
-    write_recipe(arguments, store_of(tmp_path, 30), str(tmp_path / "gestures.yaml"), None, tmp_path / "recipe.yaml")
+    store, dataset = store_of(tmp_path, 30), str(tmp_path / "gestures.yaml")
+    write_recipe(arguments, store, data_settings(dataset), None, dataset, tmp_path / "recipe.yaml")
     assert read_yaml(tmp_path / "recipe.yaml")["epochs"] > 10
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from last.data import open_store
 from last.runs.checkpoint import read_checkpoint
-from last.settings.data import DataConfig
+from last.settings.data import DataConfig, data_settings
 from last.utils.config import data_layer, merge, section_layer
 from last.utils.errors import UserError
 
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> DataConfig:
-    return merge(DataConfig(), [section_layer(data_layer(str(folder / "mine.yaml")), "data")])
+    return data_settings(str(folder / "mine.yaml"))
 
 
 def prepare(cli: Callable, folder: Path, *options: object) -> object:

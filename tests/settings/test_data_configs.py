@@ -3,9 +3,9 @@
 import pytest
 
 from last.data.preparation.formats import list_formats
-from last.settings.data import DataConfig
+from last.settings.data import DataConfig, data_settings
 from last.skeleton import list_layouts
-from last.utils.config import Layer, data_layer, merge, section_layer
+from last.utils.config import Layer, merge
 from last.utils.errors import UserError
 
 SBU_FOLDS = {
@@ -17,13 +17,9 @@ SBU_FOLDS = {
 }
 
 
-def load(name: str) -> DataConfig:
-    return merge(DataConfig(), [section_layer(data_layer(name), "data")])
-
-
 @pytest.mark.parametrize("name", ["ntu60", "ntu120", "nw_ucla", "sbu"])
 def test_a_data_set_loads_under_its_own_name_and_refers_to_what_exists(name: str) -> None:
-    config = load(name)
+    config = data_settings(name)
     assert config.name == name
     assert config.layout in list_layouts()
     assert config.format in list_formats()
@@ -35,13 +31,13 @@ def test_a_data_set_loads_under_its_own_name_and_refers_to_what_exists(name: str
 
 @pytest.mark.parametrize(("name", "count"), [("ntu60", 60), ("ntu120", 120), ("nw_ucla", 10), ("sbu", 8)])
 def test_a_data_set_names_each_of_its_classes_once(name: str, count: int) -> None:
-    classes = load(name).classes
+    classes = data_settings(name).classes
     assert len(classes) == len(set(classes)) == count
     assert all(isinstance(each, str) and each.strip() == each and each for each in classes)
 
 
 def test_ntu60_is_the_first_half_of_ntu120() -> None:
-    ntu60, ntu120 = load("ntu60"), load("ntu120")
+    ntu60, ntu120 = data_settings("ntu60"), data_settings("ntu120")
     assert ntu60.classes == ntu120.classes[:60]
     assert ntu60.subset_of == "ntu120"
     assert ntu60.select.setups == list(range(1, 18))
@@ -70,25 +66,25 @@ def test_ntu60_is_the_first_half_of_ntu120() -> None:
     ],
 )
 def test_the_classes_of_ntu120_stand_in_the_official_order(action: int, name: str) -> None:
-    assert load("ntu120").classes[action - 1] == name
+    assert data_settings("ntu120").classes[action - 1] == name
 
 
 def test_the_training_subjects_of_ntu_are_the_published_ones() -> None:
-    first = load("ntu60").protocols["xsub"].train
-    both = load("ntu120").protocols["xsub"].train
+    first = data_settings("ntu60").protocols["xsub"].train
+    both = data_settings("ntu120").protocols["xsub"].train
     assert len(first) == 20 and len(both) == 53
     assert both[:20] == first
 
 
 def test_the_folds_of_sbu_test_every_pair_once() -> None:
-    protocols = load("sbu").protocols
+    protocols = data_settings("sbu").protocols
     for name, pairs in SBU_FOLDS.items():
         assert protocols[name].test == [int(pair[1:3]) * 100 + int(pair[4:6]) for pair in pairs.split()]
     assert len({pair for fold in protocols.values() for pair in fold.test}) == 21
 
 
 def test_the_validation_protocols_of_nw_ucla_never_look_at_its_test_view() -> None:
-    protocols = load("nw_ucla").protocols
+    protocols = data_settings("nw_ucla").protocols
     assert protocols["xview"].test == [3]
     for name in ("view1to2", "view2to1"):
         assert 3 not in [*protocols[name].train, *protocols[name].test]

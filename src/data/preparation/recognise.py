@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from ...settings.data import DataConfig
+from ...settings.data import DataConfig, data_settings
 from ...skeleton import list_layouts
-from ...utils.config import data_layer, merge, override_layer, section_layer
+from ...utils.config import merge, override_layer, section_layer
 from ...utils.errors import UserError
 from ...utils.zip_files import Archive, DamagedZip
 from .formats import BadClip, DroppedClip, Entry, FindsClasses, KnowsJoints, Reader, Source, get_reader, list_formats
@@ -62,7 +62,7 @@ def recognised(raw: Path, format_name: str = "", layout: str = "") -> DataConfig
     names = _names(raw)
     data_set = _first(_DATA_SETS, names)
     if data_set and not format_name and not layout:
-        return merge(DataConfig(), [section_layer(data_layer(data_set), "data")])
+        return data_settings(data_set)
     found = format_name or _first(_FORMATS, names) or _format_by_content(raw)
     if not found:
         raise UserError(_unrecognised(raw, names))

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...settings.data import DataConfig
+from ...settings.data import DataConfig, data_settings
 from ...skeleton import Layout
-from ...utils.config import YAML_ENDINGS, data_layer, merge, section_layer
+from ...utils.config import YAML_ENDINGS
 from ...utils.errors import UserError
 from ...utils.files import read_json
 from ...utils.program import naming_program, program
@@ -133,7 +133,7 @@ def _fitting(store: Store, config: DataConfig) -> Store:
     """Return `store` if its layout and classes are those of the configuration, or of the larger data set."""
     expected = config
     if store.name != config.name and store.name == config.subset_of:
-        larger = merge(DataConfig(), [section_layer(data_layer(store.name), "data")])
+        larger = data_settings(store.name)
         expected = replace(config, name=larger.name, classes=larger.classes)
     found = {"data set": store.name, "layout": store.skeleton, "classes": store.classes}
     wanted = {"data set": expected.name, "layout": expected.skeleton, "classes": list(expected.classes)}

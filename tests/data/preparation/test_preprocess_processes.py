@@ -15,13 +15,8 @@ from last.data import open_store
 from last.data.preparation.preprocess import preprocess
 from last.data.store.copies import find_copies
 from last.data.store.protocols import split
-from last.settings.data import DataConfig
-from last.utils.config import data_layer, merge, section_layer
+from last.settings.data import data_settings
 from last.utils.errors import UserError
-
-
-def load(name: str) -> DataConfig:
-    return merge(DataConfig(), [section_layer(data_layer(name), "data")])
 
 
 def write_recordings(folder: Path, count: int, frames: int) -> Path:
@@ -44,7 +39,7 @@ def test_two_processes_write_the_same_bytes_as_one_and_strict_names_the_first_da
     raw = write_recordings(tmp_path / "raw", 150, frames=3)
     damaged = sorted(raw.iterdir())[100]
     damaged.write_text("{", encoding="utf-8")
-    config = load("nw_ucla")
+    config = data_settings("nw_ucla")
     one = preprocess(config, raw, tmp_path / "one", workers=1)
     two = preprocess(config, raw, tmp_path / "two", workers=2)
     assert arrays(tmp_path / "one") == arrays(tmp_path / "two")
@@ -68,7 +63,7 @@ def test_a_preparation_stopped_by_a_signal_resumes_and_gives_the_same_bytes(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     raw = write_recordings(tmp_path / "raw", 900, frames=120)
-    preprocess(load("nw_ucla"), raw, tmp_path / "whole", workers=1)
+    preprocess(data_settings("nw_ucla"), raw, tmp_path / "whole", workers=1)
     command = [sys.executable, "-m", "last", "preprocess", "--dataset", "nw_ucla", "--workers", "2"]
     process = subprocess.Popen([*command, "--raw", str(raw), "--out", str(tmp_path / "out")], stderr=subprocess.DEVNULL)
     while not list((tmp_path / "out").glob(".partial/*.npz")) and process.poll() is None:
@@ -76,13 +71,13 @@ def test_a_preparation_stopped_by_a_signal_resumes_and_gives_the_same_bytes(
     process.send_signal(number)
     assert process.wait(60) == code
     assert not (tmp_path / "out" / "store.json").exists()
-    again = preprocess(load("nw_ucla"), raw, tmp_path / "out", workers=1)
+    again = preprocess(data_settings("nw_ucla"), raw, tmp_path / "out", workers=1)
     assert again.read_bytes < again.input_bytes
     assert arrays(tmp_path / "out") == arrays(tmp_path / "whole")
 
 
 def test_the_real_ntu_samples_all_pass(real_recordings: Path, tmp_path: Path) -> None:
-    report = preprocess(load("ntu60"), real_recordings / "ntu_samples", tmp_path / "out", workers=1)
+    report = preprocess(data_settings("ntu60"), real_recordings / "ntu_samples", tmp_path / "out", workers=1)
     assert (report.found, report.kept, report.left_out) == (6, 6, [])
     assert {clip.name: clip.label + 1 for clip in open_store(tmp_path / "out")} == {
         "S001C001P001R001A001": 1,
@@ -97,12 +92,12 @@ def test_the_real_ntu_samples_all_pass(real_recordings: Path, tmp_path: Path) ->
 def number_of_copies(folder: Path, name: str, protocol: str) -> int:
     """Return the number of test clips that are copies of training clips."""
     store = open_store(folder, verify=False)
-    parts = split(store.clips, load(name), protocol)
+    parts = split(store.clips, data_settings(name), protocol)
     return len(find_copies(store, parts.train, parts.test))
 
 
 def test_the_real_nw_ucla_gives_its_known_counts_and_copies(real_recordings: Path, tmp_path: Path) -> None:
-    report = preprocess(load("nw_ucla"), real_recordings / "nw_ucla", tmp_path / "out", workers=1)
+    report = preprocess(data_settings("nw_ucla"), real_recordings / "nw_ucla", tmp_path / "out", workers=1)
     assert (report.found, report.kept) == (1484, 1484)
     assert report.parts["xview"] == {"train": 1020, "test": 464}
     # In the archive a02 and a03 of view 3 are those of view 2, number by number.
@@ -111,7 +106,7 @@ def test_the_real_nw_ucla_gives_its_known_counts_and_copies(real_recordings: Pat
 
 
 def test_the_real_sbu_gives_its_known_counts_and_no_copies(real_recordings: Path, tmp_path: Path) -> None:
-    report = preprocess(load("sbu"), real_recordings / "sbu", tmp_path / "out", workers=1)
+    report = preprocess(data_settings("sbu"), real_recordings / "sbu", tmp_path / "out", workers=1)
     assert (report.found, report.kept, report.two_bodies) == (282, 282, 282)
     assert sum(part["test"] for part in report.parts.values()) == 282
     assert not any(number_of_copies(tmp_path / "out", "sbu", protocol) for protocol in report.parts)

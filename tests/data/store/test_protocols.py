@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from last.data.store.format import index_type, with_parts
 from last.data.store.protocols import Split, divide, empty_part, hold_out, known_protocols, labelled, select, split
-from last.settings.data import DataConfig, ProtocolConfig, SelectConfig
-from last.utils.config import data_layer, merge, section_layer
+from last.settings.data import DataConfig, ProtocolConfig, SelectConfig, data_settings
 from last.utils.errors import UserError
 
 
@@ -149,7 +148,7 @@ def index_of_names(path: Path) -> np.ndarray:
 def test_the_protocols_of_ntu_give_the_known_counts(
     real_recordings: Path, names: str, dataset: str, protocol: str, train: int, test: int
 ) -> None:
-    config = merge(DataConfig(), [section_layer(data_layer(dataset), "data")])
+    config = data_settings(dataset)
     parts = split(index_of_names(real_recordings / "ntu_names" / names), config, protocol)
     assert (len(parts.train), len(parts.test)) == (train, test)
 
