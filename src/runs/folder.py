@@ -30,6 +30,7 @@ _LOGBOOK = ("*.jsonl", "*.csv")
 _FIGURES = ("seed", "parameters", "best_epoch")
 _NAMES = ("model", "dataset", "split")
 SEQUENCE_FILE = "sequence.json"  # marks the folder of a training sequence, whose runs are in subfolders
+SWEEP_FILE = "sweep.json"  # likewise that of a sweep
 
 
 class RunFolder:
