@@ -66,3 +66,23 @@ def resampled_means(values: NDArray[np.float64], draws: int, seed: int) -> NDArr
         for start in range(0, draws, at_once)
     ]
     return np.concatenate(means)
+
+
+def mean_class_interval(
+    correct: NDArray[np.integer[Any]],
+    clips: NDArray[np.integer[Any]],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """Return the interval of the mean of the classes' accuracies, from 0 to 1; clips are drawn within each class.
+
+    Args:
+        correct, clips: (K,) the recognised clips and all clips of each class, at least one.
+        draws, seed, level: see `bootstrap_interval`.
+    """
+    generator = np.random.default_rng(seed)
+    accuracies = generator.binomial(clips, correct / clips, size=(draws, len(clips))) / clips
+    low, high = np.quantile(accuracies.mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
