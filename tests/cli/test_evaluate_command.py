@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from last.cli import evaluate as command
-from last.evaluation import evaluate as evaluation
+from last.cli import evaluate_output as command
+from last.evaluation.tested import TestedModel
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
 
@@ -46,7 +46,7 @@ def test_missing_matplotlib_is_reported_once_and_before_anything_is_computed(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, "predict", interrupt)
+    monkeypatch.setattr(TestedModel, "predict", interrupt)
     assert "last-har[plots]" in cli("evaluate", "--checkpoint", run.last).err
 
 
@@ -63,7 +63,7 @@ def test_a_place_that_cannot_be_written_is_reported_before_anything_is_computed(
     cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "taken").write_text("a file")
-    monkeypatch.setattr(evaluation, "predict", lambda *_: pytest.fail("the clips were classified in vain"))
+    monkeypatch.setattr(TestedModel, "predict", lambda *_, **__: pytest.fail("the clips were classified in vain"))
     result = cli("evaluate", "--checkpoint", run.last, "--out", tmp_path / "taken")
     assert result.code == 2
     assert result.err.startswith("error: Cannot write ")

@@ -117,7 +117,8 @@ class ClipDataset(Dataset[Batch]):
         store: the index of the clips.
         frames: T.
         config: how a clip is sampled.
-        training: sample at random by each clip's RNG key; otherwise at the fixed positions of test draw `test_draw`.
+        training: sample at random by each clip's RNG key; otherwise at the fixed positions of `test_draw`.
+        test_draw, test_draws: the test draw, and of how many; see `evaluation_positions`.
         clips: the reader of the store's rows; None to read the store's files.
         missing: what happens to missing joints.
     """
@@ -130,11 +131,12 @@ class ClipDataset(Dataset[Batch]):
         *,
         training: bool,
         test_draw: int = 0,
+        test_draws: int = 1,
         clips: ClipReader | None = None,
         missing: MissingJoints = MissingJoints(),  # noqa: B008 - it is frozen
     ) -> None:
         self.store, self.frames, self.config, self.missing = store, frames, config, missing
-        self.training, self.test_draw = training, test_draw
+        self.training, self.test_draw, self.test_draws = training, test_draw, test_draws
         self.max_bodies = int(store.clips["bodies"].max())
         self.clips = clips or FileClipReader(store)
         columns = (store.clips[name].astype(np.int64) for name in ("offset", "frames", "bodies", "label"))
@@ -190,7 +192,8 @@ class ClipDataset(Dataset[Batch]):
         spans = self._spans.of(sampled.indices)
         if self.training:
             return spans, training_positions(spans.frames, self.frames, self.config, sampled.rng_keys)
-        return spans, evaluation_positions(spans.frames, self.frames, self.config, sampled.indices, self.test_draw)
+        draw = self.test_draw, self.test_draws
+        return spans, evaluation_positions(spans.frames, self.frames, self.config, sampled.indices, *draw)
 
 
 class DeviceLoader:
