@@ -1,4 +1,4 @@
-"""`runs`: list the runs under an output root, or compare some of them."""
+"""`runs`: list the runs under an output root, compare some of them, or free what old ones take."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from ..runs.history import LATEST, attached_runs, latest_run
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 from ..utils.program import program
-from . import terminal
+from . import runs_clean, terminal
 from .folders import root_folders_of
 from .options import add_shared, examples
 from .terminal import propose, say, table
@@ -38,8 +38,8 @@ _COMPARE_EXAMPLES = """
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser; alone it lists, as `runs list` does."""
     _add_list_options(parser)
-    parser.epilog = examples(_LIST_EXAMPLES.rstrip() + _COMPARE_EXAMPLES)
-    actions = parser.add_subparsers(dest="action", metavar="list | compare")
+    parser.epilog = examples(_LIST_EXAMPLES.rstrip() + _COMPARE_EXAMPLES.rstrip() + runs_clean.EXAMPLES)
+    actions = parser.add_subparsers(dest="action", metavar="list | compare | clean")
     # Options before the word `list` count too, so options after it must not set defaults.
     listing = _add_action(actions, "list", "List runs with their results, newest first.", _LIST_EXAMPLES)
     _add_list_options(listing)
@@ -54,10 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the table and the plot (default: <output_root>/comparison, overwritten each time)",
     )
     add_shared(compare, "--env", "--output_root")
+    clean = _add_action(actions, "clean", "Free what old runs and caches take.", runs_clean.EXAMPLES)
+    runs_clean.add_arguments(clean)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List or compare and return the exit code."""
+    """List, compare or clean and return the exit code."""
+    if arguments.action == "clean":
+        _refuse_list_options(arguments, ("model", "dataset"))
+        return runs_clean.run(arguments)
     return _compare(arguments) if arguments.action == "compare" else _list(arguments)
 
 
@@ -153,7 +158,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from ..runs.comparison import differing_keys, seed_spreads, write_comparison
     from ..runs.history import choose_runs
 
-    _refuse_list_options(arguments)
+    _refuse_list_options(arguments, ("model", "dataset", "json"))
     if len(arguments.run) < 2:
         raise UserError(f"There is nothing to compare {arguments.run[0]} with. Name two runs or more.")
     root = _output_root(arguments)
@@ -172,10 +177,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_list_options(arguments: argparse.Namespace) -> None:
-    given = [name for name in ("model", "dataset", "json") if getattr(arguments, name)]
+def _refuse_list_options(arguments: argparse.Namespace, options: Sequence[str]) -> None:
+    given = [name for name in options if getattr(arguments, name)]
+    takes = {"compare": "the runs that are named", "clean": "all runs; --only and --older_than choose what goes"}
     if given:
-        raise UserError(f"--{given[0]} goes with `runs list`; `runs compare` takes the runs that are named.")
+        action = arguments.action
+        raise UserError(f"--{given[0]} goes with `runs list`; `runs {action}` takes {takes[action]}.")
 
 
 def _show_results(runs: "Sequence[Run]") -> None:
