@@ -9,16 +9,13 @@ import torch
 
 from ..models.registry import count_parameters
 from ..runs.checkpoint import read_checkpoint
-from ..runs.folder import RunFolder
+from ..runs.folder import ALL_EPOCHS, EARLY_STOPPING, RunFolder
 from ..runs.logbook import Logbook
 from ..training.trainer import Trainer
 from ..utils.errors import UserError
 from ..utils.machine import machine_facts
 from ..utils.program import command_line, program
 from ..utils.versions import git_commit, versions
-
-# How a run can end: the values of the key `ended`.
-ALL_EPOCHS, EARLY_STOPPING = "all epochs", "early stopping"
 
 
 def summarise(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:

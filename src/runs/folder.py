@@ -29,6 +29,8 @@ _LOGBOOK = ("*.jsonl", "*.csv")
 # Keys that summaries of all versions have.
 _FIGURES = ("seed", "parameters", "best_epoch")
 _NAMES = ("model", "dataset", "split")
+# How a run can end: the values of `ended` in its summary.
+ALL_EPOCHS, EARLY_STOPPING = "all epochs", "early stopping"
 SEQUENCE_FILE = "sequence.json"  # marks the folder of a training sequence, whose runs are in subfolders
 
 
