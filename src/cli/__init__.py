@@ -29,7 +29,7 @@ COMMANDS = {
     "predict": (".predict", "classify recordings with a checkpoint or an exported file"),
     "live": (".live", "recognise what several people do in a stream of frames"),
     "serve": (".serve", "serve an exported file over HTTP and WebSocket"),
-    "runs": (".runs", "list the runs with their results, or compare some of them"),
+    "runs": (".runs", "list the runs with their results, compare or record some of them, or free what they take"),
     "synthesize": (".synthesize", "write synthetic raw recordings, to try everything without a download"),
     "demo": (".demo", "run the whole pipeline once: synthesize, preprocess, train, evaluate"),
     "benchmark": (".benchmark", "measure the speed of every part against a plain reference"),

@@ -43,6 +43,15 @@ def find_runs(output_root: Path) -> "list[Run]":
     """
     from .results import read_run  # a command that resumes or evaluates one run does not need it
 
+    return [read_run(run.path, output_root) for run in run_folders(output_root)]
+
+
+def run_folders(output_root: Path) -> list[RunFolder]:
+    """Return the folders of the runs that `find_runs` reads.
+
+    Raises:
+        UserError: the folder cannot be read, or is not a folder.
+    """
     try:
         inside = [each for each in sorted(output_root.iterdir()) if not each.name.startswith(".") and _is_folder(each)]
     except FileNotFoundError:
@@ -50,8 +59,7 @@ def find_runs(output_root: Path) -> "list[Run]":
     except OSError as error:
         raise UserError(f"Cannot read the folder of runs {output_root}: {error.strerror or error}.") from error
     levels = _PLANNED_LEVELS if _is_planned(output_root) else _LEVELS
-    runs = sorted(map(RunFolder, _folders_of_runs(inside, levels - 1)), key=_age, reverse=True)
-    return [read_run(run.path, output_root) for run in runs]
+    return sorted(map(RunFolder, _folders_of_runs(inside, levels - 1)), key=_age, reverse=True)
 
 
 def choose_runs(output_root: Path, wanted: Sequence[str]) -> "list[Run]":
@@ -85,7 +93,7 @@ def _folders_of_runs(roots: Iterable[Path], levels: int) -> Iterator[Path]:
     for each in folders_below(roots, lambda path: is_run(path) or _is_planned(path), deepest=levels):
         for run in [each] if is_run(each) else folders_below([each], is_run, deepest=_PLANNED_LEVELS):
             yield run
-            yield from filter(is_run, run.glob("superseded*"))
+            yield from filter(is_run, RunFolder(run).archives())
 
 
 def _age(run: RunFolder) -> tuple[str, int, float]:

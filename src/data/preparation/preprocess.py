@@ -31,7 +31,7 @@ from ...utils.numbers import counted
 from ...utils.program import naming_program
 from ...utils.progress import SILENT, Progress
 from ...utils.worker_pool import work_in_order
-from ..store.format import HEADER_FILE, StoreMetadata, index_type, with_parts
+from ..store.format import CHUNK_FOLDER, HEADER_FILE, StoreMetadata, index_type, with_parts
 from ..store.protocols import divide
 from ..store.reader import open_store
 from ..store.recordings import Recordings, with_recordings
@@ -53,7 +53,6 @@ from .intervals.plans import Plans, read_plans, table_of, without_plan
 from .report import PreparationReport, SkippedRecording, load_report
 
 _logger = logging.getLogger(__name__)
-_PARTIAL = ".partial"
 _HALF_WRITTEN = ".*.[0-9]*.tmp"  # temporary files of the store and its report, of any process
 _IGNORE_LIST_LIMIT_BYTES = 64 << 20
 _NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
@@ -81,7 +80,7 @@ class _Job:
     @property
     def partial(self) -> Path:
         """Return the folder of the finished chunks."""
-        return self.out / _PARTIAL
+        return self.out / CHUNK_FOLDER
 
     def key(self) -> str:
         """Return a hash of the recordings, rules and class names that determine the store."""
