@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.store.find_store import find_store
-from ..evaluation.evaluate import EvalRequest, evaluate
+from ..evaluation.evaluate import evaluate
+from ..evaluation.request import EvalRequest
 from ..runs.folder import runs_in
 from ..runs.resume import HARMLESS
 from ..runtime.stop_requests import StopWatch

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 
+from last.evaluation.request import EvalRequest
 from last.experiments import sweep
 from last.experiments.run import Result
 from last.experiments.sweep_plan import SweepPlan, SweepSpec, plan_sweep
@@ -66,7 +67,7 @@ class SweepTrainings:
         write_json(run.summary, figures)
         return Result(run, figures)
 
-    def evaluate(self, request: "sweep.EvalRequest", out: Path) -> None:
+    def evaluate(self, request: EvalRequest, out: Path) -> None:
         config = self.trained[-1]
         self.evaluated.append((request.checkpoint, request.subset))
         out.mkdir(parents=True)
