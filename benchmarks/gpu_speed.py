@@ -15,7 +15,12 @@ from .parts import TEST_CLIPS, TRAIN_CLIPS
 from .report import Report
 from .suite import run_part
 
-_WAYS = {"as by default": Switches(), "launched one by one": Switches(recorded=False)}
+_WAYS = {
+    "as by default": Switches(),
+    "filter on trial": Switches(kernels=("filter",)),
+    "joints on trial": Switches(kernels=("joints",)),
+    "launched one by one": Switches(recorded=False),
+}
 _EPOCHS = 70  # of a whole training
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from last.data.loading.loader import Batch
 from last.data.loading.pipeline import InputPipeline
 from last.models.classifier import SkeletonClassifier
+from last.models.gpu_kernels import trial_kernels
 from last.runtime.cuda_graphs import recorded_steps
 from last.settings.run import RunConfig
 
@@ -26,9 +27,11 @@ class Switches:
 
     Attributes:
         recorded: whether the passes of a step are a CUDA graph.
+        kernels: the kernels on trial that are used.
     """
 
     recorded: bool = True
+    kernels: tuple[str, ...] = ()
 
 
 def step_config(setting: Setting, model: str, batch: int, number_format: str, *overrides: str) -> RunConfig:
@@ -88,6 +91,7 @@ class Steps:
         """Set the switches while the block runs."""
         model = self.learner.state.task.model
         with ExitStack() as stack:
+            stack.enter_context(trial_kernels(self.switches.kernels))
             if self.switches.recorded and self.device.type == "cuda" and isinstance(model, SkeletonClassifier):
                 stack.enter_context(recorded_steps(model))
             yield self

@@ -34,6 +34,7 @@ HARMLESS = (
     "hardware.prefetch_factor",
     "hardware.cpu_threads",
     "hardware.cuda_graphs",
+    "hardware.trial_kernels",
     "device",
     "compile",
     "test_every",
