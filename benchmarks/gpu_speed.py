@@ -19,6 +19,8 @@ _WAYS = {
     "as by default": Switches(),
     "filter on trial": Switches(kernels=("filter",)),
     "joints on trial": Switches(kernels=("joints",)),
+    "32 bodies of padding": Switches(padding=32, masked=False),
+    "32 bodies of masked padding": Switches(padding=32),
     "launched one by one": Switches(recorded=False),
 }
 _EPOCHS = 70  # of a whole training

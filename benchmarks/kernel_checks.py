@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from last.models import triton_attention, triton_batch_norm, triton_dropout, triton_frames, triton_joints
-from last.models.batch_norm import normalise_rows
+from last.models.batch_norm import normalise_counted, normalise_rows
+from last.models.padding import CountedPositions
 
 Case = Callable[[torch.device], Iterable[tuple[Tensor, Tensor]]]
 CASES: dict[str, Case] = {}
@@ -57,6 +58,28 @@ def batch_norm_case(dtype: torch.dtype, shape: tuple[int, int], relu: bool, mome
         factor, offset = torch.rand(2, shape[0], device=device)
         scaled = rows.detach().double() * factor.double()[:, None] + offset.double()[:, None]
         yield triton_batch_norm.scaled(rows.detach(), factor, offset, relu), scaled.relu() if relu else scaled
+
+    return compare
+
+
+def counted_case(dtype: torch.dtype, outer: int, inner: int, relu: bool) -> Case:
+    """Compare a BatchNorm whose statistics leave bodies out with plain torch."""
+
+    def compare(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
+        bodies = torch.tensor([True, True, False, True, False], device=device)
+        positions = CountedPositions(bodies, inner, outer * 5 * inner)
+        norm, reference = nn.BatchNorm2d(3).to(device), nn.BatchNorm2d(3).double().to(device)
+        values = (torch.randn(3, positions.positions, device=device) * 3 + 20).to(dtype)
+        values[:, ~positions.mask()] += 9
+        rows, exact = values.clone().requires_grad_(), values.double().requires_grad_()
+        running = (norm.running_mean, norm.running_var, norm.num_batches_tracked)
+        found = norm_by_kernels(rows, norm.weight, norm.bias, norm.eps, relu, 0.1, running, positions)
+        expected = normalise_counted(reference, exact, relu, positions)
+        slopes = torch.randn(values.shape, device=device).to(dtype) * (expected.detach().abs() > 0.1)
+        torch.autograd.backward([found, expected], [slopes, slopes.double()])
+        yield found, expected
+        yield from gradients([rows, *norm.parameters()], [exact, *reference.parameters()])
+        yield from zip(norm.buffers(), reference.buffers(), strict=True)
 
     return compare
 
@@ -178,6 +201,9 @@ def nan_case(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
 for _relu in (True, False):
     for _shape in ((5, 400), (3, 641), (5, 7)):
         CASES[f"BatchNorm {_shape} relu={_relu} float32"] = batch_norm_case(torch.float32, _shape, _relu, 0.1)
+for _outer, _inner, _relu in ((4, 7, True), (1, 25, False), (30, 1, True)):
+    CASES[f"counted BatchNorm ({_outer}, {_inner}) float32"] = counted_case(torch.float32, _outer, _inner, _relu)
+CASES["counted BatchNorm bfloat16"] = counted_case(torch.bfloat16, 4, 7, True)
 for _size in ((3, 5, 7, 25), (2, 1, 1, 17), (2, 3, 33, 20)):
     CASES[f"attention {_size} float32"] = attention_case(torch.float32, _size)
 CASES["sum without dropout float32"] = sum_case(torch.float32, 0.0)

@@ -16,9 +16,17 @@ from torch import Tensor, nn
 
 from ..utils.tensor_cache import cache_tensors
 from . import gpu_kernels
-from .batch_norm import Norm, can_normalise_rows, normalise_measured, normalise_rows
+from .batch_norm import (
+    Norm,
+    can_count,
+    can_normalise_rows,
+    normalise_counted,
+    normalise_measured,
+    normalise_rows,
+)
 from .cpu_kernels import can_normalise_by_batch, multiply, normalise_by_batch
 from .gpu_products import multiply_groups, multiply_joints, uses_split_sums
+from .padding import counted_bodies, counted_positions
 from .tracing import has_hooks
 
 _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convolution
@@ -40,16 +48,21 @@ def normalise_input(norm: nn.Module, stream: Tensor, measured: Tensor | None) ->
     x = channels_first(stream)
     if measured is None or not norm.training or not isinstance(norm, Norm):
         return normalise(norm, x)
-    return normalise_measured(norm, x, measured.transpose(0, 1))
+    bodies = counted_bodies()
+    counted = measured if bodies is None else measured & bodies[:, None, None]
+    return normalise_measured(norm, x, counted.transpose(0, 1))
 
 
 def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:
     """Apply a BatchNorm over channels, then ReLU if `relu`, (C, T, B, V) -> (C, T, B, V)."""
+    rows = x.view(len(x), -1)
+    if (counted := counted_positions(rows, inner=x.shape[3])) is not None and can_count(norm):
+        return normalise_counted(norm, rows, relu, counted).view(x.shape)
     if can_normalise_by_batch(norm, x):
         assert isinstance(norm, nn.BatchNorm2d)
-        return normalise_by_batch(norm, x.view(len(x), -1), relu).view(x.shape)
+        return normalise_by_batch(norm, rows, relu).view(x.shape)
     if can_normalise_rows(norm, x):
-        return normalise_rows(norm, x.view(len(x), -1), relu).view(x.shape)
+        return normalise_rows(norm, rows, relu).view(x.shape)
     normed: Tensor = norm(x.view(1, len(x), -1, x.shape[3])).view(x.shape)
     return torch.relu(normed) if relu else normed
 

@@ -35,6 +35,7 @@ HARMLESS = (
     "hardware.cpu_threads",
     "hardware.cuda_graphs",
     "hardware.trial_kernels",
+    "hardware.masked_padding",
     "device",
     "compile",
     "test_every",

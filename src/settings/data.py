@@ -252,6 +252,7 @@ class HardwareConfig:
 
     Attributes:
         trial_kernels: Triton kernels to use that no GPU has shown yet.
+        masked_padding: whether bodies that pad a batch for CUDA graphs stay out of BatchNorm's statistics.
     """
 
     data_placement: Literal["auto", "device", "ram", "disk"] = "auto"
@@ -262,6 +263,7 @@ class HardwareConfig:
     cpu_threads: Annotated[int, Interval(ge=0, le=1024)] = 0
     cuda_graphs: bool | None = None
     trial_kernels: list[Literal["filter", "joints"]] = field(default_factory=list)
+    masked_padding: bool = False
 
 
 def data_settings(named: str) -> DataConfig:

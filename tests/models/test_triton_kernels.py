@@ -31,11 +31,11 @@ def assert_close(found: dict[str, float], cases: int) -> None:
 
 @needs_triton
 def test_interpreted_kernels_compute_what_torch_computes() -> None:
-    assert_close(differences("cpu"), 34)
+    assert_close(differences("cpu"), 38)
 
 
 @pytest.mark.gpu
 @needs_triton
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_kernels_compute_on_a_gpu_what_torch_computes() -> None:
-    assert_close(differences("cuda"), 35)
+    assert_close(differences("cuda"), 39)
