@@ -41,7 +41,11 @@ if (matrix) {
     if (text !== undefined) element.textContent = text;
     return element;
   };
-  const shortened = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+  /** Return a name without its middle if it is long: names of one kind often differ at their ends. */
+  const shortened = (text, length) => {
+    const kept = Math.ceil((length - 1) / 2);
+    return text.length > length ? `${text.slice(0, kept)}…${text.slice(kept + 1 - length)}` : text;
+  };
   const percent = (count, all) => `${((100 * count) / all).toFixed(1)} %`;
 
   /** Return the classes to draw: those whose name has the searched text, and those that they are confused with. */
