@@ -98,6 +98,7 @@ TESTED_IN = {
     "runs/checkpoint_check": "runs/test_checkpoint_fields",
     "runs/checkpoint_model": "runs/test_checkpoint",
     "runs/results": "runs/test_history",
+    "runs/teacher_output_files": "distillation/test_teacher_cache",
     **{
         f"inspection/{name}": "inspection/test_planted_faults"
         for name in ("anatomy", "check", "copied_clips", "directions", "measured_set", "measures")

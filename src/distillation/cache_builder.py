@@ -18,6 +18,7 @@ from ..data.loading.loader import Batch, build_loader
 from ..data.loading.run_data import TrainingData
 from ..data.loading.samplers import FixedAugmentationSampler
 from ..evaluation.unusable_clips import UnusableClips
+from ..runs.teacher_output_files import OUTPUT_FOLDER
 from ..runtime.run_context import RunContext
 from ..settings.data import DataConfig
 from ..settings.distillation import DistillationConfig
@@ -55,7 +56,7 @@ def cached_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, ru
     key = _key(how, config.data, data, live)
     shape = (len(data.sampler.indices), how.fixed_augmentations, live.clip_shapes.width)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    path = Path(how.cache) if how.cache else Path(config.output_root) / "teacher_outputs" / digest
+    path = Path(how.cache) if how.cache else Path(config.output_root) / OUTPUT_FOLDER / digest
     views = FixedAugmentationSampler(data.sampler.indices, how.fixed_augmentations, _BATCH)
     loader = build_loader(data.source, views, config.hardware, data.placement.on_device)
     batches = of_few_shapes(loader, config.batch_size, compiled=config.compile)

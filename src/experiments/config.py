@@ -123,7 +123,7 @@ def _merged(family: str, layers: Sequence[Layer], unreadable: Sequence[str]) -> 
         raise configuration_error([*error.problems, *plug_in_problems(layers)]) from None
     check_complete(config.model)
     completed, problems = with_plug_in_settings(config, layers)
-    if problems := [*_wrong_order(config), *problems]:
+    if problems := [*_wrong_order(config), *_choice_on_the_test_part(config), *problems]:
         raise configuration_error(problems)
     return completed
 
@@ -143,6 +143,18 @@ def _wrong_order(config: RunConfig) -> list[str]:
         f"{low} {values[low]:g} should be at most {high}, which is {values[high]:g}: {why}."
         for low, high, why in low_and_high
         if values[low] > values[high] and values[low] != defaults[low]
+    ]
+
+
+def _choice_on_the_test_part(config: RunConfig) -> list[str]:
+    """Return the problem of a training whose end would be chosen on the test part."""
+    patience = config.early_stopping.patience
+    if not patience or config.validation == "split":
+        return []
+    return [
+        f"early_stopping.patience: {patience} needs validation: split, which holds out training clips to decide on. "
+        f"With validation: {config.validation} the test clips would decide when training ends, and the figures of the "
+        "last epoch would be chosen on them. Add --set validation=split, or leave early_stopping out."
     ]
 
 

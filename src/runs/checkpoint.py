@@ -90,6 +90,10 @@ class Checkpoint:
         """Whether an epoch of the run had a result."""
         return self.best_acc != self.task_measures.primary_metric.worst
 
+    def is_end_of(self, config: RunConfig) -> bool:
+        """Return whether a run with this configuration ends with this state."""
+        return not self.within and config.ends_after(self.epoch, self.best_epoch if self.has_best else None)
+
     @property
     def progress(self) -> tuple[int, int]:
         """Return the number of finished epochs, and of clips drawn in the next one."""

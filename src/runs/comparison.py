@@ -128,16 +128,18 @@ def _key_without_seed(config: Mapping[str, Any], harmless: Sequence[str]) -> str
 
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration with the default of every key that it lacks; one that is unknown stays empty."""
-    if not config:
-        return {}
+    return {**defaults_of(config), **config} if config else {}
+
+
+def defaults_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the default of every key that a configuration with dotted keys can have; models differ in theirs."""
     protocols = {key.split(".")[2] for key in config if key.startswith(_PROTOCOLS) and key.count(".") == _DEPTH}
     defaults = {
         "": asdict(RunConfig()),
         "model.": _model_defaults(str(config.get("model.family", ""))),
         **{f"{_PROTOCOLS}{name}.": asdict(ProtocolConfig()) for name in protocols},
     }
-    filled = {key: value for prefix, values in defaults.items() for key, value in flatten(values, prefix).items()}
-    return {**filled, **config}
+    return {key: value for prefix, values in defaults.items() for key, value in flatten(values, prefix).items()}
 
 
 def _model_defaults(family: str) -> dict[str, Any]:

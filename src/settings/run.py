@@ -37,6 +37,13 @@ class CheckpointConfig:
 
 
 @dataclass
+class EarlyStoppingConfig:
+    """Settings of early stopping: the number of epochs without improvement after which training ends; 0 disables it."""
+
+    patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+
+
+@dataclass
 class EmaConfig:
     """Settings of the exponential moving average of the weights; a decay of 0 disables it."""
 
@@ -93,6 +100,7 @@ class RunConfig:
     ema: EmaConfig = field(default_factory=EmaConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     max_hours: Annotated[float, Interval(ge=0.0, le=1_000_000.0)] = 0.0
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
@@ -119,6 +127,22 @@ class RunConfig:
     def fixed_augmentations(self) -> int:
         """Return the number of fixed augmentations per clip in the whole run; 0 for a fresh one every time."""
         return self.distillation.fixed_augmentations if self.distillation.teachers else 0
+
+    def ends_after(self, epoch: int, best_epoch: int | None) -> bool:
+        """Tell whether training ends with a finished epoch: the last one, or one that early stopping ends it with.
+
+        Early stopping decides in tested epochs only. It needs no state of its own: a resumed run decides the same.
+
+        Args:
+            epoch: the last finished epoch, counted from 0; -1 before the first.
+            best_epoch: the epoch with the best result so far; None if no epoch has had one.
+        """
+        return epoch + 1 >= self.epochs or self.stops_early_after(epoch, best_epoch)
+
+    def stops_early_after(self, epoch: int, best_epoch: int | None) -> bool:
+        """Tell whether early stopping ends training with a finished epoch; see `ends_after`."""
+        patience, is_tested = self.early_stopping.patience, (epoch + 1) % self.test_every == 0
+        return best_epoch is not None and is_tested and 0 < patience <= epoch - best_epoch
 
     @property
     def trains_unlabelled(self) -> bool:

@@ -67,6 +67,11 @@ class TrainState:
         """Whether an epoch had a result."""
         return self.progress.best != self.task.measures.primary_metric.worst
 
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the best result; None if no epoch had one."""
+        return self.progress.best_epoch if self.has_best else None
+
     def begin_epoch(self) -> None:
         """Start an epoch with empty counts."""
         metrics = EpochMetrics(self.device, self.task.measures, terms=len(self.task.terms))

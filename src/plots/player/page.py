@@ -22,7 +22,7 @@ from .clips import PlayedClip, encode
 
 PAGE_LIMIT_BYTES = 64 << 20
 _FOLDER = Path(__file__).parent
-_SCRIPTS, _STYLES = ("drawing.js", "player.js"), ("player.css",)
+_SCRIPTS, _STYLES = ("drawing.js", "gestures.js", "player.js"), ("player.css",)
 
 
 def fragment(

@@ -1,4 +1,4 @@
-"""Compare Triton's kernels with plain torch in float64: as a script it prints the largest relative differences as JSON.
+"""Compare Triton's kernels with plain torch in float64; as a program it prints the largest differences as JSON.
 
 On a machine without a GPU Triton has to interpret its kernels (TRITON_INTERPRET=1), which it decides when it is
 imported: so this runs in a process of its own.
@@ -8,6 +8,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ from last.models.batch_norm import normalise_rows
 
 Case = Callable[[torch.device], Iterable[tuple[Tensor, Tensor]]]
 CASES: dict[str, Case] = {}
+norm_by_kernels: Any = triton_batch_norm.NormByKernels.apply
+means_by_kernels: Any = triton_attention.MeansByKernels.apply
+weighed_by_kernels: Any = triton_attention.WeighedByKernels.apply
+sum_by_kernels: Any = triton_dropout.DroppedSumByKernels.apply
 
 
 def gradients(found: Iterable[Tensor], expected: Iterable[Tensor]) -> Iterable[tuple[Tensor, Tensor]]:
@@ -38,14 +43,13 @@ def batch_norm_case(dtype: torch.dtype, shape: tuple[int, int], relu: bool, mome
         rows, exact = values.clone().requires_grad_(), values.double().requires_grad_()
         running = (norm.running_mean, norm.running_var, norm.num_batches_tracked)
         step = momentum.to(device) if isinstance(momentum, Tensor) else momentum
-        found = triton_batch_norm.NormByKernels.apply(rows, norm.weight, norm.bias, norm.eps, relu, step, running)
+        found = norm_by_kernels(rows, norm.weight, norm.bias, norm.eps, relu, step, running)
         expected = normalise_rows(reference, exact, relu)
         # No gradient where the result is so near zero that its sign is one of rounding.
         slopes = torch.randn(shape, device=device).to(dtype) * (expected.detach().abs() > 0.05 * (not relu) + 0.05)
-        found.backward(slopes)
-        expected.backward(slopes.double())
+        torch.autograd.backward([found, expected], [slopes, slopes.double()])
         yield found, expected
-        yield rows.grad, exact.grad
+        yield from gradients([rows], [exact])
         yield from gradients(norm.parameters(), reference.parameters())
         yield from zip(norm.buffers(), reference.buffers(), strict=True)
         factor, offset = torch.rand(2, shape[0], device=device)
@@ -61,8 +65,8 @@ def attention_case(dtype: torch.dtype, shape: tuple[int, int, int, int]) -> Case
         sizes = (shape, (channels, frames, bodies, 1), (channels, 1, bodies, joints), (channels, 1, 1, 1))
         inputs = [torch.randn(size, device=device).to(dtype).requires_grad_() for size in sizes]
         exact = [each.detach().double().requires_grad_() for each in inputs]
-        x, over_joints, over_frames = triton_attention.MeansByKernels.apply(inputs[0])
-        found = [triton_attention.WeighedByKernels.apply(x, *inputs[1:]), over_joints, over_frames]
+        x, over_joints, over_frames = means_by_kernels(inputs[0])
+        found = [weighed_by_kernels(x, *inputs[1:]), over_joints, over_frames]
         x, frame_gate, joint_gate, alpha = exact
         expected = [x + alpha * (x * frame_gate * joint_gate - x), x.mean(dim=3), x.mean(dim=1)]
         slopes = [torch.randn(each.shape, device=device).to(dtype) for each in found]
@@ -77,7 +81,7 @@ def attention_case(dtype: torch.dtype, shape: tuple[int, int, int, int]) -> Case
 def sum_case(dtype: torch.dtype, probability: float) -> Case:
     def compare(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
         x, other = (torch.randn(7, 3, 5, 25, device=device).to(dtype).requires_grad_() for _ in range(2))
-        found = triton_dropout.DroppedSumByKernels.apply(x, other, probability)
+        found = sum_by_kernels(x, other, probability)
         slopes = torch.randn(x.shape, device=device).to(dtype)
         of_x, of_other = torch.autograd.grad(found, (x, other), slopes)
         # What was kept shows in the gradient: where the result is positive and the gradient is not zero.
@@ -95,9 +99,9 @@ def share_dropped(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
     """Compare the share of dropped places, and that masks follow torch's seed and change with it."""
     ones = torch.ones(40_000, device=device)
     torch.manual_seed(3)
-    first, second = (triton_dropout.DroppedSumByKernels.apply(ones, ones * 0, 0.25) for _ in range(2))
+    first, second = (sum_by_kernels(ones, ones * 0, 0.25) for _ in range(2))
     torch.manual_seed(3)
-    again = triton_dropout.DroppedSumByKernels.apply(ones, ones * 0, 0.25)
+    again = sum_by_kernels(ones, ones * 0, 0.25)
     yield torch.equal(first, again) * ones[:1], ones[:1]
     yield torch.equal(first, second) * ones[:1] + 1, ones[:1]
     yield (first == 0).double().mean().mul(40).round(), ones[0] * 10
@@ -108,9 +112,9 @@ def nan_case(device: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
     rows = torch.randn(3, 200, device=device)
     rows[1, 150] = math.nan
     norm = nn.BatchNorm2d(3).to(device)
-    result = triton_batch_norm.NormByKernels.apply(rows, norm.weight, norm.bias, norm.eps, True, 0.1, None)
+    result = norm_by_kernels(rows, norm.weight, norm.bias, norm.eps, True, 0.1, None)
     yield result.isnan().double(), torch.tensor([[0.0], [1.0], [0.0]], device=device).expand(3, 200)
-    total = triton_dropout.DroppedSumByKernels.apply(rows, rows, 0.0)
+    total = sum_by_kernels(rows, rows, 0.0)
     yield total.isnan().double(), rows.isnan()
 
 
@@ -142,17 +146,24 @@ def difference(found: Tensor, expected: Tensor) -> float:
     return largest if math.isfinite(largest) else 1e9
 
 
+def differences(device: torch.device) -> dict[str, float]:
+    """Return the largest relative difference of each case; the last word of its name is the number format."""
+    found = {}
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for name, case in CASES.items():
+            torch.manual_seed(0)
+            found[name] = max(difference(*pair) for pair in case(device))
+    return found
+
+
 def main() -> None:
+    """Print the differences on the device that is the first argument."""
     device = torch.device(sys.argv[1])
     torch.set_num_threads(1)
     if device.type == "cpu":  # small blocks, so that channels have several parts and rests
         triton_batch_norm._BLOCK, triton_batch_norm._PROGRAMS = 64, 30
         triton_attention._BLOCK, triton_attention._TILE, triton_dropout._BLOCK = 64, 128, 4096
-    found = {}
-    for name, case in CASES.items():
-        torch.manual_seed(0)
-        found[name] = max(difference(*pair) for pair in case(device))
-    sys.stdout.write(json.dumps(found))
+    sys.stdout.write(json.dumps(differences(device)))
 
 
 if __name__ == "__main__":
