@@ -76,6 +76,7 @@ TESTED_IN = {
     "evaluation/choices": "evaluation/test_evaluate",
     "evaluation/extras_report": "evaluation/test_details",
     "evaluation/findings": "evaluation/test_details",
+    "evaluation/page_content": "evaluation/test_evaluation_page",
     "evaluation/recording_report": "evaluation/test_long_recordings_report",
     "experiments/sequence_plan": "experiments/test_sequence",
     "experiments/sequence_table": "experiments/test_sequence",

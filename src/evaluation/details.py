@@ -163,7 +163,8 @@ def _epochs(
         tested = single if own else _reopened(single, path, request)
         found = predictions if own else tested.predict(condition=condition_of(request), shown=shown)
         parts.append((EpochResult(title, tested.checkpoint.epoch, share_of(correct_clips(found)), own), found))
-    return [result for result, _ in parts], gain_of(parts[0][1], parts[1][1])
+    (best, of_best), (last, of_last) = parts
+    return [best, last], None if best.epoch == last.epoch else gain_of(of_best, of_last)
 
 
 def condition_of(request: EvalRequest) -> Condition:

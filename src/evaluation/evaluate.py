@@ -22,6 +22,8 @@ from .details import condition_of, gain_of, measure_details
 from .ensemble import Ensemble, Weights, equal_weights, refuse_strangers, trained_weights
 from .findings import EnsembleResult, Extras, MemberResult, TestTimeResult
 from .metrics import Metrics, Predictions, measure
+from .page import write_evaluation_page
+from .page_content import content_of
 from .recordings import EvaluatedRecordings, evaluate_recordings
 from .report import PICTURES, write_report
 from .request import EvalRequest
@@ -84,6 +86,10 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     files = write_report(
         out, metrics, predictions, first.classes, facts, pictures=pictures, added=added, recordings=found, extras=extras
     )
+    if request.further.report is not None:
+        content = content_of(ensemble, request, facts, metrics, predictions, extras)
+        write_evaluation_page(request.further.report, content)
+        files["page"] = request.further.report
     return EvalResult(metrics, added, first.classes, facts, files, found, extras)
 
 

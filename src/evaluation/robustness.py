@@ -52,7 +52,7 @@ KINDS = (
     _Disturbed(
         "dropped frames",
         "share of the frames",
-        "A body is not seen in a frame with this probability; short gaps are interpolated, as in training.",
+        "A body is not seen in a sampled frame with this probability, and nothing is put in its place.",
         (0.1, 0.25, 0.5, 0.75),
         lambda level: Condition(frames=level),
         _percent,
