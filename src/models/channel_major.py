@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.tensor_cache import cache_tensors
+from . import cpu_kernels
 from .batch_norm import Norm, can_normalise_rows, normalise_measured, normalise_rows
-from .cpu_kernels import can_normalise_by_batch, multiply, normalise_by_batch
+from .cpu_kernels import can_filter_by_batch, can_normalise_by_batch, filter_by_batch, multiply, normalise_by_batch
 from .gpu_products import multiply_groups, multiply_joints, uses_split_sums
 from .tracing import has_hooks
 
@@ -73,7 +74,7 @@ def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
     else:
         assert layer.bias is None
         rows = x.reshape(layer.groups, len(x) // layer.groups, -1)  # (groups, C / groups, T'*B*V)
-        mixed = torch.bmm(weight.view(layer.groups, -1, weight.shape[1]), rows)
+        mixed = cpu_kernels.multiply_groups(weight.view(layer.groups, -1, weight.shape[1]), rows)
     return mixed.view(len(weight), *x.shape[1:])
 
 
@@ -90,6 +91,14 @@ def filter_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
         return _convolve_frames(layers, x)
     filtered = torch.bmm(frame_matrices(layers, frames), x.view(len(x), frames, -1))  # (C, T', B*V)
     return filtered.view(len(x), -1, *x.shape[2:])
+
+
+def normalise_and_filter(norm: nn.Module, filters: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """Apply a BatchNorm over channels, ReLU, and depthwise (K, 1) convolutions: (C, T, B, V) -> (C, T', B, V)."""
+    layers = list(filters)
+    if can_filter_by_batch(norm, layers, x):
+        return filter_by_batch(norm, layers, x)
+    return filter_frames(layers, normalise(norm, x, relu=True))
 
 
 def frame_matrices(filters: Iterable[nn.Module], frames: int) -> Tensor:
