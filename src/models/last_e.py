@@ -21,9 +21,9 @@ from ..settings.model import ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.limits import Interval, Lengths
-from .channel_major import filter_frames, mix_joints, normalise, normalise_input, project
+from .channel_major import mix_joints, normalise, normalise_and_filter, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
-from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes
+from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes
 from .multi_body import STREAMS, streams_of
 from .stem import can_lift, lift
 
@@ -117,7 +117,7 @@ class DirectionalGCNConv(nn.Module):
         return project(self.project, mix_joints(self.blended_adjacency().to(x.dtype), x))
 
 
-class MultiScaleTCN(nn.Module):
+class MultiScaleTCN(FrameMixing):
     """Mix frames at two scales: each half of the channels has its own dilation and its own projection.
 
     Its dropout is applied by the block, together with the residual.
@@ -148,10 +148,14 @@ class MultiScaleTCN(nn.Module):
         self.norm_out = nn.BatchNorm2d(channels)
         self.dropout = nn.Dropout(config.block_dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """Return the BatchNorm of the result."""
+        return self.norm_out
+
+    def mixed(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T / stride, B, V)."""
-        filtered = filter_frames(self.depthwise, normalise(self.norm_in, x, relu=True))
-        return normalise(self.norm_out, project(self.pointwise, filtered))
+        return project(self.pointwise, normalise_and_filter(self.norm_in, self.depthwise, x))
 
 
 class LastE(SkeletonClassifier):

@@ -31,7 +31,7 @@ from ..utils.errors import UserError
 from ..utils.limits import Interval
 from .channel_major import filter_frames, normalise, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
-from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
+from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes, widened
 from .multi_body import streams_of
 from .stem import can_lift, lift
 
@@ -133,7 +133,7 @@ class AdaptiveGCNConv(nn.Module):
         return total.view(projected[0].shape)
 
 
-class SeparableTCN(nn.Module):
+class SeparableTCN(FrameMixing):
     """Mix frames with a depthwise-separable convolution."""
 
     def __init__(self, channels: int, stride: int, config: LastV2Config) -> None:
@@ -143,9 +143,14 @@ class SeparableTCN(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.dropout = nn.Dropout2d(config.block_dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """Return the BatchNorm of the result."""
+        return self.norm
+
+    def mixed(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T / stride, B, V)."""
-        return normalise(self.norm, project(self.pointwise, filter_frames([self.depthwise], x)))
+        return project(self.pointwise, filter_frames([self.depthwise], x))
 
 
 def linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -172,7 +177,7 @@ def linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return torch.einsum("hetbv,hbvef->hftbv", over_channels.to(values.dtype), context)
 
 
-class LinearAttentionTCN(nn.Module):
+class LinearAttentionTCN(FrameMixing):
     """Mix the frames of each joint with multi-head linear attention; a stride reduces the number of queries."""
 
     def __init__(self, channels: int, stride: int, config: LastV2Config) -> None:
@@ -185,13 +190,16 @@ class LinearAttentionTCN(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.dropout = nn.Dropout2d(config.block_dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """Return the BatchNorm of the result."""
+        return self.norm
+
+    def mixed(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T / stride, B, V)."""
         keys, values = project(self.keys_values, x).chunk(2)  # (C, T, B, V) each
         attended = linear_attention(*(self._split(each) for each in (project(self.queries, x), keys, values)))
-        return normalise(
-            self.norm, project(self.pointwise, attended.flatten(0, 1) + filter_frames([self.depthwise], values))
-        )
+        return project(self.pointwise, attended.flatten(0, 1) + filter_frames([self.depthwise], values))
 
     def _split(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (H, E, T, B, V)."""

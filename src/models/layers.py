@@ -15,6 +15,7 @@ from . import cpu_kernels, gpu_kernels
 from .batch_norm import Norm, can_count, can_normalise_rows, normalise_counted, normalise_rows
 from .channel_major import normalise, project
 from .padding import counted_bodies, counted_positions, counting
+from .tracing import has_hooks
 
 
 class JointGate(nn.Sequential):
@@ -131,6 +132,25 @@ def block_sizes(channels: Sequence[int], blocks: Sequence[int]) -> list[BlockSiz
     return sizes
 
 
+class FrameMixing(nn.Module):
+    """Mix frames, then normalise: the temporal part of a block, which applies `dropout` together with the residual."""
+
+    dropout: nn.Dropout | nn.Dropout2d
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """Return the BatchNorm of the result."""
+        raise NotImplementedError
+
+    def mixed(self, x: Tensor) -> Tensor:
+        """Return what `last_norm` normalises: (C, T, B, V) -> (C, T / stride, B, V)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, T, B, V) -> (C, T / stride, B, V)."""
+        return normalise(self.last_norm, self.mixed(x))
+
+
 class Block(nn.Module):
     """Mix joints, weight frames and joints, mix frames; with a residual around all of it.
 
@@ -142,7 +162,7 @@ class Block(nn.Module):
             here, together with the residual.
     """
 
-    def __init__(self, size: BlockSize, spatial: nn.Module, attention: nn.Module, temporal: nn.Module) -> None:
+    def __init__(self, size: BlockSize, spatial: nn.Module, attention: nn.Module, temporal: FrameMixing) -> None:
         super().__init__()
         self.spatial = spatial
         self.norm = nn.BatchNorm2d(size.channels)
@@ -156,9 +176,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C', T / stride, B, V)."""
         mixed = self.attention(normalise(self.norm, self.spatial(x), relu=True))
-        dropout = self.temporal.dropout
-        assert isinstance(dropout, nn.Dropout | nn.Dropout2d)
-        mixed, shortcut = self.temporal(mixed), self.shortcut(x)
+        dropout, norm, shortcut = self.temporal.dropout, self.temporal.last_norm, self.shortcut(x)
+        if not has_hooks(self.temporal) and cpu_kernels.can_close(norm, dropout, shortcut):
+            return cpu_kernels.close(norm, dropout, self.temporal.mixed(mixed), shortcut)
+        mixed = self.temporal(mixed)
         probability = dropout.p if dropout.training else 0.0
         if gpu_kernels.can_drop_and_sum(mixed, shortcut) and (probability == 0 or isinstance(dropout, nn.Dropout)):
             return gpu_kernels.dropped_sum(mixed, shortcut, probability)

@@ -16,19 +16,20 @@ import torch
 from torch import Tensor, nn
 
 from .batch_norm import MANY, move_statistics
+from .padding import counted_bodies
 from .tracing import has_hooks, is_traced
 
 _CHUNK = 2**15  # numbers of a part of the features that stays in the cache, for each stream
 
 
 def can_lift(norms: Sequence[nn.Module], stem: nn.Conv2d, norm: nn.Module, streams: Sequence[Tensor]) -> bool:
-    """Tell whether `lift` supports these layers and streams: plain BatchNorms in one mode, on a CPU, without hooks."""
+    """Tell whether `lift` supports these layers and streams: plain BatchNorms in one mode, on a CPU, no padding."""
     layers = (*norms, norm)
     known = all(type(each) is nn.BatchNorm2d and each.affine and each.running_mean is not None for each in layers)
     in_one_mode = len({each.training for each in layers}) == 1
     plain = stem.bias is None and stem.groups == 1 and not any(map(has_hooks, (*layers, stem)))
     on_cpu = all(each.device.type == "cpu" and not each.requires_grad for each in streams)
-    return known and in_one_mode and plain and on_cpu and not is_traced()
+    return known and in_one_mode and plain and on_cpu and not is_traced() and counted_bodies() is None
 
 
 def lift(
