@@ -87,8 +87,8 @@ class Runs:
 
     @property
     def files(self) -> Traced:
-        """Return links to the files of the records, named by their seeds."""
-        return self._each(lambda record: f"[{record.content['seed']}](../results/{record.name}.json)")
+        """Return the names of the files of the records, in the order of the seeds."""
+        return self._each(lambda record: f"`{record.name}`")
 
     def _each(self, text: Callable[[Record], str]) -> Traced:
         return Traced(", ".join(map(text, self.records)))
@@ -127,18 +127,25 @@ class Ledger:
         Raises:
             LookupError: there is none, or two have the same seed, so that a mean would count it twice.
         """
-        wanted = {key.replace("__", "."): value for key, value in settings.items()}
-        found = [
-            record
-            for record in self.records
-            if (record.content["model"], record.content["dataset"], record.content["split"]) == (model, dataset, split)
-            and all(record.config.get(key) == value for key, value in wanted.items())
-        ]
+        found = self._find((model, dataset, split), settings)
         seeds = [record.content["seed"] for record in found]
         if not found or len(set(seeds)) < len(seeds):
             what = "There is no record" if not found else f"Two records have the same seed ({seeds})"
-            raise LookupError(f"{what} of {model} on {dataset} {split} with {wanted}.")
+            raise LookupError(f"{what} of {model} on {dataset} {split} with {settings}.")
         return Runs(found)
+
+    def has(self, model: str, dataset: str, split: str, **settings: Any) -> bool:
+        """Tell whether there are records of a model, a data set and a split with some settings."""
+        return bool(self._find((model, dataset, split), settings))
+
+    def _find(self, identity: tuple[str, str, str], settings: Mapping[str, Any]) -> list[Record]:
+        wanted = {key.replace("__", "."): value for key, value in settings.items()}
+        return [
+            record
+            for record in self.records
+            if tuple(record.content[key] for key in ("model", "dataset", "split")) == identity
+            and all(record.config.get(key) == value for key, value in wanted.items())
+        ]
 
     def looks(self, dataset: str, split: str) -> Traced:
         """Return how many recorded runs were tested on the test part of a protocol."""
@@ -177,7 +184,7 @@ def rendered(template: str, records: Sequence[Record]) -> str:
         autoescape=False,  # it is Markdown
     )
     ledger = Ledger(records)
-    return environment.from_string(template).render(runs=ledger.runs, looks=ledger.looks, given=given)
+    return environment.from_string(template).render(runs=ledger.runs, has=ledger.has, looks=ledger.looks, given=given)
 
 
 def without_marks(text: str) -> str:

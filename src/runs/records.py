@@ -18,7 +18,6 @@ from typing import Any
 from ..tasks.measures import Measures, measures_from
 from ..utils.errors import UserError
 from ..utils.files import make_folder, read_json, write_text
-from .comparison import defaults_of
 from .folder import ALL_EPOCHS, RunFolder
 from .results import Run, read_run
 
@@ -34,7 +33,7 @@ _DECIMALS = 4
 _LEFT_OUT = re.compile(
     r"environment|data_root|output_root|input_roots|tensorboard|max_hours|checkpoint\..+|distributed\.timeout_minutes"
     r"|hardware\.(data_placement|num_workers|pin_memory|prefetch_factor)|data\.how_to_get"
-    r"|distillation\.(teachers|cache)|seed"
+    r"|distillation\.(teachers|cache)|data\.own_(source_)?layout\..+|seed"
 )
 _COLUMNS = re.compile(r"epoch|learning_rate|(train|test|val|ema_test|ema_val)_\w+|skipped_batches|seconds")
 _OF_SUMMARY = (
@@ -59,7 +58,7 @@ class Record:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """Return the settings that differ from the defaults, by dotted key."""
+        """Return the settings by dotted key, without empty ones."""
         settings: Mapping[str, Any] = self.content["config"]
         return settings
 
@@ -196,12 +195,21 @@ def _refuse_gaps(run: Run, summary: Mapping[str, Any]) -> None:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Return the settings that differ from the defaults, without paths and settings of the machine."""
-    defaults = defaults_of(run.config)
-    changed = {
-        key: value for key, value in run.config.items() if key not in defaults or value != defaults[key] or key == "amp"
+    """Return the settings of a run, without paths, settings of the machine, and what is empty or not used.
+
+    Defaults are included, since a later version may have others.
+    """
+    protocol, split = "data.protocols.", run.split
+    used = {
+        key: value
+        for key, value in run.config.items()
+        if not _LEFT_OUT.fullmatch(key)
+        and value not in ("", [], {})
+        and (not key.startswith(protocol) or key.startswith(f"{protocol}{split}."))
+        and (run.teachers or not key.startswith("distillation."))
+        and (run.config.get("data.intervals.file") or not key.startswith("data.intervals."))
     }
-    return {key: _shortened(key, changed[key]) for key in sorted(changed) if not _LEFT_OUT.fullmatch(key)}
+    return {key: _shortened(key, used[key]) for key in sorted(used)}
 
 
 def _shortened(key: str, value: Any) -> Any:

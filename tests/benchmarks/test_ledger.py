@@ -55,7 +55,7 @@ def made(expression: str) -> str:
         ("found.minutes", "2, 2"),
         ("found.dates", "2026-11-27"),
         ("found.commits", "`0123456789ab`"),
-        ("found.files", "[0](../results/run-0.json), [1](../results/run-1.json)"),
+        ("found.files", "`run-0`, `run-1`"),
         ("looks('tiny', 'xsub')", "2"),
         ("looks('tiny', 'xview')", "0"),
         ("given('1 and 2')", "1 and 2"),
@@ -92,6 +92,11 @@ def test_a_result_cannot_be_declared_as_given(value: str) -> None:
 def test_records_that_are_missing_are_an_error_and_not_an_empty_cell(arguments: str, message: str) -> None:
     with pytest.raises(LookupError, match=message):
         rendered("{{ runs(" + arguments + ").seeds }}", RECORDS)
+
+
+def test_a_template_can_leave_out_what_is_not_recorded_yet() -> None:
+    template = "{% if has('nano_e', 'tiny', 'xsub', amp=AMP) %}recorded{% endif %}"
+    assert [rendered(template.replace("AMP", each), RECORDS) for each in ("true", "false")] == ["recorded", ""]
 
 
 def test_two_records_of_one_seed_are_an_error() -> None:
