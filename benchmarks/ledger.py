@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from last.runs.records import Record, read_records
+from last.runs.records import MEASUREMENT, TRAINING, Record, read_records
 from last.utils.files import write_text
 from last.utils.spread import MeanDeviation
 
@@ -99,7 +99,7 @@ class Runs:
 
 def _value(record: Record, key: str) -> Any:
     """Return a setting or another value of a record."""
-    if key in record.config:
+    if key in record.content.get("config", {}):
         return record.config[key]
     found: Any = record.content
     for part in key.split("."):
@@ -119,7 +119,9 @@ class Ledger:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self.records = sorted(records, key=lambda record: (record.content["seed"], record.name))
+        of_runs = [each for each in records if each.content["kind"] == TRAINING]
+        self.records = sorted(of_runs, key=lambda record: (record.content["seed"], record.name))
+        self.measurements = [each for each in records if each.content["kind"] == MEASUREMENT]
 
     def runs(self, model: str, dataset: str, split: str, **settings: Any) -> Runs:
         """Return the records of a model, a data set and a split with some settings, in whose names `__` is a dot.
@@ -148,9 +150,36 @@ class Ledger:
         ]
 
     def looks(self, dataset: str, split: str) -> Traced:
-        """Return how many recorded runs were tested on the test part of a protocol."""
-        parts = [(record.content["dataset"], record.content["split"]) for record in self.records]
+        """Return how many recorded runs and measurements were tested on the test part of a protocol."""
+        facts = [each.content["facts"] for each in self.measurements if each.content["facts"].get("subset") != "train"]
+        parts = [(each.get("dataset"), each.get("split")) for each in [*(r.content for r in self.records), *facts]]
         return Traced(parts.count((dataset, split)))
+
+    def measured(self, name: str) -> "Measurement":
+        """Return the record of a measurement.
+
+        Raises:
+            LookupError: there is none, or more than one.
+        """
+        found = [each for each in self.measurements if each.content["name"] == name]
+        if len(found) != 1:
+            raise LookupError(f"There are {len(found)} records of a measurement with the name {name!r}.")
+        return Measurement(found[0])
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The record of a measurement; every text that it gives is traced."""
+
+    record: Record
+
+    def figure(self, key: str, form: str = ".2f") -> Traced:
+        """Return one of its figures, by its dotted key."""
+        return Traced(format(self.record.content["figures"][key], form))
+
+    def value(self, key: str) -> Traced:
+        """Return another value; a dot leads into nested ones."""
+        return Traced(_value(self.record, key))
 
 
 def given(value: object) -> Traced:
@@ -184,7 +213,9 @@ def rendered(template: str, records: Sequence[Record]) -> str:
         autoescape=False,  # it is Markdown
     )
     ledger = Ledger(records)
-    return environment.from_string(template).render(runs=ledger.runs, has=ledger.has, looks=ledger.looks, given=given)
+    return environment.from_string(template).render(
+        runs=ledger.runs, has=ledger.has, measured=ledger.measured, looks=ledger.looks, given=given
+    )
 
 
 def without_marks(text: str) -> str:

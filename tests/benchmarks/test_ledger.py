@@ -15,6 +15,7 @@ SETTINGS = "<!-- Not measured: settings. -->"
 
 def record(seed: int, top1: float, **changes: Any) -> Record:
     content = {
+        "kind": "training",
         "model": "nano_e",
         "dataset": "tiny",
         "split": "xsub",
@@ -31,7 +32,17 @@ def record(seed: int, top1: float, **changes: Any) -> Record:
     return Record(f"run-{seed}", content | changes)
 
 
-RECORDS = [record(1, 93.75), record(0, 92.89), record(0, 50.0, split="view1to2")]
+ROBUSTNESS = {
+    "kind": "measurement",
+    "name": "robustness",
+    "facts": {"dataset": "tiny", "split": "xsub", "subset": "test"},
+    "figures": {"top1": 71.25, "curve.0": 50},
+    "command": "last evaluate",
+}
+RECORDS = [
+    *(record(1, 93.75), record(0, 92.89), record(0, 50.0, split="view1to2")),
+    Record("robustness-1", ROBUSTNESS),
+]
 
 
 def made(expression: str) -> str:
@@ -56,7 +67,10 @@ def made(expression: str) -> str:
         ("found.dates", "2026-11-27"),
         ("found.commits", "`0123456789ab`"),
         ("found.files", "`run-0`, `run-1`"),
-        ("looks('tiny', 'xsub')", "2"),
+        ("looks('tiny', 'xsub')", "3"),
+        ("measured('robustness').figure('top1')", "71.25"),
+        ("measured('robustness').figure('curve.0', '.0f')", "50"),
+        ("measured('robustness').value('command')", "last evaluate"),
         ("looks('tiny', 'xview')", "0"),
         ("given('1 and 2')", "1 and 2"),
     ],
@@ -97,6 +111,12 @@ def test_records_that_are_missing_are_an_error_and_not_an_empty_cell(arguments: 
 def test_a_template_can_leave_out_what_is_not_recorded_yet() -> None:
     template = "{% if has('nano_e', 'tiny', 'xsub', amp=AMP) %}recorded{% endif %}"
     assert [rendered(template.replace("AMP", each), RECORDS) for each in ("true", "false")] == ["recorded", ""]
+
+
+@pytest.mark.parametrize(("records", "number"), [([], 0), ([RECORDS[-1]] * 2, 2)])
+def test_a_measurement_is_one_record(records: list[Record], number: int) -> None:
+    with pytest.raises(LookupError, match=f"There are {number} records of a measurement with the name 'robustness'"):
+        rendered("{{ measured('robustness').figure('top1') }}", records)
 
 
 def test_two_records_of_one_seed_are_an_error() -> None:

@@ -13,7 +13,7 @@ import pytest
 from last.data.store.reader import open_store
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
-from last.runs.records import read_record, read_records, record_of, write_record
+from last.runs.records import read_record, read_records, record_of, record_of_figures, write_record
 from last.utils.errors import UserError
 
 TrainedRun = Callable[..., RunFolder]
@@ -212,3 +212,26 @@ def test_the_teachers_of_a_run_and_the_weights_it_began_with_are_recorded_withou
     assert (teacher["model"], teacher["fingerprint"], teacher["seed"]) == ("base", "ab", 1)
     assert record.config["init_from"] == "run-2/checkpoints/last.pth"
     assert "/home/me" not in record.text()
+
+
+def test_the_figures_of_a_measurement_are_recorded_without_its_texts(tmp_path: Path) -> None:
+    facts = {"model": "nano_e", "dataset": "tiny", "split": "xsub", "checkpoint": "/home/me/last.pth"}
+    values = {"facts": facts, "top1": 71.25, "curve": [50, {"drop": 0.5, "clip": "S001A001"}], "none": None, "on": True}
+    file = tmp_path / "metrics.json"
+    file.write_text(json.dumps(values))
+    record = record_of_figures(file, "robustness of nano_e", "python -m last evaluate")
+    assert record.content["figures"] == {"top1": 71.25, "curve.0": 50, "curve.1.drop": 0.5}
+    assert record.content["facts"] == {"model": "nano_e", "dataset": "tiny", "split": "xsub"}
+    assert (record.content["name"], record.content["command"]) == ("robustness of nano_e", "python -m last evaluate")
+    assert record.name.startswith("robustness_of_nano_e-")
+    assert not any(text in record.text() for text in ("S001A001", "/home/me"))
+    assert read_record(write_record(record, tmp_path / "results")) == record
+
+
+@pytest.mark.parametrize(("values", "number"), [({"text": "none"}, 0), ({"all": list(range(2001))}, 2001)])
+def test_a_file_without_figures_or_with_too_many_is_refused(
+    values: dict[str, Any], number: int, tmp_path: Path
+) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=f"has {number} figures, and a record holds 1 to 2000"):
+        record_of_figures(tmp_path / "metrics.json", "robustness")
