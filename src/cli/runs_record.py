@@ -46,18 +46,16 @@ def run(arguments: argparse.Namespace, paths: Sequence[Path]) -> int:
 
     folder = getattr(arguments, "out", None) or _FOLDER
     _refuse_unclear(arguments, paths)
-    if figures := getattr(arguments, "figures", None):
+    figures: Path | None = getattr(arguments, "figures", None)
+    if figures is not None:
         records = [record_of_figures(figures, arguments.name, getattr(arguments, "by", ""))]
         results = [counted(len(records[0].content["figures"]), "figure")]
     else:
         records = [record_of(path) for path in paths]
         results = [f"{each.figure('final', each.measures.primary):.2f}" for each in records]
-    files = [write_record(each, folder) for each in records]
-    sizes = [file_size(file.stat().st_size) for file in files]
-    rows = [
-        [path.name, each.name, *result]
-        for path, each, *result in zip(paths or [figures], records, results, sizes, strict=True)
-    ]
+    sizes = [file_size(write_record(each, folder).stat().st_size) for each in records]
+    names = [each.name for each in ([figures] if figures is not None else paths)]
+    rows = list(zip(names, [each.name for each in records], results, sizes, strict=True))
     table(f"{counted(len(rows), 'record')} in {folder}", ["of", "record", "result", "size"], rows)
     say("Records are text without names of clips: commit them, and cite figures from them.")
     return 0
