@@ -29,7 +29,8 @@ from last.utils.errors import UserError
 from last.utils.progress import Progress
 
 from .content import DATASET, write_clips
-from .gpu import GpuWatch
+from .gpu_steps import Steps
+from .kernel_time import kernel_times
 from .measure import Turns, spread, take_turns
 from .report import Result, Table
 from .steps import PlainLearner, benchmark_config, build_task, moving_batch
@@ -44,7 +45,6 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
         work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         config = _config(arguments, work, device)
         _make_clips(work / "data", arguments, progress)
-        watch = stack.enter_context(GpuWatch(device))
         began = time.monotonic()
         run = train(config, progress=progress)
         ended = time.monotonic()
@@ -52,8 +52,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
             run.stopped.raise_signal()
             raise UserError(f"The training was stopped ({run.stopped.value}), so there is nothing to report.")
         rows = read_rows(run.run.path / "metrics.jsonl")
-        steady = ended - sum(float(row["seconds"]) for row in rows[1:])
-        busy = watch.busy_percent(steady) if len(rows) > 1 else None
+    busy = _busy_percent(config, device)
     plain_rate = _plain_clips_per_second(config, device, arguments.plain_steps, progress)
     summary = {
         **_figures(config, device, run, rows),
@@ -110,6 +109,15 @@ def _plain_clips_per_second(config: RunConfig, device: torch.device, steps: int,
     return config.batch_size / statistics.median(taken)
 
 
+def _busy_percent(config: RunConfig, device: torch.device) -> float | None:
+    """Return the share of a training step in which kernels run, on clips in memory; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    steps = Steps(config, device)
+    with steps.running():
+        return kernel_times(steps, device).busy_percent
+
+
 def _figures(
     config: RunConfig, device: torch.device, run: RunResult, rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -136,7 +144,7 @@ def _result(summary: Mapping[str, Any], arguments: Namespace, device: torch.devi
         ("seconds per epoch", "{median:,.2f} ({least:,.2f} to {most:,.2f})".format(**summary["epoch_seconds"])),
         ("clips/s while training", f"{summary['clips_per_second']:,.0f}"),
         ("share of training spent waiting for data", f"{summary['data_wait_percent']:.1f}%"),
-        ("GPU busy after the first epoch", "not known" if busy is None else f"{busy:.1f}%"),
+        ("kernel time of the time of a step", "not known" if busy is None else f"{busy:.1f}%"),
         ("peak memory", f"{summary['peak_memory_mib']:,.0f} MiB"),
         ("batch, precision", f"{summary['batch_size']}, {summary['precision']}{', compiled' * summary['compile']}"),
         ("tests", f"{summary['tests']}"),

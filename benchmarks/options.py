@@ -216,6 +216,24 @@ def _roofline(parser: ArgumentParser) -> None:
     add_device(parser)
 
 
+def _gpu(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--part", choices=("correctness", "speed", "accuracy"), help="what the GPU has to show; there is no default"
+    )
+    add_count(parser, "--minutes", 9, "minutes within which checks begin that are expected to end")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="the results, after every check (default: gpu-PART.json)"
+    )
+    parser.add_argument("--again", action="store_true", help="begin anew, instead of going on with the results")
+    parser.add_argument(
+        "--data_root", type=Path, metavar="DIR", help="folder of prepared data, for the accuracy on NW-UCLA"
+    )
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="keep clips and runs in this folder (default: temporary)"
+    )
+    add_device(parser)
+
+
 _OPTIONS = {
     "training": PartOptions(
         _training,
@@ -316,6 +334,17 @@ _OPTIONS = {
         """,
         quick={"clips": 4, "test": 2, "epochs": 2, "batch": 2, "frames": 8, "plain_steps": 1},
         in_all={"clips": 512, "test": 128, "epochs": 2},
+    ),
+    "gpu": PartOptions(
+        _gpu,
+        """
+        {program} benchmark gpu --part correctness
+        {program} benchmark gpu --part speed --work DIR
+        {program} benchmark gpu --part accuracy --minutes 30 --data_root ./data
+        {program} benchmark gpu --part speed --device cpu --quick
+        """,
+        quick={},
+        in_all={},
     ),
     "roofline": PartOptions(
         _roofline,

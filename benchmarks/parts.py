@@ -12,5 +12,6 @@ PARTS = {
     "evaluation": "testing beside training",
     "distillation": "the cost of a live and of a cached teacher in a student's training step",
     "epochs": "whole trainings over a set of NTU RGB+D 60's size",
+    "gpu": "everything that a GPU has to show: correctness, speed and accuracy",
     "roofline": "the limits of this machine, and how close a training step comes to them",
 }

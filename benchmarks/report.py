@@ -44,11 +44,13 @@ class Result:
         tables: the figures.
         summary: the main figures of the part.
         remarks: sentences that explain the figures.
+        failed: whether something is wrong, which the exit code tells.
     """
 
     tables: Sequence[Table]
     summary: Row = field(default_factory=dict)
     remarks: Sequence[str] = ()
+    failed: bool = False
 
 
 @dataclass(frozen=True)

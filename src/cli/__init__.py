@@ -17,6 +17,7 @@ COMMANDS = {
     "train": (".train", "train a model on a prepared data set"),
     "distill": (".distill", "train a student with the help of trained teachers"),
     "sequence": (".sequence", "train a teacher and students with and without distillation, and compare them"),
+    "sweep": (".sweep", "train variants of one training, and tell which of them differ from the baseline"),
     "start": (".start", "go from recordings to a trained, evaluated and exported student"),
     "preprocess": (".preprocess", "convert raw recordings into a store for training"),
     "inspect": (".inspect", "look for what would spoil training before it starts"),

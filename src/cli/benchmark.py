@@ -91,7 +91,7 @@ def _measure_one(name: str, chosen: argparse.Namespace) -> int:
     _show(report)
     if chosen.json:
         write_json(chosen.json, report.values())
-    return 0
+    return int(report.result.failed)
 
 
 def _measure_all(chosen: argparse.Namespace) -> int:

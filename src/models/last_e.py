@@ -25,6 +25,7 @@ from .channel_major import filter_frames, mix_joints, normalise, normalise_input
 from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes
 from .multi_body import STREAMS, streams_of
+from .stem import can_lift, lift
 
 
 @dataclass
@@ -77,7 +78,11 @@ class StreamFusion(nn.Module):
 
     def forward(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> Tensor:
         """(B, coordinates, T, V) per stream, and (B, T, V) where joints may be missing -> (C, T, B, V)."""
-        normed = [normalise_input(norm, streams[name], masks.get(name)) for name, norm in self.input_norms.items()]
+        norms = list(self.input_norms.values())
+        given, measured = [streams[name] for name in self.input_norms], [masks.get(name) for name in self.input_norms]
+        if can_lift(norms, self.stem, self.norm, given):
+            return lift(norms, self.stem, self.norm, given, measured, self.alpha.softmax(dim=0))
+        normed = [normalise_input(*each) for each in zip(norms, given, measured, strict=True)]
         stacked = torch.cat(normed, dim=1)  # (coordinates, S*T, B, V)
         lifted = normalise(self.norm, project(self.stem, stacked), relu=True)  # (C, S*T, B, V)
         weights = self.alpha.softmax(dim=0).to(lifted.dtype)[:, :, None, None, None]  # (S, C, 1, 1, 1)

@@ -33,6 +33,7 @@ from .channel_major import filter_frames, normalise, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
 from .multi_body import streams_of
+from .stem import can_lift, lift
 
 _SMALL = 1e-6  # keeps a division by zero finite
 
@@ -210,6 +211,8 @@ class Backbone(nn.Module):
 
     def forward(self, stream: Tensor, mask: Tensor | None = None) -> BodyFeatures:
         """(B, coordinates, T, V), and (B, T, V) where joints may be missing -> (B, C), and the output of each stage."""
+        if can_lift([self.input_norm], self.stem, self.norm, [stream]):
+            return BodyFeatures.of(self.blocks(lift([self.input_norm], self.stem, self.norm, [stream], [mask])))
         x = normalise_input(self.input_norm, stream, mask)
         return BodyFeatures.of(self.blocks(normalise(self.norm, project(self.stem, x), relu=True)))
 

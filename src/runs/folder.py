@@ -32,6 +32,7 @@ _NAMES = ("model", "dataset", "split")
 # How a run can end: the values of `ended` in its summary.
 ALL_EPOCHS, EARLY_STOPPING = "all epochs", "early stopping"
 SEQUENCE_FILE = "sequence.json"  # marks the folder of a training sequence, whose runs are in subfolders
+SWEEP_FILE = "sweep.json"  # likewise that of a sweep
 
 
 class RunFolder:

@@ -1,14 +1,13 @@
 """All parts together: what this machine cannot do is skipped and reported, the rest is measured."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from last.benchmarks import gpu, inference, suite
-from last.benchmarks.gpu import GpuWatch
+from last.benchmarks import inference, suite
 from last.utils.errors import missing_extra
 
 HERE = ("inference", "data")
@@ -46,28 +45,3 @@ def test_a_part_without_its_packages_is_refused_alone(cli: Callable[..., Any]) -
     assert result.code == 2
     assert result.err.startswith("error: Exporting a model needs onnx")
     assert "last-har[deploy]" in result.err
-
-
-@pytest.fixture
-def busy_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuWatch]:
-    """Yield a watch over a GPU that computes 10, then 90 and 100 percent of the time, at seconds 1, 2 and 3."""
-    percents = iter([10.0, 90.0, 100.0])
-    moments = iter([1.0, 2.0, 3.0])
-    monkeypatch.setattr(gpu, "_utilisation", lambda _: next(percents, None))
-    monkeypatch.setattr(gpu.time, "monotonic", lambda: next(moments))
-    monkeypatch.setattr(gpu, "_EVERY_S", 0.0)
-    watch = GpuWatch(gpu.torch.device("cuda"))
-    with watch:
-        watch._thread.join()
-    return watch
-
-
-def test_how_busy_a_gpu_is_leaves_out_the_first_epoch(busy_gpu: GpuWatch) -> None:
-    assert busy_gpu.busy_percent(since=1.5) == 95.0
-    assert busy_gpu.busy_percent(since=9.0) is None
-
-
-def test_without_a_gpu_there_is_no_busy_share() -> None:
-    with GpuWatch(gpu.torch.device("cpu")) as watch:
-        pass
-    assert watch.busy_percent(since=0.0) is None

@@ -46,6 +46,7 @@ class Batch:
         joint_mask: (N, M, T, V) bool, which joints were measured or interpolated; None if no joint of a present body is
             missing, and every frame has a body.
         absent: (N, M, T) bool, the frames in which a body was absent beside another one; None without `joint_mask`.
+        padded: whether padding among the body slots stays out of the statistics of BatchNorm.
         streams: the input of a model, each (N, C, T, V, M), derived from the joints on the device; empty before that.
     """
 
@@ -57,6 +58,7 @@ class Batch:
     rng_keys: Tensor
     joint_mask: Tensor | None = None
     absent: Tensor | None = None
+    padded: bool = False
     streams: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -73,15 +75,16 @@ class Batch:
         return self.frame_mask[..., None] if self.joint_mask is None else self.joint_mask
 
     @property
-    def masks(self) -> dict[str, Tensor]:
-        """Return the mask of what counts in the statistics of a model, as its argument; none if all of it counts.
+    def masks(self) -> dict[str, Any]:
+        """Return what counts in the statistics of a model, as its arguments; none if all of it counts.
 
         The zeros of a body that is absent beside another one count, as they do in a batch without missing joints.
         """
-        if self.joint_mask is None:
-            return {}
-        counted = self.joint_mask if self.absent is None else self.joint_mask | self.absent[..., None]
-        return {"joint_mask": counted}
+        found: dict[str, Any] = {"padded": True} if self.padded else {}
+        if self.joint_mask is not None:
+            counted = self.joint_mask if self.absent is None else self.joint_mask | self.absent[..., None]
+            found["joint_mask"] = counted
+        return found
 
     def with_streams(self, streams: Mapping[str, Tensor]) -> Self:
         """Return the batch with the input of a model."""
@@ -97,7 +100,7 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
         values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "streams"}
-        changed = {name: change(value) for name, value in values.items() if value is not None}
+        changed: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
         return replace(self, **changed, streams={name: change(stream) for name, stream in self.streams.items()})
 
 
@@ -117,7 +120,8 @@ class ClipDataset(Dataset[Batch]):
         store: the index of the clips.
         frames: T.
         config: how a clip is sampled.
-        training: sample at random by each clip's RNG key; otherwise at the fixed positions of test draw `test_draw`.
+        training: sample at random by each clip's RNG key; otherwise at the fixed positions of `test_draw`.
+        test_draw, test_draws: the test draw, and of how many; see `evaluation_positions`.
         clips: the reader of the store's rows; None to read the store's files.
         missing: what happens to missing joints.
     """
@@ -130,11 +134,12 @@ class ClipDataset(Dataset[Batch]):
         *,
         training: bool,
         test_draw: int = 0,
+        test_draws: int = 1,
         clips: ClipReader | None = None,
         missing: MissingJoints = MissingJoints(),  # noqa: B008 - it is frozen
     ) -> None:
         self.store, self.frames, self.config, self.missing = store, frames, config, missing
-        self.training, self.test_draw = training, test_draw
+        self.training, self.test_draw, self.test_draws = training, test_draw, test_draws
         self.max_bodies = int(store.clips["bodies"].max())
         self.clips = clips or FileClipReader(store)
         columns = (store.clips[name].astype(np.int64) for name in ("offset", "frames", "bodies", "label"))
@@ -190,7 +195,8 @@ class ClipDataset(Dataset[Batch]):
         spans = self._spans.of(sampled.indices)
         if self.training:
             return spans, training_positions(spans.frames, self.frames, self.config, sampled.rng_keys)
-        return spans, evaluation_positions(spans.frames, self.frames, self.config, sampled.indices, self.test_draw)
+        draw = self.test_draw, self.test_draws
+        return spans, evaluation_positions(spans.frames, self.frames, self.config, sampled.indices, *draw)
 
 
 class DeviceLoader:

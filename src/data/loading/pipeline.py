@@ -16,6 +16,7 @@ from .augmentations import AddedAugmentations
 from .loader import Batch
 from .normalize import face_camera, scale_to_unit
 from .streams import derive_streams
+from .views import PLAIN, View
 
 
 class InputPipeline:
@@ -25,12 +26,17 @@ class InputPipeline:
         config: which of these steps to apply.
         layout: the joint layout; that of `config` if None.
         added_streams: the settings of each stream in addition to joint, velocity and bone, by name.
+        view: how tested clips are turned or mirrored; as training does it, after they face the camera.
     """
 
     def __init__(
-        self, config: DataConfig, layout: Layout | None = None, added_streams: Mapping[str, Mapping[str, Any]] = {}
+        self,
+        config: DataConfig,
+        layout: Layout | None = None,
+        added_streams: Mapping[str, Mapping[str, Any]] = {},
+        view: View = PLAIN,
     ) -> None:
-        self.config = config
+        self.config, self.view = config, view
         self.layout = layout or config.skeleton
         self._added_streams = AddedStreams(added_streams)
 
@@ -59,6 +65,9 @@ class InputPipeline:
                 if joint_mask is not None:
                     mask = joint_mask = mirrored_mask(joint_mask, self.config.augment, self.layout, batch.rng_keys)
                 joints = self._added(joints, self.layout, batch.frame_mask, batch.rng_keys)
+            elif self.view != PLAIN:
+                joints, joint_mask = self.view(joints, joint_mask, self.layout)
+                mask = mask if joint_mask is None else joint_mask
             if self.config.normalize.scale == "unit":
                 joints = scale_to_unit(joints, mask)
             if training and self.config.augment.drop_axis > 0:

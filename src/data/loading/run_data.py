@@ -106,6 +106,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
             config.batch_size,
             compiled=config.compile,
             recorded=records_steps(config.model, config.hardware, device, world.size, compiled=config.compile),
+            masked=config.hardware.masked_padding,
         ),
         source=clips,
         sampler=sampler,
@@ -214,14 +215,16 @@ def part_for_testing(
     world: World = ALONE,
     placement: Placement | None = None,
     dropper: JointDropper | None = None,
+    draws: int = 0,
 ) -> TestPart:
     """Return the test loaders for this process's part of the clips `indices`, one per test draw.
 
-    Without a `placement` the clips are read from the store's files. A `dropper` tests with fewer joints.
+    Without a `placement` the clips are read from the store's files. A `dropper` tests with fewer joints. With `draws`
+    clips of any sampling method are read that often; with 0 as often as the run tests them.
     """
     placement = placement or place_clips(store, "disk", _CPU, min_confidence=config.data.min_confidence)
     missing = MissingJoints(config.data.max_gap, dropper)
-    draws = config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1
+    draws = draws or (config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1)
     sampler = EvalSampler(np.array_split(indices, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
     datasets = [
         ClipDataset(
@@ -230,6 +233,7 @@ def part_for_testing(
             config.data.sampling,
             training=False,
             test_draw=draw,
+            test_draws=draws,
             clips=placement.clips,
             missing=missing,
         )

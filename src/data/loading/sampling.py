@@ -13,6 +13,7 @@ from . import counter_rng
 from .placement import ClipReader
 
 _CROP, _SEGMENT = 1, 2  # `purpose` in `counter_rng`
+_FEWEST_APART = 3  # test draws: the centre and two parts, the first and the last
 
 
 def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_keys: Tensor) -> Tensor:
@@ -35,12 +36,14 @@ def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_
 
 
 def evaluation_positions(
-    frames: Tensor, target: int, config: SamplingConfig, indices: Tensor, test_draw: int = 0
+    frames: Tensor, target: int, config: SamplingConfig, indices: Tensor, test_draw: int = 0, test_draws: int = 1
 ) -> Tensor:
     """Return the frame positions (N, T) at which clips are sampled for evaluation.
 
-    `crop` reads the centre of the clip. `uniform` reads the middle frame of each segment in test draw 0, and fixed
-    random frames in the others: a function of the clip's index and the test draw.
+    `crop` reads the centre of the clip in test draw 0. The others of `test_draws` read parts as long as the mean part
+    that training reads, with beginnings at equal distances, from the first frame to the last possible one.
+    `uniform` reads the middle frame of each segment in test draw 0, and fixed random frames in the others: a function
+    of the clip's index and the test draw.
     """
     if config.method == "uniform":
         if test_draw == 0:
@@ -48,8 +51,10 @@ def evaluation_positions(
         else:
             inside = counter_rng.uniform(counter_rng.clip_keys(0, test_draw, indices), _SEGMENT, target)
         return _segment_positions(frames, target, inside)
-    share = torch.full((frames.shape[0],), config.test_crop, device=frames.device)
-    return _crop_positions(frames, target, share, torch.full_like(share, 0.5))
+    length = config.test_crop if test_draw == 0 else (config.crop_min + config.crop_max) / 2
+    start = 0.5 if test_draw == 0 or test_draws < _FEWEST_APART else (test_draw - 1) / (test_draws - 2)
+    share = torch.full((frames.shape[0],), length, device=frames.device)
+    return _crop_positions(frames, target, share, torch.full_like(share, start))
 
 
 def _crop_positions(frames: Tensor, target: int, share: Tensor, start_fraction: Tensor) -> Tensor:
