@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from last.runs.records import MEASUREMENT, TRAINING, Record, read_records
+from last.utils.errors import UserError
 from last.utils.files import write_text
 from last.utils.spread import MeanDeviation
 
@@ -278,7 +279,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing, and report what is wrong")
     check = parser.parse_args(arguments).check
-    made = rendered((RECORDS / TEMPLATE).read_text(encoding="utf-8"), read_records(RECORDS))
+    try:
+        made = rendered((RECORDS / TEMPLATE).read_text(encoding="utf-8"), read_records(RECORDS))
+    except (LookupError, ValueError, UserError) as error:  # records are missing or damaged, or `given` is misused
+        sys.stdout.write(f"{_name(RECORDS / TEMPLATE)}: {error}\n")
+        return 1
     if not check:
         write_text(RESULTS, without_marks(made))
     documents = {path: path.read_text(encoding="utf-8") for path in (RESULTS, DISTILLATION)}

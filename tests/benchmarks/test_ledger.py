@@ -216,3 +216,13 @@ def test_a_typed_figure_is_found_in_the_template_and_in_the_other_document(
         "docs/results.md, line 3: 93.32. comes from no record. Take it from one, or mark the section.",
         "docs/distillation.md, line 3: 2 comes from no record. Take it from one, or mark the section.",
     ]
+
+
+def test_a_template_that_asks_for_a_missing_record_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = laid_out(tmp_path, monkeypatch, "{{ runs('nano_e', 'tiny', 'xsub').seeds }}\n")
+    (root / "docs" / "results.md").write_text("as before\n")
+    assert ledger.main([]) == 1
+    assert "results/results.md.j2: There is no record of nano_e on tiny xsub" in capsys.readouterr().out
+    assert (root / "docs" / "results.md").read_text() == "as before\n"
