@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from last.runs.records import Record, read_records
+from last.runs.records import MEASUREMENT, TRAINING, Record, read_records
+from last.utils.errors import UserError
 from last.utils.files import write_text
 from last.utils.spread import MeanDeviation
 
@@ -87,8 +88,8 @@ class Runs:
 
     @property
     def files(self) -> Traced:
-        """Return links to the files of the records, named by their seeds."""
-        return self._each(lambda record: f"[{record.content['seed']}](../results/{record.name}.json)")
+        """Return the names of the files of the records, in the order of the seeds."""
+        return self._each(lambda record: f"`{record.name}`")
 
     def _each(self, text: Callable[[Record], str]) -> Traced:
         return Traced(", ".join(map(text, self.records)))
@@ -99,7 +100,7 @@ class Runs:
 
 def _value(record: Record, key: str) -> Any:
     """Return a setting or another value of a record."""
-    if key in record.config:
+    if key in record.content.get("config", {}):
         return record.config[key]
     found: Any = record.content
     for part in key.split("."):
@@ -119,7 +120,9 @@ class Ledger:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self.records = sorted(records, key=lambda record: (record.content["seed"], record.name))
+        of_runs = [each for each in records if each.content["kind"] == TRAINING]
+        self.records = sorted(of_runs, key=lambda record: (record.content["seed"], record.name))
+        self.measurements = [each for each in records if each.content["kind"] == MEASUREMENT]
 
     def runs(self, model: str, dataset: str, split: str, **settings: Any) -> Runs:
         """Return the records of a model, a data set and a split with some settings, in whose names `__` is a dot.
@@ -127,23 +130,57 @@ class Ledger:
         Raises:
             LookupError: there is none, or two have the same seed, so that a mean would count it twice.
         """
-        wanted = {key.replace("__", "."): value for key, value in settings.items()}
-        found = [
-            record
-            for record in self.records
-            if (record.content["model"], record.content["dataset"], record.content["split"]) == (model, dataset, split)
-            and all(record.config.get(key) == value for key, value in wanted.items())
-        ]
+        found = self._find((model, dataset, split), settings)
         seeds = [record.content["seed"] for record in found]
         if not found or len(set(seeds)) < len(seeds):
             what = "There is no record" if not found else f"Two records have the same seed ({seeds})"
-            raise LookupError(f"{what} of {model} on {dataset} {split} with {wanted}.")
+            raise LookupError(f"{what} of {model} on {dataset} {split} with {settings}.")
         return Runs(found)
 
+    def has(self, model: str, dataset: str, split: str, **settings: Any) -> bool:
+        """Tell whether there are records of a model, a data set and a split with some settings."""
+        return bool(self._find((model, dataset, split), settings))
+
+    def _find(self, identity: tuple[str, str, str], settings: Mapping[str, Any]) -> list[Record]:
+        wanted = {key.replace("__", "."): value for key, value in settings.items()}
+        return [
+            record
+            for record in self.records
+            if tuple(record.content[key] for key in ("model", "dataset", "split")) == identity
+            and all(record.config.get(key) == value for key, value in wanted.items())
+        ]
+
     def looks(self, dataset: str, split: str) -> Traced:
-        """Return how many recorded runs were tested on the test part of a protocol."""
-        parts = [(record.content["dataset"], record.content["split"]) for record in self.records]
+        """Return how many recorded runs and measurements were tested on the test part of a protocol."""
+        facts = [each.content["facts"] for each in self.measurements if each.content["facts"].get("subset") != "train"]
+        parts = [(each.get("dataset"), each.get("split")) for each in [*(r.content for r in self.records), *facts]]
         return Traced(parts.count((dataset, split)))
+
+    def measured(self, name: str) -> "Measurement":
+        """Return the record of a measurement.
+
+        Raises:
+            LookupError: there is none, or more than one.
+        """
+        found = [each for each in self.measurements if each.content["name"] == name]
+        if len(found) != 1:
+            raise LookupError(f"There are {len(found)} records of a measurement with the name {name!r}.")
+        return Measurement(found[0])
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The record of a measurement; every text that it gives is traced."""
+
+    record: Record
+
+    def figure(self, key: str, form: str = ".2f") -> Traced:
+        """Return one of its figures, by its dotted key."""
+        return Traced(format(self.record.content["figures"][key], form))
+
+    def value(self, key: str) -> Traced:
+        """Return another value; a dot leads into nested ones."""
+        return Traced(_value(self.record, key))
 
 
 def given(value: object) -> Traced:
@@ -177,7 +214,9 @@ def rendered(template: str, records: Sequence[Record]) -> str:
         autoescape=False,  # it is Markdown
     )
     ledger = Ledger(records)
-    return environment.from_string(template).render(runs=ledger.runs, looks=ledger.looks, given=given)
+    return environment.from_string(template).render(
+        runs=ledger.runs, has=ledger.has, measured=ledger.measured, looks=ledger.looks, given=given
+    )
 
 
 def without_marks(text: str) -> str:
@@ -240,7 +279,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing, and report what is wrong")
     check = parser.parse_args(arguments).check
-    made = rendered((RECORDS / TEMPLATE).read_text(encoding="utf-8"), read_records(RECORDS))
+    try:
+        made = rendered((RECORDS / TEMPLATE).read_text(encoding="utf-8"), read_records(RECORDS))
+    except (LookupError, ValueError, UserError) as error:  # records are missing or damaged, or `given` is misused
+        sys.stdout.write(f"{_name(RECORDS / TEMPLATE)}: {error}\n")
+        return 1
     if not check:
         write_text(RESULTS, without_marks(made))
     documents = {path: path.read_text(encoding="utf-8") for path in (RESULTS, DISTILLATION)}

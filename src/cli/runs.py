@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List, compare, record or clean and return the exit code."""
     if arguments.action == "record":
         _refuse_list_options(arguments, ("model", "dataset", "json"))
-        return runs_record.run(arguments, [each.path for each in _chosen(arguments)])
+        return runs_record.run(arguments, [each.path for each in _chosen(arguments)] if arguments.run else [])
     if arguments.action == "clean":
         _refuse_list_options(arguments, ("model", "dataset"))
         return runs_clean.run(arguments)

@@ -123,7 +123,8 @@ def _merged(family: str, layers: Sequence[Layer], unreadable: Sequence[str]) -> 
         raise configuration_error([*error.problems, *plug_in_problems(layers)]) from None
     check_complete(config.model)
     completed, problems = with_plug_in_settings(config, layers)
-    if problems := [*_wrong_order(config), *_choice_on_the_test_part(config), *problems]:
+    chosen = _choice_on_the_test_part(config.early_stopping.patience, config.validation)
+    if problems := [*_wrong_order(config), *chosen, *problems]:
         raise configuration_error(problems)
     return completed
 
@@ -146,14 +147,13 @@ def _wrong_order(config: RunConfig) -> list[str]:
     ]
 
 
-def _choice_on_the_test_part(config: RunConfig) -> list[str]:
+def _choice_on_the_test_part(patience: int, validation: str) -> list[str]:
     """Return the problem of a training whose end would be chosen on the test part."""
-    patience = config.early_stopping.patience
-    if not patience or config.validation == "split":
+    if not patience or validation == "split":
         return []
     return [
         f"early_stopping.patience: {patience} needs validation: split, which holds out training clips to decide on. "
-        f"With validation: {config.validation} the test clips would decide when training ends, and the figures of the "
+        f"With validation: {validation} the test clips would decide when training ends, and the figures of the "
         "last epoch would be chosen on them. Add --set validation=split, or leave early_stopping out."
     ]
 

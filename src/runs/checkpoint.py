@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..models.batchnorm_stats import UNKNOWN_BATCHES, statistics_lag
 from ..models.registry import family_config
-from ..settings.run import RunConfig
+from ..settings.run import EndOfRun, RunConfig
 from ..skeleton import layout_facts
 from ..tasks.measures import Measures, measures_from
 from ..utils.config import Layer, merge
@@ -90,9 +90,9 @@ class Checkpoint:
         """Whether an epoch of the run had a result."""
         return self.best_acc != self.task_measures.primary_metric.worst
 
-    def is_end_of(self, config: RunConfig) -> bool:
-        """Return whether a run with this configuration ends with this state."""
-        return not self.within and config.ends_after(self.epoch, self.best_epoch if self.has_best else None)
+    def is_end(self, end: EndOfRun) -> bool:
+        """Return whether a run with this `end` ends with this state."""
+        return not self.within and end.is_after(self.epoch, self.best_epoch if self.has_best else None)
 
     @property
     def progress(self) -> tuple[int, int]:

@@ -128,18 +128,16 @@ def _key_without_seed(config: Mapping[str, Any], harmless: Sequence[str]) -> str
 
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration with the default of every key that it lacks; one that is unknown stays empty."""
-    return {**defaults_of(config), **config} if config else {}
-
-
-def defaults_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the default of every key that a configuration with dotted keys can have; models differ in theirs."""
+    if not config:
+        return {}
     protocols = {key.split(".")[2] for key in config if key.startswith(_PROTOCOLS) and key.count(".") == _DEPTH}
     defaults = {
         "": asdict(RunConfig()),
         "model.": _model_defaults(str(config.get("model.family", ""))),
         **{f"{_PROTOCOLS}{name}.": asdict(ProtocolConfig()) for name in protocols},
     }
-    return {key: value for prefix, values in defaults.items() for key, value in flatten(values, prefix).items()}
+    filled = {key: value for prefix, values in defaults.items() for key, value in flatten(values, prefix).items()}
+    return {**filled, **config}
 
 
 def _model_defaults(family: str) -> dict[str, Any]:

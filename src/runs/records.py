@@ -1,4 +1,4 @@
-"""Records of finished runs: a few kilobytes of JSON each, from which figures in documents and papers can be traced.
+"""Records of finished runs and of measurements: a few kilobytes of JSON each, to which documents and papers refer.
 
 A record holds what a run computed with and what came out: settings, seed, the metrics of every epoch, machine, commit
 and command. It holds nothing of the recordings, such as names of clips. It has a checksum of its own content, so that a
@@ -10,7 +10,8 @@ import json
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from typing import Any
 from ..tasks.measures import Measures, measures_from
 from ..utils.errors import UserError
 from ..utils.files import make_folder, read_json, write_text
-from .comparison import defaults_of
+from ..utils.machine import machine_facts
+from ..utils.versions import git_commit, versions
 from .folder import ALL_EPOCHS, RunFolder
 from .results import Run, read_run
 
@@ -34,7 +36,7 @@ _DECIMALS = 4
 _LEFT_OUT = re.compile(
     r"environment|data_root|output_root|input_roots|tensorboard|max_hours|checkpoint\..+|distributed\.timeout_minutes"
     r"|hardware\.(data_placement|num_workers|pin_memory|prefetch_factor)|data\.how_to_get"
-    r"|distillation\.(teachers|cache)|seed"
+    r"|distillation\.(teachers|cache)|data\.own_(source_)?layout\..+|seed"
 )
 _COLUMNS = re.compile(r"epoch|learning_rate|(train|test|val|ema_test|ema_val)_\w+|skipped_batches|seconds")
 _OF_SUMMARY = (
@@ -42,6 +44,9 @@ _OF_SUMMARY = (
     *("skipped_batches", "train_seconds", "clips_per_second", "command", "machine", "versions", "finished"),
 )
 _OF_TEACHER = ("model", "parameters", "dataset", "split", "seed", "fingerprint", "top1")
+_FACTS = ("model", "dataset", "split", "subset", "seed", "epoch", "weights", "statistics", "parameters", "date")
+_MOST_FIGURES = 2000
+TRAINING, MEASUREMENT = "training", "measurement"
 _NEEDED = ("machine", "command", "training_clips")  # runs of earlier versions lack them
 
 
@@ -59,7 +64,7 @@ class Record:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """Return the settings that differ from the defaults, by dotted key."""
+        """Return the settings by dotted key, without empty ones."""
         settings: Mapping[str, Any] = self.content["config"]
         return settings
 
@@ -106,7 +111,7 @@ def record_of(path: Path) -> Record:
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "kind": "training",
+        "kind": TRAINING,
         **{key: getattr(run, key) for key in ("model", "dataset", "split", "seed")},
         "teachers": [{key: each.get(key) for key in _OF_TEACHER} for each in summary.get("teachers", ())],
         "config": _settings(run),
@@ -123,10 +128,60 @@ def record_of(path: Path) -> Record:
     return Record(_file_name(content), {**content, "checksum": _checksum(content)})
 
 
+def record_of_figures(path: Path, name: str, command: str = "") -> Record:
+    """Return a record of the figures in a JSON file that a command wrote, such as `metrics.json` of `evaluate`.
+
+    Only numbers are taken, with the keys under which they are, and what `facts` says of model and data. Machine and
+    commit are those of this process.
+
+    Args:
+        path: the file.
+        name: what was measured, in a few words; documents ask for the record by it.
+        command: the command that measured it.
+
+    Raises:
+        UserError: the file cannot be read, or has no figures, or too many of them.
+    """
+    values = read_json(path)
+    facts = values.get("facts")
+    known = facts if isinstance(facts, Mapping) else {}
+    figures = dict(_numbers({key: value for key, value in values.items() if key != "facts"}))
+    if not 0 < len(figures) <= _MOST_FIGURES:
+        raise UserError(
+            f"{path} has {len(figures)} figures, and a record holds 1 to {_MOST_FIGURES}. Record a summary of a "
+            "measurement, such as metrics.json of an evaluation."
+        )
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "kind": MEASUREMENT,
+        "name": name,
+        "facts": {key: str(known[key]) for key in _FACTS if key in known},
+        "command": command,
+        "commit": git_commit(),
+        "machine": machine_facts(),
+        "versions": versions(),
+        "finished": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(path.stat().st_mtime)),
+        "figures": figures,
+    }
+    digest = hashlib.sha256(json.dumps([name, figures], sort_keys=True).encode()).hexdigest()[:8]
+    return Record(f"{_slug(name)}-{digest}", {**content, "checksum": _checksum(content)})
+
+
+def _numbers(values: Any, prefix: str = "") -> Iterator[tuple[str, float | int]]:
+    """Yield the finite numbers in nested mappings and lists, with their dotted keys."""
+    pairs = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
+    for key, value in pairs:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            yield f"{prefix}{key}", value
+        else:
+            yield from _numbers(value, f"{prefix}{key}.")
+
+
 def write_record(record: Record, folder: Path) -> Path:
     """Write a record into a folder, which is made if it is missing, and return the file.
 
-    A record of the same run that is there is replaced.
+    A record of the same run or figures that is there is replaced.
 
     Raises:
         UserError: it cannot be written.
@@ -196,12 +251,21 @@ def _refuse_gaps(run: Run, summary: Mapping[str, Any]) -> None:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Return the settings that differ from the defaults, without paths and settings of the machine."""
-    defaults = defaults_of(run.config)
-    changed = {
-        key: value for key, value in run.config.items() if key not in defaults or value != defaults[key] or key == "amp"
+    """Return the settings of a run, without paths, settings of the machine, and what is empty or not used.
+
+    Defaults are included, since a later version may have others.
+    """
+    protocol, split = "data.protocols.", run.split
+    used = {
+        key: value
+        for key, value in run.config.items()
+        if not _LEFT_OUT.fullmatch(key)
+        and value not in ("", [], {})
+        and (not key.startswith(protocol) or key.startswith(f"{protocol}{split}."))
+        and (run.teachers or not key.startswith("distillation."))
+        and (run.config.get("data.intervals.file") or not key.startswith("data.intervals."))
     }
-    return {key: _shortened(key, changed[key]) for key in sorted(changed) if not _LEFT_OUT.fullmatch(key)}
+    return {key: _shortened(key, used[key]) for key in sorted(used)}
 
 
 def _shortened(key: str, value: Any) -> Any:
@@ -230,7 +294,12 @@ def _file_name(content: Mapping[str, Any]) -> str:
     identity = [content[key] for key in ("config", "teachers", "seed", "commit", "finished", "final")]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     words = [content["model"], content["dataset"], content["split"], f"seed{content['seed']}", digest]
-    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", str(word))[:40] for word in words)
+    return "-".join(map(_slug, words))
+
+
+def _slug(word: object) -> str:
+    """Return a text as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", str(word))[:40]
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
@@ -246,7 +315,7 @@ def _as_text(content: Mapping[str, Any]) -> str:
 
 
 def _value_text(key: str, value: Any) -> str:
-    if key == "config":
+    if key in ("config", "figures"):
         return _block("{", [f"{json.dumps(name)}: {_compact(each)}" for name, each in value.items()], "}")
     if key == "epochs":
         rows = _block("[", [_compact(row) for row in value["rows"]], "]")

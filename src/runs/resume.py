@@ -205,7 +205,7 @@ def _find(
             "without --resume."
         )
     facts |= {"run": str(run.path), "origin": str(path)}
-    facts["finished"] = run.finished and checkpoint.is_end_of(config)
+    facts["finished"] = run.finished and checkpoint.is_end(config.end)
     facts["changed"] = _refuse_changes(checkpoint.config, config, path, explicit_keys, recipe)
     if not facts["finished"]:
         _log_changes(checkpoint.config, config, facts["changed"])

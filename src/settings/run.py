@@ -43,6 +43,35 @@ class EarlyStoppingConfig:
     patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
 
 
+@dataclass(frozen=True)
+class EndOfRun:
+    """When a run ends. It has no state, so that a resumed run ends where it would have ended.
+
+    Attributes:
+        epochs: the planned epochs.
+        patience: the number of epochs without improvement after which it ends before; 0 for never.
+        test_every: the number of epochs between tests; early stopping decides in tested epochs only.
+    """
+
+    epochs: int
+    patience: int
+    test_every: int
+
+    def is_after(self, epoch: int, best_epoch: int | None) -> bool:
+        """Tell whether the run ends with a finished epoch.
+
+        Args:
+            epoch: the last finished epoch, counted from 0; -1 before the first.
+            best_epoch: the epoch with the best result so far; None if no epoch has had one.
+        """
+        return epoch + 1 >= self.epochs or self.is_early_after(epoch, best_epoch)
+
+    def is_early_after(self, epoch: int, best_epoch: int | None) -> bool:
+        """Tell whether early stopping ends the run with a finished epoch; see `is_after`."""
+        is_tested = (epoch + 1) % self.test_every == 0
+        return best_epoch is not None and is_tested and 0 < self.patience <= epoch - best_epoch
+
+
 @dataclass
 class EmaConfig:
     """Settings of the exponential moving average of the weights; a decay of 0 disables it."""
@@ -128,21 +157,10 @@ class RunConfig:
         """Return the number of fixed augmentations per clip in the whole run; 0 for a fresh one every time."""
         return self.distillation.fixed_augmentations if self.distillation.teachers else 0
 
-    def ends_after(self, epoch: int, best_epoch: int | None) -> bool:
-        """Tell whether training ends with a finished epoch: the last one, or one that early stopping ends it with.
-
-        Early stopping decides in tested epochs only. It needs no state of its own: a resumed run decides the same.
-
-        Args:
-            epoch: the last finished epoch, counted from 0; -1 before the first.
-            best_epoch: the epoch with the best result so far; None if no epoch has had one.
-        """
-        return epoch + 1 >= self.epochs or self.stops_early_after(epoch, best_epoch)
-
-    def stops_early_after(self, epoch: int, best_epoch: int | None) -> bool:
-        """Tell whether early stopping ends training with a finished epoch; see `ends_after`."""
-        patience, is_tested = self.early_stopping.patience, (epoch + 1) % self.test_every == 0
-        return best_epoch is not None and is_tested and 0 < patience <= epoch - best_epoch
+    @property
+    def end(self) -> "EndOfRun":
+        """Return when the run ends."""
+        return EndOfRun(self.epochs, self.early_stopping.patience, self.test_every)
 
     @property
     def trains_unlabelled(self) -> bool:

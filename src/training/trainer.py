@@ -100,7 +100,7 @@ class Trainer:
             with self.watch.listening(patiently=self.world.size > 1):
                 try:
                     self.pace.begin()
-                    while not self.config.ends_after(state.progress.epoch - 1, state.best_epoch):
+                    while not self.config.end.is_after(state.progress.epoch - 1, state.best_epoch):
                         self._train_epoch()
                         self._finish_epoch(self._evaluate(), logbook)
                 except Stopped as stop:
@@ -121,8 +121,7 @@ class Trainer:
     def stopped_early(self) -> bool:
         """Whether early stopping has ended the training before its last epoch."""
         epoch = self.state.progress.epoch - 1
-        early = self.config.stops_early_after(epoch, self.state.best_epoch)
-        return early and epoch + 1 < self.config.epochs
+        return epoch + 1 < self.config.epochs and self.config.end.is_early_after(epoch, self.state.best_epoch)
 
     def _early_stop_message(self) -> str:
         metric, patience = self.measures.primary_metric.title, self.config.early_stopping.patience

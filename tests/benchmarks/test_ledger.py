@@ -15,6 +15,7 @@ SETTINGS = "<!-- Not measured: settings. -->"
 
 def record(seed: int, top1: float, **changes: Any) -> Record:
     content = {
+        "kind": "training",
         "model": "nano_e",
         "dataset": "tiny",
         "split": "xsub",
@@ -31,7 +32,17 @@ def record(seed: int, top1: float, **changes: Any) -> Record:
     return Record(f"run-{seed}", content | changes)
 
 
-RECORDS = [record(1, 93.75), record(0, 92.89), record(0, 50.0, split="view1to2")]
+ROBUSTNESS = {
+    "kind": "measurement",
+    "name": "robustness",
+    "facts": {"dataset": "tiny", "split": "xsub", "subset": "test"},
+    "figures": {"top1": 71.25, "curve.0": 50},
+    "command": "last evaluate",
+}
+RECORDS = [
+    *(record(1, 93.75), record(0, 92.89), record(0, 50.0, split="view1to2")),
+    Record("robustness-1", ROBUSTNESS),
+]
 
 
 def made(expression: str) -> str:
@@ -55,8 +66,11 @@ def made(expression: str) -> str:
         ("found.minutes", "2, 2"),
         ("found.dates", "2026-11-27"),
         ("found.commits", "`0123456789ab`"),
-        ("found.files", "[0](../results/run-0.json), [1](../results/run-1.json)"),
-        ("looks('tiny', 'xsub')", "2"),
+        ("found.files", "`run-0`, `run-1`"),
+        ("looks('tiny', 'xsub')", "3"),
+        ("measured('robustness').figure('top1')", "71.25"),
+        ("measured('robustness').figure('curve.0', '.0f')", "50"),
+        ("measured('robustness').value('command')", "last evaluate"),
         ("looks('tiny', 'xview')", "0"),
         ("given('1 and 2')", "1 and 2"),
     ],
@@ -92,6 +106,17 @@ def test_a_result_cannot_be_declared_as_given(value: str) -> None:
 def test_records_that_are_missing_are_an_error_and_not_an_empty_cell(arguments: str, message: str) -> None:
     with pytest.raises(LookupError, match=message):
         rendered("{{ runs(" + arguments + ").seeds }}", RECORDS)
+
+
+def test_a_template_can_leave_out_what_is_not_recorded_yet() -> None:
+    template = "{% if has('nano_e', 'tiny', 'xsub', amp=AMP) %}recorded{% endif %}"
+    assert [rendered(template.replace("AMP", each), RECORDS) for each in ("true", "false")] == ["recorded", ""]
+
+
+@pytest.mark.parametrize(("records", "number"), [([], 0), ([RECORDS[-1]] * 2, 2)])
+def test_a_measurement_is_one_record(records: list[Record], number: int) -> None:
+    with pytest.raises(LookupError, match=f"There are {number} records of a measurement with the name 'robustness'"):
+        rendered("{{ measured('robustness').figure('top1') }}", records)
 
 
 def test_two_records_of_one_seed_are_an_error() -> None:
@@ -191,3 +216,13 @@ def test_a_typed_figure_is_found_in_the_template_and_in_the_other_document(
         "docs/results.md, line 3: 93.32. comes from no record. Take it from one, or mark the section.",
         "docs/distillation.md, line 3: 2 comes from no record. Take it from one, or mark the section.",
     ]
+
+
+def test_a_template_that_asks_for_a_missing_record_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = laid_out(tmp_path, monkeypatch, "{{ runs('nano_e', 'tiny', 'xsub').seeds }}\n")
+    (root / "docs" / "results.md").write_text("as before\n")
+    assert ledger.main([]) == 1
+    assert "results/results.md.j2: There is no record of nano_e on tiny xsub" in capsys.readouterr().out
+    assert (root / "docs" / "results.md").read_text() == "as before\n"

@@ -44,3 +44,30 @@ def test_nothing_is_written_if_one_of_the_runs_cannot_be_recorded(
 def test_an_unknown_run_is_refused(cli: Callable, tmp_path: Path) -> None:
     result = cli("runs", "record", "run-2026-01-01", "--output_root", tmp_path)
     assert (result.code, "'run-2026-01-01' is no run under" in result.err) == (2, True)
+
+
+def test_the_figures_of_a_measurement_are_recorded_with_their_name_and_command(cli: Callable, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"top1": 71.25}')
+    given = ("--figures", tmp_path / "metrics.json", "--name", "robustness", "--by", "last evaluate")
+    result = cli("runs", "record", *given, "--out", tmp_path / "out", "--output_root", tmp_path)
+    (path,) = (tmp_path / "out").glob("robustness-*.json")
+    content = json.loads(path.read_text())
+    assert (result.code, content["name"], content["command"]) == (0, "robustness", "last evaluate")
+    assert "1 figure" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Name the runs to record, or a file of figures with --figures: one of the two."),
+        (("--figures", "metrics.json"), "--name says what the figures of --figures are"),
+        (("--name", "robustness"), "Name the runs to record"),
+        (("--figures", "metrics.json", "--name", "x"), "Cannot read metrics.json"),
+    ],
+)
+def test_unclear_commands_are_refused(
+    arguments: tuple[str, ...], message: str, cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cli("runs", "record", *arguments, "--output_root", tmp_path)
+    assert (result.code, message in result.err) == (2, True)

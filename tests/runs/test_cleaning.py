@@ -130,13 +130,15 @@ def test_a_superseded_epoch_that_teaches_stays(root: Path) -> None:
     assert found(root) == {}
 
 
-@pytest.mark.parametrize("locked", ["runs/sequence/tiny/run-2026-01-01", "runs/sequence", "runs"])
-def test_a_run_that_is_in_use_stays_also_if_a_folder_around_it_is_locked(root: Path, locked: str) -> None:
-    run = write_run(root / "sequence" / "tiny" / "run-2026-01-01", finished=False)
-    write(root / "sequence" / "sequence.json", "{}")
+@pytest.mark.parametrize("kind", ["sequence", "sweep"])
+@pytest.mark.parametrize("locked", ["runs/SERIES/tiny/nano_e/run-2026-01-01", "runs/SERIES", "runs"])
+def test_a_run_that_is_in_use_stays_also_if_a_folder_around_it_is_locked(root: Path, locked: str, kind: str) -> None:
+    run = write_run(root / kind / "tiny" / "nano_e" / "run-2026-01-01", finished=False)
+    write(root / kind / f"{kind}.json", "{}")
+    locked = locked.replace("SERIES", kind)
     with sole_writer(root.parent / locked, "in use"):
         assert kept(root) == {str(run.relative_to(root)): "another process uses it"}
-    assert list(found(root)) == ["runs/sequence/tiny/run-2026-01-01"]
+    assert list(found(root)) == [f"runs/{kind}/tiny/nano_e/run-2026-01-01"]
 
 
 @pytest.mark.parametrize("extra", ["notes.md", "evaluation/report.txt", "export/model.onnx", "checkpoints/other.onnx"])

@@ -13,7 +13,7 @@ import pytest
 from last.data.store.reader import open_store
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
-from last.runs.records import read_record, read_records, record_of, write_record
+from last.runs.records import read_record, read_records, record_of, record_of_figures, write_record
 from last.utils.errors import UserError
 
 TrainedRun = Callable[..., RunFolder]
@@ -45,10 +45,12 @@ def test_a_record_says_how_the_run_can_be_made_again(trained_run: TrainedRun) ->
     assert set(content["machine"]) == {"cpu", "cores", "system", "device", "threads"}
 
 
-def test_a_record_holds_the_settings_that_differ_from_the_defaults(trained_run: TrainedRun) -> None:
+def test_a_record_holds_the_settings_with_the_defaults_of_today(trained_run: TrainedRun) -> None:
     config = record_of(trained_run("epochs=2").path).config
     assert (config["epochs"], config["batch_size"], config["amp"]) == (2, 4, False)
-    assert "learning_rate" not in config  # has its default
+    assert (config["learning_rate"], config["data.split"], config["model.name"]) == (0.01, "xsub", "nano_e")
+    unused = ("distillation.", "data.intervals.", "data.protocols.xview.")
+    assert [key for key in config if key.startswith(unused) or config[key] in ("", [], {})] == []
     assert len(config["data.classes"]) == 3
 
 
@@ -61,7 +63,7 @@ def test_a_record_holds_no_path_and_nothing_of_the_recordings(
     assert [name for name in names if name in text] == []
     assert str(tmp_path) not in text
     assert str(data_yaml.parent) not in text
-    assert len(text) < 4096
+    assert len(text) < 6000
 
 
 def test_the_text_of_a_listed_split_is_replaced_by_its_digest(trained_run: TrainedRun) -> None:
@@ -188,3 +190,48 @@ def test_code_that_is_in_no_commit_is_warned_of(
 def test_epochs_without_a_test_have_no_figures(trained_run: TrainedRun) -> None:
     column = record_of(trained_run("epochs=3", "test_every=2").path).column("test_top1")
     assert [math.isnan(value) for value in column] == [True, False, False]
+
+
+def test_the_teachers_of_a_run_and_the_weights_it_began_with_are_recorded_without_their_folders(
+    trained_run: TrainedRun,
+) -> None:
+    run = trained_run("epochs=2")
+    config = run.config.read_text()
+    for key, value in {
+        "teachers": "['/home/me/run-1/last.pth']",
+        "init_from": "/home/me/run-2/checkpoints/last.pth",
+    }.items():
+        config, count = re.subn(rf"(?m)^( *{key}:) .*$", rf"\g<1> {value}", config)
+        assert count == 1
+    run.config.write_text(config)
+    changed(
+        run.summary, teachers=[{"path": "/home/me/run-1/last.pth", "model": "base", "fingerprint": "ab", "seed": 1}]
+    )
+    record = record_of(run.path)
+    (teacher,) = record.content["teachers"]
+    assert (teacher["model"], teacher["fingerprint"], teacher["seed"]) == ("base", "ab", 1)
+    assert record.config["init_from"] == "run-2/checkpoints/last.pth"
+    assert "/home/me" not in record.text()
+
+
+def test_the_figures_of_a_measurement_are_recorded_without_its_texts(tmp_path: Path) -> None:
+    facts = {"model": "nano_e", "dataset": "tiny", "split": "xsub", "checkpoint": "/home/me/last.pth"}
+    values = {"facts": facts, "top1": 71.25, "curve": [50, {"drop": 0.5, "clip": "S001A001"}], "none": None, "on": True}
+    file = tmp_path / "metrics.json"
+    file.write_text(json.dumps(values))
+    record = record_of_figures(file, "robustness of nano_e", "python -m last evaluate")
+    assert record.content["figures"] == {"top1": 71.25, "curve.0": 50, "curve.1.drop": 0.5}
+    assert record.content["facts"] == {"model": "nano_e", "dataset": "tiny", "split": "xsub"}
+    assert (record.content["name"], record.content["command"]) == ("robustness of nano_e", "python -m last evaluate")
+    assert record.name.startswith("robustness_of_nano_e-")
+    assert not any(text in record.text() for text in ("S001A001", "/home/me"))
+    assert read_record(write_record(record, tmp_path / "results")) == record
+
+
+@pytest.mark.parametrize(("values", "number"), [({"text": "none"}, 0), ({"all": list(range(2001))}, 2001)])
+def test_a_file_without_figures_or_with_too_many_is_refused(
+    values: dict[str, Any], number: int, tmp_path: Path
+) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=f"has {number} figures, and a record holds 1 to 2000"):
+        record_of_figures(tmp_path / "metrics.json", "robustness")
