@@ -97,6 +97,7 @@ def write_evaluation_page(path: Path, content: PageContent) -> None:
         "clips": len(content.predictions.names),
         "averaged": content.extras.test_time,
         "summary": _summary(content, details),
+        "compared": content.extras.comparison,
         "notes": details.notes,
         "ensemble": content.extras.ensemble,
         "curves": curves,

@@ -17,6 +17,7 @@ from last.evaluation.details import confusions_of, correct_clips, share_of
 from last.evaluation.evaluate import evaluate
 from last.evaluation.findings import (
     ClassEstimate,
+    ComparisonResult,
     Cost,
     Details,
     EnsembleResult,
@@ -93,7 +94,8 @@ def content_of(
     camera = RobustnessCurve("turned camera", "degrees", "Turned.", (), "not available: two coordinates")
     averaged = TestTimeResult("3 crops", 3, metrics, ABOUT_HALF)
     members = [MemberResult(f"runs/{name}/last.pth", "nano_e", 0.5, 40_000, 50.0) for name in "ab"]
-    extras = Extras(EnsembleResult(members, "equal"), averaged, details, [curve, camera])
+    compared = ComparisonResult("runs/other/last.pth", "base_e", ABOUT_HALF, ABOUT_HALF, 3, 4, 0.5)
+    extras = Extras(EnsembleResult(members, "equal"), averaged, compared, details, [curve, camera])
     rows = [{"epoch": float(number), "train_top1": 10.0 * number, "test_top1": 9.0 * number} for number in range(9)]
     command = "python -m last evaluate --checkpoint runs/a/last.pth --report report.html"
     return PageContent(
