@@ -87,6 +87,39 @@ def _compare_with_launched(setting: Setting, switches: Switches, *, missing: boo
     return Findings(line, not different, figures)
 
 
+def kernels_on_trial_train_alike(setting: Setting) -> Findings:
+    """Compare the losses of steps with kernels on trial with those of steps without, from the same weights."""
+    if setting.device.type != "cuda":
+        raise NotHere("kernels are interpreted on a CPU by the tests")
+    figures = {}
+    for each in FORMATS:
+        config = step_config(setting, "nano_e", 64, each)
+        usual = Steps(config, setting.device, batches=3).losses(12)
+        for kernel in ("filter", "joints"):
+            found = Steps(config, setting.device, Switches(kernels=(kernel,)), batches=3).losses(12)
+            figures[f"{kernel}, {each}"] = {
+                "first": largest_difference(found[:1], usual[:1]),
+                "all": largest_difference(found, usual),
+            }
+    holds = all(each["first"] < (1e-4 if "float32" in name else 2e-2) for name, each in figures.items())
+    largest = max(each["all"] for each in figures.values())
+    return Findings(f"losses of 12 steps differ by at most {largest:.1e}", holds, figures)
+
+
+def masked_padding_leaves_no_trace(setting: Setting) -> Findings:
+    """Compare the losses of padded batches with those of batches without padding."""
+    figures = {}
+    changes = ("model.dropout=0", "model.block_dropout=0")  # masks depend on the number of bodies
+    steps = 2 if setting.is_quick else 12
+    config = step_config(setting, "nano_e", 64, "float32", *changes)
+    alone = Steps(config, setting.device).losses(steps)
+    for name, masked in (("masked", True), ("repeated", False)):
+        found = Steps(config, setting.device, Switches(padding=3, masked=masked)).losses(steps)
+        figures[name] = {"first": largest_difference(found[:1], alone[:1]), "all": largest_difference(found, alone)}
+    line = f"losses differ by at most {figures['masked']['all']:.1e}; repeated bodies {figures['repeated']['all']:.1e}"
+    return Findings(line, figures["masked"]["first"] < 1e-5 and figures["masked"]["all"] < 1e-2, figures)
+
+
 def steps_never_wait(setting: Setting) -> Findings:
     """Make steps under torch's detector of host waits."""
     steps = 2 if setting.is_quick else 20
@@ -192,6 +225,8 @@ CHECKS = [
     Check("losses compared with the plain form", 60, losses_are_those_of_the_formula),
     Check("recorded steps", 60, recorded_steps_are_equal),
     Check("missing joints in recorded steps", 60, recorded_steps_are_equal_with_missing_joints),
+    Check("masked padding", 20, masked_padding_leaves_no_trace),
+    Check("kernels on trial", 60, kernels_on_trial_train_alike),
     Check("steps that never wait", 15, steps_never_wait),
     Check("exact resume", 40, resuming_is_exact),
     Check("class balance and weighted losses", 40, balanced_classes_train),

@@ -15,7 +15,14 @@ from .parts import TEST_CLIPS, TRAIN_CLIPS
 from .report import Report
 from .suite import run_part
 
-_WAYS = {"as by default": Switches(), "launched one by one": Switches(recorded=False)}
+_WAYS = {
+    "as by default": Switches(),
+    "filter on trial": Switches(kernels=("filter",)),
+    "joints on trial": Switches(kernels=("joints",)),
+    "32 bodies of padding": Switches(padding=32, masked=False),
+    "32 bodies of masked padding": Switches(padding=32),
+    "launched one by one": Switches(recorded=False),
+}
 _EPOCHS = 70  # of a whole training
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from last.data.loading.loader import Batch
 from last.data.loading.pipeline import InputPipeline
 from last.models.classifier import SkeletonClassifier
+from last.models.gpu_kernels import trial_kernels
+from last.models.multi_body import padded
 from last.runtime.cuda_graphs import recorded_steps
 from last.settings.run import RunConfig
 
@@ -26,9 +28,15 @@ class Switches:
 
     Attributes:
         recorded: whether the passes of a step are a CUDA graph.
+        kernels: the kernels on trial that are used.
+        padding: bodies by which a batch is padded.
+        masked: whether they stay out of the statistics.
     """
 
     recorded: bool = True
+    kernels: tuple[str, ...] = ()
+    padding: int = 0
+    masked: bool = True
 
 
 def step_config(setting: Setting, model: str, batch: int, number_format: str, *overrides: str) -> RunConfig:
@@ -72,7 +80,8 @@ class Steps:
         self.learner = Learner(config, build_task(config, device), device)
         self.pipeline = InputPipeline(config.data)
         made = [moving_batch(config, device, number) for number in range(batches)]
-        self.batches = [_with_gaps(batch) for batch in made] if missing else made
+        made = [_with_gaps(batch) for batch in made] if missing else made
+        self.batches = [_with_padding(batch, switches) for batch in made]
         self.notes = [note_of(batch) for batch in self.batches]
         self.made = 0
 
@@ -88,6 +97,7 @@ class Steps:
         """Set the switches while the block runs."""
         model = self.learner.state.task.model
         with ExitStack() as stack:
+            stack.enter_context(trial_kernels(self.switches.kernels))
             if self.switches.recorded and self.device.type == "cuda" and isinstance(model, SkeletonClassifier):
                 stack.enter_context(recorded_steps(model))
             yield self
@@ -114,6 +124,13 @@ def _with_gaps(batch: Batch) -> Batch:
     mask = (torch.rand(clips, bodies, frames, joints, generator=generator) > 0.2).to(batch.joints.device)
     measured = torch.where(mask.permute(0, 2, 3, 1)[:, None], batch.joints, 0.0)
     return replace(batch, joints=measured, joint_mask=mask, absent=torch.zeros_like(batch.frame_mask))
+
+
+def _with_padding(batch: Batch, switches: Switches) -> Batch:
+    if not switches.padding:
+        return batch
+    slots = padded(batch.body_slots, len(batch), len(batch) + switches.padding)  # of one body per clip
+    return replace(batch, body_slots=slots, padded=switches.masked)
 
 
 def largest_difference(found: Sequence[float], expected: Sequence[float]) -> float:

@@ -8,8 +8,6 @@ import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-import { build } from "esbuild";
-
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const OUTPUTS =
   process.argv.length > 2
@@ -33,20 +31,31 @@ const player = {
   },
 };
 
-/** Refuse to build without what `make_content.py` writes. */
-async function refuseWithoutContent() {
+/** Return esbuild, if all that is built from is there. */
+async function prepared() {
   const missing = [];
   for (const name of NEEDED) await access(path.join(HERE, "content", name)).catch(() => missing.push(name));
-  if (!missing.length) return;
-  console.error(
-    `demo/content has no ${missing.join(", ")}: run \`python demo/make_content.py\` first, with the Python in which ` +
-      "LAST is installed, or `make page`, which does all of it.",
+  if (missing.length) {
+    stop(
+      `demo/content has no ${missing.join(", ")}: run \`python demo/make_content.py\` first, with the Python in which ` +
+        "LAST is installed, or `make page`, which does all of it.",
+    );
+  }
+  return import("esbuild").catch((error) =>
+    stop(`esbuild cannot be loaded: run \`npm ci\` in demo first, or \`make page\`. (${error.message})`),
   );
+}
+
+function stop(reason) {
+  console.error(reason);
   process.exit(1);
 }
 
 /** Write the page to a folder, which is emptied before. */
 async function write(folder) {
+  const before = await readdir(folder).catch(() => []);
+  if (before.length && !before.includes("page.js"))
+    stop(`${folder} holds other files than those of a page, and would be emptied: name another folder.`);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const common = {
@@ -68,7 +77,7 @@ async function write(folder) {
     await copyFile(path.join(HERE, "content", name), path.join(folder, name));
 }
 
-await refuseWithoutContent();
+const { build } = await prepared();
 for (const folder of OUTPUTS) {
   await write(folder);
   const names = await readdir(folder);

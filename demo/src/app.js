@@ -216,11 +216,13 @@ class App {
 
   /** Say how many people of a recording are shown and recognised, if not all are. */
   sayWhoIsLeftOut(recording) {
-    const { bodies = 0, hasMore = false } = recording ?? {};
+    const { bodies = 0, frames = 0, hasMore = false } = recording ?? {};
     const most = DEFAULTS.most_bodies;
     const told = [];
     if (hasMore) told.push(`There are more people in the file than the ${bodies} that are shown.`);
     if (bodies > most) told.push(`${bodies} people are shown, and at most ${most} at a time are recognised.`);
+    if (bodies > Math.max(most, frames))
+      told.push("Are two axes exchanged? The first is the people, the second the frames.");
     byId("left-out").hidden = !told.length;
     write(byId("left-out"), told.join(" "));
   }

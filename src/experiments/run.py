@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ..data.store.protocols import split
 from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
 from ..models.classifier import SkeletonClassifier
+from ..models.gpu_kernels import trial_kernels
 from ..runs.backbone import load_backbone
 from ..runs.checkpoint_model import refuse_other_sizes
 from ..runs.folder import RunFolder
@@ -207,7 +208,7 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
         if resume_point.checkpoint is not None:
             _log.info(_resume_message(run, resume_point))
         explained = _explain_out_of_memory(config.model, config.batch_size, config.input_frames, amp=config.amp)
-        with explained, _recording(trainer):
+        with explained, _switched(trainer):
             stopped = trainer.fit(logbook)
         if stopped is not None:
             _log.info(f"The run stopped: {stopped.value}. Its state is in {run.checkpoints}.")
@@ -219,11 +220,14 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
     return Result(run, summary)
 
 
-def _recording(trainer: Trainer) -> AbstractContextManager[None]:
-    """Return the context in which training steps run: as CUDA graphs where that is possible."""
+@contextmanager
+def _switched(trainer: Trainer) -> Iterator[None]:
+    """Run training steps as CUDA graphs where that is possible, and with the kernels on trial that were chosen."""
     config, model, processes = trainer.config, trainer.task.model, trainer.world.size
     records = records_steps(config.model, config.hardware, trainer.device, processes, compiled=config.compile)
-    return recorded_steps(model) if records and isinstance(model, SkeletonClassifier) else nullcontext()
+    recorded = recorded_steps(model) if records and isinstance(model, SkeletonClassifier) else nullcontext()
+    with trial_kernels(config.hardware.trial_kernels), recorded:
+        yield
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def summarise(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "data": trainer.data.fingerprints,
         "skipped_batches": skips.batches,
         "skipped_by_cause": vars(skips),
-        "train_clips": trainer.data.sampler.num_clips,
+        "training_clips": len(trainer.data.sampler.indices),
         "test_clips": trainer.data.test.num_clips,
         **trainer.task.facts(),
         "continued_from": trainer.run.origin_path,

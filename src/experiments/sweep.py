@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..data.store.find_store import find_store
 from ..evaluation.evaluate import evaluate
+from ..evaluation.predictions_file import evaluation_folder
 from ..evaluation.request import EvalRequest
 from ..runs.folder import runs_in
 from ..runs.resume import HARMLESS
@@ -24,7 +25,7 @@ from ..utils.worker_pool import work_in_order
 from .run import EndCallback, train
 from .series import changed_values
 from .sweep_plan import SweepPlan, SweepRun
-from .sweep_results import DIVERGED, DONE, PREDICTIONS, Outcome, outcome_of, read_outcomes, write_results
+from .sweep_results import DIVERGED, DONE, Outcome, outcome_of, read_outcomes, write_results
 
 _log = logging.getLogger(__name__)
 
@@ -146,9 +147,8 @@ def _train_and_evaluate(job: _Job) -> None:
     try:
         result = train(config, "auto", started_at=job.started_at, search_inputs=False, on_end=job.on_end)
         if result.stopped is None:
-            subset = "val" if config.validation == "split" else "test"
-            request = EvalRequest(result.run.last, subset, device=config.device, pictures=False)
-            evaluate(request, result.run.path / PREDICTIONS.parent)
+            request = EvalRequest(result.run.last, job.run.subset, device=config.device, pictures=False)
+            evaluate(request, evaluation_folder(result.run, job.run.subset))
     except TrainingDiverged:  # the run's folder says so
         pass
     except UserError as error:

@@ -74,6 +74,11 @@ class SweepRun:
         return Path(self.config.output_root)
 
     @property
+    def subset(self) -> str:
+        """Return the part whose clips are compared: those that training held out, if it did, else the test part."""
+        return "val" if self.config.validation == "split" else "test"
+
+    @property
     def failure(self) -> Path:
         """Return the file that says why the run could not be trained."""
         return self.folder / f"failed-seed-{self.seed}.txt"

@@ -3,7 +3,6 @@
 Legend: S seeds, N clips.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.paired import LEVEL, Difference, paired_difference
-from ..runs.folder import SWEEP_FILE
+from ..evaluation.predictions_file import FILE, evaluation_folder, read_recognised
+from ..runs.folder import SWEEP_FILE, RunFolder
 from ..runs.history import newest_run
 from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
@@ -23,7 +23,6 @@ from ..utils.spread import MeanDeviation
 from .sweep_plan import BASELINE, SweepPlan, SweepRun
 
 DONE, STOPPED, PENDING, DIVERGED, FAILED = "done", "stopped", "pending", "diverged", "failed"
-PREDICTIONS = Path("evaluation") / "predictions.csv"
 METRIC = CLASSIFICATION.primary_metric
 _FINAL = f"final_{METRIC.name}"
 _MOST_PARTS_SHOWN = 3  # of more parts only what they have together is shown
@@ -60,9 +59,15 @@ class Outcome:
         return float(self.summary.get("train_seconds", 0.0)) * threads / 3600
 
     @property
+    def predictions(self) -> Path:
+        """Return the file of the predictions of a run that has begun."""
+        assert self.folder is not None
+        return evaluation_folder(RunFolder(self.folder), self.run.subset) / FILE
+
+    @property
     def lacks_predictions(self) -> bool:
         """Return whether the run is done but was not evaluated."""
-        return self.status == DONE and self.folder is not None and not (self.folder / PREDICTIONS).exists()
+        return self.status == DONE and not self.predictions.exists()
 
     def text(self) -> str:
         """Return the outcome as text."""
@@ -123,7 +128,7 @@ def compare(plan: SweepPlan, outcomes: Sequence[Outcome]) -> list[VariantResult]
         UserError: the predictions of a run cannot be read.
     """
     done = {(each.run.variant, each.run.part, each.run.seed): each for each in outcomes if each.status == DONE}
-    correct = {key: _correct(each) for key, each in done.items() if not each.lacks_predictions}
+    correct = {key: read_recognised(each.predictions) for key, each in done.items() if not each.lacks_predictions}
     return [_variant_result(plan, variant, done, correct) for variant in plan.changes]
 
 
@@ -181,26 +186,8 @@ def _rows(
     names = tested[seeds[0]]
     rows = [correct[variant, part, seed] for seed in seeds]
     if any(row.keys() != set(names) for row in rows):
-        raise UserError(f"{variant} on {part} was tested on other clips than the baseline. Remove {PREDICTIONS} there.")
+        raise UserError(f"{variant} on {part} was tested on other clips than the baseline. Evaluate both again.")
     return np.array([[row[name] for name in names] for row in rows], np.bool_)
-
-
-def _correct(outcome: Outcome) -> _Correct:
-    """Return which test clips a run recognised, by their names in order.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    assert outcome.folder is not None
-    path = outcome.folder / PREDICTIONS
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            found = {row["name"]: row["correct"] == "1" for row in csv.DictReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read ({error}). Remove it, and run the sweep again.") from error
-    if not found:
-        raise UserError(f"{path} has no clips. Remove it, and run the sweep again.")
-    return dict(sorted(found.items()))
 
 
 # --- as a table, and as files

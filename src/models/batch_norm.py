@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from .gpu_kernels import can_use_kernels
+from .padding import CountedPositions
 from .tracing import has_hooks, is_traced
 
 Norm = nn.modules.batchnorm._BatchNorm  # base class of all BatchNorms, including SyncBatchNorm
@@ -51,6 +52,33 @@ def normalise_rows(norm: Norm, rows: Tensor, relu: bool, all_reduce_sum: AllRedu
     move_statistics(norm, mean, variance, positions)
     result: Tensor = normed
     return result
+
+
+def can_count(norm: nn.Module) -> TypeGuard[Norm]:
+    """Tell whether `normalise_counted` supports a BatchNorm."""
+    if not isinstance(norm, Norm) or norm.running_mean is None or not norm.training:
+        return False
+    return not is_traced() and not has_hooks(norm) and _of_group(norm) is None
+
+
+def normalise_counted(norm: Norm, rows: Tensor, relu: bool, counted: CountedPositions) -> Tensor:
+    """Apply a BatchNorm in training, then ReLU if `relu`, (C, P) -> (C, P), with the statistics of some positions.
+
+    Every position is normalised. A single process computes the statistics.
+    """
+    if can_use_kernels(rows):
+        return _train_by_kernels(norm, rows, relu, counted)
+    counts = counted.mask()
+    wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    positions = counts.sum()
+    mean = torch.where(counts, wide, 0.0).sum(dim=1) / positions
+    centred = wide - mean[:, None]
+    variance = torch.where(counts, centred, 0.0).square().sum(dim=1) / positions
+    factor = norm.weight * torch.rsqrt(variance + norm.eps)
+    normed = torch.addcmul(norm.bias[:, None], centred, factor[:, None]).to(rows.dtype)
+    with torch.no_grad():
+        move_statistics(norm, mean, variance, positions)
+    return torch.relu(normed) if relu else normed
 
 
 def normalise_measured(norm: Norm, x: Tensor, measured: Tensor, all_reduce_sum: AllReduceSum | None = None) -> Tensor:
@@ -107,7 +135,7 @@ def _evaluate(norm: Norm, rows: Tensor, relu: bool, by_kernels: bool) -> Tensor:
     return evaluated.relu_() if relu else evaluated
 
 
-def _train_by_kernels(norm: Norm, rows: Tensor, relu: bool) -> Tensor:
+def _train_by_kernels(norm: Norm, rows: Tensor, relu: bool, counted: CountedPositions | None = None) -> Tensor:
     from .triton_batch_norm import NormByKernels
 
     mean, variance, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
@@ -116,7 +144,9 @@ def _train_by_kernels(norm: Norm, rows: Tensor, relu: bool) -> Tensor:
     if momentum is None and count is not None:  # mean over all batches, whose weight is only known on the device
         momentum = (count + 1).float().reciprocal()
     normed: Tensor = NormByKernels.apply(  # type: ignore[no-untyped-call]
-        rows, norm.weight, norm.bias, norm.eps, relu, momentum, None if count is None else (mean, variance, count)
+        *(rows, norm.weight, norm.bias, norm.eps, relu, momentum),
+        None if count is None else (mean, variance, count),
+        counted,
     )
     return normed
 

@@ -15,9 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.tensor_cache import cache_tensors
-from .batch_norm import Norm, can_normalise_rows, normalise_measured, normalise_rows
+from . import gpu_kernels
+from .batch_norm import (
+    Norm,
+    can_count,
+    can_normalise_rows,
+    normalise_counted,
+    normalise_measured,
+    normalise_rows,
+)
 from .cpu_kernels import can_normalise_by_batch, multiply, normalise_by_batch
 from .gpu_products import multiply_groups, multiply_joints, uses_split_sums
+from .padding import counted_bodies, counted_positions
 from .tracing import has_hooks
 
 _LONGEST_PRODUCT_FRAMES = 128  # longer clips are filtered by a depthwise convolution
@@ -39,16 +48,21 @@ def normalise_input(norm: nn.Module, stream: Tensor, measured: Tensor | None) ->
     x = channels_first(stream)
     if measured is None or not norm.training or not isinstance(norm, Norm):
         return normalise(norm, x)
-    return normalise_measured(norm, x, measured.transpose(0, 1))
+    bodies = counted_bodies()
+    counted = measured if bodies is None else measured & bodies[:, None, None]
+    return normalise_measured(norm, x, counted.transpose(0, 1))
 
 
 def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:
     """Apply a BatchNorm over channels, then ReLU if `relu`, (C, T, B, V) -> (C, T, B, V)."""
+    rows = x.view(len(x), -1)
+    if (counted := counted_positions(rows, inner=x.shape[3])) is not None and can_count(norm):
+        return normalise_counted(norm, rows, relu, counted).view(x.shape)
     if can_normalise_by_batch(norm, x):
         assert isinstance(norm, nn.BatchNorm2d)
-        return normalise_by_batch(norm, x.view(len(x), -1), relu).view(x.shape)
+        return normalise_by_batch(norm, rows, relu).view(x.shape)
     if can_normalise_rows(norm, x):
-        return normalise_rows(norm, x.view(len(x), -1), relu).view(x.shape)
+        return normalise_rows(norm, rows, relu).view(x.shape)
     normed: Tensor = norm(x.view(1, len(x), -1, x.shape[3])).view(x.shape)
     return torch.relu(normed) if relu else normed
 
@@ -79,6 +93,8 @@ def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
     """Mix joints with one adjacency per channel (C, V, V), (C, T, B, V) -> (C, T, B, V)."""
+    if gpu_kernels.can_mix_joints(x):
+        return gpu_kernels.mix_joints(x.view(len(x), -1, x.shape[3]), adjacency).view(x.shape)
     multiply_each = multiply_joints if uses_split_sums(x) else torch.bmm
     return multiply_each(x.view(len(x), -1, x.shape[3]), adjacency).view(x.shape)
 
@@ -86,10 +102,26 @@ def mix_joints(adjacency: Tensor, x: Tensor) -> Tensor:
 def filter_frames(filters: Iterable[nn.Module], x: Tensor) -> Tensor:
     """Apply depthwise (K, 1) convolutions, each to its part of the channels, (C, T, B, V) -> (C, T', B, V)."""
     frames, layers = x.shape[1], list(filters)
+    if gpu_kernels.can_filter_frames(x) and not any(map(has_hooks, layers)):
+        return _filter_by_kernels([layer for layer in layers if isinstance(layer, nn.Conv2d)], x)
     if frames > _LONGEST_PRODUCT_FRAMES or any(map(has_hooks, layers)):
         return _convolve_frames(layers, x)
     filtered = torch.bmm(frame_matrices(layers, frames), x.view(len(x), frames, -1))  # (C, T', B*V)
     return filtered.view(len(x), -1, *x.shape[2:])
+
+
+def _filter_by_kernels(layers: Sequence[nn.Conv2d], x: Tensor) -> Tensor:
+    taps = torch.cat([layer.weight.flatten(1) for layer in layers])  # (C, K)
+    dilations = _dilations(tuple((layer.dilation[0], len(layer.weight)) for layer in layers), x.device)
+    filtered = gpu_kernels.filter_frames(x.flatten(2), taps, dilations, layers[0].stride[0])
+    return filtered.view(len(x), -1, *x.shape[2:])
+
+
+@cache_tensors(64)
+def _dilations(parts: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
+    """Return the dilation of each channel, (C,) int32, from the dilation and the number of channels of each part."""
+    each = [dilation for dilation, channels in parts for _ in range(channels)]
+    return torch.tensor(each, dtype=torch.int32, device=device)
 
 
 def frame_matrices(filters: Iterable[nn.Module], frames: int) -> Tensor:

@@ -15,6 +15,7 @@ from . import multi_body
 from .facts import ModelFacts
 from .layers import activity
 from .multi_body import STREAMS, average_bodies, check_streams, fold_bodies, present_body_slots, select_bodies
+from .padding import counting
 from .stream_masks import stream_masks
 
 
@@ -91,6 +92,7 @@ class SkeletonClassifier(nn.Module):
         body_slots: Tensor | None = None,
         *,
         joint_mask: Tensor | None = None,
+        padded: bool = False,
         check_values: bool = True,
     ) -> Tensor:
         """Return the clip's features (N, D), averaged over the bodies that are present.
@@ -103,6 +105,7 @@ class SkeletonClassifier(nn.Module):
                 BatchNorm statistics.
             joint_mask: (N, M, T, V) bool, which joints were measured, if some are missing: the statistics of the input
                 BatchNorms are then taken from these alone. The streams are zero elsewhere; evaluation needs no mask.
+            padded: whether padding among the body slots stays out of the statistics of BatchNorm in training.
             check_values: outside of training, check for unusable values, which makes the host wait for a GPU. Use False
                 only if the values are known to be valid.
 
@@ -112,7 +115,8 @@ class SkeletonClassifier(nn.Module):
                 and skips such a batch; a compiled or exported model does not check them either.
         """
         body_mask, body_slots = self._checked(streams, body_mask, body_slots, check_values)
-        return average_bodies(self._computed(streams, body_slots, joint_mask).features, body_mask, body_slots)
+        computed = self._computed(streams, body_slots, joint_mask, padded=padded)
+        return average_bodies(computed.features, body_mask, body_slots)
 
     def forward(
         self,
@@ -122,6 +126,7 @@ class SkeletonClassifier(nn.Module):
         *,
         return_details: bool = False,
         joint_mask: Tensor | None = None,
+        padded: bool = False,
         check_values: bool = True,
     ) -> Tensor | ForwardDetails:
         """Return the logits (N, classes), or `ForwardDetails` if `return_details`.
@@ -129,7 +134,7 @@ class SkeletonClassifier(nn.Module):
         The other arguments are those of `forward_features`.
         """
         body_mask, body_slots = self._checked(streams, body_mask, body_slots, check_values)
-        computed = self._computed(streams, body_slots, joint_mask)
+        computed = self._computed(streams, body_slots, joint_mask, padded=padded)
         features = average_bodies(computed.features, body_mask, body_slots)
         logits: Tensor = self.classifier(self.dropout(features))
         if not return_details:
@@ -140,6 +145,16 @@ class SkeletonClassifier(nn.Module):
         return ForwardDetails(logits, features, shaped)
 
     def _computed(
+        self, streams: Mapping[str, Tensor], body_slots: Tensor | None, joint_mask: Tensor | None, *, padded: bool
+    ) -> BodyFeatures:
+        bodies = None
+        if padded and self.training and body_slots is not None:
+            clips, *_, most = streams["joint"].shape
+            bodies = body_slots < clips * most
+        with counting(bodies):
+            return self._features(streams, body_slots, joint_mask)
+
+    def _features(
         self, streams: Mapping[str, Tensor], body_slots: Tensor | None, joint_mask: Tensor | None
     ) -> BodyFeatures:
         masks = {}

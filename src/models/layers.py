@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from . import cpu_kernels, gpu_kernels
-from .batch_norm import Norm, can_normalise_rows, normalise_rows
+from .batch_norm import Norm, can_count, can_normalise_rows, normalise_counted, normalise_rows
 from .channel_major import normalise, project
+from .padding import counted_bodies, counted_positions, counting
 
 
 class JointGate(nn.Sequential):
@@ -28,11 +29,15 @@ class JointGate(nn.Sequential):
             nn.Sigmoid(),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, C, P, 1) -> (1, C, P, 1), of P frames or joints of all bodies."""
+    def forward(self, x: Tensor, inner: int = 1) -> Tensor:
+        """(1, C, P, 1) -> (1, C, P, 1), of P frames or joints of all bodies, `inner` of one body beside each other."""
         squeeze, norm, relu, excite, gate = self
         hidden = squeeze(x)
-        if len(hidden) == 1 and can_normalise_rows(norm, hidden):
+        counted = counted_positions(hidden[0, :, :, 0], inner)
+        if counted is not None and can_count(norm):
+            rows = normalise_counted(norm, hidden.reshape(hidden.shape[1], -1), True, counted)
+            hidden = rows.view(hidden.shape)
+        elif len(hidden) == 1 and can_normalise_rows(norm, hidden):
             rows = normalise_rows(norm, hidden.reshape(hidden.shape[1], -1), relu=True)
             hidden = rows.view(hidden.shape)
         else:
@@ -63,17 +68,26 @@ class STJointAttention(nn.Module):
             gpu_kernels.joint_and_frame_means(x) if on_gpu else cpu_kernels.joint_and_frame_means(x)
         )
         frame_gate = self.frame_gate(over_joints.view(1, channels, -1, 1)).view(channels, frames, bodies, 1)
-        joint_gate = self.joint_gate(over_frames.view(1, channels, -1, 1)).view(channels, 1, bodies, joints)
+        joint_gate = self.joint_gate(over_frames.view(1, channels, -1, 1), inner=joints).view(
+            channels, 1, bodies, joints
+        )
         apply_gates = gpu_kernels.apply_gates if on_gpu else cpu_kernels.apply_gates
         return apply_gates(x, frame_gate, joint_gate, self.alpha.to(x.dtype)[:, None, None, None])
 
 
 def recomputed(block: nn.Module, x: Tensor) -> Tensor:
     """Apply `block` without storing its features; the backward pass recomputes them, from the same random state."""
+    bodies = counted_bodies()
     result: Tensor = checkpoint(
-        block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _still_statistics(block))
+        block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _again(block, bodies))
     )
     return result
+
+
+@contextmanager
+def _again(block: nn.Module, bodies: Tensor | None) -> Iterator[None]:
+    with counting(bodies), _still_statistics(block):
+        yield
 
 
 @contextmanager

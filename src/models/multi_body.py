@@ -119,8 +119,8 @@ def _faults(streams: Sequence[Tensor], body_mask: Tensor | None) -> tuple[Tensor
 def padded(body_slots: Tensor, num_slots: int, multiple: int) -> Tensor:
     """Pad `body_slots` (B,) to a multiple of `multiple`, so that compiled code gets few shapes.
 
-    A slot of `num_slots` = N * M or more repeats a body whose result is discarded. It does count in the BatchNorm
-    statistics and weights the bodies of a batch slightly unequally; padding with zeros would bias them more.
+    A slot of `num_slots` = N * M or more repeats a body whose result is discarded. Unless a model is told that slots
+    are `padded`, it does count in the BatchNorm statistics and weights the bodies of a batch slightly unequally.
     """
     missing = -len(body_slots) % multiple
     repeated = body_slots.repeat(-(-missing // max(1, len(body_slots))))[:missing]

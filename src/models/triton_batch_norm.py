@@ -17,6 +17,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .padding import CountedPositions
+
 _BLOCK = 4096  # positions per program at a time
 _PROGRAMS = 1056  # minimum number of programs, if there is enough work: eight per multiprocessor of the largest GPUs
 
@@ -29,7 +31,9 @@ def _parts(channels: int, positions: int) -> tuple[int, int]:
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _sum_features(rows, sums, positions, per_part, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _sum_features(  # type: ignore[no-untyped-def]
+    rows, bodies, sums, positions, per_part, B, INNER: tl.constexpr, COUNTED: tl.constexpr, BLOCK: tl.constexpr
+):
     """Write the sums of x - x0 and of its square over a part, x0 being the channel's first value: (2, C, S)."""
     channel, part = tl.program_id(0), tl.program_id(1)
     row = rows + channel.to(tl.int64) * positions
@@ -39,6 +43,8 @@ def _sum_features(rows, sums, positions, per_part, BLOCK: tl.constexpr):  # type
     for start in range(begin, min(begin + per_part, positions), BLOCK):
         at = start + tl.arange(0, BLOCK)
         inside = at < positions
+        if COUNTED:  # the first body does count
+            inside = inside & (tl.load(bodies + (at // INNER) % B) != 0)
         difference = tl.load(row + at, mask=inside, other=0.0).to(tl.float32) - first
         difference = tl.where(inside, difference, 0.0)
         total += difference
@@ -50,18 +56,20 @@ def _sum_features(rows, sums, positions, per_part, BLOCK: tl.constexpr):  # type
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _settle_statistics(  # type: ignore[no-untyped-def]
-    rows, sums, weight, bias, statistics, running_mean, running_var, positions, parts, eps, momentum,
-    PARTS: tl.constexpr, RUNNING: tl.constexpr, MOMENTUM_IS_TENSOR: tl.constexpr,
+    rows, sums, weight, bias, statistics, running_mean, running_var, positions, number, parts, eps, momentum,
+    PARTS: tl.constexpr, RUNNING: tl.constexpr, MOMENTUM_IS_TENSOR: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
     """Write mean, scale, factor and offset of a channel, (4, C), and update its running statistics."""
     channel, channels = tl.program_id(0), tl.num_programs(0)
+    if COUNTED:
+        number = tl.load(number)
     at = tl.arange(0, PARTS)
     inside = at < parts
     total = tl.sum(tl.load(sums + channel * parts + at, mask=inside, other=0.0), 0)
     squares = tl.sum(tl.load(sums + (channels + channel) * parts + at, mask=inside, other=0.0), 0)
-    difference = total / positions
+    difference = total / number
     mean = tl.load(rows + channel.to(tl.int64) * positions).to(tl.float32) + difference
-    variance = squares / positions - difference * difference
+    variance = squares / number - difference * difference
     variance = tl.where(variance < 0.0, 0.0, variance)  # not tl.maximum, which would hide a NaN
     scale = 1.0 / tl.sqrt(variance + eps)
     factor = tl.load(weight + channel).to(tl.float32) * scale
@@ -75,7 +83,7 @@ def _settle_statistics(  # type: ignore[no-untyped-def]
         old = tl.load(running_mean + channel)
         tl.store(running_mean + channel, old + momentum * (mean - old))
         old = tl.load(running_var + channel)
-        tl.store(running_var + channel, old + momentum * (variance * (positions / (positions - 1.0)) - old))
+        tl.store(running_var + channel, old + momentum * (variance * (number / (number - 1.0)) - old))
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -118,9 +126,13 @@ def _sum_gradients(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _settle_gradients(sums, statistics, of_weight, of_bias, slopes, positions, parts, PARTS: tl.constexpr):  # type: ignore[no-untyped-def]
+def _settle_gradients(  # type: ignore[no-untyped-def]
+    sums, statistics, of_weight, of_bias, slopes, number, parts, PARTS: tl.constexpr, COUNTED: tl.constexpr
+):
     """Write the gradients of a channel's weight and bias, and coefficients for that of its features, (2, C)."""
     channel, channels = tl.program_id(0), tl.num_programs(0)
+    if COUNTED:
+        number = tl.load(number)
     at = tl.arange(0, PARTS)
     inside = at < parts
     total = tl.sum(tl.load(sums + channel * parts + at, mask=inside, other=0.0), 0)
@@ -128,15 +140,19 @@ def _settle_gradients(sums, statistics, of_weight, of_bias, slopes, positions, p
     scale, factor = tl.load(statistics + channels + channel), tl.load(statistics + 2 * channels + channel)
     tl.store(of_weight + channel, (along * scale).to(of_weight.dtype.element_ty))
     tl.store(of_bias + channel, total.to(of_bias.dtype.element_ty))
-    tl.store(slopes + channel, -factor * scale * scale * along / positions)
-    tl.store(slopes + channels + channel, -factor * total / positions)
+    tl.store(slopes + channel, -factor * scale * scale * along / number)
+    tl.store(slopes + channels + channel, -factor * total / number)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _scale_gradients(  # type: ignore[no-untyped-def]
-    rows, gradients, statistics, slopes, of_rows, positions, RELU: tl.constexpr, BLOCK: tl.constexpr
-):
-    """Write factor * g + slope * (x - mean) + level, g being the gradient before ReLU."""
+    rows, gradients, statistics, slopes, of_rows, bodies, positions, B,
+    RELU: tl.constexpr, INNER: tl.constexpr, COUNTED: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Write factor * g + slope * (x - mean) + level, g being the gradient before ReLU.
+
+    The last two terms come from the statistics, so only positions that count have them.
+    """
     channel, channels = tl.program_id(0), tl.num_programs(0)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = at < positions
@@ -148,7 +164,10 @@ def _scale_gradients(  # type: ignore[no-untyped-def]
     if RELU:
         gradient = tl.where(x * factor + offset > 0.0, gradient, 0.0)
     slope, level = tl.load(slopes + channel), tl.load(slopes + channels + channel)
-    result = factor * gradient + slope * (x - mean) + level
+    shared = slope * (x - mean) + level
+    if COUNTED:
+        shared = tl.where(tl.load(bodies + (at // INNER) % B) != 0, shared, 0.0)
+    result = factor * gradient + shared
     tl.store(of_rows + here, result.to(of_rows.dtype.element_ty), mask=inside)
 
 
@@ -168,23 +187,25 @@ class NormByKernels(torch.autograd.Function):
         relu: bool,
         momentum: float | Tensor,
         running: tuple[Tensor, Tensor, Tensor] | None,
+        counted: CountedPositions | None = None,
     ) -> Tensor:
         channels, positions = rows.shape
         parts, per_part = _parts(channels, positions)
+        bodies, number, options = _counting(rows, counted)
         sums = rows.new_empty(2, channels, parts, dtype=torch.float32)
         statistics = rows.new_empty(4, channels, dtype=torch.float32)
         mean, variance, _ = running or (sums, sums, sums)
-        _sum_features[(channels, parts)](rows, sums, positions, per_part, BLOCK=_BLOCK)
+        _sum_features[(channels, parts)](rows, bodies, sums, positions, per_part, len(bodies), **options, BLOCK=_BLOCK)
         _settle_statistics[(channels,)](
-            rows, sums, weight, bias, statistics, mean, variance, positions, parts, eps, momentum,
+            rows, sums, weight, bias, statistics, mean, variance, positions, number, parts, eps, momentum,
             PARTS=triton.next_power_of_2(parts), RUNNING=running is not None,
-            MOMENTUM_IS_TENSOR=isinstance(momentum, Tensor),
+            MOMENTUM_IS_TENSOR=isinstance(momentum, Tensor), COUNTED=counted is not None,
         )  # fmt: skip
         if running is not None:
             running[2].add_(1)
         normed = scaled(rows, statistics[2], statistics[3], relu)
         context.save_for_backward(rows, statistics)
-        context.relu, context.types = relu, (weight.dtype, bias.dtype)
+        context.relu, context.types, context.counted = relu, (weight.dtype, bias.dtype), counted
         return normed
 
     @staticmethod
@@ -193,6 +214,7 @@ class NormByKernels(torch.autograd.Function):
         gradients = gradients.contiguous()
         channels, positions = rows.shape
         parts, per_part = _parts(channels, positions)
+        bodies, number, options = _counting(rows, context.counted)
         sums = rows.new_empty(2, channels, parts, dtype=torch.float32)
         slopes = rows.new_empty(2, channels, dtype=torch.float32)
         of_weight, of_bias = (rows.new_empty(channels, dtype=each) for each in context.types)
@@ -201,12 +223,21 @@ class NormByKernels(torch.autograd.Function):
             rows, gradients, statistics, sums, positions, per_part, RELU=context.relu, BLOCK=_BLOCK
         )
         _settle_gradients[(channels,)](
-            sums, statistics, of_weight, of_bias, slopes, positions, parts, PARTS=triton.next_power_of_2(parts)
-        )
+            sums, statistics, of_weight, of_bias, slopes, number, parts,
+            PARTS=triton.next_power_of_2(parts), COUNTED=context.counted is not None,
+        )  # fmt: skip
         _scale_gradients[(channels, triton.cdiv(positions, _BLOCK))](
-            rows, gradients, statistics, slopes, of_rows, positions, RELU=context.relu, BLOCK=_BLOCK
-        )
-        return of_rows, of_weight, of_bias, None, None, None, None
+            rows, gradients, statistics, slopes, of_rows, bodies, positions, len(bodies),
+            RELU=context.relu, **options, BLOCK=_BLOCK,
+        )  # fmt: skip
+        return of_rows, of_weight, of_bias, None, None, None, None, None
+
+
+def _counting(rows: Tensor, counted: CountedPositions | None) -> tuple[Tensor, Tensor | int, dict[str, Any]]:
+    """Return the bodies that count, int32 (B,), the number of positions that count, and the kernels' options."""
+    if counted is None:
+        return rows, rows.shape[1], {"INNER": 1, "COUNTED": False}  # no kernel reads the first
+    return counted.bodies.to(torch.int32), counted.number, {"INNER": counted.inner, "COUNTED": True}
 
 
 def scaled(rows: Tensor, factor: Tensor, offset: Tensor, relu: bool) -> Tensor:

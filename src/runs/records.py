@@ -38,11 +38,11 @@ _LEFT_OUT = re.compile(
 )
 _COLUMNS = re.compile(r"epoch|learning_rate|(train|test|val|ema_test|ema_val)_\w+|skipped_batches|seconds")
 _OF_SUMMARY = (
-    *("parameters", "train_clips", "test_clips", "weights", "statistics", "validation", "processes"),
+    *("parameters", "training_clips", "test_clips", "weights", "statistics", "validation", "processes"),
     *("skipped_batches", "train_seconds", "clips_per_second", "command", "machine", "versions", "finished"),
 )
 _OF_TEACHER = ("model", "parameters", "dataset", "split", "seed", "fingerprint", "top1")
-_NEEDED = ("machine", "command", "train_clips")  # runs of earlier versions lack them
+_NEEDED = ("machine", "command", "training_clips")  # runs of earlier versions lack them
 
 
 @dataclass(frozen=True)

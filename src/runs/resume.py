@@ -34,6 +34,8 @@ HARMLESS = (
     "hardware.prefetch_factor",
     "hardware.cpu_threads",
     "hardware.cuda_graphs",
+    "hardware.trial_kernels",
+    "hardware.masked_padding",
     "device",
     "compile",
     "test_every",

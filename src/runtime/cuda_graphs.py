@@ -9,6 +9,7 @@ Legend: N clips, M bodies, B bodies computed.
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -66,25 +67,27 @@ class GraphedForward:
         *,
         return_details: bool = False,
         joint_mask: Tensor | None = None,
+        padded: bool = False,
         **more: Any,
     ) -> Any:
         """Return the result of the model's `forward` for the same arguments."""
-        masks = {} if joint_mask is None else {"joint_mask": joint_mask}
+        masks: dict[str, Any] = {} if joint_mask is None else {"joint_mask": joint_mask}
+        more = {**more, "padded": True} if padded else more
         if body_mask is None or body_slots is None or return_details or not self._applies():
             return self.plain(streams, body_mask, body_slots, return_details=return_details, **masks, **more)
         names = tuple(streams)
         inputs = (*streams.values(), body_mask, body_slots, *masks.values())
-        key = (names, _precision(), *((each.shape, each.dtype) for each in inputs))
+        key = (names, _precision(), padded, *((each.shape, each.dtype) for each in inputs))
         if key not in self.graphs:
             if len(self.graphs) >= _MOST_GRAPHS:
                 return self.plain(streams, body_mask, body_slots, **masks, **more)
-            self._record(key, names, inputs)
+            self._record(key, names, inputs, padded=padded)
         return self.graphs[key](*inputs)
 
     def _applies(self) -> bool:
         return self.model.training and torch.is_grad_enabled()
 
-    def _record(self, key: Key, names: tuple[str, ...], inputs: tuple[Tensor, ...]) -> None:
+    def _record(self, key: Key, names: tuple[str, ...], inputs: tuple[Tensor, ...], *, padded: bool) -> None:
         """Record both passes for inputs of a new shape.
 
         Raises:
@@ -93,7 +96,8 @@ class GraphedForward:
         """
         device = inputs[0].device
         before = [each.clone() for each in self.model.buffers()]
-        passes = _Passes(self.model, self.plain, names, _precision())
+        plain = partial(self.plain, padded=True) if padded else self.plain
+        passes = _Passes(self.model, plain, names, _precision())
         copies = tuple(each.clone() for each in inputs)
         self.pool = self.pool or torch.cuda.graph_pool_handle()
         try:

@@ -248,7 +248,12 @@ def _layout(name: str, own: LayoutFile, origin: str) -> Layout:
 
 @dataclass
 class HardwareConfig:
-    """Settings for the placement of clips, the transfer of batches to the device, and computation there."""
+    """Settings for the placement of clips, the transfer of batches to the device, and computation there.
+
+    Attributes:
+        trial_kernels: Triton kernels to use that no GPU has shown yet.
+        masked_padding: whether bodies that pad a batch for CUDA graphs stay out of BatchNorm's statistics.
+    """
 
     data_placement: Literal["auto", "device", "ram", "disk"] = "auto"
     num_workers: Annotated[int, Interval(ge=0, le=256)] = 0
@@ -257,6 +262,8 @@ class HardwareConfig:
     amp_dtype: Literal["auto", "fp16", "bf16"] = "auto"
     cpu_threads: Annotated[int, Interval(ge=0, le=1024)] = 0
     cuda_graphs: bool | None = None
+    trial_kernels: list[Literal["filter", "joints"]] = field(default_factory=list)
+    masked_padding: bool = False
 
 
 def data_settings(named: str) -> DataConfig:

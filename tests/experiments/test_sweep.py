@@ -80,9 +80,8 @@ def test_a_finished_run_without_predictions_is_evaluated(
 ) -> None:
     plan = sweep_plan()
     first = run_sweep(plan, 1)[0]
-    assert first.folder is not None
-    (first.folder / "evaluation" / "predictions.csv").unlink()
-    (first.folder / "evaluation").rmdir()
+    first.predictions.unlink()
+    first.predictions.parent.rmdir()
     run_sweep(plan, 1)
     assert len(sweep_trainings.evaluated) == 3
 

@@ -1,20 +1,14 @@
 """The results of a sweep: means, differences, and what is said about them."""
 
 import json
-from pathlib import Path
 
 import pytest
 from sweep_probes import SLOW, MakeSweep, SweepTrainings
 
 from last.experiments.sweep import run_sweep
-from last.experiments.sweep_results import PREDICTIONS, columns, compare, notes, read_outcomes, row
+from last.experiments.sweep_results import columns, compare, notes, read_outcomes, row
 from last.settings.splits import FoldChoice
 from last.utils.errors import UserError
-
-
-def folder_of(path: Path | None) -> Path:
-    assert path is not None
-    return path
 
 
 def test_a_variant_is_compared_with_the_baseline_clip_by_clip(
@@ -80,8 +74,7 @@ def test_held_out_clips_that_differ_from_seed_to_seed_are_compared_seed_by_seed(
     plan = sweep_plan(seeds=[0, 1])
     outcomes = run_sweep(plan, 1)
     for each in outcomes[2:]:
-        path = folder_of(each.folder) / PREDICTIONS
-        path.write_text(path.read_text().replace("clip", "other"))
+        each.predictions.write_text(each.predictions.read_text().replace("clip", "other"))
     _, slow = compare(plan, read_outcomes(plan))
     assert slow.difference is not None
     assert (slow.difference.clips, slow.difference.seeds) == (20, 1)
@@ -112,6 +105,6 @@ def test_damaged_predictions_are_named(
 ) -> None:
     plan = sweep_plan()
     slow = run_sweep(plan, 1)[1]
-    (folder_of(slow.folder) / PREDICTIONS).write_text(content)
+    slow.predictions.write_text(content)
     with pytest.raises(UserError, match=message):
         compare(plan, read_outcomes(plan))

@@ -39,7 +39,7 @@ def test_a_record_holds_the_results_of_every_epoch_and_of_the_best_and_the_last(
 def test_a_record_says_how_the_run_can_be_made_again(trained_run: TrainedRun) -> None:
     run = trained_run("epochs=2")
     content, summary = record_of(run.path).content, json.loads(run.summary.read_text())
-    for key in ("machine", "versions", "command", "parameters", "train_clips", "test_clips", "finished"):
+    for key in ("machine", "versions", "command", "parameters", "training_clips", "test_clips", "finished"):
         assert content[key] == summary[key]
     assert (content["commit"], content["seed"], content["model"]) == (summary["git_commit"], 0, "nano_e")
     assert set(content["machine"]) == {"cpu", "cores", "system", "device", "threads"}
@@ -166,10 +166,10 @@ def test_a_run_of_an_earlier_version_is_recorded_with_a_warning(
     trained_run: TrainedRun, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = trained_run("epochs=2")
-    changed(run.summary, machine=None, command=None, train_clips=None, epochs_trained=None, ended=None)
+    changed(run.summary, machine=None, command=None, training_clips=None, epochs_trained=None, ended=None)
     record = record_of(run.path)
     assert (record.content["machine"], record.content["ended"]) == (None, "all epochs")
-    assert "of an earlier version of LAST, which did not note machine, command, train_clips" in caplog.text
+    assert "of an earlier version of LAST, which did not note machine, command, training_clips" in caplog.text
 
 
 @pytest.mark.parametrize(

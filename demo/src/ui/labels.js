@@ -1,4 +1,4 @@
-// The labels above people, each at a place where it covers no other one.
+// The labels above people, each at a place where it covers no other one. If there is no room for all, their numbers stay.
 
 const FONT_PIXELS = 13;
 const HEIGHT = 22;
@@ -14,7 +14,7 @@ const CALM = 6; // more room that a label needs to return to its own place, so t
 /** @typedef {{top: number, width: number, height: number}} Area */
 
 // Where a label may be, in its own widths and heights from its place; the nearest ones first.
-const PLACES = [-1, -0.5, 0, 0.5, 1]
+const PLACES = [-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2]
   .flatMap((right) => Array.from({ length: 2 * MOST_STEPS + 1 }, (_, step) => ({ right, down: step - MOST_STEPS })))
   .map((place) => ({
     ...place,
@@ -33,7 +33,7 @@ const PLACES = [-1, -0.5, 0, 0.5, 1]
 export function placed(wanted, taken, area, gap, before = PLACES[0]) {
   const at = ({ right, down }) => ({
     ...wanted,
-    left: within(wanted.left + right * wanted.width, gap, area.width - wanted.width - gap),
+    left: within(wanted.left + right * Math.max(wanted.width, 3 * wanted.height), gap, area.width - wanted.width - gap),
     top: within(wanted.top + down * (wanted.height + gap), area.top + gap, area.height - wanted.height - gap),
   });
   const isFree = (box, room) => taken.every((other) => !overlap(box, other, room));
@@ -75,28 +75,28 @@ export class Labels {
     context.font = `600 ${FONT_PIXELS * ratio}px system-ui, sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    const found = [];
-    for (const label of wanted) {
-      const fit = this.fit(context, label, found, area, ratio);
-      if (fit) found.push({ ...label, ...fit });
+    let found = this.fit(context, wanted, area, ratio);
+    if (found.length < wanted.length) {
+      const numbers = wanted.filter(({ number }) => number).map((label) => ({ ...label, text: "" }));
+      found = this.fit(context, numbers, area, ratio);
     }
     for (const label of found) drawLine(context, label, ratio, palette);
     for (const label of found) drawLabel(context, label, ratio, palette);
     this.before = new Map(found.map(({ id, place }) => [id, place]));
   }
 
-  /** Return where a label is, and what it says: all of it, or the number of the person where there is no room. */
-  fit(context, { id, number, text, x, y }, others, area, ratio) {
-    const taken = others.map(({ box }) => box);
-    for (const said of new Set([[number, text].filter(Boolean).join("  "), number])) {
-      if (!said) continue;
+  /** Return the labels for which there is room, with what they say and where. */
+  fit(context, wanted, area, ratio) {
+    const found = [];
+    for (const { id, number, text, x, y } of wanted) {
+      const said = [number, text].filter(Boolean).join("  ");
       const width = Math.min(context.measureText(said).width + 2 * PADDING * ratio, area.width - 2 * EDGE * ratio);
-      const height = HEIGHT * ratio;
-      const box = { left: x - width / 2, top: y - ABOVE * ratio - height / 2, width, height };
-      const found = placed(box, taken, area, GAP * ratio, this.before.get(id));
-      if (found) return { ...found, said };
+      const own = { left: x - width / 2, top: y - (ABOVE + HEIGHT / 2) * ratio, width, height: HEIGHT * ratio };
+      const taken = found.map(({ box }) => box);
+      const fit = placed(own, taken, area, GAP * ratio, this.before.get(id));
+      if (fit) found.push({ id, said, x, y, ...fit });
     }
-    return null;
+    return found;
   }
 }
 

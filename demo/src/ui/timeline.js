@@ -5,6 +5,7 @@ import { byId, element, write } from "./dom.js";
 
 const MOST_LANES = 6;
 const COLOURS = 12;
+const MARGIN_S = 0.4; // by which one action may begin before the one before it is known to have ended
 
 /**
  * @typedef {object} Span an action of a person
@@ -48,19 +49,29 @@ export class Timeline {
   take({ kind, body, label, began, time, probability }) {
     if (kind === "end") {
       const open = this.spans.find((span) => span.body === body && span.ended === null && span.label === label);
-      if (open) open.ended = time;
+      if (open) this.end(open, time);
       return;
     }
-    const isOld = (span) => span.pass !== this.pass && span.body === body && span.began <= time && span.ended > began;
-    this.spans = this.spans.filter((span) => !isOld(span));
+    this.forgetBefore(body, began + MARGIN_S, time);
     this.spans.push({ body, label, began, ended: null, probability, pass: this.pass });
     this.spans.sort((one, other) => one.began - other.began);
   }
 
+  end(span, time) {
+    span.ended = Math.max(time, span.began);
+    this.forgetBefore(span.body, span.began + MARGIN_S, span.ended - MARGIN_S);
+  }
+
+  /** Forget what was found of somebody between two times when the recording was played before. */
+  forgetBefore(body, began, time) {
+    const isOld = (span) => span.pass !== this.pass && span.body === body && span.began < time && span.ended > began;
+    this.spans = this.spans.filter((span) => !isOld(span));
+  }
+
   /** End what goes on, as where the time jumps: what is found from now on replaces what is there. @param {number} time */
   close(time) {
+    for (const span of this.spans.filter(({ ended }) => ended === null)) this.end(span, time);
     this.pass += 1;
-    for (const span of this.spans) if (span.ended === null) span.ended = Math.max(time, span.began);
     this.changed();
   }
 

@@ -8,24 +8,26 @@ from .loader import Batch
 
 
 def of_few_shapes(
-    batches: Iterable[Batch], batch_size: int, *, compiled: bool, recorded: bool = False
+    batches: Iterable[Batch], batch_size: int, *, compiled: bool, recorded: bool = False, masked: bool = False
 ) -> Iterable[Batch]:
     """Return the batches with few different numbers of body slots if the model is compiled or recorded for each.
 
-    Recording is fast and a graph is small, so recorded models get more shapes and less padding.
+    Recording is fast and a graph is small, so recorded models get more shapes and less padding. `masked` padding stays
+    out of the statistics of BatchNorm.
     """
     if compiled:
         return _FewShapes(batches, max(1, batch_size // 4))
-    return _FewShapes(batches, batch_size // 64) if recorded and batch_size >= 128 else batches
+    return _FewShapes(batches, batch_size // 64, masked=masked) if recorded and batch_size >= 128 else batches
 
 
 class _FewShapes:
     """Batches whose number of body slots is padded to a multiple."""
 
-    def __init__(self, batches: Iterable[Batch], multiple: int) -> None:
-        self.batches, self.multiple = batches, multiple
+    def __init__(self, batches: Iterable[Batch], multiple: int, *, masked: bool = False) -> None:
+        self.batches, self.multiple, self.masked = batches, multiple, masked
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self.batches:
             clips, bodies = batch.frame_mask.shape[:2]
-            yield replace(batch, body_slots=padded(batch.body_slots, clips * bodies, self.multiple))
+            slots = padded(batch.body_slots, clips * bodies, self.multiple)
+            yield replace(batch, body_slots=slots, padded=self.masked)

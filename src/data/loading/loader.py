@@ -46,6 +46,7 @@ class Batch:
         joint_mask: (N, M, T, V) bool, which joints were measured or interpolated; None if no joint of a present body is
             missing, and every frame has a body.
         absent: (N, M, T) bool, the frames in which a body was absent beside another one; None without `joint_mask`.
+        padded: whether padding among the body slots stays out of the statistics of BatchNorm.
         streams: the input of a model, each (N, C, T, V, M), derived from the joints on the device; empty before that.
     """
 
@@ -57,6 +58,7 @@ class Batch:
     rng_keys: Tensor
     joint_mask: Tensor | None = None
     absent: Tensor | None = None
+    padded: bool = False
     streams: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -73,15 +75,16 @@ class Batch:
         return self.frame_mask[..., None] if self.joint_mask is None else self.joint_mask
 
     @property
-    def masks(self) -> dict[str, Tensor]:
-        """Return the mask of what counts in the statistics of a model, as its argument; none if all of it counts.
+    def masks(self) -> dict[str, Any]:
+        """Return what counts in the statistics of a model, as its arguments; none if all of it counts.
 
         The zeros of a body that is absent beside another one count, as they do in a batch without missing joints.
         """
-        if self.joint_mask is None:
-            return {}
-        counted = self.joint_mask if self.absent is None else self.joint_mask | self.absent[..., None]
-        return {"joint_mask": counted}
+        found: dict[str, Any] = {"padded": True} if self.padded else {}
+        if self.joint_mask is not None:
+            counted = self.joint_mask if self.absent is None else self.joint_mask | self.absent[..., None]
+            found["joint_mask"] = counted
+        return found
 
     def with_streams(self, streams: Mapping[str, Tensor]) -> Self:
         """Return the batch with the input of a model."""
@@ -97,7 +100,7 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
         values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "streams"}
-        changed = {name: change(value) for name, value in values.items() if value is not None}
+        changed: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
         return replace(self, **changed, streams={name: change(stream) for name, stream in self.streams.items()})
 
 

@@ -106,6 +106,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
             config.batch_size,
             compiled=config.compile,
             recorded=records_steps(config.model, config.hardware, device, world.size, compiled=config.compile),
+            masked=config.hardware.masked_padding,
         ),
         source=clips,
         sampler=sampler,
