@@ -84,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --drop_joints 0.3
         {program} evaluate --checkpoint latest --crops 5 --turns -15 15 --mirror
         {program} evaluate --checkpoint runs/joint --checkpoint runs/bone --weights train
+        {program} evaluate --checkpoint latest --compare runs/run-2026-11-22
         {program} evaluate --checkpoint latest --details
         {program} evaluate --checkpoint latest --robustness --report report.html
         """
@@ -96,6 +97,11 @@ def _add_further(parser: argparse.ArgumentParser) -> None:
         "--weights",
         choices=WEIGHTS,
         help="of several checkpoints: equal (default), or train: found on the training clips that all of them held out",
+    )
+    parser.add_argument(
+        "--compare",
+        metavar="PATH",
+        help="also test another checkpoint or run on the same clips: the difference with its interval, McNemar's test",
     )
     parser.add_argument(
         "--crops", type=int, metavar="N", help="also average N samplings of each clip, in a column of its own"
@@ -143,6 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         checkpoint=first,
         members=others,
+        compare=None if arguments.compare is None else checkpoint_of(arguments, arguments.compare),
         environment=arguments.env or "",
         test_time=fill(TestTime, arguments),
     )
@@ -163,6 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _reproducing(arguments: argparse.Namespace, request: "EvalRequest", report: Path | None) -> str:
     """Return the command of this evaluation, with the files that `latest` and names of runs stand for."""
     words = [word for path in request.checkpoints for word in ("--checkpoint", str(path))]
+    words += ["--compare", str(request.compare)] if request.compare is not None else []
     for name in _VALUES:
         if (value := getattr(arguments, name)) is not None:
             words += [f"--{name}", str(value)]

@@ -8,7 +8,7 @@ from .terminal import say, table
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvalResult
-    from ..evaluation.findings import Details, EnsembleResult, RobustnessCurve, TestTimeResult
+    from ..evaluation.findings import ComparisonResult, Details, EnsembleResult, RobustnessCurve, TestTimeResult
 
 _WORST_SHOWN = 10
 _CONFUSIONS_SHOWN = 8
@@ -71,6 +71,8 @@ def _show_extras(result: "EvalResult") -> None:
     extras, names = result.extras, result.class_names
     if extras.ensemble is not None:
         _show_ensemble(extras.ensemble, result.metrics.top1)
+    if extras.comparison is not None:
+        _show_comparison(extras.comparison, result.metrics.top1)
     if extras.details is not None:
         _show_details(extras.details, names)
     if extras.robustness:
@@ -85,6 +87,18 @@ def _show_ensemble(ensemble: "EnsembleResult", top1: float) -> None:
     total = ["all, summed", "", "1.000", f"{ensemble.parameters:,}", f"{top1:.2f}"]
     title = f"{len(ensemble.members)} networks; the weights are {ensemble.source}"
     table(title, ["checkpoint", "model", "weight", "parameters", "top-1 %"], [*rows, total])
+
+
+def _show_comparison(found: "ComparisonResult", top1: float) -> None:
+    rows = [
+        ["top-1 % of this one", f"{top1:.2f}"],
+        ["top-1 % of the other", found.top1.text()],
+        ["difference, with its 95 % interval", found.gain.text("+")],
+        ["clips that this one alone recognises", f"{found.only_this:,}"],
+        ["clips that the other alone recognises", f"{found.only_other:,}"],
+        ["p of McNemar's exact test", f"{found.p:.4f}"],
+    ]
+    table(f"compared with {found.path} ({found.model}) on the same clips", ["figure", "value"], rows)
 
 
 def _show_details(details: "Details", names: Sequence[str]) -> None:

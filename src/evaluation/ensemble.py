@@ -35,8 +35,8 @@ class Weights:
     source: str
 
 
-def refuse_strangers(members: Sequence[TestedModel]) -> None:
-    """Refuse networks whose probabilities cannot be summed.
+def refuse_strangers(members: Sequence[TestedModel], what: str = "An ensemble") -> None:
+    """Refuse networks whose probabilities cannot be summed, or compared; `what` begins the message.
 
     Raises:
         UserError: classes, layouts or tested clips differ; the message names the first that does not fit.
@@ -47,18 +47,18 @@ def refuse_strangers(members: Sequence[TestedModel]) -> None:
             different = [name for name in other.classes if name not in first.classes]
             named = f", such as {first_few(different, _NAMED)}" if different else " in another order"
             raise UserError(
-                f"An ensemble of different classes: {first.path} has {counted(len(first.classes), 'class')}, and "
+                f"{what} of different classes: {first.path} has {counted(len(first.classes), 'class')}, and "
                 f"{other.path} has {len(other.classes)}{named}. Give networks that were trained on the same classes."
             )
         layouts = [each.config.data.skeleton for each in (first, other)]
         if layouts[0] != layouts[1]:
             raise UserError(
-                f"An ensemble of different layouts: {first.path} has {layouts[0].name}, and {other.path} has "
+                f"{what} of different layouts: {first.path} has {layouts[0].name}, and {other.path} has "
                 f"{layouts[1].name}. Give networks that were trained on the same joints."
             )
         if problem := _other_clips(first, other):
             raise UserError(
-                f"An ensemble that is tested on different clips: {problem}. Its networks belong to the same protocol: "
+                f"{what} that is tested on different clips: {problem}. Its networks belong to the same protocol: "
                 "train them with the same --split, or name one with --split."
             )
 
@@ -87,7 +87,7 @@ def combined(parts: Sequence[Predictions], weights: NDArray[np.float64]) -> Pred
     A clip that one network cannot use is unusable.
     """
     first = parts[0]
-    rows = [_in_order(part, first.names) for part in parts]
+    rows = [in_order(part, first.names) for part in parts]
     scored = np.all([part.scored[row] for part, row in zip(parts, rows, strict=True)], axis=0)
     total = np.zeros(first.scores.shape, np.float64)
     for part, row, weight in zip(parts, rows, weights, strict=True):
@@ -95,7 +95,7 @@ def combined(parts: Sequence[Predictions], weights: NDArray[np.float64]) -> Pred
     return Predictions(first.names, first.labels, total.astype(np.float32), ~scored)
 
 
-def _in_order(part: Predictions, names: Sequence[str]) -> NDArray[np.int64]:
+def in_order(part: Predictions, names: Sequence[str]) -> NDArray[np.int64]:
     """Return the rows of clips by name."""
     rows = {name: number for number, name in enumerate(part.names)}
     return np.array([rows[name] for name in names], np.int64)
@@ -145,7 +145,7 @@ def common_held_out(members: Sequence[TestedModel]) -> list[NDArray[np.int64]]:
 
 def likeliest_weights(parts: Sequence[Predictions]) -> NDArray[np.float64]:
     """Return the weights (E,) of the likeliest mixture, by expectation maximisation from equal ones."""
-    rows = [_in_order(part, parts[0].names) for part in parts]
+    rows = [in_order(part, parts[0].names) for part in parts]
     likely = np.stack(
         [
             np.take_along_axis(part.scores[row], part.labels[row, None], axis=1)[:, 0]

@@ -18,12 +18,13 @@ from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .clip_metrics import clip_metrics, get_metric, list_metrics
-from .details import condition_of, gain_of, measure_details
-from .ensemble import Ensemble, Weights, equal_weights, refuse_strangers, trained_weights
-from .findings import EnsembleResult, Extras, MemberResult, TestTimeResult
+from .details import condition_of, correct_clips, gain_of, measure_details, share_of
+from .ensemble import Ensemble, Weights, equal_weights, in_order, refuse_strangers, trained_weights
+from .findings import ComparisonResult, EnsembleResult, Extras, MemberResult, TestTimeResult
 from .metrics import Metrics, Predictions, measure
 from .page import write_evaluation_page
 from .page_content import content_of
+from .paired import mcnemar
 from .recordings import EvaluatedRecordings, evaluate_recordings
 from .report import PICTURES, write_report
 from .request import EvalRequest
@@ -64,6 +65,9 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     _refuse_contradictions(request)
     members = [open_tested(request, path) for path in request.checkpoints]
     refuse_strangers(members)
+    compared = None if request.compare is None else open_tested(request, request.compare)
+    if compared is not None:
+        refuse_strangers([members[0], compared], "A comparison")
     _refuse_impossible_views(request, members)
     _warn_about_untrained(members[0])
     make_folder(out)  # reports an unwritable folder before all clips are scored
@@ -83,6 +87,8 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     facts |= {f"dropped {name}": f"{share:g}" for name, share in request.dropped.items()}
     found = evaluate_recordings(predictions, first.store, len(first.classes), request.shortest_event)
     extras = _extras(ensemble, request, parts, predictions, metrics, progress)
+    if compared is not None:
+        extras = replace(extras, comparison=_comparison(compared, request, predictions, progress))
     files = write_report(
         out, metrics, predictions, first.classes, facts, pictures=pictures, added=added, recordings=found, extras=extras
     )
@@ -183,6 +189,25 @@ def _ensemble_result(ensemble: Ensemble, parts: Sequence[Predictions]) -> Ensemb
         for member, part, weight in zip(ensemble.members, parts, ensemble.weights.values, strict=True)
     ]
     return EnsembleResult(members, ensemble.weights.source)
+
+
+def _comparison(
+    other: TestedModel, request: EvalRequest, predictions: Predictions, progress: Progress
+) -> ComparisonResult:
+    """Return how another network does on the same clips."""
+    use_statistics(other, request)
+    with progress.task("comparing", len(other.indices)) as shown:
+        found = other.predict(condition=condition_of(request), shown=shown)
+    own, others = correct_clips(predictions), correct_clips(found)[in_order(found, predictions.names)]
+    return ComparisonResult(
+        str(other.path),
+        other.config.model.name,
+        share_of(others),
+        share_of(own.astype(np.float64) - others),
+        int((own & ~others).sum()),
+        int((others & ~own).sum()),
+        mcnemar(own, others),
+    )
 
 
 def _test_time(

@@ -14,12 +14,14 @@ _DECIMALS = 4
 
 
 def in_metrics(extras: Extras) -> dict[str, Any]:
-    """Return what belongs beside the metrics in their file: the networks of an ensemble, and averages at test time."""
+    """Return what belongs beside the metrics in their file: an ensemble, averages at test time, a comparison."""
     found: dict[str, Any] = {}
     if extras.ensemble is not None:
         found["ensemble"] = _rounded({**asdict(extras.ensemble), "parameters": extras.ensemble.parameters})
     if extras.test_time is not None:
         found["test_time"] = _test_time(extras.test_time)
+    if extras.comparison is not None:
+        found["comparison"] = _rounded(asdict(extras.comparison))
     return found
 
 

@@ -256,10 +256,32 @@ class TestTimeResult:
 
 
 @dataclass(frozen=True)
+class ComparisonResult:
+    """Another network on the same clips.
+
+    Attributes:
+        path, model: its file and its model.
+        top1: its own.
+        gain: what the evaluated network is above it, in percentage points of top-1, with its interval.
+        only_this, only_other: the clips that one of them alone recognises.
+        p: of McNemar's exact test, two-sided.
+    """
+
+    path: str
+    model: str
+    top1: Estimate
+    gain: Estimate
+    only_this: int
+    only_other: int
+    p: float
+
+
+@dataclass(frozen=True)
 class Extras:
     """All that was measured beside the metrics; None for what was not asked for."""
 
     ensemble: EnsembleResult | None = None
     test_time: TestTimeResult | None = None
+    comparison: ComparisonResult | None = None
     details: Details | None = None
     robustness: Sequence[RobustnessCurve] = field(default=())

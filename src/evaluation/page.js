@@ -68,7 +68,7 @@ if (matrix) {
     const shown = chosen();
     const place = new Map(shown.map((index, number) => [index, number]));
     const letters = matrix.clientWidth < 500 ? 12 : 22;
-    const left = 8 + 7 * Math.min(letters, Math.max(...shown.map((index) => names[index].length), 1));
+    const left = 10 + 7.5 * Math.min(letters, Math.max(...shown.map((index) => names[index].length), 1));
     const size = Math.max(9, Math.min(38, Math.floor((matrix.clientWidth - left - 4) / Math.max(shown.length, 1))));
     const labelled = size >= 12;
     const top = labelled ? left : 8;

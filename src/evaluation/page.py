@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..plots.html import LineChart, Series, lines_of, player_of, write_report
 from ..plots.player import PlayedClip, json_in_script
 from ..tasks.measures import CLASSIFICATION, Measures
-from ..utils.numbers import counted
+from ..utils.numbers import counted, percent
 from .findings import Bin, Details, Estimate, Extras, Reliability, RobustnessCurve
 from .metrics import TOP, ClassResult, Metrics, Predictions
 from .mistakes import ClipOf, cut, played, worst_mistakes
@@ -97,6 +97,7 @@ def write_evaluation_page(path: Path, content: PageContent) -> None:
         "clips": len(content.predictions.names),
         "averaged": content.extras.test_time,
         "summary": _summary(content, details),
+        "compared": content.extras.comparison,
         "notes": details.notes,
         "ensemble": content.extras.ensemble,
         "curves": curves,
@@ -257,7 +258,7 @@ def _confusions(metrics: Metrics, class_names: Sequence[str], details: Details) 
     verb = "is" if details.wrong == 1 else "are"
     words = f"{counted(details.wrong, 'clip')} of {sum(clips):,} {verb} taken for another class."
     if details.wrong and len(details.confusions) > _NAMED:
-        words += f" The {_NAMED} costliest confusions are {100 * first / details.wrong:.0f} % of them."
+        words += f" The {_NAMED} costliest confusions are {percent(first / details.wrong)} of them."
     return {
         "matrix": json_in_script({"names": names, "clips": clips, "cells": cells, "orders": orders}),
         "cells_left_out": len(order) - len(kept),

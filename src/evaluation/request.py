@@ -83,6 +83,7 @@ class EvalRequest:
         shortest_event: seconds (frames if the rate is unknown); in long recordings, shorter runs of predicted frames
             become part of the longer one beside them.
         members: further checkpoints, whose probabilities are summed with those of the first.
+        compare: a checkpoint that is tested on the same clips, to be compared; None for none.
         weights: of an ensemble: `equal`, or `train` for those found on held-out training clips.
         test_time: averages of each network that are reported beside the plain figures.
         further: what is measured and written beside the metrics.
@@ -104,6 +105,7 @@ class EvalRequest:
     drop_frames: float = 0.0
     shortest_event: float = 0.0
     members: Sequence[Path] = ()
+    compare: Path | None = None
     weights: str = "equal"
     test_time: TestTime = field(default_factory=TestTime)
     further: Further = field(default_factory=Further)

@@ -1,5 +1,6 @@
 """The command `evaluate`: where its report goes and what it refuses before it computes."""
 
+import json
 import os
 import re
 import shutil
@@ -185,3 +186,23 @@ def test_several_networks_have_a_folder_and_a_table_of_their_own(cli: Callable, 
     assert "2 networks; the weights are equal" in result.out and "all, summed" in result.out
     assert "calibration error" in result.out and "missing joints" in result.out
     assert "Streams: not available: several networks were tested" in result.out
+
+
+def test_two_networks_are_compared_on_the_same_clips(
+    cli: Callable, run: RunFolder, train_once: Callable[..., RunFolder]
+) -> None:
+    result = cli("evaluate", "--checkpoint", run.last, "--compare", run.last)
+    assert result.code == 0, result.err
+    assert re.search(r"difference, with its 95 % interval +\+0.00 \(\+0.0 to \+0.0\)", result.out)
+    assert re.search(r"p of McNemar's exact test +1.0000", result.out)
+    written = json.loads((run.path / "evaluation" / "last-test" / "metrics.json").read_text())["comparison"]
+    assert (written["only_this"], written["only_other"], written["p"]) == (0, 0, 1.0)
+
+
+def test_a_comparison_of_different_clips_is_refused(cli: Callable, run: RunFolder, tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(run.last)
+    other = tmp_path / "other.pth"
+    config = checkpoint.config
+    save_checkpoint(other, replace(checkpoint, config=replace(config, data=replace(config.data, split="other"))))
+    result = cli("evaluate", "--checkpoint", run.last, "--compare", other)
+    assert result.code == 2 and "A comparison that is tested on different clips" in result.err

@@ -16,7 +16,7 @@ from last.experiments.sequence_plan import SequenceSpec
 
 # The requests that commands fill from their options, and the fields that they set otherwise.
 FILLED: list[tuple[str, type, Collection[str]]] = [
-    ("evaluate", EvalRequest, ("checkpoint", "environment", "pictures", "members", "test_time", "further")),
+    ("evaluate", EvalRequest, ("checkpoint", "environment", "pictures", "members", "compare", "test_time", "further")),
     ("evaluate", TestTime, ()),
     ("evaluate", Further, ("report", "command")),
     ("export", ExportRequest, ("checkpoint", "formats", "name")),

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from last.evaluation.details import confusions_of
+from last.evaluation.details import confusions_of, correct_clips, share_of
 from last.evaluation.evaluate import EvalResult, evaluate
 from last.evaluation.findings import Details
 from last.evaluation.metrics import Predictions, measure
 from last.evaluation.request import EvalRequest, Further, TestTime
+from last.evaluation.tested import Condition, open_tested, use_statistics
 from last.runs.folder import RunFolder
 
 DETAILS = Further(details=True)
@@ -43,7 +44,12 @@ def test_figures_have_intervals_around_them(result: EvalResult) -> None:
 def test_each_stream_is_measured_without_and_alone(result: EvalResult) -> None:
     streams = detailed(result).streams
     assert [each.name for each in streams] == ["joint", "velocity", "bone"]
-    assert len({each.without.value for each in streams} | {each.alone.value for each in streams}) > 1
+    path = Path(result.facts["checkpoint"])
+    tested = open_tested(EvalRequest(path), path)
+    use_statistics(tested, EvalRequest(path))
+    for each, others in zip(streams, (["velocity", "bone"], ["joint", "bone"], ["joint", "velocity"]), strict=True):
+        for found, zeroed in ((each.without, [each.name]), (each.alone, others)):
+            assert found == share_of(correct_clips(tested.predict(condition=Condition(zeroed=zeroed))))
 
 
 def test_best_and_last_epoch_are_side_by_side_with_how_the_best_was_chosen(result: EvalResult) -> None:

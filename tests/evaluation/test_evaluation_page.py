@@ -1,5 +1,6 @@
 """The page of an evaluation: what it shows, of few and of very many classes and clips, and as a browser shows it."""
 
+import html
 import json
 import re
 import subprocess
@@ -17,6 +18,7 @@ from last.evaluation.details import confusions_of, correct_clips, share_of
 from last.evaluation.evaluate import evaluate
 from last.evaluation.findings import (
     ClassEstimate,
+    ComparisonResult,
     Cost,
     Details,
     EnsembleResult,
@@ -93,7 +95,8 @@ def content_of(
     camera = RobustnessCurve("turned camera", "degrees", "Turned.", (), "not available: two coordinates")
     averaged = TestTimeResult("3 crops", 3, metrics, ABOUT_HALF)
     members = [MemberResult(f"runs/{name}/last.pth", "nano_e", 0.5, 40_000, 50.0) for name in "ab"]
-    extras = Extras(EnsembleResult(members, "equal"), averaged, details, [curve, camera])
+    compared = ComparisonResult("runs/other/last.pth", "base_e", ABOUT_HALF, ABOUT_HALF, 3, 4, 0.5)
+    extras = Extras(EnsembleResult(members, "equal"), averaged, compared, details, [curve, camera])
     rows = [{"epoch": float(number), "train_top1": 10.0 * number, "test_top1": 9.0 * number} for number in range(9)]
     command = "python -m last evaluate --checkpoint runs/a/last.pth --report report.html"
     return PageContent(
@@ -234,3 +237,29 @@ def test_the_page_is_photographed_in_a_browser(tmp_path: Path) -> None:
     page = (tmp_path / "page.html").as_uri()
     subprocess.run([browser(), *options, page], capture_output=True, timeout=120, check=True)
     assert picture_size(picture) == (1280, 900) and picture.stat().st_size > 20_000
+
+
+@pytest.mark.long
+def test_a_reader_sorts_and_searches_classes_and_the_matrix(tmp_path: Path) -> None:
+    content = content_of(names=["wave", "clap", "walk", "empty"], empty=1)
+    page = re.sub(r"<meta http-equiv=[^>]*>", "", written(tmp_path, content))  # which forbids another program
+    reader = (Path(__file__).parent / "reader_of_a_report.js").read_text(encoding="utf-8")
+    (tmp_path / "page.html").write_text(
+        page.replace("</body>", f"<script>{{{reader}}}</script></body>"), encoding="utf-8"
+    )
+    document = opened(tmp_path / "page.html")
+    found = json.loads(html.unescape(re.findall(r'<pre id="found">(.*?)</pre>', document)[0]))
+    accuracies = {
+        name: each.accuracy for name, each in zip(content.class_names, content.metrics.per_class, strict=True)
+    }
+    worst_first = sorted(["wave", "clap", "walk"], key=lambda name: accuracies[name] or 0.0)
+    assert found["asWritten"] == [*worst_first, "empty"]
+    assert found["bestFirst"][-1] == "empty"
+    assert [accuracies[name] for name in found["bestFirst"][:3]] == sorted(
+        [accuracies[name] for name in worst_first], key=lambda value: -(value or 0.0)
+    )
+    assert found["byName"] == ["clap", "empty", "walk", "wave"] and found["searched"] == ["wave"]
+    assert found["drawn"][::2] == ["wave", "clap", "walk", "empty"]
+    assert found["worstFirst"][::2] == [*worst_first, "empty"]
+    assert found["nobody"] == ["0", "0 of 4 classes are drawn."]
+    assert re.fullmatch(r"\w+, recognised: \d+ of \d+ \(\d+\.\d %\)", found["told"])
