@@ -2,7 +2,7 @@
 //
 // FOLDER holds `model.onnx`, `model.json`, and `clips.json` as `benchmarks/reliability/page_agreement.py` writes them;
 // without it the speed alone is measured. Prints JSON: what is loaded, how long a large file is read, frames a second and
-// latency with one and with five people, and the class of each clip.
+// latency with one and with five people, and the class of each clip. With READING_ONLY=1 the speed is left out.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";

@@ -115,22 +115,30 @@ export async function ends_a_recording_aloud({ open }) {
   const { page, faults } = await open(STILL);
   await page.fill("#class-name", "wave");
   await page.keyboard.press("Enter");
+  const focused = () =>
+    page.evaluate(() => document.activeElement.id || document.activeElement.getAttribute("aria-label"));
   const told = [];
   for (const disturb of [
     () => page.fill("#scrubber", "40"),
     () => page.click("#play"),
     () => page.selectOption("#clip", "clip-pair.npy"),
   ]) {
-    await page.click("[aria-label='Record 10 clips: wave']");
+    await page.focus("[aria-label='Record 10 clips: wave']");
+    await page.keyboard.press("Enter");
     await page.waitForSelector(".classes .active");
+    const focus = await focused();
     const before = await isShown(page, "#note");
     await disturb();
     await page.waitForSelector("#note:not([hidden])");
-    told.push([before, await text(page, "#note-text"), await page.$$eval(".classes .active", (all) => all.length)]);
+    const active = await page.$$eval(".classes .active", (all) => all.length);
+    told.push({ before, focus, active, text: await text(page, "#note-text") });
   }
-  await page.click("#note-close");
+  await page.focus("#scrubber");
+  await page.focus("#note-close");
+  await page.keyboard.press("Enter");
+  const focus = await focused();
   await play(page, false);
-  return { told, closed: !(await isShown(page, "#note")), faults };
+  return { told, focus, closed: !(await isShown(page, "#note")), faults };
 }
 
 /** Return what can be told apart where the system forces its colours, and what axe finds. */

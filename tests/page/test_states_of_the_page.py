@@ -109,11 +109,17 @@ def test_a_second_search_finds_the_same_events_once(results: dict[str, Any]) -> 
 def test_a_recording_of_clips_that_ends_early_says_so(results: dict[str, Any]) -> None:
     found = value(results, "ends_a_recording_aloud")
     reasons = ["the time was moved", "it was paused", "another recording, camera or model was opened"]
-    for (before, text, active), reason in zip(found["told"], reasons, strict=True):
-        assert not before
-        assert text.startswith(f'Recording "wave" has ended because {reason}: ')
-        assert active == 0
+    for told, reason in zip(found["told"], reasons, strict=True):
+        assert not told["before"]
+        assert told["text"].startswith(f'Recording "wave" has ended because {reason}: ')
+        assert told["active"] == 0
     assert found["closed"]
+
+
+def test_the_focus_is_not_lost_where_a_button_is_disabled_or_a_message_closed(results: dict[str, Any]) -> None:
+    found = value(results, "ends_a_recording_aloud")
+    assert {told["focus"] for told in found["told"]} == {"Stop recording: wave"}
+    assert found["focus"] == "scrubber"
 
 
 def test_with_forced_colours_everything_is_still_told_apart(results: dict[str, Any]) -> None:

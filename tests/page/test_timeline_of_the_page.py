@@ -18,8 +18,11 @@ globalThis.document = {{ createElement: () => new Node(), getElementById: () => 
 const {{ Timeline }} = await import("{(ROOT / "demo/src/ui/timeline.js").as_uri()}");
 const timeline = new Timeline(() => {{}});
 timeline.clear(60, ["walk", "kick"]);
-for (const {{ close, ...event }} of JSON.parse(process.argv[1]))
-  close === undefined ? timeline.add(event) : timeline.close(close);
+for (const {{ close, move, ...event }} of JSON.parse(process.argv[1])) {{
+  if (close !== undefined) timeline.close(close);
+  else if (move !== undefined) timeline.move(move);
+  else timeline.add(event);
+}}
 console.log(JSON.stringify({{
   spans: timeline.spans.map(({{ body, label, began, ended }}) => [body, label, began, ended]),
   lanes: timeline.lanes.children.map(({{ attributes }}) => attributes["data-body"]).filter(Number.isInteger),
@@ -56,6 +59,14 @@ def test_a_recording_that_is_played_twice_has_each_event_once() -> None:
 def test_an_event_that_is_longer_the_second_time_replaces_all_that_it_covers() -> None:
     longer = [started("walk", 1.2), ended("walk", 1.2, 6.5)]
     assert shown(*WALK, *KICK, ANEW, *longer)["spans"] == [[1, "walk", 1.2, 6.5]]
+
+
+def test_an_event_that_goes_on_replaces_what_was_there_as_the_time_comes_to_it() -> None:
+    assert shown(*KICK, ANEW, started("walk", 3.0), {"move": 3.6})["spans"] == [
+        [1, "walk", 3.0, None],
+        *shown(*KICK)["spans"],
+    ]
+    assert shown(*KICK, ANEW, started("walk", 3.0), {"move": 3.9})["spans"] == [[1, "walk", 3.0, None]]
 
 
 def test_events_of_other_people_and_other_times_stay() -> None:

@@ -65,8 +65,19 @@ export function guarded(act) {
 
 /** Show every problem that nothing else has shown. */
 export function listenForProblems() {
-  byId("problem-close").addEventListener("click", clearProblem);
-  byId("note-close").addEventListener("click", clearNote);
+  listenForClosing("problem", clearProblem);
+  listenForClosing("note", clearNote);
   window.addEventListener("error", (event) => showProblem(event.error ?? event.message));
   window.addEventListener("unhandledrejection", (event) => showProblem(event.reason));
+}
+
+/** Close a message with its button; the focus returns to where it was before. */
+function listenForClosing(id, close) {
+  let before = null;
+  byId(id).addEventListener("focusin", ({ relatedTarget }) => (before = relatedTarget ?? before));
+  byId(`${id}-close`).addEventListener("click", () => {
+    close();
+    if (before?.isConnected) before.focus({ preventScroll: true });
+    before = null;
+  });
 }

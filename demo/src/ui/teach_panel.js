@@ -178,6 +178,7 @@ export class TeachPanel {
   }
 
   update() {
+    const focused = document.activeElement;
     for (const [name, parts] of this.rows) {
       const count = this.collection.classes.get(name).length;
       const isActive = this.active === name;
@@ -189,6 +190,7 @@ export class TeachPanel {
       parts.ten.disabled = this.active !== null;
       parts.one.disabled = this.active !== null && !isActive;
       parts.undo.disabled = count === 0 || isActive;
+      if ([parts.ten, parts.undo].some((button) => button === focused && button.disabled)) parts.one.focus();
     }
     if (this.active === null) byId("countdown").hidden = true;
     const { lacks, count } = this.collection;

@@ -62,6 +62,13 @@ export class Timeline {
     this.forgetBefore(span.body, span.began + MARGIN_S, span.ended - MARGIN_S);
   }
 
+  /** Forget what was found before at the time of what goes on now. */
+  forgetCovered(time) {
+    const before = this.spans;
+    for (const { body, began, ended } of before) if (ended === null) this.forgetBefore(body, began + MARGIN_S, time);
+    if (this.spans.length < before.length) this.changed();
+  }
+
   /** Forget what was found of somebody between two times when the recording was played before. */
   forgetBefore(body, began, time) {
     const isOld = (span) => span.pass !== this.pass && span.body === body && span.began < time && span.ended > began;
@@ -92,6 +99,7 @@ export class Timeline {
   /** @param {number} time */
   move(time) {
     this.now = time;
+    this.forgetCovered(time);
     this.head.style.left = `${this.place(time)}%`;
     for (const block of this.open ?? [])
       block.style.width = `${Math.max(this.place(time) - parseFloat(block.style.left), 0.4)}%`;
