@@ -21,6 +21,7 @@ _WAYS = {
     "joints on trial": Switches(kernels=("joints",)),
     "32 bodies of padding": Switches(padding=32, masked=False),
     "32 bodies of masked padding": Switches(padding=32),
+    "one graph a step": Switches(whole=True),
     "launched one by one": Switches(recorded=False),
 }
 _EPOCHS = 70  # of a whole training

@@ -253,6 +253,7 @@ class HardwareConfig:
     Attributes:
         trial_kernels: Triton kernels to use that no GPU has shown yet.
         masked_padding: whether bodies that pad a batch for CUDA graphs stay out of BatchNorm's statistics.
+        whole_step_graph: whether a step, its update included, is one CUDA graph.
     """
 
     data_placement: Literal["auto", "device", "ram", "disk"] = "auto"
@@ -264,6 +265,7 @@ class HardwareConfig:
     cuda_graphs: bool | None = None
     trial_kernels: list[Literal["filter", "joints"]] = field(default_factory=list)
     masked_padding: bool = False
+    whole_step_graph: bool = False
 
 
 def data_settings(named: str) -> DataConfig:
