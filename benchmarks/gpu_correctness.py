@@ -125,7 +125,7 @@ def kernels_on_trial_train_alike(setting: Setting) -> Findings:
     for each in FORMATS:
         config = step_config(setting, "nano_e", 64, each)
         usual = Steps(config, setting.device, batches=3).losses(12)
-        for kernel in ("filter", "joints"):
+        for kernel in ("filter", "joints", "gates"):
             found = Steps(config, setting.device, Switches(kernels=(kernel,)), batches=3).losses(12)
             figures[f"{kernel}, {each}"] = {
                 "first": largest_difference(found[:1], usual[:1]),

@@ -50,7 +50,7 @@ def step_config(setting: Setting, model: str, batch: int, number_format: str, *o
         flags = {"amp": True, "hardware__amp_dtype": number_format}
     frames = 8 if setting.is_quick else 64
     return benchmark_config(
-        model,
+        "nano_e" if setting.is_quick else model,
         overrides=overrides,
         batch_size=min(batch, 4) if setting.is_quick else batch,
         input_frames=frames,
