@@ -177,7 +177,8 @@ class WholeStep:
         try:
             self._pool = self._pool or torch.cuda.graph_pool_handle()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            # Threads that pin memory for the loader may go on meanwhile.
+            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
                 decisions = self._compute(static)
         except RuntimeError as error:
             _log.warning(_FAILED, _first_line(error))

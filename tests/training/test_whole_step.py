@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 from test_no_host_round_trips import NoReading, trainer_of
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from last.data.loading.loader import Batch
 from last.experiments.run import train
@@ -114,6 +116,44 @@ def test_a_whole_step_reads_nothing_on_the_host(tiny_config: Config) -> None:
     batch = next(iter(trainer.data.loader))
     with NoReading():
         trainer.whole_step._compute(batch)
+
+
+class Given(TorchDispatchMode):
+    """Note the memory that a computation reads or writes and has not made itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[torch.UntypedStorage] = []  # kept, so that no address is used twice
+        self.given: set[int] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        made = {each.data_ptr() for each in self.made}
+        if function.overloadpacket.__name__ != "lift_fresh":
+            inputs = (each for each in tree_leaves((arguments, options)) if isinstance(each, torch.Tensor))
+            self.given |= {each.untyped_storage().data_ptr() for each in inputs} - made
+        result = function(*arguments, **(options or {}))
+        outputs = [each.untyped_storage() for each in tree_leaves(result) if isinstance(each, torch.Tensor)]
+        self.made += [each for each in outputs if each.data_ptr() not in self.given]
+        return result
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_step_reads_and_changes_the_same_memory_as_the_step_before(tiny_config: Config, scaled: bool) -> None:
+    trainer = trainer_of(tiny_config(*RICH, f"{SWITCH}=true"))
+    if scaled:
+        trainer.state.precision.scaler = torch.amp.GradScaler("cpu", enabled=True)
+        trainer.state.accumulation.sums = True
+    trainer.task.train()
+    whole = trainer.whole_step
+    assert whole is not None
+    batch = next(iter(trainer.data.loader))
+    found = []
+    for _ in range(4):
+        whole._send_numbers()
+        with Given() as given:
+            whole._compute(batch)
+        found.append(given)
+    assert found[2].given == found[3].given  # a recorded step would miss what is somewhere else
 
 
 def test_requests_reach_the_host_once(tiny_config: Config) -> None:
