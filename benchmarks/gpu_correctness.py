@@ -71,8 +71,36 @@ def recorded_steps_are_equal_with_missing_joints(setting: Setting) -> Findings:
     return _compare_with_launched(setting, Switches(recorded=True), missing=True)
 
 
-def _compare_with_launched(setting: Setting, switches: Switches, *, missing: bool) -> Findings:
-    """Compare losses and weights with those of steps launched kernel by kernel, in every format."""
+def whole_steps_are_equal(setting: Setting) -> Findings:
+    """Compare whole steps as graphs with steps launched kernel by kernel; the rate is float32 in the first alone."""
+    return _compare_with_launched(setting, Switches(whole=True), missing=False, bound=1e-4)
+
+
+def a_failed_recording_goes_on(setting: Setting) -> Findings:
+    """Plant a value that is read while a whole step is recorded, and compare the losses with those of other steps."""
+    if setting.device.type != "cuda":
+        raise NotHere("nothing is recorded on a CPU")
+    config = step_config(setting, "nano_e", 64, "float32")
+    launched = Steps(config, setting.device, Switches(recorded=False), batches=3).losses(8)
+    planted = Steps(config, setting.device, Switches(whole=True), batches=3)
+    compute = planted.learner.step.compute
+
+    def reading(*given: Any, **options: Any) -> None:
+        compute(*given, **options)
+        if torch.cuda.is_current_stream_capturing():
+            planted.learner.metrics._sums[0].item()
+
+    planted.learner.step.compute = reading  # type: ignore[method-assign]
+    found = planted.losses(8)
+    largest = largest_difference(found, launched)
+    return Findings(f"8 losses differ by at most {largest:.1e}", largest < 1e-4, {"found": found, "launched": launched})
+
+
+def _compare_with_launched(setting: Setting, switches: Switches, *, missing: bool, bound: float = 0.0) -> Findings:
+    """Compare losses and weights with those of steps launched kernel by kernel, in every format.
+
+    They are to be equal to the bit, or with a `bound` on the relative difference of the losses in float32.
+    """
     steps, figures = (2, {}) if setting.is_quick else (12, {})
     for each in FORMATS if setting.device.type == "cuda" else ("float32",):
         config = step_config(setting, "nano_e", 64, each)
@@ -83,8 +111,10 @@ def _compare_with_launched(setting: Setting, switches: Switches, *, missing: boo
             "largest_difference": largest_difference(other, launched),
         }
     different = [name for name, each in figures.items() if not each["equal"]]
-    line = f"{steps} steps each: " + (f"different in {', '.join(different)}" if different else "equal to the bit")
-    return Findings(line, not different, figures)
+    largest = max(each["largest_difference"] for each in figures.values())
+    text = f"different in {', '.join(different)}, by at most {largest:.1e}" if different else "equal to the bit"
+    holds = figures["float32"]["largest_difference"] <= bound if bound else not different
+    return Findings(f"{steps} steps each: {text}", holds, figures)
 
 
 def kernels_on_trial_train_alike(setting: Setting) -> Findings:
@@ -95,7 +125,7 @@ def kernels_on_trial_train_alike(setting: Setting) -> Findings:
     for each in FORMATS:
         config = step_config(setting, "nano_e", 64, each)
         usual = Steps(config, setting.device, batches=3).losses(12)
-        for kernel in ("filter", "joints"):
+        for kernel in ("filter", "joints", "gates"):
             found = Steps(config, setting.device, Switches(kernels=(kernel,)), batches=3).losses(12)
             figures[f"{kernel}, {each}"] = {
                 "first": largest_difference(found[:1], usual[:1]),
@@ -227,8 +257,10 @@ CHECKS = [
     Check("missing joints in recorded steps", 60, recorded_steps_are_equal_with_missing_joints),
     Check("masked padding", 20, masked_padding_leaves_no_trace),
     Check("kernels on trial", 60, kernels_on_trial_train_alike),
+    Check("whole steps as graphs", 60, whole_steps_are_equal),
     Check("steps that never wait", 15, steps_never_wait),
     Check("exact resume", 40, resuming_is_exact),
     Check("class balance and weighted losses", 40, balanced_classes_train),
+    Check("a recording that fails", 25, a_failed_recording_goes_on),
     Check("tests that need a GPU", 150, tests_of_the_repository_pass),
 ]

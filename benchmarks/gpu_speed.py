@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,11 +20,15 @@ _WAYS = {
     "as by default": Switches(),
     "filter on trial": Switches(kernels=("filter",)),
     "joints on trial": Switches(kernels=("joints",)),
-    "32 bodies of padding": Switches(padding=32, masked=False),
-    "32 bodies of masked padding": Switches(padding=32),
+    "gates on trial": Switches(kernels=("gates",)),
+    "subsets on trial": Switches(kernels=("subsets",)),
+    "padding": Switches(padding=1, masked=False),
+    "masked padding": Switches(padding=1),
+    "one graph a step": Switches(whole=True),
     "launched one by one": Switches(recorded=False),
 }
 _EPOCHS = 70  # of a whole training
+_PADDED = 32  # clips for one body of padding
 
 
 def step_times(setting: Setting, model: str, batch: int, number_format: str) -> Findings:
@@ -31,6 +36,8 @@ def step_times(setting: Setting, model: str, batch: int, number_format: str) -> 
     figures: dict[str, Any] = {}
     lines = []
     for name, switches in _WAYS.items():
+        if "subsets" in switches.kernels and model.endswith("_e"):
+            continue  # those of LAST-v2
         found = _times(setting, model, batch, number_format, switches)
         figures[name] = found.values()
         lines.append(f"{name} {_shown(found)}")
@@ -38,7 +45,9 @@ def step_times(setting: Setting, model: str, batch: int, number_format: str) -> 
 
 
 def _times(setting: Setting, model: str, batch: int, number_format: str, switches: Switches) -> KernelTimes:
-    steps = Steps(step_config(setting, model, batch, number_format), setting.device, switches)
+    padding = switches.padding * max(1, batch // _PADDED)
+    config = step_config(setting, model, batch, number_format)
+    steps = Steps(config, setting.device, replace(switches, padding=padding))
     counts = {"warmup": 1, "runs": 1, "profiled": 1} if setting.is_quick else {}
     with steps.running():
         return kernel_times(steps, setting.device, **counts)
@@ -52,6 +61,7 @@ def _shown(found: KernelTimes) -> str:
 def whole_epochs(setting: Setting, model: str, epochs: int, *options: str) -> Findings:
     """Train some epochs over a set of NTU RGB+D 60's size, and extrapolate them to a whole training."""
     sizes = () if setting.is_quick else ("--clips", str(TRAIN_CLIPS), "--test", str(TEST_CLIPS))
+    model = "nano_e" if setting.is_quick else model
     count = str(2 if setting.is_quick else epochs)
     folder = str(setting.work / "epochs")
     report = _part(setting, "epochs", "--model", model, "--epochs", count, "--work", folder, *sizes, *options)

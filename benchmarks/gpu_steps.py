@@ -15,6 +15,8 @@ from last.models.gpu_kernels import trial_kernels
 from last.models.multi_body import padded
 from last.runtime.cuda_graphs import recorded_steps
 from last.settings.run import RunConfig
+from last.training.step import seed_step
+from last.training.whole_step import WholeStep
 
 from .gpu_plan import Setting
 from .steps import Learner, benchmark_config, build_task, moving_batch, note_of
@@ -31,12 +33,14 @@ class Switches:
         kernels: the kernels on trial that are used.
         padding: bodies by which a batch is padded.
         masked: whether they stay out of the statistics.
+        whole: whether the whole step is one CUDA graph; its passes are then no graph of their own.
     """
 
     recorded: bool = True
     kernels: tuple[str, ...] = ()
     padding: int = 0
     masked: bool = True
+    whole: bool = False
 
 
 def step_config(setting: Setting, model: str, batch: int, number_format: str, *overrides: str) -> RunConfig:
@@ -46,7 +50,7 @@ def step_config(setting: Setting, model: str, batch: int, number_format: str, *o
         flags = {"amp": True, "hardware__amp_dtype": number_format}
     frames = 8 if setting.is_quick else 64
     return benchmark_config(
-        model,
+        "nano_e" if setting.is_quick else model,
         overrides=overrides,
         batch_size=min(batch, 4) if setting.is_quick else batch,
         input_frames=frames,
@@ -83,14 +87,20 @@ class Steps:
         made = [_with_gaps(batch) for batch in made] if missing else made
         self.batches = [_with_padding(batch, switches) for batch in made]
         self.notes = [note_of(batch) for batch in self.batches]
-        self.made = 0
+        self.whole = WholeStep(self.learner.step, self.pipeline, config.batch_size) if switches.whole else None
+        self.seed, self.made = config.seed, 0
 
     def __call__(self) -> None:
         """Make one step."""
         number = self.made % len(self.batches)
+        self.made += 1
+        if self.whole is not None:
+            seed_step(self.seed, 0, 0, 0)
+            self.whole(self.batches[number], self.notes[number], self.learner.metrics)
+            self.learner.state.guard.read()
+            return
         batch = self.pipeline.prepared(self.batches[number], training=True)
         self.learner.learn(batch.streams, batch, self.notes[number])
-        self.made += 1
 
     @contextmanager
     def running(self) -> Iterator["Steps"]:
@@ -98,7 +108,8 @@ class Steps:
         model = self.learner.state.task.model
         with ExitStack() as stack:
             stack.enter_context(trial_kernels(self.switches.kernels))
-            if self.switches.recorded and self.device.type == "cuda" and isinstance(model, SkeletonClassifier):
+            records = self.switches.recorded and not self.switches.whole
+            if records and self.device.type == "cuda" and isinstance(model, SkeletonClassifier):
                 stack.enter_context(recorded_steps(model))
             yield self
 

@@ -132,7 +132,6 @@ TESTED_IN = {
     "training/epoch_tests": "training/test_trainer",
     "training/optimizers/sgd": "training/test_optim",
     "training/resume_check": "runs/test_checkpoint_fields",
-    "training/step": "training/test_trainer",
     "training/train_state": "training/test_trainer",
     "utils/aliases": "cli/test_suggestions",
     "utils/errors": "cli/test_main",

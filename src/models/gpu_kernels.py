@@ -75,13 +75,18 @@ def has_kernels(device: torch.device) -> bool:
 
 @contextmanager
 def trial_kernels(names: Collection[str]) -> Iterator[None]:
-    """Use kernels on trial, `filter` and `joints`, where possible while the block runs."""
+    """Use kernels on trial, by their names in `hardware.trial_kernels`, where possible while the block runs."""
     before = set(_chosen)
     _chosen.update(names)
     try:
         yield
     finally:
         _chosen.intersection_update(before)
+
+
+def on_trial(name: str) -> bool:
+    """Tell whether a way to compute that needs no Triton is to be used."""
+    return name in _chosen and not is_traced()
 
 
 def can_filter_frames(x: Tensor) -> bool:

@@ -31,6 +31,8 @@ from ..utils.errors import UserError
 from ..utils.limits import Interval
 from .channel_major import filter_frames, normalise, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
+from .gpu_kernels import on_trial
+from .gpu_products import mix_subsets
 from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes, widened
 from .multi_body import streams_of
 from .stem import can_lift, lift
@@ -122,7 +124,11 @@ class AdaptiveGCNConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C', T, B, V)."""
-        projected = project(self.project, x).chunk(len(self.adjacency) + 2)  # each (C', T, B, V)
+        everything = project(self.project, x)
+        if on_trial("subsets"):
+            fixed = torch.cat([self.adjacency, self.A_learned[None]])
+            return mix_subsets(everything, fixed.to(everything), self.own_adjacency(x).to(everything))
+        projected = everything.chunk(len(self.adjacency) + 2)  # each (C', T, B, V)
         *shared, own = (each.flatten(0, 1) for each in projected)
         adjacencies = [*self.adjacency.to(own.dtype), self.A_learned.to(own.dtype)]
         mixed = shared[0].flatten(0, 1) @ adjacencies[0]  # (C'*T*B, V)

@@ -33,7 +33,7 @@ class JointGate(nn.Sequential):
     def forward(self, x: Tensor, inner: int = 1) -> Tensor:
         """(1, C, P, 1) -> (1, C, P, 1), of P frames or joints of all bodies, `inner` of one body beside each other."""
         squeeze, norm, relu, excite, gate = self
-        hidden = squeeze(x)
+        hidden = _convolved(squeeze, x)
         counted = counted_positions(hidden[0, :, :, 0], inner)
         if counted is not None and can_count(norm):
             rows = normalise_counted(norm, hidden.reshape(hidden.shape[1], -1), True, counted)
@@ -43,8 +43,16 @@ class JointGate(nn.Sequential):
             hidden = rows.view(hidden.shape)
         else:
             hidden = relu(norm(hidden))
-        gates: Tensor = gate(excite(hidden))
+        gates: Tensor = gate(_convolved(excite, hidden))
         return gates
+
+
+def _convolved(layer: nn.Module, x: Tensor) -> Tensor:
+    """Apply a 1x1 convolution of a gate, (1, C, P, 1) -> (1, C', P, 1); on trial as a product, which has no plans."""
+    if gpu_kernels.on_trial("gates") and isinstance(layer, nn.Conv2d) and len(x) == 1:
+        return project(layer, x.transpose(0, 1)).transpose(0, 1)
+    convolved: Tensor = layer(x)
+    return convolved
 
 
 class STJointAttention(nn.Module):

@@ -36,6 +36,7 @@ HARMLESS = (
     "hardware.cuda_graphs",
     "hardware.trial_kernels",
     "hardware.masked_padding",
+    "hardware.whole_step_graph",
     "device",
     "compile",
     "test_every",

@@ -28,8 +28,11 @@ def records_steps(
 ) -> bool:
     """Tell whether the passes of a run's training steps are recorded as CUDA graphs.
 
-    DistributedDataParallel and recomputed features do not support graphs; compiled code has its own graphs.
+    DistributedDataParallel and recomputed features do not support graphs; compiled code has its own graphs. Where whole
+    steps are recorded, their passes are not.
     """
+    if hardware.whole_step_graph:
+        return False
     possible = device.type == "cuda" and torch.version.cuda is not None and processes == 1 and not compiled
     recomputes = getattr(model, "recompute", False)
     return possible and not recomputes and hardware.cuda_graphs is not False

@@ -251,8 +251,10 @@ class HardwareConfig:
     """Settings for the placement of clips, the transfer of batches to the device, and computation there.
 
     Attributes:
-        trial_kernels: Triton kernels to use that no GPU has shown yet.
+        trial_kernels: ways to compute on a GPU that no GPU has shown yet: Triton kernels (`filter`, `joints`) and
+            matrix products (`gates`, `subsets`).
         masked_padding: whether bodies that pad a batch for CUDA graphs stay out of BatchNorm's statistics.
+        whole_step_graph: whether a step, its update included, is one CUDA graph.
     """
 
     data_placement: Literal["auto", "device", "ram", "disk"] = "auto"
@@ -262,8 +264,9 @@ class HardwareConfig:
     amp_dtype: Literal["auto", "fp16", "bf16"] = "auto"
     cpu_threads: Annotated[int, Interval(ge=0, le=1024)] = 0
     cuda_graphs: bool | None = None
-    trial_kernels: list[Literal["filter", "joints"]] = field(default_factory=list)
+    trial_kernels: list[Literal["filter", "joints", "gates", "subsets"]] = field(default_factory=list)
     masked_padding: bool = False
+    whole_step_graph: bool = False
 
 
 def data_settings(named: str) -> DataConfig:

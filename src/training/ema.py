@@ -25,11 +25,18 @@ class WeightAverage:
         self._parameters = dict(model.named_parameters())
         self._average = {name: each.detach().clone() for name, each in self._parameters.items()}
 
-    @torch.no_grad()
-    def update(self, made: Tensor) -> None:
-        """Update the average with the parameters, if the step was `made`, a bool ()."""
+    def next_share(self) -> float:
+        """Count a step, and return the share of the new weights in the average after it."""
         self.steps += 1
-        weight = made * (1 - min(self.decay, (1 + self.steps) / (10 + self.steps)))
+        return 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+
+    @torch.no_grad()
+    def update(self, made: Tensor, share: float | Tensor | None = None) -> None:
+        """Update the average with the parameters, if the step was `made`, a bool ().
+
+        Their `share` is that of the next step if it is None.
+        """
+        weight = made * (self.next_share() if share is None else share)
         average = list(self._average.values())
         difference = torch._foreach_sub([each.detach() for each in self._parameters.values()], average)
         torch._foreach_mul_(difference, weight)

@@ -68,6 +68,14 @@ class EpochMetrics:
         self._sums[: self._averaged] += stacked[: self._averaged]
         self._sums[self._averaged + 2 :] += stacked[self._averaged :]
 
+    def clear(self) -> None:
+        """Set all sums of training batches to zero."""
+        self._sums.zero_()
+
+    def include(self, other: "EpochMetrics") -> None:
+        """Add the sums of training batches of `other`, which has the same measures."""
+        self._sums += other._sums
+
     def add_test(self, output: TestOutput, labels: Tensor) -> None:
         """Add a tested batch with the labels (N,), also to the confusion matrix if there is one."""
         self.add(output.loss, len(labels), output.sums)

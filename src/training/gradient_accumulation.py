@@ -26,7 +26,7 @@ class GradientAccumulator:
 
     def add(self, good: Tensor, clips: int) -> None:
         """Add the gradients of a batch of `clips` clips, if it is `good`, a bool ()."""
-        self.clips = self.clips + good * clips
+        self.clips += good * clips
         if not self.sums:
             return
         flat = torch.cat([_gradient(each).flatten() for each in self.parameters])
@@ -44,18 +44,18 @@ class GradientAccumulator:
 
     def reset(self) -> None:
         """Remove all gradients."""
-        self.clips = torch.zeros_like(self.clips)
+        self.clips.zero_()
         self._sum = None
         self._drop()
 
     def state(self, scale: float) -> dict[str, Tensor]:
         """Return the accumulated gradients, divided by the `scale` of a GradScaler."""
-        return {"clips": self.clips} | ({} if self._sum is None else {"sum": self._sum / scale})
+        return {"clips": self.clips.clone()} | ({} if self._sum is None else {"sum": self._sum / scale})
 
     def load_state(self, state: dict[str, Tensor], scale: float) -> None:
         """Load accumulated gradients with this run's `scale`; a run without accumulation starts without any."""
         if self.sums and "sum" in state:
-            self.clips = state["clips"].to(self.clips.device)
+            self.clips.copy_(state["clips"])
             self._sum = state["sum"].to(self.clips.device) * scale
 
     def _drop(self) -> None:

@@ -130,18 +130,22 @@ class NanGuard:
         self._before = self.statistics.read()
         return {name: torch.where(finite[name], stream, 0.0) for name, stream in streams.items()}
 
-    def check_loss(self, loss: Tensor, share: float, requests: Requests) -> Tensor:
+    def sent(self, requests: Requests) -> Tensor:
+        """Return the requests of this process as a tensor on the device, (R,)."""
+        return torch.stack([torch.full_like(self._good, getattr(requests, item.name)) for item in fields(requests)])
+
+    def check_loss(self, loss: Tensor, share: float, requests: Requests | Tensor) -> Tensor:
         """Return whether a batch may train the model, a bool ().
 
         Args:
             loss: the loss of this process's part of the batch.
             share: the fraction of the batch's clips in this process, which weights its running statistics in the
                 average over processes.
-            requests: the requests of this process.
+            requests: the requests of this process, or what `sent` made of them.
         """
         bad_loss = ~torch.isfinite(loss.detach())
-        requested = [torch.full_like(self._good, getattr(requests, item.name)) for item in fields(requests)]
-        flags = torch.stack([self._bad_input.to(self._good), bad_loss.to(self._good), *requested])
+        requested = requests if isinstance(requests, Tensor) else self.sent(requests)
+        flags = torch.cat([torch.stack([self._bad_input.to(self._good), bad_loss.to(self._good)]), requested])
         moved = self.statistics.read()  # (P,)
         if self.world.size > 1:
             message = torch.cat([flags, moved * share])
@@ -175,9 +179,13 @@ class NanGuard:
         self._flags[4] = made.to(self._good)
         return made
 
-    def note(self, batch: BatchId) -> None:
-        """Send the decisions about a batch to the host."""
-        self._reader.put(torch.stack(self._flags), batch)
+    def decisions(self) -> Tensor:
+        """Return the decisions about the last batch, as `note` sends them."""
+        return torch.stack(self._flags)
+
+    def note(self, batch: BatchId, decisions: Tensor | None = None) -> None:
+        """Send the decisions about a batch, by default the last one, to the host."""
+        self._reader.put(self.decisions() if decisions is None else decisions, batch)
 
     def read(self, everything: bool = False) -> Requests:
         """Count the decisions that have reached the host, or wait for `everything`; return the requests since then.

@@ -1,5 +1,7 @@
 """The optimizer of a run: its parameters, its first state, and a step that can be rejected on the device."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -64,6 +66,26 @@ def step_unless(skip: Tensor, optimizer: Optimizer) -> None:
     optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
     optimizer.step()
     del optimizer.found_inf  # type: ignore[attr-defined]
+
+
+def skips_on_the_device(optimizer: Optimizer) -> bool:
+    """Tell whether an optimizer skips a step itself, and takes its rate as a tensor: one of torch's fused ones."""
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False)) and all(
+        group.get("fused") for group in optimizer.param_groups
+    )
+
+
+@contextmanager
+def rates_as_tensors(optimizer: Optimizer, rates: Sequence[Tensor]) -> Iterator[None]:
+    """Let a fused optimizer read the rate of each group of parameters from a tensor () while the block runs."""
+    numbers = [group["lr"] for group in optimizer.param_groups]
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    try:
+        yield
+    finally:
+        for group, number in zip(optimizer.param_groups, numbers, strict=True):
+            group["lr"] = number
 
 
 @torch.no_grad()

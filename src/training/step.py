@@ -32,6 +32,19 @@ class LocalBatch:
     own: int
 
 
+@dataclass(frozen=True)
+class StepNumbers:
+    """What a step takes from the host and what differs from step to step.
+
+    Attributes:
+        requests: the requests of this process, or as a tensor what the guard's `sent` made of them.
+        average_share: the share of the new weights in their average; the average's own count decides if it is None.
+    """
+
+    requests: Requests | Tensor
+    average_share: Tensor | None = None
+
+
 class TrainingStep:
     """One step of a training: forward, guard, backward, update.
 
@@ -57,11 +70,25 @@ class TrainingStep:
 
         The step also sends `requests` to all processes.
         """
+        numbers = StepNumbers(self.requests)
+        self.compute(streams, batch, local, closes=closes, metrics=metrics, numbers=numbers)
+
+    def compute(
+        self,
+        streams: Mapping[str, Tensor],
+        batch: Batch,
+        local: LocalBatch,
+        *,
+        closes: bool,
+        metrics: EpochMetrics,
+        numbers: StepNumbers,
+    ) -> None:
+        """Compute all of a step on the device; apart from `numbers` the arguments are those of a call."""
         state, guard = self.state, self.state.guard
         streams = guard.sanitize_inputs(streams)
         with state.precision.autocast():
             output: TaskOutput = state.forward(batch.with_streams(streams))
-        good = guard.check_loss(output.loss, local.own / local.clips, self.requests)
+        good = guard.check_loss(output.loss, local.own / local.clips, numbers.requests)
         # DistributedDataParallel divides the sum of all processes' gradients by their number.
         weight = local.own * self.world.size / self.optimization.batch_size
         state.precision.scaler.scale(output.loss * weight).backward()  # type: ignore[no-untyped-call]
@@ -71,14 +98,14 @@ class TrainingStep:
         sums = state.task.sums(output.predictions, batch)
         metrics.add(output.loss, len(batch), sums, counts, output.terms.values())
         if closes:
-            self._update(metrics)
+            self._update(metrics, numbers.average_share)
 
     def note(self, batch: BatchId) -> None:
         """Pass the identity of the batch to the guard."""
         self.state.guard.note(batch)
         self.requests = Requests()
 
-    def _update(self, metrics: EpochMetrics) -> None:
+    def _update(self, metrics: EpochMetrics, average_share: Tensor | None) -> None:
         """Make an optimizer step with the mean gradient over the accumulated clips, unless it is not finite."""
         state, scaler, clips = self.state, self.state.precision.scaler, self.state.accumulation.clips
         gradients = state.accumulation.close()
@@ -92,7 +119,7 @@ class TrainingStep:
         step_unless(~made, state.optimizer)
         state.precision.update_scale(clips > 0)
         if state.average is not None:
-            state.average.update(made)
+            state.average.update(made, average_share)
         metrics.add_update(norm, made)
         state.accumulation.reset()
 

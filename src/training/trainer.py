@@ -30,6 +30,7 @@ from .guard import BatchId, Requests
 from .run_progress import Pace
 from .step import LocalBatch, TrainingStep, seed_step
 from .train_state import TrainState
+from .whole_step import WholeStep, refuse_contradictions
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Trainer:
         self.task, self.measures = task.to(self.device), task.measures
         self.state = TrainState(config, self.task, self.device, self.world)
         self.step = TrainingStep(self.state)
+        self.whole_step = self._whole_step()
         test_clips = data.test.num_clips + (0 if data.validation is None else data.validation.num_clips)
         weights = 1 if self.state.average is None else 2
         self.pace = Pace(config.epochs, config.test_every, data.sampler.num_clips, test_clips * weights)
@@ -165,9 +167,18 @@ class Trainer:
         epoch.clips += local.clips
         closes = batches % self.config.gradient_accumulation_steps == 0 or epoch.clips == sampler.num_clips
         self._collect_requests(self.step.requests)
+        if self.whole_step is not None and self.whole_step.takes(local):
+            self.whole_step(batch, note, epoch.metrics)
+            return
         batch = self.data.pipeline.prepared(batch, training=True)
         self.step(batch.streams, batch, local, closes=closes, metrics=epoch.metrics)
         self.step.note(note)
+
+    def _whole_step(self) -> WholeStep | None:
+        if not self.config.hardware.whole_step_graph:
+            return None
+        refuse_contradictions(self.config, self.world.size)
+        return WholeStep(self.step, self.data.pipeline, self.config.batch_size)
 
     def _collect_requests(self, requests: Requests) -> None:
         """Request all processes to stop or to save if there is a reason."""

@@ -6,6 +6,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,6 +150,25 @@ def test_a_device_that_cannot_go_on_ends_the_process_of_the_checks_but_not_their
     assert not run_checks([Check("full", 1, full), Check("fault", 1, fault), SOUND], records, setting)
     assert {name: each["state"] for name, each in records.checks.items()} == {"full": "error", "fault": "error"}
     assert run_checks([Check("fault", 1, fault), SOUND], records_of(setting), setting)
+
+
+def test_the_rest_is_checked_in_a_new_process_for_the_rest_of_the_time(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def fault(_: Setting) -> Findings:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(gpu, "checks_of", lambda _: [Check("fault", 1, fault), SOUND])
+    monkeypatch.setattr(gpu, "subprocess", SimpleNamespace(run=lambda command, **_: commands.append(command)))
+    assert list(run_part(cli, "correctness", tmp_path, "--minutes", 5, code=1)) == ["fault"]
+    (command,) = commands
+    assert command[1:5] == ["-m", "last", "benchmark", "gpu"]
+    options = dict(zip(command[5::2], command[6::2], strict=False))
+    assert options["--part"] == "correctness" and options["--minutes"] == "4"
+    assert options["--results"] == str(tmp_path / "gpu.json")
+    assert command[-2:] == ["--quick", "--quiet"] and "--again" not in command
 
 
 def test_a_wrong_result_of_correctness_ends_with_an_exit_code(

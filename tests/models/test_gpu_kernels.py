@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from golden_runs import LAST_V2
 from model_probes import opened, random_streams
 from torch import Tensor, nn
 
 from last.models import gpu_kernels
-from last.models.registry import create_model
+from last.models.registry import build_model, create_model
+from last.skeleton import load_layout
 
 
 def plain_filter(x: Tensor, taps: Tensor, dilations: Tensor, stride: int) -> Tensor:
@@ -71,6 +74,24 @@ def test_kernels_on_trial_are_used_only_while_they_are_chosen(plain_kernels: lis
         assert gpu_kernels.can_filter_frames(x) and not gpu_kernels.can_mix_joints(x)
     assert not gpu_kernels.can_filter_frames(x)
     assert plain_kernels == []
+
+
+@pytest.mark.parametrize("joint_mask", [False, True])
+def test_products_on_trial_give_a_model_the_same_results_and_gradients(joint_mask: bool) -> None:
+    torch.manual_seed(0)
+    two = {"channels": [8, 12], "blocks": [1, 1], "temporal": ["convolution", "attention"]}
+    model = opened(build_model(replace(LAST_V2, **two), 4, load_layout("ntu25"))).double().train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.p = 0.0
+    streams = {stream: each.double() for stream, each in random_streams(clips=2).items()}
+    options = {"joint_mask": torch.rand(2, 2, 8, 25) > 0.3} if joint_mask else {}
+    found = []
+    for chosen in ((), ("gates", "subsets")):
+        with gpu_kernels.trial_kernels(chosen):
+            logits = model(streams, **options)
+            found.append([logits, *torch.autograd.grad(logits.square().sum(), list(model.parameters()))])
+    torch.testing.assert_close(*found, rtol=1e-7, atol=1e-9)
 
 
 def test_a_cpu_never_uses_them() -> None:

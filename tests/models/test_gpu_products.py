@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from last.models.gpu_products import multiply_groups, multiply_joints, parts_of, uses_split_sums
+from last.models.gpu_products import mix_subsets, multiply_groups, multiply_joints, parts_of, uses_split_sums
 
 
 def leaf(*shape: int) -> Tensor:
@@ -36,3 +36,22 @@ def test_a_sum_has_equal_parts_that_are_neither_short_nor_many(positions: int, p
 
 def test_a_cpu_computes_the_plain_product() -> None:
     assert not uses_split_sums(leaf(2, 2))
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 2, 5), (2, 1, 1, 25), (4, 64, 64, 3)])
+def test_subsets_and_their_gradients_are_those_of_the_plain_products(shape: tuple[int, ...]) -> None:
+    channels, frames, bodies, joints = shape
+    projected, shared, own = (
+        leaf(4 * channels, frames, bodies, joints),
+        leaf(3, joints, joints),
+        leaf(bodies, joints, joints),
+    )
+    parts = projected.chunk(4)
+    plain = sum(
+        (part @ each for part, each in zip(parts, shared, strict=False)), torch.einsum("ctbv,bvw->ctbw", parts[3], own)
+    )
+    mixed = mix_subsets(projected, shared, own)
+    torch.testing.assert_close(mixed, plain)
+    given = (projected, shared, own)
+    for one, other in zip(*(torch.autograd.grad(y.sin().sum(), given) for y in (plain, mixed)), strict=True):
+        torch.testing.assert_close(one, other)

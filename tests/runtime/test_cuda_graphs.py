@@ -38,6 +38,7 @@ def test_steps_are_recorded_on_a_gpu_alone(tiny_config: Callable[..., RunConfig]
     assert not records(processes=2)
     assert not records("hardware.cuda_graphs=false")
     assert not records("compile=true")
+    assert not records("hardware.whole_step_graph=true")  # then whole steps are
 
 
 @pytest.mark.gpu
@@ -96,6 +97,25 @@ def test_the_mask_of_missing_joints_is_an_input_of_a_recorded_step(monkeypatch: 
     forward, joint_mask = GraphedForward(Masked()), torch.ones(1, 1, 4, 3, dtype=torch.bool)
     assert torch.equal(forward(STREAMS, MASK, SLOTS), torch.zeros(1))
     assert torch.equal(forward(STREAMS, MASK, SLOTS, joint_mask=joint_mask), joint_mask)
+    assert len(forward.graphs) == 2
+
+
+def test_masked_padding_is_a_recording_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Padded(Model):
+        """Return whether padding is masked."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("counted", torch.zeros(1))
+
+        def forward(self, *_: Any, padded: bool = False) -> Tensor:
+            return torch.full((1,), float(padded))
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", lambda *_, **__: None)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
+    monkeypatch.setattr(torch.random, "fork_rng", lambda _devices: nullcontext())
+    forward = GraphedForward(Padded())
+    assert [float(forward(STREAMS, MASK, SLOTS, **more)) for more in ({}, {"padded": True}, {})] == [0.0, 1.0, 0.0]
     assert len(forward.graphs) == 2
 
 

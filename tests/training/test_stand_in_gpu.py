@@ -28,6 +28,7 @@ RUNS = {
     "plain": (),
     "all of it in fp16": (*RICH, *FP16, "data.augment.jitter_metres=0.01"),
     "restoring statistics in bf16": (*BF16, "nan_guard.bn_recovery=restore"),
+    "whole steps": ("hardware.whole_step_graph=true", "ema.decay=0.9", *FP16),
     "uniform frames": ("data.sampling.method=uniform", "data.sampling.test_draws=2"),
     "dropped joints": tuple(f"data.augment.drop_{name}=0.4" for name in ("joints", "limbs", "frames", "axis")),
     "synchronised statistics": ("distributed.sync_batchnorm=true",),

@@ -161,5 +161,5 @@ def test_an_environment_knows_where_data_and_runs_lie(name: str, data_root: str,
     assert (values["data_root"], values["output_root"]) == (data_root, output_root)
     assert set(values["hardware"]) == {
             "data_placement", "num_workers", "pin_memory", "prefetch_factor", "amp_dtype", "cpu_threads", "cuda_graphs",
-            "trial_kernels", "masked_padding",
+            "trial_kernels", "masked_padding", "whole_step_graph",
         }  # fmt: skip

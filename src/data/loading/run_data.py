@@ -107,6 +107,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
             compiled=config.compile,
             recorded=records_steps(config.model, config.hardware, device, world.size, compiled=config.compile),
             masked=config.hardware.masked_padding,
+            whole=config.hardware.whole_step_graph,
         ),
         source=clips,
         sampler=sampler,
