@@ -156,7 +156,8 @@ def _is_on_cpu(x: Tensor) -> bool:
 
 def is_fast(x: Tensor) -> bool:
     """Tell whether numba's kernels support `x`, and are installed."""
-    return _is_on_cpu(x) and x.dtype == torch.float32 and fast_kernels() is not None
+    in_float32 = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return _is_on_cpu(x) and in_float32 and fast_kernels() is not None
 
 
 @cache
@@ -296,9 +297,9 @@ class _Means(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor, over_joints: Tensor, over_frames: Tensor) -> Tensor:
         _, frames, _, joints = context.shape
         if is_fast(gradient):
-            fast, total = fast_kernels(), torch.empty(context.shape)
-            fast.run(fast.spread_means, *(each.contiguous() for each in (gradient, over_joints, over_frames)), total)
-            return total
+            fast, summed = fast_kernels(), torch.empty(context.shape)
+            fast.run(fast.spread_means, *(each.contiguous() for each in (gradient, over_joints, over_frames)), summed)
+            return summed
         total: Tensor = gradient + (over_joints / joints).unsqueeze(3)
         return total.add_((over_frames / frames).unsqueeze(1))
 
@@ -308,7 +309,8 @@ class _Weighed(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, x: Tensor, frame_gate: Tensor, joint_gate: Tensor, alpha: Tensor) -> Tensor:
-        context.fast = is_fast(x) and all(each.dtype == x.dtype for each in (frame_gate, joint_gate, alpha))
+        trains = context.needs_input_grad[0]  # to evaluate, numba need not be loaded
+        context.fast = trains and is_fast(x) and all(each.dtype == x.dtype for each in (frame_gate, joint_gate, alpha))
         if context.fast:
             shapes = x.shape, x.shape[:3], (x.shape[0], *x.shape[2:]), x.shape[:1]
             given = [

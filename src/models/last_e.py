@@ -12,7 +12,7 @@ channels, T frames, V joints, D features.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ class StreamFusion(nn.Module):
 
     def forward(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> Tensor:
         """(B, coordinates, T, V) per stream, and (B, T, V) where joints may be missing -> (C, T, B, V)."""
-        norms = list(self.input_norms.values())
+        norms = cast(list[nn.BatchNorm2d], list(self.input_norms.values()))
         given, measured = [streams[name] for name in self.input_norms], [masks.get(name) for name in self.input_norms]
         if can_lift(norms, self.stem, self.norm, given):
             return lift(norms, self.stem, self.norm, given, measured, self.alpha.softmax(dim=0))

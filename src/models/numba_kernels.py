@@ -26,14 +26,12 @@ if numba.config.DISABLE_JIT:
 _PART = 1024  # numbers that are summed in float32 before the sum is added in float64
 _F1, _F2, _F3, _F4 = (numba.types.Array(numba.float32, dimensions, "C") for dimensions in range(1, 5))
 _INDICES, _KEYS = numba.types.Array(numba.int64, 1, "C"), numba.types.Array(numba.uint32, 1, "C")
-_WORD, _INDEX, _REAL, _ZERO = numba.uint32, numba.int64, numba.float64, np.float32(0)
+_WORD, _INDEX, _REAL = numba.uint32, numba.int64, numba.float64
+_ZERO: Any = np.float32(0)
 
 
 def _compiled(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a function for these types behind `first` and `last`, or for those of its callers without any.
-
-    The result is kept on disk if there is a folder for it.
-    """
+    """Compile a function for these types behind `first` and `last`, or for its callers' types; cache it if possible."""
     signature = [numba.void(_INDEX, _INDEX, *types)] if types else []
     # Not `nnan`: NaN has to stay NaN.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}

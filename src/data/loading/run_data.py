@@ -226,7 +226,8 @@ def part_for_testing(
     placement = placement or place_clips(store, "disk", _CPU, min_confidence=config.data.min_confidence)
     missing = MissingJoints(config.data.max_gap, dropper)
     draws = draws or (config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1)
-    sampler = EvalSampler(np.array_split(indices, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
+    batch_size = max(config.batch_size, _TEST_BATCH)
+    sampler = EvalSampler(np.array_split(indices, world.size)[world.rank], batch_size)
     datasets = [
         ClipDataset(
             store,
@@ -241,4 +242,4 @@ def part_for_testing(
         for draw in range(draws)
     ]
     loaders = [build_loader(clips, sampler, config.hardware, placement.on_device) for clips in datasets]
-    return TestPart([of_few_shapes(each, config.batch_size, compiled=config.compile) for each in loaders], len(indices))
+    return TestPart([of_few_shapes(each, batch_size, compiled=config.compile) for each in loaders], len(indices))
