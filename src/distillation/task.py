@@ -136,9 +136,8 @@ class Distillation(Classification):
         A mean over those in the batch would weight a clip by its batch mates and by the number of processes.
         """
         if self.known is None:
-            return self.cross_entropy(logits, batch.labels)
-        losses = self.clip_losses(logits, batch.labels)
-        return (losses * self.known[batch.indices]).mean() / self.known_share
+            return self.label_loss(logits, batch)
+        return self.mixed_losses(logits, batch, self.known[batch.indices]).mean() / self.known_share
 
     def _logit_loss(self, logits: Tensor, teacher_outputs: TeacherOutputs, labels: Tensor) -> Tensor:
         """Return the loss between the student's logits and the teachers'."""
@@ -182,6 +181,7 @@ def distillation(
         UserError: the method needs equal stages and they differ, or the cached outputs are refused.
     """
     method = config.distillation.method
+    _refuse_mixing(config)
     live = LiveTeachers(teachers, method, run_context.device)
     if config.compile:
         live.compile(bool(config.hardware.cuda_graphs))
@@ -207,6 +207,28 @@ def distillation(
     known[torch.from_numpy(data.labelled)] = True
     share = len(data.labelled) / len(data.sampler.indices)
     return Distillation(model, config, source, teachers, known=known, known_share=share, class_weights=class_weights)
+
+
+def _refuse_mixing(config: RunConfig) -> None:
+    """Refuse mixed clips where they cannot be taught.
+
+    Raises:
+        UserError: the teacher outputs are those of single clips, or the method needs one label a clip.
+    """
+    how, module = config.distillation, find_method(config.distillation.method)
+    if not config.data.augment.mixes:
+        return
+    remedy = "Set data.augment.mix_add=0 data.augment.mix_splice=0 data.augment.mix_axes=0"
+    if how.cached:
+        raise UserError(
+            "Cached teacher outputs are of single clips, and data.augment mixes clips of a batch. "
+            f"{remedy}, or leave --cached out: then teachers see the mixed clips."
+        )
+    if how.method == "dkd" or (module is not None and module.USES_LABELS):
+        raise UserError(
+            f"distillation.method: {how.method} needs one label for each clip, and mixed clips have two. "
+            f"{remedy}, or use distillation.method=kl."
+        )
 
 
 def _course(start: float, end: float) -> str:

@@ -20,6 +20,7 @@ from .ema import WeightAverage
 from .epoch_metrics import EpochMetrics
 from .gradient_accumulation import GradientAccumulator
 from .guard import NanGuard, SkipCounts
+from .last_epochs import LastEpochsAverage
 from .optim import build_optimizer
 from .resume_check import Sizes, refuse_other_state
 from .run_progress import EpochState, RunProgress
@@ -54,7 +55,7 @@ class TrainState:
         self.schedule = build_schedule(self.optimizer, self.optimization)
         self.precision = Precision(config.amp, config.hardware.amp_dtype, device)
         self.guard = NanGuard(task, config.nan_guard, device, world)
-        self.average = WeightAverage(task.model, config.ema.decay) if config.ema.decay > 0 else None
+        self.average = _average(task.model, config)
         sums = config.gradient_accumulation_steps > 1 or self.precision.scaler.is_enabled()
         self.accumulation = GradientAccumulator(task.parameters(), sums, device)
         self.progress = RunProgress(task.measures.primary_metric.worst)
@@ -161,6 +162,13 @@ class TrainState:
         optimizer.step()
         for _ in range(checkpoint.epoch + 1):
             self.schedule.step()
+
+
+def _average(model: nn.Module, config: RunConfig) -> WeightAverage | None:
+    """Return the average of a model's weights that the configuration asks for."""
+    if config.ema.decay > 0:
+        return WeightAverage(model, config.ema.decay)
+    return LastEpochsAverage(model, config.ema.last_epochs, config.epochs) if config.ema.last_epochs > 0 else None
 
 
 def _distributed(task: Task, device: torch.device, world: World, *, sync_batchnorm: bool) -> nn.Module:
