@@ -15,6 +15,8 @@ from ..data.loading.run_data import TrainingData
 from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
 from ..runtime.run_context import RunContext
+from ..settings.data import AugmentConfig
+from ..settings.distillation import DistillationConfig
 from ..settings.run import RunConfig
 from ..tasks.task import TaskOutput
 from ..training.classification import Classification, weights_of_classes
@@ -181,7 +183,7 @@ def distillation(
         UserError: the method needs equal stages and they differ, or the cached outputs are refused.
     """
     method = config.distillation.method
-    _refuse_mixing(config)
+    _refuse_mixing(config.distillation, config.data.augment)
     live = LiveTeachers(teachers, method, run_context.device)
     if config.compile:
         live.compile(bool(config.hardware.cuda_graphs))
@@ -209,15 +211,15 @@ def distillation(
     return Distillation(model, config, source, teachers, known=known, known_share=share, class_weights=class_weights)
 
 
-def _refuse_mixing(config: RunConfig) -> None:
+def _refuse_mixing(how: DistillationConfig, augment: AugmentConfig) -> None:
     """Refuse mixed clips where they cannot be taught.
 
     Raises:
         UserError: the teacher outputs are those of single clips, or the method needs one label a clip.
     """
-    how, module = config.distillation, find_method(config.distillation.method)
-    if not config.data.augment.mixes:
+    if not augment.mixes:
         return
+    module = find_method(how.method)
     remedy = "Set data.augment.mix_add=0 data.augment.mix_splice=0 data.augment.mix_axes=0"
     if how.cached:
         raise UserError(

@@ -13,7 +13,7 @@ from ..runs.checkpoint import Checkpoint
 from ..runs.checkpoint_model import load_weights
 from ..runtime.distributed import World
 from ..runtime.precision import Precision
-from ..settings.run import RunConfig
+from ..settings.run import EmaConfig, RunConfig
 from ..tasks.task import Task
 from ..utils.errors import UserError
 from .ema import WeightAverage
@@ -55,7 +55,7 @@ class TrainState:
         self.schedule = build_schedule(self.optimizer, self.optimization)
         self.precision = Precision(config.amp, config.hardware.amp_dtype, device)
         self.guard = NanGuard(task, config.nan_guard, device, world)
-        self.average = _average(task.model, config)
+        self.average = _average(task.model, config.ema, config.epochs)
         sums = config.gradient_accumulation_steps > 1 or self.precision.scaler.is_enabled()
         self.accumulation = GradientAccumulator(task.parameters(), sums, device)
         self.progress = RunProgress(task.measures.primary_metric.worst)
@@ -164,11 +164,11 @@ class TrainState:
             self.schedule.step()
 
 
-def _average(model: nn.Module, config: RunConfig) -> WeightAverage | None:
+def _average(model: nn.Module, how: EmaConfig, epochs: int) -> WeightAverage | None:
     """Return the average of a model's weights that the configuration asks for."""
-    if config.ema.decay > 0:
-        return WeightAverage(model, config.ema.decay)
-    return LastEpochsAverage(model, config.ema.last_epochs, config.epochs) if config.ema.last_epochs > 0 else None
+    if how.decay > 0:
+        return WeightAverage(model, how.decay)
+    return LastEpochsAverage(model, how.last_epochs, epochs) if how.last_epochs > 0 else None
 
 
 def _distributed(task: Task, device: torch.device, world: World, *, sync_batchnorm: bool) -> nn.Module:

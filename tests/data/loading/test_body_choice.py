@@ -140,10 +140,17 @@ def test_a_clip_has_the_same_bodies_in_any_batch_and_on_the_device(tmp_path: Pat
 
 
 def test_a_frame_that_only_the_dropped_body_had_does_not_count(tmp_path: Path) -> None:
-    store = store_of(tmp_path / "store", hidden=True)
+    points, there = recorded(0, hidden=False).astype(np.float32), np.ones((2, FRAMES), np.bool_)
+    there[0, 4:], there[1, :2] = False, False
+    clip = Clip("apart", points * there[..., None, None], there, 0)
+    store = write_store(
+        tmp_path / "apart", [clip, replace(clip, name="again")], name="a", layout="ntu25", classes=["a"]
+    )
+    assert not batch_of(store, PLAIN).masks
     batch = batch_of(store, replace(PLAIN, drop_body=1.0))
     (counted,) = batch.masks.values()
-    assert not counted[:, 0][~batch.frame_mask[:, 0]].any()
+    assert batch.frame_mask[:, 0].sum(dim=1).tolist() == [4, 4]
+    assert torch.equal(counted[:, 0].all(dim=2), batch.frame_mask[:, 0])
 
 
 def test_tests_and_clips_of_one_body_know_no_choice(tmp_path: Path, tiny_config: Callable[..., RunConfig]) -> None:
