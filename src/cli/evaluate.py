@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "read-only run, in the output folder)",
     )
     parser.add_argument(
-        "--no_ema", action="store_true", help="evaluate the trained weights instead of their moving average (ema.decay)"
+        "--no_ema", action="store_true", help="evaluate the trained weights instead of their average (ema)"
     )
     parser.add_argument(
         "--statistics",

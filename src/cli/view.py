@@ -192,7 +192,8 @@ def _augmented(viewed: ClipSource, shown: _Shown, arguments: argparse.Namespace)
 
     seed = viewed.seed if arguments.seed is None else arguments.seed
     title = f"in training: {viewed.frames} frames, seed {seed}, epoch {arguments.epoch}"
-    clips = augmented_clips(viewed.store, shown.numbers, viewed.config, viewed.frames, seed=seed, epoch=arguments.epoch)
+    when = {"seed": seed, "epoch": arguments.epoch, "epochs": viewed.epochs}
+    clips = augmented_clips(viewed.store, shown.numbers, viewed.config, viewed.frames, **when)
     return [[Version(clip.joints, title=title, joint_mask=clip.joint_mask)] for clip in clips]
 
 

@@ -23,7 +23,7 @@ from ..utils.errors import UserError
 from ..utils.limits import Interval, Lengths
 from .channel_major import mix_joints, normalise, normalise_and_filter, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
-from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes
+from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes, drop_path_rates
 from .multi_body import STREAMS, streams_of
 from .stem import can_lift, lift
 
@@ -39,6 +39,8 @@ class LastEConfig(ModelConfig):
         kernel_frames: the length of the temporal kernels.
         dilations: the dilation of each temporal branch.
         block_dropout, dropout: dropout in each block's temporal part, and before the classifier.
+        drop_path: the probability with which a body skips the last block in training; it grows linearly from 0 in the
+            first one. 0 disables it.
     """
 
     family: str = "last_e"
@@ -51,6 +53,7 @@ class LastEConfig(ModelConfig):
     )
     block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
     dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
+    drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
 
     def __post_init__(self) -> None:
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, attention=self.attention)
@@ -172,7 +175,9 @@ class LastE(SkeletonClassifier):
         adjacency = torch.from_numpy(adjacency_subsets(layout))
         sizes = block_sizes(config.channels, config.blocks)
         self.fusion = StreamFusion(layout.coordinates, config.channels[0], self.streams)
-        self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes)
+        rates = drop_path_rates(config.drop_path, len(sizes))
+        blocks = [_block(size, adjacency, config, rate) for size, rate in zip(sizes, rates, strict=True)]
+        self.blocks = Stages(blocks, sizes)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
@@ -181,11 +186,12 @@ class LastE(SkeletonClassifier):
         return BodyFeatures.of(self.blocks(self.fusion(streams, masks)))
 
 
-def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> Block:
+def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig, drop_path: float) -> Block:
     """Build one block: its joint mixing, attention if its stage has it, its frame mixing."""
     return Block(
         size,
         spatial=DirectionalGCNConv(adjacency, size.in_channels, size.channels),
         attention=STJointAttention(size.channels) if config.attention[size.stage] else nn.Identity(),
         temporal=MultiScaleTCN(size.channels, size.stride, config),
+        drop_path=drop_path,
     )

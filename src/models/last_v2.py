@@ -33,7 +33,7 @@ from .channel_major import filter_frames, normalise, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
 from .gpu_kernels import on_trial
 from .gpu_products import mix_subsets
-from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes, widened
+from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes, drop_path_rates, widened
 from .multi_body import streams_of
 from .stem import can_lift, lift
 
@@ -54,6 +54,8 @@ class LastV2Config(ModelConfig):
         similarity_temperature: the divisor of the cosines before the softmax; a smaller one is sharper.
         block_dropout: the share of whole channels dropped after each block's temporal part.
         dropout: the share of features dropped before the classifier.
+        drop_path: the probability with which a body skips the last block of a backbone in training; it grows linearly
+            from 0 in the first one. 0 disables it.
         recompute: recompute each block's features in the backward pass instead of storing them.
     """
 
@@ -67,6 +69,7 @@ class LastV2Config(ModelConfig):
     similarity_temperature: Annotated[float, Interval(ge=0.01, le=10.0)] = 0.25
     block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
     dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
+    drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     recompute: bool = False
 
     def __post_init__(self) -> None:
@@ -221,7 +224,9 @@ class Backbone(nn.Module):
         self.input_norm = nn.BatchNorm2d(coordinates)
         self.stem = nn.Conv2d(coordinates, config.channels[0], kernel_size=1, bias=False)
         self.norm = nn.BatchNorm2d(config.channels[0])
-        self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes, config.recompute)
+        rates = drop_path_rates(config.drop_path, len(sizes))
+        blocks = [_block(size, adjacency, config, rate) for size, rate in zip(sizes, rates, strict=True)]
+        self.blocks = Stages(blocks, sizes, config.recompute)
 
     def forward(self, stream: Tensor, mask: Tensor | None = None) -> BodyFeatures:
         """(B, coordinates, T, V), and (B, T, V) where joints may be missing -> (B, C), and the output of each stage."""
@@ -259,7 +264,7 @@ class LastV2(SkeletonClassifier):
         )
 
 
-def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config) -> Block:
+def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config, drop_path: float) -> Block:
     """Build one block, with the temporal part of its stage."""
     temporal = LinearAttentionTCN if config.temporal[size.stage] == "attention" else SeparableTCN
     return Block(
@@ -267,6 +272,7 @@ def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config) -> Block:
         spatial=AdaptiveGCNConv(adjacency, size.in_channels, size.channels, config),
         attention=STJointAttention(size.channels),
         temporal=temporal(size.channels, size.stride, config),
+        drop_path=drop_path,
     )
 
 

@@ -159,6 +159,21 @@ class FrameMixing(nn.Module):
         return normalise(self.last_norm, self.mixed(x))
 
 
+def drop_path_rates(last: float, blocks: int) -> list[float]:
+    """Return the probability of `keep_paths` for each block: it grows linearly with depth, from 0 to `last`."""
+    return [last * number / max(1, blocks - 1) for number in range(blocks)]
+
+
+def keep_paths(x: Tensor, probability: float) -> Tensor:
+    """Set the features (C, T, B, V) of whole bodies to zero, and scale the others so that the expectation stays.
+
+    Stochastic depth (Huang et al., ECCV 2016; DropPath): a body skips the block, since the residual is added to zeros.
+    Bodies are drawn on their own, also two of one clip. There are no parameters. The draws follow torch's seed.
+    """
+    kept = torch.rand(x.shape[2], device=x.device) >= probability
+    return x * (kept / (1 - probability)).to(x.dtype)[:, None]
+
+
 class Block(nn.Module):
     """Mix joints, weight frames and joints, mix frames; with a residual around all of it.
 
@@ -168,10 +183,14 @@ class Block(nn.Module):
         attention: keeps the shape.
         temporal: mixes frames and has the stride: (C', T, B, V) -> (C', T / stride, B, V). Its `dropout` is applied
             here, together with the residual.
+        drop_path: the probability with which all but the residual is left out for a body, see `keep_paths`.
     """
 
-    def __init__(self, size: BlockSize, spatial: nn.Module, attention: nn.Module, temporal: FrameMixing) -> None:
+    def __init__(
+        self, size: BlockSize, spatial: nn.Module, attention: nn.Module, temporal: FrameMixing, drop_path: float = 0.0
+    ) -> None:
         super().__init__()
+        self.drop_path = drop_path
         self.spatial = spatial
         self.norm = nn.BatchNorm2d(size.channels)
         self.attention = attention
@@ -185,9 +204,12 @@ class Block(nn.Module):
         """(C, T, B, V) -> (C', T / stride, B, V)."""
         mixed = self.attention(normalise(self.norm, self.spatial(x), relu=True))
         dropout, norm, shortcut = self.temporal.dropout, self.temporal.last_norm, self.shortcut(x)
-        if not has_hooks(self.temporal) and cpu_kernels.can_close(norm, dropout, shortcut):
+        drops_paths = self.drop_path > 0 and self.training
+        if not drops_paths and not has_hooks(self.temporal) and cpu_kernels.can_close(norm, dropout, shortcut):
             return cpu_kernels.close(norm, dropout, self.temporal.mixed(mixed), shortcut)
         mixed = self.temporal(mixed)
+        if drops_paths:
+            mixed = keep_paths(mixed, self.drop_path)
         probability = dropout.p if dropout.training else 0.0
         if gpu_kernels.can_drop_and_sum(mixed, shortcut) and (probability == 0 or isinstance(dropout, nn.Dropout)):
             return gpu_kernels.dropped_sum(mixed, shortcut, probability)

@@ -39,7 +39,8 @@ class Checkpoint:
 
     Attributes:
         model, optimizer, scheduler, scaler: their states.
-        ema, ema_steps: the averaged parameters by name, empty for a run without them, and the number of averaged steps.
+        ema, ema_steps: the averaged parameters by name, empty for a run without them, and the number of averaged steps
+            or, of an average over epochs, of finished epochs.
         window: the gradients of the batches since the last update.
         guard: the counts of skipped batches and steps, in total and in a row.
         epoch: the last finished epoch, counted from 0; -1 in the first one.

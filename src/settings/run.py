@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
+from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Interval
 from .data import DataConfig, HardwareConfig
 from .distillation import DistillationConfig
@@ -74,9 +75,22 @@ class EndOfRun:
 
 @dataclass
 class EmaConfig:
-    """Settings of the exponential moving average of the weights; a decay of 0 disables it."""
+    """Settings of averaged weights, which are tested and saved beside the trained ones. By default there are none.
+
+    Attributes:
+        decay: the weight of the previous average in a step, of an exponential moving average; 0 disables it.
+        last_epochs: the number of epochs at the end of the run whose final weights are averaged instead; 0 disables it.
+    """
 
     decay: Annotated[float, Interval(ge=0.0, le=0.999999)] = 0.0
+    last_epochs: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+
+    def __post_init__(self) -> None:
+        if self.decay > 0 and self.last_epochs > 0:
+            raise UserError(
+                f"ema.decay: {self.decay:g} and ema.last_epochs: {self.last_epochs} are two averages of the weights. "
+                "Set one of them to 0."
+            )
 
 
 @dataclass

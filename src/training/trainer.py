@@ -146,7 +146,7 @@ class Trainer:
             for clips, own in sampler.parts():
                 fetch_started = time.perf_counter()
                 batch = next(batches)
-                note = BatchId(batch.indices, batch.rng_keys)
+                note = BatchId(batch.indices, batch.rng_keys, batch.strength)
                 batch = batch.to(self.device)
                 epoch.waited += time.perf_counter() - fetch_started
                 self._train_batch(batch, note, LocalBatch(clips, own))
@@ -199,6 +199,8 @@ class Trainer:
 
     def _evaluate(self) -> dict[str, Any]:
         """Return the epoch's row: metrics of training, of the test part and of the validation part, if any."""
+        if self.state.average is not None:
+            self.state.average.end_epoch(self.state.progress.epoch)
         return {**training_columns(self.state, self.data.sampler.num_clips, self.device), **self.tests.columns()}
 
     def _finish_epoch(self, row: dict[str, Any], logbook: Logbook | None) -> None:
