@@ -4,8 +4,6 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
-const STILL = { as: "still", reducedMotion: "reduce" };
-
 const problem = (page) => page.textContent("#problem-text");
 const text = (page, id) => page.textContent(id);
 
@@ -50,6 +48,9 @@ export async function plays({ open }) {
   await page.selectOption("#clip", "clip-crowd.npy");
   await page.waitForFunction(() => document.querySelectorAll("#people button").length === 5);
   await page.waitForFunction(() => document.querySelectorAll("#events .what").length > 4);
+  await page.waitForFunction(() =>
+    ["#fps", "#latency"].every((id) => parseInt(document.querySelector(id).textContent) > 0),
+  );
   const meters = [await text(page, "#fps"), await text(page, "#latency")];
   await page.click("#play");
   await page.selectOption("#clip", "clip-sequence.npy");
@@ -98,7 +99,7 @@ async function tabbed(page) {
 }
 
 export async function keyboard({ open }) {
-  const { page, faults } = await open(STILL);
+  const { page, faults } = await open({ reducedMotion: "reduce" }); // its own, in which nothing has the focus
   const playing = async () => (await page.getAttribute("#play", "aria-label")) === "Pause";
   const startsStill = !(await playing());
   const seen = await tabbed(page);
@@ -129,7 +130,7 @@ export async function keyboard({ open }) {
 export async function accessible({ open, require }) {
   const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
   const found = [];
-  const { page } = await open(STILL);
+  const { page } = await open({ reducedMotion: "reduce" });
   await page.fill("#class-name", "wave");
   await page.keyboard.press("Enter");
   await page.click("#find-events");

@@ -123,7 +123,7 @@ def test_everything_is_reached_with_the_keyboard_alone_and_its_focus_is_seen(res
     assert len(ids) < 40  # there is a way out
     assert found["startsStill"] and found["plays"]
     assert found["time"].startswith("0.") and found["time"].endswith(" of 26.1 s")
-    assert found["classes"] == ["wave", "clap"]
+    assert found["classes"] == ["clap"]
     assert found["faults"] == []
 
 

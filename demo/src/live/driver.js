@@ -12,7 +12,7 @@ export class Driver {
    * @param {{onEvent: (event: any) => void, onFailure: (error: Error) => void}} listeners
    */
   constructor(student, settings, listeners) {
-    Object.assign(this, { student, settings, listeners });
+    Object.assign(this, { student, settings, listeners, latencies: [] });
     this.restart();
   }
 
@@ -20,7 +20,6 @@ export class Driver {
   restart() {
     this.stream = new StreamRecognizer(this.student.facts, this.settings);
     this.waiting = [];
-    this.latencies = [];
     this.leftOut = 0;
   }
 
