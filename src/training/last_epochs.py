@@ -27,7 +27,7 @@ class LastEpochsAverage(WeightAverage):
         super().__init__(model, decay=0.0)
         self.first = max(0, epochs - count)
 
-    def update(self, made: Tensor) -> None:
+    def update(self, made: Tensor, share: float | Tensor | None = None) -> None:
         """Do nothing after a step: only the ends of epochs count."""
 
     @torch.no_grad()

@@ -20,7 +20,7 @@ def command_line() -> str:
     """
     called = Path(sys.argv[0]).resolve()
     if called.parent == _PACKAGE.parent / "scripts":
-        command = f"python scripts/{called.name}"
+        command = f"python {called.parent.name}/{called.name}"
     elif called == _PACKAGE / "__main__.py" or called.stem == "last-har":
         command = program()
     else:

@@ -79,8 +79,8 @@ def test_batches_are_the_same_to_the_bit_wherever_the_clips_lie(
     assert len(found) == len(expected) == len(order)
     for one, other in zip(expected, found, strict=True):
         assert one.streams == other.streams == {}, "they are derived later"
-        assert one.strength == other.strength == 1.0
-        for name in vars(one).keys() - {"streams", "strength"}:
+        assert (one.strength, one.padded) == (other.strength, other.padded) == (1.0, False)
+        for name in vars(one).keys() - {"streams", "strength", "padded"}:
             if vars(one)[name] is None:
                 assert vars(other)[name] is None
                 assert name in UNMIXED or (name in ("joint_mask", "absent") and not missing)
