@@ -43,4 +43,5 @@ def _walks(frames: int, device: torch.device) -> Tensor:
     corners = torch.tril(torch.ones(_STEPS + 1, _STEPS, dtype=torch.float64), diagonal=-1)  # (S + 1, S)
     walks = functional.interpolate(corners.t()[None], size=frames, mode="linear", align_corners=True)[0].t()
     walks = walks - walks.mean(dim=0)
-    return (walks * (frames / walks.square().sum()).sqrt()).float().to(device)
+    walks = (walks * (frames / walks.square().sum()).sqrt()).float()
+    return walks.to(device, non_blocking=True)  # the host does not wait for such a small copy
