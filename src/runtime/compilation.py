@@ -13,8 +13,8 @@ _log = logging.getLogger(__name__)
 
 _SLOWER = (
     "--compile makes training on a CPU slower: a step of compiled code, which cannot use LAST's CPU kernels, took 3.3 "
-    "times as long, and compiling minutes. Leave --compile out; the extra `fast` makes a step faster, and so does --amp "
-    "on processors with bf16."
+    "times as long, and compiling minutes. Leave --compile out; the extra `fast` makes a step faster, and --amp too on "
+    "processors with bf16."
 )
 # Training has five numbers of bodies, from one to two of each clip, testing has as many, and both have shorter last
 # batches; behind torch's own limit, 8, it would run the others uncompiled.
