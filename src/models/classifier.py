@@ -147,11 +147,10 @@ class SkeletonClassifier(nn.Module):
     def _computed(
         self, streams: Mapping[str, Tensor], body_slots: Tensor | None, joint_mask: Tensor | None, *, padded: bool
     ) -> BodyFeatures:
-        bodies = None
-        if padded and self.training and body_slots is not None:
-            clips, *_, most = streams["joint"].shape
-            bodies = body_slots < clips * most
-        with counting(bodies):
+        if body_slots is None or not (padded and self.training):
+            return self._features(streams, body_slots, joint_mask)
+        clips, *_, most = streams["joint"].shape
+        with counting(body_slots < clips * most):
             return self._features(streams, body_slots, joint_mask)
 
     def _features(

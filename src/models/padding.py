@@ -11,6 +11,8 @@ from functools import cached_property
 
 from torch import Tensor
 
+from .tracing import is_traced
+
 _bodies: ContextVar[Tensor | None] = ContextVar("bodies that count", default=None)
 
 
@@ -50,11 +52,11 @@ def counting(bodies: Tensor | None) -> Iterator[None]:
 
 
 def counted_bodies() -> Tensor | None:
-    """Return the bodies that count now, (B,) bool; None if all of them do."""
-    return _bodies.get()
+    """Return the bodies that count now, (B,) bool; None if all of them do, as always in compiled code."""
+    return None if is_traced() else _bodies.get()
 
 
-def counted_positions(rows: Tensor, inner: int) -> CountedPositions | None:
-    """Return which positions of features (C, P) count now; None if all of them do, as outside of training."""
+def counted_positions(positions: int, inner: int) -> CountedPositions | None:
+    """Return which of the P `positions` of features count now; None if all of them do, as outside of training."""
     bodies = counted_bodies()
-    return None if bodies is None else CountedPositions(bodies, inner, rows.shape[1])
+    return None if bodies is None else CountedPositions(bodies, inner, positions)
